@@ -1,0 +1,69 @@
+# `make` alone lists the commands.
+
+PYTHON ?=
+ARGS ?=
+INSTALLED := .venv/.installed
+
+# An environment that lost its Python or this checkout (either was moved or upgraded) is repaired.
+FINDS_IBDESK := from importlib.util import find_spec; raise SystemExit(find_spec("ibdesk") is None)
+ifneq ($(shell .venv/bin/python -c '$(FINDS_IBDESK)' 2>/dev/null && echo works),works)
+.PHONY: $(INSTALLED)
+endif
+
+.PHONY: help
+help: ## list the commands
+	@echo "ibdesk: one strategy file, from a backtest to a paper account to a live book"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: $(INSTALLED) ## create .venv with everything (PYTHON=python3.12 picks another Python)
+	@:
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@.ci/setup packages $(PYTHON)
+	@touch $@
+
+.PHONY: tools
+tools:
+	@.ci/setup tools
+
+.PHONY: demo
+demo: setup ## backtest, paper account, API and dashboard at once (ARGS="--for 60" ends by itself)
+	@.venv/bin/ibdesk demo $(ARGS)
+
+.PHONY: test
+test: setup tools ## run the tests (ARGS="-k gateway" picks some)
+	@.venv/bin/python -m pytest -n auto --dist loadfile $(ARGS)
+
+.PHONY: proof
+proof: setup tools ## run only the tests that prove a promise of the design
+	@.venv/bin/python -m pytest -m proof $(ARGS)
+
+.PHONY: check
+check: setup ## lint, format, types and layers
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/python -m mypy
+	@.venv/bin/python -m pytest -q tests/test_layers.py
+
+.PHONY: fix
+fix: setup ## format the code and repair what the linter can
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+.PHONY: bench
+bench: setup ## measure latency and throughput
+	@.venv/bin/python tests/bench/run.py $(ARGS)
+
+.PHONY: constraints
+constraints: setup ## pin the newest versions that fit into constraints.txt
+	@{ echo "# Every version that was tested together, for Python 3.11 to 3.13. Rewritten by \`make constraints\`."; \
+	   $$(command -v uv || echo .venv/bin/uv) pip compile pyproject.toml --universal --all-extras --python-version 3.11 \
+	       --no-header --no-annotate --quiet; } > constraints.new
+	@mv constraints.new constraints.txt
+
+.PHONY: clean
+clean: ## remove the environment, caches and build results
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find platform server strategies tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} +

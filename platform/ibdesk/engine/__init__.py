@@ -1,0 +1,27 @@
+"""The engine: sans-IO, deterministic; event in, actions out."""
+
+from ibdesk.engine.bars import BarBuilder
+from ibdesk.engine.blotter import Blotter
+from ibdesk.engine.engine import Engine
+from ibdesk.engine.features import TARGET, ColumnFeatures, FeatureSource, GrowingFeatures, evaluate
+from ibdesk.engine.portfolio import EXTERNAL, Book, Portfolio
+from ibdesk.engine.risk import RiskGate, RiskLimits
+from ibdesk.engine.run import Run, RunState
+
+__all__ = [
+    "EXTERNAL",
+    "TARGET",
+    "BarBuilder",
+    "Blotter",
+    "Book",
+    "ColumnFeatures",
+    "Engine",
+    "FeatureSource",
+    "GrowingFeatures",
+    "Portfolio",
+    "RiskGate",
+    "RiskLimits",
+    "Run",
+    "RunState",
+    "evaluate",
+]

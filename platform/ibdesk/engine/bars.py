@@ -1,0 +1,74 @@
+"""Builds the bars of one instrument and interval from shorter bars, trade prints or quotes."""
+
+from __future__ import annotations
+
+import math
+
+from ibdesk.errors import ConfigError
+from ibdesk.model import Bar, Quote, Tick
+
+
+class BarBuilder:
+    """Collects what falls into one interval and gives the bar back when the interval is over.
+
+    Intervals are aligned to whole multiples since 1970 UTC, as TWS aligns its own. An interval in which nothing
+    happened gives no bar. From shorter bars the bar closes with the last of them; from ticks and quotes, which do
+    not say when an interval is over, with the first one after it.
+    """
+
+    def __init__(self, instrument: str, interval_ns: int) -> None:
+        if interval_ns <= 0:
+            raise ConfigError(f"a bar interval must be positive, got {interval_ns} ns")
+        self._instrument, self._interval_ns = instrument, interval_ns
+        self._opened_ns = -1
+        self._open = self._high = self._low = self._close = math.nan
+        self._volume = 0.0
+
+    def add_bar(self, part: Bar) -> list[Bar]:
+        """Take a shorter bar; return the bars that it completes (none, one, or after a gap two)."""
+        done = self._close_before(part.opened_ns)
+        self._mix(part.opened_ns, part.open, part.high, part.low, part.close, part.volume)
+        if part.at_ns >= self._opened_ns + self._interval_ns:
+            done.append(self._finish())
+        return done
+
+    def add_tick(self, tick: Tick) -> list[Bar]:
+        """Take a trade print; return the bar that it shows to be over, if any."""
+        done = self._close_before(tick.at_ns)
+        self._mix(tick.at_ns, tick.price, tick.price, tick.price, tick.price, tick.size)
+        return done
+
+    def add_quote(self, quote: Quote) -> list[Bar]:
+        """Take a quote as a print of its mid without volume; one without a side, or crossed, is passed over."""
+        if not quote.spread >= 0:
+            return []
+        done = self._close_before(quote.at_ns)
+        self._mix(quote.at_ns, quote.mid, quote.mid, quote.mid, quote.mid, 0.0)
+        return done
+
+    def _mix(self, at_ns: int, first: float, high: float, low: float, last: float, volume: float) -> None:
+        if self._opened_ns < 0:
+            self._opened_ns = at_ns - at_ns % self._interval_ns
+            self._open, self._high, self._low, self._volume = first, high, low, 0.0
+        self._high, self._low = max(self._high, high), min(self._low, low)
+        self._close = last
+        self._volume += volume
+
+    def _close_before(self, at_ns: int) -> list[Bar]:
+        if self._opened_ns >= 0 and at_ns >= self._opened_ns + self._interval_ns:
+            return [self._finish()]
+        return []
+
+    def _finish(self) -> Bar:
+        bar = Bar(
+            self._instrument,
+            self._opened_ns,
+            self._interval_ns,
+            self._open,
+            self._high,
+            self._low,
+            self._close,
+            self._volume,
+        )
+        self._opened_ns = -1
+        return bar

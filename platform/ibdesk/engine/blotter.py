@@ -1,0 +1,82 @@
+"""Every order of the desk and where it is in its life."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ibdesk.model import Fill, Order, OrderReport, OrderStatus
+
+
+class Blotter:
+    """Orders by id, and the open ones by owner and instrument. Nothing else changes an order's state."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Order] = {}
+        self._open: dict[tuple[str, str], dict[str, Order]] = {}
+
+    def put(self, order: Order) -> None:
+        """Keep the order's new value."""
+        self.orders[order.id] = order
+        lane = self._open.setdefault((order.owner, order.instrument), {})
+        if order.is_open:
+            lane[order.id] = order
+        else:
+            lane.pop(order.id, None)
+
+    def open_orders(self, owner: str, instrument: str) -> list[Order]:
+        """Return an owner's orders in an instrument that may still fill, oldest first."""
+        return list(self._open.get((owner, instrument), {}).values())
+
+    def all_open(self) -> list[Order]:
+        """Return every order that may still fill."""
+        return [order for lane in self._open.values() for order in lane.values()]
+
+    def pending(self, owner: str, instrument: str) -> float:
+        """Return how far an owner's open orders would move the position if all filled."""
+        lane = self._open.get((owner, instrument))
+        return sum(order.signed_remaining for order in lane.values()) if lane else 0.0
+
+    def report(self, report: OrderReport) -> Order | None:
+        """Take what the venue said; return the order's new value, None when it is not ours or nothing changed.
+
+        FILLED is not believed here, it follows from executions. A report that the order's state does not allow
+        is old news that crossed on the way.
+        """
+        order = self.orders.get(report.order_id)
+        if order is None:
+            return None
+        moved = self._with_terms(order, report)
+        if report.status is not OrderStatus.FILLED and order.status.may_become(report.status):
+            moved = moved.moved(report.status, report.at_ns, reason=report.reason, permanent_id=report.permanent_id)
+        if msgspec.structs.replace(moved, updated_ns=order.updated_ns) == order:
+            return None
+        self.put(moved)
+        return moved
+
+    def filled(self, fill: Fill) -> Order | None:
+        """Take an execution that is news; return the order's new value, None when the order is not ours."""
+        order = self.orders.get(fill.order_id)
+        if order is None:
+            return None
+        after = order.after(fill.quantity, fill.price, fill.at_ns)
+        self.put(after)
+        return after
+
+    def lose_sight(self, at_ns: int) -> list[Order]:
+        """Mark every order still waiting for its first answer UNKNOWN; return those."""
+        lost = [
+            order.moved(OrderStatus.UNKNOWN, at_ns) for order in self.all_open() if order.status is OrderStatus.SENT
+        ]
+        for order in lost:
+            self.put(order)
+        return lost
+
+    @staticmethod
+    def _with_terms(order: Order, report: OrderReport) -> Order:
+        """Return the order with the terms at which the venue works it."""
+        return msgspec.structs.replace(
+            order,
+            quantity=order.quantity if report.quantity is None else report.quantity,
+            limit_price=order.limit_price if report.limit_price is None else report.limit_price,
+            stop_price=order.stop_price if report.stop_price is None else report.stop_price,
+        )

@@ -1,0 +1,175 @@
+"""A strategy's features and target: over a whole frame at once, or at each bar over the frame so far.
+
+Both go through `Decision`, so a live run and a backtest that start at the same bar see the same bits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from ibdesk.errors import DecisionError
+from ibdesk.model import Bar, BarHistory
+from ibdesk.strategy import Strategy
+
+TARGET = "target"
+"""The column of `evaluate` that holds the wanted position."""
+
+_PRICE_COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+class Decision:
+    """A strategy's expressions, checked once and evaluated over any bars of one instrument."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        self._name = type(strategy).__name__
+        self._features, target = strategy.features(), strategy.target()
+        for reserved in (*_PRICE_COLUMNS, "opened_at", TARGET):
+            if reserved in self._features:
+                raise DecisionError(f"{self._name}: no feature may be called {reserved!r}, the bars have that column")
+        self._wanted = [] if target is None else [target.alias(TARGET)]
+
+    def over(self, bars: pl.DataFrame) -> pl.DataFrame:
+        """Return a column per feature, and `target` when declared, as the expressions give them.
+
+        Raises:
+            DecisionError: If an expression fails, names a column that does not exist, or changes the row count.
+        """
+        try:
+            values = bars.with_columns(**self._features) if self._features else bars
+            result = values.select(*self._features, *self._wanted)
+        except pl.exceptions.PolarsError as error:
+            raise DecisionError(f"{self._name}: its features or target fail: {error}") from error
+        if result.width and result.height != bars.height:
+            raise DecisionError(f"{self._name}: its features give {result.height} rows for {bars.height} bars")
+        return result
+
+    def last(self, bars: pl.DataFrame) -> dict[str, float | None]:
+        """Return the last row of `over` as floats, None for what is null or not finite."""
+        result = self.over(bars)
+        if not result.width:
+            return {}
+        return {name: self._figure(name, value) for name, value in result.row(-1, named=True).items()}
+
+    def _figure(self, name: str, value: object) -> float | None:
+        if value is None:
+            return None
+        if not isinstance(value, int | float):
+            raise DecisionError(f"{self._name}: {name} must be a number, it is {value!r}")
+        return float(value) if math.isfinite(value) else None
+
+
+def evaluate(strategy: Strategy, bars: pl.DataFrame) -> pl.DataFrame:
+    """Return a column per feature, and `target` when the strategy declares one, over the bars of one instrument.
+
+    `bars` has ``opened_at`` (Datetime ns, UTC) and the Float64 columns ``open high low close volume``; the result
+    has as many rows, in Float64, with null where a value is not known and where it is not finite.
+
+    Raises:
+        DecisionError: If an expression fails, names a column that does not exist, or is no number.
+    """
+    result = Decision(strategy).over(bars.select("opened_at", *_PRICE_COLUMNS))
+    for name, kind in result.schema.items():
+        if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
+            raise DecisionError(f"{type(strategy).__name__}: {name} must be a number, it is {kind}")
+    return result.cast(pl.Float64).with_columns(pl.when(pl.all().is_finite()).then(pl.all()))
+
+
+class FeatureSource(Protocol):
+    """Gives a run the features of one instrument, bar after bar."""
+
+    def warm_up(self, history: BarHistory) -> None:
+        """Take past bars, on which nothing is decided."""
+        ...
+
+    def step(self, bar: Bar) -> float | None:
+        """Take the next closed bar and return the position wanted after it; None is no opinion."""
+        ...
+
+    def value(self, name: str) -> float | None:
+        """Return a feature at the last bar taken."""
+        ...
+
+    def values(self) -> dict[str, float | None]:
+        """Return all features at the last bar taken."""
+        ...
+
+
+class GrowingFeatures:
+    """Features over all bars since the first one of the warm-up, evaluated at each close."""
+
+    def __init__(self, strategy: Strategy) -> None:
+        self._decision = Decision(strategy)
+        self._columns = np.empty((len(_PRICE_COLUMNS), 1024))
+        self._opened_ns = np.empty(1024, dtype=np.int64)
+        self._count = 0
+        self._last: dict[str, float | None] = {}
+
+    def warm_up(self, history: BarHistory) -> None:
+        """Take past bars, on which nothing is decided."""
+        prices = (history.open, history.high, history.low, history.close, history.volume)
+        for opened_ns, *row in zip(history.opened_ns, *prices, strict=True):
+            self._append(opened_ns, row)
+        if self._count:
+            self._evaluate_last()
+
+    def step(self, bar: Bar) -> float | None:
+        """Take the next closed bar and return the position wanted after it; None is no opinion."""
+        self._append(bar.opened_ns, [bar.open, bar.high, bar.low, bar.close, bar.volume])
+        self._evaluate_last()
+        return self._last.get(TARGET)
+
+    def value(self, name: str) -> float | None:
+        """Return a feature at the last bar taken."""
+        return self._last.get(name)
+
+    def values(self) -> dict[str, float | None]:
+        """Return all features at the last bar taken."""
+        return {name: value for name, value in self._last.items() if name != TARGET}
+
+    def _append(self, opened_ns: int, prices: list[float]) -> None:
+        if self._count == len(self._opened_ns):
+            self._columns = np.concatenate([self._columns, np.empty_like(self._columns)], axis=1)
+            self._opened_ns = np.concatenate([self._opened_ns, np.empty_like(self._opened_ns)])
+        self._opened_ns[self._count] = opened_ns
+        self._columns[:, self._count] = prices
+        self._count += 1
+
+    def _evaluate_last(self) -> None:
+        prices = [pl.Series(name, self._columns[i, : self._count]) for i, name in enumerate(_PRICE_COLUMNS)]
+        opened_at = pl.Series("opened_at", self._opened_ns[: self._count]).cast(pl.Datetime("ns", "UTC"))
+        self._last = self._decision.last(pl.DataFrame([opened_at, *prices]))
+
+
+class ColumnFeatures:
+    """Features that were evaluated over the whole frame beforehand, handed out row by row.
+
+    For the backtest, where the look-ahead test proves that this makes no difference.
+    """
+
+    def __init__(self, columns: pl.DataFrame) -> None:
+        self._columns = columns
+        empty: list[float | None] = [None] * columns.height
+        self._targets = columns[TARGET].to_list() if TARGET in columns.columns else empty
+        self._row = -1
+
+    def warm_up(self, history: BarHistory) -> None:
+        """Skip the rows of past bars, on which nothing is decided."""
+        self._row += len(history.opened_ns)
+
+    def step(self, bar: Bar) -> float | None:  # noqa: ARG002 - the row is known; the bar is not needed
+        """Go to the next row and return the position wanted after it; None is no opinion."""
+        self._row += 1
+        return self._targets[self._row]
+
+    def value(self, name: str) -> float | None:
+        """Return a feature at the last row."""
+        value: float | None = self._columns[name][self._row]
+        return value
+
+    def values(self) -> dict[str, float | None]:
+        """Return all features at the last row."""
+        return {name: self.value(name) for name in self._columns.columns if name != TARGET}

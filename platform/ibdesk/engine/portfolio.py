@@ -1,0 +1,117 @@
+"""Who holds what: one book per strategy run, one for positions that are not ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ibdesk.model import Fill, Position
+
+EXTERNAL = "external"
+"""The owner of positions opened by hand or by other programs: shown, counted, left alone."""
+
+PriceOf = Callable[[str], float | None]
+"""Gives the last known price of an instrument by its id, None when there is none."""
+
+
+class Book:
+    """Positions, cash and commissions of one owner."""
+
+    def __init__(self, owner: str, cash: float = 0.0) -> None:
+        self.owner = owner
+        self.cash = cash
+        self.positions: dict[str, Position] = {}
+
+    def position(self, instrument: str) -> Position:
+        """Return the position in an instrument, a flat one when there never was any."""
+        return self.positions.get(instrument) or Position(instrument)
+
+    def book(self, fill: Fill) -> None:
+        """Book an execution: the position and the cash move."""
+        self.positions[fill.instrument] = self.position(fill.instrument).after(fill)
+        self.cash += fill.cash
+
+    def charge(self, instrument: str, commission: float) -> None:
+        """Book a commission."""
+        self.positions[instrument] = self.position(instrument).charged(commission)
+        self.cash -= commission
+
+    def pnl(self, price_of: PriceOf) -> float:
+        """Return realized and unrealized profit less commission; a position without a price counts at its cost."""
+        total = 0.0
+        for position in self.positions.values():
+            price = price_of(position.instrument)
+            total += position.pnl(position.average_price if price is None else price)
+        return total
+
+
+class Portfolio:
+    """All books of an account, and which execution belongs to which of them."""
+
+    def __init__(self) -> None:
+        self.books: dict[str, Book] = {}
+        # Executions already booked, with owner and instrument, so that none counts twice and commissions find them.
+        self._booked: dict[str, tuple[str, str]] = {}
+        # Commissions that arrived before their execution.
+        self._early: dict[str, float] = {}
+        self._charged: set[str] = set()
+
+    def open_book(self, owner: str, cash: float = 0.0) -> Book:
+        """Return the owner's book, opened with `cash` when it is new."""
+        return self.books.setdefault(owner, Book(owner, cash))
+
+    def book(self, fill: Fill, owner: str) -> bool:
+        """Book an execution to its owner once; return whether it was news."""
+        if fill.execution_id in self._booked:
+            return False
+        self._booked[fill.execution_id] = owner, fill.instrument
+        self.open_book(owner).book(fill)
+        early = self._early.pop(fill.execution_id, None)
+        if early is not None:
+            self.open_book(owner).charge(fill.instrument, early)
+        return True
+
+    def charge(self, execution_id: str, commission: float) -> bool:
+        """Book the commission of an execution once; return whether it was news."""
+        if execution_id in self._charged:
+            return False
+        self._charged.add(execution_id)
+        if execution_id in self._booked:
+            owner, instrument = self._booked[execution_id]
+            self.open_book(owner).charge(instrument, commission)
+        else:
+            self._early[execution_id] = commission
+        return True
+
+    def owner_of(self, execution_id: str) -> str:
+        """Return to whom an execution was booked, an empty string when it was not."""
+        return self._booked.get(execution_id, ("", ""))[0]
+
+    def held(self, instrument: str) -> float:
+        """Return the sum of all books' quantities in an instrument, EXTERNAL's included."""
+        return sum(book.position(instrument).quantity for book in self.books.values())
+
+    def instruments(self) -> list[str]:
+        """Return every instrument that any book holds, in order of first use."""
+        held = (p.instrument for book in self.books.values() for p in book.positions.values() if p.quantity)
+        return list(dict.fromkeys(held))
+
+    def settle_external(self, instrument: str, quantity: float, average_price: float) -> float:
+        """Make the books add up to what the venue reports, by EXTERNAL's position; return by how much it changed."""
+        missing = quantity - self.held(instrument)
+        if abs(missing) <= 1e-9 * max(abs(quantity), 1.0):
+            return 0.0
+        external = self.open_book(EXTERNAL)
+        held = external.position(instrument)
+        external.positions[instrument] = Position(
+            instrument,
+            held.quantity + missing,
+            average_price,
+            held.realized_pnl,
+            held.commission,
+            held.multiplier,
+        )
+        return missing
+
+    def pnl(self, price_of: PriceOf) -> float:
+        """Return the profit of all books but EXTERNAL's."""
+        return sum(book.pnl(price_of) for book in self.books.values() if book.owner != EXTERNAL)

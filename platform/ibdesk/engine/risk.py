@@ -1,0 +1,160 @@
+"""The gate that every order passes before it may leave."""
+
+from __future__ import annotations
+
+import collections
+import datetime as dt
+import math
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from ibdesk.errors import ConfigError, OrderDeniedError
+from ibdesk.model import Order, OrderType, Quote, Side
+
+_SECOND = 1_000_000_000
+_NO_LIMIT = math.inf
+
+
+class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gate allows; infinity switches a rule off. An order that only reduces a position is not held up by
+    its size, its value, the day's loss or a halt: getting out is always allowed.
+
+    Quantities are shares or contracts, money is in the account's currency, `price_collar` is a fraction (0.05 is
+    5 %). The day of the daily loss begins at midnight in `day_zone`.
+    """
+
+    # max_order_quantity: largest single order.
+    max_order_quantity: float = 10_000.0
+    # max_position: largest position of one run in one instrument, counting its open orders as filled.
+    max_position: float = 50_000.0
+    # max_notional: largest value of a single order at the last price.
+    max_notional: float = 1_000_000.0
+    # price_collar: how far through the market a limit price may reach.
+    price_collar: float = 0.05
+    # max_orders_per_second: orders and modifications in any one second.
+    max_orders_per_second: float = 20.0
+    # max_daily_loss: a loss of all runs since the day began that halts trading.
+    max_daily_loss: float = 25_000.0
+    day_zone: str = "America/New_York"
+
+    def __post_init__(self) -> None:
+        for field in self.__struct_fields__:
+            figure = getattr(self, field)
+            if field != "day_zone" and not figure > 0:
+                raise ConfigError(f"risk.{field} must be positive (inf switches it off), got {figure!r}")
+        try:
+            ZoneInfo(self.day_zone)
+        except (KeyError, ValueError, OSError):
+            raise ConfigError(f"risk.day_zone: {self.day_zone!r} is no time zone, try America/New_York") from None
+
+    @classmethod
+    def none(cls) -> RiskLimits:
+        """Return limits that allow everything."""
+        rules = (name for name in cls.__struct_fields__ if name != "day_zone")
+        return msgspec.structs.replace(cls(), **dict.fromkeys(rules, _NO_LIMIT))
+
+
+class Exposure(msgspec.Struct, frozen=True):
+    """What the gate must know about the moment in which an order is made.
+
+    `held` is the run's position, `pending` how far its other open orders would move it; `price` and `quote` are the
+    market's last; `pnl` is the profit of all runs together; `link_up` says whether orders can leave at all.
+    """
+
+    held: float
+    pending: float
+    price: float | None
+    quote: Quote | None
+    multiplier: float
+    pnl: float
+    link_up: bool
+
+
+class RiskGate:
+    """Applies the limits to orders; remembers recent orders, the day's start and whether trading is halted."""
+
+    def __init__(self, limits: RiskLimits) -> None:
+        self.limits = limits
+        self.halted = ""
+        self._sent_ns: collections.deque[int] = collections.deque()
+        self._zone = ZoneInfo(limits.day_zone)
+        self._day: dt.date | None = None
+        self._day_ends_ns = 0
+        self._pnl_at_day_start = 0.0
+
+    def check(self, order: Order, exposure: Exposure, at_ns: int) -> None:
+        """Let the order pass, and count it.
+
+        Raises:
+            OrderDeniedError: At the first rule it breaks.
+        """
+        limits, after = self.limits, exposure.held + exposure.pending + order.signed_remaining
+        reduces = self._reduces(order, exposure)
+        if not exposure.link_up:
+            raise OrderDeniedError(order.id, "link", 0, 1)
+        if self.halted and not reduces:
+            raise OrderDeniedError(order.id, "halt", 0, order.quantity)
+        if not reduces:
+            self._at_most(order, "max_order_quantity", order.quantity)
+            self._at_most(order, "max_position", abs(after))
+            self._check_value(order, exposure)
+            if limits.max_daily_loss < _NO_LIMIT:
+                self._at_most(order, "max_daily_loss", self.loss(exposure.pnl, at_ns))
+        self._check_collar(order, exposure)
+        self._check_rate(order, at_ns)
+
+    def loss(self, pnl: float, at_ns: int) -> float:
+        """Return the loss since the day began, positive when money was lost."""
+        if at_ns >= self._day_ends_ns or self._day is None:
+            local = dt.datetime.fromtimestamp(at_ns // _SECOND, self._zone)
+            self._day = local.date()
+            tomorrow = dt.datetime.combine(self._day + dt.timedelta(days=1), dt.time(), self._zone)
+            self._day_ends_ns = int(tomorrow.timestamp()) * _SECOND
+            self._pnl_at_day_start = pnl
+        return self._pnl_at_day_start - pnl
+
+    def _at_most(self, order: Order, rule: str, asked: float) -> None:
+        limit = getattr(self.limits, rule)
+        if not asked <= limit:
+            raise OrderDeniedError(order.id, rule, limit, asked)
+
+    @staticmethod
+    def _reduces(order: Order, exposure: Exposure) -> bool:
+        """Return whether the order only closes what is held, even if all other open orders fill first."""
+        for base in (exposure.held, exposure.held + exposure.pending):
+            if base * order.side.sign >= 0 or order.remaining > abs(base):
+                return False
+        return True
+
+    def _check_value(self, order: Order, exposure: Exposure) -> None:
+        if self.limits.max_notional == _NO_LIMIT:
+            return
+        prices = [p for p in (order.limit_price, order.stop_price, exposure.price) if p is not None]
+        # Without any price the value is unknown, and an unknown value is more than any limit.
+        worst = max(map(abs, prices)) * order.quantity * exposure.multiplier if prices else _NO_LIMIT
+        self._at_most(order, "max_notional", worst)
+
+    def _check_collar(self, order: Order, exposure: Exposure) -> None:
+        """Refuse a limit price that reaches too far through the market; one that waits behind it harms nobody."""
+        if order.type not in (OrderType.LIMIT, OrderType.STOP_LIMIT) or order.limit_price is None:
+            return
+        side = None
+        if exposure.quote is not None:
+            side = exposure.quote.ask if order.side is Side.BUY else exposure.quote.bid
+        market = exposure.price if side is None or math.isnan(side) else side
+        if order.type is OrderType.STOP_LIMIT:
+            market = order.stop_price
+        if market is None or market <= 0:
+            return
+        reach = order.side.sign * (order.limit_price - market) / market
+        self._at_most(order, "price_collar", reach)
+
+    def _check_rate(self, order: Order, at_ns: int) -> None:
+        limit = self.limits.max_orders_per_second
+        if limit == _NO_LIMIT:
+            return
+        while self._sent_ns and self._sent_ns[0] <= at_ns - _SECOND:
+            self._sent_ns.popleft()
+        self._at_most(order, "max_orders_per_second", len(self._sent_ns) + 1)
+        self._sent_ns.append(at_ns)

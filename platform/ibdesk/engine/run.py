@@ -1,0 +1,254 @@
+"""One running strategy: its lanes, one an instrument, and the engine's end of its helpers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ibdesk.engine.bars import BarBuilder
+from ibdesk.engine.features import FeatureSource
+from ibdesk.errors import InstrumentError
+from ibdesk.model import (
+    Bar,
+    BarHistory,
+    BarSource,
+    Order,
+    OrderType,
+    Position,
+    Quote,
+    Severity,
+    Side,
+    StartStrategy,
+    Tick,
+    TimeInForce,
+    moment,
+)
+from ibdesk.strategy import Strategy, bind
+
+if TYPE_CHECKING:
+    from ibdesk.engine.engine import Engine
+
+FeatureFactory = Callable[[Strategy, str], FeatureSource]
+"""Makes the feature source of a strategy on one instrument."""
+
+
+class RunState(enum.Enum):
+    """Where a run is in its life."""
+
+    # RUNNING: it gets events and may order.
+    RUNNING = "running"
+    # STOPPED: it was stopped; late fills still reach its book.
+    STOPPED = "stopped"
+    # FAILED: its own code raised; it was stopped as by a person.
+    FAILED = "failed"
+
+
+class Lane:
+    """One run on one instrument: builds its bars, steps its features, and compares target with exposure."""
+
+    __slots__ = (
+        "_aimed",
+        "_builder",
+        "_by_hooks",
+        "_interval_ns",
+        "_last_opened_ns",
+        "_refused",
+        "_source",
+        "exposure",
+        "features",
+        "instrument",
+        "run",
+    )
+
+    def __init__(self, run: Run, instrument: str, start: StartStrategy, features: FeatureSource) -> None:
+        self.run, self.instrument, self.features = run, instrument, features
+        self._interval_ns, self._source = start.interval_ns, start.bar_source
+        self._builder = BarBuilder(instrument, start.interval_ns)
+        # A strategy that writes its own on_bar decides by itself; the others are compared with their target here.
+        self._by_hooks = type(run.strategy).on_bar is not Strategy.on_bar
+        self._last_opened_ns = -1
+        # The last target ordered for, and one whose order was refused: asking again would be refused again.
+        self._aimed: float | None = None
+        self._refused: float | None = None
+        # The position once all open orders have filled.
+        self.exposure = 0.0
+
+    def warm_up(self, history: BarHistory) -> None:
+        """Take past bars of the run's interval, on which nothing is decided."""
+        self.features.warm_up(history)
+        if history.opened_ns:
+            self._last_opened_ns = history.opened_ns[-1]
+
+    def catch_up(self, history: BarHistory) -> None:
+        """Take the parts of the bar in progress that are past already."""
+        columns = (history.opened_ns, history.open, history.high, history.low, history.close, history.volume)
+        for opened_ns, *prices in zip(*columns, strict=True):
+            self.on_bar(Bar(self.instrument, opened_ns, history.interval_ns, *prices))
+
+    def on_bar(self, bar: Bar) -> None:
+        """Take a bar from the venue: a bar of this lane, or a part of one."""
+        if bar.interval_ns == self._interval_ns:
+            self.decide(bar)
+        elif self._source is BarSource.BARS and bar.interval_ns < self._interval_ns:
+            for built in self._builder.add_bar(bar):
+                self.decide(built)
+
+    def on_tick(self, tick: Tick) -> None:
+        """Take a trade print."""
+        if self._source is BarSource.TICKS:
+            for built in self._builder.add_tick(tick):
+                self.decide(built)
+
+    def on_quote(self, quote: Quote) -> None:
+        """Take a quote."""
+        if self._source is BarSource.QUOTES:
+            for built in self._builder.add_quote(quote):
+                self.decide(built)
+        self.run.strategy.on_quote(quote)
+
+    def decide(self, bar: Bar) -> None:
+        """Step the features over a closed bar and let the strategy act on it. A bar known already is passed over."""
+        if bar.opened_ns <= self._last_opened_ns:
+            return
+        self._last_opened_ns = bar.opened_ns
+        wanted = self.features.step(bar)
+        if self._by_hooks:
+            self.run.strategy.on_bar(bar)
+        elif wanted is not None and wanted != self.exposure and wanted != self._refused:  # noqa: PLR1714 - hot path
+            self._aimed, self._refused = wanted, None
+            self.run.aim(self.instrument, wanted)
+
+    def refuse(self) -> None:
+        """Remember that the venue or the risk gate refused the order that would have led to the target."""
+        self._refused = self._aimed
+
+
+class Run:
+    """The engine's end of one strategy; what the strategy's helpers call."""
+
+    def __init__(self, engine: Engine, start: StartStrategy, strategy: Strategy, make_features: FeatureFactory) -> None:
+        self._engine = engine
+        self.id, self.start = start.run_id, start
+        self.state, self.note = RunState.RUNNING, ""
+        self.book = engine.portfolio.open_book(start.run_id, start.cash)
+        self.strategy = bind(strategy, self, start.state)
+        self.lanes = {
+            instrument.id: Lane(self, instrument.id, start, make_features(self.strategy, instrument.id))
+            for instrument in start.instruments
+        }
+        self._orders_made = 0
+
+    # --- what the strategy may know
+
+    @property
+    def now(self) -> dt.datetime:
+        """The time of the event being handled, UTC."""
+        return moment(self._engine.now_ns)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The ids of the instruments it runs on."""
+        return tuple(self.lanes)
+
+    @property
+    def cash(self) -> float:
+        """The money of this run."""
+        return self.book.cash
+
+    def position(self, symbol: str) -> Position:
+        """What this run holds."""
+        return self.book.position(self._lane(symbol).instrument)
+
+    def open_orders(self, symbol: str) -> list[Order]:
+        """The orders of this run that may still fill, oldest first."""
+        return self._engine.blotter.open_orders(self.id, self._lane(symbol).instrument)
+
+    def quote(self, symbol: str) -> Quote | None:
+        """The last quote, None before the first."""
+        return self._engine.markets[self._lane(symbol).instrument].quote
+
+    def feature(self, name: str, symbol: str) -> float | None:
+        """The feature's value at the last closed bar."""
+        return self._lane(symbol).features.value(name)
+
+    # --- what the strategy may do
+
+    def submit(
+        self,
+        symbol: str,
+        *,
+        side: Side,
+        quantity: float,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+        time_in_force: TimeInForce = TimeInForce.DAY,
+    ) -> str:
+        """Send an order through the risk gate and return its id."""
+        lane = self._lane(symbol)
+        self._orders_made += 1
+        order = Order(
+            id=f"{self.id}.{self._orders_made}",
+            owner=self.id,
+            instrument=lane.instrument,
+            side=side,
+            quantity=quantity,
+            type=_TYPES[limit_price is not None, stop_price is not None],
+            limit_price=limit_price,
+            stop_price=stop_price,
+            time_in_force=time_in_force,
+            created_ns=self._engine.now_ns,
+            updated_ns=self._engine.now_ns,
+        )
+        self._engine.submit(order.checked())
+        return order.id
+
+    def aim(self, symbol: str, quantity: float) -> str | None:
+        """Order what is missing to hold `quantity` once all open orders have filled."""
+        lane = self._lane(symbol)
+        missing = quantity - lane.exposure
+        # Less than a billionth is what adding binary fractions leaves.
+        if abs(missing) <= 1e-9 * max(abs(quantity), abs(lane.exposure)):
+            return None
+        return self.submit(symbol, side=Side.BUY if missing > 0 else Side.SELL, quantity=abs(missing))
+
+    def modify(
+        self,
+        order_id: str,
+        *,
+        quantity: float | None = None,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+    ) -> None:
+        """Change the terms of an open order that are not None."""
+        self._engine.modify(self.id, order_id, quantity=quantity, limit_price=limit_price, stop_price=stop_price)
+
+    def cancel(self, order_id: str) -> None:
+        """Withdraw an open order of this run."""
+        order = self._engine.blotter.orders.get(order_id)
+        if order is not None and order.owner == self.id:
+            self._engine.cancel(order_id)
+
+    def set_timer(self, name: str, seconds: float) -> None:
+        """Have `on_timer(name)` called after so many seconds."""
+        self._engine.set_timer(f"{self.id}/{name}", seconds)
+
+    def say(self, text: str, severity: Severity = Severity.INFO) -> None:
+        """Put a line on the record and before people's eyes."""
+        self._engine.alert(self.id, text, severity)
+
+    def _lane(self, symbol: str) -> Lane:
+        try:
+            return self.lanes[symbol]
+        except KeyError:
+            on = ", ".join(self.lanes)
+            raise InstrumentError(f"{self.id} runs on {on}, not on {symbol!r}: start it on that too") from None
+
+
+_TYPES = {
+    (False, False): OrderType.MARKET,
+    (True, False): OrderType.LIMIT,
+    (False, True): OrderType.STOP,
+    (True, True): OrderType.STOP_LIMIT,
+}

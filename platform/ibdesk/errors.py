@@ -1,0 +1,120 @@
+"""The errors a caller may have to handle, in one tree.
+
+::
+
+    IbdeskError
+    ├── ConfigError           a setting is wrong: the start stops
+    ├── DataError             market data that cannot be used as it is
+    ├── StrategyError         a strategy file or its parameters are wrong
+    │   └── DecisionError     its code failed while deciding
+    ├── InstrumentError       an instrument is unknown or ambiguous
+    ├── OrderError            an order cannot be taken
+    │   └── OrderDeniedError  our own risk rule refused it
+    ├── LinkError             TWS cannot be reached, or went away
+    │   └── ClientIdInUseError
+    ├── HistoryError          TWS gave no history
+    ├── JournalError          a journal cannot be read or does not replay
+    │   └── ReplayMismatchError
+    ├── AddressInUseError     a port to listen on is taken
+    └── DeskError             the desk cannot do this now
+
+Each says in one sentence what happened, to what, with which figures, and what to do. Facts are attributes and
+are all passed to ``super().__init__`` so that an error survives pickling. Denied orders, rejections and lost links
+are events, not errors; errors are for what a caller may not ignore.
+"""
+
+from __future__ import annotations
+
+
+class IbdeskError(Exception):
+    """The root of every error raised on purpose by ibdesk."""
+
+
+class ConfigError(IbdeskError):
+    """A setting is wrong; the sentence names it."""
+
+
+class DataError(IbdeskError):
+    """Market data that cannot be used as it is: gaps, duplicates, NaN, wrong columns."""
+
+
+class StrategyError(IbdeskError):
+    """A strategy file cannot be loaded, or its parameters are wrong."""
+
+
+class DecisionError(StrategyError):
+    """The strategy's own code raised while it was deciding; trading of that strategy stops."""
+
+
+class InstrumentError(IbdeskError):
+    """No instrument, or more than one, answers to a description."""
+
+
+class OrderError(IbdeskError):
+    """An order cannot be taken as it stands."""
+
+
+class OrderDeniedError(OrderError):
+    """Our own risk rule refused the order, so the venue never saw it."""
+
+    def __init__(self, order_id: str, rule: str, limit: float, asked: float) -> None:
+        super().__init__(order_id, rule, limit, asked)
+        self.order_id, self.rule, self.limit, self.asked = order_id, rule, limit, asked
+
+    def __str__(self) -> str:
+        return f"order {self.order_id} denied: {self.rule} allows {self.limit:g}, asked {self.asked:g}"
+
+
+class LinkError(IbdeskError):
+    """TWS cannot be reached, or the connection went away while something was asked of it."""
+
+
+class ClientIdInUseError(LinkError):
+    """Another program is connected to this TWS under the same client id (TWS error 326)."""
+
+    def __init__(self, client_id: int, address: str) -> None:
+        super().__init__(client_id, address)
+        self.client_id, self.address = client_id, address
+
+    def __str__(self) -> str:
+        return (
+            f"client id {self.client_id} is already in use at {self.address}: "
+            f"close the other program or set another tws.client_id"
+        )
+
+
+class HistoryError(IbdeskError):
+    """TWS gave no history for a request; the sentence carries its reason."""
+
+
+class JournalError(IbdeskError):
+    """A journal cannot be opened, read or replayed."""
+
+
+class ReplayMismatchError(JournalError):
+    """A fresh engine, fed the journal's events, did something else than was recorded."""
+
+    def __init__(self, position: int, recorded: str, replayed: str) -> None:
+        super().__init__(position, recorded, replayed)
+        self.position, self.recorded, self.replayed = position, recorded, replayed
+
+    def __str__(self) -> str:
+        return f"replay differs at event {self.position}: recorded {self.recorded}, replayed {self.replayed}"
+
+
+class AddressInUseError(IbdeskError):
+    """A port that was asked for is taken by another program."""
+
+    def __init__(self, host: str, port: int, setting: str) -> None:
+        super().__init__(host, port, setting)
+        self.host, self.port, self.setting = host, port, setting
+
+    def __str__(self) -> str:
+        return (
+            f"{self.host}:{self.port} is taken by another program: "
+            f"stop it, or choose another port with {self.setting} (0 takes any free one)"
+        )
+
+
+class DeskError(IbdeskError):
+    """The desk cannot do this in the state it is in."""

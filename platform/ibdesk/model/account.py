@@ -1,0 +1,24 @@
+"""The account at the venue, as it reports itself."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Account(msgspec.Struct, frozen=True):
+    """Figures of the account in its base currency, as last reported; NaN where not reported yet."""
+
+    id: str = ""
+    currency: str = "USD"
+    net_liquidation: float = float("nan")
+    cash: float = float("nan")
+    buying_power: float = float("nan")
+    available_funds: float = float("nan")
+    realized_pnl: float = float("nan")
+    unrealized_pnl: float = float("nan")
+    updated_ns: int = 0
+
+    @property
+    def is_paper(self) -> bool:
+        """Return whether IB's naming marks it as a paper account (ids of paper accounts start with ``D``)."""
+        return self.id.startswith("D")

@@ -1,0 +1,87 @@
+"""What the engine wants done: the only thing that comes out of it.
+
+Equal event sequences give equal action sequences, byte for byte in the form of `encode_actions`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ibdesk.model.event import Severity
+from ibdesk.model.order import Order
+
+
+class PlaceOrder(msgspec.Struct, frozen=True, tag="place_order"):
+    """Send this order to the venue."""
+
+    order: Order
+
+
+class ModifyOrder(msgspec.Struct, frozen=True, kw_only=True, tag="modify_order"):
+    """Change the terms of an open order; the prices and quantity are all of the new terms."""
+
+    order_id: str
+    quantity: float
+    limit_price: float | None
+    stop_price: float | None
+
+
+class CancelOrder(msgspec.Struct, frozen=True, tag="cancel_order"):
+    """Withdraw what is left of an open order."""
+
+    order_id: str
+
+
+class OrderDenied(msgspec.Struct, frozen=True, kw_only=True, tag="order_denied"):
+    """A risk rule refused an order: `rule` allows `limit`, and `asked` is what the order came to."""
+
+    order_id: str
+    rule: str
+    limit: float
+    asked: float
+    at_ns: int
+
+
+class SetTimer(msgspec.Struct, frozen=True, tag="set_timer"):
+    """Send `TimerFired` with this id at `at_ns`."""
+
+    timer_id: str
+    at_ns: int
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True, tag="alert"):
+    """Tell a person; `origin` is the run or part of the engine that speaks."""
+
+    origin: str
+    text: str
+    at_ns: int
+    severity: Severity = Severity.INFO
+
+
+class TradingHalted(msgspec.Struct, frozen=True, tag="trading_halted"):
+    """From here on only orders that reduce a position pass the risk gate, until a person resumes."""
+
+    reason: str
+    at_ns: int
+
+
+Action = PlaceOrder | ModifyOrder | CancelOrder | OrderDenied | SetTimer | Alert | TradingHalted
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[list[Action]] = msgspec.msgpack.Decoder(list[Action])
+
+
+def encode_actions(actions: Sequence[Action]) -> bytes:
+    """Return the actions' journal form (msgpack, equal actions give equal bytes)."""
+    return _ENCODER.encode(actions)
+
+
+def decode_actions(data: bytes) -> list[Action]:
+    """Return the actions that `data` encodes.
+
+    Raises:
+        msgspec.DecodeError: If `data` is no list of actions.
+    """
+    return _DECODER.decode(data)

@@ -1,0 +1,201 @@
+"""What can happen to the engine: everything it ever learns, in the order it learns it.
+
+`Bar`, `Quote`, `Tick`, `Fill` and `Commission` are events as they stand; the others are here. Each carries `at_ns`,
+the time at which it happened (ns UTC): the engine has no other clock. `encode_event` and `decode_event` are the
+journal's form.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+
+from ibdesk.model.account import Account
+from ibdesk.model.bar import Bar
+from ibdesk.model.fill import Commission, Fill
+from ibdesk.model.instrument import AnyInstrument
+from ibdesk.model.link import Link
+from ibdesk.model.order import OrderStatus
+from ibdesk.model.quote import Quote, Tick
+
+
+class OrderReport(msgspec.Struct, frozen=True, kw_only=True, tag="order_report"):
+    """What the venue said about an order of ours. Never a source of fills: those are executions.
+
+    `quantity`, `limit_price` and `stop_price` are the terms as the venue works them, None where it did not say.
+    """
+
+    order_id: str
+    status: OrderStatus
+    at_ns: int
+    permanent_id: int = 0
+    reason: str = ""
+    quantity: float | None = None
+    limit_price: float | None = None
+    stop_price: float | None = None
+
+
+class PositionReport(msgspec.Struct, frozen=True, tag="position_report"):
+    """What the venue says the whole account holds in one instrument, whoever opened it."""
+
+    instrument: str
+    quantity: float
+    average_price: float
+    at_ns: int
+
+
+class AccountReport(msgspec.Struct, frozen=True, tag="account_report"):
+    """The account's own figures."""
+
+    account: Account
+    at_ns: int
+
+
+class LinkChanged(msgspec.Struct, frozen=True, tag="link_changed"):
+    """The connection to TWS went into another state."""
+
+    link: Link
+    at_ns: int
+    detail: str = ""
+
+
+class TimerFired(msgspec.Struct, frozen=True, tag="timer_fired"):
+    """A timer that a strategy had set has come due."""
+
+    timer_id: str
+    at_ns: int
+
+
+class StrategySource(msgspec.Struct, frozen=True):
+    """Which code a run executes: the file, the class in it, and the sha256 of the file's bytes (hex).
+
+    A class that was not loaded from a file has an empty `path` and `sha256`; such a run cannot be replayed.
+    """
+
+    class_name: str
+    path: str = ""
+    sha256: str = ""
+
+
+class BarHistory(msgspec.Struct, frozen=True):
+    """Past bars of one instrument by column, oldest first; the first one is the anchor of the features."""
+
+    instrument: str
+    interval_ns: int
+    opened_ns: list[int]
+    open: list[float]
+    high: list[float]
+    low: list[float]
+    close: list[float]
+    volume: list[float]
+
+
+class BarSource(enum.Enum):
+    """What the bars of a run are built from."""
+
+    BARS = "bars"
+    TICKS = "ticks"
+    QUOTES = "quotes"
+
+
+class StartStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="start_strategy"):
+    """Command: run a strategy on some instruments, on bars of `interval_ns`.
+
+    `history` of that interval warms the features up; history of a shorter interval belongs to the bar in progress.
+    `cash` is the money allotted to the run, in the account's currency. `state` is what an earlier run left.
+    """
+
+    run_id: str
+    source: StrategySource
+    parameters: dict[str, Any]
+    instruments: list[AnyInstrument]
+    interval_ns: int
+    at_ns: int
+    bar_source: BarSource = BarSource.BARS
+    history: list[BarHistory] = []
+    cash: float = 0.0
+    state: dict[str, Any] = {}
+
+
+class StopStrategy(msgspec.Struct, frozen=True, tag="stop_strategy"):
+    """Command: end a run; its open orders are cancelled, and with `flatten` its positions are closed."""
+
+    run_id: str
+    at_ns: int
+    flatten: bool = False
+
+
+class HaltTrading(msgspec.Struct, frozen=True, tag="halt_trading"):
+    """Command: deny every order that does not reduce a position, until a person resumes."""
+
+    reason: str
+    at_ns: int
+
+
+class ResumeTrading(msgspec.Struct, frozen=True, tag="resume_trading"):
+    """Command: lift the halt; `reason` says why that is right."""
+
+    reason: str
+    at_ns: int
+
+
+class CancelRequest(msgspec.Struct, frozen=True, tag="cancel_request"):
+    """Command: cancel one open order, or all of them when `order_id` is empty."""
+
+    order_id: str
+    at_ns: int
+
+
+class Severity(enum.Enum):
+    """How much an alert matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Notice(msgspec.Struct, frozen=True, tag="notice"):
+    """Something TWS or the link said that changes no state and belongs on the record."""
+
+    text: str
+    at_ns: int
+    severity: Severity = Severity.INFO
+
+
+Event = (
+    Bar
+    | Quote
+    | Tick
+    | Fill
+    | Commission
+    | OrderReport
+    | PositionReport
+    | AccountReport
+    | LinkChanged
+    | TimerFired
+    | StartStrategy
+    | StopStrategy
+    | HaltTrading
+    | ResumeTrading
+    | CancelRequest
+    | Notice
+)
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
+
+
+def encode_event(event: Event) -> bytes:
+    """Return the event's journal form (msgpack, equal events give equal bytes)."""
+    return _ENCODER.encode(event)
+
+
+def decode_event(data: bytes) -> Event:
+    """Return the event that `data` encodes.
+
+    Raises:
+        msgspec.DecodeError: If `data` is no event.
+    """
+    return _DECODER.decode(data)

@@ -1,0 +1,43 @@
+"""Executions of our orders, and what each one cost."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ibdesk.model.order import Side
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
+    """One execution of an order of ours, told apart by `execution_id`.
+
+    `quantity` is positive; `side` says which way the position moved. `order_id` is our own order's id, empty when
+    the order was not ours (a hand's, or another program's). `at_ns` is ns UTC.
+    """
+
+    execution_id: str
+    order_id: str
+    instrument: str
+    side: Side
+    quantity: float
+    price: float
+    at_ns: int
+    multiplier: float = 1.0
+
+    @property
+    def signed_quantity(self) -> float:
+        """Return by how much the position moved."""
+        return self.side.sign * self.quantity
+
+    @property
+    def cash(self) -> float:
+        """Return the money the execution moved before commission: negative for a buy."""
+        return -self.signed_quantity * self.price * self.multiplier
+
+
+class Commission(msgspec.Struct, frozen=True, kw_only=True, tag="commission"):
+    """What the venue charged for one execution, in `currency`; it may come long after the fill."""
+
+    execution_id: str
+    amount: float
+    at_ns: int
+    currency: str = "USD"

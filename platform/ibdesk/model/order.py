@@ -1,0 +1,199 @@
+"""An order of ours and the states it can be in.
+
+The life of an order::
+
+    CREATED ─┬─> DENIED                                    our risk rule refused it; the venue never saw it
+             └─> SENT ─┬─> WORKING ⇄ HELD ──┐
+                       ├─> UNKNOWN (no answer; only a comparison with the venue resolves it)
+                       └────────────────────┴─> FILLED | CANCELLED | REJECTED | EXPIRED
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+
+import msgspec
+
+from ibdesk.errors import OrderError
+
+
+class Side(enum.Enum):
+    """Which way an order or fill moves the position."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        """Return +1 for a buy, -1 for a sale."""
+        return 1 if self is Side.BUY else -1
+
+
+class OrderType(enum.Enum):
+    """How the price of an order is found."""
+
+    # MARKET: at once, at the best price there is.
+    MARKET = "market"
+    # LIMIT: at `limit_price` or better.
+    LIMIT = "limit"
+    # STOP: becomes a market order once the market trades at `stop_price` or through it.
+    STOP = "stop"
+    # STOP_LIMIT: becomes a limit order at `limit_price` once the market trades at `stop_price` or through it.
+    STOP_LIMIT = "stop_limit"
+
+
+class TimeInForce(enum.Enum):
+    """How long an order may wait."""
+
+    # DAY: to the end of the trading day.
+    DAY = "day"
+    # GTC: until cancelled.
+    GTC = "gtc"
+    # IOC: what does not fill at once is cancelled.
+    IOC = "ioc"
+
+
+class OrderStatus(enum.Enum):
+    """Where an order is in its life; changed only by `Order.moved`."""
+
+    # CREATED: the strategy wants it; nothing has checked it.
+    CREATED = "created"
+    # DENIED: our own risk rule refused it; final.
+    DENIED = "denied"
+    # SENT: it is in the journal and its bytes have left; no answer yet.
+    SENT = "sent"
+    # UNKNOWN: no answer in time, or the link broke meanwhile. It may be alive: never resent, never called rejected.
+    UNKNOWN = "unknown"
+    # HELD: the venue has it and does not work it yet (stop not triggered, market closed, shares being located).
+    HELD = "held"
+    # WORKING: it can be filled.
+    WORKING = "working"
+    # FILLED: all of it was executed; final.
+    FILLED = "filled"
+    # CANCELLED: what was left has been withdrawn, by us or by the venue; final.
+    CANCELLED = "cancelled"
+    # REJECTED: the venue refused it; final.
+    REJECTED = "rejected"
+    # EXPIRED: its time in force ran out; final.
+    EXPIRED = "expired"
+
+    @property
+    def is_final(self) -> bool:
+        """Return whether nothing but news that crossed on the way can follow."""
+        return self in FINAL_STATUSES
+
+    def may_become(self, status: OrderStatus) -> bool:
+        """Return whether `status` may follow this one; the same status again always may."""
+        return status is self or status in TRANSITIONS[self]
+
+
+_S = OrderStatus
+_LATE_FILL = frozenset({_S.FILLED})
+_VENUE_ANSWERS = frozenset({_S.HELD, _S.WORKING, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED})
+
+# A cancelled or expired order may still turn out FILLED: the execution was on its way while the cancel was answered.
+# REJECTED follows WORKING too: TWS reports "Inactive" for orders that an exchange turns away later.
+TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
+    _S.CREATED: frozenset({_S.DENIED, _S.SENT}),
+    _S.DENIED: frozenset(),
+    _S.SENT: _VENUE_ANSWERS | {_S.UNKNOWN},
+    _S.UNKNOWN: _VENUE_ANSWERS,
+    _S.HELD: (_VENUE_ANSWERS | {_S.UNKNOWN}) - {_S.HELD},
+    _S.WORKING: (_VENUE_ANSWERS | {_S.UNKNOWN}) - {_S.WORKING},
+    _S.FILLED: frozenset(),
+    _S.CANCELLED: _LATE_FILL,
+    _S.REJECTED: frozenset({_S.WORKING, _S.HELD, _S.FILLED}),
+    _S.EXPIRED: _LATE_FILL,
+}
+FINAL_STATUSES = frozenset({_S.DENIED, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED})
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """An order of ours; each change returns the next value.
+
+    `id` is our own name of the intent (strategy run and number) and travels to the venue as `orderRef`.
+    `quantity` is positive, in shares or contracts. Prices are in the instrument's currency.
+    """
+
+    id: str
+    owner: str
+    instrument: str
+    side: Side
+    quantity: float
+    type: OrderType = OrderType.MARKET
+    limit_price: float | None = None
+    stop_price: float | None = None
+    time_in_force: TimeInForce = TimeInForce.DAY
+    status: OrderStatus = OrderStatus.CREATED
+    filled: float = 0.0
+    average_price: float = 0.0
+    created_ns: int = 0
+    updated_ns: int = 0
+    # permanent_id: IB's own id, stable over sessions and clients; 0 until the venue has answered.
+    permanent_id: int = 0
+    reason: str = ""
+
+    @property
+    def remaining(self) -> float:
+        """Return the quantity not yet filled."""
+        return self.quantity - self.filled
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether it may still be filled."""
+        return self.status not in FINAL_STATUSES
+
+    @property
+    def signed_remaining(self) -> float:
+        """Return how far a complete fill would move the position from here."""
+        return self.side.sign * self.remaining
+
+    def checked(self) -> Order:
+        """Return the order itself when its fields make sense together.
+
+        Raises:
+            OrderError: If the quantity is not a positive number, a price that its type needs is missing or not
+                finite, or one is given that its type does not take.
+        """
+        if not (math.isfinite(self.quantity) and self.quantity > 0):
+            raise OrderError(f"order {self.id}: quantity must be a positive number, got {self.quantity!r}")
+        for name, price, types in (
+            ("limit_price", self.limit_price, (OrderType.LIMIT, OrderType.STOP_LIMIT)),
+            ("stop_price", self.stop_price, (OrderType.STOP, OrderType.STOP_LIMIT)),
+        ):
+            if (price is None) == (self.type in types):
+                verb = "needs a" if price is None else "takes no"
+                raise OrderError(f"order {self.id}: a {self.type.value} order {verb} {name}")
+            if price is not None and not math.isfinite(price):
+                raise OrderError(f"order {self.id}: {name} must be a finite number, got {price!r}")
+        return self
+
+    def moved(self, status: OrderStatus, at_ns: int, *, reason: str = "", permanent_id: int = 0) -> Order:
+        """Return the order in another state.
+
+        Raises:
+            OrderError: If the transition table does not allow it.
+        """
+        if not self.status.may_become(status):
+            raise OrderError(f"order {self.id} is {self.status.value} and cannot become {status.value}")
+        return msgspec.structs.replace(
+            self,
+            status=status,
+            updated_ns=at_ns,
+            reason=reason or self.reason,
+            permanent_id=permanent_id or self.permanent_id,
+        )
+
+    def after(self, quantity: float, price: float, at_ns: int) -> Order:
+        """Return the order once `quantity` of it was executed at `price`.
+
+        The status becomes FILLED when nothing is left; more than was asked is booked as it came (the venue is
+        right about what it executed).
+        """
+        filled = self.filled + quantity
+        average = (self.average_price * self.filled + price * quantity) / filled if filled else 0.0
+        # A remainder below a billionth of the order is what adding binary fractions leaves.
+        done = self.quantity - filled <= self.quantity * 1e-9
+        status = OrderStatus.FILLED if done and self.status is not OrderStatus.FILLED else self.status
+        return msgspec.structs.replace(self, filled=filled, average_price=average, status=status, updated_ns=at_ns)

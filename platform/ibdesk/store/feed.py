@@ -1,0 +1,143 @@
+"""The stream of state changes from the desk to whoever watches, inside one process.
+
+The desk's thread publishes rows; each reader, in its own thread, drains what came since it last looked. A reader
+that is slow or stuck never holds the publisher up: conflated topics keep only the newest row per key for it, the
+others queue up to a bound, past which the reader is told that it must take a fresh snapshot.
+"""
+
+from __future__ import annotations
+
+import collections
+import enum
+import itertools
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+Row = dict[str, Any]
+"""One change: column name to a plain value (str, int, float, bool or None)."""
+
+
+class Topic(enum.Enum):
+    """What rows are about; the value is the name on the wire."""
+
+    # QUOTES, keyed by symbol: bid, ask and their sizes.
+    QUOTES = "quotes"
+    # BARS, keyed by symbol and interval: closed bars.
+    BARS = "bars"
+    # INDICATORS, keyed by run, symbol and name: the features a strategy decided on, bar by bar.
+    INDICATORS = "indicators"
+    # ORDERS, keyed by order: every change of every order.
+    ORDERS = "orders"
+    # FILLS, keyed by execution.
+    FILLS = "fills"
+    # POSITIONS, keyed by owner and symbol.
+    POSITIONS = "positions"
+    # ACCOUNT, keyed by account.
+    ACCOUNT = "account"
+    # RUNS, keyed by run: running and stopped strategies.
+    RUNS = "runs"
+    # EQUITY, keyed by owner: profit over time.
+    EQUITY = "equity"
+    # LINK, one row: the connection to TWS.
+    LINK = "link"
+    # ALERTS: denied orders, halts, warnings, what strategies log.
+    ALERTS = "alerts"
+
+    @property
+    def conflated(self) -> bool:
+        """Return whether a slow reader gets only the newest row per key."""
+        return self in _CONFLATED
+
+
+_CONFLATED = frozenset({Topic.QUOTES, Topic.POSITIONS, Topic.ACCOUNT, Topic.RUNS, Topic.LINK})
+# How many rows per key a snapshot holds; one for state, more for what is drawn or listed as a history.
+_KEPT_PER_KEY = {Topic.BARS: 1_000, Topic.INDICATORS: 1_000, Topic.EQUITY: 2_000}
+# How many keys a snapshot holds; the oldest ones leave.
+_KEPT_KEYS = 10_000
+
+
+class FeedReader:
+    """One reader's end of the feed; made by `Feed.subscribe`."""
+
+    def __init__(self, wake: Callable[[], None], limit: int, lock: threading.Lock) -> None:
+        self._wake, self._limit, self._lock = wake, limit, lock
+        self._pending: dict[Topic, dict[Any, Row]] = {}
+        self._overrun, self._awake = False, False
+        self._number = itertools.count()
+
+    def _offer(self, topic: Topic, key: str, row: Row) -> None:
+        """Take a row; called with the feed's lock held."""
+        if self._overrun:
+            return
+        rows = self._pending.setdefault(topic, {})
+        rows[key if topic.conflated else next(self._number)] = row
+        if not topic.conflated and len(rows) > self._limit:
+            self._pending, self._overrun = {}, True
+        if not self._awake:
+            self._awake = True
+            self._wake()
+
+    def drain(self) -> tuple[dict[Topic, list[Row]], bool]:
+        """Return what came since the last call, by topic in order, and whether rows were lost since then.
+
+        When rows were lost, the reader starts over from `Feed.snapshot`.
+        """
+        with self._lock:
+            pending, overrun = self._pending, self._overrun
+            self._pending, self._overrun, self._awake = {}, False, False
+        return {topic: list(rows.values()) for topic, rows in pending.items()}, overrun
+
+
+class Feed:
+    """Takes rows from one publishing thread and hands them to any number of readers."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers: list[FeedReader] = []
+        self._kept: dict[Topic, collections.OrderedDict[str, collections.deque[Row]]] = {
+            topic: collections.OrderedDict() for topic in Topic
+        }
+
+    def publish(self, topic: Topic, key: str, row: Row) -> None:
+        """Hand a row to every reader and keep it for snapshots. The row must not be changed afterwards."""
+        kept = self._kept[topic]
+        with self._lock:
+            history = kept.get(key)
+            if history is None:
+                history = kept[key] = collections.deque(maxlen=_KEPT_PER_KEY.get(topic, 1))
+                if len(kept) > _KEPT_KEYS:
+                    kept.popitem(last=False)
+            history.append(row)
+            for reader in self._readers:
+                reader._offer(topic, key, row)
+
+    def forget(self, topic: Topic, key: str) -> None:
+        """Leave a key out of later snapshots."""
+        with self._lock:
+            self._kept[topic].pop(key, None)
+
+    def snapshot(self, topics: Iterable[Topic] = Topic) -> dict[Topic, list[Row]]:
+        """Return the rows kept of each topic, in the order in which their keys first came."""
+        with self._lock:
+            return self._rows(topics)
+
+    def _rows(self, topics: Iterable[Topic]) -> dict[Topic, list[Row]]:
+        return {topic: [row for rows in self._kept[topic].values() for row in rows] for topic in topics}
+
+    def subscribe(self, wake: Callable[[], None], *, limit: int = 100_000) -> tuple[FeedReader, dict[Topic, list[Row]]]:
+        """Return a new reader and the snapshot that its first drain continues, with nothing lost in between.
+
+        `wake` is called from the publishing thread when the first row after a drain arrives; it must only signal
+        (``loop.call_soon_threadsafe(event.set)``). `limit` bounds the queued rows of each topic not conflated.
+        """
+        reader = FeedReader(wake, limit, self._lock)
+        with self._lock:
+            self._readers.append(reader)
+            return reader, self._rows(Topic)
+
+    def unsubscribe(self, reader: FeedReader) -> None:
+        """Stop handing rows to the reader; one that is not subscribed is left alone."""
+        with self._lock:
+            if reader in self._readers:
+                self._readers.remove(reader)

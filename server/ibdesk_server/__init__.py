@@ -1,0 +1,1 @@
+"""The HTTP API, the msgpack feed and the dashboard of an ibdesk Desk."""
