@@ -59,6 +59,7 @@ class Lane:
         "exposure",
         "features",
         "instrument",
+        "last_bar",
         "run",
     )
 
@@ -72,6 +73,7 @@ class Lane:
         # The last target ordered for, and one whose order was refused: asking again would be refused again.
         self._aimed: float | None = None
         self._refused: float | None = None
+        self.last_bar: Bar | None = None
         # The position once all open orders have filled.
         self.exposure = 0.0
 
@@ -113,6 +115,7 @@ class Lane:
         if bar.opened_ns <= self._last_opened_ns:
             return
         self._last_opened_ns = bar.opened_ns
+        self.last_bar = bar
         wanted = self.features.step(bar)
         if self._by_hooks:
             self.run.strategy.on_bar(bar)
@@ -139,6 +142,11 @@ class Run:
             for instrument in start.instruments
         }
         self._orders_made = 0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it gets events and may order."""
+        return self.state is RunState.RUNNING
 
     # --- what the strategy may know
 

@@ -47,6 +47,7 @@ from ibdesk.model.instrument import (
     Stock,
     instrument_of,
 )
+from ibdesk.model.interval import interval_ns, interval_words
 from ibdesk.model.link import Link
 from ibdesk.model.moment import moment, nanoseconds
 from ibdesk.model.order import FINAL_STATUSES, TRANSITIONS, Order, OrderStatus, OrderType, Side, TimeInForce
@@ -107,6 +108,8 @@ __all__ = [
     "encode_actions",
     "encode_event",
     "instrument_of",
+    "interval_ns",
+    "interval_words",
     "moment",
     "nanoseconds",
 ]

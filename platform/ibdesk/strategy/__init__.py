@@ -1,7 +1,18 @@
 """Strategies: the base class, what they may ask for, and how their files are loaded."""
 
 from ibdesk.strategy.base import Strategy, bind
-from ibdesk.strategy.loader import LoadedStrategy, load_source, load_strategy, make_strategy
+from ibdesk.strategy.loader import LoadedStrategy, load_source, load_strategy, make_strategy, strategy_of
+from ibdesk.strategy.shelf import StrategyShelf
 from ibdesk.strategy.trading import Trading
 
-__all__ = ["LoadedStrategy", "Strategy", "Trading", "bind", "load_source", "load_strategy", "make_strategy"]
+__all__ = [
+    "LoadedStrategy",
+    "Strategy",
+    "StrategyShelf",
+    "Trading",
+    "bind",
+    "load_source",
+    "load_strategy",
+    "make_strategy",
+    "strategy_of",
+]

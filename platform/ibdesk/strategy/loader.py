@@ -120,6 +120,21 @@ def load_source(code: bytes, path: Path) -> LoadedStrategy:
     return LoadedStrategy(cls, StrategySource(cls.__name__, str(path.resolve()), sha256))
 
 
+def strategy_of(cls: type[Strategy]) -> LoadedStrategy:
+    """Return the class as its file defines it, so that what it decides can be replayed from that file.
+
+    A class that was typed into a notebook or a test has no file of its own: it is returned as it is, with an
+    empty source.
+
+    Raises:
+        StrategyError: If its file holds nothing else but cannot be loaded as a strategy file.
+    """
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    if file is not None and Path(file).is_file() and _is_strategy_file(Path(file), cls.__name__):
+        return load_strategy(file)
+    return LoadedStrategy(cls, StrategySource(cls.__name__))
+
+
 def make_strategy(cls: type[Strategy], parameters: dict[str, Any]) -> Strategy:
     """Return a strategy with these parameters.
 
@@ -179,6 +194,12 @@ def _unreplayable(node: ast.AST) -> list[str]:
 def _may_import(module: str) -> bool:
     root = module.partition(".")[0]
     return module == "ibdesk" or root in LIBRARIES or root in STANDARD_LIBRARY
+
+
+def _is_strategy_file(path: Path, class_name: str) -> bool:
+    """Return whether a file's top level defines this one class: a test or a script defines more, or functions."""
+    classes = [node.name for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.ClassDef)]
+    return classes == [class_name] and path.suffix == ".py" and not path.name.startswith("test_")
 
 
 def _only_strategy(module: types.ModuleType, path: Path) -> type[Strategy]:

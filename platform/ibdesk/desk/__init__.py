@@ -1,0 +1,19 @@
+"""The desk: one engine and one TWS link on a thread of their own, and the handle on them."""
+
+from ibdesk.desk.desk import AioDesk, Desk, DeskState
+from ibdesk.desk.latency import LatencySummary
+from ibdesk.desk.operations import DeskHealth
+from ibdesk.desk.runtime import RunInfo
+from ibdesk.desk.settings import DeskSettings, Mode, state_folder
+
+__all__ = [
+    "AioDesk",
+    "Desk",
+    "DeskHealth",
+    "DeskSettings",
+    "DeskState",
+    "LatencySummary",
+    "Mode",
+    "RunInfo",
+    "state_folder",
+]

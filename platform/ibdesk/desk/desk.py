@@ -1,0 +1,279 @@
+"""The handle on a desk: plain calls, answered by an event loop on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import contextlib
+import enum
+import functools
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+
+from ibdesk.desk.embedded import EmbeddedGateway
+from ibdesk.desk.operations import Operations
+from ibdesk.desk.runtime import Runtime
+from ibdesk.desk.settings import DeskSettings
+from ibdesk.errors import DeskError
+from ibdesk.store import Feed
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Operation = Callable[Concatenate[Operations, P], Coroutine[Any, Any, R]]
+
+
+class DeskState(enum.Enum):
+    """Where a desk is in its life."""
+
+    # OPENING: it connects and reconciles.
+    OPENING = "opening"
+    # OPEN: it answers.
+    OPEN = "open"
+    # FAILED: something in it broke, and it stopped trading; the cause is in every later error.
+    FAILED = "failed"
+    # CLOSED: it was closed.
+    CLOSED = "closed"
+
+
+def _blocking(operation: Operation[P, R]) -> Callable[Concatenate[Desk, P], R]:
+    """Make a method that waits for the operation to be done on the desk's loop."""
+
+    @functools.wraps(operation)
+    def call(desk: Desk, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return desk.submit(operation, *args, **kwargs).result()
+
+    return call
+
+
+def _awaitable(operation: Operation[P, R]) -> Callable[Concatenate[AioDesk, P], Coroutine[Any, Any, R]]:
+    """Make the method's twin, which can be awaited on any loop."""
+
+    @functools.wraps(operation)
+    async def call(aio: AioDesk, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await asyncio.wrap_future(aio.desk.submit(operation, *args, **kwargs))
+
+    return call
+
+
+class AioDesk:
+    """The awaitable twin of `Desk`: the same names, to be awaited on any loop."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    history = _awaitable(Operations.history)
+    start = _awaitable(Operations.start)
+    stop = _awaitable(Operations.stop)
+    runs = _awaitable(Operations.runs)
+    positions = _awaitable(Operations.positions)
+    orders = _awaitable(Operations.orders)
+    fills = _awaitable(Operations.fills)
+    round_trips = _awaitable(Operations.round_trips)
+    account = _awaitable(Operations.account)
+    quotes = _awaitable(Operations.quotes)
+    bars = _awaitable(Operations.bars)
+    latency = _awaitable(Operations.latency)
+    health = _awaitable(Operations.health)
+    cancel = _awaitable(Operations.cancel)
+    cancel_all = _awaitable(Operations.cancel_all)
+    halt = _awaitable(Operations.halt)
+    resume = _awaitable(Operations.resume)
+
+    async def close(self) -> None:
+        """Close the desk; see `Desk.close`."""
+        await asyncio.get_running_loop().run_in_executor(None, self.desk.close)
+
+
+class Desk:
+    """A running desk: one engine and one TWS link on a thread with an event loop of their own.
+
+    Its methods are plain calls, so a notebook needs no loop tricks, and a cell that computes for a minute does not
+    stop trading; `aio` has the same methods to be awaited. A desk is closed by `close`, at the end of a ``with``
+    block, or at the latest when the program ends.
+    """
+
+    _open_desks: ClassVar[dict[str, Desk]] = {}
+
+    def __init__(self, settings: DeskSettings) -> None:
+        """Make a desk that is not open yet; use `Desk.open`."""
+        self.settings = settings
+        self.feed = Feed()
+        self.aio = AioDesk(self)
+        self.state = DeskState.OPENING
+        self._gateway: EmbeddedGateway | None = None
+        self._cause: BaseException | None = None
+        self._operations: Operations | None = None
+        self._runtime: Runtime | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._thread = threading.Thread(target=self._run_thread, name="ibdesk-desk", daemon=True)
+
+    @classmethod
+    def open(cls, settings: DeskSettings | str = "embedded", **changes: Any) -> Desk:
+        """Open a desk and return it once it is connected and reconciled.
+
+        `settings` is a mode or whole settings: ``embedded`` starts our own gateway in this process, ``paper`` and
+        ``live`` connect to a TWS or IB Gateway. `changes` are settings by name (``port=4002``, ``account="U123"``,
+        ``risk={"max_position": 500}``); ``live`` needs `account` spelled out. A cell that is run again gets the desk
+        it opened before: one that is open on the same TWS with the same client id is returned as it is.
+
+        Raises:
+            ConfigError: If a setting is wrong, or the account is not of the kind that the mode trades.
+            LinkError: If TWS cannot be reached.
+            ClientIdInUseError: If another program uses the client id.
+        """
+        if isinstance(settings, str):
+            settings = DeskSettings.make(settings, **changes)
+        elif changes:
+            names = ", ".join(changes)
+            raise DeskError(f"put {names} into the settings: whole settings are taken as they are")
+        known = cls._open_desks.get(_address(settings))
+        if known is not None and known.state is DeskState.OPEN and settings.mode != "embedded":
+            return known
+        desk = cls(settings)
+        desk._thread.start()
+        try:
+            desk._ready.result()
+        except BaseException:
+            desk.close()
+            raise
+        atexit.register(desk.close)
+        cls._open_desks[_address(settings)] = desk
+        return desk
+
+    history = _blocking(Operations.history)
+    start = _blocking(Operations.start)
+    stop = _blocking(Operations.stop)
+    runs = _blocking(Operations.runs)
+    positions = _blocking(Operations.positions)
+    orders = _blocking(Operations.orders)
+    fills = _blocking(Operations.fills)
+    round_trips = _blocking(Operations.round_trips)
+    account = _blocking(Operations.account)
+    quotes = _blocking(Operations.quotes)
+    bars = _blocking(Operations.bars)
+    latency = _blocking(Operations.latency)
+    health = _blocking(Operations.health)
+    cancel = _blocking(Operations.cancel)
+    cancel_all = _blocking(Operations.cancel_all)
+    halt = _blocking(Operations.halt)
+    resume = _blocking(Operations.resume)
+
+    @property
+    def address(self) -> str:
+        """Host and port of the TWS, or of the embedded gateway."""
+        return self._running().address
+
+    @property
+    def journal_path(self) -> str:
+        """The file of this desk's journal."""
+        return str(self._running().journal.path)
+
+    def submit(
+        self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> concurrent.futures.Future[R]:
+        """Have an operation done on the desk's loop and return the future of its answer.
+
+        Raises:
+            DeskError: If the desk is not open, or the caller is the desk's own thread, which cannot wait for itself.
+        """
+        loop, operations = self._loop, self._operations
+        if self.state is not DeskState.OPEN or loop is None or operations is None:
+            raise DeskError(self._why_not()) from self._cause
+        if threading.current_thread() is self._thread:
+            raise DeskError("the desk's own thread cannot wait for the desk: strategies use their helpers instead")
+        return asyncio.run_coroutine_threadsafe(operation(operations, *args, **kwargs), loop)
+
+    def close(self) -> None:
+        """End the runs' event flow, the link, the journal and an embedded gateway; closing twice is one closing.
+
+        Open orders stay at the venue and positions stay as they are: closing a desk does not trade.
+        """
+        loop, stop = self._loop, self._stop
+        if loop is not None and stop is not None and not loop.is_closed():
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(stop.set)
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join()
+        atexit.unregister(self.close)
+        if Desk._open_desks.get(_address(self.settings)) is self:
+            del Desk._open_desks[_address(self.settings)]
+
+    def __enter__(self) -> Desk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Desk {self.settings.mode} {self.state.value}>"
+
+    # --- the desk's thread
+
+    def _run_thread(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self._live())
+            self.state = DeskState.CLOSED
+        except BaseException as error:  # noqa: BLE001 - the thread's last word: every caller is told the cause
+            self._cause = _only(error)
+            self.state = DeskState.FAILED
+            if not self._ready.done():
+                self._ready.set_exception(self._cause)
+
+    async def _live(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        async with contextlib.AsyncExitStack() as stack:
+            tws, clock = self.settings.tws, None
+            if self.settings.mode == "embedded":
+                self._gateway = await stack.enter_async_context(EmbeddedGateway(self.settings.gateway))
+                tws, clock = self._gateway.reached_by(tws), self._gateway.clock
+            runtime = self._runtime = Runtime(self.settings, tws, clock, self.feed)
+            stack.callback(runtime.journal.close)
+            await runtime.service.connect()
+            self._operations = Operations(runtime)
+            running = asyncio.create_task(runtime.run(), name="runtime")
+            stopping = asyncio.create_task(self._stop.wait(), name="stop")
+            self.state = DeskState.OPEN
+            self._ready.set_result(None)
+            try:
+                await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                self.state = DeskState.CLOSED
+                stopping.cancel()
+                running.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await running
+
+    def _running(self) -> Runtime:
+        if self._runtime is None or self.state is not DeskState.OPEN:
+            raise DeskError(self._why_not()) from self._cause
+        return self._runtime
+
+    def _why_not(self) -> str:
+        if self.state is DeskState.FAILED:
+            return f"the desk has failed and stopped trading: {self._cause}"
+        return f"the desk is {self.state.value}: open one with Desk.open"
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's loop where it is installed: half the latency of asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _address(settings: DeskSettings) -> str:
+    return f"{settings.tws.address}/{settings.tws.client_id}"
+
+
+def _only(error: BaseException) -> BaseException:
+    """Return the cause out of task groups around it, when there is a single one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,205 @@
+"""The fills of a desk with their owners and commissions, and the tables people ask for."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import polars as pl
+
+from ibdesk.engine import EXTERNAL, Engine
+from ibdesk.model import Commission, Fill, Order
+from ibdesk.store import Row
+
+_TIME = pl.Datetime("ns", "UTC")
+
+ORDER_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "id": pl.String,
+    "owner": pl.String,
+    "symbol": pl.String,
+    "side": pl.String,
+    "quantity": pl.Float64,
+    "filled": pl.Float64,
+    "type": pl.String,
+    "limit_price": pl.Float64,
+    "stop_price": pl.Float64,
+    "time_in_force": pl.String,
+    "status": pl.String,
+    "average_price": pl.Float64,
+    "reason": pl.String,
+    "created_at": _TIME,
+    "updated_at": _TIME,
+}
+FILL_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "execution_id": pl.String,
+    "order_id": pl.String,
+    "owner": pl.String,
+    "symbol": pl.String,
+    "side": pl.String,
+    "quantity": pl.Float64,
+    "price": pl.Float64,
+    "commission": pl.Float64,
+    "filled_at": _TIME,
+}
+POSITION_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "owner": pl.String,
+    "symbol": pl.String,
+    "quantity": pl.Float64,
+    "average_price": pl.Float64,
+    "last_price": pl.Float64,
+    "unrealized_pnl": pl.Float64,
+    "realized_pnl": pl.Float64,
+    "commission": pl.Float64,
+}
+QUOTE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "symbol": pl.String,
+    "at": _TIME,
+    "bid": pl.Float64,
+    "ask": pl.Float64,
+    "bid_size": pl.Float64,
+    "ask_size": pl.Float64,
+}
+
+
+class BookedFill(msgspec.Struct, frozen=True):
+    """A fill, whose book it went to, and its commission once that is known."""
+
+    fill: Fill
+    owner: str
+    commission: float | None = None
+
+
+class Ledger:
+    """Keeps what the engine need not: the list of fills. Everything else is read from the engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._fills: dict[str, BookedFill] = {}
+        self._early: dict[str, float] = {}
+
+    def book(self, fill: Fill) -> BookedFill:
+        """Keep a fill that the engine has just booked; one already here is returned as it is."""
+        known = self._fills.get(fill.execution_id)
+        if known is None:
+            owner = self._engine.portfolio.owner_of(fill.execution_id) or EXTERNAL
+            known = BookedFill(fill, owner, self._early.pop(fill.execution_id, None))
+            self._fills[fill.execution_id] = known
+        return known
+
+    def charge(self, commission: Commission) -> BookedFill | None:
+        """Add a commission to its fill; None when the fill is not known yet."""
+        booked = self._fills.get(commission.execution_id)
+        if booked is None:
+            self._early[commission.execution_id] = commission.amount
+            return None
+        booked = msgspec.structs.replace(booked, commission=commission.amount)
+        self._fills[commission.execution_id] = booked
+        return booked
+
+    @property
+    def count(self) -> int:
+        """The number of fills."""
+        return len(self._fills)
+
+    # --- rows for the feed
+
+    def position_rows(self) -> list[Row]:
+        """Return a row per owner and instrument that is or was held, marked at the last price."""
+        rows: list[Row] = []
+        for book in self._engine.portfolio.books.values():
+            for position in book.positions.values():
+                price = self._engine.price_of(position.instrument)
+                mark = position.average_price if price is None else price
+                rows.append(
+                    {
+                        "owner": book.owner,
+                        "symbol": position.instrument,
+                        "quantity": position.quantity,
+                        "average_price": position.average_price,
+                        "last_price": price,
+                        "unrealized_pnl": position.unrealized_pnl(mark),
+                        "realized_pnl": position.realized_pnl,
+                        "commission": position.commission,
+                    }
+                )
+        return rows
+
+    # --- tables for people
+
+    def orders(self) -> pl.DataFrame:
+        """Return every order, oldest first."""
+        return _frame([order_row(order) for order in self._engine.blotter.orders.values()], ORDER_SCHEMA)
+
+    def fills(self) -> pl.DataFrame:
+        """Return every fill, oldest first."""
+        return _frame([fill_row(booked) for booked in self._fills.values()], FILL_SCHEMA)
+
+    def positions(self) -> pl.DataFrame:
+        """Return what is or was held, by owner."""
+        return _frame(self.position_rows(), POSITION_SCHEMA)
+
+    def quotes(self) -> pl.DataFrame:
+        """Return the last quote of each instrument that has one."""
+        quotes = [market.quote for market in self._engine.markets.values() if market.quote is not None]
+        rows = [
+            {
+                "symbol": quote.instrument,
+                "at_ns": quote.at_ns,
+                "bid": finite(quote.bid),
+                "ask": finite(quote.ask),
+                "bid_size": quote.bid_size,
+                "ask_size": quote.ask_size,
+            }
+            for quote in quotes
+        ]
+        return _frame(rows, QUOTE_SCHEMA)
+
+
+def order_row(order: Order) -> Row:
+    """Return the order as plain columns."""
+    return {
+        "id": order.id,
+        "owner": order.owner,
+        "symbol": order.instrument,
+        "side": order.side.value,
+        "quantity": order.quantity,
+        "filled": order.filled,
+        "type": order.type.value,
+        "limit_price": order.limit_price,
+        "stop_price": order.stop_price,
+        "time_in_force": order.time_in_force.value,
+        "status": order.status.value,
+        "average_price": order.average_price if order.filled else None,
+        "reason": order.reason,
+        "created_ns": order.created_ns,
+        "updated_ns": order.updated_ns,
+    }
+
+
+def fill_row(booked: BookedFill) -> Row:
+    """Return the fill as plain columns."""
+    fill = booked.fill
+    return {
+        "execution_id": fill.execution_id,
+        "order_id": fill.order_id,
+        "owner": booked.owner,
+        "symbol": fill.instrument,
+        "side": fill.side.value,
+        "quantity": fill.quantity,
+        "price": fill.price,
+        "commission": booked.commission,
+        "at_ns": fill.at_ns,
+    }
+
+
+def finite(figure: float) -> float | None:
+    """Return the figure, None when it is NaN or infinite: rows carry no NaN."""
+    return figure if math.isfinite(figure) else None
+
+
+_TIME_COLUMNS = {"created_at": "created_ns", "updated_at": "updated_ns", "filled_at": "at_ns", "at": "at_ns"}
+
+
+def _frame(rows: list[Row], schema: dict[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
+    columns = {name: [row[_TIME_COLUMNS.get(name, name)] for row in rows] for name in schema}
+    return pl.DataFrame(columns, schema=schema)

@@ -1,0 +1,247 @@
+"""Turns what the engine has just done into rows of the feed, after the orders have left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from ibdesk.desk.ledger import Ledger, fill_row, finite, order_row
+from ibdesk.engine import TARGET, Engine, Run, evaluate
+from ibdesk.model import (
+    AccountReport,
+    Action,
+    Alert,
+    Bar,
+    BarHistory,
+    Commission,
+    Event,
+    Fill,
+    LinkChanged,
+    OrderDenied,
+    OrderReport,
+    PlaceOrder,
+    Quote,
+    Severity,
+    StartStrategy,
+    StopStrategy,
+    Tick,
+    TradingHalted,
+    interval_words,
+)
+from ibdesk.store import Feed, Row, Topic
+
+
+class Publisher:
+    """Knows which rows follow from which event; holds no state of the book itself."""
+
+    def __init__(self, engine: Engine, ledger: Ledger, feed: Feed, *, address: str, mode: str) -> None:
+        self._engine, self._ledger, self._feed = engine, ledger, feed
+        self._address, self._mode = address, mode
+        self._last_bars: dict[tuple[str, str], Bar] = {}
+        self._marks: dict[str, Row] = {}
+        self._equity: dict[str, float] = {}
+        self._run_states: dict[str, Row] = {}
+
+    def publish(self, event: Event, actions: Sequence[Action]) -> None:
+        """Hand the consequences of one event to the feed."""
+        match event:
+            case Quote():
+                self._quote(event)
+                self._decided(event.instrument, event)
+            case Tick():
+                self._decided(event.instrument, event)
+            case Bar():
+                self._bar(event)
+                self._decided(event.instrument, event)
+            case OrderReport():
+                self._order(event.order_id)
+            case Fill():
+                self._feed.publish(Topic.FILLS, event.execution_id, fill_row(self._ledger.book(event)))
+                self._order(event.order_id)
+            case Commission():
+                booked = self._ledger.charge(event)
+                if booked is not None:
+                    self._feed.publish(Topic.FILLS, event.execution_id, fill_row(booked))
+            case AccountReport():
+                self._account(event)
+            case LinkChanged():
+                self.link(event.at_ns, event.detail)
+                for order in self._engine.blotter.all_open():
+                    self._order(order.id)
+            case StartStrategy():
+                self._started(event)
+                self._changed_runs()
+            case StopStrategy():
+                self._changed_runs()
+            case _:
+                pass
+        for action in actions:
+            self._action(action)
+
+    def mark(self) -> None:
+        """Publish positions and profit at the present prices, where they have changed."""
+        at_ns, engine = self._engine.now_ns, self._engine
+        for row in self._ledger.position_rows():
+            key = f"{row['owner']}/{row['symbol']}"
+            if self._marks.get(key) != row:
+                self._marks[key] = row
+                self._feed.publish(Topic.POSITIONS, key, row)
+        profits = {book.owner: book.pnl(engine.price_of) for book in engine.portfolio.books.values()}
+        profits[""] = engine.portfolio.pnl(engine.price_of)
+        for owner, pnl in profits.items():
+            if self._equity.get(owner) != pnl:
+                self._equity[owner] = pnl
+                self._feed.publish(Topic.EQUITY, owner, {"owner": owner, "at_ns": at_ns, "pnl": pnl})
+
+    def link(self, at_ns: int, detail: str) -> None:
+        """Publish how the link and the halt stand."""
+        row = {
+            "link": self._engine.link.value,
+            "at_ns": at_ns,
+            "detail": detail,
+            "address": self._address,
+            "mode": self._mode,
+            "halted": self._engine.gate.halted or None,
+        }
+        self._feed.publish(Topic.LINK, "link", row)
+
+    def alert(self, at_ns: int, severity: Severity, origin: str, text: str) -> None:
+        """Publish a line for people."""
+        row = {"at_ns": at_ns, "severity": severity.value, "origin": origin, "text": text}
+        self._feed.publish(Topic.ALERTS, f"{at_ns}/{origin}/{text}", row)
+
+    # --- events
+
+    def _quote(self, quote: Quote) -> None:
+        row = {
+            "symbol": quote.instrument,
+            "at_ns": quote.at_ns,
+            "bid": finite(quote.bid),
+            "ask": finite(quote.ask),
+            "bid_size": quote.bid_size,
+            "ask_size": quote.ask_size,
+        }
+        self._feed.publish(Topic.QUOTES, quote.instrument, row)
+
+    def _bar(self, bar: Bar) -> None:
+        row = {
+            "symbol": bar.instrument,
+            "opened_ns": bar.opened_ns,
+            "interval_ns": bar.interval_ns,
+            "open": bar.open,
+            "high": bar.high,
+            "low": bar.low,
+            "close": bar.close,
+            "volume": bar.volume,
+        }
+        self._feed.publish(Topic.BARS, f"{bar.instrument}/{bar.interval_ns}", row)
+
+    def _decided(self, instrument: str, event: Event) -> None:
+        """Publish the bars that runs have just decided on, when they built them, and the features they saw."""
+        market = self._engine.markets.get(instrument)
+        for lane in market.lanes if market else ():
+            bar, key = lane.last_bar, (lane.run.id, instrument)
+            if bar is None or self._last_bars.get(key) is bar:
+                continue
+            self._last_bars[key] = bar
+            if bar is not event:
+                self._bar(bar)
+            for name, value in lane.features.values().items():
+                self._indicator(lane.run, instrument, bar.opened_ns, name, value)
+
+    def _indicator(self, run: Run, symbol: str, opened_ns: int, name: str, value: float | None) -> None:
+        row = {"run_id": run.id, "symbol": symbol, "opened_ns": opened_ns, "name": name, "value": value}
+        self._feed.publish(Topic.INDICATORS, f"{run.id}/{symbol}/{name}", row)
+
+    def _order(self, order_id: str) -> None:
+        order = self._engine.blotter.orders.get(order_id)
+        if order is not None:
+            self._feed.publish(Topic.ORDERS, order.id, order_row(order))
+
+    def _account(self, report: AccountReport) -> None:
+        account = report.account
+        row = {
+            "id": account.id,
+            "currency": account.currency,
+            "net_liquidation": finite(account.net_liquidation),
+            "cash": finite(account.cash),
+            "buying_power": finite(account.buying_power),
+            "available_funds": finite(account.available_funds),
+            "realized_pnl": finite(account.realized_pnl),
+            "unrealized_pnl": finite(account.unrealized_pnl),
+            "updated_ns": account.updated_ns,
+        }
+        self._feed.publish(Topic.ACCOUNT, account.id, row)
+
+    def _started(self, start: StartStrategy) -> None:
+        """Publish the history a run was warmed up with, so that its chart begins where its features do."""
+        run = self._engine.runs[start.run_id]
+        for history in start.history:
+            if history.interval_ns != start.interval_ns:
+                continue
+            frame = _frame(history)
+            for opened_ns, *figures in zip(history.opened_ns, *_prices(history), strict=True):
+                self._bar(Bar(history.instrument, opened_ns, history.interval_ns, *figures))
+            features = evaluate(run.strategy, frame)
+            for name in features.columns:
+                if name != TARGET:
+                    for opened_ns, value in zip(history.opened_ns, features[name], strict=True):
+                        self._indicator(run, history.instrument, opened_ns, name, value)
+
+    # --- actions
+
+    def _action(self, action: Action) -> None:
+        match action:
+            case PlaceOrder():
+                self._order(action.order.id)
+            case OrderDenied():
+                self._order(action.order_id)
+                text = (
+                    f"order {action.order_id} denied: {action.rule} allows {action.limit:g}, asked {action.asked:g}"
+                )
+                self.alert(action.at_ns, Severity.WARNING, "risk", text)
+            case Alert():
+                self.alert(action.at_ns, action.severity, action.origin, action.text)
+                # A run that failed and a halt that was lifted say so by an alert.
+                self._changed_runs()
+                self.link(action.at_ns, "")
+            case TradingHalted():
+                self.alert(action.at_ns, Severity.ERROR, "risk", f"trading halted: {action.reason}")
+                self.link(action.at_ns, "")
+            case _:
+                pass
+
+    def _changed_runs(self) -> None:
+        for run in self._engine.runs.values():
+            row = run_row(run)
+            if self._run_states.get(run.id) != row:
+                self._run_states[run.id] = row
+                self._feed.publish(Topic.RUNS, run.id, row)
+
+
+def run_row(run: Run) -> Row:
+    """Return a run as plain columns."""
+    start = run.start
+    return {
+        "run_id": run.id,
+        "class_name": start.source.class_name,
+        "path": start.source.path,
+        "sha256": start.source.sha256,
+        "parameters": start.parameters,
+        "symbols": [instrument.id for instrument in start.instruments],
+        "bar": interval_words(start.interval_ns),
+        "state": run.state.value,
+        "started_ns": start.at_ns,
+        "note": run.note,
+    }
+
+
+def _prices(history: BarHistory) -> tuple[list[float], ...]:
+    return history.open, history.high, history.low, history.close, history.volume
+
+
+def _frame(history: BarHistory) -> pl.DataFrame:
+    names = ("open", "high", "low", "close", "volume")
+    opened_at = pl.Series("opened_at", history.opened_ns, dtype=pl.Int64).cast(pl.Datetime("ns", "UTC"))
+    return pl.DataFrame([opened_at, *(pl.Series(n, p) for n, p in zip(names, _prices(history), strict=True))])

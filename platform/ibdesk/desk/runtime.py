@@ -1,0 +1,240 @@
+"""One engine, one TWS service, one journal and one feed, joined on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import importlib.metadata
+import time
+from pathlib import Path
+
+import msgspec
+
+from ibdesk.clock import Clock, SystemClock
+from ibdesk.desk.latency import LatencyRecorder
+from ibdesk.desk.ledger import Ledger
+from ibdesk.desk.publisher import Publisher, run_row
+from ibdesk.desk.settings import DeskSettings
+from ibdesk.desk.warm_up import fetch_history, recent_bars
+from ibdesk.engine import Engine, RunState
+from ibdesk.errors import DeskError
+from ibdesk.model import (
+    Action,
+    AnyInstrument,
+    Bar,
+    CancelOrder,
+    Event,
+    Instrument,
+    ModifyOrder,
+    PlaceOrder,
+    SetTimer,
+    StartStrategy,
+    StrategySource,
+    TimerFired,
+    instrument_of,
+    moment,
+)
+from ibdesk.store import Feed, Journal, JournalHeader, OrderIdMark
+from ibdesk.strategy import LoadedStrategy, Strategy, StrategyShelf, load_strategy, make_strategy, strategy_of
+from ibdesk.tws import TwsService, TwsSettings
+
+# The journal is written at the latest so often, and positions and profit are marked so often.
+_COMMIT_SECONDS = 0.05
+_MARK_SECONDS = 0.25
+
+
+class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as people see it; `bar` is its bar length in words, `started_ns` ns UTC."""
+
+    run_id: str
+    class_name: str
+    path: str
+    sha256: str
+    parameters: dict[str, object]
+    symbols: list[str]
+    bar: str
+    state: str
+    started_ns: int
+    note: str
+
+
+class Runtime:
+    """Everything of a desk that lives on its loop. The trading path is `turn`: no queue and no await is in it."""
+
+    def __init__(self, settings: DeskSettings, tws: TwsSettings, clock: Clock | None, feed: Feed) -> None:
+        clock = clock or SystemClock()
+        self.settings, self.clock, self.feed, self.address = settings, clock, feed, tws.address
+        self.started_ns = clock.now_ns()
+        self.shelf = StrategyShelf()
+        self.engine = Engine(strategies=self.shelf.find, limits=settings.risk)
+        self.ledger = Ledger(self.engine)
+        self.latency = LatencyRecorder()
+        self.journal = Journal.create(_journal_path(settings), self._header())
+        self._mark = OrderIdMark(settings.state_folder / f"order-ids-{tws.host}-{tws.port}-{tws.client_id}")
+        self.service = TwsService(tws, clock=clock, on_event=self.turn, first_order_id=self._mark.reserved)
+        self.publisher = Publisher(self.engine, self.ledger, feed, address=tws.address, mode=settings.mode)
+        self._waiting: collections.deque[Event] = collections.deque()
+        self._turning = False
+        self._recent: dict[str, collections.deque[Bar]] = {}
+        self._runs_started = 0
+
+    async def run(self) -> None:
+        """Keep the link, the journal and the marks going until cancelled; an error in any of them ends all."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.service.run(), name="tws")
+            tasks.create_task(self._commit_regularly(), name="journal")
+            tasks.create_task(self._mark_regularly(), name="marks")
+
+    # --- the trading path
+
+    def turn(self, event: Event) -> None:
+        """Take one event through engine, journal and venue; what the venue answers at once waits its turn."""
+        self._waiting.append(event)
+        if self._turning:
+            return
+        self._turning = True
+        try:
+            while self._waiting:
+                self._turn(self._waiting.popleft())
+        finally:
+            self._turning = False
+
+    def _turn(self, event: Event) -> None:
+        began_ns = time.perf_counter_ns()
+        actions = self.engine.handle(event)
+        self.journal.record(event, actions)
+        if actions:
+            self.journal.commit()
+            placed = False
+            for action in actions:
+                placed = self._execute(action) or placed
+            if placed:
+                self.latency.add(time.perf_counter_ns() - began_ns)
+        if event.__class__ is Bar and event.instrument in self._recent:
+            self._recent[event.instrument].append(event)
+        self.publisher.publish(event, actions)
+
+    def _execute(self, action: Action) -> bool:
+        """Carry out one action; return whether it was an order."""
+        match action:
+            case PlaceOrder():
+                self._mark.cover(self.service.next_order_id)
+                self.service.place(action.order)
+                return True
+            case ModifyOrder():
+                order = self.engine.blotter.orders[action.order_id]
+                self.service.modify(
+                    msgspec.structs.replace(
+                        order,
+                        quantity=action.quantity,
+                        limit_price=action.limit_price,
+                        stop_price=action.stop_price,
+                    )
+                )
+            case CancelOrder():
+                self.service.cancel(action.order_id)
+            case SetTimer():
+                delay = (action.at_ns - self.clock.now_ns()) / 1e9 / self.clock.speed
+                fired = TimerFired(action.timer_id, action.at_ns)
+                asyncio.get_running_loop().call_later(max(delay, 0.0), self.turn, fired)
+            case _:
+                pass
+        return False
+
+    # --- commands
+
+    async def start(
+        self,
+        strategy: Strategy | type[Strategy] | str | Path,
+        *,
+        on: list[str | Instrument],
+        bar_ns: int,
+        warm_up: int,
+        parameters: dict[str, object],
+        cash: float,
+    ) -> str:
+        """Qualify, subscribe, warm up and start; return the run's id."""
+        made, loaded = _made(strategy, parameters)
+        instruments = [await self.service.qualify(instrument(name)) for name in on]
+        for instrument in instruments:
+            self._watch(instrument)
+        history = [
+            past
+            for instrument in instruments
+            for past in await fetch_history(self.service, instrument, interval_ns=bar_ns, count=warm_up)
+        ]
+        start = StartStrategy(
+            run_id=self._run_id(loaded.source),
+            source=loaded.source,
+            parameters=made.model_dump(mode="json"),
+            instruments=instruments,
+            interval_ns=bar_ns,
+            at_ns=self.clock.now_ns(),
+            history=[*history, *recent_bars(history, self._recent, interval_ns=bar_ns)],
+            cash=cash,
+        )
+        self.shelf.put(loaded.cls, loaded.source)
+        self.turn(start)
+        run = self.engine.runs[start.run_id]
+        if run.state is RunState.FAILED:
+            raise DeskError(f"{start.run_id} could not start: {run.note}")
+        return start.run_id
+
+    def runs(self) -> list[RunInfo]:
+        """Return every run of this desk, oldest first."""
+        return [msgspec.convert(run_row(run), RunInfo) for run in self.engine.runs.values()]
+
+    def _watch(self, instrument: AnyInstrument) -> None:
+        """Subscribe once to what a run needs of an instrument, and keep its newest bars for the start."""
+        if instrument.id in self._recent:
+            return
+        self._recent[instrument.id] = collections.deque(maxlen=256)
+        self.service.subscribe_bars(instrument)
+        self.service.subscribe_quotes(instrument)
+
+    def _run_id(self, source: StrategySource) -> str:
+        """Return a name that no run before had, here or in another desk of this account."""
+        self._runs_started += 1
+        return f"{source.class_name}-{moment(time.time_ns()):%y%m%d%H%M%S}-{self._runs_started}"
+
+    def _header(self) -> JournalHeader:
+        return JournalHeader(
+            program=f"ibdesk {importlib.metadata.version('ibdesk')}",
+            mode=self.settings.mode,
+            account=self.settings.tws.account,
+            started_ns=self.started_ns,
+            limits=self.settings.risk,
+        )
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_COMMIT_SECONDS)
+            self.journal.commit()
+
+    async def _mark_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_MARK_SECONDS)
+            self.publisher.mark()
+
+
+def _made(
+    strategy: Strategy | type[Strategy] | str | Path, parameters: dict[str, object]
+) -> tuple[Strategy, LoadedStrategy]:
+    """Return the strategy with its parameters, and the class and file that stand for it in the journal."""
+    if isinstance(strategy, str | Path):
+        loaded = load_strategy(strategy)
+        return make_strategy(loaded.cls, parameters), loaded
+    if isinstance(strategy, Strategy):
+        loaded = strategy_of(type(strategy))
+        return make_strategy(loaded.cls, strategy.model_dump() | parameters), loaded
+    loaded = strategy_of(strategy)
+    return make_strategy(loaded.cls, parameters), loaded
+
+
+def instrument(name: str | Instrument) -> AnyInstrument:
+    """Return the instrument that a name stands for; an instrument stands for itself."""
+    return instrument_of(name) if isinstance(name, str) else name  # type: ignore[return-value] # all kinds are listed
+
+
+def _journal_path(settings: DeskSettings) -> Path:
+    return settings.state_folder / "journals" / f"{settings.mode}-{moment(time.time_ns()):%Y%m%d-%H%M%S-%f}.sqlite"

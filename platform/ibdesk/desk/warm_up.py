@@ -1,0 +1,71 @@
+"""The past a run starts from, complete up to the very bar before its first live one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import polars as pl
+
+from ibdesk.model import AnyInstrument, Bar, BarHistory
+from ibdesk.tws import TwsService
+
+PART_NS = 5_000_000_000
+"""Length of the real-time bars of TWS, of which longer bars are built."""
+
+
+async def fetch_history(
+    service: TwsService, instrument: AnyInstrument, *, interval_ns: int, count: int
+) -> list[BarHistory]:
+    """Return the last `count` complete bars, and for longer bars the 5-second parts of the one in progress.
+
+    Raises:
+        HistoryError: If TWS has no such history.
+        LinkError: If the link breaks meanwhile.
+    """
+    if count == 0:
+        return []
+    whole = await service.history(instrument, interval_ns=interval_ns, count=count)
+    histories = [to_history(instrument.id, interval_ns, whole)]
+    if interval_ns > PART_NS and interval_ns % PART_NS == 0 and not whole.is_empty():
+        since_ns = histories[0].opened_ns[-1] + interval_ns
+        parts = await service.history(instrument, interval_ns=PART_NS, count=interval_ns // PART_NS)
+        fresh = parts.filter(pl.col("opened_at").dt.epoch("ns") >= since_ns)
+        histories.append(to_history(instrument.id, PART_NS, fresh))
+    return histories
+
+
+def recent_bars(
+    histories: Sequence[BarHistory], recent: Mapping[str, Iterable[Bar]], *, interval_ns: int
+) -> list[BarHistory]:
+    """Return the live bars that arrived after the history was cut, so that none is missing in between."""
+    ends: dict[str, int] = {}
+    for history in histories:
+        if history.opened_ns:
+            end = history.opened_ns[-1] + history.interval_ns
+            ends[history.instrument] = max(ends.get(history.instrument, 0), end)
+    late = []
+    for instrument, end in ends.items():
+        bars = [bar for bar in recent.get(instrument, ()) if bar.opened_ns >= end and bar.interval_ns <= interval_ns]
+        if bars:
+            late.append(_from_bars(instrument, bars))
+    return late
+
+
+def to_history(instrument: str, interval_ns: int, bars: pl.DataFrame) -> BarHistory:
+    """Return a bar frame of one instrument in the form the engine takes."""
+    opened_ns = bars["opened_at"].dt.epoch("ns").to_list()
+    figures = [bars[name].to_list() for name in ("open", "high", "low", "close", "volume")]
+    return BarHistory(instrument, interval_ns, opened_ns, *figures)
+
+
+def _from_bars(instrument: str, bars: list[Bar]) -> BarHistory:
+    return BarHistory(
+        instrument,
+        bars[0].interval_ns,
+        [bar.opened_ns for bar in bars],
+        [bar.open for bar in bars],
+        [bar.high for bar in bars],
+        [bar.low for bar in bars],
+        [bar.close for bar in bars],
+        [bar.volume for bar in bars],
+    )

@@ -1,0 +1,20 @@
+"""What lasts and what streams: the journal and its replay, and the feed of state changes."""
+
+from ibdesk.store.feed import Feed, FeedReader, Row, Topic
+from ibdesk.store.journal import Entry, Journal, JournalHeader, JournalReader
+from ibdesk.store.order_ids import OrderIdMark
+from ibdesk.store.replay import ReplayReport, replay
+
+__all__ = [
+    "Entry",
+    "Feed",
+    "FeedReader",
+    "Journal",
+    "JournalHeader",
+    "JournalReader",
+    "OrderIdMark",
+    "ReplayReport",
+    "Row",
+    "Topic",
+    "replay",
+]

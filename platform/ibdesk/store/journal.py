@@ -1,0 +1,184 @@
+"""The append-only record of a desk: every event that reached the engine, and the actions it caused.
+
+One SQLite file in WAL mode. Events are buffered and written, with the actions they caused, in one transaction
+before any action's bytes leave; a tick that trades nothing costs no write of its own. A commit survives the death of
+the process at any point; after a loss of power the last moments may be missing (``synchronous=NORMAL``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ibdesk.engine import RiskLimits
+from ibdesk.errors import JournalError
+from ibdesk.model import Action, Event, decode_actions, decode_event, encode_actions, encode_event
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY,
+    at_ns INTEGER NOT NULL,
+    event BLOB NOT NULL,
+    actions BLOB
+);
+"""
+_INSERT = "INSERT INTO events (number, at_ns, event, actions) VALUES (?, ?, ?, ?)"
+
+
+class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay must know besides the events; `limits` are those of the risk gate."""
+
+    program: str
+    mode: str
+    account: str
+    started_ns: int
+    limits: RiskLimits
+    schema: int = SCHEMA_VERSION
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One event, numbered from 1, and the actions it caused."""
+
+    number: int
+    event: Event
+    actions: list[Action]
+
+
+class Journal:
+    """Writes the record. Used from one thread."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._buffer: list[tuple[int, int, bytes, bytes | None]] = []
+        self._number = 0
+
+    @classmethod
+    def create(cls, path: Path, header: JournalHeader) -> Journal:
+        """Begin a journal in a new file that only its owner may read.
+
+        Raises:
+            JournalError: If the file exists or cannot be written.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.executescript(_SCHEMA)
+            connection.execute("INSERT INTO meta VALUES ('header', ?)", (msgspec.json.encode(_plain(header)),))
+        except FileExistsError:
+            raise JournalError(f"journal {path} exists already: a journal is never written over") from None
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"journal {path} cannot be begun: {error}") from error
+        return cls(path, connection)
+
+    @property
+    def count(self) -> int:
+        """The number of events recorded so far."""
+        return self._number
+
+    def record(self, event: Event, actions: Sequence[Action]) -> None:
+        """Take an event and the actions it caused into the buffer."""
+        self._number += 1
+        encoded = encode_actions(actions) if actions else None
+        self._buffer.append((self._number, event.at_ns, encode_event(event), encoded))
+
+    def commit(self) -> None:
+        """Write what is buffered, in one transaction.
+
+        Raises:
+            JournalError: If it cannot be written; then nothing may be sent either.
+        """
+        if not self._buffer:
+            return
+        try:
+            self._connection.execute("BEGIN")
+            self._connection.executemany(_INSERT, self._buffer)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise JournalError(f"journal {self.path} cannot be written: {error}") from error
+        self._buffer.clear()
+
+    def remember(self, key: str, value: int) -> None:
+        """Keep a number that outlives the desk, such as the high-water mark of order ids; written at once."""
+        try:
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        except sqlite3.Error as error:
+            raise JournalError(f"journal {self.path} cannot be written: {error}") from error
+
+    def close(self) -> None:
+        """Write what is buffered and let go of the file; closing twice is one closing."""
+        with contextlib.suppress(sqlite3.ProgrammingError):
+            self.commit()
+            self._connection.close()
+
+
+class JournalReader:
+    """Reads a journal, also one that is still being written."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file.
+
+        Raises:
+            JournalError: If it is missing, no journal, or of another schema.
+        """
+        self.path = path
+        if not path.is_file():
+            raise JournalError(f"there is no journal {path}")
+        try:
+            self._connection = sqlite3.connect(f"file:{path.resolve()}?mode=ro", uri=True)
+            row = self._connection.execute("SELECT value FROM meta WHERE key = 'header'").fetchone()
+            header = msgspec.json.decode(row[0], type=JournalHeader, strict=False) if row else None
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            raise JournalError(f"{path} is not a journal of ibdesk: {error}") from None
+        if header is None or header.schema != SCHEMA_VERSION:
+            raise JournalError(f"{path} is no journal of schema {SCHEMA_VERSION}, which this version reads")
+        self.header: JournalHeader = header
+
+    def entries(self) -> Iterator[Entry]:
+        """Give every event and its actions, in order.
+
+        Raises:
+            JournalError: At an entry that cannot be read, or a number that is missing.
+        """
+        expected = 1
+        for number, event, actions in self._connection.execute("SELECT number, event, actions FROM events ORDER BY 1"):
+            if number != expected:
+                raise JournalError(f"{self.path} lacks event {expected}: it is damaged")
+            expected += 1
+            try:
+                yield Entry(number, decode_event(event), decode_actions(actions) if actions else [])
+            except msgspec.DecodeError as error:
+                raise JournalError(f"{self.path}, event {number}, cannot be read: {error}") from None
+
+    def recall(self, key: str) -> int | None:
+        """Return a number kept by `Journal.remember`, None when there is none."""
+        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def __enter__(self) -> JournalReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _plain(header: JournalHeader) -> dict[str, object]:
+    """Return the header for JSON, which knows no infinity: a limit that is off is written as text."""
+    plain: dict[str, object] = msgspec.to_builtins(header)
+    limits = {name: str(value) for name, value in msgspec.to_builtins(header.limits).items()}
+    return plain | {"limits": limits}

@@ -1,0 +1,49 @@
+"""The high-water mark of order ids: no id at or below it is ever used again, whatever TWS suggests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ibdesk.errors import JournalError
+
+# Ids are set aside in blocks, so that the file is written once in a hundred orders and not once an order.
+_BLOCK = 100
+
+
+class OrderIdMark:
+    """Keeps one number per TWS and client id in a small file; every id below it may have been used."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the mark.
+
+        Raises:
+            JournalError: If the file holds no number.
+        """
+        self._path = path
+        try:
+            self.reserved = int(path.read_text(encoding="ascii")) if path.exists() else 1
+        except (OSError, ValueError) as error:
+            raise JournalError(
+                f"the mark of order ids in {path} cannot be read ({error}): write the last used order id there"
+            ) from None
+
+    def cover(self, order_id: int) -> None:
+        """Make sure that `order_id` lies below the mark, on disk, before it is used.
+
+        Raises:
+            JournalError: If the file cannot be written.
+        """
+        if order_id < self.reserved:
+            return
+        self.reserved = order_id + _BLOCK
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            beside = self._path.with_suffix(".new")
+            with beside.open("w", encoding="ascii") as file:
+                file.write(str(self.reserved))
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._path)
+        except OSError as error:
+            raise JournalError(f"the mark of order ids in {self._path} cannot be written: {error}") from error
