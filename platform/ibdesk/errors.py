@@ -6,7 +6,8 @@
     ├── ConfigError           a setting is wrong: the start stops
     ├── DataError             market data that cannot be used as it is
     ├── StrategyError         a strategy file or its parameters are wrong
-    │   └── DecisionError     its code failed while deciding
+    │   ├── DecisionError     its code failed while deciding
+    │   └── LookAheadError    it decides by what is not known yet
     ├── InstrumentError       an instrument is unknown or ambiguous
     ├── OrderError            an order cannot be taken
     │   └── OrderDeniedError  our own risk rule refused it
@@ -44,6 +45,30 @@ class StrategyError(IbdeskError):
 
 class DecisionError(StrategyError):
     """The strategy's own code raised while it was deciding; trading of that strategy stops."""
+
+
+class LookAheadError(StrategyError):
+    """A feature or decision changes when later bars are taken away: it could not be had when it was needed."""
+
+    def __init__(
+        self,
+        strategy: str,
+        column: str,
+        symbol: str,
+        row: int,
+        time: str,
+        with_later: float | None,
+        without_later: float | None,
+    ) -> None:
+        super().__init__(strategy, column, symbol, row, time, with_later, without_later)
+        self.strategy, self.column, self.symbol, self.row, self.time = strategy, column, symbol, row, time
+        self.with_later, self.without_later = with_later, without_later
+
+    def __str__(self) -> str:
+        return (
+            f"{self.strategy} looks ahead: at row {self.row} of {self.symbol} ({self.time} UTC) its {self.column} is "
+            f"{self.with_later} with the later bars and {self.without_later} without them: let it look back only"
+        )
 
 
 class InstrumentError(IbdeskError):

@@ -172,9 +172,7 @@ class Desk:
         """The file of this desk's journal."""
         return str(self._running().journal.path)
 
-    def submit(
-        self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs
-    ) -> concurrent.futures.Future[R]:
+    def submit(self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[R]:
         """Have an operation done on the desk's loop and return the future of its answer.
 
         Raises:

@@ -7,6 +7,7 @@ import math
 import msgspec
 import polars as pl
 
+from ibdesk.backtest.round_trips import round_trips
 from ibdesk.engine import EXTERNAL, Engine
 from ibdesk.model import Commission, Fill, Order
 from ibdesk.store import Row
@@ -133,6 +134,14 @@ class Ledger:
     def fills(self) -> pl.DataFrame:
         """Return every fill, oldest first."""
         return _frame([fill_row(booked) for booked in self._fills.values()], FILL_SCHEMA)
+
+    def round_trips(self) -> pl.DataFrame:
+        """Return closed round trips by owner; a commission that is not known yet counts as zero."""
+        by_owner: dict[str, list[tuple[Fill, float]]] = {}
+        for booked in self._fills.values():
+            by_owner.setdefault(booked.owner, []).append((booked.fill, booked.commission or 0.0))
+        trips = [round_trips(fills).select(pl.lit(owner).alias("owner"), pl.all()) for owner, fills in by_owner.items()]
+        return pl.concat(trips) if trips else round_trips([]).select(pl.lit("").alias("owner"), pl.all())
 
     def positions(self) -> pl.DataFrame:
         """Return what is or was held, by owner."""

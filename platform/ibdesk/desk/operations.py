@@ -9,9 +9,8 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from ibdesk.backtest import round_trips
 from ibdesk.desk.latency import LatencySummary
-from ibdesk.desk.runtime import RunInfo, Runtime, instrument
+from ibdesk.desk.runtime import RunInfo, Runtime, named
 from ibdesk.errors import DataError, DeskError
 from ibdesk.model import (
     Account,
@@ -68,7 +67,7 @@ class Operations:
         """
         if count < 1:
             raise DataError(f"count must be at least 1 bar, got {count}")
-        qualified = await self._runtime.service.qualify(instrument(symbol))
+        qualified = await self._runtime.service.qualify(named(symbol))
         return await self._runtime.service.history(qualified, interval_ns=interval_ns(bar), count=count)
 
     async def start(
@@ -128,8 +127,8 @@ class Operations:
         return self._runtime.ledger.fills()
 
     async def round_trips(self) -> pl.DataFrame:
-        """Return every position that was opened and closed, by owner and instrument."""
-        return round_trips(self._runtime.ledger.fills())
+        """Return every position that was opened and closed again, with what it earned, by owner and instrument."""
+        return self._runtime.ledger.round_trips()
 
     async def account(self) -> Account:
         """Return the account as it last reported itself."""
@@ -160,11 +159,11 @@ class Operations:
 
     async def health(self) -> DeskHealth:
         """Return how the desk is doing."""
-        runtime, engine, service = self._runtime, self._runtime.engine, self._runtime.service
+        runtime, engine, link = self._runtime, self._runtime.engine, self._runtime.service.health
         return DeskHealth(
-            link=service.link,
+            link=link.link,
             address=runtime.address,
-            account=service.account_id,
+            account=link.account,
             mode=runtime.settings.mode,
             halted=engine.gate.halted,
             uptime_seconds=time.monotonic() - self._opened,
@@ -173,9 +172,9 @@ class Operations:
             open_orders=len(engine.blotter.all_open()),
             fills=runtime.ledger.count,
             running=sum(run.is_running for run in engine.runs.values()),
-            reconnects=service.reconnects,
-            messages_sent=service.messages_sent,
-            messages_waiting=service.messages_waiting,
+            reconnects=link.reconnects,
+            messages_sent=link.messages_sent,
+            messages_waiting=link.messages_waiting,
             journal=str(runtime.journal.path),
         )
 

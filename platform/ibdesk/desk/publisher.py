@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -42,40 +43,24 @@ class Publisher:
         self._marks: dict[str, Row] = {}
         self._equity: dict[str, float] = {}
         self._run_states: dict[str, Row] = {}
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            Quote: self._on_quote,
+            Tick: self._decided,
+            Bar: self._on_bar,
+            OrderReport: lambda report: self._order(report.order_id),
+            Fill: self._on_fill,
+            Commission: self._on_commission,
+            AccountReport: self._on_account_report,
+            LinkChanged: self._on_link_changed,
+            StartStrategy: self._on_start_strategy,
+            StopStrategy: lambda _: self._changed_runs(),
+        }
 
     def publish(self, event: Event, actions: Sequence[Action]) -> None:
         """Hand the consequences of one event to the feed."""
-        match event:
-            case Quote():
-                self._quote(event)
-                self._decided(event.instrument, event)
-            case Tick():
-                self._decided(event.instrument, event)
-            case Bar():
-                self._bar(event)
-                self._decided(event.instrument, event)
-            case OrderReport():
-                self._order(event.order_id)
-            case Fill():
-                self._feed.publish(Topic.FILLS, event.execution_id, fill_row(self._ledger.book(event)))
-                self._order(event.order_id)
-            case Commission():
-                booked = self._ledger.charge(event)
-                if booked is not None:
-                    self._feed.publish(Topic.FILLS, event.execution_id, fill_row(booked))
-            case AccountReport():
-                self._account(event)
-            case LinkChanged():
-                self.link(event.at_ns, event.detail)
-                for order in self._engine.blotter.all_open():
-                    self._order(order.id)
-            case StartStrategy():
-                self._started(event)
-                self._changed_runs()
-            case StopStrategy():
-                self._changed_runs()
-            case _:
-                pass
+        handler = self._handlers.get(event.__class__)
+        if handler is not None:
+            handler(event)
         for action in actions:
             self._action(action)
 
@@ -113,7 +98,25 @@ class Publisher:
 
     # --- events
 
-    def _quote(self, quote: Quote) -> None:
+    def _on_bar(self, bar: Bar) -> None:
+        self._bar(bar)
+        self._decided(bar)
+
+    def _on_fill(self, fill: Fill) -> None:
+        self._feed.publish(Topic.FILLS, fill.execution_id, fill_row(self._ledger.book(fill)))
+        self._order(fill.order_id)
+
+    def _on_commission(self, commission: Commission) -> None:
+        booked = self._ledger.charge(commission)
+        if booked is not None:
+            self._feed.publish(Topic.FILLS, commission.execution_id, fill_row(booked))
+
+    def _on_link_changed(self, change: LinkChanged) -> None:
+        self.link(change.at_ns, change.detail)
+        for order in self._engine.blotter.all_open():
+            self._order(order.id)
+
+    def _on_quote(self, quote: Quote) -> None:
         row = {
             "symbol": quote.instrument,
             "at_ns": quote.at_ns,
@@ -123,6 +126,7 @@ class Publisher:
             "ask_size": quote.ask_size,
         }
         self._feed.publish(Topic.QUOTES, quote.instrument, row)
+        self._decided(quote)
 
     def _bar(self, bar: Bar) -> None:
         row = {
@@ -137,8 +141,9 @@ class Publisher:
         }
         self._feed.publish(Topic.BARS, f"{bar.instrument}/{bar.interval_ns}", row)
 
-    def _decided(self, instrument: str, event: Event) -> None:
+    def _decided(self, event: Bar | Quote | Tick) -> None:
         """Publish the bars that runs have just decided on, when they built them, and the features they saw."""
+        instrument = event.instrument
         market = self._engine.markets.get(instrument)
         for lane in market.lanes if market else ():
             bar, key = lane.last_bar, (lane.run.id, instrument)
@@ -159,7 +164,7 @@ class Publisher:
         if order is not None:
             self._feed.publish(Topic.ORDERS, order.id, order_row(order))
 
-    def _account(self, report: AccountReport) -> None:
+    def _on_account_report(self, report: AccountReport) -> None:
         account = report.account
         row = {
             "id": account.id,
@@ -174,7 +179,7 @@ class Publisher:
         }
         self._feed.publish(Topic.ACCOUNT, account.id, row)
 
-    def _started(self, start: StartStrategy) -> None:
+    def _on_start_strategy(self, start: StartStrategy) -> None:
         """Publish the history a run was warmed up with, so that its chart begins where its features do."""
         run = self._engine.runs[start.run_id]
         for history in start.history:
@@ -188,6 +193,7 @@ class Publisher:
                 if name != TARGET:
                     for opened_ns, value in zip(history.opened_ns, features[name], strict=True):
                         self._indicator(run, history.instrument, opened_ns, name, value)
+        self._changed_runs()
 
     # --- actions
 
@@ -197,9 +203,7 @@ class Publisher:
                 self._order(action.order.id)
             case OrderDenied():
                 self._order(action.order_id)
-                text = (
-                    f"order {action.order_id} denied: {action.rule} allows {action.limit:g}, asked {action.asked:g}"
-                )
+                text = f"order {action.order_id} denied: {action.rule} allows {action.limit:g}, asked {action.asked:g}"
                 self.alert(action.at_ns, Severity.WARNING, "risk", text)
             case Alert():
                 self.alert(action.at_ns, action.severity, action.origin, action.text)

@@ -76,7 +76,7 @@ class Runtime:
         self._waiting: collections.deque[Event] = collections.deque()
         self._turning = False
         self._recent: dict[str, collections.deque[Bar]] = {}
-        self._runs_started = 0
+        self._last_run_second = 0
 
     async def run(self) -> None:
         """Keep the link, the journal and the marks going until cancelled; an error in any of them ends all."""
@@ -155,7 +155,7 @@ class Runtime:
     ) -> str:
         """Qualify, subscribe, warm up and start; return the run's id."""
         made, loaded = _made(strategy, parameters)
-        instruments = [await self.service.qualify(instrument(name)) for name in on]
+        instruments = [await self.service.qualify(named(name)) for name in on]
         for instrument in instruments:
             self._watch(instrument)
         history = [
@@ -193,9 +193,9 @@ class Runtime:
         self.service.subscribe_quotes(instrument)
 
     def _run_id(self, source: StrategySource) -> str:
-        """Return a name that no run before had, here or in another desk of this account."""
-        self._runs_started += 1
-        return f"{source.class_name}-{moment(time.time_ns()):%y%m%d%H%M%S}-{self._runs_started}"
+        """Return a name that no run before had, here or in another desk of this account: it marks orders for good."""
+        self._last_run_second = max(time.time_ns() // 1_000_000_000, self._last_run_second + 1)
+        return f"{source.class_name}-{_base36(self._last_run_second)}"
 
     def _header(self) -> JournalHeader:
         return JournalHeader(
@@ -231,7 +231,15 @@ def _made(
     return make_strategy(loaded.cls, parameters), loaded
 
 
-def instrument(name: str | Instrument) -> AnyInstrument:
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, rest = divmod(number, 36)
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + digits
+    return digits
+
+
+def named(name: str | Instrument) -> AnyInstrument:
     """Return the instrument that a name stands for; an instrument stands for itself."""
     return instrument_of(name) if isinstance(name, str) else name  # type: ignore[return-value] # all kinds are listed
 

@@ -39,7 +39,7 @@ class DeskSettings(BaseSettings):
     mode: Mode = Field("embedded", description="embedded gateway, paper account or live money")
     tws: TwsSettings = Field(default_factory=TwsSettings, description="where TWS is and who we are to it")
     gateway: GatewaySettings = Field(
-        default_factory=GatewaySettings, description="the embedded gateway's market and account"
+        default_factory=lambda: GatewaySettings(port=0), description="the embedded gateway's market and account"
     )
     risk: RiskLimits = Field(default_factory=RiskLimits, description="what the risk gate allows")
     state_folder: Path = Field(default_factory=state_folder, description="folder of journals and marks")
@@ -55,8 +55,11 @@ class DeskSettings(BaseSettings):
         if unknown:
             known = ", ".join(kind.__struct_fields__)
             raise ValueError(f"there is no setting {', '.join(sorted(unknown))}; there are {known}")
+        if kind is GatewaySettings:
+            # A gateway inside the desk is found by the desk alone: any free port does.
+            value = {"port": 0} | value
         try:
-            return msgspec.convert(value, kind, strict=False)
+            return msgspec.convert(value, kind, strict=False, dec_hook=lambda wanted, given: wanted(given))
         except msgspec.ValidationError as error:
             raise ValueError(str(error)) from None
 

@@ -1,0 +1,40 @@
+"""Backtests: the live engine and the simulated exchange driven over past bars."""
+
+from __future__ import annotations
+
+import sys
+import types
+from typing import Any
+
+from ibdesk.backtest.bars import CheckedBars, check_bars
+from ibdesk.backtest.reader import read_bars
+from ibdesk.backtest.result import Result
+from ibdesk.backtest.sample import sample_daily_bars
+from ibdesk.backtest.simulation import backtest
+from ibdesk.backtest.stats import Stats
+from ibdesk.errors import LookAheadError
+
+__all__ = [
+    "CheckedBars",
+    "LookAheadError",
+    "Result",
+    "Stats",
+    "backtest",
+    "check_bars",
+    "read_bars",
+    "sample_daily_bars",
+]
+
+
+class _Room(types.ModuleType):
+    """This package, which is called like the function it is named after.
+
+    The import system binds the name `ibdesk.backtest` to the package, also where someone wants the function
+    of ``from ibdesk import backtest``; so the package can be called, too.
+    """
+
+    def __call__(self, *args: Any, **settings: Any) -> Result:
+        return backtest(*args, **settings)
+
+
+sys.modules[__name__].__class__ = _Room

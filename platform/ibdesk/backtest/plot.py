@@ -1,0 +1,246 @@
+"""Draws a backtest with Bokeh: price with features and fills, the account's equity, and its drawdown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+from bokeh.layouts import column
+from bokeh.models import (
+    ColumnDataSource,
+    CrosshairTool,
+    DatetimeTickFormatter,
+    HoverTool,
+    InlineStyleSheet,
+    LayoutDOM,
+    NumeralTickFormatter,
+    Range1d,
+    Span,
+    TabPanel,
+    Tabs,
+)
+from bokeh.plotting import figure
+
+from ibdesk.engine import TARGET
+
+if TYPE_CHECKING:
+    from ibdesk.backtest.result import Result
+
+BACKGROUND, SURFACE, GRID = "#0d1117", "#141a22", "#262e39"
+TEXT, MUTED = "#d6dde6", "#8793a1"
+GAIN, LOSS, EQUITY = "#2bb596", "#ef5f5c", "#5aa2f0"
+FEATURES = ("#e3b341", "#c08cf0", "#6fd0c8", "#f08cb4", "#a9b665")
+FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
+
+# Up to so many bars candles can be told apart; more are a line inside the band of their highs and lows.
+_CANDLES = 400
+# No screen shows more points; longer series are drawn in buckets of several bars.
+_POINTS = 4000
+_TICKS = DatetimeTickFormatter(
+    seconds="%H:%M:%S", minsec="%H:%M:%S", minutes="%H:%M", hourmin="%H:%M", hours="%H:%M",
+    days="%d %b", months="%b %Y", years="%Y",
+)
+_TABS_CSS = f"""
+.bk-header {{ border-bottom: 1px solid {GRID}; }}
+.bk-tab {{ color: {MUTED}; font: 600 13px {FONT}; padding: 8px 18px; border: none; }}
+.bk-tab:hover {{ color: {TEXT}; background: {SURFACE}; }}
+.bk-tab.bk-active {{ color: {TEXT}; background: transparent; border: none; border-bottom: 2px solid {EQUITY};
+}}
+"""
+
+
+def plot_result(result: Result) -> LayoutDOM:
+    """Return the plots of a result, linked along the time: a tab a symbol, equity and drawdown below."""
+    times = result.equity["opened_at"]
+    step = times[-1] - times[0]
+    x_range = Range1d(times[0] - step * 0.01, times[-1] + step * 0.01, bounds=None)
+    cursor = Span(dimension="height", line_color=MUTED, line_alpha=0.6, line_width=1)
+    panels = [
+        TabPanel(title=symbol, child=column(_price_plots(result, symbol, x_range, cursor), **_WIDE))
+        for symbol in result.symbols
+    ]
+    tabs = Tabs(tabs=panels, stylesheets=[InlineStyleSheet(css=_TABS_CSS)], **_WIDE)
+    below = [_equity_plot(result, x_range, cursor), _drawdown_plot(result, x_range, cursor)]
+    return column(tabs, *below, **_WIDE, spacing=4, styles={"background": BACKGROUND})
+
+
+_WIDE = {"sizing_mode": "stretch_width"}
+
+
+def _price_plots(result: Result, symbol: str, x_range: Range1d, cursor: Span) -> list[figure]:
+    """Return the price plot of a symbol, and one for features that are no prices if there are any."""
+    bars = result.bars.filter(pl.col("symbol") == symbol)
+    features = [name for name in bars.columns[bars.columns.index("volume") + 1 :] if name != TARGET]
+    bucket = -(-bars.height // _POINTS)
+    drawn = _in_buckets(bars, features, bucket)
+    source = ColumnDataSource({name: drawn[name].to_numpy() for name in drawn.columns if name != "symbol"})
+    on_price = [name for name in features if _is_price(bars, name)]
+    price = _figure(x_range, cursor, height=430, title=_title(result, symbol, bucket))
+    if drawn.height <= _CANDLES:
+        width_ms = result.interval_ns * bucket / 1e6 * 0.7
+        line = _draw_candles(price, drawn, width_ms)
+    else:
+        price.varea("opened_at", "low", "high", source=source, color=MUTED, alpha=0.18)
+        line = price.line("opened_at", "close", source=source, color=TEXT, width=1.2, alpha=0.85)
+    _draw_features(price, source, on_price)
+    price.add_tools(_hover([line], [*("open", "high", "low", "close"), *on_price]))
+    _draw_fills(price, result.fills.filter(pl.col("symbol") == symbol))
+    _dress_legend(price)
+    others = [name for name in features if name not in on_price]
+    if not others:
+        return [price]
+    panel = _figure(x_range, cursor, height=150, title="")
+    _draw_features(panel, source, others)
+    _dress_legend(panel)
+    return [price, panel]
+
+
+def _title(result: Result, symbol: str, bucket: int) -> str:
+    pooled = f", each point {bucket} bars" if bucket > 1 else ""
+    trips = result.round_trips.filter(pl.col("symbol") == symbol)
+    return f"{symbol}: {trips.height:,} round trips, {trips['pnl'].sum():,.2f} {_currency(result)}{pooled}"
+
+
+def _currency(result: Result) -> str:
+    return next(iter(result.instruments.values())).currency
+
+
+def _in_buckets(bars: pl.DataFrame, features: list[str], bucket: int) -> pl.DataFrame:
+    if bucket <= 1:
+        return bars
+    return (
+        bars.group_by(pl.int_range(pl.len()) // bucket, maintain_order=True)
+        .agg(
+            pl.col("opened_at", "open").first(),
+            pl.col("high").max(),
+            pl.col("low").min(),
+            pl.col("close", *features).last(),
+        )
+        .drop("literal", strict=False)
+    )
+
+
+def _is_price(bars: pl.DataFrame, name: str) -> bool:
+    """Return whether a feature lives on the scale of the price: between half its low and twice its high."""
+    values = bars[name].drop_nulls().to_numpy()
+    low, high = bars["low"].to_numpy().min(), bars["high"].to_numpy().max()
+    return bool(len(values)) and bool(values.min() >= low / 2 and values.max() <= high * 2)
+
+
+def _draw_candles(plot: figure, bars: pl.DataFrame, width_ms: float) -> object:
+    rises = bars["close"] >= bars["open"]
+    source = ColumnDataSource({name: bars[name].to_numpy() for name in bars.columns if name != "symbol"})
+    source.data["color"] = [GAIN if up else LOSS for up in rises]
+    plot.segment("opened_at", "high", "opened_at", "low", source=source, color="color", line_width=1)
+    return plot.vbar(
+        "opened_at", width_ms, "open", "close", source=source, fill_color="color", line_color="color"
+    )
+
+
+def _draw_features(plot: figure, source: ColumnDataSource, names: list[str]) -> None:
+    for i, name in enumerate(names):
+        color = FEATURES[i % len(FEATURES)]
+        plot.line("opened_at", name, source=source, color=color, width=1.3, legend_label=name)
+
+
+def _draw_fills(plot: figure, fills: pl.DataFrame) -> None:
+    for side, marker, color in (("buy", "triangle", GAIN), ("sell", "inverted_triangle", LOSS)):
+        of_side = fills.filter(pl.col("side") == side)
+        source = ColumnDataSource({name: of_side[name].to_numpy() for name in of_side.columns})
+        marks = plot.scatter(
+            "bar_opened_at", "price", source=source, marker=marker, size=9, fill_color=color,
+            line_color=BACKGROUND, line_width=0.8, legend_label=side,
+        )
+        tips = [
+            (side, "@quantity{0,0.####} at @price{0,0.00##}"),
+            ("commission", "@commission{0,0.00}"),
+            ("order", "@order_id"),
+        ]
+        plot.add_tools(HoverTool(renderers=[marks], tooltips=tips, mode="mouse", visible=False))
+
+
+def _equity_plot(result: Result, x_range: Range1d, cursor: Span) -> figure:
+    source = _equity_source(result)
+    plot = _figure(x_range, cursor, height=190, title=f"Equity, {_currency(result)}")
+    start = result.stats.start_equity
+    plot.varea("opened_at", y1=start, y2="equity", source=source, color=EQUITY, alpha=0.15)
+    line = plot.line("opened_at", "equity", source=source, color=EQUITY, width=1.6)
+    plot.add_layout(Span(location=start, dimension="width", line_color=MUTED, line_dash="dotted"))
+    plot.add_tools(_hover([line], ["equity", "cash", "position_value"]))
+    plot.yaxis.formatter = NumeralTickFormatter(format="0,0")
+    return plot
+
+
+def _drawdown_plot(result: Result, x_range: Range1d, cursor: Span) -> figure:
+    plot = _figure(x_range, cursor, height=140, title="Drawdown")
+    source = _equity_source(result)
+    plot.varea("opened_at", y1=0, y2="drawdown", source=source, color=LOSS, alpha=0.25)
+    line = plot.line("opened_at", "drawdown", source=source, color=LOSS, width=1.2)
+    tips = [("", "@opened_at{%F %T}"), ("drawdown", "@drawdown{0.00%}")]
+    plot.add_tools(HoverTool(renderers=[line], tooltips=tips, formatters={"@opened_at": "datetime"},
+    mode="vline")) plot.yaxis.formatter = NumeralTickFormatter(format="0%") return plot
+
+
+def _equity_source(result: Result) -> ColumnDataSource:
+    equity = result.equity
+    bucket = -(-equity.height // _POINTS)
+    if bucket > 1:
+        equity = equity.group_by(pl.int_range(pl.len()) // bucket, maintain_order=True).agg(
+            pl.col("opened_at", "cash", "position_value", "equity").last(), pl.col("drawdown").min()
+        )
+    names = ("opened_at", "cash", "position_value", "equity", "drawdown")
+    return ColumnDataSource({name: equity[name].to_numpy() for name in names})
+
+
+def _figure(x_range: Range1d, cursor: Span, *, height: int, title: str) -> figure:
+    plot = figure(
+        x_axis_type="datetime",
+        x_range=x_range,
+        height=height,
+        title=title or None,
+        tools="xpan,xwheel_zoom,box_zoom,reset,save",
+        active_drag="xpan",
+        active_scroll="xwheel_zoom",
+        window_axis="x",
+        background_fill_color=BACKGROUND,
+        border_fill_color=BACKGROUND,
+        outline_line_color=None,
+        sizing_mode="stretch_width",
+        min_border_left=70,
+    )
+    plot.add_tools(CrosshairTool(overlay=cursor))
+    plot.toolbar.logo = None
+    plot.toolbar.autohide = True
+    plot.grid.grid_line_color = GRID
+    plot.grid.grid_line_alpha = 0.7
+    plot.xaxis.formatter = _TICKS.clone()
+    plot.axis.axis_line_color = GRID
+    plot.axis.major_tick_line_color = GRID
+    plot.axis.minor_tick_line_color = None
+    plot.axis.major_label_text_color = MUTED
+    plot.axis.major_label_text_font = FONT
+    plot.title.text_color = TEXT
+    plot.title.text_font = FONT
+    plot.title.text_font_size = "13px"
+    return plot
+
+
+def _hover(renderers: list[object], names: list[str]) -> HoverTool:
+    tips = [("", "@opened_at{%F %T}"), *((name.replace("_", " "), f"@{{{name}}}{{0,0.00##}}") for name in names)]
+    return HoverTool(
+        renderers=renderers, tooltips=tips, formatters={"@opened_at": "datetime"}, mode="vline",
+        point_policy="follow_mouse",
+    )
+
+
+def _dress_legend(plot: figure) -> None:
+    plot.legend.location = "top_left"
+    plot.legend.orientation = "horizontal"
+    plot.legend.click_policy = "hide"
+    plot.legend.background_fill_color = BACKGROUND
+    plot.legend.background_fill_alpha = 0.7
+    plot.legend.border_line_color = None
+    plot.legend.label_text_color = MUTED
+    plot.legend.label_text_font = FONT
+    plot.legend.label_text_font_size = "12px"
+    plot.legend.padding = plot.legend.margin = 4

@@ -1,0 +1,158 @@
+"""What a run came to, in the figures that traders compare."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+
+import msgspec
+import numpy as np
+import polars as pl
+
+_DAY_NS = 86_400_000_000_000
+_TRADING_DAYS = 252.0
+_CALENDAR_DAYS = 365.25
+_NAN = float("nan")
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of a backtest; NaN where there is nothing to compute one from.
+
+    A return is that of the equity from one bar's close to the next, the first one from the cash at the start.
+    `periods_per_year` (P) annualizes: bars per date that has bars, times 252, or times 365.25 when there are
+    bars on weekends; for bars longer than a day, 365.25 days over the bar. Ratios take the riskless rate as
+    zero. Fractions are of one (0.05 is 5 %), money is in the instruments' currency.
+    """
+
+    started_at: dt.datetime
+    ended_at: dt.datetime
+    bars: int
+    periods_per_year: float
+    start_equity: float
+    end_equity: float
+    # profit: end equity less start equity, commissions and slippage paid, open positions at their last close.
+    profit: float
+    # total_return: end equity / start equity - 1.
+    total_return: float
+    # annual_return: (end / start) ** (P / number of returns) - 1; NaN once the equity is not positive.
+    annual_return: float
+    # annual_volatility: standard deviation of the returns (n - 1) * sqrt(P).
+    annual_volatility: float
+    # sharpe: mean return / standard deviation * sqrt(P).
+    sharpe: float
+    # sortino: mean return / root of the mean square of the negative returns (over all returns) * sqrt(P).
+    sortino: float
+    # max_drawdown: the lowest equity / highest equity before - 1; zero or negative.
+    max_drawdown: float
+    # max_drawdown_time: the longest time between two highs of the equity, or from the last high to the end.
+    max_drawdown_time: dt.timedelta
+    # calmar: annual return / -max drawdown.
+    calmar: float
+    # exposure_time: the fraction of bars at whose close a position was open.
+    exposure_time: float
+    # trades: closed round trips; the figures below are of their profit after commission.
+    trades: int
+    # win_rate: the fraction of them that made money.
+    win_rate: float
+    # profit_factor: sum of the winners / sum of the losers, both positive; infinite without a loser.
+    profit_factor: float
+    average_trade: float
+    best_trade: float
+    worst_trade: float
+    orders: int
+    fills: int
+    commission: float
+    slippage: float
+
+
+def compute_stats(
+    equity: pl.DataFrame,
+    trips: pl.DataFrame,
+    *,
+    cash: float,
+    interval_ns: int,
+    orders: int,
+    fills: int,
+    commission: float,
+    slippage: float,
+) -> Stats:
+    """Return the figures of an equity curve (see `equity_curve`) and its round trips."""
+    values = np.concatenate([[cash], equity["equity"].to_numpy()])
+    # A return on nothing or on a debt has no meaning; from there on the ratios are NaN.
+    returns = np.diff(values) / np.where(values[:-1] > 0, values[:-1], _NAN)
+    per_year = periods_per_year(equity["opened_at"], interval_ns)
+    root = math.sqrt(per_year)
+    mean, deviation = float(np.mean(returns)), _deviation(returns)
+    downside = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)))
+    end = float(values[-1])
+    annual = _power(end / cash, per_year / len(returns)) - 1 if end > 0 else _NAN
+    drawdown = float(equity["drawdown"].to_numpy().min())
+    pnl = trips["pnl"].to_numpy()
+    gained, lost = float(pnl[pnl > 0].sum()), float(-pnl[pnl < 0].sum())
+    return Stats(
+        started_at=equity["opened_at"][0],
+        ended_at=equity["opened_at"][-1] + dt.timedelta(microseconds=interval_ns // 1000),
+        bars=equity.height,
+        periods_per_year=per_year,
+        start_equity=cash,
+        end_equity=end,
+        profit=end - cash,
+        total_return=end / cash - 1,
+        annual_return=annual,
+        annual_volatility=deviation * root,
+        sharpe=_ratio(mean, deviation) * root,
+        sortino=_ratio(mean, downside) * root,
+        max_drawdown=drawdown,
+        max_drawdown_time=_longest_drawdown(equity, interval_ns),
+        calmar=_ratio(annual, -drawdown),
+        exposure_time=float(equity["exposed"].to_numpy().mean()),
+        trades=trips.height,
+        win_rate=_ratio(int((pnl > 0).sum()), len(pnl)),
+        profit_factor=math.inf if gained and not lost else _ratio(gained, lost),
+        average_trade=_ratio(float(pnl.sum()), len(pnl)),
+        best_trade=float(pnl.max()) if len(pnl) else _NAN,
+        worst_trade=float(pnl.min()) if len(pnl) else _NAN,
+        orders=orders,
+        fills=fills,
+        commission=commission,
+        slippage=slippage,
+    )
+
+
+def periods_per_year(opened_at: pl.Series, interval_ns: int) -> float:
+    """Return how many bars a year has, from their times (sorted, unique) and interval."""
+    if interval_ns > _DAY_NS:
+        return _CALENDAR_DAYS * _DAY_NS / interval_ns
+    dates = opened_at.dt.date().unique()
+    # Six is Saturday; currencies open on Sunday evening, and that alone makes no seven-day market.
+    days = _CALENDAR_DAYS if (dates.dt.weekday() == 6).any() else _TRADING_DAYS
+    return len(opened_at) / len(dates) * days
+
+
+def _longest_drawdown(equity: pl.DataFrame, interval_ns: int) -> dt.timedelta:
+    """Return the longest time from a high to the next high, or to the end."""
+    closed_ns = equity["opened_at"].to_physical().to_numpy() + interval_ns
+    at_high = equity["drawdown"].to_numpy() >= 0
+    # The start counts as a high: the first bar's opening.
+    highs = np.concatenate([[closed_ns[0] - interval_ns], closed_ns[at_high], closed_ns[-1:]])
+    steps = np.diff(highs)
+    # A step from one bar's high to the next bar's is no drawdown.
+    below = np.concatenate([[0], np.cumsum(~at_high)])
+    between = np.concatenate([[0], below[1:][at_high], below[-1:]])
+    spans = steps[np.diff(between) > 0]
+    return dt.timedelta(microseconds=int(spans.max(initial=0)) // 1000)
+
+
+def _deviation(returns: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    return float(np.std(returns, ddof=1)) if len(returns) > 1 else _NAN
+
+
+def _ratio(over: float, under: float) -> float:
+    return over / under if under else _NAN
+
+
+def _power(base: float, exponent: float) -> float:
+    try:
+        return math.pow(base, exponent)
+    except OverflowError:
+        return math.inf

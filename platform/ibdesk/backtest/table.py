@@ -1,0 +1,140 @@
+"""The figures of a run as a table: on a terminal and in HTML."""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import math
+from typing import TYPE_CHECKING
+
+from ibdesk.backtest.stats import Stats
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# As wide as a digit, unlike the hyphen, so that columns of figures line up.
+_MINUS = "\N{MINUS SIGN}"
+_NONE = "\N{EN DASH}"
+
+Group = tuple[str, list[tuple[str, str]]]
+
+
+def stats_groups(stats: Stats) -> list[Group]:
+    """Return the figures as people write them, in groups of (label, text) under a heading."""
+    return [
+        (
+            "Return",
+            [
+                ("Profit", money(stats.profit)),
+                ("Total return", percent(stats.total_return)),
+                ("Annual return", percent(stats.annual_return)),
+                ("Start equity", money(stats.start_equity)),
+                ("End equity", money(stats.end_equity)),
+            ],
+        ),
+        (
+            "Risk",
+            [
+                ("Annual volatility", percent(stats.annual_volatility)),
+                ("Sharpe", number(stats.sharpe)),
+                ("Sortino", number(stats.sortino)),
+                ("Max drawdown", percent(stats.max_drawdown)),
+                ("Longest drawdown", _span(stats.max_drawdown_time)),
+                ("Calmar", number(stats.calmar)),
+                ("Time in the market", percent(stats.exposure_time)),
+            ],
+        ),
+        (
+            "Round trips",
+            [
+                ("Closed", f"{stats.trades:,}"),
+                ("Win rate", percent(stats.win_rate)),
+                ("Profit factor", number(stats.profit_factor)),
+                ("Average", money(stats.average_trade)),
+                ("Best", money(stats.best_trade)),
+                ("Worst", money(stats.worst_trade)),
+            ],
+        ),
+        (
+            "Costs",
+            [
+                ("Orders", f"{stats.orders:,}"),
+                ("Fills", f"{stats.fills:,}"),
+                ("Commission", money(stats.commission)),
+                ("Slippage", money(stats.slippage)),
+            ],
+        ),
+    ]
+
+
+def data_range(stats: Stats) -> str:
+    """Return from when to when the run went and over how many bars."""
+    days = stats.ended_at - stats.started_at >= dt.timedelta(days=2)
+    form = "%Y-%m-%d" if days else "%Y-%m-%d %H:%M"
+    # The last bar closes at midnight of the day after; people name the day itself.
+    last = stats.ended_at - dt.timedelta(microseconds=1) if days else stats.ended_at
+    return f"{stats.started_at:{form}} to {last:{form}} UTC, {stats.bars:,} bar times"
+
+
+def stats_table(stats: Stats, *, title: str) -> Table:
+    """Return the figures as a rich table."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, caption=data_range(stats), box=box.SIMPLE_HEAD, show_header=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    for heading, figures in stats_groups(stats):
+        table.add_row(Text(heading, style="bold not dim"), "")
+        for label, text in figures:
+            table.add_row(f"  {label}", Text(text, style="red" if text.startswith(_MINUS) else ""))
+        table.add_section()
+    return table
+
+
+def stats_html(stats: Stats, *, title: str) -> str:
+    """Return the figures as an HTML fragment of one small table a group."""
+    groups = "".join(_group_html(heading, figures) for heading, figures in stats_groups(stats))
+    return (
+        f'<div class="ibdesk-stats"><h3>{html.escape(title)}</h3><p>{data_range(stats)}</p>'
+        f'<div style="display:flex;flex-wrap:wrap;gap:2rem;align-items:flex-start">{groups}</div></div>'
+    )
+
+
+def _group_html(heading: str, figures: list[tuple[str, str]]) -> str:
+    rows = "".join(
+        f"<tr><td>{html.escape(label)}</td>"
+        f'<td class="{"loss" if text.startswith(_MINUS) else "figure"}"
+        style="text-align:right">{text}</td></tr>' for label, text in figures
+    )
+    return f"<table><thead><tr><th colspan='2' style='text-align:left'>{heading}</th></tr></thead>{rows}</table>"
+
+
+def money(amount: float) -> str:
+    """Return an amount with two decimals."""
+    return _signed(amount, f"{abs(amount):,.2f}")
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction of one as per cent."""
+    return _signed(fraction, f"{abs(fraction):,.2%}")
+
+
+def number(figure: float) -> str:
+    """Return a ratio with two decimals."""
+    return _signed(figure, "∞" if math.isinf(figure) else f"{abs(figure):,.2f}")
+
+
+def _signed(figure: float, text: str) -> str:
+    """Return the text with a minus sign as wide as a digit; a dash for NaN."""
+    if math.isnan(figure):
+        return _NONE
+    return _MINUS + text if figure < 0 else text
+
+
+def _span(span: dt.timedelta) -> str:
+    if span >= dt.timedelta(days=1):
+        return f"{span.days:,} d"
+    hours, rest = divmod(int(span.total_seconds()), 3600)
+    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"

@@ -1,0 +1,49 @@
+"""The gateway inside a desk's own process, for when there is no TWS at hand."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Self
+
+from ibdesk.backtest import read_bars
+from ibdesk.clock import Clock
+from ibdesk.gateway import Faults, GatewaySettings, GatewayThread, make_gateway
+from ibdesk.tws import TwsSettings
+
+
+class EmbeddedGateway:
+    """Runs a gateway on a thread of its own, so that the desk reaches it over TCP like any other TWS."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        """Make a gateway that is not started.
+
+        Raises:
+            ConfigError: If a setting is wrong.
+            DataError: If the bars to replay cannot be read.
+        """
+        bars = None if settings.replay is None else read_bars(settings.replay)
+        self._thread = GatewayThread(make_gateway(settings, bars=bars))
+
+    @property
+    def clock(self) -> Clock:
+        """The market's time, which the desk beside it must share when it does not run with the wall's."""
+        return self._thread.gateway.schedule.clock
+
+    @property
+    def faults(self) -> Faults:
+        """The switches for what can go wrong at a TWS; usable from any thread."""
+        return self._thread.faults
+
+    def reached_by(self, tws: TwsSettings) -> TwsSettings:
+        """Return the settings that lead a client to this gateway and its account."""
+        gateway = self._thread.gateway
+        return tws.model_copy(
+            update={"host": gateway.host, "port": gateway.port, "account": gateway.account, "mode": "paper"}
+        )
+
+    async def __aenter__(self) -> Self:
+        await asyncio.to_thread(self._thread.start)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self._thread.stop)

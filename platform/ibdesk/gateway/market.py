@@ -1,0 +1,143 @@
+"""The market behind the gateway: where quotes and trades come from, and how a bar is played as ticks.
+
+A source knows rows of prices, one `step` of clock time each: those before it was opened are the past and answer
+requests for history, those after are played. Both kinds of source, the replay and the random walk, play a row in the
+same way, so that a bar built from the ticks of a row has exactly the row's open, high, low, close and volume.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ibdesk.model import Forex, Instrument, Quote, Tick
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+# SPREAD: the quoted spread as a fraction of the price, at least one tick; about what a liquid US share has.
+SPREAD = 0.0001
+TRADES_PER_ROW = 4
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """What one instrument does in one step: the bar that its ticks will add up to."""
+
+    instrument: str
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class Prints(msgspec.Struct, frozen=True):
+    """Trades of one instrument as columns, in order of time; `times` are ns UTC.
+
+    For an instrument without trades (currencies) they are the mid prices, with volume zero.
+    """
+
+    times: Integers
+    prices: Floats
+    sizes: Floats
+
+    def between(self, start_ns: int, end_ns: int) -> Prints:
+        """Return the trades from `start_ns` until before `end_ns`."""
+        first, last = np.searchsorted(self.times, (start_ns, end_ns))
+        return Prints(self.times[first:last], self.prices[first:last], self.sizes[first:last])
+
+
+class MarketSource(Protocol):
+    """Where the gateway's market comes from. Times are ns UTC on the gateway's clock."""
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Return the names of the instruments it plays."""
+        ...
+
+    def open(self, at_ns: int, instruments: dict[str, Instrument]) -> None:
+        """Take `at_ns` as the moment the first row is played; called once, before anything else."""
+        ...
+
+    def events(self) -> Iterator[tuple[int, Iterable[Quote | Tick]]]:
+        """Yield what happens in order of time: moments, and the quotes and trades of each."""
+        ...
+
+    def prints(self, symbol: str, start_ns: int, end_ns: int) -> Prints:
+        """Return the trades from `start_ns` until before `end_ns`, of the past or already played."""
+        ...
+
+    def recorded(self, symbol: str, end_ns: int, span_ns: int, interval_ns: int) -> Prints | None:
+        """Return history on the source's own calendar, where it differs from the clock's.
+
+        Nothing when the clock's calendar is the one to use for bars of this interval.
+        """
+        ...
+
+    def first_ns(self, symbol: str) -> int | None:
+        """Return when the past of an instrument begins, or nothing when it is not played."""
+        ...
+
+
+# ---- playing a row ------------------------------------------------------------------------------------------------
+
+
+def path(row: Row) -> tuple[float, float, float, float]:
+    """Return the four prices a row goes through: open, then the extreme nearer to it, the other, and the close."""
+    if abs(row.open - row.low) <= abs(row.high - row.open):
+        return row.open, row.low, row.high, row.close
+    return row.open, row.high, row.low, row.close
+
+
+def shares(volume: float) -> tuple[float, float, float, float]:
+    """Return the volume in four parts whose sum, added in order, is exactly the volume."""
+    part = float(math.floor(volume / TRADES_PER_ROW))
+    return part, part, part, volume - 3 * part
+
+
+def played(row: Row, at_ns: int, step_ns: int, instrument: Instrument) -> Iterator[tuple[int, list[Quote | Tick]]]:
+    """Yield the moments of a row: at each a quote around the price, and the trade."""
+    for index, (price, size) in enumerate(zip(path(row), shares(row.volume), strict=True)):
+        moment_ns = at_ns + index * step_ns // TRADES_PER_ROW
+        events: list[Quote | Tick] = [quote_around(price, row.volume, moment_ns, instrument)]
+        if not isinstance(instrument, Forex):
+            events.append(Tick(instrument.id, moment_ns, price, size))
+        yield moment_ns, events
+
+
+def quotes_around(prices: Floats, tick: float) -> tuple[Floats, Floats]:
+    """Return bids and asks on the tick grid with the prices inside, `SPREAD` of the price apart, a tick at least."""
+    width = np.maximum(1.0, np.round(prices * SPREAD / tick))
+    # The bid is half the width below, on the grid; 1e-9 keeps a price that is on the grid there.
+    bids = np.maximum(1.0, np.floor(prices / tick - width / 2 + 1e-9))
+    asks = np.maximum(bids + width, np.ceil(prices / tick - 1e-9))
+    return np.round(bids * tick, 10), np.round(asks * tick, 10)
+
+
+def quote_around(price: float, volume: float, at_ns: int, instrument: Instrument) -> Quote:
+    """Return the quote that stands around a trade at `price`; see `quotes_around`."""
+    bids, asks = quotes_around(np.array([price]), instrument.tick_size)
+    # Half of what a quarter of the row trades stands on each side, in round lots.
+    size = max(100.0, math.floor(volume / TRADES_PER_ROW / 200) * 100.0)
+    return Quote(instrument.id, at_ns, float(bids[0]), float(asks[0]), size, size)
+
+
+def printed(starts: Integers, bars: Floats, step_ns: int) -> Prints:
+    """Return the trades that rows are played with, as columns; `bars` has open, high, low, close, volume."""
+    if not len(starts):
+        return Prints(np.empty(0, np.int64), np.empty(0), np.empty(0))
+    opens, highs, lows, closes, volumes = bars.T
+    low_first = np.abs(opens - lows) <= np.abs(highs - opens)
+    first, second = np.where(low_first, lows, highs), np.where(low_first, highs, lows)
+    part = np.floor(volumes / TRADES_PER_ROW)
+    offsets = np.arange(TRADES_PER_ROW, dtype=np.int64) * step_ns // TRADES_PER_ROW
+    return Prints(
+        (starts[:, None] + offsets).ravel(),
+        np.column_stack((opens, first, second, closes)).ravel(),
+        np.column_stack((part, part, part, volumes - 3 * part)).ravel(),
+    )

@@ -1,0 +1,200 @@
+"""How an order and an execution of the venue look on the wire: the openOrder message and its kin.
+
+What a client did not set is shown as paper accounts show it (captured): empty, zero or the largest number, by field.
+"""
+
+from __future__ import annotations
+
+from ibdesk.gateway.codec import Value, text_of
+from ibdesk.gateway.fields import (
+    UNSET_INTEGER,
+    UNSET_LONG,
+    UNSET_NUMBER,
+    UNSET_NUMBER_TEXT,
+    UNSET_TEXTS,
+    Kind,
+)
+from ibdesk.gateway.times import stamp
+from ibdesk.gateway.venue import Execution, OrderRecord
+from ibdesk.model import Side
+
+MARGIN_FIELDS = tuple(
+    f"{what}{when}"
+    for when in ("Before", "Change", "After")
+    for what in ("initMargin", "maintMargin", "equityWithLoan")
+)
+
+# What the request carries and the answer repeats as it came.
+_ECHOED = (
+    "orderType", "tif", "ocaGroup", "openClose", "orderRef", "outsideRth", "hidden",
+    "goodAfterTime", "faGroup", "faMethod", "faPercentage", "modelCode", "goodTillDate", "rule80A",
+    "percentOffset", "settlingFirm", "designatedLocation", "startingPrice", "stockRefPrice",
+    "delta", "stockRangeLower", "stockRangeUpper", "blockOrder", "sweepToFill", "allOrNone",
+    "minQty", "eTradeOnly", "firmQuoteOnly", "nbboPriceCap", "volatility", "deltaNeutralAuxPrice",
+    "continuousUpdate", "trailingPercent", "scalePriceIncrement", "hedgeType", "hedgeParam",
+    "optOutSmartRouting", "clearingAccount", "notHeld", "algoStrategy", "algoParams", "solicited",
+    "randomizeSize", "randomizePrice", "conditions", "conditionsIgnoreRth", "conditionsCancelOrder",
+    "softDollarName", "softDollarVal", "isOmsContainer", "discretionaryUpToLimitPrice",
+    "usePriceMgmtAlgo", "duration", "postToAts", "autoCancelParent", "minTradeQty",
+    "minCompeteSize", "competeAgainstBestOffset", "midOffsetAtWhole", "midOffsetAtHalf",
+    "comboLegs", "orderComboLegs", "smartComboRoutingParams",
+)  # fmt: skip
+
+# What stands in an openOrder where the client set nothing.
+_UNSET: dict[str, Value] = {
+    "right": "?",
+    "strike": 0,
+    "openClose": "",
+    "origin": 0,
+    "outsideRth": 0,
+    "hidden": 0,
+    "discretionaryAmt": 0,
+    "shortSaleSlot": 0,
+    "exemptCode": -1,
+    "auctionStrategy": 0,
+    "displaySize": UNSET_INTEGER,
+    "blockOrder": 0,
+    "sweepToFill": 0,
+    "allOrNone": 0,
+    "ocaType": 3,
+    "eTradeOnly": 0,
+    "firmQuoteOnly": 0,
+    "parentId": 0,
+    "triggerMethod": 0,
+    "volatilityType": 0,
+    "deltaNeutralOrderType": "None",
+    "deltaNeutralConId": 0,
+    "deltaNeutralOpenClose": "?",
+    "deltaNeutralShortSale": 0,
+    "deltaNeutralShortSaleSlot": 0,
+    "continuousUpdate": 0,
+    "referencePriceType": 0,
+    "scaleInitLevelSize": UNSET_INTEGER,
+    "scaleSubsLevelSize": UNSET_INTEGER,
+    "optOutSmartRouting": 0,
+    "clearingIntent": "IB",
+    "notHeld": 0,
+    "deltaNeutralContractPresent": 0,
+    "solicited": 0,
+    "whatIf": 0,
+    "randomizeSize": 0,
+    "randomizePrice": 0,
+    "adjustedOrderType": "None",
+    "triggerPrice": UNSET_NUMBER,
+    "trailStopPrice2": UNSET_NUMBER,
+    "lmtPriceOffset": UNSET_NUMBER,
+    "adjustedStopPrice": UNSET_NUMBER,
+    "adjustedStopLimitPrice": UNSET_NUMBER,
+    "adjustedTrailingAmount": UNSET_NUMBER,
+    "adjustableTrailingUnit": 0,
+    "cashQty": 0,
+    "dontUseAutoPriceForHedge": 1,
+    "isOmsContainer": 0,
+    "discretionaryUpToLimitPrice": 0,
+    "usePriceMgmtAlgo": 0,
+    "autoCancelParent": 0,
+    **dict.fromkeys(MARGIN_FIELDS, UNSET_NUMBER_TEXT),
+}
+
+
+def open_order(record: OrderRecord) -> dict[str, Value]:
+    """Return the fields of the openOrder message of an order."""
+    order = record.order
+    limit = 0.0 if order.limit_price is None else order.limit_price
+    values: dict[str, Value] = {**_UNSET, **record.contract.wire(), "strike": 0, "right": _right(record)}
+    for name in _ECHOED:
+        told = record.request.texts.get(name, "")
+        if isinstance(told, list) or told not in UNSET_TEXTS:
+            values[name] = told
+    values.update(
+        orderId=record.order_id,
+        action="BUY" if order.side is Side.BUY else "SELL",
+        totalQuantity=order.quantity,
+        lmtPrice=text_of(limit, Kind.NUMBER),
+        auxPrice=0.0 if order.stop_price is None else order.stop_price,
+        tif=order.time_in_force.value.upper(),
+        account=record.account,
+        clientId=record.client_id,
+        permId=record.permanent_id,
+        sharesAllocation=f"{record.permanent_id}.0/{record.account}/100",
+        status=record.status,
+    )
+    if order.limit_price is not None:
+        values["trailStopPrice2"] = limit + 1
+    return values
+
+
+def completed_order(record: OrderRecord, version: int) -> dict[str, Value]:
+    """Return the fields of the completedOrder message of an order that is done."""
+    return {
+        **open_order(record),
+        # A filled order is shown with quantity zero and what was filled beside it.
+        "totalQuantity": 0 if record.status == "Filled" else record.order.quantity,
+        "filledQuantity": record.filled,
+        "refFuturesConId": UNSET_INTEGER,
+        "shareholder": "Not an insider or substantial shareholder",
+        "imbalanceOnly": 0,
+        "routeMarketableToBbo": 0,
+        "parentPermId": UNSET_LONG,
+        "completedTime": stamp(record.completed_ns, max(version, 174)),
+        "completedStatus": record.completed_status,
+    }
+
+
+def order_status(record: OrderRecord) -> dict[str, Value]:
+    """Return the fields of the orderStatus message of an order."""
+    return {
+        "orderId": record.order_id,
+        "status": record.status,
+        "filled": record.filled,
+        "remaining": record.remaining,
+        "avgFillPrice": text_of(record.average_price, Kind.SIZE),
+        "permId": record.permanent_id,
+        "parentId": 0,
+        "lastFillPrice": text_of(record.last_price, Kind.SIZE),
+        "clientId": record.client_id,
+        "whyHeld": record.why_held,
+        "mktCapPrice": 0,
+    }
+
+
+def execution(done: Execution, request_id: int, version: int) -> dict[str, Value]:
+    """Return the fields of the execDetails message; request id -1 for one that was not asked for."""
+    record, fill = done.record, done.fill
+    venue = record.contract.exchange if record.contract.exchange != "SMART" else "IEX"
+    return {
+        "reqId": request_id,
+        "orderId": record.order_id,
+        **record.contract.wire(exchange=venue),
+        "strike": 0.0,
+        "execId": done.id,
+        "time": stamp(fill.at_ns, version),
+        "acctNumber": record.account,
+        "execExchange": venue,
+        "side": "BOT" if fill.side is Side.BUY else "SLD",
+        "shares": fill.quantity,
+        "price": text_of(fill.price, Kind.SIZE),
+        "permId": record.permanent_id,
+        "clientId": record.client_id,
+        "liquidation": 0,
+        "cumQty": done.cumulative,
+        "avgPrice": text_of(done.average_price, Kind.SIZE),
+        "orderRef": record.request.text("orderRef"),
+        "lastLiquidity": 2,
+        "pendingPriceRevision": 0,
+    }
+
+
+def commission_report(done: Execution) -> dict[str, Value]:
+    """Return the fields of the commissionReport message; profit is unset when nothing was closed."""
+    return {
+        "execId": done.id,
+        "commission": text_of(done.commission, Kind.NUMBER),
+        "currency": done.record.contract.instrument.currency,
+        "realizedPNL": UNSET_NUMBER if done.realized is None else done.realized,
+        "yield": UNSET_NUMBER,
+    }
+
+
+def _right(record: OrderRecord) -> str:
+    return "?" if record.contract.sec_type == "STK" else ""

@@ -1,0 +1,129 @@
+"""A market that really was: the rows of a bar frame, played one after another on the gateway's clock."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import polars as pl
+
+from ibdesk.clock import SECOND
+from ibdesk.errors import DataError
+from ibdesk.gateway.market import Floats, Integers, Prints, Row, played, printed
+from ibdesk.model import Instrument, Quote, Tick
+
+_PRICES = ["open", "high", "low", "close", "volume"]
+_COLUMNS = ["symbol", "opened_at", *_PRICES]
+
+
+class Replay:
+    """Plays a bar frame: row i of the time line lasts from T0 + i steps, T0 being when the gateway opened.
+
+    A step is the bars' own interval, or `play_each_over_seconds`: with 5, each bar of whatever length is played so
+    that the 5-second bar a client receives has exactly its prices and volume. Rows before `start` (counted on the
+    time line, not per symbol) are the past. With `loop` the line begins again at `start` when it ends; without, the
+    market stands still and the last quote stays.
+
+    Raises:
+        DataError: If the frame lacks a column, holds a price that is not positive and finite, or has no row to play.
+    """
+
+    def __init__(
+        self,
+        bars: pl.DataFrame,
+        *,
+        play_each_over_seconds: float | None = None,
+        start: int = 0,
+        loop: bool = False,
+    ) -> None:
+        _check(bars)
+        bars = bars.sort("opened_at", "symbol")
+        line = bars["opened_at"].unique().sort()
+        self._line: Integers = line.dt.epoch("ns").to_numpy()
+        if not 0 <= start < len(self._line):
+            raise DataError(f"start={start} leaves no row to play: the frame has {len(self._line)} moments")
+        self._start = start
+        self._loop = loop
+        self._interval_ns = int(np.diff(self._line).min()) if len(self._line) > 1 else 60 * SECOND
+        step = play_each_over_seconds
+        self.step_ns = self._interval_ns if step is None else int(step * SECOND)
+        if self.step_ns <= 0:
+            raise DataError(f"play_each_over_seconds must be positive, got {step:g}")
+        self._rows: dict[str, Integers] = {}
+        self._bars: dict[str, Floats] = {}
+        for (symbol,), part in bars.partition_by("symbol", as_dict=True).items():
+            self._rows[symbol] = np.searchsorted(self._line, part["opened_at"].dt.epoch("ns").to_numpy())
+            self._bars[symbol] = part.select(_PRICES).to_numpy()
+        self._opened_ns = 0
+        self._instruments: dict[str, Instrument] = {}
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Return the symbols of the frame."""
+        return tuple(self._rows)
+
+    def open(self, at_ns: int, instruments: dict[str, Instrument]) -> None:
+        """Take `at_ns` as the moment row `start` begins."""
+        self._opened_ns, self._instruments = at_ns, instruments
+
+    def events(self) -> Iterator[tuple[int, Iterable[Quote | Tick]]]:
+        """Yield the quotes and trades of every row from `start`, in order of time."""
+        at_ns = self._opened_ns
+        while True:
+            for index in range(self._start, len(self._line)):
+                yield from heapq.merge(*self._row_events(index, at_ns), key=lambda event: event[0])
+                at_ns += self.step_ns
+            if not self._loop:
+                return
+
+    def _row_events(self, index: int, at_ns: int) -> Iterator[Iterator[tuple[int, list[Quote | Tick]]]]:
+        for symbol, rows in self._rows.items():
+            place = int(np.searchsorted(rows, index))
+            if place < len(rows) and rows[place] == index:
+                row = Row(symbol, *(float(figure) for figure in self._bars[symbol][place]))
+                yield played(row, at_ns, self.step_ns, self._instruments[symbol])
+
+    def prints(self, symbol: str, start_ns: int, end_ns: int) -> Prints:
+        """Return the trades of past and played rows; a loop's second round is not history."""
+        rows, bars = self._rows[symbol], self._bars[symbol]
+        lowest, highest = (self._start + (ns - self._opened_ns) // self.step_ns for ns in (start_ns, end_ns))
+        first, last = np.searchsorted(rows, (lowest, highest + 1))
+        starts = self._opened_ns + (rows[first:last].astype(np.int64) - self._start) * self.step_ns
+        return printed(starts, bars[first:last], self.step_ns).between(start_ns, end_ns)
+
+    def recorded(self, symbol: str, end_ns: int, span_ns: int, interval_ns: int) -> Prints | None:
+        """Return the frame's own history when bars as long as its own are asked of a replay that squeezes time.
+
+        Such bars keep their own dates. `end_ns` names a row by the gateway's clock, or by the frame's own dates when
+        it lies within them; bars before that row are returned.
+        """
+        if self.step_ns == self._interval_ns or interval_ns < self._interval_ns:
+            return None
+        present = self._row_at(end_ns)
+        last_ns = int(self._line[min(present, len(self._line) - 1)])
+        rows = self._rows[symbol]
+        times = self._line[rows]
+        chosen = (times < last_ns) & (times >= last_ns - span_ns)
+        return printed(times[chosen], self._bars[symbol][chosen], self._interval_ns)
+
+    def _row_at(self, time_ns: int) -> int:
+        if time_ns <= int(self._line[-1]):
+            return int(np.searchsorted(self._line, time_ns))
+        return max(0, self._start + (time_ns - self._opened_ns) // self.step_ns)
+
+    def first_ns(self, symbol: str) -> int | None:
+        """Return when the symbol's first row began on the gateway's clock."""
+        rows = self._rows.get(symbol)
+        return None if rows is None else self._opened_ns + (int(rows[0]) - self._start) * self.step_ns
+
+
+def _check(bars: pl.DataFrame) -> None:
+    missing = [name for name in _COLUMNS if name not in bars.columns]
+    if missing:
+        raise DataError(f"the replay's frame lacks {', '.join(missing)}; it needs {', '.join(_COLUMNS)}")
+    figures = bars.select(_PRICES).to_numpy()
+    if not (np.isfinite(figures).all() and (figures[:, :4] > 0).all()):
+        raise DataError("the replay's frame holds a price or volume that is missing, infinite or not positive")
+    if not bars.select((pl.struct("symbol", "opened_at").is_duplicated()).any().not_()).item():
+        raise DataError("the replay's frame holds two bars of one symbol at one time")

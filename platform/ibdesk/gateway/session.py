@@ -1,0 +1,283 @@
+"""One connected client: greeting, framing, dispatch of its requests, and its outgoing bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import re
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from ibdesk.gateway.codec import (
+    Fields,
+    FrameReader,
+    ProtocolError,
+    Value,
+    decode,
+    encode,
+    frame,
+    plan_of,
+    split,
+)
+from ibdesk.gateway.fields import Field, Message
+from ibdesk.gateway.incoming import INCOMING, REQUEST_ID_AT
+from ibdesk.gateway.outgoing import OUTGOING_BY_NAME
+from ibdesk.gateway.refusal import RefusedError, invalid
+
+_log = logging.getLogger(__name__)
+
+LOWEST_VERSION = 157
+# HIGHEST_VERSION: from 201 on TWS frames protobuf; up to here every client in use reads the text protocol right.
+HIGHEST_VERSION = 178
+MAX_UNSENT_BYTES = 16 << 20
+# LOST_BURST: a burst that ends on a multiple of this many bytes, with a second of silence after it, is lost by every
+# version of the official client.
+LOST_BURST = 4096
+_GREETING = b"API\0"
+_VERSIONS = re.compile(r"v(\d{1,6})(?:\.\.(\d{1,6}))?(?: .*)?")
+
+Handler = Callable[[Fields], None]
+
+
+class SessionState(enum.Enum):
+    """How far a client has come."""
+
+    # GREETING: the socket is open; the client's versions have not come yet.
+    GREETING = "greeting"
+    # VERSIONED: versions are agreed; nothing may be sent before the client says startApi.
+    VERSIONED = "versioned"
+    # OPEN: it has a client id and may ask for anything.
+    OPEN = "open"
+    # CLOSED: the socket is gone, or will be when what is unsent has left.
+    CLOSED = "closed"
+
+
+class Room(Protocol):
+    """The part of a session that answers one kind of request."""
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return what it answers, by name of the message."""
+        ...
+
+    def close(self) -> None:
+        """End every subscription of the session."""
+        ...
+
+
+class Reception(Protocol):
+    """What a session needs of the gateway."""
+
+    def greets(self, session: Session) -> bool:
+        """Return whether connections are taken now."""
+        ...
+
+    def time_text(self) -> str:
+        """Return the time for the handshake."""
+        ...
+
+    def clock_text(self) -> str:
+        """Return hours and minutes, as account updates carry them."""
+        ...
+
+    def admit(self, session: Session) -> list[Room] | None:
+        """Register the session under its client id; nothing when the id is in use."""
+        ...
+
+    def leave(self, session: Session) -> None:
+        """Forget the session."""
+        ...
+
+
+class Session(asyncio.Protocol):
+    """A client's connection. Whatever it sends, other sessions are not disturbed.
+
+    Messages are gathered and written once per turn of the loop. A client that does not read is cut off when
+    `MAX_UNSENT_BYTES` wait for it.
+    """
+
+    def __init__(self, reception: Reception) -> None:
+        self.state = SessionState.GREETING
+        self.version = 0
+        self.client_id = -1
+        self._reception = reception
+        self._reader = FrameReader()
+        self._greeting = b""
+        self._rooms: list[Room] = []
+        self._handlers: dict[str, Handler] = {}
+        self._unsent: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # ---- the socket -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the socket, or hang up when connections are refused."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own promise for TCP
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        if not self._reception.greets(self):
+            self.hang_up()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Forget the client."""
+        self._end()
+
+    def data_received(self, data: bytes) -> None:
+        """Take the next bytes of the stream."""
+        if self.state is SessionState.CLOSED:
+            return
+        if len(self._greeting) < len(_GREETING):
+            wanted = len(_GREETING) - len(self._greeting)
+            self._greeting, data = self._greeting + data[:wanted], data[wanted:]
+            if not _GREETING.startswith(self._greeting):
+                self._refuse(f"it greets with {self._greeting!r} where a TWS client sends {_GREETING!r}")
+                return
+        try:
+            for payload in self._reader.feed(data):
+                self._take(payload)
+        except ProtocolError as error:
+            self._refuse(str(error))
+
+    def hang_up(self, *, at_once: bool = True) -> None:
+        """Close the socket; with `at_once` what is unsent is lost."""
+        transport = self._transport
+        if transport is None:
+            return
+        if at_once:
+            transport.abort()
+        else:
+            self._flush()
+            transport.close()
+        self._end()
+
+    def _end(self) -> None:
+        if self.state is SessionState.CLOSED:
+            return
+        self.state = SessionState.CLOSED
+        for room in self._rooms:
+            room.close()
+        self._reception.leave(self)
+
+    def _refuse(self, reason: str) -> None:
+        _log.warning("client %s is disconnected: %s", self.client_id, reason)
+        self.hang_up(at_once=False)
+
+    # ---- what comes in ----------------------------------------------------------------------------------------
+
+    def _take(self, payload: bytes) -> None:
+        match self.state:
+            case SessionState.GREETING:
+                self._agree(payload.decode("ascii", "replace"))
+            case SessionState.VERSIONED:
+                self._start(payload)
+            case SessionState.OPEN:
+                self._dispatch(payload)
+            case SessionState.CLOSED:
+                pass
+
+    def _agree(self, text: str) -> None:
+        """Agree on a server version: the highest that both sides speak, never above `HIGHEST_VERSION`."""
+        match = _VERSIONS.fullmatch(text)
+        if match is None:
+            self._refuse(f"its version line is {text[:60]!r}")
+            return
+        lowest, highest = int(match[1]), int(match[2] or match[1])
+        if lowest > HIGHEST_VERSION or highest < LOWEST_VERSION:
+            self._refuse(f"it speaks versions {lowest} to {highest}, the gateway {LOWEST_VERSION} to {HIGHEST_VERSION}")
+            return
+        self.version = min(highest, HIGHEST_VERSION)
+        self.state = SessionState.VERSIONED
+        # Nothing may follow in the same segment: the official client drops it.
+        self.send_frame(frame(f"{self.version}\0{self._reception.time_text()}\0".encode()))
+
+    def _start(self, payload: bytes) -> None:
+        texts = split(payload)
+        if texts[0] != "71":
+            raise ProtocolError(f"message {texts[0][:10]!r} came before startApi")
+        self.client_id = Fields("startApi", decode(INCOMING[71], texts, self.version)).required("clientId")
+        rooms = self._reception.admit(self)
+        if rooms is None:
+            self.error(
+                -1,
+                326,
+                "Unable to connect as the client id is already in use. Retry with a unique client id.",
+            )
+            self.hang_up(at_once=False)
+            return
+        self._rooms = rooms
+        for room in rooms:
+            self._handlers.update(room.handlers())
+
+    def open(self) -> None:
+        """Let requests in; called once the client's first messages are on their way."""
+        self.state = SessionState.OPEN
+
+    def _dispatch(self, payload: bytes) -> None:
+        texts: list[str] = []
+        try:
+            texts = split(payload)
+            message = INCOMING.get(int(texts[0])) if texts[0].isdigit() and len(texts[0]) < 6 else None
+            handler = None if message is None else self._handlers.get(message.name)
+            if message is None or handler is None:
+                raise invalid(f"message {texts[0][:10]!r} is not served here")
+            handler(Fields(message.name, decode(message, texts, self.version)))
+        except ProtocolError as error:
+            self.error(request_id_of(texts), 320, f"Error reading request. {error}")
+        except RefusedError as refusal:
+            addressee = request_id_of(texts) if refusal.request_id is None else refusal.request_id
+            self.error(addressee, refusal.code, refusal.text)
+
+    # ---- what goes out ----------------------------------------------------------------------------------------
+
+    def send(self, name: str, **values: Value) -> None:
+        """Send the message of this name; a field that is not given carries its constant or is empty."""
+        self.send_frame(encode(OUTGOING_BY_NAME[name], values, self.version))
+
+    def error(self, request_id: int, code: int, text: str) -> None:
+        """Send an error; request id -1 addresses the client as a whole."""
+        # Clients read backslashes as escapes and the rest as ASCII.
+        plain = text.replace("\\", "/").encode("ascii", "replace").decode()
+        self.send("errMsg", id=request_id, errorCode=code, errorMsg=plain)
+
+    def send_frame(self, data: bytes) -> None:
+        """Send bytes of complete frames with what else leaves in this turn of the loop."""
+        if self.state is SessionState.CLOSED or self._loop is None:
+            return
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(data)
+
+    def _flush(self) -> None:
+        transport, unsent = self._transport, self._unsent
+        if not unsent or transport is None or transport.is_closing():
+            return
+        burst = b"".join(unsent)
+        unsent.clear()
+        if len(burst) % LOST_BURST == 0:
+            message = OUTGOING_BY_NAME["accountUpdateTime"]
+            burst += encode(message, {"time": self._reception.clock_text()}, self.version)
+        transport.write(burst)
+        if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
+            _log.warning("client %s does not read: %d bytes wait for it", self.client_id, MAX_UNSENT_BYTES)
+            self.hang_up()
+
+
+def request_id_of(texts: list[str]) -> int:
+    """Return the id a request carries, however wrong the rest is; -1 when it has none."""
+    if not texts or not texts[0].isdigit() or len(texts[0]) > 5:
+        return -1
+    number = int(texts[0])
+    message = INCOMING.get(number)
+    place = REQUEST_ID_AT.get(number) if message is None else _id_place(message)
+    if place is None or place >= len(texts):
+        return -1
+    text = texts[place]
+    return int(text) if text.isascii() and text.lstrip("-").isdigit() and len(text) < 11 else -1
+
+
+def _id_place(message: Message) -> int | None:
+    for place, entry in enumerate(plan_of(message, HIGHEST_VERSION), start=1):
+        if isinstance(entry, Field) and entry.name in ("reqId", "orderId"):
+            return place
+    return None

@@ -1,0 +1,62 @@
+"""How TWS writes times, and reads the ones that clients write."""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+from ibdesk.clock import SECOND
+from ibdesk.gateway.refusal import invalid
+
+ZONE_NAME = "US/Eastern"
+ZONE = ZoneInfo(ZONE_NAME)
+# From this server version on, times carry their zone.
+ZONES_SINCE = 174
+_FORMS = ("%Y%m%d %H:%M:%S", "%Y%m%d-%H:%M:%S", "%Y%m%d")
+
+
+def local(time_ns: int) -> dt.datetime:
+    """Return an instant (ns UTC) as the gateway's own zone tells it."""
+    return dt.datetime.fromtimestamp(time_ns // SECOND, ZONE)
+
+
+def stamp(time_ns: int, version: int) -> str:
+    """Return a date and time: ``20260413 15:27:04 US/Eastern``, without the zone (and two blanks) below 174."""
+    time = local(time_ns)
+    return f"{time:%Y%m%d %H:%M:%S} {ZONE_NAME}" if version >= ZONES_SINCE else f"{time:%Y%m%d  %H:%M:%S}"
+
+
+def utc_stamp(time_ns: int) -> str:
+    """Return a date and time in UTC as head timestamps carry it: ``19801212-14:30:00``."""
+    return f"{dt.datetime.fromtimestamp(time_ns // SECOND, dt.UTC):%Y%m%d-%H:%M:%S}"
+
+
+def greeting(time_ns: int) -> str:
+    """Return the time as the handshake gives it: ``20261122 10:56:57 EST``."""
+    return f"{local(time_ns):%Y%m%d %H:%M:%S %Z}"
+
+
+def read_time(text: str) -> int:
+    """Return the instant (ns UTC) of a time as a client writes it; without a zone it is the gateway's.
+
+    ``yyyymmdd-hh:mm:ss`` is UTC; ``yyyymmdd hh:mm:ss [zone]`` and ``yyyymmdd`` are local.
+
+    Raises:
+        RefusedError: If it has none of these forms (error 321).
+    """
+    words = text.split()
+    zone = ZONE
+    if len(words) > 1 and ":" not in words[-1]:
+        zone_name = words.pop()
+        try:
+            zone = ZoneInfo(zone_name)
+        except (KeyError, ValueError, OSError):
+            raise invalid(f"Invalid time zone {zone_name!r} in {text!r}") from None
+    for form in _FORMS:
+        try:
+            time = dt.datetime.strptime(" ".join(words), form)  # noqa: DTZ007 - the zone follows in the next line
+        except ValueError:
+            continue
+        aware = time.replace(tzinfo=dt.UTC if form == _FORMS[1] else zone)
+        return int(aware.timestamp()) * SECOND
+    raise invalid(f"Invalid date/time {text!r}: write yyyymmdd hh:mm:ss with a zone, or yyyymmdd-hh:mm:ss in UTC")

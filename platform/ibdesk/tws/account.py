@@ -1,0 +1,84 @@
+"""The account's figures and positions, as TWS tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from ibdesk.model import Account, AccountReport, Event, PositionReport
+
+_FIELDS = {
+    "NetLiquidation": "net_liquidation",
+    "TotalCashValue": "cash",
+    "BuyingPower": "buying_power",
+    "AvailableFunds": "available_funds",
+    "RealizedPnL": "realized_pnl",
+    "UnrealizedPnL": "unrealized_pnl",
+}
+# Rows of one tag exist per currency; IB names the sum over all currencies BASE.
+_BASE = "BASE"
+
+
+class AccountBook:
+    """Collects the rows of the account into one value, and knows the positions told last."""
+
+    def __init__(self, tell: Callable[[Event], None]) -> None:
+        self._tell = tell
+        self._account = Account()
+        self._changed = False
+        self._has_base: set[str] = set()
+        self._positions: dict[str, PositionReport] = {}
+        self._mentioned: set[str] = set()
+
+    @property
+    def id(self) -> str:
+        """Return the id of the account that is traded, empty before the first connection."""
+        return self._account.id
+
+    def choose(self, account: str) -> None:
+        """Take the account to listen to."""
+        if account != self._account.id:
+            self._account = Account(id=account)
+
+    def value(self, tag: str, value: str, currency: str, account: str) -> None:
+        """Take one row of the account's figures."""
+        field = _FIELDS.get(tag)
+        if field is None or account != self._account.id:
+            return
+        if currency == _BASE:
+            self._has_base.add(tag)
+        elif tag in self._has_base or (tag.endswith("PnL") and currency not in ("", self._account.currency)):
+            return
+        changes: dict[str, object] = {field: float(value)}
+        if tag == "NetLiquidation" and currency not in ("", _BASE):
+            changes["currency"] = currency
+        changed = msgspec.structs.replace(self._account, **changes)
+        if changed != self._account:
+            self._account, self._changed = changed, True
+
+    def tell_changes(self, at_ns: int) -> None:
+        """Tell the account's figures if any changed."""
+        if self._changed:
+            self._changed = False
+            self._account = msgspec.structs.replace(self._account, updated_ns=at_ns)
+            self._tell(AccountReport(self._account, at_ns))
+
+    def position(self, report: PositionReport) -> None:
+        """Take what the account holds in one instrument; told when it differs from what was told."""
+        self._mentioned.add(report.instrument)
+        known = self._positions.get(report.instrument)
+        if known is not None and known == msgspec.structs.replace(report, at_ns=known.at_ns):
+            return
+        self._positions[report.instrument] = report
+        self._tell(report)
+
+    def begin_positions(self) -> None:
+        """Start to note which positions TWS mentions: it leaves out those that are flat."""
+        self._mentioned.clear()
+
+    def end_positions(self, at_ns: int) -> None:
+        """Call flat what was held and was not mentioned."""
+        for name, known in list(self._positions.items()):
+            if known.quantity and name not in self._mentioned:
+                self.position(PositionReport(name, 0.0, 0.0, at_ns))

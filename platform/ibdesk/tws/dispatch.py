@@ -1,0 +1,151 @@
+"""Sending orders: what leaves, under which number, and what is said of an order that could not leave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from ibdesk.model import Order, OrderStatus
+from ibdesk.tws.contracts import Contracts
+from ibdesk.tws.ids import Ids
+from ibdesk.tws.orderbook import OrderBook
+from ibdesk.tws.orders import order_for_tws
+from ibdesk.tws.tracked import Tracked
+from ibdesk.tws.wire import Wire
+
+_NOT_SENT = "never sent: the link to TWS is {}"
+
+
+class Dispatch:
+    """Places, modifies and cancels over the wire it is given; without one nothing leaves.
+
+    What it has to say itself is said in the next turn of the loop, never from inside the call, so that whoever
+    called is done with its own event first.
+    """
+
+    def __init__(self, *, book: OrderBook, contracts: Contracts, ids: Ids, link: Callable[[], str]) -> None:
+        self._book = book
+        self._contracts = contracts
+        self._ids = ids
+        self._link = link
+        self._wire: Wire | None = None
+        self._account = ""
+        # _unanswered: when each order was sent that TWS has not mentioned yet, oldest first.
+        self._unanswered: dict[str, float] = {}
+        # _wanted_cancels: cancels asked for while nothing could leave.
+        self._wanted_cancels: set[str] = set()
+
+    def open(self, wire: Wire, account: str) -> None:
+        """Let orders leave over this wire, and first the cancels that had to wait."""
+        self._wire, self._account = wire, account
+        wanted, self._wanted_cancels = self._wanted_cancels, set()
+        for order_id in sorted(wanted):
+            self.cancel(order_id)
+
+    def close(self) -> None:
+        """Let nothing leave."""
+        self._wire = None
+
+    def place(self, order: Order) -> None:
+        """Send an order; one that cannot leave is reported rejected, for it is known not to be at the venue.
+
+        Raises:
+            OrderError: If it was placed before.
+        """
+        number = self._ids.take()
+        tracked = self._book.add(order, number)
+        if self._wire is None:
+            self._refuse(tracked, OrderStatus.REJECTED, _NOT_SENT.format(self._link()))
+        elif order.instrument not in self._contracts:
+            self._refuse(tracked, OrderStatus.REJECTED, f"never sent: {order.instrument} is not qualified")
+        else:
+            self._unanswered[order.id] = asyncio.get_running_loop().time()
+            self._send(self._wire, tracked)
+
+    def modify(self, order: Order) -> None:
+        """Send the new terms of an order that lives at TWS.
+
+        Raises:
+            OrderError: If it was never placed here.
+        """
+        tracked = self._book.of(order.id)
+        reason = self._why_not(tracked)
+        if self._wire is None or reason:
+            self._say(self._book.modification_not_sent, tracked, reason)
+            return
+        tracked.order = order
+        self._send(self._wire, tracked)
+
+    def cancel(self, order_id: str) -> None:
+        """Withdraw an order; one that still waits for budget never leaves, one wanted while down is sent later.
+
+        Raises:
+            OrderError: If it was never placed here.
+        """
+        tracked = self._book.of(order_id)
+        if tracked.is_done:
+            return
+        if self._wire is None:
+            self._wanted_cancels.add(order_id)
+            return
+        if not tracked.number or not self._book.is_mine(tracked):
+            self._say(self._book.cancel_not_sent, tracked, self._why_not(tracked))
+            return
+        never_left = not self._has_left(self._wire, tracked)
+        if self._wire.pacer.withdraw(tracked.number) and never_left:
+            self._refuse(tracked, OrderStatus.CANCELLED, "withdrawn before it was sent")
+            return
+        tracked.cancel_wanted = True
+        self._wire.cancelOrder(tracked.number)
+
+    def never_left(self, numbers: list[int], reason: str) -> None:
+        """Settle the orders whose message still waited for budget when the wire was closed."""
+        for number in numbers:
+            tracked = self._book.with_number(number)
+            if tracked is None:
+                continue
+            if tracked.acknowledged or tracked.is_unknown:
+                self._say(self._book.modification_not_sent, tracked, reason)
+            else:
+                self._refuse(tracked, OrderStatus.REJECTED, f"never sent: {reason}")
+
+    def overdue(self, seconds: float) -> list[Tracked]:
+        """Return the orders that left so long ago and were never answered; each is returned once."""
+        late, now = [], asyncio.get_running_loop().time()
+        for order_id, sent in list(self._unanswered.items()):
+            tracked = self._book.of(order_id)
+            answered = tracked.acknowledged or tracked.was_refused
+            if not answered and now - sent < seconds:
+                break
+            if not answered and self._wire is not None and not self._has_left(self._wire, tracked):
+                continue
+            del self._unanswered[order_id]
+            if not answered:
+                late.append(tracked)
+        return late
+
+    def _send(self, wire: Wire, tracked: Tracked) -> None:
+        _, contract = self._contracts.of(tracked.order.instrument)
+        wire.placeOrder(tracked.number, contract, order_for_tws(tracked.order, self._account))
+
+    def _has_left(self, wire: Wire, tracked: Tracked) -> bool:
+        return tracked.acknowledged or tracked.is_unknown or wire.pacer.has_left(tracked.number)
+
+    def _why_not(self, tracked: Tracked) -> str:
+        if self._wire is None:
+            return _NOT_SENT.format(self._link())
+        if tracked.is_done:
+            return "it is done"
+        if not tracked.number:
+            return "TWS has not named it since this program started"
+        if not self._book.is_mine(tracked):
+            return f"it was placed under client id {tracked.client_id}, connect with that one to change it"
+        return ""
+
+    def _refuse(self, tracked: Tracked, status: OrderStatus, reason: str) -> None:
+        # Known at once, so that a cancel or a second look in this turn finds it done; told in the next.
+        tracked.was_refused, tracked.refusal = True, reason
+        asyncio.get_running_loop().call_soon(self._book.never_sent, tracked, status, reason)
+
+    def _say(self, what: Callable[[Tracked, str], None], tracked: Tracked, reason: str) -> None:
+        asyncio.get_running_loop().call_soon(what, tracked, reason)

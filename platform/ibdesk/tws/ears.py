@@ -1,0 +1,273 @@
+"""TWS's callbacks: every message becomes a value of ours here, and goes to the room it concerns."""
+
+# The names and parameters are those under which ib_async's decoder calls.
+# ruff: noqa: N802, N803
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+
+import msgspec
+from ib_async.contract import Contract, ContractDetails
+from ib_async.objects import BarData, CommissionReport, Execution
+from ib_async.order import Order as IbOrder
+from ib_async.order import OrderState
+
+from ibdesk.model import Commission, Event, Fill, Notice, PositionReport, Severity, nanoseconds
+from ibdesk.tws import codes
+from ibdesk.tws.account import AccountBook
+from ibdesk.tws.contracts import Contracts
+from ibdesk.tws.executions import Executions
+from ibdesk.tws.orderbook import OrderBook
+from ibdesk.tws.orders import side_of_execution
+from ibdesk.tws.requests import Requests
+from ibdesk.tws.stamp import Stamp
+from ibdesk.tws.subscriptions import Subscriptions
+from ibdesk.tws.wire import Wire
+
+# Names of the questions whose answers carry no request id.
+OPEN_ORDERS, COMPLETED_ORDERS, POSITIONS, ACCOUNT, TIME = (
+    "open orders",
+    "completed orders",
+    "positions",
+    "account figures",
+    "time",
+)
+
+
+class Rooms(msgspec.Struct, frozen=True):
+    """What outlives a connection: the books that TWS's messages are written into."""
+
+    contracts: Contracts
+    orders: OrderBook
+    executions: Executions
+    account: AccountBook
+    market: Subscriptions
+
+
+class Office(msgspec.Struct, frozen=True):
+    """Whom the ears report to: the service that owns the connection."""
+
+    stamp: Stamp
+    tell: Callable[[Event], None]
+    connectivity: Callable[[int, str], None]
+    compare_soon: Callable[[], None]
+    lost: Callable[[str], None]
+    failed: Callable[[Exception], None]
+
+
+class Ears:
+    """The callbacks of one connection."""
+
+    def __init__(self, rooms: Rooms, requests: Requests, office: Office) -> None:
+        self._rooms = rooms
+        self._market = rooms.market
+        self._requests = requests
+        self._office = office
+        self._now_ns = office.stamp.now_ns()
+        self.wire: Wire | None = None
+        self.heard_ns = self._now_ns
+        self.accounts: tuple[str, ...] = ()
+        self.first_number = 0
+        # defaultTimezone: the zone in which ib_async's decoder gives the time of an execution.
+        self.defaultTimezone = dt.UTC
+
+    # ---- the socket
+
+    def bytes_arrived(self) -> None:
+        """Give all messages of one read the same time."""
+        self._now_ns = self.heard_ns = self._office.stamp.hold()
+
+    def bytes_done(self) -> None:
+        """Tell what the messages of one read add up to."""
+        self._market.tell_quotes(self._now_ns)
+        self._rooms.account.tell_changes(self._now_ns)
+        self._office.stamp.release()
+
+    def failed(self, fields: list[str], error: Exception) -> None:
+        """End the service: a message that cannot be read may have been an execution."""
+        error.add_note(f"while taking the TWS message {' '.join(fields[:20])}")
+        self._office.failed(error)
+
+    def lost(self, reason: str) -> None:
+        """Pass on that the socket is gone."""
+        self._office.lost(reason)
+
+    # ---- the handshake
+
+    def nextValidId(self, orderId: int) -> None:
+        """Take the number from which TWS would have us go on."""
+        self.first_number = orderId
+        self._handshake()
+
+    def managedAccounts(self, accounts: str) -> None:
+        """Take the accounts that TWS manages."""
+        self.accounts = tuple(name for name in accounts.split(",") if name)
+        self._handshake()
+
+    def _handshake(self) -> None:
+        if self.wire is not None and self.first_number and self.accounts:
+            self.wire.become_ready()
+
+    # ---- market data
+
+    def priceSizeTick(self, reqId: int, tickType: int, price: float, size: float) -> None:
+        """Take a price tick."""
+        self._market.price(reqId, tickType, price, size, self._now_ns)
+
+    def tickSize(self, reqId: int, tickType: int, size: float) -> None:
+        """Take a size tick."""
+        self._market.size(reqId, tickType, size, self._now_ns)
+
+    def realtimeBar(
+        self,
+        reqId: int,
+        time: int,
+        open_: float,
+        high: float,
+        low: float,
+        close: float,
+        volume: float,
+        _wap: float,
+        _count: int,
+    ) -> None:
+        """Take a 5-second bar."""
+        self._market.bar(reqId, time, (open_, high, low, close), volume)
+
+    # ---- answers
+
+    def contractDetails(self, reqId: int, details: ContractDetails) -> None:
+        """Take one contract that matches a description."""
+        self._requests.add(reqId, details)
+
+    def contractDetailsEnd(self, reqId: int) -> None:
+        """Take the end of the matching contracts."""
+        self._requests.end(reqId)
+
+    def historicalData(self, reqId: int, bar: BarData) -> None:
+        """Take one bar of history."""
+        self._requests.add(reqId, bar)
+
+    def historicalDataEnd(self, reqId: int, _start: str, _end: str) -> None:
+        """Take the end of a history."""
+        self._requests.end(reqId)
+
+    def currentTime(self, time: int) -> None:
+        """Take TWS's clock, the answer to our heartbeat."""
+        self._requests.add(TIME, time)
+        self._requests.end(TIME)
+
+    # ---- orders
+
+    def openOrder(self, orderId: int, _contract: Contract, order: IbOrder, _state: OrderState) -> None:
+        """Take the working terms of an order."""
+        self._rooms.orders.open_order(orderId, order)
+
+    def openOrderEnd(self) -> None:
+        """Take the end of the open orders."""
+        self._requests.end(OPEN_ORDERS)
+
+    def orderStatus(
+        self,
+        orderId: int,
+        status: str,
+        _filled: float,
+        _remaining: float,
+        _avgFillPrice: float,
+        permId: int,
+        _parentId: int,
+        _lastFillPrice: float,
+        clientId: int,
+        whyHeld: str,
+        _mktCapPrice: float = 0.0,
+    ) -> None:
+        """Take the state of an order; its quantities are not used, executions tell them."""
+        self._rooms.orders.status(orderId, status, permanent_id=permId, client_id=clientId, why_held=whyHeld)
+
+    def completedOrder(self, _contract: Contract, order: IbOrder, state: OrderState) -> None:
+        """Take an order that is no longer open."""
+        self._rooms.orders.completed(order, state)
+
+    def completedOrdersEnd(self) -> None:
+        """Take the end of the completed orders."""
+        self._requests.end(COMPLETED_ORDERS)
+
+    def execDetails(self, reqId: int, contract: Contract, execution: Execution) -> None:
+        """Take an execution: one that just happened, or one of the day that we asked for."""
+        if execution.acctNumber != self._rooms.account.id:
+            return
+        instrument, multiplier = self._rooms.contracts.name_of(contract)
+        was_asked_for = reqId in self._requests
+        fill = Fill(
+            execution_id=execution.execId,
+            order_id=execution.orderRef if execution.orderRef in self._rooms.orders else "",
+            instrument=instrument,
+            side=side_of_execution(execution.side),
+            quantity=execution.shares,
+            price=execution.price,
+            # TWS's time of an execution has whole seconds; of a live one the arrival is nearer the truth.
+            at_ns=nanoseconds(execution.time) if was_asked_for else self._now_ns,
+            multiplier=multiplier,
+        )
+        for event in self._rooms.executions.take(fill):
+            self._office.tell(event)
+            if isinstance(event, Fill):
+                self._rooms.orders.fill(event)
+
+    def execDetailsEnd(self, reqId: int) -> None:
+        """Take the end of the day's executions."""
+        self._requests.end(reqId)
+
+    def commissionReport(self, report: CommissionReport) -> None:
+        """Take what an execution cost."""
+        commission = Commission(
+            execution_id=report.execId,
+            amount=report.commission,
+            at_ns=self._now_ns,
+            currency=report.currency,
+        )
+        for event in self._rooms.executions.take_commission(commission):
+            self._office.tell(event)
+
+    # ---- the account
+
+    def updateAccountValue(self, tag: str, value: str, currency: str, account: str) -> None:
+        """Take one figure of the account."""
+        self._rooms.account.value(tag, value, currency, account)
+
+    def accountDownloadEnd(self, _account: str) -> None:
+        """Take the end of the account's figures."""
+        self._requests.end(ACCOUNT)
+
+    def position(self, account: str, contract: Contract, quantity: float, average_cost: float) -> None:
+        """Take what the account holds in one instrument; IB's average cost includes the multiplier."""
+        if account != self._rooms.account.id:
+            return
+        instrument, multiplier = self._rooms.contracts.name_of(contract)
+        self._rooms.account.position(PositionReport(instrument, quantity, average_cost / multiplier, self._now_ns))
+
+    def positionEnd(self) -> None:
+        """Take the end of the positions."""
+        self._requests.end(POSITIONS)
+
+    # ---- errors and notices, which share one message
+
+    def error(self, reqId: int, errorCode: int, errorString: str, _reject: str = "") -> None:
+        """Take a numbered message, and give it to whom it is about."""
+        text = " ".join(errorString.split())
+        order = self._rooms.orders.with_number(reqId)
+        if errorCode == codes.CLIENT_ID_IN_USE and self.wire is not None:
+            self.wire.refuse_client_id()
+        elif errorCode in codes.CONNECTIVITY:
+            self._office.connectivity(errorCode, text)
+        elif order is not None:
+            if self._rooms.orders.error(order, errorCode, text):
+                self._office.compare_soon()
+        elif reqId in self._requests and errorCode not in codes.WARNINGS:
+            self._requests.refuse(reqId, errorCode, text)
+        elif reqId in self._market:
+            self._market.error(reqId, errorCode, text, self._now_ns)
+        else:
+            severity = Severity.INFO if errorCode in codes.GOOD_NEWS else Severity.WARNING
+            self._office.tell(Notice(f"{text} (TWS error {errorCode})", self._now_ns, severity))

@@ -1,0 +1,93 @@
+"""Which executions and commissions were told already, and what a correction changes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ibdesk.model import Commission, Event, Fill, Notice, Severity, Side
+
+
+class _Booked(msgspec.Struct, frozen=True):
+    revision: int
+    fill: Fill
+
+
+class Executions:
+    """Turns the venue's executions into fills, each counted once, however often TWS repeats it.
+
+    IB numbers the versions of one execution in the last part of its id (``0000e0d5.67fe667b.01.01``, corrected
+    ``...01.02``). A correction comes out as two fills: one that takes the old version back and one that books the
+    new one, so that the sum of fills equals the venue's book.
+    """
+
+    def __init__(self) -> None:
+        self._booked: dict[str, _Booked] = {}
+        self._charged: dict[str, float] = {}
+        self._early: dict[str, Commission] = {}
+
+    def remember(self, fill: Fill) -> None:
+        """Know a fill that was told in an earlier life, from the journal."""
+        base, revision = _parts(fill.execution_id)
+        known = self._booked.get(base)
+        if known is None or revision >= known.revision:
+            self._booked[base] = _Booked(revision, fill)
+
+    def remember_commission(self, commission: Commission) -> None:
+        """Know a commission that was told in an earlier life, from the journal."""
+        base, _ = _parts(commission.execution_id)
+        self._charged[base] = self._charged.get(base, 0.0) + commission.amount
+
+    def take(self, fill: Fill) -> list[Event]:
+        """Return what an execution changes: nothing when it is known, two fills and a notice when it is corrected."""
+        base, revision = _parts(fill.execution_id)
+        known = self._booked.get(base)
+        if known is not None and revision <= known.revision:
+            return []
+        self._booked[base] = _Booked(revision, fill)
+        if known is None:
+            return [fill, *self._early_commission(fill)]
+        old = known.fill
+        if (old.quantity, old.price, old.side) == (fill.quantity, fill.price, fill.side):
+            return []
+        corrected: list[Event] = [_taken_back(old, fill)]
+        if fill.quantity:
+            corrected.append(fill)
+        corrected.append(
+            Notice(
+                f"the venue corrected execution {old.execution_id} of order {fill.order_id or 'another program'}: "
+                f"{old.quantity:g} {fill.instrument} at {old.price:g} became {fill.quantity:g} at {fill.price:g}",
+                fill.at_ns,
+                Severity.ERROR,
+            )
+        )
+        return corrected
+
+    def take_commission(self, commission: Commission) -> list[Event]:
+        """Return what a commission report changes; one that comes before its execution is kept for it.
+
+        The amounts told for one execution add up to the venue's last figure.
+        """
+        base, _ = _parts(commission.execution_id)
+        if base not in self._booked:
+            self._early[base] = commission
+            return []
+        difference = commission.amount - self._charged.get(base, 0.0)
+        if base in self._charged and abs(difference) < 1e-9:
+            return []
+        self._charged[base] = commission.amount
+        return [msgspec.structs.replace(commission, amount=difference)]
+
+    def _early_commission(self, fill: Fill) -> list[Event]:
+        early = self._early.pop(_parts(fill.execution_id)[0], None)
+        return self.take_commission(early) if early is not None else []
+
+
+def _parts(execution_id: str) -> tuple[str, int]:
+    """Return what all versions of an execution share, and which version this is."""
+    base, _, revision = execution_id.rpartition(".")
+    return (base, int(revision)) if base and revision.isdigit() else (execution_id, 0)
+
+
+def _taken_back(old: Fill, new: Fill) -> Fill:
+    side = Side.SELL if old.side is Side.BUY else Side.BUY
+    return msgspec.structs.replace(old, execution_id=f"{old.execution_id}/taken-back", side=side, at_ns=new.at_ns)

@@ -1,0 +1,112 @@
+"""Past bars: how TWS is asked for them, and how its answer becomes a frame."""
+
+from __future__ import annotations
+
+import math
+
+import polars as pl
+from ib_async.objects import BarData
+
+from ibdesk.errors import HistoryError
+from ibdesk.model import AnyInstrument, Session
+from ibdesk.tws.times import instant_ns
+
+_SECOND = 1_000_000_000
+_DAY = 86_400
+
+# The bar sizes that TWS serves, in seconds; the longer ones follow the calendar.
+_BAR_SIZES = {
+    1: "1 secs",
+    5: "5 secs",
+    10: "10 secs",
+    15: "15 secs",
+    30: "30 secs",
+    60: "1 min",
+    120: "2 mins",
+    180: "3 mins",
+    300: "5 mins",
+    600: "10 mins",
+    900: "15 mins",
+    1200: "20 mins",
+    1800: "30 mins",
+    3600: "1 hour",
+    7200: "2 hours",
+    10800: "3 hours",
+    14400: "4 hours",
+    28800: "8 hours",
+    _DAY: "1 day",
+}
+_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "symbol": pl.String,
+    "opened_at": pl.Datetime("ns", "UTC"),
+    "open": pl.Float64,
+    "high": pl.Float64,
+    "low": pl.Float64,
+    "close": pl.Float64,
+    "volume": pl.Float64,
+}
+
+
+def bar_size(interval_ns: int) -> str:
+    """Return TWS's name of a bar's length.
+
+    Raises:
+        HistoryError: If TWS has no such bars.
+    """
+    seconds, rest = divmod(interval_ns, _SECOND)
+    if rest or seconds not in _BAR_SIZES:
+        raise HistoryError(
+            f"TWS has no history in bars of {interval_ns / _SECOND:g} s: it has {', '.join(_BAR_SIZES.values())}"
+        )
+    return _BAR_SIZES[seconds]
+
+
+def duration(seconds: float) -> str:
+    """Return a span of time as TWS wants it: seconds up to a day, days up to a year, then years, rounded up."""
+    if seconds <= _DAY:
+        return f"{max(1, math.ceil(seconds))} S"
+    days = math.ceil(seconds / _DAY)
+    return f"{days} D" if days <= 365 else f"{math.ceil(days / 365)} Y"
+
+
+def seconds_for(count: int, interval_ns: int, session: Session) -> float:
+    """Return a span that holds at least `count` bars of regular sessions.
+
+    TWS counts seconds and days of trading, so bars of less than a minute need their own length. Longer ones are asked
+    for in calendar days, with nights, weekends and some holidays counted in: the answer is cut to `count` afterwards.
+    """
+    interval = interval_ns / _SECOND
+    if interval < 60:
+        return (count + 1) * interval
+    length = ((session.closes - session.opens) % 1440 or 1440) * 60
+    sessions = math.ceil(count * min(interval, length) / length)
+    weeks = sessions / len(session.weekdays)
+    return (math.ceil(weeks * 7) + 4) * _DAY
+
+
+def longest_span(interval_ns: int) -> float:
+    """Return how many seconds of such bars TWS gives in one answer (IB's table of durations and bar sizes)."""
+    seconds = interval_ns // _SECOND
+    for at_least, span in ((3600, 365 * _DAY), (60, 30 * _DAY), (30, 28_800), (10, 14_400), (5, 3_600)):
+        if seconds >= at_least:
+            return span
+    return 1_800
+
+
+def no_bars() -> pl.DataFrame:
+    """Return a bar frame without rows."""
+    return pl.DataFrame(schema=_SCHEMA)
+
+
+def frame_of(
+    bars: list[BarData], instrument: AnyInstrument, *, interval_ns: int, end_ns: int, zone: str
+) -> pl.DataFrame:
+    """Return the bars that were complete at `end_ns`, oldest first, in the columns of a bar frame.
+
+    A day's bar opens at midnight UTC of its date. Bars of midpoints have no volume: 0.
+    """
+    rows = sorted(
+        (instant_ns(str(bar.date), zone), bar.open, bar.high, bar.low, bar.close, max(bar.volume, 0.0)) for bar in bars
+    )
+    complete = [(instrument.id, *row) for row in rows if row[0] + interval_ns <= end_ns]
+    return pl.DataFrame(complete, schema=_SCHEMA, orient="row")

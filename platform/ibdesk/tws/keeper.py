@@ -1,0 +1,253 @@
+"""The life of the connection: handshake, comparison, loss, return."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Callable
+
+from ibdesk.errors import LinkError
+from ibdesk.model import Event, Link, LinkChanged, Notice, Severity
+from ibdesk.tws import codes
+from ibdesk.tws.backoff import delays
+from ibdesk.tws.dispatch import Dispatch
+from ibdesk.tws.ears import TIME, Ears, Office, Rooms
+from ibdesk.tws.ids import Ids
+from ibdesk.tws.requests import Requests
+from ibdesk.tws.settings import TwsSettings
+from ibdesk.tws.stamp import Stamp
+from ibdesk.tws.sync import Comparison
+from ibdesk.tws.wire import Wire
+
+_HOUSEKEEPING_SECONDS = 1.0
+
+
+class _News(enum.Enum):
+    """What the connection's callbacks ask `run` to take care of."""
+
+    # LOST: the socket is gone.
+    LOST = enum.auto()
+    # RESTORED: TWS has its servers back and kept the subscriptions.
+    RESTORED = enum.auto()
+    # RESTORED_EMPTY: TWS has its servers back and forgot the subscriptions.
+    RESTORED_EMPTY = enum.auto()
+    # DOUBT: what TWS said about an order leaves open how it is.
+    DOUBT = enum.auto()
+    # FAILED: whoever hears our events raised.
+    FAILED = enum.auto()
+
+
+class Keeper:
+    """Holds the one connection there is, and says which state the link is in.
+
+    Orders leave only while the link is UP: the books have been compared with TWS and nothing broke since.
+    """
+
+    def __init__(
+        self,
+        settings: TwsSettings,
+        *,
+        stamp: Stamp,
+        rooms: Rooms,
+        ids: Ids,
+        dispatch: Dispatch,
+        on_event: Callable[[Event], None],
+    ) -> None:
+        self._settings = settings
+        self._stamp = stamp
+        self._rooms = rooms
+        self._ids = ids
+        self._dispatch = dispatch
+        self._on_event = on_event
+        self._office = Office(
+            stamp=stamp,
+            tell=self.tell,
+            connectivity=self._connectivity,
+            compare_soon=lambda: self._news.put_nowait(_News.DOUBT),
+            lost=self._lost,
+            failed=self._failed,
+        )
+        self._comparison = Comparison(rooms=rooms, office=self._office, ids=ids)
+        self._news: asyncio.Queue[_News] = asyncio.Queue()
+        self._failure: Exception | None = None
+        # _cut_off: TWS itself has lost its servers (1100).
+        self._cut_off = False
+        self._messages_before = 0
+        self.link = Link.DOWN
+        self.wire: Wire | None = None
+        self.ears: Ears | None = None
+        self.requests = Requests(settings.request_timeout_seconds)
+        self.reconnects = 0
+
+    @property
+    def messages_sent(self) -> int:
+        """Return how many messages left over all connections."""
+        return self._messages_before + (self.wire.pacer.messages_sent if self.wire else 0)
+
+    def connected(self) -> tuple[Wire, Requests]:
+        """Return what a request needs.
+
+        Raises:
+            LinkError: If there is no connection.
+        """
+        if self.wire is None or self.link not in (Link.UP, Link.SYNCING):
+            raise LinkError(f"no connection to TWS at {self._settings.address}: the link is {self.link.value}")
+        return self.wire, self.requests
+
+    def tell(self, event: Event) -> None:
+        """Pass an event on; what the hearer raises ends `run`."""
+        if self._failure is not None:
+            return
+        try:
+            self._on_event(event)
+        except Exception as error:  # noqa: BLE001 - not lost: it ends `run`, which raises it
+            self._failed(error)
+
+    async def connect(self) -> None:
+        """Connect and compare the books; nothing is left open when that fails.
+
+        Raises:
+            LinkError: If TWS cannot be reached or does not answer.
+            ConfigError: If the account may not be traded with these settings.
+        """
+        self._news = asyncio.Queue()
+        self._cut_off = False
+        self.requests = Requests(self._settings.request_timeout_seconds)
+        self.ears = ears = Ears(self._rooms, self.requests, self._office)
+        self.wire = ears.wire = wire = Wire(ears, self._settings)
+        try:
+            await wire.open()
+            self._rooms.account.choose(self._settings.account_among(ears.accounts))
+            self._ids.raise_to(ears.first_number)
+            await self._synchronize(wire, data_kept=False)
+        except BaseException:
+            self._drop("the connection could not be completed")
+            self._raise_failure()
+            raise
+
+    async def run(self) -> None:
+        """Keep the link up until cancelled; the socket is closed at the end, however it comes.
+
+        Raises:
+            Exception: What the hearer of our events raised.
+            ConfigError: If TWS comes back with an account that may not be traded.
+        """
+        try:
+            while True:
+                await self._watch()
+                await self._come_back()
+        finally:
+            self._drop("the service was stopped")
+            self._set_link(Link.CLOSED)
+
+    async def _watch(self) -> None:
+        """Take care of news until the connection is lost."""
+        while self.wire is not None:
+            try:
+                async with asyncio.timeout(_HOUSEKEEPING_SECONDS):
+                    news = await self._news.get()
+            except TimeoutError:
+                news = None
+            self._raise_failure()
+            try:
+                await self._handle(news)
+            except LinkError as error:
+                self._lost(str(error))
+        self._raise_failure()
+
+    async def _handle(self, news: _News | None) -> None:
+        wire = self.wire
+        if wire is None:
+            return
+        match news:
+            case _News.RESTORED | _News.RESTORED_EMPTY:
+                await self._synchronize(wire, data_kept=news is _News.RESTORED)
+            case _News.DOUBT:
+                await self._comparison.of_orders(wire, self.requests)
+            case None:
+                await self._keep_house(wire)
+
+    async def _keep_house(self, wire: Wire) -> None:
+        """Ask after orders that were never answered, missing executions, and a TWS that fell silent."""
+        overdue = self._dispatch.overdue(self._settings.answer_timeout_seconds)
+        for tracked in overdue:
+            self._rooms.orders.call_unknown(tracked)
+        if overdue or self._rooms.orders.short_of_executions:
+            await self._comparison.of_orders(wire, self.requests)
+        if wire.silent_seconds > self._settings.heartbeat_seconds:
+            await self.requests.ask(TIME, wire.reqCurrentTime, "whether it is still there")
+
+    async def _come_back(self) -> None:
+        """Connect again, however long it takes."""
+        last = ""
+        settings = self._settings
+        for pause in delays(settings.reconnect_first_seconds, settings.reconnect_last_seconds):
+            await asyncio.sleep(pause)
+            try:
+                await self.connect()
+            except LinkError as error:
+                if str(error) != last:
+                    last = str(error)
+                    self._notice(f"not connected yet: {last}")
+            else:
+                self.reconnects += 1
+                return
+
+    async def _synchronize(self, wire: Wire, *, data_kept: bool) -> None:
+        """Compare the books with TWS, and only then let orders leave."""
+        self._dispatch.close()
+        self._set_link(Link.SYNCING)
+        await self._comparison.after_break(wire, self.requests)
+        if self.wire is not wire:
+            raise LinkError("the connection to TWS went away while the books were compared")
+        if not data_kept:
+            self._rooms.market.attach(wire, regular_hours_only=self._settings.regular_hours_only)
+        if not self._cut_off:
+            self._set_link(Link.UP)
+            self._dispatch.open(wire, self._rooms.account.id)
+
+    def _connectivity(self, code: int, text: str) -> None:
+        detail = f"{text} (TWS error {code})"
+        if code == codes.CONNECTION_LOST:
+            self._cut_off = True
+            self._dispatch.close()
+            self._set_link(Link.DOWN, detail)
+            return
+        self._cut_off = False
+        self._notice(detail)
+        kept = code == codes.RESTORED_DATA_KEPT
+        self._news.put_nowait(_News.RESTORED if kept else _News.RESTORED_EMPTY)
+
+    def _lost(self, reason: str) -> None:
+        self._drop(reason)
+        self._news.put_nowait(_News.LOST)
+
+    def _failed(self, error: Exception) -> None:
+        if self._failure is None:
+            self._failure = error
+            self._drop("the service failed")
+            self._news.put_nowait(_News.FAILED)
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _drop(self, reason: str) -> None:
+        """Close the connection; tell all who wait for it, and what became of orders that had not left."""
+        wire, self.wire = self.wire, None
+        if wire is None:
+            return
+        self._dispatch.close()
+        self._rooms.market.attach(None)
+        self._messages_before += wire.pacer.messages_sent
+        self._dispatch.never_left(wire.close(), f"the link to TWS went down ({reason})")
+        self.requests.close(reason)
+        self._set_link(Link.DOWN, reason)
+
+    def _set_link(self, link: Link, detail: str = "") -> None:
+        if link is not self.link:
+            self.link = link
+            self.tell(LinkChanged(link, self._stamp.now_ns(), detail))
+
+    def _notice(self, text: str) -> None:
+        self.tell(Notice(text, self._stamp.now_ns(), Severity.WARNING))

@@ -1,0 +1,226 @@
+"""Our orders at TWS: which message speaks of which, and what to tell when it changes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ib_async.order import Order as IbOrder
+from ib_async.order import OrderState
+
+from ibdesk.errors import OrderError
+from ibdesk.model import Event, Fill, Notice, Order, OrderReport, OrderStatus, Severity
+from ibdesk.tws import codes
+from ibdesk.tws.orders import terms_from
+from ibdesk.tws.tracked import Tracked
+
+
+class OrderBook:
+    """The orders placed here, and those of an earlier life; orders of other programs are none of its business.
+
+    A message names an order by our id (`orderRef`), by IB's permanent id, or by client id and number; of these
+    the permanent id comes first, because after a cancel by another client IB reports that client's id.
+    """
+
+    def __init__(self, client_id: int, tell: Callable[[Event], None], now_ns: Callable[[], int]) -> None:
+        self._client_id = client_id
+        self._tell = tell
+        self._now_ns = now_ns
+        self._by_id: dict[str, Tracked] = {}
+        self._by_number: dict[int, Tracked] = {}
+        self._by_permanent_id: dict[int, Tracked] = {}
+        # _suspects: open orders that TWS has not mentioned since the comparison began.
+        self._suspects: dict[str, Tracked] = {}
+        # _short: orders that TWS calls filled while executions are missing.
+        self._short: set[str] = set()
+
+    def __contains__(self, order_id: str) -> bool:
+        return order_id in self._by_id
+
+    @property
+    def short_of_executions(self) -> frozenset[str]:
+        """Return the orders that TWS calls filled while executions are missing."""
+        return frozenset(self._short)
+
+    def add(self, order: Order, number: int) -> Tracked:
+        """Track an order that is about to be sent under `number`.
+
+        Raises:
+            OrderError: If it was added before: no intent is sent twice.
+        """
+        if order.id in self._by_id:
+            raise OrderError(f"order {order.id} was sent before: give a new order a new id")
+        tracked = self._by_id[order.id] = self._by_number[number] = Tracked(order, number, self._client_id)
+        return tracked
+
+    def adopt(self, order: Order) -> None:
+        """Track an order of an earlier life; its number comes with TWS's first word on it."""
+        tracked = self._by_id[order.id] = Tracked(order, 0, self._client_id)
+        if order.permanent_id:
+            self._by_permanent_id[order.permanent_id] = tracked
+
+    def of(self, order_id: str) -> Tracked:
+        """Return what is known of one order.
+
+        Raises:
+            OrderError: If it was neither placed here nor adopted.
+        """
+        try:
+            return self._by_id[order_id]
+        except KeyError:
+            raise OrderError(f"order {order_id} is not known: it was never placed here") from None
+
+    def with_number(self, number: int) -> Tracked | None:
+        """Return the order that carries the number in this program's connections."""
+        return self._by_number.get(number)
+
+    def open_order(self, number: int, order: IbOrder) -> None:
+        """Take the terms at which TWS works an order (its `openOrder`)."""
+        tracked = self._by_id.get(order.orderRef)
+        if tracked is None:
+            return
+        self._identify(tracked, number, order.clientId, order.permId)
+        tracked.acknowledged = True
+        tracked.terms = terms_from(order)
+        if tracked.reported is not None and tracked.word:
+            self._report(tracked)
+
+    def status(self, number: int, word: str, *, permanent_id: int, client_id: int, why_held: str) -> None:
+        """Take TWS's word for the state of an order (its `orderStatus`)."""
+        tracked = self._by_permanent_id.get(permanent_id) if permanent_id else None
+        if tracked is None and client_id == self._client_id:
+            tracked = self._by_number.get(number)
+        if tracked is None:
+            return
+        self._identify(tracked, tracked.number, tracked.client_id, permanent_id)
+        tracked.heard(word, why_held)
+        if tracked.misses_executions:
+            self._short.add(tracked.order.id)
+        self._report(tracked)
+
+    def completed(self, order: IbOrder, state: OrderState) -> None:
+        """Take what TWS says of an order that is no longer open (its `completedOrder`)."""
+        tracked = self._by_permanent_id.get(order.permId) or self._by_id.get(order.orderRef)
+        if tracked is None:
+            return
+        self._identify(tracked, tracked.number, tracked.client_id, order.permId)
+        if not tracked.is_done:
+            tracked.cancel_reason = state.completedStatus
+            tracked.heard(state.status)
+        self._report(tracked)
+
+    def fill(self, fill: Fill) -> None:
+        """Count an execution, and tell when it completes its order."""
+        tracked = self._by_id.get(fill.order_id)
+        if tracked is None:
+            return
+        self._suspects.pop(fill.order_id, None)
+        tracked.book(fill)
+        if tracked.is_complete:
+            self._short.discard(fill.order_id)
+            self._report(tracked)
+
+    def error(self, tracked: Tracked, code: int, text: str) -> bool:
+        """Take an error that names an order; return whether the book should be compared with TWS after it."""
+        sentence = f"{text} (TWS error {code})"
+        if code in codes.ORDER_INFORMATION:
+            self._notice(tracked, sentence, Severity.INFO)
+        elif code == codes.CANCELLED:
+            self._explain_cancel(tracked, text)
+        elif code in codes.CANCEL_REFUSED:
+            tracked.cancel_wanted = False
+            self._notice(tracked, sentence, Severity.WARNING)
+            return not tracked.is_done
+        elif code in codes.NOT_TAKEN and not tracked.acknowledged:
+            tracked.was_refused, tracked.refusal = True, sentence
+            self._report(tracked)
+        elif tracked.is_being_modified:
+            tracked.keep_terms()
+            self._notice(tracked, f"keeps its terms: {sentence}", Severity.WARNING)
+            self._report(tracked, again=True)
+            return True
+        else:
+            tracked.refusal = sentence
+            self._notice(tracked, sentence, Severity.WARNING)
+            if tracked.word == "Inactive":
+                self._report(tracked)
+            return not tracked.is_done
+        return False
+
+    def never_sent(self, tracked: Tracked, status: OrderStatus, reason: str) -> None:
+        """Tell the end of an order whose bytes never left."""
+        tracked.was_refused = True
+        tracked.refusal = reason
+        tracked.reported = OrderReport(order_id=tracked.order.id, status=status, at_ns=self._now_ns(), reason=reason)
+        self._tell(tracked.reported)
+
+    def begin_comparison(self, *, after_break: bool) -> None:
+        """Start to note which open orders TWS mentions.
+
+        After a break of the link that is asked of all, and each will be told again; else an order that is still
+        within its time to be answered is left out.
+        """
+        self._suspects = {
+            tracked.order.id: tracked
+            for tracked in self._by_id.values()
+            if not tracked.is_done and (after_break or tracked.acknowledged or tracked.is_unknown)
+        }
+        if after_break:
+            for tracked in self._suspects.values():
+                tracked.reported = None
+
+    def end_comparison(self) -> None:
+        """Call unknown what is open in our book and was mentioned nowhere."""
+        for tracked in self._suspects.values():
+            if not tracked.is_done:
+                self.call_unknown(tracked)
+                self._notice(
+                    tracked,
+                    "is neither among TWS's open nor its completed orders nor its executions: "
+                    "it stays unknown, look it up in TWS",
+                    Severity.ERROR,
+                )
+        self._suspects = {}
+
+    def call_unknown(self, tracked: Tracked) -> None:
+        """Tell that nobody can say how the order is."""
+        tracked.is_unknown = True
+        self._report(tracked)
+
+    def _identify(self, tracked: Tracked, number: int, client_id: int, permanent_id: int) -> None:
+        self._suspects.pop(tracked.order.id, None)
+        tracked.number, tracked.client_id = number, client_id
+        if client_id == self._client_id and number > 0:
+            self._by_number[number] = tracked
+        if permanent_id:
+            tracked.permanent_id = permanent_id
+            self._by_permanent_id[permanent_id] = tracked
+
+    def modification_not_sent(self, tracked: Tracked, reason: str) -> None:
+        """Tell that an order keeps its terms because the new ones never left."""
+        tracked.keep_terms()
+        self._notice(tracked, f"keeps its terms: {reason}", Severity.WARNING)
+        self._report(tracked, again=True)
+
+    def cancel_not_sent(self, tracked: Tracked, reason: str) -> None:
+        """Tell that an order could not be withdrawn."""
+        self._notice(tracked, f"cannot be cancelled: {reason}", Severity.ERROR)
+
+    def is_mine(self, tracked: Tracked) -> bool:
+        """Return whether the order was placed under this program's client id: only those can be changed."""
+        return tracked.client_id == self._client_id
+
+    def _explain_cancel(self, tracked: Tracked, text: str) -> None:
+        # "Order Canceled - reason:" and mostly nothing behind the colon.
+        tracked.cancel_reason = text.partition("reason:")[2].strip()
+        if tracked.status is OrderStatus.CANCELLED:
+            self._report(tracked)
+
+    def _report(self, tracked: Tracked, *, again: bool = False) -> None:
+        if again:
+            tracked.reported = None
+        report = tracked.report(self._now_ns())
+        if report is not None:
+            self._tell(report)
+
+    def _notice(self, tracked: Tracked, text: str, severity: Severity) -> None:
+        self._tell(Notice(f"order {tracked.order.id}: {text}", self._now_ns(), severity))

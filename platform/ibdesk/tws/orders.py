@@ -1,0 +1,92 @@
+"""Our orders in IB's form, and what IB says about them in ours."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+from ib_async.order import Order as IbOrder
+
+from ibdesk.model import Order, OrderStatus, OrderType, Side, TimeInForce
+
+_ORDER_TYPE = {
+    OrderType.MARKET: "MKT",
+    OrderType.LIMIT: "LMT",
+    OrderType.STOP: "STP",
+    OrderType.STOP_LIMIT: "STP LMT",
+}
+_TIME_IN_FORCE = {TimeInForce.DAY: "DAY", TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC"}
+_SIDE = {Side.BUY: "BUY", Side.SELL: "SELL"}
+_LIMIT_TYPES = frozenset({"LMT", "STP LMT"})
+_STOP_TYPES = frozenset({"STP", "STP LMT"})
+_EXECUTION_SIDE = {"BOT": Side.BUY, "SLD": Side.SELL}
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """What can be changed about an order while it lives."""
+
+    quantity: float
+    limit_price: float | None
+    stop_price: float | None
+
+
+def terms_of(order: Order) -> Terms:
+    """Return the terms that we ask for."""
+    return Terms(order.quantity, order.limit_price, order.stop_price)
+
+
+def terms_from(order: IbOrder) -> Terms:
+    """Return the terms at which TWS works an order."""
+    return Terms(
+        quantity=float(order.totalQuantity),
+        limit_price=_price(order.lmtPrice) if order.orderType in _LIMIT_TYPES else None,
+        stop_price=_price(order.auxPrice) if order.orderType in _STOP_TYPES else None,
+    )
+
+
+def order_for_tws(order: Order, account: str) -> IbOrder:
+    """Return IB's form of the order; our id travels as `orderRef`."""
+    message = IbOrder(
+        action=_SIDE[order.side],
+        totalQuantity=int(order.quantity) if order.quantity == int(order.quantity) else order.quantity,
+        orderType=_ORDER_TYPE[order.type],
+        tif=_TIME_IN_FORCE[order.time_in_force],
+        account=account,
+        orderRef=order.id,
+    )
+    if order.limit_price is not None:
+        message.lmtPrice = order.limit_price
+    if order.stop_price is not None:
+        message.auxPrice = order.stop_price
+    return message
+
+
+def side_of_execution(word: str) -> Side:
+    """Return the side that IB's word for it (``BOT``, ``SLD``) means."""
+    return _EXECUTION_SIDE[word]
+
+
+def status_from(word: str, *, refused: bool) -> OrderStatus | None:
+    """Return what IB's word for an order's state means, None when it changes nothing.
+
+    `PreSubmitted` is an order that IB holds and has not handed on: a stop not yet triggered, a market that is closed.
+    `Inactive` is a refusal when an error said so (`refused`); else it may come back to life. A cancellation of an
+    order that an error refused is that refusal. ``Filled`` changes nothing: executions do.
+    """
+    match word:
+        case "PendingSubmit" | "ApiPending":
+            return OrderStatus.SENT
+        case "PreSubmitted":
+            return OrderStatus.HELD
+        case "Submitted":
+            return OrderStatus.WORKING
+        case "Cancelled" | "ApiCancelled":
+            return OrderStatus.REJECTED if refused else OrderStatus.CANCELLED
+        case "Inactive":
+            return OrderStatus.REJECTED if refused else OrderStatus.HELD
+    return None
+
+
+def _price(value: float | Decimal | None) -> float:
+    # ib_async's order admits decimals and None here; what its decoder reads is always a float.
+    return float(value or 0.0)

@@ -1,0 +1,247 @@
+"""The link to TWS as one service: events come out of it, orders go in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+import polars as pl
+
+from ibdesk.clock import Clock
+from ibdesk.model import AnyInstrument, Commission, Event, Fill, Link, Order
+from ibdesk.tws.account import AccountBook
+from ibdesk.tws.contracts import Contracts
+from ibdesk.tws.dispatch import Dispatch
+from ibdesk.tws.ears import Rooms
+from ibdesk.tws.executions import Executions
+from ibdesk.tws.ids import Ids
+from ibdesk.tws.keeper import Keeper
+from ibdesk.tws.orderbook import OrderBook
+from ibdesk.tws.queries import Queries
+from ibdesk.tws.settings import TwsSettings
+from ibdesk.tws.stamp import Stamp
+from ibdesk.tws.subscriptions import Kind, Subscriptions
+
+
+class TwsHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How the service is doing, for the health endpoint; `last_heard_ns` is ns UTC, 0 before the first byte."""
+
+    link: Link
+    account: str
+    server_version: int
+    messages_sent: int
+    messages_waiting: int
+    open_requests: int
+    reconnects: int
+    last_heard_ns: int
+
+
+class TwsService:
+    """Connects to one TWS or IB Gateway, keeps the connection, and speaks in ibdesk's words.
+
+    `connect` once, then `run` for the whole life. Every event is told synchronously, in the loop, through
+    `on_event`, which may call `place`, `modify` and `cancel`; what it raises ends `run`. All methods belong to the
+    loop that `connect` ran in.
+    """
+
+    def __init__(
+        self,
+        settings: TwsSettings,
+        *,
+        clock: Clock,
+        on_event: Callable[[Event], None],
+        first_order_id: int = 1,
+    ) -> None:
+        """Make a service that is not connected yet.
+
+        Args:
+            settings: Where TWS is, and which account is traded.
+            clock: Stamps the events.
+            on_event: Hears every event.
+            first_order_id: The least number a new order may carry: `next_order_id` of the life before.
+
+        Raises:
+            ConfigError: If the settings contradict each other.
+        """
+        settings.check()
+        self._ids = Ids(first_order_id)
+        stamp = Stamp(clock)
+        contracts = Contracts()
+        self._rooms = rooms = Rooms(
+            contracts=contracts,
+            orders=OrderBook(settings.client_id, self._tell, stamp.now_ns),
+            executions=Executions(),
+            account=AccountBook(self._tell),
+            market=Subscriptions(contracts, self._ids, self._tell),
+        )
+        self._dispatch = Dispatch(book=rooms.orders, contracts=contracts, ids=self._ids, link=lambda: self.link.value)
+        self._keeper = Keeper(
+            settings, stamp=stamp, rooms=rooms, ids=self._ids, dispatch=self._dispatch, on_event=on_event
+        )
+        self._queries = Queries(
+            settings, clock=clock, contracts=contracts, ids=self._ids, connected=self._keeper.connected
+        )
+
+    # ---- what it is
+
+    @property
+    def link(self) -> Link:
+        """Return how the connection is doing."""
+        return self._keeper.link
+
+    @property
+    def account_id(self) -> str:
+        """Return the account that is traded, empty before the first connection."""
+        return self._rooms.account.id
+
+    @property
+    def next_order_id(self) -> int:
+        """Return the least number a later life may use, to be kept and passed as `first_order_id`."""
+        return self._ids.next
+
+    @property
+    def health(self) -> TwsHealth:
+        """Return counters and states at this instant."""
+        keeper = self._keeper
+        wire = keeper.wire
+        return TwsHealth(
+            link=keeper.link,
+            account=self.account_id,
+            server_version=wire.serverVersion() if wire else 0,
+            messages_sent=keeper.messages_sent,
+            messages_waiting=wire.pacer.waiting if wire else 0,
+            open_requests=len(keeper.requests),
+            reconnects=keeper.reconnects,
+            last_heard_ns=keeper.ears.heard_ns if keeper.ears else 0,
+        )
+
+    # ---- its life
+
+    def resume(self, *, orders: Iterable[Order], fills: Iterable[Fill], commissions: Iterable[Commission]) -> None:
+        """Take over what the journal of an earlier life knows; call it before `connect`.
+
+        Args:
+            orders: Those that were open; their state is compared with TWS like after a break of the link.
+            fills: Those of the last days: they are not told again.
+            commissions: Those told with the fills.
+        """
+        for order in orders:
+            self._rooms.orders.adopt(order)
+        for fill in fills:
+            self._rooms.executions.remember(fill)
+        for commission in commissions:
+            self._rooms.executions.remember_commission(commission)
+
+    async def connect(self) -> None:
+        """Connect for the first time and compare the books; the link is UP afterwards.
+
+        It stays DOWN only when TWS says that its own servers are out of reach; `run` waits for them.
+
+        Raises:
+            LinkError: If TWS cannot be reached or does not answer.
+            ClientIdInUseError: If TWS serves another program under this client id.
+            ConfigError: If the account may not be traded with these settings.
+        """
+        await self._keeper.connect()
+
+    async def run(self) -> None:
+        """Keep the link: reconnect, compare, subscribe again. It ends only by being cancelled, and closes the socket.
+
+        Raises:
+            Exception: What `on_event` raised.
+            ConfigError: If TWS comes back with an account that may not be traded.
+        """
+        await self._keeper.run()
+
+    def _tell(self, event: Event) -> None:
+        self._keeper.tell(event)
+
+    # ---- orders
+
+    def place(self, order: Order) -> None:
+        """Send an order: its bytes leave in this call while there is budget, else as soon as there is.
+
+        With the link not UP nothing leaves, and the order is reported rejected in the next turn of the loop.
+
+        Raises:
+            OrderError: If it was placed before.
+        """
+        self._dispatch.place(order)
+
+    def modify(self, order: Order) -> None:
+        """Send the new terms of an order; a refusal leaves the order as it is.
+
+        Raises:
+            OrderError: If it was never placed here.
+        """
+        self._dispatch.modify(order)
+
+    def cancel(self, order_id: str) -> None:
+        """Withdraw what is left of an order; asked for while the link is not UP, it is sent when it is.
+
+        Raises:
+            OrderError: If it was never placed here.
+        """
+        self._dispatch.cancel(order_id)
+
+    # ---- market data
+
+    def subscribe_bars(self, instrument: AnyInstrument) -> None:
+        """Ask for 5-second bars, over all reconnections.
+
+        Raises:
+            InstrumentError: If it is not qualified.
+        """
+        self._rooms.market.want(Kind.BARS, instrument.id)
+
+    def unsubscribe_bars(self, instrument: AnyInstrument) -> None:
+        """Ask for no more bars."""
+        self._rooms.market.drop(Kind.BARS, instrument.id)
+
+    def subscribe_quotes(self, instrument: AnyInstrument) -> None:
+        """Ask for quotes and trade prints, over all reconnections.
+
+        Raises:
+            InstrumentError: If it is not qualified.
+        """
+        self._rooms.market.want(Kind.QUOTES, instrument.id)
+
+    def unsubscribe_quotes(self, instrument: AnyInstrument) -> None:
+        """Ask for no more quotes."""
+        self._rooms.market.drop(Kind.QUOTES, instrument.id)
+
+    async def qualify(self, instrument: AnyInstrument) -> AnyInstrument:
+        """Return the instrument with what TWS knows of it: tick size, multiplier, exchange, regular hours.
+
+        Raises:
+            InstrumentError: If TWS knows none, or several.
+            LinkError: If there is no connection, or no answer.
+        """
+        return await self._queries.qualify(instrument)
+
+    async def history(
+        self,
+        instrument: AnyInstrument,
+        *,
+        interval_ns: int,
+        count: int | None = None,
+        seconds: float | None = None,
+        end_ns: int | None = None,
+    ) -> pl.DataFrame:
+        """Return past bars, complete ones only, as a bar frame.
+
+        Args:
+            instrument: A qualified one.
+            interval_ns: Length of a bar; TWS serves from a second to a day.
+            count: How many bars, the latest ones; or
+            seconds: how far back.
+            end_ns: Where the history ends, ns UTC; now when left out.
+
+        Raises:
+            HistoryError: If TWS has none; the sentence carries its reason.
+            InstrumentError: If the instrument is not qualified.
+            LinkError: If there is no connection, or no answer.
+        """
+        return await self._queries.history(
+            instrument, interval_ns=interval_ns, count=count, seconds=seconds, end_ns=end_ns
+        )

@@ -1,0 +1,151 @@
+"""One order of ours as TWS tells it: the last word on its state, its working terms, its executions."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ibdesk.model import Fill, Order, OrderReport, OrderStatus
+from ibdesk.tws.orders import Terms, status_from, terms_of
+
+_DONE = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED})
+
+
+class Tracked:
+    """What we asked and what TWS said about one order; `report` puts it into one value.
+
+    `number` is IB's order id, which means something only together with `client_id`.
+    """
+
+    __slots__ = (
+        "acknowledged",
+        "cancel_reason",
+        "cancel_wanted",
+        "client_id",
+        "filled",
+        "is_unknown",
+        "number",
+        "order",
+        "permanent_id",
+        "refusal",
+        "reported",
+        "terms",
+        "was_refused",
+        "why_held",
+        "word",
+    )
+
+    def __init__(self, order: Order, number: int, client_id: int) -> None:
+        self.order = order
+        self.number = number
+        self.client_id = client_id
+        self.permanent_id = order.permanent_id
+        # word: IB's name of the state, from `orderStatus`; empty until there was one.
+        self.word = ""
+        self.why_held = ""
+        # terms: as TWS works them, from `openOrder`.
+        self.terms: Terms | None = None
+        self.filled = order.filled
+        # acknowledged: TWS has shown that the order exists there.
+        self.acknowledged = False
+        # was_refused: TWS said that the order does not exist, and will not.
+        self.was_refused = False
+        self.refusal = ""
+        self.cancel_reason = ""
+        self.cancel_wanted = False
+        self.is_unknown = False
+        self.reported: OrderReport | None = None
+
+    @property
+    def status(self) -> OrderStatus | None:
+        """Return the state, None as long as TWS has not said anything that settles it."""
+        if self.is_complete:
+            return OrderStatus.FILLED
+        if self.is_unknown:
+            return OrderStatus.UNKNOWN
+        if self.was_refused and not self.word:
+            return OrderStatus.REJECTED
+        return status_from(self.word, refused=bool(self.refusal) and not self.cancel_wanted)
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether executions add up to the quantity."""
+        quantity = self.terms.quantity if self.terms else self.order.quantity
+        return quantity - self.filled <= quantity * 1e-9
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether nothing more is expected of it."""
+        return self.status in _DONE
+
+    @property
+    def misses_executions(self) -> bool:
+        """Return whether TWS calls it filled and its executions have not all come."""
+        return self.word == "Filled" and not self.is_complete
+
+    @property
+    def is_being_modified(self) -> bool:
+        """Return whether we asked for terms that TWS does not work yet."""
+        return self.terms is not None and self.terms != terms_of(self.order)
+
+    def heard(self, word: str, why_held: str = "") -> None:
+        """Take IB's word for the state."""
+        # PendingCancel says nothing about the order, only about our cancel.
+        if word == "PendingCancel":
+            return
+        self.acknowledged = True
+        self.is_unknown = False
+        if word in ("Submitted", "PreSubmitted"):
+            self.refusal = ""
+        self.word, self.why_held = word, why_held
+
+    def keep_terms(self) -> None:
+        """Give up a modification that TWS refused: the working terms are the terms."""
+        if self.terms is not None:
+            self.order = msgspec.structs.replace(
+                self.order,
+                quantity=self.terms.quantity,
+                limit_price=self.terms.limit_price,
+                stop_price=self.terms.stop_price,
+            )
+
+    def book(self, fill: Fill) -> None:
+        """Add an execution; one of the other side takes an earlier one back (a correction)."""
+        self.acknowledged = True
+        self.is_unknown = False
+        self.filled += fill.quantity if fill.side is self.order.side else -fill.quantity
+
+    def report(self, at_ns: int) -> OrderReport | None:
+        """Return the report that is due: None when it would say nothing new."""
+        status = self.status
+        if status is None or (status is OrderStatus.SENT and self._is_beyond_sent()):
+            return None
+        terms = self.terms
+        report = OrderReport(
+            order_id=self.order.id,
+            status=status,
+            at_ns=at_ns,
+            permanent_id=self.permanent_id,
+            reason=self._reason(status),
+            quantity=terms.quantity if terms else None,
+            limit_price=terms.limit_price if terms else None,
+            stop_price=terms.stop_price if terms else None,
+        )
+        if self.reported is not None and report == msgspec.structs.replace(self.reported, at_ns=at_ns):
+            return None
+        self.reported = report
+        return report
+
+    def _is_beyond_sent(self) -> bool:
+        return self.reported is not None and self.reported.status is not OrderStatus.SENT
+
+    def _reason(self, status: OrderStatus) -> str:
+        match status:
+            case OrderStatus.REJECTED:
+                return self.refusal
+            case OrderStatus.CANCELLED:
+                return self.cancel_reason
+            case OrderStatus.HELD:
+                return self.why_held
+            case OrderStatus.UNKNOWN:
+                return "no answer from TWS"
+        return ""

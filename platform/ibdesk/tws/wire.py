@@ -1,0 +1,243 @@
+"""The socket to TWS: ib_async's encoder and decoder, without its order book, its throttle and its silence.
+
+ib_async's `Client` and `Decoder` are used for what they know, the layout of messages. What sits above them (`IB`,
+`Wrapper`, `Trade`, `Ticker`) keeps a book of its own that informational errors corrupt, formats log lines on every
+order, and loses exceptions; none of it is used. Here the bytes are framed once, each message goes straight to a
+callback of `Ears`, and a callback that raises is heard.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from ib_async.client import Client
+from ib_async.decoder import Decoder
+from ib_async.wrapper import Wrapper
+
+from ibdesk.errors import ClientIdInUseError, LinkError
+from ibdesk.tws.pacer import Pacer, Urgency
+from ibdesk.tws.settings import TwsSettings
+from ibdesk.tws.times import instant_ns
+
+# No message of TWS is near this size: a longer one means that the other side is not TWS.
+_LONGEST_MESSAGE = 64 * 1024 * 1024
+_PLACE, _CANCEL, _CANCEL_ALL = "3", "4", "58"
+_EXECUTION_TIME = 15
+# Ids of the messages that `Ears` hears; all others are passed over.
+_HEARD = (1, 2, 3, 4, 5, 6, 9, 10, 11, 15, 17, 49, 50, 52, 53, 54, 55, 59, 61, 62, 101, 102)
+
+
+class Listener(Protocol):
+    """What a wire tells beside the messages' own callbacks (which ib_async's decoder looks up by name)."""
+
+    def bytes_arrived(self) -> None:
+        """Hear that the messages of one read follow."""
+
+    def bytes_done(self) -> None:
+        """Hear that all messages of the read were told."""
+
+    def failed(self, fields: list[str], error: Exception) -> None:
+        """Hear of a message that could not be read, or whose callback raised."""
+
+    def lost(self, reason: str) -> None:
+        """Hear that the socket is gone; not told of a socket that we closed ourselves."""
+
+
+class _LoudDecoder(Decoder):
+    """ib_async's decoder for the messages that are heard here; exceptions are passed on instead of logged."""
+
+    def __init__(self, listener: Listener, zone: str) -> None:
+        self._zone = zone
+        super().__init__(cast("Wrapper", listener), 0)
+        self.handlers = {kind: self.handlers[kind] for kind in _HEARD}
+
+    def wrap(self, methodName: str, types: list[type], skip: int = 2) -> Callable[[list[str]], None]:  # noqa: N803
+        """Return what reads a message of plain fields and calls the listener."""
+        method: Any = getattr(self.wrapper, methodName, None)
+
+        def handler(fields: list[str]) -> None:
+            method(*[_READ[kind](field) for kind, field in zip(types, fields[skip:], strict=False)])
+
+        return handler
+
+    def execDetails(self, fields: list[str]) -> None:  # noqa: N802 - ib_async's name
+        """Read an execution; its time is first put into a form that ib_async reads right in every zone."""
+        fields[_EXECUTION_TIME] = str(instant_ns(fields[_EXECUTION_TIME], self._zone) // 1_000_000_000)
+        super().execDetails(fields)
+
+
+_READ: dict[type, Callable[[str], Any]] = {
+    str: str,
+    int: lambda field: int(field or 0),
+    float: lambda field: float(field or 0),
+    bool: lambda field: bool(int(field or 0)),
+}
+
+
+class Wire(Client):
+    """One TCP connection to TWS, from the handshake to its end; a new connection is a new wire."""
+
+    def __init__(self, listener: Listener, settings: TwsSettings) -> None:
+        super().__init__(listener)
+        self._listener = listener
+        self._settings = settings
+        self._transport: asyncio.Transport | None = None
+        self._open = False
+        self._heard_at = asyncio.get_running_loop().time()
+        self.decoder = _LoudDecoder(listener, settings.time_zone)
+        self.clientId = settings.client_id
+        self.pacer = Pacer(self._write, limit=settings.messages_per_second, reserve=settings.reserved_for_orders)
+        # ready: becomes true with the first order id and the accounts, or fails with why it never will.
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def silent_seconds(self) -> float:
+        """Return for how long nothing has come."""
+        return asyncio.get_running_loop().time() - self._heard_at
+
+    async def open(self) -> None:
+        """Connect, shake hands, and return once TWS has named the first order id and its accounts.
+
+        Raises:
+            LinkError: If nobody listens, or the other side does not answer as TWS does.
+            ClientIdInUseError: If TWS already serves this client id.
+        """
+        address, seconds = self._settings.address, self._settings.connect_timeout_seconds
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(seconds):
+                transport, _ = await loop.create_connection(
+                    lambda: _Socket(self), self._settings.host, self._settings.port
+                )
+                self._transport, self._open = transport, True
+                self.connState = Client.CONNECTING
+                versions = b"v%d..%d" % (self.MinClientVersion, self.MaxClientVersion)
+                transport.write(b"API\0" + _framed(versions))
+                await self.ready
+        except TimeoutError as error:
+            raise LinkError(
+                f"TWS at {address} did not answer within {seconds:g} s: look whether a dialog waits for a click "
+                f"in TWS, and whether its API settings allow this machine"
+            ) from error
+        except OSError as error:
+            raise LinkError(
+                f"cannot connect to TWS at {address} ({error.strerror or error}): start TWS or IB Gateway, enable "
+                f"its API, and check tws.host and tws.port"
+            ) from error
+
+    def close(self) -> list[int]:
+        """Send what was written, close the socket, and return the orders whose bytes never left."""
+        self._open = False
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+        self._fail(LinkError(f"the connection to TWS at {self._settings.address} was closed"))
+        self.connState = Client.DISCONNECTED
+        return self.pacer.close()
+
+    def refuse_client_id(self) -> None:
+        """Fail the handshake: TWS said that the client id is in use."""
+        self._fail(ClientIdInUseError(self._settings.client_id, self._settings.address))
+
+    def become_ready(self) -> None:
+        """End the handshake: the first order id and the accounts are there."""
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+    def sendMsg(self, msg: str) -> None:  # noqa: N802 - the one door through which `Client` sends
+        """Give an encoded message to the pacer, by how urgent its kind is."""
+        kind, _, rest = msg.partition("\0")
+        data = _framed(msg.encode())
+        if kind == _PLACE:
+            self.pacer.send(data, Urgency.ORDER, int(rest[: rest.index("\0")]))
+        elif kind in (_CANCEL, _CANCEL_ALL):
+            self.pacer.send(data, Urgency.CANCEL)
+        else:
+            self.pacer.send(data, Urgency.DATA)
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the socket and tell each whole message in them."""
+        self._heard_at = asyncio.get_running_loop().time()
+        self._listener.bytes_arrived()
+        buffer = self._data + data if self._data else data
+        position, end = 0, len(buffer)
+        while self._open and end - position >= 4:
+            size = int.from_bytes(buffer[position : position + 4], "big")
+            if size > _LONGEST_MESSAGE:
+                self._end(f"{self._settings.address} does not speak the TWS API: check tws.port")
+                break
+            stop = position + 4 + size
+            if stop > end:
+                break
+            fields = buffer[position + 4 : stop].decode(errors="backslashreplace").split("\0")
+            fields.pop()
+            position = stop
+            self._hear(fields)
+        self._data = buffer[position:]
+        self._listener.bytes_done()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take the news that the socket is gone."""
+        self._end(str(error) if error else "TWS closed the connection")
+
+    def _hear(self, fields: list[str]) -> None:
+        if not self._serverVersion and len(fields) == 2:
+            self._take_version(fields[0])
+            return
+        try:
+            handler = self.decoder.handlers.get(int(fields[0]))
+            if handler is not None:
+                handler(fields)
+        except Exception as error:  # noqa: BLE001 - not lost: the listener ends the service with it
+            self._listener.failed(fields, error)
+
+    def _take_version(self, text: str) -> None:
+        version = int(text)
+        if version < self.MinClientVersion:
+            self._end(
+                f"TWS at {self._settings.address} is too old (API version {version}, "
+                f"{self.MinClientVersion} is the least): update it"
+            )
+            return
+        self._serverVersion = self.decoder.serverVersion = version
+        self.connState = Client.CONNECTED
+        self.startApi()
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _end(self, reason: str) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._fail(LinkError(f"{reason} (during the handshake with TWS at {self._settings.address})"))
+        if self._transport is not None:
+            self._transport.abort()
+        self._listener.lost(reason)
+
+    def _fail(self, error: LinkError) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(error)
+            # Seen here, so that Python does not report it once more when nobody waits.
+            self.ready.exception()
+
+
+class _Socket(asyncio.Protocol):
+    """Passes what the event loop tells of the socket on to the wire."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def data_received(self, data: bytes) -> None:
+        self._wire.receive(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wire.connection_lost(exc)
+
+
+def _framed(message: bytes) -> bytes:
+    return struct.pack(">I", len(message)) + message

@@ -1,0 +1,95 @@
+"""Profit over time, of everything together and of each strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bokeh.models import ColumnDataSource, DataRange1d, NumeralTickFormatter, Span
+from bokeh.plotting import figure
+
+from ibdesk.store.feed import Row
+from ibdesk.views import theme
+
+_COLUMNS = ("at", "pnl", "gain", "loss")
+_ALL = ""
+
+
+class EquityChart:
+    """The profit line with its area, green above zero and red below; `figure` is the Bokeh chart to show.
+
+    Strategies get a thin line of their own once there are two of them; at most `kept` points a line.
+    """
+
+    def __init__(self, *, kept: int = 3_000) -> None:
+        self._kept = kept
+        self._total = ColumnDataSource({name: [] for name in _COLUMNS})
+        self._owners: dict[str, ColumnDataSource] = {}
+        self.figure = self._frame()
+        self._draw_total()
+        self._draw_tag()
+
+    def stream(self, rows: Iterable[Row]) -> None:
+        """Take rows of the feed's equity topic; those not newer than the last point are left out."""
+        by_owner: dict[str, dict[int, float]] = {}
+        for row in rows:
+            if row["pnl"] is not None:
+                by_owner.setdefault(row["owner"], {})[row["at_ns"]] = row["pnl"]
+        for owner, points in by_owner.items():
+            source = self._total if owner == _ALL else self._owners.get(owner) or self._add_owner(owner)
+            self._append(source, points)
+        if by_owner.get(_ALL):
+            self._show_last()
+
+    def _append(self, source: ColumnDataSource, points: dict[int, float]) -> None:
+        known = source.data["at"]
+        newest = known[-1] if len(known) else float("-inf")
+        fresh = [(theme.milliseconds(at), points[at]) for at in sorted(points) if theme.milliseconds(at) > newest]
+        if not fresh:
+            return
+        columns = {"at": [at for at, _ in fresh], "pnl": [pnl for _, pnl in fresh]}
+        if source is self._total:
+            columns["gain"] = [max(pnl, 0.0) for _, pnl in fresh]
+            columns["loss"] = [min(pnl, 0.0) for _, pnl in fresh]
+        source.stream(columns, self._kept)
+
+    def _show_last(self) -> None:
+        if not len(self._total.data["pnl"]):
+            return
+        pnl = self._total.data["pnl"][-1]
+        self._tag.y, self._tag.text = pnl, theme.profit(pnl)
+        self._tag.background_fill_color = theme.LOSS if pnl < 0 else theme.GAIN
+        self._tag.visible = True
+
+    def _frame(self) -> figure:
+        chart = figure(
+            x_axis_type="datetime",
+            x_range=DataRange1d(range_padding=0.05),
+            y_range=DataRange1d(range_padding=0.15, min_interval=2),
+            y_axis_location="right",
+            tools="xpan,xwheel_zoom,reset",
+            active_drag="xpan",
+            sizing_mode="stretch_both",
+            min_height=150,
+        )
+        theme.dress(chart)
+        chart.yaxis.formatter = NumeralTickFormatter(format="0,0")
+        return chart
+
+    def _draw_total(self) -> None:
+        self.figure.add_layout(Span(dimension="width", location=0, line_color=theme.MUTED, line_width=1))
+        for column, color in (("gain", theme.GAIN), ("loss", theme.LOSS)):
+            self.figure.varea("at", y1=0, y2=column, source=self._total, color=color, alpha=0.16)
+        line = self.figure.line("at", "pnl", source=self._total, color=theme.TEXT, line_width=1.6)
+        self.figure.add_tools(
+            theme.hover([("P&L", "@pnl{+0,0.00}"), ("", "@at{%d %b %H:%M:%S} UTC")], renderers=[line], mode="vline")
+        )
+
+    def _draw_tag(self) -> None:
+        self._tag = theme.axis_tag(theme.GAIN)
+        self.figure.add_layout(self._tag)
+
+    def _add_owner(self, owner: str) -> ColumnDataSource:
+        source = self._owners[owner] = ColumnDataSource({"at": [], "pnl": []})
+        color = theme.LINES[(len(self._owners) - 1) % len(theme.LINES)]
+        self.figure.line("at", "pnl", source=source, color=color, line_width=1, alpha=0.7)
+        return source

@@ -1,0 +1,115 @@
+"""What a board knows: the newest row of every key, and the histories that its charts start from."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any
+
+from ibdesk.model import FINAL_STATUSES
+from ibdesk.store.feed import Row, Topic
+
+Update = Mapping[Topic, Iterable[Row]]
+"""What came since the last tick, by topic, oldest first."""
+
+_KEYS: dict[Topic, Callable[[Row], Hashable]] = {
+    Topic.QUOTES: lambda row: row["symbol"],
+    Topic.BARS: lambda row: (row["symbol"], row["interval_ns"]),
+    Topic.INDICATORS: lambda row: (row["symbol"], row["run_id"], row["name"]),
+    Topic.ORDERS: lambda row: row["id"],
+    Topic.FILLS: lambda row: row["execution_id"],
+    Topic.POSITIONS: lambda row: (row["owner"], row["symbol"]),
+    Topic.ACCOUNT: lambda row: row["id"],
+    Topic.RUNS: lambda row: row["run_id"],
+    Topic.EQUITY: lambda row: row["owner"],
+    Topic.LINK: lambda _: "link",
+    Topic.ALERTS: lambda row: (row["at_ns"], row["origin"], row["text"]),
+}
+# How many rows of one key are kept for the charts; of all other topics only the newest.
+_HISTORY = {Topic.BARS: 3_000, Topic.INDICATORS: 3_000, Topic.EQUITY: 3_000}
+_FINAL = frozenset(status.value for status in FINAL_STATUSES)
+
+
+def key_of(topic: Topic, row: Row) -> Hashable:
+    """Return what a row is about: rows of one topic with equal keys follow each other."""
+    return _KEYS[topic](row)
+
+
+class Totals:
+    """The sums over all positions; `profit` is what is left after commissions."""
+
+    def __init__(self, positions: Iterable[Row]) -> None:
+        rows = list(positions)
+        self.realized = _total(rows, "realized_pnl")
+        self.unrealized = _total(rows, "unrealized_pnl")
+        self.commission = _total(rows, "commission")
+        self.profit = self.realized + self.unrealized - self.commission
+        self.open_positions = sum(1 for row in rows if row["quantity"])
+
+
+class BoardState:
+    """The rows a board has seen, by topic and key; rows of a feed may be applied again without harm."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Topic, dict[Any, collections.deque[Row]]] = {topic: {} for topic in Topic}
+
+    def apply(self, update: Update) -> None:
+        """Take what came since the last tick."""
+        for topic, rows in update.items():
+            known = self._rows[topic]
+            for row in rows:
+                key = key_of(topic, row)
+                history = known.get(key)
+                if history is None:
+                    history = known[key] = collections.deque(maxlen=_HISTORY.get(topic, 1))
+                history.append(row)
+
+    def latest(self, topic: Topic) -> list[Row]:
+        """Return the newest row of every key, in the order in which the keys first came."""
+        return [rows[-1] for rows in self._rows[topic].values()]
+
+    def newest(self, topic: Topic, key: Hashable) -> Row | None:
+        """Return the newest row of one key, if it has any."""
+        rows = self._rows[topic].get(key)
+        return rows[-1] if rows else None
+
+    def oldest(self, topic: Topic, key: Hashable) -> Row | None:
+        """Return the row of one key that has been kept longest, if it has any."""
+        rows = self._rows[topic].get(key)
+        return rows[0] if rows else None
+
+    def history(self, topic: Topic, key: Hashable) -> list[Row]:
+        """Return every kept row of one key, in the order in which they came."""
+        return list(self._rows[topic].get(key, ()))
+
+    def length(self, topic: Topic, key: Hashable) -> int:
+        """Return how many rows of one key are kept."""
+        return len(self._rows[topic].get(key, ()))
+
+    def count(self, topic: Topic) -> int:
+        """Return how many keys a topic has: of `Topic.ORDERS`, how many orders there were."""
+        return len(self._rows[topic])
+
+    def series(self) -> list[tuple[str, int]]:
+        """Return what can be charted: (symbol, interval in ns), in the order in which it came."""
+        return list(self._rows[Topic.BARS])
+
+    def last_price(self, symbol: str) -> float | None:
+        """Return the middle of the newest quote, else the newest close, else nothing."""
+        quote = self.newest(Topic.QUOTES, symbol)
+        if quote and quote["bid"] is not None and quote["ask"] is not None:
+            return float(quote["bid"] + quote["ask"]) / 2
+        closes = [rows[-1] for (name, _), rows in self._rows[Topic.BARS].items() if name == symbol]
+        return max(closes, key=lambda row: int(row["opened_ns"]))["close"] if closes else None
+
+    def totals(self) -> Totals:
+        """Return the sums over all positions."""
+        return Totals(self.latest(Topic.POSITIONS))
+
+    def working_orders(self) -> int:
+        """Return how many orders are not yet filled, cancelled or refused."""
+        return sum(1 for row in self.latest(Topic.ORDERS) if row["status"] not in _FINAL)
+
+
+def _total(rows: Iterable[Row], field: str) -> float:
+    return float(sum(row[field] or 0.0 for row in rows))

@@ -1,0 +1,116 @@
+"""The figures on top: profit, account, activity, and whether everything is connected."""
+
+from __future__ import annotations
+
+import enum
+from html import escape
+
+import panel as pn
+
+from ibdesk.store.feed import Topic
+from ibdesk.views import theme
+from ibdesk.views.state import BoardState
+
+
+class FeedStatus(enum.Enum):
+    """How the rows reach this board."""
+
+    # CONNECTING: nothing has come yet.
+    CONNECTING = "connecting"
+    # LIVE: what is shown is what is.
+    LIVE = "live"
+    # RECONNECTING: the connection broke; what is shown is the last that was known.
+    RECONNECTING = "reconnecting"
+    # REFUSED: the key is not accepted; trying again does not help.
+    REFUSED = "refused"
+
+
+_GOOD = frozenset({"up", FeedStatus.LIVE.value})
+_BAD = frozenset({"down", "closed", FeedStatus.REFUSED.value})
+_STYLE = f"""
+:host {{ font: 13px {theme.FONT}; color: {theme.TEXT}; font-variant-numeric: tabular-nums; }}
+.top {{ display: flex; flex-wrap: wrap; align-items: center; gap: 8px 26px; padding: 10px 8px 4px 8px; }}
+.name {{ font-size: 16px; font-weight: 650; letter-spacing: .02em; }}
+.who {{ color: {theme.MUTED}; margin-top: 2px; }}
+.figure .label {{ color: {theme.MUTED}; font-size: 11px; }}
+.figure .value {{ font-size: 16px; margin-top: 2px; white-space: nowrap; }}
+.figure.large .value {{ font-size: 22px; font-weight: 600; margin-top: 0; }}
+.states {{ margin-left: auto; display: flex; flex-direction: column; gap: 4px; white-space: nowrap; }}
+.state::before {{ content: ""; display: inline-block; width: 8px; height: 8px; border-radius: 50%;
+  margin-right: 7px; background: {theme.WARNING}; }}
+.state.good::before {{ background: {theme.GAIN}; }}
+.state.bad::before {{ background: {theme.LOSS}; }}
+.state .what {{ color: {theme.MUTED}; }}
+.gain {{ color: {theme.GAIN}; }} .loss {{ color: {theme.LOSS}; }}
+@media (max-width: 1150px) {{
+  .top {{ gap: 6px 16px; }} .figure .value {{ font-size: 14px; }} .figure.large .value {{ font-size: 18px; }} }}
+.banner {{ background: {theme.LOSS}; color: #1b0605; font-weight: 600; padding: 7px 16px; }}
+"""
+
+
+class Summary:
+    """One line of figures and, while trading is halted, a banner; `view` is the Panel component to show."""
+
+    def __init__(self) -> None:
+        self.view = pn.pane.HTML("", sizing_mode="stretch_width", stylesheets=[_STYLE], margin=0)
+
+    def show(self, state: BoardState, feed: FeedStatus) -> None:
+        """Write the figures as they are now; unchanged figures send nothing."""
+        text = _banner(state) + '<div class="top">' + _name(state) + _figures(state) + _states(state, feed) + "</div>"
+        if text != self.view.object:
+            self.view.object = text
+
+
+def _banner(state: BoardState) -> str:
+    link = state.newest(Topic.LINK, "link")
+    if link is None or not link["halted"]:
+        return ""
+    return f'<div class="banner">Trading is halted: {escape(link["halted"])}</div>'
+
+
+def _name(state: BoardState) -> str:
+    link, accounts = state.newest(Topic.LINK, "link"), state.latest(Topic.ACCOUNT)
+    words = [accounts[0]["id"] if accounts else "", link["mode"] if link else ""]
+    who = " · ".join(escape(word) for word in words if word) or "waiting for the desk"
+    return f'<div><div class="name">ibdesk</div><div class="who">{who}</div></div>'
+
+
+def _figures(state: BoardState) -> str:
+    totals, accounts = state.totals(), state.latest(Topic.ACCOUNT)
+    account = accounts[0] if accounts else {"net_liquidation": None, "currency": ""}
+    liquidation = f"{theme.money(account['net_liquidation'])} {escape(account['currency'])}"
+    orders, working = state.count(Topic.ORDERS), state.working_orders()
+    return "".join(
+        [
+            _figure("P&amp;L", theme.profit(totals.profit), sign=totals.profit, large=True),
+            _figure("Realized", theme.profit(totals.realized), sign=totals.realized),
+            _figure("Unrealized", theme.profit(totals.unrealized), sign=totals.unrealized),
+            _figure("Commission", theme.money(totals.commission)),
+            _figure("Net liquidation", liquidation),
+            _figure("Open positions", str(totals.open_positions)),
+            _figure("Orders", f"{orders} ({working} working)" if working else str(orders)),
+            _figure("Fills", str(state.count(Topic.FILLS))),
+        ]
+    )
+
+
+def _figure(label: str, value: str, *, sign: float | None = None, large: bool = False) -> str:
+    size = " large" if large else ""
+    color = theme.sign_class(sign) if sign is not None else ""
+    return f'<div class="figure{size}"><div class="label">{label}</div><div class="value {color}">{value}</div></div>'
+
+
+def _states(state: BoardState, feed: FeedStatus) -> str:
+    link = state.newest(Topic.LINK, "link")
+    tws = (link["link"], link["address"] or "") if link else ("waiting", "")
+    at = max((row["at_ns"] for row in state.latest(Topic.QUOTES)), default=0)
+    newest = f"{theme.time_of_day(at)} UTC" if at else ""
+    return f'<div class="states">{_state("TWS", *tws)}{_state("feed", feed.value, newest)}</div>'
+
+
+def _state(what: str, word: str, detail: str) -> str:
+    kind = "good" if word in _GOOD else "bad" if word in _BAD else ""
+    return (
+        f'<div class="state {kind}"><span class="what">{what}</span> {escape(word)} '
+        f'<span class="what">{escape(detail)}</span></div>'
+    )

@@ -1,0 +1,148 @@
+"""Colors, fonts and number formats: one dark look for every chart, table and figure."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+from bokeh.models import DatetimeTickFormatter, HoverTool, Label, Node
+from bokeh.plotting import figure
+
+BACKGROUND = "#0d1117"
+SURFACE = "#141a22"
+LINE = "#262e39"
+TEXT = "#d6dde6"
+MUTED = "#8793a1"
+GAIN = "#2bb596"
+LOSS = "#ef5f5c"
+ACCENT = "#5aa2f0"
+WARNING = "#e3b341"
+# The lines over the bars, in the order in which they first appear.
+LINES = ("#e3b341", "#5aa2f0", "#c08cf0", "#6fd0c8", "#f08cb4", "#a9b665")
+FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
+MISSING = "–"  # noqa: RUF001 - a dash, as tables of prices print it
+
+_TIME_TICKS = DatetimeTickFormatter(
+    microseconds="%H:%M:%S",
+    milliseconds="%H:%M:%S",
+    seconds="%H:%M:%S",
+    minsec="%H:%M:%S",
+    minutes="%H:%M",
+    hourmin="%H:%M",
+    hours="%H:%M",
+    days="%d %b",
+    months="%b %Y",
+    years="%Y",
+)
+
+
+def price_digits(symbol: str) -> int:
+    """Return how many decimals prices of this instrument are shown with: 2, or as forex is quoted 5 (3 in yen)."""
+    base, dot, quote = symbol.partition(".")
+    if dot and len(base) == len(quote) == 3:
+        return 3 if quote == "JPY" else 5
+    return 2
+
+
+def price(value: float | None, digits: int = 2) -> str:
+    """Write a price, or a dash for one that is not known."""
+    return MISSING if _unknown(value) else f"{value:,.{digits}f}"
+
+
+def quantity(value: float | None, *, signed: bool = False) -> str:
+    """Write a number of shares or contracts, without decimals it does not have."""
+    if _unknown(value):
+        return MISSING
+    text = f"{value:+,.4f}" if signed and value else f"{value:,.4f}"
+    return text.rstrip("0").rstrip(".")
+
+
+def money(value: float | None) -> str:
+    """Write an amount of money that has no sign of interest: a balance, a commission."""
+    return MISSING if _unknown(value) else f"{value:,.2f}"
+
+
+def profit(value: float | None) -> str:
+    """Write a profit with its sign; what rounds to nothing has none."""
+    if _unknown(value):
+        return MISSING
+    text = f"{value:+,.2f}"
+    return "0.00" if text in {"+0.00", "-0.00"} else text
+
+
+def percent(value: float | None) -> str:
+    """Write a ratio as a signed percentage: 0.0042 as +0.42%."""
+    return MISSING if _unknown(value) else f"{value:+.2%}"
+
+
+def clock_time(at_ns: int | None) -> str:
+    """Write a time (nanoseconds UTC) as day, month and time of day in UTC."""
+    if not at_ns:
+        return MISSING
+    return datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%d %b %H:%M:%S")
+
+
+def time_of_day(at_ns: int) -> str:
+    """Write a time (nanoseconds UTC) as time of day in UTC."""
+    return datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%H:%M:%S")
+
+
+def sign_class(value: float | None) -> str:
+    """Return the CSS class that colors a profit: "gain", "loss" or none."""
+    text = profit(value)
+    return {"+": "gain", "-": "loss"}.get(text[0], "")
+
+
+def milliseconds(at_ns: int) -> float:
+    """Return a time (nanoseconds UTC) as Bokeh's axes take it: milliseconds since 1970."""
+    return at_ns / 1e6
+
+
+def dress(chart: figure) -> None:
+    """Give a chart the common look: dark, thin grid, prices on the right, times in UTC below."""
+    chart.background_fill_color = chart.border_fill_color = SURFACE
+    chart.outline_line_color = None
+    chart.min_border_left, chart.min_border_top = 10, 8
+    chart.grid.grid_line_color, chart.grid.grid_line_alpha = LINE, 0.7
+    chart.axis.axis_line_color = chart.axis.major_tick_line_color = LINE
+    chart.axis.minor_tick_line_color = None
+    chart.axis.major_label_text_color = MUTED
+    chart.axis.major_label_text_font = FONT
+    chart.axis.major_label_text_font_size = "11px"
+    chart.xaxis.formatter = _TIME_TICKS
+    chart.toolbar.logo = None
+    chart.toolbar.autohide = True
+
+
+def hover(rows: list[tuple[str, str]], **options: object) -> HoverTool:
+    """Return a hover tool whose tooltip shows these (label, Bokeh field) rows."""
+    lines = "".join(
+        f'<div style="display:flex;justify-content:space-between;gap:14px">'
+        f'<span style="color:{MUTED}">{label}</span><span>{field}</span></div>'
+        for label, field in rows
+    )
+    box = f'<div style="font:11px {FONT};font-variant-numeric:tabular-nums">{lines}</div>'
+    return HoverTool(tooltips=box, formatters={"@at": "datetime", "@opened": "datetime"}, **options)
+
+
+def axis_tag(color: str) -> Label:
+    """Return a hidden label that marks a value at a chart's right edge; move it with `y` and `text`."""
+    return Label(
+        x=Node(target="frame", symbol="right"),
+        y=0,
+        x_offset=-2,
+        text="",
+        anchor="center_right",
+        text_color=BACKGROUND,
+        text_font=FONT,
+        text_font_size="11px",
+        text_font_style="bold",
+        background_fill_color=color,
+        padding=3,
+        border_radius=2,
+        visible=False,
+    )
+
+
+def _unknown(value: float | None) -> bool:
+    return value is None or not math.isfinite(value)

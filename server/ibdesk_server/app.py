@@ -1,0 +1,112 @@
+"""The web application: a thin shell around a desk, which knows nothing of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, JSONResponse
+from prometheus_client import CollectorRegistry
+
+from ibdesk.desk import Desk
+from ibdesk_server import problems
+from ibdesk_server.dependencies import Protected, Services, TheHub, TheSecurity
+from ibdesk_server.desk_metrics import DeskCollector
+from ibdesk_server.feed.endpoint import serve_feed
+from ibdesk_server.feed.hub import FeedHub, FeedMetrics
+from ibdesk_server.middleware import BodyLimitMiddleware, RequestMetrics, RequestMiddleware
+from ibdesk_server.problems import Problem
+from ibdesk_server.routers import book, control, health, market, session, strategies
+from ibdesk_server.security import Security, obtain_key
+from ibdesk_server.settings import ServerSettings
+from ibdesk_server.strategy_folder import StrategyFolder
+
+API = "/api/v1"
+
+
+def create_app(desk: Desk, settings: ServerSettings, *, security: Security | None = None) -> FastAPI:
+    """Return an application of its own around a desk, which the caller opens and closes.
+
+    Raises:
+        ConfigError: If the API key cannot be read or made (when no `security` is given).
+    """
+    registry = CollectorRegistry()
+    registry.register(DeskCollector(desk))
+    services = Services(
+        desk=desk,
+        settings=settings,
+        security=security or make_security(settings),
+        hub=FeedHub(desk.feed, limits=settings.feed_limits, metrics=FeedMetrics(registry)),
+        strategies=StrategyFolder(settings.strategies),
+        registry=registry,
+    )
+    app = FastAPI(
+        title="ibdesk",
+        version="1",
+        summary="A trading desk on Interactive Brokers: strategies, book, market, control.",
+        lifespan=_lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        responses={"4XX": {"model": Problem, "content": {problems.MEDIA_TYPE: {}}}},
+    )
+    app.state.services = services
+    app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
+    app.add_middleware(RequestMiddleware, metrics=RequestMetrics(registry))
+    problems.install(app)
+    app.include_router(health.router)
+    app.include_router(session.router)
+    for module in (strategies, book, market, control):
+        app.include_router(module.router, prefix=API, dependencies=[Protected])
+    app.include_router(_documents(app))
+    app.add_api_websocket_route("/feed", _feed)
+    return app
+
+
+def make_security(settings: ServerSettings) -> Security:
+    """Return the guard of one server, with the key of the settings' file.
+
+    Raises:
+        ConfigError: If the key cannot be read or made.
+    """
+    return Security(
+        obtain_key(settings.key_file),
+        origins=settings.origins,
+        code_seconds=settings.login_code_seconds,
+        session_seconds=settings.session_seconds,
+    )
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    hub = asyncio.create_task(services.hub.run(), name="feed hub")
+    try:
+        yield
+    finally:
+        services.hub.close()
+        hub.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await hub
+
+
+async def _feed(websocket: WebSocket, hub: TheHub, security: TheSecurity) -> None:
+    await serve_feed(websocket, hub, security)
+
+
+def _documents(app: FastAPI) -> APIRouter:
+    """Return the routes of the interface's own description; they need the key like the rest."""
+    router = APIRouter(include_in_schema=False, dependencies=[Protected])
+
+    @router.get("/openapi.json")
+    async def openapi() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+    @router.get("/docs")
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(openapi_url="/openapi.json", title="ibdesk API")
+
+    return router

@@ -1,0 +1,17 @@
+"""Python clients of the server: `FeedClient` for the feed, `ApiClient` for everything else."""
+
+from ibdesk_server.client.api import ApiClient, ApiError
+from ibdesk_server.client.blocking import BlockingFeedClient
+from ibdesk_server.client.feed import FeedClient, FeedError, FeedMessage, FeedState
+from ibdesk_server.client.table import Table
+
+__all__ = [
+    "ApiClient",
+    "ApiError",
+    "BlockingFeedClient",
+    "FeedClient",
+    "FeedError",
+    "FeedMessage",
+    "FeedState",
+    "Table",
+]

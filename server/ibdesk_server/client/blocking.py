@@ -1,0 +1,61 @@
+"""The feed for programs without an event loop of their own, or with one that is busy, such as a notebook."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+from ibdesk_server.client.feed import FeedClient, FeedMessage
+from ibdesk_server.client.table import Table
+
+
+class BlockingFeedClient:
+    """An iterator of what `FeedClient` receives, made with the same arguments; its connection lives in a thread.
+
+    ::
+
+        with BlockingFeedClient("ws://127.0.0.1:8000/feed", key, topics=["fills"]) as feed:
+            for message in feed:
+                ...
+    """
+
+    def __init__(self, url: str, key: str, **options: Any) -> None:
+        self._client = FeedClient(url, key, **options)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="ibdesk-feed", daemon=True)
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """Return the tables as of the last message that was returned."""
+        return self._client.tables
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> FeedMessage:
+        """Return the next news; waits as long as it takes.
+
+        Raises:
+            FeedError: If the server refuses this client for good.
+        """
+        waiting = asyncio.run_coroutine_threadsafe(self._client.__anext__(), self._loop)
+        try:
+            return waiting.result()
+        except StopAsyncIteration:
+            raise StopIteration from None
+        finally:
+            waiting.cancel()

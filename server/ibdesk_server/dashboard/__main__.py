@@ -1,0 +1,82 @@
+"""``python -m ibdesk_server.dashboard``: the dashboard as a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+from pathlib import Path
+
+from ibdesk.errors import ConfigError, IbdeskError
+from ibdesk_server.security import obtain_key
+
+
+def main() -> int:
+    """Serve until a signal or, with ``--end-with-stdin``, until the starting process is gone; return the exit code."""
+    arguments = _parser().parse_args()
+    try:
+        asyncio.run(_run(arguments))
+    except IbdeskError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+async def _run(arguments: argparse.Namespace) -> None:
+    # The imports take seconds; a wrong key file is told before them.
+    key = _read_key(arguments.key_file)
+    from ibdesk_server.dashboard.mirror import FeedMirror
+    from ibdesk_server.dashboard.server import serve
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        if arguments.end_with_stdin:
+            await _watch_stdin(stop, stack)
+        await serve(FeedMirror(arguments.feed, key), key=key, port=arguments.port, ready=_say_ready, stop=stop)
+
+
+async def _watch_stdin(stop: asyncio.Event, stack: contextlib.AsyncExitStack) -> None:
+    """Stop when standard input ends, as it does when the process that holds its other end dies, however it dies."""
+
+    class _Watch(asyncio.Protocol):
+        def connection_lost(self, exc: Exception | None) -> None:
+            stop.set()
+
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(_Watch, sys.stdin)
+    stack.callback(transport.close)
+
+
+def _read_key(path: Path) -> str:
+    if not path.exists():
+        raise ConfigError(f"there is no API key in {path}: start the server first, which makes it")
+    return obtain_key(path)
+
+
+def _say_ready(address: str) -> None:
+    sys.stdout.write(f"{address}\n")
+    sys.stdout.flush()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ibdesk_server.dashboard",
+        description="Show a desk in the browser. Prints the address to open; it logs in once.",
+    )
+    parser.add_argument("--feed", default="ws://127.0.0.1:8000/feed", help="address of the server's feed")
+    parser.add_argument("--port", type=int, default=5006, help="port to listen on; 0 takes any free one")
+    parser.add_argument(
+        "--key-file", type=Path, default=Path("~/.ibdesk/api.key").expanduser(), help="where the API key is kept"
+    )
+    parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input ends")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The dashboard's copy of the desk's feed: one client of the server, read by every open page."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from ibdesk.store.feed import Feed, Row, Topic
+from ibdesk.views.state import key_of
+from ibdesk.views.summary import FeedStatus
+from ibdesk_server.client import FeedClient, FeedError, FeedState
+
+_log = logging.getLogger(__name__)
+
+# How long to wait before asking a server again that has refused us: it may be restarting with another key.
+_REFUSED_SECONDS = 5.0
+
+
+class FeedMirror:
+    """Follows the feed at `url`; `feed` can be subscribed to like the desk's own.
+
+    When the server lost what it knew (it was restarted), `feed` is another object: readers compare and start over.
+    """
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url, self._key = url, key
+        self._client: FeedClient | None = None
+        self._refused = False
+        self.feed = Feed()
+
+    @property
+    def status(self) -> FeedStatus:
+        """Return how the connection to the server is doing."""
+        if self._refused:
+            return FeedStatus.REFUSED
+        if self._client is None or not self._client.connections:
+            return FeedStatus.CONNECTING
+        return FeedStatus.LIVE if self._client.state is FeedState.OPEN else FeedStatus.RECONNECTING
+
+    async def run(self) -> None:
+        """Follow until cancelled, through lost connections and restarts of the server."""
+        while True:
+            try:
+                await self._follow()
+            except FeedError as error:
+                _log.warning("%s", error)
+                self._refused = True
+                await asyncio.sleep(_REFUSED_SECONDS)
+
+    async def _follow(self) -> None:
+        async with FeedClient(self._url, self._key) as self._client:
+            async for message in self._client:
+                self._refused = False
+                topic = Topic(message.topic)
+                if message.kind == "snapshot":
+                    self.feed = _replaced(self.feed, topic, message.rows)
+                else:
+                    _publish(self.feed, topic, message.rows)
+
+
+def _replaced(feed: Feed, topic: Topic, rows: Iterable[Row]) -> Feed:
+    """Return a feed with these rows of one topic, and the other topics as they were."""
+    fresh = Feed()
+    for other, kept in feed.snapshot(set(Topic) - {topic}).items():
+        _publish(fresh, other, kept)
+    _publish(fresh, topic, rows)
+    return fresh
+
+
+def _publish(feed: Feed, topic: Topic, rows: Iterable[Row]) -> None:
+    for row in rows:
+        feed.publish(topic, str(key_of(topic, row)), row)

@@ -1,0 +1,68 @@
+"""One open page: a board, and the reader that brings it what is new."""
+
+from __future__ import annotations
+
+import panel as pn
+from bokeh.models import CustomJS
+
+from ibdesk.views import theme
+from ibdesk.views.board import Board
+from ibdesk_server.dashboard.mirror import FeedMirror
+
+TICK_MILLISECONDS = 250
+STYLE = f"""
+html, body {{ background: {theme.BACKGROUND}; margin: 0; height: 100%; }}
+body.stale::before {{ content: "The dashboard does not answer: nothing on this page is current."; position: fixed;
+  inset: 0 0 auto 0; z-index: 1000; padding: 8px 16px; font: 600 13px {theme.FONT};
+  background: {theme.WARNING}; color: #1c1503; }}
+"""
+# A page whose server is gone must not look alive; it comes back by itself with the server.
+_WHEN_LOST = """
+if (!document.body.classList.contains("stale")) {
+  document.body.classList.add("stale");
+  setInterval(() => fetch(location.href).then(() => location.reload(), () => undefined), 2000);
+}
+"""
+
+
+class Page:
+    """What one browser tab shows; `view` is the Panel component that holds the board."""
+
+    def __init__(self, mirror: FeedMirror) -> None:
+        self._mirror = mirror
+        self.view = pn.Column(sizing_mode="stretch_both", margin=0)
+        self._start_over()
+        self._board.show_feed(mirror.status)
+
+    def tick(self) -> None:
+        """Show what came since the last tick."""
+        update, lost = self._reader.drain()
+        if lost or self._mirror.feed is not self._feed:
+            self.close()
+            self._start_over()
+        elif update:
+            self._board.apply(update)
+        self._board.show_feed(self._mirror.status)
+
+    def close(self) -> None:
+        """Stop reading; for a tab that was closed."""
+        self._feed.unsubscribe(self._reader)
+
+    def _start_over(self) -> None:
+        """Draw a new board from a snapshot: for a new tab, and after the server lost what it knew."""
+        self._feed = self._mirror.feed
+        self._reader, snapshot = self._feed.subscribe(lambda: None)
+        self._board = Board()
+        self._board.apply(snapshot)
+        self.view[:] = [self._board.view]
+
+
+def open_page(mirror: FeedMirror) -> pn.Column:
+    """Return a new tab's content, kept up to date from the moment its browser has drawn it."""
+    page = Page(mirror)
+    document = pn.state.curdoc
+    if document is not None:
+        document.js_on_event("connection_lost", CustomJS(code=_WHEN_LOST))
+    pn.state.onload(lambda: pn.state.add_periodic_callback(page.tick, period=TICK_MILLISECONDS))
+    pn.state.on_session_destroyed(lambda _: page.close())
+    return page.view

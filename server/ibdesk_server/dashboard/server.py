@@ -1,0 +1,68 @@
+"""The dashboard's web server: its address, who may see it, and its life."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+
+import panel as pn
+from bokeh.server.server import Server
+
+from ibdesk.errors import AddressInUseError
+from ibdesk_server.dashboard.access import Access
+from ibdesk_server.dashboard.mirror import FeedMirror
+from ibdesk_server.dashboard.page import STYLE, open_page
+
+HOST = "127.0.0.1"
+
+
+async def serve(mirror: FeedMirror, *, key: str, port: int, ready: Callable[[str], None], stop: asyncio.Event) -> None:
+    """Serve the dashboard on this machine until `stop` is set; port 0 takes any free one.
+
+    `ready` is called once with the address that logs a browser in.
+
+    Raises:
+        AddressInUseError: If the port is taken.
+    """
+    server, access = _listen(mirror, key, port or _free_port())
+    server.start()
+    reading = asyncio.create_task(mirror.run(), name="feed mirror")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        ready(f"http://{HOST}:{server.port}{access.login_path()}")
+        done, _ = await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if reading in done:
+            reading.result()
+    finally:
+        reading.cancel()
+        stopping.cancel()
+        server.stop()
+        await asyncio.wait({reading, stopping})
+
+
+def _listen(mirror: FeedMirror, key: str, port: int) -> tuple[Server, Access]:
+    logging.getLogger("bokeh").setLevel(logging.ERROR)
+    pn.extension("tabulator", raw_css=[STYLE])
+    access = Access(key, port)
+    try:
+        server = pn.io.server.get_server(
+            {"/": lambda: open_page(mirror)},
+            port=port,
+            address=HOST,
+            websocket_origin=[f"{HOST}:{port}", f"localhost:{port}"],
+            auth_provider=access,
+            title="ibdesk",
+            show=False,
+            start=False,
+        )
+    except OSError:
+        raise AddressInUseError(HOST, port, "--port") from None
+    return server, access
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port

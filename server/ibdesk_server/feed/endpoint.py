@@ -1,0 +1,137 @@
+"""The WebSocket at ``/feed``: lets a client in, hears what it asks for, and says why it goes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from ibdesk_server.feed.hub import FeedHub
+from ibdesk_server.feed.protocol import (
+    NOT_ALLOWED,
+    NOT_BINARY,
+    TRY_AGAIN_LATER,
+    Auth,
+    Bye,
+    ClientMessage,
+    Error,
+    Ping,
+    Pong,
+    ProtocolError,
+    Subscribe,
+    Unsubscribe,
+    decode_client_message,
+    encode,
+)
+from ibdesk_server.feed.subscriber import Farewell, Subscriber
+from ibdesk_server.security import Security, presented_key
+
+_log = logging.getLogger(__name__)
+
+# How long the last words to a client may take.
+_LAST_WORDS_SECONDS = 0.5
+_WRONG_KEY = "this API key is not valid"
+
+
+async def serve_feed(websocket: WebSocket, hub: FeedHub, security: Security) -> None:
+    """Serve one client until it or the server ends the connection."""
+    if not security.allows_origin(websocket.headers):
+        await websocket.close(NOT_ALLOWED, "this origin may not read the feed")
+        return
+    await websocket.accept()
+    subscriber = hub.join()
+    if subscriber is None:
+        await _say_goodbye(websocket, Farewell(TRY_AGAIN_LATER, "the server takes no more feed clients now"))
+        return
+    try:
+        await _converse(websocket, subscriber, hub, security)
+    except* Farewell as farewells:
+        await _say_goodbye(websocket, _first(farewells))
+    except* WebSocketDisconnect:
+        _log.debug("a feed client left")
+    finally:
+        hub.leave(subscriber)
+
+
+async def _converse(websocket: WebSocket, subscriber: Subscriber, hub: FeedHub, security: Security) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(subscriber.until_cut())
+        tasks.create_task(subscriber.deliver(websocket.send_bytes))
+        tasks.create_task(_listen(websocket, subscriber, hub, security))
+
+
+async def _listen(websocket: WebSocket, subscriber: Subscriber, hub: FeedHub, security: Security) -> None:
+    """Hear a client out.
+
+    Raises:
+        Farewell: When it says something that ends the connection, or nothing before it has said who it is.
+        WebSocketDisconnect: When it leaves.
+    """
+    try:
+        if not security.knows(websocket.headers):
+            await _authenticate(websocket, hub, security)
+        await websocket.send_bytes(encode(hub.hello(time.time_ns())))
+        while True:
+            await _answer(await _receive(websocket), websocket, subscriber, hub)
+    except ProtocolError as error:
+        await websocket.send_bytes(encode(Error(text=error.text)))
+        raise Farewell(error.code, error.text) from None
+
+
+async def _authenticate(websocket: WebSocket, hub: FeedHub, security: Security) -> None:
+    if presented_key(websocket.headers) is not None:
+        raise ProtocolError(NOT_ALLOWED, _WRONG_KEY)
+    seconds = hub.limits.auth_seconds
+    try:
+        async with asyncio.timeout(seconds):
+            message = await _receive(websocket)
+    except TimeoutError:
+        raise ProtocolError(NOT_ALLOWED, f"no auth message within {seconds:g} s") from None
+    if not isinstance(message, Auth):
+        raise ProtocolError(NOT_ALLOWED, "the first message must be auth, with the API key as `key`")
+    if not security.is_key(message.key):
+        raise ProtocolError(NOT_ALLOWED, _WRONG_KEY)
+
+
+async def _answer(message: ClientMessage, websocket: WebSocket, subscriber: Subscriber, hub: FeedHub) -> None:
+    match message:
+        case Subscribe():
+            subscriber.subscribe(message, hub.epoch)
+        case Unsubscribe():
+            subscriber.unsubscribe(message)
+        case Ping(at_ns=at_ns):
+            await websocket.send_bytes(encode(Pong(at_ns=at_ns)))
+        case Auth() | Pong():
+            return
+
+
+async def _receive(websocket: WebSocket) -> ClientMessage:
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1005))
+    data = message.get("bytes")
+    if data is None:
+        raise ProtocolError(NOT_BINARY, "messages must be msgpack in binary frames, this one was text")
+    return decode_client_message(data)
+
+
+async def _say_goodbye(websocket: WebSocket, farewell: Farewell) -> None:
+    """Tell the client why it goes; one that takes no more bytes gets the close frame alone."""
+    with contextlib.suppress(WebSocketDisconnect):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                await websocket.send_bytes(encode(Bye(code=farewell.code, reason=farewell.reason)))
+        await websocket.close(farewell.code, _short(farewell.reason))
+
+
+def _first(farewells: BaseExceptionGroup[Farewell]) -> Farewell:
+    error = farewells.exceptions[0]
+    return error if isinstance(error, Farewell) else _first(error)
+
+
+def _short(reason: str) -> str:
+    """Return what fits into a close frame: 123 bytes of UTF-8 (RFC 6455, 5.5)."""
+    return reason.encode()[:123].decode(errors="ignore")

@@ -1,0 +1,50 @@
+"""How each topic's rows are told apart: key columns, what a snapshot keeps, and whether a symbol filter applies."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ibdesk.store.feed import Row, Topic
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """The rows of one topic.
+
+    `group` names the columns that name the thing a row is about, `time` the column that tells its rows apart over
+    time when more than the newest one is of interest. A snapshot holds the `kept` newest rows of each group.
+    """
+
+    group: tuple[str, ...]
+    time: tuple[str, ...] = ()
+    kept: int = 1
+    # by_symbol: the rows carry a `symbol`, so that a client's symbol filter applies; other rows pass every filter.
+    by_symbol: bool = True
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Return the columns that together name one row; a row with the same key replaces the former one."""
+        return self.group + self.time
+
+    def group_of(self, row: Row) -> tuple[object, ...]:
+        """Return what the row is about."""
+        return tuple(row[name] for name in self.group)
+
+    def time_of(self, row: Row) -> tuple[object, ...]:
+        """Return what tells the row from others about the same thing."""
+        return tuple(row[name] for name in self.time)
+
+
+# The order is the order of sending when several topics have news: what moves money comes first.
+LAYOUTS: dict[Topic, Layout] = {
+    Topic.LINK: Layout((), by_symbol=False),
+    Topic.FILLS: Layout(("execution_id",)),
+    Topic.ORDERS: Layout(("id",)),
+    Topic.ALERTS: Layout((), time=("at_ns", "origin", "text"), kept=1_000, by_symbol=False),
+    Topic.RUNS: Layout(("run_id",), by_symbol=False),
+    Topic.POSITIONS: Layout(("owner", "symbol")),
+    Topic.ACCOUNT: Layout(("id",), by_symbol=False),
+    Topic.QUOTES: Layout(("symbol",)),
+    Topic.BARS: Layout(("symbol", "interval_ns"), time=("opened_ns",), kept=1_000),
+    Topic.INDICATORS: Layout(("run_id", "symbol", "name"), time=("opened_ns",), kept=1_000),
+    Topic.EQUITY: Layout(("owner",), time=("at_ns",), kept=2_000, by_symbol=False),
+}

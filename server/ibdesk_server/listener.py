@@ -1,0 +1,109 @@
+"""An application under uvicorn on a socket of its own, as one task among the caller's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from ibdesk.errors import AddressInUseError, ConfigError
+from ibdesk_server.feed.protocol import MAX_MESSAGE_BYTES
+from ibdesk_server.feed.transport import FeedTransport
+
+# How many ports after the wanted one are tried when any will do.
+_PORTS_TRIED = 50
+
+
+class Listener:
+    """A bound address, and what answers there.
+
+    The address is known, and nobody else can take it, from the moment it is made; requests are answered while `run`
+    runs. Cancelling `run` is the only stop.
+    """
+
+    def __init__(
+        self, host: str, port: int, *, any_port: bool = False, setting: str, shutdown_seconds: int = 1
+    ) -> None:
+        """Bind the address; with `any_port` the next free port when this one is taken.
+
+        Raises:
+            AddressInUseError: If the port is taken and no other will do; it names `setting` as the way out.
+            ConfigError: If the address cannot be listened on for another reason.
+        """
+        self._socket = _bind(host, port, tries=_PORTS_TRIED if any_port else 1, setting=setting)
+        self._shutdown_seconds = shutdown_seconds
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        self.answering = asyncio.Event()
+
+    def close(self) -> None:
+        """Give the address back."""
+        self._socket.close()
+
+    async def run(self, app: ASGIApp) -> None:
+        """Answer requests until cancelled; then let those under way end, for `shutdown_seconds` at most."""
+        server = _Uvicorn(self._config(app), self.answering)
+        serving = asyncio.create_task(server.serve([self._socket]), name="uvicorn")
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await serving
+            raise
+        finally:
+            self.close()
+
+    def _config(self, app: ASGIApp) -> uvicorn.Config:
+        return uvicorn.Config(
+            app,
+            ws=FeedTransport,
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=self._shutdown_seconds,
+            # The app counts and times requests; an access log would hold the codes of logins.
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+        )
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn that leaves signals to the program it is part of, and says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, answering: asyncio.Event) -> None:
+        super().__init__(config)
+        self._answering = answering
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and tell."""
+        await super().startup(sockets)
+        self._answering.set()
+
+
+def _bind(host: str, port: int, *, tries: int, setting: str) -> socket.socket:
+    """Return a socket that listens on the port or, for more than one try, on the next free one after it."""
+    for candidate in range(port, min(port + tries, 65_536)):
+        found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind((host, candidate))
+            # Two sockets may be bound to one port until one of them listens.
+            found.listen()
+        except OSError as error:
+            found.close()
+            if error.errno != errno.EADDRINUSE:
+                raise ConfigError(f"{host}:{candidate} cannot be listened on: {error.strerror}") from None
+        else:
+            return found
+    raise AddressInUseError(host, port, setting)

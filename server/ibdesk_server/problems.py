@@ -1,0 +1,116 @@
+"""Errors as answers: one shape for all of them, problem details (RFC 9457), with the id to find them in the log by."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from ibdesk.errors import (
+    AddressInUseError,
+    ConfigError,
+    DataError,
+    DeskError,
+    HistoryError,
+    IbdeskError,
+    InstrumentError,
+    LinkError,
+    OrderDeniedError,
+    OrderError,
+    StrategyError,
+)
+from ibdesk_server.middleware import correlation_id
+
+MEDIA_TYPE = "application/problem+json"
+
+# The first class that fits tells the status.
+_STATUS_OF: tuple[tuple[type[IbdeskError], HTTPStatus], ...] = (
+    (InstrumentError, HTTPStatus.NOT_FOUND),
+    (StrategyError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (ConfigError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (DataError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (OrderDeniedError, HTTPStatus.CONFLICT),
+    (OrderError, HTTPStatus.CONFLICT),
+    (HistoryError, HTTPStatus.BAD_GATEWAY),
+    (LinkError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (AddressInUseError, HTTPStatus.CONFLICT),
+    (DeskError, HTTPStatus.CONFLICT),
+)
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field of a request."""
+
+    where: str = Field(description="the field, as a path", examples=["body.parameters.fast"])
+    what: str = Field(examples=["Input should be greater than or equal to 1"])
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 has it."""
+
+    type: str = Field("about:blank", description="the kind of problem; `about:blank` says no more than the status")
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(description="one sentence that names the thing and what to do")
+    instance: str = Field(description="the path of the request")
+    correlation_id: str = Field(description="find the request in the server's log by this id")
+    errors: list[FieldProblem] = Field([], description="for a request that is not valid: each fault")
+
+
+def problem_response(
+    status: int,
+    detail: str,
+    *,
+    path: str,
+    kind: str = "about:blank",
+    errors: list[FieldProblem] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """Return a problem as a response."""
+    problem = Problem(
+        type=kind,
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        instance=path,
+        correlation_id=correlation_id.get(),
+        errors=errors or [],
+    )
+    return JSONResponse(problem.model_dump(), status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Have all errors of the app answered as problems."""
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(IbdeskError, _on_ours)
+
+
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker; Starlette calls by class
+    detail = error.detail
+    if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
+        detail = f"there is nothing at {request.url.path}"
+    headers = dict(error.headers) if error.headers else None
+    return problem_response(error.status_code, detail, path=request.url.path, headers=headers)
+
+
+async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - for the type checker; as above
+    faults = [
+        FieldProblem(where=".".join(str(part) for part in fault["loc"]), what=fault["msg"]) for fault in error.errors()
+    ]
+    detail = "; ".join(f"{fault.where}: {fault.what}" for fault in faults)
+    return problem_response(422, detail, path=request.url.path, errors=faults)
+
+
+async def _on_ours(request: Request, error: Exception) -> JSONResponse:
+    status = next((status for cls, status in _STATUS_OF if isinstance(error, cls)), None)
+    if status is None:
+        raise error
+    kind = f"urn:ibdesk:{type(error).__name__}"
+    return problem_response(status, str(error), path=request.url.path, kind=kind)

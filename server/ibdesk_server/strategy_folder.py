@@ -1,0 +1,74 @@
+"""The folder of strategy files that may be started from outside."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ibdesk.errors import StrategyError
+from ibdesk.strategy import load_strategy
+
+
+class StrategyFile(msgspec.Struct, frozen=True):
+    """One file: what it defines, or why it cannot be used."""
+
+    file: str
+    class_name: str = ""
+    description: str = ""
+    sha256: str = ""
+    parameters: dict[str, Any] = {}
+    error: str | None = None
+
+
+class StrategyFolder:
+    """Finds strategies by the name of their file; nothing outside the folder can be named."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._listed: dict[Path, tuple[tuple[int, int], StrategyFile]] = {}
+
+    def files(self) -> list[StrategyFile]:
+        """Return what each file of the folder holds, by name; a file is run again only after it was changed."""
+        paths = sorted(path for path in self._path.glob("*.py") if not path.name.startswith("_"))
+        return [self._described(path) for path in paths if self._is_inside(path)]
+
+    def path_of(self, file: str) -> Path:
+        """Return where a file of the folder is.
+
+        Raises:
+            StrategyError: If the folder has no such file.
+        """
+        path = self._path / file
+        if Path(file).name != file or path.suffix != ".py" or not path.is_file() or not self._is_inside(path):
+            known = ", ".join(found.file for found in self.files()) or "none"
+            raise StrategyError(f"there is no strategy file {file!r} in the server's folder; it has: {known}")
+        return path
+
+    def _is_inside(self, path: Path) -> bool:
+        """Return whether the file itself, links followed, lies in the folder."""
+        return path.resolve().parent == self._path.resolve()
+
+    def _described(self, path: Path) -> StrategyFile:
+        stat = path.stat()
+        version = (stat.st_mtime_ns, stat.st_size)
+        known = self._listed.get(path)
+        if known is None or known[0] != version:
+            known = self._listed[path] = (version, _describe(path))
+        return known[1]
+
+
+def _describe(path: Path) -> StrategyFile:
+    try:
+        loaded = load_strategy(path)
+    except StrategyError as error:
+        return StrategyFile(path.name, error=str(error))
+    return StrategyFile(
+        file=path.name,
+        class_name=loaded.cls.__name__,
+        description=inspect.getdoc(loaded.cls) or "",
+        sha256=loaded.source.sha256,
+        parameters=loaded.cls.model_json_schema(),
+    )

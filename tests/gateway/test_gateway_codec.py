@@ -1,0 +1,170 @@
+"""Messages survive the way onto the wire and back, and a stream of them survives any cutting."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ibdesk.gateway.codec import (
+    FrameReader,
+    ProtocolError,
+    Texts,
+    decode,
+    encode,
+    frame,
+    plan_of,
+    split,
+    text_of,
+    tick_price,
+    tick_size,
+)
+from ibdesk.gateway.fields import (
+    CONDITION_BODIES,
+    UNSET_NUMBER,
+    ConditionBody,
+    Entry,
+    Field,
+    Kind,
+    Message,
+    Repeat,
+    When,
+    content_holds,
+)
+from ibdesk.gateway.incoming import INCOMING
+from ibdesk.gateway.outgoing import OUTGOING, OUTGOING_BY_NAME
+
+VERSIONS = range(157, 179)
+ALL_MESSAGES = [*OUTGOING.values(), *INCOMING.values()]
+
+plain_text = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=12)
+unset = st.sampled_from(["", "2147483647", "1.7976931348623157E308"])
+VALUES = {
+    Kind.TEXT: plain_text,
+    Kind.FLAG: st.sampled_from(["0", "1", ""]),
+    Kind.INTEGER: st.integers(-(2**31), 2**31).map(str) | unset,
+    Kind.NUMBER: st.floats(allow_nan=False, allow_infinity=False).map(repr) | unset,
+    Kind.SIZE: st.integers(0, 10**9).map(str) | st.floats(0, 1e6).map(repr) | unset,
+}
+# Fields on which others depend take the values that matter more often than chance would give them.
+DECISIVE = {
+    "orderType": ["LMT", "PEG BENCH", "PEG BEST", "PEG MID"],
+    "secType": ["STK", "BAG"],
+    "exchange": ["SMART", "IBKRATS"],
+    "algoStrategy": ["", "Adaptive"],
+    "hedgeType": ["", "D"],
+    "deltaNeutralOrderType": ["", "None", "MKT"],
+    "tickType": ["1", "2", "3", "4"],
+    "competeAgainstBestOffset": ["0.02", "Infinity", "Infinite"],
+    "scalePriceIncrement": ["", "0.0", "0.5"],
+}
+
+
+@st.composite
+def texts_of(draw: st.DrawFn, message: Message, version: int) -> Texts:
+    found: Texts = {}
+    _draw_entries(draw, plan_of(message, version), found)
+    return found
+
+
+def _draw_entries(draw: st.DrawFn, entries: tuple[Entry, ...], found: Texts) -> None:
+    for entry in entries:
+        match entry:
+            case Field(name, kind):
+                choices = DECISIVE.get(name)
+                found[name] = draw(st.sampled_from(choices) if choices else VALUES[kind])
+            case When(test, then):
+                if content_holds(test, found):
+                    _draw_entries(draw, then, found)
+            case Repeat(count, rows, each):
+                groups: list[Texts] = [{} for _ in range(draw(st.integers(0, 3)))]
+                for group in groups:
+                    if isinstance(each[-1], ConditionBody):
+                        group["condType"] = draw(st.sampled_from(sorted(CONDITION_BODIES)))
+                        _draw_entries(draw, CONDITION_BODIES[str(group["condType"])], group)
+                    else:
+                        _draw_entries(draw, each, group)
+                found[count], found[rows] = str(len(groups)), groups
+
+
+@pytest.mark.parametrize("message", ALL_MESSAGES, ids=lambda message: f"{message.id}-{message.name}")
+@given(data=st.data())
+def test_decoding_an_encoded_message_gives_it_back_at_every_version(message: Message, data: st.DataObject) -> None:
+    version = data.draw(st.sampled_from(VERSIONS))
+    texts = data.draw(texts_of(message, version))
+
+    wire = encode(message, texts, version)
+
+    assert decode(message, split(wire[4:]), version) == texts
+
+
+@given(payloads=st.lists(st.binary(max_size=40), max_size=8), cuts=st.lists(st.integers(1, 17), max_size=60))
+def test_frames_come_out_whole_however_the_stream_is_cut(payloads: list[bytes], cuts: list[int]) -> None:
+    stream = b"".join(map(frame, payloads))
+    reader, found = FrameReader(), []
+
+    for cut in cuts:
+        found += reader.feed(stream[:cut])
+        stream = stream[cut:]
+    found += reader.feed(stream)
+
+    assert found == payloads
+
+
+def test_a_frame_over_the_bound_is_refused_before_it_is_read() -> None:
+    reader = FrameReader(max_bytes=10)
+
+    with pytest.raises(ProtocolError, match="11 bytes, the gateway takes 10 at most"):
+        list(reader.feed((11).to_bytes(4, "big")))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_either_decode_or_are_a_protocol_error(payload: bytes) -> None:
+    for message in (INCOMING[3], INCOMING[20], OUTGOING[5]):
+        try:
+            decode(message, split(payload), 178)
+        except ProtocolError as error:
+            assert str(error)
+
+
+@given(st.integers(0, 2**31), st.sampled_from([1, 2, 4]), st.floats(0.0001, 1e6), st.integers(0, 10**9))
+def test_the_fast_paths_write_what_the_table_writes(number: int, kind: int, price: float, size: int) -> None:
+    by_table = encode(
+        OUTGOING_BY_NAME["tickPrice"],
+        {"reqId": number, "tickType": kind, "price": price, "size": float(size), "attrMask": 1},
+        178,
+    )
+    size_by_table = encode(OUTGOING_BY_NAME["tickSize"], {"reqId": number, "tickType": kind, "size": float(size)}, 178)
+
+    assert tick_price(number, kind, price, float(size)) == by_table
+    assert tick_size(number, kind, float(size)) == size_by_table
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        (None, Kind.NUMBER, ""),
+        (True, Kind.FLAG, "1"),
+        (False, Kind.FLAG, "0"),
+        (100.0, Kind.NUMBER, "100.0"),
+        (100.0, Kind.SIZE, "100"),
+        (0.00005, Kind.NUMBER, "0.00005"),
+        (1e22, Kind.NUMBER, "10000000000000000000000"),
+        (UNSET_NUMBER, Kind.NUMBER, "1.7976931348623157E308"),
+        (float("nan"), Kind.NUMBER, "1.7976931348623157E308"),
+        (float("inf"), Kind.NUMBER, "Infinity"),
+        (2147483647, Kind.INTEGER, "2147483647"),
+    ],
+)
+def test_values_are_written_as_tws_writes_them(value: float | None, kind: Kind, text: str) -> None:
+    assert text_of(value, kind) == text
+
+
+def test_a_field_that_is_missing_is_named() -> None:
+    with pytest.raises(ProtocolError, match="cancelMktData ends before field reqId"):
+        decode(INCOMING[2], ["2", "1"], 178)
+
+
+def test_a_field_of_the_wrong_kind_is_named() -> None:
+    with pytest.raises(ProtocolError, match="field reqId .* is 'x', which is not a number"):
+        decode(INCOMING[2], ["2", "1", "x"], 178)

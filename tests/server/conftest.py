@@ -1,0 +1,194 @@
+"""A feed on a real socket with no desk behind it, raw clients of it, and a cable that can be cut."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped] # it ships no types
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from ibdesk.store.feed import Feed, Row, Topic
+from ibdesk_server.feed.endpoint import serve_feed
+from ibdesk_server.feed.hub import FeedHub, FeedLimits, FeedMetrics
+from ibdesk_server.listener import Listener
+from ibdesk_server.security import Security
+
+SECONDS = 10.0
+
+Message = dict[str, Any]
+
+
+class RawClient:
+    """A WebSocket client that knows msgpack and nothing of the protocol."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self.connection = connection
+
+    async def send(self, **message: Any) -> None:
+        await self.connection.send(msgpack.packb(message))
+
+    async def receive(self) -> Message:
+        frame = await asyncio.wait_for(self.connection.recv(decode=False), SECONDS)
+        message: Message = msgpack.unpackb(frame)
+        return message
+
+    async def receive_of(self, topic: str) -> Message:
+        """Return the next snapshot or delta of a topic, passing over what is of others."""
+        while (message := await self.receive()).get("topic") != topic:
+            pass
+        return message
+
+    async def receive_rest(self) -> tuple[list[Message], int, str]:
+        """Return all messages up to the end, and the code and reason of the close frame."""
+        messages = []
+        try:
+            while True:
+                messages.append(await self.receive())
+        except ConnectionClosed as closed:
+            frame = closed.rcvd
+            return messages, frame.code if frame else 0, frame.reason if frame else ""
+
+
+class FeedServer:
+    """A running feed; rows published to `feed` reach its clients."""
+
+    def __init__(self, limits: FeedLimits, key: str) -> None:
+        self.feed, self.key, self.security = Feed(), key, Security(key)
+        self.hub = FeedHub(self.feed, limits=limits, metrics=FeedMetrics(CollectorRegistry()))
+        self.listener = Listener("127.0.0.1", 0, setting="port")
+        self.port = self.listener.port
+        self.url = f"ws://127.0.0.1:{self.port}/feed"
+        self._published = 0
+        self._connections: list[ClientConnection] = []
+
+    async def run(self) -> None:
+        async def endpoint(websocket: WebSocket) -> None:
+            await serve_feed(websocket, self.hub, self.security)
+
+        @contextlib.asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            task = asyncio.create_task(self.hub.run())
+            try:
+                yield
+            finally:
+                task.cancel()
+                await asyncio.wait({task})
+
+        await self.listener.run(Starlette(routes=[WebSocketRoute("/feed", endpoint)], lifespan=lifespan))
+
+    async def connect(self, *, known: bool = True, **options: Any) -> RawClient:
+        """Return a client that has said nothing yet; `known` ones carry the key."""
+        headers = {"X-API-Key": self.key} if known else {}
+        headers |= options.pop("headers", {})
+        return RawClient(
+            await connect(self.url, additional_headers=headers, compression=None, max_size=None, proxy=None, **options)
+        )
+
+    async def join(self, *topics: str, **subscription: Any) -> RawClient:
+        """Return a client that has subscribed; its next messages are the snapshots."""
+        client = await self.connect(**subscription.pop("options", {}))
+        assert (await client.receive())["type"] == "hello"
+        await client.send(type="subscribe", topics=list(topics), **subscription)
+        return client
+
+    def publish_order(self, symbol: str = "AAPL", *, padding: int = 0) -> Row:
+        """Publish the next order and return its row; `id` counts from 1."""
+        self._published += 1
+        row = {"id": str(self._published), "symbol": symbol, "status": "sent", "reason": "x" * padding}
+        self.feed.publish(Topic.ORDERS, row["id"], row)
+        return row
+
+    def publish_quote(self, symbol: str, bid: float, *, padding: int = 0) -> Row:
+        row = {"symbol": symbol, "at_ns": 0, "bid": bid, "note": "x" * padding}
+        self.feed.publish(Topic.QUOTES, symbol, row)
+        return row
+
+
+StartFeed = Callable[..., Awaitable[FeedServer]]
+
+
+@pytest.fixture
+async def start_feed() -> AsyncIterator[StartFeed]:
+    tasks: list[asyncio.Task[None]] = []
+    servers: list[FeedServer] = []
+
+    async def start(**limits: Any) -> FeedServer:
+        server = FeedServer(FeedLimits(**limits), key="k" * 43)
+        servers.append(server)
+        tasks.append(asyncio.create_task(server.run()))
+        await asyncio.wait_for(server.listener.answering.wait(), SECONDS)
+        return server
+
+    yield start
+    for server in servers:
+        await server.hang_up()
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+@pytest.fixture
+async def feed_server(start_feed: StartFeed) -> FeedServer:
+    return await start_feed()
+
+
+class Cable:
+    """A TCP connection between a client and the server, which can be cut as if somebody pulled it."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.port = 0
+        self.links = 0
+
+    async def serve(self) -> asyncio.Server:
+        server = await asyncio.start_server(self._link, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        return server
+
+    def lead_to(self, port: int) -> None:
+        """Lead later connections elsewhere."""
+        self._target = port
+
+    def cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        self.links += 1
+        self._writers |= {writer, far_writer}
+        await asyncio.gather(_pipe(reader, far_writer), _pipe(far_reader, writer))
+        self._writers -= {writer, far_writer}
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    writer.transport.abort()
+
+
+@pytest.fixture
+async def cable(feed_server: FeedServer) -> AsyncIterator[Cable]:
+    cable = Cable(feed_server.port)
+    server = await cable.serve()
+    yield cable
+    server.close()
+    cable.cut()
+    await server.wait_closed()

@@ -1,0 +1,231 @@
+"""The feed over real WebSockets: what a client is told, in which order, and what happens to one that lags."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ibdesk.store.feed import Topic
+from ibdesk_server.feed.subscriber import Budget
+
+if TYPE_CHECKING:
+    from tests.server.conftest import FeedServer, StartFeed
+
+MEGABYTE = 1_000_000
+
+
+async def test_a_client_is_greeted_with_the_topics_and_what_names_their_rows(feed_server: FeedServer) -> None:
+    client = await feed_server.connect()
+
+    hello = await client.receive()
+
+    assert (hello["type"], hello["schema"], hello["heartbeat_seconds"]) == ("hello", 1, 5.0)
+    topics = {topic["name"]: topic for topic in hello["topics"]}
+    assert topics["orders"] == {"name": "orders", "key": ["id"], "conflated": False}
+    assert topics["bars"] == {"name": "bars", "key": ["symbol", "interval_ns", "opened_ns"], "conflated": False}
+    assert topics["quotes"]["conflated"] is True
+    assert set(topics) == {topic.value for topic in Topic}
+
+
+async def test_a_snapshot_comes_first_and_then_every_change_by_columns(feed_server: FeedServer) -> None:
+    first = feed_server.publish_order("AAPL")
+    client = await feed_server.join("orders")
+
+    snapshot = await client.receive_of("orders")
+    second, third = feed_server.publish_order("MSFT"), feed_server.publish_order("IBM")
+    delta = await client.receive_of("orders")
+
+    assert (snapshot["type"], delta["type"]) == ("snapshot", "delta")
+    assert snapshot["columns"] == {name: [value] for name, value in first.items()}
+    assert delta["columns"] == {name: [second[name], third[name]] for name in second}
+    assert delta["seq"] == snapshot["seq"] + 1
+
+
+async def test_a_symbol_filter_leaves_other_symbols_out_but_no_number(feed_server: FeedServer) -> None:
+    client = await feed_server.join("orders", symbols=["MSFT"])
+    start = (await client.receive_of("orders"))["seq"]
+
+    symbols = []
+    for symbol in ("AAPL", "MSFT", "AAPL"):
+        feed_server.publish_order(symbol)
+        delta = await client.receive_of("orders")
+        symbols.append((delta["seq"] - start, delta["columns"].get("symbol", [])))
+
+    assert symbols == [(1, []), (2, ["MSFT"]), (3, [])]
+
+
+async def test_a_topic_without_symbols_passes_every_symbol_filter(feed_server: FeedServer) -> None:
+    client = await feed_server.join("link", symbols=["MSFT"])
+    await client.receive_of("link")
+
+    feed_server.feed.publish(Topic.LINK, "link", {"link": "up", "at_ns": 1})
+
+    assert (await client.receive_of("link"))["columns"] == {"link": ["up"], "at_ns": [1]}
+
+
+async def test_a_topic_left_off_is_sent_no_more(feed_server: FeedServer) -> None:
+    client = await feed_server.join("orders", "quotes")
+    await client.receive_of("quotes")
+
+    await client.send(type="unsubscribe", topics=["orders"])
+    await client.send(type="ping", at_ns=7)
+    assert await client.receive() == {"type": "pong", "at_ns": 7}
+    feed_server.publish_order()
+    feed_server.publish_quote("AAPL", 100.0)
+
+    assert (await client.receive())["topic"] == "quotes"
+
+
+async def test_a_client_that_lags_gets_the_newest_quote_and_skips_what_is_outdated(feed_server: FeedServer) -> None:
+    lagging = await feed_server.join("quotes", options={"max_queue": 1})
+    healthy = await feed_server.join("quotes")
+    await healthy.receive_of("quotes")
+
+    bids = []
+    for number in range(60):
+        feed_server.publish_quote("AAPL", float(number), padding=MEGABYTE // 2)
+        bids += (await healthy.receive_of("quotes"))["columns"]["bid"]
+    seen = [-1.0]
+    while seen[-1] != 59.0:
+        seen += (await lagging.receive_of("quotes"))["columns"].get("bid", [])
+
+    assert bids == [float(number) for number in range(60)]
+    assert seen == sorted(seen)
+    assert len(seen) < 50
+
+
+async def test_conflation_loses_no_symbol(feed_server: FeedServer) -> None:
+    lagging = await feed_server.join("quotes", options={"max_queue": 1})
+    healthy = await feed_server.join("quotes")
+    await healthy.receive_of("quotes")
+
+    for number in range(60):
+        feed_server.publish_quote(f"S{number}", 1.0, padding=MEGABYTE // 2)
+        await healthy.receive_of("quotes")
+    feed_server.publish_quote("LAST", 1.0)
+    seen: set[str] = set()
+    while "LAST" not in seen:
+        seen |= set((await lagging.receive_of("quotes"))["columns"].get("symbol", []))
+
+    assert seen == {f"S{number}" for number in range(60)} | {"LAST"}
+
+
+async def test_a_client_too_far_behind_is_cut_with_the_reason_while_others_miss_nothing(start_feed: StartFeed) -> None:
+    server = await start_feed(budget=Budget(bytes=MEGABYTE, seconds=60.0))
+    slow = await server.join("orders", options={"max_queue": 1})
+    healthy = await server.join("orders")
+    start = (await healthy.receive_of("orders"))["seq"]
+
+    seqs = []
+    for _ in range(60):
+        server.publish_order(padding=MEGABYTE // 2)
+        seqs.append((await healthy.receive_of("orders"))["seq"])
+    messages, code, reason = await slow.receive_rest()
+
+    assert seqs == list(range(start + 1, start + 61))
+    received = [message["seq"] for message in messages if message.get("topic") == "orders"]
+    assert received == list(range(start, start + len(received)))
+    assert len(received) < 60
+    assert code == 1013
+    assert reason.startswith("too slow: ")
+    assert reason.endswith("bytes behind, 1,000,000 allowed")
+
+
+async def test_a_client_that_takes_nothing_at_all_is_cut_for_its_age(start_feed: StartFeed) -> None:
+    server = await start_feed(budget=Budget(bytes=1_000 * MEGABYTE, seconds=0.2), heartbeat_seconds=0.2)
+    stuck = await server.join("quotes", options={"max_queue": 1})
+    healthy = await server.join("quotes")
+    await healthy.receive_of("quotes")
+
+    async with asyncio.timeout(10):
+        number = 0
+        while server.hub.clients > 1:
+            number += 1
+            server.publish_quote("AAPL", float(number), padding=MEGABYTE // 2)
+            assert (await healthy.receive_of("quotes"))["columns"]["bid"] == [float(number)]
+
+    assert stuck.connection.latency == 0
+
+
+async def test_silence_is_filled_with_pings(start_feed: StartFeed) -> None:
+    server = await start_feed(heartbeat_seconds=0.05)
+    client = await server.connect()
+    await client.receive()
+
+    assert (await client.receive())["type"] == "ping"
+
+
+async def test_a_client_resumes_where_it_stopped(feed_server: FeedServer) -> None:
+    before = await feed_server.connect()
+    epoch = (await before.receive())["epoch"]
+    await before.send(type="subscribe", topics=["orders"])
+    seq = (await before.receive_of("orders"))["seq"]
+    await before.connection.close()
+    watcher = await feed_server.join("orders")
+    await watcher.receive_of("orders")
+    for _ in range(3):
+        feed_server.publish_order()
+        await watcher.receive_of("orders")
+
+    client = await feed_server.join("orders", epoch=epoch, since={"orders": seq + 1})
+    resumed = [await client.receive_of("orders") for _ in range(2)]
+
+    assert [message["type"] for message in resumed] == ["delta", "delta"]
+    assert [message["seq"] for message in resumed] == [seq + 2, seq + 3]
+    assert [message["columns"]["id"] for message in resumed] == [["2"], ["3"]]
+
+
+async def test_who_comes_from_another_life_of_the_server_gets_a_snapshot(feed_server: FeedServer) -> None:
+    feed_server.publish_order()
+    client = await feed_server.join("orders", epoch="another", since={"orders": 1})
+
+    assert (await client.receive_of("orders"))["type"] == "snapshot"
+
+
+async def test_who_was_away_for_too_long_gets_a_snapshot(start_feed: StartFeed) -> None:
+    server = await start_feed(replay_bytes=1_000)
+    watcher = await server.join("orders")
+    seq = (await watcher.receive_of("orders"))["seq"]
+    for _ in range(5):
+        server.publish_order(padding=500)
+        await watcher.receive_of("orders")
+
+    client = await server.join("orders", epoch=server.hub.epoch, since={"orders": seq})
+    message = await client.receive_of("orders")
+
+    assert (message["type"], message["seq"]) == ("snapshot", seq + 5)
+    assert message["columns"]["id"] == ["1", "2", "3", "4", "5"]
+
+
+async def test_a_feed_that_fell_behind_the_desk_starts_everybody_over(feed_server: FeedServer) -> None:
+    client = await feed_server.join("orders")
+    await client.receive_of("orders")
+
+    # Nothing runs in between, so the hub's own queue of 100,000 rows overflows.
+    for _ in range(100_001):
+        feed_server.publish_order()
+    message = await client.receive_of("orders")
+
+    assert message["type"] == "snapshot"
+    assert message["columns"]["id"] == [str(number) for number in range(90_002, 100_002)]
+
+
+async def test_two_hundred_clients_see_the_same(feed_server: FeedServer) -> None:
+    clients = await asyncio.gather(*(feed_server.join("orders") for _ in range(200)))
+    await asyncio.gather(*(client.receive_of("orders") for client in clients))
+
+    for _ in range(5):
+        feed_server.publish_order()
+        messages = await asyncio.gather(*(client.receive_of("orders") for client in clients))
+        assert all(message == messages[0] for message in messages)
+
+
+async def test_an_ending_server_tells_its_clients(feed_server: FeedServer) -> None:
+    client = await feed_server.join("orders")
+    await client.receive_of("orders")
+
+    feed_server.hub.close()
+    messages, code, reason = await client.receive_rest()
+
+    assert messages == [{"type": "bye", "code": 1001, "reason": "the server ends"}]
+    assert (code, reason) == (1001, "the server ends")
