@@ -6,6 +6,7 @@ the TWS service beside it can agree on a market time that runs faster than the w
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Protocol
 
@@ -42,7 +43,7 @@ class ScaledClock:
     """
 
     def __init__(self, start_ns: int, speed: float) -> None:
-        if speed <= 0:
+        if not 0 < speed < math.inf:
             raise ValueError(f"speed must be positive, got {speed:g}")
         self.speed = speed
         self._start_ns = start_ns

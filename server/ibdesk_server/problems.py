@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from ibdesk.desk import DeskState
 from ibdesk.errors import (
     AddressInUseError,
     ConfigError,
@@ -112,5 +113,7 @@ async def _on_ours(request: Request, error: Exception) -> JSONResponse:
     status = next((status for cls, status in _STATUS_OF if isinstance(error, cls)), None)
     if status is None:
         raise error
+    if request.app.state.services.desk.state is not DeskState.OPEN:
+        status = HTTPStatus.SERVICE_UNAVAILABLE
     kind = f"urn:ibdesk:{type(error).__name__}"
     return problem_response(status, str(error), path=request.url.path, kind=kind)

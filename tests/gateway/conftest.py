@@ -13,6 +13,9 @@ import pytest
 
 from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway, Replay
+from ibdesk.gateway.codec import FrameReader, Value, decode, encode, frame, split
+from ibdesk.gateway.incoming import INCOMING
+from ibdesk.gateway.outgoing import OUTGOING
 from ibdesk.model import nanoseconds
 
 OPENED_AT = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
@@ -121,3 +124,79 @@ async def aapl(client: ib.IB) -> ib.Contract:
     [contract] = await client.qualifyContractsAsync(ib.Stock("AAPL", "SMART", "USD"))
     assert isinstance(contract, ib.Contract)
     return contract
+
+
+class Wire:
+    """A bare connection to the gateway that sees every message as it is on the wire."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, version: int) -> None:
+        self.reader, self.writer, self.version = reader, writer, version
+        self._frames = FrameReader()
+        self._waiting: list[bytes] = []
+
+    async def payload(self) -> bytes:
+        """Return the next message's bytes; nothing once the gateway has hung up."""
+        async with asyncio.timeout(SECONDS):
+            while not self._waiting:
+                try:
+                    data = await self.reader.read(65536)
+                except ConnectionError:
+                    data = b""
+                if not data:
+                    return b""
+                self._waiting += self._frames.feed(data)
+        return self._waiting.pop(0)
+
+    async def until(self, name: str) -> list[tuple[str, dict[str, str]]]:
+        """Return every message up to the first of this name, as name and texts."""
+        seen: list[tuple[str, dict[str, str]]] = []
+        while not seen or seen[-1][0] != name:
+            payload = await self.payload()
+            assert payload, f"the gateway hung up before {name}"
+            texts = split(payload)
+            message = OUTGOING[int(texts[0])]
+            found = decode(message, texts, self.version)
+            seen.append((message.name, {key: text for key, text in found.items() if isinstance(text, str)}))
+        return seen
+
+    def send(self, number: int, **values: Value) -> None:
+        """Send a request by its number."""
+        self.writer.write(encode(INCOMING[number], {"version": 1, **values}, self.version))
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send anything."""
+        self.writer.write(data)
+
+    async def is_closed(self) -> bool:
+        """Return whether the gateway hangs up once everything it sent is read."""
+        while await self.payload():
+            pass
+        return True
+
+    def close(self) -> None:
+        """Hang up."""
+        self.writer.close()
+
+
+MakeWire = Callable[..., Awaitable[Wire]]
+
+
+@pytest.fixture
+async def dial(gateway: Gateway) -> AsyncIterator[MakeWire]:
+    """Opens bare connections; without a client id they stay before the greeting."""
+    wires: list[Wire] = []
+
+    async def dial(client_id: int | None = 9, versions: str = "v157..178", port: int = gateway.port) -> Wire:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        wire = Wire(reader, writer, 178)
+        wires.append(wire)
+        if client_id is not None:
+            writer.write(b"API\0" + frame(versions.encode()))
+            wire.version = int(split(await wire.payload())[0])
+            wire.send(71, version=2, clientId=client_id)
+            await wire.until("nextValidId")
+        return wire
+
+    yield dial
+    for wire in wires:
+        wire.close()

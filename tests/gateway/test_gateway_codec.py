@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibdesk.gateway.codec import (
@@ -88,6 +88,7 @@ def _draw_entries(draw: st.DrawFn, entries: tuple[Entry, ...], found: Texts) -> 
 
 
 @pytest.mark.parametrize("message", ALL_MESSAGES, ids=lambda message: f"{message.id}-{message.name}")
+@settings(max_examples=30)
 @given(data=st.data())
 def test_decoding_an_encoded_message_gives_it_back_at_every_version(message: Message, data: st.DataObject) -> None:
     version = data.draw(st.sampled_from(VERSIONS))

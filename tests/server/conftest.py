@@ -1,12 +1,17 @@
-"""A feed on a real socket with no desk behind it, raw clients of it, and a cable that can be cut."""
+"""A feed on a real socket with no desk behind it, raw clients of it, and a cable that can be cut.
+
+And the whole: a server around a desk on the embedded gateway, whose market runs fifty times as fast as the wall.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import msgpack  # type: ignore[import-untyped] # it ships no types
 import pytest
 from prometheus_client import CollectorRegistry
@@ -16,11 +21,14 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from ibdesk.desk import Desk
 from ibdesk.store.feed import Feed, Row, Topic
 from ibdesk_server.feed.endpoint import serve_feed
 from ibdesk_server.feed.hub import FeedHub, FeedLimits, FeedMetrics
 from ibdesk_server.listener import Listener
 from ibdesk_server.security import Security
+from ibdesk_server.serve import WebServer
+from ibdesk_server.settings import ServerSettings
 
 SECONDS = 10.0
 
@@ -89,9 +97,17 @@ class FeedServer:
         """Return a client that has said nothing yet; `known` ones carry the key."""
         headers = {"X-API-Key": self.key} if known else {}
         headers |= options.pop("headers", {})
-        return RawClient(
-            await connect(self.url, additional_headers=headers, compression=None, max_size=None, proxy=None, **options)
+        connection = await connect(
+            self.url, additional_headers=headers, compression=None, max_size=None, proxy=None, **options
         )
+        self._connections.append(connection)
+        return RawClient(connection)
+
+    async def hang_up(self) -> None:
+        """Drop all clients, also those that read nothing."""
+        for connection in self._connections:
+            connection.transport.abort()
+            await connection.wait_closed()
 
     async def join(self, *topics: str, **subscription: Any) -> RawClient:
         """Return a client that has subscribed; its next messages are the snapshots."""
@@ -148,8 +164,8 @@ class Cable:
     def __init__(self, port: int) -> None:
         self._target = port
         self._writers: set[asyncio.StreamWriter] = set()
+        self._frozen: set[asyncio.StreamWriter] = set()
         self.port = 0
-        self.links = 0
 
     async def serve(self) -> asyncio.Server:
         server = await asyncio.start_server(self._link, "127.0.0.1", 0)
@@ -164,24 +180,27 @@ class Cable:
         for writer in self._writers:
             writer.transport.abort()
 
+    def freeze(self) -> None:
+        """Let nothing more through on the present connections, without ending them."""
+        self._frozen |= self._writers
+
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             writer.transport.abort()
             return
-        self.links += 1
         self._writers |= {writer, far_writer}
-        await asyncio.gather(_pipe(reader, far_writer), _pipe(far_reader, writer))
+        await asyncio.gather(self._pipe(reader, far_writer), self._pipe(far_reader, writer))
         self._writers -= {writer, far_writer}
 
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.transport.abort()
+    async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                if writer not in self._frozen:
+                    writer.write(data)
+                    await writer.drain()
+        writer.transport.abort()
 
 
 @pytest.fixture
@@ -192,3 +211,84 @@ async def cable(feed_server: FeedServer) -> AsyncIterator[Cable]:
     server.close()
     cable.cut()
     await server.wait_closed()
+
+
+BUYER = '''
+from ibdesk import Field, Quote, Strategy
+
+
+class Buyer(Strategy):
+    """Buy once, and leave a bid below the market."""
+
+    size: float = Field(10, gt=0, description="shares to buy")
+
+    def on_quote(self, quote: Quote) -> None:
+        if not self.state.get("bought"):
+            self.state["bought"] = True
+            self.buy(quote.instrument, self.size)
+            self.buy(quote.instrument, 1, limit=round(quote.bid * 0.98, 2))
+'''
+
+
+@pytest.fixture(scope="session")
+def strategies_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("strategies")
+    (folder / "buyer.py").write_text(BUYER)
+    (folder / "broken.py").write_text("class Half(Strategy\n")
+    (folder.parent / "outside.py").write_text(BUYER)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    with Desk.open("embedded", state_folder=tmp_path_factory.mktemp("desk"), gateway={"speed": 50, "port": 0}) as desk:
+        yield desk
+
+
+@pytest.fixture
+def server_settings(tmp_path: Path, strategies_folder: Path) -> ServerSettings:
+    return ServerSettings.load(port=0, key_file=tmp_path / "keys" / "api.key", strategies=strategies_folder)
+
+
+StartWeb = Callable[[Desk], Awaitable[WebServer]]
+
+
+@pytest.fixture
+async def start_web(server_settings: ServerSettings) -> AsyncIterator[StartWeb]:
+    tasks: list[asyncio.Task[None]] = []
+
+    async def start(desk: Desk) -> WebServer:
+        server = WebServer(desk, server_settings)
+        tasks.append(asyncio.create_task(server.run()))
+        await asyncio.wait_for(server.until_answering(), SECONDS)
+        return server
+
+    yield start
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+@pytest.fixture
+async def web(desk: Desk, start_web: StartWeb) -> WebServer:
+    return await start_web(desk)
+
+
+@pytest.fixture
+def key(web: WebServer, server_settings: ServerSettings) -> str:
+    return server_settings.key_file.read_text().strip()
+
+
+@pytest.fixture
+async def api(web: WebServer, key: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that has the key."""
+    async with httpx.AsyncClient(base_url=web.url, headers={"X-API-Key": key}, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+async def stranger(web: WebServer) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that nobody knows."""
+    async with httpx.AsyncClient(base_url=web.url, trust_env=False) as client:
+        yield client

@@ -133,7 +133,7 @@ async def test_a_client_too_far_behind_is_cut_with_the_reason_while_others_miss_
 
 async def test_a_client_that_takes_nothing_at_all_is_cut_for_its_age(start_feed: StartFeed) -> None:
     server = await start_feed(budget=Budget(bytes=1_000 * MEGABYTE, seconds=0.2), heartbeat_seconds=0.2)
-    stuck = await server.join("quotes", options={"max_queue": 1})
+    await server.join("quotes", options={"max_queue": 1})
     healthy = await server.join("quotes")
     await healthy.receive_of("quotes")
 
@@ -143,8 +143,6 @@ async def test_a_client_that_takes_nothing_at_all_is_cut_for_its_age(start_feed:
             number += 1
             server.publish_quote("AAPL", float(number), padding=MEGABYTE // 2)
             assert (await healthy.receive_of("quotes"))["columns"]["bid"] == [float(number)]
-
-    assert stuck.connection.latency == 0
 
 
 async def test_silence_is_filled_with_pings(start_feed: StartFeed) -> None:

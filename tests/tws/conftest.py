@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from ibdesk.clock import Clock, ManualClock, SystemClock
+from ibdesk.gateway.codec import encode
+from ibdesk.gateway.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.server import Gateway
-from ibdesk.model import Event, Link, Order, Side, Stock, nanoseconds
+from ibdesk.model import Event, Order, OrderType, Side, Stock, nanoseconds
 from ibdesk.tws import TwsService, TwsSettings
 
 SECONDS = 5.0
@@ -67,11 +69,6 @@ class Running:
     def __init__(self, service: TwsService, heard: Heard) -> None:
         self.service, self.heard = service, heard
         self.life = asyncio.create_task(service.run())
-
-    async def settled(self, link: Link) -> None:
-        async with asyncio.timeout(SECONDS):
-            while self.service.link is not link:
-                await asyncio.sleep(0.002)
 
 
 StartTws = Callable[..., Any]
@@ -147,13 +144,17 @@ class ScriptedTws:
         self.answers: dict[str, list[list[object]]] = {}
         self.received: list[list[str]] = []
         self.arrivals: list[float] = []
+        # left: the client has closed its socket.
+        self.left = asyncio.Event()
         self._news = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
+        self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._tasks.add(asyncio.current_task())  # type: ignore[arg-type]
         self._writer = writer
+        self._writers.append(writer)
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             await reader.readexactly(4)
             await self._read(reader)
@@ -164,6 +165,7 @@ class ScriptedTws:
                 self.arrivals.append(asyncio.get_running_loop().time())
                 self._answer(fields)
                 self._news.set()
+        self.left.set()
 
     def send(self, *fields: object) -> None:
         """Send one message."""
@@ -176,6 +178,8 @@ class ScriptedTws:
         self._writer.transport.abort()
 
     async def stop(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -199,27 +203,22 @@ class ScriptedTws:
         kind = fields[0]
         if kind in self.silent:
             return
-        for message in self.answers.get(kind, []):
+        for message in [*self.answers.get(kind, []), *self._usual(kind, fields)]:
             self.send(*message)
-        match kind:
-            case "71":
-                self.send(15, 1, self.accounts)
-                self.send(9, 1, self.first_order_id)
-            case "7":
-                self.send(55, 1, fields[2])
-            case "16":
-                self.send(53, 1)
-            case "99":
-                self.send(102)
-            case "61":
-                self.send(62, 1)
-            case "6":
-                self.send(54, 1, fields[3])
-            case "49":
-                self.send(49, 1, 1_795_446_000)
-            case "9":
-                self.send(*contract_details(fields[2], fields[4]))
-                self.send(52, 1, fields[2])
+
+    def _usual(self, kind: str, fields: list[str]) -> list[list[object]]:
+        if kind == "9":
+            return [contract_details(fields[2], fields[4]), [52, 1, fields[2]]]
+        usual: dict[str, list[list[object]]] = {
+            "71": [[15, 1, self.accounts], [9, 1, self.first_order_id]],
+            "7": [[55, 1, fields[2] if len(fields) > 2 else ""]],
+            "16": [[53, 1]],
+            "99": [[102]],
+            "61": [[62, 1]],
+            "6": [[54, 1, self.accounts]],
+            "49": [[49, 1, 1_795_446_000]],
+        }
+        return usual.get(kind, [])
 
 
 @pytest.fixture
@@ -234,6 +233,27 @@ async def script() -> AsyncIterator[ScriptedTws]:
 
 
 @pytest.fixture
+async def start_server() -> AsyncIterator[Callable[[bytes], Any]]:
+    """Start a server on a free port that says the same few bytes to everybody, and return its port."""
+    servers, writers = [], []
+
+    async def start(words: bytes) -> int:
+        async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writers.append(writer)
+            writer.write(words)
+
+        servers.append(await asyncio.start_server(serve, "127.0.0.1", 0))
+        port: int = servers[-1].sockets[0].getsockname()[1]
+        return port
+
+    yield start
+    for each in servers:
+        each.close()
+    for writer in writers:
+        writer.transport.abort()
+
+
+@pytest.fixture
 async def scripted(script: ScriptedTws, start_tws: StartTws) -> Running:
     """Return a service connected to the scripted TWS, with AAPL qualified."""
     running: Running = await start_tws(script.port)
@@ -243,12 +263,31 @@ async def scripted(script: ScriptedTws, start_tws: StartTws) -> Running:
 
 def contract_details(request: str, symbol: str) -> list[object]:
     """Return message 10 for a US stock."""
-    head = [10, request, symbol, "STK", "", "0", "", "SMART", "USD", symbol, "NMS", "NMS", 265598, "0.01", "", "LMT,MKT"]
+    head = [
+        10,
+        request,
+        symbol,
+        "STK",
+        "",
+        "0",
+        "",
+        "SMART",
+        "USD",
+        symbol,
+        "NMS",
+        "NMS",
+        265598,
+        "0.01",
+        "",
+        "LMT,MKT",
+    ]
     middle = ["SMART", 1, 0, symbol, "NASDAQ", "", "", "", "", "US/Eastern", "", "20261123:0930-20261123:1600", "", "0"]
     return [*head, *middle, 0, 1, "", "", "26", "", "COMMON", "1", "1", "100"]
 
 
-def order_status(number: int | str, word: str, *, filled: float = 0, remaining: float = 10, client: int = 1) -> list[object]:
+def order_status(
+    number: int | str, word: str, *, filled: float = 0, remaining: float = 10, client: int = 1
+) -> list[object]:
     """Return message 3 of an order that carries the permanent id 7000 + number."""
     return [3, number, word, filled, remaining, 0, 7000 + int(number), 0, 0, client, "", 0]
 
@@ -263,10 +302,37 @@ def execution(
     return [11, request, number, *contract, execution_id, when, ACCOUNT, "IEX", *order]
 
 
+def order_shown(message: str, number: int | str, ref: str, **changes: Any) -> list[object]:
+    """Return the message `openOrder` or `completedOrder` of a limit order for ten AAPL."""
+    values: dict[str, Any] = {
+        "orderId": int(number),
+        "permId": 7000 + int(number),
+        "clientId": 1,
+        "orderRef": ref,
+        "conId": 265598,
+        "symbol": "AAPL",
+        "secType": "STK",
+        "action": "BUY",
+        "totalQuantity": 10.0,
+        "orderType": "LMT",
+        "lmtPrice": 100.0,
+        "tif": "DAY",
+        "status": "Submitted",
+        "deltaNeutralContractPresent": 0,
+    }
+    frame = encode(OUTGOING_BY_NAME[message], values | changes, 178)
+    return list(frame[4:].decode().split("\0")[:-1])
+
+
 def market_order(name: str = "run-1", **changes: Any) -> Order:
     """Return a market order for ten AAPL."""
     usual: dict[str, Any] = {"id": name, "owner": "run", "instrument": "AAPL", "side": Side.BUY, "quantity": 10.0}
     return Order(**(usual | changes))
+
+
+def limit_order(name: str = "run-1", limit_price: float = 100.0, **changes: Any) -> Order:
+    """Return a limit order for ten AAPL."""
+    return market_order(name, type=OrderType.LIMIT, limit_price=limit_price, **changes)
 
 
 @pytest.fixture
@@ -275,6 +341,8 @@ def words() -> Any:
 
     class Words:
         order = staticmethod(market_order)
+        limit = staticmethod(limit_order)
+        shown = staticmethod(order_shown)
         status = staticmethod(order_status)
         execution = staticmethod(execution)
         settings = staticmethod(settings_for)

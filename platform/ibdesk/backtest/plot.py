@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from bokeh.layouts import column
@@ -13,12 +13,14 @@ from bokeh.models import (
     HoverTool,
     InlineStyleSheet,
     LayoutDOM,
+    LogTicker,
     NumeralTickFormatter,
     Range1d,
-    Span,
     TabPanel,
     Tabs,
 )
+from bokeh.models.annotations import Span, Title
+from bokeh.models.renderers import DataRenderer, GlyphRenderer
 from bokeh.plotting import figure
 
 from ibdesk.engine import TARGET
@@ -37,11 +39,17 @@ _CANDLES = 400
 # No screen shows more points; longer series are drawn in buckets of several bars.
 _POINTS = 4000
 _TICKS = DatetimeTickFormatter(
-    seconds="%H:%M:%S", minsec="%H:%M:%S", minutes="%H:%M", hourmin="%H:%M", hours="%H:%M",
-    days="%d %b", months="%b %Y", years="%Y",
+    seconds="%H:%M:%S",
+    minsec="%H:%M:%S",
+    minutes="%H:%M",
+    hourmin="%H:%M",
+    hours="%H:%M",
+    days="%d %b",
+    months="%b %Y",
+    years="%Y",
 )
 _TABS_CSS = f"""
-.bk-header {{ border-bottom: 1px solid {GRID}; }}
+.bk-header {{ border-bottom: 1px solid {GRID} !important; }}
 .bk-tab {{ color: {MUTED}; font: 600 13px {FONT}; padding: 8px 18px; border: none; }}
 .bk-tab:hover {{ color: {TEXT}; background: {SURFACE}; }}
 .bk-tab.bk-active {{ color: {TEXT}; background: transparent; border: none; border-bottom: 2px solid {EQUITY};
@@ -56,15 +64,15 @@ def plot_result(result: Result) -> LayoutDOM:
     x_range = Range1d(times[0] - step * 0.01, times[-1] + step * 0.01, bounds=None)
     cursor = Span(dimension="height", line_color=MUTED, line_alpha=0.6, line_width=1)
     panels = [
-        TabPanel(title=symbol, child=column(_price_plots(result, symbol, x_range, cursor), **_WIDE))
+        TabPanel(title=symbol, child=column(_price_plots(result, symbol, x_range, cursor), sizing_mode="stretch_width"))
         for symbol in result.symbols
     ]
-    tabs = Tabs(tabs=panels, stylesheets=[InlineStyleSheet(css=_TABS_CSS)], **_WIDE)
+    tabs = Tabs(tabs=panels, stylesheets=[InlineStyleSheet(css=_TABS_CSS)], sizing_mode="stretch_width")
     below = [_equity_plot(result, x_range, cursor), _drawdown_plot(result, x_range, cursor)]
-    return column(tabs, *below, **_WIDE, spacing=4, styles={"background": BACKGROUND})
-
-
-_WIDE = {"sizing_mode": "stretch_width"}
+    layout: LayoutDOM = column(
+        [tabs, *below], sizing_mode="stretch_width", spacing=4, styles={"background": BACKGROUND}
+    )
+    return layout
 
 
 def _price_plots(result: Result, symbol: str, x_range: Range1d, cursor: Span) -> list[figure]:
@@ -75,15 +83,26 @@ def _price_plots(result: Result, symbol: str, x_range: Range1d, cursor: Span) ->
     drawn = _in_buckets(bars, features, bucket)
     source = ColumnDataSource({name: drawn[name].to_numpy() for name in drawn.columns if name != "symbol"})
     on_price = [name for name in features if _is_price(bars, name)]
-    price = _figure(x_range, cursor, height=430, title=_title(result, symbol, bucket))
+    # Where the price has grown tenfold, equal steps up the plot are equal returns.
+    grown = bars["high"].to_numpy().max() >= 10 * bars["low"].to_numpy().min()
+    price = _figure(
+        x_range,
+        cursor,
+        height=430,
+        title=_title(result, symbol, bucket),
+        scale="log" if grown else "linear",
+    )
+    if grown:
+        price.yaxis.ticker = LogTicker(mantissas=[1, 2, 5])
+    price.yaxis.formatter = NumeralTickFormatter(format="0,0.[0000]")
     if drawn.height <= _CANDLES:
         width_ms = result.interval_ns * bucket / 1e6 * 0.7
         line = _draw_candles(price, drawn, width_ms)
     else:
         price.varea("opened_at", "low", "high", source=source, color=MUTED, alpha=0.18)
-        line = price.line("opened_at", "close", source=source, color=TEXT, width=1.2, alpha=0.85)
+        line = price.line("opened_at", "close", source=source, color=TEXT, line_width=1.2, alpha=0.85)
     _draw_features(price, source, on_price)
-    price.add_tools(_hover([line], [*("open", "high", "low", "close"), *on_price]))
+    price.add_tools(_hover([line], [*("open", "high", "low", "close"), *on_price], time=_time_form(result)))
     _draw_fills(price, result.fills.filter(pl.col("symbol") == symbol))
     _dress_legend(price)
     others = [name for name in features if name not in on_price]
@@ -99,6 +118,10 @@ def _title(result: Result, symbol: str, bucket: int) -> str:
     pooled = f", each point {bucket} bars" if bucket > 1 else ""
     trips = result.round_trips.filter(pl.col("symbol") == symbol)
     return f"{symbol}: {trips.height:,} round trips, {trips['pnl'].sum():,.2f} {_currency(result)}{pooled}"
+
+
+def _time_form(result: Result) -> str:
+    return "%F" if result.interval_ns >= 86_400_000_000_000 else "%F %T"
 
 
 def _currency(result: Result) -> str:
@@ -127,20 +150,18 @@ def _is_price(bars: pl.DataFrame, name: str) -> bool:
     return bool(len(values)) and bool(values.min() >= low / 2 and values.max() <= high * 2)
 
 
-def _draw_candles(plot: figure, bars: pl.DataFrame, width_ms: float) -> object:
+def _draw_candles(plot: figure, bars: pl.DataFrame, width_ms: float) -> GlyphRenderer[Any]:
     rises = bars["close"] >= bars["open"]
     source = ColumnDataSource({name: bars[name].to_numpy() for name in bars.columns if name != "symbol"})
     source.data["color"] = [GAIN if up else LOSS for up in rises]
     plot.segment("opened_at", "high", "opened_at", "low", source=source, color="color", line_width=1)
-    return plot.vbar(
-        "opened_at", width_ms, "open", "close", source=source, fill_color="color", line_color="color"
-    )
+    return plot.vbar("opened_at", width_ms, "open", "close", source=source, fill_color="color", line_color="color")
 
 
 def _draw_features(plot: figure, source: ColumnDataSource, names: list[str]) -> None:
     for i, name in enumerate(names):
         color = FEATURES[i % len(FEATURES)]
-        plot.line("opened_at", name, source=source, color=color, width=1.3, legend_label=name)
+        plot.line("opened_at", name, source=source, color=color, line_width=1.3, legend_label=name)
 
 
 def _draw_fills(plot: figure, fills: pl.DataFrame) -> None:
@@ -148,8 +169,15 @@ def _draw_fills(plot: figure, fills: pl.DataFrame) -> None:
         of_side = fills.filter(pl.col("side") == side)
         source = ColumnDataSource({name: of_side[name].to_numpy() for name in of_side.columns})
         marks = plot.scatter(
-            "bar_opened_at", "price", source=source, marker=marker, size=9, fill_color=color,
-            line_color=BACKGROUND, line_width=0.8, legend_label=side,
+            "bar_opened_at",
+            "price",
+            source=source,
+            marker=marker,
+            size=11,
+            fill_color=color,
+            line_color=BACKGROUND,
+            line_width=0.8,
+            legend_label=side,
         )
         tips = [
             (side, "@quantity{0,0.####} at @price{0,0.00##}"),
@@ -164,9 +192,9 @@ def _equity_plot(result: Result, x_range: Range1d, cursor: Span) -> figure:
     plot = _figure(x_range, cursor, height=190, title=f"Equity, {_currency(result)}")
     start = result.stats.start_equity
     plot.varea("opened_at", y1=start, y2="equity", source=source, color=EQUITY, alpha=0.15)
-    line = plot.line("opened_at", "equity", source=source, color=EQUITY, width=1.6)
+    line = plot.line("opened_at", "equity", source=source, color=EQUITY, line_width=1.6)
     plot.add_layout(Span(location=start, dimension="width", line_color=MUTED, line_dash="dotted"))
-    plot.add_tools(_hover([line], ["equity", "cash", "position_value"]))
+    plot.add_tools(_hover([line], ["equity", "cash", "position_value"], time=_time_form(result)))
     plot.yaxis.formatter = NumeralTickFormatter(format="0,0")
     return plot
 
@@ -175,10 +203,10 @@ def _drawdown_plot(result: Result, x_range: Range1d, cursor: Span) -> figure:
     plot = _figure(x_range, cursor, height=140, title="Drawdown")
     source = _equity_source(result)
     plot.varea("opened_at", y1=0, y2="drawdown", source=source, color=LOSS, alpha=0.25)
-    line = plot.line("opened_at", "drawdown", source=source, color=LOSS, width=1.2)
-    tips = [("", "@opened_at{%F %T}"), ("drawdown", "@drawdown{0.00%}")]
-    plot.add_tools(HoverTool(renderers=[line], tooltips=tips, formatters={"@opened_at": "datetime"},
-    mode="vline")) plot.yaxis.formatter = NumeralTickFormatter(format="0%") return plot
+    line = plot.line("opened_at", "drawdown", source=source, color=LOSS, line_width=1.2)
+    plot.add_tools(_hover([line], ["drawdown"], time=_time_form(result), form="0.00%"))
+    plot.yaxis.formatter = NumeralTickFormatter(format="0.[0]%")
+    return plot
 
 
 def _equity_source(result: Result) -> ColumnDataSource:
@@ -192,12 +220,15 @@ def _equity_source(result: Result) -> ColumnDataSource:
     return ColumnDataSource({name: equity[name].to_numpy() for name in names})
 
 
-def _figure(x_range: Range1d, cursor: Span, *, height: int, title: str) -> figure:
+def _figure(
+    x_range: Range1d, cursor: Span, *, height: int, title: str, scale: Literal["linear", "log"] = "linear"
+) -> figure:
     plot = figure(
         x_axis_type="datetime",
+        y_axis_type=scale,
         x_range=x_range,
         height=height,
-        title=title or None,
+        title=Title(text=title, text_color=TEXT, text_font=FONT, text_font_size="13px"),
         tools="xpan,xwheel_zoom,box_zoom,reset,save",
         active_drag="xpan",
         active_scroll="xwheel_zoom",
@@ -219,16 +250,16 @@ def _figure(x_range: Range1d, cursor: Span, *, height: int, title: str) -> figur
     plot.axis.minor_tick_line_color = None
     plot.axis.major_label_text_color = MUTED
     plot.axis.major_label_text_font = FONT
-    plot.title.text_color = TEXT
-    plot.title.text_font = FONT
-    plot.title.text_font_size = "13px"
     return plot
 
 
-def _hover(renderers: list[object], names: list[str]) -> HoverTool:
-    tips = [("", "@opened_at{%F %T}"), *((name.replace("_", " "), f"@{{{name}}}{{0,0.00##}}") for name in names)]
+def _hover(renderers: list[DataRenderer], names: list[str], *, time: str, form: str = "0,0.00##") -> HoverTool:
+    tips = [("", f"@opened_at{{{time}}}"), *((name.replace("_", " "), f"@{{{name}}}{{{form}}}") for name in names)]
     return HoverTool(
-        renderers=renderers, tooltips=tips, formatters={"@opened_at": "datetime"}, mode="vline",
+        renderers=renderers,
+        tooltips=tips,
+        formatters={"@opened_at": "datetime"},
+        mode="vline",
         point_policy="follow_mouse",
     )
 
@@ -243,4 +274,3 @@ def _dress_legend(plot: figure) -> None:
     plot.legend.label_text_color = MUTED
     plot.legend.label_text_font = FONT
     plot.legend.label_text_font_size = "12px"
-    plot.legend.padding = plot.legend.margin = 4

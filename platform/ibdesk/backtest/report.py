@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from bokeh.resources import INLINE
 
 from ibdesk.backtest.bars import span
 from ibdesk.backtest.plot import BACKGROUND, FONT, GAIN, GRID, LOSS, MUTED, SURFACE, TEXT, plot_result
-from ibdesk.backtest.table import Group, data_range, money, number, percent, stats_groups
+from ibdesk.backtest.table import data_range, money, number, percent, stats_groups
 
 if TYPE_CHECKING:
     from ibdesk.backtest.result import Result
@@ -31,7 +30,7 @@ p {{ margin: 0 0 4px; color: {MUTED}; }}
 0; }} .card {{ background: {SURFACE}; border: 1px solid {GRID}; border-radius: 8px; padding: 12px 16px; }}
 .card b {{ display: block; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; }} .card
 span {{ color: {MUTED}; font-size: 12px; }} .boxes {{ display: grid; grid-template-columns: repeat(auto-fit,
-minmax(260px, 1fr)); gap: 12px; margin-top: 20px; }} .box {{ background: {SURFACE}; border: 1px solid {GRID};
+minmax(220px, 1fr)); gap: 12px; margin-top: 20px; }} .box {{ background: {SURFACE}; border: 1px solid {GRID};
 border-radius: 8px; padding: 14px 16px; overflow-x: auto; }} .wide {{ margin-top: 12px; }} table {{
 border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }} td, th {{ padding: 3px 0 3px
 14px; text-align: right; white-space: nowrap; }} td:first-child, th:first-child {{ text-align: left;
@@ -52,7 +51,7 @@ def write_report(result: Result, path: Path) -> Path:
         try:
             part.write(page)
             part.flush()
-            os.replace(part.name, path)
+            Path(part.name).replace(path)
         except OSError:
             Path(part.name).unlink(missing_ok=True)
             raise
@@ -94,7 +93,7 @@ def _cards(result: Result) -> str:
         ("Max drawdown", percent(stats.max_drawdown)),
         ("Round trips", f"{stats.trades:,}"),
         ("Win rate", percent(stats.win_rate)),
-        ("Commission and slippage", money(stats.commission + stats.slippage)),
+        ("Costs", money(stats.commission + stats.slippage)),
     ]
     return f'<div class="cards">{"".join(_card(*card) for card in cards)}</div>'
 
@@ -174,7 +173,7 @@ def _footer(result: Result) -> str:
     source = result.source
     file = f"{Path(source.path).name}, sha256 {source.sha256}" if source.sha256 else "not loaded from a file"
     return (
-        f"<footer>Strategy {html.escape(source.class_name)}: {html.escape(file)}. Orders fill at the next
-        bar's " f"open the earliest; commissions and slippage are in all figures; round trips count closed
-        positions, the " f"equity open ones too.</footer>"
+        f"<footer>Strategy {html.escape(source.class_name)}: {html.escape(file)}. Orders fill at the next "
+        f"bar's open the earliest; commissions and slippage are in all figures; round trips count closed "
+        f"positions, the equity open ones too.</footer>"
     )

@@ -17,7 +17,7 @@ import polars as pl
 from ibdesk.backtest.bars import CheckedBars, check_bars
 from ibdesk.backtest.look_ahead import check_look_ahead
 from ibdesk.backtest.result import BookedFill, Result, make_result
-from ibdesk.engine import ColumnFeatures, Engine, RiskLimits, evaluate
+from ibdesk.engine import TARGET, ColumnFeatures, Engine, RiskLimits, evaluate
 from ibdesk.errors import ConfigError, DataError
 from ibdesk.exchange import CommissionSchedule, Exchange, FixedCommission, Slippage, TickSlippage, VenueEvent
 from ibdesk.model import (
@@ -278,8 +278,8 @@ def _instruments(symbols: Sequence[str], given: Mapping[str, AnyInstrument]) -> 
     currencies = sorted({instrument.currency for instrument in listed.values()})
     if len(currencies) > 1:
         raise DataError(
-            f"the instruments are priced in {' and '.join(currencies)}, which one cash account cannot add up:
-            " f"run them in separate backtests"
+            f"the instruments are priced in {' and '.join(currencies)}, which one account cannot add up: "
+            f"run them in separate backtests"
         )
     return listed
 
@@ -294,7 +294,11 @@ def _features(
         if not 0 <= warm_up < bars.height:
             raise ConfigError(f"{name}: warm_up must leave bars to trade on, got {warm_up} of {bars.height} rows")
         columns[name] = evaluate(strategy, bars)
-        check_look_ahead(strategy, name, bars, columns[name], samples=samples)
+        if columns[name].width:
+            check_look_ahead(strategy, name, bars, columns[name], samples=samples)
+        else:
+            # A strategy of hooks alone has no columns; one without opinions keeps the count of the bars.
+            columns[name] = bars.select(pl.repeat(None, pl.len(), dtype=pl.Float64).alias(TARGET))
     if not warm_up:
         return columns, checked.frame
     return columns, checked.frame.filter(pl.int_range(pl.len()).over("symbol") >= warm_up)

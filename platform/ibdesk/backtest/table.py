@@ -104,9 +104,7 @@ def stats_html(stats: Stats, *, title: str) -> str:
 
 def _group_html(heading: str, figures: list[tuple[str, str]]) -> str:
     rows = "".join(
-        f"<tr><td>{html.escape(label)}</td>"
-        f'<td class="{"loss" if text.startswith(_MINUS) else "figure"}"
-        style="text-align:right">{text}</td></tr>' for label, text in figures
+        f'<tr><td>{html.escape(label)}</td><td style="text-align:right">{text}</td></tr>' for label, text in figures
     )
     return f"<table><thead><tr><th colspan='2' style='text-align:left'>{heading}</th></tr></thead>{rows}</table>"
 

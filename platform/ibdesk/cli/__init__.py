@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+import traceback
 
-from ibdesk.errors import IbdeskError
+from ibdesk.cli.interrupt import interrupt, on_stop_signals
+from ibdesk.errors import (
+    AddressInUseError,
+    ConfigError,
+    DataError,
+    DecisionError,
+    IbdeskError,
+    InstrumentError,
+    JournalError,
+    LookAheadError,
+    ReplayMismatchError,
+    StrategyError,
+)
+
+FAILED = 1
+"""It was asked for in the right way and went wrong."""
+WRONG = 2
+"""What was typed, or a file that it names, cannot be used."""
+INTERRUPTED = 130
+"""Ctrl-C came before it was up; what shells report of programs that Ctrl-C ended."""
+
+_WRONG = (AddressInUseError, ConfigError, DataError, InstrumentError, JournalError, StrategyError)
+# These are the kinds above by descent, and yet what they tell came out of running.
+_FAILED = (DecisionError, LookAheadError, ReplayMismatchError)
 
 # Which extra of the package brings a library that only some commands need.
 _EXTRAS = {
@@ -22,45 +43,45 @@ _EXTRAS = {
     "uvicorn": "server",
     "websockets": "server",
 }
-# What a shell reports of a program that Ctrl-C ended.
-_INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the arguments (by default the program's own) say and return the exit code.
+    """Do what the arguments (by default the program's own) say, and return the exit code.
 
-    0: done, or ended by Ctrl-C once it was running; 1: it went wrong on the way; 2: what was asked for cannot be
-    done as it was asked; 130: Ctrl-C before it was running.
+    0 when it is done, also when Ctrl-C ended what runs until then; else `FAILED`, `WRONG` or `INTERRUPTED`, and one
+    sentence on standard error. Only a fault of ibdesk itself, and ``--debug``, show a traceback.
     """
     from ibdesk.cli.app import Common, run
-    from ibdesk.cli.interrupt import interrupt, on_stop_signals
 
     common = Common()
-    with on_stop_signals(interrupt):
-        try:
+    try:
+        with on_stop_signals(interrupt):
             return run(sys.argv[1:] if arguments is None else arguments, common)
-        except KeyboardInterrupt:
-            _complain("stopped")
-            return _INTERRUPTED
-        except BrokenPipeError:
-            return _reader_left()
-        except ModuleNotFoundError as error:
-            extra = _EXTRAS.get((error.name or "").partition(".")[0])
-            if extra is None or common.debug:
-                raise
-            _complain(f"this needs {error.name}, which is not installed: pip install 'ibdesk[{extra}]'")
-            return 2
-        except IbdeskError as error:
-            if common.debug:
-                raise
-            from ibdesk.cli.exit_code import exit_code
-
-            _complain(str(error))
-            return exit_code(error)
-        except Exception:
-            with _afterwards("this is a fault in ibdesk, not in what you did: please report it with the lines above"):
-                raise
+    except KeyboardInterrupt:
+        return _told("stopped before it was up", INTERRUPTED)
+    except IbdeskError as error:
+        return _told(str(error), exit_code(error), shows_trace=common.debug)
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            return _told_of_a_fault()
+        sentence = f"this needs the package {error.name}, which is not installed: pip install 'ibdesk[{extra}]'"
+        return _told(sentence, WRONG, shows_trace=common.debug)
+    except Exception:  # noqa: BLE001 - the last stop: whatever it is, it is shown in full
+        return _told_of_a_fault()
 
 
-def _complain(sentence: str) -> None:
+def exit_code(error: IbdeskError) -> int:
+    """Return `WRONG` for what a person must ask differently, `FAILED` for what went wrong on the way."""
+    return WRONG if isinstance(error, _WRONG) and not isinstance(error, _FAILED) else FAILED
+
+
+def _told(sentence: str, code: int, *, shows_trace: bool = False) -> int:
+    if shows_trace:
+        traceback.print_exc()
     sys.stderr.write(f"ibdesk: {sentence}\n")
+    return code
+
+
+def _told_of_a_fault() -> int:
+    return _told("this is a fault of ibdesk: please report it with the lines above", FAILED, shows_trace=True)

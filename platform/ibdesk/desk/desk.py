@@ -17,6 +17,7 @@ from ibdesk.desk.operations import Operations
 from ibdesk.desk.runtime import Runtime
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.errors import DeskError
+from ibdesk.gateway import Faults
 from ibdesk.store import Feed
 
 P = ParamSpec("P")
@@ -171,6 +172,17 @@ class Desk:
     def journal_path(self) -> str:
         """The file of this desk's journal."""
         return str(self._running().journal.path)
+
+    @property
+    def faults(self) -> Faults:
+        """The switches of the embedded gateway for what can go wrong at a TWS.
+
+        Raises:
+            DeskError: If the desk has no embedded gateway: a real TWS cannot be told to fail.
+        """
+        if self._gateway is None:
+            raise DeskError("only the embedded gateway can be told to fail; this desk is connected to a TWS")
+        return self._gateway.faults
 
     def submit(self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[R]:
         """Have an operation done on the desk's loop and return the future of its answer.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import msgspec
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ibdesk.engine import RiskLimits
@@ -43,6 +43,18 @@ class DeskSettings(BaseSettings):
     )
     risk: RiskLimits = Field(default_factory=RiskLimits, description="what the risk gate allows")
     state_folder: Path = Field(default_factory=state_folder, description="folder of journals and marks")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_environment(cls, values: Any) -> Any:
+        """Take single settings of `risk` and `gateway` from the environment; given ones go first."""
+        for section in ("risk", "gateway"):
+            prefix = f"IBDESK_{section.upper()}__"
+            found = {key[len(prefix) :].lower(): text for key, text in os.environ.items() if key.startswith(prefix)}
+            given = values.get(section, {})
+            if found and isinstance(given, dict):
+                values = values | {section: found | given}
+        return values
 
     @field_validator("risk", "gateway", mode="before")
     @classmethod

@@ -13,15 +13,24 @@ class Blotter:
     def __init__(self) -> None:
         self.orders: dict[str, Order] = {}
         self._open: dict[tuple[str, str], dict[str, Order]] = {}
+        # How far the open orders of each lane would move the position; kept, so that no order need scan them.
+        self._pending: dict[tuple[str, str], float] = {}
 
     def put(self, order: Order) -> None:
         """Keep the order's new value."""
         self.orders[order.id] = order
-        lane = self._open.setdefault((order.owner, order.instrument), {})
+        key = order.owner, order.instrument
+        lane = self._open.setdefault(key, {})
+        before = lane.get(order.id)
+        pending = self._pending.get(key, 0.0) - (before.signed_remaining if before else 0.0)
         if order.is_open:
+            # An order that changes keeps its place, so that the oldest stays first.
             lane[order.id] = order
+            pending += order.signed_remaining
         else:
             lane.pop(order.id, None)
+        # Without open orders nothing is pending, whatever adding binary fractions has left.
+        self._pending[key] = pending if lane else 0.0
 
     def open_orders(self, owner: str, instrument: str) -> list[Order]:
         """Return an owner's orders in an instrument that may still fill, oldest first."""
@@ -33,8 +42,7 @@ class Blotter:
 
     def pending(self, owner: str, instrument: str) -> float:
         """Return how far an owner's open orders would move the position if all filled."""
-        lane = self._open.get((owner, instrument))
-        return sum(order.signed_remaining for order in lane.values()) if lane else 0.0
+        return self._pending.get((owner, instrument), 0.0)
 
     def report(self, report: OrderReport) -> Order | None:
         """Take what the venue said; return the order's new value, None when it is not ours or nothing changed.

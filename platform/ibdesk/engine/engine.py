@@ -272,8 +272,6 @@ class Engine:
             case Link.DOWN:
                 for order in self.blotter.lose_sight(change.at_ns):
                     self._order_changed(order)
-            case Link.SYNCING:
-                self._reported.clear()
             case Link.UP:
                 for instrument in self.portfolio.instruments():
                     # The venue does not report what the account does not hold.

@@ -36,16 +36,14 @@ class Decision:
         """Return a column per feature, and `target` when declared, as the expressions give them.
 
         Raises:
-            DecisionError: If an expression fails, names a column that does not exist, or changes the row count.
+            DecisionError: If an expression fails, names a column that does not exist, or gives another row count.
         """
         try:
+            # with_columns rather than select: a constant target holds for every bar.
             values = bars.with_columns(**self._features) if self._features else bars
-            result = values.select(*self._features, *self._wanted)
+            return values.with_columns(self._wanted).select(*self._features, *(TARGET for _ in self._wanted))
         except pl.exceptions.PolarsError as error:
             raise DecisionError(f"{self._name}: its features or target fail: {error}") from error
-        if result.width and result.height != bars.height:
-            raise DecisionError(f"{self._name}: its features give {result.height} rows for {bars.height} bars")
-        return result
 
     def last(self, bars: pl.DataFrame) -> dict[str, float | None]:
         """Return the last row of `over` as floats, None for what is null or not finite."""

@@ -75,7 +75,8 @@ class _Question:
         self.contract = contract
         self.interval_ns = bar_size(query.text("barSizeSetting"))
         self.span_ns = duration(query.text("durationStr"))
-        self.end_ns = read_time(query.text("endDateTime")) if query.text("endDateTime") else now_ns
+        self.asked_end_ns = read_time(query.text("endDateTime")) if query.text("endDateTime") else None
+        self.end_ns = now_ns if self.asked_end_ns is None else self.asked_end_ns
         self.what = query.text("whatToShow").upper()
         self.epoch = query.whole("formatDate") == 2
         if self.what not in SHOWN:
@@ -172,10 +173,17 @@ class History:
         name = question.contract.id
         if name not in self._source.symbols:
             return Bars(_nothing(), question.interval_ns)
-        prints = self._source.recorded(name, question.end_ns, question.span_ns, question.interval_ns)
+        now_ns = self._now_ns()
+        prints = self._source.recorded(
+            name,
+            end_ns=question.asked_end_ns,
+            now_ns=now_ns,
+            span_ns=question.span_ns,
+            interval_ns=question.interval_ns,
+        )
         if prints is None:
-            # What happens in this very instant has happened.
-            end_ns = min(question.end_ns, self._now_ns() + 1)
+            # Without an end time, what happened in this very instant belongs to the answer.
+            end_ns = now_ns + 1 if question.end_ns >= now_ns else question.end_ns
             start_ns = (question.end_ns - question.span_ns) // question.interval_ns * question.interval_ns
             prints = self._source.prints(name, start_ns, max(start_ns, end_ns))
         return Bars(_shown(prints, question), question.interval_ns)

@@ -72,10 +72,13 @@ class MarketSource(Protocol):
         """Return the trades from `start_ns` until before `end_ns`, of the past or already played."""
         ...
 
-    def recorded(self, symbol: str, end_ns: int, span_ns: int, interval_ns: int) -> Prints | None:
+    def recorded(
+        self, symbol: str, *, end_ns: int | None, now_ns: int, span_ns: int, interval_ns: int
+    ) -> Prints | None:
         """Return history on the source's own calendar, where it differs from the clock's.
 
-        Nothing when the clock's calendar is the one to use for bars of this interval.
+        It covers `span_ns` up to `end_ns`, which is `now_ns` when the client named no end. Nothing is returned when the
+        clock's calendar is the one to use for bars of this interval.
         """
         ...
 

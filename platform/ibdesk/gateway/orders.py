@@ -30,6 +30,8 @@ ORDER_TYPES = {
     "STP": OrderType.STOP,
     "STP LMT": OrderType.STOP_LIMIT,
 }
+# HIGHEST_PRICE: above it the cent is lost in the price; no contract comes near it.
+HIGHEST_PRICE = 1e12
 _SIDES = {"BUY": Side.BUY, "SELL": Side.SELL, "SSHORT": Side.SELL}
 _LIVES = {"": TimeInForce.DAY, "DAY": TimeInForce.DAY, "GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC}
 # _KNOWN_TYPES: valid in TWS and not worked here; they are refused as a venue refuses a type it does not offer.
@@ -252,7 +254,7 @@ def _kind(name: str) -> OrderType:
 
 def _price(request: Fields, name: str, contract: ContractData) -> float:
     price = request.number(name)
-    if price is None or not (price > 0 and math.isfinite(price)):
+    if price is None or not 0 < price < HIGHEST_PRICE:
         raise invalid(f"{name} of a {request.text('orderType')} order must be a price, got {request.text(name)!r}")
     if not math.isclose(price, contract.instrument.round_price(price), abs_tol=1e-9):
         raise RefusedError(110, "The price does not conform to the minimum price variation for this contract.")

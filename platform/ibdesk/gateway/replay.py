@@ -92,25 +92,27 @@ class Replay:
         starts = self._opened_ns + (rows[first:last].astype(np.int64) - self._start) * self.step_ns
         return printed(starts, bars[first:last], self.step_ns).between(start_ns, end_ns)
 
-    def recorded(self, symbol: str, end_ns: int, span_ns: int, interval_ns: int) -> Prints | None:
+    def recorded(
+        self, symbol: str, *, end_ns: int | None, now_ns: int, span_ns: int, interval_ns: int
+    ) -> Prints | None:
         """Return the frame's own history when bars as long as its own are asked of a replay that squeezes time.
 
-        Such bars keep their own dates. `end_ns` names a row by the gateway's clock, or by the frame's own dates when
-        it lies within them; bars before that row are returned.
+        Such bars keep their own dates and end before the row that is being played, or before the row that `end_ns`
+        names: by the frame's dates when it lies within them, else by the gateway's clock.
         """
         if self.step_ns == self._interval_ns or interval_ns < self._interval_ns:
             return None
-        present = self._row_at(end_ns)
-        last_ns = int(self._line[min(present, len(self._line) - 1)])
-        rows = self._rows[symbol]
-        times = self._line[rows]
-        chosen = (times < last_ns) & (times >= last_ns - span_ns)
-        return printed(times[chosen], self._bars[symbol][chosen], self._interval_ns)
-
-    def _row_at(self, time_ns: int) -> int:
-        if time_ns <= int(self._line[-1]):
-            return int(np.searchsorted(self._line, time_ns))
-        return max(0, self._start + (time_ns - self._opened_ns) // self.step_ns)
+        if end_ns is not None and end_ns <= int(self._line[-1]):
+            present = int(np.searchsorted(self._line, end_ns))
+        else:
+            played = ((now_ns if end_ns is None else end_ns) - self._opened_ns) // self.step_ns
+            present = max(0, min(self._start + played, len(self._line)))
+        rows, bars = self._rows[symbol], self._bars[symbol]
+        past = int(np.searchsorted(rows, present))
+        times = self._line[rows[:past]]
+        last_ns = int(self._line[present]) if present < len(self._line) else int(self._line[-1]) + self._interval_ns
+        recent = times >= last_ns - span_ns
+        return printed(times[recent], bars[:past][recent], self._interval_ns)
 
     def first_ns(self, symbol: str) -> int | None:
         """Return when the symbol's first row began on the gateway's clock."""

@@ -57,6 +57,8 @@ def read_time(text: str) -> int:
             time = dt.datetime.strptime(" ".join(words), form)  # noqa: DTZ007 - the zone follows in the next line
         except ValueError:
             continue
+        if not 1900 <= time.year <= 2200:
+            break
         aware = time.replace(tzinfo=dt.UTC if form == _FORMS[1] else zone)
         return int(aware.timestamp()) * SECOND
     raise invalid(f"Invalid date/time {text!r}: write yyyymmdd hh:mm:ss with a zone, or yyyymmdd-hh:mm:ss in UTC")

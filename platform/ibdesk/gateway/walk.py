@@ -90,11 +90,13 @@ class RandomWalk:
         new = printed(starts, bars, self.step_ns).between(start_ns, end_ns)
         return Prints(*(np.concatenate(pair) for pair in zip(_columns(old), _columns(new), strict=True)))
 
-    def recorded(self, symbol: str, end_ns: int, span_ns: int, interval_ns: int) -> Prints | None:
+    def recorded(
+        self, symbol: str, *, end_ns: int | None, now_ns: int, span_ns: int, interval_ns: int
+    ) -> Prints | None:
         """Return the walk of days for bars of a day and longer."""
         if interval_ns < DAY:
             return None
-        last_ns = end_ns // DAY * DAY
+        last_ns = (now_ns if end_ns is None else end_ns) // DAY * DAY
         starts = self._opened_ns // DAY * DAY - np.arange(PAST_DAYS, 0, -1, dtype=np.int64) * DAY
         chosen = (starts < last_ns) & (starts >= last_ns - span_ns)
         weekday = (starts // DAY + 3) % 7 < 5

@@ -85,10 +85,15 @@ class Instrument(msgspec.Struct, frozen=True, tag_field="kind"):
     def round_price(self, price: float) -> float:
         """Return the nearest price on the tick grid, as the shortest float that prints so.
 
-        Half a tick rounds away from zero, the usual rule of venues.
+        Half a tick rounds away from zero, the usual rule of venues; 1.005 is half a tick of 0.01, although the
+        nearest float lies a little below it.
         """
-        ticks = math.copysign(math.floor(abs(price) / self.tick_size + 0.5), price)
+        ticks = math.copysign(math.floor(abs(price) / self.tick_size + 0.5 + _BINARY_DUST), price)
         return round(ticks * self.tick_size, _decimals(self.tick_size))
+
+
+# What binary fractions leave when a price is divided by a tick, in ticks; far less than a price is ever told in.
+_BINARY_DUST = 1e-6
 
 
 @functools.cache
@@ -128,7 +133,7 @@ class Future(Instrument, frozen=True, tag="future"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_expiry(self.symbol, self.expiry)
+        _check_expiry(self.symbol, self.expiry, "YYYYMM", "YYYYMMDD")
 
     @property
     def id(self) -> str:
@@ -146,7 +151,7 @@ class Option(Instrument, frozen=True, tag="option"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_expiry(self.symbol, self.expiry)
+        _check_expiry(self.symbol, self.expiry, "YYYYMMDD")
         if not (self.strike > 0 and math.isfinite(self.strike)):
             raise InstrumentError(f"{self.symbol}: strike must be positive, got {self.strike:g}")
 
@@ -166,9 +171,13 @@ class Index(Instrument, frozen=True, tag="index"):
 AnyInstrument = Stock | Forex | Future | Option | Index
 
 
-def _check_expiry(symbol: str, expiry: str) -> None:
-    if len(expiry) not in (6, 8) or not expiry.isdigit():
-        raise InstrumentError(f"{symbol}: expiry must be YYYYMM or YYYYMMDD, got {expiry!r}")
+def _check_expiry(symbol: str, expiry: str, *forms: str) -> None:
+    try:
+        if len(expiry) not in map(len, forms) or not expiry.isdecimal():
+            raise ValueError(expiry)
+        dt.date.fromisoformat(f"{expiry}01"[:8])
+    except ValueError:
+        raise InstrumentError(f"{symbol}: expiry must be {' or '.join(forms)}, got {expiry!r}") from None
 
 
 def instrument_of(name: str) -> AnyInstrument:
@@ -181,15 +190,15 @@ def instrument_of(name: str) -> AnyInstrument:
     Raises:
         InstrumentError: If the name has none of these forms.
     """
-    match name.split("-"):
+    match name.strip().upper().split("-"):
         case [pair] if len(pair) == 7 and pair[3] == "." and pair.replace(".", "").isalpha():
-            return Forex(pair[:3].upper(), currency=pair[4:].upper())
-        case [symbol] if symbol and all(c.isalnum() or c in ". " for c in symbol):
-            return Stock(symbol.upper())
-        case [symbol, expiry] if expiry.isdigit():
-            return Future(symbol.upper(), expiry=expiry)
-        case [symbol, expiry, ("C" | "P") as right, strike] if strike.replace(".", "", 1).isdigit():
-            return Option(symbol.upper(), expiry=expiry, right=Right(right), strike=float(strike))
+            return Forex(pair[:3], currency=pair[4:])
+        case [symbol] if symbol[:1].isalnum() and all(c.isalnum() or c in ". " for c in symbol):
+            return Stock(symbol)
+        case [symbol, expiry] if symbol and expiry.isdecimal():
+            return Future(symbol, expiry=expiry)
+        case [symbol, expiry, ("C" | "P") as right, strike] if symbol and strike.replace(".", "", 1).isdecimal():
+            return Option(symbol, expiry=expiry, right=Right(right), strike=float(strike))
     raise InstrumentError(
         f"{name!r} names no instrument: write AAPL, EUR.USD, ES-202612 or AAPL-20261218-C-250, or pass an Instrument"
     )

@@ -37,9 +37,8 @@ def interval_ns(text: str) -> int:
 
 def interval_words(nanoseconds: int) -> str:
     """Return a length in words, in the largest unit that fits (``5 secs``, ``1 min``)."""
-    seconds = nanoseconds // _SECOND
-    for size, word in _WORDS:
-        if seconds % size == 0 and seconds >= size:
-            count = seconds // size
+    for seconds, word in _WORDS:
+        count, rest = divmod(nanoseconds, seconds * _SECOND)
+        if count and not rest:
             return f"{count} {word}{'s' if count > 1 else ''}"
     return f"{nanoseconds} ns"

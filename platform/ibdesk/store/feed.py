@@ -50,7 +50,7 @@ class Topic(enum.Enum):
         return self in _CONFLATED
 
 
-_CONFLATED = frozenset({Topic.QUOTES, Topic.POSITIONS, Topic.ACCOUNT, Topic.RUNS, Topic.LINK})
+_CONFLATED = frozenset({Topic.QUOTES, Topic.POSITIONS, Topic.ACCOUNT})
 # How many rows per key a snapshot holds; one for state, more for what is drawn or listed as a history.
 _KEPT_PER_KEY = {Topic.BARS: 1_000, Topic.INDICATORS: 1_000, Topic.EQUITY: 2_000}
 # How many keys a snapshot holds; the oldest ones leave.

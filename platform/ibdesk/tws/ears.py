@@ -14,6 +14,7 @@ from ib_async.objects import BarData, CommissionReport, Execution
 from ib_async.order import Order as IbOrder
 from ib_async.order import OrderState
 
+from ibdesk.errors import DataError
 from ibdesk.model import Commission, Event, Fill, Notice, PositionReport, Severity, nanoseconds
 from ibdesk.tws import codes
 from ibdesk.tws.account import AccountBook
@@ -87,8 +88,10 @@ class Ears:
 
     def failed(self, fields: list[str], error: Exception) -> None:
         """End the service: a message that cannot be read may have been an execution."""
-        error.add_note(f"while taking the TWS message {' '.join(fields[:20])}")
-        self._office.failed(error)
+        shown = " ".join(fields[:20])
+        unreadable = DataError(f"TWS sent a message that cannot be read ({shown}): {error!r}")
+        unreadable.__cause__ = error
+        self._office.failed(unreadable)
 
     def lost(self, reason: str) -> None:
         """Pass on that the socket is gone."""

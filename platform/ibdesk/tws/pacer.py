@@ -12,6 +12,10 @@ import enum
 from collections import deque
 from collections.abc import Callable
 
+# TWS counts when it reads. The window is longer than its second, so that a burst that was read late and one that was
+# read at once do not meet in the same second.
+WINDOW_SECONDS = 1.1
+
 
 class Urgency(enum.IntEnum):
     """Who goes first when messages have to wait."""
@@ -22,14 +26,14 @@ class Urgency(enum.IntEnum):
 
 
 class Pacer:
-    """Lets at most `limit` messages through in any second, and at most `limit - reserve` data requests.
+    """Lets at most `limit` messages through in any window, and at most `limit - reserve` data requests.
 
     A waiting order message is known by its order's number: a newer one (a modification) takes its place, and it can
     be withdrawn, so that a cancel never overtakes the order it is meant for.
     """
 
     def __init__(
-        self, write: Callable[[bytes], None], *, limit: int, reserve: int, window_seconds: float = 1.0
+        self, write: Callable[[bytes], None], *, limit: int, reserve: int, window_seconds: float = WINDOW_SECONDS
     ) -> None:
         self._write = write
         self._window = window_seconds

@@ -40,7 +40,7 @@ class Listener(Protocol):
         """Hear that all messages of the read were told."""
 
     def failed(self, fields: list[str], error: Exception) -> None:
-        """Hear of a message that could not be read, or whose callback raised."""
+        """Hear of a message that could not be read."""
 
     def lost(self, reason: str) -> None:
         """Hear that the socket is gone; not told of a socket that we closed ourselves."""

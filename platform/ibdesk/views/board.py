@@ -44,8 +44,9 @@ _TABS = f"""
 """
 _BUTTONS = f"""
 .bk-btn-group {{ gap: 4px; flex-wrap: wrap; }}
-.bk-btn-group .bk-btn.bk-btn-default {{ font: 500 12px {theme.FONT}; color: {theme.MUTED} !important; background: transparent !important;
-  border: 1px solid transparent !important; box-shadow: none !important; border-radius: 4px !important; padding: 4px 10px; }}
+.bk-btn-group .bk-btn.bk-btn-default {{
+  font: 500 12px {theme.FONT}; color: {theme.MUTED} !important; background: transparent !important; padding: 4px 10px;
+  border: 1px solid transparent !important; border-radius: 4px !important; box-shadow: none !important; }}
 .bk-btn-group .bk-btn.bk-btn-default:hover {{ color: {theme.TEXT} !important; }}
 .bk-btn-group .bk-btn.bk-btn-default.bk-active {{
   color: {theme.TEXT} !important; background: {theme.LINE} !important; }}

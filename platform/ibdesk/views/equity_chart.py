@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-from bokeh.models import ColumnDataSource, DataRange1d, NumeralTickFormatter, Span
+from bokeh.models import ColumnDataSource, DataRange1d, NumeralTickFormatter
+from bokeh.models.annotations.geometry import Span
 from bokeh.plotting import figure
 
 from ibdesk.store.feed import Row
@@ -46,7 +48,7 @@ class EquityChart:
         fresh = [(theme.milliseconds(at), points[at]) for at in sorted(points) if theme.milliseconds(at) > newest]
         if not fresh:
             return
-        columns = {"at": [at for at, _ in fresh], "pnl": [pnl for _, pnl in fresh]}
+        columns: dict[str, Any] = {"at": [at for at, _ in fresh], "pnl": [pnl for _, pnl in fresh]}
         if source is self._total:
             columns["gain"] = [max(pnl, 0.0) for _, pnl in fresh]
             columns["loss"] = [min(pnl, 0.0) for _, pnl in fresh]

@@ -6,18 +6,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from bokeh.models import (
-    BoxAnnotation,
-    ColumnDataSource,
-    CrosshairTool,
-    DataRange1d,
-    LegendItem,
-    Node,
-    NumeralTickFormatter,
-    Range1d,
-    Span,
-)
-from bokeh.models import Legend as BokehLegend
+from bokeh.models import ColumnDataSource, CrosshairTool, DataRange1d, Node, NumeralTickFormatter, Range1d
+from bokeh.models.annotations.geometry import BoxAnnotation, Span
+from bokeh.models.annotations.legends import Legend, LegendItem
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
@@ -98,7 +89,7 @@ class PriceChart:
 
     def _frame(self) -> figure:
         bar = self.interval_ns / 1e6
-        times = DataRange1d(
+        self._times = DataRange1d(
             follow="end",
             follow_interval=self._shown * bar,
             # Room on the right for the tag of the last price.
@@ -106,10 +97,11 @@ class PriceChart:
             range_padding_units="absolute",
             default_span=self._shown * bar,
         )
+        self._prices = DataRange1d(range_padding=0.12)
         chart = figure(
             x_axis_type="datetime",
-            x_range=times,
-            y_range=DataRange1d(range_padding=0.12),
+            x_range=self._times,
+            y_range=self._prices,
             y_axis_location="right",
             window_axis="x",
             tools="xpan,xwheel_zoom,reset",
@@ -125,7 +117,7 @@ class PriceChart:
         chart.add_tools(
             CrosshairTool(line_color=theme.MUTED, line_alpha=0.5, line_width=1, dimensions="both"),
         )
-        self._legend = BokehLegend(
+        self._legend = Legend(
             items=[],
             location="top_left",
             orientation="horizontal",
@@ -134,7 +126,6 @@ class PriceChart:
             label_text_color=theme.TEXT,
             label_text_font=theme.FONT,
             label_text_font_size="11px",
-            padding=4,
             margin=2,
             spacing=14,
             glyph_width=14,
@@ -170,7 +161,7 @@ class PriceChart:
             line_color=None,
         )
         # Bokeh draws bars that are out of sight clipped at the frame, where their edges would add up to a line.
-        edge = Node(target="frame", symbol="left")
+        edge = Node(target="frame", symbol="left", offset=-1)
         inside = Node(target="frame", symbol="left", offset=1)
         self.figure.add_layout(
             BoxAnnotation(
@@ -178,8 +169,7 @@ class PriceChart:
             )
         )
         # The ranges follow the bars alone: a marker or an indicator on another scale must not flatten the prices.
-        self.figure.x_range.renderers = [bodies]
-        self.figure.y_range.renderers = [wicks]
+        self._times.renderers, self._prices.renderers = [bodies], [wicks]
         self.figure.add_tools(
             theme.hover(
                 [
@@ -260,12 +250,12 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _columns(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> dict[str, list[Any]]:
+def _columns(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> dict[str, Any]:
     columns = zip(*rows, strict=True) if rows else ([] for _ in names)
     return {name: list(column) for name, column in zip(names, columns, strict=True)}
 
 
-def _stream_in_order(source: ColumnDataSource, time_column: str, columns: dict[str, list[Any]], kept: int) -> bool:
+def _stream_in_order(source: ColumnDataSource, time_column: str, columns: dict[str, Any], kept: int) -> bool:
     """Append rows sorted by time; rows older than what is there are merged in. Return whether anything changed."""
     times, known = columns[time_column], source.data[time_column]
     if times and len(known) and times[0] <= known[-1]:
@@ -275,7 +265,7 @@ def _stream_in_order(source: ColumnDataSource, time_column: str, columns: dict[s
     return bool(times)
 
 
-def _merge(source: ColumnDataSource, time_column: str, columns: dict[str, list[Any]], kept: int) -> bool:
+def _merge(source: ColumnDataSource, time_column: str, columns: dict[str, Any], kept: int) -> bool:
     """Put late rows (an earlier history, or rows sent again) in their place; the rare case, so all is sent anew."""
     known = set(source.data[time_column])
     late = [i for i, at in enumerate(columns[time_column]) if at not in known]

@@ -25,8 +25,10 @@ _KEYS: dict[Topic, Callable[[Row], Hashable]] = {
     Topic.LINK: lambda _: "link",
     Topic.ALERTS: lambda row: (row["at_ns"], row["origin"], row["text"]),
 }
-# How many rows of one key are kept for the charts; of all other topics only the newest.
-_HISTORY = {Topic.BARS: 3_000, Topic.INDICATORS: 3_000, Topic.EQUITY: 3_000}
+# The topics whose rows are kept as a history for the charts, and the column that tells a key's rows apart.
+_TIMES = {Topic.BARS: "opened_ns", Topic.INDICATORS: "opened_ns", Topic.EQUITY: "at_ns"}
+# How many rows of one key such a history holds; of all other topics only the newest is kept.
+_KEPT = 3_000
 _FINAL = frozenset(status.value for status in FINAL_STATUSES)
 
 
@@ -48,7 +50,7 @@ class Totals:
 
 
 class BoardState:
-    """The rows a board has seen, by topic and key; rows of a feed may be applied again without harm."""
+    """The rows a board has seen, by topic and key; the newest row of a key may come again without harm."""
 
     def __init__(self) -> None:
         self._rows: dict[Topic, dict[Any, collections.deque[Row]]] = {topic: {} for topic in Topic}
@@ -56,12 +58,14 @@ class BoardState:
     def apply(self, update: Update) -> None:
         """Take what came since the last tick."""
         for topic, rows in update.items():
-            known = self._rows[topic]
+            known, time = self._rows[topic], _TIMES.get(topic)
             for row in rows:
                 key = key_of(topic, row)
                 history = known.get(key)
                 if history is None:
-                    history = known[key] = collections.deque(maxlen=_HISTORY.get(topic, 1))
+                    history = known[key] = collections.deque(maxlen=_KEPT if time else 1)
+                elif time and history[-1][time] == row[time]:
+                    history.pop()
                 history.append(row)
 
     def latest(self, topic: Topic) -> list[Row]:

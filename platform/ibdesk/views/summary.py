@@ -7,7 +7,7 @@ from html import escape
 
 import panel as pn
 
-from ibdesk.store.feed import Topic
+from ibdesk.store.feed import Row, Topic
 from ibdesk.views import theme
 from ibdesk.views.state import BoardState
 
@@ -77,7 +77,7 @@ def _name(state: BoardState) -> str:
 
 def _figures(state: BoardState) -> str:
     totals, accounts = state.totals(), state.latest(Topic.ACCOUNT)
-    account = accounts[0] if accounts else {"net_liquidation": None, "currency": ""}
+    account: Row = accounts[0] if accounts else {"net_liquidation": None, "currency": ""}
     liquidation = f"{theme.money(account['net_liquidation'])} {escape(account['currency'])}"
     orders, working = state.count(Topic.ORDERS), state.working_orders()
     return "".join(

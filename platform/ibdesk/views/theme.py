@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from typing import Any
 
-from bokeh.models import DatetimeTickFormatter, HoverTool, Label, Node
+from bokeh.models import DatetimeTickFormatter, HoverTool, Node
+from bokeh.models.annotations.labels import Label
 from bokeh.plotting import figure
 
 BACKGROUND = "#0d1117"
@@ -114,7 +116,7 @@ def dress(chart: figure) -> None:
     chart.toolbar.autohide = True
 
 
-def hover(rows: list[tuple[str, str]], **options: object) -> HoverTool:
+def hover(rows: list[tuple[str, str]], **options: Any) -> HoverTool:
     """Return a hover tool whose tooltip shows these (label, Bokeh field) rows."""
     lines = "".join(
         f'<div style="display:flex;justify-content:space-between;gap:14px">'
@@ -127,21 +129,19 @@ def hover(rows: list[tuple[str, str]], **options: object) -> HoverTool:
 
 def axis_tag(color: str) -> Label:
     """Return a hidden label that marks a value at a chart's right edge; move it with `y` and `text`."""
-    return Label(
-        x=Node(target="frame", symbol="right"),
-        y=0,
-        x_offset=-2,
-        text="",
-        anchor="center_right",
-        text_color=BACKGROUND,
-        text_font=FONT,
-        text_font_size="11px",
-        text_font_style="bold",
-        background_fill_color=color,
-        padding=3,
-        border_radius=2,
-        visible=False,
-    )
+    look: dict[str, Any] = {
+        "x": Node(target="frame", symbol="right"),
+        "x_offset": -2,
+        "anchor": "center_right",
+        "text_color": BACKGROUND,
+        "text_font": FONT,
+        "text_font_size": "11px",
+        "text_font_style": "bold",
+        "background_fill_color": color,
+        "padding": 3,
+        "border_radius": 2,
+    }
+    return Label(y=0, text="", visible=False, **look)
 
 
 def _unknown(value: float | None) -> bool:

@@ -35,6 +35,7 @@ _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0
 # After so many heartbeats without a word the connection is taken for dead.
 _PATIENCE = 3.0
 _HELLO_SECONDS = 10.0
+_LAST_WORDS = frozenset({"error", "bye"})
 _NEWS_FIELDS = ("topic", "seq", "columns")
 
 
@@ -161,7 +162,7 @@ class FeedClient:
         return connection
 
     async def _greet(self, connection: ClientConnection) -> None:
-        hello = await self._receive(connection)
+        hello = await self._receive(connection, _HELLO_SECONDS)
         if hello["type"] != "hello" or hello["schema"] != SCHEMA:
             raise self._refused(f"it speaks version {hello.get('schema')} of the feed, this client {SCHEMA}")
         self._patience_seconds = _PATIENCE * hello["heartbeat_seconds"]
@@ -175,7 +176,7 @@ class FeedClient:
 
     async def _next_news(self, connection: ClientConnection) -> FeedMessage:
         while True:
-            message = await self._receive(connection)
+            message = await self._receive(connection, self._patience_seconds)
             match message["type"]:
                 case "snapshot" | "delta":
                     return self._take(FeedMessage(*(message[name] for name in ("type", *_NEWS_FIELDS))))
@@ -193,16 +194,18 @@ class FeedClient:
         self._seqs[news.topic] = news.seq
         return news
 
-    async def _receive(self, connection: ClientConnection) -> dict[str, Any]:
+    async def _receive(self, connection: ClientConnection, seconds: float) -> dict[str, Any]:
+        """Return the next message; a farewell is passed over, for the close frame after it says the same."""
         try:
-            async with asyncio.timeout(self._patience_seconds):
-                frame = await connection.recv(decode=False)
+            async with asyncio.timeout(seconds):
+                while True:
+                    message: dict[str, Any] = msgpack.unpackb(await connection.recv(decode=False))
+                    if message["type"] not in _LAST_WORDS:
+                        return message
         except ConnectionClosed as closed:
             if closed.rcvd is not None and closed.rcvd.code in _FINAL_CODES:
                 raise self._refused(closed.rcvd.reason) from None
             raise
-        message: dict[str, Any] = msgpack.unpackb(frame)
-        return message
 
     def _refused(self, reason: str) -> FeedError:
         self.state = FeedState.CLOSED

@@ -33,20 +33,25 @@ async def _run(arguments: argparse.Namespace) -> None:
     from ibdesk_server.dashboard.server import serve
 
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+
+    def ready(address: str) -> None:
+        # Only now: Panel has put up a handler of its own, which stops the loop under everybody's feet.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        sys.stdout.write(f"{address}\n")
+        sys.stdout.flush()
+
     async with contextlib.AsyncExitStack() as stack:
         if arguments.end_with_stdin:
             await _watch_stdin(stop, stack)
-        await serve(FeedMirror(arguments.feed, key), key=key, port=arguments.port, ready=_say_ready, stop=stop)
+        await serve(FeedMirror(arguments.feed, key), key=key, port=arguments.port, ready=ready, stop=stop)
 
 
 async def _watch_stdin(stop: asyncio.Event, stack: contextlib.AsyncExitStack) -> None:
     """Stop when standard input ends, as it does when the process that holds its other end dies, however it dies."""
 
     class _Watch(asyncio.Protocol):
-        def connection_lost(self, exc: Exception | None) -> None:
+        def connection_lost(self, _: Exception | None) -> None:
             stop.set()
 
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(_Watch, sys.stdin)
@@ -57,11 +62,6 @@ def _read_key(path: Path) -> str:
     if not path.exists():
         raise ConfigError(f"there is no API key in {path}: start the server first, which makes it")
     return obtain_key(path)
-
-
-def _say_ready(address: str) -> None:
-    sys.stdout.write(f"{address}\n")
-    sys.stdout.flush()
 
 
 def _parser() -> argparse.ArgumentParser:

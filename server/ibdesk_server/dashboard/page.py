@@ -63,6 +63,10 @@ def open_page(mirror: FeedMirror) -> pn.Column:
     document = pn.state.curdoc
     if document is not None:
         document.js_on_event("connection_lost", CustomJS(code=_WHEN_LOST))
-    pn.state.onload(lambda: pn.state.add_periodic_callback(page.tick, period=TICK_MILLISECONDS))
+
+    def begin() -> None:
+        pn.state.add_periodic_callback(page.tick, period=TICK_MILLISECONDS)
+
+    pn.state.onload(begin)
     pn.state.on_session_destroyed(lambda _: page.close())
     return page.view

@@ -1,0 +1,118 @@
+"""`ibdesk backtest`: a strategy over past bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from ibdesk.backtest import Result, backtest, read_bars, sample_daily_bars
+from ibdesk.cli.screen import console, file_address, line, waiting
+from ibdesk.errors import ConfigError, DataError
+from ibdesk.exchange import CommissionSchedule, FixedCommission, NoCommission, TickSlippage, TieredCommission
+from ibdesk.strategy import load_strategy, make_strategy
+
+_SCHEDULES: dict[str, type[CommissionSchedule]] = {
+    "fixed": FixedCommission,
+    "tiered": TieredCommission,
+    "none": NoCommission,
+}
+
+
+class Costs(msgspec.Struct, frozen=True):
+    """What trading costs: a price list by name, and ticks of slippage."""
+
+    commission: str = "fixed"
+    slippage_ticks: float = 1.0
+
+
+def choose_bars(
+    path: Path | None, *, sample: bool, symbols: Sequence[str], zone: str = "UTC", allow_gaps: bool = False
+) -> pl.DataFrame:
+    """Return the bars of a file, or the sample, of all or only some symbols.
+
+    Raises:
+        ConfigError: If neither or both are asked for.
+        DataError: If the bars cannot be used, or there are none of a symbol.
+    """
+    if (path is None) is not sample:
+        raise ConfigError("say which bars to use: --bars FILE for a CSV or Parquet file, or --sample for the sample")
+    bars = sample_daily_bars() if path is None else read_bars(path, zone=zone, allow_gaps=allow_gaps)
+    return only(bars, symbols, where="the sample" if path is None else str(path))
+
+
+def only(bars: pl.DataFrame, symbols: Sequence[str], *, where: str) -> pl.DataFrame:
+    """Return the bars of these symbols; of all when none is named.
+
+    Raises:
+        DataError: If there are no bars of one.
+    """
+    known = bars["symbol"].unique().sort().to_list()
+    if missing := [symbol for symbol in symbols if symbol not in known]:
+        raise DataError(f"{where} has no bars of {', '.join(missing)}: it has {', '.join(known)}")
+    return bars.filter(pl.col("symbol").is_in(list(symbols))) if symbols else bars
+
+
+def run_backtest(
+    strategy: Path,
+    bars: pl.DataFrame,
+    *,
+    parameters: dict[str, object],
+    cash: float,
+    costs: Costs,
+    report: Path | None,
+    as_json: bool = False,
+) -> Result:
+    """Backtest, print the figures, write the report if one is asked for, and return the result.
+
+    Raises:
+        IbdeskError: If strategy, parameters or bars cannot be used.
+    """
+    made = make_strategy(load_strategy(strategy).cls, parameters)
+    result = backtest(
+        made,
+        bars,
+        cash=cash,
+        commissions=_SCHEDULES[costs.commission](),
+        slippage=TickSlippage(costs.slippage_ticks),
+        progress=console.is_terminal and not as_json,
+    )
+    written = None if report is None else _write(result, report, quiet=as_json)
+    if as_json:
+        console.out(_json(result, written), highlight=False)
+        return result
+    console.print(result.table())
+    for warning in result.warnings:
+        console.print(f"[yellow]warning[/] {warning}")
+    if written is not None:
+        line("report", file_address(written))
+    return result
+
+
+def _write(result: Result, path: Path, *, quiet: bool) -> Path:
+    """Write the report to a file, or into a folder under the strategy's name, and return where it is."""
+    if path.suffix.lower() not in {".html", ".htm"}:
+        path = path / f"{result.source.class_name}.html"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if quiet:
+            return result.report(path)
+        with waiting("writing the report"):
+            return result.report(path)
+    except OSError as error:
+        raise ConfigError(f"the report cannot be written to {path}: {error.strerror or error}") from None
+
+
+def _json(result: Result, report: Path | None) -> str:
+    figures = {
+        "strategy": result.source.class_name,
+        "sha256": result.source.sha256,
+        "parameters": result.parameters,
+        "symbols": result.symbols,
+        "stats": result.stats,
+        "warnings": result.warnings,
+        "report": None if report is None else str(report),
+    }
+    return msgspec.json.format(msgspec.json.encode(figures), indent=2).decode()

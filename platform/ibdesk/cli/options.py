@@ -1,0 +1,140 @@
+"""The options that commands share, each with its type and its line of help."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ibdesk.errors import ConfigError
+
+
+class Mode(enum.StrEnum):
+    """What a desk connects to; the values are those of `ibdesk.desk.Mode`."""
+
+    EMBEDDED = "embedded"
+    PAPER = "paper"
+    LIVE = "live"
+
+
+class Commission(enum.StrEnum):
+    """What trading costs in a backtest."""
+
+    FIXED = "fixed"
+    TIERED = "tiered"
+    NONE = "none"
+
+
+_TWS = "TWS or IB Gateway"
+_WEB = "Web"
+
+StrategyFile = Annotated[
+    Path, typer.Argument(metavar="STRATEGY", help="Strategy file, such as strategies/ema_cross.py")
+]
+Parameters = Annotated[
+    list[str],
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="A parameter of the strategy; may be given repeatedly"),
+]
+Symbols = Annotated[
+    str, typer.Option(metavar="AAPL,MSFT", help="Only these symbols, separated by commas", show_default="all")
+]
+On = Annotated[
+    str,
+    typer.Option(
+        "--on", metavar="AAPL,MSFT", help="Instruments: stocks (AAPL), currencies (EUR.USD), futures (ES-202612)"
+    ),
+]
+BarLength = Annotated[str, typer.Option("--bar", help="Length of the bars: 5 secs, 1 min, 4 hours, 1 day")]
+Report = Annotated[
+    Path | None,
+    typer.Option(metavar="PATH", help="Write an HTML report with plots to this file or folder", show_default=False),
+]
+Seconds = Annotated[
+    float | None,
+    typer.Option("--for", metavar="SECONDS", min=0, help="End by itself after so long", show_default="until Ctrl-C"),
+]
+Speed = Annotated[float, typer.Option(min=0.1, max=100, help="Seconds of the market in one of yours")]
+
+ModeOption = Annotated[
+    Mode, typer.Option("--mode", help="Our own gateway, a TWS on paper, or live money", rich_help_panel=_TWS)
+]
+TwsHost = Annotated[
+    str | None,
+    typer.Option("--tws-host", "--host", help="Where it runs", show_default="127.0.0.1", rich_help_panel=_TWS),
+]
+_PORT_HELP = "Its API port: TWS 7497 (paper) or 7496 (live), IB Gateway 4002 or 4001"
+RunPort = Annotated[
+    int | None,
+    typer.Option(
+        "--tws-port",
+        "--port",
+        metavar="PORT",
+        min=1,
+        max=65535,
+        help=_PORT_HELP,
+        show_default="7497",
+        rich_help_panel=_TWS,
+    ),
+]
+TwsPort = Annotated[
+    int | None,
+    typer.Option(
+        "--tws-port", metavar="PORT", min=1, max=65535, help=_PORT_HELP, show_default="7497", rich_help_panel=_TWS
+    ),
+]
+ClientId = Annotated[
+    int | None,
+    typer.Option(min=0, help="Number of this program at that TWS", show_default="1", rich_help_panel=_TWS),
+]
+Account = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID", help="Account to trade; live money needs it", show_default="the only one", rich_help_panel=_TWS
+    ),
+]
+EmbeddedSpeed = Annotated[
+    float | None,
+    typer.Option(
+        "--speed",
+        min=0.1,
+        max=100,
+        help="Embedded only: seconds of the market in one of yours",
+        show_default="1",
+        rich_help_panel=_TWS,
+    ),
+]
+
+ApiPort = Annotated[
+    int,
+    typer.Option(
+        "--port", min=0, max=65535, help="Port of API and feed; the next free one if taken", rich_help_panel=_WEB
+    ),
+]
+DashboardPort = Annotated[
+    int, typer.Option(min=0, max=65535, help="Port of the dashboard; the next free one if taken", rich_help_panel=_WEB)
+]
+Dashboard = Annotated[bool, typer.Option(help="Serve the dashboard too", rich_help_panel=_WEB)]
+
+
+def names(text: str) -> list[str]:
+    """Return the names of a list separated by commas, each once."""
+    return list(dict.fromkeys(name for name in (part.strip() for part in text.split(",")) if name))
+
+
+def parameters(pairs: list[str]) -> dict[str, object]:
+    """Return what ``name=value`` pairs say; values stay text, which the strategy's fields read.
+
+    Raises:
+        ConfigError: If one has no name, no ``=``, or a name comes twice.
+    """
+    found: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--param {pair!r} is no parameter: write it as name=value, such as fast=10")
+        if name.strip() in found:
+            raise ConfigError(f"--param {name.strip()} is given twice: which value is meant?")
+        found[name.strip()] = value.strip()
+    return found

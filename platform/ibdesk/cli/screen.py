@@ -1,0 +1,93 @@
+"""What the commands write on: the terminal, and how a thing is shown on it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+console = Console(highlight=False)
+"""Standard output."""
+
+_DASH = "\N{EN DASH}"
+_MINUS = "\N{MINUS SIGN}"
+
+
+def step(text: str) -> None:
+    """Print the heading of one step of a command."""
+    console.print(f"[bold cyan]\N{BULLET}[/] [bold]{text}[/]")
+
+
+def line(label: str, value: str | Text) -> None:
+    """Print one fact under a step. What does not fit is not broken, so that addresses and paths stay whole."""
+    console.print(Text.assemble((f"  {label:<11}", "dim"), value), soft_wrap=True)
+
+
+def address(url: str) -> Text:
+    """Return an address that most terminals open with a click."""
+    return Text(url, style=f"underline link {url}")
+
+
+def file_address(path: Path) -> Text:
+    """Return the path of a file as an address."""
+    return address(path.resolve().as_uri())
+
+
+@contextlib.contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Show that something is under way inside the block; on a pipe, one line at its start."""
+    if not console.is_terminal:
+        console.print(f"  {text} ...")
+        yield
+        return
+    with console.status(f"{text} ..."):
+        yield
+
+
+def plain_table(*headings: str, title: str, right: int = 0) -> Table:
+    """Return an empty table; the last `right` columns hold figures."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, heading in enumerate(headings):
+        is_figure = index >= len(headings) - right
+        table.add_column(heading, justify="right" if is_figure else "left", no_wrap=is_figure)
+    return table
+
+
+def money(amount: float | None) -> Text:
+    """Return an amount with its sign and two decimals, red when it is a loss; a dash for nothing."""
+    if amount is None or amount != amount:
+        return Text(_DASH, style="dim")
+    # What rounds to nothing has no sign.
+    amount = round(amount, 2) + 0.0
+    return Text(f"{_MINUS if amount < 0 else ''}{abs(amount):,.2f}", style="red" if amount < 0 else "")
+
+
+def price(figure: float | None) -> str:
+    """Return a price with two decimals at least and five at most; a dash for nothing."""
+    if figure is None or figure != figure:
+        return _DASH
+    digits = f"{figure:,.5f}".rstrip("0")
+    whole, _, decimals = digits.partition(".")
+    return f"{whole}.{decimals:0<2}"
+
+
+def quantity(figure: float) -> str:
+    """Return a quantity without needless decimals."""
+    return f"{_MINUS if figure < 0 else ''}{abs(figure):,.10g}"
+
+
+def milliseconds(figure: float) -> str:
+    """Return a time in ms to about three digits."""
+    return _DASH if figure != figure else f"{figure:.3g} ms" if figure < 100 else f"{figure:,.0f} ms"
+
+
+def span(seconds: float) -> str:
+    """Return a length of time as ``mm:ss`` or ``h:mm:ss``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"

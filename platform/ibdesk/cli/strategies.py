@@ -1,0 +1,47 @@
+"""`ibdesk strategies`: what a folder of strategy files holds."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+from rich.text import Text
+
+from ibdesk.cli.screen import console, plain_table
+from ibdesk.errors import ConfigError, StrategyError
+from ibdesk.strategy import Strategy, load_strategy
+
+
+def list_strategies(folder: Path) -> None:
+    """Print a table of the strategy files in a folder.
+
+    Raises:
+        ConfigError: If there is no such folder, or no Python file in it.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"there is no folder {folder}: name the one that holds your strategy files")
+    files = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
+    if not files:
+        raise ConfigError(f"there is no strategy file in {folder}: one is a Python file that defines a Strategy")
+    table = plain_table("file", "strategy", "parameters", title=f"Strategies in {folder}")
+    for path in files:
+        table.add_row(path.name, *_described(path))
+    console.print(table)
+
+
+def _described(path: Path) -> tuple[Text, Text]:
+    try:
+        cls = load_strategy(path).cls
+    except StrategyError as error:
+        return Text("cannot be used", style="red"), Text(str(error))
+    summary = (inspect.getdoc(cls) or "").partition("\n")[0]
+    return Text.assemble((cls.__name__, "bold"), "\n", summary), _parameters(cls)
+
+
+def _parameters(cls: type[Strategy]) -> Text:
+    """Return a line a parameter: name, default and what it is."""
+    lines = []
+    for name, field in cls.model_fields.items():
+        default = "needed" if field.is_required() else f"{field.default!r}"
+        lines.append(Text.assemble((f"{name}={default}", "cyan"), f"  {field.description or ''}"))
+    return Text("\n").join(lines)

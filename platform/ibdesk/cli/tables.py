@@ -1,0 +1,180 @@
+"""What a desk and a backtest came to, as tables for the terminal."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.metadata
+import platform
+from typing import Any
+
+import msgspec
+import polars as pl
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ibdesk.backtest import Result
+from ibdesk.backtest.table import data_range, stats_groups
+from ibdesk.cli.screen import console, line, milliseconds, money, plain_table, price, quantity, span, step
+from ibdesk.desk import Desk, DeskHealth, LatencySummary
+
+_ROWS = 6
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What a desk did, taken while it is open."""
+
+    orders: pl.DataFrame
+    fills: pl.DataFrame
+    round_trips: pl.DataFrame
+    positions: pl.DataFrame
+    latency: LatencySummary
+
+    @classmethod
+    def of(cls, desk: Desk) -> Summary:
+        """Ask a desk."""
+        return cls(desk.orders(), desk.fills(), desk.round_trips(), desk.positions(), desk.latency())
+
+    def show(self) -> None:
+        """Print it."""
+        if self.orders.is_empty():
+            console.print("No order was made.")
+        else:
+            console.print(orders_table(self.orders))
+        if not self.fills.is_empty():
+            console.print(fills_table(self.fills))
+        if not self.round_trips.is_empty():
+            console.print(round_trips_table(self.round_trips))
+        if not self.positions.is_empty():
+            console.print(profit_table(self.positions))
+        if self.latency.count:
+            line("latency", latency_text(self.latency))
+
+
+def stats_view(result: Result) -> RenderableType:
+    """Return the figures of a backtest, as many groups side by side as the terminal is wide."""
+    groups = []
+    for heading, figures in stats_groups(result.stats):
+        table = plain_table(heading, "", title="", right=1)
+        table.title = None
+        for label, text in figures:
+            table.add_row(label, Text(text, style="red" if text.startswith("\N{MINUS SIGN}") else ""))
+        groups.append(table)
+    return Group(Columns(groups, padding=(0, 3)), Text(f"  {data_range(result.stats)}", style="dim"))
+
+
+def orders_table(orders: pl.DataFrame) -> Table:
+    """Return the last orders, with how many there are of each status in the title."""
+    counts = orders.group_by("status").len().sort("len", "status", descending=[True, False])
+    table = plain_table(
+        "time", "symbol", "side", "type", "status", "quantity", "price", title=_title("Orders", orders, counts), right=2
+    )
+    for row in _last(orders):
+        status = Text(row["status"], style=_STATUS_STYLES.get(row["status"], ""))
+        if row["reason"]:
+            status.append(f"\n{row['reason']}", style="dim")
+        shown = (row["symbol"], row["side"], row["type"], status, quantity(row["quantity"]))
+        table.add_row(_clock(row["created_at"]), *shown, price(row["average_price"]))
+    return table
+
+
+def fills_table(fills: pl.DataFrame) -> Table:
+    """Return the last fills."""
+    counts = fills.group_by("side").len().sort("side")
+    table = plain_table(
+        "time", "symbol", "side", "quantity", "price", "commission", title=_title("Fills", fills, counts), right=3
+    )
+    for row in _last(fills):
+        figures = (quantity(row["quantity"]), price(row["price"]), money(row["commission"]))
+        table.add_row(_clock(row["filled_at"]), row["symbol"], row["side"], *figures)
+    return table
+
+
+def round_trips_table(trips: pl.DataFrame) -> Table:
+    """Return the last round trips."""
+    won = trips.filter(pl.col("pnl") > 0).height
+    table = plain_table(
+        *("opened", "closed", "symbol", "side", "quantity", "in", "out", "P&L"),
+        title=f"Round trips: {trips.height:,}, {won:,} of them with a gain",
+        right=4,
+    )
+    for row in _last(trips):
+        figures = (quantity(row["quantity"]), price(row["entry_price"]), price(row["exit_price"]), money(row["pnl"]))
+        table.add_row(_clock(row["opened_at"]), _clock(row["closed_at"]), row["symbol"], row["side"], *figures)
+    return table
+
+
+def profit_table(positions: pl.DataFrame) -> Table:
+    """Return position and profit of each symbol, over all owners, and the total."""
+    table = plain_table(
+        "symbol", "position", "last", "realized", "unrealized", "commission", "P&L", title="Profit and loss", right=6
+    )
+    sums = [pl.col(name).sum() for name in ("quantity", "realized_pnl", "unrealized_pnl", "commission")]
+    by_symbol = positions.group_by("symbol").agg(*sums, pl.col("last_price").last()).sort("symbol")
+    for row in by_symbol.iter_rows(named=True):
+        table.add_row(row["symbol"], quantity(row["quantity"]), price(row["last_price"]), *_profit(row))
+    table.add_section()
+    totals = by_symbol.select(pl.col("realized_pnl", "unrealized_pnl", "commission").sum()).row(0, named=True)
+    table.add_row("total", "", "", *_profit(totals), style="bold")
+    return table
+
+
+def live_view(
+    health: DeskHealth, positions: pl.DataFrame, latency: LatencySummary, *, seconds: float
+) -> RenderableType:
+    """Return what a desk does now: its profit table under a line of counts."""
+    return Group(profit_table(positions), Text(live_line(health, positions, latency, seconds=seconds), style="dim"))
+
+
+def live_line(health: DeskHealth, positions: pl.DataFrame, latency: LatencySummary, *, seconds: float) -> str:
+    """Return what a desk does now in one line."""
+    parts = [span(seconds), f"link {health.link.value}", f"{health.orders:,} orders", f"{health.fills:,} fills"]
+    if latency.count:
+        parts.append(f"tick to order p50 {milliseconds(latency.p50_ms)}")
+    pnl = positions.select(pl.sum("realized_pnl", "unrealized_pnl", "commission")).row(0)
+    parts.append(f"P&L {money(pnl[0] + pnl[1] - pnl[2])}")
+    if health.halted:
+        parts.append(f"HALTED: {health.halted}")
+    return "  ".join(parts)
+
+
+def latency_text(latency: LatencySummary) -> str:
+    """Return tick-to-order latency in words."""
+    return (
+        f"tick to order p50 {milliseconds(latency.p50_ms)}, p99 {milliseconds(latency.p99_ms)}, "
+        f"longest {milliseconds(latency.max_ms)}, over {latency.count:,} orders"
+    )
+
+
+def print_versions() -> None:
+    """Print what a report of a fault should name."""
+    step(f"ibdesk {importlib.metadata.version('ibdesk')}")
+    line("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    for package in ("ib_async", "polars", "pydantic", "msgspec", "fastapi", "panel"):
+        try:
+            line(package, importlib.metadata.version(package))
+        except importlib.metadata.PackageNotFoundError:
+            line(package, "not installed")
+
+
+_STATUS_STYLES = {"filled": "green", "denied": "yellow", "rejected": "red", "unknown": "bold red"}
+
+
+def _title(noun: str, frame: pl.DataFrame, counts: pl.DataFrame) -> str:
+    of_each = ", ".join(f"{count:,} {name}" for name, count in counts.iter_rows())
+    last = f"; the last {_ROWS}" if frame.height > _ROWS else ""
+    return f"{noun}: {frame.height:,} ({of_each}){last}"
+
+
+def _last(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    return frame.tail(_ROWS).to_dicts()
+
+
+def _clock(moment: dt.datetime) -> str:
+    return f"{moment:%H:%M:%S}"
+
+
+def _profit(row: dict[str, Any]) -> tuple[Text, Text, Text, Text]:
+    realized, unrealized, commission = row["realized_pnl"], row["unrealized_pnl"], row["commission"]
+    return money(realized), money(unrealized), money(commission), money(realized + unrealized - commission)

@@ -1,0 +1,109 @@
+"""A desk and a run on it, as they are asked for on the command line."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from ibdesk.cli.screen import waiting
+from ibdesk.desk import Desk, DeskSettings
+from ibdesk.errors import ConfigError, DeskError
+from ibdesk.model import instrument_of, interval_ns
+from ibdesk.strategy import load_strategy, make_strategy
+
+_SETTLING_SECONDS = 5.0
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """What a desk connects to; what is None is left to the environment and the defaults."""
+
+    mode: str
+    host: str | None = None
+    port: int | None = None
+    client_id: int | None = None
+    account: str | None = None
+    speed: float | None = None
+
+    def settings(self, symbols: tuple[str, ...] = ()) -> DeskSettings:
+        """Return the desk's settings; `symbols` are what an embedded gateway's market must have.
+
+        Raises:
+            ConfigError: If what was asked for cannot be.
+        """
+        if self.mode == "live" and not self.account:
+            raise ConfigError("--mode live trades real money: spell out the account with --account")
+        at_tws = {"host": self.host, "port": self.port, "client_id": self.client_id, "account": self.account}
+        given = {name: value for name, value in at_tws.items() if value is not None}
+        if self.mode != "embedded":
+            if self.speed is not None:
+                raise ConfigError(f"--speed is for the embedded gateway: in --mode {self.mode} the market has its own")
+            return DeskSettings.make(self.mode, **given)
+        if given:
+            raise ConfigError(
+                f"--{next(iter(given)).replace('_', '-')} is for a TWS of yours: the embedded gateway is found by "
+                f"itself; add --mode paper or --mode live"
+            )
+        market = {"speed": self.speed, "symbols": symbols or None}
+        return DeskSettings.make("embedded", gateway={name: v for name, v in market.items() if v is not None})
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy file, and what to run it on."""
+
+    strategy: Path
+    on: list[str]
+    bar: str = "5 secs"
+    parameters: dict[str, object] = {}
+
+    def check(self) -> None:
+        """Refuse what could not be started, before anything is opened for it.
+
+        Raises:
+            ConfigError: If no instrument is named, or `bar` is no length.
+            InstrumentError: If a name is none of an instrument.
+            StrategyError: If the file or the parameters cannot be used.
+        """
+        if not self.on:
+            raise ConfigError("name what to trade with --on, such as --on AAPL,MSFT")
+        for name in self.on:
+            instrument_of(name)
+        interval_ns(self.bar)
+        make_strategy(load_strategy(self.strategy).cls, self.parameters)
+
+    def start(self, desk: Desk) -> str:
+        """Start it on a desk and return the run's id."""
+        with waiting(f"warming up {self.strategy.stem} on {', '.join(self.on)}"):
+            return desk.start(self.strategy, on=self.on, bar=self.bar, parameters=self.parameters)
+
+
+def open_desk(settings: DeskSettings) -> Desk:
+    """Open a desk, with a sign of life meanwhile."""
+    where = "the embedded gateway" if settings.mode == "embedded" else f"TWS at {settings.tws.address}"
+    with waiting(f"connecting to {where}"):
+        return Desk.open(settings)
+
+
+def end_run(desk: Desk, run_id: str, *, flatten: bool) -> bool:
+    """Stop a run and wait until its orders are settled; return whether they are.
+
+    Raises:
+        DeskError: If the desk has failed.
+    """
+    desk.stop(run_id, flatten=flatten)
+    deadline = time.monotonic() + _SETTLING_SECONDS
+    while desk.health().open_orders and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not desk.health().open_orders
+
+
+def check_runs(desk: Desk, run_id: str) -> None:
+    """Let a run that goes on pass.
+
+    Raises:
+        DeskError: If it has failed, or the desk has.
+    """
+    for run in desk.runs():
+        if run.run_id == run_id and run.state == "failed":
+            raise DeskError(f"{run_id} has failed and trades no more: {run.note}")

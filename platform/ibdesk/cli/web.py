@@ -1,0 +1,109 @@
+"""API, feed and dashboard of a desk, for the commands that serve them."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from ibdesk.cli.interrupt import Belongings, on_stop_signals
+from ibdesk.cli.screen import address, line, waiting
+from ibdesk.desk import Desk
+from ibdesk.errors import AddressInUseError
+from ibdesk_server.dashboard.process import start_dashboard
+from ibdesk_server.serve import WebServer
+from ibdesk_server.settings import ServerSettings
+
+_HOST = "127.0.0.1"
+_PORTS_TRIED = 50
+
+
+def open_web(belongings: Belongings, desk: Desk, *, port: int, dashboard_port: int | None) -> WebServer:
+    """Take the addresses, start the dashboard's process (none without a port), and print where they are.
+
+    What is taken is given back with `belongings`. The server answers once `serve` runs it.
+
+    Raises:
+        AddressInUseError: If neither a port nor any of those after it is free.
+        ConfigError: If the API key cannot be kept.
+        DashboardError: If the dashboard does not start.
+    """
+    settings = ServerSettings.load(host=_HOST, port=port)
+    server = WebServer(desk, settings, any_port=True)
+    belongings.callback(server.close)
+    if dashboard_port is not None:
+        with waiting("starting the dashboard"):
+            dashboard = start_dashboard(
+                feed=server.feed_url, key_file=settings.key_file, port=_free_port(dashboard_port)
+            )
+        belongings.enter_context(dashboard)
+        line("dashboard", address(dashboard.address))
+    line("API", address(server.login_url()))
+    line("feed", f"{server.feed_url} (msgpack)")
+    line("API key", f"in {settings.key_file}; each address above logs one browser in, once")
+    return server
+
+
+def check_packages(*, dashboard: bool) -> None:
+    """Refuse to begin when a package is missing that is needed later.
+
+    Raises:
+        ModuleNotFoundError: If one is.
+    """
+    for name in ("bokeh", "bokeh_sampledata", *(["panel"] if dashboard else [])):
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def serve(server: WebServer, watch: Callable[[], Coroutine[Any, Any, None]], *, seconds: float | None) -> None:
+    """Serve, and `watch` beside it, until Ctrl-C, SIGTERM, or for some seconds.
+
+    Raises:
+        Exception: What server or watch failed of.
+    """
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(server, watch, seconds=seconds))
+
+
+async def _serve(
+    server: WebServer, watch: Callable[[], Coroutine[Any, Any, None]], *, seconds: float | None
+) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    with on_stop_signals(lambda: loop.call_soon_threadsafe(stop.set)):
+        tasks = [asyncio.create_task(work, name="web") for work in (server.run(), watch(), stop.wait())]
+        try:
+            done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+    for task in done:
+        task.result()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _free_port(wanted: int) -> int:
+    """Return the port, or the next free one; 0 stays 0.
+
+    Raises:
+        AddressInUseError: If none of the next is free.
+    """
+    for port in range(wanted, min(wanted + _PORTS_TRIED, 65_536)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((_HOST, port))
+            except OSError:
+                continue
+            return port
+    raise AddressInUseError(_HOST, wanted, "--dashboard-port")

@@ -1,0 +1,57 @@
+"""A pane under a cell that shows a desk as it trades."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import panel as pn
+
+from ibdesk.desk import Desk
+from ibdesk.views.board import Board
+from ibdesk.views.summary import FeedStatus
+
+
+class LivePane:
+    """Shows a desk's board and keeps it fresh from one task on the notebook's loop, until `stop`.
+
+    The task runs between cells: a cell that computes freezes the pane, and never the desk, which has a thread of
+    its own. All changes of one tick go to the browser in one push, as JupyterLab's channel asks for.
+    """
+
+    def __init__(self, desk: Desk, *, height: int, updates_per_second: float) -> None:
+        self._board = Board(replace_values=True, height=f"{height}px")
+        self._feed = desk.feed
+        self._reader, snapshot = desk.feed.subscribe(lambda: None)
+        self._board.show_feed(FeedStatus.LIVE)
+        self._board.apply(snapshot)
+        self._pause_seconds = 1.0 / updates_per_second
+        self._task = asyncio.get_running_loop().create_task(self._keep_fresh(), name="ibdesk-live-pane")
+
+    def stop(self) -> None:
+        """Let the pane stand still; what it shows stays."""
+        self._task.cancel()
+        self._feed.unsubscribe(self._reader)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
+        return self._board.view._repr_mimebundle_(include, exclude)
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(self._pause_seconds)
+            update, overrun = self._reader.drain()
+            if overrun:
+                update = self._feed.snapshot()
+            if update:
+                self._board.apply(update)
+                pn.io.push_notebook(self._board.view)
+
+
+def live(desk: Desk, *, height: int = 720, updates_per_second: float = 2.0) -> LivePane:
+    """Return a live pane of a desk; make it the last value of a cell.
+
+    Raises:
+        RuntimeError: If it is called outside a notebook's loop.
+    """
+    pn.extension("tabulator", inline=True)
+    return LivePane(desk, height=height, updates_per_second=updates_per_second)

@@ -1,0 +1,80 @@
+"""The report is one file that a browser shows without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from bokeh.models import TabPanel
+
+from ibdesk.backtest import Result, backtest, sample_daily_bars
+
+MakeBars = Callable[..., pl.DataFrame]
+EMA_CROSS = Path(__file__).parents[2] / "strategies" / "ema_cross.py"
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    """Return a backtest of the moving averages on the real prices."""
+    return backtest(EMA_CROSS, sample_daily_bars())
+
+
+def test_the_plot_has_a_tab_for_each_symbol(result: Result) -> None:
+    tabs = result.plot().select({"type": TabPanel})
+
+    assert sorted(tab.title for tab in tabs) == ["AAPL", "GOOG", "IBM", "MSFT"]
+
+
+def test_the_report_names_strategy_file_parameters_and_range(result: Result, tmp_path: Path) -> None:
+    path = result.report(tmp_path / "report.html")
+    page = path.read_text()
+
+    for words in (result.source.sha256, "ema_cross.py", "2000-03-01 to 2013-03-01", "Sharpe", "By symbol"):
+        assert words in page
+    assert str(EMA_CROSS.parent) not in page
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing_behind(result: Result, tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+
+    with pytest.raises(OSError, match="directory"):
+        result.report(tmp_path / "report.html")
+
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_strategy_that_never_trades_has_a_report_too(make_bars: MakeBars, tmp_path: Path) -> None:
+    result = backtest(EMA_CROSS, make_bars([10.0] * 5))
+
+    assert result.report(tmp_path / "report.html").stat().st_size > 0
+    assert "EmaCross" in result._repr_html_()
+
+
+def test_a_browser_draws_the_report_and_asks_nobody_for_anything(result: Result, tmp_path: Path) -> None:
+    chromium = Path("/usr/bin/chromium")
+    if not chromium.exists():
+        pytest.skip("needs Debian's chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    path = result.report(tmp_path / "report.html")
+    asked: list[str] = []
+    said: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(chromium),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
+        )
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        page.goto(path.as_uri())
+        page.locator(".bk-Figure canvas").first.wait_for(timeout=20_000)
+        assert page.locator(".bk-tab").all_inner_texts() == ["AAPL", "GOOG", "IBM", "MSFT"]
+        page.screenshot(path=tmp_path / "report.png", full_page=True)
+        browser.close()
+
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert said == []

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin
+
+from ibdesk_server.dashboard import DashboardProcess, start_dashboard
+from ibdesk_server.security import obtain_key
+
+pytestmark = pytest.mark.timeout(120)
+
+NOWHERE = "ws://127.0.0.1:1/feed"
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the API key."""
+    return obtain_key(tmp_path_factory.getbasetemp() / "dashboard.key")
+
+
+@pytest.fixture(scope="module")
+def dashboard(key: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DashboardProcess]:
+    """Return a dashboard whose server is not there; who may look at it does not depend on that."""
+    key_file = tmp_path_factory.getbasetemp() / "dashboard.key"
+    with start_dashboard(feed=NOWHERE, key_file=key_file, port=0) as started:
+        yield started
+
+
+def root_of(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+@pytest.mark.parametrize("path", ["/", "/autoload.js?bokeh-autoload-element=x", "/metadata", "/ws"])
+async def test_without_a_login_nothing_is_shown(dashboard: DashboardProcess, path: str) -> None:
+    async with httpx.AsyncClient(base_url=root_of(dashboard.address), follow_redirects=True) as stranger:
+        answer = await stranger.get(path)
+
+    assert answer.status_code in {401, 403}
+    assert "docs_json" not in answer.text
+    assert "session" not in answer.text.lower()
+
+
+async def test_a_code_works_once_and_its_cookie_goes_on(dashboard: DashboardProcess) -> None:
+    async with httpx.AsyncClient(follow_redirects=True) as reader, httpx.AsyncClient() as thief:
+        first = await reader.get(dashboard.address)
+        again = await reader.get(root_of(dashboard.address))
+        stolen = await thief.get(dashboard.address)
+
+    assert (first.status_code, again.status_code, stolen.status_code) == (200, 200, 403)
+    assert first.url.query == b""
+    cookie = first.history[0].headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+
+
+async def test_the_api_key_logs_in_and_a_wrong_one_does_not(dashboard: DashboardProcess, key: str) -> None:
+    login = f"{root_of(dashboard.address)}/login"
+    async with httpx.AsyncClient(follow_redirects=True) as reader:
+        wrong = await reader.post(login, data={"key": "guess"})
+        right = await reader.post(login, data={"key": key})
+
+    assert (wrong.status_code, right.status_code) == (403, 200)
+    assert "text/html" in right.headers["content-type"]
+
+
+async def test_a_web_socket_without_the_cookie_or_from_another_site_is_refused(
+    dashboard: DashboardProcess, key: str
+) -> None:
+    root = root_of(dashboard.address)
+    address = f"{root.replace('http', 'ws', 1)}/ws"
+    async with httpx.AsyncClient(follow_redirects=True) as reader:
+        await reader.post(f"{root}/login", data={"key": key})
+        cookie = "; ".join(f"{name}={value}" for name, value in reader.cookies.items())
+
+    for headers, origin in (({}, root), ({"Cookie": cookie}, "http://evil.example")):
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(address, additional_headers=headers, origin=Origin(origin), proxy=None)
+        assert refused.value.response.status_code == 403

@@ -1,0 +1,185 @@
+"""How bars fill orders: at the open what can, inside the bar the worse for us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from ibdesk.exchange import Exchange, FractionSlippage, NoCommission, TickSlippage, VenueEvent
+from ibdesk.model import Bar, Commission, Fill, Order, OrderReport, OrderStatus, Side, Stock, TimeInForce
+
+BUY, SELL = Side.BUY, Side.SELL
+MINUTE = 60_000_000_000
+
+MakeOrder = Callable[..., Order]
+
+
+def bar(open_: float, high: float, low: float, close: float, *, minute: int = 0) -> Bar:
+    return Bar("AAPL", minute * MINUTE, MINUTE, open_, high, low, close, 1000)
+
+
+def fills(events: Sequence[VenueEvent]) -> list[tuple[float, float]]:
+    """Return quantity and price of each execution among the events."""
+    return [(event.quantity, event.price) for event in events if isinstance(event, Fill)]
+
+
+def statuses(events: Sequence[VenueEvent]) -> list[OrderStatus]:
+    """Return the states that were reported, in order."""
+    return [event.status for event in events if isinstance(event, OrderReport)]
+
+
+def test_a_market_order_waits_and_fills_at_the_open_of_the_next_bar(exchange: Exchange, make_order: MakeOrder) -> None:
+    placed = exchange.place(make_order(BUY), 5)
+    events = exchange.on_bar(bar(10, 12, 9, 11, minute=1))
+
+    assert statuses(placed) == [OrderStatus.HELD]
+    assert fills(events) == [(100, 10)]
+    assert [type(event) for event in events] == [Fill, Commission, OrderReport]
+    assert events[0].at_ns == MINUTE
+    assert statuses(events) == [OrderStatus.FILLED]
+    assert not exchange.working
+
+
+@pytest.mark.parametrize(
+    ("side", "limit", "expected"),
+    [
+        (BUY, 10.50, [(100, 10.0)]),  # the open is better than the limit, and is what one gets
+        (BUY, 9.50, [(100, 9.5)]),  # traded through inside the bar
+        (BUY, 9.00, []),  # touched only: others may stand before us
+        (BUY, 8.00, []),
+        (SELL, 9.50, [(100, 10.0)]),
+        (SELL, 11.50, [(100, 11.5)]),
+        (SELL, 12.00, []),
+    ],
+)
+def test_a_limit_order_fills_at_the_open_or_when_traded_through(
+    exchange: Exchange, make_order: MakeOrder, side: Side, limit: float, expected: list[tuple[float, float]]
+) -> None:
+    exchange.place(make_order(side, limit=limit), 0)
+
+    assert fills(exchange.on_bar(bar(10, 12, 9, 11))) == expected
+
+
+@pytest.mark.parametrize(
+    ("side", "stop", "expected"),
+    [
+        (SELL, 9.50, [(100, 9.5)]),
+        (SELL, 9.00, [(100, 9.0)]),  # touched is triggered
+        (SELL, 10.50, [(100, 10.0)]),  # the open gapped through the stop
+        (SELL, 8.00, []),
+        (BUY, 11.00, [(100, 11.0)]),
+        (BUY, 9.80, [(100, 10.0)]),
+        (BUY, 12.50, []),
+    ],
+)
+def test_a_stop_fills_at_its_price_or_at_the_open_that_gapped_over_it(
+    exchange: Exchange, make_order: MakeOrder, side: Side, stop: float, expected: list[tuple[float, float]]
+) -> None:
+    exchange.place(make_order(side, stop=stop), 0)
+
+    assert fills(exchange.on_bar(bar(10, 12, 9, 11))) == expected
+
+
+def test_a_stop_limit_triggered_inside_a_bar_fills_there_only_if_the_close_is_through_its_limit(
+    exchange: Exchange, make_order: MakeOrder
+) -> None:
+    exchange.place(make_order(SELL, stop=9.5, limit=9.4), 0)
+    exchange.place(make_order(SELL, stop=9.5, limit=9.2), 0)
+
+    events = exchange.on_bar(bar(10, 10, 9, 9.3))
+
+    assert fills(events) == [(100, 9.2)]
+    assert statuses(events) == [OrderStatus.WORKING, OrderStatus.FILLED]
+    assert fills(exchange.on_bar(bar(9.3, 9.6, 9.3, 9.5, minute=1))) == [(100, 9.4)]
+
+
+def test_a_stop_limit_gapped_over_rests_at_its_limit_from_the_open_on(
+    exchange: Exchange, make_order: MakeOrder
+) -> None:
+    exchange.place(make_order(SELL, stop=9.5, limit=9.4), 0)
+
+    assert fills(exchange.on_bar(bar(9, 9.6, 8.5, 9))) == [(100, 9.4)]
+
+
+def test_of_stop_and_target_reached_by_one_bar_the_stop_is_taken(exchange: Exchange, make_order: MakeOrder) -> None:
+    exchange.place(make_order(SELL, limit=11.5), 0)
+    exchange.place(make_order(SELL, stop=9.5), 0)
+
+    assert fills(exchange.on_bar(bar(10, 12, 9, 11))) == [(100, 9.5)]
+    assert [order.limit_price for order in exchange.open_orders] == [11.5]
+
+
+def test_an_order_placed_after_the_open_meets_the_rest_of_the_bar(exchange: Exchange, make_order: MakeOrder) -> None:
+    first = bar(10, 12, 9, 11)
+    exchange.place(make_order(BUY), 0)
+    assert fills(exchange.on_bar_open(first)) == [(100, 10)]
+    exchange.place(make_order(SELL, stop=9.5), 0)
+    exchange.place(make_order(SELL), 0)
+
+    assert fills(exchange.on_bar_inside(first)) == [(100, 9.5)]
+    assert fills(exchange.on_bar(bar(11, 11, 11, 11, minute=1))) == [(100, 11)]
+
+
+def test_immediate_or_cancel_has_one_chance(exchange: Exchange, make_order: MakeOrder) -> None:
+    exchange.place(make_order(BUY, limit=9.5, time_in_force=TimeInForce.IOC), 0)
+
+    events = exchange.on_bar(bar(10, 12, 9, 11))
+
+    assert statuses(events) == [OrderStatus.CANCELLED]
+    assert fills(events) == []
+
+
+def test_day_orders_expire_and_others_stay(exchange: Exchange, make_order: MakeOrder) -> None:
+    exchange.place(make_order(BUY, limit=5, time_in_force=TimeInForce.DAY), 0)
+    exchange.place(make_order(BUY, limit=5), 0)
+
+    assert statuses(exchange.close_day(99)) == [OrderStatus.EXPIRED]
+    assert len(exchange.open_orders) == 1
+
+
+def test_slippage_makes_market_orders_and_stops_worse_and_leaves_limits_alone(
+    make_order: MakeOrder,
+) -> None:
+    exchange = Exchange(commissions=NoCommission(), slippage=TickSlippage(2))
+    exchange.add(Stock("AAPL"))
+    exchange.place(make_order(BUY), 0)
+    exchange.place(make_order(SELL, stop=9.5), 0)
+    exchange.place(make_order(SELL, limit=10.0), 0)
+
+    filled = fills(exchange.on_bar(bar(10, 12, 9, 11)))
+
+    assert filled == [(100, 10.02), (100, 10.0), (100, 9.48)]
+    assert exchange.slippage_paid == pytest.approx(4.0)
+
+
+def test_slippage_of_basis_points_is_a_fraction_of_the_price(make_order: MakeOrder) -> None:
+    exchange = Exchange(slippage=FractionSlippage(10))
+    exchange.add(Stock("AAPL"))
+    exchange.place(make_order(SELL), 0)
+
+    assert fills(exchange.on_bar(bar(100, 100, 100, 100))) == [(100, 99.9)]
+
+
+def test_a_sale_never_slips_to_a_price_of_nothing(make_order: MakeOrder) -> None:
+    exchange = Exchange(slippage=TickSlippage(5))
+    exchange.add(Stock("AAPL"))
+    exchange.place(make_order(SELL), 0)
+
+    assert fills(exchange.on_bar(bar(0.02, 0.02, 0.02, 0.02))) == [(100, 0.01)]
+
+
+def test_bars_without_orders_cost_nothing_and_give_nothing(exchange: Exchange) -> None:
+    assert exchange.on_bar(bar(10, 12, 9, 11)) == []
+    assert exchange.working == {}
+
+
+def test_the_same_orders_and_bars_give_the_same_events(make_order: MakeOrder) -> None:
+    order = make_order(BUY)
+
+    def run() -> list[object]:
+        exchange = Exchange(slippage=TickSlippage(1))
+        exchange.add(Stock("AAPL"))
+        return [*exchange.place(order, 0), *exchange.on_bar(bar(10, 12, 9, 11))]
+
+    assert run() == run()

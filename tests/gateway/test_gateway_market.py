@@ -1,0 +1,260 @@
+"""What the market sources play: replays exactly, walks the same every time, on any clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+
+import ib_async as ib
+import numpy as np
+import polars as pl
+import pytest
+from conftest import AAPL_ROWS, OPENED_AT, bar_frame
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ibdesk.clock import SECOND, ManualClock, ScaledClock
+from ibdesk.errors import AddressInUseError, ConfigError, DataError
+from ibdesk.gateway import Gateway, GatewaySettings, RandomWalk, Replay, make_gateway
+from ibdesk.gateway.contracts import ContractBook, quarterly_expiries, trading_hours
+from ibdesk.gateway.market import Row, path, played, quotes_around, shares
+from ibdesk.gateway.schedule import Schedule
+from ibdesk.gateway.tape import Tape
+from ibdesk.model import Quote, Stock, Tick, nanoseconds
+from ibdesk.model.instrument import US_EQUITY_HOURS, US_FUTURE_HOURS
+
+T0 = nanoseconds(OPENED_AT)
+
+
+@given(st.floats(0, 1e12, allow_nan=False))
+def test_the_parts_of_a_volume_add_up_to_it_exactly(volume: float) -> None:
+    first, second, third, fourth = shares(volume)
+
+    assert first + second + third + fourth == volume
+
+
+@pytest.mark.parametrize(
+    ("row", "prices"),
+    [((10.0, 14.0, 9.0, 12.0), (10.0, 9.0, 14.0, 12.0)), ((10.0, 11.0, 5.0, 8.0), (10.0, 11.0, 5.0, 8.0))],
+)
+def test_a_row_first_goes_to_the_extreme_nearer_its_open(row: tuple[float, ...], prices: tuple[float, ...]) -> None:
+    assert path(Row("X", *row, 100.0)) == prices
+
+
+@given(st.floats(0.02, 1e5))
+def test_the_quote_holds_the_price_and_stands_on_the_grid(price: float) -> None:
+    [bid], [ask] = quotes_around(np.array([price]), 0.01)
+
+    assert bid - 1e-9 <= price <= ask + 1e-9
+    assert bid < ask
+    for side in (bid, ask):
+        assert side == pytest.approx(round(side, 2), abs=1e-9)
+
+
+def test_a_row_is_played_in_quarters_of_its_step() -> None:
+    row = Row("X", 10.0, 14.0, 9.0, 12.0, 403.0)
+
+    moments = list(played(row, T0, 8 * SECOND, Stock("X")))
+
+    assert [(at_ns - T0) / SECOND for at_ns, _ in moments] == [0, 2, 4, 6]
+    ticks = [event for _, events in moments for event in events if isinstance(event, Tick)]
+    assert [(tick.price, tick.size) for tick in ticks] == [(10, 100), (9, 100), (14, 100), (12, 103)]
+    assert all(isinstance(events[0], Quote) for _, events in moments)
+
+
+def daily(count: int = 30) -> pl.DataFrame:
+    """Return bars of days, the first at `OPENED_AT`, with an own price each."""
+    rows = [(100.0 + day, 102.5 + day, 99.0 + day, 101.0 + day, 1000.0 + 3 * day) for day in range(count)]
+    return bar_frame({"AAPL": rows}, step=dt.timedelta(days=1))
+
+
+async def test_days_squeezed_into_five_seconds_arrive_as_five_second_bars() -> None:
+    replay = Replay(daily(), play_each_over_seconds=5, start=10)
+    async with Gateway(market=replay, clock=ManualClock(T0)) as gateway:
+        client = await ib.IB().connectAsync("127.0.0.1", gateway.port, clientId=1)
+        [aapl] = await client.qualifyContractsAsync(ib.Stock("AAPL", "SMART", "USD"))
+        assert isinstance(aapl, ib.Contract)
+        bars = client.reqRealTimeBars(aapl, 5, "TRADES", False)
+        await client.reqCurrentTimeAsync()
+        gateway.advance(100)
+        await client.reqCurrentTimeAsync()
+
+        live = [(bar.open_, bar.high, bar.low, bar.close, bar.volume) for bar in bars]
+        past = await client.reqHistoricalDataAsync(aapl, "", "150 S", "5 secs", "TRADES", False)
+        days = await client.reqHistoricalDataAsync(aapl, "", "1 Y", "1 day", "TRADES", False)
+        client.disconnect()
+
+    rows = daily().select("open", "high", "low", "close", "volume").rows()
+    assert live == rows[10:]
+    # On the gateway's clock the past and what was played are one line of 5-second bars.
+    assert [(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in past] == rows
+    # Bars of days keep their own dates.
+    assert [bar.date for bar in days] == [OPENED_AT.date() + dt.timedelta(days=day) for day in range(30)]
+
+
+def test_a_replay_can_begin_again() -> None:
+    replay = Replay(bar_frame({"AAPL": AAPL_ROWS}, step=dt.timedelta(seconds=5)), start=2, loop=True)
+    replay.open(T0, {"AAPL": Stock("AAPL")})
+
+    opens = [events for _, events in itertools.islice(replay.events(), 0, 16, 4)]
+
+    assert [tick.price for events in opens for tick in events if isinstance(tick, Tick)] == [101, 102.5, 101, 102.5]
+
+
+def test_a_missing_row_of_one_symbol_leaves_the_others_in_step() -> None:
+    frame = bar_frame({"AAPL": AAPL_ROWS, "MSFT": AAPL_ROWS}, step=dt.timedelta(seconds=5))
+    gap = frame.filter((pl.col("symbol") == "AAPL") | (pl.col("opened_at") != OPENED_AT + dt.timedelta(seconds=5)))
+    replay = Replay(gap)
+    replay.open(T0, {"AAPL": Stock("AAPL"), "MSFT": Stock("MSFT")})
+
+    times = [(at_ns - T0) / SECOND for at_ns, events in replay.events() if any(e.instrument == "MSFT" for e in events)]
+
+    assert times == [0, 1.25, 2.5, 3.75, 10, 11.25, 12.5, 13.75, 15, 16.25, 17.5, 18.75]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda frame: frame.drop("close"), "lacks close"),
+        (lambda frame: frame.with_columns(low=float("nan")), "missing, infinite or not positive"),
+        (lambda frame: pl.concat([frame, frame]), "two bars of one symbol at one time"),
+        (lambda frame: frame.clear(), "leaves no row"),
+    ],
+)
+def test_a_frame_that_cannot_be_played_is_refused(spoil: object, words: str) -> None:
+    frame = bar_frame({"AAPL": AAPL_ROWS}, step=dt.timedelta(seconds=5))
+
+    with pytest.raises(DataError, match=words):
+        Replay(spoil(frame))  # type: ignore[operator]
+
+
+def test_a_walk_is_the_same_every_time_and_another_with_another_seed() -> None:
+    def first_prices(seed: int) -> list[float]:
+        walk = RandomWalk(seed, ["AAPL", "EUR.USD"])
+        book = ContractBook(OPENED_AT.date(), walk.symbols)
+        walk.open(T0, {name: contract.instrument for name in walk.symbols if (contract := book.named(name))})
+        return [
+            quote.bid
+            for _, events in itertools.islice(walk.events(), 800)
+            for quote in events
+            if isinstance(quote, Quote)
+        ]
+
+    assert first_prices(1) == first_prices(1)
+    assert first_prices(1) != first_prices(2)
+
+
+def test_the_past_of_a_walk_leads_to_its_start_and_does_not_depend_on_how_much_is_asked() -> None:
+    walk = RandomWalk(5, {"AAPL": 200.0})
+    walk.open(T0, {"AAPL": Stock("AAPL")})
+
+    long, short = walk.prints("AAPL", T0 - 3600 * SECOND, T0), walk.prints("AAPL", T0 - 60 * SECOND, T0)
+
+    assert long.prices[-1] == 200.0
+    assert long.prices[-len(short.prices) :].tolist() == short.prices.tolist()
+    assert len(short.prices) == 12 * 4
+
+
+def test_what_a_walk_played_is_its_history() -> None:
+    walk = RandomWalk(5, {"AAPL": 200.0}, step_seconds=1)
+    walk.open(T0, {"AAPL": Stock("AAPL")})
+
+    ticks = [e for _, events in itertools.islice(walk.events(), 40) for e in events if isinstance(e, Tick)]
+
+    found = walk.prints("AAPL", T0, T0 + 10 * SECOND)
+    assert found.prices.tolist() == [tick.price for tick in ticks]
+    assert found.times.tolist() == [tick.at_ns for tick in ticks]
+
+
+async def test_a_fast_clock_delivers_every_bar_in_order() -> None:
+    clock = ScaledClock(T0, speed=200)
+    async with Gateway(market=RandomWalk(1, ["AAPL", "MSFT"]), clock=clock) as gateway:
+        client = await ib.IB().connectAsync("127.0.0.1", gateway.port, clientId=1)
+        contracts = await client.qualifyContractsAsync(*(ib.Stock(name, "SMART", "USD") for name in ("AAPL", "MSFT")))
+        feeds = [client.reqRealTimeBars(each, 5, "TRADES", False) for each in contracts]  # type: ignore[arg-type]
+        while min(map(len, feeds)) < 20:
+            await client.updateEvent
+        client.disconnect()
+
+    for bars in feeds:
+        times = [bar.time for bar in bars]
+        assert {after - before for before, after in itertools.pairwise(times)} == {dt.timedelta(seconds=5)}
+
+
+def test_the_schedule_keeps_order_and_time() -> None:
+    schedule, done = Schedule(ManualClock(T0)), []
+
+    schedule.after(2, lambda: done.append(("two", schedule.now_ns - T0)))
+    schedule.after(1, lambda: done.append(("one", schedule.now_ns - T0)))
+    schedule.after(1, lambda: schedule.after(0.5, lambda: done.append(("half", schedule.now_ns - T0))))
+    schedule.after(3, lambda: done.append(("never", 0))).cancel()
+    schedule.advance(10)
+
+    assert done == [("one", SECOND), ("half", 1.5 * SECOND), ("two", 2 * SECOND)]
+    assert schedule.now_ns == T0 + 10 * SECOND
+
+
+def test_only_a_manual_clock_can_be_moved() -> None:
+    with pytest.raises(TypeError, match="runs on a ScaledClock"):
+        Schedule(ScaledClock(T0, 2)).advance(1)
+
+
+def test_a_five_second_bar_without_a_trade_is_flat() -> None:
+    schedule = Schedule(ManualClock(T0))
+    replay = Replay(bar_frame({"AAPL": AAPL_ROWS}, step=dt.timedelta(seconds=40)))
+    replay.open(T0, {"AAPL": Stock("AAPL")})
+    tape, heard = Tape(replay, schedule), []
+
+    class Listener:
+        def on_quote(self, quote: Quote) -> None: ...
+
+        def on_tick(self, tick: Tick) -> None: ...
+
+        def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, object]) -> None:
+            heard.append(candles["TRADES"])
+
+    tape.watch("AAPL", Listener())
+    tape.open(T0, lambda quote: None)
+    schedule.advance(10)
+
+    assert [(bar.open, bar.close, bar.volume, bar.count) for bar in heard] == [(99.0, 99.0, 100, 1), (99.0, 99.0, 0, 0)]
+
+
+def test_index_futures_expire_on_third_fridays() -> None:
+    expiries = list(quarterly_expiries(dt.date(2026, 11, 22)))
+
+    assert expiries == [dt.date(2026, 12, 18), dt.date(2027, 3, 19), dt.date(2027, 6, 18), dt.date(2027, 9, 17)]
+
+
+def test_trading_hours_are_written_as_tws_writes_them() -> None:
+    friday = nanoseconds(dt.datetime(2026, 4, 10, 12, tzinfo=dt.UTC))
+
+    assert trading_hours(US_EQUITY_HOURS, friday, 3) == "20260410:0930-20260410:1600;20260411:CLOSED;20260412:CLOSED"
+    assert trading_hours(US_FUTURE_HOURS, friday, 1) == "20260409:1700-20260410:1600"
+
+
+def test_strict_contracts_do_not_follow_the_market() -> None:
+    loose, strict = (ContractBook(OPENED_AT.date(), ["ACME"], strict=strict) for strict in (False, True))
+
+    assert loose.named("ACME") is not None
+    assert strict.named("ACME") is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (GatewaySettings(port=70_000), "gateway.port"),
+        (GatewaySettings(speed=0), "gateway.speed"),
+        (GatewaySettings(account="U123"), "gateway.account"),
+        (GatewaySettings(play_each_over_seconds=5), "needs gateway.replay"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings: GatewaySettings, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        make_gateway(settings)
+
+
+async def test_a_port_in_use_is_named() -> None:
+    async with Gateway() as first:
+        with pytest.raises(AddressInUseError, match=f"127.0.0.1:{first.port} is taken"):
+            await Gateway(port=first.port).start()

@@ -1,0 +1,264 @@
+"""A session: greeting, versions, what the wire carries, and that one client's nonsense is nobody else's problem."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+import ib_async as ib
+import pytest
+from conftest import Connect, MakeWire
+
+from ibdesk.gateway import Gateway, GatewayThread
+from ibdesk.gateway.codec import Value, frame, split
+from ibdesk.gateway.incoming import INCOMING
+from ibdesk.gateway.session import LOST_BURST
+
+AAPL: dict[str, Value] = {"conId": 265598, "symbol": "AAPL", "secType": "STK", "exchange": "SMART", "currency": "USD"}
+MARKET_BUY: dict[str, Value] = {**AAPL, "action": "BUY", "totalQuantity": 100, "orderType": "MKT", "transmit": 1}
+
+
+@pytest.mark.parametrize(
+    ("offered", "agreed"),
+    [("v157..178", 178), ("v157..176", 176), ("v100..226", 178), ("v100..157", 157), ("v170..300 +PACEAPI", 178)],
+)
+async def test_the_highest_version_both_speak_is_agreed(dial: MakeWire, offered: str, agreed: int) -> None:
+    wire = await dial(versions=offered)
+
+    assert wire.version == agreed
+
+
+@pytest.mark.parametrize("offered", ["v200..226", "v90..150", "hello", "v1..2..3", ""])
+async def test_a_client_without_a_common_version_is_refused(
+    dial: MakeWire, caplog: pytest.LogCaptureFixture, offered: str
+) -> None:
+    wire = await dial(client_id=None)
+
+    wire.send_bytes(b"API\0" + frame(offered.encode()))
+
+    assert await wire.is_closed()
+    assert "is disconnected: it" in caplog.text
+
+
+async def test_a_greeting_that_is_not_tws_is_refused(dial: MakeWire) -> None:
+    wire = await dial(client_id=None)
+
+    wire.send_bytes(b"GET / HTTP/1.1\r\n\r\n")
+
+    assert await wire.is_closed()
+
+
+async def test_the_greeting_may_come_byte_by_byte(dial: MakeWire) -> None:
+    wire = await dial(client_id=None)
+    greeting = b"API\0" + frame(b"v157..178")
+
+    for index in range(len(greeting)):
+        wire.send_bytes(greeting[index : index + 1])
+        await wire.writer.drain()
+
+    version, time = split(await wire.payload())
+    assert (version, time) == ("178", "20260413 10:00:00 EDT")
+
+
+async def test_a_request_before_start_api_ends_the_session(dial: MakeWire) -> None:
+    wire = await dial(client_id=None)
+
+    wire.send_bytes(b"API\0" + frame(b"v157..178") + frame(b"49\0001\0"))
+
+    assert await wire.is_closed()
+
+
+async def test_a_market_order_is_told_in_the_order_of_paper_accounts(dial: MakeWire) -> None:
+    wire = await dial()
+
+    wire.send(3, orderId=1, orderRef="mine", **MARKET_BUY)
+    told = await wire.until("commissionReport")
+
+    orders = [(name, texts.get("status", texts.get("side", ""))) for name, texts in told if name != "errMsg"]
+    assert orders == [
+        ("openOrder", "PreSubmitted"),
+        ("orderStatus", "PreSubmitted"),
+        ("execDetails", "BOT"),
+        ("openOrder", "Filled"),
+        ("orderStatus", "Filled"),
+        ("commissionReport", ""),
+    ]
+    [execution] = [texts for name, texts in told if name == "execDetails"]
+    assert (execution["reqId"], execution["orderRef"], execution["time"]) == (
+        "-1",
+        "mine",
+        "20260413 10:00:00 US/Eastern",
+    )
+    assert told[-1][1]["realizedPNL"] == "1.7976931348623157E308"
+
+
+async def test_a_resting_limit_and_a_stop_are_each_shown_twice(dial: MakeWire) -> None:
+    wire = await dial()
+
+    wire.send(3, orderId=1, **{**MARKET_BUY, "orderType": "LMT", "lmtPrice": 90.0})
+    wire.send(3, orderId=2, **{**MARKET_BUY, "orderType": "STP", "auxPrice": 110.0})
+    wire.send(49)
+    told = await wire.until("currentTime")
+
+    shown = [
+        (texts["orderId"], name, texts["status"], texts.get("whyHeld", ""))
+        for name, texts in told
+        if name in ("openOrder", "orderStatus")
+    ]
+    assert shown == [
+        ("1", "openOrder", "PreSubmitted", ""),
+        ("1", "orderStatus", "PreSubmitted", ""),
+        ("1", "openOrder", "Submitted", ""),
+        ("1", "orderStatus", "Submitted", ""),
+        ("2", "openOrder", "PreSubmitted", ""),
+        ("2", "orderStatus", "PreSubmitted", "trigger"),
+        ("2", "openOrder", "PreSubmitted", ""),
+        ("2", "orderStatus", "PreSubmitted", "trigger"),
+    ]
+
+
+async def test_a_cancel_is_the_status_and_then_error_202(dial: MakeWire) -> None:
+    wire = await dial()
+    wire.send(3, orderId=1, **{**MARKET_BUY, "orderType": "LMT", "lmtPrice": 90.0})
+    wire.send(49)
+    await wire.until("currentTime")
+
+    wire.send(4, orderId=1)
+    told = await wire.until("errMsg")
+
+    assert [(name, texts.get("status"), texts.get("errorCode")) for name, texts in told] == [
+        ("orderStatus", "Cancelled", None),
+        ("errMsg", None, "202"),
+    ]
+
+
+async def test_what_a_client_did_not_set_looks_as_paper_accounts_show_it(dial: MakeWire) -> None:
+    wire = await dial()
+
+    wire.send(3, orderId=1, **{**MARKET_BUY, "orderType": "LMT", "lmtPrice": 90.0})
+    order = (await wire.until("openOrder"))[-1][1]
+
+    looks = {
+        "strike": "0", "right": "?", "lmtPrice": "90.0", "auxPrice": "0.0", "openClose": "", "displaySize": "2147483647",
+        "minQty": "", "ocaType": "3", "deltaNeutralOrderType": "None", "deltaNeutralOpenClose": "?",
+        "adjustedOrderType": "None", "trailStopPrice2": "91.0", "clearingIntent": "IB", "dontUseAutoPriceForHedge": "1",
+        "initMarginBefore": "1.7976931348623157E308", "tif": "DAY", "exemptCode": "-1", "cashQty": "0",
+    }  # fmt: skip
+    assert {name: order[name] for name in looks} == looks
+    assert order["sharesAllocation"] == f"{order['permId']}.0/DU9000001/100"
+
+
+@pytest.mark.parametrize("version", range(157, 179))
+async def test_an_order_is_understood_and_shown_at_every_version(dial: MakeWire, version: int) -> None:
+    wire = await dial(versions=f"v157..{version}")
+
+    wire.send(3, orderId=1, **MARKET_BUY)
+    wire.send(7, reqId=5, clientId=0)
+    wire.send(99, apiOnly=0)
+    told = await wire.until("completedOrdersEnd")
+
+    assert [name for name, _ in told if name in ("execDetails", "completedOrder")] == ["execDetails"] * 2 + [
+        "completedOrder"
+    ]
+
+
+async def test_a_malformed_request_is_error_320_with_its_id(dial: MakeWire) -> None:
+    wire = await dial()
+
+    wire.send_bytes(frame(b"1\00011\00055\0notanumber\0"))
+    wire.send_bytes(frame(b"25\0001\00056\0left\0over\0"))
+    wire.send_bytes(frame(b"without end"))
+    wire.send_bytes(frame(b"98765\0001\0"))
+    wire.send(49)
+    told = await wire.until("currentTime")
+
+    answers = [(texts["id"], texts["errorCode"]) for name, texts in told if name == "errMsg"]
+    assert answers[-4:] == [("55", "320"), ("56", "320"), ("-1", "320"), ("-1", "321")]
+
+
+async def test_nonsense_from_one_client_leaves_the_others_alone(
+    dial: MakeWire, connect: Connect, gateway: Gateway
+) -> None:
+    client, chance = await connect(1), random.Random(7)
+    wire = await dial()
+
+    for _ in range(400):
+        number = chance.choice([*INCOMING, 0, 999])
+        if number == 58:
+            continue
+        words = [str(number), *(chance.choice(_WORDS) for _ in range(chance.randrange(30)))]
+        wire.send_bytes(frame(("\0".join(words) + "\0").encode()))
+    for number in INCOMING:
+        plausible = {
+            name: chance.choice(_WORDS) for name in ("reqId", "symbol", "durationStr", "whatToShow", "account")
+        }
+        wire.send(number, **{**AAPL, **plausible, "barSizeSetting": "1 min", "formatDate": 1})
+    wire.send(49)
+    await wire.until("currentTime")
+    wire.send_bytes(chance.randbytes(4000))
+    assert await wire.is_closed()
+
+    assert client.isConnected()
+    assert len(await client.reqContractDetailsAsync(ib.Stock("AAPL", "SMART", "USD"))) == 1
+    assert gateway.client_ids == (1,)
+
+
+_WORDS = [
+    "",
+    "0",
+    "1",
+    "-1",
+    "7",
+    "x",
+    "1e308",
+    "nan",
+    "2147483647",
+    "99999999999",
+    "AAPL",
+    "STK",
+    "1 D",
+    "\x01",
+    "é",
+    "Infinity",
+]
+
+
+async def test_a_frame_that_announces_too_much_ends_that_session(dial: MakeWire) -> None:
+    wire = await dial()
+
+    wire.send_bytes(b"\x7f\xff\xff\xff")
+
+    assert await wire.is_closed()
+
+
+async def test_no_burst_ends_on_the_length_that_the_official_client_loses(dial: MakeWire, gateway: Gateway) -> None:
+    wire = await dial()
+    [rooms] = gateway._all()
+    wire.send(49)
+    await wire.until("currentTime")
+
+    head = b"46\0006\0001\00045\0"
+    rooms.session.send_frame(frame(head + b"1" * (LOST_BURST - 4 - len(head) - 1) + b"\0"))
+    first, second = await wire.payload(), await wire.payload()
+
+    assert len(first) + 4 == LOST_BURST
+    assert split(second)[:3] == ["8", "1", "10:00"]
+
+
+async def test_the_gateway_runs_on_a_thread_of_its_own() -> None:
+    with GatewayThread(Gateway()) as thread:
+        client = ib.IB()
+        await client.connectAsync("127.0.0.1", thread.port, clientId=3)
+        assert await asyncio.to_thread(thread.call, lambda: thread.gateway.client_ids) == (3,)
+
+        await asyncio.gather(asyncio.to_thread(thread.faults.hang_up, 3), asyncio.wait_for(client.disconnectedEvent, 5))
+
+
+async def test_messages_are_logged_without_their_contents(dial: MakeWire, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="ibdesk.gateway")
+
+    wire = await dial(4)
+    wire.close()
+
+    assert "client 4 connected at server version 178" in caplog.text

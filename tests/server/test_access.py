@@ -1,0 +1,225 @@
+"""Who gets in, by key, by login, over HTTP and to the feed, and who does not."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+from websockets.asyncio.client import connect
+
+from ibdesk.errors import ConfigError
+from ibdesk_server.security import Security, Tickets, obtain_key
+from ibdesk_server.serve import WebServer
+from ibdesk_server.settings import ServerSettings
+
+OPEN = {"/health", "/health/live", "/login"}
+
+
+async def test_health_and_liveness_are_open(stranger: httpx.AsyncClient) -> None:
+    for path in ("/health", "/health/live"):
+        answer = await stranger.get(path)
+        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_every_other_route_needs_to_know_who_asks(web: WebServer, stranger: httpx.AsyncClient) -> None:
+    document = (web.app.openapi())["paths"]
+    routes = [(method, path) for path, methods in document.items() for method in methods if path not in OPEN]
+    routes += [("get", "/docs"), ("get", "/openapi.json")]
+    assert len(routes) > 18
+
+    for method, path in routes:
+        answer = await stranger.request(method, re.sub(r"\{\w+\}", "x", path), json={})
+        assert answer.status_code == 401, (method, path)
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_the_document_names_every_route(web: WebServer) -> None:
+    hidden = {route.path for route in web.app.routes if isinstance(route, APIRoute) and not route.include_in_schema}
+
+    assert hidden <= {"/docs", "/openapi.json"}
+
+
+@pytest.mark.parametrize(
+    "header", [("X-API-Key", "{}"), ("Authorization", "Bearer {}"), ("authorization", "bearer {}")]
+)
+async def test_the_key_opens_in_either_header(stranger: httpx.AsyncClient, key: str, header: tuple[str, str]) -> None:
+    name, form = header
+
+    right = await stranger.get("/api/v1/account", headers={name: form.format(key)})
+    wrong = await stranger.get("/api/v1/account", headers={name: form.format(key[:-1])})
+
+    assert (right.status_code, wrong.status_code) == (200, 401)
+
+
+async def test_the_key_does_not_open_as_part_of_the_address(stranger: httpx.AsyncClient, key: str) -> None:
+    for name in ("key", "api_key", "X-API-Key", "code"):
+        assert (await stranger.get("/api/v1/account", params={name: key})).status_code == 401
+
+
+async def test_a_one_time_login_becomes_a_cookie_and_dies(web: WebServer, stranger: httpx.AsyncClient) -> None:
+    address = web.login_url()
+
+    first = await stranger.get(address)
+    again = await stranger.get(address)
+
+    assert (first.status_code, first.headers["location"]) == (303, "/docs")
+    cookie = first.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert first.headers["referrer-policy"] == "no-referrer"
+    assert (await stranger.get("/api/v1/account")).status_code == 200
+    assert again.status_code == 401
+    assert again.json()["detail"] == "this login has been used or has run out: ask the server for another"
+
+
+async def test_a_login_also_opens_the_feed(web: WebServer, stranger: httpx.AsyncClient) -> None:
+    await stranger.get(web.login_url())
+    cookie = f"ibdesk_session={stranger.cookies['ibdesk_session']}"
+
+    async with connect(web.feed_url, additional_headers={"Cookie": cookie}, origin=web.url, proxy=None) as connection:
+        assert b"hello" in await asyncio.wait_for(connection.recv(decode=False), 10)
+
+
+async def test_who_logs_out_is_out(web: WebServer, stranger: httpx.AsyncClient) -> None:
+    await stranger.get(web.login_url())
+    cookies = dict(stranger.cookies)
+
+    answer = await stranger.post("/logout")
+
+    assert answer.status_code == 204
+    assert dict(stranger.cookies) == {}
+    assert (await stranger.get("/api/v1/account", cookies=cookies)).status_code == 401
+
+
+async def test_another_sites_page_changes_nothing_with_a_borrowed_login(
+    web: WebServer, stranger: httpx.AsyncClient
+) -> None:
+    await stranger.get(web.login_url())
+    halt = {"reason": "mischief"}
+
+    foreign = await stranger.post("/api/v1/halt", json=halt, headers={"Origin": "http://127.0.0.1:1"})
+    detailed = (await stranger.get("/health/detailed")).json()
+
+    assert foreign.status_code == 403
+    assert foreign.json()["detail"] == "pages of http://127.0.0.1:1 may change nothing here"
+    assert detailed["desk"]["halted"] == ""
+
+
+async def test_answers_carry_safe_headers(stranger: httpx.AsyncClient) -> None:
+    headers = (await stranger.get("/health")).headers
+
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["content-security-policy"] == "frame-ancestors 'none'"
+    assert headers["cache-control"] == "no-store"
+    assert re.fullmatch(r"app;dur=[\d.]+", headers["server-timing"])
+    assert "server" not in headers
+
+
+async def test_no_secret_is_logged_or_told(
+    web: WebServer, api: httpx.AsyncClient, stranger: httpx.AsyncClient, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", logger="uvicorn")
+    caplog.set_level("DEBUG", logger="ibdesk_server")
+    address = web.login_url()
+    await stranger.get(address)
+    code, cookie = address.partition("code=")[2], stranger.cookies["ibdesk_session"]
+
+    told = [(await api.get(path)).text for path in ("/health/detailed", "/health/metrics", "/openapi.json", "/none")]
+    logged = [record.getMessage() for record in caplog.records if record.name.startswith(("uvicorn", "ibdesk_server"))]
+
+    for secret in (key, code, cookie):
+        assert not any(secret in text for text in told + logged)
+
+
+async def test_readiness_follows_the_link(api: httpx.AsyncClient) -> None:
+    answer = await api.get("/health/ready")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "link": "up"})
+
+
+async def test_metrics_come_as_text_for_prometheus_and_as_json(api: httpx.AsyncClient) -> None:
+    await api.get("/api/v1/account")
+    text = await api.get("/health/metrics", headers={"Accept": "text/plain"})
+    figures = (await api.get("/health/metrics", headers={"Accept": "application/json"})).json()
+
+    assert text.headers["content-type"].startswith("text/plain; version=")
+    assert "\nibdesk_link_up 1.0\n" in text.text
+    assert 'ibdesk_http_requests_total{method="GET",route="/api/v1/account",status="200"} 1.0' in text.text
+    assert figures["ibdesk_link_up"][0]["value"] == 1.0
+    assert figures["ibdesk_feed_clients"] == [{"name": "ibdesk_feed_clients", "labels": {}, "value": 0.0}]
+
+
+def test_the_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    file = tmp_path / "keys" / "api.key"
+
+    first, second = obtain_key(file), obtain_key(file)
+
+    assert first == second
+    assert len(first) == 43
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in file.parent.iterdir()] == ["api.key"]
+
+
+def test_a_key_that_others_may_read_is_not_used(tmp_path: Path) -> None:
+    file = tmp_path / "api.key"
+    obtain_key(file)
+    file.chmod(0o644)
+
+    with pytest.raises(ConfigError, match=r"others may read the API key in .*: run `chmod 600"):
+        obtain_key(file)
+
+
+def test_a_file_without_a_key_and_a_place_for_none_are_named(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.key"
+    empty.touch(0o600)
+
+    with pytest.raises(ConfigError, match=r"empty\.key holds no API key: delete it"):
+        obtain_key(empty)
+    with pytest.raises(ConfigError, match="the API key cannot be kept in"):
+        obtain_key(empty / "api.key")
+
+
+def test_codes_and_sessions_run_out() -> None:
+    now = 0.0
+    security = Security("k" * 43, code_seconds=600, session_seconds=1_000, clock=lambda: now)
+    early, late = (security.login_path().partition("code=")[2] for _ in range(2))
+
+    now = 599.0
+    assert security.log_in(early) is not None
+    assert security.log_in(early) is None
+    now = 600.0
+    assert security.log_in(late) is None
+
+
+def test_there_are_never_more_tickets_than_a_thousand() -> None:
+    tickets = Tickets(10.0, lambda: 0.0)
+    oldest, *_, newest = (tickets.issue() for _ in range(1_001))
+
+    assert (tickets.is_good(oldest), tickets.is_good(newest)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("port", "70000", r"port \(IBDESK_SERVER_PORT\): Input should be less than or equal to 65535"),
+        ("port", "http", r"port \(IBDESK_SERVER_PORT\): Input should be a valid integer"),
+        ("host", "0.0.0.0", r"host \(IBDESK_SERVER_HOST\): the server has one key and no users"),
+        ("host", "example.com", r"host \(IBDESK_SERVER_HOST\): the server has one key and no users"),
+        ("max_clients", "0", r"max_clients \(IBDESK_SERVER_MAX_CLIENTS\): Input should be greater than or equal to 1"),
+        ("colour", "red", r"colour .*: Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_setting_is_named(setting: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=words):
+        ServerSettings.load(**{setting: value})
+    if setting != "colour":
+        monkeypatch.setenv(f"IBDESK_SERVER_{setting.upper()}", value)
+        with pytest.raises(ConfigError, match=words):
+            ServerSettings.load()

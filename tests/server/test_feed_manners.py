@@ -1,0 +1,148 @@
+"""Clients of the feed that say nothing, or nonsense, or are strangers: told why, cut, and nobody else notices."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import msgpack  # type: ignore[import-untyped] # it ships no types
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from websockets.exceptions import InvalidStatus
+
+from ibdesk_server.feed.protocol import ClientMessage, ProtocolError, Subscribe, decode_client_message
+
+if TYPE_CHECKING:
+    from tests.server.conftest import FeedServer, StartFeed
+
+
+@pytest.mark.parametrize(
+    ("frame", "code", "words"),
+    [
+        (b"\xc1\xc1garbage", 1007, "the message is no msgpack"),
+        (b"", 1007, "the message is no msgpack"),
+        (msgpack.packb([1, 2, 3]), 1007, "Expected `object`, got `array`"),
+        (msgpack.packb({"topics": ["orders"]}), 1007, "missing required field `type`"),
+        (msgpack.packb({"type": "shout"}), 1007, "Invalid value 'shout'"),
+        (msgpack.packb({"type": "subscribe", "topics": ["gossip"]}), 1007, "Invalid enum value 'gossip'"),
+        (msgpack.packb({"type": "subscribe", "topics": [], "symbols": [7]}), 1007, "Expected `str`, got `int`"),
+        (msgpack.packb({"type": "subscribe", "since": {"orders": -1}}), 1007, "Expected `int` >= 0"),
+        (msgpack.packb({"type": "ping", "at_ns": 0, "loud": True}), 1007, "unknown field `loud`"),
+        ("subscribe to everything, please", 1003, "msgpack in binary frames, this one was text"),
+    ],
+)
+async def test_nonsense_is_answered_with_what_is_wrong_and_hurts_nobody_else(
+    feed_server: FeedServer, frame: bytes | str, code: int, words: str
+) -> None:
+    healthy = await feed_server.join("orders")
+    await healthy.receive_of("orders")
+    client = await feed_server.connect()
+    await client.receive()
+
+    await client.connection.send(frame)
+    messages, closed_with, _ = await client.receive_rest()
+    feed_server.publish_order()
+
+    assert [message["type"] for message in messages] == ["error", "bye"]
+    assert words in messages[0]["text"]
+    assert closed_with == code
+    assert (await healthy.receive_of("orders"))["columns"]["id"] == ["1"]
+
+
+async def test_a_message_longer_than_64_kib_ends_the_connection(feed_server: FeedServer) -> None:
+    client = await feed_server.connect()
+    await client.receive()
+
+    await client.connection.send(bytes(65_537))
+    _, code, _ = await client.receive_rest()
+
+    assert code == 1009
+
+
+async def test_a_client_that_says_nothing_is_sent_away(start_feed: StartFeed) -> None:
+    server = await start_feed(auth_seconds=0.05)
+    silent = await server.connect(known=False)
+
+    messages, code, reason = await silent.receive_rest()
+
+    assert messages[0] == {"type": "error", "text": "no auth message within 0.05 s"}
+    assert (code, reason) == (1008, "no auth message within 0.05 s")
+
+
+async def test_the_key_may_come_as_the_first_message(feed_server: FeedServer) -> None:
+    client = await feed_server.connect(known=False)
+
+    await client.send(type="auth", key=feed_server.key)
+
+    assert (await client.receive())["type"] == "hello"
+
+
+async def test_a_wrong_key_is_refused_in_a_message_and_in_a_header(feed_server: FeedServer) -> None:
+    by_message = await feed_server.connect(known=False)
+    by_header = await feed_server.connect(known=False, headers={"X-API-Key": "wrong"})
+
+    await by_message.send(type="auth", key="wrong")
+
+    for client in (by_message, by_header):
+        messages, code, reason = await client.receive_rest()
+        assert [message["type"] for message in messages] == ["error", "bye"]
+        assert (code, reason) == (1008, "this API key is not valid")
+
+
+async def test_who_subscribes_before_the_key_is_refused(feed_server: FeedServer) -> None:
+    client = await feed_server.connect(known=False)
+
+    await client.send(type="subscribe", topics=["orders"])
+    _, code, reason = await client.receive_rest()
+
+    assert (code, reason) == (1008, "the first message must be auth, with the API key as `key`")
+
+
+async def test_a_page_of_another_origin_cannot_open_the_feed_even_with_a_login(feed_server: FeedServer) -> None:
+    code = feed_server.security.login_path().partition("code=")[2]
+    cookie = {"Cookie": f"ibdesk_session={feed_server.security.log_in(code)}"}
+
+    own = await feed_server.connect(known=False, headers=cookie | {"Origin": f"http://127.0.0.1:{feed_server.port}"})
+    with pytest.raises(InvalidStatus) as refusal:
+        await feed_server.connect(known=False, headers=cookie | {"Origin": "http://evil.example"})
+
+    assert (await own.receive())["type"] == "hello"
+    assert refusal.value.response.status_code == 403
+
+
+async def test_no_more_clients_are_taken_than_allowed(start_feed: StartFeed) -> None:
+    server = await start_feed(clients=1)
+    await (await server.connect()).receive()
+    second = await server.connect()
+
+    messages, code, _ = await second.receive_rest()
+
+    assert [message["type"] for message in messages] == ["bye"]
+    assert code == 1013
+
+
+_PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+_KINDS = st.sampled_from(["auth", "subscribe", "unsubscribe", "ping", "pong"])
+_FIELDS = st.dictionaries(st.sampled_from(["key", "topics", "symbols", "since", "epoch", "at_ns"]), _PLAIN)
+_NEARLY = st.builds(lambda kind, fields: {"type": kind} | fields, _KINDS, _FIELDS)
+
+
+@given(st.binary() | _PLAIN.map(msgpack.packb) | _NEARLY.map(msgpack.packb))
+def test_any_bytes_are_a_message_or_a_protocol_error(data: bytes) -> None:
+    with contextlib.suppress(ProtocolError):
+        assert isinstance(decode_client_message(data), ClientMessage)
+
+
+def test_a_deeply_nested_message_is_refused() -> None:
+    data: Any = b"\x91" * 60_000 + b"\x00"
+
+    with pytest.raises(ProtocolError):
+        decode_client_message(data)
+
+
+def test_absent_fields_mean_everything() -> None:
+    assert decode_client_message(msgpack.packb({"type": "subscribe"})) == Subscribe()

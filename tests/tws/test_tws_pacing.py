@@ -1,0 +1,149 @@
+"""How many messages leave, and in which order; counted where they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ibdesk.model import OrderReport, OrderStatus
+from ibdesk.tws.pacer import Pacer, Urgency
+
+CANCEL, ORDER, DATA = Urgency.CANCEL, Urgency.ORDER, Urgency.DATA
+
+
+class Written:
+    """What a pacer wrote, and when."""
+
+    def __init__(self) -> None:
+        self.messages: list[bytes] = []
+        self.times: list[float] = []
+        self._news = asyncio.Event()
+
+    def __call__(self, message: bytes) -> None:
+        self.messages.append(message)
+        self.times.append(asyncio.get_running_loop().time())
+        self._news.set()
+
+    async def count(self, number: int) -> list[bytes]:
+        async with asyncio.timeout(5):
+            while len(self.messages) < number:
+                self._news.clear()
+                await self._news.wait()
+        return self.messages
+
+
+def pacer_for(written: Written, *, limit: int = 4, reserve: int = 2, window_seconds: float = 0.1) -> Pacer:
+    return Pacer(written, limit=limit, reserve=reserve, window_seconds=window_seconds)
+
+
+async def test_data_requests_leave_a_reserve_to_orders() -> None:
+    written = Written()
+    pacer = pacer_for(written)
+    for name in (b"d1", b"d2", b"d3"):
+        pacer.send(name, DATA)
+    pacer.send(b"o1", ORDER, 1)
+    pacer.send(b"o2", ORDER, 2)
+
+    assert written.messages == [b"d1", b"d2", b"o1", b"o2"]
+    assert pacer.waiting == 1
+
+
+async def test_what_waits_leaves_cancels_first_then_orders_then_data() -> None:
+    written = Written()
+    pacer = pacer_for(written)
+    for number in range(4):
+        pacer.send(b"first", ORDER, number)
+    pacer.send(b"d", DATA)
+    pacer.send(b"o1", ORDER, 11)
+    pacer.send(b"o2", ORDER, 12)
+    pacer.send(b"c1", CANCEL)
+    pacer.send(b"c2", CANCEL)
+
+    assert (await written.count(9))[4:] == [b"c1", b"c2", b"o1", b"o2", b"d"]
+
+
+async def test_a_waiting_modification_replaces_the_terms_before_it() -> None:
+    written = Written()
+    pacer = pacer_for(written, limit=2, reserve=1)
+    pacer.send(b"x", ORDER, 1)
+    pacer.send(b"y", ORDER, 2)
+    pacer.send(b"old terms", ORDER, 3)
+    pacer.send(b"new terms", ORDER, 3)
+
+    assert await written.count(3) == [b"x", b"y", b"new terms"]
+
+
+async def test_a_withdrawn_order_never_leaves() -> None:
+    written = Written()
+    pacer = pacer_for(written, limit=2, reserve=1)
+    pacer.send(b"x", ORDER, 1)
+    pacer.send(b"y", ORDER, 2)
+    pacer.send(b"z", ORDER, 3)
+
+    assert pacer.withdraw(3)
+    assert not pacer.withdraw(3)
+    assert pacer.close() == []
+    assert written.messages == [b"x", b"y"]
+
+
+async def test_no_window_holds_more_than_the_limit() -> None:
+    written = Written()
+    pacer = pacer_for(written, limit=10, reserve=3, window_seconds=0.05)
+    for number in range(60):
+        pacer.send(b"m", (CANCEL, ORDER, DATA)[number % 3], number)
+
+    await written.count(60)
+
+    assert all(later - earlier >= 0.05 for earlier, later in zip(written.times, written.times[10:], strict=False))
+
+
+@pytest.mark.timeout(30)
+async def test_a_burst_of_orders_reaches_tws_within_its_limit(scripted, script, words) -> None:
+    for number in range(100):
+        scripted.service.place(words.order(f"run-{number}"))
+
+    assert scripted.service.health.messages_waiting > 0
+    await script.got(3, 100)
+    numbers = [int(fields[1]) for fields in script.of(3)]
+    assert numbers == sorted(numbers)
+    times = script.arrivals
+    # TWS tolerates 50 in a second; arrival jitters against departure by a few.
+    assert max(sum(1 for t in times if start <= t < start + 1.0) for start in times) <= 50
+
+
+async def test_a_cancel_overtakes_orders_that_wait(scripted, script, words) -> None:
+    scripted.service.place(words.order("first"))
+    number = (await script.got(3))[1]
+    for each in range(60):
+        scripted.service.place(words.order(f"run-{each}"))
+    scripted.service.cancel("first")
+
+    assert (await script.got(4))[2] == number
+    await script.got(3, 61)
+    kinds = [fields[0] for fields in script.received]
+    assert kinds.index("4") < len(kinds) - 1 - kinds[::-1].index("3")
+
+
+async def test_an_order_cancelled_while_it_waits_is_never_sent(scripted, script, words) -> None:
+    for number in range(60):
+        scripted.service.place(words.order(f"run-{number}"))
+    scripted.service.cancel("run-59")
+
+    report = await scripted.heard.next(OrderReport)
+
+    assert (report.order_id, report.status) == ("run-59", OrderStatus.CANCELLED)
+    assert report.reason == "withdrawn before it was sent"
+
+
+async def test_orders_that_waited_when_the_link_broke_were_never_sent(scripted, script, words) -> None:
+    for number in range(60):
+        scripted.service.place(words.order(f"run-{number}"))
+    waiting = scripted.service.health.messages_waiting
+    script.hang_up()
+
+    reports = await scripted.heard.count(OrderReport, waiting)
+
+    rejected = [report for report in reports if report.status is OrderStatus.REJECTED]
+    assert len(rejected) == waiting
+    assert all("never sent: the link to TWS went down" in report.reason for report in rejected)

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+from ibdesk.store.feed import Topic
+from ibdesk.views.board import Board
+from ibdesk.views.summary import FeedStatus
+
+
+def headline(board: Board) -> str:
+    return str(board._headline.object)
+
+
+def summary(board: Board) -> str:
+    return str(board._summary.view.object)
+
+
+def test_importing_ibdesk_brings_no_panel() -> None:
+    code = "import sys, ibdesk; sys.exit('panel' in sys.modules or 'bokeh' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_first_instrument_is_chosen_and_another_can_be(bar: Any, quote: Any) -> None:
+    board = Board()
+    board.apply({Topic.BARS: [bar(0, 102.0, symbol="MSFT"), bar(0, 105.0)]})
+    assert "AAPL" in headline(board)
+    assert "+5.00%" in headline(board)
+
+    board.choose("MSFT")
+    board.apply({Topic.QUOTES: [quote("MSFT", 102.9, 103.1)]})
+
+    assert "MSFT" in headline(board)
+    assert "103.00" in headline(board)
+    assert "+3.00%" in headline(board)
+
+
+def test_bars_of_two_lengths_are_told_apart(bar: Any) -> None:
+    board = Board()
+
+    board.apply({Topic.BARS: [bar(0, 105.0), bar(0, 105.0, interval_ns=60_000_000_000), bar(0, 1.0, symbol="IBM")]})
+
+    assert list(board._selector.options) == ["AAPL 5 s", "AAPL 1 min", "IBM"]
+
+
+def test_profit_orders_and_fills_are_summed_up(position: Any, order: Any, fill: Any) -> None:
+    board = Board()
+
+    board.apply(
+        {
+            Topic.POSITIONS: [position("AAPL", 100, realized_pnl=100.0, unrealized_pnl=60.0, commission=10.0)],
+            Topic.ORDERS: [order(1, "filled"), order(2, "working")],
+            Topic.FILLS: [fill(1)],
+        }
+    )
+
+    assert "+150.00" in summary(board)
+    assert "2 (1 working)" in summary(board)
+
+
+def test_a_halt_and_a_lost_feed_cannot_be_overlooked() -> None:
+    board = Board()
+    link = {"link": "up", "at_ns": 1, "detail": "", "address": "127.0.0.1:4002", "mode": "paper"}
+
+    board.apply({Topic.LINK: [link | {"halted": "daily loss <limit>"}]})
+    board.show_feed(FeedStatus.RECONNECTING)
+
+    assert "Trading is halted: daily loss &lt;limit&gt;" in summary(board)
+    assert "reconnecting" in summary(board)
+
+    board.apply({Topic.LINK: [link | {"halted": None}]})
+    assert "halted" not in summary(board)
+
+
+def test_a_tick_without_news_sends_nothing(bar: Any, position: Any) -> None:
+    board = Board()
+    board.apply({Topic.BARS: [bar(0, 105.0)], Topic.POSITIONS: [position("AAPL", 100)]})
+    sent: list[Any] = []
+    for pane in (board._summary.view, board._headline, board._positions.view):
+        pane.param.watch(sent.append, ["object"] if hasattr(pane, "object") else ["value"])
+
+    board.apply({Topic.BARS: [bar(0, 105.0)], Topic.POSITIONS: [position("AAPL", 100)]})
+
+    assert sent == []
