@@ -24,8 +24,6 @@ from ibdesk_server.security import Security, obtain_key
 from ibdesk_server.settings import ServerSettings
 from ibdesk_server.strategy_folder import StrategyFolder
 
-API = "/api/v1"
-
 
 def create_app(desk: Desk, settings: ServerSettings, *, security: Security | None = None) -> FastAPI:
     """Return an application of its own around a desk, which the caller opens and closes.
@@ -60,7 +58,7 @@ def create_app(desk: Desk, settings: ServerSettings, *, security: Security | Non
     app.include_router(health.router)
     app.include_router(session.router)
     for module in (strategies, book, market, control):
-        app.include_router(module.router, prefix=API, dependencies=[Protected])
+        app.include_router(module.router)
     app.include_router(_documents(app))
     app.add_api_websocket_route("/feed", _feed)
     return app
@@ -89,8 +87,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         services.hub.close()
         hub.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await hub
+        await asyncio.wait({hub})
 
 
 async def _feed(websocket: WebSocket, hub: TheHub, security: TheSecurity) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from fastapi import Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi import Security as Secured
 from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
 from prometheus_client import CollectorRegistry
@@ -92,3 +92,8 @@ async def require_login(
 
 
 Protected = Depends(require_login)
+
+
+def api_router(tag: str) -> APIRouter:
+    """Return a router for a part of the versioned interface, all of which needs to know who asks."""
+    return APIRouter(prefix="/api/v1", tags=[tag], dependencies=[Protected])

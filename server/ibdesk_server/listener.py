@@ -67,6 +67,7 @@ class Listener:
             timeout_graceful_shutdown=self._shutdown_seconds,
             # The app counts and times requests; an access log would hold the codes of logins.
             access_log=False,
+            log_level="warning",
             log_config=None,
             server_header=False,
             proxy_headers=False,

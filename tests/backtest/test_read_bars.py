@@ -56,7 +56,7 @@ def test_what_was_written_as_parquet_comes_back(tmp_path: Path) -> None:
         (GOOD.replace(",10,12,9,11", ",10,12,9,"), "row 0, column Close: empty is not a number"),
         (GOOD.replace("2024-01-03", "3 January"), "row 1, column Date: '3 January' is not a date or time"),
         (GOOD.replace("11,12,10", "NaN,12,10"), "AAPL: row 1, 2024-01-03: open is no number (nan)"),
-        (GOOD.replace("2024-01-03", "2024-01-02"), "AAPL: row 0, 2024-01-02: there are two bars of this"),
+        (GOOD.replace("2024-01-03", "2024-01-02"), "AAPL: row 1, 2024-01-02: the bar is the second of this"),
         (GOOD.replace("Close,", "Price,", 1), "lacks close (close, c, last): its columns are Date, Open"),
         ("", "is no table that can be read"),
         (GOOD + "2024-01-04,1,2,3,4,5,6,7,8,9\n", "is no table that can be read"),
@@ -83,5 +83,5 @@ def test_gaps_are_errors_unless_allowed(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="none.csv cannot be read: No such file"):
+    with pytest.raises(DataError, match=r"none\.csv cannot be read: No such file"):
         read_bars(tmp_path / "none.csv")

@@ -24,7 +24,7 @@ def result() -> Result:
 def test_the_plot_has_a_tab_for_each_symbol(result: Result) -> None:
     tabs = result.plot().select({"type": TabPanel})
 
-    assert sorted(tab.title for tab in tabs) == ["AAPL", "GOOG", "IBM", "MSFT"]
+    assert sorted(tab.title for tab in tabs if isinstance(tab, TabPanel)) == ["AAPL", "GOOG", "IBM", "MSFT"]
 
 
 def test_the_report_names_strategy_file_parameters_and_range(result: Result, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 
 import polars as pl
 import pytest
@@ -61,8 +60,6 @@ def test_the_sample_is_a_clean_daily_frame() -> None:
     assert bars.height == 3 * 3270 + 2148
 
 
-def test_without_the_package_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-
-    with pytest.raises(DataError, match=r"bokeh_sampledata, which is not installed: pip install 'ibdesk\[res"):
-        sample_daily_bars()
+def test_without_the_package_the_error_says_what_to_install() -> None:
+    with pytest.raises(DataError, match=r"package nowhere, which is not installed: pip install 'ibdesk\[res"):
+        quoted_prices(package="nowhere")

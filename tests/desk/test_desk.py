@@ -218,9 +218,7 @@ def test_a_client_id_in_use_is_told_apart(desk: Desk, tmp_path: Path) -> None:
 
 
 def test_the_same_cell_run_again_gets_the_desk_it_opened(desk: Desk, tmp_path: Path) -> None:
-    settings = DeskSettings.make(
-        "paper", port=int(desk.address.rpartition(":")[2]), client_id=7, state_folder=tmp_path
-    )
+    settings = DeskSettings.make("paper", port=int(desk.address.rpartition(":")[2]), client_id=7, state_folder=tmp_path)
     with Desk.open(settings) as first:
         assert Desk.open(settings) is first
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import ib_async as ib
 import polars as pl
@@ -34,8 +35,23 @@ AAPL_ROWS = [
 EURUSD_ROWS = [(1.1, 1.2, 1.0, 1.15, 0.0)] * 4
 
 
-def bar_frame(rows: dict[str, list[tuple[float, ...]]], *, step: dt.timedelta) -> pl.DataFrame:
-    """Return a bar frame in which every symbol's rows follow one another by `step`."""
+class MakeBars(Protocol):
+    """Makes a bar frame in which every symbol's rows follow one another by `step` from `OPENED_AT`."""
+
+    def __call__(self, rows: Mapping[str, Sequence[tuple[float, ...]]], *, step: dt.timedelta) -> pl.DataFrame:
+        """Return the frame."""
+        ...
+
+
+class Until(Protocol):
+    """Waits until `check` is true; it is asked again after everything that arrives at the client."""
+
+    async def __call__(self, client: ib.IB, check: Callable[[], object]) -> None:
+        """Wait."""
+        ...
+
+
+def _bar_frame(rows: Mapping[str, Sequence[tuple[float, ...]]], *, step: dt.timedelta) -> pl.DataFrame:
     return pl.DataFrame(
         [
             (symbol, OPENED_AT + index * step, *row)
@@ -55,10 +71,26 @@ def bar_frame(rows: dict[str, list[tuple[float, ...]]], *, step: dt.timedelta) -
     ).sort("opened_at", "symbol")
 
 
+async def _until(client: ib.IB, check: Callable[[], object]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not check():
+            await client.updateEvent
+
+
 @pytest.fixture
-def market() -> Replay:
+def make_bars() -> MakeBars:
+    return _bar_frame
+
+
+@pytest.fixture
+def until() -> Until:
+    return _until
+
+
+@pytest.fixture
+def market(make_bars: MakeBars) -> Replay:
     """One row of AAPL and EUR.USD in the past, three to come."""
-    frame = bar_frame({"AAPL": AAPL_ROWS, "EUR.USD": EURUSD_ROWS}, step=dt.timedelta(seconds=5))
+    frame = make_bars({"AAPL": AAPL_ROWS, "EUR.USD": EURUSD_ROWS}, step=dt.timedelta(seconds=5))
     return Replay(frame, start=1)
 
 
@@ -109,13 +141,6 @@ async def connect(gateway: Gateway, watched_logs: None) -> AsyncIterator[Connect
 async def client(connect: Connect) -> ib.IB:
     """Return an ib_async client, connected as client 1."""
     return await connect(1)
-
-
-async def until(client: ib.IB, check: Callable[[], object]) -> None:
-    """Wait until `check` is true; it is asked again after everything that arrives."""
-    async with asyncio.timeout(SECONDS):
-        while not check():
-            await client.updateEvent
 
 
 @pytest.fixture

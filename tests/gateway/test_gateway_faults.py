@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import ib_async as ib
 import pytest
-from conftest import Connect, MakeWire, until
 
 from ibdesk.gateway import Gateway
+
+if TYPE_CHECKING:
+    from tests.gateway.conftest import Connect, MakeWire, Until
 
 
 def codes_of(client: ib.IB) -> list[int]:
@@ -39,7 +42,7 @@ async def test_connections_are_refused_until_they_are_not(dial: MakeWire, gatewa
 
 
 async def test_nothing_is_heard_between_1100_and_1102(
-    client: ib.IB, aapl: ib.Contract, gateway: Gateway, tolerated: set[int]
+    client: ib.IB, aapl: ib.Contract, gateway: Gateway, tolerated: set[int], until: Until
 ) -> None:
     tolerated.update((1100, 1102))
     codes, ticker = codes_of(client), client.reqMktData(aapl)
@@ -61,7 +64,7 @@ async def test_nothing_is_heard_between_1100_and_1102(
 
 
 async def test_after_1101_market_data_must_be_asked_for_again(
-    client: ib.IB, aapl: ib.Contract, gateway: Gateway, tolerated: set[int]
+    client: ib.IB, aapl: ib.Contract, gateway: Gateway, tolerated: set[int], until: Until
 ) -> None:
     tolerated.update((1100, 1101))
     codes, bars = codes_of(client), client.reqRealTimeBars(aapl, 5, "TRADES", False)
@@ -82,7 +85,7 @@ async def test_after_1101_market_data_must_be_asked_for_again(
 
 
 async def test_the_next_order_is_rejected_and_the_one_after_is_not(
-    client: ib.IB, aapl: ib.Contract, gateway: Gateway, tolerated: set[int]
+    client: ib.IB, aapl: ib.Contract, gateway: Gateway, tolerated: set[int], until: Until
 ) -> None:
     tolerated.add(201)
     gateway.faults.reject_next_order("no luck today")
@@ -90,13 +93,13 @@ async def test_the_next_order_is_rejected_and_the_one_after_is_not(
     rejected = client.placeOrder(aapl, ib.MarketOrder("BUY", 10))
     await until(client, lambda: rejected.orderStatus.status == "Inactive")
     taken = client.placeOrder(aapl, ib.MarketOrder("BUY", 10))
-    await until(client, lambda: taken.isDone())
+    await until(client, taken.isDone)
 
     assert any("reason:no luck today" in entry.message for entry in rejected.log)
     assert taken.orderStatus.status == "Filled"
 
 
-async def test_executions_can_come_twice(dial: MakeWire, gateway: Gateway) -> None:
+async def test_executions_can_come_twice(dial: MakeWire, gateway: Gateway, until: Until) -> None:
     wire = await dial()
     gateway.faults.duplicate_executions()
 
@@ -110,7 +113,7 @@ async def test_executions_can_come_twice(dial: MakeWire, gateway: Gateway) -> No
 
 
 async def test_the_next_order_id_can_be_rolled_back(
-    connect: Connect, client: ib.IB, aapl: ib.Contract, gateway: Gateway
+    connect: Connect, client: ib.IB, aapl: ib.Contract, gateway: Gateway, until: Until
 ) -> None:
     trade = client.placeOrder(aapl, ib.LimitOrder("BUY", 10, 90.0))
     await until(client, lambda: trade.orderStatus.status == "Submitted")

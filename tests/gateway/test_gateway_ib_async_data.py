@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from typing import TYPE_CHECKING
 
 import ib_async as ib
 import pytest
-from conftest import OPENED_AT, Connect, until
 
 from ibdesk.gateway import Gateway
 
+if TYPE_CHECKING:
+    from tests.gateway.conftest import Connect, Until
+
+# OPENED_AT: when the market of the `gateway` fixture opens.
+OPENED_AT = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
 EUR_USD = ib.Forex("EURUSD")
 
 
@@ -64,7 +69,9 @@ async def test_matching_symbols_are_found_by_symbol_and_by_name(client: ib.IB) -
     assert [found.contract.symbol for found in by_name or [] if found.contract] == ["MSFT"]
 
 
-async def test_quotes_and_trades_arrive_as_they_happen(client: ib.IB, aapl: ib.Contract, gateway: Gateway) -> None:
+async def test_quotes_and_trades_arrive_as_they_happen(
+    client: ib.IB, aapl: ib.Contract, gateway: Gateway, until: Until
+) -> None:
     ticker = client.reqMktData(aapl, "233")
     await until(client, lambda: ticker.last == 100.0)
     # Past row: closed at 100. First trade: 100.00 with a quarter of 1000 shares, quoted 99.99 to 100.00.
@@ -82,7 +89,7 @@ async def test_a_snapshot_ends(client: ib.IB, aapl: ib.Contract) -> None:
     assert ticker.last == 100.0
 
 
-async def test_a_cancelled_line_is_silent(client: ib.IB, aapl: ib.Contract, gateway: Gateway) -> None:
+async def test_a_cancelled_line_is_silent(client: ib.IB, aapl: ib.Contract, gateway: Gateway, until: Until) -> None:
     ticker = client.reqMktData(aapl)
     await until(client, lambda: ticker.last == 100.0)
     client.cancelMktData(aapl)
@@ -95,7 +102,7 @@ async def test_a_cancelled_line_is_silent(client: ib.IB, aapl: ib.Contract, gate
 
 
 async def test_each_five_second_bar_is_exactly_the_row_that_was_played(
-    client: ib.IB, aapl: ib.Contract, gateway: Gateway
+    client: ib.IB, aapl: ib.Contract, gateway: Gateway, until: Until
 ) -> None:
     bars = client.reqRealTimeBars(aapl, 5, "TRADES", False)
     await client.reqCurrentTimeAsync()
@@ -111,7 +118,7 @@ async def test_each_five_second_bar_is_exactly_the_row_that_was_played(
     assert [bar.time for bar in bars] == [OPENED_AT + dt.timedelta(seconds=5 * index) for index in range(3)]
 
 
-async def test_bars_of_quotes_carry_no_volume(client: ib.IB, aapl: ib.Contract, gateway: Gateway) -> None:
+async def test_bars_of_quotes_carry_no_volume(client: ib.IB, aapl: ib.Contract, gateway: Gateway, until: Until) -> None:
     bars = client.reqRealTimeBars(aapl, 5, "BID", False)
     await client.reqCurrentTimeAsync()
 
@@ -123,7 +130,9 @@ async def test_bars_of_quotes_carry_no_volume(client: ib.IB, aapl: ib.Contract, 
     assert (bar.volume, bar.wap, bar.count) == (-1, -1, -1)
 
 
-async def test_currencies_have_middles_and_no_trades(client: ib.IB, gateway: Gateway, tolerated: set[int]) -> None:
+async def test_currencies_have_middles_and_no_trades(
+    client: ib.IB, gateway: Gateway, tolerated: set[int], until: Until
+) -> None:
     tolerated.add(420)
     [pair] = await client.qualifyContractsAsync(EUR_USD)
     assert isinstance(pair, ib.Contract)
@@ -139,7 +148,7 @@ async def test_currencies_have_middles_and_no_trades(client: ib.IB, gateway: Gat
     assert not refused
 
 
-async def test_ticks_arrive_one_by_one(client: ib.IB, aapl: ib.Contract, gateway: Gateway) -> None:
+async def test_ticks_arrive_one_by_one(client: ib.IB, aapl: ib.Contract, gateway: Gateway, until: Until) -> None:
     ticker = client.reqTickByTickData(aapl, "AllLast")
     middles = client.reqTickByTickData(aapl, "MidPoint")
     await client.reqCurrentTimeAsync()
@@ -209,24 +218,20 @@ async def test_no_data_is_error_162(client: ib.IB, tolerated: set[int]) -> None:
 
 @pytest.mark.parametrize(("duration", "size"), [("1 X", "5 secs"), ("60 S", "7 secs")])
 async def test_a_span_or_size_that_tws_does_not_know_is_error_321(
-    client: ib.IB, aapl: ib.Contract, duration: str, size: str
+    client: ib.IB, aapl: ib.Contract, duration: str, size: str, until: Until
 ) -> None:
     errors: list[int] = []
     client.errorEvent += lambda _id, code, *_rest: errors.append(code)
 
-    await history_or_error(client, aapl, duration, size, errors)
+    # ib_async takes 321 for a warning and would wait for ever: the raw request shows the error.
+    client.client.reqHistoricalData(99, aapl, "", duration, size, "TRADES", 0, 1, False, [])
+    await until(client, lambda: errors)
 
     assert errors == [321]
 
 
-async def history_or_error(client: ib.IB, contract: ib.Contract, duration: str, size: str, errors: list[int]) -> None:
-    # ib_async takes 321 for a warning and would wait for ever: the raw request shows the error.
-    client.client.reqHistoricalData(99, contract, "", duration, size, "TRADES", 0, 1, False, [])
-    await until(client, lambda: errors)
-
-
 async def test_history_kept_up_to_date_follows_the_bar_in_the_making(
-    client: ib.IB, aapl: ib.Contract, gateway: Gateway, tolerated: set[int]
+    client: ib.IB, aapl: ib.Contract, gateway: Gateway, tolerated: set[int], until: Until
 ) -> None:
     tolerated.add(162)
     bars = await history(client, aapl, "60 S", "10 secs", keepUpToDate=True)
@@ -271,7 +276,9 @@ async def test_small_questions_have_their_documented_answers(client: ib.IB) -> N
     assert await client.reqSecDefOptParamsAsync("AAPL", "", "STK", 265598) == []
 
 
-async def test_a_request_that_is_not_served_is_answered_with_an_error(client: ib.IB, aapl: ib.Contract) -> None:
+async def test_a_request_that_is_not_served_is_answered_with_an_error(
+    client: ib.IB, aapl: ib.Contract, until: Until
+) -> None:
     errors: list[tuple[int, int]] = []
     client.errorEvent += lambda request_id, code, *_rest: errors.append((request_id, code))
 
@@ -281,7 +288,9 @@ async def test_a_request_that_is_not_served_is_answered_with_an_error(client: ib
     assert errors == [(77, 321)]
 
 
-async def test_cancelling_what_is_not_there_is_error_300_or_366(client: ib.IB, tolerated: set[int]) -> None:
+async def test_cancelling_what_is_not_there_is_error_300_or_366(
+    client: ib.IB, tolerated: set[int], until: Until
+) -> None:
     tolerated.update((300, 366))
     errors: list[int] = []
     client.errorEvent += lambda _id, code, *_rest: errors.append(code)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+from typing import TYPE_CHECKING
 
 import ib_async as ib
 import numpy as np
 import polars as pl
 import pytest
-from conftest import AAPL_ROWS, OPENED_AT, bar_frame
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,10 +19,21 @@ from ibdesk.gateway import Gateway, GatewaySettings, RandomWalk, Replay, make_ga
 from ibdesk.gateway.contracts import ContractBook, quarterly_expiries, trading_hours
 from ibdesk.gateway.market import Row, path, played, quotes_around, shares
 from ibdesk.gateway.schedule import Schedule
-from ibdesk.gateway.tape import Tape
+from ibdesk.gateway.tape import Candle, Tape
 from ibdesk.model import Quote, Stock, Tick, nanoseconds
 from ibdesk.model.instrument import US_EQUITY_HOURS, US_FUTURE_HOURS
 
+if TYPE_CHECKING:
+    from tests.gateway.conftest import MakeBars
+
+# OPENED_AT: when the market of these tests opens; AAPL_ROWS: four steps of it.
+OPENED_AT = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
+AAPL_ROWS = [
+    (99.00, 101.00, 98.00, 100.00, 400.0),
+    (100.00, 102.00, 99.00, 101.00, 1000.0),
+    (101.00, 103.00, 100.50, 102.50, 801.0),
+    (102.50, 104.00, 102.00, 103.00, 1200.0),
+]
 T0 = nanoseconds(OPENED_AT)
 
 
@@ -38,7 +49,7 @@ def test_the_parts_of_a_volume_add_up_to_it_exactly(volume: float) -> None:
     [((10.0, 14.0, 9.0, 12.0), (10.0, 9.0, 14.0, 12.0)), ((10.0, 11.0, 5.0, 8.0), (10.0, 11.0, 5.0, 8.0))],
 )
 def test_a_row_first_goes_to_the_extreme_nearer_its_open(row: tuple[float, ...], prices: tuple[float, ...]) -> None:
-    assert path(Row("X", *row, 100.0)) == prices
+    assert path(Row("X", row[0], row[1], row[2], row[3], 100.0)) == prices
 
 
 @given(st.floats(0.02, 1e5))
@@ -62,14 +73,14 @@ def test_a_row_is_played_in_quarters_of_its_step() -> None:
     assert all(isinstance(events[0], Quote) for _, events in moments)
 
 
-def daily(count: int = 30) -> pl.DataFrame:
-    """Return bars of days, the first at `OPENED_AT`, with an own price each."""
-    rows = [(100.0 + day, 102.5 + day, 99.0 + day, 101.0 + day, 1000.0 + 3 * day) for day in range(count)]
-    return bar_frame({"AAPL": rows}, step=dt.timedelta(days=1))
+def daily(make_bars: MakeBars) -> pl.DataFrame:
+    """Return thirty bars of days, the first at `OPENED_AT`, with an own price each."""
+    rows = [(100.0 + day, 102.5 + day, 99.0 + day, 101.0 + day, 1000.0 + 3 * day) for day in range(30)]
+    return make_bars({"AAPL": rows}, step=dt.timedelta(days=1))
 
 
-async def test_days_squeezed_into_five_seconds_arrive_as_five_second_bars() -> None:
-    replay = Replay(daily(), play_each_over_seconds=5, start=10)
+async def test_days_squeezed_into_five_seconds_arrive_as_five_second_bars(make_bars: MakeBars) -> None:
+    replay = Replay(daily(make_bars), play_each_over_seconds=5, start=10)
     async with Gateway(market=replay, clock=ManualClock(T0)) as gateway:
         client = await ib.IB().connectAsync("127.0.0.1", gateway.port, clientId=1)
         [aapl] = await client.qualifyContractsAsync(ib.Stock("AAPL", "SMART", "USD"))
@@ -84,7 +95,7 @@ async def test_days_squeezed_into_five_seconds_arrive_as_five_second_bars() -> N
         days = await client.reqHistoricalDataAsync(aapl, "", "1 Y", "1 day", "TRADES", False)
         client.disconnect()
 
-    rows = daily().select("open", "high", "low", "close", "volume").rows()
+    rows = daily(make_bars).select("open", "high", "low", "close", "volume").rows()
     assert live == rows[10:]
     # On the gateway's clock the past and what was played are one line of 5-second bars.
     assert [(bar.open, bar.high, bar.low, bar.close, bar.volume) for bar in past] == rows
@@ -92,8 +103,8 @@ async def test_days_squeezed_into_five_seconds_arrive_as_five_second_bars() -> N
     assert [bar.date for bar in days] == [OPENED_AT.date() + dt.timedelta(days=day) for day in range(30)]
 
 
-def test_a_replay_can_begin_again() -> None:
-    replay = Replay(bar_frame({"AAPL": AAPL_ROWS}, step=dt.timedelta(seconds=5)), start=2, loop=True)
+def test_a_replay_can_begin_again(make_bars: MakeBars) -> None:
+    replay = Replay(make_bars({"AAPL": AAPL_ROWS}, step=dt.timedelta(seconds=5)), start=2, loop=True)
     replay.open(T0, {"AAPL": Stock("AAPL")})
 
     opens = [events for _, events in itertools.islice(replay.events(), 0, 16, 4)]
@@ -101,8 +112,8 @@ def test_a_replay_can_begin_again() -> None:
     assert [tick.price for events in opens for tick in events if isinstance(tick, Tick)] == [101, 102.5, 101, 102.5]
 
 
-def test_a_missing_row_of_one_symbol_leaves_the_others_in_step() -> None:
-    frame = bar_frame({"AAPL": AAPL_ROWS, "MSFT": AAPL_ROWS}, step=dt.timedelta(seconds=5))
+def test_a_missing_row_of_one_symbol_leaves_the_others_in_step(make_bars: MakeBars) -> None:
+    frame = make_bars({"AAPL": AAPL_ROWS, "MSFT": AAPL_ROWS}, step=dt.timedelta(seconds=5))
     gap = frame.filter((pl.col("symbol") == "AAPL") | (pl.col("opened_at") != OPENED_AT + dt.timedelta(seconds=5)))
     replay = Replay(gap)
     replay.open(T0, {"AAPL": Stock("AAPL"), "MSFT": Stock("MSFT")})
@@ -121,8 +132,8 @@ def test_a_missing_row_of_one_symbol_leaves_the_others_in_step() -> None:
         (lambda frame: frame.clear(), "leaves no row"),
     ],
 )
-def test_a_frame_that_cannot_be_played_is_refused(spoil: object, words: str) -> None:
-    frame = bar_frame({"AAPL": AAPL_ROWS}, step=dt.timedelta(seconds=5))
+def test_a_frame_that_cannot_be_played_is_refused(spoil: object, words: str, make_bars: MakeBars) -> None:
+    frame = make_bars({"AAPL": AAPL_ROWS}, step=dt.timedelta(seconds=5))
 
     with pytest.raises(DataError, match=words):
         Replay(spoil(frame))  # type: ignore[operator]
@@ -171,7 +182,7 @@ async def test_a_fast_clock_delivers_every_bar_in_order() -> None:
     async with Gateway(market=RandomWalk(1, ["AAPL", "MSFT"]), clock=clock) as gateway:
         client = await ib.IB().connectAsync("127.0.0.1", gateway.port, clientId=1)
         contracts = await client.qualifyContractsAsync(*(ib.Stock(name, "SMART", "USD") for name in ("AAPL", "MSFT")))
-        feeds = [client.reqRealTimeBars(each, 5, "TRADES", False) for each in contracts]  # type: ignore[arg-type]
+        feeds = [client.reqRealTimeBars(each, 5, "TRADES", False) for each in contracts]
         while min(map(len, feeds)) < 20:
             await client.updateEvent
         client.disconnect()
@@ -186,7 +197,11 @@ def test_the_schedule_keeps_order_and_time() -> None:
 
     schedule.after(2, lambda: done.append(("two", schedule.now_ns - T0)))
     schedule.after(1, lambda: done.append(("one", schedule.now_ns - T0)))
-    schedule.after(1, lambda: schedule.after(0.5, lambda: done.append(("half", schedule.now_ns - T0))))
+
+    def later() -> None:
+        schedule.after(0.5, lambda: done.append(("half", schedule.now_ns - T0)))
+
+    schedule.after(1, later)
     schedule.after(3, lambda: done.append(("never", 0))).cancel()
     schedule.advance(10)
 
@@ -199,18 +214,19 @@ def test_only_a_manual_clock_can_be_moved() -> None:
         Schedule(ScaledClock(T0, 2)).advance(1)
 
 
-def test_a_five_second_bar_without_a_trade_is_flat() -> None:
+def test_a_five_second_bar_without_a_trade_is_flat(make_bars: MakeBars) -> None:
     schedule = Schedule(ManualClock(T0))
-    replay = Replay(bar_frame({"AAPL": AAPL_ROWS}, step=dt.timedelta(seconds=40)))
+    replay = Replay(make_bars({"AAPL": AAPL_ROWS}, step=dt.timedelta(seconds=40)))
     replay.open(T0, {"AAPL": Stock("AAPL")})
-    tape, heard = Tape(replay, schedule), []
+    tape = Tape(replay, schedule)
+    heard: list[Candle] = []
 
     class Listener:
         def on_quote(self, quote: Quote) -> None: ...
 
         def on_tick(self, tick: Tick) -> None: ...
 
-        def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, object]) -> None:
+        def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:
             heard.append(candles["TRADES"])
 
     tape.watch("AAPL", Listener())

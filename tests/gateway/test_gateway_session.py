@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from typing import TYPE_CHECKING
 
 import ib_async as ib
 import pytest
-from conftest import Connect, MakeWire
 
 from ibdesk.gateway import Gateway, GatewayThread
 from ibdesk.gateway.codec import Value, frame, split
 from ibdesk.gateway.incoming import INCOMING
 from ibdesk.gateway.session import LOST_BURST
+
+if TYPE_CHECKING:
+    from tests.gateway.conftest import Connect, MakeWire
 
 AAPL: dict[str, Value] = {"conId": 265598, "symbol": "AAPL", "secType": "STK", "exchange": "SMART", "currency": "USD"}
 MARKET_BUY: dict[str, Value] = {**AAPL, "action": "BUY", "totalQuantity": 100, "orderType": "MKT", "transmit": 1}
@@ -140,8 +143,9 @@ async def test_what_a_client_did_not_set_looks_as_paper_accounts_show_it(dial: M
     order = (await wire.until("openOrder"))[-1][1]
 
     looks = {
-        "strike": "0", "right": "?", "lmtPrice": "90.0", "auxPrice": "0.0", "openClose": "", "displaySize": "2147483647",
-        "minQty": "", "ocaType": "3", "deltaNeutralOrderType": "None", "deltaNeutralOpenClose": "?",
+        "strike": "0", "right": "?", "lmtPrice": "90.0", "auxPrice": "0.0", "openClose": "", 
+        "displaySize": "2147483647", "minQty": "",
+        "ocaType": "3", "deltaNeutralOrderType": "None", "deltaNeutralOpenClose": "?",
         "adjustedOrderType": "None", "trailStopPrice2": "91.0", "clearingIntent": "IB", "dontUseAutoPriceForHedge": "1",
         "initMarginBefore": "1.7976931348623157E308", "tif": "DAY", "exemptCode": "-1", "cashQty": "0",
     }  # fmt: skip
@@ -193,7 +197,7 @@ async def test_nonsense_from_one_client_leaves_the_others_alone(
         plausible = {
             name: chance.choice(_WORDS) for name in ("reqId", "symbol", "durationStr", "whatToShow", "account")
         }
-        wire.send(number, **{**AAPL, **plausible, "barSizeSetting": "1 min", "formatDate": 1})
+        wire.send(number, **{**AAPL, **plausible, "barSizeSetting": "1 min", "formatDate": 1, "orderType": "LMT"})
     wire.send(49)
     await wire.until("currentTime")
     wire.send_bytes(chance.randbytes(4000))
@@ -253,6 +257,19 @@ async def test_the_gateway_runs_on_a_thread_of_its_own() -> None:
         assert await asyncio.to_thread(thread.call, lambda: thread.gateway.client_ids) == (3,)
 
         await asyncio.gather(asyncio.to_thread(thread.faults.hang_up, 3), asyncio.wait_for(client.disconnectedEvent, 5))
+
+
+def test_the_gateway_runs_on_uvloop() -> None:
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not made for this platform")
+
+    async def connect() -> int:
+        async with Gateway() as gateway:
+            client = await ib.IB().connectAsync("127.0.0.1", gateway.port, clientId=1)
+            version: int = client.client.serverVersion()
+            client.disconnect()
+            return version
+
+    assert uvloop.run(connect()) == 178
 
 
 async def test_messages_are_logged_without_their_contents(dial: MakeWire, caplog: pytest.LogCaptureFixture) -> None:

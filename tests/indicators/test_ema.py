@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
 from collections.abc import Sequence
@@ -86,7 +87,7 @@ def test_a_restart_that_takes_the_same_bars_again_goes_on_with_the_same_bits(
 def test_a_series_in_chunks_gives_the_same_bits(values: list[float | None], span: int, cuts: list[int]) -> None:
     edges = sorted({0, *cuts, len(values)})
     parts = [
-        pl.DataFrame({"x": values[a:b]}, schema={"x": pl.Float64}) for a, b in zip(edges, edges[1:], strict=False)
+        pl.DataFrame({"x": values[a:b]}, schema={"x": pl.Float64}) for a, b in itertools.pairwise(edges)
     ]
     chunked = pl.concat(parts or [pl.DataFrame(schema={"x": pl.Float64})], rechunk=False)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute
 from websockets.asyncio.client import connect
 
 from ibdesk.errors import ConfigError
@@ -39,18 +38,8 @@ async def test_every_other_route_needs_to_know_who_asks(web: WebServer, stranger
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
-async def test_the_document_names_every_route(web: WebServer) -> None:
-    hidden = {route.path for route in web.app.routes if isinstance(route, APIRoute) and not route.include_in_schema}
-
-    assert hidden <= {"/docs", "/openapi.json"}
-
-
-@pytest.mark.parametrize(
-    "header", [("X-API-Key", "{}"), ("Authorization", "Bearer {}"), ("authorization", "bearer {}")]
-)
-async def test_the_key_opens_in_either_header(stranger: httpx.AsyncClient, key: str, header: tuple[str, str]) -> None:
-    name, form = header
-
+@pytest.mark.parametrize(("name", "form"), [("X-API-Key", "{}"), ("Authorization", "Bearer {}")])
+async def test_the_key_opens_in_either_header(stranger: httpx.AsyncClient, key: str, name: str, form: str) -> None:
     right = await stranger.get("/api/v1/account", headers={name: form.format(key)})
     wrong = await stranger.get("/api/v1/account", headers={name: form.format(key[:-1])})
 
@@ -82,19 +71,20 @@ async def test_a_login_also_opens_the_feed(web: WebServer, stranger: httpx.Async
     await stranger.get(web.login_url())
     cookie = f"ibdesk_session={stranger.cookies['ibdesk_session']}"
 
-    async with connect(web.feed_url, additional_headers={"Cookie": cookie}, origin=web.url, proxy=None) as connection:
+    headers = {"Cookie": cookie, "Origin": web.url}
+    async with connect(web.feed_url, additional_headers=headers, proxy=None) as connection:
         assert b"hello" in await asyncio.wait_for(connection.recv(decode=False), 10)
 
 
 async def test_who_logs_out_is_out(web: WebServer, stranger: httpx.AsyncClient) -> None:
     await stranger.get(web.login_url())
-    cookies = dict(stranger.cookies)
+    cookie = f"ibdesk_session={stranger.cookies['ibdesk_session']}"
 
     answer = await stranger.post("/logout")
 
     assert answer.status_code == 204
     assert dict(stranger.cookies) == {}
-    assert (await stranger.get("/api/v1/account", cookies=cookies)).status_code == 401
+    assert (await stranger.get("/api/v1/account", headers={"Cookie": cookie})).status_code == 401
 
 
 async def test_another_sites_page_changes_nothing_with_a_borrowed_login(

@@ -25,8 +25,10 @@ async def test_news_arrive_and_build_tables(feed_server: FeedServer) -> None:
 
         assert (snapshot.kind, delta.kind, delta.rows) == ("snapshot", "delta", [second])
         assert [row["symbol"] for row in feed.tables["orders"]] == ["AAPL", "MSFT"]
-        assert feed.state is FeedState.OPEN
-    assert feed.state is FeedState.CLOSED
+        states = [feed.state]
+    states.append(feed.state)
+
+    assert states == [FeedState.OPEN, FeedState.CLOSED]
 
 
 async def test_after_cut_cables_nothing_is_missing_and_nothing_came_twice(
@@ -40,7 +42,7 @@ async def test_after_cut_cables_nothing_is_missing_and_nothing_came_twice(
         assert {(await anext(feed)).topic for _ in range(2)} == {"orders", "fills"}
         for number in range(300):
             published["orders"].append(feed_server.publish_order(padding=chance.randrange(2_000)))
-            fill = {"execution_id": f"E{number}", "order_id": str(number), "symbol": "AAPL", "price": 1.0}
+            fill: Row = {"execution_id": f"E{number}", "order_id": str(number), "symbol": "AAPL", "price": 1.0}
             feed_server.feed.publish(Topic.FILLS, fill["execution_id"], fill)
             published["fills"].append(fill)
             if number % 60 == 30:

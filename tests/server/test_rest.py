@@ -244,7 +244,7 @@ async def test_the_python_client_reads_the_book_and_raises_the_servers_sentence(
 def test_the_python_client_says_that_nobody_is_there() -> None:
     with (
         ApiClient("http://127.0.0.1:9", "key") as client,
-        pytest.raises(ApiError, match="127.0.0.1:9 cannot be reached"),
+        pytest.raises(ApiError, match="cannot be reached"),
     ):
         client.account()
 

@@ -44,16 +44,17 @@ def check_bars(frame: pl.DataFrame, *, allow_gaps: bool = True) -> CheckedBars:
     """
     bars = _typed(frame)
     _check_values(bars)
-    _check_order(bars)
-    interval_ns = _interval_ns(bars)
-    gaps = _gaps(bars, interval_ns)
+    steps = _steps(bars)
+    _check_order(bars, steps)
+    interval_ns = _interval_ns(steps)
+    gaps = _gaps(steps, interval_ns)
     if gaps and not allow_gaps:
         more = f" (and {len(gaps) - 1} more gaps)" if len(gaps) > 1 else ""
         raise DataError(f"{gaps[0]}{more}: add the missing bars, or pass allow_gaps=True to go on without them")
     if len(gaps) > _GAPS_NAMED:
         gaps = [*gaps[:_GAPS_NAMED], f"and {len(gaps) - _GAPS_NAMED} more gaps"]
     symbols = tuple(bars["symbol"].unique(maintain_order=True).sort())
-    ordered = bars.sort("opened_at", "symbol", maintain_order=True)
+    ordered = bars if len(symbols) == 1 else bars.sort("opened_at", "symbol")
     return CheckedBars(ordered, interval_ns, symbols, tuple(gaps))
 
 
@@ -100,10 +101,13 @@ def _check_values(bars: pl.DataFrame) -> None:
     _refuse(bars, pl.col("low") > bottom, "low is above open or close", "low")
 
 
-def _check_order(bars: pl.DataFrame) -> None:
-    before = pl.col("opened_at").shift(1).over("symbol")
-    _refuse(bars, pl.struct("symbol", "opened_at").is_duplicated(), "there are two bars of this time")
-    _refuse(bars, pl.col("opened_at") < before, "the bar is older than the one before: sort by opened_at")
+def _check_order(bars: pl.DataFrame, steps: pl.DataFrame) -> None:
+    rows = steps.filter(pl.col("step") <= 0)
+    if rows.is_empty():
+        return
+    row, _, _, _, step = rows.row(0)
+    what = "older than the one before: sort by opened_at" if step else "the second of this time: keep one"
+    _refuse(bars, pl.int_range(pl.len()) == row, f"the bar is {what}")
 
 
 def _refuse(bars: pl.DataFrame, wrong: pl.Expr, what: str, column: str = "") -> None:
@@ -135,8 +139,7 @@ def _steps(bars: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _interval_ns(bars: pl.DataFrame) -> int:
-    steps = _steps(bars)
+def _interval_ns(steps: pl.DataFrame) -> int:
     if steps.is_empty():
         raise DataError("bars: no symbol has 2 rows, so their interval is unknown")
     counts = steps.group_by("step").len().sort(["len", "step"], descending=[True, False])
@@ -152,9 +155,8 @@ def _interval_ns(bars: pl.DataFrame) -> int:
     return int(shortest["step"])
 
 
-def _gaps(bars: pl.DataFrame, interval_ns: int) -> list[str]:
+def _gaps(steps: pl.DataFrame, interval_ns: int) -> list[str]:
     """Return a sentence for each place where bars are missing."""
-    steps = _steps(bars)
     if interval_ns < _DAY_NS:
         same_day = pl.col("opened_at").dt.date() == pl.col("before").dt.date()
         found = steps.filter(same_day & (pl.col("step") > interval_ns))

@@ -48,19 +48,18 @@ def sample_daily_bars() -> pl.DataFrame:
     return check_bars(bars.select(COLUMNS)).frame
 
 
-def quoted_prices() -> pl.DataFrame:
+def quoted_prices(package: str = "bokeh_sampledata") -> pl.DataFrame:
     """Return the prices as they were quoted: symbol, date, open, high, low, close, volume, adjusted_close.
 
     Raises:
-        DataError: If the package bokeh_sampledata is not installed.
+        DataError: If the package that holds them is not installed.
     """
-    package = importlib.util.find_spec("bokeh_sampledata")
-    if package is None or package.origin is None:
+    found = importlib.util.find_spec(package)
+    if found is None or found.origin is None:
         raise DataError(
-            "the sample prices are in the package bokeh_sampledata, which is not installed: "
-            "pip install 'ibdesk[research]'"
+            f"the sample prices are in the package {package}, which is not installed: pip install 'ibdesk[research]'"
         )
-    frame = pl.read_csv(Path(package.origin).parent / "_data" / "stocks.csv.gz", try_parse_dates=True)
+    frame = pl.read_csv(Path(found.origin).parent / "_data" / "stocks.csv.gz", try_parse_dates=True)
     names = {name: name.lower().replace(" ", "_") for name in frame.columns}
     return (
         frame.rename(names)

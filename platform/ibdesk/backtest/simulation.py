@@ -197,7 +197,9 @@ class Simulation:
 
     def _report(self, events: Sequence[VenueEvent]) -> None:
         for event in events:
-            self._do(self._told(event), event.at_ns)
+            actions = self._told(event)
+            if actions:
+                self._do(actions, event.at_ns)
 
     def _told(self, event: VenueEvent) -> Sequence[Action]:
         """Tell the engine what the exchange did, and keep executions for the result."""
@@ -249,7 +251,7 @@ class Simulation:
         # A session that opens in the evening belongs to the date on which it closes.
         ahead = dt.timedelta(minutes=1440 - session.opens if session.closes <= session.opens else 0)
         dates = (times.dt.convert_time_zone(session.zone).dt.replace_time_zone(None) + ahead).dt.date()
-        return (dates != dates.shift(-1)).fill_null(value=True).to_list()
+        return [*(dates.diff().to_physical().to_numpy()[1:] != 0).tolist(), True]
 
 
 def source_of(strategy: Strategy) -> StrategySource:

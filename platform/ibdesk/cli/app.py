@@ -194,8 +194,8 @@ def run_strategy(
     from ibdesk.cli.trading import Connection, Run
 
     run_until_stopped(
-        Connection(mode.value, host=host, port=port, client_id=client_id, account=account, speed=speed),
-        Run(strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
+        Connection(mode=mode.value, host=host, port=port, client_id=client_id, account=account, speed=speed),
+        Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
         seconds=seconds,
         flatten=flatten,
     )
@@ -231,8 +231,8 @@ def up(
     from ibdesk.cli.up import run_up
 
     run_up(
-        Connection(mode.value, host=host, port=tws_port, client_id=client_id, account=account, speed=speed),
-        None if strategy is None else Run(strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
+        Connection(mode=mode.value, host=host, port=tws_port, client_id=client_id, account=account, speed=speed),
+        None if strategy is None else Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
         seconds=seconds,
         port=port,
         dashboard_port=dashboard_port if dashboard else None,
@@ -275,15 +275,14 @@ def gateway(
 
     It needs no account and no network. Its market is a random walk, or past bars played again.
     """
-    from ibdesk.cli.gateway import read_market, run_gateway
+    from ibdesk.cli.gateway import run_gateway_until_stopped
     from ibdesk.gateway import GatewaySettings
 
-    bars = read_market(replay, sample=sample)
     settings = GatewaySettings(
         host=host,
         port=port,
         symbols=tuple(o.names(symbols)),
-        replay=replay or (Path("sample") if sample else None),
+        replay=replay,
         play_each_over_seconds=play_each_over,
         start=start,
         speed=speed,
@@ -291,7 +290,7 @@ def gateway(
         account=account,
         cash=cash,
     )
-    run_gateway(settings, bars, seconds=seconds)
+    run_gateway_until_stopped(settings, sample=sample, seconds=seconds)
 
 
 @_command("Prove", "ibdesk replay ~/.local/state/ibdesk/journals/*.sqlite")
@@ -312,6 +311,6 @@ def replay(
 @_command("Prove")
 def version() -> None:
     """Print the versions of ibdesk, Python and what matters most around them."""
-    from ibdesk.cli.tables import print_versions
+    from ibdesk.cli.version import print_versions
 
     print_versions()

@@ -10,6 +10,7 @@ import polars as pl
 
 from ibdesk.backtest import Result, backtest, read_bars, sample_daily_bars
 from ibdesk.cli.screen import console, file_address, line, waiting
+from ibdesk.cli.tables import stats_view
 from ibdesk.errors import ConfigError, DataError
 from ibdesk.exchange import CommissionSchedule, FixedCommission, NoCommission, TickSlippage, TieredCommission
 from ibdesk.strategy import load_strategy, make_strategy
@@ -83,7 +84,7 @@ def run_backtest(
     if as_json:
         console.out(_json(result, written), highlight=False)
         return result
-    console.print(result.table())
+    console.print(stats_view(result))
     for warning in result.warnings:
         console.print(f"[yellow]warning[/] {warning}")
     if written is not None:

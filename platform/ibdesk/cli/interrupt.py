@@ -16,7 +16,7 @@ def interrupt() -> None:
 
 
 @contextlib.contextmanager
-def on_stop_signals(handler: Callable[[], None]) -> Iterator[None]:
+def on_stop_signals(handler: Callable[[], object]) -> Iterator[None]:
     """Call `handler`, on the main thread, for each request to end inside the block; then what was before returns."""
     before = {number: signal.signal(number, lambda *_: handler()) for number in _SIGNALS}
     try:

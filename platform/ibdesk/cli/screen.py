@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def plain_table(*headings: str, title: str, right: int = 0) -> Table:
 
 def money(amount: float | None) -> Text:
     """Return an amount with its sign and two decimals, red when it is a loss; a dash for nothing."""
-    if amount is None or amount != amount:
+    if amount is None or math.isnan(amount):
         return Text(_DASH, style="dim")
     # What rounds to nothing has no sign.
     amount = round(amount, 2) + 0.0
@@ -69,7 +70,7 @@ def money(amount: float | None) -> Text:
 
 def price(figure: float | None) -> str:
     """Return a price with two decimals at least and five at most; a dash for nothing."""
-    if figure is None or figure != figure:
+    if figure is None or math.isnan(figure):
         return _DASH
     digits = f"{figure:,.5f}".rstrip("0")
     whole, _, decimals = digits.partition(".")
@@ -83,7 +84,9 @@ def quantity(figure: float) -> str:
 
 def milliseconds(figure: float) -> str:
     """Return a time in ms to about three digits."""
-    return _DASH if figure != figure else f"{figure:.3g} ms" if figure < 100 else f"{figure:,.0f} ms"
+    if math.isnan(figure):
+        return _DASH
+    return f"{figure:.3g} ms" if figure < 100 else f"{figure:,.0f} ms"
 
 
 def span(seconds: float) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.metadata
-import platform
 from typing import Any
 
 import msgspec
@@ -16,10 +14,12 @@ from rich.text import Text
 
 from ibdesk.backtest import Result
 from ibdesk.backtest.table import data_range, stats_groups
-from ibdesk.cli.screen import console, line, milliseconds, money, plain_table, price, quantity, span, step
+from ibdesk.cli.screen import console, line, milliseconds, money, plain_table, price, quantity, span
 from ibdesk.desk import Desk, DeskHealth, LatencySummary
 
+# How many of the newest rows a table shows.
 _ROWS = 6
+_STATUS_STYLES = {"filled": "green", "denied": "yellow", "rejected": "red", "unknown": "bold red"}
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -145,20 +145,6 @@ def latency_text(latency: LatencySummary) -> str:
         f"tick to order p50 {milliseconds(latency.p50_ms)}, p99 {milliseconds(latency.p99_ms)}, "
         f"longest {milliseconds(latency.max_ms)}, over {latency.count:,} orders"
     )
-
-
-def print_versions() -> None:
-    """Print what a report of a fault should name."""
-    step(f"ibdesk {importlib.metadata.version('ibdesk')}")
-    line("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    for package in ("ib_async", "polars", "pydantic", "msgspec", "fastapi", "panel"):
-        try:
-            line(package, importlib.metadata.version(package))
-        except importlib.metadata.PackageNotFoundError:
-            line(package, "not installed")
-
-
-_STATUS_STYLES = {"filled": "green", "denied": "yellow", "rejected": "red", "unknown": "bold red"}
 
 
 def _title(noun: str, frame: pl.DataFrame, counts: pl.DataFrame) -> str:

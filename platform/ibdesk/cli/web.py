@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
-from pathlib import Path
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ibdesk.cli.interrupt import Belongings, on_stop_signals
@@ -68,9 +67,7 @@ def serve(server: WebServer, watch: Callable[[], Coroutine[Any, Any, None]], *, 
         runner.run(_serve(server, watch, seconds=seconds))
 
 
-async def _serve(
-    server: WebServer, watch: Callable[[], Coroutine[Any, Any, None]], *, seconds: float | None
-) -> None:
+async def _serve(server: WebServer, watch: Callable[[], Coroutine[Any, Any, None]], *, seconds: float | None) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     with on_stop_signals(lambda: loop.call_soon_threadsafe(stop.set)):
         tasks = [asyncio.create_task(work, name="web") for work in (server.run(), watch(), stop.wait())]

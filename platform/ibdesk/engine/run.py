@@ -201,10 +201,11 @@ class Run:
             owner=self.id,
             instrument=lane.instrument,
             side=side,
-            quantity=quantity,
+            # A whole number or a numpy scalar is written into the journal as another type than a float.
+            quantity=float(quantity),
             type=_TYPES[limit_price is not None, stop_price is not None],
-            limit_price=limit_price,
-            stop_price=stop_price,
+            limit_price=_float(limit_price),
+            stop_price=_float(stop_price),
             time_in_force=time_in_force,
             created_ns=self._engine.now_ns,
             updated_ns=self._engine.now_ns,
@@ -252,6 +253,10 @@ class Run:
         except KeyError:
             on = ", ".join(self.lanes)
             raise InstrumentError(f"{self.id} runs on {on}, not on {symbol!r}: start it on that too") from None
+
+
+def _float(figure: float | None) -> float | None:
+    return None if figure is None else float(figure)
 
 
 _TYPES = {

@@ -192,6 +192,8 @@ class Exchange:
         bar: of a stop and a target that one bar reaches both, the stop is taken.
         """
         events: list[VenueEvent] = []
+        if bar.instrument not in self.working:
+            return events
         stopped: set[tuple[str, Side]] = set()
         tickets = [*self.working.get(bar.instrument, {}).values()]
         for ticket in sorted(tickets, key=_stops_first):

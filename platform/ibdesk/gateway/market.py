@@ -23,6 +23,8 @@ Integers = npt.NDArray[np.int64]
 # SPREAD: the quoted spread as a fraction of the price, at least one tick; about what a liquid US share has.
 SPREAD = 0.0001
 TRADES_PER_ROW = 4
+# INSTANT_NS: the step that keeps all trades of a row at its very beginning, for rows that are told by their date.
+INSTANT_NS = TRADES_PER_ROW
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):

@@ -10,7 +10,7 @@ import polars as pl
 
 from ibdesk.clock import SECOND
 from ibdesk.errors import DataError
-from ibdesk.gateway.market import Floats, Integers, Prints, Row, played, printed
+from ibdesk.gateway.market import INSTANT_NS, Floats, Integers, Prints, Row, played, printed
 from ibdesk.model import Instrument, Quote, Tick
 
 _PRICES = ["open", "high", "low", "close", "volume"]
@@ -112,7 +112,7 @@ class Replay:
         times = self._line[rows[:past]]
         last_ns = int(self._line[present]) if present < len(self._line) else int(self._line[-1]) + self._interval_ns
         recent = times >= last_ns - span_ns
-        return printed(times[recent], bars[:past][recent], self._interval_ns)
+        return printed(times[recent], bars[:past][recent], INSTANT_NS)
 
     def first_ns(self, symbol: str) -> int | None:
         """Return when the symbol's first row began on the gateway's clock."""

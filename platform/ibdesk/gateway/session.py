@@ -7,7 +7,7 @@ import enum
 import logging
 import re
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, cast
 
 from ibdesk.gateway.codec import (
     Fields,
@@ -113,8 +113,8 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the socket, or hang up when connections are refused."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - asyncio's own promise for TCP
-        self._transport = transport
+        # uvloop's transports have the methods and not the base class.
+        self._transport = cast("asyncio.Transport", transport)
         self._loop = asyncio.get_running_loop()
         if not self._reception.greets(self):
             self.hang_up()

@@ -14,12 +14,16 @@ from ibdesk.model import Forex, Instrument, Quote, Tick
 
 DAY = 86_400 * SECOND
 DEFAULT_PRICES = {"AAPL": 230.0, "GOOG": 170.0, "IBM": 220.0, "MSFT": 420.0, "SPY": 590.0, "EUR.USD": 1.08}
-# How far the past goes back: bars of less than a day are cut from steps, longer ones from a walk of days.
-PAST_STEPS_NS = 30 * DAY
-PAST_DAYS = 2520
+# How far the past goes back: bars of less than a day are cut from steps of five seconds, longer ones from a walk of
+# days.
+PAST_STEP_NS = 5 * SECOND
+PAST_STEPS = 30 * DAY // PAST_STEP_NS
+PAST_DAYS = 3650
 YEARLY_VOLATILITY = 0.25
 _YEAR_SECONDS = 252 * 6.5 * 3600
 _CHUNK = 64
+# The past is made in pieces of this many rows, as far back as it is asked for.
+_PAST_CHUNK = 3600
 
 
 class RandomWalk:
@@ -48,6 +52,7 @@ class RandomWalk:
         self._instruments: dict[str, Instrument] = {}
         self._live: dict[str, list[Floats]] = {name: [] for name in self._prices}
         self._past: dict[tuple[str, int], Floats] = {}
+        self._past_makers: dict[tuple[str, int], np.random.Generator] = {}
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -77,11 +82,10 @@ class RandomWalk:
 
     def prints(self, symbol: str, start_ns: int, end_ns: int) -> Prints:
         """Return trades of the last thirty days and of what was played."""
-        count = PAST_STEPS_NS // (5 * SECOND)
-        before = max(0, min(count, -((start_ns - self._opened_ns) // (5 * SECOND))))
-        past = self._past_bars(symbol, count, 5 * SECOND)[count - before :]
-        starts = self._opened_ns - np.arange(before, 0, -1, dtype=np.int64) * 5 * SECOND
-        old = printed(starts, past, 5 * SECOND).between(start_ns, min(end_ns, self._opened_ns))
+        before = max(0, min(PAST_STEPS, -((start_ns - self._opened_ns) // PAST_STEP_NS)))
+        starts = self._opened_ns - np.arange(before, 0, -1, dtype=np.int64) * PAST_STEP_NS
+        past = self._past_bars(symbol, before, PAST_STEP_NS)
+        old = printed(starts, past, PAST_STEP_NS).between(start_ns, min(end_ns, self._opened_ns))
         live = self._live[symbol]
         first = max(0, (start_ns - self._opened_ns) // self.step_ns)
         last = max(first, min(len(live), (end_ns - self._opened_ns) // self.step_ns + 1))
@@ -108,13 +112,18 @@ class RandomWalk:
         return self._opened_ns // DAY * DAY - PAST_DAYS * DAY if symbol in self._prices else None
 
     def _past_bars(self, name: str, count: int, step_ns: int) -> Floats:
-        """Return `count` bars that end at the start price, oldest first; made once."""
+        """Return the last `count` bars before the start, oldest first; they end at the start price."""
         key = (name, step_ns)
-        if key not in self._past:
-            bars = self._bars(name, self._rng(name, f"past {step_ns}"), count, self._prices[name], step_ns)
-            # A walk read backwards is a walk; open and close change places.
-            self._past[key] = bars[::-1][:, [3, 1, 2, 0, 4]]
-        return self._past[key]
+        made = self._past.get(key, np.empty((0, 5)))
+        if len(made) < count:
+            maker = self._past_makers.setdefault(key, self._rng(name, f"past {step_ns}"))
+            pieces = [made]
+            while sum(map(len, pieces)) < count:
+                price = float(pieces[-1][0, 0]) if len(pieces[-1]) else self._prices[name]
+                # A walk read backwards is a walk; open and close change places.
+                pieces.append(self._bars(name, maker, _PAST_CHUNK, price, step_ns)[::-1][:, [3, 1, 2, 0, 4]])
+            made = self._past[key] = np.concatenate(pieces[::-1])
+        return made[len(made) - count :]
 
     def _bars(self, name: str, rng: np.random.Generator, count: int, price: float, step_ns: int) -> Floats:
         instrument = self._instruments[name]

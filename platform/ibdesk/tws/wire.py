@@ -9,12 +9,15 @@ callback of `Ears`, and a callback that raises is heard.
 from __future__ import annotations
 
 import asyncio
+import math
 import struct
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from ib_async.client import Client
+from ib_async.contract import Contract
 from ib_async.decoder import Decoder
+from ib_async.util import UNSET_DOUBLE, UNSET_INTEGER
 from ib_async.wrapper import Wrapper
 
 from ibdesk.errors import ClientIdInUseError, LinkError
@@ -74,6 +77,36 @@ _READ: dict[type, Callable[[str], Any]] = {
     int: lambda field: int(field or 0),
     float: lambda field: float(field or 0),
     bool: lambda field: bool(int(field or 0)),
+}
+
+
+def _written(value: object) -> str:
+    if isinstance(value, Contract):
+        return "\0".join([str(getattr(value, name)) for name in _CONTRACT])
+    return str(value)
+
+
+# How values are written; what is unset is left empty.
+_CONTRACT = (
+    "conId",
+    "symbol",
+    "secType",
+    "lastTradeDateOrContractMonth",
+    "strike",
+    "right",
+    "multiplier",
+    "exchange",
+    "primaryExchange",
+    "currency",
+    "localSymbol",
+    "tradingClass",
+)
+_WRITE: dict[type, Callable[[Any], str]] = {
+    int: lambda value: "" if value == UNSET_INTEGER else str(value),
+    float: lambda value: "" if value == UNSET_DOUBLE else ("Infinite" if value == math.inf else str(value)),
+    bool: lambda value: "1" if value else "0",
+    type(None): lambda _: "",
+    list: lambda tags: "".join([f"{each.tag}={each.value};" for each in tags]),
 }
 
 
@@ -146,6 +179,17 @@ class Wire(Client):
         """End the handshake: the first order id and the accounts are there."""
         if not self.ready.done():
             self.ready.set_result(None)
+
+    def send(self, *fields: Any, makeEmpty: bool = True) -> None:  # noqa: N803 - ib_async's name
+        """Encode one message, as `Client.send` does in three times the time, and give it to the pacer."""
+        if not makeEmpty:
+            super().send(*fields, makeEmpty=False)
+            return
+        if not self.isConnected():
+            raise ConnectionError("Not connected")
+        texts = [field if type(field) is str else _WRITE.get(type(field), _written)(field) for field in fields]
+        texts.append("")
+        self.sendMsg("\0".join(texts))
 
     def sendMsg(self, msg: str) -> None:  # noqa: N802 - the one door through which `Client` sends
         """Give an encoded message to the pacer, by how urgent its kind is."""

@@ -57,11 +57,12 @@ class Board:
     """Everything a watcher sees of one desk; `view` is the Panel component to show.
 
     The owner hands it the feed's rows a few times a second with `apply` and says with `show_feed` how they come.
-    `replace_values` is for notebooks: tables are then sent whole rather than patched.
+    `replace_values` is for notebooks: tables are then sent whole rather than patched, and all of a tick in one push.
     """
 
     def __init__(self, *, replace_values: bool = False, height: str = "100vh") -> None:
         self.state = BoardState()
+        self._one_push = replace_values
         self._feed = FeedStatus.CONNECTING
         self._charts: dict[_Series, PriceChart] = {}
         self._summary = Summary()
@@ -89,16 +90,15 @@ class Board:
         self._show_figures()
 
     def apply(self, update: Update) -> None:
-        """Take what came since the last tick and send what it changes on the screen, in one message."""
+        """Take what came since the last tick and send what it changes on the screen."""
+        self.state.apply(update)
+        if not self._one_push:
+            # Held back, a patch looks to Panel like an edit made in the browser: it would book it once more.
+            self._fill_tables(update)
         with pn.io.hold():
-            self.state.apply(update)
-            for table in (self._quotes, self._positions, *self._activity.values()):
-                table.apply(update.get(table.topic, ()))
-            self._show_equity(update.get(Topic.EQUITY, ()))
-            for chart in self._charts.values():
-                chart.stream_bars(update.get(Topic.BARS, ()))
-                chart.stream_indicators(update.get(Topic.INDICATORS, ()))
-                chart.mark_fills(update.get(Topic.FILLS, ()))
+            if self._one_push:
+                self._fill_tables(update)
+            self._stream_charts(update)
             if update.get(Topic.BARS):
                 self._offer_series()
             self._show_figures()
@@ -115,6 +115,17 @@ class Board:
             if series[0] == symbol:
                 self._selector.value = series
                 return
+
+    def _fill_tables(self, update: Update) -> None:
+        for table in (self._quotes, self._positions, *self._activity.values()):
+            table.apply(update.get(table.topic, ()))
+
+    def _stream_charts(self, update: Update) -> None:
+        self._show_equity(update.get(Topic.EQUITY, ()))
+        for chart in self._charts.values():
+            chart.stream_bars(update.get(Topic.BARS, ()))
+            chart.stream_indicators(update.get(Topic.INDICATORS, ()))
+            chart.mark_fills(update.get(Topic.FILLS, ()))
 
     def _show_equity(self, rows: Iterable[Row]) -> None:
         self._equity.stream(rows)

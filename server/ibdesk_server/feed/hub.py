@@ -66,7 +66,7 @@ class FeedHub:
         self._channels = {topic: make_channel(topic, replay_bytes=limits.replay_bytes) for topic in LAYOUTS}
         self._subscribers: set[Subscriber] = set()
         self._closing = False
-        self._failed = asyncio.Event()
+        self._ended = asyncio.Event()
         self._failure: Exception | None = None
 
     @property
@@ -105,24 +105,30 @@ class FeedHub:
         for subscriber in self._subscribers:
             subscriber.cut(GOING_AWAY, "the server ends")
 
+    @property
+    def failed(self) -> bool:
+        """Return whether `run` has failed, so that clients are told nothing any more."""
+        return self._failure is not None
+
     async def until_failed(self) -> None:
         """Wait until `run` has failed.
 
         Raises:
             Exception: What it failed of.
         """
-        await self._failed.wait()
+        await self._ended.wait()
         if self._failure is not None:
             raise self._failure
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Serve until cancelled; a failure is logged, ends the service, and is told by `until_failed`."""
         try:
             await self._run()
-        except Exception as error:
-            self._failure = error
-            self._failed.set()
-            raise
+        except* Exception as failures:  # noqa: BLE001 - logged and handed on, whatever it is
+            _log.exception("the feed has failed")
+            self._failure = failures.exceptions[0]
+            self._ended.set()
+            self.close()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from ibdesk.model import OrderStatus, moment
 from ibdesk_server.answers import AccountAnswer, FillAnswer, Listing, OrderAnswer, PositionAnswer, listing
-from ibdesk_server.dependencies import TheDesk
+from ibdesk_server.dependencies import TheDesk, api_router
 
-router = APIRouter(tags=["book"])
+router = api_router("book")
 
 Limit = Annotated[int, Query(ge=1, le=10_000, description="how many at most; the newest are kept")]
 Owner = Annotated[str | None, Query(description="only of this run")]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path
+from fastapi import HTTPException, Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from ibdesk_server.dependencies import TheDesk
+from ibdesk_server.dependencies import TheDesk, api_router
 
-router = APIRouter(tags=["control"])
+router = api_router("control")
 
 
 class Reason(BaseModel):

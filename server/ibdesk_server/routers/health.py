@@ -52,8 +52,10 @@ async def live() -> Health:
 
 
 @router.get("/ready", dependencies=[Protected], summary="Readiness probe")
-async def ready(desk: TheDesk) -> Readiness:
-    """Return 200 when the link to TWS is up and the book is reconciled, else 503."""
+async def ready(desk: TheDesk, hub: TheHub) -> Readiness:
+    """Return 200 when the link to TWS is up, the book is reconciled, and clients can be told the news, else 503."""
+    if hub.failed:
+        raise HTTPException(503, "the feed has failed: restart the server, its log says why")
     link = (await desk.aio.health()).link
     if link is not Link.UP:
         raise HTTPException(503, f"the link to TWS is {link.value}: orders cannot leave")
@@ -64,7 +66,7 @@ async def ready(desk: TheDesk) -> Readiness:
 async def detailed(desk: TheDesk, hub: TheHub) -> DetailedHealth:
     """Return the state of the desk, its latency, and the feed."""
     found, latency = await desk.aio.health(), await desk.aio.latency()
-    healthy = found.link is Link.UP and not found.halted
+    healthy = found.link is Link.UP and not found.halted and not hub.failed
     return DetailedHealth(
         status="ok" if healthy else "degraded",
         desk=_plain(found),

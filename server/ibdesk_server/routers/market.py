@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 
 from ibdesk_server.answers import BarAnswer, Listing, QuoteAnswer, listing
-from ibdesk_server.dependencies import TheDesk
+from ibdesk_server.dependencies import TheDesk, api_router
 
-router = APIRouter(tags=["market"])
+router = api_router("market")
 
 Symbol = Annotated[str, Path(min_length=1, max_length=64, description="the instrument's id", examples=["AAPL"])]
 Interval = Annotated[str, Query(max_length=20, description="length of a bar", examples=["5 secs"])]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Query, Response
+from fastapi import HTTPException, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ibdesk.desk import RunInfo
 from ibdesk.model import moment
 from ibdesk_server.answers import RunAnswer, StrategyAnswer
-from ibdesk_server.dependencies import TheDesk, TheStrategies
+from ibdesk_server.dependencies import TheDesk, TheStrategies, api_router
 
-router = APIRouter(tags=["strategies"])
+router = api_router("strategies")
 
 RunId = Annotated[str, Path(min_length=1, max_length=200, description="as given when it was started")]
 

@@ -1,0 +1,108 @@
+"""`ibdesk demo`: one strategy file from a backtest to a paper account to a screen."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from ibdesk.backtest import sample_daily_bars
+from ibdesk.cli.backtest import Costs, only, run_backtest
+from ibdesk.cli.interrupt import Belongings
+from ibdesk.cli.replay import replay_journal
+from ibdesk.cli.screen import console, line, span, step
+from ibdesk.cli.tables import Summary
+from ibdesk.cli.trading import Run, end_run, open_desk
+from ibdesk.cli.watch import watch
+from ibdesk.cli.web import check_packages, open_web, serve
+from ibdesk.desk import Desk, DeskSettings, state_folder
+from ibdesk.engine import RiskLimits
+from ibdesk.gateway import GatewaySettings
+
+# A day of real prices lasts so many seconds of the demo's market: one 5-second bar each.
+_SECONDS_A_DAY = 5
+# So many days of every symbol lie in the past when the market opens: what a strategy is warmed up with.
+_PAST_DAYS = 300
+
+
+def run_demo(
+    strategy: Path,
+    *,
+    symbols: Sequence[str],
+    seconds: float | None,
+    speed: float,
+    report: Path | None,
+    port: int,
+    dashboard_port: int | None,
+) -> None:
+    """Go all the way, until Ctrl-C or for some seconds, then show what was traded and replay the journal.
+
+    Raises:
+        IbdeskError: If a step fails.
+    """
+    check_packages(dashboard=dashboard_port is not None)
+    bars = only(sample_daily_bars(), symbols, where="the sample")
+    on = bars["symbol"].unique().sort().to_list()
+    run = Run(strategy=strategy, on=on)
+    run.check()
+
+    step(f"Backtest of {strategy} on daily prices of {', '.join(on)}")
+    folder = report or state_folder() / "reports"
+    run_backtest(strategy, bars, parameters={}, cash=100_000.0, costs=Costs(), report=folder)
+
+    with Belongings() as belongings:
+        step("The same prices as a live market, on a TWS of our own")
+        desk = _open_market(belongings, bars, speed=speed)
+        step("The same file on a paper account")
+        run_id = _start(desk, run)
+        step("To watch it")
+        server = open_web(belongings, desk, port=port, dashboard_port=dashboard_port)
+        line("end", "Ctrl-C" if seconds is None else f"in {seconds:g} seconds, or Ctrl-C")
+        console.print()
+        serve(server, lambda: watch(desk), seconds=seconds)
+        end_run(desk, run_id, flatten=False)
+        summary, journal = Summary.of(desk), Path(desk.journal_path)
+
+    step("What was traded")
+    summary.show()
+    step("The journal, replayed")
+    line("journal", str(journal))
+    replay_journal(journal)
+
+
+def _open_market(belongings: Belongings, bars: pl.DataFrame, *, speed: float) -> Desk:
+    folder = Path(belongings.enter_context(tempfile.TemporaryDirectory(prefix="ibdesk-demo-")))
+    bars.write_parquet(folder / "bars.parquet")
+    days = bars["opened_at"].unique().sort()
+    start = _first_day(bars, days)
+    market = GatewaySettings(
+        port=0, replay=folder / "bars.parquet", play_each_over_seconds=_SECONDS_A_DAY, start=start, speed=speed
+    )
+    desk = belongings.enter_context(open_desk(DeskSettings.make("embedded", gateway=market)))
+    lasts = (len(days) - start) * _SECONDS_A_DAY / speed
+    line("gateway", f"{desk.address}, where any TWS client can connect")
+    line("market", f"a day every {_SECONDS_A_DAY / speed:g} s, from {days[start]:%Y-%m-%d} on, for {span(lasts)}")
+    return desk
+
+
+def _start(desk: Desk, run: Run) -> str:
+    run_id = run.start(desk)
+    line("run", f"{run_id} on {run.bar} bars of {', '.join(run.on)}")
+    line("account", f"{desk.health().account}, through ib_async over TCP")
+    line("risk rules", _rules(desk.settings.risk))
+    return run_id
+
+
+def _first_day(bars: pl.DataFrame, days: pl.Series) -> int:
+    """Return the place in `days` at which every symbol has its past behind it."""
+    youngest = bars.group_by("symbol").agg(pl.col("opened_at").min())["opened_at"].max()
+    return min(int((days < youngest).sum()) + _PAST_DAYS, len(days) - 1)
+
+
+def _rules(limits: RiskLimits) -> str:
+    return (
+        f"at most {limits.max_order_quantity:,.0f} shares and {limits.max_notional:,.0f} USD an order, "
+        f"{limits.max_orders_per_second:g} orders a second; a day's loss of {limits.max_daily_loss:,.0f} USD halts"
+    )

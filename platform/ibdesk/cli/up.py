@@ -1,0 +1,39 @@
+"""`ibdesk up`: a desk with its API, its feed and its dashboard."""
+
+from __future__ import annotations
+
+from ibdesk.cli.interrupt import Belongings
+from ibdesk.cli.screen import console, line, step
+from ibdesk.cli.tables import Summary
+from ibdesk.cli.trading import Connection, Run, end_run, open_desk
+from ibdesk.cli.watch import watch
+from ibdesk.cli.web import open_web, serve
+
+
+def run_up(
+    connection: Connection, run: Run | None, *, seconds: float | None, port: int, dashboard_port: int | None
+) -> None:
+    """Serve a desk until Ctrl-C or for some seconds, with a run on it if one is given; then print what was traded.
+
+    Raises:
+        IbdeskError: If it cannot be started, or fails.
+    """
+    if run is not None:
+        run.check()
+    settings = connection.settings(() if run is None else tuple(run.on))
+    with Belongings() as belongings:
+        desk = belongings.enter_context(open_desk(settings))
+        step(f"Desk, {settings.mode}")
+        line("TWS", f"{desk.address}, account {desk.health().account}")
+        line("journal", desk.journal_path)
+        run_id = None if run is None else run.start(desk)
+        if run is not None and run_id is not None:
+            line("run", f"{run_id} on {run.bar} bars of {', '.join(run.on)}")
+        server = open_web(belongings, desk, port=port, dashboard_port=dashboard_port)
+        line("end", "Ctrl-C" if seconds is None else f"in {seconds:g} seconds, or Ctrl-C")
+        console.print()
+        serve(server, lambda: watch(desk), seconds=seconds)
+        for running in desk.runs():
+            if running.state == "running":
+                end_run(desk, running.run_id, flatten=False)
+        Summary.of(desk).show()

@@ -1,0 +1,347 @@
+"""The risk gate: each rule denies, says which one it was, what it allows and what was asked."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+
+import pytest
+
+from ibdesk.engine import RiskLimits
+from ibdesk.errors import ConfigError
+from ibdesk.model import (
+    HaltTrading,
+    Index,
+    Link,
+    LinkChanged,
+    ModifyOrder,
+    OrderDenied,
+    OrderStatus,
+    PlaceOrder,
+    ResumeTrading,
+    Stock,
+    TradingHalted,
+    nanoseconds,
+)
+
+SECOND = 1_000_000_000
+NEVER = math.inf
+
+
+def limits(**rules: float) -> RiskLimits:
+    """Only these rules; the others are off."""
+    import msgspec
+
+    return msgspec.structs.replace(RiskLimits.none(), **rules)
+
+
+def denial(actions) -> tuple[str, float, float]:
+    (denied,) = [action for action in actions if isinstance(action, OrderDenied)]
+    assert not any(isinstance(action, PlaceOrder) for action in actions)
+    return denied.rule, denied.limit, pytest.approx(denied.asked)
+
+
+@pytest.fixture
+def ask(tell_story, hands):
+    """Ask for one order at a quote of 9.9 to 10.1, holding so much at 10, under these limits."""
+
+    def ask(order, rules: RiskLimits, *, held: float = 0.0, before=()):
+        story = tell_story(rules)
+        story.start(hands(quote=lambda me, quote: order(me) if quote.bid == 9.9 else None))
+        if held:
+            story.hold(held)
+        for event in before:
+            story.tell(event(story.at_ns))
+        return story, story.quote(9.9, 10.1)
+
+    return ask
+
+
+def test_the_largest_order(ask) -> None:
+    _, actions = ask(lambda me: me.buy("AAPL", 101), limits(max_order_quantity=100))
+
+    assert denial(actions) == ("max_order_quantity", 100, 101)
+
+
+def test_the_largest_position_counts_what_is_held(ask) -> None:
+    _, actions = ask(lambda me: me.buy("AAPL", 60), limits(max_position=150), held=100)
+
+    assert denial(actions) == ("max_position", 150, 160)
+
+
+def test_the_largest_position_counts_what_is_open(ask) -> None:
+    def two(me) -> None:
+        me.sell("AAPL", 100, limit=10.5)
+        me.sell("AAPL", 100, limit=10.6)
+
+    story, actions = ask(two, limits(max_position=150))
+
+    assert [type(action) for action in actions] == [PlaceOrder, OrderDenied]
+    assert (actions[1].rule, actions[1].asked) == ("max_position", 200)
+
+
+def test_the_largest_value_is_reckoned_at_the_last_price(ask) -> None:
+    _, actions = ask(lambda me: me.buy("AAPL", 101), limits(max_notional=1_000))
+
+    # 101 shares at the middle of 9.9 and 10.1
+    assert denial(actions) == ("max_notional", 1_000, 1_010)
+
+
+def test_the_largest_value_is_reckoned_at_the_limit_when_that_is_worse(ask) -> None:
+    _, actions = ask(lambda me: me.sell("AAPL", 100, limit=11.0), limits(max_notional=1_050))
+
+    assert denial(actions) == ("max_notional", 1_050, 1_100)
+
+
+def test_the_largest_value_counts_the_multiplier(tell_story, hands) -> None:
+    from ibdesk.model import Future
+
+    story = tell_story(limits(max_notional=100_000))
+    story.start(hands(bar=lambda me, bar: me.buy("ES-202612", 1)), on=[Future("ES", expiry="202612")])
+
+    assert denial(story.bar(4500.0, instrument="ES-202612")) == ("max_notional", 100_000, 225_000)
+
+
+def test_without_any_price_no_value_is_small_enough(tell_story, hands) -> None:
+    story = tell_story(limits(max_notional=1e9))
+
+    actions = story.start(hands(start=lambda me, _: me.buy("AAPL", 1)))
+
+    assert denial(actions) == ("max_notional", 1e9, math.inf)
+
+
+@pytest.mark.parametrize(
+    ("order", "asked"),
+    [
+        (lambda me: me.buy("AAPL", 1, limit=11.11), 0.1),
+        (lambda me: me.sell("AAPL", 1, limit=8.91), 0.1),
+        (lambda me: me.buy("AAPL", 1, stop=10.5, limit=11.55), 0.1),
+    ],
+)
+def test_a_limit_reaches_no_further_through_the_market_than_the_collar(ask, order, asked: float) -> None:
+    _, actions = ask(order, limits(price_collar=0.05))
+
+    assert denial(actions) == ("price_collar", 0.05, pytest.approx(asked))
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        lambda me: me.buy("AAPL", 1, limit=10.6),
+        lambda me: me.buy("AAPL", 1, limit=5.0),
+        lambda me: me.sell("AAPL", 1, limit=9.41),
+        lambda me: me.sell("AAPL", 1, limit=50.0),
+        lambda me: me.buy("AAPL", 1),
+        lambda me: me.sell("AAPL", 1, stop=5.0),
+    ],
+)
+def test_a_price_that_waits_or_reaches_less_passes_the_collar(ask, order) -> None:
+    _, actions = ask(order, limits(price_collar=0.05))
+
+    assert [type(action) for action in actions] == [PlaceOrder]
+
+
+def test_without_a_quote_the_collar_is_measured_from_the_last_price(tell_story, hands) -> None:
+    story = tell_story(limits(price_collar=0.05))
+    story.start(hands(bar=lambda me, bar: me.buy("AAPL", 1, limit=12.0)))
+
+    assert denial(story.bar(10.0)) == ("price_collar", 0.05, 0.2)
+
+
+def test_orders_and_changes_in_one_second_are_counted_together(tell_story, hands) -> None:
+    story = tell_story(limits(max_orders_per_second=3))
+
+    def three(me, _) -> None:
+        for _ in range(2):
+            order_id = me.buy("AAPL", 1, limit=10.0)
+        me.modify(order_id, limit=10.1)
+        me.buy("AAPL", 1)
+
+    story.start(hands(bar=three))
+
+    actions = story.bar(10.0, interval=60)
+    assert [type(action) for action in actions] == [PlaceOrder, PlaceOrder, ModifyOrder, OrderDenied]
+    assert denial(actions[3:]) == ("max_orders_per_second", 3, 4)
+    assert [type(action) for action in story.bar(10.0)] == [PlaceOrder, PlaceOrder, ModifyOrder, OrderDenied]
+
+
+def test_the_loss_of_the_day_halts_trading_when_a_fill_shows_it(tell_story) -> None:
+    story = tell_story(limits(max_daily_loss=50))
+    story.start()
+    story.hold(100, price=10.0)
+    (order,) = story.placed(story.bar(50.0))
+
+    assert story.fill(order, price=9.4) == [
+        TradingHalted("the day's loss of 60.00 is beyond risk.max_daily_loss of 50", story.at_ns)
+    ] or story.engine.gate.halted
+
+
+def test_the_loss_of_the_day_denies_the_next_order_and_halts(ask) -> None:
+    story, actions = ask(lambda me: me.buy("AAPL", 1), limits(max_daily_loss=50), held=100)
+    assert [type(action) for action in actions] == [PlaceOrder]
+
+    story.quote(9.0, 9.2)
+    actions = story.quote(9.9, 9.0)
+
+    # A crossed quote tells no price: the middle is still 9.1, 90 below the cost of 100 shares.
+    assert denial(actions) == ("max_daily_loss", 50, 90)
+    assert actions[-1] == TradingHalted("the day's loss of 90.00 is beyond risk.max_daily_loss of 50", story.at_ns)
+
+
+def test_a_change_of_an_order_beyond_the_days_loss_halts_too(tell_story, hands) -> None:
+    story = tell_story(limits(max_daily_loss=50))
+    story.start(hands(start=lambda me, _: me.buy("AAPL", 1, limit=1.0), timer=lambda me, _: me.modify("run.1", limit=2.0)))
+    story.hold(100, price=10.0)
+    story.quote(9.0, 9.2)
+    from ibdesk.model import TimerFired
+
+    actions = story.tell(TimerFired("run/change", story.at_ns))
+
+    assert [type(action) for action in actions] == [OrderDenied, TradingHalted]
+
+
+def test_the_day_begins_at_midnight_with_the_prices_of_the_evening(tell_story, hands) -> None:
+    story = tell_story(limits(max_daily_loss=500))
+    story.start(hands(bar=lambda me, bar: me.buy("AAPL", 1) if bar.close == 4.0 else None))
+    story.at_ns = evening = nanoseconds(dt.datetime(2026, 3, 10, 22, tzinfo=dt.UTC))
+    story.hold(100, price=10.0)
+    story.bar(10.0)
+
+    # The next day opens far below; nothing is ordered before the loss is there.
+    story.bar(9.0, at_ns=evening + 12 * 3600 * SECOND)
+    actions = story.bar(4.0)
+
+    assert denial(actions) == ("max_daily_loss", 500, 600)
+
+
+def test_a_new_day_forgives_the_loss_of_the_last(tell_story, hands) -> None:
+    story = tell_story(limits(max_daily_loss=500))
+    story.start(hands(bar=lambda me, bar: me.buy("AAPL", 1) if bar.close == 4.0 else None))
+    story.hold(100, price=10.0)
+    story.bar(4.5)
+
+    actions = story.bar(4.0, at_ns=story.at_ns + 24 * 3600 * SECOND)
+
+    assert [type(action) for action in actions] == [PlaceOrder]
+
+
+def test_without_a_link_nothing_leaves(ask) -> None:
+    story, actions = ask(
+        lambda me: me.close("AAPL"), limits(), held=100, before=[lambda at_ns: LinkChanged(Link.DOWN, at_ns)]
+    )
+
+    assert denial(actions) == ("link", 0, 1)
+
+
+def test_a_halt_denies_what_opens(ask) -> None:
+    story, actions = ask(lambda me: me.buy("AAPL", 5), limits(), before=[lambda at_ns: HaltTrading("news", at_ns)])
+
+    assert denial(actions) == ("halt", 0, 5)
+
+
+def test_a_halt_without_a_reason_halts_too(ask) -> None:
+    _, actions = ask(lambda me: me.buy("AAPL", 5), limits(), before=[lambda at_ns: HaltTrading("", at_ns)])
+
+    assert denial(actions) == ("halt", 0, 5)
+
+
+def test_trading_goes_on_when_a_person_says_so(ask) -> None:
+    _, actions = ask(
+        lambda me: me.buy("AAPL", 5),
+        limits(),
+        before=[lambda at_ns: HaltTrading("news", at_ns), lambda at_ns: ResumeTrading("read it", at_ns)],
+    )
+
+    assert [type(action) for action in actions] == [PlaceOrder]
+
+
+TIGHT = limits(max_order_quantity=1, max_position=1, max_notional=1, max_daily_loss=1)
+
+
+@pytest.mark.parametrize("held", [100, -100])
+def test_getting_out_is_allowed_under_a_halt_and_above_every_size(tell_story, hands, held: int) -> None:
+    story = tell_story()
+    story.start(hands(bar=lambda me, bar: me.close("AAPL")))
+    story.hold(held)
+    story.engine.gate.limits = TIGHT
+    story.tell(HaltTrading("news", story.at_ns))
+
+    (order,) = story.placed(story.bar(10.0))
+
+    assert order.signed_remaining == -held
+
+
+def test_going_through_flat_is_not_getting_out(tell_story, hands) -> None:
+    story = tell_story()
+    story.start(hands(bar=lambda me, bar: me.sell("AAPL", 101)))
+    story.hold(100)
+    story.tell(HaltTrading("news", story.at_ns))
+
+    assert denial(story.bar(10.0)) == ("halt", 0, 101)
+
+
+def test_a_second_exit_beside_an_open_one_is_not_getting_out(tell_story, hands) -> None:
+    story = tell_story()
+    story.start(hands(bar=lambda me, bar: [me.sell("AAPL", 60), me.sell("AAPL", 60)]))
+    story.hold(100)
+    story.tell(HaltTrading("news", story.at_ns))
+
+    actions = story.bar(10.0)
+
+    assert [type(action) for action in actions] == [PlaceOrder, OrderDenied]
+    assert denial(actions[1:]) == ("halt", 0, 60)
+
+
+def test_a_denied_order_is_kept_with_its_sentence_and_told(tell_story, hands) -> None:
+    story = tell_story(limits(max_order_quantity=100))
+    story.start(hands(bar=lambda me, bar: me.buy("AAPL", 101)))
+
+    story.bar(10.0)
+
+    (told,) = story.run().strategy.told("order")
+    assert told == story.order("run.1")
+    assert told.status is OrderStatus.DENIED
+    assert told.reason == "order run.1 denied: max_order_quantity allows 100, asked 101"
+
+
+def test_prices_leave_on_the_tick_grid(tell_story, hands) -> None:
+    story = tell_story()
+
+    def both(me, _) -> None:
+        me.buy("AAPL", 1, stop=10.1234, limit=10.1262)
+        me.modify("run.1", limit=10.1279)
+
+    story.start(hands(bar=both), on=[Stock("AAPL", tick_size=0.01)])
+
+    order, change = story.bar(10.0)
+    assert (order.order.stop_price, order.order.limit_price) == (10.12, 10.13)
+    assert (change.stop_price, change.limit_price) == (10.12, 10.13)
+
+
+def test_an_index_takes_no_orders(tell_story, hands) -> None:
+    story = tell_story()
+    story.start(hands(bar=lambda me, bar: me.buy("SPX", 1)), on=[Index("SPX")])
+
+    (alert,) = story.bar(5000.0, instrument="SPX")
+
+    assert alert.text.endswith("OrderError: order run.1: SPX is an index, which takes no orders")
+
+
+def test_two_runs_are_measured_each_by_its_own_position(tell_story, hands) -> None:
+    story = tell_story(limits(max_position=100))
+    for run_id in ("one", "two"):
+        story.start(hands(bar=lambda me, bar: me.buy("AAPL", 100)), run_id)
+
+    assert len(story.placed(story.bar(10.0))) == 2
+
+
+@pytest.mark.parametrize("figure", [0.0, -1.0, math.nan])
+def test_a_limit_must_be_positive(figure: float) -> None:
+    with pytest.raises(ConfigError, match=r"risk.max_notional must be positive \(inf switches it off\)"):
+        RiskLimits(max_notional=figure)
+
+
+@pytest.mark.parametrize("zone", ["", "Mars/Olympus", "../etc", "America"])
+def test_the_zone_of_the_day_must_be_one(zone: str) -> None:
+    with pytest.raises(ConfigError, match=r"risk.day_zone: .* is no time zone"):
+        RiskLimits(day_zone=zone)
