@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, FastAPI, WebSocket
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CollectorRegistry
+from starlette.routing import WebSocketRoute
 
 from ibdesk.desk import Desk
 from ibdesk_server import problems
-from ibdesk_server.dependencies import Protected, Services, TheHub, TheSecurity
+from ibdesk_server.dependencies import Protected, Services
 from ibdesk_server.desk_metrics import DeskCollector
-from ibdesk_server.feed.endpoint import serve_feed
+from ibdesk_server.feed.endpoint import FeedEndpoint
 from ibdesk_server.feed.hub import FeedHub, FeedMetrics
 from ibdesk_server.middleware import BodyLimitMiddleware, RequestMetrics, RequestMiddleware
 from ibdesk_server.problems import Problem
@@ -60,7 +61,7 @@ def create_app(desk: Desk, settings: ServerSettings, *, security: Security | Non
     for module in (strategies, book, market, control):
         app.include_router(module.router)
     app.include_router(_documents(app))
-    app.add_api_websocket_route("/feed", _feed)
+    app.router.routes.append(WebSocketRoute("/feed", FeedEndpoint(services.hub, services.security)))
     return app
 
 
@@ -88,10 +89,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         services.hub.close()
         hub.cancel()
         await asyncio.wait({hub})
-
-
-async def _feed(websocket: WebSocket, hub: TheHub, security: TheSecurity) -> None:
-    await serve_feed(websocket, hub, security)
 
 
 def _documents(app: FastAPI) -> APIRouter:

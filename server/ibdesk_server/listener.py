@@ -61,6 +61,7 @@ class Listener:
     def _config(self, app: ASGIApp) -> uvicorn.Config:
         return uvicorn.Config(
             app,
+            interface="asgi3",
             ws=FeedTransport,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
-from bokeh.models import TabPanel
+from bokeh.models import ColumnDataSource, Plot, TabPanel
+from bokeh.models.annotations import Title
 
+from ibdesk import Strategy, ema
 from ibdesk.backtest import Result, backtest, sample_daily_bars
 
 MakeBars = Callable[..., pl.DataFrame]
@@ -78,3 +81,25 @@ def test_a_browser_draws_the_report_and_asks_nobody_for_anything(result: Result,
 
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     assert said == []
+
+
+class Oscillator(Strategy):
+    """Buy after a fall; its feature is no price."""
+
+    def features(self) -> dict[str, pl.Expr]:
+        return {"momentum": pl.col("close").pct_change(10), "mean": ema("close", 20)}
+
+    def target(self) -> pl.Expr:
+        return (pl.col("momentum") < 0).cast(pl.Float64) * 10
+
+
+def test_long_histories_are_drawn_in_buckets_and_oscillators_below_the_price(make_bars: MakeBars) -> None:
+    bars = make_bars([100 + (i % 97) / 10 for i in range(9000)], step=dt.timedelta(minutes=1))
+
+    layout = backtest(Oscillator(), bars).plot()
+
+    titles = [title.text for title in layout.select({"type": Title}) if isinstance(title, Title)]
+    assert any("each point 3 bars" in str(title) for title in titles)
+    sources = [s.data for s in layout.select({"type": ColumnDataSource}) if isinstance(s, ColumnDataSource)]
+    assert {len(data["momentum"]) for data in sources if "momentum" in data} == {3000}
+    assert len(list(layout.select({"type": Plot}))) == 4

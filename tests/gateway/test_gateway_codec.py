@@ -12,12 +12,15 @@ from ibdesk.gateway.codec import (
     FrameReader,
     ProtocolError,
     Texts,
+    Value,
     decode,
     encode,
     frame,
+    historical_data,
     plan_of,
     split,
     text_of,
+    texts_of,
     tick_price,
     tick_size,
 )
@@ -63,7 +66,7 @@ DECISIVE = {
 
 
 @st.composite
-def texts_of(draw: st.DrawFn, message: Message, version: int) -> Texts:
+def drawn_texts(draw: st.DrawFn, message: Message, version: int) -> Texts:
     found: Texts = {}
     _draw_entries(draw, plan_of(message, version), found)
     return found
@@ -94,7 +97,7 @@ def _draw_entries(draw: st.DrawFn, entries: tuple[Entry, ...], found: Texts) -> 
 @given(data=st.data())
 def test_decoding_an_encoded_message_gives_it_back_at_every_version(message: Message, data: st.DataObject) -> None:
     version = data.draw(st.sampled_from(VERSIONS))
-    texts = data.draw(texts_of(message, version))
+    texts = data.draw(drawn_texts(message, version))
 
     wire = encode(message, texts, version)
 
@@ -140,6 +143,23 @@ def test_the_fast_paths_write_what_the_table_writes(number: int, kind: int, pric
 
     assert tick_price(number, kind, price, float(size)) == by_table
     assert tick_size(number, kind, float(size)) == size_by_table
+
+
+@given(st.lists(st.tuples(st.floats(allow_nan=False), st.floats(0, 1e12)), max_size=5))
+def test_the_fast_path_of_history_writes_what_the_table_writes(rows: list[tuple[float, float]]) -> None:
+    prices, volumes = [row[0] for row in rows], [row[1] for row in rows]
+    names = ("open", "high", "low", "close")
+    bars: list[dict[str, Value]] = [
+        {"date": "20260413", **dict.fromkeys(names, price), "volume": volume, "wap": volume, "count": 4}
+        for price, volume in rows
+    ]
+    message = OUTGOING_BY_NAME["historicalData"]
+    by_table = encode(message, {"reqId": 7, "start": "then", "end": "now", "bars": bars}, 178)
+
+    price_texts, volume_texts = texts_of(prices, Kind.NUMBER), texts_of(volumes, Kind.SIZE)
+    columns = [["20260413"] * len(rows), *[price_texts] * 4, *[volume_texts] * 2, ["4"] * len(rows)]
+
+    assert historical_data(7, "then", "now", columns) == by_table
 
 
 @pytest.mark.parametrize(

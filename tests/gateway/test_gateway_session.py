@@ -143,7 +143,7 @@ async def test_what_a_client_did_not_set_looks_as_paper_accounts_show_it(dial: M
     order = (await wire.until("openOrder"))[-1][1]
 
     looks = {
-        "strike": "0", "right": "?", "lmtPrice": "90.0", "auxPrice": "0.0", "openClose": "", 
+        "strike": "0", "right": "?", "lmtPrice": "90.0", "auxPrice": "0.0", "openClose": "",
         "displaySize": "2147483647", "minQty": "",
         "ocaType": "3", "deltaNeutralOrderType": "None", "deltaNeutralOpenClose": "?",
         "adjustedOrderType": "None", "trailStopPrice2": "91.0", "clearingIntent": "IB", "dontUseAutoPriceForHedge": "1",

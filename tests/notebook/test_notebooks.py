@@ -15,7 +15,9 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 def text_of(notebook: nbformat.NotebookNode) -> str:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    return "\n".join(str(output.get("text", "")) + str(output.get("data", {}).get("text/plain", "")) for output in outputs)
+    return "\n".join(
+        str(output.get("text", "")) + str(output.get("data", {}).get("text/plain", "")) for output in outputs
+    )
 
 
 @pytest.mark.timeout(120)

@@ -17,13 +17,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from ibdesk.desk import Desk
 from ibdesk.store.feed import Feed, Row, Topic
-from ibdesk_server.feed.endpoint import serve_feed
+from ibdesk_server.feed.endpoint import FeedEndpoint
 from ibdesk_server.feed.hub import FeedHub, FeedLimits, FeedMetrics
 from ibdesk_server.listener import Listener
 from ibdesk_server.security import Security
@@ -79,9 +78,6 @@ class FeedServer:
         self._connections: list[ClientConnection] = []
 
     async def run(self) -> None:
-        async def endpoint(websocket: WebSocket) -> None:
-            await serve_feed(websocket, self.hub, self.security)
-
         @contextlib.asynccontextmanager
         async def lifespan(_: Starlette) -> AsyncIterator[None]:
             task = asyncio.create_task(self.hub.run())
@@ -91,7 +87,9 @@ class FeedServer:
                 task.cancel()
                 await asyncio.wait({task})
 
-        await self.listener.run(Starlette(routes=[WebSocketRoute("/feed", endpoint)], lifespan=lifespan))
+        await self.listener.run(
+            Starlette(routes=[WebSocketRoute("/feed", FeedEndpoint(self.hub, self.security))], lifespan=lifespan)
+        )
 
     async def connect(self, *, known: bool = True, **options: Any) -> RawClient:
         """Return a client that has said nothing yet; `known` ones carry the key."""

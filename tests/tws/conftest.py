@@ -79,7 +79,14 @@ async def start_tws() -> AsyncIterator[StartTws]:
     """Connect a service to a port and let it run to the end of the test."""
     running: list[Running] = []
 
-    async def start(port: int, *, clock: Clock | None = None, first_order_id: int = 1, **settings: Any) -> Running:
+    async def start(
+        port: int,
+        *,
+        clock: Clock | None = None,
+        first_order_id: int = 1,
+        resume: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> Running:
         heard = Heard()
         service = TwsService(
             settings_for(port, **settings),
@@ -87,6 +94,8 @@ async def start_tws() -> AsyncIterator[StartTws]:
             on_event=heard,
             first_order_id=first_order_id,
         )
+        if resume is not None:
+            service.resume(**({"orders": [], "fills": [], "commissions": []} | resume))
         await service.connect()
         running.append(Running(service, heard))
         return running[-1]
@@ -137,6 +146,7 @@ class ScriptedTws:
     def __init__(self) -> None:
         self.port = 0
         self.accounts = ACCOUNT
+        self.version = 178
         self.first_order_id = 1
         # silent: kinds of messages that get no answer.
         self.silent: set[str] = set()
@@ -158,7 +168,7 @@ class ScriptedTws:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             await reader.readexactly(4)
             await self._read(reader)
-            self.send(178, "20261123 10:00:00 EST")
+            self.send(self.version, "20261123 10:00:00 EST")
             while True:
                 fields = await self._read(reader)
                 self.received.append(fields)

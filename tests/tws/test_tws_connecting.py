@@ -48,6 +48,36 @@ async def test_a_server_that_is_no_tws_is_told_at_once(words, start_server) -> N
         await service_for(words, port).connect()
 
 
+async def test_a_tws_that_is_too_old_is_told(script, words) -> None:
+    script.version = 142
+
+    with pytest.raises(LinkError, match=r"too old .API version 142, 157 is the least"):
+        await service_for(words, script.port).connect()
+
+
+async def test_a_second_connection_of_one_service_is_refused(tws) -> None:
+    with pytest.raises(LinkError, match="already connected"):
+        await tws.service.connect()
+
+
+async def test_figures_over_all_currencies_come_before_those_of_one(scripted, script, words) -> None:
+    for tag, value, currency in [
+        ("NetLiquidation", "5000.5", "EUR"),
+        ("UnrealizedPnL", "7", "USD"),
+        ("UnrealizedPnL", "10", "BASE"),
+        ("UnrealizedPnL", "3", "EUR"),
+        ("AccountType", "INDIVIDUAL", ""),
+    ]:
+        script.send(6, 2, tag, value, currency, words.account)
+    script.send(6, 2, "BuyingPower", "1", "EUR", "DU-OTHER")
+    await scripted.service.qualify(words.aapl)
+
+    account = scripted.heard.of(AccountReport)[-1].account
+
+    assert (account.net_liquidation, account.currency, account.unrealized_pnl) == (5000.5, "EUR", 10)
+    assert account.buying_power != 1
+
+
 async def test_a_client_id_in_use_is_told_from_other_refusals(tws, gateway, words) -> None:
     with pytest.raises(ClientIdInUseError, match="client id 1 is already in use"):
         await service_for(words, gateway.port).connect()

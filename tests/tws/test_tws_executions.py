@@ -104,13 +104,23 @@ def test_a_commission_that_comes_first_waits_for_its_execution() -> None:
     assert [type(each) for each in told] == [Fill, Commission]
 
 
-def test_a_changed_commission_is_told_as_the_difference() -> None:
+def test_a_changed_commission_is_told_and_a_repeated_one_is_not() -> None:
     executions = Executions()
     executions.take(fill("a.01"))
 
-    told = [*executions.take_commission(commission("a.01", 1.0)), *executions.take_commission(commission("a.01", 0.25))]
+    told = [event for amount in (1.0, 0.25, 0.25) for event in executions.take_commission(commission("a.01", amount))]
 
-    assert [each.amount for each in told if isinstance(each, Commission)] == [1.0, -0.75]
+    assert told == [commission("a.01", 1.0), commission("a.01", 0.25)]
+
+
+def test_what_a_correction_costs_replaces_the_first_charge() -> None:
+    executions = Executions()
+    executions.take(fill("a.01"))
+    executions.take_commission(commission("a.01", 1.0))
+    executions.take(fill("a.02", price=99.0))
+
+    assert executions.take_commission(commission("a.02", 1.0)) == []
+    assert executions.take_commission(commission("a.02", 1.5)) == [commission("a.01", 1.5)]
 
 
 @given(

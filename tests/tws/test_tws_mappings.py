@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ib_async.client import Client
 from ib_async.contract import ContractDetails
 
 from ibdesk.errors import DataError, InstrumentError
@@ -26,6 +27,7 @@ from ibdesk.model import (
     nanoseconds,
 )
 from ibdesk.tws.contracts import Contracts, contract_of, instrument_from, instrument_with
+from ibdesk.tws.encoding import encoded
 from ibdesk.tws.history import duration, seconds_for
 from ibdesk.tws.orders import order_for_tws, status_from, terms_from, terms_of
 from ibdesk.tws.times import instant_ns, utc_text
@@ -87,6 +89,42 @@ def test_the_terms_of_an_order_survive_the_way_to_ib_and_back(kind, side, tif, q
         side.value.upper(),
         tif.value.upper(),
     )
+
+
+class Plain(Client):
+    """ib_async's client, with what it would send kept."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.connState = Client.CONNECTED
+        self._serverVersion = 178
+        self.sent: list[str] = []
+
+    def sendMsg(self, msg: str) -> None:  # noqa: N802 - ib_async's name
+        self.sent.append(msg)
+
+
+class Ours(Plain):
+    """The same with our encoder."""
+
+    def send(self, *fields, makeEmpty: bool = True) -> None:  # noqa: N803 - ib_async's name
+        self.sendMsg(encoded(fields))
+
+
+@given(instruments, st.floats(), st.integers(-(2**31), 2**31))
+def test_messages_are_written_as_ib_async_writes_them(instrument, price, number) -> None:
+    order = order_for_tws(
+        Order(id="run-1", owner="run", instrument="AAPL", side=Side.BUY, quantity=2.5, type=OrderType.LIMIT), "DU1"
+    )
+    order.lmtPrice, order.minQty = price, number
+    order.algoParams = []
+    plain, ours = Plain(), Ours()
+    for client in (plain, ours):
+        client.placeOrder(7, contract_of(instrument), order)
+        client.reqHistoricalData(8, contract_of(instrument), "", "1 D", "1 min", "TRADES", True, 2, False, [])
+        client.reqMktData(9, contract_of(instrument), "", False, False, [])
+
+    assert ours.sent == plain.sent
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,8 @@ async def test_deactivated_bars_are_asked_for_again(scripted, script, words) -> 
 
     bar = await scripted.heard.next(Bar)
 
-    assert first != second
+    scripted.service.unsubscribe_bars(words.aapl)
+    assert (await script.got(51, 2))[2] == second != first
     assert (bar.opened_ns, bar.close, bar.volume) == (1795446000 * SECOND, 1.5, 100)
 
 

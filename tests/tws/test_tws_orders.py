@@ -110,6 +110,59 @@ async def test_an_order_that_tws_never_took_is_rejected_at_once(scripted, script
     assert (report.status, report.reason) == (REJECTED, f"not taken (TWS error {code})")
 
 
+async def test_an_error_without_an_order_is_a_rejection_once_the_books_are_compared(scripted, script, words) -> None:
+    number = await placed(scripted, script, words.limit())
+    script.send(4, 2, number, 10268, "The EtradeOnly order attribute is not supported.", "")
+
+    report = await scripted.heard.next(OrderReport)
+
+    assert (report.status, report.reason) == (
+        REJECTED,
+        "The EtradeOnly order attribute is not supported. (TWS error 10268)",
+    )
+    assert len(script.of(16)) == 2
+
+
+async def test_many_doubts_are_settled_by_few_comparisons(scripted, script, words) -> None:
+    numbers = [await placed(scripted, script, words.limit(f"run-{each}")) for each in range(10)]
+    for number in numbers:
+        script.send(4, 2, number, 10268, "The EtradeOnly order attribute is not supported.", "")
+
+    await scripted.heard.count(OrderReport, 10)
+
+    assert len(script.of(16)) <= 3
+
+
+async def test_a_duplicate_order_id_raises_the_mark(scripted, script, words) -> None:
+    number = await placed(scripted, script, words.limit())
+    script.send(4, 2, number, 103, "Duplicate order ID.", "")
+    await script.got(8)
+    script.send(9, 1, 4000)
+    await scripted.service.qualify(words.aapl)
+
+    assert int(await placed(scripted, script, words.limit("run-2"))) >= 4000
+
+
+async def test_an_unlisted_code_is_no_reason_of_a_later_cancel(scripted, script, words) -> None:
+    number = await placed(scripted, script, words.limit())
+    script.send(*words.status(number, "Submitted"))
+    script.send(4, 2, number, 10999, "something about the order", "")
+    script.send(*words.status(number, "Cancelled"))
+
+    await scripted.heard.next(OrderReport, status=CANCELLED)
+
+
+async def test_orders_may_be_placed_the_moment_the_link_is_up(scripted, script, words) -> None:
+    def trade(event) -> None:
+        if isinstance(event, LinkChanged) and event.link is Link.UP:
+            scripted.service.place(words.order())
+
+    scripted.heard.react = trade
+    script.hang_up()
+
+    assert (await script.got(3))[0] == "3"
+
+
 async def test_a_refused_modification_leaves_the_order_with_its_terms(scripted, script, words) -> None:
     number = await placed(scripted, script, words.limit())
     script.send(*words.shown("openOrder", number, "run-1"))
@@ -246,3 +299,37 @@ async def test_what_the_service_says_of_its_own_never_comes_from_inside_the_call
     scripted.service.place(words.order(instrument="MSFT"))
 
     assert scripted.heard.of(OrderReport) == []
+
+
+async def test_an_order_that_was_never_placed_here_cannot_be_changed(scripted, words) -> None:
+    with pytest.raises(OrderError, match="run-9 is not known"):
+        scripted.service.cancel("run-9")
+    with pytest.raises(OrderError, match="run-9 is not known"):
+        scripted.service.modify(words.limit("run-9"))
+
+
+async def test_a_done_order_is_neither_modified_nor_cancelled(scripted, script, words) -> None:
+    number = await placed(scripted, script, words.limit())
+    script.send(*words.status(number, "Cancelled"))
+    await scripted.heard.next(OrderReport, status=CANCELLED)
+    scripted.service.cancel("run-1")
+    scripted.service.modify(words.limit(limit_price=101.0))
+
+    notice = await scripted.heard.next(Notice)
+
+    assert notice.text == "order run-1: keeps its terms: it is done"
+    assert (len(script.of(3)), script.of(4)) == (1, [])
+
+
+async def test_a_cancel_that_tws_refuses_leaves_the_order_and_is_looked_into(scripted, script, words) -> None:
+    number = await placed(scripted, script, words.limit())
+    script.send(*words.status(number, "Submitted"))
+    await scripted.heard.next(OrderReport, status=WORKING)
+    scripted.service.cancel("run-1")
+    script.answers["99"] = [words.shown("completedOrder", number, "run-1", status="Filled", totalQuantity=0)]
+    script.answers["7"] = [words.execution(number, "0001.01", ref="run-1")]
+    script.send(4, 2, number, 10148, f"OrderId {number} that needs to be cancelled cannot be, state: Filled.", "")
+
+    await scripted.heard.next(OrderReport, status=FILLED)
+
+    assert [report.status for report in scripted.heard.of(OrderReport)] == [WORKING, FILLED]

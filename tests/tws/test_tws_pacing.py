@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ibdesk.model import OrderReport, OrderStatus
+from ibdesk.model import Notice, OrderReport, OrderStatus, Severity
 from ibdesk.tws.pacer import Pacer, Urgency
 
 CANCEL, ORDER, DATA = Urgency.CANCEL, Urgency.ORDER, Urgency.DATA
@@ -147,3 +147,21 @@ async def test_orders_that_waited_when_the_link_broke_were_never_sent(scripted, 
     rejected = [report for report in reports if report.status is OrderStatus.REJECTED]
     assert len(rejected) == waiting
     assert all("never sent: the link to TWS went down" in report.reason for report in rejected)
+
+
+async def test_a_modification_that_waited_when_the_link_broke_leaves_the_terms(scripted, script, words) -> None:
+    scripted.service.place(words.limit("first"))
+    number = (await script.got(3))[1]
+    script.send(*words.shown("openOrder", number, "first"))
+    script.send(*words.status(number, "Submitted"))
+    await scripted.heard.next(OrderReport, status=OrderStatus.WORKING)
+    for each in range(60):
+        scripted.service.place(words.order(f"run-{each}"))
+    scripted.service.modify(words.limit("first", limit_price=101.0))
+    script.hang_up()
+
+    notice = await scripted.heard.next(Notice, severity=Severity.WARNING)
+    report = await scripted.heard.next(OrderReport, order_id="first")
+
+    assert notice.text.startswith("order first: keeps its terms")
+    assert (report.status, report.limit_price) == (OrderStatus.WORKING, 100.0)

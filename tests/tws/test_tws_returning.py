@@ -153,18 +153,59 @@ async def test_an_order_that_tws_mentions_nowhere_stays_unknown(scripted, script
 
 async def test_open_orders_of_an_earlier_life_are_taken_up(script, start_tws, words) -> None:
     script.answers["16"] = [words.shown("openOrder", 42, "run-1"), words.status(42, "Submitted")]
-    script.answers["7"] = [words.execution(42, "0001.01", shares=4, ref="run-1", request=0)]
-    running = await start_tws(script.port)
     known = words.limit("run-1", filled=4.0, permanent_id=7042)
-    running.service.resume(orders=[known], fills=[], commissions=[])
-    script.hang_up()
+    running = await start_tws(script.port, resume={"orders": [known]})
 
     report = await running.heard.next(OrderReport)
-    await running.heard.next(LinkChanged, link=Link.UP)
     running.service.cancel("run-1")
 
     assert (report.order_id, report.status) == ("run-1", OrderStatus.WORKING)
     assert (await script.got(4))[2] == "42"
+
+
+async def test_fills_of_an_earlier_life_are_not_told_again(script, start_tws, words) -> None:
+    first = await start_tws(script.port)
+    script.send(*words.execution(42, "0001.01", shares=4, ref="run-1"))
+    script.send(59, 1, "0001.01", 1.0, "USD", 0, 0, 0)
+    fill, commission = await first.heard.next(Fill), await first.heard.next(Commission)
+    script.answers["7"] = [
+        words.execution(42, "0001.01", shares=4, ref="run-1"),
+        [59, 1, "0001.01", 1.0, "USD", 0, 0, 0],
+        words.execution(42, "0002.01", shares=6, ref="run-1"),
+    ]
+    known = {"orders": [words.limit("run-1", filled=4.0)], "fills": [fill], "commissions": [commission]}
+
+    second = await start_tws(script.port, client_id=2, resume=known)
+
+    assert [each.execution_id for each in second.heard.of(Fill)] == ["0002.01"]
+    assert second.heard.of(Commission) == []
+    assert second.heard.of(OrderReport)[-1].status is OrderStatus.FILLED
+
+
+async def test_an_order_that_nobody_has_named_yet_cannot_be_cancelled(script, start_tws, words) -> None:
+    running = await start_tws(script.port, resume={"orders": [words.limit("run-1")]})
+    running.service.cancel("run-1")
+
+    assert "it stays unknown" in (await running.heard.next(Notice, severity=Severity.ERROR)).text
+    notice = await running.heard.next(Notice, severity=Severity.ERROR)
+    assert notice.text == ("order run-1: cannot be cancelled: TWS has not named it since this program started")
+
+
+async def test_an_order_of_another_client_id_is_shown_and_not_changed(script, start_tws, words) -> None:
+    script.answers["16"] = [words.shown("openOrder", 42, "run-1", clientId=9)]
+    script.answers["16"] += [words.status(42, "Submitted", client=9)]
+    running = await start_tws(script.port, resume={"orders": [words.limit("run-1")]})
+    running.service.cancel("run-1")
+    running.service.modify(words.limit("run-1", limit_price=99.0))
+
+    report = await running.heard.next(OrderReport)
+    cancel = await running.heard.next(Notice, severity=Severity.ERROR)
+    change = await running.heard.next(Notice)
+
+    assert report.status is OrderStatus.WORKING
+    assert "cannot be cancelled: it was placed under client id 9, connect with that one" in cancel.text
+    assert "keeps its terms: it was placed under client id 9" in change.text
+    assert script.of(4) == script.of(3) == []
 
 
 async def test_a_cancel_wanted_while_down_is_sent_when_up(scripted, script, words) -> None:
@@ -248,6 +289,15 @@ async def test_a_tws_that_fell_silent_is_left(script, start_tws) -> None:
     await running.heard.next(LinkChanged, link=Link.UP)
 
     assert await next_links(running, 3) == [Link.DOWN, Link.SYNCING, Link.UP]
+
+
+async def test_a_tws_that_answers_the_heartbeat_is_kept(script, start_tws) -> None:
+    running = await start_tws(script.port, heartbeat_seconds=0.1)
+    await script.got(49)
+    await running.heard.next(LinkChanged, link=Link.UP)
+
+    assert running.service.link is Link.UP
+    assert running.service.health.reconnects == 0
 
 
 async def test_an_account_that_changed_meanwhile_ends_the_service(scripted, script) -> None:

@@ -111,3 +111,14 @@ def test_equity_is_drawn_in_order_and_its_owners_apart() -> None:
     drawn: Any = chart.figure
     owners = [r.data_source.data["pnl"] for r in drawn.renderers if "gain" not in r.data_source.data]
     assert owners == [[3.0]]
+
+
+def test_one_owner_has_no_line_of_its_own_and_two_have() -> None:
+    chart: Any = EquityChart()
+
+    chart.stream([{"owner": "run-1", "at_ns": 1_000_000, "pnl": 3.0}])
+    assert [item.renderers[0].visible for item in chart.figure.legend[0].items] == [False]
+
+    chart.stream([{"owner": "run-2", "at_ns": 1_000_000, "pnl": 4.0}])
+    assert [item.renderers[0].visible for item in chart.figure.legend[0].items] == [True, True]
+    assert [item.label.value for item in chart.figure.legend[0].items] == ["run-1", "run-2"]

@@ -9,8 +9,8 @@ from typing import Any
 from ibdesk.backtest.bars import CheckedBars, check_bars
 from ibdesk.backtest.reader import read_bars
 from ibdesk.backtest.result import Result
+from ibdesk.backtest.run import backtest
 from ibdesk.backtest.sample import sample_daily_bars
-from ibdesk.backtest.simulation import backtest
 from ibdesk.backtest.stats import Stats
 from ibdesk.errors import LookAheadError
 

@@ -10,10 +10,10 @@ from bokeh.models import (
     ColumnDataSource,
     CrosshairTool,
     DatetimeTickFormatter,
+    FixedTicker,
     HoverTool,
     InlineStyleSheet,
     LayoutDOM,
-    LogTicker,
     NumeralTickFormatter,
     Range1d,
     TabPanel,
@@ -36,6 +36,8 @@ FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-
 
 # Up to so many bars candles can be told apart; more are a line inside the band of their highs and lows.
 _CANDLES = 400
+# Bokeh's own ticks of a logarithmic axis are whole powers of ten, too few for a price.
+_LOG_TICKS = [mantissa * 10.0**power for power in range(-4, 7) for mantissa in (1, 1.5, 2, 3, 4, 5, 7)]
 # No screen shows more points; longer series are drawn in buckets of several bars.
 _POINTS = 4000
 _TICKS = DatetimeTickFormatter(
@@ -93,7 +95,7 @@ def _price_plots(result: Result, symbol: str, x_range: Range1d, cursor: Span) ->
         scale="log" if grown else "linear",
     )
     if grown:
-        price.yaxis.ticker = LogTicker(mantissas=[1, 2, 5])
+        price.yaxis.ticker = FixedTicker(ticks=_LOG_TICKS)
     price.yaxis.formatter = NumeralTickFormatter(format="0,0.[0000]")
     if drawn.height <= _CANDLES:
         width_ms = result.interval_ns * bucket / 1e6 * 0.7
@@ -132,14 +134,14 @@ def _in_buckets(bars: pl.DataFrame, features: list[str], bucket: int) -> pl.Data
     if bucket <= 1:
         return bars
     return (
-        bars.group_by(pl.int_range(pl.len()) // bucket, maintain_order=True)
+        bars.group_by(bucket=pl.int_range(pl.len()) // bucket, maintain_order=True)
         .agg(
             pl.col("opened_at", "open").first(),
             pl.col("high").max(),
             pl.col("low").min(),
             pl.col("close", *features).last(),
         )
-        .drop("literal", strict=False)
+        .drop("bucket")
     )
 
 
@@ -175,7 +177,7 @@ def _draw_fills(plot: figure, fills: pl.DataFrame) -> None:
             marker=marker,
             size=11,
             fill_color=color,
-            line_color=BACKGROUND,
+            line_color=TEXT,
             line_width=0.8,
             legend_label=side,
         )
@@ -213,7 +215,7 @@ def _equity_source(result: Result) -> ColumnDataSource:
     equity = result.equity
     bucket = -(-equity.height // _POINTS)
     if bucket > 1:
-        equity = equity.group_by(pl.int_range(pl.len()) // bucket, maintain_order=True).agg(
+        equity = equity.group_by(bucket=pl.int_range(pl.len()) // bucket, maintain_order=True).agg(
             pl.col("opened_at", "cash", "position_value", "equity").last(), pl.col("drawdown").min()
         )
     names = ("opened_at", "cash", "position_value", "equity", "drawdown")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 
+from ibdesk.cli.common import Common
 from ibdesk.cli.interrupt import interrupt, on_stop_signals
 from ibdesk.errors import (
     AddressInUseError,
@@ -51,11 +52,11 @@ def main(arguments: list[str] | None = None) -> int:
     0 when it is done, also when Ctrl-C ended what runs until then; else `FAILED`, `WRONG` or `INTERRUPTED`, and one
     sentence on standard error. Only a fault of ibdesk itself, and ``--debug``, show a traceback.
     """
-    from ibdesk.cli.app import Common, run
-
     common = Common()
     try:
         with on_stop_signals(interrupt):
+            from ibdesk.cli.app import run
+
             return run(sys.argv[1:] if arguments is None else arguments, common)
     except KeyboardInterrupt:
         return _told("stopped before it was up", INTERRUPTED)

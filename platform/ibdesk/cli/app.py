@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,9 +10,13 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from ibdesk.cli import options as o
+from ibdesk.cli.common import Common
+from ibdesk.cli.screen import loading
 from ibdesk.errors import ConfigError
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
+
+_INTERRUPTED = 130
 
 SAMPLE = "the sample: daily prices of AAPL, GOOG, IBM and MSFT, 2000 to 2013"
 SHIPPED = Path("strategies/ema_cross.py")
@@ -29,13 +32,6 @@ app = typer.Typer(
 )
 
 
-@dataclasses.dataclass
-class Common:
-    """What holds for every command."""
-
-    debug: bool = False
-
-
 def run(arguments: Sequence[str], common: Common) -> int:
     """Do what the arguments say and return the exit code.
 
@@ -47,7 +43,10 @@ def run(arguments: Sequence[str], common: Common) -> int:
         code = command.main(list(arguments) or ["--help"], prog_name="ibdesk", standalone_mode=False, obj=common)
     except typer.TyperException as error:
         raise ConfigError(_usage(error)) from None
-    return code if isinstance(code, int) else 0
+    # This is how typer reports Ctrl-C.
+    if code == _INTERRUPTED:
+        raise KeyboardInterrupt
+    return 0
 
 
 def _usage(error: typer.TyperException) -> str:
@@ -98,7 +97,8 @@ def demo(
     of it) on a TWS of our own, and runs the very same file there on a paper account. Ctrl-C ends it and shows what
     was traded; then the journal of the run is replayed and compared.
     """
-    from ibdesk.cli.demo import run_demo
+    with loading():
+        from ibdesk.cli.demo import run_demo
 
     run_demo(
         strategy,
@@ -141,7 +141,8 @@ def backtest(
     The file needs columns for date or time, open, high, low and close, better also symbol and volume, under any of
     their usual names. Orders made at a bar's close fill at the next bar's open, the earliest.
     """
-    from ibdesk.cli.backtest import Costs, choose_bars, run_backtest
+    with loading():
+        from ibdesk.cli.backtest import Costs, choose_bars, run_backtest
 
     run_backtest(
         strategy,
@@ -159,7 +160,8 @@ def strategies(
     folder: Annotated[Path, typer.Argument(help="Folder of strategy files")] = SHIPPED.parent,
 ) -> None:
     """List the strategies of a folder and their parameters, and say what is wrong with files that cannot be used."""
-    from ibdesk.cli.strategies import list_strategies
+    with loading():
+        from ibdesk.cli.strategies import list_strategies
 
     list_strategies(folder)
 
@@ -190,8 +192,9 @@ def run_strategy(
 
     At the end its open orders are cancelled; its positions stay as they are, unless --flatten.
     """
-    from ibdesk.cli.run import run_until_stopped
-    from ibdesk.cli.trading import Connection, Run
+    with loading():
+        from ibdesk.cli.run import run_until_stopped
+        from ibdesk.cli.trading import Connection, Run
 
     run_until_stopped(
         Connection(mode=mode.value, host=host, port=port, client_id=client_id, account=account, speed=speed),
@@ -227,8 +230,9 @@ def up(
 
     Strategies of the folder strategies/ can be started and stopped over the API; --strategy starts one at once.
     """
-    from ibdesk.cli.trading import Connection, Run
-    from ibdesk.cli.up import run_up
+    with loading():
+        from ibdesk.cli.trading import Connection, Run
+        from ibdesk.cli.up import run_up
 
     run_up(
         Connection(mode=mode.value, host=host, port=tws_port, client_id=client_id, account=account, speed=speed),
@@ -275,8 +279,9 @@ def gateway(
 
     It needs no account and no network. Its market is a random walk, or past bars played again.
     """
-    from ibdesk.cli.gateway import run_gateway_until_stopped
-    from ibdesk.gateway import GatewaySettings
+    with loading():
+        from ibdesk.cli.gateway import run_gateway_until_stopped
+        from ibdesk.gateway import GatewaySettings
 
     settings = GatewaySettings(
         host=host,
@@ -302,7 +307,8 @@ def replay(
     Exits with 1 at the first action that differs, and with 2 when a journal, or a strategy file it names, cannot be
     used. The strategy file must be the one that ran: its sha256 is compared.
     """
-    from ibdesk.cli.replay import replay_journal
+    with loading():
+        from ibdesk.cli.replay import replay_journal
 
     for path in journal:
         replay_journal(path)

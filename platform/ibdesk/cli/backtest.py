@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import traceback
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
-from ibdesk.backtest import Result, backtest, read_bars, sample_daily_bars
+from ibdesk.backtest import Result, backtest, check_bars, read_bars, sample_daily_bars
 from ibdesk.cli.screen import console, file_address, line, waiting
 from ibdesk.cli.tables import stats_view
-from ibdesk.errors import ConfigError, DataError
+from ibdesk.errors import ConfigError, DataError, DecisionError, IbdeskError
 from ibdesk.exchange import CommissionSchedule, FixedCommission, NoCommission, TickSlippage, TieredCommission
 from ibdesk.strategy import load_strategy, make_strategy
 
@@ -40,8 +42,25 @@ def choose_bars(
     """
     if (path is None) is not sample:
         raise ConfigError("say which bars to use: --bars FILE for a CSV or Parquet file, or --sample for the sample")
-    bars = sample_daily_bars() if path is None else read_bars(path, zone=zone, allow_gaps=allow_gaps)
-    return only(bars, symbols, where="the sample" if path is None else str(path))
+    if path is None:
+        return only(sample_daily_bars(), symbols, where="the sample")
+    bars = only(read_file(path, zone=zone), symbols, where=str(path))
+    gaps = check_bars(bars).warnings
+    if gaps and not allow_gaps:
+        more = f" (and {len(gaps) - 1} more gaps)" if len(gaps) > 1 else ""
+        raise DataError(f"{path}: {gaps[0]}{more}: add the missing bars, or go on without them with --allow-gaps")
+    return bars
+
+
+def read_file(path: Path, *, zone: str = "UTC") -> pl.DataFrame:
+    """Return the bars of a CSV or Parquet file; bars may be missing in it.
+
+    Raises:
+        DataError: If they cannot be used.
+    """
+    if not path.is_file():
+        raise DataError(f"there is no file {path}: name a CSV or Parquet file of bars")
+    return read_bars(path, zone=zone, allow_gaps=True)
 
 
 def only(bars: pl.DataFrame, symbols: Sequence[str], *, where: str) -> pl.DataFrame:
@@ -72,14 +91,15 @@ def run_backtest(
         IbdeskError: If strategy, parameters or bars cannot be used.
     """
     made = make_strategy(load_strategy(strategy).cls, parameters)
-    result = backtest(
-        made,
-        bars,
-        cash=cash,
-        commissions=_SCHEDULES[costs.commission](),
-        slippage=TickSlippage(costs.slippage_ticks),
-        progress=console.is_terminal and not as_json,
-    )
+    with _blaming(strategy):
+        result = backtest(
+            made,
+            bars,
+            cash=cash,
+            commissions=_SCHEDULES[costs.commission](),
+            slippage=TickSlippage(costs.slippage_ticks),
+            progress=console.is_terminal and not as_json,
+        )
     written = None if report is None else _write(result, report, quiet=as_json)
     if as_json:
         console.out(_json(result, written), highlight=False)
@@ -90,6 +110,25 @@ def run_backtest(
     if written is not None:
         line("report", file_address(written))
     return result
+
+
+@contextlib.contextmanager
+def _blaming(strategy: Path) -> Iterator[None]:
+    """Turn what the code of a strategy raises inside the block into an error that names the line.
+
+    Raises:
+        DecisionError: Instead of such an exception; every other one comes through.
+    """
+    try:
+        yield
+    except IbdeskError:
+        raise
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(strategy)]
+        if not frames:
+            raise
+        where = f"{strategy}, line {frames[-1].lineno}, in {frames[-1].name}"
+        raise DecisionError(f"{where}: {type(error).__name__}: {error}") from error
 
 
 def _write(result: Result, path: Path, *, quiet: bool) -> Path:

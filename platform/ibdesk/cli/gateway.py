@@ -11,14 +11,14 @@ import msgspec
 import polars as pl
 from rich.text import Text
 
-from ibdesk.backtest import read_bars, sample_daily_bars
-from ibdesk.cli.backtest import only
+from ibdesk.backtest import sample_daily_bars
+from ibdesk.cli.backtest import only, read_file
 from ibdesk.cli.interrupt import on_stop_signals
 from ibdesk.cli.screen import console, line, price, quantity, step
 from ibdesk.errors import AddressInUseError, ConfigError, DataError
 from ibdesk.gateway import Gateway, GatewaySettings, make_gateway
 from ibdesk.gateway.venue import OrderRecord
-from ibdesk.model import moment
+from ibdesk.model import instrument_of, moment
 
 _LOOK_SECONDS = 0.1
 
@@ -30,9 +30,12 @@ def run_gateway_until_stopped(settings: GatewaySettings, *, sample: bool, second
         AddressInUseError: If the port is taken.
         ConfigError: If a setting is wrong.
         DataError: If the bars cannot be played.
+        InstrumentError: If a symbol names no instrument.
     """
     if sample and settings.replay is not None:
         raise ConfigError("--replay and --sample are two markets: choose one")
+    for name in settings.symbols:
+        instrument_of(name)
     bars = None
     if sample:
         settings = msgspec.structs.replace(settings, replay=Path("the sample"))
@@ -51,11 +54,11 @@ def _read(path: Path) -> pl.DataFrame:
         DataError: If a file cannot be used, or the folder has none.
     """
     if not path.is_dir():
-        return read_bars(path)
+        return read_file(path)
     files = sorted(file for file in path.iterdir() if file.name.endswith((".csv", ".csv.gz", ".parquet")))
     if not files:
         raise DataError(f"folder {path} holds no bars: no file in it ends with .csv, .csv.gz or .parquet")
-    return pl.concat([read_bars(file) for file in files]).sort("opened_at", "symbol")
+    return pl.concat([read_file(file) for file in files]).sort("opened_at", "symbol")
 
 
 async def _serve(gateway: Gateway, settings: GatewaySettings, *, seconds: float | None) -> None:

@@ -24,18 +24,19 @@ def list_strategies(folder: Path) -> None:
     if not files:
         raise ConfigError(f"there is no strategy file in {folder}: one is a Python file that defines a Strategy")
     table = plain_table("file", "strategy", "parameters", title=f"Strategies in {folder}")
+    faults = []
     for path in files:
-        table.add_row(path.name, *_described(path))
-    console.print(table)
-
-
-def _described(path: Path) -> tuple[Text, Text]:
-    try:
-        cls = load_strategy(path).cls
-    except StrategyError as error:
-        return Text("cannot be used", style="red"), Text(str(error))
-    summary = (inspect.getdoc(cls) or "").partition("\n")[0]
-    return Text.assemble((cls.__name__, "bold"), "\n", summary), _parameters(cls)
+        try:
+            cls = load_strategy(path).cls
+        except StrategyError as error:
+            faults.append(str(error))
+            continue
+        summary = inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
+        table.add_row(path.name, Text.assemble((cls.__name__, "bold"), "\n", summary), _parameters(cls))
+    if table.row_count:
+        console.print(table)
+    for fault in faults:
+        console.print(Text.assemble(("cannot be used  ", "red"), fault), soft_wrap=True)
 
 
 def _parameters(cls: type[Strategy]) -> Text:

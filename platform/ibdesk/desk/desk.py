@@ -8,6 +8,7 @@ import concurrent.futures
 import contextlib
 import enum
 import functools
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
@@ -19,6 +20,8 @@ from ibdesk.desk.settings import DeskSettings
 from ibdesk.errors import DeskError
 from ibdesk.gateway import Faults
 from ibdesk.store import Feed
+
+_SWITCH_SECONDS = 0.0001
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -224,6 +227,9 @@ class Desk:
     # --- the desk's thread
 
     def _run_thread(self) -> None:
+        # A cell that computes in pure Python hands the interpreter over this often; at Python's own 5 ms, an order
+        # that needs it a few times on its way would wait for tens of milliseconds.
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
         try:
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(self._live())

@@ -13,7 +13,7 @@ class BarBuilder:
 
     Intervals are aligned to whole multiples since 1970 UTC, as TWS aligns its own. An interval in which nothing
     happened gives no bar. From shorter bars the bar closes with the last of them; from ticks and quotes, which do
-    not say when an interval is over, with the first one after it.
+    not say when an interval is over, with the first one after it. What is told again or too late is passed over.
     """
 
     def __init__(self, instrument: str, interval_ns: int) -> None:
@@ -21,11 +21,16 @@ class BarBuilder:
             raise ConfigError(f"a bar interval must be positive, got {interval_ns} ns")
         self._instrument, self._interval_ns = instrument, interval_ns
         self._opened_ns = -1
+        # Up to when the shorter bars are known.
+        self._known_ns = 0
         self._open = self._high = self._low = self._close = math.nan
         self._volume = 0.0
 
     def add_bar(self, part: Bar) -> list[Bar]:
         """Take a shorter bar; return the bars that it completes (none, one, or after a gap two)."""
+        if part.opened_ns < self._known_ns:
+            return []
+        self._known_ns = part.at_ns
         done = self._close_before(part.opened_ns)
         self._mix(part.opened_ns, part.open, part.high, part.low, part.close, part.volume)
         if part.at_ns >= self._opened_ns + self._interval_ns:
@@ -34,13 +39,15 @@ class BarBuilder:
 
     def add_tick(self, tick: Tick) -> list[Bar]:
         """Take a trade print; return the bar that it shows to be over, if any."""
+        if tick.at_ns < self._opened_ns:
+            return []
         done = self._close_before(tick.at_ns)
         self._mix(tick.at_ns, tick.price, tick.price, tick.price, tick.price, tick.size)
         return done
 
     def add_quote(self, quote: Quote) -> list[Bar]:
         """Take a quote as a print of its mid without volume; one without a side, or crossed, is passed over."""
-        if not quote.spread >= 0:
+        if not quote.spread >= 0 or quote.at_ns < self._opened_ns:
             return []
         done = self._close_before(quote.at_ns)
         self._mix(quote.at_ns, quote.mid, quote.mid, quote.mid, quote.mid, 0.0)

@@ -55,7 +55,10 @@ class Blotter:
             return None
         moved = self._with_terms(order, report)
         if report.status is not OrderStatus.FILLED and order.status.may_become(report.status):
-            moved = moved.moved(report.status, report.at_ns, reason=report.reason, permanent_id=report.permanent_id)
+            moved = moved.moved(report.status, report.at_ns, reason=report.reason)
+        if moved.is_open and moved.filled and moved.is_complete:
+            # It was cut down to what had been executed already.
+            moved = moved.moved(OrderStatus.FILLED, report.at_ns)
         if msgspec.structs.replace(moved, updated_ns=order.updated_ns) == order:
             return None
         self.put(moved)
@@ -66,7 +69,8 @@ class Blotter:
         order = self.orders.get(fill.order_id)
         if order is None:
             return None
-        after = order.after(fill.quantity, fill.price, fill.at_ns)
+        # An execution on the other side takes back one that the venue has corrected.
+        after = order.after(order.side.sign * fill.signed_quantity, fill.price, fill.at_ns)
         self.put(after)
         return after
 
@@ -81,9 +85,10 @@ class Blotter:
 
     @staticmethod
     def _with_terms(order: Order, report: OrderReport) -> Order:
-        """Return the order with the terms at which the venue works it."""
+        """Return the order with the venue's id of it and the terms at which it works it."""
         return msgspec.structs.replace(
             order,
+            permanent_id=report.permanent_id or order.permanent_id,
             quantity=order.quantity if report.quantity is None else report.quantity,
             limit_price=order.limit_price if report.limit_price is None else report.limit_price,
             stop_price=order.stop_price if report.stop_price is None else report.stop_price,

@@ -7,6 +7,7 @@ backtest, on paper, live and in a replay.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from ibdesk.engine.market import Market
 from ibdesk.engine.portfolio import EXTERNAL, Portfolio
 from ibdesk.engine.risk import Exposure, RiskGate, RiskLimits
 from ibdesk.engine.run import FeatureFactory, Run, RunState
-from ibdesk.errors import DeskError, OrderDeniedError
+from ibdesk.errors import DeskError, OrderDeniedError, OrderError
 from ibdesk.model import (
     Account,
     AccountReport,
@@ -31,6 +32,7 @@ from ibdesk.model import (
     Event,
     Fill,
     HaltTrading,
+    Index,
     Link,
     LinkChanged,
     ModifyOrder,
@@ -55,6 +57,8 @@ from ibdesk.strategy import Strategy
 
 _SECOND = 1_000_000_000
 _NOTHING: tuple[Action, ...] = ()
+# Where an object lies in memory, as Python writes it into messages: another place at each replay.
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 StrategyResolver = Callable[[StartStrategy], Strategy]
 """Returns the strategy that a start command means; must give the same for the same command."""
@@ -133,13 +137,15 @@ class Engine:
     # --- what runs ask for
 
     def submit(self, order: Order) -> None:
-        """Pass an order through the risk gate: it leaves as PlaceOrder, or it is denied."""
+        """Pass an order through the risk gate: it leaves as PlaceOrder, or it is denied.
+
+        Raises:
+            OrderError: If its instrument takes no orders.
+        """
         market = self.markets[order.instrument]
-        order = msgspec.structs.replace(
-            order,
-            limit_price=_on_grid(market, order.limit_price),
-            stop_price=_on_grid(market, order.stop_price),
-        )
+        if isinstance(market.instrument, Index):
+            raise OrderError(f"order {order.id}: {order.instrument} is an index, which takes no orders")
+        order = _on_grid(market, order)
         try:
             self.gate.check(order, self._exposure(order, market), self.now_ns)
         except OrderDeniedError as denial:
@@ -167,13 +173,14 @@ class Engine:
         changed = msgspec.structs.replace(
             order,
             quantity=order.quantity if quantity is None else quantity,
-            limit_price=order.limit_price if limit_price is None else _on_grid(market, limit_price),
-            stop_price=order.stop_price if stop_price is None else _on_grid(market, stop_price),
+            limit_price=order.limit_price if limit_price is None else limit_price,
+            stop_price=order.stop_price if stop_price is None else stop_price,
         ).checked()
+        changed = _on_grid(market, changed)
         try:
             self.gate.check(changed, self._exposure(order, market), self.now_ns)
         except OrderDeniedError as denial:
-            self._actions.append(_denied(denial, self.now_ns))
+            self._tell_denial(denial)
             return
         self._actions.append(
             ModifyOrder(
@@ -204,6 +211,8 @@ class Engine:
         market = self.markets.get(bar.instrument)
         if market is None:
             return
+        if bar.opened_ns >= self.gate.day_ends_ns:
+            self._begin_day(bar.opened_ns)
         market.price = bar.close
         for lane in market.lanes:
             try:
@@ -215,6 +224,8 @@ class Engine:
         market = self.markets.get(quote.instrument)
         if market is None:
             return
+        if quote.at_ns >= self.gate.day_ends_ns:
+            self._begin_day(quote.at_ns)
         market.quote = quote
         # A quote with both sides is the freshest price there is.
         if quote.spread >= 0:
@@ -229,12 +240,18 @@ class Engine:
         market = self.markets.get(tick.instrument)
         if market is None:
             return
+        if tick.at_ns >= self.gate.day_ends_ns:
+            self._begin_day(tick.at_ns)
         market.price = tick.price
         for lane in market.lanes:
             try:
                 lane.on_tick(tick)
             except Exception as error:
                 self._fail(lane.run, error)
+
+    def _begin_day(self, at_ns: int) -> None:
+        """Measure the day's loss from the last prices of the day before, whatever the first ones of this day are."""
+        self.gate.begin_day(self.portfolio.pnl(self.price_of), at_ns)
 
     # --- orders and money
 
@@ -252,7 +269,7 @@ class Engine:
         if order is not None:
             self._refresh(order)
             run = self.runs.get(owner)
-            if run is not None:
+            if run is not None and run.is_running:
                 self._call(run, lambda: run.strategy.on_fill(fill))
             self._order_changed(order)
         self._watch_loss()
@@ -269,7 +286,7 @@ class Engine:
     def _on_link_changed(self, change: LinkChanged) -> None:
         self.link = change.link
         match change.link:
-            case Link.DOWN:
+            case Link.DOWN | Link.CLOSED:
                 for order in self.blotter.lose_sight(change.at_ns):
                     self._order_changed(order)
             case Link.UP:
@@ -279,6 +296,7 @@ class Engine:
                     self._reported.setdefault(instrument, flat)
                 for report in self._reported.values():
                     self._settle(report)
+                self._allow_targets()
 
     def _settle(self, report: PositionReport) -> None:
         """Give what the account holds and no book explains to EXTERNAL, and say so."""
@@ -296,11 +314,11 @@ class Engine:
     def _on_start_strategy(self, start: StartStrategy) -> None:
         if start.run_id in self.runs:
             raise DeskError(f"there is a run {start.run_id} already: give the new one another id")
-        strategy = self._strategies(start)
+        # What fails up to here fails the command: it leaves nothing behind.
+        run = self.runs[start.run_id] = Run(self, start, self._strategies(start), self._make_features)
         for instrument in start.instruments:
             market = self.markets.setdefault(instrument.id, Market(instrument))
             market.instrument = instrument
-        run = self.runs[start.run_id] = Run(self, start, strategy, self._make_features)
         self._call(run, lambda: self._begin(run))
         if run.state is RunState.RUNNING:
             for lane in run.lanes.values():
@@ -313,9 +331,10 @@ class Engine:
             raise DeskError(f"there is no run {stop.run_id!r}: the runs are {known}")
         if run.state is RunState.RUNNING:
             self._call(run, run.strategy.on_stop)
+        if run.state is RunState.RUNNING:
             self._end(run, RunState.STOPPED, "")
         if stop.flatten:
-            self._flatten(run)
+            run.flatten()
 
     def _on_timer_fired(self, timer: TimerFired) -> None:
         run_id, _, name = timer.timer_id.partition("/")
@@ -328,6 +347,7 @@ class Engine:
 
     def _on_resume_trading(self, resume: ResumeTrading) -> None:
         self.gate.halted = ""
+        self._allow_targets()
         self.alert("operator", f"trading resumed: {resume.reason}", Severity.WARNING)
 
     def _on_cancel_request(self, request: CancelRequest) -> None:
@@ -347,8 +367,10 @@ class Engine:
         """Warm the features up, tell the strategy, and give it what the bar in progress has seen so far."""
         interval_ns = run.start.interval_ns
         for history in run.start.history:
-            if history.close:
-                self.markets[history.instrument].price = history.close[-1]
+            market = self.markets[history.instrument]
+            # Where other runs watch already, a fresher price is known.
+            if history.close and not market.lanes:
+                market.price = history.close[-1]
             if history.interval_ns == interval_ns:
                 run.lanes[history.instrument].warm_up(history)
         run.strategy.on_start()
@@ -359,9 +381,12 @@ class Engine:
     def _exposure(self, order: Order, market: Market) -> Exposure:
         """Return what the gate must know; `order` itself, when open already, is not counted as pending."""
         book = self.portfolio.open_book(order.owner)
-        pending = self.blotter.pending(order.owner, order.instrument)
-        if order.id in self.blotter.orders:
-            pending -= order.signed_remaining
+        pending = 0.0
+        # Of a run that has ended all orders were asked back: they keep nobody from getting out.
+        if self.runs[order.owner].is_running:
+            pending = self.blotter.pending(order.owner, order.instrument)
+            if order.id in self.blotter.orders:
+                pending -= order.signed_remaining
         return Exposure(
             held=book.position(order.instrument).quantity,
             pending=pending,
@@ -375,10 +400,24 @@ class Engine:
     def _deny(self, order: Order, denial: OrderDeniedError) -> None:
         denied = order.moved(OrderStatus.DENIED, self.now_ns, reason=str(denial))
         self.blotter.put(denied)
-        self._actions.append(_denied(denial, self.now_ns))
-        if denial.rule == "max_daily_loss":
-            self._halt(f"the day's loss of {denial.asked:.2f} is beyond risk.max_daily_loss of {denial.limit:g}")
+        self._tell_denial(denial)
         self._order_changed(denied)
+        if denial.rule == "max_orders_per_second":
+            # A second later the same order may pass.
+            self.runs[order.owner].lanes[order.instrument].allow()
+
+    def _tell_denial(self, denial: OrderDeniedError) -> None:
+        self._actions.append(
+            OrderDenied(
+                order_id=denial.order_id,
+                rule=denial.rule,
+                limit=denial.limit,
+                asked=denial.asked,
+                at_ns=self.now_ns,
+            )
+        )
+        if denial.rule == "max_daily_loss":
+            self._halt(_loss_words(denial.asked, denial.limit))
 
     def _order_changed(self, order: Order) -> None:
         self._refresh(order)
@@ -403,12 +442,18 @@ class Engine:
             return
         loss = self.gate.loss(self.portfolio.pnl(self.price_of), self.now_ns)
         if loss > limit:
-            self._halt(f"the day's loss of {loss:.2f} is beyond risk.max_daily_loss of {limit:g}")
+            self._halt(_loss_words(loss, limit))
 
     def _halt(self, reason: str) -> None:
         if not self.gate.halted:
-            self.gate.halted = reason
-            self._actions.append(TradingHalted(reason, self.now_ns))
+            self.gate.halted = reason or "no reason was given"
+            self._actions.append(TradingHalted(self.gate.halted, self.now_ns))
+
+    def _allow_targets(self) -> None:
+        """Let targets be asked again that were refused for a reason that is gone now."""
+        for run in self.runs.values():
+            for lane in run.lanes.values():
+                lane.allow()
 
     def _call(self, run: Run, hook: Callable[[], None]) -> None:
         try:
@@ -421,7 +466,7 @@ class Engine:
         if self._strict:
             raise error
         if run.state is RunState.RUNNING:
-            note = f"{type(error).__name__}: {error}"
+            note = _ADDRESS.sub("", f"{type(error).__name__}: {error}")
             self._end(run, RunState.FAILED, note)
             self.alert(run.id, f"stopped, because its code failed: {note}", Severity.ERROR)
 
@@ -433,16 +478,18 @@ class Engine:
             for order in self.blotter.open_orders(run.id, lane.instrument):
                 self.cancel(order.id)
 
-    def _flatten(self, run: Run) -> None:
-        """Close what the run holds; what its cancelled orders fill on the way stays and is seen in its book."""
-        for lane in run.lanes.values():
-            lane.exposure = run.book.position(lane.instrument).quantity
-            run.aim(lane.instrument, 0.0)
+
+def _on_grid(market: Market, order: Order) -> Order:
+    """Return the order with its prices on the tick grid, the one place where prices are rounded."""
+    limit, stop, rounded = order.limit_price, order.stop_price, market.instrument.round_price
+    if limit is None and stop is None:
+        return order
+    return msgspec.structs.replace(
+        order,
+        limit_price=None if limit is None else rounded(limit),
+        stop_price=None if stop is None else rounded(stop),
+    )
 
 
-def _on_grid(market: Market, price: float | None) -> float | None:
-    return None if price is None else market.instrument.round_price(price)
-
-
-def _denied(denial: OrderDeniedError, at_ns: int) -> OrderDenied:
-    return OrderDenied(order_id=denial.order_id, rule=denial.rule, limit=denial.limit, asked=denial.asked, at_ns=at_ns)
+def _loss_words(loss: float, limit: float) -> str:
+    return f"the day's loss of {loss:.2f} is beyond risk.max_daily_loss of {limit:g}"

@@ -25,12 +25,33 @@ class Decision:
     """A strategy's expressions, checked once and evaluated over any bars of one instrument."""
 
     def __init__(self, strategy: Strategy) -> None:
+        """Take the expressions.
+
+        Raises:
+            DecisionError: If the strategy's code fails, or gives something else than expressions.
+        """
         self._name = type(strategy).__name__
-        self._features, target = strategy.features(), strategy.target()
-        for reserved in (*_PRICE_COLUMNS, "opened_at", TARGET):
-            if reserved in self._features:
-                raise DecisionError(f"{self._name}: no feature may be called {reserved!r}, the bars have that column")
+        try:
+            features, target = strategy.features(), strategy.target()
+        except Exception as error:
+            raise DecisionError(f"{self._name}: its features or target fail: {error}") from error
+        if not isinstance(features, dict):
+            raise DecisionError(f"{self._name}: features() must give a dictionary, it gives {features!r}")
+        for name, feature in features.items():
+            if name in (*_PRICE_COLUMNS, "opened_at", TARGET):
+                raise DecisionError(f"{self._name}: no feature may be called {name!r}, the bars have that column")
+            if not isinstance(feature, pl.Expr):
+                given = f"it gives {feature!r}"
+                raise DecisionError(f"{self._name}: features() must give a Polars expression for {name!r}, {given}")
+        if not (target is None or isinstance(target, pl.Expr)):
+            raise DecisionError(f"{self._name}: target() must give a Polars expression or None, it gives {target!r}")
+        self._features = features
         self._wanted = [] if target is None else [target.alias(TARGET)]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the features."""
+        return tuple(self._features)
 
     def over(self, bars: pl.DataFrame) -> pl.DataFrame:
         """Return a column per feature, and `target` when declared, as the expressions give them.
@@ -88,7 +109,11 @@ class FeatureSource(Protocol):
         ...
 
     def value(self, name: str) -> float | None:
-        """Return a feature at the last bar taken."""
+        """Return a feature at the last bar taken, None before the first.
+
+        Raises:
+            DecisionError: If there is no such feature.
+        """
         ...
 
     def values(self) -> dict[str, float | None]:
@@ -121,12 +146,12 @@ class GrowingFeatures:
         return self._last.get(TARGET)
 
     def value(self, name: str) -> float | None:
-        """Return a feature at the last bar taken."""
-        return self._last.get(name)
+        """Return a feature at the last bar taken, None before the first. Raises as the protocol says."""
+        return self._last.get(_known(name, self._decision.names))
 
     def values(self) -> dict[str, float | None]:
         """Return all features at the last bar taken."""
-        return {name: value for name, value in self._last.items() if name != TARGET}
+        return {name: self._last.get(name) for name in self._decision.names}
 
     def _append(self, opened_ns: int, prices: list[float]) -> None:
         if self._count == len(self._opened_ns):
@@ -150,6 +175,7 @@ class ColumnFeatures:
 
     def __init__(self, columns: pl.DataFrame) -> None:
         self._columns = columns
+        self._names = tuple(name for name in columns.columns if name != TARGET)
         empty: list[float | None] = [None] * columns.height
         self._targets = columns[TARGET].to_list() if TARGET in columns.columns else empty
         self._row = -1
@@ -164,10 +190,16 @@ class ColumnFeatures:
         return self._targets[self._row]
 
     def value(self, name: str) -> float | None:
-        """Return a feature at the last row."""
-        value: float | None = self._columns[name][self._row]
-        return value
+        """Return a feature at the last row, None before the first. Raises as the protocol says."""
+        column = self._columns[_known(name, self._names)]
+        return column[self._row] if self._row >= 0 else None
 
     def values(self) -> dict[str, float | None]:
         """Return all features at the last row."""
-        return {name: self.value(name) for name in self._columns.columns if name != TARGET}
+        return {name: self.value(name) for name in self._names}
+
+
+def _known(name: str, names: tuple[str, ...]) -> str:
+    if name not in names:
+        raise DecisionError(f"there is no feature {name!r}: the features are {', '.join(names) or 'none'}")
+    return name

@@ -51,9 +51,8 @@ class Portfolio:
         self.books: dict[str, Book] = {}
         # Executions already booked, with owner and instrument, so that none counts twice and commissions find them.
         self._booked: dict[str, tuple[str, str]] = {}
-        # Commissions that arrived before their execution.
-        self._early: dict[str, float] = {}
-        self._charged: set[str] = set()
+        # What each execution was charged, also when that was told before the execution.
+        self._charged: dict[str, float] = {}
 
     def open_book(self, owner: str, cash: float = 0.0) -> Book:
         """Return the owner's book, opened with `cash` when it is new."""
@@ -65,21 +64,21 @@ class Portfolio:
             return False
         self._booked[fill.execution_id] = owner, fill.instrument
         self.open_book(owner).book(fill)
-        early = self._early.pop(fill.execution_id, None)
-        if early is not None:
-            self.open_book(owner).charge(fill.instrument, early)
+        if fill.execution_id in self._charged:
+            self.open_book(owner).charge(fill.instrument, self._charged[fill.execution_id])
         return True
 
     def charge(self, execution_id: str, commission: float) -> bool:
-        """Book the commission of an execution once; return whether it was news."""
-        if execution_id in self._charged:
+        """Book the commission of an execution once, a corrected one in place of the first; return whether it was news.
+
+        It may be told before the execution.
+        """
+        if self._charged.get(execution_id) == commission:
             return False
-        self._charged.add(execution_id)
+        before, self._charged[execution_id] = self._charged.get(execution_id, 0.0), commission
         if execution_id in self._booked:
             owner, instrument = self._booked[execution_id]
-            self.open_book(owner).charge(instrument, commission)
-        else:
-            self._early[execution_id] = commission
+            self.open_book(owner).charge(instrument, commission - before)
         return True
 
     def owner_of(self, execution_id: str) -> str:

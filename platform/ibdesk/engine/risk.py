@@ -14,6 +14,7 @@ from ibdesk.model import Order, OrderType, Quote, Side
 
 _SECOND = 1_000_000_000
 _NO_LIMIT = math.inf
+_NEVER_NS = 2**63
 
 
 class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +80,8 @@ class RiskGate:
         self.halted = ""
         self._sent_ns: collections.deque[int] = collections.deque()
         self._zone = ZoneInfo(limits.day_zone)
-        self._day: dt.date | None = None
-        self._day_ends_ns = 0
+        # day_ends_ns: when the day of the daily loss is over; never, when there is no such limit.
+        self.day_ends_ns = 0 if limits.max_daily_loss < _NO_LIMIT else _NEVER_NS
         self._pnl_at_day_start = 0.0
 
     def check(self, order: Order, exposure: Exposure, at_ns: int) -> None:
@@ -106,13 +107,16 @@ class RiskGate:
 
     def loss(self, pnl: float, at_ns: int) -> float:
         """Return the loss since the day began, positive when money was lost."""
-        if at_ns >= self._day_ends_ns or self._day is None:
-            local = dt.datetime.fromtimestamp(at_ns // _SECOND, self._zone)
-            self._day = local.date()
-            tomorrow = dt.datetime.combine(self._day + dt.timedelta(days=1), dt.time(), self._zone)
-            self._day_ends_ns = int(tomorrow.timestamp()) * _SECOND
-            self._pnl_at_day_start = pnl
+        if at_ns >= self.day_ends_ns:
+            self.begin_day(pnl, at_ns)
         return self._pnl_at_day_start - pnl
+
+    def begin_day(self, pnl: float, at_ns: int) -> None:
+        """Measure the loss of the day in which `at_ns` lies from this profit."""
+        today = dt.datetime.fromtimestamp(at_ns // _SECOND, self._zone).date()
+        tomorrow = dt.datetime.combine(today + dt.timedelta(days=1), dt.time(), self._zone)
+        self.day_ends_ns = int(tomorrow.timestamp()) * _SECOND
+        self._pnl_at_day_start = pnl
 
     def _at_most(self, order: Order, rule: str, asked: float) -> None:
         limit = getattr(self.limits, rule)

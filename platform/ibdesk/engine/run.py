@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ibdesk.engine.bars import BarBuilder
 from ibdesk.engine.features import FeatureSource
-from ibdesk.errors import InstrumentError
+from ibdesk.errors import InstrumentError, StrategyError
 from ibdesk.model import (
     Bar,
     BarHistory,
@@ -52,10 +52,12 @@ class Lane:
         "_aimed",
         "_builder",
         "_by_hooks",
+        "_from_bars",
         "_interval_ns",
         "_last_opened_ns",
         "_refused",
         "_source",
+        "closing_order",
         "exposure",
         "features",
         "instrument",
@@ -66,6 +68,7 @@ class Lane:
     def __init__(self, run: Run, instrument: str, start: StartStrategy, features: FeatureSource) -> None:
         self.run, self.instrument, self.features = run, instrument, features
         self._interval_ns, self._source = start.interval_ns, start.bar_source
+        self._from_bars = start.bar_source is BarSource.BARS
         self._builder = BarBuilder(instrument, start.interval_ns)
         # A strategy that writes its own on_bar decides by itself; the others are compared with their target here.
         self._by_hooks = type(run.strategy).on_bar is not Strategy.on_bar
@@ -76,6 +79,8 @@ class Lane:
         self.last_bar: Bar | None = None
         # The position once all open orders have filled.
         self.exposure = 0.0
+        # The order that makes a run flat which was stopped so.
+        self.closing_order: str | None = None
 
     def warm_up(self, history: BarHistory) -> None:
         """Take past bars of the run's interval, on which nothing is decided."""
@@ -91,9 +96,11 @@ class Lane:
 
     def on_bar(self, bar: Bar) -> None:
         """Take a bar from the venue: a bar of this lane, or a part of one."""
+        if not self._from_bars:
+            return
         if bar.interval_ns == self._interval_ns:
             self.decide(bar)
-        elif self._source is BarSource.BARS and bar.interval_ns < self._interval_ns:
+        elif bar.interval_ns < self._interval_ns:
             for built in self._builder.add_bar(bar):
                 self.decide(built)
 
@@ -119,13 +126,19 @@ class Lane:
         wanted = self.features.step(bar)
         if self._by_hooks:
             self.run.strategy.on_bar(bar)
-        elif wanted is not None and wanted != self.exposure and wanted != self._refused:  # noqa: PLR1714 - hot path
-            self._aimed, self._refused = wanted, None
-            self.run.aim(self.instrument, wanted)
+        elif wanted is not None and wanted != self._refused:
+            self._refused = None
+            if wanted != self.exposure:
+                self._aimed = wanted
+                self.run.aim(self.instrument, wanted)
 
     def refuse(self) -> None:
         """Remember that the venue or the risk gate refused the order that would have led to the target."""
         self._refused = self._aimed
+
+    def allow(self) -> None:
+        """Forget the refusal: what stood in the way is gone."""
+        self._refused = None
 
 
 class Run:
@@ -135,12 +148,12 @@ class Run:
         self._engine = engine
         self.id, self.start = start.run_id, start
         self.state, self.note = RunState.RUNNING, ""
-        self.book = engine.portfolio.open_book(start.run_id, start.cash)
         self.strategy = bind(strategy, self, start.state)
         self.lanes = {
             instrument.id: Lane(self, instrument.id, start, make_features(self.strategy, instrument.id))
             for instrument in start.instruments
         }
+        self.book = engine.portfolio.open_book(start.run_id, float(start.cash))
         self._orders_made = 0
 
     @property
@@ -193,7 +206,33 @@ class Run:
         stop_price: float | None = None,
         time_in_force: TimeInForce = TimeInForce.DAY,
     ) -> str:
-        """Send an order through the risk gate and return its id."""
+        """Send an order through the risk gate and return its id.
+
+        Figures of any kind of number become floats, which is what the journal gives back at a replay.
+
+        Raises:
+            StrategyError: If the run has ended.
+        """
+        self._check_running()
+        return self._send(
+            symbol,
+            side=side,
+            quantity=float(quantity),
+            limit_price=limit_price,
+            stop_price=stop_price,
+            time_in_force=TimeInForce(time_in_force),
+        )
+
+    def _send(
+        self,
+        symbol: str,
+        *,
+        side: Side,
+        quantity: float,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+        time_in_force: TimeInForce = TimeInForce.DAY,
+    ) -> str:
         lane = self._lane(symbol)
         self._orders_made += 1
         order = Order(
@@ -215,12 +254,27 @@ class Run:
 
     def aim(self, symbol: str, quantity: float) -> str | None:
         """Order what is missing to hold `quantity` once all open orders have filled."""
+        self._check_running()
+        return self._aim(symbol, float(quantity))
+
+    def flatten(self) -> None:
+        """Close what the run holds, each position once, although it has ended.
+
+        What its cancelled orders fill on the way stays and is seen in its book.
+        """
+        for lane in self.lanes.values():
+            closing = self._engine.blotter.orders.get(lane.closing_order or "")
+            if closing is None or not closing.is_open:
+                lane.exposure = self.book.position(lane.instrument).quantity
+                lane.closing_order = self._aim(lane.instrument, 0.0)
+
+    def _aim(self, symbol: str, quantity: float) -> str | None:
         lane = self._lane(symbol)
         missing = quantity - lane.exposure
         # Less than a billionth is what adding binary fractions leaves.
         if abs(missing) <= 1e-9 * max(abs(quantity), abs(lane.exposure)):
             return None
-        return self.submit(symbol, side=Side.BUY if missing > 0 else Side.SELL, quantity=abs(missing))
+        return self._send(symbol, side=Side.BUY if missing > 0 else Side.SELL, quantity=abs(missing))
 
     def modify(
         self,
@@ -231,7 +285,14 @@ class Run:
         stop_price: float | None = None,
     ) -> None:
         """Change the terms of an open order that are not None."""
-        self._engine.modify(self.id, order_id, quantity=quantity, limit_price=limit_price, stop_price=stop_price)
+        self._check_running()
+        self._engine.modify(
+            self.id,
+            order_id,
+            quantity=None if quantity is None else float(quantity),
+            limit_price=limit_price,
+            stop_price=stop_price,
+        )
 
     def cancel(self, order_id: str) -> None:
         """Withdraw an open order of this run."""
@@ -245,7 +306,11 @@ class Run:
 
     def say(self, text: str, severity: Severity = Severity.INFO) -> None:
         """Put a line on the record and before people's eyes."""
-        self._engine.alert(self.id, text, severity)
+        self._engine.alert(self.id, str(text), Severity(severity))
+
+    def _check_running(self) -> None:
+        if not self.is_running:
+            raise StrategyError(f"{self.id} is {self.state.value} and orders no more: start it again")
 
     def _lane(self, symbol: str) -> Lane:
         try:

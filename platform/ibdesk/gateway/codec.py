@@ -328,3 +328,23 @@ def tick_price(request_id: int, tick_type: int, price: float, size: float, attri
 def tick_size(request_id: int, tick_type: int, size: float) -> bytes:
     """Return a tickSize frame; the same bytes as the table gives, without walking it."""
     return frame(f"2\0006\0{request_id}\0{tick_type}\0{text_of(size, Kind.SIZE)}\0".encode())
+
+
+def texts_of(values: Sequence[float], kind: Kind) -> list[str]:
+    """Return `text_of` of each value."""
+    if kind is not Kind.NUMBER:
+        return [str(int(value)) if value.is_integer() else text_of(value, kind) for value in values]
+    texts = list(map(repr, values))
+    # Exponents, and the names of what is not finite, all hold one of these letters.
+    return [
+        text_of(value, kind) if "e" in text or "n" in text else text for value, text in zip(values, texts, strict=True)
+    ]
+
+
+def historical_data(request_id: int, start: str, end: str, columns: Sequence[Sequence[str]]) -> bytes:
+    """Return a historicalData frame; the same bytes as the table gives, for a long answer in a fraction of the time.
+
+    `columns` hold the texts of date, open, high, low, close, volume, average price and count.
+    """
+    bars = "".join("\0".join(row) + "\0" for row in zip(*columns, strict=True))
+    return frame(f"17\0{request_id}\0{start}\0{end}\0{len(columns[0])}\0{bars}".encode())

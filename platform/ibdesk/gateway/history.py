@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.codec import Fields, Value
+from ibdesk.gateway.bars import DAY, Bars, bar_size, duration
+from ibdesk.gateway.codec import Fields, Value, historical_data, texts_of
 from ibdesk.gateway.contracts import ContractBook, ContractData
-from ibdesk.gateway.market import Floats, Integers, MarketSource, Prints, quotes_around
+from ibdesk.gateway.fields import Kind
+from ibdesk.gateway.market import MarketSource, Prints, quotes_around
 from ibdesk.gateway.reference import the_contract
 from ibdesk.gateway.refusal import RefusedError, invalid, no_history
 from ibdesk.gateway.session import Handler, Session
@@ -22,50 +24,10 @@ from ibdesk.gateway.tape import Candle, Tape
 from ibdesk.gateway.times import read_time, stamp, utc_stamp
 from ibdesk.model import Quote, Tick
 
-MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
-_UNITS = {"S": SECOND, "D": DAY, "W": 7 * DAY, "M": 30 * DAY, "Y": 365 * DAY}
-_SIZES = {"sec": SECOND, "min": MINUTE, "hour": HOUR, "day": DAY, "week": 7 * DAY}
-BAR_SIZES = frozenset(
-    {
-        *(f"{count} sec" for count in (1, 5, 10, 15, 30)),
-        *(f"{count} min" for count in (1, 2, 3, 5, 10, 15, 20, 30)),
-        *(f"{count} hour" for count in (1, 2, 3, 4, 8)),
-        "1 day",
-        "1 week",
-    }
-)
 SHOWN = ("TRADES", "MIDPOINT", "BID", "ASK", "ADJUSTED_LAST")
 MAX_TICKS = 1000
-
-
-class Bars:
-    """Bars as columns: `opened` in ns UTC, then open, high, low, close, volume, average price and count."""
-
-    def __init__(self, prints: Prints, interval_ns: int) -> None:
-        times = prints.times // interval_ns * interval_ns
-        # first: where each bar's first print stands. `reduceat` takes no empty list, so an empty history has one
-        # print of nothing that is cut off again.
-        first = np.flatnonzero(np.diff(times, prepend=times[:1] - 1))
-        prices, sizes = prints.prices, prints.sizes
-        empty = not len(first)
-        if empty:
-            times, prices, sizes, first = np.zeros(1, np.int64), np.zeros(1), np.zeros(1), np.zeros(1, np.int64)
-        last = np.append(first[1:], len(times)) - 1
-        kept = slice(0, 0) if empty else slice(None)
-        volume: Floats = np.add.reduceat(sizes, first)
-        weighted: Floats = np.add.reduceat(prices * sizes, first)
-        average: Floats = np.where(volume > 0, weighted / np.maximum(volume, 1e-300), prices[last])
-        self.opened: Integers = times[first][kept]
-        self.open: Floats = prices[first][kept]
-        self.high: Floats = np.maximum.reduceat(prices, first)[kept]
-        self.low: Floats = np.minimum.reduceat(prices, first)[kept]
-        self.close: Floats = prices[last][kept]
-        self.volume: Floats = volume[kept]
-        self.average: Floats = average[kept]
-        self.count: Integers = (last - first + 1)[kept]
-
-    def __len__(self) -> int:
-        return len(self.opened)
+# MAX_BARS: longer answers are refused with the words TWS has for a span that is too long (reported).
+MAX_BARS = 100_000
 
 
 class _Question:
@@ -163,6 +125,8 @@ class History:
         if not len(bars):
             contract = question.contract
             raise no_history(f"HMDS query returned no data: {contract.at_venue()} {_shown_name(question.what)}")
+        if len(bars) > MAX_BARS:
+            raise no_history("Time length exceed max.")
         self._send(request_id, question, bars)
         if keep:
             live = LiveBars(lambda opened_ns: self._update(request_id, question, opened_ns))
@@ -190,30 +154,16 @@ class History:
 
     def _send(self, request_id: int, question: _Question, bars: Bars) -> None:
         version = self._session.version
-        columns = (
-            bars.opened.tolist(), bars.open.tolist(), bars.high.tolist(), bars.low.tolist(), bars.close.tolist(),
-            bars.volume.tolist(), bars.average.tolist(), bars.count.tolist(),
-        )  # fmt: skip
-        rows: list[dict[str, Value]] = [
-            {
-                "date": question.date(opened, version),
-                "open": open_,
-                "high": high,
-                "low": low,
-                "close": close,
-                "volume": volume if question.is_trades else -1,
-                "wap": average if question.is_trades else -1,
-                "count": count if question.is_trades else -1,
-            }
-            for opened, open_, high, low, close, volume, average, count in zip(*columns, strict=True)
-        ]
-        self._session.send(
-            "historicalData",
-            reqId=request_id,
-            start=stamp(question.end_ns - question.span_ns, version),
-            end=stamp(question.end_ns, version),
-            bars=rows,
-        )
+        dates = [question.date(opened_ns, version) for opened_ns in bars.opened.tolist()]
+        prices = [texts_of(each.tolist(), Kind.NUMBER) for each in (bars.open, bars.high, bars.low, bars.close)]
+        if question.is_trades:
+            sizes = [texts_of(each.tolist(), Kind.SIZE) for each in (bars.volume, bars.average)]
+            counts = list(map(str, bars.count.tolist()))
+        else:
+            counts = ["-1"] * len(bars)
+            sizes = [counts, counts]
+        start, end = (stamp(time_ns, version) for time_ns in (question.end_ns - question.span_ns, question.end_ns))
+        self._session.send_frame(historical_data(request_id, start, end, [dates, *prices, *sizes, counts]))
 
     def _update(self, request_id: int, question: _Question, opened_ns: int) -> None:
         start_ns = opened_ns // question.interval_ns * question.interval_ns
@@ -307,32 +257,6 @@ class History:
         if contract.id not in self._source.symbols:
             return _nothing()
         return self._source.prints(contract.id, start_ns, max(start_ns, end_ns))
-
-
-def bar_size(text: str) -> int:
-    """Return the length of a bar in ns: ``5 secs``, ``1 min``, ``2 hours``, ``1 day``.
-
-    Raises:
-        RefusedError: If it is no bar size of TWS (error 321).
-    """
-    words = text.lower().split()
-    if len(words) == 2 and f"{words[0]} {words[1].rstrip('s')}" in BAR_SIZES:
-        return int(words[0]) * _SIZES[words[1].rstrip("s")]
-    raise invalid(f"Invalid bar size {text!r}: ask for {', '.join(sorted(BAR_SIZES))}")
-
-
-def duration(text: str) -> int:
-    """Return a span in ns: ``3600 S``, ``2 D``, ``1 W``, ``6 M``, ``1 Y``; a month has 30 days, a year 365.
-
-    Raises:
-        RefusedError: If it has another form (error 321).
-    """
-    words = text.split()
-    if len(words) == 2 and words[0].isascii() and words[0].isdigit() and len(words[0]) < 8 and words[1] in _UNITS:
-        count = int(words[0])
-        # A hundred years before now is before anything the gateway knows.
-        return min(max(1, count) * _UNITS[words[1]], 36_500 * DAY)
-    raise invalid(f"Invalid duration {text!r}: write a number and one of {', '.join(_UNITS)}")
 
 
 def _spoken(text: str) -> str:

@@ -101,7 +101,6 @@ class Reference:
             timeZoneId=ZONE_NAMES[instrument.session.zone],
             tradingHours=hours,
             liquidHours=hours,
-            evMultiplier=0,
             aggGroup=1 if contract.sec_type == "STK" else UNSET_INTEGER,
             underSymbol=contract.symbol if contract.under_con_id else "",
             underSecType="IND" if contract.under_con_id else "",

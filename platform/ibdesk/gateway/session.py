@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 LOWEST_VERSION = 157
 # HIGHEST_VERSION: from 201 on TWS frames protobuf; up to here every client in use reads the text protocol right.
 HIGHEST_VERSION = 178
-MAX_UNSENT_BYTES = 16 << 20
+MAX_UNSENT_BYTES = 64 << 20
 # LOST_BURST: a burst that ends on a multiple of this many bytes, with a second of silence after it, is lost by every
 # version of the official client.
 LOST_BURST = 4096

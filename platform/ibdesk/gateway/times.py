@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from zoneinfo import ZoneInfo
 
 from ibdesk.clock import SECOND
@@ -22,8 +23,19 @@ def local(time_ns: int) -> dt.datetime:
 
 def stamp(time_ns: int, version: int) -> str:
     """Return a date and time: ``20260413 15:27:04 US/Eastern``, without the zone (and two blanks) below 174."""
-    time = local(time_ns)
-    return f"{time:%Y%m%d %H:%M:%S} {ZONE_NAME}" if version >= ZONES_SINCE else f"{time:%Y%m%d  %H:%M:%S}"
+    hours, rest = divmod(time_ns // SECOND, 3600)
+    day, hour = _local_hour(hours)
+    minute, second = divmod(rest, 60)
+    if version >= ZONES_SINCE:
+        return f"{day} {hour}:{minute:02d}:{second:02d} {ZONE_NAME}"
+    return f"{day}  {hour}:{minute:02d}:{second:02d}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _local_hour(hours: int) -> tuple[str, str]:
+    """Return day and hour of `hours` since 1970 UTC; the gateway's zone is whole hours from UTC."""
+    time = local(hours * 3600 * SECOND)
+    return f"{time:%Y%m%d}", f"{time:%H}"
 
 
 def utc_stamp(time_ns: int) -> str:

@@ -17,7 +17,7 @@ DEFAULT_PRICES = {"AAPL": 230.0, "GOOG": 170.0, "IBM": 220.0, "MSFT": 420.0, "SP
 # How far the past goes back: bars of less than a day are cut from steps of five seconds, longer ones from a walk of
 # days.
 PAST_STEP_NS = 5 * SECOND
-PAST_STEPS = 30 * DAY // PAST_STEP_NS
+PAST_STEPS = 10 * DAY // PAST_STEP_NS
 PAST_DAYS = 3650
 YEARLY_VOLATILITY = 0.25
 _YEAR_SECONDS = 252 * 6.5 * 3600
@@ -81,7 +81,7 @@ class RandomWalk:
             last = {name: float(bars[-1, 3]) for name, bars in chunks.items()}
 
     def prints(self, symbol: str, start_ns: int, end_ns: int) -> Prints:
-        """Return trades of the last thirty days and of what was played."""
+        """Return trades of the last ten days and of what was played."""
         before = max(0, min(PAST_STEPS, -((start_ns - self._opened_ns) // PAST_STEP_NS)))
         starts = self._opened_ns - np.arange(before, 0, -1, dtype=np.int64) * PAST_STEP_NS
         past = self._past_bars(symbol, before, PAST_STEP_NS)

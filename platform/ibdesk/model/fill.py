@@ -35,7 +35,10 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
 
 
 class Commission(msgspec.Struct, frozen=True, kw_only=True, tag="commission"):
-    """What the venue charged for one execution, in `currency`; it may come long after the fill."""
+    """What the venue charged for one execution, in `currency`; it may come long after the fill.
+
+    A later one for the same execution corrects the amount: it takes the place of the first.
+    """
 
     execution_id: str
     amount: float

@@ -55,7 +55,7 @@ class TimeInForce(enum.Enum):
 
 
 class OrderStatus(enum.Enum):
-    """Where an order is in its life; changed only by `Order.moved`."""
+    """Where an order is in its life; changed only by `Order.moved`, and to FILLED by `Order.after`."""
 
     # CREATED: the strategy wants it; nothing has checked it.
     CREATED = "created"
@@ -140,6 +140,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return self.quantity - self.filled
 
     @property
+    def is_complete(self) -> bool:
+        """Return whether nothing is left of it but what adding binary fractions leaves (a billionth)."""
+        return self.remaining <= self.quantity * 1e-9
+
+    @property
     def is_open(self) -> bool:
         """Return whether it may still be filled."""
         return self.status not in FINAL_STATUSES
@@ -189,11 +194,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         """Return the order once `quantity` of it was executed at `price`.
 
         The status becomes FILLED when nothing is left; more than was asked is booked as it came (the venue is
-        right about what it executed).
+        right about what it executed). A negative quantity takes an execution back that the venue has corrected.
         """
         filled = self.filled + quantity
         average = (self.average_price * self.filled + price * quantity) / filled if filled else 0.0
-        # A remainder below a billionth of the order is what adding binary fractions leaves.
-        done = self.quantity - filled <= self.quantity * 1e-9
-        status = OrderStatus.FILLED if done and self.status is not OrderStatus.FILLED else self.status
-        return msgspec.structs.replace(self, filled=filled, average_price=average, status=status, updated_ns=at_ns)
+        after = msgspec.structs.replace(self, filled=filled, average_price=average, updated_ns=at_ns)
+        return msgspec.structs.replace(after, status=OrderStatus.FILLED) if after.is_complete else after

@@ -1,5 +1,5 @@
-"""The desk in a notebook: a pane that stays live while other cells run."""
+"""The desk in a notebook: charts, and a pane that stays live while other cells run."""
 
-from ibdesk.notebook.pane import LivePane, live
+from ibdesk.notebook.pane import LivePane, chart, live
 
-__all__ = ["LivePane", "live"]
+__all__ = ["LivePane", "chart", "live"]

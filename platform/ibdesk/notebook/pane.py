@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import panel as pn
+from bokeh.models import LayoutDOM
 
 from ibdesk.desk import Desk
 from ibdesk.views.board import Board
@@ -34,7 +35,7 @@ class LivePane:
         self._feed.unsubscribe(self._reader)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:
-        return self._board.view._repr_mimebundle_(include, exclude)
+        return self._board.view._repr_mimebundle_(include, exclude)  # type: ignore[no-untyped-call] # Panel's own
 
     async def _keep_fresh(self) -> None:
         while True:
@@ -53,5 +54,16 @@ def live(desk: Desk, *, height: int = 720, updates_per_second: float = 2.0) -> L
     Raises:
         RuntimeError: If it is called outside a notebook's loop.
     """
-    pn.extension("tabulator", inline=True)
+    _prepare()
     return LivePane(desk, height=height, updates_per_second=updates_per_second)
+
+
+def chart(layout: LayoutDOM) -> pn.pane.Bokeh:
+    """Return a Bokeh plot in a form that JupyterLab shows without any extension of its own, also offline."""
+    _prepare()
+    return pn.pane.Bokeh(layout, sizing_mode="stretch_width")  # type: ignore[no-untyped-call] # Panel's own
+
+
+def _prepare() -> None:
+    """Have Panel put its scripts into the page itself, so that it works offline."""
+    pn.extension("tabulator", inline=True)

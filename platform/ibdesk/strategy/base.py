@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 from typing import Any
 
@@ -194,5 +195,5 @@ def bind(strategy: Strategy, trading: Trading, state: dict[str, Any]) -> Strateg
     """Return a copy of the strategy that belongs to one run: it trades through `trading` and starts at `state`."""
     bound = strategy.model_copy(deep=True)
     bound._trading = trading
-    bound._state = dict(state)
+    bound._state = copy.deepcopy(state)
     return bound

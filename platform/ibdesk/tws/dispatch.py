@@ -98,13 +98,13 @@ class Dispatch:
         tracked.cancel_wanted = True
         self._wire.cancelOrder(tracked.number)
 
-    def never_left(self, numbers: list[int], reason: str) -> None:
-        """Settle the orders whose message still waited for budget when the wire was closed."""
+    def left_behind(self, wire: Wire, numbers: list[int], reason: str) -> None:
+        """Settle the orders of which a message still waited for budget when the wire was closed."""
         for number in numbers:
             tracked = self._book.with_number(number)
             if tracked is None:
                 continue
-            if tracked.acknowledged or tracked.is_unknown:
+            if self._has_left(wire, tracked):
                 self._say(self._book.modification_not_sent, tracked, reason)
             else:
                 self._refuse(tracked, OrderStatus.REJECTED, f"never sent: {reason}")

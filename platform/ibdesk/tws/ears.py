@@ -54,6 +54,7 @@ class Office(msgspec.Struct, frozen=True):
     tell: Callable[[Event], None]
     connectivity: Callable[[int, str], None]
     compare_soon: Callable[[], None]
+    number_proposed: Callable[[int], None]
     lost: Callable[[str], None]
     failed: Callable[[Exception], None]
 
@@ -70,7 +71,7 @@ class Ears:
         self.wire: Wire | None = None
         self.heard_ns = self._now_ns
         self.accounts: tuple[str, ...] = ()
-        self.first_number = 0
+        self._has_number = False
         # defaultTimezone: the zone in which ib_async's decoder gives the time of an execution.
         self.defaultTimezone = dt.UTC
 
@@ -101,7 +102,8 @@ class Ears:
 
     def nextValidId(self, orderId: int) -> None:
         """Take the number from which TWS would have us go on."""
-        self.first_number = orderId
+        self._office.number_proposed(orderId)
+        self._has_number = True
         self._handshake()
 
     def managedAccounts(self, accounts: str) -> None:
@@ -110,7 +112,7 @@ class Ears:
         self._handshake()
 
     def _handshake(self) -> None:
-        if self.wire is not None and self.first_number and self.accounts:
+        if self.wire is not None and self._has_number and self.accounts:
             self.wire.become_ready()
 
     # ---- market data
@@ -265,6 +267,8 @@ class Ears:
         elif errorCode in codes.CONNECTIVITY:
             self._office.connectivity(errorCode, text)
         elif order is not None:
+            if errorCode == codes.DUPLICATE_ORDER_ID and self.wire is not None:
+                self.wire.reqIds(1)
             if self._rooms.orders.error(order, errorCode, text):
                 self._office.compare_soon()
         elif reqId in self._requests and errorCode not in codes.WARNINGS:

@@ -22,7 +22,7 @@ class Executions:
 
     def __init__(self) -> None:
         self._booked: dict[str, _Booked] = {}
-        self._charged: dict[str, float] = {}
+        self._charged: dict[str, Commission] = {}
         self._early: dict[str, Commission] = {}
 
     def remember(self, fill: Fill) -> None:
@@ -35,7 +35,7 @@ class Executions:
     def remember_commission(self, commission: Commission) -> None:
         """Know a commission that was told in an earlier life, from the journal."""
         base, _ = _parts(commission.execution_id)
-        self._charged[base] = self._charged.get(base, 0.0) + commission.amount
+        self._charged[base] = commission
 
     def take(self, fill: Fill) -> list[Event]:
         """Return what an execution changes: nothing when it is known, two fills and a notice when it is corrected."""
@@ -65,17 +65,19 @@ class Executions:
     def take_commission(self, commission: Commission) -> list[Event]:
         """Return what a commission report changes; one that comes before its execution is kept for it.
 
-        The amounts told for one execution add up to the venue's last figure.
+        What a correction costs is told under the id that was charged first, as the new amount of that charge.
         """
         base, _ = _parts(commission.execution_id)
         if base not in self._booked:
             self._early[base] = commission
             return []
-        difference = commission.amount - self._charged.get(base, 0.0)
-        if base in self._charged and abs(difference) < 1e-9:
-            return []
-        self._charged[base] = commission.amount
-        return [msgspec.structs.replace(commission, amount=difference)]
+        known = self._charged.get(base)
+        if known is not None:
+            if known.amount == commission.amount:
+                return []
+            commission = msgspec.structs.replace(commission, execution_id=known.execution_id)
+        self._charged[base] = commission
+        return [commission]
 
     def _early_commission(self, fill: Fill) -> list[Event]:
         early = self._early.pop(_parts(fill.execution_id)[0], None)

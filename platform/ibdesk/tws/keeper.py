@@ -56,20 +56,22 @@ class Keeper:
         self._settings = settings
         self._stamp = stamp
         self._rooms = rooms
-        self._ids = ids
         self._dispatch = dispatch
         self._on_event = on_event
         self._office = Office(
             stamp=stamp,
             tell=self.tell,
             connectivity=self._connectivity,
-            compare_soon=lambda: self._news.put_nowait(_News.DOUBT),
+            compare_soon=self._doubt,
+            number_proposed=ids.raise_to,
             lost=self._lost,
             failed=self._failed,
         )
         self._comparison = Comparison(rooms=rooms, office=self._office, ids=ids)
         self._news: asyncio.Queue[_News] = asyncio.Queue()
         self._failure: Exception | None = None
+        # _in_doubt: a comparison of orders is due.
+        self._in_doubt = False
         # _cut_off: TWS itself has lost its servers (1100).
         self._cut_off = False
         self._messages_before = 0
@@ -110,15 +112,16 @@ class Keeper:
             LinkError: If TWS cannot be reached or does not answer.
             ConfigError: If the account may not be traded with these settings.
         """
+        if self.wire is not None:
+            raise LinkError(f"already connected to TWS at {self._settings.address}")
         self._news = asyncio.Queue()
-        self._cut_off = False
+        self._cut_off = self._in_doubt = False
         self.requests = Requests(self._settings.request_timeout_seconds)
         self.ears = ears = Ears(self._rooms, self.requests, self._office)
         self.wire = ears.wire = wire = Wire(ears, self._settings)
         try:
             await wire.open()
             self._rooms.account.choose(self._settings.account_among(ears.accounts))
-            self._ids.raise_to(ears.first_number)
             await self._synchronize(wire, data_kept=False)
         except BaseException:
             self._drop("the connection could not be completed")
@@ -163,9 +166,15 @@ class Keeper:
             case _News.RESTORED | _News.RESTORED_EMPTY:
                 await self._synchronize(wire, data_kept=news is _News.RESTORED)
             case _News.DOUBT:
-                await self._comparison.of_orders(wire, self.requests)
+                await self._compare_orders(wire)
             case None:
                 await self._keep_house(wire)
+
+    async def _compare_orders(self, wire: Wire) -> None:
+        self._in_doubt = False
+        # While TWS is cut off it may not answer; everything is compared when it is back.
+        if not self._cut_off:
+            await self._comparison.of_orders(wire, self.requests)
 
     async def _keep_house(self, wire: Wire) -> None:
         """Ask after orders that were never answered, missing executions, and a TWS that fell silent."""
@@ -173,7 +182,7 @@ class Keeper:
         for tracked in overdue:
             self._rooms.orders.call_unknown(tracked)
         if overdue or self._rooms.orders.short_of_executions:
-            await self._comparison.of_orders(wire, self.requests)
+            await self._compare_orders(wire)
         if wire.silent_seconds > self._settings.heartbeat_seconds:
             await self.requests.ask(TIME, wire.reqCurrentTime, "whether it is still there")
 
@@ -203,8 +212,9 @@ class Keeper:
         if not data_kept:
             self._rooms.market.attach(wire, regular_hours_only=self._settings.regular_hours_only)
         if not self._cut_off:
-            self._set_link(Link.UP)
+            # Open first: whoever hears that the link is up may place orders at once.
             self._dispatch.open(wire, self._rooms.account.id)
+            self._set_link(Link.UP)
 
     def _connectivity(self, code: int, text: str) -> None:
         detail = f"{text} (TWS error {code})"
@@ -217,6 +227,11 @@ class Keeper:
         self._notice(detail)
         kept = code == codes.RESTORED_DATA_KEPT
         self._news.put_nowait(_News.RESTORED if kept else _News.RESTORED_EMPTY)
+
+    def _doubt(self) -> None:
+        if not self._in_doubt:
+            self._in_doubt = True
+            self._news.put_nowait(_News.DOUBT)
 
     def _lost(self, reason: str) -> None:
         self._drop(reason)
@@ -240,7 +255,7 @@ class Keeper:
         self._dispatch.close()
         self._rooms.market.attach(None)
         self._messages_before += wire.pacer.messages_sent
-        self._dispatch.never_left(wire.close(), f"the link to TWS went down ({reason})")
+        self._dispatch.left_behind(wire, wire.close(), f"the link to TWS went down ({reason})")
         self.requests.close(reason)
         self._set_link(Link.DOWN, reason)
 

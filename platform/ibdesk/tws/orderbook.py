@@ -139,7 +139,8 @@ class OrderBook:
             self._report(tracked, again=True)
             return True
         else:
-            tracked.refusal = sentence
+            if code in codes.NOT_TAKEN or not tracked.acknowledged:
+                tracked.refusal = sentence
             self._notice(tracked, sentence, Severity.WARNING)
             if tracked.word == "Inactive":
                 self._report(tracked)
@@ -162,16 +163,19 @@ class OrderBook:
         self._suspects = {
             tracked.order.id: tracked
             for tracked in self._by_id.values()
-            if not tracked.is_done and (after_break or tracked.acknowledged or tracked.is_unknown)
+            if not tracked.is_done and (after_break or tracked.acknowledged or tracked.is_unknown or tracked.refusal)
         }
         if after_break:
             for tracked in self._suspects.values():
                 tracked.reported = None
 
     def end_comparison(self) -> None:
-        """Call unknown what is open in our book and was mentioned nowhere."""
+        """Settle what is open in our book and was mentioned nowhere: refused if TWS gave an error, else unknown."""
         for tracked in self._suspects.values():
-            if not tracked.is_done:
+            if tracked.refusal and not tracked.acknowledged:
+                tracked.was_refused = True
+                self._report(tracked)
+            elif not tracked.is_done:
                 self.call_unknown(tracked)
                 self._notice(
                     tracked,

@@ -81,11 +81,11 @@ class Pacer:
         return number in self._left
 
     def close(self) -> list[int]:
-        """Forget all that waits; return the numbers of the orders whose message never left."""
+        """Forget all that waits; return the numbers of the orders that a message waited for."""
         if self._wake is not None:
             self._wake.cancel()
             self._wake = None
-        unsent = [number for number in self._orders if number not in self._left]
+        unsent = list(self._orders)
         self._cancels.clear()
         self._orders.clear()
         self._data.clear()

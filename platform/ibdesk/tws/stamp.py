@@ -15,11 +15,6 @@ class Stamp:
         self._clock = clock
         self._held_ns = 0
 
-    @property
-    def speed(self) -> float:
-        """Return how fast the clock behind it runs."""
-        return self._clock.speed
-
     def now_ns(self) -> int:
         """Return the time of the read that is being taken, else the present, ns UTC."""
         return self._held_ns or self._clock.now_ns()

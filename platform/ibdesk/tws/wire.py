@@ -9,18 +9,16 @@ callback of `Ears`, and a callback that raises is heard.
 from __future__ import annotations
 
 import asyncio
-import math
 import struct
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from ib_async.client import Client
-from ib_async.contract import Contract
 from ib_async.decoder import Decoder
-from ib_async.util import UNSET_DOUBLE, UNSET_INTEGER
 from ib_async.wrapper import Wrapper
 
 from ibdesk.errors import ClientIdInUseError, LinkError
+from ibdesk.tws.encoding import encoded
 from ibdesk.tws.pacer import Pacer, Urgency
 from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.times import instant_ns
@@ -80,36 +78,6 @@ _READ: dict[type, Callable[[str], Any]] = {
 }
 
 
-def _written(value: object) -> str:
-    if isinstance(value, Contract):
-        return "\0".join([str(getattr(value, name)) for name in _CONTRACT])
-    return str(value)
-
-
-# How values are written; what is unset is left empty.
-_CONTRACT = (
-    "conId",
-    "symbol",
-    "secType",
-    "lastTradeDateOrContractMonth",
-    "strike",
-    "right",
-    "multiplier",
-    "exchange",
-    "primaryExchange",
-    "currency",
-    "localSymbol",
-    "tradingClass",
-)
-_WRITE: dict[type, Callable[[Any], str]] = {
-    int: lambda value: "" if value == UNSET_INTEGER else str(value),
-    float: lambda value: "" if value == UNSET_DOUBLE else ("Infinite" if value == math.inf else str(value)),
-    bool: lambda value: "1" if value else "0",
-    type(None): lambda _: "",
-    list: lambda tags: "".join([f"{each.tag}={each.value};" for each in tags]),
-}
-
-
 class Wire(Client):
     """One TCP connection to TWS, from the handshake to its end; a new connection is a new wire."""
 
@@ -162,7 +130,7 @@ class Wire(Client):
             ) from error
 
     def close(self) -> list[int]:
-        """Send what was written, close the socket, and return the orders whose bytes never left."""
+        """Send what was written, close the socket, and return the orders that a message still waited for."""
         self._open = False
         if self._transport is not None:
             self._transport.close()
@@ -187,9 +155,7 @@ class Wire(Client):
             return
         if not self.isConnected():
             raise ConnectionError("Not connected")
-        texts = [field if type(field) is str else _WRITE.get(type(field), _written)(field) for field in fields]
-        texts.append("")
-        self.sendMsg("\0".join(texts))
+        self.sendMsg(encoded(fields))
 
     def sendMsg(self, msg: str) -> None:  # noqa: N802 - the one door through which `Client` sends
         """Give an encoded message to the pacer, by how urgent its kind is."""

@@ -16,6 +16,8 @@ from ibdesk.views.state import BoardState, Update
 from ibdesk.views.summary import FeedStatus, Summary
 
 _Series = tuple[str, int]
+# What is shown where follows the width of the board, which in a notebook is not that of the window.
+_CONTAINER = ":host { container-type: inline-size; }"
 _GRID = f"""
 :host {{ display: grid !important; gap: 8px; padding: 0 8px 8px 8px; box-sizing: border-box;
   background: {theme.BACKGROUND}; grid-template-columns: minmax(0, 8fr) minmax(0, 5fr);
@@ -23,7 +25,7 @@ _GRID = f"""
   grid-template-areas: "top top" "price side" "activity side"; min-height: 660px; }}
 .top {{ grid-area: top; }}
 .price {{ grid-area: price; }} .side {{ grid-area: side; }} .activity {{ grid-area: activity; }}
-@media (max-width: 860px) {{
+@container (max-width: 860px) {{
   :host {{ grid-template-columns: minmax(0, 1fr); height: auto !important;
     grid-template-rows: auto 420px 520px 320px; grid-template-areas: "top" "price" "side" "activity"; }} }}
 """
@@ -207,9 +209,17 @@ class Board:
             stylesheets=[_CARD, _TABS],
         )
         top = pn.Column(self._summary.view, css_classes=["top"], sizing_mode="stretch_width", margin=0)
-        return pn.Column(
-            top, price, side, activity, styles={"height": height}, sizing_mode="stretch_both", stylesheets=[_GRID]
+        grid = pn.Column(
+            top,
+            price,
+            side,
+            activity,
+            styles={"height": height},
+            sizing_mode="stretch_both",
+            margin=0,
+            stylesheets=[_GRID],
         )
+        return pn.Column(grid, sizing_mode="stretch_both", margin=0, stylesheets=[_CONTAINER])
 
 
 def _headline(state: BoardState, symbol: str, interval_ns: int) -> str:

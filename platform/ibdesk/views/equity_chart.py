@@ -7,6 +7,7 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource, DataRange1d, NumeralTickFormatter
 from bokeh.models.annotations.geometry import Span
+from bokeh.models.annotations.legends import LegendItem
 from bokeh.plotting import figure
 
 from ibdesk.store.feed import Row
@@ -19,13 +20,15 @@ _ALL = ""
 class EquityChart:
     """The profit line with its area, green above zero and red below; `figure` is the Bokeh chart to show.
 
-    Strategies get a thin line of their own once there are two of them; at most `kept` points a line.
+    Profit is published when it changes, so the line goes in steps. Owners get a thin line of their own once there
+    are two of them; at most `kept` points a line.
     """
 
     def __init__(self, *, kept: int = 3_000) -> None:
         self._kept = kept
         self._total = ColumnDataSource({name: [] for name in _COLUMNS})
         self._owners: dict[str, ColumnDataSource] = {}
+        self._owner_lines: list[Any] = []
         self.figure = self._frame()
         self._draw_total()
         self._draw_tag()
@@ -74,14 +77,19 @@ class EquityChart:
             min_height=150,
         )
         theme.dress(chart)
+        self._legend = theme.legend()
+        self._legend.visible = False
+        chart.add_layout(self._legend)
         chart.yaxis.formatter = NumeralTickFormatter(format="0,0")
         return chart
 
     def _draw_total(self) -> None:
         self.figure.add_layout(Span(dimension="width", location=0, line_color=theme.MUTED, line_width=1))
         for column, color in (("gain", theme.GAIN), ("loss", theme.LOSS)):
-            self.figure.varea("at", y1=0, y2=column, source=self._total, color=color, alpha=0.16)
-        line = self.figure.line("at", "pnl", source=self._total, color=theme.TEXT, line_width=1.6)
+            self.figure.varea_step(
+                "at", y1=0, y2=column, source=self._total, step_mode="after", color=color, alpha=0.16
+            )
+        line = self.figure.step("at", "pnl", source=self._total, mode="after", color=theme.TEXT, line_width=1.6)
         self.figure.add_tools(
             theme.hover([("P&L", "@pnl{+0,0.00}"), ("", "@at{%d %b %H:%M:%S} UTC")], renderers=[line], mode="vline")
         )
@@ -93,5 +101,10 @@ class EquityChart:
     def _add_owner(self, owner: str) -> ColumnDataSource:
         source = self._owners[owner] = ColumnDataSource({"at": [], "pnl": []})
         color = theme.LINES[(len(self._owners) - 1) % len(theme.LINES)]
-        self.figure.line("at", "pnl", source=source, color=color, line_width=1, alpha=0.7)
+        line: Any = self.figure.step("at", "pnl", source=source, mode="after", color=color, line_width=1, alpha=0.8)
+        self._owner_lines.append(line)
+        self._legend.items = [*self._legend.items, LegendItem(label=owner, renderers=[line])]
+        # The line of a single owner is that of everything.
+        for shown in (self._legend, *self._owner_lines):
+            shown.visible = len(self._owners) > 1
         return source

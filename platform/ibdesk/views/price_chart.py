@@ -8,7 +8,7 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource, CrosshairTool, DataRange1d, Node, NumeralTickFormatter, Range1d
 from bokeh.models.annotations.geometry import BoxAnnotation, Span
-from bokeh.models.annotations.legends import Legend, LegendItem
+from bokeh.models.annotations.legends import LegendItem
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
@@ -117,20 +117,7 @@ class PriceChart:
         chart.add_tools(
             CrosshairTool(line_color=theme.MUTED, line_alpha=0.5, line_width=1, dimensions="both"),
         )
-        self._legend = Legend(
-            items=[],
-            location="top_left",
-            orientation="horizontal",
-            background_fill_alpha=0.0,
-            border_line_color=None,
-            label_text_color=theme.TEXT,
-            label_text_font=theme.FONT,
-            label_text_font_size="11px",
-            margin=2,
-            spacing=14,
-            glyph_width=14,
-            click_policy="hide",
-        )
+        self._legend = theme.legend()
         chart.add_layout(self._legend)
         return chart
 

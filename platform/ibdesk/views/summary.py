@@ -42,7 +42,7 @@ _STYLE = f"""
 .state.bad::before {{ background: {theme.LOSS}; }}
 .state .what {{ color: {theme.MUTED}; }}
 .gain {{ color: {theme.GAIN}; }} .loss {{ color: {theme.LOSS}; }}
-@media (max-width: 1150px) {{
+@container (max-width: 1150px) {{
   .top {{ gap: 6px 16px; }} .figure .value {{ font-size: 14px; }} .figure.large .value {{ font-size: 18px; }} }}
 .banner {{ background: {theme.LOSS}; color: #1b0605; font-weight: 600; padding: 7px 16px; }}
 """

@@ -32,7 +32,7 @@ _STYLE = f"""
 .tabulator-header, .tabulator-row, .tabulator-row.tabulator-row-even {{
   border-bottom: 1px solid {theme.LINE} !important; min-height: 24px !important; }}
 .tabulator-row .tabulator-cell {{ border: none !important; padding: 4px 6px !important; height: 24px !important; }}
-@media (max-width: 1150px) {{
+@container (max-width: 1150px) {{
   .tabulator, .tabulator * {{ font-size: 11px !important; }}
   .tabulator-row .tabulator-cell, .tabulator-col .tabulator-col-content {{ padding: 4px 3px !important; }} }}
 .tabulator-tableholder::-webkit-scrollbar {{ width: 8px; height: 8px; }}
@@ -284,4 +284,5 @@ def _status(row: Row) -> str:
 
 
 def _parameters(row: Row) -> str:
-    return ", ".join(f"{name} {value}" for name, value in row["parameters"].items())
+    values = {name: f"{x:g}" if isinstance(x, float) else x for name, x in row["parameters"].items()}
+    return ", ".join(f"{name} {value}" for name, value in values.items())

@@ -8,6 +8,7 @@ from typing import Any
 
 from bokeh.models import DatetimeTickFormatter, HoverTool, Node
 from bokeh.models.annotations.labels import Label
+from bokeh.models.annotations.legends import Legend
 from bokeh.plotting import figure
 
 BACKGROUND = "#0d1117"
@@ -125,6 +126,24 @@ def hover(rows: list[tuple[str, str]], **options: Any) -> HoverTool:
     )
     box = f'<div style="font:11px {FONT};font-variant-numeric:tabular-nums">{lines}</div>'
     return HoverTool(tooltips=box, formatters={"@at": "datetime", "@opened": "datetime"}, **options)
+
+
+def legend() -> Legend:
+    """Return an empty legend, one line on top of a chart; a click on a name hides its line."""
+    return Legend(
+        items=[],
+        location="top_left",
+        orientation="horizontal",
+        background_fill_alpha=0.0,
+        border_line_color=None,
+        label_text_color=TEXT,
+        label_text_font=FONT,
+        label_text_font_size="11px",
+        margin=2,
+        spacing=14,
+        glyph_width=14,
+        click_policy="hide",
+    )
 
 
 def axis_tag(color: str) -> Label:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 
+from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ibdesk_server.feed.hub import FeedHub
@@ -36,31 +37,34 @@ _LAST_WORDS_SECONDS = 0.5
 _WRONG_KEY = "this API key is not valid"
 
 
-async def serve_feed(websocket: WebSocket, hub: FeedHub, security: Security) -> None:
-    """Serve one client until it or the server ends the connection."""
-    if not security.allows_origin(websocket.headers):
-        await websocket.close(NOT_ALLOWED, "this origin may not read the feed")
-        return
-    await websocket.accept()
-    subscriber = hub.join()
-    if subscriber is None:
-        await _say_goodbye(websocket, Farewell(TRY_AGAIN_LATER, "the server takes no more feed clients now"))
-        return
-    try:
-        await _converse(websocket, subscriber, hub, security)
-    except* Farewell as farewells:
-        await _say_goodbye(websocket, _first(farewells))
-    except* WebSocketDisconnect:
-        _log.debug("a feed client left")
-    finally:
-        hub.leave(subscriber)
+class FeedEndpoint:
+    """The feed as an ASGI application; frames go to the socket with no layer in between."""
 
+    def __init__(self, hub: FeedHub, security: Security) -> None:
+        self._hub, self._security = hub, security
 
-async def _converse(websocket: WebSocket, subscriber: Subscriber, hub: FeedHub, security: Security) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(subscriber.until_cut())
-        tasks.create_task(subscriber.deliver(websocket.send_bytes))
-        tasks.create_task(_listen(websocket, subscriber, hub, security))
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one client until it or the server ends the connection."""
+        websocket = WebSocket(scope, receive, send)
+        if not self._security.allows_origin(websocket.headers):
+            await websocket.close(NOT_ALLOWED, "this origin may not read the feed")
+            return
+        await websocket.accept()
+        subscriber = self._hub.join()
+        if subscriber is None:
+            await _say_goodbye(websocket, Farewell(TRY_AGAIN_LATER, "the server takes no more feed clients now"))
+            return
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(subscriber.until_cut())
+                tasks.create_task(subscriber.deliver(send))
+                tasks.create_task(_listen(websocket, subscriber, self._hub, self._security))
+        except* Farewell as farewells:
+            await _say_goodbye(websocket, _first(farewells))
+        except* (WebSocketDisconnect, OSError):
+            _log.debug("a feed client left")
+        finally:
+            self._hub.leave(subscriber)
 
 
 async def _listen(websocket: WebSocket, subscriber: Subscriber, hub: FeedHub, security: Security) -> None:

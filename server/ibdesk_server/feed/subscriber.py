@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
+from starlette.types import Send
 
 from ibdesk.store.feed import Topic
 from ibdesk_server.feed.channel import Channel, Symbols
 from ibdesk_server.feed.protocol import TRY_AGAIN_LATER, Ping, Subscribe, Unsubscribe, encode
-
-Send = Callable[[bytes], Awaitable[None]]
 
 
 class Budget(msgspec.Struct, frozen=True):
@@ -49,6 +48,7 @@ class Subscriber:
     def __init__(self, channels: Mapping[Topic, Channel], *, budget: Budget, now: float) -> None:
         self._channels, self._budget = channels, budget
         self._subscriptions: dict[Topic, _Subscription] = {}
+        self._lanes: tuple[tuple[Channel, _Subscription], ...] = ()
         self._wake, self._ending = asyncio.Event(), asyncio.Event()
         self._farewell: Farewell | None = None
         self._ping_due = False
@@ -65,12 +65,14 @@ class Subscriber:
             if cursor is not None and not channel.reaches(cursor):
                 cursor = None
             self._subscriptions[topic] = _Subscription(symbols if channel.layout.by_symbol else None, cursor)
+        self._order_lanes()
         self.notice(asyncio.get_running_loop().time())
 
     def unsubscribe(self, message: Unsubscribe) -> None:
         """Leave topics off."""
         for topic in list(self._subscriptions) if message.topics is None else message.topics:
             self._subscriptions.pop(topic, None)
+        self._order_lanes()
 
     def notice(self, now: float) -> None:
         """Take note that there may be something to send; `now` is the loop's time."""
@@ -119,10 +121,18 @@ class Subscriber:
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
-            while (frame := self._next_frame()) is not None:
-                await send(frame)
+            for channel, subscription in self._lanes:
+                while subscription.cursor != channel.seq:
+                    frame = _advance(channel, subscription)
+                    if frame is not None:
+                        await send({"type": "websocket.send", "bytes": frame})
+                        self._sent_at = loop.time()
+            if self._ping_due:
+                self._ping_due = False
+                await send({"type": "websocket.send", "bytes": encode(Ping())})
                 self._sent_at = loop.time()
-            self._behind_since = None
+            if not self._wake.is_set():
+                self._behind_since = None
             await self._wake.wait()
 
     @property
@@ -134,29 +144,20 @@ class Subscriber:
             if subscription.cursor is not None
         )
 
-    def _next_frame(self) -> bytes | None:
-        for topic, channel in self._channels.items():
-            subscription = self._subscriptions.get(topic)
-            if subscription is None:
-                continue
-            frame = _advance(channel, subscription)
-            if frame is not None:
-                return frame
-        if self._ping_due:
-            self._ping_due = False
-            return encode(Ping())
-        return None
+    def _order_lanes(self) -> None:
+        """Lay out what to look at for news, in the order in which it is sent."""
+        self._lanes = tuple(
+            (channel, self._subscriptions[topic])
+            for topic, channel in self._channels.items()
+            if topic in self._subscriptions
+        )
 
 
 def _advance(channel: Channel, subscription: _Subscription) -> bytes | None:
-    """Move a cursor on and return the frame that does the same for the client."""
+    """Move a cursor on and return the frame that does the same for the client, None when it needs none."""
     cursor = subscription.cursor
     if cursor is None or not channel.reaches(cursor):
         subscription.cursor = channel.seq
         return channel.snapshot(subscription.symbols)
-    while cursor < channel.seq:
-        cursor, frame = channel.after(cursor, subscription.symbols)
-        subscription.cursor = cursor
-        if frame is not None:
-            return frame
-    return None
+    subscription.cursor, frame = channel.after(cursor, subscription.symbols)
+    return frame

@@ -1,0 +1,78 @@
+"""Bars as history tells them: cut from trades, column by column, in the sizes and spans that TWS knows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ibdesk.clock import SECOND
+from ibdesk.gateway.market import Floats, Integers, Prints
+from ibdesk.gateway.refusal import invalid
+
+MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
+_UNITS = {"S": SECOND, "D": DAY, "W": 7 * DAY, "M": 30 * DAY, "Y": 365 * DAY}
+_SIZES = {"sec": SECOND, "min": MINUTE, "hour": HOUR, "day": DAY, "week": 7 * DAY}
+BAR_SIZES = frozenset(
+    {
+        *(f"{count} sec" for count in (1, 5, 10, 15, 30)),
+        *(f"{count} min" for count in (1, 2, 3, 5, 10, 15, 20, 30)),
+        *(f"{count} hour" for count in (1, 2, 3, 4, 8)),
+        "1 day",
+        "1 week",
+    }
+)
+
+
+class Bars:
+    """Bars as columns: `opened` in ns UTC, then open, high, low, close, volume, average price and count."""
+
+    def __init__(self, prints: Prints, interval_ns: int) -> None:
+        times = prints.times // interval_ns * interval_ns
+        # first: where each bar's first print stands. `reduceat` takes no empty list, so an empty history has one
+        # print of nothing that is cut off again.
+        first = np.flatnonzero(np.diff(times, prepend=times[:1] - 1))
+        prices, sizes = prints.prices, prints.sizes
+        empty = not len(first)
+        if empty:
+            times, prices, sizes, first = np.zeros(1, np.int64), np.zeros(1), np.zeros(1), np.zeros(1, np.int64)
+        last = np.append(first[1:], len(times)) - 1
+        kept = slice(0, 0) if empty else slice(None)
+        volume: Floats = np.add.reduceat(sizes, first)
+        weighted: Floats = np.add.reduceat(prices * sizes, first)
+        average: Floats = np.where(volume > 0, weighted / np.maximum(volume, 1e-300), prices[last])
+        self.opened: Integers = times[first][kept]
+        self.open: Floats = prices[first][kept]
+        self.high: Floats = np.maximum.reduceat(prices, first)[kept]
+        self.low: Floats = np.minimum.reduceat(prices, first)[kept]
+        self.close: Floats = prices[last][kept]
+        self.volume: Floats = volume[kept]
+        self.average: Floats = average[kept]
+        self.count: Integers = (last - first + 1)[kept]
+
+    def __len__(self) -> int:
+        return len(self.opened)
+
+
+def bar_size(text: str) -> int:
+    """Return the length of a bar in ns: ``5 secs``, ``1 min``, ``2 hours``, ``1 day``.
+
+    Raises:
+        RefusedError: If it is no bar size of TWS (error 321).
+    """
+    words = text.lower().split()
+    if len(words) == 2 and f"{words[0]} {words[1].rstrip('s')}" in BAR_SIZES:
+        return int(words[0]) * _SIZES[words[1].rstrip("s")]
+    raise invalid(f"Invalid bar size {text!r}: ask for {', '.join(sorted(BAR_SIZES))}")
+
+
+def duration(text: str) -> int:
+    """Return a span in ns: ``3600 S``, ``2 D``, ``1 W``, ``6 M``, ``1 Y``; a month has 30 days, a year 365.
+
+    Raises:
+        RefusedError: If it has another form (error 321).
+    """
+    words = text.split()
+    if len(words) == 2 and words[0].isascii() and words[0].isdigit() and len(words[0]) < 8 and words[1] in _UNITS:
+        count = int(words[0])
+        # A hundred years before now is before anything the gateway knows.
+        return min(max(1, count) * _UNITS[words[1]], 36_500 * DAY)
+    raise invalid(f"Invalid duration {text!r}: write a number and one of {', '.join(_UNITS)}")
