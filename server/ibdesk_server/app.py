@@ -6,17 +6,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, FastAPI
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from starlette.routing import WebSocketRoute
 
 from ibdesk.desk import Desk
 from ibdesk_server import problems
-from ibdesk_server.dependencies import Protected, Services
+from ibdesk_server.dependencies import Services
 from ibdesk_server.desk_metrics import DeskCollector
-from ibdesk_server.feed.endpoint import FeedEndpoint
+from ibdesk_server.document import document_router
+from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
 from ibdesk_server.feed.hub import FeedHub, FeedMetrics
 from ibdesk_server.middleware import BodyLimitMiddleware, RequestMetrics, RequestMiddleware
 from ibdesk_server.problems import Problem
@@ -55,13 +53,13 @@ def create_app(desk: Desk, settings: ServerSettings, *, security: Security | Non
     app.state.services = services
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
     app.add_middleware(RequestMiddleware, metrics=RequestMetrics(registry))
+    app.add_middleware(FeedMiddleware, feed=FeedEndpoint(services.hub, services.security))
     problems.install(app)
     app.include_router(health.router)
     app.include_router(session.router)
     for module in (strategies, book, market, control):
         app.include_router(module.router)
-    app.include_router(_documents(app))
-    app.router.routes.append(WebSocketRoute("/feed", FeedEndpoint(services.hub, services.security)))
+    app.include_router(document_router(app))
     return app
 
 
@@ -89,18 +87,3 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         services.hub.close()
         hub.cancel()
         await asyncio.wait({hub})
-
-
-def _documents(app: FastAPI) -> APIRouter:
-    """Return the routes of the interface's own description; they need the key like the rest."""
-    router = APIRouter(include_in_schema=False, dependencies=[Protected])
-
-    @router.get("/openapi.json")
-    async def openapi() -> JSONResponse:
-        return JSONResponse(app.openapi())
-
-    @router.get("/docs")
-    async def docs() -> HTMLResponse:
-        return get_swagger_ui_html(openapi_url="/openapi.json", title="ibdesk API")
-
-    return router

@@ -18,11 +18,10 @@ import uvloop
 from prometheus_client import CollectorRegistry
 from row import Row, against, percentile
 from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ibdesk.store.feed import Feed, Topic
-from ibdesk_server.feed.endpoint import FeedEndpoint
+from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
 from ibdesk_server.feed.hub import FeedHub, FeedLimits, FeedMetrics
 from ibdesk_server.feed.protocol import Delta, Subscribe, encode
 from ibdesk_server.listener import Listener
@@ -48,9 +47,9 @@ class FeedSide:
         self._hub = FeedHub(self._feed, limits=FeedLimits(), metrics=FeedMetrics(CollectorRegistry()))
 
     @property
-    def app(self) -> Starlette:
+    def app(self) -> ASGIApp:
         """Return the application."""
-        return Starlette(routes=[WebSocketRoute("/feed", FeedEndpoint(self._hub, self._security))])
+        return FeedMiddleware(Starlette(), FeedEndpoint(self._hub, self._security))
 
     async def work(self) -> None:
         """Serve until cancelled."""

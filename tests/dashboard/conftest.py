@@ -17,11 +17,10 @@ from playwright.async_api import BrowserContext, Page, async_playwright
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket
 
 from ibdesk.store.feed import Feed, Row, Topic
 from ibdesk_server.dashboard import DashboardProcess, start_dashboard
-from ibdesk_server.feed.endpoint import serve_feed
+from ibdesk_server.feed.endpoint import FeedEndpoint
 from ibdesk_server.feed.hub import FeedHub, FeedLimits, FeedMetrics
 from ibdesk_server.listener import Listener
 from ibdesk_server.security import Security, obtain_key
@@ -139,12 +138,9 @@ class FeedServer:
         security = Security(obtain_key(self._key_file))
         hub = FeedHub(feed, limits=FeedLimits(), metrics=FeedMetrics(CollectorRegistry()))
 
-        async def endpoint(websocket: WebSocket) -> None:
-            await serve_feed(websocket, hub, security)
-
         serving = asyncio.create_task(hub.run())
         try:
-            await listener.run(Starlette(routes=[WebSocketRoute("/feed", endpoint)]))
+            await listener.run(Starlette(routes=[WebSocketRoute("/feed", FeedEndpoint(hub, security))]))
         finally:
             hub.close()
             serving.cancel()

@@ -14,7 +14,8 @@ import pytest
 
 from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway, Replay
-from ibdesk.gateway.codec import FrameReader, Value, decode, encode, frame, split
+from ibdesk.gateway.codec import Value, decode, encode
+from ibdesk.gateway.framing import FrameReader, frame, split
 from ibdesk.gateway.incoming import INCOMING
 from ibdesk.gateway.outgoing import OUTGOING
 from ibdesk.model import nanoseconds

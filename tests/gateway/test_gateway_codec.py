@@ -9,16 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ibdesk.gateway.codec import (
-    FrameReader,
-    ProtocolError,
     Texts,
     Value,
     decode,
     encode,
-    frame,
     historical_data,
     plan_of,
-    split,
     text_of,
     texts_of,
     tick_price,
@@ -36,6 +32,7 @@ from ibdesk.gateway.fields import (
     When,
     content_holds,
 )
+from ibdesk.gateway.framing import FrameReader, ProtocolError, frame, split
 from ibdesk.gateway.incoming import INCOMING
 from ibdesk.gateway.outgoing import OUTGOING, OUTGOING_BY_NAME
 

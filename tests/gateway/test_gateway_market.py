@@ -177,6 +177,40 @@ def test_what_a_walk_played_is_its_history() -> None:
     assert found.times.tolist() == [tick.at_ns for tick in ticks]
 
 
+async def test_executions_of_two_runs_have_different_ids(make_bars: MakeBars) -> None:
+    seen: list[str] = []
+    for started_ns in (T0, T0 + 1):
+        replay = Replay(make_bars({"AAPL": AAPL_ROWS}, step=dt.timedelta(seconds=5)))
+        async with Gateway(market=replay, clock=ManualClock(started_ns)) as gateway:
+            client = await ib.IB().connectAsync("127.0.0.1", gateway.port, clientId=1)
+            client.placeOrder(ib.Stock("AAPL", "SMART", "USD"), ib.MarketOrder("BUY", 1))
+            seen += [fill.execution.execId for fill in await client.reqExecutionsAsync()]
+            client.disconnect()
+
+    assert len(set(seen)) == 2
+
+
+async def test_with_partial_fills_an_order_takes_no_more_than_is_shown(make_bars: MakeBars) -> None:
+    # A thousand shares in four trades: quotes show a round lot.
+    frame = make_bars({"AAPL": [(100.0, 100.0, 100.0, 100.0, 1000.0)] * 2}, step=dt.timedelta(seconds=5))
+    async with Gateway(market=Replay(frame), clock=ManualClock(T0), partial=True) as gateway:
+        client = await ib.IB().connectAsync("127.0.0.1", gateway.port, clientId=1)
+        [aapl] = await client.qualifyContractsAsync(ib.Stock("AAPL", "SMART", "USD"))
+        assert isinstance(aapl, ib.Contract)
+        trade = client.placeOrder(aapl, ib.MarketOrder("BUY", 250))
+        await client.reqCurrentTimeAsync()
+        statuses = [(trade.orderStatus.status, trade.orderStatus.filled)]
+        for _ in range(2):
+            gateway.advance(1.25)
+            await client.reqCurrentTimeAsync()
+            statuses.append((trade.orderStatus.status, trade.orderStatus.filled))
+        client.disconnect()
+
+    assert statuses == [("Submitted", 100), ("Submitted", 200), ("Filled", 250)]
+    # The minimum of a dollar is charged once; 250 shares cost 1.25 in all.
+    assert [fill.commissionReport.commission for fill in trade.fills] == pytest.approx([1.0, 0.0, 0.25])
+
+
 async def test_a_fast_clock_delivers_every_bar_in_order() -> None:
     clock = ScaledClock(T0, speed=200)
     async with Gateway(market=RandomWalk(1, ["AAPL", "MSFT"]), clock=clock) as gateway:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from ibdesk.gateway.codec import Value, decode, encode, plan_of, split
+from ibdesk.gateway.codec import Value, decode, encode, plan_of
 from ibdesk.gateway.fields import UNSET_TEXTS, Entry, Field, Kind, Message, Repeat, When, content_holds
+from ibdesk.gateway.framing import split
 from ibdesk.gateway.incoming import INCOMING
 from ibdesk.gateway.outgoing import OUTGOING
 

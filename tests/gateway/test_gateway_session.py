@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ import ib_async as ib
 import pytest
 
 from ibdesk.gateway import Gateway, GatewayThread
-from ibdesk.gateway.codec import Value, frame, split
+from ibdesk.gateway.codec import Value
+from ibdesk.gateway.framing import frame, split
 from ibdesk.gateway.incoming import INCOMING
 from ibdesk.gateway.session import LOST_BURST
 
@@ -248,6 +250,41 @@ async def test_no_burst_ends_on_the_length_that_the_official_client_loses(dial: 
 
     assert len(first) + 4 == LOST_BURST
     assert split(second)[:3] == ["8", "1", "10:00"]
+
+
+async def test_a_client_that_does_not_read_is_cut_off_and_the_others_are_not(
+    dial: MakeWire, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ibdesk.gateway.session.MAX_UNSENT_BYTES", 1 << 16)
+    reads, stuck = await dial(1), await dial(2)
+
+    # Each answer has some forty messages; the sockets' own buffers take a few megabytes before anything waits.
+    async with asyncio.timeout(10):
+        for request_id in itertools.count(1):
+            stuck.send(76, reqId=request_id)
+            reads.send(49)
+            await reads.until("currentTime")
+            if gateway.client_ids == (1,):
+                break
+
+    assert "client 2 does not read" in caplog.text
+
+
+async def test_many_sessions_leave_nothing_behind(dial: MakeWire, gateway: Gateway) -> None:
+    for client_id in range(300):
+        wire = await dial(client_id)
+        wire.send(1, version=11, reqId=1, **AAPL)
+        wire.send(92, reqId=2)
+        wire.send(49)
+        await wire.until("currentTime")
+        wire.close()
+        await wire.writer.wait_closed()
+    last = await dial(0)
+    last.send(49)
+    await last.until("currentTime")
+
+    assert gateway.client_ids == (0,)
+    assert gateway.tape.watching("AAPL") == 0
 
 
 async def test_the_gateway_runs_on_a_thread_of_its_own() -> None:

@@ -16,13 +16,12 @@ import msgpack  # type: ignore[import-untyped] # it ships no types
 import pytest
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from ibdesk.desk import Desk
 from ibdesk.store.feed import Feed, Row, Topic
-from ibdesk_server.feed.endpoint import FeedEndpoint
+from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
 from ibdesk_server.feed.hub import FeedHub, FeedLimits, FeedMetrics
 from ibdesk_server.listener import Listener
 from ibdesk_server.security import Security
@@ -87,9 +86,8 @@ class FeedServer:
                 task.cancel()
                 await asyncio.wait({task})
 
-        await self.listener.run(
-            Starlette(routes=[WebSocketRoute("/feed", FeedEndpoint(self.hub, self.security))], lifespan=lifespan)
-        )
+        feed = FeedEndpoint(self.hub, self.security)
+        await self.listener.run(FeedMiddleware(Starlette(lifespan=lifespan), feed))
 
     async def connect(self, *, known: bool = True, **options: Any) -> RawClient:
         """Return a client that has said nothing yet; `known` ones carry the key."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -256,4 +257,11 @@ async def test_the_interface_describes_itself(api: httpx.AsyncClient) -> None:
     assert len(operations) >= 20
     assert all(operation.get("summary") and operation.get("description") for operation in operations)
     assert "APIKeyHeader" in document["components"]["securitySchemes"]
-    assert (await api.get("/docs")).status_code == 200
+
+
+async def test_the_page_to_read_names_every_route_and_loads_nothing(api: httpx.AsyncClient) -> None:
+    page = (await api.get("/docs")).text
+    paths = (await api.get("/openapi.json")).json()["paths"]
+
+    assert all(f"<code>{path}</code>" in page for path in paths)
+    assert not re.search(r"<script|https?://", page)

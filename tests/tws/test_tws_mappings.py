@@ -200,6 +200,32 @@ def test_regular_hours_are_the_commonest_ones(hours, zone, session) -> None:
     assert instrument_with(stock, details).session == (session or stock.session)
 
 
+def futures_on_dax(multipliers: list[str]) -> list[ContractDetails]:
+    found = []
+    for number, multiplier in enumerate(multipliers, start=1):
+        contract = contract_of(Future("DAX", exchange="EUREX", currency="EUR", expiry="20261218"))
+        contract.conId, contract.multiplier = number, multiplier
+        found.append(ContractDetails(contract=contract, minTick=1.0))
+    return found
+
+
+def test_a_multiplier_that_was_guessed_is_corrected() -> None:
+    guessed = Future("DAX", exchange="EUREX", currency="EUR", expiry="202612")
+
+    assert Contracts().add(guessed, futures_on_dax(["25"])).multiplier == 25
+
+
+def test_the_multiplier_tells_contracts_apart_that_share_all_else() -> None:
+    mini = Future("DAX", exchange="EUREX", currency="EUR", expiry="202612", multiplier=5)
+    other = Future("DAX", exchange="EUREX", currency="EUR", expiry="202612", multiplier=50)
+    contracts = Contracts()
+
+    assert contracts.add(mini, futures_on_dax(["25", "5", "1"])).multiplier == 5
+    assert contracts.of("DAX-202612")[1].conId == 2
+    with pytest.raises(InstrumentError, match="ambiguous, TWS knows 3"):
+        contracts.add(other, futures_on_dax(["25", "5", "1"]))
+
+
 def test_an_instrument_of_a_kind_we_do_not_trade_keeps_a_name_of_its_own() -> None:
     bond = contract_of(Stock("US-T"))
     bond.secType, bond.localSymbol = "BOND", "US-T 4.25"

@@ -110,8 +110,14 @@ async def test_an_order_that_tws_never_took_is_rejected_at_once(scripted, script
     assert (report.status, report.reason) == (REJECTED, f"not taken (TWS error {code})")
 
 
-async def test_an_error_without_an_order_is_a_rejection_once_the_books_are_compared(scripted, script, words) -> None:
+@pytest.mark.parametrize("is_on_its_way", [False, True])
+async def test_an_error_without_an_order_is_a_rejection_once_the_books_are_compared(
+    scripted, script, words, is_on_its_way
+) -> None:
     number = await placed(scripted, script, words.limit())
+    if is_on_its_way:
+        script.send(*words.status(number, "PendingSubmit"))
+        await scripted.heard.next(OrderReport, status=OrderStatus.SENT)
     script.send(4, 2, number, 10268, "The EtradeOnly order attribute is not supported.", "")
 
     report = await scripted.heard.next(OrderReport)

@@ -165,3 +165,19 @@ async def test_a_modification_that_waited_when_the_link_broke_leaves_the_terms(s
 
     assert notice.text.startswith("order first: keeps its terms")
     assert (report.status, report.limit_price) == (OrderStatus.WORKING, 100.0)
+
+
+async def test_a_cancel_that_waited_when_the_link_broke_is_sent_when_it_is_back(scripted, script, words) -> None:
+    scripted.service.place(words.limit("first"))
+    number = (await script.got(3))[1]
+    script.send(*words.shown("openOrder", number, "first"))
+    script.send(*words.status(number, "Submitted"))
+    await scripted.heard.next(OrderReport, status=OrderStatus.WORKING)
+    for each in range(60):
+        scripted.service.place(words.order(f"run-{each}"))
+    scripted.service.cancel("first")
+    script.answers["16"] = [words.shown("openOrder", number, "first"), words.status(number, "Submitted")]
+    script.hang_up()
+    assert script.of(4) == []
+
+    assert (await script.got(4))[2] == number

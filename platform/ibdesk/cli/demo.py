@@ -12,7 +12,7 @@ from ibdesk.backtest import sample_daily_bars
 from ibdesk.cli.backtest import Costs, only, run_backtest
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.replay import replay_journal
-from ibdesk.cli.screen import console, line, span, step
+from ibdesk.cli.screen import line, span, step
 from ibdesk.cli.tables import Summary
 from ibdesk.cli.trading import Run, end_run, open_desk
 from ibdesk.cli.watch import watch
@@ -59,8 +59,6 @@ def run_demo(
         run_id = _start(desk, run)
         step("To watch it")
         server = open_web(belongings, desk, port=port, dashboard_port=dashboard_port)
-        line("end", "Ctrl-C" if seconds is None else f"in {seconds:g} seconds, or Ctrl-C")
-        console.print()
         serve(server, lambda: watch(desk), seconds=seconds)
         end_run(desk, run_id, flatten=False)
         summary, journal = Summary.of(desk), Path(desk.journal_path)

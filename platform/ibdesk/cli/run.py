@@ -7,7 +7,7 @@ import time
 
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.news import News
-from ibdesk.cli.screen import console, line, step
+from ibdesk.cli.screen import console, line, step, until
 from ibdesk.cli.tables import Summary
 from ibdesk.cli.trading import Connection, Run, check_runs, end_run, open_desk
 from ibdesk.desk import Desk
@@ -29,8 +29,8 @@ def run_until_stopped(connection: Connection, run: Run, *, seconds: float | None
         step(f"{run_id} on {', '.join(run.on)}, {run.bar} bars")
         line("account", f"{desk.health().account} ({settings.mode}) at {desk.address}")
         line("journal", desk.journal_path)
-        line("end", "Ctrl-C" if seconds is None else f"in {seconds:g} seconds, or Ctrl-C")
         try:
+            line("end", until(seconds))
             _watch(desk, run_id, seconds=seconds)
         except KeyboardInterrupt:
             console.print()

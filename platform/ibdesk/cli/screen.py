@@ -101,3 +101,8 @@ def span(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def until(seconds: float | None) -> str:
+    """Return in words what ends a command that runs for so long."""
+    return "Ctrl-C" if seconds is None else f"in {seconds:g} seconds, or Ctrl-C"

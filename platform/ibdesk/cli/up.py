@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ibdesk.cli.interrupt import Belongings
-from ibdesk.cli.screen import console, line, step
+from ibdesk.cli.screen import line, step
 from ibdesk.cli.tables import Summary
 from ibdesk.cli.trading import Connection, Run, end_run, open_desk
 from ibdesk.cli.watch import watch
@@ -30,8 +30,6 @@ def run_up(
         if run is not None and run_id is not None:
             line("run", f"{run_id} on {run.bar} bars of {', '.join(run.on)}")
         server = open_web(belongings, desk, port=port, dashboard_port=dashboard_port)
-        line("end", "Ctrl-C" if seconds is None else f"in {seconds:g} seconds, or Ctrl-C")
-        console.print()
         serve(server, lambda: watch(desk), seconds=seconds)
         for running in desk.runs():
             if running.state == "running":

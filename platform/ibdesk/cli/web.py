@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ibdesk.cli.interrupt import Belongings, on_stop_signals
-from ibdesk.cli.screen import address, line, waiting
+from ibdesk.cli.screen import address, console, line, until, waiting
 from ibdesk.desk import Desk
 from ibdesk.errors import AddressInUseError
 from ibdesk_server.dashboard.process import start_dashboard
@@ -70,6 +70,8 @@ def serve(server: WebServer, watch: Callable[[], Coroutine[Any, Any, None]], *, 
 async def _serve(server: WebServer, watch: Callable[[], Coroutine[Any, Any, None]], *, seconds: float | None) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     with on_stop_signals(lambda: loop.call_soon_threadsafe(stop.set)):
+        line("end", until(seconds))
+        console.print()
         tasks = [asyncio.create_task(work, name="web") for work in (server.run(), watch(), stop.wait())]
         try:
             done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

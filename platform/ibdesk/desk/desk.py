@@ -249,10 +249,11 @@ class Desk:
                 tws, clock = self._gateway.reached_by(tws), self._gateway.clock
             runtime = self._runtime = Runtime(self.settings, tws, clock, self.feed)
             stack.callback(runtime.journal.close)
-            await runtime.service.connect()
+            stopping = asyncio.create_task(self._stop.wait(), name="stop")
+            if not await _done_before(runtime.service.connect(), stopping):
+                return
             self._operations = Operations(runtime)
             running = asyncio.create_task(runtime.run(), name="runtime")
-            stopping = asyncio.create_task(self._stop.wait(), name="stop")
             self.state = DeskState.OPEN
             self._ready.set_result(None)
             try:
@@ -273,6 +274,18 @@ class Desk:
         if self.state is DeskState.FAILED:
             return f"the desk has failed and stopped trading: {self._cause}"
         return f"the desk is {self.state.value}: open one with Desk.open"
+
+
+async def _done_before(work: Coroutine[Any, Any, None], stopping: asyncio.Task[Any]) -> bool:
+    """Do the work unless `stopping` is done first; return whether it was done. What it raises comes through."""
+    task = asyncio.create_task(work, name="work")
+    await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
+        return True
+    task.cancel()
+    await asyncio.wait([task])
+    return False
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

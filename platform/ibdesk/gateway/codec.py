@@ -1,20 +1,18 @@
-"""Turns messages of the TWS protocol into bytes and back, from the field tables alone.
+"""Turns messages of the TWS protocol into fields of text and back, from the field tables alone.
 
-A message on the wire is a four-byte big-endian length and then text fields, each closed by a zero byte; the first is
-the message's number. `encode` takes Python values, `decode` gives the texts back by field name and checks that each
-is of its kind, and `FrameReader` cuts a stream into messages however TCP delivers it.
+`encode` takes Python values, `decode` gives the texts back by field name and checks that each is of its kind, and
+`Fields` reads them.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 
-from ibdesk.errors import IbdeskError
 from ibdesk.gateway.fields import (
     CONDITION_BODIES,
     INFINITE_TEXTS,
@@ -32,6 +30,7 @@ from ibdesk.gateway.fields import (
     content_holds,
     for_version,
 )
+from ibdesk.gateway.framing import ProtocolError, frame, join
 
 Scalar = str | int | float | None
 Rows = Sequence[Mapping[str, "Value"]]
@@ -39,70 +38,8 @@ Value = Scalar | Rows
 # Texts: a decoded message: a text by field name, and a list of such dictionaries for each repeated group.
 Texts = dict[str, "str | list[Texts]"]
 
-MAX_FRAME_BYTES = 1 << 20
 MAX_REPEATS = 10_000
 _FLAGS = frozenset({"0", "1", "true", "false"})
-
-
-class ProtocolError(IbdeskError):
-    """A peer sent something that is not the TWS protocol; the sentence names message and field."""
-
-
-def frame(payload: bytes) -> bytes:
-    """Return the payload with its length in front, ready for the socket."""
-    return len(payload).to_bytes(4, "big") + payload
-
-
-class FrameReader:
-    """Cuts a byte stream into payloads, whatever pieces it arrives in.
-
-    A frame longer than `max_bytes` is refused before it is buffered.
-    """
-
-    def __init__(self, max_bytes: int = MAX_FRAME_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take the next bytes of the stream and yield every payload that is now complete.
-
-        Raises:
-            ProtocolError: If a frame announces more than `max_bytes`; the stream is of no use after that.
-        """
-        buffer = self._buffer
-        buffer += data
-        start = 0
-        try:
-            while len(buffer) - start >= 4:
-                length = int.from_bytes(buffer[start : start + 4], "big")
-                if length > self._max_bytes:
-                    raise ProtocolError(
-                        f"a frame announces {length} bytes, the gateway takes {self._max_bytes} at most"
-                    )
-                end = start + 4 + length
-                if len(buffer) < end:
-                    break
-                payload = bytes(buffer[start + 4 : end])
-                start = end
-                yield payload
-        finally:
-            del buffer[:start]
-
-
-def split(payload: bytes) -> list[str]:
-    """Return the fields of a payload, the message number first.
-
-    Raises:
-        ProtocolError: If the last field is not closed by a zero byte.
-    """
-    if not payload.endswith(b"\0"):
-        raise ProtocolError(f"a message of {len(payload)} bytes does not end with a zero byte")
-    return payload[:-1].decode("utf-8", "backslashreplace").split("\0")
-
-
-def join(texts: Sequence[str]) -> bytes:
-    """Return the frame of these fields, the message number first."""
-    return frame(("\0".join(texts) + "\0").encode("utf-8", "backslashreplace"))
 
 
 # ---- encoding -----------------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ Integers = npt.NDArray[np.int64]
 # SPREAD: the quoted spread as a fraction of the price, at least one tick; about what a liquid US share has.
 SPREAD = 0.0001
 TRADES_PER_ROW = 4
+# What a quote shows at least: a round lot of shares, a million of a currency.
+ROUND_LOT, CURRENCY_SIZE = 100.0, 1_000_000.0
 # INSTANT_NS: the step that keeps all trades of a row at its very beginning, for rows that are told by their date.
 INSTANT_NS = TRADES_PER_ROW
 
@@ -128,7 +130,8 @@ def quote_around(price: float, volume: float, at_ns: int, instrument: Instrument
     """Return the quote that stands around a trade at `price`; see `quotes_around`."""
     bids, asks = quotes_around(np.array([price]), instrument.tick_size)
     # Half of what a quarter of the row trades stands on each side, in round lots.
-    size = max(100.0, math.floor(volume / TRADES_PER_ROW / 200) * 100.0)
+    least = CURRENCY_SIZE if isinstance(instrument, Forex) else ROUND_LOT
+    size = max(least, math.floor(volume / TRADES_PER_ROW / 2 / ROUND_LOT) * ROUND_LOT)
     return Quote(instrument.id, at_ns, float(bids[0]), float(asks[0]), size, size)
 
 

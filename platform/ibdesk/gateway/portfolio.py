@@ -252,8 +252,8 @@ class Portfolio:
         def send() -> None:
             holding = next((held for held in self._ledger.holdings.values() if held.contract.con_id == con_id), None)
             if holding is None:
-                self._session.send("pnlSingle", reqId=request_id, pos=0, dailyPnL=0.0, unrealizedPnL=UNSET_NUMBER,
-                                   realizedPnL=UNSET_NUMBER, value=0.0)  # fmt: skip
+                unknown = {"unrealizedPnL": UNSET_NUMBER, "realizedPnL": UNSET_NUMBER}
+                self._session.send("pnlSingle", reqId=request_id, pos=0, dailyPnL=0.0, value=0.0, **unknown)
                 return
             unrealized = self._ledger.unrealized(holding)
             self._session.send(

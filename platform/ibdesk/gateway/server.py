@@ -84,9 +84,10 @@ class Gateway:
         self.account = account
         self.schedule = Schedule(SystemClock() if clock is None else clock)
         self.market = RandomWalk(seed) if market is None else market
-        # The market begins on a multiple of five seconds, so that a row of five seconds is a 5-second bar.
-        self.opened_ns = self.schedule.now_ns // BAR_NS * BAR_NS
-        today = dt.datetime.fromtimestamp(self.opened_ns // SECOND, dt.UTC).date()
+        now_ns = self.schedule.now_ns
+        # opened_ns: when the market begins or began, ns UTC; known once the gateway has started.
+        self.opened_ns = now_ns
+        today = dt.datetime.fromtimestamp(now_ns // SECOND, dt.UTC).date()
         self.contracts = ContractBook(today, self.market.symbols, strict=strict)
         self.tape = Tape(self.market, self.schedule)
         self.ledger = Ledger(account, cash, self.tape.price)
@@ -94,7 +95,7 @@ class Gateway:
         self.venue = Venue(
             self.ledger,
             lambda: self.schedule.now_ns,
-            opened_ns=self.opened_ns,
+            started_ns=now_ns,
             seed=seed,
             commissions=FixedCommission() if commissions is None else commissions,
             partial=partial,
@@ -134,6 +135,8 @@ class Gateway:
             for name in self.market.symbols
             if (contract := self.contracts.named(name)) is not None
         }
+        # On a multiple of five seconds, so that a row of five seconds is a 5-second bar.
+        self.opened_ns = self.schedule.now_ns // BAR_NS * BAR_NS
         self.market.open(self.opened_ns, dict(instruments))
         self.schedule.start(loop)
         self.tape.open(self.opened_ns, self.venue.on_quote)

@@ -9,18 +9,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
-from ibdesk.gateway.codec import (
-    Fields,
-    FrameReader,
-    ProtocolError,
-    Value,
-    decode,
-    encode,
-    frame,
-    plan_of,
-    split,
-)
+from ibdesk.gateway.codec import Fields, Value, decode, encode, plan_of
 from ibdesk.gateway.fields import Field, Message
+from ibdesk.gateway.framing import FrameReader, ProtocolError, frame, split
 from ibdesk.gateway.incoming import INCOMING, REQUEST_ID_AT
 from ibdesk.gateway.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.refusal import RefusedError, invalid

@@ -108,6 +108,10 @@ class Tape:
         """Tell it no more."""
         self._watchers[instrument].remove(watcher)
 
+    def watching(self, instrument: str) -> int:
+        """Return how many watchers an instrument has."""
+        return len(self._watchers.get(instrument, ()))
+
     def line(self, instrument: str) -> Line:
         """Return what is known of an instrument, and will be."""
         return self.lines.setdefault(instrument, Line())

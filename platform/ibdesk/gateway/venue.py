@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from ibdesk.clock import SECOND
 from ibdesk.exchange import CommissionSchedule, Exchange, VenueEvent
 from ibdesk.gateway.account import Ledger
 from ibdesk.gateway.codec import Fields
@@ -83,14 +82,18 @@ class Audience(msgspec.Struct, frozen=True):
 
 
 class Venue:
-    """All orders of all clients. `opened_ns` and `seed` make execution and permanent ids of different runs differ."""
+    """All orders of all clients.
+
+    `started_ns` (ns UTC) and `seed` make the execution and permanent ids of different runs differ, so that nobody who
+    keeps them takes an execution of this run for one of an earlier run.
+    """
 
     def __init__(
         self,
         ledger: Ledger,
         now_ns: Callable[[], int],
         *,
-        opened_ns: int,
+        started_ns: int,
         seed: int,
         audience: Audience,
         commissions: CommissionSchedule,
@@ -106,8 +109,9 @@ class Venue:
         self._audience = audience
         self._working: dict[str, OrderRecord] = {}
         self._highest: dict[int, int] = {}
-        self._run = f"{zlib.crc32(f'{opened_ns} {seed}'.encode()):08x}"
-        self._permanent_ids = 1_000_000_000 + opened_ns // SECOND % 1_000_000 * 1000
+        self._run = f"{zlib.crc32(f'{started_ns} {seed}'.encode()):08x}"
+        # A thousand million and the milliseconds of the start: as long as IB's, and within 32 bits.
+        self._permanent_ids = 1_000_000_000 + started_ns // 1_000_000 % 1_000_000_000
         self._sent = 0
 
     # ---- ids --------------------------------------------------------------------------------------------------

@@ -1,14 +1,11 @@
-"""Loads a strategy from its file, and says which file it was.
-
-A strategy must be replayable from its inputs, so its file may import only what computes from them: ibdesk's public
-names, Polars, numpy, pydantic, and those parts of the standard library that know no clock, no chance and no world.
-"""
+"""Loads a strategy from its file, and says which file it was."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
 import sys
+import traceback
 import types
 from pathlib import Path
 from typing import Any
@@ -19,61 +16,7 @@ from pydantic import ValidationError
 from ibdesk.errors import StrategyError
 from ibdesk.model import StrategySource
 from ibdesk.strategy.base import Strategy
-
-PUBLIC_NAMES = frozenset(
-    {
-        "Bar",
-        "Ema",
-        "Field",
-        "Fill",
-        "Order",
-        "OrderStatus",
-        "Position",
-        "Quote",
-        "Severity",
-        "Side",
-        "Strategy",
-        "TimeInForce",
-        "ema",
-    }
-)
-"""The names of `ibdesk` that a strategy may import."""
-
-LIBRARIES = frozenset({"numpy", "polars", "pydantic"})
-"""The libraries a strategy may import."""
-
-STANDARD_LIBRARY = frozenset(
-    {
-        "__future__",
-        "abc",
-        "bisect",
-        "collections",
-        "dataclasses",
-        "datetime",
-        "decimal",
-        "enum",
-        "fractions",
-        "functools",
-        "heapq",
-        "itertools",
-        "math",
-        "numbers",
-        "operator",
-        "re",
-        "statistics",
-        "string",
-        "typing",
-        "zoneinfo",
-    }
-)
-"""The parts of the standard library that give the same answer at every replay."""
-
-# Names whose use would make a decision depend on more than the events: the clock, chance, files, other code.
-_UNREPLAYABLE_NAMES = frozenset(
-    {"__import__", "breakpoint", "compile", "eval", "exec", "globals", "input", "open", "id", "hash"}
-)
-_UNREPLAYABLE_ATTRIBUTES = frozenset({"now", "utcnow", "today", "random", "read_csv", "read_parquet", "scan_csv"})
-_CLOCKED = frozenset({"datetime", "date", "dt", "np", "numpy", "pl", "polars"})
+from ibdesk.strategy.replayable import check_replayable
 
 
 class LoadedStrategy(msgspec.Struct, frozen=True):
@@ -102,21 +45,25 @@ def load_source(code: bytes, path: Path) -> LoadedStrategy:
     """Return the one strategy class that `code` defines; `path` names it in errors. Raises as `load_strategy`."""
     try:
         tree = ast.parse(code, filename=str(path))
+        executable = compile(tree, str(path), "exec")
     except (SyntaxError, ValueError) as error:
-        line = getattr(error, "lineno", None)
         reason = getattr(error, "msg", None) or str(error)
-        raise StrategyError(f"{path}{f', line {line}' if line else ''}: not valid Python: {reason}") from None
+        raise StrategyError(f"{path}{_at(getattr(error, 'lineno', None))}: not valid Python: {reason}") from None
     check_replayable(tree, path)
     sha256 = hashlib.sha256(code).hexdigest()
     module = types.ModuleType(f"ibdesk_strategy_{path.stem}_{sha256[:12]}")
     module.__file__ = str(path)
+    # Annotations are looked up in the module by its name.
     sys.modules[module.__name__] = module
     try:
-        exec(compile(tree, str(path), "exec"), module.__dict__)  # noqa: S102 - a strategy is the user's own code
-    except Exception as error:
+        exec(executable, module.__dict__)  # noqa: S102 - a strategy is the user's own code
+        cls = _only_strategy(module, path)
+    except StrategyError:
         del sys.modules[module.__name__]
-        raise StrategyError(f"{path} fails while it is loaded: {type(error).__name__}: {error}") from error
-    cls = _only_strategy(module, path)
+        raise
+    except (Exception, SystemExit) as error:
+        del sys.modules[module.__name__]
+        raise StrategyError(f"{path}{_failed_at(error, path)}, fails while it is loaded: {_short(error)}") from error
     return LoadedStrategy(cls, StrategySource(cls.__name__, str(path.resolve()), sha256))
 
 
@@ -153,60 +100,42 @@ def make_strategy(cls: type[Strategy], parameters: dict[str, Any]) -> Strategy:
         raise StrategyError(f"{cls.__name__} cannot have these parameters: {faults}") from None
 
 
-def check_replayable(tree: ast.Module, path: Path) -> None:
-    """Refuse imports and names that would make a replay depend on more than the recorded events.
-
-    This guards against accidents; it is no sandbox.
-
-    Raises:
-        StrategyError: At the first such line.
-    """
-    for node in ast.walk(tree):
-        for what in _unreplayable(node):
-            raise StrategyError(
-                f"{path}, line {getattr(node, 'lineno', '?')}: a strategy may not use {what}, because its decisions "
-                f"could then not be replayed; allowed are ibdesk's public names, polars, numpy, pydantic and "
-                f"{', '.join(sorted(STANDARD_LIBRARY - {'__future__'}))}"
-            )
+def _at(line: int | None) -> str:
+    return f", line {line}" if line else ""
 
 
-def _unreplayable(node: ast.AST) -> list[str]:
-    match node:
-        case ast.Import(names=names):
-            return [f"import {alias.name}" for alias in names if not _may_import(alias.name)]
-        case ast.ImportFrom(level=level) if level:
-            return ["a relative import"]
-        case ast.ImportFrom(module="ibdesk", names=names):
-            return [f"ibdesk.{alias.name}" for alias in names if alias.name not in PUBLIC_NAMES]
-        case ast.ImportFrom(module=str(module)) if not _may_import(module):
-            return [f"import {module}"]
-        case ast.Attribute(value=ast.Name(id="ibdesk"), attr=name) if name not in PUBLIC_NAMES:
-            return [f"ibdesk.{name}"]
-        case ast.Name(id=name) if name in _UNREPLAYABLE_NAMES:
-            return [f"{name}()"]
-        case ast.Attribute(value=ast.Name(id=owner) | ast.Attribute(attr=owner), attr=attribute) if (
-            owner in _CLOCKED and attribute in _UNREPLAYABLE_ATTRIBUTES
-        ):
-            return [f"{owner}.{attribute}"]
-    return []
+def _failed_at(error: BaseException, path: Path) -> str:
+    """Return the line of the file at which loading it failed."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return _at(lines[-1] if lines else None)
 
 
-def _may_import(module: str) -> bool:
-    root = module.partition(".")[0]
-    return module == "ibdesk" or root in LIBRARIES or root in STANDARD_LIBRARY
+def _short(error: BaseException) -> str:
+    """Return kind and first line of an error."""
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _is_strategy_file(path: Path, class_name: str) -> bool:
-    """Return whether a file's top level defines this one class: a test or a script defines more, or functions."""
-    classes = [node.name for node in ast.parse(path.read_bytes()).body if isinstance(node, ast.ClassDef)]
-    return classes == [class_name] and path.suffix == ".py" and not path.name.startswith("test_")
+    """Return whether a file defines this one class and does nothing: a test defines more, and a script acts."""
+    if path.suffix != ".py" or path.name.startswith("test_"):
+        return False
+    body = ast.parse(path.read_bytes()).body
+    classes = [node.name for node in body if isinstance(node, ast.ClassDef)]
+    return classes == [class_name] and all(isinstance(node, _DEFINITIONS) or _is_text(node) for node in body)
+
+
+_DEFINITIONS = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.ClassDef, ast.FunctionDef)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _only_strategy(module: types.ModuleType, path: Path) -> type[Strategy]:
     found = [
         value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Strategy) and value.__module__ == module.__name__
+        for value in dict.fromkeys(value for value in vars(module).values() if isinstance(value, type))
+        if issubclass(value, Strategy) and value.__module__ == module.__name__
     ]
     if len(found) != 1:
         names = ", ".join(cls.__name__ for cls in found) or "none"

@@ -92,14 +92,16 @@ class Contracts:
         """Keep the one contract that TWS found for the instrument, and return the instrument completed.
 
         Raises:
-            InstrumentError: If TWS found several.
+            InstrumentError: If TWS found none, or several that the multiplier does not tell apart.
         """
-        if len(details) > 1:
+        exact = [each for each in details if _multiplier(each.contract) == instrument.multiplier]
+        candidates = exact if len(details) > 1 and len(exact) == 1 else details
+        if len(candidates) > 1:
             raise InstrumentError(_ambiguous(instrument, details))
-        contract = details[0].contract
-        if contract is None:
+        if not candidates or candidates[0].contract is None:
             raise InstrumentError(f"TWS knows no instrument {instrument.id}")
-        completed = instrument_with(instrument, details[0])
+        contract = candidates[0].contract
+        completed = instrument_with(instrument, candidates[0])
         self._by_id[completed.id] = (completed, contract)
         self._by_number[contract.conId] = completed
         return completed
@@ -134,13 +136,17 @@ class Contracts:
         return known.id, known.multiplier
 
 
+def _multiplier(contract: Contract | None) -> float:
+    return float(contract.multiplier or 1) if contract is not None else 0.0
+
+
 def _ambiguous(instrument: AnyInstrument, details: list[ContractDetails]) -> str:
     found = [d.contract for d in details if d.contract is not None]
     names = sorted({f"{c.localSymbol or c.symbol} on {c.primaryExchange or c.exchange}" for c in found})
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     return (
         f"{instrument.id} is ambiguous, TWS knows {len(found)} of it ({shown}): "
-        f"give the exchange, the currency or the full expiry"
+        f"give the exchange, the currency, the full expiry or the multiplier"
     )
 
 

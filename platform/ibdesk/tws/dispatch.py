@@ -32,15 +32,12 @@ class Dispatch:
         self._account = ""
         # _unanswered: when each order was sent that TWS has not mentioned yet, oldest first.
         self._unanswered: dict[str, float] = {}
-        # _wanted_cancels: cancels asked for while nothing could leave.
-        self._wanted_cancels: set[str] = set()
 
     def open(self, wire: Wire, account: str) -> None:
-        """Let orders leave over this wire, and first the cancels that had to wait."""
+        """Let orders leave over this wire; cancels that were wanted and not answered go first, again."""
         self._wire, self._account = wire, account
-        wanted, self._wanted_cancels = self._wanted_cancels, set()
-        for order_id in sorted(wanted):
-            self.cancel(order_id)
+        for tracked in self._book.to_cancel():
+            self.cancel(tracked.order.id)
 
     def close(self) -> None:
         """Let nothing leave."""
@@ -85,8 +82,8 @@ class Dispatch:
         tracked = self._book.of(order_id)
         if tracked.is_done:
             return
+        tracked.cancel_wanted = True
         if self._wire is None:
-            self._wanted_cancels.add(order_id)
             return
         if not tracked.number or not self._book.is_mine(tracked):
             self._say(self._book.cancel_not_sent, tracked, self._why_not(tracked))
@@ -95,7 +92,6 @@ class Dispatch:
         if self._wire.pacer.withdraw(tracked.number) and never_left:
             self._refuse(tracked, OrderStatus.CANCELLED, "withdrawn before it was sent")
             return
-        tracked.cancel_wanted = True
         self._wire.cancelOrder(tracked.number)
 
     def left_behind(self, wire: Wire, numbers: list[int], reason: str) -> None:

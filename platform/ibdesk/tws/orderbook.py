@@ -154,6 +154,10 @@ class OrderBook:
         tracked.reported = OrderReport(order_id=tracked.order.id, status=status, at_ns=self._now_ns(), reason=reason)
         self._tell(tracked.reported)
 
+    def to_cancel(self) -> list[Tracked]:
+        """Return the open orders whose cancel was asked for and not answered: it may never have left."""
+        return [tracked for tracked in self._by_id.values() if tracked.cancel_wanted and not tracked.is_done]
+
     def begin_comparison(self, *, after_break: bool) -> None:
         """Start to note which open orders TWS mentions.
 
@@ -172,7 +176,7 @@ class OrderBook:
     def end_comparison(self) -> None:
         """Settle what is open in our book and was mentioned nowhere: refused if TWS gave an error, else unknown."""
         for tracked in self._suspects.values():
-            if tracked.refusal and not tracked.acknowledged:
+            if tracked.refusal and tracked.is_unsettled:
                 tracked.was_refused = True
                 self._report(tracked)
             elif not tracked.is_done:
@@ -207,6 +211,7 @@ class OrderBook:
 
     def cancel_not_sent(self, tracked: Tracked, reason: str) -> None:
         """Tell that an order could not be withdrawn."""
+        tracked.cancel_wanted = False
         self._notice(tracked, f"cannot be cancelled: {reason}", Severity.ERROR)
 
     def is_mine(self, tracked: Tracked) -> bool:

@@ -53,6 +53,8 @@ class Queries:
         """
         wire, requests = self._connected()
         number, contract = self._ids.take(), contract_of(instrument)
+        # The multiplier may be a guess: TWS is to tell it, and it only decides between several that match.
+        contract.multiplier = ""
         try:
             found = await requests.ask(
                 number, lambda: wire.reqContractDetails(number, contract), f"what {instrument.id} is"

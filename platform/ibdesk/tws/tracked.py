@@ -9,6 +9,8 @@ from ibdesk.tws.orders import Terms, status_from, terms_of
 
 _DONE = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED})
 
+_ON_ITS_WAY = frozenset({"", "PendingSubmit", "ApiPending"})
+
 
 class Tracked:
     """What we asked and what TWS said about one order; `report` puts it into one value.
@@ -62,9 +64,14 @@ class Tracked:
             return OrderStatus.FILLED
         if self.is_unknown:
             return OrderStatus.UNKNOWN
-        if self.was_refused and not self.word:
+        if self.was_refused and self.is_unsettled:
             return OrderStatus.REJECTED
         return status_from(self.word, refused=bool(self.refusal) and not self.cancel_wanted)
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Return whether TWS has not yet said more than that the order is on its way."""
+        return self.word in _ON_ITS_WAY
 
     @property
     def is_complete(self) -> bool:

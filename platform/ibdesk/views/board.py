@@ -23,7 +23,7 @@ _GRID = f"""
   background: {theme.BACKGROUND}; grid-template-columns: minmax(0, 8fr) minmax(0, 5fr);
   grid-template-rows: auto minmax(340px, 3fr) minmax(220px, 2fr);
   grid-template-areas: "top top" "price side" "activity side"; min-height: 660px; }}
-.top {{ grid-area: top; }}
+.top {{ grid-area: top; height: max-content !important; }} .scroll-button {{ display: none; }}
 .price {{ grid-area: price; }} .side {{ grid-area: side; }} .activity {{ grid-area: activity; }}
 @container (max-width: 860px) {{
   :host {{ grid-template-columns: minmax(0, 1fr); height: auto !important;
@@ -234,17 +234,14 @@ def _headline(state: BoardState, symbol: str, interval_ns: int) -> str:
     ]
     quote = state.newest(Topic.QUOTES, symbol)
     if quote:
-        parts.append(f'<span><span class="muted">bid</span> {_side(quote, "bid", digits)}</span>')
-        parts.append(f'<span><span class="muted">ask</span> {_side(quote, "ask", digits)}</span>')
+        parts += [
+            f'<span><span class="muted">{side}</span> {theme.price(quote[side], digits)}</span>'
+            for side in ("bid", "ask")
+        ]
     held = sum(row["quantity"] for row in state.latest(Topic.POSITIONS) if row["symbol"] == symbol)
     if held:
         parts.append(f'<span><span class="muted">held</span> {theme.quantity(held, signed=True)}</span>')
     return f'<div class="line">{"".join(parts)}</div>'
-
-
-def _side(quote: Row, side: str, digits: int) -> str:
-    size = theme.quantity(quote[f"{side}_size"])
-    return f'{theme.price(quote[side], digits)} <span class="muted">x {size}</span>'
 
 
 def _length(interval_ns: int) -> str:

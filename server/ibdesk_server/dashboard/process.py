@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
-from typing import IO
 
 from ibdesk.errors import IbdeskError
+
+_log = logging.getLogger(__name__)
 
 
 class DashboardError(IbdeskError):
@@ -17,10 +19,29 @@ class DashboardError(IbdeskError):
 
 
 class DashboardProcess:
-    """A running dashboard; `address` logs a browser in, once. Leaving the ``with`` block ends it."""
+    """A running dashboard; `address` logs a browser in, once. Leaving the ``with`` block ends it.
 
-    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
-        self._process, self.address = process, address
+    What the process writes to its standard error goes to our log, once it is ready.
+    """
+
+    def __init__(self, command: list[str], timeout_seconds: float) -> None:
+        """Start the process and wait until it answers; `start_dashboard` knows the command."""
+        self.address = ""
+        self._last_words = "it ended without a word"
+        self._process = subprocess.Popen(  # noqa: S603 - our own module with our own arguments
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self._ready = threading.Event()
+        self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read_address, self._read_errors)]
+        for reader in self._readers:
+            reader.start()
+        if self._ready.wait(timeout_seconds) and self.address:
+            return
+        ended = self._ready.is_set()
+        self.close()
+        if ended:
+            raise DashboardError(f"the dashboard did not start: {self._last_words}")
+        raise DashboardError(f"the dashboard was not ready in {timeout_seconds:g} s")
 
     @property
     def pid(self) -> int:
@@ -34,13 +55,35 @@ class DashboardProcess:
 
     def close(self, *, timeout_seconds: float = 5.0) -> None:
         """End the process, by force if it takes longer than the time-out; one that has ended is left alone."""
-        _end(self._process, timeout_seconds)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for reader in self._readers:
+            reader.join()
 
     def __enter__(self) -> DashboardProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _read_address(self) -> None:
+        """Read the one line that a dashboard prints when it answers; one that does not start prints nothing."""
+        with self._process.stdout or io.StringIO() as lines:
+            self.address = lines.readline().strip()
+            self._ready.set()
+            lines.read()
+
+    def _read_errors(self) -> None:
+        with self._process.stderr or io.StringIO() as lines:
+            for line in filter(None, map(str.strip, lines)):
+                self._last_words = line
+                if self.address:
+                    _log.warning("dashboard: %s", line)
 
 
 def start_dashboard(*, feed: str, key_file: Path, port: int = 5006, timeout_seconds: float = 40.0) -> DashboardProcess:
@@ -54,43 +97,4 @@ def start_dashboard(*, feed: str, key_file: Path, port: int = 5006, timeout_seco
     """
     command = [sys.executable, "-m", "ibdesk_server.dashboard", "--end-with-stdin"]
     command += ["--feed", feed, "--key-file", str(key_file), "--port", str(port)]
-    with tempfile.TemporaryFile("w+") as complaints:
-        process = subprocess.Popen(  # noqa: S603 - our own module with our own arguments
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True
-        )
-        address = _first_line(process, timeout_seconds)
-        if address:
-            return DashboardProcess(process, address)
-        ended = process.poll() is not None
-        _end(process, timeout_seconds=5.0)
-        raise DashboardError(_reason(complaints) if ended else f"the dashboard was not ready in {timeout_seconds:g} s")
-
-
-def _first_line(process: subprocess.Popen[str], timeout_seconds: float) -> str:
-    """Return the line that says it is ready, or nothing when it ended or the time is up."""
-    lines: list[str] = []
-    stdout = process.stdout
-    assert stdout is not None  # noqa: S101 - it was asked for
-    reader = threading.Thread(target=lambda: lines.append(stdout.readline()), daemon=True)
-    reader.start()
-    reader.join(timeout_seconds)
-    if lines and not lines[0]:
-        process.wait(timeout_seconds)
-    return lines[0].strip() if lines else ""
-
-
-def _reason(complaints: IO[str]) -> str:
-    complaints.seek(0)
-    lines = [line for line in complaints.read().splitlines() if line.strip()]
-    return f"the dashboard did not start: {lines[-1] if lines else 'it ended without a word'}"
-
-
-def _end(process: subprocess.Popen[str], timeout_seconds: float) -> None:
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()
-    try:
-        process.wait(timeout_seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    return DashboardProcess(command, timeout_seconds)

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import panel as pn
 from bokeh.server.server import Server
+from tornado.websocket import WebSocketClosedError
 
 from ibdesk.errors import AddressInUseError
 from ibdesk_server.dashboard.access import Access
@@ -27,6 +29,7 @@ async def serve(mirror: FeedMirror, *, key: str, port: int, ready: Callable[[str
         AddressInUseError: If the port is taken.
     """
     server, access = _listen(mirror, key, port or _free_port())
+    asyncio.get_running_loop().set_exception_handler(_complain)
     server.start()
     reading = asyncio.create_task(mirror.run(), name="feed mirror")
     stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -60,6 +63,12 @@ def _listen(mirror: FeedMirror, key: str, port: int) -> tuple[Server, Access]:
     except OSError:
         raise AddressInUseError(HOST, port, "--port") from None
     return server, access
+
+
+def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report what nobody caught; a tab that was closed while something was sent to it is nothing to report."""
+    if not isinstance(context.get("exception"), WebSocketClosedError):
+        loop.default_exception_handler(context)
 
 
 def _free_port() -> int:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from ibdesk_server.feed.hub import FeedHub
@@ -28,17 +28,35 @@ from ibdesk_server.feed.protocol import (
     encode,
 )
 from ibdesk_server.feed.subscriber import Farewell, Subscriber
+from ibdesk_server.feed.transport import FORCE_CLOSE
 from ibdesk_server.security import Security, presented_key
 
 _log = logging.getLogger(__name__)
+
+FEED_PATH = "/feed"
 
 # How long the last words to a client may take.
 _LAST_WORDS_SECONDS = 0.5
 _WRONG_KEY = "this API key is not valid"
 
 
+class FeedMiddleware:
+    """Serves the feed at its path and leads everything else on.
+
+    A route would put the framework's layers between each frame and the socket, for every client.
+    """
+
+    def __init__(self, app: ASGIApp, feed: FeedEndpoint) -> None:
+        self._app, self._feed = app, feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve an ASGI connection."""
+        is_feed = scope["type"] == "websocket" and scope["path"] == FEED_PATH
+        await (self._feed if is_feed else self._app)(scope, receive, send)
+
+
 class FeedEndpoint:
-    """The feed as an ASGI application; frames go to the socket with no layer in between."""
+    """The feed as an ASGI application."""
 
     def __init__(self, hub: FeedHub, security: Security) -> None:
         self._hub, self._security = hub, security
@@ -128,6 +146,9 @@ async def _say_goodbye(websocket: WebSocket, farewell: Farewell) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_SECONDS):
                 await websocket.send_bytes(encode(Bye(code=farewell.code, reason=farewell.reason)))
+        force_close = websocket.scope["extensions"].get(FORCE_CLOSE)
+        if force_close is not None:
+            force_close["callback"]()
         await websocket.close(farewell.code, _short(farewell.reason))
 
 

@@ -49,7 +49,10 @@ class Subscriber:
         self._channels, self._budget = channels, budget
         self._subscriptions: dict[Topic, _Subscription] = {}
         self._lanes: tuple[tuple[Channel, _Subscription], ...] = ()
-        self._wake, self._ending = asyncio.Event(), asyncio.Event()
+        # _news, _waiter: an event would do, at the price of a microsecond for every client and change.
+        self._news = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._ending = asyncio.Event()
         self._farewell: Farewell | None = None
         self._ping_due = False
         # _behind_since: when it last had everything and then something new came; None while it has everything.
@@ -78,7 +81,10 @@ class Subscriber:
         """Take note that there may be something to send; `now` is the loop's time."""
         if self._behind_since is None:
             self._behind_since = now
-        self._wake.set()
+        self._news = True
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def keep_alive(self, now: float, silence_seconds: float) -> None:
         """Have a ping sent when nothing else was for so long."""
@@ -120,7 +126,7 @@ class Subscriber:
         """Send what is due, for ever."""
         loop = asyncio.get_running_loop()
         while True:
-            self._wake.clear()
+            self._news = False
             for channel, subscription in self._lanes:
                 while subscription.cursor != channel.seq:
                     frame = _advance(channel, subscription)
@@ -131,9 +137,10 @@ class Subscriber:
                 self._ping_due = False
                 await send({"type": "websocket.send", "bytes": encode(Ping())})
                 self._sent_at = loop.time()
-            if not self._wake.is_set():
+            if not self._news:
                 self._behind_since = None
-            await self._wake.wait()
+                self._waiter = loop.create_future()
+                await self._waiter
 
     @property
     def backlog(self) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+FORCE_CLOSE = "ibdesk.force_close"
+"""The ASGI extension by which an application asks that the next close does not wait for the client."""
 
 # How long a client has to answer a close frame or take what is still buffered for it.
 _CLOSE_SECONDS = 1.0
@@ -13,17 +15,24 @@ class FeedTransport(WebSocketsSansIOProtocol):
     """A WebSocket connection whose end does not depend on the client.
 
     As uvicorn has it, closing waits like any message until the client takes bytes, which a stuck one never does,
-    and its buffer then stays for ever. Here the close frame is buffered at once and the socket dropped soon after.
+    and its buffer then stays for ever. Here an application can have the close frame buffered at once, and the
+    socket is dropped soon after.
     """
 
-    async def send(self, message: ASGISendEvent) -> None:
-        """Send an ASGI message."""
-        if message["type"] == "websocket.close" and self.handshake_complete:
-            self.writable.set()
-            self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
-        await super().send(message)
+    async def run_asgi(self) -> None:
+        """Run the application, with the extension."""
+        self.scope["extensions"][FORCE_CLOSE] = {"callback": self.force_close}
+        await super().run_asgi()
+
+    def force_close(self) -> None:
+        """Let the next message go to the buffer even if the client takes none, and drop the socket soon."""
+        self.writable.set()
+        self._drop_soon()
 
     def shutdown(self) -> None:
         """Close because the server ends."""
         super().shutdown()
+        self._drop_soon()
+
+    def _drop_soon(self) -> None:
         self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
