@@ -21,6 +21,8 @@ correlation_id: ContextVar[str] = ContextVar("correlation_id", default="")
 """The id of the request being served; every log line and problem carries it."""
 
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+# A caller may make up methods, but no series of the metrics.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -44,7 +46,8 @@ class RequestMetrics:
     def observe(self, scope: Scope, status: int, seconds: float) -> None:
         """Take one finished request into account."""
         route = getattr(scope.get("route"), "path", "unmatched")
-        self._requests.labels(scope["method"], route, status).inc()
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._requests.labels(method, route, status).inc()
         self._seconds.labels(route).observe(seconds)
 
 

@@ -85,13 +85,16 @@ async def test_a_restarted_server_is_waited_for_and_its_new_state_replaces_the_o
     browser: Any, feed_server: Any, start: Any, market: Any
 ) -> None:
     before, after = Feed(), Feed()
-    market(before, account="DU1").open()
+    for feed, account in ((before, "DU1"), (after, "DU2")):
+        desk = market(feed, account=account)
+        desk.open()
+        desk.bar()
     market(before).trade("AAPL")
-    market(after, account="DU2").open()
     await feed_server.start(before)
     page = await browser.open((await start(feed_server.url)).address)
     states, who = page.locator(".states"), page.locator(".who")
     await expect(who).to_contain_text("DU1", timeout=20_000)
+    await page.get_by_role("button", name="IBM").click()
 
     await feed_server.stop()
     await expect(states).to_contain_text("feed reconnecting", timeout=20_000)
@@ -100,6 +103,7 @@ async def test_a_restarted_server_is_waited_for_and_its_new_state_replaces_the_o
     await feed_server.start(after)
     await expect(states).to_contain_text("feed live", timeout=20_000)
     await expect(who).to_contain_text("DU2")
+    await expect(page.locator(".line .symbol")).to_have_text("IBM")
     await expect(page.get_by_text(re.compile("No orders yet"))).to_be_visible()
     assert browser.complaints == []
 

@@ -119,7 +119,9 @@ class Story:
             )
         )
 
-    def bar(self, close: float, *, instrument: str = "AAPL", interval: int = 60, at_ns: int | None = None) -> list[Action]:
+    def bar(
+        self, close: float, *, instrument: str = "AAPL", interval: int = 60, at_ns: int | None = None
+    ) -> list[Action]:
         """Tell a flat bar that opens now; it becomes known, and the story goes on, at its close."""
         if at_ns is not None:
             self.at_ns = at_ns

@@ -124,7 +124,11 @@ def test_built_bars_are_those_that_polars_groups(parts: list[Bar], seconds: int)
         orient="row",
     ).with_columns(pl.col("t").cast(pl.Datetime("ns")))
     grouped = frame.group_by_dynamic("t", every=f"{seconds}s").agg(
-        pl.col("open").first(), pl.col("high").max(), pl.col("low").min(), pl.col("close").last(), pl.col("volume").sum()
+        pl.col("open").first(),
+        pl.col("high").max(),
+        pl.col("low").min(),
+        pl.col("close").last(),
+        pl.col("volume").sum(),
     )
     builder = BarBuilder("AAPL", seconds * SECOND)
 

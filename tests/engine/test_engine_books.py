@@ -142,7 +142,11 @@ def test_the_account_is_the_one_last_reported(story) -> None:
 
 fills = st.lists(
     st.tuples(
-        st.sampled_from(["a", "b", ""]), st.sampled_from(Side), st.integers(1, 100), st.integers(1, 99), st.integers(0, 30)
+        st.sampled_from(["a", "b", ""]),
+        st.sampled_from(Side),
+        st.integers(1, 100),
+        st.integers(1, 99),
+        st.integers(0, 30),
     ),
     max_size=40,
 )

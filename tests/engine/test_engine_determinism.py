@@ -33,9 +33,9 @@ from ibdesk.model import (
     Stock,
     StopStrategy,
     TimerFired,
+    decode_event,
     encode_actions,
     encode_event,
-    decode_event,
 )
 from ibdesk.strategy import StrategyShelf, load_strategy
 

@@ -8,10 +8,9 @@ import polars as pl
 import pytest
 
 from ibdesk import Strategy, ema
-from ibdesk.engine import ColumnFeatures, GrowingFeatures, evaluate
+from ibdesk.engine import ColumnFeatures, Engine, GrowingFeatures, evaluate
 from ibdesk.errors import DecisionError
-from ibdesk.model import Bar, BarHistory, Stock, StartStrategy, StrategySource
-from ibdesk.engine import Engine
+from ibdesk.model import Bar, BarHistory, StartStrategy, Stock, StrategySource
 
 MINUTE = 60_000_000_000
 
@@ -90,7 +89,9 @@ def test_a_strategy_without_features_and_target_has_no_columns(given_strategy) -
         (None, {"fast": 3}, "Given: features.. must give a Polars expression for 'fast', it gives 3"),
     ],
 )
-def test_expressions_that_cannot_be_used_are_refused_with_a_sentence(given_strategy, target, features, sentence) -> None:
+def test_expressions_that_cannot_be_used_are_refused_with_a_sentence(
+    given_strategy, target, features, sentence
+) -> None:
     strategy = given_strategy(target, **features)
 
     with pytest.raises(DecisionError, match=sentence):

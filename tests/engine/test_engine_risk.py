@@ -188,7 +188,9 @@ def test_the_loss_of_the_day_denies_the_next_order_and_halts(ask) -> None:
 
 def test_a_change_of_an_order_beyond_the_days_loss_halts_too(tell_story, hands) -> None:
     story = tell_story(limits(max_daily_loss=50))
-    story.start(hands(start=lambda me, _: me.buy("AAPL", 1, limit=1.0), timer=lambda me, _: me.modify("run.1", limit=2.0)))
+    story.start(
+        hands(start=lambda me, _: me.buy("AAPL", 1, limit=1.0), timer=lambda me, _: me.modify("run.1", limit=2.0))
+    )
     story.hold(100, price=10.0)
     story.quote(9.0, 9.2)
     actions = story.tell(TimerFired("run/change", story.at_ns))

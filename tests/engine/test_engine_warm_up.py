@@ -52,9 +52,7 @@ class Recorder:
 
     def __init__(self, strategy: Strategy, features: FeatureSource | None = None) -> None:
         make: Callable[..., FeatureSource] = lambda strategy, _: features or GrowingFeatures(strategy)  # noqa: E731
-        self.engine = Engine(
-            strategies=lambda _: strategy, limits=RiskLimits.none(), make_features=make, strict=True
-        )
+        self.engine = Engine(strategies=lambda _: strategy, limits=RiskLimits.none(), make_features=make, strict=True)
         self.seen: list[tuple[int, list[tuple[str, bytes | None]]]] = []
         self.orders: list[Order] = []
 

@@ -86,9 +86,7 @@ def test_a_restart_that_takes_the_same_bars_again_goes_on_with_the_same_bits(
 @given(values=columns, span=st.integers(1, 30), cuts=st.lists(st.integers(0, 120), max_size=5))
 def test_a_series_in_chunks_gives_the_same_bits(values: list[float | None], span: int, cuts: list[int]) -> None:
     edges = sorted({0, *cuts, len(values)})
-    parts = [
-        pl.DataFrame({"x": values[a:b]}, schema={"x": pl.Float64}) for a, b in itertools.pairwise(edges)
-    ]
+    parts = [pl.DataFrame({"x": values[a:b]}, schema={"x": pl.Float64}) for a, b in itertools.pairwise(edges)]
     chunked = pl.concat(parts or [pl.DataFrame(schema={"x": pl.Float64})], rechunk=False)
 
     assert bits(chunked.select(ema("x", span)).to_series().to_list()) == bits(by_columns(values, span))

@@ -41,6 +41,7 @@ instruments: st.SearchStrategy[AnyInstrument] = st.sampled_from(
     ]
 )
 
+
 def values_of(kind: type[msgspec.Struct]) -> st.SearchStrategy:
     """Any value of a kind, from its own annotations: a field added later is drawn too."""
     fields = {field.encode_name: strategy_for(field.type) for field in msgspec.structs.fields(kind)}

@@ -145,6 +145,25 @@ async def test_a_client_that_takes_nothing_at_all_is_cut_for_its_age(start_feed:
             assert (await healthy.receive_of("quotes"))["columns"]["bid"] == [float(number)]
 
 
+async def test_under_load_changes_travel_together_and_in_order(feed_server: FeedServer) -> None:
+    client = await feed_server.join("orders")
+    await client.receive_of("orders")
+
+    def publish() -> None:
+        for _ in range(5_000):
+            feed_server.publish_order()
+
+    publishing = asyncio.create_task(asyncio.to_thread(publish))
+    messages, ids = 0, list[str]()
+    while len(ids) < 5_000:
+        ids += (await client.receive_of("orders"))["columns"]["id"]
+        messages += 1
+    await publishing
+
+    assert ids == [str(number) for number in range(1, 5_001)]
+    assert messages < 500
+
+
 async def test_silence_is_filled_with_pings(start_feed: StartFeed) -> None:
     server = await start_feed(heartbeat_seconds=0.05)
     client = await server.connect()

@@ -22,7 +22,10 @@ class Sized(Strategy):
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ({"must": 1, "fast": 0}, "Sized cannot have these parameters: fast: Input should be greater than or equal to 1"),
+        (
+            {"must": 1, "fast": 0},
+            "Sized cannot have these parameters: fast: Input should be greater than or equal to 1",
+        ),
         ({"must": 1, "fast": "many"}, "fast: Input should be a valid integer"),
         ({"must": 1, "size": float("nan")}, "size: Input should be greater than 0"),
         ({"must": 1, "fsat": 3}, r"fsat: Extra inputs are not permitted \(its parameters: fast, size, venues, must\)"),

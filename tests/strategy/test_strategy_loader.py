@@ -129,7 +129,9 @@ def test_what_is_no_python_is_refused_with_file_and_line(write: Write, code: str
 def test_a_file_must_define_exactly_one_strategy(write: Write, code: str, found: str) -> None:
     known = loaded_files()
 
-    with pytest.raises(StrategyError, match=f"must define exactly one subclass of ibdesk.Strategy; it defines {found}$"):
+    with pytest.raises(
+        StrategyError, match=f"must define exactly one subclass of ibdesk.Strategy; it defines {found}$"
+    ):
         load_strategy(write(code))
 
     assert known == loaded_files()
@@ -200,9 +202,15 @@ def test_what_can_be_replayed_is_left_alone(write: Write, lines: str) -> None:
 @pytest.mark.parametrize(
     ("lines", "sentence"),
     [
-        ("import math\nx = 1 / 0\n", "holder.py, line 2, fails while it is loaded: ZeroDivisionError: division by zero"),
+        (
+            "import math\nx = 1 / 0\n",
+            "holder.py, line 2, fails while it is loaded: ZeroDivisionError: division by zero",
+        ),
         ("raise SystemExit(3)\n", "holder.py, line 1, fails while it is loaded: SystemExit: 3"),
-        ("from ibdesk import Strategy\nclass A(Strategy):\n    x = 3\n", "holder.py, line 2, fails while it is loaded: "),
+        (
+            "from ibdesk import Strategy\nclass A(Strategy):\n    x = 3\n",
+            "holder.py, line 2, fails while it is loaded: ",
+        ),
     ],
 )
 def test_a_file_that_fails_is_refused_and_leaves_nothing_behind(write: Write, lines: str, sentence: str) -> None:

@@ -30,6 +30,8 @@ def test_the_first_instrument_is_chosen_and_another_can_be(bar: Any, quote: Any)
     assert "+5.00%" in headline(board)
 
     board.choose("MSFT")
+    board.choose("NONE")
+    assert board.chosen == "MSFT"
     board.apply({Topic.QUOTES: [quote("MSFT", 102.9, 103.1)]})
 
     assert "MSFT" in headline(board)

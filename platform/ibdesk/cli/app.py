@@ -11,7 +11,7 @@ import typer
 
 from ibdesk.cli import options as o
 from ibdesk.cli.common import Common
-from ibdesk.cli.screen import loading
+from ibdesk.cli.loading import loading
 from ibdesk.errors import ConfigError
 
 _Function = TypeVar("_Function", bound=Callable[..., None])

@@ -26,6 +26,16 @@ def on_stop_signals(handler: Callable[[], object]) -> Iterator[None]:
             signal.signal(number, former)
 
 
+def rearm() -> None:
+    """Make the handlers in force interrupt waits again, after libraries were imported.
+
+    Polars, while it is imported, puts a handler of its own under Python's that restarts system calls, so that Ctrl-C
+    would no longer end a wait for a lock.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, signal.getsignal(number))
+
+
 class Belongings(contextlib.ExitStack):
     """What a command has opened. It is closed in full: whoever presses Ctrl-C again meanwhile interrupts nothing."""
 

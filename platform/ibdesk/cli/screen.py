@@ -40,13 +40,6 @@ def file_address(path: Path) -> Text:
 
 
 @contextlib.contextmanager
-def loading() -> Iterator[None]:
-    """Show, on a terminal, that the libraries of a command are being read inside the block; that can take seconds."""
-    with console.status("loading ...") if console.is_terminal else contextlib.nullcontext():
-        yield
-
-
-@contextlib.contextmanager
 def waiting(text: str) -> Iterator[None]:
     """Show that something is under way inside the block; on a pipe, one line at its start."""
     if not console.is_terminal:

@@ -51,7 +51,7 @@ class Blotter:
         is old news that crossed on the way.
         """
         order = self.orders.get(report.order_id)
-        if order is None:
+        if order is None or self._says_nothing_new(order, report):
             return None
         moved = self._with_terms(order, report)
         if report.status is not OrderStatus.FILLED and order.status.may_become(report.status):
@@ -82,6 +82,18 @@ class Blotter:
         for order in lost:
             self.put(order)
         return lost
+
+    @staticmethod
+    def _says_nothing_new(order: Order, report: OrderReport) -> bool:
+        """Return whether a report, like the one that ends every filled order, only repeats what is known."""
+        return (
+            (report.status is OrderStatus.FILLED or report.status is order.status)
+            and not report.reason
+            and report.permanent_id in (0, order.permanent_id)
+            and report.quantity in (None, order.quantity)
+            and report.limit_price in (None, order.limit_price)
+            and report.stop_price in (None, order.stop_price)
+        )
 
     @staticmethod
     def _with_terms(order: Order, report: OrderReport) -> Order:

@@ -214,7 +214,7 @@ class Engine:
         if bar.opened_ns >= self.gate.day_ends_ns:
             self._begin_day(bar.opened_ns)
         market.price = bar.close
-        for lane in market.lanes:
+        for lane in market.bar_lanes:
             try:
                 lane.on_bar(bar)
             except Exception as error:
@@ -271,7 +271,7 @@ class Engine:
             run = self.runs.get(owner)
             if run is not None and run.is_running:
                 self._call(run, lambda: run.strategy.on_fill(fill))
-            self._order_changed(order)
+            self._tell_order(order)
         self._watch_loss()
 
     def _on_commission(self, commission: Commission) -> None:
@@ -322,7 +322,7 @@ class Engine:
         self._call(run, lambda: self._begin(run))
         if run.state is RunState.RUNNING:
             for lane in run.lanes.values():
-                self.markets[lane.instrument].lanes.append(lane)
+                self.markets[lane.instrument].add(lane)
 
     def _on_stop_strategy(self, stop: StopStrategy) -> None:
         run = self.runs.get(stop.run_id)
@@ -393,7 +393,7 @@ class Engine:
             price=market.price,
             quote=market.quote,
             multiplier=market.instrument.multiplier,
-            pnl=self.portfolio.pnl(self.price_of),
+            pnl=self.portfolio.pnl(self.price_of) if self.gate.limits.max_daily_loss < math.inf else 0.0,
             link_up=self.link is Link.UP,
         )
 
@@ -421,6 +421,10 @@ class Engine:
 
     def _order_changed(self, order: Order) -> None:
         self._refresh(order)
+        self._tell_order(order)
+
+    def _tell_order(self, order: Order) -> None:
+        """Tell an order's run what became of it."""
         run = self.runs.get(order.owner)
         if run is None:
             return
@@ -474,7 +478,7 @@ class Engine:
         run.state, run.note = state, note
         for lane in run.lanes.values():
             market = self.markets[lane.instrument]
-            market.lanes = [other for other in market.lanes if other is not lane]
+            market.remove(lane)
             for order in self.blotter.open_orders(run.id, lane.instrument):
                 self.cancel(order.id)
 

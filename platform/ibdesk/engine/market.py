@@ -11,12 +11,26 @@ if TYPE_CHECKING:
 
 
 class Market:
-    """The last price and quote of an instrument, and the lanes of the runs that watch it."""
+    """The last price and quote of an instrument, and the lanes of the runs that watch it.
 
-    __slots__ = ("instrument", "lanes", "price", "quote")
+    `bar_lanes` are those that take the venue's bars; the others build theirs from ticks or quotes.
+    """
+
+    __slots__ = ("bar_lanes", "instrument", "lanes", "price", "quote")
 
     def __init__(self, instrument: AnyInstrument) -> None:
         self.instrument = instrument
         self.price: float | None = None
         self.quote: Quote | None = None
         self.lanes: list[Lane] = []
+        self.bar_lanes: list[Lane] = []
+
+    def add(self, lane: Lane) -> None:
+        """Have a lane watch."""
+        self.lanes = [*self.lanes, lane]
+        self.bar_lanes = [each for each in self.lanes if each.takes_bars]
+
+    def remove(self, lane: Lane) -> None:
+        """Have a lane watch no more; a walk over the lanes that is under way goes on over the old ones."""
+        self.lanes = [each for each in self.lanes if each is not lane]
+        self.bar_lanes = [each for each in self.lanes if each.takes_bars]

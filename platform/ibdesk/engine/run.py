@@ -52,7 +52,6 @@ class Lane:
         "_aimed",
         "_builder",
         "_by_hooks",
-        "_from_bars",
         "_interval_ns",
         "_last_opened_ns",
         "_refused",
@@ -63,12 +62,13 @@ class Lane:
         "instrument",
         "last_bar",
         "run",
+        "takes_bars",
     )
 
     def __init__(self, run: Run, instrument: str, start: StartStrategy, features: FeatureSource) -> None:
         self.run, self.instrument, self.features = run, instrument, features
         self._interval_ns, self._source = start.interval_ns, start.bar_source
-        self._from_bars = start.bar_source is BarSource.BARS
+        self.takes_bars = start.bar_source is BarSource.BARS
         self._builder = BarBuilder(instrument, start.interval_ns)
         # A strategy that writes its own on_bar decides by itself; the others are compared with their target here.
         self._by_hooks = type(run.strategy).on_bar is not Strategy.on_bar
@@ -90,14 +90,14 @@ class Lane:
 
     def catch_up(self, history: BarHistory) -> None:
         """Take the parts of the bar in progress that are past already."""
+        if not self.takes_bars:
+            return
         columns = (history.opened_ns, history.open, history.high, history.low, history.close, history.volume)
         for opened_ns, *prices in zip(*columns, strict=True):
             self.on_bar(Bar(self.instrument, opened_ns, history.interval_ns, *prices))
 
     def on_bar(self, bar: Bar) -> None:
         """Take a bar from the venue: a bar of this lane, or a part of one."""
-        if not self._from_bars:
-            return
         if bar.interval_ns == self._interval_ns:
             self.decide(bar)
         elif bar.interval_ns < self._interval_ns:

@@ -78,6 +78,9 @@ class OrderStatus(enum.Enum):
     # EXPIRED: its time in force ran out; final.
     EXPIRED = "expired"
 
+    # Each member is one object, so it is told apart by what it is; Enum's own hash is computed in Python.
+    __hash__ = object.__hash__
+
     @property
     def is_final(self) -> bool:
         """Return whether nothing but news that crossed on the way can follow."""

@@ -8,6 +8,7 @@ others queue up to a bound, past which the reader is told that it must take a fr
 from __future__ import annotations
 
 import collections
+import contextlib
 import enum
 import itertools
 import threading
@@ -76,7 +77,9 @@ class FeedReader:
             self._pending, self._overrun = {}, True
         if not self._awake:
             self._awake = True
-            self._wake()
+            # Of a reader that is going away the loop may be closed already; that is nothing to the publisher.
+            with contextlib.suppress(RuntimeError):
+                self._wake()
 
     def drain(self) -> tuple[dict[Topic, list[Row]], bool]:
         """Return what came since the last call, by topic in order, and whether rows were lost since then.

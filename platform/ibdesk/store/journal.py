@@ -7,7 +7,6 @@ the process at any point; after a loss of power the last moments may be missing 
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from ibdesk.engine import RiskLimits
-from ibdesk.errors import JournalError
+from ibdesk.errors import IbdeskError, JournalError
 from ibdesk.model import Action, Event, decode_actions, decode_event, encode_actions, encode_event
 
 SCHEMA_VERSION = 1
@@ -76,9 +75,9 @@ class Journal:
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.executescript(_SCHEMA)
             connection.execute("INSERT INTO meta VALUES ('header', ?)", (msgspec.json.encode(_plain(header)),))
-        except FileExistsError:
-            raise JournalError(f"journal {path} exists already: a journal is never written over") from None
         except (OSError, sqlite3.Error) as error:
+            if isinstance(error, FileExistsError) and path.exists():
+                raise JournalError(f"journal {path} exists already: a journal is never written over") from None
             raise JournalError(f"journal {path} cannot be begun: {error}") from error
         return cls(path, connection)
 
@@ -106,20 +105,17 @@ class Journal:
             self._connection.executemany(_INSERT, self._buffer)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
+            # Nothing of it counts; it stays in the buffer for the next time.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             raise JournalError(f"journal {self.path} cannot be written: {error}") from error
         self._buffer.clear()
 
-    def remember(self, key: str, value: int) -> None:
-        """Keep a number that outlives the desk, such as the high-water mark of order ids; written at once."""
-        try:
-            self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-        except sqlite3.Error as error:
-            raise JournalError(f"journal {self.path} cannot be written: {error}") from error
-
     def close(self) -> None:
         """Write what is buffered and let go of the file; closing twice is one closing."""
-        with contextlib.suppress(sqlite3.ProgrammingError):
+        try:
             self.commit()
+        finally:
             self._connection.close()
 
 
@@ -136,14 +132,24 @@ class JournalReader:
         if not path.is_file():
             raise JournalError(f"there is no journal {path}")
         try:
-            self._connection = sqlite3.connect(f"file:{path.resolve()}?mode=ro", uri=True)
+            self._connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        except sqlite3.Error as error:
+            raise JournalError(f"{path} cannot be opened: {error}") from None
+        try:
+            self.header = self._read_header()
+        except JournalError:
+            self._connection.close()
+            raise
+
+    def _read_header(self) -> JournalHeader:
+        try:
             row = self._connection.execute("SELECT value FROM meta WHERE key = 'header'").fetchone()
             header = msgspec.json.decode(row[0], type=JournalHeader, strict=False) if row else None
-        except (sqlite3.Error, msgspec.DecodeError) as error:
-            raise JournalError(f"{path} is not a journal of ibdesk: {error}") from None
+        except (sqlite3.Error, msgspec.DecodeError, IbdeskError) as error:
+            raise JournalError(f"{self.path} is not a journal of ibdesk: {error}") from None
         if header is None or header.schema != SCHEMA_VERSION:
-            raise JournalError(f"{path} is no journal of schema {SCHEMA_VERSION}, which this version reads")
-        self.header: JournalHeader = header
+            raise JournalError(f"{self.path} is no journal of schema {SCHEMA_VERSION}, which this version reads")
+        return header
 
     def entries(self) -> Iterator[Entry]:
         """Give every event and its actions, in order.
@@ -151,20 +157,20 @@ class JournalReader:
         Raises:
             JournalError: At an entry that cannot be read, or a number that is missing.
         """
-        expected = 1
-        for number, event, actions in self._connection.execute("SELECT number, event, actions FROM events ORDER BY 1"):
+        for expected, (number, event, actions) in enumerate(self._rows(), 1):
             if number != expected:
                 raise JournalError(f"{self.path} lacks event {expected}: it is damaged")
-            expected += 1
             try:
-                yield Entry(number, decode_event(event), decode_actions(actions) if actions else [])
-            except msgspec.DecodeError as error:
+                entry = Entry(number, decode_event(event), decode_actions(actions) if actions else [])
+            except (msgspec.DecodeError, IbdeskError) as error:
                 raise JournalError(f"{self.path}, event {number}, cannot be read: {error}") from None
+            yield entry
 
-    def recall(self, key: str) -> int | None:
-        """Return a number kept by `Journal.remember`, None when there is none."""
-        row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else int(row[0])
+    def _rows(self) -> Iterator[tuple[int, bytes, bytes | None]]:
+        try:
+            yield from self._connection.execute("SELECT number, event, actions FROM events ORDER BY 1")
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.path} cannot be read: {error}") from None
 
     def close(self) -> None:
         """Let go of the file."""

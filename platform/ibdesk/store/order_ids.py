@@ -25,7 +25,7 @@ class OrderIdMark:
             self.reserved = int(path.read_text(encoding="ascii")) if path.exists() else 1
         except (OSError, ValueError) as error:
             raise JournalError(
-                f"the mark of order ids in {path} cannot be read ({error}): write the last used order id there"
+                f"the mark of order ids in {path} cannot be read ({error}): write a number above the last used order id there"
             ) from None
 
     def cover(self, order_id: int) -> None:
@@ -36,14 +36,15 @@ class OrderIdMark:
         """
         if order_id < self.reserved:
             return
-        self.reserved = order_id + _BLOCK
+        reserved = order_id + _BLOCK
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            beside = self._path.with_suffix(".new")
+            beside = self._path.with_name(f"{self._path.name}.new")
             with beside.open("w", encoding="ascii") as file:
-                file.write(str(self.reserved))
+                file.write(str(reserved))
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self._path)
         except OSError as error:
             raise JournalError(f"the mark of order ids in {self._path} cannot be written: {error}") from error
+        self.reserved = reserved

@@ -139,7 +139,7 @@ class OrderBook:
             self._report(tracked, again=True)
             return True
         else:
-            if code in codes.NOT_TAKEN or not tracked.acknowledged:
+            if code in codes.NOT_TAKEN or tracked.is_unsettled:
                 tracked.refusal = sentence
             self._notice(tracked, sentence, Severity.WARNING)
             if tracked.word == "Inactive":

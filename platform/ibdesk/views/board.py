@@ -111,6 +111,11 @@ class Board:
             self._feed = feed
             self._summary.show(self.state, feed)
 
+    @property
+    def chosen(self) -> str:
+        """Return the instrument whose chart is shown, or nothing while there is none."""
+        return self._selector.value[0] if self._selector.value else ""
+
     def choose(self, symbol: str) -> None:
         """Show the price chart of an instrument that has bars."""
         for series in self.state.series():

@@ -10,6 +10,8 @@ from ibdesk.views.board import Board
 from ibdesk_server.dashboard.mirror import FeedMirror
 
 TICK_MILLISECONDS = 250
+# A table that the browser is still building loses what is sent to it meanwhile.
+_TICKS_TO_DRAW = 4
 STYLE = f"""
 html, body {{ background: {theme.BACKGROUND}; margin: 0; height: 100%; }}
 body.stale::before {{ content: "The dashboard does not answer: nothing on this page is current."; position: fixed;
@@ -31,14 +33,17 @@ class Page:
     def __init__(self, mirror: FeedMirror) -> None:
         self._mirror = mirror
         self.view = pn.Column(sizing_mode="stretch_both", margin=0)
-        self._start_over()
+        self._draw()
         self._board.show_feed(mirror.status)
+        self._rest = 0
 
     def tick(self) -> None:
         """Show what came since the last tick."""
+        if self._rest:
+            self._rest -= 1
+            return
         update, lost = self._reader.drain()
         if lost or self._mirror.feed is not self._feed:
-            self.close()
             self._start_over()
         elif update:
             self._board.apply(update)
@@ -49,7 +54,14 @@ class Page:
         self._feed.unsubscribe(self._reader)
 
     def _start_over(self) -> None:
-        """Draw a new board from a snapshot: for a new tab, and after the server lost what it knew."""
+        """Draw a new board once the server has lost what it knew; the chosen instrument stays."""
+        chosen = self._board.chosen
+        self.close()
+        self._draw()
+        self._board.choose(chosen)
+        self._rest = _TICKS_TO_DRAW
+
+    def _draw(self) -> None:
         self._feed = self._mirror.feed
         self._reader, snapshot = self._feed.subscribe(lambda: None)
         self._board = Board()

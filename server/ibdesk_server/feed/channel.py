@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import collections
 from collections.abc import Iterable
+from typing import TypeVar
 
 import msgspec
 
@@ -21,6 +22,9 @@ Symbols = frozenset[str]
 
 # As many things as the desk's own feed keeps of a topic; the oldest ones leave.
 _KEPT_GROUPS = 10_000
+_KEPT_FILTERS = 256
+
+Filter = TypeVar("Filter", bound=Symbols | None)
 
 
 class Channel(abc.ABC):
@@ -57,7 +61,7 @@ class Channel(abc.ABC):
             rows = [row for kept in self._kept.values() for row in kept.values()]
             columns = columns_of(self._chosen(rows, symbols))
             frame = encode(Snapshot(topic=self.topic, seq=self.seq, columns=columns))
-            self._snapshots[symbols] = frame
+            _remember(self._snapshots, symbols, frame)
         return frame
 
     @abc.abstractmethod
@@ -176,7 +180,8 @@ class OrderedChannel(Channel):
             return batch.seq, batch.frame
         frame = batch.filtered.get(symbols)
         if frame is None:
-            frame = batch.filtered[symbols] = self._delta(batch.seq, self._chosen(batch.rows, symbols))
+            frame = self._delta(batch.seq, self._chosen(batch.rows, symbols))
+            _remember(batch.filtered, symbols, frame)
         return batch.seq, frame
 
     def backlog(self, cursor: int) -> int:
@@ -200,6 +205,13 @@ class OrderedChannel(Channel):
 def make_channel(topic: Topic, *, replay_bytes: int) -> Channel:
     """Return the channel that suits the topic; `replay_bytes` bounds what is kept for clients to catch up."""
     return ConflatedChannel(topic) if topic.conflated else OrderedChannel(topic, replay_bytes=replay_bytes)
+
+
+def _remember(frames: dict[Filter, bytes], symbols: Filter, frame: bytes) -> None:
+    """Keep a frame for others with the same filter; a client that makes up filters does not fill the memory."""
+    if len(frames) >= _KEPT_FILTERS:
+        frames.clear()
+    frames[symbols] = frame
 
 
 def columns_of(rows: list[Row]) -> dict[str, list[object]]:

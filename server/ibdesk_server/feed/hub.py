@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -137,8 +138,8 @@ class FeedHub:
         woken = asyncio.Event()
 
         def wake() -> None:
-            # A desk may outlive the server's loop by the moment it takes to unsubscribe.
-            if not loop.is_closed():
+            # Called on the desk's thread, which a loop that has just been closed must not disturb.
+            with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(woken.set)
 
         reader, rows = self._feed.subscribe(wake)
@@ -169,9 +170,8 @@ class FeedHub:
             reader, rows = self._feed.subscribe(wake)
             self._reset(rows)
         for topic, rows_of_topic in batch.items():
-            if not overrun:
-                self._channels[topic].append(rows_of_topic)
-                self._metrics.rows.labels(topic.value).inc(len(rows_of_topic))
+            self._channels[topic].append(rows_of_topic)
+            self._metrics.rows.labels(topic.value).inc(len(rows_of_topic))
         self._wake_all()
         return reader
 
