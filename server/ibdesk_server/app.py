@@ -23,6 +23,9 @@ from ibdesk_server.security import Security, obtain_key
 from ibdesk_server.settings import ServerSettings
 from ibdesk_server.strategy_folder import StrategyFolder
 
+# How long feed clients may take to hear that the server ends; most have heard it before this is waited for.
+_FAREWELL_SECONDS = 0.5
+
 
 def create_app(desk: Desk, settings: ServerSettings, *, security: Security | None = None) -> FastAPI:
     """Return an application of its own around a desk, which the caller opens and closes.
@@ -85,5 +88,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         services.hub.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await services.hub.until_deserted()
         hub.cancel()
         await asyncio.wait({hub})

@@ -153,6 +153,19 @@ def test_ctrl_c_while_it_starts_ends_it_cleanly_too(home: Any) -> None:
     assert list((home.path / "tmp").iterdir()) == []
 
 
+def test_a_strategy_that_fails_on_the_paper_account_is_no_success(home: Any) -> None:
+    path = home.path / "fails.py"
+    # It holds its breath through the backtest, which has no quotes.
+    path.write_text("from ibdesk import Strategy\nclass A(Strategy):\n    def on_quote(self, quote): {}['x']\n")
+
+    told = home.start("demo", "--strategy", path, "--symbols", "IBM", "--for", 2, "--port", 0, "--no-dashboard").end()
+
+    assert told.code == 1
+    assert "No order was made" in told.out
+    assert "failed: KeyError: 'x'" in told.err
+    assert "Traceback" not in told.err
+
+
 def test_a_desk_is_served_until_it_is_told_to_end(home: Any) -> None:
     program = home.start("up", "--port", 0, "--no-dashboard")
     api = program.until(r"API +(http://\S+)")[1]

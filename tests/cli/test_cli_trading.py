@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def port(gateway: Any) -> int:
 async def test_a_client_trades_at_the_gateway_and_is_told_of_in_words(gateway: Any, port: int) -> None:
     client = ib.IB()
     await client.connectAsync("127.0.0.1", port, clientId=77, timeout=SECONDS)
-    [contract] = await client.qualifyContractsAsync(ib.Stock("IBM", "SMART", "USD"))
+    contract = ib.Stock("IBM", "SMART", "USD")
+    await client.qualifyContractsAsync(contract)
     order = ib.LimitOrder("BUY", 25, 1.0, tif="GTC")
 
     resting = client.placeOrder(contract, order)
@@ -119,12 +121,16 @@ def test_ctrl_c_while_a_tws_does_not_answer_ends_at_once(home: Any) -> None:
         program = home.start("run", EMA_CROSS, "--on", "AAPL", "--mode", "paper", "--port", port)
         program.until("connecting to TWS")
         connection, _ = silent.accept()
+        pressed = time.monotonic()
         program.press_ctrl_c()
         told = program.end()
+        took = time.monotonic() - pressed
         connection.close()
 
     assert told.code == 130
     assert told.err == "ibdesk: stopped before it was up\n"
+    # The wait for TWS would have gone on for ten seconds.
+    assert took < 5
 
 
 def test_the_gateway_ends_at_ctrl_c_with_its_clients_cut_off(home: Any) -> None:

@@ -135,7 +135,7 @@ class Story:
 
     def fill(self, order: Order, quantity: float | None = None, price: float = 10.0, **more: Any) -> list[Action]:
         self._executions += 1
-        fields = {
+        fields: dict[str, Any] = {
             "execution_id": f"e{self._executions}",
             "order_id": order.id,
             "instrument": order.instrument,

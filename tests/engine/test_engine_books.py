@@ -78,7 +78,7 @@ def test_fills_of_nobody_go_to_external(story) -> None:
     assert story.engine.portfolio.pnl(lambda _: 5.0) == 0.0
 
 
-def sync(story, **held: float) -> list:
+def sync(story, **held: float):
     actions = story.tell(LinkChanged(Link.SYNCING, story.at_ns))
     for instrument, quantity in held.items():
         actions += story.tell(PositionReport(instrument, quantity, 12.0, story.at_ns))
@@ -154,7 +154,8 @@ fills = st.lists(
 
 @given(fills)
 def test_the_books_add_up_to_the_account_whatever_is_told_twice(fills: list[tuple]) -> None:
-    portfolio, seen = Portfolio(), {}
+    portfolio = Portfolio()
+    seen: dict[str, Fill] = {}
     for owner, side, quantity, price, number in fills:
         fill = Fill(
             execution_id=str(number),

@@ -178,13 +178,13 @@ def test_another_process_with_another_hash_seed_decides_alike(start: StartStrate
     assert here.count(b"place_order") > 50
     (tmp_path / "events").write_text("\n".join(encode_event(event).hex() for event in events))
 
-    for seed in ("1", "4242"):
-        done = subprocess.run(
-            [sys.executable, "-c", OTHER_PROCESS, str(tmp_path / "events")],
-            env=os.environ | {"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=True,
-        )
-        assert done.stdout.strip() == hashlib.sha256(here).hexdigest()
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER_PROCESS, str(tmp_path / "events")],
+        env=os.environ | {"PYTHONHASHSEED": "4242"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+    assert done.stdout.strip() == hashlib.sha256(here).hexdigest()

@@ -56,7 +56,7 @@ def test_a_start_that_fails_leaves_nothing_behind(story, hands) -> None:
         def features(self):
             return {"fast": ema("close", 0)}
 
-    with pytest.raises(StrategyError, match="Broken: .*an EMA needs a span of at least 1, got 0"):
+    with pytest.raises(StrategyError, match=r"Broken: .*an EMA needs a span of at least 1, got 0"):
         story.start(Broken(), cash=5.0)
 
     assert (story.engine.runs, story.engine.portfolio.books, story.engine.markets) == ({}, {}, {})
@@ -86,7 +86,7 @@ def test_a_run_sees_its_own_figures(story, hands) -> None:
 
 
 def test_a_strategy_that_does_not_run_says_so(hands) -> None:
-    with pytest.raises(StrategyError, match="Hands is not running: its helpers work only inside its on_... hooks"):
+    with pytest.raises(StrategyError, match=r"Hands is not running: its helpers work only inside its on_... hooks"):
         hands().buy("AAPL", 1)
 
 

@@ -40,7 +40,7 @@ def test_a_denied_order_names_rule_limit_and_figure() -> None:
 
 
 def test_the_tree_in_the_documentation_is_the_tree() -> None:
-    assert {kind.__name__ for kind in KINDS} <= set(errors.__doc__.replace("─", " ").split())  # type: ignore[union-attr]
+    assert {kind.__name__ for kind in KINDS} <= set(errors.__doc__.replace("─", " ").split())
 
 
 def test_a_scaled_clock_runs_faster_than_the_wall_and_never_back() -> None:

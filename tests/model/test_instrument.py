@@ -103,7 +103,7 @@ def test_the_id_of_an_instrument_names_it_again(name: str) -> None:
     "name", ["", "   ", ".", "AAPL!", "ES-", "-202612", "AAPL-20261218-X-250", "AAPL-20261218-C-."]
 )
 def test_a_name_of_no_form_is_refused_with_the_forms_there_are(name: str) -> None:
-    with pytest.raises(InstrumentError, match="write AAPL, EUR.USD, ES-202612 or AAPL-20261218-C-250"):
+    with pytest.raises(InstrumentError, match=r"write AAPL, EUR.USD, ES-202612 or AAPL-20261218-C-250"):
         instrument_of(name)
 
 

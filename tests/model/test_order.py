@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -32,7 +33,8 @@ MAY_FOLLOW = {
 
 
 def make_order(**fields) -> Order:
-    return Order(**{"id": "r.1", "owner": "r", "instrument": "AAPL", "side": Side.BUY, "quantity": 100.0} | fields)
+    defaults: dict[str, Any] = {"id": "r.1", "owner": "r", "instrument": "AAPL", "side": Side.BUY, "quantity": 100.0}
+    return Order(**defaults | fields)
 
 
 @pytest.mark.parametrize(("before", "after"), list(itertools.product(S, S)))
@@ -42,7 +44,7 @@ def test_an_order_moves_only_as_the_table_allows(before: OrderStatus, after: Ord
     if after is before or after in MAY_FOLLOW[before]:
         assert order.moved(after, 7) == msgspec.structs.replace(order, status=after, updated_ns=7)
     else:
-        with pytest.raises(OrderError, match=f"order r.1 is {before.value} and cannot become {after.value}"):
+        with pytest.raises(OrderError, match=rf"order r.1 is {before.value} and cannot become {after.value}"):
             order.moved(after, 7)
 
 
@@ -65,7 +67,7 @@ def test_fills_average_and_the_last_one_ends_the_order() -> None:
 
     assert (order.status, order.filled, order.remaining, order.average_price) == (S.WORKING, 40, 60, 10.0)
     order = order.after(60, 11.0, 6)
-    # (40 * 10 + 60 * 11) / 100
+    # 40 at 10 and 60 at 11 cost 1,060 together.
     assert (order.status, order.filled, order.average_price, order.updated_ns) == (S.FILLED, 100, 10.6, 6)
 
 
@@ -91,7 +93,7 @@ def test_thirds_add_up_to_a_filled_order() -> None:
 
 @pytest.mark.parametrize("quantity", [0.0, -5.0, math.nan, math.inf])
 def test_a_quantity_must_be_a_positive_number(quantity: float) -> None:
-    with pytest.raises(OrderError, match="order r.1: quantity must be a positive number"):
+    with pytest.raises(OrderError, match=r"order r.1: quantity must be a positive number"):
         make_order(quantity=quantity).checked()
 
 
@@ -169,4 +171,5 @@ class OrderLife(RuleBasedStateMachine):
             assert self.order.status is S.FILLED
 
 
+OrderLife.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestOrderLife = OrderLife.TestCase

@@ -42,7 +42,7 @@ def after(*fills: Fill) -> Position:
 
 
 def test_buying_more_averages_the_price() -> None:
-    # (100 * 10 + 300 * 12) / 400
+    # 100 at 10 and 300 at 12 cost 4,600 together.
     assert after(buy(100, 10), buy(300, 12)) == Position("AAPL", 400, 11.5)
 
 

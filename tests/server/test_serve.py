@@ -91,12 +91,14 @@ async def test_a_stuck_client_does_not_hold_up_the_end(desk: Desk, server_settin
     for number in range(40):
         row = {"at_ns": number, "severity": "info", "origin": "test", "text": "x" * 500_000}
         desk.feed.publish(Topic.ALERTS, str(number), row)
+        desk.feed.forget(Topic.ALERTS, str(number))
 
     started = time.monotonic()
     running.cancel()
     await asyncio.wait({running})
 
-    assert time.monotonic() - started < 2
+    # It takes one second; a busy machine gets some more.
+    assert time.monotonic() - started < 4
     assert hub.clients == 0
     stuck.transport.abort()
     await stuck.wait_closed()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,7 +65,7 @@ def make_header() -> Callable[..., JournalHeader]:
 
 
 @pytest.fixture
-def make_journal(tmp_path: Path, make_header) -> Callable[..., Journal]:
+def make_journal(tmp_path: Path, make_header) -> Iterator[Callable[..., Journal]]:
     made: list[Journal] = []
 
     def make(name: str = "journal.sqlite", limits: RiskLimits | None = None) -> Journal:

@@ -67,7 +67,7 @@ def test_an_action_that_was_added_is_told(recorded) -> None:
     extra = encode_actions(recorded.caused[position_of_order(recorded) - 1])
     change(recorded.path, "UPDATE events SET actions = ? WHERE number = ?", extra, number)
 
-    with pytest.raises(ReplayMismatchError, match=f"differs at event {number}: recorded .*, replayed nothing"):
+    with pytest.raises(ReplayMismatchError, match=rf"differs at event {number}: recorded .*, replayed nothing"):
         replay(recorded.path)
 
 
@@ -94,14 +94,14 @@ def test_an_event_that_was_taken_out_without_a_trace_shows_in_the_decisions(reco
 def test_a_strategy_file_that_has_changed_is_refused(recorded, strategy_file: Path) -> None:
     strategy_file.write_text(strategy_file.read_text() + "\n# a remark\n")
 
-    with pytest.raises(StrategyError, match="follower.py has changed: it was run as"):
+    with pytest.raises(StrategyError, match=r"follower.py has changed: it was run as"):
         replay(recorded.path)
 
 
 def test_a_strategy_file_that_is_gone_is_refused(recorded, strategy_file: Path) -> None:
     strategy_file.unlink()
 
-    with pytest.raises(StrategyError, match="follower.py cannot be read: No such file"):
+    with pytest.raises(StrategyError, match=r"follower.py cannot be read: No such file"):
         replay(recorded.path)
 
 

@@ -15,7 +15,7 @@ class Sized(Strategy):
 
     fast: int = Field(12, ge=1, description="span of the fast EMA, bars")
     size: float = Field(100, gt=0)
-    venues: list[str] = []
+    venues: tuple[str, ...] = ()
     must: int = Field(ge=0)
 
 
@@ -58,7 +58,7 @@ def test_parameters_do_not_change_while_it_runs() -> None:
     strategy = make_strategy(Sized, {"must": 1})
 
     with pytest.raises(ValidationError, match="frozen"):
-        strategy.fast = 3
+        strategy.fast = 3  # type: ignore[attr-defined] # its class is known at run time
 
 
 def test_state_is_for_what_changes_and_is_each_objects_own() -> None:

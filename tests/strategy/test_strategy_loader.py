@@ -130,7 +130,7 @@ def test_a_file_must_define_exactly_one_strategy(write: Write, code: str, found:
     known = loaded_files()
 
     with pytest.raises(
-        StrategyError, match=f"must define exactly one subclass of ibdesk.Strategy; it defines {found}$"
+        StrategyError, match=rf"must define exactly one subclass of ibdesk.Strategy; it defines {found}$"
     ):
         load_strategy(write(code))
 
@@ -278,7 +278,7 @@ def test_the_shelf_refuses_a_file_that_has_changed(write: Write) -> None:
     source = load_strategy(write(GOOD)).source
     path = write(GOOD.replace("Field(1", "Field(2"))
 
-    with pytest.raises(StrategyError, match=f"{path} has changed: it was run as {source.sha256[:12]} and is "):
+    with pytest.raises(StrategyError, match=rf"{path} has changed: it was run as {source.sha256[:12]} and is "):
         StrategyShelf().find(start_of(source))
 
 
@@ -305,5 +305,5 @@ def test_the_shelf_finds_a_class_without_a_file_only_where_it_was_put() -> None:
 
 
 def test_the_shelf_refuses_parameters_that_the_strategy_does_not_take(write: Write) -> None:
-    with pytest.raises(StrategyError, match="Holder cannot have these parameters: size: .* greater than 0"):
+    with pytest.raises(StrategyError, match=r"Holder cannot have these parameters: size: .* greater than 0"):
         StrategyShelf().find(start_of(load_strategy(write(GOOD)).source, size=-1))

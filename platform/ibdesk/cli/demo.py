@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
+from rich.text import Text
 
 from ibdesk.backtest import sample_daily_bars
 from ibdesk.cli.backtest import Costs, only, run_backtest
@@ -66,8 +67,9 @@ def run_demo(
     step("What was traded")
     summary.show()
     step("The journal, replayed")
-    line("journal", str(journal))
+    line("journal", Text(str(journal)))
     replay_journal(journal)
+    summary.check()
 
 
 def _open_market(belongings: Belongings, bars: pl.DataFrame, *, speed: float) -> Desk:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ibdesk.cli.screen import console, waiting
+from ibdesk.cli.screen import console, line, waiting
 from ibdesk.store import ReplayReport, replay
 
 
@@ -22,15 +22,15 @@ def replay_journal(path: Path) -> ReplayReport:
     else:
         with waiting(f"replaying {path.name}"):
             report = replay(path)
-    console.print(
-        f"[green]equal[/]  {report.events:,} events, {report.actions:,} actions, {report.orders:,} orders, "
-        f"{_count(report.runs)}: the replay did the same, byte for byte",
-        soft_wrap=True,
+    line(
+        "equal",
+        f"a fresh engine, fed the {report.events:,} events, did the same byte for byte: "
+        f"{_count(report.actions, 'action')}, among them {_count(report.orders, 'order')}, "
+        f"of {', '.join(report.runs) or 'no run'}",
+        style="bold green",
     )
-    for run in report.runs:
-        console.print(f"       {run}", soft_wrap=True)
     return report
 
 
-def _count(runs: tuple[str, ...]) -> str:
-    return "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+from rich.text import Text
+
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.news import News
 from ibdesk.cli.screen import console, line, step, until
@@ -28,7 +30,7 @@ def run_until_stopped(connection: Connection, run: Run, *, seconds: float | None
         run_id = run.start(desk)
         step(f"{run_id} on {', '.join(run.on)}, {run.bar} bars")
         line("account", f"{desk.health().account} ({settings.mode}) at {desk.address}")
-        line("journal", desk.journal_path)
+        line("journal", Text(desk.journal_path))
         try:
             line("end", until(seconds))
             _watch(desk, run_id, seconds=seconds)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 console = Console(highlight=False)
@@ -24,9 +24,15 @@ def step(text: str) -> None:
     console.print(f"[bold cyan]\N{BULLET}[/] [bold]{text}[/]")
 
 
-def line(label: str, value: str | Text) -> None:
-    """Print one fact under a step. What does not fit is not broken, so that addresses and paths stay whole."""
-    console.print(Text.assemble((f"  {label:<11}", "dim"), value), soft_wrap=True)
+def line(label: str, value: str | Text, *, style: str = "dim") -> None:
+    """Print one fact under a step. Words wrap under themselves; a `Text`, such as an address, is not broken."""
+    heading = Text(f"  {label:<11}", style=style)
+    if isinstance(value, Text):
+        console.print(Text.assemble(heading, value), soft_wrap=True)
+        return
+    row = Table.grid(Column(no_wrap=True), Column())
+    row.add_row(heading, value)
+    console.print(row)
 
 
 def address(url: str) -> Text:

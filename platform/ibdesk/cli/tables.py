@@ -15,7 +15,8 @@ from rich.text import Text
 from ibdesk.backtest import Result
 from ibdesk.backtest.table import data_range, stats_groups
 from ibdesk.cli.screen import console, line, milliseconds, money, plain_table, price, quantity, span
-from ibdesk.desk import Desk, DeskHealth, LatencySummary
+from ibdesk.desk import Desk, DeskHealth, LatencySummary, RunInfo
+from ibdesk.errors import DeskError
 
 # How many of the newest rows a table shows.
 _ROWS = 6
@@ -30,11 +31,22 @@ class Summary(msgspec.Struct, frozen=True):
     round_trips: pl.DataFrame
     positions: pl.DataFrame
     latency: LatencySummary
+    runs: list[RunInfo]
 
     @classmethod
     def of(cls, desk: Desk) -> Summary:
         """Ask a desk."""
-        return cls(desk.orders(), desk.fills(), desk.round_trips(), desk.positions(), desk.latency())
+        return cls(desk.orders(), desk.fills(), desk.round_trips(), desk.positions(), desk.latency(), desk.runs())
+
+    def check(self) -> None:
+        """Refuse to call it a success when a run has failed.
+
+        Raises:
+            DeskError: If one has.
+        """
+        for run in self.runs:
+            if run.state == "failed":
+                raise DeskError(f"{run.run_id} failed: {run.note}")
 
     def show(self) -> None:
         """Print it."""
@@ -123,8 +135,9 @@ def profit_table(positions: pl.DataFrame) -> Table:
 def live_view(
     health: DeskHealth, positions: pl.DataFrame, latency: LatencySummary, *, seconds: float
 ) -> RenderableType:
-    """Return what a desk does now: its profit table under a line of counts."""
-    return Group(profit_table(positions), Text(live_line(health, positions, latency, seconds=seconds), style="dim"))
+    """Return what a desk does now: its profit table, once there is any, above a line of counts."""
+    now = Text(live_line(health, positions, latency, seconds=seconds), style="dim")
+    return now if positions.is_empty() else Group(profit_table(positions), now)
 
 
 def live_line(health: DeskHealth, positions: pl.DataFrame, latency: LatencySummary, *, seconds: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.text import Text
+
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.screen import line, step
 from ibdesk.cli.tables import Summary
@@ -25,7 +27,7 @@ def run_up(
         desk = belongings.enter_context(open_desk(settings))
         step(f"Desk, {settings.mode}")
         line("TWS", f"{desk.address}, account {desk.health().account}")
-        line("journal", desk.journal_path)
+        line("journal", Text(desk.journal_path))
         run_id = None if run is None else run.start(desk)
         if run is not None and run_id is not None:
             line("run", f"{run_id} on {run.bar} bars of {', '.join(run.on)}")
@@ -34,4 +36,6 @@ def run_up(
         for running in desk.runs():
             if running.state == "running":
                 end_run(desk, running.run_id, flatten=False)
-        Summary.of(desk).show()
+        summary = Summary.of(desk)
+        summary.show()
+    summary.check()

@@ -42,7 +42,7 @@ def open_web(belongings: Belongings, desk: Desk, *, port: int, dashboard_port: i
         line("dashboard", address(dashboard.address))
     line("API", address(server.login_url()))
     line("feed", f"{server.feed_url} (msgpack)")
-    line("API key", f"in {settings.key_file}; each address above logs one browser in, once")
+    line("API key", f"{settings.key_file} (each address above logs one browser in, once)")
     return server
 
 

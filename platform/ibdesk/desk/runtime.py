@@ -100,7 +100,7 @@ class Runtime:
             self._turning = False
 
     def _turn(self, event: Event) -> None:
-        began_ns = time.perf_counter_ns()
+        began_ns = self.service.read_at_ns or time.perf_counter_ns()
         actions = self.engine.handle(event)
         self.journal.record(event, actions)
         if actions:

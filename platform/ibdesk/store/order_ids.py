@@ -25,7 +25,8 @@ class OrderIdMark:
             self.reserved = int(path.read_text(encoding="ascii")) if path.exists() else 1
         except (OSError, ValueError) as error:
             raise JournalError(
-                f"the mark of order ids in {path} cannot be read ({error}): write a number above the last used order id there"
+                f"the mark of order ids in {path} cannot be read ({error}): "
+                f"write a number above the last used order id there"
             ) from None
 
     def cover(self, order_id: int) -> None:

@@ -65,7 +65,7 @@ class TwsService:
         """
         settings.check()
         self._ids = Ids(first_order_id)
-        stamp = Stamp(clock)
+        self._stamp = stamp = Stamp(clock)
         contracts = Contracts()
         self._rooms = rooms = Rooms(
             contracts=contracts,
@@ -98,6 +98,11 @@ class TwsService:
     def next_order_id(self) -> int:
         """Return the least number a later life may use, to be kept and passed as `first_order_id`."""
         return self._ids.next
+
+    @property
+    def read_at_ns(self) -> int:
+        """Return when the bytes that are being taken arrived, on the performance counter; 0 between reads."""
+        return self._stamp.read_at_ns
 
     @property
     def health(self) -> TwsHealth:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from ibdesk.clock import Clock
 
 
@@ -14,6 +16,8 @@ class Stamp:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._held_ns = 0
+        # read_at_ns: when the read began, on the performance counter; 0 outside of one.
+        self.read_at_ns = 0
 
     def now_ns(self) -> int:
         """Return the time of the read that is being taken, else the present, ns UTC."""
@@ -21,9 +25,9 @@ class Stamp:
 
     def hold(self) -> int:
         """Stand still, and return where."""
-        self._held_ns = self._clock.now_ns()
+        self._held_ns, self.read_at_ns = self._clock.now_ns(), time.perf_counter_ns()
         return self._held_ns
 
     def release(self) -> None:
         """Go with the clock again."""
-        self._held_ns = 0
+        self._held_ns = self.read_at_ns = 0

@@ -53,7 +53,8 @@ class FeedMirror:
             async for message in self._client:
                 self._refused = False
                 topic = Topic(message.topic)
-                if message.kind == "snapshot":
+                known = self.feed.snapshot([topic])[topic] if message.kind == "snapshot" else []
+                if known:
                     self.feed = _replaced(self.feed, topic, message.rows)
                 else:
                     _publish(self.feed, topic, message.rows)

@@ -35,9 +35,14 @@ class DashboardProcess:
         self._readers = [threading.Thread(target=read, daemon=True) for read in (self._read_address, self._read_errors)]
         for reader in self._readers:
             reader.start()
-        if self._ready.wait(timeout_seconds) and self.address:
+        try:
+            ended = self._ready.wait(timeout_seconds)
+        except BaseException:
+            # Ctrl-C while it starts.
+            self.close()
+            raise
+        if self.address:
             return
-        ended = self._ready.is_set()
         self.close()
         if ended:
             raise DashboardError(f"the dashboard did not start: {self._last_words}")

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 FEED_PATH = "/feed"
 
 # How long the last words to a client may take.
-_LAST_WORDS_SECONDS = 0.5
+_LAST_WORDS_SECONDS = 0.25
 _WRONG_KEY = "this API key is not valid"
 
 

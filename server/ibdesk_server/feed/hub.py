@@ -68,7 +68,7 @@ class FeedHub:
         self._feed, self._metrics = feed, metrics
         self._channels = {topic: make_channel(topic, replay_bytes=limits.replay_bytes) for topic in LAYOUTS}
         self._subscribers: set[Subscriber] = set()
-        self._closing = False
+        self._closing, self._deserted = False, asyncio.Event()
         self._ended = asyncio.Event()
         self._failure: Exception | None = None
 
@@ -101,6 +101,14 @@ class FeedHub:
         """Give a client's place back."""
         self._subscribers.discard(subscriber)
         self._metrics.clients.set(len(self._subscribers))
+        if not self._subscribers:
+            self._deserted.set()
+
+    async def until_deserted(self) -> None:
+        """Wait until no client is left; for after `close`."""
+        if self._subscribers:
+            self._deserted.clear()
+            await self._deserted.wait()
 
     def close(self) -> None:
         """Ask every client to go, and take no new one."""
