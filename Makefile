@@ -54,7 +54,7 @@ fix: setup ## format the code and repair what the linter can
 
 .PHONY: bench
 bench: setup ## measure latency and throughput
-	@.venv/bin/python tests/bench/run.py $(ARGS)
+	@.venv/bin/python -m tests.bench.run $(ARGS)
 
 .PHONY: constraints
 constraints: setup ## pin the newest versions that fit into constraints.txt

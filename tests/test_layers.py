@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import ibdesk
+from ibdesk.strategy.replayable import LIBRARIES, STANDARD_LIBRARY
 
 ROOT = Path(__file__).parent.parent
 
@@ -55,30 +56,6 @@ RESERVED = {
     "panel": {"views", "notebook", "ibdesk_server"},
     "IPython": {"notebook"},
     "redis": {"store"},
-}
-
-# What a strategy may stand on: nothing here reads a clock, the network, the disk or chance.
-REPLAYABLE = {
-    "__future__",
-    "abc",
-    "bisect",
-    "collections",
-    "dataclasses",
-    "datetime",
-    "decimal",
-    "enum",
-    "fractions",
-    "functools",
-    "heapq",
-    "itertools",
-    "math",
-    "numpy",
-    "operator",
-    "polars",
-    "pydantic",
-    "statistics",
-    "typing",
-    "zoneinfo",
 }
 
 
@@ -194,7 +171,7 @@ def strays(module: Module) -> Iterator[str]:
     """What keeps a strategy from being replayed: imports outside the list, readings of a clock."""
     public = {"ibdesk", *(f"ibdesk.{name}" for name in ibdesk.__all__)}
     for name in module.imports():
-        if name not in public and not any(is_within(name, allowed) for allowed in REPLAYABLE):
+        if name not in public and not any(is_within(name, allowed) for allowed in LIBRARIES | STANDARD_LIBRARY):
             yield f"{module.name} imports {name}, which a strategy may not"
     yield from reads_a_clock(module)
 

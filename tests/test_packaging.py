@@ -133,9 +133,7 @@ def test_the_folders_that_hold_packages_are_no_packages(folder: str) -> None:
 def test_pythons_own_platform_module_is_found_from_the_checkout() -> None:
     program = "import platform; print(platform.system())"
 
-    fresh = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    fresh = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert fresh.stdout.strip()
 
@@ -151,7 +149,5 @@ def test_setup_refuses_an_unfit_python_in_one_sentence() -> None:
     )
 
     assert refused.returncode == 1
-    assert refused.stderr.startswith(
-        "setup: PYTHON=/bin/false is not a Python 3.11, 3.12 or 3.13: name another"
-    )
+    assert refused.stderr.startswith("setup: PYTHON=/bin/false is not a Python 3.11, 3.12 or 3.13: name another")
     assert refused.stderr.count("\n") == 1

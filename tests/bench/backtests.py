@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import polars as pl
-from row import Row
+from tests.bench.row import Row
 
 from ibdesk import backtest, load_strategy
 from ibdesk.model import Bar

@@ -16,9 +16,9 @@ from typing import Any, cast
 
 import uvloop
 from prometheus_client import CollectorRegistry
-from row import Row, against, percentile
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.bench.row import Row, against, percentile
 
 from ibdesk.store.feed import Feed, Topic
 from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware

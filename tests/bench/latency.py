@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from row import Row, against, percentile
+from tests.bench.row import Row, against, percentile
 
 from ibdesk.clock import SECOND
 from ibdesk.gateway import Gateway
@@ -99,9 +99,11 @@ class Pulse:
         del symbol, start_ns, end_ns
         return Prints(np.empty(0, np.int64), np.empty(0), np.empty(0))
 
-    def recorded(self, symbol: str, end_ns: int, span_ns: int, interval_ns: int) -> Prints | None:
+    def recorded(
+        self, symbol: str, *, end_ns: int | None, now_ns: int, span_ns: int, interval_ns: int
+    ) -> Prints | None:
         """Return nothing: the clock's calendar is its own."""
-        del symbol, end_ns, span_ns, interval_ns
+        del symbol, end_ns, now_ns, span_ns, interval_ns
         return None
 
     def first_ns(self, symbol: str) -> int | None:

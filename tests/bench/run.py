@@ -11,7 +11,7 @@ import sys
 
 from rich.console import Console
 from rich.table import Table
-from row import Row
+from tests.bench.row import Row
 
 BENCHMARKS = ("backtests", "feed", "latency")
 
@@ -34,7 +34,7 @@ def main() -> int:
     table = Table("what", "figure", "baseline", "ratio", "budget", title="ibdesk benchmarks")
     for name in chosen:
         with console.status(f"measuring {name}"):
-            rows: list[Row] = importlib.import_module(name).measure()
+            rows: list[Row] = importlib.import_module(f"tests.bench.{name}").measure()
         for row in rows:
             ratio = "" if row.ratio is None else f"{row.ratio:.2f} x"
             table.add_row(row.name, figure(row.value, row.unit), figure(row.baseline, row.unit), ratio, row.budget)

@@ -5,7 +5,7 @@ from typing import Any
 
 from bokeh.models import ColumnDataSource
 
-from ibdesk.views import theme
+from ibdesk.backtest import palette
 from ibdesk.views.equity_chart import EquityChart
 from ibdesk.views.price_chart import PriceChart
 
@@ -30,7 +30,7 @@ def test_bars_are_streamed_into_one_source_that_is_never_replaced(bar: Any) -> N
     assert source_with(chart.figure, "close") is before
     assert chart.figure.renderers == renderers
     assert before.data["close"] == [105.0, 95.0, 100.0]
-    assert before.data["color"] == [theme.GAIN, theme.LOSS, theme.GAIN]
+    assert before.data["color"] == [palette.GAIN, palette.LOSS, palette.GAIN]
 
 
 def test_a_body_spans_open_and_close_and_one_without_height_is_a_thin_stroke(bar: Any) -> None:

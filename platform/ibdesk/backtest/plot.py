@@ -23,16 +23,11 @@ from bokeh.models.annotations import Span, Title
 from bokeh.models.renderers import DataRenderer, GlyphRenderer
 from bokeh.plotting import figure
 
+from ibdesk.backtest.palette import ACCENT, BACKGROUND, FONT, GAIN, LINE, LINES, LOSS, MUTED, SURFACE, TEXT, TIME_TICKS
 from ibdesk.engine import TARGET
 
 if TYPE_CHECKING:
     from ibdesk.backtest.result import Result
-
-BACKGROUND, SURFACE, GRID = "#0d1117", "#141a22", "#262e39"
-TEXT, MUTED = "#d6dde6", "#8793a1"
-GAIN, LOSS, EQUITY = "#2bb596", "#ef5f5c", "#5aa2f0"
-FEATURES = ("#e3b341", "#c08cf0", "#6fd0c8", "#f08cb4", "#a9b665")
-FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
 
 # Up to so many bars candles can be told apart; more are a line inside the band of their highs and lows.
 _CANDLES = 400
@@ -40,21 +35,12 @@ _CANDLES = 400
 _LOG_TICKS = [mantissa * 10.0**power for power in range(-4, 7) for mantissa in (1, 1.5, 2, 3, 4, 5, 7)]
 # No screen shows more points; longer series are drawn in buckets of several bars.
 _POINTS = 4000
-_TICKS = DatetimeTickFormatter(
-    seconds="%H:%M:%S",
-    minsec="%H:%M:%S",
-    minutes="%H:%M",
-    hourmin="%H:%M",
-    hours="%H:%M",
-    days="%d %b",
-    months="%b %Y",
-    years="%Y",
-)
+_TICKS = DatetimeTickFormatter(**TIME_TICKS)
 _TABS_CSS = f"""
-.bk-header {{ border-bottom: 1px solid {GRID} !important; }}
+.bk-header {{ border-bottom: 1px solid {LINE} !important; }}
 .bk-tab {{ color: {MUTED}; font: 600 13px {FONT}; padding: 8px 18px; border: none; }}
 .bk-tab:hover {{ color: {TEXT}; background: {SURFACE}; }}
-.bk-tab.bk-active {{ color: {TEXT}; background: transparent; border: none; border-bottom: 2px solid {EQUITY};
+.bk-tab.bk-active {{ color: {TEXT}; background: transparent; border: none; border-bottom: 2px solid {ACCENT};
 }}
 """
 
@@ -162,7 +148,7 @@ def _draw_candles(plot: figure, bars: pl.DataFrame, width_ms: float) -> GlyphRen
 
 def _draw_features(plot: figure, source: ColumnDataSource, names: list[str]) -> None:
     for i, name in enumerate(names):
-        color = FEATURES[i % len(FEATURES)]
+        color = LINES[i % len(LINES)]
         plot.line("opened_at", name, source=source, color=color, line_width=1.3, legend_label=name)
 
 
@@ -193,8 +179,8 @@ def _equity_plot(result: Result, x_range: Range1d, cursor: Span) -> figure:
     source = _equity_source(result)
     plot = _figure(x_range, cursor, height=190, title=f"Equity, {_currency(result)}")
     start = result.stats.start_equity
-    plot.varea("opened_at", y1=start, y2="equity", source=source, color=EQUITY, alpha=0.15)
-    line = plot.line("opened_at", "equity", source=source, color=EQUITY, line_width=1.6)
+    plot.varea("opened_at", y1=start, y2="equity", source=source, color=ACCENT, alpha=0.15)
+    line = plot.line("opened_at", "equity", source=source, color=ACCENT, line_width=1.6)
     plot.add_layout(Span(location=start, dimension="width", line_color=MUTED, line_dash="dotted"))
     plot.add_tools(_hover([line], ["equity", "cash", "position_value"], time=_time_form(result)))
     plot.yaxis.formatter = NumeralTickFormatter(format="0,0")
@@ -244,11 +230,11 @@ def _figure(
     plot.add_tools(CrosshairTool(overlay=cursor))
     plot.toolbar.logo = None
     plot.toolbar.autohide = True
-    plot.grid.grid_line_color = GRID
+    plot.grid.grid_line_color = LINE
     plot.grid.grid_line_alpha = 0.7
     plot.xaxis.formatter = _TICKS.clone()
-    plot.axis.axis_line_color = GRID
-    plot.axis.major_tick_line_color = GRID
+    plot.axis.axis_line_color = LINE
+    plot.axis.major_tick_line_color = LINE
     plot.axis.minor_tick_line_color = None
     plot.axis.major_label_text_color = MUTED
     plot.axis.major_label_text_font = FONT

@@ -12,7 +12,8 @@ from bokeh.embed import components
 from bokeh.resources import INLINE
 
 from ibdesk.backtest.bars import span
-from ibdesk.backtest.plot import BACKGROUND, FONT, GAIN, GRID, LOSS, MUTED, SURFACE, TEXT, plot_result
+from ibdesk.backtest.palette import BACKGROUND, FONT, GAIN, LINE, LOSS, MUTED, SURFACE, TEXT
+from ibdesk.backtest.plot import plot_result
 from ibdesk.backtest.table import data_range, money, number, percent, stats_groups
 
 if TYPE_CHECKING:
@@ -27,15 +28,15 @@ h1 {{ font-size: 26px; margin: 0 0 2px; font-weight: 650; }}
 h2 {{ font-size: 13px; margin: 0 0 8px; font-weight: 600; color: {MUTED}; }}
 p {{ margin: 0 0 4px; color: {MUTED}; }}
 .cards {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 20px
-0; }} .card {{ background: {SURFACE}; border: 1px solid {GRID}; border-radius: 8px; padding: 12px 16px; }}
+0; }} .card {{ background: {SURFACE}; border: 1px solid {LINE}; border-radius: 8px; padding: 12px 16px; }}
 .card b {{ display: block; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; }} .card
 span {{ color: {MUTED}; font-size: 12px; }} .boxes {{ display: grid; grid-template-columns: repeat(auto-fit,
-minmax(220px, 1fr)); gap: 12px; margin-top: 20px; }} .box {{ background: {SURFACE}; border: 1px solid {GRID};
+minmax(220px, 1fr)); gap: 12px; margin-top: 20px; }} .box {{ background: {SURFACE}; border: 1px solid {LINE};
 border-radius: 8px; padding: 14px 16px; overflow-x: auto; }} .wide {{ margin-top: 12px; }} table {{
 border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }} td, th {{ padding: 3px 0 3px
 14px; text-align: right; white-space: nowrap; }} td:first-child, th:first-child {{ text-align: left;
 padding-left: 0; }} td:first-child {{ color: {MUTED}; }} th {{ color: {MUTED}; font-weight: 500; font-size:
-12px; border-bottom: 1px solid {GRID}; }} .gain {{ color: {GAIN}; }} .loss {{ color: {LOSS}; }} .warning {{
+12px; border-bottom: 1px solid {LINE}; }} .gain {{ color: {GAIN}; }} .loss {{ color: {LOSS}; }} .warning {{
 color: #e3b341; }} footer {{ margin-top: 28px; color: {MUTED}; font-size: 12px; overflow-wrap: anywhere; }}
 """
 

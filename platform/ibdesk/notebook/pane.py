@@ -17,7 +17,7 @@ class LivePane:
     """Shows a desk's board and keeps it fresh from one task on the notebook's loop, until `stop`.
 
     The task runs between cells: a cell that computes freezes the pane, and never the desk, which has a thread of
-    its own. All changes of one tick go to the browser in one push, as JupyterLab's channel asks for.
+    its own. There is one task a pane, and tables are sent whole, as JupyterLab's channel asks for.
     """
 
     def __init__(self, desk: Desk, *, height: int, updates_per_second: float) -> None:

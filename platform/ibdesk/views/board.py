@@ -8,6 +8,7 @@ from typing import Any
 
 import panel as pn
 
+from ibdesk.backtest import palette
 from ibdesk.store.feed import Row, Topic
 from ibdesk.views import tables, theme
 from ibdesk.views.equity_chart import EquityChart
@@ -20,7 +21,7 @@ _Series = tuple[str, int]
 _CONTAINER = ":host { container-type: inline-size; }"
 _GRID = f"""
 :host {{ display: grid !important; gap: 8px; padding: 0 8px 8px 8px; box-sizing: border-box;
-  background: {theme.BACKGROUND}; grid-template-columns: minmax(0, 8fr) minmax(0, 5fr);
+  background: {palette.BACKGROUND}; grid-template-columns: minmax(0, 8fr) minmax(0, 5fr);
   grid-template-rows: auto minmax(340px, 3fr) minmax(220px, 2fr);
   grid-template-areas: "top top" "price side" "activity side"; min-height: 660px; }}
 .top {{ grid-area: top; height: max-content !important; }} .scroll-button {{ display: none; }}
@@ -29,29 +30,30 @@ _GRID = f"""
   :host {{ grid-template-columns: minmax(0, 1fr); height: auto !important;
     grid-template-rows: auto 420px 520px 320px; grid-template-areas: "top" "price" "side" "activity"; }} }}
 """
-_CARD = f":host {{ background: {theme.SURFACE}; border: 1px solid {theme.LINE}; border-radius: 6px; }}"
+_CARD = f":host {{ background: {palette.SURFACE}; border: 1px solid {palette.LINE}; border-radius: 6px; }}"
 _SHARES = ".chart { flex: 5 1 0 !important; } .table { flex: 3 1 0 !important; min-height: 90px; }"
 _HEADLINE = f"""
-:host {{ font: 13px {theme.FONT}; color: {theme.TEXT}; font-variant-numeric: tabular-nums; }}
+:host {{ font: 13px {palette.FONT}; color: {palette.TEXT}; font-variant-numeric: tabular-nums; }}
 .line {{ display: flex; flex-wrap: wrap; align-items: baseline; gap: 2px 16px; padding: 2px 12px; }}
 .symbol {{ font-size: 16px; font-weight: 650; }} .last {{ font-size: 16px; }}
-.muted {{ color: {theme.MUTED}; }} .gain {{ color: {theme.GAIN}; }} .loss {{ color: {theme.LOSS}; }}
+.muted {{ color: {palette.MUTED}; }} .gain {{ color: {palette.GAIN}; }} .loss {{ color: {palette.LOSS}; }}
 """
-_TITLE = f":host {{ font: 500 12px {theme.FONT}; color: {theme.MUTED}; padding: 8px 12px 0 12px; }}"
+_TITLE = f":host {{ font: 500 12px {palette.FONT}; color: {palette.MUTED}; padding: 8px 12px 0 12px; }}"
 _TABS = f"""
-.bk-header {{ border-bottom: 1px solid {theme.LINE} !important; }}
-.bk-tab {{ font: 500 12px {theme.FONT}; color: {theme.MUTED} !important; border: none !important;
+.bk-header {{ border-bottom: 1px solid {palette.LINE} !important; }}
+.bk-tab {{ font: 500 12px {palette.FONT}; color: {palette.MUTED} !important; border: none !important;
   background: transparent !important; padding: 7px 12px; }}
-.bk-tab.bk-active {{ color: {theme.TEXT} !important; box-shadow: inset 0 -2px {theme.ACCENT}; }}
+.bk-tab.bk-active {{ color: {palette.TEXT} !important; box-shadow: inset 0 -2px {palette.ACCENT}; }}
 """
 _BUTTONS = f"""
 .bk-btn-group {{ gap: 4px; flex-wrap: wrap; }}
 .bk-btn-group .bk-btn.bk-btn-default {{
-  font: 500 12px {theme.FONT}; color: {theme.MUTED} !important; background: transparent !important; padding: 4px 10px;
+  font: 500 12px {palette.FONT}; color: {palette.MUTED} !important; padding: 4px 10px;
+  background: transparent !important;
   border: 1px solid transparent !important; border-radius: 4px !important; box-shadow: none !important; }}
-.bk-btn-group .bk-btn.bk-btn-default:hover {{ color: {theme.TEXT} !important; }}
+.bk-btn-group .bk-btn.bk-btn-default:hover {{ color: {palette.TEXT} !important; }}
 .bk-btn-group .bk-btn.bk-btn-default.bk-active {{
-  color: {theme.TEXT} !important; background: {theme.LINE} !important; }}
+  color: {palette.TEXT} !important; background: {palette.LINE} !important; }}
 """
 
 
@@ -263,5 +265,5 @@ def _title(text: str) -> pn.pane.HTML:
 
 
 def _note(text: str) -> pn.pane.HTML:
-    style = f":host {{ font: 13px {theme.FONT}; color: {theme.MUTED}; padding: 60px 20px; text-align: center; }}"
+    style = f":host {{ font: 13px {palette.FONT}; color: {palette.MUTED}; padding: 60px 20px; text-align: center; }}"
     return pn.pane.HTML(text, stylesheets=[style], sizing_mode="stretch_width", margin=0)

@@ -10,6 +10,7 @@ from bokeh.models.annotations.geometry import Span
 from bokeh.models.annotations.legends import LegendItem
 from bokeh.plotting import figure
 
+from ibdesk.backtest import palette
 from ibdesk.store.feed import Row
 from ibdesk.views import theme
 
@@ -62,7 +63,7 @@ class EquityChart:
             return
         pnl = self._total.data["pnl"][-1]
         self._tag.y, self._tag.text = pnl, theme.profit(pnl)
-        self._tag.background_fill_color = theme.LOSS if pnl < 0 else theme.GAIN
+        self._tag.background_fill_color = palette.LOSS if pnl < 0 else palette.GAIN
         self._tag.visible = True
 
     def _frame(self) -> figure:
@@ -84,23 +85,23 @@ class EquityChart:
         return chart
 
     def _draw_total(self) -> None:
-        self.figure.add_layout(Span(dimension="width", location=0, line_color=theme.MUTED, line_width=1))
-        for column, color in (("gain", theme.GAIN), ("loss", theme.LOSS)):
+        self.figure.add_layout(Span(dimension="width", location=0, line_color=palette.MUTED, line_width=1))
+        for column, color in (("gain", palette.GAIN), ("loss", palette.LOSS)):
             self.figure.varea_step(
                 "at", y1=0, y2=column, source=self._total, step_mode="after", color=color, alpha=0.16
             )
-        line = self.figure.step("at", "pnl", source=self._total, mode="after", color=theme.TEXT, line_width=1.6)
+        line = self.figure.step("at", "pnl", source=self._total, mode="after", color=palette.TEXT, line_width=1.6)
         self.figure.add_tools(
             theme.hover([("P&L", "@pnl{+0,0.00}"), ("", "@at{%d %b %H:%M:%S} UTC")], renderers=[line], mode="vline")
         )
 
     def _draw_tag(self) -> None:
-        self._tag = theme.axis_tag(theme.GAIN)
+        self._tag = theme.axis_tag(palette.GAIN)
         self.figure.add_layout(self._tag)
 
     def _add_owner(self, owner: str) -> ColumnDataSource:
         source = self._owners[owner] = ColumnDataSource({"at": [], "pnl": []})
-        color = theme.LINES[(len(self._owners) - 1) % len(theme.LINES)]
+        color = palette.LINES[(len(self._owners) - 1) % len(palette.LINES)]
         line: Any = self.figure.step("at", "pnl", source=source, mode="after", color=color, line_width=1, alpha=0.8)
         self._owner_lines.append(line)
         self._legend.items = [*self._legend.items, LegendItem(label=owner, renderers=[line])]

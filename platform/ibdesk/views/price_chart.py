@@ -12,6 +12,7 @@ from bokeh.models.annotations.legends import LegendItem
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
+from ibdesk.backtest import palette
 from ibdesk.store.feed import Row
 from ibdesk.views import theme
 
@@ -115,7 +116,7 @@ class PriceChart:
         self._volume_range = Range1d(start=0, end=1)
         chart.extra_y_ranges = {"volume": self._volume_range}
         chart.add_tools(
-            CrosshairTool(line_color=theme.MUTED, line_alpha=0.5, line_width=1, dimensions="both"),
+            CrosshairTool(line_color=palette.MUTED, line_alpha=0.5, line_width=1, dimensions="both"),
         )
         self._legend = theme.legend()
         chart.add_layout(self._legend)
@@ -152,7 +153,7 @@ class PriceChart:
         inside = Node(target="frame", symbol="left", offset=1)
         self.figure.add_layout(
             BoxAnnotation(
-                left=edge, right=inside, fill_color=theme.SURFACE, fill_alpha=1, line_color=None, level="overlay"
+                left=edge, right=inside, fill_color=palette.SURFACE, fill_alpha=1, line_color=None, level="overlay"
             )
         )
         # The ranges follow the bars alone: a marker or an indicator on another scale must not flatten the prices.
@@ -177,7 +178,7 @@ class PriceChart:
             size=12,
             source=self._fills,
             fill_color="color",
-            line_color=theme.BACKGROUND,
+            line_color=palette.BACKGROUND,
             line_width=1.5,
         )
         self.figure.add_tools(
@@ -189,15 +190,15 @@ class PriceChart:
 
     def _draw_last_price(self) -> None:
         self._last = Span(
-            dimension="width", location=0, line_color=theme.ACCENT, line_dash="dotted", line_width=1, visible=False
+            dimension="width", location=0, line_color=palette.ACCENT, line_dash="dotted", line_width=1, visible=False
         )
-        self._tag = theme.axis_tag(theme.ACCENT)
+        self._tag = theme.axis_tag(palette.ACCENT)
         self.figure.add_layout(self._last)
         self.figure.add_layout(self._tag)
 
     def _add_line(self, key: tuple[str, str]) -> ColumnDataSource:
         source = self._lines[key] = ColumnDataSource({"opened": [], "value": []})
-        color = theme.LINES[(len(self._lines) - 1) % len(theme.LINES)]
+        color = palette.LINES[(len(self._lines) - 1) % len(palette.LINES)]
         line: GlyphRenderer[Any] = self.figure.line(
             "opened", "value", source=source, color=color, line_width=1.6, alpha=0.9
         )
@@ -217,7 +218,7 @@ def _bar(row: Row) -> tuple[Any, ...]:
         *(_number(row[name]) for name in ("open", "high", "low", "close", "volume")),
         max(opened, closed) + stroke,
         min(opened, closed) - stroke,
-        theme.GAIN if closed >= opened else theme.LOSS,
+        palette.GAIN if closed >= opened else palette.LOSS,
     )
 
 

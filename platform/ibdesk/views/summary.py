@@ -7,6 +7,7 @@ from html import escape
 
 import panel as pn
 
+from ibdesk.backtest import palette
 from ibdesk.store.feed import Row, Topic
 from ibdesk.views import theme
 from ibdesk.views.state import BoardState
@@ -28,23 +29,23 @@ class FeedStatus(enum.Enum):
 _GOOD = frozenset({"up", FeedStatus.LIVE.value})
 _BAD = frozenset({"down", "closed", FeedStatus.REFUSED.value})
 _STYLE = f"""
-:host {{ font: 13px {theme.FONT}; color: {theme.TEXT}; font-variant-numeric: tabular-nums; }}
+:host {{ font: 13px {palette.FONT}; color: {palette.TEXT}; font-variant-numeric: tabular-nums; }}
 .top {{ display: flex; flex-wrap: wrap; align-items: center; gap: 8px 26px; padding: 10px 8px 4px 8px; }}
 .name {{ font-size: 16px; font-weight: 650; letter-spacing: .02em; }}
-.who {{ color: {theme.MUTED}; margin-top: 2px; }}
-.figure .label {{ color: {theme.MUTED}; font-size: 11px; }}
+.who {{ color: {palette.MUTED}; margin-top: 2px; }}
+.figure .label {{ color: {palette.MUTED}; font-size: 11px; }}
 .figure .value {{ font-size: 16px; margin-top: 2px; white-space: nowrap; }}
 .figure.large .value {{ font-size: 22px; font-weight: 600; margin-top: 0; }}
 .states {{ margin-left: auto; display: flex; flex-direction: column; gap: 4px; white-space: nowrap; }}
 .state::before {{ content: ""; display: inline-block; width: 8px; height: 8px; border-radius: 50%;
-  margin-right: 7px; background: {theme.WARNING}; }}
-.state.good::before {{ background: {theme.GAIN}; }}
-.state.bad::before {{ background: {theme.LOSS}; }}
-.state .what {{ color: {theme.MUTED}; }}
-.gain {{ color: {theme.GAIN}; }} .loss {{ color: {theme.LOSS}; }}
+  margin-right: 7px; background: {palette.WARNING}; }}
+.state.good::before {{ background: {palette.GAIN}; }}
+.state.bad::before {{ background: {palette.LOSS}; }}
+.state .what {{ color: {palette.MUTED}; }}
+.gain {{ color: {palette.GAIN}; }} .loss {{ color: {palette.LOSS}; }}
 @container (max-width: 1150px) {{
   .top {{ gap: 6px 16px; }} .figure .value {{ font-size: 14px; }} .figure.large .value {{ font-size: 18px; }} }}
-.banner {{ background: {theme.LOSS}; color: #1b0605; font-weight: 600; padding: 7px 16px; }}
+.banner {{ background: {palette.LOSS}; color: #1b0605; font-weight: 600; padding: 7px 16px; }}
 """
 
 

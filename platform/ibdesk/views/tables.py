@@ -10,6 +10,7 @@ import pandas as pd
 import panel as pn
 from bokeh.models.widgets.tables import HTMLTemplateFormatter
 
+from ibdesk.backtest import palette
 from ibdesk.store.feed import Row, Topic
 from ibdesk.views import theme
 from ibdesk.views.state import key_of
@@ -23,26 +24,26 @@ _GOOD, _BAD, _OPEN = (
     ("working", "sent", "held"),
 )
 _STYLE = f"""
-.tabulator, .tabulator * {{ font: 12px {theme.FONT} !important; font-variant-numeric: tabular-nums !important; }}
+.tabulator, .tabulator * {{ font: 12px {palette.FONT} !important; font-variant-numeric: tabular-nums !important; }}
 .tabulator, .tabulator-header, .tabulator-header-contents, .tabulator-col, .tabulator-tableholder,
 .tabulator-table, .tabulator-row, .tabulator-row.tabulator-row-even, .tabulator-row:hover {{
-  background: transparent !important; color: {theme.TEXT} !important; border: none !important; }}
-.tabulator-col .tabulator-col-title {{ color: {theme.MUTED} !important; overflow: visible !important; }}
+  background: transparent !important; color: {palette.TEXT} !important; border: none !important; }}
+.tabulator-col .tabulator-col-title {{ color: {palette.MUTED} !important; overflow: visible !important; }}
 .tabulator-col .tabulator-col-content {{ padding: 4px 6px !important; }}
 .tabulator-header, .tabulator-row, .tabulator-row.tabulator-row-even {{
-  border-bottom: 1px solid {theme.LINE} !important; min-height: 24px !important; }}
+  border-bottom: 1px solid {palette.LINE} !important; min-height: 24px !important; }}
 .tabulator-row .tabulator-cell {{ border: none !important; padding: 4px 6px !important; height: 24px !important; }}
 @container (max-width: 1150px) {{
   .tabulator, .tabulator * {{ font-size: 11px !important; }}
   .tabulator-row .tabulator-cell, .tabulator-col .tabulator-col-content {{ padding: 4px 3px !important; }} }}
 .tabulator-tableholder::-webkit-scrollbar {{ width: 8px; height: 8px; }}
-.tabulator-tableholder::-webkit-scrollbar-thumb {{ background: {theme.LINE}; border-radius: 4px; }}
-.tabulator-placeholder-contents {{ color: {theme.MUTED} !important; white-space: normal; }}
-.gain, {", ".join(f".word-{word}" for word in _GOOD)} {{ color: {theme.GAIN}; }}
-.loss, {", ".join(f".word-{word}" for word in _BAD)} {{ color: {theme.LOSS}; }}
-.word-warning, .word-unknown {{ color: {theme.WARNING}; }}
-{", ".join(f".word-{word}" for word in _OPEN)} {{ color: {theme.ACCENT}; }}
-.word-cancelled, .word-expired, .word-created, .word-info {{ color: {theme.MUTED}; }}
+.tabulator-tableholder::-webkit-scrollbar-thumb {{ background: {palette.LINE}; border-radius: 4px; }}
+.tabulator-placeholder-contents {{ color: {palette.MUTED} !important; white-space: normal; }}
+.gain, {", ".join(f".word-{word}" for word in _GOOD)} {{ color: {palette.GAIN}; }}
+.loss, {", ".join(f".word-{word}" for word in _BAD)} {{ color: {palette.LOSS}; }}
+.word-warning, .word-unknown {{ color: {palette.WARNING}; }}
+{", ".join(f".word-{word}" for word in _OPEN)} {{ color: {palette.ACCENT}; }}
+.word-cancelled, .word-expired, .word-created, .word-info {{ color: {palette.MUTED}; }}
 """
 
 

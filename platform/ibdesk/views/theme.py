@@ -11,32 +11,11 @@ from bokeh.models.annotations.labels import Label
 from bokeh.models.annotations.legends import Legend
 from bokeh.plotting import figure
 
-BACKGROUND = "#0d1117"
-SURFACE = "#141a22"
-LINE = "#262e39"
-TEXT = "#d6dde6"
-MUTED = "#8793a1"
-GAIN = "#2bb596"
-LOSS = "#ef5f5c"
-ACCENT = "#5aa2f0"
-WARNING = "#e3b341"
-# The lines over the bars, in the order in which they first appear.
-LINES = ("#e3b341", "#5aa2f0", "#c08cf0", "#6fd0c8", "#f08cb4", "#a9b665")
-FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
+from ibdesk.backtest import palette
+
 MISSING = "–"  # noqa: RUF001 - a dash, as tables of prices print it
 
-_TIME_TICKS = DatetimeTickFormatter(
-    microseconds="%H:%M:%S",
-    milliseconds="%H:%M:%S",
-    seconds="%H:%M:%S",
-    minsec="%H:%M:%S",
-    minutes="%H:%M",
-    hourmin="%H:%M",
-    hours="%H:%M",
-    days="%d %b",
-    months="%b %Y",
-    years="%Y",
-)
+_TIME_TICKS = DatetimeTickFormatter(**palette.TIME_TICKS)
 
 
 def price_digits(symbol: str) -> int:
@@ -103,14 +82,14 @@ def milliseconds(at_ns: int) -> float:
 
 def dress(chart: figure) -> None:
     """Give a chart the common look: dark, thin grid, prices on the right, times in UTC below."""
-    chart.background_fill_color = chart.border_fill_color = SURFACE
+    chart.background_fill_color = chart.border_fill_color = palette.SURFACE
     chart.outline_line_color = None
     chart.min_border_left, chart.min_border_top = 10, 8
-    chart.grid.grid_line_color, chart.grid.grid_line_alpha = LINE, 0.7
-    chart.axis.axis_line_color = chart.axis.major_tick_line_color = LINE
+    chart.grid.grid_line_color, chart.grid.grid_line_alpha = palette.LINE, 0.7
+    chart.axis.axis_line_color = chart.axis.major_tick_line_color = palette.LINE
     chart.axis.minor_tick_line_color = None
-    chart.axis.major_label_text_color = MUTED
-    chart.axis.major_label_text_font = FONT
+    chart.axis.major_label_text_color = palette.MUTED
+    chart.axis.major_label_text_font = palette.FONT
     chart.axis.major_label_text_font_size = "11px"
     chart.xaxis.formatter = _TIME_TICKS
     chart.toolbar.logo = None
@@ -121,10 +100,10 @@ def hover(rows: list[tuple[str, str]], **options: Any) -> HoverTool:
     """Return a hover tool whose tooltip shows these (label, Bokeh field) rows."""
     lines = "".join(
         f'<div style="display:flex;justify-content:space-between;gap:14px">'
-        f'<span style="color:{MUTED}">{label}</span><span>{field}</span></div>'
+        f'<span style="color:{palette.MUTED}">{label}</span><span>{field}</span></div>'
         for label, field in rows
     )
-    box = f'<div style="font:11px {FONT};font-variant-numeric:tabular-nums">{lines}</div>'
+    box = f'<div style="font:11px {palette.FONT};font-variant-numeric:tabular-nums">{lines}</div>'
     return HoverTool(tooltips=box, formatters={"@at": "datetime", "@opened": "datetime"}, **options)
 
 
@@ -136,8 +115,8 @@ def legend() -> Legend:
         orientation="horizontal",
         background_fill_alpha=0.0,
         border_line_color=None,
-        label_text_color=TEXT,
-        label_text_font=FONT,
+        label_text_color=palette.TEXT,
+        label_text_font=palette.FONT,
         label_text_font_size="11px",
         margin=2,
         spacing=14,
@@ -152,8 +131,8 @@ def axis_tag(color: str) -> Label:
         "x": Node(target="frame", symbol="right"),
         "x_offset": -2,
         "anchor": "center_right",
-        "text_color": BACKGROUND,
-        "text_font": FONT,
+        "text_color": palette.BACKGROUND,
+        "text_font": palette.FONT,
         "text_font_size": "11px",
         "text_font_style": "bold",
         "background_fill_color": color,

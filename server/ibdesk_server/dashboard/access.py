@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from bokeh.server.auth_provider import AuthProvider
 from tornado.web import RequestHandler
 
-from ibdesk.views import theme
+from ibdesk.backtest import palette
 from ibdesk_server.security import Tickets
 
 _CODE_SECONDS = 600.0
@@ -112,13 +112,13 @@ class LoginHandler(RequestHandler):
         self.finish(
             _PAGE.format(
                 message=message,
-                background=theme.BACKGROUND,
-                surface=theme.SURFACE,
-                text=theme.TEXT,
-                muted=theme.MUTED,
-                line=theme.LINE,
-                accent=theme.ACCENT,
-                loss=theme.LOSS,
-                font=escape(theme.FONT, quote=False),
+                background=palette.BACKGROUND,
+                surface=palette.SURFACE,
+                text=palette.TEXT,
+                muted=palette.MUTED,
+                line=palette.LINE,
+                accent=palette.ACCENT,
+                loss=palette.LOSS,
+                font=escape(palette.FONT, quote=False),
             )
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import panel as pn
 from bokeh.models import CustomJS
 
-from ibdesk.views import theme
+from ibdesk.backtest import palette
 from ibdesk.views.board import Board
 from ibdesk_server.dashboard.mirror import FeedMirror
 
@@ -13,10 +13,10 @@ TICK_MILLISECONDS = 250
 # A table that the browser is still building loses what is sent to it meanwhile.
 _TICKS_TO_DRAW = 4
 STYLE = f"""
-html, body {{ background: {theme.BACKGROUND}; margin: 0; height: 100%; }}
+html, body {{ background: {palette.BACKGROUND}; margin: 0; height: 100%; }}
 body.stale::before {{ content: "The dashboard does not answer: nothing on this page is current."; position: fixed;
-  inset: 0 0 auto 0; z-index: 1000; padding: 8px 16px; font: 600 13px {theme.FONT};
-  background: {theme.WARNING}; color: #1c1503; }}
+  inset: 0 0 auto 0; z-index: 1000; padding: 8px 16px; font: 600 13px {palette.FONT};
+  background: {palette.WARNING}; color: #1c1503; }}
 """
 # A page whose server is gone must not look alive; it comes back by itself with the server.
 _WHEN_LOST = """

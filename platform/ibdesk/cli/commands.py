@@ -1,0 +1,265 @@
+"""Every command with its options and its help; what it does stands in the room of its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ibdesk.cli import options as o
+from ibdesk.cli.app import command
+from ibdesk.cli.loading import loading
+
+SAMPLE = "the sample: daily prices of AAPL, GOOG, IBM and MSFT, 2000 to 2013"
+SHIPPED = Path("strategies/ema_cross.py")
+
+
+@command("Begin here", "ibdesk demo", "ibdesk demo --for 60", "ibdesk demo --speed 40 --no-dashboard")
+def demo(
+    strategy: Annotated[Path, typer.Option(metavar="FILE", help="Strategy file to backtest and then to run")] = SHIPPED,
+    symbols: o.Symbols = "",
+    seconds: o.Seconds = None,
+    speed: o.Speed = 10.0,
+    report: o.Report = None,
+    port: o.ApiPort = 8000,
+    dashboard_port: o.DashboardPort = 5006,
+    *,
+    dashboard: o.Dashboard = True,
+) -> None:
+    """Show all of it on real prices: backtest, paper trading, API, feed and dashboard. Nothing is needed for it.
+
+    Backtests a strategy on ten years of daily prices, plays the same prices as a live market (each day in 5 seconds
+    of it) on a TWS of our own, and runs the very same file there on a paper account. Ctrl-C ends it and shows what
+    was traded; then the journal of the run is replayed and compared.
+    """
+    with loading():
+        from ibdesk.cli.demo import run_demo
+
+    run_demo(
+        strategy,
+        symbols=o.names(symbols),
+        seconds=seconds,
+        speed=speed,
+        report=report,
+        port=port,
+        dashboard_port=dashboard_port if dashboard else None,
+    )
+
+
+@command(
+    "Research",
+    "ibdesk backtest strategies/ema_cross.py --sample",
+    "ibdesk backtest my.py --bars prices.csv -p fast=10 -p slow=30 --report out.html",
+    "ibdesk backtest my.py --bars prices.parquet --json | jq .stats.sharpe",
+)
+def backtest(
+    strategy: o.StrategyFile,
+    bars: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="CSV or Parquet file of bars", show_default=False)
+    ] = None,
+    symbols: o.Symbols = "",
+    params: o.Parameters = [],  # noqa: B006 - typer takes a copy
+    cash: Annotated[float, typer.Option(help="Money at the start, in the instruments' currency")] = 100_000.0,
+    commission: Annotated[o.Commission, typer.Option(help="Price list of Interactive Brokers")] = o.Commission.FIXED,
+    slippage_ticks: Annotated[
+        float, typer.Option(min=0, help="How much worse market orders and stops fill, in ticks")
+    ] = 1.0,
+    zone: Annotated[str, typer.Option(help="Zone of times in the file that carry none")] = "UTC",
+    report: o.Report = None,
+    *,
+    sample: Annotated[bool, typer.Option("--sample", help=f"Use {SAMPLE}")] = False,
+    allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Go on where bars are missing")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON and nothing else")] = False,
+) -> None:
+    """Tell what a strategy would have done and earned on past bars, costs included.
+
+    The file needs columns for date or time, open, high, low and close, better also symbol and volume, under any of
+    their usual names. Orders made at a bar's close fill at the next bar's open, the earliest.
+    """
+    with loading():
+        from ibdesk.cli.backtest import Costs, choose_bars, run_backtest
+
+    run_backtest(
+        strategy,
+        choose_bars(bars, sample=sample, symbols=o.names(symbols), zone=zone, allow_gaps=allow_gaps),
+        parameters=o.parameters(params),
+        cash=cash,
+        costs=Costs(commission.value, slippage_ticks),
+        report=report,
+        as_json=as_json,
+    )
+
+
+@command("Research", "ibdesk strategies", "ibdesk strategies ~/research")
+def strategies(
+    folder: Annotated[Path, typer.Argument(help="Folder of strategy files")] = SHIPPED.parent,
+) -> None:
+    """List the strategies of a folder and their parameters, and say what is wrong with files that cannot be used."""
+    with loading():
+        from ibdesk.cli.strategies import list_strategies
+
+    list_strategies(folder)
+
+
+@command(
+    "Trade",
+    "ibdesk run strategies/ema_cross.py --on AAPL,MSFT --speed 20 --for 60",
+    "ibdesk run my.py --on AAPL --mode paper --port 4002",
+    "ibdesk run my.py --on AAPL --mode live --port 7496 --account U1234567",
+    name="run",
+)
+def run_strategy(
+    strategy: o.StrategyFile,
+    on: o.On,
+    bar: o.BarLength = "5 secs",
+    params: o.Parameters = [],  # noqa: B006 - typer takes a copy
+    seconds: o.Seconds = None,
+    mode: o.ModeOption = o.Mode.EMBEDDED,
+    host: o.TwsHost = None,
+    port: o.RunPort = None,
+    client_id: o.ClientId = None,
+    account: o.Account = None,
+    speed: o.EmbeddedSpeed = None,
+    *,
+    flatten: Annotated[bool, typer.Option("--flatten", help="Close its positions at the end")] = False,
+) -> None:
+    """Run a strategy until Ctrl-C and print what it trades; no web.
+
+    At the end its open orders are cancelled; its positions stay as they are, unless --flatten.
+    """
+    with loading():
+        from ibdesk.cli.run import run_until_stopped
+        from ibdesk.cli.trading import Connection, Run
+
+    run_until_stopped(
+        Connection(mode=mode.value, host=host, port=port, client_id=client_id, account=account, speed=speed),
+        Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
+        seconds=seconds,
+        flatten=flatten,
+    )
+
+
+@command(
+    "Trade", "ibdesk up --strategy strategies/ema_cross.py --on AAPL,MSFT", "ibdesk up --mode paper --tws-port 4002"
+)
+def up(
+    strategy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Strategy file to start at once", show_default=False)
+    ] = None,
+    on: o.On = "",
+    bar: o.BarLength = "5 secs",
+    params: o.Parameters = [],  # noqa: B006 - typer takes a copy
+    seconds: o.Seconds = None,
+    mode: o.ModeOption = o.Mode.EMBEDDED,
+    host: o.TwsHost = None,
+    tws_port: o.TwsPort = None,
+    client_id: o.ClientId = None,
+    account: o.Account = None,
+    speed: o.EmbeddedSpeed = None,
+    port: o.ApiPort = 8000,
+    dashboard_port: o.DashboardPort = 5006,
+    *,
+    dashboard: o.Dashboard = True,
+) -> None:
+    """Open a desk and serve its API, its feed and its dashboard until Ctrl-C.
+
+    Strategies of the folder strategies/ can be started and stopped over the API; --strategy starts one at once.
+    """
+    with loading():
+        from ibdesk.cli.trading import Connection, Run
+        from ibdesk.cli.up import run_up
+
+    run_up(
+        Connection(mode=mode.value, host=host, port=tws_port, client_id=client_id, account=account, speed=speed),
+        None if strategy is None else Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
+        seconds=seconds,
+        port=port,
+        dashboard_port=dashboard_port if dashboard else None,
+    )
+
+
+@command(
+    "Trade",
+    "ibdesk gateway",
+    "ibdesk gateway --port 0 --symbols AAPL,EUR.USD --seed 7 --speed 10",
+    "ibdesk gateway --sample --speed 10",
+)
+def gateway(
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one")] = 7497,
+    symbols: Annotated[
+        str,
+        typer.Option(
+            metavar="AAPL,EUR.USD", help="Instruments of its market", show_default="six random ones, or all of a replay"
+        ),
+    ] = "",
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Play these bars: a CSV or Parquet file, or a folder", show_default=False),
+    ] = None,
+    play_each_over: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS", help="Play each bar in so many seconds of the market", show_default="its own, sample 5"
+        ),
+    ] = None,
+    start: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Bars of the replay that are past when it begins", show_default="0, of the sample 300 days"
+        ),
+    ] = None,
+    speed: o.Speed = 1.0,
+    seed: Annotated[int, typer.Option(help="Another seed is another random market")] = 0,
+    account: Annotated[str, typer.Option(metavar="ID", help="Paper account; begins with D")] = "DU9000001",
+    cash: Annotated[float, typer.Option(help="What the account begins with, US dollars")] = 1_000_000.0,
+    seconds: o.Seconds = None,
+    *,
+    sample: Annotated[bool, typer.Option("--sample", help=f"Play {SAMPLE}")] = False,
+) -> None:
+    """Run a TWS of our own that any TWS client can connect to and trade on paper, until Ctrl-C.
+
+    It needs no account and no network. Its market is a random walk, or past bars played again.
+    """
+    with loading():
+        from ibdesk.cli.gateway import run_gateway_until_stopped
+        from ibdesk.gateway import GatewaySettings
+
+    settings = GatewaySettings(
+        host=host,
+        port=port,
+        symbols=tuple(o.names(symbols)),
+        replay=replay,
+        play_each_over_seconds=play_each_over,
+        start=start or 0,
+        speed=speed,
+        seed=seed,
+        account=account,
+        cash=cash,
+    )
+    run_gateway_until_stopped(settings, sample=sample, begins=start is not None, seconds=seconds)
+
+
+@command("Prove", "ibdesk replay ~/.local/state/ibdesk/journals/*.sqlite")
+def replay(
+    journal: Annotated[list[Path], typer.Argument(metavar="JOURNAL", help="Journal of a desk, or several")],
+) -> None:
+    """Feed the journal of a run to a fresh engine and compare everything it does with what was recorded.
+
+    Exits with 1 at the first action that differs, and with 2 when a journal, or a strategy file it names, cannot be
+    used. The strategy file must be the one that ran: its sha256 is compared.
+    """
+    with loading():
+        from ibdesk.cli.replay import replay_journal
+
+    for path in journal:
+        replay_journal(path)
+
+
+@command("Prove")
+def version() -> None:
+    """Print the versions of ibdesk, Python and what matters most around them."""
+    from ibdesk.cli.version import print_versions
+
+    print_versions()
