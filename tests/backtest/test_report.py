@@ -72,7 +72,10 @@ def test_a_browser_draws_the_report_and_asks_nobody_for_anything(result: Result,
         )
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console",
+            lambda message: said.append(f"{message.text} {message.location}") if message.type == "error" else None,
+        )
         page.goto(path.as_uri())
         page.locator(".bk-Figure canvas").first.wait_for(timeout=20_000)
         assert page.locator(".bk-tab").all_inner_texts() == ["AAPL", "GOOG", "IBM", "MSFT"]

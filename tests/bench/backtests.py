@@ -10,8 +10,10 @@ from tests.bench.row import Row
 
 from ibdesk import backtest, load_strategy
 from ibdesk.model import Bar
+from ibdesk.strategy import make_strategy
 
-SIZES = (100_000, 1_000_000)
+# Bars, and the spans of the strategy: the usual ones trade every 29 bars, the long ones every few hundred.
+CASES = ((100_000, 12, 26), (1_000_000, 12, 26), (1_000_000, 120, 260))
 
 
 def walk(count: int) -> pl.DataFrame:
@@ -45,10 +47,10 @@ def _reading(bars: pl.DataFrame) -> float:
 
 def measure() -> list[Row]:
     """Return the rows of this benchmark."""
-    strategy = load_strategy("strategies/ema_cross.py").cls()
+    cls = load_strategy("strategies/ema_cross.py").cls
     rows = []
-    for count in SIZES:
-        bars = walk(count)
+    for count, fast, slow in CASES:
+        bars, strategy = walk(count), make_strategy(cls, {"fast": fast, "slow": slow})
         reading = _reading(bars)
         began = time.perf_counter()
         result = backtest(strategy, bars)

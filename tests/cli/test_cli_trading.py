@@ -20,8 +20,7 @@ pytestmark = pytest.mark.timeout(180)
 @pytest.fixture(scope="module")
 def gateway(home: Any) -> Any:
     """Real prices, each day in 5 seconds of a market forty times as fast as the wall's clock."""
-    arguments = ("--sample", "--play-each-over", 5, "--start", 1450, "--speed", 40)
-    return home.start("gateway", "--port", 0, *arguments)
+    return home.start("gateway", "--port", 0, "--sample", "--speed", 40)
 
 
 @pytest.fixture(scope="module")

@@ -201,15 +201,15 @@ def gateway(
     play_each_over: Annotated[
         float | None,
         typer.Option(
-            metavar="SECONDS", help="Play each bar in so many seconds of the market", show_default="its own, sample 5"
+            metavar="SECONDS", help="Play each bar in so many seconds of the market", show_default="its own, sample: 5"
         ),
     ] = None,
     start: Annotated[
-        int | None,
+        int,
         typer.Option(
-            min=0, help="Bars of the replay that are past when it begins", show_default="0, of the sample 300 days"
+            min=0, help="Bars of the replay that are past when it begins", show_default="0, sample: 300 of each symbol"
         ),
-    ] = None,
+    ] = 0,
     speed: o.Speed = 1.0,
     seed: Annotated[int, typer.Option(help="Another seed is another random market")] = 0,
     account: Annotated[str, typer.Option(metavar="ID", help="Paper account; begins with D")] = "DU9000001",
@@ -232,13 +232,13 @@ def gateway(
         symbols=tuple(o.names(symbols)),
         replay=replay,
         play_each_over_seconds=play_each_over,
-        start=start or 0,
+        start=start,
         speed=speed,
         seed=seed,
         account=account,
         cash=cash,
     )
-    run_gateway_until_stopped(settings, sample=sample, begins=start is not None, seconds=seconds)
+    run_gateway_until_stopped(settings, sample=sample, seconds=seconds)
 
 
 @command("Prove", "ibdesk replay ~/.local/state/ibdesk/journals/*.sqlite")

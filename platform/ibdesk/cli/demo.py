@@ -13,6 +13,7 @@ from ibdesk.backtest import sample_daily_bars
 from ibdesk.cli.backtest import Costs, only, run_backtest
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.replay import replay_journal
+from ibdesk.cli.sample import SECONDS_A_DAY, first_day
 from ibdesk.cli.screen import line, span, step
 from ibdesk.cli.tables import Summary
 from ibdesk.cli.trading import Run, end_run, open_desk
@@ -21,11 +22,6 @@ from ibdesk.cli.web import check_packages, open_web, serve
 from ibdesk.desk import Desk, DeskSettings, state_folder
 from ibdesk.engine import RiskLimits
 from ibdesk.gateway import GatewaySettings
-
-# A day of real prices lasts so many seconds of the demo's market: one 5-second bar each.
-_SECONDS_A_DAY = 5
-# So many days of every symbol lie in the past when the market opens: what a strategy is warmed up with.
-_PAST_DAYS = 300
 
 
 def run_demo(
@@ -76,14 +72,14 @@ def _open_market(belongings: Belongings, bars: pl.DataFrame, *, speed: float) ->
     folder = Path(belongings.enter_context(tempfile.TemporaryDirectory(prefix="ibdesk-demo-")))
     bars.write_parquet(folder / "bars.parquet")
     days = bars["opened_at"].unique().sort()
-    start = _first_day(bars, days)
+    start = first_day(bars)
     market = GatewaySettings(
-        port=0, replay=folder / "bars.parquet", play_each_over_seconds=_SECONDS_A_DAY, start=start, speed=speed
+        port=0, replay=folder / "bars.parquet", play_each_over_seconds=SECONDS_A_DAY, start=start, speed=speed
     )
     desk = belongings.enter_context(open_desk(DeskSettings.make("embedded", gateway=market)))
-    lasts = (len(days) - start) * _SECONDS_A_DAY / speed
+    lasts = (len(days) - start) * SECONDS_A_DAY / speed
     line("gateway", f"{desk.address}, where any TWS client can connect")
-    line("market", f"a day every {_SECONDS_A_DAY / speed:g} s, from {days[start]:%Y-%m-%d} on, for {span(lasts)}")
+    line("market", f"a day every {SECONDS_A_DAY / speed:g} s, from {days[start]:%Y-%m-%d} on, for {span(lasts)}")
     return desk
 
 
@@ -93,12 +89,6 @@ def _start(desk: Desk, run: Run) -> str:
     line("account", f"{desk.health().account}, through ib_async over TCP")
     line("risk rules", _rules(desk.settings.risk))
     return run_id
-
-
-def _first_day(bars: pl.DataFrame, days: pl.Series) -> int:
-    """Return the place in `days` at which every symbol has its past behind it."""
-    youngest = bars.group_by("symbol").agg(pl.col("opened_at").min())["opened_at"].max()
-    return min(int((days < youngest).sum()) + _PAST_DAYS, len(days) - 1)
 
 
 def _rules(limits: RiskLimits) -> str:

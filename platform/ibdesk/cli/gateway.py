@@ -14,6 +14,7 @@ from rich.text import Text
 from ibdesk.backtest import sample_daily_bars
 from ibdesk.cli.backtest import only, read_file
 from ibdesk.cli.interrupt import on_stop_signals
+from ibdesk.cli.sample import SECONDS_A_DAY, first_day
 from ibdesk.cli.screen import console, line, price, quantity, step
 from ibdesk.errors import AddressInUseError, ConfigError, DataError
 from ibdesk.gateway import Gateway, GatewaySettings, make_gateway
@@ -38,12 +39,15 @@ def run_gateway_until_stopped(settings: GatewaySettings, *, sample: bool, second
         instrument_of(name)
     bars = None
     if sample:
-        settings = msgspec.structs.replace(settings, replay=Path("the sample"))
-        bars = sample_daily_bars()
+        bars = only(sample_daily_bars(), settings.symbols, where="the sample")
+        settings = msgspec.structs.replace(
+            settings,
+            replay=Path("the sample"),
+            play_each_over_seconds=settings.play_each_over_seconds or SECONDS_A_DAY,
+            start=settings.start or first_day(bars),
+        )
     elif settings.replay is not None:
-        bars = _read(settings.replay)
-    if bars is not None:
-        bars = only(bars, settings.symbols, where=str(settings.replay))
+        bars = only(_read(settings.replay), settings.symbols, where=str(settings.replay))
     asyncio.run(_serve(make_gateway(settings, bars=bars), settings, seconds=seconds))
 
 

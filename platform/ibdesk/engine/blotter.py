@@ -51,16 +51,18 @@ class Blotter:
         is old news that crossed on the way.
         """
         order = self.orders.get(report.order_id)
-        if order is None or self._says_nothing_new(order, report):
+        if order is None:
             return None
         moved = self._with_terms(order, report)
-        if report.status is not OrderStatus.FILLED and order.status.may_become(report.status):
-            moved = moved.moved(report.status, report.at_ns, reason=report.reason)
+        status = report.status
+        is_news = status is not order.status or report.reason not in ("", order.reason)
+        if is_news and status is not OrderStatus.FILLED and order.status.may_become(status):
+            moved = moved.moved(status, report.at_ns, reason=report.reason)
+        if moved is order:
+            return None
         if moved.is_open and moved.filled and moved.is_complete:
             # It was cut down to what had been executed already.
             moved = moved.moved(OrderStatus.FILLED, report.at_ns)
-        if msgspec.structs.replace(moved, updated_ns=order.updated_ns) == order:
-            return None
         self.put(moved)
         return moved
 
@@ -84,24 +86,20 @@ class Blotter:
         return lost
 
     @staticmethod
-    def _says_nothing_new(order: Order, report: OrderReport) -> bool:
-        """Return whether a report, like the one that ends every filled order, only repeats what is known."""
-        return (
-            (report.status is OrderStatus.FILLED or report.status is order.status)
-            and not report.reason
-            and report.permanent_id in (0, order.permanent_id)
+    def _with_terms(order: Order, report: OrderReport) -> Order:
+        """Return the order with the venue's id of it and the terms at which it works it; itself when none is new."""
+        if (
+            report.permanent_id in (0, order.permanent_id)
             and report.quantity in (None, order.quantity)
             and report.limit_price in (None, order.limit_price)
             and report.stop_price in (None, order.stop_price)
-        )
-
-    @staticmethod
-    def _with_terms(order: Order, report: OrderReport) -> Order:
-        """Return the order with the venue's id of it and the terms at which it works it."""
+        ):
+            return order
         return msgspec.structs.replace(
             order,
             permanent_id=report.permanent_id or order.permanent_id,
             quantity=order.quantity if report.quantity is None else report.quantity,
             limit_price=order.limit_price if report.limit_price is None else report.limit_price,
             stop_price=order.stop_price if report.stop_price is None else report.stop_price,
+            updated_ns=report.at_ns,
         )
