@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,6 +63,8 @@ def test_a_browser_draws_the_report_and_asks_nobody_for_anything(result: Result,
         pytest.skip("needs Debian's chromium: apt-get install chromium")
     from playwright.sync_api import sync_playwright
 
+    # Panel adds scripts of its own to what Bokeh calls its resources; a notebook has it loaded.
+    importlib.import_module("panel")
     path = result.report(tmp_path / "report.html")
     asked: list[str] = []
     said: list[str] = []

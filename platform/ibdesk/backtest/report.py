@@ -63,11 +63,13 @@ def write_report(result: Result, path: Path) -> Path:
 def render_report(result: Result) -> str:
     """Return the report's HTML, with Bokeh's scripts inside it."""
     script, plots = components(plot_result(result))
+    # Not INLINE.render(): where Panel is loaded too, that names scripts of Panel which lie elsewhere.
+    bokeh = "".join(f"<script>{code}</script>" for code in INLINE.js_raw)
     name = html.escape(result.source.class_name)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{name}: backtest</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-        f"<style>{_CSS}</style>{INLINE.render()}</head><body><main>"
+        f"<style>{_CSS}</style>{bokeh}</head><body><main>"
         f"<h1>{name}</h1><p>{_subtitle(result)}</p>{_warnings(result)}{_cards(result)}{plots}"
         f'<div class="boxes">{"".join(_box(*group) for group in stats_groups(result.stats))}'
         f"{_box('Parameters', _parameters(result))}</div>"

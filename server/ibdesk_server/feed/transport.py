@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 FORCE_CLOSE = "ibdesk.force_close"
 """The ASGI extension by which an application asks that the next close does not wait for the client."""
@@ -31,7 +32,11 @@ class FeedTransport(WebSocketsSansIOProtocol):
 
     def shutdown(self) -> None:
         """Close because the server ends."""
-        super().shutdown()
+        try:
+            super().shutdown()
+        except InvalidState:
+            # The client was closing already.
+            self.transport.close()
         self._drop_soon()
 
     def _drop_soon(self) -> None:
