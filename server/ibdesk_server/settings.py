@@ -9,11 +9,17 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ibdesk.desk import state_folder
 from ibdesk.errors import ConfigError
 from ibdesk_server.feed.hub import FeedLimits
 from ibdesk_server.feed.subscriber import Budget
 
 ENV_PREFIX = "IBDESK_SERVER_"
+
+
+def key_file() -> Path:
+    """Return where the API key is kept unless a setting says otherwise: beside the journals."""
+    return state_folder() / "api.key"
 
 
 class ServerSettings(BaseSettings):
@@ -23,7 +29,7 @@ class ServerSettings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on; this machine only, until there are users")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
-    key_file: Path = Field(Path("~/.ibdesk/api.key"), description="where the API key is kept; made at the first start")
+    key_file: Path = Field(default_factory=key_file, description="where the API key is kept; made at the first start")
     strategies: Path = Field(Path("strategies"), description="folder whose files may be started")
     landing: str = Field("/docs", description="where a one-time login leads, for example the dashboard's address")
     origins: tuple[str, ...] = Field(

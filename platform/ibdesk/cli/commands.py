@@ -20,7 +20,7 @@ def demo(
     strategy: Annotated[Path, typer.Option(metavar="FILE", help="Strategy file to backtest and then to run")] = SHIPPED,
     symbols: o.Symbols = "",
     seconds: o.Seconds = None,
-    speed: o.Speed = 10.0,
+    speed: o.Speed = 20.0,
     report: o.Report = None,
     port: o.ApiPort = 8000,
     dashboard_port: o.DashboardPort = 5006,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,12 +68,15 @@ def run_demo(
 
 
 def _open_market(belongings: Belongings, bars: pl.DataFrame, *, speed: float) -> Desk:
-    folder = Path(belongings.enter_context(tempfile.TemporaryDirectory(prefix="ibdesk-demo-")))
-    bars.write_parquet(folder / "bars.parquet")
     days = bars["opened_at"].unique().sort()
     start = first_day(bars)
     market = GatewaySettings(
-        port=0, replay=folder / "bars.parquet", play_each_over_seconds=SECONDS_A_DAY, start=start, speed=speed
+        port=0,
+        replay=Path("sample"),
+        symbols=tuple(bars["symbol"].unique().sort()),
+        play_each_over_seconds=SECONDS_A_DAY,
+        start=start,
+        speed=speed,
     )
     desk = belongings.enter_context(open_desk(DeskSettings.make("embedded", gateway=market)))
     lasts = (len(days) - start) * SECONDS_A_DAY / speed

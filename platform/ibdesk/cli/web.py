@@ -11,6 +11,7 @@ from typing import Any
 from ibdesk.cli.interrupt import Belongings, on_stop_signals
 from ibdesk.cli.screen import address, console, line, until, waiting
 from ibdesk.desk import Desk
+from ibdesk.desk.loop import loop_factory
 from ibdesk.errors import AddressInUseError
 from ibdesk_server.dashboard.process import start_dashboard
 from ibdesk_server.serve import WebServer
@@ -63,7 +64,7 @@ def serve(server: WebServer, watch: Callable[[], Coroutine[Any, Any, None]], *, 
     Raises:
         Exception: What server or watch failed of.
     """
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(server, watch, seconds=seconds))
 
 
@@ -81,14 +82,6 @@ async def _serve(server: WebServer, watch: Callable[[], Coroutine[Any, Any, None
             await asyncio.wait(tasks)
     for task in done:
         task.result()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _free_port(wanted: int) -> int:

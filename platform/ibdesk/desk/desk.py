@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 from ibdesk.desk.embedded import EmbeddedGateway
+from ibdesk.desk.loop import loop_factory
 from ibdesk.desk.operations import Operations
 from ibdesk.desk.runtime import Runtime
 from ibdesk.desk.settings import DeskSettings
@@ -231,7 +232,7 @@ class Desk:
         # that needs it a few times on its way would wait for tens of milliseconds.
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 runner.run(self._live())
             self.state = DeskState.CLOSED
         except BaseException as error:  # noqa: BLE001 - the thread's last word: every caller is told the cause
@@ -286,15 +287,6 @@ async def _done_before(work: Coroutine[Any, Any, None], stopping: asyncio.Task[A
     task.cancel()
     await asyncio.wait([task])
     return False
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's loop where it is installed: half the latency of asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _address(settings: DeskSettings) -> str:
