@@ -182,7 +182,7 @@ async def _ages(side: FeedSide | BareSide, count: int) -> list[float]:
     tasks = [asyncio.create_task(listener.run(side.app)), asyncio.create_task(side.work())]
     await listener.answering.wait()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, __file__, str(listener.port), str(count), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "tests.bench.feed", str(listener.port), str(count), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     try:
