@@ -20,7 +20,9 @@ class Blotter:
         """Keep the order's new value."""
         self.orders[order.id] = order
         key = order.owner, order.instrument
-        lane = self._open.setdefault(key, {})
+        lane = self._open.get(key)
+        if lane is None:
+            lane = self._open[key] = {}
         before = lane.get(order.id)
         pending = self._pending.get(key, 0.0) - (before.signed_remaining if before else 0.0)
         if order.is_open:

@@ -270,7 +270,7 @@ class Engine:
             self._refresh(order)
             run = self.runs.get(owner)
             if run is not None and run.is_running:
-                self._call(run, lambda: run.strategy.on_fill(fill))
+                self._call(run, run.strategy.on_fill, fill)
             self._tell_order(order)
         self._watch_loss()
 
@@ -319,7 +319,7 @@ class Engine:
         for instrument in start.instruments:
             market = self.markets.setdefault(instrument.id, Market(instrument))
             market.instrument = instrument
-        self._call(run, lambda: self._begin(run))
+        self._call(run, self._begin, run)
         if run.state is RunState.RUNNING:
             for lane in run.lanes.values():
                 self.markets[lane.instrument].add(lane)
@@ -340,7 +340,7 @@ class Engine:
         run_id, _, name = timer.timer_id.partition("/")
         run = self.runs.get(run_id)
         if run is not None and run.state is RunState.RUNNING:
-            self._call(run, lambda: run.strategy.on_timer(name))
+            self._call(run, run.strategy.on_timer, name)
 
     def _on_halt_trading(self, halt: HaltTrading) -> None:
         self._halt(halt.reason)
@@ -431,7 +431,7 @@ class Engine:
         if order.status in (OrderStatus.DENIED, OrderStatus.REJECTED):
             run.lanes[order.instrument].refuse()
         if run.state is RunState.RUNNING:
-            self._call(run, lambda: run.strategy.on_order(order))
+            self._call(run, run.strategy.on_order, order)
 
     def _refresh(self, order: Order) -> None:
         """Recompute the exposure of the lane an order belongs to."""
@@ -459,9 +459,9 @@ class Engine:
             for lane in run.lanes.values():
                 lane.allow()
 
-    def _call(self, run: Run, hook: Callable[[], None]) -> None:
+    def _call(self, run: Run, hook: Callable[..., None], *arguments: object) -> None:
         try:
-            hook()
+            hook(*arguments)
         except Exception as error:
             self._fail(run, error)
 

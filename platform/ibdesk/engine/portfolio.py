@@ -56,7 +56,10 @@ class Portfolio:
 
     def open_book(self, owner: str, cash: float = 0.0) -> Book:
         """Return the owner's book, opened with `cash` when it is new."""
-        return self.books.setdefault(owner, Book(owner, cash))
+        book = self.books.get(owner)
+        if book is None:
+            book = self.books[owner] = Book(owner, cash)
+        return book
 
     def book(self, fill: Fill, owner: str) -> bool:
         """Book an execution to its owner once; return whether it was news."""

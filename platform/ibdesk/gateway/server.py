@@ -32,6 +32,8 @@ from ibdesk.gateway.walk import RandomWalk
 
 _log = logging.getLogger(__name__)
 
+_TURNS_TO_ARRIVE = 5
+
 FARMS = (
     (2104, "Market data farm connection is OK:usfarm"),
     (2106, "HMDS data farm connection is OK:ushmds"),
@@ -149,10 +151,14 @@ class Gateway:
         self.schedule.stop()
         if self._server is None:
             return
-        self._server.close()
+        server, self._server = self._server, None
+        # A connection that was just accepted arrives within a few turns of the loop; Python 3.13.0 stumbles over one
+        # whose server has been closed meanwhile.
+        for _ in range(_TURNS_TO_ARRIVE):
+            await asyncio.sleep(0)
+        server.close()
         self.hang_up(None)
-        await self._server.wait_closed()
-        self._server = None
+        await server.wait_closed()
         self._stopped.set()
 
     async def run(self) -> None:

@@ -24,10 +24,9 @@ class Side(enum.Enum):
     BUY = "buy"
     SELL = "sell"
 
-    @property
-    def sign(self) -> int:
-        """Return +1 for a buy, -1 for a sale."""
-        return 1 if self is Side.BUY else -1
+    def __init__(self, word: str) -> None:
+        # sign: +1 for a buy, -1 for a sale.
+        self.sign = 1 if word == "buy" else -1
 
 
 class OrderType(enum.Enum):
