@@ -37,8 +37,8 @@ test: setup tools ## run the tests (ARGS="-k gateway" picks some)
 	@.venv/bin/python -m pytest -n auto --dist loadfile $(ARGS)
 
 .PHONY: proof
-proof: setup tools ## run only the tests that prove a promise of the design
-	@.venv/bin/python -m pytest -m proof $(ARGS)
+proof: setup tools ## prove the design's promises with hundreds of seeds (IBDESK_PROOF_SEEDS=1000 for more)
+	@IBDESK_PROOF_SEEDS=$${IBDESK_PROOF_SEEDS:-300} .venv/bin/python -m pytest -m proof -n auto $(ARGS)
 
 .PHONY: check
 check: setup ## lint, format, types and layers

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from ibdesk.backtest import backtest, sample_daily_bars
-from ibdesk.desk import Desk
+from ibdesk.desk import Desk, DeskSettings
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
 from ibdesk.model import Bar, Order, PlaceOrder, StartStrategy
 from ibdesk.store import JournalReader, Topic, replay
 from ibdesk.strategy import load_strategy
+
+pytestmark = pytest.mark.proof
 
 Watch = Callable[[Desk], Any]
 REPLAY: dict[str, Any] = {"play_each_over_seconds": 5, "start": 1500, "speed": 50.0, "replay": Path("sample")}
@@ -99,6 +105,65 @@ def test_after_a_kill_every_order_at_the_venue_is_in_the_journal(
     assert len(at_venue) >= 12
     assert at_venue <= recorded
     assert replay(journal).orders == len(recorded)
+
+
+SEEDS = range(int(os.environ.get("IBDESK_PROOF_SEEDS", "3")))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_fill_is_lost_or_doubled_whatever_the_link_does(
+    seed: int, tmp_path: Path, watch: Watch, write_strategy: Callable[[str, str], Path]
+) -> None:
+    """`IBDESK_PROOF_SEEDS` says how many seeds are tried; a seed gives the same faults after the same fills."""
+    chance = random.Random(seed)
+    body = """
+def on_bar(self, bar: Bar) -> None:
+    self.order_target(bar.instrument, 0 if self.position(bar.instrument).quantity else 5)
+"""
+    settings = GatewaySettings(port=0, **REPLAY)
+    with GatewayThread(make_gateway(settings, bars=sample_daily_bars())) as gateway:
+        venue, faults = gateway.gateway.venue, gateway.faults
+        desk = Desk.open(DeskSettings.make("paper", port=gateway.port, client_id=5, state_folder=tmp_path))
+        run = desk.start(write_strategy("swing", body), on=["AAPL", "IBM"], warm_up=0)
+        watcher = watch(desk)
+        for step in range(1, 5):
+            watcher.wait_for(Topic.FILLS, count=step * 12)
+            match chance.choice(["hang up", "cut and keep", "cut and lose", "double", "roll back"]):
+                case "hang up":
+                    faults.hang_up()
+                case "cut and keep":
+                    faults.lose_connectivity()
+                    faults.restore(data_kept=True)
+                case "cut and lose":
+                    faults.lose_connectivity()
+                    faults.restore(data_kept=False)
+                case "double":
+                    faults.duplicate_executions()
+                case "roll back":
+                    faults.roll_back_next_valid_id(1)
+                    faults.hang_up()
+        watcher.wait_for(Topic.FILLS, count=72)
+        desk.stop(run)
+        watcher.wait_for(Topic.RUNS, run_id=run, state="stopped")
+        executions = gateway.call(lambda: [(done.id, done.fill.signed_quantity) for done in venue.executions])
+        until(lambda: desk.fills().height == len(executions) and not desk.health().open_orders)
+        sent = gateway.call(lambda: [record.request.text("orderRef") for record in venue.records.values()])
+        fills, journal = desk.fills(), Path(desk.journal_path)
+        booked, owners = desk.positions(), desk.positions()["owner"].to_list()
+        desk.close()
+
+    assert sorted(fills["execution_id"]) == sorted(name for name, _ in executions)
+    assert len(sent) == len(set(sent))
+    assert sum(booked["quantity"]) == sum(quantity for _, quantity in executions)
+    assert set(owners) == {run}
+    assert replay(journal).orders >= len(sent)
+
+
+def until(holds: Callable[[], bool], seconds: float = 15) -> None:
+    """Ask again and again, each time over the desk's own loop, until it holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"it does not hold within {seconds} s"
 
 
 def _placed(journal: Path) -> list[Order]:

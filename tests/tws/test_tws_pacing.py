@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import uvloop
 
 from ibdesk.model import Notice, OrderReport, OrderStatus, Severity
 from ibdesk.tws.pacer import Pacer, Urgency
@@ -181,3 +182,16 @@ async def test_a_cancel_that_waited_when_the_link_broke_is_sent_when_it_is_back(
     assert script.of(4) == []
 
     assert (await script.got(4))[2] == number
+
+
+def test_on_uvloop_a_wait_too_short_for_its_timers_is_waited_all_the_same() -> None:
+    """uvloop gives a handle without a time for what is due within half a millisecond."""
+
+    async def send_more_than_the_window_takes() -> list[bytes]:
+        written = Written()
+        pacer = pacer_for(written, limit=2, reserve=1, window_seconds=0.0001)
+        for number in range(5):
+            pacer.send(b"%d" % number, DATA)
+        return await written.count(5)
+
+    assert uvloop.run(send_more_than_the_window_takes()) == [b"0", b"1", b"2", b"3", b"4"]

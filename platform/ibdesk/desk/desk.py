@@ -8,6 +8,7 @@ import concurrent.futures
 import contextlib
 import enum
 import functools
+import logging
 import sys
 import threading
 from collections.abc import Callable, Coroutine
@@ -21,6 +22,8 @@ from ibdesk.desk.settings import DeskSettings
 from ibdesk.errors import DeskError
 from ibdesk.gateway import Faults
 from ibdesk.store import Feed
+
+_log = logging.getLogger(__name__)
 
 _SWITCH_SECONDS = 0.0001
 
@@ -240,6 +243,8 @@ class Desk:
             self.state = DeskState.FAILED
             if not self._ready.done():
                 self._ready.set_exception(self._cause)
+            else:
+                _log.critical("the desk has failed and stopped trading: %s", self._cause, exc_info=error)
 
     async def _live(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()

@@ -44,7 +44,9 @@ class Pacer:
         self._orders: dict[int, bytes] = {}
         self._data: deque[bytes] = deque()
         self._left: set[int] = set()
-        self._wake: asyncio.TimerHandle | None = None
+        # _wake_at: when the loop will call `_flush`; uvloop's handles do not always tell.
+        self._wake: asyncio.Handle | None = None
+        self._wake_at = 0.0
         self.messages_sent = 0
 
     @property
@@ -132,10 +134,10 @@ class Pacer:
         if not self._cancels and not self._orders:
             due = max(due, _room_at(self._sent_data, self._window))
         if self._wake is not None:
-            if self._wake.when() <= due:
+            if self._wake_at <= due:
                 return
             self._wake.cancel()
-        self._wake = self._loop.call_at(due, self._flush)
+        self._wake, self._wake_at = self._loop.call_at(due, self._flush), due
 
 
 def _room_at(sent: deque[float], window: float) -> float:
