@@ -19,6 +19,9 @@
     ├── AddressInUseError     a port to listen on is taken
     └── DeskError             the desk cannot do this now
 
+Rooms that speak with others add their own under the same root: `gateway` ProtocolError and RefusedError (a client's
+request cannot be read, or is refused), the server's clients FeedError and ApiError, its dashboard DashboardError.
+
 Each says in one sentence what happened, to what, with which figures, and what to do. Facts are attributes and
 are all passed to ``super().__init__`` so that an error survives pickling. Denied orders, rejections and lost links
 are events, not errors; errors are for what a caller may not ignore.

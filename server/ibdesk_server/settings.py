@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ibdesk.desk import state_folder
+from ibdesk.config import state_folder
 from ibdesk.errors import ConfigError
 from ibdesk_server.feed.hub import FeedLimits
 from ibdesk_server.feed.subscriber import Budget

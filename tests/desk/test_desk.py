@@ -176,6 +176,24 @@ def test_a_dropped_link_comes_back_and_no_fill_is_lost_or_doubled(
     assert orders["filled"].sum() == fills["quantity"].sum() == desk.positions()["quantity"].sum()
 
 
+def test_a_run_builds_longer_bars_from_ticks(desk: Desk, watch: Watch, ema_cross: Path) -> None:
+    desk.start(ema_cross, on="AAPL", bar="15 secs", bars_from="ticks", warm_up=0)
+
+    watch(desk).wait_for(Topic.BARS, count=3, symbol="AAPL", interval_ns=15_000_000_000)
+
+    with pytest.raises(ConfigError, match="bars_from must be one of bars, ticks, quotes, got 'news'"):
+        desk.start(ema_cross, on="AAPL", bars_from="news")
+
+
+def test_a_journal_can_be_found_once_its_desk_is_closed(desk: Desk) -> None:
+    before = desk.journal_path
+
+    desk.close()
+
+    assert desk.journal_path == before
+    assert replay(Path(before)).orders == 0
+
+
 def test_an_unknown_symbol_is_named_and_changes_nothing(desk: Desk, ema_cross: Path) -> None:
     with pytest.raises(InstrumentError, match="NOSUCH"):
         desk.start(ema_cross, on=["AAPL", "NOSUCH"])

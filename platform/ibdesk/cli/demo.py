@@ -18,7 +18,8 @@ from ibdesk.cli.tables import Summary
 from ibdesk.cli.trading import Run, end_run, open_desk
 from ibdesk.cli.watch import watch
 from ibdesk.cli.web import check_packages, open_web, serve
-from ibdesk.desk import Desk, DeskSettings, state_folder
+from ibdesk.config import state_folder
+from ibdesk.desk import Desk, DeskSettings
 from ibdesk.engine import RiskLimits
 from ibdesk.gateway import GatewaySettings
 

@@ -4,7 +4,7 @@ from ibdesk.desk.desk import AioDesk, Desk, DeskState
 from ibdesk.desk.latency import LatencySummary
 from ibdesk.desk.operations import DeskHealth
 from ibdesk.desk.runtime import RunInfo
-from ibdesk.desk.settings import DeskSettings, Mode, state_folder
+from ibdesk.desk.settings import DeskSettings
 
 __all__ = [
     "AioDesk",
@@ -13,7 +13,5 @@ __all__ = [
     "DeskSettings",
     "DeskState",
     "LatencySummary",
-    "Mode",
     "RunInfo",
-    "state_folder",
 ]

@@ -110,6 +110,7 @@ class Desk:
         self.feed = Feed()
         self.aio = AioDesk(self)
         self.state = DeskState.OPENING
+        self._closing = False
         self._gateway: EmbeddedGateway | None = None
         self._cause: BaseException | None = None
         self._operations: Operations | None = None
@@ -177,8 +178,14 @@ class Desk:
 
     @property
     def journal_path(self) -> str:
-        """The file of this desk's journal."""
-        return str(self._running().journal.path)
+        """The file of this desk's journal, also once the desk is closed or has failed.
+
+        Raises:
+            DeskError: If it never got as far as to begin one.
+        """
+        if self._runtime is None:
+            raise DeskError(self._why_not()) from self._cause
+        return str(self._runtime.journal.path)
 
     @property
     def faults(self) -> Faults:
@@ -209,6 +216,7 @@ class Desk:
 
         Open orders stay at the venue and positions stay as they are: closing a desk does not trade.
         """
+        self._closing = True
         loop, stop = self._loop, self._stop
         if loop is not None and stop is not None and not loop.is_closed():
             with contextlib.suppress(RuntimeError):
@@ -238,6 +246,8 @@ class Desk:
             with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 runner.run(self._live())
             self.state = DeskState.CLOSED
+            if not self._ready.done():
+                self._ready.set_exception(DeskError("the desk was closed while it opened"))
         except BaseException as error:  # noqa: BLE001 - the thread's last word: every caller is told the cause
             self._cause = _only(error)
             self.state = DeskState.FAILED
@@ -248,6 +258,8 @@ class Desk:
 
     async def _live(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        if self._closing:
+            return
         async with contextlib.AsyncExitStack() as stack:
             tws, clock = self.settings.tws, None
             if self.settings.mode == "embedded":

@@ -11,9 +11,10 @@ import polars as pl
 
 from ibdesk.desk.latency import LatencySummary
 from ibdesk.desk.runtime import RunInfo, Runtime, named
-from ibdesk.errors import DataError, DeskError
+from ibdesk.errors import ConfigError, DataError, DeskError
 from ibdesk.model import (
     Account,
+    BarSource,
     CancelRequest,
     HaltTrading,
     Instrument,
@@ -76,6 +77,7 @@ class Operations:
         *,
         on: str | Instrument | Iterable[str | Instrument],
         bar: str = "5 secs",
+        bars_from: BarSource | str = BarSource.BARS,
         warm_up: int = 300,
         parameters: dict[str, object] | None = None,
         cash: float = 0.0,
@@ -83,13 +85,17 @@ class Operations:
         """Run a strategy on some instruments and return the run's id.
 
         `strategy` is an object, a class, or the path of a strategy file; `parameters` override its own. It is warmed
-        up with `warm_up` bars of history and decides from the next bar on. `cash` is the money allotted to it.
+        up with `warm_up` bars of history and decides from the next bar on. Its bars are built from TWS's 5-second
+        bars, or with `bars_from` from ``ticks`` or ``quotes``. `cash` is the money allotted to it.
 
         Raises:
             StrategyError: If the file or the parameters are wrong.
             InstrumentError: If an instrument is unknown or ambiguous.
+            ConfigError: If `bar` or `bars_from` is none, or `warm_up` is negative.
             DeskError: If it fails while it starts.
         """
+        if warm_up < 0:
+            raise ConfigError(f"warm_up must be a number of bars, got {warm_up}")
         names = [on] if isinstance(on, str | Instrument) else list(on)
         if not names:
             raise DeskError("name at least one instrument to run on, such as on=['AAPL']")
@@ -97,6 +103,7 @@ class Operations:
             strategy,
             on=names,
             bar_ns=interval_ns(bar),
+            bar_source=_source(bars_from),
             warm_up=warm_up,
             parameters=parameters or {},
             cash=cash,
@@ -203,6 +210,14 @@ class Operations:
     @property
     def _now_ns(self) -> int:
         return self._runtime.clock.now_ns()
+
+
+def _source(bars_from: BarSource | str) -> BarSource:
+    try:
+        return BarSource(bars_from)
+    except ValueError:
+        known = ", ".join(source.value for source in BarSource)
+        raise ConfigError(f"bars_from must be one of {known}, got {bars_from!r}") from None
 
 
 def _said(reason: str, what: str) -> str:

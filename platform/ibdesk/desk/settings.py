@@ -8,25 +8,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import msgspec
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ibdesk.config import Mode, state_folder
 from ibdesk.engine import RiskLimits
 from ibdesk.errors import ConfigError
 from ibdesk.gateway import GatewaySettings
 from ibdesk.tws import TwsSettings
-
-Mode = Literal["embedded", "paper", "live"]
-"""embedded: our own gateway in this process; paper: a TWS logged in to paper trading; live: real money."""
-
-
-def state_folder() -> Path:
-    """Return where journals and marks are kept: ``$XDG_STATE_HOME/ibdesk``, by default ``~/.local/state/ibdesk``."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "ibdesk"
 
 
 class DeskSettings(BaseSettings):

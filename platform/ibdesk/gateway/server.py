@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import errno
 import logging
 from collections.abc import Iterator
 from types import TracebackType
@@ -12,7 +13,7 @@ from typing import Self
 import msgspec
 
 from ibdesk.clock import SECOND, Clock, ManualClock, SystemClock
-from ibdesk.errors import AddressInUseError
+from ibdesk.errors import AddressInUseError, ConfigError
 from ibdesk.exchange import CommissionSchedule, FixedCommission
 from ibdesk.gateway.account import Ledger
 from ibdesk.gateway.contracts import ContractBook, ContractData
@@ -124,12 +125,16 @@ class Gateway:
 
         Raises:
             AddressInUseError: If the port is taken.
+            ConfigError: If the gateway cannot listen there for another reason.
         """
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(lambda: Session(self), self.host, self.port)
         except OSError as error:
-            raise AddressInUseError(self.host, self.port, "gateway.port") from error
+            if error.errno == errno.EADDRINUSE:
+                raise AddressInUseError(self.host, self.port, "gateway.port") from error
+            reason = error.strerror or str(error)
+            raise ConfigError(f"gateway.host {self.host}: the gateway cannot listen there: {reason}") from error
         self.port = self._server.sockets[0].getsockname()[1]
         self.faults.bind(loop)
         instruments = {

@@ -1,0 +1,20 @@
+"""What every room's settings share: the modes of trading, and where ibdesk keeps its files.
+
+Settings themselves stand beside what they set: `tws.TwsSettings`, `gateway.GatewaySettings`, `desk.DeskSettings`,
+`ibdesk_server.settings.ServerSettings`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+Mode = Literal["embedded", "paper", "live"]
+"""embedded: our own gateway in this process; paper: a TWS logged in to paper trading; live: real money."""
+
+
+def state_folder() -> Path:
+    """Return where journals, marks and keys are kept: ``$XDG_STATE_HOME/ibdesk``, else ``~/.local/state/ibdesk``."""
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "ibdesk"
