@@ -6,42 +6,32 @@ backtest, on paper, live and in a replay.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
-from ibdesk.engine.blotter import Blotter
 from ibdesk.engine.features import GrowingFeatures
 from ibdesk.engine.market import Market
-from ibdesk.engine.portfolio import EXTERNAL, Portfolio
-from ibdesk.engine.risk import Exposure, RiskGate, RiskLimits
+from ibdesk.engine.order_flow import OrderFlow
+from ibdesk.engine.outbox import Outbox
+from ibdesk.engine.portfolio import EXTERNAL
+from ibdesk.engine.risk import RiskGate, RiskLimits
 from ibdesk.engine.run import FeatureFactory, Run, RunState
-from ibdesk.errors import DeskError, OrderDeniedError, OrderError
+from ibdesk.errors import DeskError
 from ibdesk.model import (
     Account,
     AccountReport,
     Action,
-    Alert,
     Bar,
-    CancelOrder,
     CancelRequest,
     Commission,
     Event,
     Fill,
     HaltTrading,
-    Index,
     Link,
     LinkChanged,
-    ModifyOrder,
     Notice,
-    Order,
-    OrderDenied,
     OrderReport,
-    OrderStatus,
-    PlaceOrder,
     PositionReport,
     Quote,
     ResumeTrading,
@@ -51,7 +41,6 @@ from ibdesk.model import (
     StopStrategy,
     Tick,
     TimerFired,
-    TradingHalted,
 )
 from ibdesk.strategy import Strategy
 
@@ -80,24 +69,23 @@ class Engine:
         make_features: FeatureFactory = lambda strategy, _: GrowingFeatures(strategy),
         strict: bool = False,
     ) -> None:
-        self.blotter = Blotter()
-        self.portfolio = Portfolio()
         self.gate = RiskGate(limits or RiskLimits())
-        self.markets: dict[str, Market] = {}
-        self.runs: dict[str, Run] = {}
+        self._outbox = Outbox()
+        self.orders = OrderFlow(gate=self.gate, outbox=self._outbox, call=self._call)
+        self.blotter, self.portfolio = self.orders.blotter, self.orders.portfolio
+        self.markets, self.runs = self.orders.markets, self.orders.runs
+        self.price_of = self.orders.price_of
         self.account = Account()
         self.link = Link.UP
         self._strategies, self._make_features, self._strict = strategies, make_features, strict
-        self._actions: list[Action] = []
-        self._event: Event | None = None
         self._reported: dict[str, PositionReport] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
             Bar: self._on_bar,
             Quote: self._on_quote,
             Tick: self._on_tick,
-            Fill: self._on_fill,
+            Fill: self.orders.on_fill,
             Commission: self._on_commission,
-            OrderReport: self._on_order_report,
+            OrderReport: self.orders.on_order_report,
             PositionReport: self._on_position_report,
             AccountReport: self._on_account_report,
             LinkChanged: self._on_link_changed,
@@ -113,7 +101,7 @@ class Engine:
     @property
     def now_ns(self) -> int:
         """The time of the event being handled, or of the last one; ns UTC, 0 before the first."""
-        return 0 if self._event is None else self._event.at_ns
+        return self._outbox.now_ns
 
     def handle(self, event: Event) -> Sequence[Action]:
         """Take one event and return what is to be done about it, in order.
@@ -122,88 +110,23 @@ class Engine:
             DeskError: If a command cannot be carried out (a run id twice, a run that does not exist).
             Exception: With `strict`, whatever a strategy's code raises.
         """
-        self._event = event
+        outbox = self._outbox
+        outbox.event = event
         self._handlers[event.__class__](event)
-        if not self._actions:
+        if not outbox.actions:
             return _NOTHING
-        actions, self._actions = self._actions, []
+        actions, outbox.actions = outbox.actions, []
         return actions
-
-    def price_of(self, instrument: str) -> float | None:
-        """Return the last price of an instrument, None when there is none yet."""
-        market = self.markets.get(instrument)
-        return None if market is None else market.price
 
     # --- what runs ask for
 
-    def submit(self, order: Order) -> None:
-        """Pass an order through the risk gate: it leaves as PlaceOrder, or it is denied.
-
-        Raises:
-            OrderError: If its instrument takes no orders.
-        """
-        market = self.markets[order.instrument]
-        if isinstance(market.instrument, Index):
-            raise OrderError(f"order {order.id}: {order.instrument} is an index, which takes no orders")
-        order = _on_grid(market, order)
-        try:
-            self.gate.check(order, self._exposure(order, market), self.now_ns)
-        except OrderDeniedError as denial:
-            self._deny(order, denial)
-            return
-        sent = order.moved(OrderStatus.SENT, self.now_ns)
-        self.blotter.put(sent)
-        self._refresh(sent)
-        self._actions.append(PlaceOrder(sent))
-
-    def modify(
-        self,
-        owner: str,
-        order_id: str,
-        *,
-        quantity: float | None,
-        limit_price: float | None,
-        stop_price: float | None,
-    ) -> None:
-        """Pass new terms of an open order through the risk gate; the order keeps its own until the venue agrees."""
-        order = self.blotter.orders.get(order_id)
-        if order is None or order.owner != owner or not order.is_open:
-            return
-        market = self.markets[order.instrument]
-        changed = msgspec.structs.replace(
-            order,
-            quantity=order.quantity if quantity is None else quantity,
-            limit_price=order.limit_price if limit_price is None else limit_price,
-            stop_price=order.stop_price if stop_price is None else stop_price,
-        ).checked()
-        changed = _on_grid(market, changed)
-        try:
-            self.gate.check(changed, self._exposure(order, market), self.now_ns)
-        except OrderDeniedError as denial:
-            self._tell_denial(denial)
-            return
-        self._actions.append(
-            ModifyOrder(
-                order_id=order_id,
-                quantity=changed.quantity,
-                limit_price=changed.limit_price,
-                stop_price=changed.stop_price,
-            )
-        )
-
-    def cancel(self, order_id: str) -> None:
-        """Ask the venue to withdraw an open order; cancelling is never denied."""
-        order = self.blotter.orders.get(order_id)
-        if order is not None and order.is_open:
-            self._actions.append(CancelOrder(order_id))
-
     def set_timer(self, timer_id: str, seconds: float) -> None:
         """Have a timer fire after so many seconds."""
-        self._actions.append(SetTimer(timer_id, self.now_ns + int(seconds * _SECOND)))
+        self._outbox.add(SetTimer(timer_id, self.now_ns + int(seconds * _SECOND)))
 
     def alert(self, origin: str, text: str, severity: Severity) -> None:
         """Tell a person."""
-        self._actions.append(Alert(origin=origin, text=text, at_ns=self.now_ns, severity=severity))
+        self._outbox.alert(origin, text, severity)
 
     # --- the market
 
@@ -253,26 +176,7 @@ class Engine:
         """Measure the day's loss from the last prices of the day before, whatever the first ones of this day are."""
         self.gate.begin_day(self.portfolio.pnl(self.price_of), at_ns)
 
-    # --- orders and money
-
-    def _on_order_report(self, report: OrderReport) -> None:
-        order = self.blotter.report(report)
-        if order is not None:
-            self._order_changed(order)
-
-    def _on_fill(self, fill: Fill) -> None:
-        known = self.blotter.orders.get(fill.order_id)
-        owner = EXTERNAL if known is None else known.owner
-        if not self.portfolio.book(fill, owner):
-            return
-        order = self.blotter.filled(fill)
-        if order is not None:
-            self._refresh(order)
-            run = self.runs.get(owner)
-            if run is not None and run.is_running:
-                self._call(run, run.strategy.on_fill, fill)
-            self._tell_order(order)
-        self._watch_loss()
+    # --- money and link
 
     def _on_commission(self, commission: Commission) -> None:
         self.portfolio.charge(commission.execution_id, commission.amount)
@@ -285,10 +189,11 @@ class Engine:
 
     def _on_link_changed(self, change: LinkChanged) -> None:
         self.link = change.link
+        self.orders.link_up = change.link is Link.UP
         match change.link:
             case Link.DOWN | Link.CLOSED:
                 for order in self.blotter.lose_sight(change.at_ns):
-                    self._order_changed(order)
+                    self.orders.order_changed(order)
             case Link.UP:
                 for instrument in self.portfolio.instruments():
                     # The venue does not report what the account does not hold.
@@ -343,7 +248,7 @@ class Engine:
             self._call(run, run.strategy.on_timer, name)
 
     def _on_halt_trading(self, halt: HaltTrading) -> None:
-        self._halt(halt.reason)
+        self.orders.halt(halt.reason)
 
     def _on_resume_trading(self, resume: ResumeTrading) -> None:
         self.gate.halted = ""
@@ -352,10 +257,10 @@ class Engine:
 
     def _on_cancel_request(self, request: CancelRequest) -> None:
         if request.order_id:
-            self.cancel(request.order_id)
+            self.orders.cancel(request.order_id)
         else:
             for order in self.blotter.all_open():
-                self.cancel(order.id)
+                self.orders.cancel(order.id)
 
     def _on_notice(self, notice: Notice) -> None:
         if notice.severity is not Severity.INFO:
@@ -377,81 +282,6 @@ class Engine:
         for history in run.start.history:
             if history.interval_ns < interval_ns:
                 run.lanes[history.instrument].catch_up(history)
-
-    def _exposure(self, order: Order, market: Market) -> Exposure:
-        """Return what the gate must know; `order` itself, when open already, is not counted as pending."""
-        book = self.portfolio.open_book(order.owner)
-        pending = 0.0
-        # Of a run that has ended all orders were asked back: they keep nobody from getting out.
-        if self.runs[order.owner].is_running:
-            pending = self.blotter.pending(order.owner, order.instrument)
-            if order.id in self.blotter.orders:
-                pending -= order.signed_remaining
-        return Exposure(
-            held=book.position(order.instrument).quantity,
-            pending=pending,
-            price=market.price,
-            quote=market.quote,
-            multiplier=market.instrument.multiplier,
-            pnl=self.portfolio.pnl(self.price_of) if self.gate.limits.max_daily_loss < math.inf else 0.0,
-            link_up=self.link is Link.UP,
-        )
-
-    def _deny(self, order: Order, denial: OrderDeniedError) -> None:
-        denied = order.moved(OrderStatus.DENIED, self.now_ns, reason=str(denial))
-        self.blotter.put(denied)
-        self._tell_denial(denial)
-        self._order_changed(denied)
-        if denial.rule == "max_orders_per_second":
-            # A second later the same order may pass.
-            self.runs[order.owner].lanes[order.instrument].allow()
-
-    def _tell_denial(self, denial: OrderDeniedError) -> None:
-        self._actions.append(
-            OrderDenied(
-                order_id=denial.order_id,
-                rule=denial.rule,
-                limit=denial.limit,
-                asked=denial.asked,
-                at_ns=self.now_ns,
-            )
-        )
-        if denial.rule == "max_daily_loss":
-            self._halt(_loss_words(denial.asked, denial.limit))
-
-    def _order_changed(self, order: Order) -> None:
-        self._refresh(order)
-        self._tell_order(order)
-
-    def _tell_order(self, order: Order) -> None:
-        """Tell an order's run what became of it."""
-        run = self.runs.get(order.owner)
-        if run is None:
-            return
-        if order.status in (OrderStatus.DENIED, OrderStatus.REJECTED):
-            run.lanes[order.instrument].refuse()
-        if run.state is RunState.RUNNING:
-            self._call(run, run.strategy.on_order, order)
-
-    def _refresh(self, order: Order) -> None:
-        """Recompute the exposure of the lane an order belongs to."""
-        run = self.runs.get(order.owner)
-        if run is not None:
-            held = run.book.position(order.instrument).quantity
-            run.lanes[order.instrument].exposure = held + self.blotter.pending(order.owner, order.instrument)
-
-    def _watch_loss(self) -> None:
-        limit = self.gate.limits.max_daily_loss
-        if limit == math.inf:
-            return
-        loss = self.gate.loss(self.portfolio.pnl(self.price_of), self.now_ns)
-        if loss > limit:
-            self._halt(_loss_words(loss, limit))
-
-    def _halt(self, reason: str) -> None:
-        if not self.gate.halted:
-            self.gate.halted = reason or "no reason was given"
-            self._actions.append(TradingHalted(self.gate.halted, self.now_ns))
 
     def _allow_targets(self) -> None:
         """Let targets be asked again that were refused for a reason that is gone now."""
@@ -480,20 +310,4 @@ class Engine:
             market = self.markets[lane.instrument]
             market.remove(lane)
             for order in self.blotter.open_orders(run.id, lane.instrument):
-                self.cancel(order.id)
-
-
-def _on_grid(market: Market, order: Order) -> Order:
-    """Return the order with its prices on the tick grid, the one place where prices are rounded."""
-    limit, stop, rounded = order.limit_price, order.stop_price, market.instrument.round_price
-    if limit is None and stop is None:
-        return order
-    return msgspec.structs.replace(
-        order,
-        limit_price=None if limit is None else rounded(limit),
-        stop_price=None if stop is None else rounded(stop),
-    )
-
-
-def _loss_words(loss: float, limit: float) -> str:
-    return f"the day's loss of {loss:.2f} is beyond risk.max_daily_loss of {limit:g}"
+                self.orders.cancel(order.id)

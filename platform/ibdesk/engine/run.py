@@ -249,7 +249,7 @@ class Run:
             created_ns=self._engine.now_ns,
             updated_ns=self._engine.now_ns,
         )
-        self._engine.submit(order.checked())
+        self._engine.orders.submit(order.checked())
         return order.id
 
     def aim(self, symbol: str, quantity: float) -> str | None:
@@ -286,7 +286,7 @@ class Run:
     ) -> None:
         """Change the terms of an open order that are not None."""
         self._check_running()
-        self._engine.modify(
+        self._engine.orders.modify(
             self.id,
             order_id,
             quantity=None if quantity is None else float(quantity),
@@ -298,7 +298,7 @@ class Run:
         """Withdraw an open order of this run."""
         order = self._engine.blotter.orders.get(order_id)
         if order is not None and order.owner == self.id:
-            self._engine.cancel(order_id)
+            self._engine.orders.cancel(order_id)
 
     def set_timer(self, name: str, seconds: float) -> None:
         """Have `on_timer(name)` called after so many seconds."""

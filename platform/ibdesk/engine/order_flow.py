@@ -1,0 +1,223 @@
+"""The way of an order: through the risk gate to the venue, and back as reports and fills."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import msgspec
+
+from ibdesk.engine.blotter import Blotter
+from ibdesk.engine.market import Market
+from ibdesk.engine.outbox import Outbox
+from ibdesk.engine.portfolio import EXTERNAL, Portfolio
+from ibdesk.engine.risk import Exposure, RiskGate
+from ibdesk.engine.run import Run, RunState
+from ibdesk.errors import OrderDeniedError, OrderError
+from ibdesk.model import (
+    CancelOrder,
+    Fill,
+    Index,
+    ModifyOrder,
+    Order,
+    OrderDenied,
+    OrderReport,
+    OrderStatus,
+    PlaceOrder,
+    TradingHalted,
+)
+
+Call = Callable[..., None]
+"""Calls a hook of a run: ``call(run, hook, *arguments)``; what the hook raises ends that run."""
+
+
+class OrderFlow:
+    """Takes orders from runs to the gate and the venue, and tells runs what became of them."""
+
+    def __init__(self, *, gate: RiskGate, outbox: Outbox, call: Call) -> None:
+        self.blotter = Blotter()
+        self.portfolio = Portfolio()
+        self.markets: dict[str, Market] = {}
+        self.runs: dict[str, Run] = {}
+        self.link_up = True
+        self._gate, self._outbox, self._call = gate, outbox, call
+
+    def price_of(self, instrument: str) -> float | None:
+        """Return the last price of an instrument, None when there is none yet."""
+        market = self.markets.get(instrument)
+        return None if market is None else market.price
+
+    def submit(self, order: Order) -> None:
+        """Pass an order through the risk gate: it leaves as PlaceOrder, or it is denied.
+
+        Raises:
+            OrderError: If its instrument takes no orders.
+        """
+        market = self.markets[order.instrument]
+        if isinstance(market.instrument, Index):
+            raise OrderError(f"order {order.id}: {order.instrument} is an index, which takes no orders")
+        order = _on_grid(market, order)
+        try:
+            self._gate.check(order, self._exposure(order, market), self._outbox.now_ns)
+        except OrderDeniedError as denial:
+            self._deny(order, denial)
+            return
+        sent = order.moved(OrderStatus.SENT, self._outbox.now_ns)
+        self.blotter.put(sent)
+        self._refresh(sent)
+        self._outbox.add(PlaceOrder(sent))
+
+    def modify(
+        self,
+        owner: str,
+        order_id: str,
+        *,
+        quantity: float | None,
+        limit_price: float | None,
+        stop_price: float | None,
+    ) -> None:
+        """Pass new terms of an open order through the risk gate; the order keeps its own until the venue agrees."""
+        order = self.blotter.orders.get(order_id)
+        if order is None or order.owner != owner or not order.is_open:
+            return
+        market = self.markets[order.instrument]
+        changed = msgspec.structs.replace(
+            order,
+            quantity=order.quantity if quantity is None else quantity,
+            limit_price=order.limit_price if limit_price is None else limit_price,
+            stop_price=order.stop_price if stop_price is None else stop_price,
+        ).checked()
+        changed = _on_grid(market, changed)
+        try:
+            self._gate.check(changed, self._exposure(order, market), self._outbox.now_ns)
+        except OrderDeniedError as denial:
+            self._tell_denial(denial)
+            return
+        self._outbox.add(
+            ModifyOrder(
+                order_id=order_id,
+                quantity=changed.quantity,
+                limit_price=changed.limit_price,
+                stop_price=changed.stop_price,
+            )
+        )
+
+    def cancel(self, order_id: str) -> None:
+        """Ask the venue to withdraw an open order; cancelling is never denied."""
+        order = self.blotter.orders.get(order_id)
+        if order is not None and order.is_open:
+            self._outbox.add(CancelOrder(order_id))
+
+    def on_order_report(self, report: OrderReport) -> None:
+        """Take what the venue said about an order."""
+        order = self.blotter.report(report)
+        if order is not None:
+            self.order_changed(order)
+
+    def on_fill(self, fill: Fill) -> None:
+        """Book an execution, once, to the run whose order it was, or to EXTERNAL."""
+        known = self.blotter.orders.get(fill.order_id)
+        owner = EXTERNAL if known is None else known.owner
+        if not self.portfolio.book(fill, owner):
+            return
+        order = self.blotter.filled(fill)
+        if order is not None:
+            self._refresh(order)
+            run = self.runs.get(owner)
+            if run is not None and run.is_running:
+                self._call(run, run.strategy.on_fill, fill)
+            self._tell_order(order)
+        self._watch_loss()
+
+    def _exposure(self, order: Order, market: Market) -> Exposure:
+        """Return what the gate must know; `order` itself, when open already, is not counted as pending."""
+        book = self.portfolio.open_book(order.owner)
+        pending = 0.0
+        # Of a run that has ended all orders were asked back: they keep nobody from getting out.
+        if self.runs[order.owner].is_running:
+            pending = self.blotter.pending(order.owner, order.instrument)
+            if order.id in self.blotter.orders:
+                pending -= order.signed_remaining
+        return Exposure(
+            held=book.position(order.instrument).quantity,
+            pending=pending,
+            price=market.price,
+            quote=market.quote,
+            multiplier=market.instrument.multiplier,
+            pnl=self.portfolio.pnl(self.price_of) if self._gate.limits.max_daily_loss < math.inf else 0.0,
+            link_up=self.link_up,
+        )
+
+    def _deny(self, order: Order, denial: OrderDeniedError) -> None:
+        denied = order.moved(OrderStatus.DENIED, self._outbox.now_ns, reason=str(denial))
+        self.blotter.put(denied)
+        self._tell_denial(denial)
+        self.order_changed(denied)
+        if denial.rule == "max_orders_per_second":
+            # A second later the same order may pass.
+            self.runs[order.owner].lanes[order.instrument].allow()
+
+    def _tell_denial(self, denial: OrderDeniedError) -> None:
+        self._outbox.add(
+            OrderDenied(
+                order_id=denial.order_id,
+                rule=denial.rule,
+                limit=denial.limit,
+                asked=denial.asked,
+                at_ns=self._outbox.now_ns,
+            )
+        )
+        if denial.rule == "max_daily_loss":
+            self.halt(_loss_words(denial.asked, denial.limit))
+
+    def order_changed(self, order: Order) -> None:
+        """Take an order's new state into its lane, and tell its run."""
+        self._refresh(order)
+        self._tell_order(order)
+
+    def _tell_order(self, order: Order) -> None:
+        """Tell an order's run what became of it."""
+        run = self.runs.get(order.owner)
+        if run is None:
+            return
+        if order.status in (OrderStatus.DENIED, OrderStatus.REJECTED):
+            run.lanes[order.instrument].refuse()
+        if run.state is RunState.RUNNING:
+            self._call(run, run.strategy.on_order, order)
+
+    def _refresh(self, order: Order) -> None:
+        """Recompute the exposure of the lane an order belongs to."""
+        run = self.runs.get(order.owner)
+        if run is not None:
+            held = run.book.position(order.instrument).quantity
+            run.lanes[order.instrument].exposure = held + self.blotter.pending(order.owner, order.instrument)
+
+    def _watch_loss(self) -> None:
+        limit = self._gate.limits.max_daily_loss
+        if limit == math.inf:
+            return
+        loss = self._gate.loss(self.portfolio.pnl(self.price_of), self._outbox.now_ns)
+        if loss > limit:
+            self.halt(_loss_words(loss, limit))
+
+    def halt(self, reason: str) -> None:
+        """Let pass only what reduces a position from here on; the first reason stands."""
+        if not self._gate.halted:
+            self._gate.halted = reason or "no reason was given"
+            self._outbox.add(TradingHalted(self._gate.halted, self._outbox.now_ns))
+
+
+def _on_grid(market: Market, order: Order) -> Order:
+    """Return the order with its prices on the tick grid, the one place where prices are rounded."""
+    limit, stop, rounded = order.limit_price, order.stop_price, market.instrument.round_price
+    if limit is None and stop is None:
+        return order
+    return msgspec.structs.replace(
+        order,
+        limit_price=None if limit is None else rounded(limit),
+        stop_price=None if stop is None else rounded(stop),
+    )
+
+
+def _loss_words(loss: float, limit: float) -> str:
+    return f"the day's loss of {loss:.2f} is beyond risk.max_daily_loss of {limit:g}"

@@ -1,0 +1,28 @@
+"""What is to be done about the event being handled."""
+
+from __future__ import annotations
+
+from ibdesk.model import Action, Alert, Event, Severity
+
+
+class Outbox:
+    """The event being handled, which is the engine's only clock, and the actions it has caused so far."""
+
+    __slots__ = ("actions", "event")
+
+    def __init__(self) -> None:
+        self.event: Event | None = None
+        self.actions: list[Action] = []
+
+    @property
+    def now_ns(self) -> int:
+        """The time of the event being handled, or of the last one; ns UTC, 0 before the first."""
+        return 0 if self.event is None else self.event.at_ns
+
+    def add(self, action: Action) -> None:
+        """Have this done, after what is to be done already."""
+        self.actions.append(action)
+
+    def alert(self, origin: str, text: str, severity: Severity) -> None:
+        """Tell a person."""
+        self.actions.append(Alert(origin=origin, text=text, at_ns=self.now_ns, severity=severity))
