@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -78,8 +79,15 @@ class Program:
             reader.join(WAIT_SECONDS)
         return Outcome(code, "".join(self._out), "".join(self._err))
 
-    def running(self) -> list[str]:
-        """Return the command lines of all processes of its session, itself included."""
+    def left_behind(self) -> list[str]:
+        """Return the command lines of processes of its session that do not end either, given some seconds."""
+        deadline = time.monotonic() + 10
+        while (found := self._running()) and time.monotonic() < deadline:
+            with self._news:
+                self._news.wait(0.05)
+        return found
+
+    def _running(self) -> list[str]:
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):

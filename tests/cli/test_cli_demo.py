@@ -45,7 +45,7 @@ def story(home: Any) -> Iterator[Story]:
         program.until(r"end +in 8 seconds, or Ctrl-C")
         pages = page(dashboard), page(api)
         outcome = program.end()
-        yield Story(outcome, taken, *pages, left_over=program.running())
+        yield Story(outcome, taken, *pages, left_over=program.left_behind())
 
 
 def test_it_ends_by_itself_and_leaves_nothing_running(story: Story, home: Any) -> None:
@@ -137,7 +137,7 @@ async def test_any_client_can_connect_meanwhile_and_ctrl_c_ends_it_whole(home: A
     assert (told.code, told.err) == (0, "")
     assert "What was traded" in told.out
     assert "equal" in told.out
-    assert program.running() == []
+    assert program.left_behind() == []
 
 
 def test_ctrl_c_while_it_starts_ends_it_cleanly_too(home: Any) -> None:
@@ -149,7 +149,7 @@ def test_ctrl_c_while_it_starts_ends_it_cleanly_too(home: Any) -> None:
 
     assert told.code == 130
     assert told.err == "ibdesk: stopped before it was up\n"
-    assert program.running() == []
+    assert program.left_behind() == []
     assert list((home.path / "tmp").iterdir()) == []
 
 
