@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ibdesk.desk import Desk, DeskSettings, DeskState
+from ibdesk.desk import AioDesk, Desk, DeskSettings, DeskState
 from ibdesk.errors import (
     ClientIdInUseError,
     ConfigError,
@@ -82,6 +82,15 @@ async def test_every_method_has_an_awaitable_twin(desk: Desk, ema_cross: Path) -
 
     assert bars.height == 10
     assert [info.run_id for info in runs] == [run]
+
+
+async def test_a_desk_can_be_opened_and_closed_without_holding_up_the_loop(tmp_path: Path) -> None:
+    aio = await AioDesk.open("embedded", state_folder=tmp_path)
+    health = await aio.health()
+    await aio.close()
+
+    assert health.mode == "embedded"
+    assert aio.desk.state is DeskState.CLOSED
 
 
 def test_history_ends_where_the_live_bars_begin(desk: Desk, watch: Watch, ema_cross: Path) -> None:

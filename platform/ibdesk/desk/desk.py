@@ -71,6 +71,11 @@ class AioDesk:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
 
+    @classmethod
+    async def open(cls, settings: DeskSettings | str = "embedded", **changes: Any) -> AioDesk:
+        """Open a desk without holding up the caller's loop, and return its awaitable side; see `Desk.open`."""
+        return (await asyncio.to_thread(Desk.open, settings, **changes)).aio
+
     history = _awaitable(Operations.history)
     start = _awaitable(Operations.start)
     stop = _awaitable(Operations.stop)
