@@ -203,6 +203,38 @@ def test_a_journal_can_be_found_once_its_desk_is_closed(desk: Desk) -> None:
     assert replay(Path(before)).orders == 0
 
 
+def test_a_timer_comes_due_in_the_market_s_time_and_may_trade(
+    desk: Desk, watch: Watch, write_strategy: WriteStrategy
+) -> None:
+    body = """
+def on_start(self) -> None:
+    self.after(20, "look")
+
+def on_timer(self, name: str) -> None:
+    self.buy("IBM", 3)
+    self.log(f"{name} came due")
+"""
+    desk.start(write_strategy("wait_and_buy", body), on="IBM")
+    [run] = desk.runs()
+    watcher = watch(desk)
+
+    [alert] = watcher.wait_for(Topic.ALERTS, text="look came due")
+    [fill] = watcher.wait_for(Topic.FILLS, quantity=3.0)[:1]
+    journal = Path(desk.journal_path)
+    desk.close()
+
+    assert alert["at_ns"] == run.started_ns + 20_000_000_000
+    assert fill["at_ns"] >= alert["at_ns"]
+    assert replay(journal).orders == 1
+
+
+def test_order_ids_are_set_aside_before_the_first_order(desk: Desk, tmp_path: Path) -> None:
+    desk.history("IBM", count=1)
+
+    [mark] = tmp_path.glob("order-ids-*")
+    assert int(mark.read_text()) > 1
+
+
 def test_an_unknown_symbol_is_named_and_changes_nothing(desk: Desk, ema_cross: Path) -> None:
     with pytest.raises(InstrumentError, match="NOSUCH"):
         desk.start(ema_cross, on=["AAPL", "NOSUCH"])

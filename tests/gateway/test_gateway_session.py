@@ -253,19 +253,19 @@ async def test_no_burst_ends_on_the_length_that_the_official_client_loses(dial: 
 
 
 async def test_a_client_that_does_not_read_is_cut_off_and_the_others_are_not(
-    dial: MakeWire, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    dial: MakeWire, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("ibdesk.gateway.session.MAX_UNSENT_BYTES", 1 << 16)
-    reads, stuck = await dial(1), await dial(2)
+    async with Gateway(max_unsent_bytes=1 << 16) as gateway:
+        reads, stuck = await dial(1, port=gateway.port), await dial(2, port=gateway.port)
 
-    # Each answer has some forty messages; the sockets' own buffers take a few megabytes before anything waits.
-    async with asyncio.timeout(10):
-        for request_id in itertools.count(1):
-            stuck.send(76, reqId=request_id)
-            reads.send(49)
-            await reads.until("currentTime")
-            if gateway.client_ids == (1,):
-                break
+        # Each answer has some forty messages; the sockets' own buffers take a few megabytes before anything waits.
+        async with asyncio.timeout(10):
+            for request_id in itertools.count(1):
+                stuck.send(76, reqId=request_id)
+                reads.send(49)
+                await reads.until("currentTime")
+                if gateway.client_ids == (1,):
+                    break
 
     assert "client 2 does not read" in caplog.text
 

@@ -42,6 +42,8 @@ from ibdesk.tws import TwsService, TwsSettings
 # The journal is written at the latest so often, and positions and profit are marked so often.
 _COMMIT_SECONDS = 0.05
 _MARK_SECONDS = 0.25
+# More orders than the pacing lets out between two commits.
+_IDS_AHEAD = 50
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,10 +80,11 @@ class Runtime:
         self._turning = False
         self._recent: dict[str, collections.deque[Bar]] = {}
         self._last_run_second = 0
+        self._tasks = asyncio.TaskGroup()
 
     async def run(self) -> None:
-        """Keep the link, the journal and the marks going until cancelled; an error in any of them ends all."""
-        async with asyncio.TaskGroup() as tasks:
+        """Keep link, journal, marks and timers going until cancelled; an error in any of them ends all."""
+        async with self._tasks as tasks:
             tasks.create_task(self.service.run(), name="tws")
             tasks.create_task(self._commit_regularly(), name="journal")
             tasks.create_task(self._mark_regularly(), name="marks")
@@ -135,12 +138,16 @@ class Runtime:
             case CancelOrder():
                 self.service.cancel(action.order_id)
             case SetTimer():
-                delay = (action.at_ns - self.clock.now_ns()) / 1e9 / self.clock.speed
-                fired = TimerFired(action.timer_id, action.at_ns)
-                asyncio.get_running_loop().call_later(max(delay, 0.0), self.turn, fired)
+                # A task of the group, because an error in what a mere callback does would only be logged.
+                self._tasks.create_task(self._fire(action), name=f"timer {action.timer_id}")
             case _:
                 pass
         return False
+
+    async def _fire(self, timer: SetTimer) -> None:
+        """Wait for the market's time, then take the timer's turn."""
+        await asyncio.sleep(max(0.0, (timer.at_ns - self.clock.now_ns()) / 1e9 / self.clock.speed))
+        self.turn(TimerFired(timer.timer_id, timer.at_ns))
 
     # --- commands
 
@@ -210,9 +217,11 @@ class Runtime:
         )
 
     async def _commit_regularly(self) -> None:
+        """Write what no order has written, and set ids aside ahead, so that no order waits for the disk."""
         while True:
-            await asyncio.sleep(_COMMIT_SECONDS)
+            self._mark.cover(self.service.next_order_id + _IDS_AHEAD)
             self.journal.commit()
+            await asyncio.sleep(_COMMIT_SECONDS)
 
     async def _mark_regularly(self) -> None:
         while True:

@@ -66,6 +66,7 @@ class Gateway:
         strict: Whether only shipped contracts are known, not every symbol of the market.
         partial: Whether an execution takes no more than the displayed size.
         commissions: What trading costs; IB's fixed schedule when not given.
+        max_unsent_bytes: How much may wait for a client that does not read, before it is cut off.
     """
 
     def __init__(
@@ -81,7 +82,9 @@ class Gateway:
         strict: bool = False,
         partial: bool = False,
         commissions: CommissionSchedule | None = None,
+        max_unsent_bytes: int = 64 << 20,
     ) -> None:
+        self._max_unsent_bytes = max_unsent_bytes
         self.host = host
         self.port = port
         self.account = account
@@ -129,7 +132,9 @@ class Gateway:
         """
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(lambda: Session(self), self.host, self.port)
+            self._server = await loop.create_server(
+                lambda: Session(self, max_unsent_bytes=self._max_unsent_bytes), self.host, self.port
+            )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise AddressInUseError(self.host, self.port, "gateway.port") from error

@@ -21,7 +21,6 @@ _log = logging.getLogger(__name__)
 LOWEST_VERSION = 157
 # HIGHEST_VERSION: from 201 on TWS frames protobuf; up to here every client in use reads the text protocol right.
 HIGHEST_VERSION = 178
-MAX_UNSENT_BYTES = 64 << 20
 # LOST_BURST: a burst that ends on a multiple of this many bytes, with a second of silence after it, is lost by every
 # version of the official client.
 LOST_BURST = 4096
@@ -83,11 +82,12 @@ class Reception(Protocol):
 class Session(asyncio.Protocol):
     """A client's connection. Whatever it sends, other sessions are not disturbed.
 
-    Messages are gathered and written once per turn of the loop. A client that does not read is cut off when
-    `MAX_UNSENT_BYTES` wait for it.
+    Messages are gathered and written once per turn of the loop. A client that does not read is cut off when more
+    than `max_unsent_bytes` wait for it.
     """
 
-    def __init__(self, reception: Reception) -> None:
+    def __init__(self, reception: Reception, *, max_unsent_bytes: int) -> None:
+        self._max_unsent_bytes = max_unsent_bytes
         self.state = SessionState.GREETING
         self.version = 0
         self.client_id = -1
@@ -249,8 +249,8 @@ class Session(asyncio.Protocol):
             message = OUTGOING_BY_NAME["accountUpdateTime"]
             burst += encode(message, {"time": self._reception.clock_text()}, self.version)
         transport.write(burst)
-        if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
-            _log.warning("client %s does not read: %d bytes wait for it", self.client_id, MAX_UNSENT_BYTES)
+        if transport.get_write_buffer_size() > self._max_unsent_bytes:
+            _log.warning("client %s does not read: %d bytes wait for it", self.client_id, self._max_unsent_bytes)
             self.hang_up()
 
 
