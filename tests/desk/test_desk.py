@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -250,6 +252,14 @@ def test_wrong_parameters_are_named_and_change_nothing(desk: Desk, ema_cross: Pa
         desk.start(ema_cross, on="AAPL", parameters={"speed": 3})
 
     assert desk.runs() == []
+
+
+def test_a_program_that_ends_without_closing_its_desk_ends_quietly(tmp_path: Path) -> None:
+    code = f"from ibdesk import Desk; Desk.open('embedded', state_folder={str(tmp_path)!r})"
+
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 def test_a_closed_desk_says_so(desk: Desk) -> None:

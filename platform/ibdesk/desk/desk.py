@@ -265,10 +265,10 @@ class Desk:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         if self._closing:
             return
-        async with contextlib.AsyncExitStack() as stack:
+        with contextlib.ExitStack() as stack:
             tws, clock = self.settings.tws, None
             if self.settings.mode == "embedded":
-                self._gateway = await stack.enter_async_context(EmbeddedGateway(self.settings.gateway))
+                self._gateway = stack.enter_context(EmbeddedGateway(self.settings.gateway))
                 tws, clock = self._gateway.reached_by(tws), self._gateway.clock
             runtime = self._runtime = Runtime(self.settings, tws, clock, self.feed)
             stack.callback(runtime.journal.close)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Self
 
 from ibdesk.backtest import read_bars
@@ -41,9 +40,9 @@ class EmbeddedGateway:
             update={"host": gateway.host, "port": gateway.port, "account": gateway.account, "mode": "paper"}
         )
 
-    async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self._thread.start)
+    def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await asyncio.to_thread(self._thread.stop)
+    def __exit__(self, *_: object) -> None:
+        self._thread.stop()
