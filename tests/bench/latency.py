@@ -20,7 +20,7 @@ from tests.bench.row import Row, against, percentile
 
 from ibdesk.clock import SECOND
 from ibdesk.gateway import Gateway
-from ibdesk.gateway.market import Prints
+from ibdesk.gateway.market.source import Prints
 from ibdesk.model import Instrument, Quote, Tick
 
 TICKS_PER_SECOND = 25

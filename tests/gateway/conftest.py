@@ -14,10 +14,10 @@ import pytest
 
 from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway, Replay
-from ibdesk.gateway.codec import Value, decode, encode
-from ibdesk.gateway.framing import FrameReader, frame, split
-from ibdesk.gateway.incoming import INCOMING
-from ibdesk.gateway.outgoing import OUTGOING
+from ibdesk.gateway.protocol.codec import Value, decode, encode
+from ibdesk.gateway.protocol.framing import FrameReader, frame, split
+from ibdesk.gateway.protocol.incoming import INCOMING
+from ibdesk.gateway.protocol.outgoing import OUTGOING
 from ibdesk.model import nanoseconds
 
 OPENED_AT = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibdesk.gateway.codec import (
+from ibdesk.gateway.protocol.codec import (
     Texts,
     Value,
     decode,
@@ -20,7 +20,7 @@ from ibdesk.gateway.codec import (
     tick_price,
     tick_size,
 )
-from ibdesk.gateway.fields import (
+from ibdesk.gateway.protocol.fields import (
     CONDITION_BODIES,
     UNSET_NUMBER,
     ConditionBody,
@@ -32,9 +32,9 @@ from ibdesk.gateway.fields import (
     When,
     content_holds,
 )
-from ibdesk.gateway.framing import FrameReader, ProtocolError, frame, split
-from ibdesk.gateway.incoming import INCOMING
-from ibdesk.gateway.outgoing import OUTGOING, OUTGOING_BY_NAME
+from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, frame, split
+from ibdesk.gateway.protocol.incoming import INCOMING
+from ibdesk.gateway.protocol.outgoing import OUTGOING, OUTGOING_BY_NAME
 
 VERSIONS = range(157, 179)
 ALL_MESSAGES = [*OUTGOING.values(), *INCOMING.values()]

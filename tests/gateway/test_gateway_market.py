@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from ibdesk.clock import SECOND, ManualClock, ScaledClock
 from ibdesk.errors import AddressInUseError, ConfigError, DataError
 from ibdesk.gateway import Gateway, GatewaySettings, RandomWalk, Replay, make_gateway
-from ibdesk.gateway.contracts import ContractBook, quarterly_expiries, trading_hours
-from ibdesk.gateway.market import Row, path, played, quotes_around, shares
+from ibdesk.gateway.contracts.book import ContractBook, quarterly_expiries, trading_hours
+from ibdesk.gateway.market.source import Row, path, played, quotes_around, shares
+from ibdesk.gateway.market.tape import Candle, Tape
 from ibdesk.gateway.schedule import Schedule
-from ibdesk.gateway.tape import Candle, Tape
 from ibdesk.model import Quote, Stock, Tick, nanoseconds
 from ibdesk.model.instrument import US_EQUITY_HOURS, US_FUTURE_HOURS
 

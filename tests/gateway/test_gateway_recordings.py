@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from ibdesk.gateway.codec import Value, decode, encode, plan_of
-from ibdesk.gateway.fields import UNSET_TEXTS, Entry, Field, Kind, Message, Repeat, When, content_holds
-from ibdesk.gateway.framing import split
-from ibdesk.gateway.incoming import INCOMING
-from ibdesk.gateway.outgoing import OUTGOING
+from ibdesk.gateway.protocol.codec import Value, decode, encode, plan_of
+from ibdesk.gateway.protocol.fields import UNSET_TEXTS, Entry, Field, Kind, Message, Repeat, When, content_holds
+from ibdesk.gateway.protocol.framing import split
+from ibdesk.gateway.protocol.incoming import INCOMING
+from ibdesk.gateway.protocol.outgoing import OUTGOING
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import MakeWire

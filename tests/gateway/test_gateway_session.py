@@ -12,9 +12,9 @@ import ib_async as ib
 import pytest
 
 from ibdesk.gateway import Gateway, GatewayThread
-from ibdesk.gateway.codec import Value
-from ibdesk.gateway.framing import frame, split
-from ibdesk.gateway.incoming import INCOMING
+from ibdesk.gateway.protocol.codec import Value
+from ibdesk.gateway.protocol.framing import frame, split
+from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.session import LOST_BURST
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from ibdesk.clock import Clock, ManualClock, SystemClock
-from ibdesk.gateway.codec import encode
-from ibdesk.gateway.outgoing import OUTGOING_BY_NAME
+from ibdesk.gateway.protocol.codec import encode
+from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.server import Gateway
 from ibdesk.model import Event, Order, OrderType, Side, Stock, nanoseconds
 from ibdesk.tws import TwsService, TwsSettings

@@ -18,7 +18,7 @@ from ibdesk.cli.sample import SECONDS_A_DAY, first_day
 from ibdesk.cli.screen import console, line, price, quantity, step
 from ibdesk.errors import AddressInUseError, ConfigError, DataError
 from ibdesk.gateway import Gateway, GatewaySettings, make_gateway
-from ibdesk.gateway.venue import OrderRecord
+from ibdesk.gateway.venue.venue import OrderRecord
 from ibdesk.model import instrument_of, moment
 
 _LOOK_SECONDS = 0.1

@@ -43,15 +43,15 @@ news articles and fundamentals are answered with an error that says so; options 
 not paced.
 """
 
-from ibdesk.gateway.faults import Faults
-from ibdesk.gateway.framing import ProtocolError
-from ibdesk.gateway.market import MarketSource
+from ibdesk.gateway.faults.faults import Faults
+from ibdesk.gateway.market.replay import Replay
+from ibdesk.gateway.market.source import MarketSource
+from ibdesk.gateway.market.walk import RandomWalk
+from ibdesk.gateway.protocol.framing import ProtocolError
 from ibdesk.gateway.refusal import RefusedError
-from ibdesk.gateway.replay import Replay
 from ibdesk.gateway.server import Gateway
 from ibdesk.gateway.settings import GatewaySettings, make_gateway, run_gateway
 from ibdesk.gateway.thread import GatewayThread
-from ibdesk.gateway.walk import RandomWalk
 
 __all__ = [
     "Faults",

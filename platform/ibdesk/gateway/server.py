@@ -15,21 +15,21 @@ import msgspec
 from ibdesk.clock import SECOND, Clock, ManualClock, SystemClock
 from ibdesk.errors import AddressInUseError, ConfigError
 from ibdesk.exchange import CommissionSchedule, FixedCommission
-from ibdesk.gateway.account import Ledger
-from ibdesk.gateway.contracts import ContractBook, ContractData
-from ibdesk.gateway.faults import Faults
-from ibdesk.gateway.history import History
-from ibdesk.gateway.market import MarketSource
-from ibdesk.gateway.market_data import MarketData
-from ibdesk.gateway.orders import Orders
-from ibdesk.gateway.portfolio import Portfolio
-from ibdesk.gateway.reference import Reference
+from ibdesk.gateway.account.ledger import Ledger
+from ibdesk.gateway.contracts.book import ContractBook, ContractData
+from ibdesk.gateway.faults.faults import Faults
+from ibdesk.gateway.market.source import MarketSource
+from ibdesk.gateway.market.tape import BAR_NS, Tape
+from ibdesk.gateway.market.walk import RandomWalk
+from ibdesk.gateway.rooms.history import History
+from ibdesk.gateway.rooms.market_data import MarketData
+from ibdesk.gateway.rooms.orders import Orders
+from ibdesk.gateway.rooms.portfolio import Portfolio
+from ibdesk.gateway.rooms.reference import Reference
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.session import Room, Session
-from ibdesk.gateway.tape import BAR_NS, Tape
 from ibdesk.gateway.times import greeting, local
-from ibdesk.gateway.venue import Audience, Execution, OrderRecord, Venue
-from ibdesk.gateway.walk import RandomWalk
+from ibdesk.gateway.venue.venue import Audience, Execution, OrderRecord, Venue
 
 _log = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
-from ibdesk.gateway.codec import Fields, Value, decode, encode, plan_of
-from ibdesk.gateway.fields import Field, Message
-from ibdesk.gateway.framing import FrameReader, ProtocolError, frame, split
-from ibdesk.gateway.incoming import INCOMING, REQUEST_ID_AT
-from ibdesk.gateway.outgoing import OUTGOING_BY_NAME
+from ibdesk.gateway.protocol.codec import Fields, Value, decode, encode, plan_of
+from ibdesk.gateway.protocol.fields import Field, Message
+from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, frame, split
+from ibdesk.gateway.protocol.incoming import INCOMING, REQUEST_ID_AT
+from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.refusal import RefusedError, invalid
 
 _log = logging.getLogger(__name__)

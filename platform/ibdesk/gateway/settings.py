@@ -11,10 +11,10 @@ import polars as pl
 
 from ibdesk.clock import Clock, ScaledClock, SystemClock
 from ibdesk.errors import ConfigError
-from ibdesk.gateway.market import MarketSource
-from ibdesk.gateway.replay import Replay
+from ibdesk.gateway.market.replay import Replay
+from ibdesk.gateway.market.source import MarketSource
+from ibdesk.gateway.market.walk import RandomWalk
 from ibdesk.gateway.server import Gateway
-from ibdesk.gateway.walk import RandomWalk
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

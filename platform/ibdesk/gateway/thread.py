@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from ibdesk.gateway.faults import Faults
+from ibdesk.gateway.faults.faults import Faults
 from ibdesk.gateway.server import Gateway
 
 T = TypeVar("T")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.codec import Fields, encode, text_of, tick_price, tick_size
-from ibdesk.gateway.contracts import ContractBook, ContractData
-from ibdesk.gateway.outgoing import OUTGOING_BY_NAME
-from ibdesk.gateway.reference import the_contract
+from ibdesk.gateway.contracts.book import ContractBook, ContractData
+from ibdesk.gateway.market.tape import Candle, Line, Tape, Watcher
+from ibdesk.gateway.protocol.codec import Fields, encode, text_of, tick_price, tick_size
+from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.refusal import RefusedError, invalid, unknown_ticker
+from ibdesk.gateway.rooms.reference import the_contract
 from ibdesk.gateway.session import Handler, Session
-from ibdesk.gateway.tape import Candle, Line, Tape, Watcher
 from ibdesk.model import Quote, Tick
 
 BID_SIZE, BID, ASK, ASK_SIZE, LAST, LAST_SIZE = 0, 1, 2, 3, 4, 5

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from ibdesk.gateway.contracts import ContractData
+from ibdesk.gateway.contracts.book import ContractData
 from ibdesk.model import Fill, Future, Position, Side
 
 # MARGIN_RATES: what must be held against a position, as a fraction of its value: Regulation T's maintenance rate of

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ibdesk.errors import InstrumentError
-from ibdesk.gateway.codec import Fields
+from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.model import AnyInstrument, Forex, Future, Index, Session, Stock, instrument_of
 
 STOCK_ORDER_TYPES = (

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 import msgspec
 
-from ibdesk.gateway.fields import (
+from ibdesk.gateway.protocol.fields import (
     CONDITION_BODIES,
     INFINITE_TEXTS,
     UNSET_INTEGER,
@@ -30,7 +30,7 @@ from ibdesk.gateway.fields import (
     content_holds,
     for_version,
 )
-from ibdesk.gateway.framing import ProtocolError, frame, join
+from ibdesk.gateway.protocol.framing import ProtocolError, frame, join
 
 Scalar = str | int | float | None
 Rows = Sequence[Mapping[str, "Value"]]

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.market import MarketSource
+from ibdesk.gateway.market.source import MarketSource
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.model import Quote, Tick
 

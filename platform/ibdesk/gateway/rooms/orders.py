@@ -7,21 +7,21 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ibdesk.gateway.account import Ledger
-from ibdesk.gateway.codec import Fields
-from ibdesk.gateway.contracts import ContractBook, ContractData
-from ibdesk.gateway.order_messages import (
+from ibdesk.gateway.account.ledger import Ledger
+from ibdesk.gateway.contracts.book import ContractBook, ContractData
+from ibdesk.gateway.protocol.codec import Fields
+from ibdesk.gateway.refusal import RefusedError, invalid
+from ibdesk.gateway.rooms.order_messages import (
     commission_report,
     completed_order,
     execution,
     open_order,
     order_status,
 )
-from ibdesk.gateway.reference import the_contract
-from ibdesk.gateway.refusal import RefusedError, invalid
+from ibdesk.gateway.rooms.reference import the_contract
 from ibdesk.gateway.session import Handler, Session
 from ibdesk.gateway.times import read_time
-from ibdesk.gateway.venue import Execution, OrderRecord, Venue
+from ibdesk.gateway.venue.venue import Execution, OrderRecord, Venue
 from ibdesk.model import Index, Order, OrderType, Side, TimeInForce
 
 ORDER_TYPES = {

@@ -5,8 +5,8 @@ What a client did not set is shown as paper accounts show it (captured): empty, 
 
 from __future__ import annotations
 
-from ibdesk.gateway.codec import Value, text_of
-from ibdesk.gateway.fields import (
+from ibdesk.gateway.protocol.codec import Value, text_of
+from ibdesk.gateway.protocol.fields import (
     UNSET_INTEGER,
     UNSET_LONG,
     UNSET_NUMBER,
@@ -15,7 +15,7 @@ from ibdesk.gateway.fields import (
     Kind,
 )
 from ibdesk.gateway.times import stamp
-from ibdesk.gateway.venue import Execution, OrderRecord
+from ibdesk.gateway.venue.venue import Execution, OrderRecord
 from ibdesk.model import Side
 
 MARGIN_FIELDS = tuple(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.market import Floats, Integers, Prints
+from ibdesk.gateway.market.source import Floats, Integers, Prints
 from ibdesk.gateway.refusal import invalid
 
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ibdesk.gateway.account import Holding, Ledger
-from ibdesk.gateway.codec import Fields
-from ibdesk.gateway.fields import UNSET_NUMBER
+from ibdesk.gateway.account.ledger import Holding, Ledger
+from ibdesk.gateway.protocol.codec import Fields
+from ibdesk.gateway.protocol.fields import UNSET_NUMBER
 from ibdesk.gateway.refusal import failed, invalid, unknown_ticker
 from ibdesk.gateway.schedule import Appointment, Schedule
 from ibdesk.gateway.session import Handler, Session

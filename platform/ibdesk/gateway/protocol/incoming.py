@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ibdesk.gateway.fields import (
+from ibdesk.gateway.protocol.fields import (
     ALGORITHM,
     COMBO,
     CONDITIONS,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.codec import Fields, Value
-from ibdesk.gateway.contracts import STOCK_ORDER_TYPES, ZONE_NAMES, ContractBook, ContractData, trading_hours
-from ibdesk.gateway.fields import UNSET_INTEGER
+from ibdesk.gateway.contracts.book import STOCK_ORDER_TYPES, ZONE_NAMES, ContractBook, ContractData, trading_hours
+from ibdesk.gateway.protocol.codec import Fields, Value
+from ibdesk.gateway.protocol.fields import UNSET_INTEGER
 from ibdesk.gateway.refusal import RefusedError, ambiguous_contract, invalid, unknown_contract
 from ibdesk.gateway.session import Handler, Session
 

@@ -10,7 +10,7 @@ import polars as pl
 
 from ibdesk.clock import SECOND
 from ibdesk.errors import DataError
-from ibdesk.gateway.market import INSTANT_NS, Floats, Integers, Prints, Row, played, printed
+from ibdesk.gateway.market.source import INSTANT_NS, Floats, Integers, Prints, Row, played, printed
 from ibdesk.model import Instrument, Quote, Tick
 
 _PRICES = ["open", "high", "low", "close", "volume"]

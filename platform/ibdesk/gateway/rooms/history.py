@@ -12,15 +12,15 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.bars import DAY, Bars, bar_size, duration
-from ibdesk.gateway.codec import Fields, Value, historical_data, texts_of
-from ibdesk.gateway.contracts import ContractBook, ContractData
-from ibdesk.gateway.fields import Kind
-from ibdesk.gateway.market import MarketSource, Prints, quotes_around
-from ibdesk.gateway.reference import the_contract
+from ibdesk.gateway.contracts.book import ContractBook, ContractData
+from ibdesk.gateway.market.bars import DAY, Bars, bar_size, duration
+from ibdesk.gateway.market.source import MarketSource, Prints, quotes_around
+from ibdesk.gateway.market.tape import Candle, Tape
+from ibdesk.gateway.protocol.codec import Fields, Value, historical_data, texts_of
+from ibdesk.gateway.protocol.fields import Kind
 from ibdesk.gateway.refusal import RefusedError, invalid, no_history
+from ibdesk.gateway.rooms.reference import the_contract
 from ibdesk.gateway.session import Handler, Session
-from ibdesk.gateway.tape import Candle, Tape
 from ibdesk.gateway.times import read_time, stamp, utc_stamp
 from ibdesk.model import Quote, Tick
 

@@ -4,7 +4,7 @@ A message is a tuple of entries. `fields("reqId:i price:f")` writes plain ones; 
 some server versions only, `When` depends on fields before it, `Repeat` comes as often as the count before it says,
 and `ConditionBody` depends on the type of an order condition.
 The kinds are ``i`` integer, ``f`` decimal price, ``d`` size, ``b`` flag, ``s`` text; ``version:i=6`` is a field that
-always carries the same value. `ibdesk.gateway.outgoing` and `ibdesk.gateway.incoming` hold the messages themselves.
+always carries the same value. The messages themselves stand in `outgoing` and `incoming` beside this module.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from ibdesk.exchange import CommissionSchedule, Exchange, VenueEvent
-from ibdesk.gateway.account import Ledger
-from ibdesk.gateway.codec import Fields
-from ibdesk.gateway.contracts import ContractData
+from ibdesk.gateway.account.ledger import Ledger
+from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import RefusedError
 from ibdesk.model import Commission, Fill, Order, OrderReport, OrderStatus, OrderType, Quote, Side
 

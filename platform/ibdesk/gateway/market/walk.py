@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.market import Floats, Integers, Prints, Row, played, printed
+from ibdesk.gateway.market.source import Floats, Integers, Prints, Row, played, printed
 from ibdesk.model import Forex, Instrument, Quote, Tick
 
 DAY = 86_400 * SECOND

@@ -1,0 +1,1 @@
+"""What can be traded at the gateway, and when."""

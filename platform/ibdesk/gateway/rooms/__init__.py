@@ -1,0 +1,1 @@
+"""What one session may ask, a room for each kind of request."""

@@ -1,0 +1,1 @@
+"""Where clients' orders are worked; what outlives a session."""
