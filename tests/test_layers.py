@@ -55,6 +55,10 @@ RESERVED = {
     "uvicorn": {"ibdesk_server", "cli"},
     "panel": {"views", "notebook", "ibdesk_server"},
     "IPython": {"notebook"},
+    "exchange_calendars": {"gateway"},
+    # Clients that the gateway is tried with; IB's own has a license that this code must stay clear of.
+    "ibapi": set(),
+    "ib_insync": set(),
     "redis": {"store"},
 }
 

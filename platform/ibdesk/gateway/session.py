@@ -79,6 +79,18 @@ class Reception(Protocol):
         ...
 
 
+class Listener(Protocol):
+    """Whoever listens to what a client and the gateway say to each other."""
+
+    def heard(self, session: Session, payload: bytes) -> None:
+        """Hear one message of the client, without its length; its greeting and versions too."""
+        ...
+
+    def said(self, session: Session, frames: bytes) -> None:
+        """Hear what leaves for the client: one or several complete frames, each with its length."""
+        ...
+
+
 class Session(asyncio.Protocol):
     """A client's connection. Whatever it sends, other sessions are not disturbed.
 
@@ -88,6 +100,10 @@ class Session(asyncio.Protocol):
 
     def __init__(self, reception: Reception, *, max_unsent_bytes: int) -> None:
         self._max_unsent_bytes = max_unsent_bytes
+        # tamper: takes the frames that would leave in place of the socket, while a fault is about; it sends them with
+        # `release`, sooner or later or never.
+        self.tamper: Callable[[bytes], None] | None = None
+        self.listener: Listener | None = None
         self.state = SessionState.GREETING
         self.version = 0
         self.client_id = -1
@@ -157,6 +173,8 @@ class Session(asyncio.Protocol):
     # ---- what comes in ----------------------------------------------------------------------------------------
 
     def _take(self, payload: bytes) -> None:
+        if self.listener is not None:
+            self.listener.heard(self, payload)
         match self.state:
             case SessionState.GREETING:
                 self._agree(payload.decode("ascii", "replace"))
@@ -232,9 +250,20 @@ class Session(asyncio.Protocol):
         self.send("errMsg", id=request_id, errorCode=code, errorMsg=plain)
 
     def send_frame(self, data: bytes) -> None:
-        """Send bytes of complete frames with what else leaves in this turn of the loop."""
+        """Send bytes of complete frames with what else leaves in this turn of the loop, or as a fault has it."""
         if self.state is SessionState.CLOSED or self._loop is None:
             return
+        if self.tamper is not None:
+            self.tamper(data)
+        else:
+            self.release(data)
+
+    def release(self, data: bytes) -> None:
+        """Send bytes of complete frames that no fault holds back."""
+        if self.state is SessionState.CLOSED or self._loop is None:
+            return
+        if self.listener is not None:
+            self.listener.said(self, data)
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(data)
