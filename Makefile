@@ -20,7 +20,7 @@ help: ## list the commands
 setup: $(INSTALLED) ## create .venv with everything (PYTHON=python3.12 picks another Python)
 	@:
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt tests/gateway/clients/ib_insync.txt
 	@.ci/setup packages $(PYTHON)
 	@touch $@
 
@@ -38,7 +38,7 @@ test: setup tools ## run the tests (ARGS="-k gateway" picks some)
 
 .PHONY: proof
 proof: setup tools ## prove the design's promises with hundreds of seeds (IBDESK_PROOF_SEEDS=1000 for more)
-	@IBDESK_PROOF_SEEDS=$${IBDESK_PROOF_SEEDS:-300} .venv/bin/python -m pytest -m proof -n auto $(ARGS)
+	@IBDESK_PROOF_SEEDS=$${IBDESK_PROOF_SEEDS:-300} IBDESK_FUZZ_SECONDS=$${IBDESK_FUZZ_SECONDS:-600} .venv/bin/python -m pytest -m proof -n auto $(ARGS)
 
 .PHONY: check
 check: setup ## lint, format, types and layers

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import pytest
 from ibdesk.backtest import backtest, sample_daily_bars
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
-from ibdesk.model import Bar, Order, PlaceOrder, StartStrategy
+from ibdesk.gateway.faults import random_script
+from ibdesk.model import Bar, Link, Order, PlaceOrder, StartStrategy
 from ibdesk.store import JournalReader, Topic, replay
 from ibdesk.strategy import load_strategy
 
@@ -157,6 +158,70 @@ def on_bar(self, bar: Bar) -> None:
     assert sum(booked["quantity"]) == sum(quantity for _, quantity in executions)
     assert set(owners) == {run}
     assert replay(journal).orders >= len(sent)
+
+
+# STORM_SECONDS: how long a random script rages, in seconds of the gateway's clock; a second and a half of the wall's.
+STORM_SECONDS = 75.0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_after_any_storm_of_faults_one_reconnect_brings_every_fill_once(
+    seed: int, tmp_path: Path, watch: Watch, write_strategy: Callable[[str, str], Path]
+) -> None:
+    """A seed gives the same script of all kinds of faults; `random_script(...).to_toml()` prints it.
+
+    An order of which TWS never told anything, and which it does not know when asked, stays unknown: it may not be
+    sent again, and so the test does not wait for it.
+    """
+    body = """
+def on_bar(self, bar: Bar) -> None:
+    self.order_target(bar.instrument, 0 if self.position(bar.instrument).quantity else 5)
+"""
+    script = random_script(seed, STORM_SECONDS, intensity=1)
+    settings = GatewaySettings(port=0, **REPLAY)
+    with GatewayThread(make_gateway(settings, bars=sample_daily_bars())) as gateway:
+        venue, faults = gateway.gateway.venue, gateway.faults
+        desk = Desk.open(DeskSettings.make("paper", port=gateway.port, client_id=5, state_folder=tmp_path))
+        run = desk.start(write_strategy("swing", body), on=["AAPL", "IBM"], warm_up=0)
+        watcher = watch(desk)
+        watcher.wait_for(Topic.FILLS, count=4)
+        faults.play(script)
+        until(lambda: len(faults.fired) >= len(script.steps))
+        desk.stop(run)
+        watcher.wait_for(Topic.RUNS, run_id=run, state="stopped")
+        faults.stop()
+        faults.restore()
+        faults.hang_up()
+
+        def executed() -> dict[str, float]:
+            return gateway.call(lambda: _net((done.id, done.fill.signed_quantity) for done in venue.executions))
+
+        until(lambda: desk.health().link is Link.UP and not gateway.call(lambda: list(venue.open())))
+        until(lambda: _booked(desk) == executed())
+        # What the account showed while its executions were not told yet is taken back when they are.
+        until(lambda: sum(desk.positions()["quantity"]) == sum(executed().values()))
+        sent = gateway.call(lambda: [record.request.text("orderRef") for record in venue.records.values()])
+        fills = desk.fills()
+        desk.close()
+
+    assert len(sent) == len(set(sent))
+    assert fills["execution_id"].is_unique().all()
+
+
+def _booked(desk: Desk) -> dict[str, float]:
+    """What each execution has moved by, as the desk has booked it; a correction takes back and books anew."""
+    signs = {"buy": 1, "sell": -1}
+    rows = desk.fills().select("execution_id", "side", "quantity").rows()
+    return _net((name, signs[side] * quantity) for name, side, quantity in rows)
+
+
+def _net(moves: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Sum moves by execution; the last part of an execution's id is the number of its correction."""
+    net: dict[str, float] = {}
+    for name, quantity in moves:
+        base = name.rpartition(".")[0]
+        net[base] = net.get(base, 0.0) + quantity
+    return net
 
 
 def until(holds: Callable[[], bool], seconds: float = 15) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import datetime as dt
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import ib_async as ib
 import polars as pl
@@ -208,14 +208,12 @@ MakeWire = Callable[..., Awaitable[Wire]]
 
 
 @pytest.fixture
-async def dial(gateway: Gateway) -> AsyncIterator[MakeWire]:
-    """Opens bare connections; without a client id they stay before the greeting."""
-    wires: list[Wire] = []
+def dial_once(gateway: Gateway) -> MakeWire:
+    """Opens bare connections that the test closes itself; without a client id they stay before the greeting."""
 
     async def dial(client_id: int | None = 9, versions: str = "v157..178", port: int = gateway.port) -> Wire:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         wire = Wire(reader, writer, 178)
-        wires.append(wire)
         if client_id is not None:
             writer.write(b"API\0" + frame(versions.encode()))
             wire.version = int(split(await wire.payload())[0])
@@ -223,6 +221,75 @@ async def dial(gateway: Gateway) -> AsyncIterator[MakeWire]:
             await wire.until("nextValidId")
         return wire
 
+    return dial
+
+
+@pytest.fixture
+async def dial(dial_once: MakeWire) -> AsyncIterator[MakeWire]:
+    """Opens bare connections as `dial_once` does, and closes them when the test is over."""
+    wires: list[Wire] = []
+
+    async def dial(*arguments: Any, **options: Any) -> Wire:
+        wire = await dial_once(*arguments, **options)
+        wires.append(wire)
+        return wire
+
     yield dial
     for wire in wires:
         wire.close()
+
+
+class Trader:
+    """A client that trades AAPL with bare requests and notes in short words what it is told of its orders."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        # shown, statuses, executions: the fields of what it was told, in order.
+        self.shown: list[dict[str, str]] = []
+        self.statuses: list[dict[str, str]] = []
+        self.executions: list[dict[str, str]] = []
+        self.texts: list[str] = []
+
+    def place(self, order_id: int, kind: str, side: str = "BUY", size: float = 10, **more: Value) -> None:
+        """Send an order; prices and other terms by the names of the protocol."""
+        order: dict[str, Value] = {"conId": 265598, "transmit": 1, "tif": "DAY", **more}
+        self.wire.send(3, orderId=order_id, orderType=kind, action=side, totalQuantity=size, **order)
+
+    def cancel(self, order_id: int) -> None:
+        """Ask for an order's end."""
+        self.wire.send(4, orderId=order_id)
+
+    async def told(self) -> list[str]:
+        """Return what came since last time, as ``order 1 Submitted``, ``execution 1 BOT 10 @ 9``, ``error 1 202``."""
+        self.wire.send(49)
+        return [words for name, texts in await self.wire.until("currentTime") if (words := self._words(name, texts))]
+
+    async def status(self, order_id: int) -> str:
+        """Return the last status of an order, with what was filled of it when that is something."""
+        await self.told()
+        last = [texts for texts in self.statuses if texts["orderId"] == str(order_id)][-1]
+        return last["status"] + (f" {last['filled']}" if last["filled"] != "0" else "")
+
+    def _words(self, name: str, texts: dict[str, str]) -> str:
+        match name:
+            case "openOrder":
+                self.shown.append(texts)
+                return f"order {texts['orderId']} {texts['status']}"
+            case "orderStatus":
+                self.statuses.append(texts)
+                return f"status {texts['orderId']} {texts['status']} {texts['whyHeld']}".rstrip()
+            case "execDetails":
+                self.executions.append(texts)
+                return f"execution {texts['orderId']} {texts['side']} {texts['shares']} @ {texts['price']}"
+            case "commissionReport":
+                return "commission"
+            case "errMsg" if texts["id"] != "-1":
+                self.texts.append(texts["errorMsg"])
+                return f"error {texts['id']} {texts['errorCode']}"
+        return ""
+
+
+@pytest.fixture
+async def trader(dial: MakeWire) -> Trader:
+    """Return a trader, connected as client 1."""
+    return Trader(await dial(1))

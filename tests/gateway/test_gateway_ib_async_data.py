@@ -270,22 +270,21 @@ async def test_small_questions_have_their_documented_answers(client: ib.IB) -> N
     assert await client.reqCurrentTimeAsync() == OPENED_AT
     assert await client.reqNewsProvidersAsync() == []
     assert "ScanParameterResponse" in (await client.reqScannerParametersAsync())
-    assert await client.reqMktDepthExchangesAsync() == []
     assert not await client.reqUserInfoAsync()
     assert [rule.increment for rule in (await client.reqMarketRuleAsync(26)) or []] == [0.01]
-    assert await client.reqSecDefOptParamsAsync("AAPL", "", "STK", 265598) == []
 
 
 async def test_a_request_that_is_not_served_is_answered_with_an_error(
-    client: ib.IB, aapl: ib.Contract, until: Until
+    client: ib.IB, aapl: ib.Contract, tolerated: set[int], until: Until
 ) -> None:
+    tolerated.add(430)
     errors: list[tuple[int, int]] = []
     client.errorEvent += lambda request_id, code, *_rest: errors.append((request_id, code))
 
     client.client.reqFundamentalData(77, aapl, "ReportSnapshot", [])
     await until(client, lambda: errors)
 
-    assert errors == [(77, 321)]
+    assert errors == [(77, 430)]
 
 
 async def test_cancelling_what_is_not_there_is_error_300_or_366(

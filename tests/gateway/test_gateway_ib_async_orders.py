@@ -167,8 +167,9 @@ async def test_every_open_order_is_withdrawn_by_a_global_cancel(client: ib.IB, a
 async def test_a_what_if_order_is_answered_with_margins_and_never_works(client: ib.IB, aapl: ib.Contract) -> None:
     state = await client.whatIfOrderAsync(aapl, ib.MarketOrder("BUY", 100))
 
-    # A hundred shares at the ask of 100.00, a quarter of that as margin.
-    assert (state.initMarginBefore, state.initMarginChange, state.initMarginAfter) == ("0.00", "2500.00", "2500.00")
+    # A hundred shares at the ask of 100.00: half of that to open, a quarter to keep; the commission is a dollar.
+    assert (state.initMarginBefore, state.initMarginChange, state.initMarginAfter) == ("0.00", "5000.00", "5000.00")
+    assert (state.maintMarginChange, state.equityWithLoanChange) == ("2500.00", "-1.00")
     assert state.commission == 1.0
     assert await client.reqOpenOrdersAsync() == []
 
@@ -179,10 +180,10 @@ async def test_a_what_if_order_is_answered_with_margins_and_never_works(client: 
         (ib.LimitOrder("BUY", 10, 90.005), 110),
         (ib.LimitOrder("BUY", 0, 90.0), 434),
         (ib.Order(action="BUY", totalQuantity=10, orderType="NONSENSE"), 321),
-        (ib.Order(action="BUY", totalQuantity=10, orderType="TRAIL", auxPrice=1.0), 387),
+        (ib.Order(action="BUY", totalQuantity=10, orderType="PEG MKT", auxPrice=1.0), 387),
         (ib.Order(action="HOLD", totalQuantity=10, orderType="MKT"), 321),
         (ib.LimitOrder("BUY", 10, 90.0, parentId=4711), 135),
-        (ib.LimitOrder("BUY", 10, 90.0, tif="OPG"), 321),
+        (ib.LimitOrder("BUY", 10, 90.0, tif="NEVER"), 321),
         (ib.LimitOrder("BUY", 10, 90.0, account="DU1"), 321),
         (ib.MarketOrder("BUY", 100_000), 201),
     ],
@@ -208,11 +209,11 @@ async def test_an_order_beyond_the_margin_becomes_inactive(
 ) -> None:
     tolerated.add(201)
 
-    # 100,000 shares at 100.00 need 2.5 million of margin; the account holds one.
+    # 100,000 shares at 100.00 need five million of margin; the account holds one.
     trade = client.placeOrder(aapl, ib.MarketOrder("BUY", 100_000))
     await until(client, lambda: trade.orderStatus.status == "Inactive")
 
-    assert "MUST EXCEED THE INITIAL MARGIN [2500000.00 USD]" in trade.log[-2].message + trade.log[-1].message
+    assert "MUST EXCEED THE INITIAL MARGIN [5000000.00 USD]" in trade.log[-2].message + trade.log[-1].message
 
 
 async def test_a_filled_order_cannot_be_changed_or_cancelled(
@@ -265,8 +266,8 @@ async def test_positions_and_account_follow_a_fill(
     values = {value.tag: value.value for value in client.accountValues() if not value.modelCode}
     assert values["TotalCashValue"] == "989999.00"
     assert values["NetLiquidation"] == "999999.00"
-    assert values["InitMarginReq"] == "2500.00"
-    assert values["BuyingPower"] == "3989996.00"
+    assert (values["InitMarginReq"], values["MaintMarginReq"]) == ("5000.00", "2500.00")
+    assert values["BuyingPower"] == "1989998.00"
 
 
 async def test_account_summary_and_profit_are_answered(client: ib.IB, aapl: ib.Contract, until: Until) -> None:

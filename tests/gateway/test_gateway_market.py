@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from ibdesk.clock import SECOND, ManualClock, ScaledClock
 from ibdesk.errors import AddressInUseError, ConfigError, DataError
 from ibdesk.gateway import Gateway, GatewaySettings, RandomWalk, Replay, make_gateway
-from ibdesk.gateway.contracts.book import ContractBook, quarterly_expiries, trading_hours
+from ibdesk.gateway.contracts.book import ContractBook
+from ibdesk.gateway.contracts.hours import hours_of
 from ibdesk.gateway.market.source import Row, path, played, quotes_around, shares
-from ibdesk.gateway.market.tape import Candle, Tape
+from ibdesk.gateway.market.tape import Candle, Line, Tape
+from ibdesk.gateway.market.walk import Walk
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.model import Quote, Stock, Tick, nanoseconds
-from ibdesk.model.instrument import US_EQUITY_HOURS, US_FUTURE_HOURS
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import MakeBars
@@ -35,6 +36,8 @@ AAPL_ROWS = [
     (102.50, 104.00, 102.00, 103.00, 1200.0),
 ]
 T0 = nanoseconds(OPENED_AT)
+# HALF_HOURS: of New York's day, in UTC: an hour, and whether its second half.
+HALF_HOURS = ((13, 0), (13, 1), (16, 1), (19, 1))
 
 
 @given(st.floats(0, 1e12, allow_nan=False))
@@ -177,6 +180,76 @@ def test_what_a_walk_played_is_its_history() -> None:
     assert found.times.tolist() == [tick.at_ns for tick in ticks]
 
 
+def test_an_instrument_that_is_added_late_walks_as_if_it_always_had() -> None:
+    def ticks(*, late: bool) -> list[Tick]:
+        walk = RandomWalk(5, ["AAPL"] if late else ["AAPL", "MSFT"])
+        walk.open(T0, {"AAPL": Stock("AAPL"), "MSFT": Stock("MSFT")})
+        events = walk.events()
+        # Four moments a row and instrument; ten rows before MSFT is asked for.
+        for _ in range(40 if late else 80):
+            next(events)
+        if late:
+            assert walk.add(Stock("MSFT"))
+        found = itertools.islice((event for _, each in events for event in each if isinstance(event, Tick)), 80)
+        return [tick for tick in found if tick.instrument == "MSFT"]
+
+    assert ticks(late=True) == ticks(late=False)
+
+
+def test_the_volume_of_a_day_is_the_walks() -> None:
+    walk = RandomWalk(5, {"AAPL": Walk(price=200.0, volume=1_000_000)})
+    walk.open(T0, {"AAPL": Stock("AAPL")})
+
+    found = walk.prints("AAPL", T0 - int(6.5 * 3600) * SECOND, T0)
+
+    # 4,680 rows whose volumes deviate by 0.66 of their mean: the sum is within a few percent.
+    assert found.sizes.sum() == pytest.approx(1_000_000, rel=0.05)
+
+
+def test_in_exchange_hours_most_trades_at_open_and_close_and_hardly_any_outside() -> None:
+    walk = RandomWalk(5, {"AAPL": Walk(price=200.0, volume=1_000_000)})
+    walk.keep_hours(lambda _name: hours_of("us_share"))
+    walk.open(T0, {"AAPL": Stock("AAPL")})
+
+    # Friday, 10 April 2026: half hours from 9:00, 9:30, 12:30 and 15:30 in New York.
+    starts = [nanoseconds(dt.datetime(2026, 4, 10, hour, 30 * half, tzinfo=dt.UTC)) for hour, half in HALF_HOURS]
+    before, at_open, noon, at_close = (
+        float(walk.prints("AAPL", start, start + 1800 * SECOND).sizes.sum()) for start in starts
+    )
+
+    # A thirteenth of the volume on average; the parabola gives 1.78 times that in the first and last half hour
+    # (2 - 1.5 x the mean of 1 - x^2 from 11/13 to 1), and half of it at noon.
+    mean = 1_000_000 / 13
+    assert at_open == pytest.approx(1.78 * mean, rel=0.15)
+    assert at_close == pytest.approx(1.78 * mean, rel=0.15)
+    assert noon == pytest.approx(0.503 * mean, rel=0.15)
+    assert before == pytest.approx(0.05 * mean, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("walk", "words"),
+    [(Walk(price=0.0), "the walk of AAPL: price"), (Walk(volume=-1.0), "the walk of AAPL: volume")],
+)
+def test_a_wrong_figure_of_a_walk_is_named(walk: Walk, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        RandomWalk(1, {"AAPL": walk})
+
+
+async def test_what_nobody_named_is_played_once_somebody_asks_for_it() -> None:
+    async with Gateway(market=RandomWalk(1, ["AAPL"]), clock=ManualClock(T0)) as gateway:
+        client = await ib.IB().connectAsync("127.0.0.1", gateway.port, clientId=1)
+        [nvda] = await client.qualifyContractsAsync(ib.Stock("NVDA", "SMART", "USD"))
+        assert isinstance(nvda, ib.Contract)
+        [ticker] = await client.reqTickersAsync(nvda)
+        trade = client.placeOrder(nvda, ib.MarketOrder("BUY", 10))
+        await client.reqCurrentTimeAsync()
+        client.disconnect()
+
+    # It is quoted at once, before anything else happens in the market.
+    assert ticker.ask > ticker.bid > 0
+    assert (trade.orderStatus.status, trade.orderStatus.avgFillPrice) == ("Filled", ticker.ask)
+
+
 async def test_executions_of_two_runs_have_different_ids(make_bars: MakeBars) -> None:
     seen: list[str] = []
     for started_ns in (T0, T0 + 1):
@@ -260,6 +333,8 @@ def test_a_five_second_bar_without_a_trade_is_flat(make_bars: MakeBars) -> None:
 
         def on_tick(self, tick: Tick) -> None: ...
 
+        def on_state(self, line: Line) -> None: ...
+
         def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:
             heard.append(candles["TRADES"])
 
@@ -268,19 +343,6 @@ def test_a_five_second_bar_without_a_trade_is_flat(make_bars: MakeBars) -> None:
     schedule.advance(10)
 
     assert [(bar.open, bar.close, bar.volume, bar.count) for bar in heard] == [(99.0, 99.0, 100, 1), (99.0, 99.0, 0, 0)]
-
-
-def test_index_futures_expire_on_third_fridays() -> None:
-    expiries = list(quarterly_expiries(dt.date(2026, 11, 22)))
-
-    assert expiries == [dt.date(2026, 12, 18), dt.date(2027, 3, 19), dt.date(2027, 6, 18), dt.date(2027, 9, 17)]
-
-
-def test_trading_hours_are_written_as_tws_writes_them() -> None:
-    friday = nanoseconds(dt.datetime(2026, 4, 10, 12, tzinfo=dt.UTC))
-
-    assert trading_hours(US_EQUITY_HOURS, friday, 3) == "20260410:0930-20260410:1600;20260411:CLOSED;20260412:CLOSED"
-    assert trading_hours(US_FUTURE_HOURS, friday, 1) == "20260409:1700-20260410:1600"
 
 
 def test_strict_contracts_do_not_follow_the_market() -> None:

@@ -12,10 +12,10 @@ import ib_async as ib
 import pytest
 
 from ibdesk.gateway import Gateway, GatewayThread
+from ibdesk.gateway.bursts import LOST_BURST
 from ibdesk.gateway.protocol.codec import Value
 from ibdesk.gateway.protocol.framing import frame, split
 from ibdesk.gateway.protocol.incoming import INCOMING
-from ibdesk.gateway.session import LOST_BURST
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import Connect, MakeWire

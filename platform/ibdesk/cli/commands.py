@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ibdesk.cli import gateway_options as g
 from ibdesk.cli import options as o
 from ibdesk.cli.app import command
 from ibdesk.cli.loading import loading
@@ -181,49 +182,53 @@ def up(
 
 @command(
     "Trade",
-    "ibdesk gateway",
+    "ibdesk gateway --status",
     "ibdesk gateway --port 0 --symbols AAPL,EUR.USD --seed 7 --speed 10",
-    "ibdesk gateway --sample --speed 10",
+    "ibdesk gateway --sample --speed 10 --faults faults.toml --log-messages",
+    "ibdesk gateway --proxy 127.0.0.1:7496 --port 7400 --record monday.jsonl",
+    "ibdesk gateway --replay-conversation monday.jsonl",
 )
 def gateway(
     host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one")] = 7497,
-    symbols: Annotated[
-        str,
-        typer.Option(
-            metavar="AAPL,EUR.USD", help="Instruments of its market", show_default="six random ones, or all of a replay"
-        ),
-    ] = "",
-    replay: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="Play these bars: a CSV or Parquet file, or a folder", show_default=False),
-    ] = None,
-    play_each_over: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS", help="Play each bar in so many seconds of the market", show_default="its own, sample: 5"
-        ),
-    ] = None,
-    start: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Bars of the replay that are past when it begins", show_default="0, sample: 300 of each symbol"
-        ),
-    ] = 0,
-    speed: o.Speed = 1.0,
-    seed: Annotated[int, typer.Option(help="Another seed is another random market")] = 0,
-    account: Annotated[str, typer.Option(metavar="ID", help="Paper account; begins with D")] = "DU9000001",
-    cash: Annotated[float, typer.Option(help="What the account begins with, US dollars")] = 1_000_000.0,
     seconds: o.Seconds = None,
+    symbols: g.Symbols = "",
+    replay: g.Replay = None,
+    play_each_over: g.PlayEachOver = None,
+    start: g.Start = 0,
+    speed: g.Speed = 1.0,
+    seed: g.Seed = 0,
+    script: g.Script = None,
+    hours: g.Hours = "always",
+    data: g.Data = "live",
+    account: g.Account = "DU9000001",
+    accounts: g.Accounts = "",
+    cash: g.Cash = 1_000_000.0,
+    state: g.State = None,
+    faults: g.Faults = None,
+    log_file: g.LogFile = None,
+    record: g.Record = None,
+    proxy: g.Proxy = "",
+    replay_conversation: g.ReplayConversation = None,
     *,
-    sample: Annotated[bool, typer.Option("--sample", help=f"Play {SAMPLE}")] = False,
+    sample: Annotated[bool, typer.Option("--sample", help=f"Play {SAMPLE}", rich_help_panel=g.MARKET)] = False,
+    strict: g.Strict = False,
+    partial: g.Partial = False,
+    pacing: g.Pacing = True,
+    status: g.Status = False,
+    log_messages: g.LogMessages = False,
+    recorded_times: g.RecordedTimes = False,
 ) -> None:
     """Run a TWS of our own that any TWS client can connect to and trade on paper, until Ctrl-C.
 
     It needs no account and no network. Its market is a random walk, or past bars played again.
+
+    With --proxy it stands in front of a real TWS instead and passes everything on, with --replay-conversation it
+    answers as one did that was recorded.
     """
     with loading():
-        from ibdesk.cli.gateway import run_gateway_until_stopped
+        from ibdesk.cli.gateway import Watching, run_gateway_until_stopped
+        from ibdesk.cli.gateway_proxy import run_playback_until_stopped, run_proxy_until_stopped
         from ibdesk.gateway import GatewaySettings
 
     settings = GatewaySettings(
@@ -236,9 +241,32 @@ def gateway(
         speed=speed,
         seed=seed,
         account=account,
+        accounts=tuple(o.names(accounts)),
         cash=cash,
+        strict=strict,
+        partial=partial,
+        pacing=pacing,
+        state=state,
+        faults=faults,
+        script=script,
+        hours=hours,
+        data=data,
     )
-    run_gateway_until_stopped(settings, sample=sample, seconds=seconds)
+    watching = Watching(status=status, log_messages=log_messages, log_file=log_file, record=record)
+    if proxy or replay_conversation is not None:
+        g.check_alone(
+            proxy=bool(proxy),
+            playback=replay_conversation is not None,
+            with_market=sample or settings != GatewaySettings(host=host, port=port, pacing=True),
+            with_page=status,
+            with_listeners=log_messages or log_file is not None or record is not None,
+        )
+    if proxy:
+        run_proxy_until_stopped(proxy, watching, host=host, port=port, seconds=seconds)
+    elif replay_conversation is not None:
+        run_playback_until_stopped(replay_conversation, timed=recorded_times, host=host, port=port, seconds=seconds)
+    else:
+        run_gateway_until_stopped(settings, watching, sample=sample, seconds=seconds)
 
 
 @command("Prove", "ibdesk replay ~/.local/state/ibdesk/journals/*.sqlite")

@@ -1,40 +1,85 @@
-"""`ibdesk gateway`: a TWS of our own on its own, and what its clients do, line by line."""
+"""`ibdesk gateway`: a TWS of our own on its own, and what its clients do, line by line or as a page."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import Iterator
+import contextlib
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import polars as pl
-from rich.text import Text
+from rich.console import RenderableType
+from rich.live import Live
 
 from ibdesk.backtest import sample_daily_bars
 from ibdesk.cli.backtest import only, read_file
+from ibdesk.cli.gateway_log import MessageLog, open_log
+from ibdesk.cli.gateway_news import GatewayNews
+from ibdesk.cli.gateway_status import status_view
+from ibdesk.cli.gateway_traffic import Traffic
 from ibdesk.cli.interrupt import on_stop_signals
 from ibdesk.cli.sample import SECONDS_A_DAY, first_day
-from ibdesk.cli.screen import console, line, price, quantity, step
+from ibdesk.cli.screen import console, line, step
 from ibdesk.errors import AddressInUseError, ConfigError, DataError
 from ibdesk.gateway import Gateway, GatewaySettings, make_gateway
-from ibdesk.gateway.venue.venue import OrderRecord
-from ibdesk.model import instrument_of, moment
+from ibdesk.gateway.listening import Listener, Listeners
+from ibdesk.gateway.proxy import Recorder
+from ibdesk.gateway.settings import clock_of
+from ibdesk.model import instrument_of
 
 _LOOK_SECONDS = 0.1
+_PAGE_EVERY = 5
+# What the page's headings take of the terminal's height; the rest is shared by the tables that have many rows.
+_HEADINGS, _FEWEST_ROWS = 18, 3
 
 
-def run_gateway_until_stopped(settings: GatewaySettings, *, sample: bool, seconds: float | None) -> None:
-    """Serve TWS clients until Ctrl-C or for some seconds, and print what they do.
+class Watching(msgspec.Struct, frozen=True, kw_only=True):
+    """What is shown and kept of a gateway while it runs: a status page, every message in words, a recording."""
+
+    status: bool = False
+    log_messages: bool = False
+    log_file: Path | None = None
+    record: Path | None = None
+
+    def listeners(self, belongings: contextlib.ExitStack, now_ns: Callable[[], int]) -> list[Listener]:
+        """Return the listeners that write; their files are closed with `belongings`.
+
+        Raises:
+            ConfigError: If a file cannot be written.
+        """
+        listeners: list[Listener] = []
+        if self.log_file is not None:
+            file = belongings.enter_context(open_log(self.log_file))
+            listeners.append(MessageLog(lambda text: file.write(text + "\n"), now_ns))
+        elif self.log_messages:
+            listeners.append(MessageLog(print_line, now_ns))
+        if self.record is not None:
+            recorder = Recorder(self.record, now_ns)
+            belongings.callback(recorder.close)
+            listeners.append(recorder)
+        return listeners
+
+
+def run_gateway_until_stopped(
+    settings: GatewaySettings, watching: Watching, *, sample: bool, seconds: float | None
+) -> None:
+    """Serve TWS clients until Ctrl-C or for some seconds, and show what they do.
 
     Raises:
         AddressInUseError: If the port is taken.
-        ConfigError: If a setting is wrong.
+        ConfigError: If a setting is wrong, or a file cannot be written.
         DataError: If the bars cannot be played.
         InstrumentError: If a symbol names no instrument.
     """
-    if sample and settings.replay is not None:
-        raise ConfigError("--replay and --sample are two markets: choose one")
+    settings.checked()
+    markets = (("--replay", settings.replay), ("--sample", sample or None), ("--script", settings.script))
+    chosen = [name for name, value in markets if value is not None]
+    if len(chosen) > 1:
+        raise ConfigError(f"{' and '.join(chosen)} are {len(chosen)} markets: choose one")
+    if settings.script is not None and settings.symbols:
+        raise ConfigError("--script states its own symbols: leave --symbols out")
     for name in settings.symbols:
         instrument_of(name)
     bars = None
@@ -48,7 +93,12 @@ def run_gateway_until_stopped(settings: GatewaySettings, *, sample: bool, second
         )
     elif settings.replay is not None:
         bars = only(_read(settings.replay), settings.symbols, where=str(settings.replay))
-    asyncio.run(_serve(make_gateway(settings, bars=bars), settings, seconds=seconds))
+    clock = clock_of(settings)
+    with contextlib.ExitStack() as belongings:
+        traffic = Traffic(clock.now_ns)
+        listener = Listeners([traffic, *watching.listeners(belongings, clock.now_ns)])
+        gateway = make_gateway(settings, bars=bars, clock=clock, listener=listener)
+        asyncio.run(_serve(gateway, settings, _Screen(gateway, traffic, watching), seconds=seconds))
 
 
 def _read(path: Path) -> pl.DataFrame:
@@ -65,110 +115,105 @@ def _read(path: Path) -> pl.DataFrame:
     return pl.concat([read_file(file) for file in files]).sort("opened_at", "symbol")
 
 
-async def _serve(gateway: Gateway, settings: GatewaySettings, *, seconds: float | None) -> None:
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    with on_stop_signals(lambda: loop.call_soon_threadsafe(stop.set)):
+async def _serve(gateway: Gateway, settings: GatewaySettings, screen: _Screen, *, seconds: float | None) -> None:
+    with stop_asked() as stop:
         try:
             await gateway.start()
         except AddressInUseError as error:
             raise AddressInUseError(error.host, error.port, "--port") from None
         try:
             _introduce(gateway, settings)
-            ends = float("inf") if seconds is None else loop.time() + seconds
-            news = GatewayNews(gateway)
-            while not stop.is_set() and (left := ends - loop.time()) > 0:
-                await _sleep(stop, min(left, _LOOK_SECONDS))
-                for text in news.lines():
-                    console.print(text, soft_wrap=True)
+            with screen.shown():
+                await until_stopped(stop, screen.look, seconds=seconds)
+            screen.end()
         finally:
             await gateway.stop()
     records = gateway.venue.records.values()
     console.print(f"closed; it had {len(records):,} orders and {len(gateway.venue.executions):,} executions")
 
 
-async def _sleep(stop: asyncio.Event, seconds: float) -> None:
-    """Sleep, or less when it is time to stop."""
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
+@contextlib.contextmanager
+def stop_asked() -> Iterator[asyncio.Event]:
+    """Give the event that Ctrl-C and SIGTERM set inside the block."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    with on_stop_signals(lambda: loop.call_soon_threadsafe(stop.set)):
+        yield stop
+
+
+async def until_stopped(stop: asyncio.Event, look: Callable[[], None], *, seconds: float | None) -> None:
+    """Call `look` ten times a second until `stop` is set, or for some seconds."""
+    loop = asyncio.get_running_loop()
+    ends = float("inf") if seconds is None else loop.time() + seconds
+    while not stop.is_set() and (left := ends - loop.time()) > 0:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), min(left, _LOOK_SECONDS))
+        look()
+
+
+def print_line(text: str) -> None:
+    """Print a line as it is, with nothing in it taken for a style."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+class _Screen:
+    """What the terminal shows of a running gateway: its news line by line, or the page in their place."""
+
+    def __init__(self, gateway: Gateway, traffic: Traffic, watching: Watching) -> None:
+        self._gateway = gateway
+        self._traffic = traffic
+        self._news = GatewayNews(gateway)
+        self._wants_page = watching.status
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._began = time.monotonic()
+        self._looks = 0
+
+    @property
+    def _is_page(self) -> bool:
+        return self._wants_page and console.is_terminal
+
+    def shown(self) -> contextlib.AbstractContextManager[object]:
+        """Return a block in which the page stays in its place."""
+        return self._live if self._is_page else contextlib.nullcontext()
+
+    def look(self) -> None:
+        """Show what is new; the page twice a second."""
+        if not self._is_page:
+            for text in self._news.lines():
+                console.print(text, soft_wrap=True)
+            return
+        if self._looks % _PAGE_EVERY == 0:
+            rows = max(_FEWEST_ROWS, (console.height - _HEADINGS) // 3)
+            self._live.update(self._page(rows), refresh=True)
+        self._looks += 1
+
+    def end(self) -> None:
+        """Print how it stood at the end, if the page was asked for."""
+        if self._wants_page:
+            console.print(self._page())
+
+    def _page(self, rows: int | None = None) -> RenderableType:
+        return status_view(self._gateway, self._traffic, seconds=time.monotonic() - self._began, rows=rows)
 
 
 def _introduce(gateway: Gateway, settings: GatewaySettings) -> None:
     symbols = gateway.market.symbols
     shown = ", ".join(symbols[:8]) + (f" and {len(symbols) - 8} more" if len(symbols) > 8 else "")
     source = "random walk" if settings.replay is None else f"bars of {settings.replay}"
+    if settings.script is not None:
+        source = f"as {settings.script} states it"
+    if settings.data == "delayed":
+        source += ", delayed"
+    if settings.hours == "exchange":
+        source += ", in the sessions of its exchanges"
     if settings.speed != 1:
         source += f", {settings.speed:g} times as fast as the wall's clock"
     step(f"gateway on {gateway.host}:{gateway.port}")
-    line("account", f"{gateway.account}, {settings.cash:,.0f} USD")
+    accounts = settings.accounts or (gateway.account,)
+    line("account", f"{', '.join(accounts)}, {settings.cash:,.0f} USD{' each' if len(accounts) > 1 else ''}")
     line("market", f"{shown}: {source}")
-    line("connect", f"ibdesk run STRATEGY --on {symbols[0]} --mode paper --port {gateway.port}, or any TWS client")
-
-
-class GatewayNews:
-    """Tells what has happened at a gateway since it was last asked: clients that came and went, orders and fills."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self._clients: tuple[int, ...] = ()
-        self._orders = self._executions = 0
-        self._open: dict[tuple[int, int], str] = {}
-
-    def lines(self) -> Iterator[Text]:
-        """Yield a line for each thing that has happened."""
-        yield from self._sessions()
-        yield from self._new_orders()
-        yield from self._fills()
-        yield from self._ended()
-
-    def _sessions(self) -> Iterator[Text]:
-        before, self._clients = self._clients, self._gateway.client_ids
-        for client in self._clients:
-            if client not in before:
-                yield self._dated(f"client {client} connected", "bold")
-        for client in before:
-            if client not in self._clients:
-                yield self._dated(f"client {client} left", "bold")
-
-    def _new_orders(self) -> Iterator[Text]:
-        records = self._gateway.venue.records
-        for key, record in itertools.islice(records.items(), self._orders, None):
-            self._open[key] = record.status
-            yield self._dated(f"client {record.client_id} order {record.order_id}: {_order_words(record)}")
-        self._orders = len(records)
-
-    def _fills(self) -> Iterator[Text]:
-        executions = self._gateway.venue.executions
-        for done in itertools.islice(executions, self._executions, None):
-            verb = "bought" if done.fill.side.sign > 0 else "sold"
-            text = f"{verb} {quantity(done.fill.quantity)} {done.fill.instrument} at {price(done.fill.price)}"
-            record = done.record
-            yield self._dated(f"client {record.client_id} order {record.order_id}: {text}", "green")
-        self._executions = len(executions)
-
-    def _ended(self) -> Iterator[Text]:
-        """Tell of orders that ended in another way than by being filled."""
-        for key in list(self._open):
-            record = self._gateway.venue.records[key]
-            if record.is_done:
-                del self._open[key]
-                if record.status != "Filled":
-                    reason = f": {record.completed_status}" if record.completed_status else ""
-                    yield self._dated(
-                        f"client {record.client_id} order {record.order_id} {record.status}{reason}", "yellow"
-                    )
-
-    def _dated(self, text: str, style: str = "") -> Text:
-        return Text.assemble((f"{moment(self._gateway.schedule.now_ns):%H:%M:%S}  ", "dim"), (text, style))
-
-
-def _order_words(record: OrderRecord) -> str:
-    order = record.order
-    prices = [
-        f"{name} {price(figure)}"
-        for name, figure in (("limit", order.limit_price), ("stop", order.stop_price))
-        if figure is not None
-    ]
-    terms = ", ".join(prices) or "at the market"
-    return f"{order.side.value} {quantity(order.quantity)} {order.instrument} {terms}, {order.time_in_force.value}"
+    if settings.state is not None:
+        line("state", str(settings.state))
+    if settings.faults is not None:
+        line("faults", str(settings.faults))
+    example = symbols[0] if symbols else "AAPL"
+    line("connect", f"ibdesk run STRATEGY --on {example} --mode paper --port {gateway.port}, or any TWS client")

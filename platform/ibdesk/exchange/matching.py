@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 
 import msgspec
 
@@ -164,6 +165,25 @@ class Exchange:
             self._meet_quote(ticket, quote, quote.at_ns, events)
         return events
 
+    def meet(self, quote: Quote) -> Iterator[list[VenueEvent]]:
+        """Do as `on_quote`, one order after another: what the caller withdraws in between does not meet it."""
+        name = quote.instrument
+        self._quotes[name] = quote
+        self._taken.pop(name, None)
+        for ticket in [*self.working.get(name, {}).values()]:
+            events: list[VenueEvent] = []
+            if ticket.order.is_open:
+                self._meet_quote(ticket, quote, quote.at_ns, events)
+            if events:
+                yield events
+
+    def takes_all(self, order: Order) -> bool:
+        """Return whether the last quote would fill all of an order, were it placed now."""
+        quote, instrument = self._quotes.get(order.instrument), self._instruments.get(order.instrument)
+        if quote is None or instrument is None or Ticket(order, instrument).price_on(quote) is None:
+            return False
+        return not self._partial or self._shown(quote, order.side) >= order.remaining
+
     def on_bar(self, bar: Bar) -> list[VenueEvent]:
         """Meet the instrument's open orders with a whole bar: its open first, then what it traded after."""
         if bar.instrument not in self.working:
@@ -247,11 +267,15 @@ class Exchange:
 
     def _take(self, quote: Quote, side: Side, wanted: float) -> float:
         """Return how much of `wanted` the quote still shows, and take it from there."""
-        taken = self._taken.setdefault(quote.instrument, {Side.BUY: 0.0, Side.SELL: 0.0})
-        shown = quote.ask_size if side is Side.BUY else quote.bid_size
-        quantity = max(0.0, min(wanted, shown - taken[side]))
-        taken[side] += quantity
+        quantity = max(0.0, min(wanted, self._shown(quote, side)))
+        self._taken.setdefault(quote.instrument, {Side.BUY: 0.0, Side.SELL: 0.0})[side] += quantity
         return quantity
+
+    def _shown(self, quote: Quote, side: Side) -> float:
+        """Return what the quote still shows to orders of this side."""
+        taken = self._taken.get(quote.instrument)
+        shown = quote.ask_size if side is Side.BUY else quote.bid_size
+        return shown if taken is None else shown - taken[side]
 
     def _report_trigger(self, ticket: Ticket, at_ns: int, events: list[VenueEvent]) -> None:
         """Say that a stop-limit order whose stop was reached now rests as a limit order."""

@@ -47,6 +47,7 @@ from ibdesk.gateway.faults.faults import Faults
 from ibdesk.gateway.market.replay import Replay
 from ibdesk.gateway.market.source import MarketSource
 from ibdesk.gateway.market.walk import RandomWalk
+from ibdesk.gateway.pacing import Pacing
 from ibdesk.gateway.protocol.framing import ProtocolError
 from ibdesk.gateway.refusal import RefusedError
 from ibdesk.gateway.server import Gateway
@@ -59,6 +60,7 @@ __all__ = [
     "GatewaySettings",
     "GatewayThread",
     "MarketSource",
+    "Pacing",
     "ProtocolError",
     "RandomWalk",
     "RefusedError",

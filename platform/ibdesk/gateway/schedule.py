@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 from ibdesk.clock import SECOND, Clock, ManualClock
 
+# FEW: so many struck-off appointments may stay in the list until their time comes.
+FEW = 64
 # SLICE_SECONDS: how long one turn of the loop may be spent on what is due before sockets get their turn.
 SLICE_SECONDS = 0.004
 
@@ -20,19 +22,24 @@ SLICE_SECONDS = 0.004
 class Appointment:
     """One thing to do at `at_ns`; `cancel` strikes it off."""
 
-    __slots__ = ("action", "at_ns", "order")
+    __slots__ = ("_struck", "action", "at_ns", "order")
 
-    def __init__(self, at_ns: int, order: tuple[bool, int], action: Callable[[], None]) -> None:
+    def __init__(
+        self, at_ns: int, order: tuple[bool, int], action: Callable[[], None], struck: Callable[[], None]
+    ) -> None:
         self.at_ns = at_ns
         self.order = order
         self.action: Callable[[], None] | None = action
+        self._struck = struck
 
     def __lt__(self, other: Appointment) -> bool:
         return (self.at_ns, self.order) < (other.at_ns, other.order)
 
     def cancel(self) -> None:
         """Strike it off; doing so twice, or after it ran, changes nothing."""
-        self.action = None
+        if self.action is not None:
+            self.action = None
+            self._struck()
 
 
 class Schedule:
@@ -45,6 +52,7 @@ class Schedule:
         self.clock = clock
         self._heap: list[Appointment] = []
         self._made = 0
+        self._struck = 0
         self._present_ns: int | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Handle | None = None
@@ -57,7 +65,7 @@ class Schedule:
     def at(self, at_ns: int, action: Callable[[], None], *, first: bool = False) -> Appointment:
         """Do `action` at `at_ns`, before all others of that time if `first`; at once when that has passed."""
         self._made += 1
-        appointment = Appointment(at_ns, (not first, self._made), action)
+        appointment = Appointment(at_ns, (not first, self._made), action, self._strike)
         heapq.heappush(self._heap, appointment)
         if self._heap[0] is appointment and self._present_ns is None:
             self._arm()
@@ -76,6 +84,7 @@ class Schedule:
         """Keep no more appointments."""
         self._loop = None
         self._heap.clear()
+        self._struck = 0
         if self._wake is not None:
             self._wake.cancel()
             self._wake = None
@@ -111,10 +120,20 @@ class Schedule:
         self._arm()
 
     def _keep(self, appointment: Appointment) -> None:
-        if appointment.action is None:
+        action, appointment.action = appointment.action, None
+        if action is None:
+            self._struck -= 1
             return
         self._present_ns = appointment.at_ns
         try:
-            appointment.action()
+            action()
         finally:
             self._present_ns = None
+
+    def _strike(self) -> None:
+        """Note that one was struck off; when most of the list is, it is written anew without them."""
+        self._struck += 1
+        if self._struck > max(FEW, len(self._heap) // 2):
+            self._heap = [appointment for appointment in self._heap if appointment.action is not None]
+            heapq.heapify(self._heap)
+            self._struck = 0

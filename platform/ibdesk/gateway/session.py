@@ -9,21 +9,25 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
+from ibdesk.gateway.bursts import Bursts
+from ibdesk.gateway.listening import Listener
+from ibdesk.gateway.pacing import unlimited
 from ibdesk.gateway.protocol.codec import Fields, Value, decode, encode, plan_of
 from ibdesk.gateway.protocol.fields import Field, Message
 from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, frame, split
 from ibdesk.gateway.protocol.incoming import INCOMING, REQUEST_ID_AT
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
+from ibdesk.gateway.protocol.unread import unread
 from ibdesk.gateway.refusal import RefusedError, invalid
+from ibdesk.gateway.turnstile import Turnstile
 
 _log = logging.getLogger(__name__)
 
 LOWEST_VERSION = 157
 # HIGHEST_VERSION: from 201 on TWS frames protobuf; up to here every client in use reads the text protocol right.
 HIGHEST_VERSION = 178
-# LOST_BURST: a burst that ends on a multiple of this many bytes, with a second of silence after it, is lost by every
-# version of the official client.
-LOST_BURST = 4096
+# SLOW_ME_DOWN: the connect option of a client that wants its requests paced and not refused (documented).
+SLOW_ME_DOWN = "+PACEAPI"
 _GREETING = b"API\0"
 _VERSIONS = re.compile(r"v(\d{1,6})(?:\.\.(\d{1,6}))?(?: .*)?")
 
@@ -70,24 +74,16 @@ class Reception(Protocol):
         """Return hours and minutes, as account updates carry them."""
         ...
 
+    def settle(self) -> None:
+        """Let what has changed be safe before a client hears of it."""
+        ...
+
     def admit(self, session: Session) -> list[Room] | None:
         """Register the session under its client id; nothing when the id is in use."""
         ...
 
     def leave(self, session: Session) -> None:
         """Forget the session."""
-        ...
-
-
-class Listener(Protocol):
-    """Whoever listens to what a client and the gateway say to each other."""
-
-    def heard(self, session: Session, payload: bytes) -> None:
-        """Hear one message of the client, without its length; its greeting and versions too."""
-        ...
-
-    def said(self, session: Session, frames: bytes) -> None:
-        """Hear what leaves for the client: one or several complete frames, each with its length."""
         ...
 
 
@@ -103,7 +99,18 @@ class Session(asyncio.Protocol):
         # tamper: takes the frames that would leave in place of the socket, while a fault is about; it sends them with
         # `release`, sooner or later or never.
         self.tamper: Callable[[bytes], None] | None = None
+        # _stopped_by: why nothing is read from the socket.
+        self._stopped_by: set[object] = set()
+        self._is_silent = False
+        # sift: takes requests that would be answered, while a fault is about; it answers them with `serve`.
+        self.sift: Callable[[bytes], None] | None = None
         self.listener: Listener | None = None
+        # allowance: how much the client may ask.
+        self.allowance = unlimited()
+        # turnstile: counts the client's messages, where there is a limit to them.
+        self.turnstile: Turnstile | None = None
+        # is_patient: whether the client asked to be slowed down where others are refused.
+        self.is_patient = False
         self.state = SessionState.GREETING
         self.version = 0
         self.client_id = -1
@@ -113,6 +120,7 @@ class Session(asyncio.Protocol):
         self._rooms: list[Room] = []
         self._handlers: dict[str, Handler] = {}
         self._unsent: list[bytes] = []
+        self._bursts = Bursts()
         self._transport: asyncio.Transport | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -128,7 +136,7 @@ class Session(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Forget the client."""
-        self._end()
+        self._end(by_client=True)
 
     def data_received(self, data: bytes) -> None:
         """Take the next bytes of the stream."""
@@ -156,12 +164,34 @@ class Session(asyncio.Protocol):
         else:
             self._flush()
             transport.close()
-        self._end()
+        self._end(by_client=False)
 
-    def _end(self) -> None:
+    def read(self, *, on: bool, why: object = "pacing") -> None:
+        """Read no more from the socket, or go on unless it is also stopped for another reason."""
+        if on:
+            self._stopped_by.discard(why)
+        else:
+            self._stopped_by.add(why)
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._stopped_by:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def silence(self) -> None:
+        """Send and read nothing any more, and leave the socket open."""
+        self._is_silent = True
+        self.read(on=False, why="silence")
+
+    def _end(self, *, by_client: bool) -> None:
         if self.state is SessionState.CLOSED:
             return
         self.state = SessionState.CLOSED
+        if self.listener is not None:
+            self.listener.left(self, by_client=by_client)
+        if self.turnstile is not None:
+            self.turnstile.close()
         for room in self._rooms:
             room.close()
         self._reception.leave(self)
@@ -181,7 +211,10 @@ class Session(asyncio.Protocol):
             case SessionState.VERSIONED:
                 self._start(payload)
             case SessionState.OPEN:
-                self._dispatch(payload)
+                if self.turnstile is None:
+                    self.answer(payload)
+                else:
+                    self.turnstile.take(payload)
             case SessionState.CLOSED:
                 pass
 
@@ -196,6 +229,7 @@ class Session(asyncio.Protocol):
             self._refuse(f"it speaks versions {lowest} to {highest}, the gateway {LOWEST_VERSION} to {HIGHEST_VERSION}")
             return
         self.version = min(highest, HIGHEST_VERSION)
+        self.is_patient = SLOW_ME_DOWN in text
         self.state = SessionState.VERSIONED
         # Nothing may follow in the same segment: the official client drops it.
         self.send_frame(frame(f"{self.version}\0{self._reception.time_text()}\0".encode()))
@@ -222,20 +256,35 @@ class Session(asyncio.Protocol):
         """Let requests in; called once the client's first messages are on their way."""
         self.state = SessionState.OPEN
 
-    def _dispatch(self, payload: bytes) -> None:
+    def answer(self, payload: bytes) -> None:
+        """Answer one request, or as a fault has it."""
+        if self.sift is not None:
+            self.sift(payload)
+        else:
+            self.serve(payload)
+
+    def serve(self, payload: bytes) -> None:
+        """Answer one request that no fault holds back; whatever is wrong with it is an error that tells so."""
+        if self.state is not SessionState.OPEN:
+            return
         texts: list[str] = []
         try:
             texts = split(payload)
-            message = INCOMING.get(int(texts[0])) if texts[0].isdigit() and len(texts[0]) < 6 else None
-            handler = None if message is None else self._handlers.get(message.name)
-            if message is None or handler is None:
+            number = int(texts[0]) if texts[0].isdigit() and len(texts[0]) < 6 else 0
+            message = INCOMING.get(number)
+            request = unread(number, texts) if message is None else self._read(message, texts)
+            handler = None if request is None else self._handlers.get(request.name)
+            if request is None or handler is None:
                 raise invalid(f"message {texts[0][:10]!r} is not served here")
-            handler(Fields(message.name, decode(message, texts, self.version)))
+            handler(request)
         except ProtocolError as error:
             self.error(request_id_of(texts), 320, f"Error reading request. {error}")
         except RefusedError as refusal:
             addressee = request_id_of(texts) if refusal.request_id is None else refusal.request_id
             self.error(addressee, refusal.code, refusal.text)
+
+    def _read(self, message: Message, texts: list[str]) -> Fields:
+        return Fields(message.name, decode(message, texts, self.version))
 
     # ---- what goes out ----------------------------------------------------------------------------------------
 
@@ -260,7 +309,7 @@ class Session(asyncio.Protocol):
 
     def release(self, data: bytes) -> None:
         """Send bytes of complete frames that no fault holds back."""
-        if self.state is SessionState.CLOSED or self._loop is None:
+        if self.state is SessionState.CLOSED or self._loop is None or self._is_silent:
             return
         if self.listener is not None:
             self.listener.said(self, data)
@@ -272,11 +321,13 @@ class Session(asyncio.Protocol):
         transport, unsent = self._transport, self._unsent
         if not unsent or transport is None or transport.is_closing():
             return
+        self._reception.settle()
         burst = b"".join(unsent)
         unsent.clear()
-        if len(burst) % LOST_BURST == 0:
+        while self._bursts.is_lost(len(burst)):
             message = OUTGOING_BY_NAME["accountUpdateTime"]
             burst += encode(message, {"time": self._reception.clock_text()}, self.version)
+        self._bursts.left(len(burst))
         transport.write(burst)
         if transport.get_write_buffer_size() > self._max_unsent_bytes:
             _log.warning("client %s does not read: %d bytes wait for it", self.client_id, self._max_unsent_bytes)
@@ -293,7 +344,7 @@ def request_id_of(texts: list[str]) -> int:
     if place is None or place >= len(texts):
         return -1
     text = texts[place]
-    return int(text) if text.isascii() and text.lstrip("-").isdigit() and len(text) < 11 else -1
+    return int(text) if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 11 else -1
 
 
 def _id_place(message: Message) -> int | None:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import polars as pl
 
 from ibdesk.clock import Clock, ScaledClock, SystemClock
 from ibdesk.errors import ConfigError
+from ibdesk.gateway.account.accounts import checked_id
+from ibdesk.gateway.faults.script import Script
+from ibdesk.gateway.listening import Listener
 from ibdesk.gateway.market.replay import Replay
+from ibdesk.gateway.market.script import Script as MarketScript
 from ibdesk.gateway.market.source import MarketSource
 from ibdesk.gateway.market.walk import RandomWalk
+from ibdesk.gateway.pacing import Pacing
 from ibdesk.gateway.server import Gateway
 
 
@@ -22,7 +28,12 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     `port` 0 takes a free one. `speed` is how many seconds of the market pass in one of the wall. `replay` names a CSV
     or Parquet file of bars, or a folder of them; without it the `symbols` walk at random from `seed`.
-    `play_each_over_seconds` squeezes or stretches each bar of a replay to that many seconds of the market.
+    `play_each_over_seconds` squeezes or stretches each bar of a replay to that many seconds of the market. `accounts`
+    names several in the place of `account`. `state` names a file in which accounts and orders outlive the gateway. With
+    `pacing` clients may ask no more than TWS allows, counted on the gateway's clock; the command line has it on, a
+    gateway inside a program off. `faults` names a fault script in TOML, played from the start on. `script` names a
+    CSV or TOML file that states the market, in the place of a replay or a walk. `hours` and `data` are those of
+    `Gateway`.
     """
 
     host: str = "127.0.0.1"
@@ -35,9 +46,16 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     start: int = 0
     loop: bool = False
     account: str = "DU9000001"
+    accounts: tuple[str, ...] = ()
     cash: float = 1_000_000.0
     strict: bool = False
     partial: bool = False
+    pacing: bool = False
+    state: Path | None = None
+    faults: Path | None = None
+    script: Path | None = None
+    hours: Literal["always", "exchange"] = "always"
+    data: Literal["live", "delayed"] = "live"
 
     def checked(self) -> GatewaySettings:
         """Return the settings themselves when they can be run.
@@ -56,30 +74,51 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             )
         if self.replay is None and self.play_each_over_seconds is not None:
             raise ConfigError("gateway.play_each_over_seconds needs gateway.replay")
-        if not self.account.startswith("D"):
-            raise ConfigError(f"gateway.account must begin with D as paper accounts do, got {self.account!r}")
+        if self.replay is not None and self.script is not None:
+            raise ConfigError("gateway.replay and gateway.script both name a market: give one of them")
+        for account in self.accounts or (self.account,):
+            checked_id(account)
         return self
 
 
-def make_gateway(settings: GatewaySettings, *, bars: pl.DataFrame | None = None) -> Gateway:
+def clock_of(settings: GatewaySettings) -> Clock:
+    """Return the clock that settings describe: the wall's, or one that starts there now and runs faster."""
+    return SystemClock() if settings.speed == 1 else ScaledClock(time.time_ns(), settings.speed)
+
+
+def make_gateway(
+    settings: GatewaySettings,
+    *,
+    bars: pl.DataFrame | None = None,
+    clock: Clock | None = None,
+    listener: Listener | None = None,
+) -> Gateway:
     """Return the gateway that settings describe, not started; `bars` is the bar frame read from `settings.replay`.
 
+    `clock` is one that `clock_of` made before, for who needs it too; `listener` hears every message.
+
     Raises:
-        ConfigError: If a setting is wrong, or bars are missing for a replay.
+        ConfigError: If a setting or the fault script is wrong, or bars are missing for a replay.
         DataError: If the bars cannot be played.
     """
     settings = settings.checked()
-    clock: Clock = SystemClock() if settings.speed == 1 else ScaledClock(time.time_ns(), settings.speed)
     return Gateway(
         market=_market(settings, bars),
-        clock=clock,
+        clock=clock_of(settings) if clock is None else clock,
+        listener=listener,
         host=settings.host,
         port=settings.port,
         seed=settings.seed,
         account=settings.account,
+        accounts=settings.accounts,
         cash=settings.cash,
         strict=settings.strict,
         partial=settings.partial,
+        state=settings.state,
+        hours=settings.hours,
+        data=settings.data,
+        pacing=Pacing() if settings.pacing else None,
+        faults=None if settings.faults is None else Script.read(settings.faults),
     )
 
 
@@ -103,6 +142,8 @@ async def run_gateway(
 
 
 def _market(settings: GatewaySettings, bars: pl.DataFrame | None) -> MarketSource:
+    if settings.script is not None:
+        return MarketScript.read(settings.script)
     if settings.replay is None:
         return RandomWalk(settings.seed, settings.symbols) if settings.symbols else RandomWalk(settings.seed)
     if bars is None:

@@ -48,10 +48,11 @@ def greeting(time_ns: int) -> str:
     return f"{local(time_ns):%Y%m%d %H:%M:%S %Z}"
 
 
-def read_time(text: str) -> int:
+def read_time(text: str, *, now_ns: int | None = None) -> int:
     """Return the instant (ns UTC) of a time as a client writes it; without a zone it is the gateway's.
 
-    ``yyyymmdd-hh:mm:ss`` is UTC; ``yyyymmdd hh:mm:ss [zone]`` and ``yyyymmdd`` are local.
+    ``yyyymmdd-hh:mm:ss`` is UTC; ``yyyymmdd hh:mm:ss [zone]`` and ``yyyymmdd`` are local. With `now_ns` so is
+    ``hh:mm:ss [zone]``, a time of the zone's present day.
 
     Raises:
         RefusedError: If it has none of these forms (error 321).
@@ -64,6 +65,8 @@ def read_time(text: str) -> int:
             zone = ZoneInfo(zone_name)
         except (KeyError, ValueError, OSError):
             raise invalid(f"Invalid time zone {zone_name!r} in {text!r}") from None
+    if now_ns is not None and len(words) == 1 and len(words[0]) == len("hh:mm:ss") and ":" in words[0]:
+        words.insert(0, f"{dt.datetime.fromtimestamp(now_ns // SECOND, zone):%Y%m%d}")
     for form in _FORMS:
         try:
             time = dt.datetime.strptime(" ".join(words), form)  # noqa: DTZ007 - the zone follows in the next line

@@ -1,5 +1,83 @@
-"""What can be made to go wrong at the gateway."""
+"""What can be made to go wrong at the gateway: kinds of faults, scripts of them, and the switches of one gateway."""
 
+from ibdesk.gateway.faults.chance import random_script
+from ibdesk.gateway.faults.fault import Fault
 from ibdesk.gateway.faults.faults import Faults
+from ibdesk.gateway.faults.kinds import KINDS
+from ibdesk.gateway.faults.links import (
+    BreakFarm,
+    ClientIdInUse,
+    CompeteForData,
+    HalfOpen,
+    HangUp,
+    LogOff,
+    LoseConnectivity,
+    RefuseConnections,
+    ResetPort,
+    Restart,
+    RestoreConnectivity,
+    StallReads,
+)
+from ibdesk.gateway.faults.market import Cross, Gap, GoStale, Halt
+from ibdesk.gateway.faults.messages import Delay, Drop, Duplicate, Reorder
+from ibdesk.gateway.faults.orders import (
+    CancelOpenOrder,
+    CorrectExecution,
+    FillAndCancel,
+    RejectNextOrder,
+    RejectOpenOrder,
+    SetNextOrderId,
+    WarnOfOrder,
+)
+from ibdesk.gateway.faults.script import After, At, OnMessage, OnOrder, Script
+from ibdesk.gateway.faults.telling import (
+    DuplicateExecutions,
+    ExecutionBeforeOrder,
+    FilledBeforeExecution,
+    LoseAcknowledgement,
+    TellNothing,
+)
 
-__all__ = ["Faults"]
+__all__ = [
+    "KINDS",
+    "After",
+    "At",
+    "BreakFarm",
+    "CancelOpenOrder",
+    "ClientIdInUse",
+    "CompeteForData",
+    "CorrectExecution",
+    "Cross",
+    "Delay",
+    "Drop",
+    "Duplicate",
+    "DuplicateExecutions",
+    "ExecutionBeforeOrder",
+    "Fault",
+    "Faults",
+    "FillAndCancel",
+    "FilledBeforeExecution",
+    "Gap",
+    "GoStale",
+    "HalfOpen",
+    "Halt",
+    "HangUp",
+    "LogOff",
+    "LoseAcknowledgement",
+    "LoseConnectivity",
+    "OnMessage",
+    "OnOrder",
+    "RefuseConnections",
+    "RejectNextOrder",
+    "RejectOpenOrder",
+    "Reorder",
+    "ResetPort",
+    "Restart",
+    "RestoreConnectivity",
+    "Script",
+    "SetNextOrderId",
+    "StallReads",
+    "TellNothing",
+    "WarnOfOrder",
+    "random_script",
+]

@@ -1,101 +1,215 @@
-"""What can be made to go wrong, by hand: the socket, the link to the market, the next order, executions, order ids."""
+"""What can be made to go wrong at the gateway: by hand, with a switch for the usual, or by a script that is played."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
+import random
 import threading
+from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
-LOST = "Connectivity between IBKR and Trader Workstation has been lost."
-RESTORED_LOST = "Connectivity between IBKR and Trader Workstation has been restored - data lost."
-RESTORED_KEPT = (
-    "Connectivity between IBKR and Trader Workstation has been restored - data maintained. "
-    "All data farms are connected: usfarm; ushmds; secdefnj."
-)
+from ibdesk.gateway.faults.fault import Fault, Faulty, Occasion, Stage
+from ibdesk.gateway.faults.links import HangUp, LoseConnectivity, RefuseConnections, RestoreConnectivity
+from ibdesk.gateway.faults.orders import RejectNextOrder, SetNextOrderId
+from ibdesk.gateway.faults.passing import Passing, Scope
+from ibdesk.gateway.faults.script import After, At, OnMessage, OnOrder, Script, Step, next_wall_time
+from ibdesk.gateway.faults.telling import DuplicateExecutions, NewOrderWatch
+from ibdesk.gateway.faults.wire import Onward, Rule
+from ibdesk.gateway.schedule import Appointment
+from ibdesk.gateway.session import Session
 
+_log = logging.getLogger(__name__)
 
-class Faulty(Protocol):
-    """What the faults need of the gateway."""
-
-    def hang_up(self, client_id: int | None) -> None:
-        """Close sockets."""
-
-    def cut_link(self) -> None:
-        """Stop telling clients of market and orders."""
-
-    def restore_link(self, *, data_kept: bool) -> None:
-        """Tell them again."""
-
-    def tell_all(self, code: int, text: str) -> None:
-        """Send an error to every client."""
-
-    def reject_next(self, reason: str) -> None:
-        """Refuse the next order."""
-
-    def roll_back(self, order_id: int, client_id: int | None) -> None:
-        """Change the next order id."""
+# REMEMBERED: how many of the last faults `fired` tells.
+REMEMBERED = 10_000
 
 
 class Faults:
-    """The switches of one gateway. Each may be used from any thread; it takes effect before the call returns.
+    """The faults of one gateway. Each method may be used from any thread; it takes effect before the call returns.
 
-    `refuses_connections` and `duplicates_executions` tell how the lasting ones stand.
+    `cause` makes any fault happen now, and `play` plays a script; the other methods are switches for what is wanted
+    most. `refuses_connections` and `duplicates_executions` tell how the lasting ones stand.
     """
 
     def __init__(self, gateway: Faulty) -> None:
         self._gateway = gateway
+        self._stage = Stage(gateway)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
-        self.refuses_connections = False
-        self.duplicates_executions = False
+        self._fired: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
+        self._script = Script()
+        self._strikes = 0
+        self._appointments: list[Appointment] = []
+        self._watches: list[Rule] = []
+
+    @property
+    def fired(self) -> list[tuple[int, str]]:
+        """Return what has struck so far: when (ns UTC on the gateway's clock), and the fault in words."""
+        return list(self._fired)
+
+    # ---- what the gateway asks and tells ----------------------------------------------------------------------
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let the faults take effect on this loop; called from its thread."""
         self._loop, self._thread = loop, threading.get_ident()
 
-    def hang_up(self, client_id: int | None = None) -> None:
-        """Close the socket of one client, or of all, at once."""
-        self._do(lambda: self._gateway.hang_up(client_id))
+    @property
+    def refuses_connections(self) -> bool:
+        """Return whether no connection is taken now."""
+        return bool(self._stage.refusals)
 
-    def refuse(self, refuses: bool = True) -> None:
-        """Accept no connection from now on, or accept them again."""
-        self.refuses_connections = refuses
+    @property
+    def duplicates_executions(self) -> bool:
+        """Return whether executions are told twice now."""
+        return self._stage.duplicating is not None and not self._stage.duplicating.is_over
 
-    def lose_connectivity(self) -> None:
-        """Cut TWS off from the market: error 1100, and no word of market or orders until `restore`.
+    def holds_id(self, client_id: int) -> bool:
+        """Return whether a client id is reported as in use."""
+        return client_id in self._stage.ids_in_use.values()
 
-        The market goes on meanwhile: orders are taken and filled, and only a request for executions or open orders
-        shows it.
+    def attach(self, session: Session) -> None:
+        """Take a session that was admitted, before anything is sent to it."""
+        self._stage.wire.attach(session)
+
+    def detach(self, session: Session) -> None:
+        """Forget a session that is closed."""
+        self._stage.wire.detach(session)
+
+    # ---- scripts ----------------------------------------------------------------------------------------------
+
+    def cause(self, fault: Fault) -> None:
+        """Make a fault happen now."""
+        self._do(lambda: self._strike(fault))
+
+    def play(self, script: Script) -> None:
+        """Play a script from now on, in the place of one that is being played; what has struck already stays.
+
+        Raises:
+            ConfigError: If a fault of it has a value it cannot have.
+        """
+        script = script.checked()
+        self._do(lambda: self._begin(script))
+
+    def stop(self) -> None:
+        """Stop the script and end what lasts of refusals, ids in use and tampering; messages held are sent on.
+
+        A link that is cut stays so until `restore`, and faults of sockets and the market end in their own time.
         """
 
-        def lose() -> None:
-            self._gateway.cut_link()
-            self._gateway.tell_all(1100, LOST)
+        def stop() -> None:
+            self._begin(Script())
+            self._stage.end_lasting()
 
-        self._do(lose)
+        self._do(stop)
+
+    def _begin(self, script: Script) -> None:
+        for appointment in self._appointments:
+            appointment.cancel()
+        for watch in self._watches:
+            self._stage.wire.remove(watch)
+        self._appointments, self._watches = [], []
+        self._script, self._strikes = script, 0
+        for step in script.steps:
+            self._await(step)
+
+    def _await(self, step: Step) -> None:
+        match step:
+            case At(at=str() as wall_time):
+                self._daily(step, wall_time)
+            case At(at=seconds):
+                self._appoint(self._gateway.schedule.after(float(seconds), lambda: self._strike(step.then, step)))
+            case OnMessage():
+                self._watch(_MessageWatch(step, functools.partial(self._strike, step.then, step)))
+            case OnOrder(on_order=nth, of_client=client):
+                strike = functools.partial(self._strike_at_order, step)
+                late = step.then.strikes_after
+                self._watch(
+                    NewOrderWatch(client, nth=nth, before=None if late else strike, after=strike if late else None)
+                )
+            case After():
+                # `_strike` looks for those that follow a step.
+                pass
+
+    def _appoint(self, appointment: Appointment) -> None:
+        self._appointments.append(appointment)
+
+    def _watch(self, rule: Rule) -> None:
+        self._watches.append(rule)
+        self._stage.wire.add(rule)
+
+    def _daily(self, step: At, wall_time: str) -> None:
+        schedule = self._gateway.schedule
+
+        def strike() -> None:
+            self._strike(step.then, step)
+            self._daily(step, wall_time)
+
+        self._appoint(schedule.at(next_wall_time(wall_time, schedule.now_ns), strike))
+
+    def _strike_at_order(self, step: Step, client: int | None, order: int | None) -> None:
+        self._strike(step.then, step, client=client, order=order)
+
+    def _strike(
+        self,
+        fault: Fault,
+        step: Step | None = None,
+        *,
+        message: str | None = None,
+        client: int | None = None,
+        order: int | None = None,
+    ) -> None:
+        """Let a fault strike, tell so, and await what comes after it."""
+        self._strikes += 1
+        # Every strike draws from a source of its own, so that what one fault meets changes nothing for the others.
+        chance = random.Random(f"{self._script.seed} {self._strikes}")  # noqa: S311 - repeatable on purpose
+        note = fault.strike(self._stage, Occasion(chance=chance, message=message, client=client, order=order))
+        words = fault.words if note is None else f"{fault.words}: {note}"
+        self._fired.append((self._gateway.schedule.now_ns, words))
+        _log.info("fault: %s", words)
+        for later in self._script.steps:
+            if step is not None and isinstance(later, After) and later.after == step.name:
+                self._follow(later)
+
+    def _follow(self, step: After) -> None:
+        self._appoint(self._gateway.schedule.after(step.seconds, lambda: self._strike(step.then, step)))
+
+    # ---- switches ---------------------------------------------------------------------------------------------
+
+    def hang_up(self, client_id: int | None = None) -> None:
+        """Close the socket of one client, or of all, at once."""
+        self.cause(HangUp(client=client_id))
+
+    def refuse(self, refuses: bool = True) -> None:
+        """Accept no connection from now on, or accept them again whatever refused them."""
+        if refuses:
+            self.cause(RefuseConnections())
+        else:
+            self._do(self._stage.refusals.clear)
+
+    def lose_connectivity(self) -> None:
+        """Cut TWS off from the market until `restore`; see `LoseConnectivity`."""
+        self.cause(LoseConnectivity())
 
     def restore(self, *, data_kept: bool = True) -> None:
-        """Connect TWS again: error 1102, or 1101 after which every market-data subscription is gone."""
-
-        def restore() -> None:
-            self._gateway.restore_link(data_kept=data_kept)
-            code, text = (1102, RESTORED_KEPT) if data_kept else (1101, RESTORED_LOST)
-            self._gateway.tell_all(code, text)
-
-        self._do(restore)
+        """Connect TWS again; see `RestoreConnectivity`."""
+        self.cause(RestoreConnectivity(data_kept=data_kept))
 
     def reject_next_order(self, reason: str = "rejected on request") -> None:
         """Refuse the next new order of any client with error 201 and this reason."""
-        self._do(lambda: self._gateway.reject_next(reason))
+        self.cause(RejectNextOrder(reason=reason))
 
     def duplicate_executions(self, duplicates: bool = True) -> None:
         """Report every execution and its commission twice from now on, or once again."""
-        self.duplicates_executions = duplicates
+        if duplicates:
+            self.cause(DuplicateExecutions())
+        else:
+            self._do(self._stage.end_duplicating)
 
     def roll_back_next_valid_id(self, to: int, client_id: int | None = None) -> None:
         """Announce `to` as the next order id of one client or all, and take ids from there on."""
-        self._do(lambda: self._gateway.roll_back(to, client_id))
+        self.cause(SetNextOrderId(to=to, client=client_id))
 
     def _do(self, action: Callable[[], None]) -> None:
         if self._loop is None or threading.get_ident() == self._thread:
@@ -111,3 +225,18 @@ class Faults:
 
         self._loop.call_soon_threadsafe(act)
         done.wait(5.0)
+
+
+class _MessageWatch(Rule):
+    """Waits for the n-th message of a name, and strikes before it passes on."""
+
+    def __init__(self, step: OnMessage, strike: Callable[..., None]) -> None:
+        super().__init__(Scope(messages=frozenset({step.on_message}), client=step.of_client), step.nth)
+        self._strike = strike
+
+    def meet(self, passing: Passing, onward: Onward) -> None:
+        """Count one."""
+        self.spend()
+        if self.is_over:
+            self._strike(message=passing.name, client=passing.session.client_id, order=passing.order())
+        onward(passing)

@@ -1,16 +1,21 @@
-"""Bars as history tells them: cut from trades, column by column, in the sizes and spans that TWS knows."""
+"""Bars as history tells them: cut from trades or quotes, column by column, in the sizes and spans that TWS knows."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.market.source import Floats, Integers, Prints
+from ibdesk.gateway.market.source import Floats, Integers, Prints, Quotes
 from ibdesk.gateway.refusal import invalid
 
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
+WEEK = 7 * DAY
+# MONTH: stands for the bar of a calendar month, whatever its days.
+MONTH = 30 * DAY
+# _FIRST_MONDAY: 5 January 1970, where weeks are counted from.
+_FIRST_MONDAY = 4 * DAY
 _UNITS = {"S": SECOND, "D": DAY, "W": 7 * DAY, "M": 30 * DAY, "Y": 365 * DAY}
-_SIZES = {"sec": SECOND, "min": MINUTE, "hour": HOUR, "day": DAY, "week": 7 * DAY}
+_SIZES = {"sec": SECOND, "min": MINUTE, "hour": HOUR, "day": DAY, "week": WEEK, "month": MONTH}
 BAR_SIZES = frozenset(
     {
         *(f"{count} sec" for count in (1, 5, 10, 15, 30)),
@@ -18,28 +23,31 @@ BAR_SIZES = frozenset(
         *(f"{count} hour" for count in (1, 2, 3, 4, 8)),
         "1 day",
         "1 week",
+        "1 month",
     }
 )
 
 
 class Bars:
-    """Bars as columns: `opened` in ns UTC, then open, high, low, close, volume, average price and count."""
+    """Bars as columns: `opened` in ns UTC, then open, high, low, close, volume, average price and count.
 
-    def __init__(self, prints: Prints, interval_ns: int) -> None:
-        times = prints.times // interval_ns * interval_ns
+    `opened` tells for each print the bar it belongs to; see `opened_of`.
+    """
+
+    def __init__(self, prints: Prints, opened: Integers) -> None:
         # first: where each bar's first print stands. `reduceat` takes no empty list, so an empty history has one
         # print of nothing that is cut off again.
-        first = np.flatnonzero(np.diff(times, prepend=times[:1] - 1))
+        first = np.flatnonzero(np.diff(opened, prepend=opened[:1] - 1))
         prices, sizes = prints.prices, prints.sizes
         empty = not len(first)
         if empty:
-            times, prices, sizes, first = np.zeros(1, np.int64), np.zeros(1), np.zeros(1), np.zeros(1, np.int64)
-        last = np.append(first[1:], len(times)) - 1
+            opened, prices, sizes, first = np.zeros(1, np.int64), np.zeros(1), np.zeros(1), np.zeros(1, np.int64)
+        last = np.append(first[1:], len(opened)) - 1
         kept = slice(0, 0) if empty else slice(None)
         volume: Floats = np.add.reduceat(sizes, first)
         weighted: Floats = np.add.reduceat(prices * sizes, first)
         average: Floats = np.where(volume > 0, weighted / np.maximum(volume, 1e-300), prices[last])
-        self.opened: Integers = times[first][kept]
+        self.opened: Integers = opened[first][kept]
         self.open: Floats = prices[first][kept]
         self.high: Floats = np.maximum.reduceat(prices, first)[kept]
         self.low: Floats = np.minimum.reduceat(prices, first)[kept]
@@ -50,6 +58,33 @@ class Bars:
 
     def __len__(self) -> int:
         return len(self.opened)
+
+
+def bid_ask_bars(quotes: Quotes, opened: Integers, interval_ns: int) -> Bars:
+    """Return bars of bid and ask together: open and close are the time averages of bid and ask, low and high the lowest
+    bid and the highest ask (documented).
+    """
+    bars = Bars(Prints(quotes.times, quotes.bids, np.ones(len(quotes.times))), opened)
+    asks = Bars(Prints(quotes.times, quotes.asks, np.ones(len(quotes.times))), opened)
+    if len(bars):
+        lasts = np.minimum(np.append(quotes.times[1:], opened[-1] + interval_ns), opened + interval_ns) - quotes.times
+        weights = np.maximum(lasts, 1).astype(np.float64)
+        first = np.flatnonzero(np.diff(opened, prepend=opened[:1] - 1))
+        total = np.add.reduceat(weights, first)
+        bars.open = np.round(np.add.reduceat(quotes.bids * weights, first) / total, 10)
+        bars.close = np.round(np.add.reduceat(quotes.asks * weights, first) / total, 10)
+    bars.high = asks.high
+    return bars
+
+
+def opened_of(times: Integers, interval_ns: int) -> Integers:
+    """Return when the bar of each time opened; weeks begin on Monday, months on the first."""
+    if interval_ns == MONTH:
+        months = times.astype("datetime64[ns]").astype("datetime64[M]")
+        return months.astype("datetime64[ns]").astype(np.int64)
+    if interval_ns == WEEK:
+        return (times - _FIRST_MONDAY) // WEEK * WEEK + _FIRST_MONDAY
+    return times // interval_ns * interval_ns
 
 
 def bar_size(text: str) -> int:

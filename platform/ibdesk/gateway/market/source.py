@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
@@ -55,6 +55,31 @@ class Prints(msgspec.Struct, frozen=True):
         first, last = np.searchsorted(self.times, (start_ns, end_ns))
         return Prints(self.times[first:last], self.prices[first:last], self.sizes[first:last])
 
+    def at(self, places: Integers) -> Prints:
+        """Return the trades at these places."""
+        return Prints(self.times[places], self.prices[places], self.sizes[places])
+
+
+class Quotes(msgspec.Struct, frozen=True):
+    """Quotes of one instrument as columns, in order of time; `times` are ns UTC, a missing side is NaN with size 0."""
+
+    times: Integers
+    bids: Floats
+    asks: Floats
+    bid_sizes: Floats
+    ask_sizes: Floats
+
+    def at(self, places: Integers) -> Quotes:
+        """Return the quotes at these places."""
+        return Quotes(
+            self.times[places], self.bids[places], self.asks[places], self.bid_sizes[places], self.ask_sizes[places]
+        )
+
+    @property
+    def middles(self) -> Floats:
+        """Return the middle of each quote."""
+        return (self.bids + self.asks) / 2
+
 
 class MarketSource(Protocol):
     """Where the gateway's market comes from. Times are ns UTC on the gateway's clock."""
@@ -91,6 +116,24 @@ class MarketSource(Protocol):
         ...
 
 
+@runtime_checkable
+class QuotingSource(Protocol):
+    """A source that knows which quotes stood; of others they are taken to stand around the trades."""
+
+    def quotes(self, symbol: str, start_ns: int, end_ns: int) -> Quotes:
+        """Return the quotes from `start_ns` until before `end_ns`, of the past or already played."""
+        ...
+
+
+@runtime_checkable
+class GrowingSource(Protocol):
+    """A source that can begin to play an instrument when somebody asks for it."""
+
+    def add(self, instrument: Instrument) -> bool:
+        """Play this instrument from now on; return whether it will be."""
+        ...
+
+
 # ---- playing a row ------------------------------------------------------------------------------------------------
 
 
@@ -107,38 +150,52 @@ def shares(volume: float) -> tuple[float, float, float, float]:
     return part, part, part, volume - 3 * part
 
 
-def played(row: Row, at_ns: int, step_ns: int, instrument: Instrument) -> Iterator[tuple[int, list[Quote | Tick]]]:
+def played(
+    row: Row, at_ns: int, step_ns: int, instrument: Instrument, spread: float = SPREAD
+) -> Iterator[tuple[int, list[Quote | Tick]]]:
     """Yield the moments of a row: at each a quote around the price, and the trade."""
     for index, (price, size) in enumerate(zip(path(row), shares(row.volume), strict=True)):
         moment_ns = at_ns + index * step_ns // TRADES_PER_ROW
-        events: list[Quote | Tick] = [quote_around(price, row.volume, moment_ns, instrument)]
+        events: list[Quote | Tick] = [quote_around(price, row.volume, moment_ns, instrument, spread)]
         if not isinstance(instrument, Forex):
             events.append(Tick(instrument.id, moment_ns, price, size))
         yield moment_ns, events
 
 
-def quotes_around(prices: Floats, tick: float) -> tuple[Floats, Floats]:
-    """Return bids and asks on the tick grid with the prices inside, `SPREAD` of the price apart, a tick at least."""
-    width = np.maximum(1.0, np.round(prices * SPREAD / tick))
+def quotes_around(prices: Floats, tick: float, spread: float = SPREAD) -> tuple[Floats, Floats]:
+    """Return bids and asks on the tick grid with the prices inside, `spread` of the price apart, a tick at least."""
+    width = np.maximum(1.0, np.round(prices * spread / tick))
     # The bid is half the width below, on the grid; 1e-9 keeps a price that is on the grid there.
     bids = np.maximum(1.0, np.floor(prices / tick - width / 2 + 1e-9))
     asks = np.maximum(bids + width, np.ceil(prices / tick - 1e-9))
     return np.round(bids * tick, 10), np.round(asks * tick, 10)
 
 
-def quote_around(price: float, volume: float, at_ns: int, instrument: Instrument) -> Quote:
+def quote_around(price: float, volume: float, at_ns: int, instrument: Instrument, spread: float = SPREAD) -> Quote:
     """Return the quote that stands around a trade at `price`; see `quotes_around`."""
-    bids, asks = quotes_around(np.array([price]), instrument.tick_size)
+    bids, asks = quotes_around(np.array([price]), instrument.tick_size, spread)
     # Half of what a quarter of the row trades stands on each side, in round lots.
     least = CURRENCY_SIZE if isinstance(instrument, Forex) else ROUND_LOT
     size = max(least, math.floor(volume / TRADES_PER_ROW / 2 / ROUND_LOT) * ROUND_LOT)
     return Quote(instrument.id, at_ns, float(bids[0]), float(asks[0]), size, size)
 
 
+def no_prints() -> Prints:
+    """Return no trade at all."""
+    return Prints(np.empty(0, np.int64), np.empty(0), np.empty(0))
+
+
+def quotes_of(prints: Prints, tick: float, spread: float = SPREAD) -> Quotes:
+    """Return the quotes that stand around trades, a round lot on each side."""
+    bids, asks = quotes_around(prints.prices, tick, spread)
+    sizes = np.full(len(bids), ROUND_LOT)
+    return Quotes(prints.times, bids, asks, sizes, sizes)
+
+
 def printed(starts: Integers, bars: Floats, step_ns: int) -> Prints:
     """Return the trades that rows are played with, as columns; `bars` has open, high, low, close, volume."""
     if not len(starts):
-        return Prints(np.empty(0, np.int64), np.empty(0), np.empty(0))
+        return no_prints()
     opens, highs, lows, closes, volumes = bars.T
     low_first = np.abs(opens - lows) <= np.abs(highs - opens)
     first, second = np.where(low_first, lows, highs), np.where(low_first, highs, lows)

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import enum
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 import msgspec
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.market.source import MarketSource
+from ibdesk.gateway.market.source import GrowingSource, MarketSource, QuotingSource
 from ibdesk.gateway.schedule import Schedule
-from ibdesk.model import Quote, Tick
+from ibdesk.model import Instrument, Quote, Tick
 
 BAR_NS = 5 * SECOND
+
+
+class Phase(enum.Enum):
+    """Which session of its exchange an instrument is in; where hours do not matter it is always REGULAR."""
+
+    # REGULAR: it trades, and the day's figures count what it trades.
+    REGULAR = "regular"
+    # EXTENDED: it trades before or after the regular session; the day's figures stand.
+    EXTENDED = "extended"
+    # CLOSED: nothing trades and nothing is quoted.
+    CLOSED = "closed"
 
 
 class Candle(msgspec.Struct):
@@ -33,7 +46,11 @@ class Candle(msgspec.Struct):
 
     def add(self, price: float, size: float = 0.0, count: int = 1) -> None:
         """Take one more price."""
-        self.high, self.low, self.close = max(self.high, price), min(self.low, price), price
+        self.close = price
+        if price > self.high:  # noqa: PLR1730 - done at every tick, and twice as fast as max
+            self.high = price
+        if price < self.low:  # noqa: PLR1730 - likewise
+            self.low = price
         self.volume += size
         self.weighted += price * size
         self.count += count
@@ -53,15 +70,29 @@ class Line(msgspec.Struct):
     previous_close: float | None = None
     # candles: the 5-second bars in the making, by what they show: TRADES, MIDPOINT, BID, ASK.
     candles: dict[str, Candle] = {}
+    phase: Phase = Phase.REGULAR
+    is_halted: bool = False
+    # is_stale: whether clients are told nothing of it, although it trades.
+    is_stale: bool = False
+    # closing: the last trade of the last regular session.
+    closing: float | None = None
+    # withdrawn: the quote that would stand, or stood last, while nothing is quoted.
+    withdrawn: Quote | None = None
+    trades: int = 0
+
+    @property
+    def is_still(self) -> bool:
+        """Return whether nothing happens in it: it is halted or closed."""
+        return self.is_halted or self.phase is Phase.CLOSED
 
     def prices(self) -> Iterator[tuple[str, float]]:
         """Yield the present price of everything a bar can show."""
         if self.last is not None:
             yield "TRADES", self.last.price
         if self.quote is not None:
-            yield "MIDPOINT", self.quote.mid
-            yield "BID", self.quote.bid
-            yield "ASK", self.quote.ask
+            for what, price in (("MIDPOINT", self.quote.mid), ("BID", self.quote.bid), ("ASK", self.quote.ask)):
+                if not math.isnan(price):
+                    yield what, price
 
 
 class Watcher(Protocol):
@@ -76,6 +107,9 @@ class Watcher(Protocol):
     def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:
         """Hear the bars that closed, by what they show."""
 
+    def on_state(self, line: Line) -> None:
+        """Hear that the instrument was halted, resumed, opened or closed; what that does to the quote follows."""
+
 
 class Tape:
     """Plays a market source on the gateway's schedule and tells its watchers; first the venue, then the sessions."""
@@ -89,16 +123,42 @@ class Tape:
         # live: while the link to the market is cut, the market goes on and no watcher but the venue hears it.
         self.live = True
         self._venue: Callable[[Quote], None] = _nobody
+        # distortions: what changes every event of an instrument before it happens, while a fault is about.
+        self.distortions: dict[str, Callable[[Quote | Tick], Quote | Tick]] = {}
+        # on_new: called with an instrument that the market begins to play while it is open.
+        self.on_new: list[Callable[[Instrument], None]] = []
 
     def open(self, at_ns: int, venue: Callable[[Quote], None]) -> None:
         """Begin to play at `at_ns`, a multiple of five seconds; `venue` hears every quote before all watchers."""
         self._venue = venue
-        for name, line in self.lines.items():
-            before = self.source.prints(name, at_ns - 3600 * SECOND, at_ns)
-            if len(before.prices):
-                line.previous_close = float(before.prices[-1])
+        for name in self.lines:
+            self._recall(name, at_ns)
         self._schedule.at(at_ns + BAR_NS, lambda: self._close_bars(at_ns), first=True)
         self._play(self.source.events())
+
+    def play(self, instrument: Instrument) -> None:
+        """Begin to play an instrument if the source can and does not yet; what it is quoted by now stands at once."""
+        if instrument.id in self.source.symbols or not isinstance(self.source, GrowingSource):
+            return
+        if self.source.add(instrument):
+            self.line(instrument.id)
+            self._recall(instrument.id, self._schedule.now_ns)
+            for told in self.on_new:
+                told(instrument)
+            self._show(instrument)
+
+    def _show(self, instrument: Instrument) -> None:
+        if isinstance(self.source, QuotingSource):
+            now_ns = self._schedule.now_ns
+            quotes = self.source.quotes(instrument.id, now_ns - 60 * SECOND, now_ns + 1)
+            if len(quotes.times):
+                parts = (quotes.bids, quotes.asks, quotes.bid_sizes, quotes.ask_sizes)
+                self.take(Quote(instrument.id, now_ns, *(float(part[-1]) for part in parts)))
+
+    def _recall(self, name: str, at_ns: int) -> None:
+        before = self.source.prints(name, at_ns - 3600 * SECOND, at_ns)
+        if len(before.prices):
+            self.line(name).previous_close = float(before.prices[-1])
 
     def watch(self, instrument: str, watcher: Watcher) -> None:
         """Tell `watcher` of this instrument from now on; nothing will come of one that is not played."""
@@ -128,7 +188,9 @@ class Tape:
             return None
         if line.last is not None:
             return line.last.price
-        return None if line.quote is None else line.quote.mid
+        if line.quote is None or math.isnan(line.quote.mid):
+            return None
+        return line.quote.mid
 
     def _play(self, events: Iterator[tuple[int, Iterable[Quote | Tick]]]) -> None:
         moment = next(events, None)
@@ -145,40 +207,117 @@ class Tape:
         self._schedule.at(at_ns, keep)
 
     def take(self, event: Quote | Tick) -> None:
-        """Let one quote or trade happen now."""
-        line = self.line(event.instrument)
-        if isinstance(event, Quote):
-            line.quote = event
-            for what, price in (("MIDPOINT", event.mid), ("BID", event.bid), ("ASK", event.ask)):
-                _note(line, what, price, 0.0)
-            self._venue(event)
-            for watcher in self._heard(event.instrument):
-                watcher.on_quote(event)
+        """Let one quote or trade happen now; while the instrument is halted or closed it does not."""
+        line = self.lines.get(event.instrument) or self.line(event.instrument)
+        if self.distortions and event.instrument in self.distortions:
+            event = self.distortions[event.instrument](event)
+        if line.is_still:
+            if isinstance(event, Quote):
+                line.withdrawn = event
             return
-        line.last = event
-        _note(line, "TRADES", event.price, event.size)
-        if line.day is None:
-            line.day = candle_of(event.price, event.size)
+        if isinstance(event, Quote):
+            self._quote(line, event)
         else:
-            line.day.add(event.price, event.size)
-        for watcher in self._heard(event.instrument):
-            watcher.on_tick(event)
+            self._trade(line, event)
 
-    def _heard(self, instrument: str) -> tuple[Watcher, ...]:
-        return tuple(self._watchers.get(instrument, ())) if self.live else ()
+    def _quote(self, line: Line, quote: Quote) -> None:
+        line.quote = quote
+        for what, price in (("MIDPOINT", quote.mid), ("BID", quote.bid), ("ASK", quote.ask)):
+            if price == price:  # noqa: PLR0124 - NaN is a missing side, and this the fastest way to ask
+                _note(line, what, price, 0.0)
+        self._venue(quote)
+        for watcher in self._heard(quote.instrument, line):
+            watcher.on_quote(quote)
+
+    def _trade(self, line: Line, tick: Tick) -> None:
+        line.last = tick
+        line.trades += 1
+        _note(line, "TRADES", tick.price, tick.size)
+        if line.day is None:
+            line.day = candle_of(tick.price, tick.size)
+        elif line.phase is Phase.REGULAR:
+            line.day.add(tick.price, tick.size)
+        for watcher in self._heard(tick.instrument, line):
+            watcher.on_tick(tick)
+
+    # ---- halts and sessions ---------------------------------------------------------------------------------------
+
+    def halt(self, instrument: str) -> None:
+        """Stop quotes, trades and fills of an instrument until `resume`; clients see tick 49 and no quote."""
+        line = self.line(instrument)
+        if not line.is_halted:
+            line.is_halted = True
+            self._still(instrument, line)
+
+    def resume(self, instrument: str) -> None:
+        """Let it trade again, at the quote that the source has by now."""
+        line = self.line(instrument)
+        if line.is_halted:
+            line.is_halted = False
+            self._stir(instrument, line)
+
+    def stale(self, instrument: str, is_stale: bool = True) -> None:
+        """Tell clients nothing of an instrument while it goes on trading, or tell them again."""
+        self.line(instrument).is_stale = is_stale
+
+    def enter(self, instrument: str, phase: Phase) -> None:
+        """Move an instrument into another session of its exchange.
+
+        A regular session begins a new day: its figures are empty, and the previous close is the last trade of the
+        regular session before.
+        """
+        line = self.line(instrument)
+        old, line.phase = line.phase, phase
+        if old is phase:
+            return
+        if old is Phase.REGULAR:
+            line.closing = None if line.last is None else line.last.price
+        if phase is Phase.REGULAR:
+            line.previous_close = line.previous_close if line.closing is None else line.closing
+            line.day = None
+        if phase is Phase.CLOSED:
+            self._still(instrument, line)
+        elif old is Phase.CLOSED and not line.is_halted:
+            self._stir(instrument, line)
+        else:
+            self._tell_state(instrument, line)
+
+    def _still(self, instrument: str, line: Line) -> None:
+        """Withdraw the quote: nothing fills, and clients see none."""
+        quote = line.quote
+        self._tell_state(instrument, line)
+        if quote is not None and not math.isnan(quote.mid):
+            line.withdrawn = quote
+            self._quote(line, Quote(instrument, self._schedule.now_ns, math.nan, math.nan))
+
+    def _stir(self, instrument: str, line: Line) -> None:
+        if line.is_still:
+            return
+        withdrawn, line.withdrawn = line.withdrawn, None
+        self._tell_state(instrument, line)
+        if withdrawn is not None:
+            now_ns, parts = self._schedule.now_ns, withdrawn
+            self._quote(line, Quote(instrument, now_ns, parts.bid, parts.ask, parts.bid_size, parts.ask_size))
+
+    def _tell_state(self, instrument: str, line: Line) -> None:
+        for watcher in self._heard(instrument, line):
+            watcher.on_state(line)
+
+    def _heard(self, instrument: str, line: Line) -> tuple[Watcher, ...]:
+        return tuple(self._watchers.get(instrument, ())) if self.live and not line.is_stale else ()
 
     def _close_bars(self, opened_ns: int) -> None:
         closed_ns = opened_ns + BAR_NS
         self._schedule.at(closed_ns + BAR_NS, lambda: self._close_bars(closed_ns), first=True)
-        for instrument, line in self.lines.items():
+        for instrument, line in tuple(self.lines.items()):
             candles, line.candles = line.candles, {}
-            if not candles and self.is_over:
+            if not candles and (self.is_over or line.phase is Phase.CLOSED):
                 continue
             # What did not move is a flat bar at the price that stands.
             for what, price in line.prices():
                 candles.setdefault(what, candle_of(price, count=0))
             if candles:
-                for watcher in self._heard(instrument):
+                for watcher in self._heard(instrument, line):
                     watcher.on_bar(instrument, opened_ns, candles)
 
 

@@ -3,96 +3,185 @@
 from __future__ import annotations
 
 import heapq
+import math
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
+import msgspec
 import numpy as np
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.market.source import Floats, Integers, Prints, Row, played, printed
-from ibdesk.model import Forex, Instrument, Quote, Tick
+from ibdesk.errors import ConfigError
+from ibdesk.gateway.contracts.hours import Hours
+from ibdesk.gateway.market.shape import trading_days, volume_shape
+from ibdesk.gateway.market.source import SPREAD, Floats, Integers, Prints, Quotes, Row, played, printed, quotes_of
+from ibdesk.model import Forex, Index, Instrument, Option, Quote, Tick
 
 DAY = 86_400 * SECOND
-DEFAULT_PRICES = {"AAPL": 230.0, "GOOG": 170.0, "IBM": 220.0, "MSFT": 420.0, "SPY": 590.0, "EUR.USD": 1.08}
 # How far the past goes back: bars of less than a day are cut from steps of five seconds, longer ones from a walk of
 # days.
 PAST_STEP_NS = 5 * SECOND
 PAST_STEPS = 10 * DAY // PAST_STEP_NS
 PAST_DAYS = 3650
-YEARLY_VOLATILITY = 0.25
-_YEAR_SECONDS = 252 * 6.5 * 3600
+_DAY_SECONDS = 6.5 * 3600
+_YEAR_SECONDS = 252 * _DAY_SECONDS
+# Rows are made in chunks of this many, those of the past as far back as they are asked for.
 _CHUNK = 64
-# The past is made in pieces of this many rows, as far back as it is asked for.
-_PAST_CHUNK = 3600
+_PAST_CHUNK = 900
+# VOLUME_SPREAD: how unlike the volumes of single rows are, as the deviation of their logarithm.
+_VOLUME_SPREAD = 0.6
+
+
+class Walk(msgspec.Struct, frozen=True, kw_only=True):
+    """How one instrument walks.
+
+    `price` is where it starts; `yearly_volatility` the deviation of its yearly log return; `spread` the quoted spread
+    as a fraction of the price (at least one tick); `volume` what trades in a day of six and a half hours, in shares or
+    contracts.
+    """
+
+    price: float = 100.0
+    yearly_volatility: float = 0.25
+    spread: float = SPREAD
+    volume: float = 4_000_000.0
+
+    def checked(self, name: str) -> Walk:
+        """Return the walk itself when it can be walked.
+
+        Raises:
+            ConfigError: If a figure is out of range; the sentence names it.
+        """
+        for what in ("price", "yearly_volatility", "spread", "volume"):
+            figure = getattr(self, what)
+            if not 0 <= figure < math.inf or (what == "price" and not figure):
+                raise ConfigError(f"the walk of {name}: {what} cannot be {figure:g}")
+        return self
+
+
+# Rounded figures of recent years: price, volatility, and the volume of a day. A future is known by its symbol.
+WALKS = {
+    "AAPL": Walk(price=230.0, volume=50e6),
+    "AMD": Walk(price=160.0, yearly_volatility=0.45, volume=45e6),
+    "AMZN": Walk(price=220.0, yearly_volatility=0.3, volume=40e6),
+    "GOOG": Walk(price=170.0, yearly_volatility=0.28, volume=20e6),
+    "IBM": Walk(price=220.0, yearly_volatility=0.22, volume=4e6),
+    "INTC": Walk(price=25.0, yearly_volatility=0.45, volume=80e6),
+    "IWM": Walk(price=220.0, yearly_volatility=0.2, volume=30e6),
+    "JPM": Walk(price=240.0, yearly_volatility=0.22, volume=9e6),
+    "KO": Walk(price=65.0, yearly_volatility=0.14, volume=14e6),
+    "META": Walk(price=600.0, yearly_volatility=0.32, volume=13e6),
+    "MSFT": Walk(price=420.0, yearly_volatility=0.22, volume=20e6),
+    "NFLX": Walk(price=900.0, yearly_volatility=0.32, volume=4e6),
+    "NVDA": Walk(price=140.0, yearly_volatility=0.45, volume=250e6),
+    "QQQ": Walk(price=510.0, yearly_volatility=0.2, spread=0.00003, volume=40e6),
+    "SPY": Walk(price=590.0, yearly_volatility=0.15, spread=0.00003, volume=60e6),
+    "TSLA": Walk(price=300.0, yearly_volatility=0.6, volume=95e6),
+    "EUR.USD": Walk(price=1.08, yearly_volatility=0.07, spread=0.00005, volume=0.0),
+    "GBP.USD": Walk(price=1.27, yearly_volatility=0.08, spread=0.00005, volume=0.0),
+    "USD.JPY": Walk(price=150.0, yearly_volatility=0.09, spread=0.00005, volume=0.0),
+    "ES": Walk(price=5900.0, yearly_volatility=0.15, spread=0.00004, volume=1.5e6),
+    "MES": Walk(price=5900.0, yearly_volatility=0.15, spread=0.00004, volume=1e6),
+    "NQ": Walk(price=21000.0, yearly_volatility=0.2, spread=0.00002, volume=0.6e6),
+    "SPX": Walk(price=5900.0, yearly_volatility=0.15, volume=0.0),
+}
+# PLAYED: what walks from the start when nothing is said; other instruments begin when somebody asks for them.
+PLAYED = ("AAPL", "GOOG", "IBM", "MSFT", "SPY", "EUR.USD")
 
 
 class RandomWalk:
-    """Log-normal walks around `prices` (instrument name to price at the start), `step_seconds` a row.
+    """Log-normal walks, `step_seconds` a row.
 
-    The past is a walk backwards from the same price. Steps and days are separate walks that meet at the start, so
-    that years of daily bars cost nothing; both depend on seed, name and start price alone. Trading goes on all day
-    and night.
+    `prices` names what walks from the start: at the usual price, or each with its start price or its `Walk`; others
+    are added when somebody asks for them. `yearly_volatility` is for all whose `Walk` is not given.
+
+    The past is a walk backwards from the start price. Steps and days are separate walks that meet at the start, so
+    that years of daily bars cost nothing. All depends on seed, name and `Walk` alone, not on when an instrument is
+    added: its walk began when the market did.
     """
 
     def __init__(
         self,
         seed: int = 0,
-        prices: Mapping[str, float] | Iterable[str] = DEFAULT_PRICES,
+        prices: Mapping[str, float | Walk] | Iterable[str] = PLAYED,
         *,
         step_seconds: float = 1.0,
-        yearly_volatility: float = YEARLY_VOLATILITY,
+        yearly_volatility: float | None = None,
     ) -> None:
-        if not isinstance(prices, Mapping):
-            prices = {name: DEFAULT_PRICES.get(name, 100.0) for name in prices}
-        self._prices = dict(prices)
-        self._seed = seed
         self._volatility = yearly_volatility
+        if not isinstance(prices, Mapping):
+            prices = {name: self._usual(name) for name in prices}
+        self._walks = {name: self._walk(name, price).checked(name) for name, price in prices.items()}
+        self._seed = seed
         self.step_ns = int(step_seconds * SECOND)
         self._opened_ns = 0
         self._instruments: dict[str, Instrument] = {}
-        self._live: dict[str, list[Floats]] = {name: [] for name in self._prices}
-        self._past: dict[tuple[str, int], Floats] = {}
-        self._past_makers: dict[tuple[str, int], np.random.Generator] = {}
+        self._lines: dict[str, _Line] = {}
+        # hours_of: when an instrument trades, in a market that keeps hours.
+        self._hours_of: Callable[[str], Hours | None] = _no_hours
+        # index: how many rows have been handed out.
+        self._index = 0
 
     @property
     def symbols(self) -> tuple[str, ...]:
         """Return the names that walk."""
-        return tuple(self._prices)
+        return tuple(self._walks)
 
     def open(self, at_ns: int, instruments: dict[str, Instrument]) -> None:
         """Take `at_ns` as the start of the walk."""
-        self._opened_ns, self._instruments = at_ns, instruments
+        self._opened_ns, self._instruments = at_ns, dict(instruments)
+        self._lines = {name: self._line(name) for name in self._walks}
+
+    def keep_hours(self, hours_of: Callable[[str], Hours | None]) -> None:
+        """Give each day of trading the shape of its exchange's session; what is outside is the tape's to leave out."""
+        self._hours_of = hours_of
+
+    def add(self, instrument: Instrument) -> bool:
+        """Let an instrument walk as if it always had; options do not: their prices follow their underlying's."""
+        if isinstance(instrument, Option):
+            return False
+        name = instrument.id
+        self._walks[name] = self._usual(name)
+        self._instruments[name] = instrument
+        line = self._lines[name] = self._line(name)
+        if self._index:
+            line.row(self._index - 1)
+        return True
 
     def events(self) -> Iterator[tuple[int, Iterable[Quote | Tick]]]:
         """Yield the quotes and trades of all names in order of time, without end."""
-        makers = {name: self._rng(name, "live") for name in self._prices}
-        last = dict(self._prices)
-        at_ns = self._opened_ns
         while True:
-            chunks = {name: self._bars(name, makers[name], _CHUNK, last[name], self.step_ns) for name in self._prices}
-            for index in range(_CHUNK):
-                moments = []
-                for name, bars in chunks.items():
-                    self._live[name].append(bars[index])
-                    row = Row(name, *(float(figure) for figure in bars[index]))
-                    moments.append(played(row, at_ns, self.step_ns, self._instruments[name]))
-                yield from heapq.merge(*moments, key=lambda event: event[0])
-                at_ns += self.step_ns
-            last = {name: float(bars[-1, 3]) for name, bars in chunks.items()}
+            at_ns = self._opened_ns + self._index * self.step_ns
+            moments = []
+            for name, line in self._lines.items():
+                opening, high, low, close, volume = line.row(self._index)
+                volume *= self._shape(name, np.array([at_ns]))[0]
+                row = Row(name, opening, high, low, close, float(np.round(volume)))
+                moments.append(played(row, at_ns, self.step_ns, self._instruments[name], self._walks[name].spread))
+            self._index += 1
+            yield from heapq.merge(*moments, key=lambda event: event[0])
 
     def prints(self, symbol: str, start_ns: int, end_ns: int) -> Prints:
         """Return trades of the last ten days and of what was played."""
-        before = max(0, min(PAST_STEPS, -((start_ns - self._opened_ns) // PAST_STEP_NS)))
-        starts = self._opened_ns - np.arange(before, 0, -1, dtype=np.int64) * PAST_STEP_NS
-        past = self._past_bars(symbol, before, PAST_STEP_NS)
-        old = printed(starts, past, PAST_STEP_NS).between(start_ns, min(end_ns, self._opened_ns))
-        live = self._live[symbol]
-        first = max(0, (start_ns - self._opened_ns) // self.step_ns)
-        last = max(first, min(len(live), (end_ns - self._opened_ns) // self.step_ns + 1))
-        bars = np.array(live[first:last]).reshape(-1, 5)
+        line = self._lines[symbol]
+        first, last = _rows_between(start_ns - self._opened_ns, end_ns - self._opened_ns, PAST_STEP_NS)
+        before = max(0, min(PAST_STEPS, -first)), max(0, min(PAST_STEPS, -last))
+        starts = self._opened_ns + np.arange(-before[0], -before[1], dtype=np.int64) * PAST_STEP_NS
+        old = printed(starts, self._shaped(symbol, starts, line.steps.between(*before)), PAST_STEP_NS)
+        first, last = _rows_between(start_ns - self._opened_ns, end_ns - self._opened_ns, self.step_ns)
+        first = max(0, first)
+        bars = line.played(first, min(last, self._index))
         starts = self._opened_ns + np.arange(first, first + len(bars), dtype=np.int64) * self.step_ns
-        new = printed(starts, bars, self.step_ns).between(start_ns, end_ns)
-        return Prints(*(np.concatenate(pair) for pair in zip(_columns(old), _columns(new), strict=True)))
+        new = printed(starts, self._shaped(symbol, starts, bars), self.step_ns)
+        return Prints(
+            np.concatenate((old.times, new.times)),
+            np.concatenate((old.prices, new.prices)),
+            np.concatenate((old.sizes, new.sizes)),
+        ).between(start_ns, end_ns)
+
+    def quotes(self, symbol: str, start_ns: int, end_ns: int) -> Quotes:
+        """Return the quotes around the trades, as wide as the walk has them."""
+        tick = self._instruments[symbol].tick_size
+        return quotes_of(self.prints(symbol, start_ns, end_ns), tick, self._walks[symbol].spread)
 
     def recorded(
         self, symbol: str, *, end_ns: int | None, now_ns: int, span_ns: int, interval_ns: int
@@ -103,51 +192,136 @@ class RandomWalk:
         last_ns = (now_ns if end_ns is None else end_ns) // DAY * DAY
         starts = self._opened_ns // DAY * DAY - np.arange(PAST_DAYS, 0, -1, dtype=np.int64) * DAY
         chosen = (starts < last_ns) & (starts >= last_ns - span_ns)
-        weekday = (starts // DAY + 3) % 7 < 5
-        chosen &= weekday
-        return printed(starts[chosen], self._past_bars(symbol, PAST_DAYS, DAY)[chosen], DAY)
+        hours = self._hours_of(symbol)
+        chosen &= (starts // DAY + 3) % 7 < 5
+        if hours is not None:
+            chosen[chosen] = trading_days(hours, starts[chosen])
+        return printed(starts[chosen], self._lines[symbol].days.between(PAST_DAYS, 0)[chosen], DAY)
 
     def first_ns(self, symbol: str) -> int | None:
         """Return when the walk of days begins."""
-        return self._opened_ns // DAY * DAY - PAST_DAYS * DAY if symbol in self._prices else None
+        return self._opened_ns // DAY * DAY - PAST_DAYS * DAY if symbol in self._walks else None
 
-    def _past_bars(self, name: str, count: int, step_ns: int) -> Floats:
-        """Return the last `count` bars before the start, oldest first; they end at the start price."""
-        key = (name, step_ns)
-        made = self._past.get(key, np.empty((0, 5)))
-        if len(made) < count:
-            maker = self._past_makers.setdefault(key, self._rng(name, f"past {step_ns}"))
-            pieces = [made]
-            while sum(map(len, pieces)) < count:
-                price = float(pieces[-1][0, 0]) if len(pieces[-1]) else self._prices[name]
-                # A walk read backwards is a walk; open and close change places.
-                pieces.append(self._bars(name, maker, _PAST_CHUNK, price, step_ns)[::-1][:, [3, 1, 2, 0, 4]])
-            made = self._past[key] = np.concatenate(pieces[::-1])
-        return made[len(made) - count :]
+    def _shape(self, name: str, times: Integers) -> Floats:
+        hours = self._hours_of(name)
+        return np.ones(len(times)) if hours is None else volume_shape(hours, times)
 
-    def _bars(self, name: str, rng: np.random.Generator, count: int, price: float, step_ns: int) -> Floats:
-        instrument = self._instruments[name]
-        seconds = min(step_ns / SECOND, 6.5 * 3600)
-        deviation = self._volatility * (seconds / _YEAR_SECONDS) ** 0.5
-        moves = rng.standard_normal((count, 3)) * deviation
-        closes = price * np.exp(np.cumsum(moves[:, 0]))
-        opens = np.concatenate(((price,), closes[:-1]))
-        highs = np.maximum(opens, closes) * np.exp(np.abs(moves[:, 1]) / 2)
-        lows = np.minimum(opens, closes) * np.exp(-np.abs(moves[:, 2]) / 2)
-        volumes = np.round(rng.lognormal(5.0, 0.6, count) * max(1.0, seconds / 5))
-        if isinstance(instrument, Forex):
-            volumes[:] = 0.0
-        grid = _on_grid(np.column_stack((opens, highs, lows, closes)), instrument.tick_size)
-        return np.column_stack((grid, volumes))
+    def _shaped(self, name: str, starts: Integers, bars: Floats) -> Floats:
+        if self._hours_of(name) is None:
+            return bars
+        shaped = bars.copy()
+        shaped[:, 4] = np.round(bars[:, 4] * self._shape(name, starts))
+        return shaped
 
-    def _rng(self, name: str, part: str) -> np.random.Generator:
-        return np.random.default_rng([self._seed, zlib.crc32(f"{name} {part}".encode())])
+    # ---- walks ------------------------------------------------------------------------------------------------
+
+    def _usual(self, name: str) -> Walk:
+        """Return the walk of an instrument of which nothing is said."""
+        walk = WALKS.get(name) or WALKS.get(name.partition("-")[0]) or Walk()
+        return walk if self._volatility is None else msgspec.structs.replace(walk, yearly_volatility=self._volatility)
+
+    def _walk(self, name: str, price: float | Walk) -> Walk:
+        return price if isinstance(price, Walk) else msgspec.structs.replace(self._usual(name), price=float(price))
+
+    def _line(self, name: str) -> _Line:
+        makers = {
+            part: np.random.default_rng([self._seed, zlib.crc32(f"{name} {part}".encode())])
+            for part in ("live", f"past {PAST_STEP_NS}", f"past {DAY}")
+        }
+        return _Line(self._walks[name], self._instruments[name], self.step_ns, *makers.values())
+
+
+class _Line:
+    """The rows of one instrument: those played and to come, and its two pasts."""
+
+    def __init__(
+        self,
+        walk: Walk,
+        instrument: Instrument,
+        step_ns: int,
+        live: np.random.Generator,
+        steps: np.random.Generator,
+        days: np.random.Generator,
+    ) -> None:
+        self._walk = walk
+        self._instrument = instrument
+        self._step_ns = step_ns
+        self._maker = live
+        self._chunks: list[Floats] = []
+        self.steps = _Past(walk, instrument, PAST_STEP_NS, steps)
+        self.days = _Past(walk, instrument, DAY, days)
+
+    def row(self, index: int) -> tuple[float, float, float, float, float]:
+        """Return row `index`; the walk is made up to it."""
+        while len(self._chunks) * _CHUNK <= index:
+            price = float(self._chunks[-1][-1, 3]) if self._chunks else self._walk.price
+            self._chunks.append(_bars(self._walk, self._instrument, self._maker, _CHUNK, price, self._step_ns))
+        opening, high, low, close, volume = self._chunks[index // _CHUNK][index % _CHUNK].tolist()
+        return opening, high, low, close, volume
+
+    def played(self, first: int, last: int) -> Floats:
+        """Return rows from `first` until before `last`, of those that are made."""
+        if last <= first:
+            return np.empty((0, 5))
+        skipped = first // _CHUNK
+        chunks = self._chunks[skipped : -(-last // _CHUNK)]
+        rows = np.concatenate(chunks) if chunks else np.empty((0, 5))
+        return rows[first - skipped * _CHUNK : last - skipped * _CHUNK]
+
+
+class _Past:
+    """A walk backwards from the start price, made in chunks as far as it is asked for."""
+
+    def __init__(self, walk: Walk, instrument: Instrument, step_ns: int, maker: np.random.Generator) -> None:
+        self._walk = walk
+        self._instrument = instrument
+        self._step_ns = step_ns
+        self._maker = maker
+        # chunks: the one that ends at the start first, each with its oldest row first.
+        self._chunks: list[Floats] = []
+
+    def between(self, first: int, last: int) -> Floats:
+        """Return the rows from `first` to `last` steps before the start, the oldest first."""
+        if first <= last:
+            return np.empty((0, 5))
+        while len(self._chunks) * _PAST_CHUNK < first:
+            price = float(self._chunks[-1][0, 0]) if self._chunks else self._walk.price
+            made = _bars(self._walk, self._instrument, self._maker, _PAST_CHUNK, price, self._step_ns)
+            # A walk read backwards is a walk; open and close change places.
+            self._chunks.append(made[::-1][:, [3, 1, 2, 0, 4]])
+        nearest, furthest = last // _PAST_CHUNK, -(-first // _PAST_CHUNK)
+        rows = np.concatenate(self._chunks[nearest:furthest][::-1])
+        return rows[len(rows) - (first - nearest * _PAST_CHUNK) : len(rows) - (last - nearest * _PAST_CHUNK)]
+
+
+def _bars(
+    walk: Walk, instrument: Instrument, rng: np.random.Generator, count: int, price: float, step_ns: int
+) -> Floats:
+    seconds = min(step_ns / SECOND, _DAY_SECONDS)
+    deviation = walk.yearly_volatility * (seconds / _YEAR_SECONDS) ** 0.5
+    moves = rng.standard_normal((count, 3)) * deviation
+    closes = price * np.exp(np.cumsum(moves[:, 0]))
+    opens = np.concatenate(((price,), closes[:-1]))
+    highs = np.maximum(opens, closes) * np.exp(np.abs(moves[:, 1]) / 2)
+    lows = np.minimum(opens, closes) * np.exp(-np.abs(moves[:, 2]) / 2)
+    # The mean of a lognormal is above its median: this one's mean is the walk's volume.
+    mean = walk.volume * seconds / _DAY_SECONDS
+    volumes = np.round(rng.lognormal(-(_VOLUME_SPREAD**2) / 2, _VOLUME_SPREAD, count) * mean)
+    if isinstance(instrument, Forex | Index):
+        volumes[:] = 0.0
+    grid = _on_grid(np.column_stack((opens, highs, lows, closes)), instrument.tick_size)
+    return np.column_stack((grid, volumes))
+
+
+def _no_hours(_name: str) -> None:
+    """Return nothing: trading goes on day and night."""
+
+
+def _rows_between(start_ns: int, end_ns: int, step_ns: int) -> tuple[int, int]:
+    """Return the first row that touches a span, and the row after its last; both counted from the opening."""
+    return start_ns // step_ns, -(-end_ns // step_ns)
 
 
 def _on_grid(prices: Floats, tick: float) -> Floats:
     rounded: Floats = np.round(np.maximum(np.round(prices / tick), 1.0) * tick, 10)
     return rounded
-
-
-def _columns(prints: Prints) -> tuple[Integers, Floats, Floats]:
-    return prints.times, prints.prices, prints.sizes

@@ -284,4 +284,11 @@ def historical_data(request_id: int, start: str, end: str, columns: Sequence[Seq
     `columns` hold the texts of date, open, high, low, close, volume, average price and count.
     """
     bars = "".join("\0".join(row) + "\0" for row in zip(*columns, strict=True))
-    return frame(f"17\0{request_id}\0{start}\0{end}\0{len(columns[0])}\0{bars}".encode())
+    return historical_frame(request_id, start, end, len(columns[0]), [bars.encode()])
+
+
+def historical_frame(request_id: int, start: str, end: str, count: int, bars: Sequence[bytes]) -> bytes:
+    """Return a historicalData frame of `count` bars that are written already, in any number of pieces."""
+    head = f"17\0{request_id}\0{start}\0{end}\0{count}\0".encode()
+    length = len(head) + sum(map(len, bars))
+    return b"".join((length.to_bytes(4, "big"), head, *bars))

@@ -1,60 +1,31 @@
-"""History for one session: bars, ticks, histograms, and how far back they go.
+"""History for one session: bars, ticks, histograms, sessions, and how far back they go.
 
-The gateway's market has no closing hours, so `useRTH` makes no difference. As at TWS, the last bar of an answer that
-reaches up to now is the one still being made.
+As at TWS, the last bar of an answer that reaches up to now is the one still being made. A long answer is made over
+several turns of the loop, so that answers may come in another order than their requests.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.book import ContractBook, ContractData
-from ibdesk.gateway.market.bars import DAY, Bars, bar_size, duration
-from ibdesk.gateway.market.source import MarketSource, Prints, quotes_around
-from ibdesk.gateway.market.tape import Candle, Tape
-from ibdesk.gateway.protocol.codec import Fields, Value, historical_data, texts_of
-from ibdesk.gateway.protocol.fields import Kind
+from ibdesk.gateway.market.bars import duration
+from ibdesk.gateway.market.control import Market
+from ibdesk.gateway.market.labor import Job, Labor
+from ibdesk.gateway.market.source import Prints, no_prints
+from ibdesk.gateway.market.tape import Candle, Line, Tape
+from ibdesk.gateway.market.trading_time import TradingTime
+from ibdesk.gateway.protocol.codec import Fields, historical_frame
 from ibdesk.gateway.refusal import RefusedError, invalid, no_history
+from ibdesk.gateway.rooms.chart import Charts, Question
+from ibdesk.gateway.rooms.past_ticks import MAX_TICKS, PastTicks, TickQuestion
 from ibdesk.gateway.rooms.reference import the_contract
 from ibdesk.gateway.session import Handler, Session
-from ibdesk.gateway.times import read_time, stamp, utc_stamp
+from ibdesk.gateway.times import read_time, utc_stamp
 from ibdesk.model import Quote, Tick
-
-SHOWN = ("TRADES", "MIDPOINT", "BID", "ASK", "ADJUSTED_LAST")
-MAX_TICKS = 1000
-# MAX_BARS: longer answers are refused with the words TWS has for a span that is too long (reported).
-MAX_BARS = 100_000
-
-
-class _Question:
-    """What a request for bars asks for."""
-
-    def __init__(self, query: Fields, contract: ContractData, now_ns: int) -> None:
-        self.contract = contract
-        self.interval_ns = bar_size(query.text("barSizeSetting"))
-        self.span_ns = duration(query.text("durationStr"))
-        self.asked_end_ns = read_time(query.text("endDateTime")) if query.text("endDateTime") else None
-        self.end_ns = now_ns if self.asked_end_ns is None else self.asked_end_ns
-        self.what = query.text("whatToShow").upper()
-        self.epoch = query.whole("formatDate") == 2
-        if self.what not in SHOWN:
-            raise invalid(f"Invalid what-to-show {self.what!r}: history shows {', '.join(SHOWN)}")
-        if self.is_trades and not contract.has_trades:
-            raise no_history(f"No historical market data for {contract.id}@{contract.exchange} Last")
-
-    @property
-    def is_trades(self) -> bool:
-        return self.what in ("TRADES", "ADJUSTED_LAST")
-
-    def date(self, opened_ns: int, version: int) -> str:
-        """Return a bar's time as the request wants it; bars of a day carry the date alone."""
-        if self.interval_ns >= DAY:
-            return f"{dt.datetime.fromtimestamp(opened_ns // SECOND, dt.UTC):%Y%m%d}"
-        return str(opened_ns // SECOND) if self.epoch else stamp(opened_ns, version)
 
 
 class LiveBars:
@@ -73,23 +44,31 @@ class LiveBars:
         """Send the bar that the last five seconds belong to."""
         self._send(opened_ns)
 
+    def on_state(self, line: Line) -> None:
+        """Pass over: bars end and begin by themselves."""
+
+
+class Archive:
+    """What the history requests of all sessions share: the market's past, and the work on long answers."""
+
+    def __init__(self, tape: Tape, market: Market, trading_time: TradingTime, past_ticks: PastTicks) -> None:
+        self.tape = tape
+        self.market = market
+        self.time = trading_time
+        self.past_ticks = past_ticks
+        self.charts = Charts(tape.source, market, trading_time)
+        self.labor = Labor()
+
 
 class History:
     """The history requests of one session."""
 
-    def __init__(
-        self,
-        session: Session,
-        source: MarketSource,
-        tape: Tape,
-        contracts: ContractBook,
-        now_ns: Callable[[], int],
-    ) -> None:
+    def __init__(self, session: Session, archive: Archive, contracts: ContractBook, now_ns: Callable[[], int]) -> None:
         self._session = session
-        self._source = source
-        self._tape = tape
+        self._archive = archive
         self._contracts = contracts
         self._now_ns = now_ns
+        self._jobs: dict[int, Job] = {}
         self._live: dict[int, tuple[str, LiveBars]] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -106,69 +85,58 @@ class History:
         }
 
     def close(self) -> None:
-        """End all subscriptions."""
+        """End all subscriptions and all work."""
+        for job in self._jobs.values():
+            job.cancel()
+        self._jobs.clear()
         for instrument, live in self._live.values():
-            self._tape.unwatch(instrument, live)
+            self._archive.tape.unwatch(instrument, live)
         self._live.clear()
+
+    # ---- bars -------------------------------------------------------------------------------------------------
 
     def bars(self, query: Fields) -> None:
         """Send the bars of a span of time up to its end; error 162 when there are none."""
         request_id, keep = query.required("reqId"), query.flag("keepUpToDate")
-        question = _Question(query, the_contract(self._contracts, query), self._now_ns())
+        question = Question(query, self._contract(query), self._now_ns())
         if keep and query.text("endDateTime"):
             raise invalid("A history that is kept up to date has no end time")
-        if keep and question.interval_ns < 5 * SECOND:
-            raise invalid("A history that is kept up to date has bars of 5 seconds or more")
-        if request_id in self._live:
+        if keep and (question.interval_ns < 5 * SECOND or question.what in ("SCHEDULE", "BID_ASK")):
+            raise invalid("A history that is kept up to date has bars of 5 seconds or more, of one kind of price")
+        if request_id in self._live or request_id in self._jobs:
             raise RefusedError(102, "Duplicate ticker ID.")
-        bars = self._find(question)
-        if not len(bars):
-            contract = question.contract
-            raise no_history(f"HMDS query returned no data: {contract.at_venue()} {_shown_name(question.what)}")
-        if len(bars) > MAX_BARS:
-            raise no_history("Time length exceed max.")
-        self._send(request_id, question, bars)
+        pacing = self._session.allowance.history
+        pacing.ask(query, question.contract.id, interval_ns=question.interval_ns)
+        if question.what == "SCHEDULE":
+            self._send_schedule(request_id, question)
+            return
+        job = self._jobs[request_id] = Job(self._answer(request_id, question, keep=keep))
+        self._archive.labor.begin(job)
+
+    def _answer(self, request_id: int, question: Question, *, keep: bool) -> Iterator[None]:
+        """Make the answer a piece at a time and send it in one message."""
+        version = self._session.version
+        try:
+            answer = yield from self._archive.charts.answer(question, version)
+        except RefusedError as refusal:
+            self._jobs.pop(request_id, None)
+            self._session.error(request_id, refusal.code, refusal.text)
+            return
+        self._jobs.pop(request_id, None)
+        if not answer.count:
+            text = f"HMDS query returned no data: {question.contract.at_venue()} {question.shown_name()}"
+            nothing = no_history(text)
+            self._session.error(request_id, nothing.code, nothing.text)
+            return
+        self._session.send_frame(historical_frame(request_id, *question.limits(version), answer.count, answer.pieces))
         if keep:
             live = LiveBars(lambda opened_ns: self._update(request_id, question, opened_ns))
             self._live[request_id] = (question.contract.id, live)
-            self._tape.watch(question.contract.id, live)
+            self._archive.tape.watch(question.contract.id, live)
 
-    def _find(self, question: _Question) -> Bars:
-        name = question.contract.id
-        if name not in self._source.symbols:
-            return Bars(_nothing(), question.interval_ns)
-        now_ns = self._now_ns()
-        prints = self._source.recorded(
-            name,
-            end_ns=question.asked_end_ns,
-            now_ns=now_ns,
-            span_ns=question.span_ns,
-            interval_ns=question.interval_ns,
-        )
-        if prints is None:
-            # Without an end time, what happened in this very instant belongs to the answer.
-            end_ns = now_ns + 1 if question.end_ns >= now_ns else question.end_ns
-            start_ns = (question.end_ns - question.span_ns) // question.interval_ns * question.interval_ns
-            prints = self._source.prints(name, start_ns, max(start_ns, end_ns))
-        return Bars(_shown(prints, question), question.interval_ns)
-
-    def _send(self, request_id: int, question: _Question, bars: Bars) -> None:
-        version = self._session.version
-        dates = [question.date(opened_ns, version) for opened_ns in bars.opened.tolist()]
-        prices = [texts_of(each.tolist(), Kind.NUMBER) for each in (bars.open, bars.high, bars.low, bars.close)]
-        if question.is_trades:
-            sizes = [texts_of(each.tolist(), Kind.SIZE) for each in (bars.volume, bars.average)]
-            counts = list(map(str, bars.count.tolist()))
-        else:
-            counts = ["-1"] * len(bars)
-            sizes = [counts, counts]
-        start, end = (stamp(time_ns, version) for time_ns in (question.end_ns - question.span_ns, question.end_ns))
-        self._session.send_frame(historical_data(request_id, start, end, [dates, *prices, *sizes, counts]))
-
-    def _update(self, request_id: int, question: _Question, opened_ns: int) -> None:
+    def _update(self, request_id: int, question: Question, opened_ns: int) -> None:
         start_ns = opened_ns // question.interval_ns * question.interval_ns
-        prints = self._source.prints(question.contract.id, start_ns, opened_ns + 5 * SECOND)
-        bars = Bars(_shown(prints, question), question.interval_ns)
+        bars = self._archive.charts.between(question, start_ns, opened_ns + 5 * SECOND)
         if not len(bars):
             return
         trades = question.is_trades
@@ -185,19 +153,39 @@ class History:
             volume=float(bars.volume[-1]) if trades else -1,
         )
 
+    def _send_schedule(self, request_id: int, question: Question) -> None:
+        """Send the sessions of the span, by the exchange's calendar whatever hours the gateway keeps."""
+        hours, end_ns = question.contract.hours, min(question.end_ns, question.now_ns)
+        rows = hours.schedule(end_ns - question.span_ns, end_ns, outside_rth=question.outside_rth)
+        if not rows:
+            raise no_history(f"HMDS query returned no data: {question.contract.at_venue()} Schedule")
+        self._session.send(
+            "historicalSchedule",
+            reqId=request_id,
+            start=rows[0]["sessionStart"],
+            end=rows[-1]["sessionEnd"],
+            timeZone=hours.zone_name,
+            sessions=rows,
+        )
+
     def cancel(self, query: Fields) -> None:
-        """End a history that is kept up to date; TWS confirms with error 162 (reported)."""
+        """End an answer in the making, or a history that is kept up to date; TWS confirms with error 162 (reported)."""
         request_id = query.required("reqId")
-        if request_id not in self._live:
+        if request_id in self._jobs:
+            self._jobs.pop(request_id).cancel()
+        elif request_id in self._live:
+            instrument, live = self._live.pop(request_id)
+            self._archive.tape.unwatch(instrument, live)
+        else:
             raise RefusedError(366, f"No historical data query found for ticker id:{request_id}")
-        instrument, live = self._live.pop(request_id)
-        self._tape.unwatch(instrument, live)
         raise no_history(f"API historical data query cancelled: {request_id}")
+
+    # ---- smaller questions ------------------------------------------------------------------------------------
 
     def head(self, query: Fields) -> None:
         """Send when the history of a contract begins."""
-        contract = the_contract(self._contracts, query)
-        first_ns = self._source.first_ns(contract.id)
+        contract = self._contract(query)
+        first_ns = self._archive.market.first_ns(contract.id)
         if first_ns is None:
             raise no_history(f"No head time stamp for {contract.at_venue()}")
         text = str(first_ns // SECOND) if query.whole("formatDate") == 2 else utc_stamp(first_ns)
@@ -205,80 +193,49 @@ class History:
 
     def histogram(self, query: Fields) -> None:
         """Send how much traded at each price in the last span of time."""
-        contract = the_contract(self._contracts, query)
+        contract = self._contract(query)
         span_ns = duration(_spoken(query.text("timePeriod")))
         prints = self._prints(contract, self._now_ns() - span_ns, self._now_ns() + 1)
-        prices, places = np.unique(prints.prices, return_inverse=True)
-        sizes = np.bincount(places, weights=prints.sizes, minlength=len(prices))
+        kept = self._archive.time.within(contract, prints.times, outside_rth=not query.flag("useRTH"))
+        prices, places = np.unique(prints.prices[kept], return_inverse=True)
+        sizes = np.bincount(places, weights=prints.sizes[kept], minlength=len(prices))
         items = [{"price": price, "size": size} for price, size in zip(prices.tolist(), sizes.tolist(), strict=True)]
         self._session.send("histogramData", reqId=query.required("reqId"), items=items)
 
     def ticks(self, query: Fields) -> None:
         """Send trades, quotes or middles from a start on, or up to an end."""
-        request_id, what = query.required("reqId"), query.text("whatToShow").upper()
-        contract = the_contract(self._contracts, query)
+        contract = self._contract(query)
         start, end = query.text("startDateTime"), query.text("endDateTime")
         if bool(start) == bool(end):
             raise invalid("Give either a start or an end time for historical ticks")
-        count = min(max(1, query.whole("numberOfTicks") or MAX_TICKS), MAX_TICKS)
-        if start:
-            prints = self._prints(contract, read_time(start), self._now_ns() + 1)
-            chosen = slice(0, count)
-        else:
-            end_ns = min(read_time(end), self._now_ns() + 1)
-            prints = self._prints(contract, end_ns - DAY, end_ns)
-            chosen = slice(-count, None)
-        times, prices, sizes = (
-            column[chosen].tolist() for column in (prints.times // SECOND, prints.prices, prints.sizes)
+        now_ns = self._now_ns() + 1
+        question = TickQuestion(
+            contract,
+            query.text("whatToShow").upper(),
+            count=query.whole("numberOfTicks") or MAX_TICKS,
+            start_ns=read_time(start) if start else None,
+            end_ns=now_ns if start else min(read_time(end), now_ns),
+            outside_rth=not query.flag("useRth"),
+            ignore_size=query.flag("ignoreSize"),
         )
-        if what == "TRADES":
-            trades: list[dict[str, Value]] = [
-                {"time": time, "mask": 0, "price": price, "size": size, "exchange": "IEX"}
-                for time, price, size in zip(times, prices, sizes, strict=True)
-            ]
-            self._session.send("historicalTicksLast", reqId=request_id, ticks=trades, done=1)
-        elif what == "MIDPOINT":
-            middles: list[dict[str, Value]] = [
-                {"time": time, "unused": 0, "price": price, "size": 0}
-                for time, price in zip(times, prices, strict=True)
-            ]
-            self._session.send("historicalTicks", reqId=request_id, ticks=middles, done=1)
-        elif what == "BID_ASK":
-            bids, asks = quotes_around(prints.prices[chosen], contract.instrument.tick_size)
-            quotes: list[dict[str, Value]] = [
-                {"time": time, "mask": 0, "priceBid": bid, "priceAsk": ask, "sizeBid": 100, "sizeAsk": 100}
-                for time, bid, ask in zip(times, bids.tolist(), asks.tolist(), strict=True)
-            ]
-            self._session.send("historicalTicksBidAsk", reqId=request_id, ticks=quotes, done=1)
-        else:
-            raise invalid(f"Invalid what-to-show {what!r}: historical ticks show TRADES, MIDPOINT or BID_ASK")
+        self._session.allowance.history.ask(query, contract.id, interval_ns=0)
+        self._archive.past_ticks.send(self._session, query.required("reqId"), question)
+
+    def _contract(self, query: Fields) -> ContractData:
+        contract = the_contract(self._contracts, query)
+        self._archive.tape.play(contract.instrument)
+        return contract
 
     def _prints(self, contract: ContractData, start_ns: int, end_ns: int) -> Prints:
-        if contract.id not in self._source.symbols:
-            return _nothing()
-        return self._source.prints(contract.id, start_ns, max(start_ns, end_ns))
+        if not self._archive.market.knows(contract.id):
+            return no_prints()
+        return self._archive.market.prints(contract.instrument, start_ns, max(start_ns, end_ns))
 
 
 def _spoken(text: str) -> str:
     """Return ``3 days`` as ``3 D``."""
     words = text.split()
     return f"{words[0]} {words[1][:1].upper()}" if len(words) == 2 else text
-
-
-def _shown(prints: Prints, question: _Question) -> Prints:
-    if question.is_trades or (question.what == "MIDPOINT" and not question.contract.has_trades):
-        return prints
-    bids, asks = quotes_around(prints.prices, question.contract.instrument.tick_size)
-    prices = {"BID": bids, "ASK": asks, "MIDPOINT": (bids + asks) / 2}[question.what]
-    return Prints(prints.times, prices, prints.sizes)
-
-
-def _shown_name(what: str) -> str:
-    return {"TRADES": "Trades", "ADJUSTED_LAST": "Trades", "MIDPOINT": "Midpoint"}.get(what, what.title())
-
-
-def _nothing() -> Prints:
-    return Prints(np.empty(0, np.int64), np.empty(0), np.empty(0))
 
 
 def _silence(_query: Fields) -> None:

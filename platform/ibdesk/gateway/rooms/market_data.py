@@ -2,100 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.book import ContractBook, ContractData
 from ibdesk.gateway.market.tape import Candle, Line, Tape, Watcher
-from ibdesk.gateway.protocol.codec import Fields, encode, text_of, tick_price, tick_size
+from ibdesk.gateway.protocol.codec import Fields, encode
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.refusal import RefusedError, invalid, unknown_ticker
+from ibdesk.gateway.rooms.option_data import Computations
+from ibdesk.gateway.rooms.past_ticks import TRADE_VENUE, PastTicks, TickQuestion
+from ibdesk.gateway.rooms.quotes import DELAYED, LIVE, QuoteFeeds, Subscriber, TickTypes
 from ibdesk.gateway.rooms.reference import the_contract
 from ibdesk.gateway.session import Handler, Session
 from ibdesk.model import Quote, Tick
 
-BID_SIZE, BID, ASK, ASK_SIZE, LAST, LAST_SIZE = 0, 1, 2, 3, 4, 5
-HIGH, LOW, VOLUME, CLOSE, OPEN, LAST_TIME, RT_VOLUME, HALTED = 6, 7, 8, 9, 14, 45, 48, 49
-LIVE_DATA = 1
 SHOWN = ("TRADES", "MIDPOINT", "BID", "ASK")
 TICK_BY_TICK_TYPES = {"Last": 1, "AllLast": 2, "BidAsk": 3, "MidPoint": 4}
-# GENERIC_RT_VOLUME: the generic tick that asks for the string of trade, volume and average price.
-GENERIC_RT_VOLUME = "233"
-
-
-class QuoteStream:
-    """One market-data line: sends what changed in quote, last trade and day."""
-
-    def __init__(
-        self, session: Session, request_id: int, contract: ContractData, line: Line, *, wants_rt_volume: bool
-    ) -> None:
-        self._session = session
-        self._id = request_id
-        self._contract = contract
-        self._line = line
-        self._wants_rt_volume = wants_rt_volume
-        self._quote: Quote | None = None
-        self._extremes = (0.0, 0.0)
-
-    def begin(self) -> None:
-        """Send the line's head, and what is known already."""
-        line = self._line
-        self._session.send(
-            "tickReqParams",
-            reqId=self._id,
-            minTick=self._contract.instrument.tick_size,
-            bboExchange="9c0001",
-            snapshotPermissions=3,
-        )
-        self._session.send("marketDataType", reqId=self._id, marketDataType=LIVE_DATA)
-        if line.quote is not None:
-            self.on_quote(line.quote)
-        if line.previous_close is not None:
-            self._price(CLOSE, line.previous_close)
-        if line.day is not None:
-            self._price(OPEN, line.day.open)
-        if line.last is not None:
-            self.on_tick(line.last)
-        if line.quote is not None:
-            self._session.send("tickGeneric", reqId=self._id, tickType=HALTED, value=0.0)
-
-    def on_quote(self, quote: Quote) -> None:
-        """Send prices that changed with their sizes, and sizes that changed alone."""
-        old, self._quote = self._quote, quote
-        if old is None or old.bid != quote.bid:
-            self._price(BID, quote.bid, quote.bid_size)
-        if old is None or old.ask != quote.ask:
-            self._price(ASK, quote.ask, quote.ask_size)
-        if old is None or old.bid_size != quote.bid_size:
-            self._session.send_frame(tick_size(self._id, BID_SIZE, quote.bid_size))
-        if old is None or old.ask_size != quote.ask_size:
-            self._session.send_frame(tick_size(self._id, ASK_SIZE, quote.ask_size))
-
-    def on_tick(self, tick: Tick) -> None:
-        """Send a trade, and what it did to the day."""
-        self._session.send("tickString", reqId=self._id, tickType=LAST_TIME, value=str(tick.at_ns // SECOND))
-        self._price(LAST, tick.price, tick.size)
-        self._session.send_frame(tick_size(self._id, LAST_SIZE, tick.size))
-        day = self._line.day
-        if day is None:
-            return
-        self._session.send_frame(tick_size(self._id, VOLUME, day.volume))
-        if self._extremes != (day.high, day.low):
-            self._extremes = (day.high, day.low)
-            self._price(HIGH, day.high)
-            self._price(LOW, day.low)
-        if self._wants_rt_volume:
-            value = (
-                f"{text_of(tick.price)};{text_of(tick.size)};{tick.at_ns // 1_000_000};{text_of(day.volume)};"
-                f"{day.average:.8g};true"
-            )
-            self._session.send("tickString", reqId=self._id, tickType=RT_VOLUME, value=value)
-
-    def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:
-        """Pass over: quotes are sent as they come."""
-
-    def _price(self, tick_type: int, price: float, size: float = 0.0) -> None:
-        self._session.send_frame(tick_price(self._id, tick_type, price, size, 1 if tick_type in (BID, ASK) else 0))
+PAST_OF_TICKS = {"Last": "TRADES", "AllLast": "TRADES", "BidAsk": "BID_ASK", "MidPoint": "MIDPOINT"}
+# GENERIC_TICKS: every generic tick a client may ask for (documented); of most there is nothing to tell here.
+GENERIC_TICKS = frozenset(
+    {
+        *("100", "101", "104", "105", "106", "162", "165", "221", "225", "232", "233", "236", "256", "258", "292"),
+        *("293", "294", "295", "318", "375", "411", "456", "460", "576", "577", "578", "586", "587", "588", "595"),
+        *("614", "619", "623", "645", "mdoff"),
+    }
+)
+# What the client asked for with reqMarketDataType (documented): the higher ones include the lower.
+FROZEN, DELAYED_FROZEN = 2, 4
+NOT_SUBSCRIBED = (
+    "Requested market data is not subscribed. Check API status by selecting the Account menu then under Management "
+    "choose Market Data Subscription Manager and/or availability of delayed data."
+)
 
 
 class BarStream:
@@ -131,36 +69,43 @@ class BarStream:
             count=candle.count if trades else -1,
         )
 
+    def on_state(self, line: Line) -> None:
+        """Pass over: bars end and begin by themselves."""
+
 
 class TickStream:
-    """One tick-by-tick subscription."""
+    """One tick-by-tick subscription; with `ignore_size` quotes that change in size alone are left out."""
 
-    def __init__(self, session: Session, request_id: int, tick_type: int) -> None:
+    def __init__(self, session: Session, request_id: int, tick_type: int, *, ignore_size: bool) -> None:
         self._session = session
         self._id = request_id
         self._type = tick_type
+        self._ignore_size = ignore_size
+        self._prices: tuple[float, float] | None = None
 
     def on_quote(self, quote: Quote) -> None:
-        """Send the quote, or its middle."""
+        """Send the quote, or its middle; a missing side has the price -1."""
         if self._type == TICK_BY_TICK_TYPES["BidAsk"]:
-            self._send(
-                quote.at_ns,
-                bidPrice=quote.bid,
-                askPrice=quote.ask,
-                bidSize=quote.bid_size,
-                askSize=quote.ask_size,
-                mask=0,
-            )
+            bid, ask = (-1.0 if price != price else price for price in (quote.bid, quote.ask))  # noqa: PLR0124 - NaN
+            if self._ignore_size and self._prices == (bid, ask):
+                return
+            self._prices = (bid, ask)
+            self._send(quote.at_ns, bidPrice=bid, askPrice=ask, bidSize=quote.bid_size, askSize=quote.ask_size, mask=0)
         elif self._type == TICK_BY_TICK_TYPES["MidPoint"]:
-            self._send(quote.at_ns, midPoint=quote.mid)
+            middle = quote.mid
+            if middle == middle:  # noqa: PLR0124 - NaN, where a side is missing
+                self._send(quote.at_ns, midPoint=middle)
 
     def on_tick(self, tick: Tick) -> None:
         """Send the trade."""
         if self._type <= TICK_BY_TICK_TYPES["AllLast"]:
-            self._send(tick.at_ns, price=tick.price, size=tick.size, mask=0, exchange="IEX", specialConditions="")
+            self._send(tick.at_ns, price=tick.price, size=tick.size, mask=0, exchange=TRADE_VENUE, specialConditions="")
 
     def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:
         """Pass over: ticks are sent as they come."""
+
+    def on_state(self, line: Line) -> None:
+        """Pass over: only trades and quotes are ticks."""
 
     def _send(self, at_ns: int, **values: float | str) -> None:
         message = OUTGOING_BY_NAME["tickByTick"]
@@ -169,19 +114,35 @@ class TickStream:
 
 
 class MarketData:
-    """The market-data requests of one session."""
+    """The market-data requests of one session; with `is_delayed` it has a right to delayed data only."""
 
-    def __init__(self, session: Session, tape: Tape, contracts: ContractBook) -> None:
+    def __init__(
+        self,
+        session: Session,
+        tape: Tape,
+        contracts: ContractBook,
+        *,
+        feeds: QuoteFeeds,
+        past: PastTicks,
+        now_ns: Callable[[], int],
+        is_delayed: bool,
+    ) -> None:
         self._session = session
         self._tape = tape
         self._contracts = contracts
-        self._streams: dict[tuple[str, int], tuple[str, Watcher]] = {}
+        self._feeds = feeds
+        self._past = past
+        self._now_ns = now_ns
+        self._is_delayed = is_delayed
+        self._wish = 1
+        # ends: what ends each subscription, by its kind and request id.
+        self._ends: dict[tuple[str, int], Callable[[], None]] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return what it answers."""
         return {
             "reqMktData": self.quotes,
-            "cancelMktData": lambda query: self._cancel("quotes", query.required("reqId")),
+            "cancelMktData": self.cancel_quotes,
             "reqRealTimeBars": self.bars,
             "cancelRealTimeBars": lambda query: self._cancel("bars", query.required("reqId")),
             "reqTickByTickData": self.tick_by_tick,
@@ -191,64 +152,132 @@ class MarketData:
 
     def close(self) -> None:
         """End all subscriptions, without a word: as on error 1101, too."""
-        for instrument, watcher in self._streams.values():
-            self._tape.unwatch(instrument, watcher)
-        self._streams.clear()
+        for end in self._ends.values():
+            end()
+        self._ends.clear()
+
+    # ---- quotes -----------------------------------------------------------------------------------------------
 
     def quotes(self, query: Fields) -> None:
         """Begin a line of quotes, or send a snapshot and its end."""
         request_id = query.required("reqId")
-        contract = the_contract(self._contracts, query)
+        contract = self._contract(query)
         self._check_free("quotes", request_id)
-        generic = query.text("genericTickList").replace(" ", "").split(",")
-        stream = QuoteStream(
-            self._session,
-            request_id,
-            contract,
-            self._tape.line(contract.id),
-            wants_rt_volume=GENERIC_RT_VOLUME in generic,
-        )
-        stream.begin()
-        if query.flag("snapshot") or query.flag("regulatorySnapshot"):
+        generics = _generics(query, contract)
+        is_snapshot = query.flag("snapshot") or query.flag("regulatorySnapshot")
+        if is_snapshot and generics:
+            raise invalid("Snapshot market data subscription is not applicable to generic ticks")
+        self._session.allowance.lines.quotes(self._count("quotes"))
+        types = self._types(request_id)
+        subscriber = Subscriber(self._session, request_id, generics, self._wish in (FROZEN, DELAYED_FROZEN))
+        computations = Computations(self._session, request_id, contract, self._tape) if contract.right else None
+        if is_snapshot:
+            self._feeds.of(contract, types).show(subscriber)
+            if computations is not None:
+                computations.show()
             self._session.send("tickSnapshotEnd", reqId=request_id)
             return
-        self._begin("quotes", request_id, contract, stream)
+        self._feeds.subscribe(contract, types, subscriber)
+        self._ends["quotes", request_id] = lambda: self._feeds.unsubscribe(contract, types, subscriber)
+        if computations is not None:
+            self._ends["computations", request_id] = computations.begin()
+
+    def cancel_quotes(self, query: Fields) -> None:
+        """End a line of quotes."""
+        request_id = query.required("reqId")
+        self._cancel("quotes", request_id)
+        if end := self._ends.pop(("computations", request_id), None):
+            end()
+
+    def _types(self, request_id: int) -> TickTypes:
+        """Return the tick types the client gets: live ones, or delayed ones after error 10167 (captured).
+
+        Who has live data gets it whatever was asked for; who has not gets delayed data when it was asked for, and
+        error 354 when it was not (documented).
+        """
+        if not self._is_delayed:
+            return LIVE
+        if self._wish <= FROZEN:
+            raise RefusedError(354, NOT_SUBSCRIBED)
+        self._session.error(
+            request_id, 10167, "Requested market data is not subscribed. Displaying delayed market data."
+        )
+        return DELAYED
+
+    def data_type(self, query: Fields) -> None:
+        """Take the wish for frozen or delayed data; it holds for later requests and is not answered (captured)."""
+        wish = query.required("marketDataType")
+        if wish not in (1, 2, 3, 4):
+            raise invalid("Invalid market data type", request_id=-1)
+        self._wish = wish
+
+    # ---- bars and ticks ---------------------------------------------------------------------------------------
 
     def bars(self, query: Fields) -> None:
         """Begin to send 5-second bars."""
         request_id, what = query.required("reqId"), query.text("whatToShow").upper()
-        contract = the_contract(self._contracts, query)
+        contract = self._contract(query)
         self._check_free("bars", request_id)
         if what not in SHOWN:
             raise invalid(f"Invalid what-to-show {what!r}: real-time bars show {', '.join(SHOWN)}")
+        if self._is_delayed:
+            raise RefusedError(420, f"Invalid Real-time Query:No market data permissions for {contract.at_venue()}")
         if what == "TRADES" and not contract.has_trades:
             raise RefusedError(420, f"Invalid Real-time Query:No trades of {contract.id}, ask for MIDPOINT, BID or ASK")
         self._begin("bars", request_id, contract, BarStream(self._session, request_id, what))
 
     def tick_by_tick(self, query: Fields) -> None:
-        """Begin to send every trade, quote or middle."""
+        """Begin to send every trade, quote or middle, after the last `numberOfTicks` of the past (documented)."""
         request_id, kind = query.required("reqId"), query.text("tickType")
-        contract = the_contract(self._contracts, query)
+        contract = self._contract(query)
         self._check_free("ticks", request_id)
         if kind not in TICK_BY_TICK_TYPES:
             raise invalid(f"Invalid tick type {kind!r}: ask for {', '.join(TICK_BY_TICK_TYPES)}")
-        self._begin("ticks", request_id, contract, TickStream(self._session, request_id, TICK_BY_TICK_TYPES[kind]))
+        if self._is_delayed:
+            raise RefusedError(10189, f"Failed to request tick-by-tick data:No market data permissions: {contract.id}")
+        self._session.allowance.lines.ticks(contract.id, self._count("ticks"))
+        ignore_size = query.flag("ignoreSize")
+        if count := query.whole("numberOfTicks"):
+            question = TickQuestion(
+                contract,
+                PAST_OF_TICKS[kind],
+                count=count,
+                start_ns=None,
+                end_ns=self._now_ns() + 1,
+                ignore_size=ignore_size,
+            )
+            self._past.send(self._session, request_id, question)
+        stream = TickStream(self._session, request_id, TICK_BY_TICK_TYPES[kind], ignore_size=ignore_size)
+        self._begin("ticks", request_id, contract, stream)
 
-    def data_type(self, query: Fields) -> None:
-        """Take the wish for frozen or delayed data; live data is there, so live data is sent (documented)."""
-        if query.required("marketDataType") not in (1, 2, 3, 4):
-            raise invalid("Invalid market data type", request_id=-1)
+    # ---- what all have in common ------------------------------------------------------------------------------
+
+    def _contract(self, query: Fields) -> ContractData:
+        return the_contract(self._contracts, query)
+
+    def _count(self, kind: str) -> int:
+        return sum(its == kind for its, _ in self._ends)
 
     def _check_free(self, kind: str, request_id: int) -> None:
-        if (kind, request_id) in self._streams:
+        if (kind, request_id) in self._ends:
             raise RefusedError(102, "Duplicate ticker ID.")
 
     def _begin(self, kind: str, request_id: int, contract: ContractData, watcher: Watcher) -> None:
-        self._streams[kind, request_id] = (contract.id, watcher)
+        self._ends[kind, request_id] = lambda: self._tape.unwatch(contract.id, watcher)
         self._tape.watch(contract.id, watcher)
 
     def _cancel(self, kind: str, request_id: int) -> None:
-        if (kind, request_id) not in self._streams:
+        end = self._ends.pop((kind, request_id), None)
+        if end is None:
             raise unknown_ticker(request_id)
-        instrument, watcher = self._streams.pop((kind, request_id))
-        self._tape.unwatch(instrument, watcher)
+        end()
+
+
+def _generics(query: Fields, contract: ContractData) -> frozenset[str]:
+    """Return the generic ticks a request asks for; ``292:BRFG`` asks for 292 of one provider."""
+    text = query.text("genericTickList").replace(" ", "")
+    asked = frozenset(entry.partition(":")[0] for entry in text.split(",") if entry)
+    if not asked <= GENERIC_TICKS:
+        legal = ",".join(sorted(GENERIC_TICKS))
+        raise invalid(f"Incorrect generic tick list of {text}. Legal ones for ({contract.sec_type}) are: {legal}")
+    return asked

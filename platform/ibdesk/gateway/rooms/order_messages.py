@@ -15,8 +15,8 @@ from ibdesk.gateway.protocol.fields import (
     Kind,
 )
 from ibdesk.gateway.times import stamp
-from ibdesk.gateway.venue.venue import Execution, OrderRecord
-from ibdesk.model import Side
+from ibdesk.gateway.venue.records import Execution, OrderRecord
+from ibdesk.model import OrderType, Side
 
 MARGIN_FIELDS = tuple(
     f"{what}{when}"
@@ -26,7 +26,7 @@ MARGIN_FIELDS = tuple(
 
 # What the request carries and the answer repeats as it came.
 _ECHOED = (
-    "orderType", "tif", "ocaGroup", "openClose", "orderRef", "outsideRth", "hidden",
+    "orderType", "openClose", "orderRef", "outsideRth", "hidden",
     "goodAfterTime", "faGroup", "faMethod", "faPercentage", "modelCode", "goodTillDate", "rule80A",
     "percentOffset", "settlingFirm", "designatedLocation", "startingPrice", "stockRefPrice",
     "delta", "stockRangeLower", "stockRangeUpper", "blockOrder", "sweepToFill", "allOrNone",
@@ -99,9 +99,13 @@ _UNSET: dict[str, Value] = {
 
 def open_order(record: OrderRecord) -> dict[str, Value]:
     """Return the fields of the openOrder message of an order."""
-    order = record.order
-    limit = 0.0 if order.limit_price is None else order.limit_price
-    values: dict[str, Value] = {**_UNSET, **record.contract.wire(), "strike": 0, "right": _right(record)}
+    order, terms = record.order, record.terms
+    values: dict[str, Value] = {
+        **_UNSET,
+        **record.contract.wire(),
+        "strike": record.contract.strike or 0,
+        "right": _right(record),
+    }
     for name in _ECHOED:
         told = record.request.texts.get(name, "")
         if isinstance(told, list) or told not in UNSET_TEXTS:
@@ -110,18 +114,42 @@ def open_order(record: OrderRecord) -> dict[str, Value]:
         orderId=record.order_id,
         action="BUY" if order.side is Side.BUY else "SELL",
         totalQuantity=order.quantity,
-        lmtPrice=text_of(limit, Kind.NUMBER),
-        auxPrice=0.0 if order.stop_price is None else order.stop_price,
-        tif=order.time_in_force.value.upper(),
+        lmtPrice=text_of(_limit(record), Kind.NUMBER),
+        auxPrice=terms.aux or 0.0,
+        tif=terms.life.value,
+        ocaGroup=record.oca_group,
+        ocaType=terms.oca_type,
+        parentId=terms.parent_id,
         account=record.account,
         clientId=record.client_id,
         permId=record.permanent_id,
         sharesAllocation=f"{record.permanent_id}.0/{record.account}/100",
         status=record.status,
     )
-    if order.limit_price is not None:
-        values["trailStopPrice2"] = limit + 1
+    if terms.kind.startswith("TRAIL"):
+        stop = order.stop_price if order.stop_price is not None else terms.trail_stop
+        values.update(
+            trailStopPrice="" if stop is None else stop, trailStopPrice2=UNSET_NUMBER if stop is None else stop
+        )
+        values["lmtPriceOffset"] = UNSET_NUMBER if terms.limit_offset is None else terms.limit_offset
+    elif order.limit_price is not None:
+        values["trailStopPrice2"] = order.limit_price + 1
     return values
+
+
+def _limit(record: OrderRecord) -> float:
+    """Return the limit an openOrder shows.
+
+    The first one of an order that waits for a stop shows a price three ticks over the stop (captured, for sales).
+    """
+    order, terms = record.order, record.terms
+    if terms.kind == "TRAIL LIMIT" and order.limit_price is not None:
+        return order.limit_price
+    if order.type is OrderType.STOP and record.kind.waits and record.shown == 1:
+        stop = order.stop_price if order.stop_price is not None else terms.trail_stop
+        instrument = record.contract.instrument
+        return 0.0 if stop is None else instrument.round_price(stop + 3 * instrument.tick_size)
+    return terms.limit or 0.0
 
 
 def completed_order(record: OrderRecord, version: int) -> dict[str, Value]:
@@ -141,8 +169,11 @@ def completed_order(record: OrderRecord, version: int) -> dict[str, Value]:
     }
 
 
-def order_status(record: OrderRecord) -> dict[str, Value]:
-    """Return the fields of the orderStatus message of an order."""
+def order_status(record: OrderRecord, hearer: int) -> dict[str, Value]:
+    """Return the fields of the orderStatus message of an order, as the client `hearer` is told.
+
+    The other client that cancelled it reads its own id (captured), everybody else the owner's (believed).
+    """
     return {
         "orderId": record.order_id,
         "status": record.status,
@@ -150,9 +181,9 @@ def order_status(record: OrderRecord) -> dict[str, Value]:
         "remaining": record.remaining,
         "avgFillPrice": text_of(record.average_price, Kind.SIZE),
         "permId": record.permanent_id,
-        "parentId": 0,
+        "parentId": record.terms.parent_id,
         "lastFillPrice": text_of(record.last_price, Kind.SIZE),
-        "clientId": record.client_id,
+        "clientId": hearer if hearer == record.cancelled_by else record.client_id,
         "whyHeld": record.why_held,
         "mktCapPrice": 0,
     }
@@ -160,13 +191,12 @@ def order_status(record: OrderRecord) -> dict[str, Value]:
 
 def execution(done: Execution, request_id: int, version: int) -> dict[str, Value]:
     """Return the fields of the execDetails message; request id -1 for one that was not asked for."""
-    record, fill = done.record, done.fill
-    venue = record.contract.exchange if record.contract.exchange != "SMART" else "IEX"
+    record, fill, contract = done.record, done.fill, done.contract
+    venue = contract.exchange if contract.exchange != "SMART" else "IEX"
     return {
         "reqId": request_id,
         "orderId": record.order_id,
-        **record.contract.wire(exchange=venue),
-        "strike": 0.0,
+        **contract.wire(exchange=venue),
         "execId": done.id,
         "time": stamp(fill.at_ns, version),
         "acctNumber": record.account,
@@ -190,11 +220,11 @@ def commission_report(done: Execution) -> dict[str, Value]:
     return {
         "execId": done.id,
         "commission": text_of(done.commission, Kind.NUMBER),
-        "currency": done.record.contract.instrument.currency,
+        "currency": done.contract.instrument.currency,
         "realizedPNL": UNSET_NUMBER if done.realized is None else done.realized,
         "yield": UNSET_NUMBER,
     }
 
 
 def _right(record: OrderRecord) -> str:
-    return "?" if record.contract.sec_type == "STK" else ""
+    return "?" if record.contract.sec_type == "STK" else record.contract.right

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import msgspec
 
-from ibdesk.gateway.account.ledger import Ledger
+from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.contracts.book import ContractBook, ContractData
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import RefusedError, invalid
@@ -18,39 +17,39 @@ from ibdesk.gateway.rooms.order_messages import (
     open_order,
     order_status,
 )
+from ibdesk.gateway.rooms.order_terms import read_order, read_terms
 from ibdesk.gateway.rooms.reference import the_contract
 from ibdesk.gateway.session import Handler, Session
 from ibdesk.gateway.times import read_time
 from ibdesk.gateway.venue.venue import Execution, OrderRecord, Venue
-from ibdesk.model import Index, Order, OrderType, Side, TimeInForce
+from ibdesk.model import Side
 
-ORDER_TYPES = {
-    "MKT": OrderType.MARKET,
-    "LMT": OrderType.LIMIT,
-    "STP": OrderType.STOP,
-    "STP LMT": OrderType.STOP_LIMIT,
-}
-# HIGHEST_PRICE: above it the cent is lost in the price; no contract comes near it.
-HIGHEST_PRICE = 1e12
-_SIDES = {"BUY": Side.BUY, "SELL": Side.SELL, "SSHORT": Side.SELL}
-_LIVES = {"": TimeInForce.DAY, "DAY": TimeInForce.DAY, "GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC}
-# _KNOWN_TYPES: valid in TWS and not worked here; they are refused as a venue refuses a type it does not offer.
-_KNOWN_TYPES = frozenset(
-    {
-        "TRAIL", "TRAIL LIMIT", "MIT", "LIT", "MOC", "LOC", "REL", "MIDPRICE", "MTL",
-        "PEG MKT", "PEG MID", "PEG BEST", "PEG BENCH", "BOX TOP", "STP PRT",
-    }
-)  # fmt: skip
+ONLY_CLIENT_0 = "Only API connections with clientId set to 0 can set the auto bind TWS orders property."
+DAY_BY_PRESET = "Order TIF was set to DAY based on order preset."
 
 
 class Orders:
-    """What one client asks of the venue. It hears of its own orders only."""
+    """What one client asks of the venue. It hears of its own orders only.
 
-    def __init__(self, session: Session, venue: Venue, contracts: ContractBook, ledger: Ledger) -> None:
+    With `tells_preset` an order without a time in force is answered with 10349, as newer TWS do (reported).
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        venue: Venue,
+        contracts: ContractBook,
+        accounts: Accounts,
+        *,
+        tells_preset: bool = False,
+    ) -> None:
         self._session = session
         self._venue = venue
         self._contracts = contracts
-        self._ledger = ledger
+        self._accounts = accounts
+        self._tells_preset = tells_preset
+        # sees_all: it has asked for the orders of all clients, and may cancel them since.
+        self._sees_all = False
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return what it answers."""
@@ -75,15 +74,16 @@ class Orders:
         """Take a new order, or new terms of an open one, or a what-if question."""
         order_id, client_id = request.required("orderId"), self._session.client_id
         contract = the_contract(self._contracts, request)
-        order = self._order(request, contract)
+        order = read_order(request, contract, owner=str(client_id))
         record = OrderRecord(
             client_id=client_id,
             order_id=order_id,
             permanent_id=0,
             contract=contract,
             request=request,
+            terms=read_terms(request, contract, self._contract_of, self._venue.now_ns),
             order=order,
-            account=self._ledger.account,
+            account=self._accounts.ordered(request.text("account")).account,
         )
         if request.flag("whatIf"):
             self._answer_what_if(record)
@@ -91,9 +91,15 @@ class Orders:
         known = self._venue.find(client_id, order_id)
         if known is None:
             record.permanent_id = self._venue.new_permanent_id()
+            if self._tells_preset and not request.text("tif"):
+                self._session.error(order_id, 10349, DAY_BY_PRESET)
             self._venue.place(record)
         else:
             self._modify(known, request, record)
+
+    def _contract_of(self, con_id: int) -> ContractData | None:
+        found = self._contracts.find(Fields("contract", {"conId": str(con_id)}))
+        return found[0] if found else None
 
     def _modify(self, known: OrderRecord, request: Fields, wanted: OrderRecord) -> None:
         if known.status == "Filled":
@@ -104,12 +110,12 @@ class Orders:
             raise RefusedError(105, "Order being modified does not match original order.")
         if wanted.order.quantity <= known.filled:
             raise invalid(f"{known.filled:g} are filled, so the size cannot become {wanted.order.quantity:g}")
-        self._venue.modify(known, request, wanted.order)
+        self._venue.modify(known, request, wanted.terms, wanted.order)
 
     def cancel(self, request: Fields) -> None:
-        """Withdraw an order of this client."""
+        """Withdraw an order of this client, or of another one once this client has asked for all open orders."""
         order_id = request.required("orderId")
-        record = self._venue.find(self._session.client_id, order_id)
+        record = self._cancellable(order_id)
         if record is None:
             raise RefusedError(10147, f"OrderId {order_id} that needs to be cancelled is not found.")
         if record.is_done:
@@ -117,19 +123,28 @@ class Orders:
                 10148,
                 f"OrderId {order_id} that needs to be cancelled cannot be cancelled, state: {record.status}.",
             )
-        self._venue.cancel(record)
+        self._venue.cancel(record, client_id=self._session.client_id)
+
+    def _cancellable(self, order_id: int) -> OrderRecord | None:
+        record = self._venue.find(self._session.client_id, order_id)
+        if record is None and self._sees_all:
+            return next((each for each in self._venue.open() if each.order_id == order_id), None)
+        return record
 
     def global_cancel(self, _request: Fields) -> None:
         """Withdraw every open order of every client."""
-        for record in self._venue.open():
-            self._venue.cancel(record)
+        for record in self._venue.pending():
+            # Cancelling a parent has cancelled its children.
+            if not record.is_done:
+                self._venue.cancel(record)
 
     def own_open_orders(self, _request: Fields) -> None:
         """Send this client's open orders, then the end."""
         self._send_open(self._session.client_id)
 
     def all_open_orders(self, _request: Fields) -> None:
-        """Send the open orders of all clients, then the end."""
+        """Send the open orders of all clients, then the end; from now on it may cancel them (captured)."""
+        self._sees_all = True
         self._send_open(None)
 
     def _send_open(self, client_id: int | None) -> None:
@@ -141,7 +156,7 @@ class Orders:
     def auto_open_orders(self, _request: Fields) -> None:
         """Take the wish of client 0 to see orders placed by hand; nobody places any here."""
         if self._session.client_id != 0:
-            raise invalid("only client 0 can bind orders placed by hand", request_id=-1)
+            raise RefusedError(327, ONLY_CLIENT_0, request_id=-1)
 
     def completed_orders(self, _request: Fields) -> None:
         """Send what was filled or cancelled, then the end."""
@@ -171,7 +186,7 @@ class Orders:
 
     def show_status(self, record: OrderRecord) -> None:
         """Send the status of an order."""
-        self._session.send("orderStatus", **order_status(record))
+        self._session.send("orderStatus", **order_status(record, self._session.client_id))
 
     def show_execution(self, done: Execution, request_id: int = -1) -> None:
         """Send an execution."""
@@ -181,84 +196,22 @@ class Orders:
         """Send what an execution cost."""
         self._session.send("commissionReport", **commission_report(done))
 
-    # ---- reading an order -------------------------------------------------------------------------------------
-
-    def _order(self, request: Fields, contract: ContractData) -> Order:
-        """Return the order a request describes.
-
-        Raises:
-            RefusedError: If it is not one that the venue can work.
-        """
-        kind = _kind(request.text("orderType"))
-        side, life = _SIDES.get(request.text("action")), _LIVES.get(request.text("tif"))
-        if side is None:
-            raise invalid(f"Invalid side {request.text('action')!r}")
-        if life is None:
-            raise invalid(f"Invalid time in force: {request.text('tif')} is not worked here")
-        if isinstance(contract.instrument, Index):
-            raise invalid("An index cannot be traded")
-        if request.text("account") not in ("", self._ledger.account):
-            raise invalid(f"Invalid account code {request.text('account')!r}")
-        self._check_group(request)
-        quantity = request.number("totalQuantity")
-        if quantity is None or not (quantity > 0 and math.isfinite(quantity)):
-            raise RefusedError(434, "The order size cannot be zero.")
-        limit = _price(request, "lmtPrice", contract) if kind in _WITH_LIMIT else None
-        stop = _price(request, "auxPrice", contract) if kind in _WITH_STOP else None
-        return Order(
-            id=request.text("orderRef"),
-            owner=str(self._session.client_id),
-            instrument=contract.id,
-            side=side,
-            quantity=quantity,
-            type=kind,
-            limit_price=limit,
-            stop_price=stop,
-            time_in_force=life,
-        )
-
-    def _check_group(self, request: Fields) -> None:
-        parent = request.whole("parentId")
-        if parent and self._venue.find(self._session.client_id, parent) is None:
-            raise RefusedError(135, f"Can't find order with ID ={parent}")
-        if parent or not request.flag("transmit"):
-            raise invalid("Groups of orders (parentId, transmit=False) are not worked here")
+    # ---- what if ----------------------------------------------------------------------------------------------
 
     def _answer_what_if(self, record: OrderRecord) -> None:
-        before, after = self._ledger.margin(), self._ledger.margin(self._venue.as_filled(record))
-        commission = self._venue.commission_of(record)
+        ledger, prospects = self._accounts.named(record.account), self._venue.prospects(record)
+        before, after = ledger.margin(), ledger.margin(prospects)
+        commission = sum(prospect.commission for prospect in prospects)
         values = open_order(msgspec.structs.replace(record, status="PreSubmitted"))
-        for when, required, equity in (
-            ("Before", before.required, before.equity),
-            ("Change", after.required - before.required, 0.0),
-            ("After", after.required, after.equity),
+        for what, earlier, later in (
+            ("initMargin", before.initial, after.initial),
+            ("maintMargin", before.maintenance, after.maintenance),
+            ("equityWithLoan", before.equity, after.equity),
         ):
-            values[f"initMargin{when}"] = values[f"maintMargin{when}"] = f"{required:.2f}"
-            values[f"equityWithLoan{when}"] = f"{equity:.2f}"
+            for when, amount in (("Before", earlier), ("Change", later - earlier), ("After", later)):
+                values[f"{what}{when}"] = f"{amount:.2f}"
         values.update(whatIf=1, commission=commission, commissionCurrency=record.contract.instrument.currency)
         self._session.send("openOrder", **values)
-
-
-_WITH_LIMIT = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
-_WITH_STOP = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
-
-
-def _kind(name: str) -> OrderType:
-    kind = ORDER_TYPES.get(name.upper())
-    if kind is not None:
-        return kind
-    if name.upper() in _KNOWN_TYPES:
-        raise RefusedError(387, f"Unsupported order type for this exchange and security type: {name}.")
-    raise invalid("Invalid order type was entered")
-
-
-def _price(request: Fields, name: str, contract: ContractData) -> float:
-    price = request.number(name)
-    if price is None or not 0 < price < HIGHEST_PRICE:
-        raise invalid(f"{name} of a {request.text('orderType')} order must be a price, got {request.text(name)!r}")
-    if not math.isclose(price, contract.instrument.round_price(price), abs_tol=1e-9):
-        raise RefusedError(110, "The price does not conform to the minimum price variation for this contract.")
-    return price
 
 
 def _passes(done: Execution, query: Fields) -> bool:
@@ -266,9 +219,9 @@ def _passes(done: Execution, query: Fields) -> bool:
     side = "BUY" if done.fill.side is Side.BUY else "SELL"
     wanted = (
         (query.text("acctCode"), record.account),
-        (query.text("symbol"), record.contract.symbol),
-        (query.text("secType"), record.contract.sec_type),
-        (query.text("exchange"), record.contract.exchange),
+        (query.text("symbol"), done.contract.symbol),
+        (query.text("secType"), done.contract.sec_type),
+        (query.text("exchange"), done.contract.exchange),
         (query.text("side"), side),
     )
     return all(text in ("", own) for text, own in wanted) and query.whole("clientId") in (

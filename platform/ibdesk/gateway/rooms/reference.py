@@ -5,174 +5,189 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.contracts.book import STOCK_ORDER_TYPES, ZONE_NAMES, ContractBook, ContractData, trading_hours
-from ibdesk.gateway.protocol.codec import Fields, Value
+from ibdesk.gateway.contracts.book import ContractBook
+from ibdesk.gateway.contracts.contract import ContractData
+from ibdesk.gateway.contracts.rules import MARKET_RULES
+from ibdesk.gateway.protocol.codec import Fields, Value, text_of
 from ibdesk.gateway.protocol.fields import UNSET_INTEGER
-from ibdesk.gateway.refusal import RefusedError, ambiguous_contract, invalid, unknown_contract
+from ibdesk.gateway.refusal import ambiguous_contract, invalid, unknown_contract
 from ibdesk.gateway.session import Handler, Session
 
-# Types of security whose description may fit several contracts; a share needs currency and venue to be one.
-_SEC_TYPES = frozenset({"STK", "CASH", "FUT", "IND", "OPT", "FOP", "CFD", "BOND", "CMDTY", "CONTFUT", "CRYPTO", "FUND"})
-SCANNER_PARAMETERS = '<?xml version="1.0" encoding="UTF-8"?><ScanParameterResponse></ScanParameterResponse>'
-# MARKET_RULES: price increments by rule id: shares, currencies, index futures.
-MARKET_RULES = {26: 0.01, 239: 0.00005, 67: 0.25}
+# Types of security that a description may name.
+_SEC_TYPES = frozenset(
+    {"STK", "CASH", "FUT", "IND", "OPT", "FOP", "CFD", "BOND", "CMDTY", "CONTFUT", "CRYPTO", "FUND", "BAG", "WAR"}
+)
+# What TWS lists begins and ends like this (captured for a share, an option, a future); the algorithms are left out.
+_SHARE_ORDER_TYPES = (
+    "ACTIVETIM,AD,ADJUST,ALERT,ALGO,ALLOC,AVGCOST,BASKET,COND,CONDORDER,DAY,GAT,GTC,GTD,GTT,IOC,LIT,LMT,LOC,MIDPX,MIT,"
+    "MKT,MOC,OPG,REL,STP,STPLMT,TRAIL,TRAILLIT,TRAILLMT,TRAILMIT,WHATIF"
+)
+_ORDER_TYPES = "ACTIVETIM,AD,ADJUST,ALERT,COND,DAY,GTC,GTD,IOC,LIT,LMT,MIT,MKT,STP,STPLMT,TRAIL,TRAILLMT,WHATIF"
+_NOT_CONTINUOUS = frozenset({"placeOrder", "reqMktData", "reqRealTimeBars", "reqTickByTickData", "reqMktDepth"})
+# MOST_SAMPLES: how many contracts TWS sends at most for a pattern (documented).
+MOST_SAMPLES = 16
+# Venues behind SMART, with the letters of the consolidated tape.
+_SMART_LETTERS = (("AMEX", "A"), ("NYSE", "N"), ("ARCA", "P"), ("NASDAQ", "Q"), ("IEX", "V"), ("BATS", "Z"))
+# Who shows depth: exchange, type of security, kind of data (documented).
+_DEPTH = (
+    ("ISLAND", "STK", "Deep2"),
+    ("ARCA", "STK", "Deep"),
+    ("NYSE", "STK", "Deep"),
+    ("BATS", "STK", "Deep"),
+    ("IEX", "STK", "Deep"),
+    ("IDEALPRO", "CASH", "Deep"),
+    ("CME", "FUT", "Deep"),
+    ("CBOT", "FUT", "Deep"),
+    ("NYMEX", "FUT", "Deep"),
+    ("COMEX", "FUT", "Deep"),
+)
+# Groups of venues among which SMART routes (captured for shares and options; futures have none).
+_AGGREGATES = {"STK": 1, "OPT": 2, "CASH": 4}
 
 
 def the_contract(book: ContractBook, query: Fields) -> ContractData:
     """Return the one contract a request describes.
 
     Raises:
-        RefusedError: If none does, or several do (error 200).
+        RefusedError: If none does, or several do (error 200); if it is a continuous future and the request concerns the
+            present market or an order: those are for history (documented).
     """
     found = book.find(query)
     if not found:
         raise unknown_contract()
     if len(found) > 1:
         raise ambiguous_contract(query.text("symbol"))
+    if found[0].sec_type == "CONTFUT" and query.name in _NOT_CONTINUOUS:
+        raise invalid("a continuous future has history only; name a month to trade it or to follow its market")
+    book.single_out(found[0])
     return found[0]
 
 
 class Reference:
     """The requests of one session that need no market and no account."""
 
-    def __init__(self, session: Session, contracts: ContractBook, now_ns: Callable[[], int], account: str) -> None:
+    def __init__(self, session: Session, contracts: ContractBook, now_ns: Callable[[], int], accounts: str) -> None:
         self._session = session
         self._contracts = contracts
         self._now_ns = now_ns
-        self._account = account
+        self._accounts = accounts
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return what it answers."""
         return {
             "reqContractDetails": self.contract_details,
+            "reqSecDefOptParams": self.option_parameters,
             "reqMatchingSymbols": self.matching_symbols,
             "reqMarketRule": self.market_rule,
-            "reqSecDefOptParams": self.option_parameters,
             "reqCurrentTime": self.current_time,
             "reqManagedAccts": self.managed_accounts,
             "reqFamilyCodes": self.family_codes,
-            "reqNewsProviders": self.news_providers,
-            "reqScannerParameters": self.scanner_parameters,
             "reqMktDepthExchanges": self.depth_exchanges,
             "reqSmartComponents": self.smart_components,
             "reqSoftDollarTiers": self.soft_dollar_tiers,
             "reqUserInfo": self.user_info,
-            # What needs no answer: TWS says nothing to these either.
-            "setServerLogLevel": _silence,
-            "reqNewsBulletins": _silence,
-            "cancelNewsBulletins": _silence,
-            "reqMktDepth": self.market_depth,
-            "cancelMktDepth": self.cancel_depth,
-            "cancelScannerSubscription": self.cancel_scanner,
         }
 
     def close(self) -> None:
         """End nothing: these are questions, not subscriptions."""
 
+    # ---- contracts --------------------------------------------------------------------------------------------
+
     def contract_details(self, query: Fields) -> None:
         """Send every contract that fits, then the end; error 200 when none does."""
-        request_id = query.required("reqId")
-        if query.text("secType") not in _SEC_TYPES and not query.whole("conId"):
+        request_id, sec_type = query.required("reqId"), query.text("secType")
+        if sec_type not in _SEC_TYPES and not (query.whole("conId") or query.text("secIdType")):
             raise invalid("Please enter a valid security type")
-        found = self._contracts.find(query)
+        found = [] if sec_type == "BAG" else self._contracts.find(query)
         if not found:
             raise unknown_contract()
+        now_ns = self._now_ns()
         for contract in found:
-            self._send_details(request_id, contract)
+            self._session.send("contractDetails", reqId=request_id, **_details(contract, now_ns))
         self._session.send("contractDetailsEnd", reqId=request_id)
 
-    def _send_details(self, request_id: int, contract: ContractData) -> None:
-        instrument = contract.instrument
-        hours = trading_hours(instrument.session, self._now_ns())
-        self._session.send(
-            "contractDetails",
-            **{**contract.wire(), "strike": 0},
-            reqId=request_id,
-            marketName=contract.trading_class,
-            minTick=instrument.tick_size,
-            mdSizeMultiplier=1,
-            orderTypes=STOCK_ORDER_TYPES,
-            validExchanges=contract.valid_exchanges,
-            priceMagnifier=1,
-            underConId=contract.under_con_id,
-            longName=contract.long_name,
-            contractMonth=contract.expiry[:6],
-            industry=contract.industry,
-            timeZoneId=ZONE_NAMES[instrument.session.zone],
-            tradingHours=hours,
-            liquidHours=hours,
-            aggGroup=1 if contract.sec_type == "STK" else UNSET_INTEGER,
-            underSymbol=contract.symbol if contract.under_con_id else "",
-            underSecType="IND" if contract.under_con_id else "",
-            marketRuleIds=",".join([str(contract.market_rule)] * (contract.valid_exchanges.count(",") + 1)),
-            realExpirationDate=contract.expiry,
-            stockType=contract.stock_type,
-            sizeMinTick=contract.size_increment,
-            minSize=contract.size_increment,
-            sizeIncrement=contract.size_increment,
-            suggestedSizeIncrement=100 if contract.sec_type == "STK" else contract.size_increment,
-        )
-
     def matching_symbols(self, query: Fields) -> None:
-        """Send the contracts whose symbol begins with the pattern or whose name holds it."""
+        """Send the shares, funds, pairs and indices whose symbol begins with the pattern or whose name holds it."""
         pattern = query.text("pattern").upper()
         found = [
             contract
             for contract in self._contracts
             if pattern
-            and (contract.symbol.startswith(pattern) or pattern in contract.long_name.upper())
             and contract.sec_type != "FUT"
+            and (contract.symbol.startswith(pattern) or pattern in contract.long_name.upper())
         ]
-        self._session.send(
-            "symbolSamples",
-            reqId=query.required("reqId"),
-            samples=[
-                {**contract.wire(), "primaryExchange": contract.primary_exchange or contract.exchange}
-                | {"description": contract.long_name}
-                for contract in found[:16]
-            ],
-        )
+        samples = [_sample(contract) for contract in found[:MOST_SAMPLES]]
+        self._session.send("symbolSamples", reqId=query.required("reqId"), samples=samples)
+
+    def option_parameters(self, query: Fields) -> None:
+        """Send expiries and strikes of each trading class at each exchange, then the end (captured).
+
+        Futures have no options here: for them, as for what has none, only the end comes.
+        """
+        request_id, con_id = query.required("reqId"), query.whole("underlyingConId")
+        for underlying in tuple(self._contracts):
+            if underlying.con_id == con_id and underlying.symbol == query.text("underlyingSymbol"):
+                self._send_chain(request_id, underlying)
+        self._session.send("secDefOptParamsEnd", reqId=request_id)
+
+    def _send_chain(self, request_id: int, underlying: ContractData) -> None:
+        chain = self._contracts.chain(underlying)
+        if chain is None:
+            return
+        strikes: list[dict[str, Value]] = [{"strike": strike} for strike in chain.strikes]
+        for exchange in chain.exchanges:
+            for trading_class, expiries in chain.classes.items():
+                self._session.send(
+                    "secDefOptParams",
+                    reqId=request_id,
+                    exchange=exchange,
+                    underlyingConId=underlying.con_id,
+                    tradingClass=trading_class,
+                    multiplier="100",
+                    expirations=[{"expiration": f"{day:%Y%m%d}"} for day in expiries],
+                    strikes=strikes,
+                )
 
     def market_rule(self, query: Fields) -> None:
         """Send the price increments of a rule."""
         rule = query.required("marketRuleId")
         if rule not in MARKET_RULES:
             raise invalid(f"market rule {rule} is unknown", request_id=-1)
-        increments = [{"lowEdge": 0, "increment": MARKET_RULES[rule]}]
+        # A whole lowest price is written without a point (captured: `0`).
+        increments: list[dict[str, Value]] = [
+            {"lowEdge": text_of(edge), "increment": step} for edge, step in MARKET_RULES[rule]
+        ]
         self._session.send("marketRule", marketRuleId=rule, increments=increments)
 
-    def option_parameters(self, query: Fields) -> None:
-        """Send no chains, only the end: the gateway lists no options."""
-        self._session.send("secDefOptParamsEnd", reqId=query.required("reqId"))
+    def depth_exchanges(self, _query: Fields) -> None:
+        """Send who shows depth."""
+        exchanges: list[dict[str, Value]] = [
+            {"exchange": exchange, "secType": kind, "serviceDataType": data, "aggGroup": _aggregate(kind)}
+            for exchange, kind, data in _DEPTH
+        ]
+        self._session.send("mktDepthExchanges", exchanges=exchanges)
+
+    def smart_components(self, query: Fields) -> None:
+        """Send the venues behind SMART and their letters."""
+        components: list[dict[str, Value]] = [
+            {"bitNumber": bit, "exchange": exchange, "exchangeLetter": letter}
+            for bit, (exchange, letter) in enumerate(_SMART_LETTERS)
+        ]
+        self._session.send("smartComponents", reqId=query.required("reqId"), components=components)
+
+    # ---- the user ---------------------------------------------------------------------------------------------
 
     def current_time(self, _query: Fields) -> None:
         """Send the gateway's time in seconds."""
         self._session.send("currentTime", time=self._now_ns() // SECOND)
 
     def managed_accounts(self, _query: Fields) -> None:
-        """Send the account's id."""
-        self._session.send("managedAccounts", accounts=self._account)
+        """Send the ids of the accounts."""
+        self._session.send("managedAccounts", accounts=self._accounts)
 
     def family_codes(self, _query: Fields) -> None:
         """Send the one code of an account without a family (captured)."""
         self._session.send("familyCodes", codes=[{"accountID": "*", "familyCode": ""}])
-
-    def news_providers(self, _query: Fields) -> None:
-        """Send an empty list: the account has no news subscriptions."""
-        self._session.send("newsProviders")
-
-    def scanner_parameters(self, _query: Fields) -> None:
-        """Send a document without scanners."""
-        self._session.send("scannerParameters", xml=SCANNER_PARAMETERS)
-
-    def depth_exchanges(self, _query: Fields) -> None:
-        """Send an empty list: the gateway shows no depth."""
-        self._session.send("mktDepthExchanges")
-
-    def smart_components(self, query: Fields) -> None:
-        """Send the one venue behind SMART."""
-        components: list[dict[str, Value]] = [{"bitNumber": 0, "exchange": "IEX", "exchangeLetter": "V"}]
-        self._session.send("smartComponents", reqId=query.required("reqId"), components=components)
 
     def soft_dollar_tiers(self, query: Fields) -> None:
         """Send an empty list."""
@@ -182,19 +197,53 @@ class Reference:
         """Send the empty branding id of a private user (captured)."""
         self._session.send("userInfo", reqId=query.required("reqId"))
 
-    def market_depth(self, query: Fields) -> None:
-        """Refuse: the account has no depth subscription."""
-        the_contract(self._contracts, query)
-        raise RefusedError(354, "Requested market data is not subscribed. Market depth is not available here.")
 
-    def cancel_depth(self, query: Fields) -> None:
-        """Refuse: there is no depth subscription to cancel."""
-        raise RefusedError(310, f"Can't find the subscribed market depth with tickerId:{query.required('reqId')}")
-
-    def cancel_scanner(self, query: Fields) -> None:
-        """Refuse: there is no scanner subscription to cancel."""
-        raise RefusedError(365, f"No scanner subscription found for ticker id:{query.required('reqId')}")
+def _aggregate(sec_type: str) -> int:
+    return _AGGREGATES.get(sec_type, UNSET_INTEGER)
 
 
-def _silence(_query: Fields) -> None:
-    """Take the request and answer nothing."""
+def _details(contract: ContractData, now_ns: int) -> dict[str, Value]:
+    """Return the fields of contractDetails; a future's expiry carries its last trading time (captured)."""
+    instrument, hours = contract.instrument, contract.hours
+    last_time = f" {contract.last_trade_time} {hours.zone_name}" if contract.last_trade_time else ""
+    return {
+        **contract.wire(),
+        "strike": contract.strike or 0,
+        "lastTradeDateOrContractMonth": f"{contract.expiry}{last_time}",
+        "marketName": contract.trading_class,
+        "minTick": instrument.tick_size,
+        "mdSizeMultiplier": 1,
+        "orderTypes": _SHARE_ORDER_TYPES if contract.sec_type == "STK" else _ORDER_TYPES,
+        "validExchanges": contract.valid_exchanges,
+        "priceMagnifier": 1,
+        "underConId": contract.under_con_id,
+        "longName": contract.long_name,
+        "contractMonth": contract.contract_month,
+        "industry": contract.industry,
+        "category": contract.category,
+        "subcategory": contract.subcategory,
+        "timeZoneId": hours.zone_name,
+        "tradingHours": hours.text(now_ns, outside_rth=True),
+        "liquidHours": hours.text(now_ns, outside_rth=False),
+        "secIdList": [{"tag": "ISIN", "value": contract.isin}] if contract.isin else [],
+        "aggGroup": _aggregate(contract.sec_type),
+        "underSymbol": contract.under_symbol,
+        "underSecType": contract.under_sec_type,
+        "marketRuleIds": ",".join([str(contract.market_rule)] * len(contract.exchanges)),
+        "realExpirationDate": contract.expiry,
+        "stockType": contract.stock_type,
+        "sizeMinTick": contract.size_increment,
+        "minSize": contract.size_increment,
+        "sizeIncrement": contract.size_increment,
+        "suggestedSizeIncrement": 100 if contract.sec_type == "STK" else contract.size_increment,
+    }
+
+
+def _sample(contract: ContractData) -> dict[str, Value]:
+    """Return one row of symbolSamples, with the kinds of derivatives that the gateway has on it."""
+    return {
+        **contract.wire(),
+        "primaryExchange": contract.primary_exchange or contract.exchange,
+        "description": contract.long_name,
+        "derivatives": [{"derivSecType": kind} for kind in ("OPT", "BAG")] if contract.has_options else [],
+    }

@@ -1,310 +1,314 @@
-"""Where clients' orders are worked: what outlives a session — orders, executions, order ids — around the exchange.
+"""All orders of all clients, and what outlives a session: orders, executions, order ids.
 
-The order of the messages is that of paper accounts (captured): an order is acknowledged as PreSubmitted; one that
-rests is shown again as Submitted, a stop twice as PreSubmitted; an execution comes before the status it leads to, and
-its commission last.
+`Venue` takes what clients ask and what the person who runs the gateway does to them; the orders themselves are worked
+on the `Floor`.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator
 
 import msgspec
 
-from ibdesk.exchange import CommissionSchedule, Exchange, VenueEvent
-from ibdesk.gateway.account.ledger import Ledger
+from ibdesk.exchange import CommissionSchedule, Exchange
+from ibdesk.gateway.account.accounts import Accounts
+from ibdesk.gateway.account.prospect import Prospect
 from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import RefusedError
-from ibdesk.model import Commission, Fill, Order, OrderReport, OrderStatus, OrderType, Quote, Side
+from ibdesk.gateway.schedule import Schedule
+from ibdesk.gateway.venue import combos
+from ibdesk.gateway.venue.clearing import Clearing
+from ibdesk.gateway.venue.floor import Floor
+from ibdesk.gateway.venue.ids import Ids
+from ibdesk.gateway.venue.kinds import Plain
+from ibdesk.gateway.venue.memory import VenueMemory, recalled, remembered
+from ibdesk.gateway.venue.records import Audience, Execution, Hold, Key, OnChange, OrderRecord
+from ibdesk.gateway.venue.terms import Terms
+from ibdesk.model import Order, Quote, Side
 
-DONE = frozenset({"Filled", "Cancelled", "Inactive"})
-STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
-NOT_ENOUGH = (
-    "Order rejected - reason:YOUR ORDER IS NOT ACCEPTED. IN ORDER TO OBTAIN THE DESIRED POSITION YOUR EQUITY WITH LOAN "
-    "VALUE [{equity:.2f} {currency}] MUST EXCEED THE INITIAL MARGIN [{required:.2f} {currency}]"
-)
-
-
-class OrderRecord(msgspec.Struct, kw_only=True):
-    """A client's order as TWS keeps it: the request it came with, and what became of it."""
-
-    client_id: int
-    order_id: int
-    permanent_id: int
-    contract: ContractData
-    request: Fields
-    order: Order
-    account: str
-    status: str = "PreSubmitted"
-    why_held: str = ""
-    filled: float = 0.0
-    # filled_before: what was filled before the order changed its type and so became another one to the exchange.
-    filled_before: float = 0.0
-    average_price: float = 0.0
-    last_price: float = 0.0
-    completed_ns: int = 0
-    completed_status: str = ""
-
-    @property
-    def is_done(self) -> bool:
-        """Return whether nothing more will happen to it."""
-        return self.status in DONE
-
-    @property
-    def remaining(self) -> float:
-        """Return what is not filled."""
-        return self.order.quantity - self.filled
-
-
-class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution and its commission; `realized` is nothing when it closed no position."""
-
-    id: str
-    record: OrderRecord
-    fill: Fill
-    cumulative: float
-    average_price: float
-    commission: float
-    realized: float | None
-
-
-class Audience(msgspec.Struct, frozen=True):
-    """Whom the venue tells: of an order, an execution, an error, and that the account changed."""
-
-    order: Callable[[OrderRecord], None]
-    status: Callable[[OrderRecord], None]
-    execution: Callable[[Execution], None]
-    commission: Callable[[Execution], None]
-    error: Callable[[int, int, int, str], None]
-    account: Callable[[ContractData], None]
+__all__ = ["Audience", "Execution", "OrderRecord", "Venue"]
 
 
 class Venue:
     """All orders of all clients.
 
-    `started_ns` (ns UTC) and `seed` make the execution and permanent ids of different runs differ, so that nobody who
-    keeps them takes an execution of this run for one of an earlier run.
+    `started_ns` (ns UTC) and `seed` make the execution and permanent ids of different runs differ. With `always` the
+    market never closes, with `partial` an execution takes no more than the quote shows.
     """
 
     def __init__(
         self,
-        ledger: Ledger,
-        now_ns: Callable[[], int],
+        accounts: Accounts,
+        schedule: Schedule,
+        tape: Tape,
         *,
         started_ns: int,
         seed: int,
         audience: Audience,
         commissions: CommissionSchedule,
         partial: bool = False,
+        always: bool = True,
     ) -> None:
         self.exchange = Exchange(commissions=commissions, partial=partial)
-        self._commissions = commissions
-        self.ledger = ledger
-        self.records: dict[tuple[int, int], OrderRecord] = {}
-        self.executions: list[Execution] = []
+        self.accounts = accounts
+        self.records: dict[Key, OrderRecord] = {}
+        # _pending: those of them that were not done when they were last looked at.
+        self._pending: dict[Key, OrderRecord] = {}
         self.refuse_next: str | None = None
-        self._now_ns = now_ns
-        self._audience = audience
-        self._working: dict[str, OrderRecord] = {}
-        self._highest: dict[int, int] = {}
-        self._run = f"{zlib.crc32(f'{started_ns} {seed}'.encode()):08x}"
-        # A thousand million and the milliseconds of the start: as long as IB's, and within 32 bits.
-        self._permanent_ids = 1_000_000_000 + started_ns // 1_000_000 % 1_000_000_000
-        self._sent = 0
+        self._schedule = schedule
+        self._ids = Ids(started_ns=started_ns, seed=seed)
+        self._clearing = Clearing(accounts, commissions, self.exchange.quote)
+        self._floor = Floor(
+            self.exchange,
+            self._clearing,
+            ids=self._ids,
+            schedule=schedule,
+            tape=tape,
+            audience=audience,
+            always=always,
+            partial=partial,
+        )
+        # on_quote: what is to be told of every quote, without a call in between.
+        self.on_quote: Callable[[Quote], None] = self._floor.on_quote
+
+    @property
+    def audience(self) -> Audience:
+        """Return whom it tells; another one may be put in its place at any time."""
+        return self._floor.audience
+
+    @audience.setter
+    def audience(self, audience: Audience) -> None:
+        self._floor.audience = audience
+
+    @property
+    def executions(self) -> list[Execution]:
+        """Return every execution so far; a corrected one stands in the place of the first."""
+        return self._floor.executions.all
+
+    @property
+    def on_change(self) -> OnChange:
+        """Return who keeps what must outlive the gateway; another one may be put in its place."""
+        return self._floor.on_change
+
+    @on_change.setter
+    def on_change(self, keeper: OnChange) -> None:
+        self._floor.on_change = keeper
+
+    @property
+    def now_ns(self) -> int:
+        """Return the time (ns UTC) that orders are worked at."""
+        return self._schedule.now_ns
 
     # ---- ids --------------------------------------------------------------------------------------------------
 
     def next_order_id(self, client_id: int) -> int:
         """Return the lowest order id the client may use."""
-        return self._highest.get(client_id, 0) + 1
+        return self._ids.next_order_id(client_id)
 
     def set_next_order_id(self, client_id: int, order_id: int) -> None:
         """Make `next_order_id` answer this from now on, also lower than what was used."""
-        self._highest[client_id] = order_id - 1
+        self.on_change()
+        self._ids.set_next_order_id(client_id, order_id)
 
     def new_permanent_id(self) -> int:
         """Return a permanent id that no other order has."""
-        self._permanent_ids += 1
-        return self._permanent_ids
+        return self._ids.permanent()
 
     # ---- what clients do --------------------------------------------------------------------------------------
 
     def place(self, record: OrderRecord) -> None:
-        """Take a new order and tell what became of it.
+        """Take a new order and tell what became of it; one with transmit=False waits without a word (captured).
 
         Raises:
-            RefusedError: If its id was used before (103).
+            RefusedError: If its id was used before (103), or its parent is not an open order (135).
         """
-        key = (record.client_id, record.order_id)
-        if record.order_id < self.next_order_id(record.client_id):
-            raise RefusedError(103, "Duplicate order ID.")
-        self._highest[record.client_id] = record.order_id
-        self.records[key] = record
-        reason = self._objection(record)
-        if reason:
-            self._reject(record, reason)
-            return
-        record.why_held = "trigger" if record.order.type in STOPS else ""
-        self._show(record)
-        self._submit(record)
+        parent = None
+        if record.terms.parent_id:
+            parent = self.find(record.client_id, record.terms.parent_id)
+            if parent is None or parent.is_done:
+                raise RefusedError(135, f"Can't find order with ID ={record.terms.parent_id}")
+        self.on_change()
+        self._ids.use(record.client_id, record.order_id)
+        self.records[record.key] = self._pending[record.key] = record
+        if not record.contract.legs:
+            self.exchange.add(record.contract.instrument)
+        self._floor.groups.add(record, parent)
+        record.released = record.order.quantity
+        record.holds.add(Hold.TRANSMIT)
+        if record.terms.transmit:
+            self._transmit(record)
 
-    def modify(self, record: OrderRecord, request: Fields, order: Order) -> None:
-        """Give an open order new terms; it is shown again."""
-        record.request = request
-        old, record.order = record.order, msgspec.structs.replace(order, id=record.order.id)
-        if old.type is order.type:
-            events = self.exchange.modify(
-                old.id,
-                quantity=order.quantity - record.filled_before,
-                limit_price=order.limit_price,
-                stop_price=order.stop_price,
-                at_ns=self._now_ns(),
-            )
-            self._show(record)
-            if record.why_held:
-                self._show(record)
-            self._take(events)
+    def _transmit(self, record: OrderRecord) -> None:
+        """Send an order on its way, and before it all that wait for it: its parent and that one's other children."""
+        for member in self._floor.groups.family(record):
+            if Hold.TRANSMIT not in member.holds or member.is_done:
+                continue
+            member.holds.discard(Hold.TRANSMIT)
+            reason = self._objection(member)
+            if reason:
+                self._floor.reject(member, reason)
+            else:
+                self._floor.accept(member)
+
+    def _objection(self, record: OrderRecord) -> str:
+        if self.refuse_next is not None:
+            reason, self.refuse_next = self.refuse_next, None
+            return f"Order rejected - reason:{reason}"
+        return "" if Hold.PARENT in record.holds else self._clearing.objection(record, self.open())
+
+    def modify(self, record: OrderRecord, request: Fields, terms: Terms, order: Order) -> None:
+        """Give an open order new terms; it is shown again, one that waits for a trigger twice (captured).
+
+        Raises:
+            RefusedError: If its type or algorithm cannot be changed so (329, 440, documented), or its account cannot
+                bear the new terms (201, reported); the order stays as it was.
+        """
+        self.on_change()
+        if Hold.TRANSMIT in record.holds:
+            record.request, record.terms, record.order = request, terms, order
+            if terms.transmit:
+                self._transmit(record)
+            return
+        self._check_change(record, terms, order)
+        before, live = record.terms, self._floor.live(record)
+        record.request, record.terms = request, terms
+        record.order = msgspec.structs.replace(order, id=record.order.id)
+        record.released = order.quantity
+        if live is not None and isinstance(record.kind, Plain) and _without_prices(before) == _without_prices(terms):
+            shape = record.kind.shape(terms, order.side, record.contract.instrument, None, None)
+            if shape is not None:
+                self._floor.change(record, live, shape, tell=True)
             return
         # To the exchange another type is another order, for what is left of this one.
-        self.exchange.cancel(old.id, self._now_ns())
-        del self._working[old.id]
-        record.why_held = "trigger" if order.type in STOPS else ""
-        self._show(record)
-        self._submit(record)
+        self._floor.withdraw(record)
+        record.shape = None
+        if record.kind.waits:
+            record.status = "PreSubmitted"
+        self._floor.prepare(record)
+        self._floor.show(record)
+        self._floor.start(record)
 
-    def cancel(self, record: OrderRecord, reason: str = "") -> None:
-        """Withdraw an open order: its status, then error 202 (captured)."""
-        self.exchange.cancel(record.order.id, self._now_ns())
-        self._cancelled(record, reason)
+    def _check_change(self, record: OrderRecord, terms: Terms, order: Order) -> None:
+        wanted = msgspec.structs.replace(record, terms=terms, order=order)
+        if terms.kind != record.terms.kind and (record.kind.fixed or wanted.kind.fixed):
+            raise RefusedError(329, "Order modify failed. Cannot change to the new order type.")
+        if record.terms.algorithm != terms.algorithm:
+            raise RefusedError(440, "Order modify failed. Algorithm cannot be modified.")
+        if Hold.PARENT not in record.holds:
+            reason = self._clearing.objection(wanted, (each for each in self.open() if each is not record))
+            if reason:
+                raise RefusedError(201, reason)
+
+    def cancel(self, record: OrderRecord, reason: str = "", *, client_id: int | None = None) -> None:
+        """Withdraw an open order: its status, then error 202 (captured).
+
+        With a `reason` the system did it; `client_id` is the client that did, which is told too when it is another
+        one: the status then carries its id (captured).
+        """
+        if client_id is not None and client_id != record.client_id:
+            record.cancelled_by = client_id
+        self._floor.cancel(record, reason)
+
+    # ---- what is asked of it ----------------------------------------------------------------------------------
 
     def find(self, client_id: int, order_id: int) -> OrderRecord | None:
         """Return a client's order, or nothing."""
         return self.records.get((client_id, order_id))
 
     def open(self, client_id: int | None = None) -> Iterator[OrderRecord]:
-        """Yield the open orders, of one client or of all."""
+        """Yield the open orders, of one client or of all; not those that wait for transmit=True."""
         return (
             record
-            for record in tuple(self.records.values())
-            if not record.is_done and client_id in (None, record.client_id)
+            for record in self.pending()
+            if client_id in (None, record.client_id) and Hold.TRANSMIT not in record.holds
         )
+
+    def pending(self) -> Iterator[OrderRecord]:
+        """Yield all orders that are not done."""
+        for key, record in tuple(self._pending.items()):
+            if record.is_done:
+                self._pending.pop(key, None)
+            else:
+                yield record
 
     def completed(self) -> Iterator[OrderRecord]:
         """Yield the orders that were filled or cancelled."""
         return (record for record in self.records.values() if record.completed_ns)
 
-    # ---- what the market does ---------------------------------------------------------------------------------
+    def prospects(self, record: OrderRecord) -> list[Prospect]:
+        """Return what is left of an order as if it were filled now; a combination as its legs."""
+        return self._clearing.prospects(record)
 
-    def on_quote(self, quote: Quote) -> None:
-        """Meet the open orders with a quote."""
-        self._take(self.exchange.on_quote(quote))
+    # ---- from one run of the gateway to the next --------------------------------------------------------------
 
-    def _submit(self, record: OrderRecord) -> None:
-        # The exchange counts from zero for every order it is given: an order that changed its type comes with the rest.
-        self._sent += 1
-        record.filled_before = record.filled
-        at_exchange = msgspec.structs.replace(record.order, id=str(self._sent), quantity=record.remaining)
-        record.order = msgspec.structs.replace(record.order, id=at_exchange.id)
-        self._working[at_exchange.id] = record
-        events = self.exchange.place(at_exchange, self._now_ns())
-        self._take(events)
-        if not record.is_done and not record.filled and record.why_held:
-            self._show(record)
+    def memory(self) -> VenueMemory:
+        """Return everything that must outlive the gateway."""
+        executions = [remembered(execution) for execution in self.executions]
+        return VenueMemory(self._ids.memory(), list(self.records.values()), executions)
 
-    def _take(self, events: list[VenueEvent]) -> None:
-        for index, event in enumerate(events):
-            match event:
-                case Fill():
-                    charge = events[index + 1]
-                    assert isinstance(charge, Commission)  # noqa: S101 - what the exchange promises
-                    self._executed(self._working[event.order_id], event, charge.amount)
-                case OrderReport(status=OrderStatus.CANCELLED):
-                    self._cancelled(self._working[event.order_id], event.reason)
-                case OrderReport(status=OrderStatus.EXPIRED):
-                    self._cancelled(self._working[event.order_id], event.reason)
-                case OrderReport(status=OrderStatus.REJECTED):
-                    self._reject(self._working[event.order_id], f"Order rejected - reason:{event.reason}")
-                case OrderReport(status=OrderStatus.WORKING):
-                    self._rests(self._working[event.order_id])
+    def restore(
+        self, memory: VenueMemory, saved_ns: int, *, since_ns: int, known_as: Callable[[ContractData], ContractData]
+    ) -> None:
+        """Go on where an earlier run stopped at `saved_ns`: open orders are worked on.
 
-    def _rests(self, record: OrderRecord) -> None:
-        """Show a limit order, or a stop-limit whose stop was reached, as Submitted."""
-        now = self.exchange.order(record.order.id)
-        if now is None or now.limit_price is None or now.filled or record.status == "Submitted":
+        Executions and completed orders from before `since_ns` are forgotten. `known_as` tells the contracts of today.
+        """
+        self._ids.restore(memory.ids)
+        recent = [each for each in memory.executions if each.fill.at_ns >= since_ns]
+        needed = {each.key for each in recent}
+        for record in memory.orders:
+            if not record.is_done or record.completed_ns >= since_ns or record.key in needed:
+                self.records[record.key] = self._pending[record.key] = record
+        self.executions.extend(recalled(each, self.records[each.key]) for each in recent)
+        for record in self.pending():
+            record.contract = known_as(record.contract)
+            if not record.contract.legs:
+                self.exchange.add(record.contract.instrument)
+        for record in self.pending():
+            parent = self.find(record.client_id, record.terms.parent_id) if Hold.PARENT in record.holds else None
+            self._floor.restore(record, parent, saved_ns)
+
+    # ---- what can be done to orders ---------------------------------------------------------------------------
+
+    def fill(self, record: OrderRecord, quantity: float, price: float | None = None) -> None:
+        """Execute some of an open order whatever the market says, at `price` or where the market trades.
+
+        No more than what is left is executed, and nothing without a price.
+        """
+        if price is None:
+            quote = self.exchange.quote(record.contract.id)
+            price = None if quote is None else quote.ask if record.order.side is Side.BUY else quote.bid
+        quantity = min(quantity, record.remaining)
+        if record.is_done or quantity <= 0:
             return
-        record.status, record.why_held = "Submitted", ""
-        if now.is_open:
-            self._show(record)
+        if record.contract.legs:
+            prices = combos.leg_prices(record.contract, record.order.side, self.exchange.quote)
+            if prices is not None:
+                net = combos.net_price(record.contract, prices) if price is None else price
+                self._floor.fill_combo(record, quantity, net, prices)
+        elif price is not None:
+            self._floor.fill(record, quantity, price)
 
-    def _executed(self, record: OrderRecord, fill: Fill, commission: float) -> None:
-        total = record.filled + fill.quantity
-        record.average_price = (record.average_price * record.filled + fill.price * fill.quantity) / total
-        record.filled, record.last_price = total, fill.price
-        realized = self.ledger.book(record.contract, fill, commission)
-        execution = Execution(
-            id=f"{self._run}.{fill.execution_id}.01",
-            record=record,
-            fill=fill,
-            cumulative=total,
-            average_price=record.average_price,
-            commission=commission,
-            realized=realized,
-        )
-        self.executions.append(execution)
-        record.why_held = ""
-        record.status = "Submitted"
-        if record.remaining <= record.order.quantity * 1e-9:
-            self._finish(record, "Filled", f"Filled Size: {record.filled:g}")
-        self._audience.execution(execution)
-        self._show(record)
-        self._audience.commission(execution)
-        self._audience.account(record.contract)
+    def reject_open(self, record: OrderRecord, reason: str) -> None:
+        """Refuse an order that was accepted: error 201, then Inactive (reported); what was filled stays."""
+        if not record.is_done:
+            self._floor.reject(record, f"Order rejected - reason:{reason}")
 
-    def _cancelled(self, record: OrderRecord, reason: str) -> None:
-        by = "Trader" if not reason else "System:" + reason
-        self._finish(record, "Cancelled", f"Cancelled by {by}")
-        self._audience.status(record)
-        self._audience.error(record.client_id, record.order_id, 202, f"Order Canceled - reason:{reason}")
+    def correct(self, execution: Execution, *, price: float | None = None, quantity: float | None = None) -> Execution:
+        """Report an execution again with another price or size, its id counted on to ``.02`` (captured).
 
-    def _reject(self, record: OrderRecord, text: str) -> None:
-        """Refuse an order: error 201, then the order as Inactive (reported)."""
-        record.status = "Inactive"
-        self._working.pop(record.order.id, None)
-        self._audience.error(record.client_id, record.order_id, 201, text)
-        self._show(record)
+        The account is put right, and the order's figures; its status stays. The commission is what it was. Executions
+        of combinations cannot be corrected.
+        """
+        self.on_change()
+        done = self._floor.executions.correct(execution, price=price, quantity=quantity)
+        self.audience.execution(done)
+        self.audience.commission(done)
+        self.audience.account(done.record.account, done.contract)
+        return done
 
-    def _finish(self, record: OrderRecord, status: str, completed_status: str) -> None:
-        record.status, record.completed_status = status, completed_status
-        record.why_held, record.completed_ns = "", self._now_ns()
-        self._working.pop(record.order.id, None)
 
-    def _show(self, record: OrderRecord) -> None:
-        self._audience.order(record)
-        self._audience.status(record)
-
-    def _objection(self, record: OrderRecord) -> str:
-        if self.refuse_next is not None:
-            reason, self.refuse_next = self.refuse_next, None
-            return f"Order rejected - reason:{reason}"
-        before = self.ledger.margin()
-        after = self.ledger.margin(self.as_filled(record))
-        if after.required > max(before.required, after.equity):
-            return NOT_ENOUGH.format(equity=after.equity, required=after.required, currency=self.ledger.currency)
-        return ""
-
-    def commission_of(self, record: OrderRecord) -> float:
-        """Return what all of an order would cost if it were filled now."""
-        contract, side, quantity, price = self.as_filled(record)
-        value = quantity * price * contract.instrument.multiplier
-        return self._commissions.charge(contract.instrument, side=side, quantity=quantity, value=value)
-
-    def as_filled(self, record: OrderRecord) -> tuple[ContractData, Side, float, float]:
-        """Return an order as if it were filled now: at its own price, or at the market's."""
-        order = record.order
-        price = order.limit_price or order.stop_price
-        quote = self.exchange.quote(record.contract.id)
-        if price is None and quote is not None:
-            price = quote.ask if order.side is Side.BUY else quote.bid
-        return record.contract, order.side, order.quantity, price or 0.0
+def _without_prices(terms: Terms) -> Terms:
+    return msgspec.structs.replace(terms, limit=None, aux=None, transmit=True)

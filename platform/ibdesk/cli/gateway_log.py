@@ -1,0 +1,55 @@
+"""Every message between clients and a TWS as a line in words, on the screen or in a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+from ibdesk.errors import ConfigError
+from ibdesk.gateway.listening import Party, payloads
+from ibdesk.gateway.protocol.words import told
+from ibdesk.model import moment
+
+
+class MessageLog:
+    """A listener that writes ``10:00:05.120 client 1 > placeOrder 12: ...``; ``<`` is what the client is told.
+
+    `now_ns` is the time to write, ns UTC.
+    """
+
+    def __init__(self, write: Callable[[str], object], now_ns: Callable[[], int]) -> None:
+        self._write = write
+        self._now_ns = now_ns
+
+    def heard(self, party: Party, payload: bytes) -> None:
+        """Write what a client says."""
+        self._line(party, ">", told(payload, party.version, by_client=True))
+
+    def said(self, party: Party, frames: bytes) -> None:
+        """Write what a client is told."""
+        for payload in payloads(frames):
+            self._line(party, "<", told(payload, party.version, by_client=False))
+
+    def left(self, party: Party, *, by_client: bool) -> None:
+        """Write who has hung up."""
+        self._line(party, "-", "it has hung up" if by_client else "it was hung up on")
+
+    def _line(self, party: Party, mark: str, text: str) -> None:
+        name = "client ?" if party.client_id < 0 else f"client {party.client_id}"
+        self._write(f"{moment(self._now_ns()):%H:%M:%S.%f}"[:-3] + f" {name} {mark} {text}")
+
+
+def open_log(path: Path) -> TextIO:
+    """Open a file to write the log behind what it holds; a new one is readable by its owner alone.
+
+    Raises:
+        ConfigError: If it cannot be written.
+    """
+    try:
+        return os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", buffering=1, encoding="utf-8"
+        )
+    except OSError as error:
+        raise ConfigError(f"--log-file {path} cannot be written: {error.strerror or error}") from None

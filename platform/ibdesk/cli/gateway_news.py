@@ -1,0 +1,91 @@
+"""What happens at a gateway, line by line: clients that come and go, orders and fills."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from ibdesk.cli.screen import price, quantity
+from ibdesk.gateway import Gateway
+from ibdesk.gateway.venue.venue import OrderRecord
+from ibdesk.model import moment
+
+# The types whose prices say all of it.
+_TOLD_BY_PRICES = frozenset({"LMT", "STP", "STP LMT"})
+
+
+class GatewayNews:
+    """Tells what has happened at a gateway since it was last asked: clients that came and went, orders and fills."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._clients: tuple[int, ...] = ()
+        self._orders = self._executions = 0
+        self._open: dict[tuple[int, int], str] = {}
+
+    def lines(self) -> Iterator[Text]:
+        """Yield a line for each thing that has happened."""
+        yield from self._sessions()
+        yield from self._new_orders()
+        yield from self._fills()
+        yield from self._ended()
+
+    def _sessions(self) -> Iterator[Text]:
+        before, self._clients = self._clients, self._gateway.client_ids
+        for client in self._clients:
+            if client not in before:
+                yield self._dated(f"client {client} connected", "bold")
+        for client in before:
+            if client not in self._clients:
+                yield self._dated(f"client {client} left", "bold")
+
+    def _new_orders(self) -> Iterator[Text]:
+        records = self._gateway.venue.records
+        for key, record in itertools.islice(records.items(), self._orders, None):
+            self._open[key] = record.status
+            yield self._dated(f"client {record.client_id} order {record.order_id}: {order_words(record)}")
+        self._orders = len(records)
+
+    def _fills(self) -> Iterator[Text]:
+        executions = self._gateway.venue.executions
+        for done in itertools.islice(executions, self._executions, None):
+            verb = "bought" if done.fill.side.sign > 0 else "sold"
+            text = f"{verb} {quantity(done.fill.quantity)} {done.fill.instrument} at {price(done.fill.price)}"
+            record = done.record
+            yield self._dated(f"client {record.client_id} order {record.order_id}: {text}", "green")
+        self._executions = len(executions)
+
+    def _ended(self) -> Iterator[Text]:
+        """Tell of orders that ended in another way than by being filled."""
+        for key in list(self._open):
+            record = self._gateway.venue.records[key]
+            if record.is_done:
+                del self._open[key]
+                if record.status != "Filled":
+                    reason = f": {record.completed_status}" if record.completed_status else ""
+                    yield self._dated(
+                        f"client {record.client_id} order {record.order_id} {record.status}{reason}", "yellow"
+                    )
+
+    def _dated(self, text: str, style: str = "") -> Text:
+        return Text.assemble((f"{moment(self._gateway.schedule.now_ns):%H:%M:%S}  ", "dim"), (text, style))
+
+
+def order_words(record: OrderRecord) -> str:
+    """Return what an order asks, as its client said it."""
+    asks = record.request
+    kind = asks.text("orderType")
+    prices = [
+        f"{name} {price(figure)}"
+        for name, figure in ((_auxiliary(kind), asks.number("auxPrice")), ("limit", asks.number("lmtPrice")))
+        if figure
+    ]
+    terms = [*([] if kind in _TOLD_BY_PRICES else [kind]), *prices] if kind != "MKT" else ["at the market"]
+    side, tif = asks.text("action").lower(), asks.text("tif").lower() or "day"
+    return f"{side} {quantity(record.order.quantity)} {record.contract.id} {', '.join(terms)}, {tif}"
+
+
+def _auxiliary(kind: str) -> str:
+    return "stop" if kind.startswith("STP") else "trigger" if kind in ("MIT", "LIT") else "by"

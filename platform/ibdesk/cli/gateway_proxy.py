@@ -1,0 +1,81 @@
+"""`ibdesk gateway --proxy` and `--replay-conversation`: in front of a real TWS, and in the place of one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+
+from ibdesk.cli.gateway import Watching, print_line, stop_asked, until_stopped
+from ibdesk.cli.screen import line, step
+from ibdesk.errors import AddressInUseError, ConfigError, IbdeskError
+from ibdesk.gateway.listening import Listeners
+from ibdesk.gateway.proxy import Playback, Proxy, read_conversation
+
+
+def run_proxy_until_stopped(upstream: str, watching: Watching, *, host: str, port: int, seconds: float | None) -> None:
+    """Pass everything between clients and the TWS at `upstream` (HOST:PORT) on, and write down what is said.
+
+    Raises:
+        AddressInUseError: If the port is taken.
+        ConfigError: If the address is none, or a file cannot be written.
+    """
+    tws = _address(upstream)
+    with contextlib.ExitStack() as belongings:
+        listeners = Listeners(watching.listeners(belongings, time.time_ns))
+        asyncio.run(_pass_on(Proxy(tws, listener=listeners, host=host, port=port), watching, seconds=seconds))
+
+
+async def _pass_on(proxy: Proxy, watching: Watching, *, seconds: float | None) -> None:
+    with stop_asked() as stop:
+        await _start(proxy)
+        try:
+            step(f"proxy on {proxy.host}:{proxy.port}")
+            address = f"{proxy.upstream[0]}:{proxy.upstream[1]}"
+            line("TWS", f"{address}: what clients ask here, orders too, reaches it unchanged")
+            if watching.record is not None:
+                line("record", f"{watching.record}, with every account under another name")
+            await until_stopped(stop, lambda: None, seconds=seconds)
+        finally:
+            await proxy.stop()
+
+
+def run_playback_until_stopped(path: Path, *, timed: bool, host: str, port: int, seconds: float | None) -> None:
+    """Answer clients as a recording has it, and say where one asks for something else.
+
+    Raises:
+        AddressInUseError: If the port is taken.
+        DataError: If the recording cannot be read.
+        IbdeskError: If a client asked for something else; told when the playback ends.
+    """
+    playback = Playback(read_conversation(path), host=host, port=port, timed=timed, tell=print_line)
+    asyncio.run(_play(playback, path, seconds=seconds))
+    if playback.differences:
+        more = f" (and {len(playback.differences) - 1} more)" if len(playback.differences) > 1 else ""
+        raise IbdeskError(f"{playback.differences[0]}{more}")
+
+
+async def _play(playback: Playback, path: Path, *, seconds: float | None) -> None:
+    with stop_asked() as stop:
+        await _start(playback)
+        try:
+            step(f"playback on {playback.host}:{playback.port}")
+            line("recording", str(path))
+            await until_stopped(stop, lambda: None, seconds=seconds)
+        finally:
+            await playback.stop()
+
+
+async def _start(door: Proxy | Playback) -> None:
+    try:
+        await door.start()
+    except AddressInUseError as error:
+        raise AddressInUseError(error.host, error.port, "--port") from None
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit() and 0 < int(port[:6]) <= 65535):
+        raise ConfigError(f"--proxy {text!r} is no address: write HOST:PORT, as in 127.0.0.1:7496")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,81 @@
+"""How many messages each client of the gateway has sent and got, and what it is subscribed to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from ibdesk.gateway.listening import Party, payloads
+
+# What begins a stream, and what ends it: number of the request, and which of its fields is the request's id.
+_BEGINS = {1: 2, 10: 2, 50: 2, 62: 2, 92: 1, 94: 1, 97: 1}
+_ENDS = {2: (1, 2), 11: (10, 2), 51: (50, 2), 63: (62, 2), 93: (92, 1), 95: (94, 1), 98: (97, 1)}
+_ERROR = "4"
+# Codes from here on, and a few others, tell something of a request that lives on.
+_WARNINGS_FROM, _WARNINGS_BELOW = 2100, 2200
+_TELLING = frozenset({"10090", "10167", "10197"})
+
+
+class Tally(msgspec.Struct):
+    """One connection, counted."""
+
+    client_id: int
+    version: int
+    since_ns: int
+    heard: int = 0
+    said: int = 0
+    streams: set[tuple[int, str]] = msgspec.field(default_factory=set)
+
+
+class Traffic:
+    """A listener that counts; `tallies` are the connections that stand now, the oldest first."""
+
+    def __init__(self, now_ns: Callable[[], int]) -> None:
+        self._now_ns = now_ns
+        self._parties: dict[Party, Tally] = {}
+
+    @property
+    def tallies(self) -> list[Tally]:
+        """Return the connections that stand now."""
+        return list(self._parties.values())
+
+    def heard(self, party: Party, payload: bytes) -> None:
+        """Count what a client says, and note what it subscribes to."""
+        tally = self._of(party)
+        tally.heard += 1
+        texts = payload[:80].decode("ascii", "replace").split("\0")
+        number = int(texts[0]) if texts[0].isdigit() else -1
+        if (place := _BEGINS.get(number)) is not None and len(texts) > place + 1:
+            tally.streams.add((number, texts[place]))
+        elif (end := _ENDS.get(number)) is not None and len(texts) > end[1]:
+            tally.streams.discard((end[0], texts[end[1]]))
+
+    def said(self, party: Party, frames: bytes) -> None:
+        """Count what a client is told, and note which subscriptions that ends."""
+        tally = self._of(party)
+        for payload in payloads(frames):
+            tally.said += 1
+            if payload.startswith((b"4\0", b"57\0")):
+                self._note_end(tally, payload[:80].decode("ascii", "replace").split("\0"))
+
+    def left(self, party: Party, *, by_client: bool) -> None:
+        """Forget a connection."""
+        del by_client
+        self._parties.pop(party, None)
+
+    def _note_end(self, tally: Tally, texts: list[str]) -> None:
+        if len(texts) < 4 or texts[2] == "-1":
+            return
+        if texts[0] == _ERROR:
+            code = texts[3]
+            if code in _TELLING or (code.isdigit() and _WARNINGS_FROM <= int(code) < _WARNINGS_BELOW):
+                return
+        tally.streams = {stream for stream in tally.streams if stream[1] != texts[2]}
+
+    def _of(self, party: Party) -> Tally:
+        tally = self._parties.get(party)
+        if tally is None:
+            tally = self._parties[party] = Tally(party.client_id, party.version, self._now_ns())
+        tally.client_id, tally.version = party.client_id, party.version
+        return tally

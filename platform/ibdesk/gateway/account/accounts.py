@@ -1,0 +1,85 @@
+"""All paper accounts of one gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from ibdesk.errors import ConfigError
+from ibdesk.gateway.account.ledger import Ledger
+from ibdesk.gateway.account.rates import Rates
+from ibdesk.gateway.refusal import RefusedError, invalid
+
+# EVERYBODY: what a client writes for all accounts (documented).
+EVERYBODY = "All"
+
+
+class Accounts:
+    """The ledgers by account id; every account begins with `cash`. The first is the main one.
+
+    Raises:
+        ConfigError: If an id is not that of a paper account, or there is none, or one comes twice.
+    """
+
+    def __init__(self, ids: Sequence[str], cash: float, price_of: Callable[[str], float | None]) -> None:
+        self.rates = Rates(price_of)
+        self._ledgers = {name: Ledger(checked_id(name), cash, price_of, self.rates) for name in ids}
+        if len(self._ledgers) != len(ids) or not ids:
+            raise ConfigError(
+                f"gateway.accounts must name one or more different accounts, got {', '.join(ids) or 'none'}"
+            )
+
+    def __iter__(self) -> Iterator[Ledger]:
+        return iter(self._ledgers.values())
+
+    def __len__(self) -> int:
+        return len(self._ledgers)
+
+    @property
+    def main(self) -> Ledger:
+        """Return the first account."""
+        return next(iter(self))
+
+    @property
+    def ids(self) -> str:
+        """Return the ids as managedAccounts carries them."""
+        return ",".join(self._ledgers)
+
+    def named(self, account: str) -> Ledger:
+        """Return an account by its id.
+
+        Raises:
+            RefusedError: If there is none (321).
+        """
+        ledger = self._ledgers.get(account)
+        if ledger is None:
+            raise invalid(f"Invalid account code {account!r}")
+        return ledger
+
+    def ordered(self, account: str) -> Ledger:
+        """Return the account an order is for; only where there is one may an order leave it out.
+
+        Raises:
+            RefusedError: If it is left out where there are several (435, documented), or unknown (321).
+        """
+        if not account and len(self) > 1:
+            raise RefusedError(435, "You must specify an account.")
+        return self.named(account) if account else self.main
+
+    def asked(self, account: str) -> list[Ledger]:
+        """Return the accounts a request is about: the one it names, or all.
+
+        Raises:
+            RefusedError: If it names one that is unknown (321).
+        """
+        return list(self) if account in ("", EVERYBODY) else [self.named(account)]
+
+
+def checked_id(account: str) -> str:
+    """Return an account's id if it is that of a paper account.
+
+    Raises:
+        ConfigError: If it is not; the sentence names it.
+    """
+    if not (account.startswith("D") and account.isalnum() and account.isascii()):
+        raise ConfigError(f"gateway.account must begin with D as paper accounts do, got {account!r}")
+    return account

@@ -1,0 +1,162 @@
+"""What TWS reports of an account: tags, values and currencies, as account updates and summaries carry them.
+
+Names of tags and the two decimals of money are captured and documented. Values of which the gateway has no notion, such
+as bonds or dividends, are zero. Choices of the gateway: the figures that look ahead or leave out intraday reliefs equal
+the present ones, and buying power is twice what is available, so that just as many shares can be bought for it as it
+says; IB also knows four times, with a smaller initial margin within the day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from ibdesk.gateway.account.ledger import Holding, Ledger
+from ibdesk.gateway.account.margin import STOCK_INITIAL
+from ibdesk.model import Future, Option, Stock
+
+# BASE: the currency under which the sum over all currencies is told (documented).
+BASE = "BASE"
+_NOTHING = 0.0
+# SUMMARY_ONLY: what only the summary tells.
+SUMMARY_ONLY = frozenset({"SettledCash", "HighestSeverity"})
+_WITHOUT_MEANING = (
+    "CorporateBondValue",
+    "FundValue",
+    "FutureOptionValue",
+    "IssuerOptionValue",
+    "MoneyMarketFundValue",
+    "MutualFundValue",
+    "NetDividend",
+    "TBillValue",
+    "TBondValue",
+    "WarrantValue",
+)
+
+Amount = Callable[[Holding], float]
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One row: the currency is empty where the value is no money."""
+
+    tag: str
+    value: str
+    currency: str = ""
+
+
+def figures(ledger: Ledger) -> list[Figure]:
+    """Return every row of an account in the order of account updates, which is that of the tags."""
+    rows = [*account_figures(ledger), *ledger_figures(ledger)]
+    return sorted((row for row in rows if row.tag not in SUMMARY_ONLY), key=lambda row: row.tag)
+
+
+def summary(ledger: Ledger, tags: Iterable[str]) -> list[Figure]:
+    """Return the rows a summary asks for: single tags, ``All``, and the ledger of the base currency, one or all.
+
+    The ledger's rows are asked for by ``$LEDGER``, ``$LEDGER:`` and a currency, or ``$LEDGER:ALL`` (documented).
+    """
+    wanted = set(tags)
+    currencies = {tag.partition(":")[2] or BASE for tag in wanted if tag.partition(":")[0] == "$LEDGER"}
+    rows = [row for row in account_figures(ledger) if row.tag in wanted or "All" in wanted]
+    if "ALL" in currencies:
+        rows += ledger_figures(ledger)
+    else:
+        rows += (row for row in ledger_figures(ledger) if row.currency in currencies)
+    return sorted(rows, key=lambda row: row.tag)
+
+
+def account_figures(ledger: Ledger) -> Iterator[Figure]:
+    """Yield what is told of the account as a whole, in its base currency."""
+    margin, currency = ledger.margin(), ledger.currency
+    gross = sum(
+        abs(ledger.in_base(holding, ledger.value(holding)))
+        for holding in ledger.held()
+        if isinstance(holding.contract.instrument, Stock | Option)
+    )
+    yield Figure("AccountCode", ledger.account)
+    yield Figure("AccountReady", "true")
+    yield Figure("AccountType", "INDIVIDUAL")
+    yield Figure("Cushion", f"{margin.excess / margin.net_liquidation if margin.net_liquidation else 0.0:.6g}")
+    yield Figure("DayTradesRemaining", "-1")
+    for day in range(1, 5):
+        yield Figure(f"DayTradesRemainingT+{day}", "-1")
+    yield Figure("HighestSeverity", "0")
+    yield Figure("Leverage", f"{gross / margin.net_liquidation if margin.net_liquidation else 0.0:.2f}")
+    yield Figure("LookAheadNextChange", "0")
+    money = {
+        "AccruedCash": _NOTHING,
+        "BuyingPower": max(0.0, margin.available) / STOCK_INITIAL,
+        "EquityWithLoanValue": margin.equity,
+        "GrossPositionValue": gross,
+        "NetLiquidation": margin.net_liquidation,
+        "PreviousDayEquityWithLoanValue": ledger.opening_value,
+        "RegTEquity": margin.equity,
+        "RegTMargin": margin.initial,
+        "SMA": max(0.0, margin.available),
+        "SettledCash": ledger.total_cash(),
+        "TotalCashValue": ledger.total_cash(),
+    }
+    for scope in ("", "Full", "LookAhead"):
+        money[f"{scope}AvailableFunds"] = margin.available
+        money[f"{scope}ExcessLiquidity"] = margin.excess
+        money[f"{scope}InitMarginReq"] = margin.initial
+        money[f"{scope}MaintMarginReq"] = margin.maintenance
+    for tag, amount in money.items():
+        yield Figure(tag, _money(amount), currency)
+
+
+def ledger_figures(ledger: Ledger) -> Iterator[Figure]:
+    """Yield what is told by currency: first the sum of all under ``BASE``, then each in its own money."""
+    for currency in (BASE, *ledger.cash):
+        yield from _ledger_of(ledger, currency)
+
+
+def _ledger_of(ledger: Ledger, currency: str) -> Iterator[Figure]:
+    holdings = [holding for holding in ledger.holdings.values() if _is_in(holding, currency)]
+
+    def total(amount_of: Amount, *kinds: type) -> float:
+        amounts = (
+            (holding, amount_of(holding)) for holding in holdings if isinstance(holding.contract.instrument, kinds)
+        )
+        return sum(ledger.in_base(*each) if currency == BASE else each[1] for each in amounts)
+
+    cash = ledger.total_cash() if currency == BASE else ledger.cash[currency]
+    stocks, options = total(ledger.value, Stock), total(ledger.value, Option)
+    futures = total(ledger.unrealized, Future)
+    yield Figure("AccountOrGroup", ledger.account, currency)
+    yield Figure("Currency", currency, currency)
+    yield Figure("RealCurrency", ledger.currency if currency == BASE else currency, currency)
+    yield Figure("ExchangeRate", _rate(1.0 if currency == BASE else ledger.rates.rate(currency)), currency)
+    money = {
+        "AccruedCash": _NOTHING,
+        "CashBalance": cash,
+        "FuturesPNL": futures,
+        "FxCashBalance": _NOTHING,
+        "NetLiquidationByCurrency": cash + stocks + options + futures,
+        "OptionMarketValue": options,
+        "RealizedPnL": total(_realized, object),
+        "StockMarketValue": stocks,
+        "TotalCashBalance": cash,
+        "UnrealizedPnL": total(ledger.unrealized, object),
+        **dict.fromkeys(_WITHOUT_MEANING, _NOTHING),
+    }
+    for tag, amount in money.items():
+        yield Figure(tag, _money(amount), currency)
+
+
+def _is_in(holding: Holding, currency: str) -> bool:
+    return currency in (BASE, holding.contract.instrument.currency)
+
+
+def _realized(holding: Holding) -> float:
+    return holding.position.realized_pnl
+
+
+def _rate(rate: float) -> str:
+    return "1.00" if rate == 1.0 else f"{rate:.7g}"
+
+
+def _money(amount: float) -> str:
+    # A sum of binary fractions may be a hair below zero, and TWS writes no minus zero.
+    return f"{round(amount, 2) + 0.0:.2f}"

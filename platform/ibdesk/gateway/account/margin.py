@@ -1,0 +1,114 @@
+"""What must be held against a position: the rules of regulator, exchanges and broker, in their plain form.
+
+`initial` must be there to open a position, `maintenance` to keep it. Where the rules come from:
+
+* Shares: Regulation T (12 CFR 220.12) asks half of the value to open, long or short; FINRA rule 4210(c) asks a quarter
+  of a long position to keep it, and of a short one 30 % or 5 dollars a share, whichever is more (documented).
+  Regulation T says 150 % of a short sale's value: 100 % of that are its own proceeds, which are in the cash.
+* Futures: an amount per contract as the exchange sets it and changes it; the table has the order of magnitude of 2025
+  (believed). The initial amount is 110 % of the maintenance amount, CME's ratio for speculators (documented). The same
+  is asked by day and overnight (a choice).
+* Currencies: 3 % of the value, about what IB asks for main pairs (believed).
+* Options: a bought option is paid in full and has no loan value. A sold one takes its present price and 20 % of the
+  underlying's value less what it is out of the money, at least 10 % of the underlying (call) or of the strike (put):
+  Cboe's strategy-based margin for equity options (documented). Index options get no rebate to 15 %, and no leg covers
+  another (choices).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.model import Forex, Future, Index, Option, Right, Stock
+
+STOCK_INITIAL = 0.5
+LONG_STOCK_MAINTENANCE = 0.25
+SHORT_STOCK_MAINTENANCE = 0.30
+SHORT_STOCK_MINIMUM = 5.0
+FOREX_RATE = 0.03
+FUTURE_INITIAL_RATIO = 1.1
+# FUTURE_RATE: maintenance of a future that is not in the table, as a fraction of its value.
+FUTURE_RATE = 0.10
+SHORT_OPTION_RATE = 0.20
+SHORT_OPTION_MINIMUM = 0.10
+# FUTURE_MAINTENANCE: money per contract, in its currency, by symbol.
+FUTURE_MAINTENANCE = {
+    "ES": 20_000.0,
+    "MES": 2_000.0,
+    "NQ": 28_000.0,
+    "MNQ": 2_800.0,
+    "RTY": 9_000.0,
+    "M2K": 900.0,
+    "YM": 14_000.0,
+    "MYM": 1_400.0,
+    "CL": 6_000.0,
+    "MCL": 600.0,
+    "NG": 4_000.0,
+    "GC": 15_000.0,
+    "MGC": 1_500.0,
+    "SI": 16_000.0,
+    "HG": 7_000.0,
+    "ZN": 2_000.0,
+    "ZB": 4_000.0,
+    "ZF": 1_400.0,
+    "ZT": 1_100.0,
+}
+
+
+class Requirement(msgspec.Struct, frozen=True):
+    """Money to open a position and money to keep it, in the instrument's currency or the account's."""
+
+    initial: float = 0.0
+    maintenance: float = 0.0
+
+    def __add__(self, other: Requirement) -> Requirement:
+        return Requirement(self.initial + other.initial, self.maintenance + other.maintenance)
+
+    def times(self, factor: float) -> Requirement:
+        """Return it multiplied, as by an exchange rate."""
+        return Requirement(self.initial * factor, self.maintenance * factor)
+
+
+def requirement(
+    contract: ContractData, quantity: float, price: float, *, underlying_price: float | None = None
+) -> Requirement:
+    """Return what a position of `quantity` (negative is short) at `price` takes, in the instrument's currency.
+
+    `underlying_price` is that of what an option is on; its strike stands in while the market has none (a choice).
+    """
+    instrument, count = contract.instrument, abs(quantity)
+    value = count * abs(price) * instrument.multiplier
+    match instrument:
+        case Stock():
+            return _shares(value, count, is_short=quantity < 0)
+        case Future():
+            per_contract = FUTURE_MAINTENANCE.get(instrument.symbol)
+            maintenance = FUTURE_RATE * value if per_contract is None else per_contract * count
+            return Requirement(maintenance * FUTURE_INITIAL_RATIO, maintenance)
+        case Option():
+            if quantity >= 0:
+                return Requirement()
+            spot = instrument.strike if underlying_price is None else underlying_price
+            sold = value + count * instrument.multiplier * _cover(instrument, spot)
+            return Requirement(sold, sold)
+        case Forex():
+            return Requirement(FOREX_RATE * value, FOREX_RATE * value)
+        case Index():
+            return Requirement()
+
+
+def _shares(value: float, count: float, *, is_short: bool) -> Requirement:
+    if not is_short:
+        return Requirement(STOCK_INITIAL * value, LONG_STOCK_MAINTENANCE * value)
+    maintenance = max(SHORT_STOCK_MAINTENANCE * value, SHORT_STOCK_MINIMUM * count)
+    return Requirement(max(STOCK_INITIAL * value, maintenance), maintenance)
+
+
+def _cover(option: Option, spot: float) -> float:
+    """Return what one sold option takes beyond its price, per unit of the multiplier."""
+    if option.right is Right.CALL:
+        out_of_the_money, base = max(0.0, option.strike - spot), spot
+    else:
+        out_of_the_money, base = max(0.0, spot - option.strike), option.strike
+    return max(SHORT_OPTION_RATE * spot - out_of_the_money, SHORT_OPTION_MINIMUM * base)

@@ -1,0 +1,103 @@
+"""What options cost here: their quotes follow their underlying's, at a volatility that smiles."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections import defaultdict
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from ibdesk.gateway.contracts.black_scholes import Greeks, Terms, greeks, implied_volatility
+from ibdesk.gateway.contracts.contract import ContractData
+from ibdesk.gateway.contracts.trading_session import instant_ns
+from ibdesk.model import Quote, Right
+
+# The world options are priced in (a choice): a flat rate, no dividends, and a volatility that is SMILE higher for each
+# squared unit of log moneyness, at most by its own size again.
+RATE = 0.04
+VOLATILITY, SMILE = 0.25, 0.5
+# SPREAD: the quoted spread as a fraction of the price, two ticks at least; SIZE: contracts shown on each side.
+SPREAD, SIZE = 0.02, 50.0
+_YEAR_NS = 365 * 86_400 * 1_000_000_000
+_CLOSES = dt.time(16, 0)
+_NEW_YORK = ZoneInfo("America/New_York")
+
+
+class Valuation(msgspec.Struct, frozen=True):
+    """An option's worth at one price of its underlying."""
+
+    spot: float
+    volatility: float
+    greeks: Greeks
+
+
+def terms_of(option: ContractData, at_ns: int) -> Terms:
+    """Return an option's terms at an instant; it ends at 16:00 New York on its last trading day."""
+    ends_ns = instant_ns(dt.date.fromisoformat(option.expiry), _CLOSES, _NEW_YORK)
+    return Terms(Right(option.right), option.strike, max(0, ends_ns - at_ns) / _YEAR_NS, RATE)
+
+
+def volatility_of(option: ContractData, spot: float) -> float:
+    """Return the volatility at which the market here prices an option: the further from the spot, the higher."""
+    moneyness = math.log(option.strike / spot)
+    return VOLATILITY * (1 + min(1.0, SMILE * moneyness * moneyness / VOLATILITY))
+
+
+def valuation(option: ContractData, spot: float, at_ns: int) -> Valuation:
+    """Return what an option is worth in the market here."""
+    volatility = volatility_of(option, spot)
+    return Valuation(spot, volatility, greeks(terms_of(option, at_ns), spot, volatility))
+
+
+def valued_at(option: ContractData, spot: float, price: float, at_ns: int) -> Valuation | None:
+    """Return volatility and sensitivities that a price implies, or nothing where it implies none."""
+    terms = terms_of(option, at_ns)
+    volatility = implied_volatility(terms, spot, price)
+    return None if volatility is None else Valuation(spot, volatility, greeks(terms, spot, volatility))
+
+
+def quote_of(option: ContractData, spot: float, at_ns: int) -> Quote:
+    """Return the quote around an option's value: on the tick grid, a tick apart at least; a worthless one has no bid.
+
+    Without a bid its side is NaN with size zero.
+    """
+    value, tick = valuation(option, spot, at_ns).greeks.price, option.instrument.tick_size
+    half = max(tick, value * SPREAD / 2)
+    # 1e-9 keeps a price that is on the grid where it is.
+    bid = option.instrument.round_price(math.floor((value - half) / tick + 1e-9) * tick)
+    ask = option.instrument.round_price(max(1, math.ceil((value + half) / tick - 1e-9)) * tick)
+    if bid < tick:
+        return Quote(option.id, at_ns, math.nan, ask, 0.0, SIZE)
+    return Quote(option.id, at_ns, bid, ask, SIZE, SIZE)
+
+
+class OptionQuotes:
+    """Quotes every option that somebody has asked for whenever its underlying is quoted.
+
+    `take` lets a quote happen on the tape. An option is quoted from its first use on.
+    """
+
+    def __init__(self, take: Callable[[Quote], None]) -> None:
+        self._take = take
+        self._options: dict[str, list[ContractData]] = defaultdict(list)
+
+    def begin(self, option: ContractData, underlying: Quote | None) -> None:
+        """Quote an option from now on; its underlying's present quote prices it at once."""
+        self._options[option.under_symbol].append(option)
+        if underlying is not None:
+            self._quote(option, underlying)
+
+    def on_quote(self, quote: Quote) -> None:
+        """Price the options on an instrument anew."""
+        for option in self._options.get(quote.instrument, ()):
+            self._quote(option, quote)
+
+    def _quote(self, option: ContractData, underlying: Quote) -> None:
+        spot, at_ns = underlying.mid, underlying.at_ns
+        if not spot > 0:
+            self._take(Quote(option.id, at_ns, math.nan, math.nan, 0.0, 0.0))
+            return
+        self._take(quote_of(option, spot, at_ns))

@@ -1,0 +1,39 @@
+"""The session of an exchange on a trading day, if it has one: from the shipped table, or by the rule of currencies."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from zoneinfo import ZoneInfo
+
+from ibdesk.gateway.contracts.calendars import shipped
+from ibdesk.gateway.contracts.exchange_calendar import asked_year
+from ibdesk.gateway.contracts.trading_session import TradingSession, instant_ns
+
+# FOREX: the calendar that exchange_calendars does not have: IDEALPRO's days, Monday to Friday without holidays.
+FOREX = "forex"
+_NEW_YORK = ZoneInfo("America/New_York")
+_FOREX_OPENS, _FOREX_CLOSES = dt.time(17, 15), dt.time(17, 0)
+_DAY = dt.timedelta(days=1)
+# _DAYS_KEPT: about five years of five calendars.
+_DAYS_KEPT = 8192
+
+
+@functools.lru_cache(maxsize=_DAYS_KEPT)
+def session_of(calendar: str, day: dt.date) -> TradingSession | None:
+    """Return the session of a trading day, or nothing when the exchange is closed.
+
+    `calendar` is a name of exchange_calendars or `FOREX`. Only a year that the shipped table does not hold is asked of
+    that package, whose import takes about a second.
+    """
+    if calendar == FOREX:
+        return _forex_session(day)
+    known = shipped().find(calendar, day.year)
+    return asked_year(calendar, day.year).sessions.get(day) if known is None else known.session(day)
+
+
+def _forex_session(day: dt.date) -> TradingSession | None:
+    """Return a session for every weekday, from 17:15 of the evening before to 17:00 in New York."""
+    if day.weekday() > 4:
+        return None
+    return TradingSession(instant_ns(day - _DAY, _FOREX_OPENS, _NEW_YORK), instant_ns(day, _FOREX_CLOSES, _NEW_YORK))

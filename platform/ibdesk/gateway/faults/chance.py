@@ -1,0 +1,62 @@
+"""Fault scripts drawn at random from a seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Mapping
+
+from ibdesk.errors import ConfigError
+from ibdesk.gateway.faults.kinds import KINDS
+from ibdesk.gateway.faults.script import At, Script
+
+# INTENSITY: faults of each kind in a minute, when nothing else is said.
+INTENSITY = 0.2
+
+
+def random_script(
+    seed: int,
+    duration_seconds: float,
+    *,
+    intensity: float | Mapping[str, float] = INTENSITY,
+    kinds: Iterable[str] | None = None,
+) -> Script:
+    """Return a script of faults at random moments of `duration_seconds`, the same for the same arguments.
+
+    `intensity` is how many faults of each kind a minute brings on average, or of each kind by its own name;
+    `kinds` are the names of those to draw, all of `KINDS` or of `intensity` when not given. The moments of a kind are
+    independent of each other and of other kinds (a Poisson process).
+
+    Raises:
+        ConfigError: If a kind is unknown, or a figure is none.
+    """
+    rates = (
+        dict(intensity)
+        if isinstance(intensity, Mapping)
+        else dict.fromkeys(KINDS if kinds is None else kinds, intensity)
+    )
+    chosen = sorted(rates if kinds is None else set(kinds))
+    for kind in chosen:
+        if kind not in KINDS:
+            raise ConfigError(f"random faults: kind {kind!r} is none of {', '.join(sorted(KINDS))}")
+        if not 0 <= rates.get(kind, 0) <= 600:
+            raise ConfigError(f"random faults: intensity of {kind} must be from 0 to 600 a minute, got {rates[kind]:g}")
+    if not 0 < duration_seconds <= 86_400:
+        raise ConfigError(f"random faults: duration must be above 0 and at most a day, got {duration_seconds:g}")
+    steps = [step for kind in chosen for step in _of_kind(seed, kind, rates.get(kind, 0.0) / 60, duration_seconds)]
+    steps.sort(key=_moment)
+    return Script(tuple(steps), seed).checked()
+
+
+def _of_kind(seed: int, kind: str, per_second: float, duration_seconds: float) -> list[At]:
+    # A source for each kind: adding a kind leaves the moments of the others as they were.
+    chance = random.Random(f"{seed} {kind}")  # noqa: S311 - repeatable on purpose
+    steps: list[At] = []
+    at = chance.expovariate(per_second) if per_second else duration_seconds
+    while at < duration_seconds:
+        steps.append(At(round(at, 3), KINDS[kind].drawn(chance)))
+        at += chance.expovariate(per_second)
+    return steps
+
+
+def _moment(step: At) -> float:
+    return float(step.at)

@@ -1,0 +1,110 @@
+"""Every kind of fault, and where each was seen.
+
+=======================  ==============================================================================  ===========
+kind                     what goes wrong                                                                 seen
+=======================  ==============================================================================  ===========
+hang_up                  a socket, or all, is closed at once                                             reported
+half_open                the socket stays, nothing is sent or read any more; the id stays in use (326)   reported
+refuse_connections       no new connection is taken                                                      reported
+stall_reads              nothing a client sends is read for a while                                      reported
+client_id_in_use         326 although nobody is there, as after a crash                                  documented
+reset_port               1300, and all sockets are closed                                                documented
+lose_connectivity        1100; orders are taken, and told by requests only; then 1102 or 1101            documented
+restore_connectivity     1102, or 1101 after which market data must be asked for again                   documented
+break_farm               2103 or 2105, no ticks or no history; then 2104 or 2106                         reported
+compete_for_data         10197 for every line, and no ticks                                              documented
+restart                  the nightly restart; DAY orders gone, GTC stay; ids go on, roll back or jump    reported
+log_off                  the weekly log-off: 1100, sockets closed, nobody comes in                       reported
+drop delay duplicate     single messages of either direction, by name, client, order                     believed
+reorder
+lose_acknowledgement     an order lives, and TWS never says that it took it                              reported
+tell_nothing             nothing is told of an order; requests for orders and executions show it         reported
+execution_before_order   execDetails comes before the first openOrder                                    reported
+filled_before_execution  orderStatus Filled comes before execDetails                                     captured
+duplicate_executions     executions and commissions come twice                                           reported
+correct_execution        the execution comes again as ``.02``; the account follows                       captured
+reject_next_order        error 201, then Inactive, for the next new order                                reported
+reject_open_order        the same for an order that was accepted before                                  reported
+cancel_open_order        Cancelled and 202 that nobody asked for                                         documented
+fill_and_cancel          a part is filled, the rest cancelled                                            reported
+warn_of_order            10349, 399, 404, 2109 with the id of an order that lives on                     reported
+set_next_order_id        nextValidId rolled back, or jumped                                              reported
+halt                     no quote, no trade, no fill; tick 49                                            documented
+go_stale                 clients hear nothing, without a word why                                        reported
+cross                    the bid above the ask                                                           believed
+gap                      every price higher or lower from one quote to the next                          believed
+=======================  ==============================================================================  ===========
+"""
+
+from __future__ import annotations
+
+from ibdesk.gateway.faults.fault import Fault
+from ibdesk.gateway.faults.links import (
+    BreakFarm,
+    ClientIdInUse,
+    CompeteForData,
+    HalfOpen,
+    HangUp,
+    LogOff,
+    LoseConnectivity,
+    RefuseConnections,
+    ResetPort,
+    Restart,
+    RestoreConnectivity,
+    StallReads,
+)
+from ibdesk.gateway.faults.market import Cross, Gap, GoStale, Halt
+from ibdesk.gateway.faults.messages import Delay, Drop, Duplicate, Reorder
+from ibdesk.gateway.faults.orders import (
+    CancelOpenOrder,
+    CorrectExecution,
+    FillAndCancel,
+    RejectNextOrder,
+    RejectOpenOrder,
+    SetNextOrderId,
+    WarnOfOrder,
+)
+from ibdesk.gateway.faults.telling import (
+    DuplicateExecutions,
+    ExecutionBeforeOrder,
+    FilledBeforeExecution,
+    LoseAcknowledgement,
+    TellNothing,
+)
+
+_ALL: tuple[type[Fault], ...] = (
+    HangUp,
+    HalfOpen,
+    RefuseConnections,
+    StallReads,
+    ClientIdInUse,
+    ResetPort,
+    LoseConnectivity,
+    RestoreConnectivity,
+    BreakFarm,
+    CompeteForData,
+    Restart,
+    LogOff,
+    Drop,
+    Delay,
+    Duplicate,
+    Reorder,
+    LoseAcknowledgement,
+    TellNothing,
+    ExecutionBeforeOrder,
+    FilledBeforeExecution,
+    DuplicateExecutions,
+    CorrectExecution,
+    RejectNextOrder,
+    RejectOpenOrder,
+    CancelOpenOrder,
+    FillAndCancel,
+    WarnOfOrder,
+    SetNextOrderId,
+    Halt,
+    GoStale,
+    Cross,
+    Gap,
+)
+# KINDS: every kind of fault by the name that TOML and the log know it by.
+KINDS: dict[str, type[Fault]] = {str(kind.__struct_config__.tag): kind for kind in _ALL}

@@ -1,0 +1,285 @@
+"""Faults of the link: sockets that close, hang or stay shut; TWS cut off from IB; data farms; restarts."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+from typing import Annotated, Literal, Self
+
+import msgspec
+
+from ibdesk.gateway.faults.fault import ClientId, Fault, Occasion, Seconds, Stage, seconds_drawn
+from ibdesk.gateway.faults.messages import DropRule, HoldRule
+from ibdesk.gateway.faults.passing import HISTORY, MARKET, Passing, Scope
+from ibdesk.gateway.faults.wire import Onward, Rule
+
+LOST = "Connectivity between IBKR and Trader Workstation has been lost."
+RESTORED_LOST = "Connectivity between IBKR and Trader Workstation has been restored - data lost."
+RESTORED_KEPT = (
+    "Connectivity between IBKR and Trader Workstation has been restored - data maintained. "
+    "All data farms are connected: usfarm; ushmds; secdefnj."
+)
+PORT_RESET = (
+    "TWS socket port has been reset and this connection is being dropped. Please reconnect on the new port - {port}"
+)
+# FARMS: of each farm, the code and words of its breaking and of its coming back.
+FARMS = {
+    "market": (
+        (2103, "Market data farm connection is broken:usfarm"),
+        (2104, "Market data farm connection is OK:usfarm"),
+    ),
+    "history": (
+        (2105, "HMDS data farm connection is broken:ushmds"),
+        (2106, "HMDS data farm connection is OK:ushmds"),
+    ),
+}
+
+
+# ---- sockets ------------------------------------------------------------------------------------------------------
+
+
+class HangUp(Fault, frozen=True, kw_only=True):
+    """Close the socket of one client, or of all, at once; orders stay."""
+
+    client: ClientId | None = None
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:
+        """Close it."""
+        stage.gateway.hang_up(occasion.client if self.client is None else self.client)
+
+
+class HalfOpen(Fault, frozen=True, kw_only=True):
+    """Send and read nothing any more on a socket that stays open, as when a cable is pulled.
+
+    TWS takes the client for connected, so its id is in use (326) until the socket is closed after `for_seconds`.
+    """
+
+    client: ClientId | None = None
+    for_seconds: Seconds = 60.0
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:
+        """Let the sockets that are open now go silent."""
+        client = occasion.client if self.client is None else self.client
+        for session in tuple(stage.gateway.connected(client)):
+            session.silence()
+            stage.gateway.schedule.after(self.for_seconds, session.hang_up)
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Self:
+        """Return one of a few seconds."""
+        return cls(for_seconds=seconds_drawn(chance, 1, 10))
+
+
+class RefuseConnections(Fault, frozen=True, kw_only=True):
+    """Take no new connection for a while; those that are there stay."""
+
+    for_seconds: Seconds | None = None
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
+        """Refuse from now on."""
+        stage.refuse_for(self.for_seconds)
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Self:
+        """Return one of a few seconds."""
+        return cls(for_seconds=seconds_drawn(chance, 1, 10))
+
+
+class StallReads(Fault, frozen=True, kw_only=True):
+    """Read nothing of what a client sends for a while; then everything at once. What is sent to it goes on."""
+
+    client: ClientId | None = None
+    for_seconds: Seconds = 5.0
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:
+        """Stall the sockets that are open now."""
+        client = occasion.client if self.client is None else self.client
+        for session in tuple(stage.gateway.connected(client)):
+            stalled = object()
+            session.read(on=False, why=stalled)
+            stage.gateway.schedule.after(self.for_seconds, partial(session.read, on=True, why=stalled))
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Self:
+        """Return one of a few seconds."""
+        return cls(for_seconds=seconds_drawn(chance, 0.5, 5))
+
+
+class ClientIdInUse(Fault, frozen=True, kw_only=True):
+    """Report a client id as in use (error 326) though nobody is there, as after a crash while TWS has not noticed."""
+
+    client: ClientId
+    for_seconds: Seconds = 10.0
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
+        """Report it from now on."""
+        token = object()
+        stage.ids_in_use[token] = self.client
+        stage.gateway.schedule.after(self.for_seconds, partial(stage.free_id, token))
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Self:
+        """Return one of the first ten client ids."""
+        return cls(client=chance.randint(0, 9), for_seconds=seconds_drawn(chance, 1, 10))
+
+
+class ResetPort(Fault, frozen=True, kw_only=True):
+    """Error 1300, and all sockets are closed; the new port it names is the old one."""
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
+        """Say so and hang up."""
+        stage.gateway.tell_all(1300, PORT_RESET.format(port=stage.gateway.port))
+        for session in tuple(stage.gateway.connected()):
+            session.hang_up(at_once=False)
+
+
+# ---- TWS and IB ---------------------------------------------------------------------------------------------------
+
+
+class LoseConnectivity(Fault, frozen=True, kw_only=True):
+    """Cut TWS off from IB: error 1100, and no word of market or orders until it is restored.
+
+    The market goes on meanwhile: orders are taken and filled, and only a request for executions or open orders shows
+    it. After `for_seconds` it is restored, as `RestoreConnectivity` does; without them it lasts.
+    """
+
+    for_seconds: Seconds | None = None
+    data_kept: bool = True
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:
+        """Cut it off."""
+        stage.gateway.cut_link()
+        stage.gateway.tell_all(1100, LOST)
+        if self.for_seconds is not None:
+            restore = RestoreConnectivity(data_kept=self.data_kept)
+            stage.gateway.schedule.after(self.for_seconds, lambda: restore.strike(stage, occasion))
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Self:
+        """Return one of a few seconds, which may cost the subscriptions."""
+        return cls(for_seconds=seconds_drawn(chance, 0.5, 10), data_kept=chance.random() < 0.5)
+
+
+class RestoreConnectivity(Fault, frozen=True, kw_only=True):
+    """Connect TWS again: error 1102, or 1101 after which every market-data subscription is gone."""
+
+    data_kept: bool = True
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
+        """Connect it."""
+        stage.gateway.restore_link(data_kept=self.data_kept)
+        code, text = (1102, RESTORED_KEPT) if self.data_kept else (1101, RESTORED_LOST)
+        stage.gateway.tell_all(code, text)
+
+
+class BreakFarm(Fault, frozen=True, kw_only=True):
+    """Break a data farm for a while: 2103 and no ticks or bars, or 2105 and no history; then 2104 or 2106.
+
+    Clients stay connected, orders go on. What was asked of the history farm is answered once it is back; ticks that
+    were not sent are lost.
+    """
+
+    farm: Literal["market", "history"] = "market"
+    for_seconds: Seconds = 10.0
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:
+        """Break it."""
+        broken, mended = FARMS[self.farm]
+        lost = MARKET if self.farm == "market" else frozenset({"historicalDataUpdate"})
+        held = frozenset({"tickSnapshotEnd"}) if self.farm == "market" else HISTORY
+        stage.gateway.tell_all(*broken)
+        stage.wire.add(DropRule(Scope(messages=lost), None, occasion.chance, 1.0), self.for_seconds)
+        stage.wire.add(HoldRule(Scope(messages=held)), self.for_seconds)
+        stage.gateway.schedule.after(self.for_seconds, lambda: stage.gateway.tell_all(*mended))
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Self:
+        """Return one of a few seconds."""
+        farm: Literal["market", "history"] = "market" if chance.random() < 0.5 else "history"
+        return cls(farm=farm, for_seconds=seconds_drawn(chance, 1, 10))
+
+
+class CompeteForData(Fault, frozen=True, kw_only=True):
+    """Another login takes the market data for a while: error 10197 for each line that would tick, and no ticks."""
+
+    client: ClientId | None = None
+    for_seconds: Seconds = 10.0
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:
+        """Take it."""
+        client = occasion.client if self.client is None else self.client
+        stage.wire.add(_Competing(Scope(messages=MARKET, client=client)), self.for_seconds)
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Self:
+        """Return one of a few seconds."""
+        return cls(for_seconds=seconds_drawn(chance, 1, 10))
+
+
+class _Competing(Rule):
+    """Loses ticks, and tells each line once why."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__(scope)
+        self._told: set[tuple[int, int | None]] = set()
+
+    def meet(self, passing: Passing, onward: Onward) -> None:  # noqa: ARG002 - it goes nowhere
+        """Lose one."""
+        session, request = passing.session, passing.request()
+        line = (id(session), request)
+        if request is not None and line not in self._told:
+            self._told.add(line)
+            session.error(request, 10197, "No market data during competing live session")
+
+
+# ---- restarts -----------------------------------------------------------------------------------------------------
+
+
+class Restart(Fault, frozen=True, kw_only=True):
+    """The nightly restart: all sockets are closed and connections refused for a while.
+
+    Subscriptions are gone, DAY orders too, GTC orders stay and are worked meanwhile. Order ids go on, or are rolled
+    back or jump `ids_by`.
+    """
+
+    for_seconds: Seconds = 60.0
+    order_ids: Literal["go_on", "roll_back", "jump"] = "go_on"
+    ids_by: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
+        """Go down."""
+        gateway = stage.gateway
+        gateway.hang_up(None)
+        stage.refuse_for(self.for_seconds)
+        gateway.restore_link(data_kept=False)
+        for record in stage.open_orders(None, None):
+            if record.request.text("tif") in ("", "DAY"):
+                gateway.venue.cancel(record, "")
+        shift = {"go_on": 0, "roll_back": -self.ids_by, "jump": self.ids_by}[self.order_ids]
+        for client in sorted(gateway.known_clients()) if shift else ():
+            venue = gateway.venue
+            venue.set_next_order_id(client, max(1, venue.next_order_id(client) + shift))
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Self:
+        """Return one of a few seconds with any of the three ways of order ids."""
+        how: Literal["go_on", "roll_back", "jump"] = chance.choice(("go_on", "roll_back", "jump"))
+        return cls(for_seconds=seconds_drawn(chance, 1, 10), order_ids=how, ids_by=chance.randint(1, 50))
+
+
+class LogOff(Fault, frozen=True, kw_only=True):
+    """The weekly log-off: 1100, then as a restart; nobody comes in until somebody has logged in after `for_seconds`."""
+
+    for_seconds: Seconds = 600.0
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:
+        """Log off."""
+        stage.gateway.tell_all(1100, LOST)
+        for session in tuple(stage.gateway.connected()):
+            session.hang_up(at_once=False)
+        Restart(for_seconds=self.for_seconds).strike(stage, occasion)
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Self:
+        """Return one of a few seconds."""
+        return cls(for_seconds=seconds_drawn(chance, 1, 10))

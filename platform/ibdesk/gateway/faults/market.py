@@ -1,0 +1,145 @@
+"""Faults of the market: halted, stale, crossed, gapped."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from typing import Annotated, Self
+
+import msgspec
+
+from ibdesk.errors import InstrumentError
+from ibdesk.gateway.faults.fault import Fault, Occasion, Seconds, Stage, seconds_drawn
+from ibdesk.model import Quote, Tick
+
+Symbol = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+Change = Callable[[Quote | Tick], Quote | Tick]
+
+
+class MarketFault(Fault, frozen=True, kw_only=True):
+    """What the faults of the market have in common: an instrument, or every one that is played, and how long."""
+
+    symbol: Symbol | None = None
+    for_seconds: Seconds = 10.0
+
+    def strike(self, stage: Stage, occasion: Occasion) -> str | None:  # noqa: ARG002
+        """Begin with each instrument, and end after `for_seconds`."""
+        symbols = [name for name in stage.gateway.tape.lines if self.symbol in (None, name) and _is_listed(stage, name)]
+        for symbol in symbols:
+            stage.gateway.schedule.after(self.for_seconds, self.begin(stage, symbol))
+        return None if symbols else "no such instrument is played"
+
+    def begin(self, stage: Stage, symbol: str) -> Callable[[], None]:
+        """Begin with one instrument; return what ends it."""
+        raise NotImplementedError
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Self:
+        """Return one of a few seconds for the whole market."""
+        return cls(for_seconds=seconds_drawn(chance, 1, 10))
+
+
+class Halt(MarketFault, frozen=True, kw_only=True):
+    """Trading is halted: no quote, no trade, no fill; orders wait; tick 49 tells it."""
+
+    def begin(self, stage: Stage, symbol: str) -> Callable[[], None]:
+        """Halt it."""
+        tape = stage.gateway.tape
+        tape.halt(symbol)
+        return lambda: tape.resume(symbol)
+
+
+class GoStale(MarketFault, frozen=True, kw_only=True):
+    """Clients hear nothing of an instrument, without a word why, while it trades on and orders fill."""
+
+    def begin(self, stage: Stage, symbol: str) -> Callable[[], None]:
+        """Fall silent."""
+        tape = stage.gateway.tape
+        tape.stale(symbol)
+        return lambda: tape.stale(symbol, is_stale=False)
+
+
+class Cross(MarketFault, frozen=True, kw_only=True):
+    """The bid stands above the ask, by `ticks` of the price grid."""
+
+    ticks: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+
+    def begin(self, stage: Stage, symbol: str) -> Callable[[], None]:
+        """Exchange the sides of every quote."""
+        by = self.ticks * _tick_size(stage, symbol)
+
+        def crossed(event: Quote | Tick) -> Quote | Tick:
+            if isinstance(event, Tick) or math.isnan(event.mid):
+                return event
+            bid = _on_grid(stage, symbol, event.ask + by)
+            return msgspec.structs.replace(event, bid=bid)
+
+        return _distort(stage, symbol, crossed)
+
+
+class Gap(MarketFault, frozen=True, kw_only=True):
+    """Every price is `percent` higher, or lower when negative, from one quote to the next; then back again."""
+
+    percent: Annotated[float, msgspec.Meta(ge=-90, le=1000)] = -10.0
+
+    def begin(self, stage: Stage, symbol: str) -> Callable[[], None]:
+        """Shift every price."""
+        factor = 1 + self.percent / 100
+
+        def shifted(event: Quote | Tick) -> Quote | Tick:
+            if isinstance(event, Tick):
+                return msgspec.structs.replace(event, price=_on_grid(stage, symbol, event.price * factor))
+            bid, ask = (_on_grid(stage, symbol, price * factor) for price in (event.bid, event.ask))
+            above = _on_grid(stage, symbol, bid + _tick_size(stage, symbol))
+            return msgspec.structs.replace(event, bid=bid, ask=max(ask, above))
+
+        return _distort(stage, symbol, shifted)
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Self:
+        """Return one of up to twenty percent either way."""
+        return cls(for_seconds=seconds_drawn(chance, 1, 10), percent=round(chance.uniform(-20, 20), 1))
+
+
+def _distort(stage: Stage, symbol: str, change: Change) -> Callable[[], None]:
+    """Have every event of an instrument changed, the quote that stands at once; return what ends it."""
+    tape, schedule = stage.gateway.tape, stage.gateway.schedule
+    true_quote = tape.quote(symbol)
+
+    def changed(event: Quote | Tick) -> Quote | Tick:
+        nonlocal true_quote
+        if isinstance(event, Quote):
+            true_quote = event
+        return change(event)
+
+    def take_quote() -> None:
+        if true_quote is not None and not math.isnan(true_quote.mid):
+            tape.take(msgspec.structs.replace(true_quote, at_ns=schedule.now_ns))
+
+    def end() -> None:
+        # A later fault of the same instrument has taken the place of this one.
+        if tape.distortions.get(symbol) is changed:
+            del tape.distortions[symbol]
+            take_quote()
+
+    tape.distortions[symbol] = changed
+    take_quote()
+    return end
+
+
+def _is_listed(stage: Stage, symbol: str) -> bool:
+    try:
+        stage.gateway.venue.exchange.instrument(symbol)
+    except InstrumentError:
+        return False
+    return True
+
+
+def _tick_size(stage: Stage, symbol: str) -> float:
+    return stage.gateway.venue.exchange.instrument(symbol).tick_size
+
+
+def _on_grid(stage: Stage, symbol: str, price: float) -> float:
+    instrument = stage.gateway.venue.exchange.instrument(symbol)
+    return price if math.isnan(price) else max(instrument.tick_size, instrument.round_price(price))

@@ -1,0 +1,43 @@
+"""Requests that the gateway answers without reading them: their id is taken, the rest is left.
+
+They concern subscriptions and windows that the gateway does not have, so that the answer never depends on the rest.
+"""
+
+from __future__ import annotations
+
+from ibdesk.gateway.protocol.codec import Fields
+from ibdesk.gateway.protocol.incoming import REQUEST_ID_AT
+
+# UNREAD: by number, the name of the request; the place of its id stands in REQUEST_ID_AT.
+UNREAD = {
+    19: "replaceFA",
+    21: "exerciseOptions",
+    22: "reqScannerSubscription",
+    52: "reqFundamentalData",
+    53: "cancelFundamentalData",
+    54: "calculateImpliedVolatility",
+    55: "calculateOptionPrice",
+    56: "cancelCalculateImpliedVolatility",
+    57: "cancelCalculateOptionPrice",
+    67: "queryDisplayGroups",
+    68: "subscribeToGroupEvents",
+    69: "updateDisplayGroup",
+    70: "unsubscribeFromGroupEvents",
+    84: "reqNewsArticle",
+    86: "reqHistoricalNews",
+    100: "reqWshMetaData",
+    101: "cancelWshMetaData",
+    102: "reqWshEventData",
+    103: "cancelWshEventData",
+}
+
+
+def unread(number: int, texts: list[str]) -> Fields | None:
+    """Return the request with its id alone, or nothing when it is none of `UNREAD` or has no id."""
+    name, place = UNREAD.get(number), REQUEST_ID_AT.get(number, 0)
+    if name is None or place >= len(texts):
+        return None
+    text = texts[place]
+    if not (text.isascii() and text.lstrip("-").isdigit() and len(text) < 11):
+        return None
+    return Fields(name, {"reqId": text})

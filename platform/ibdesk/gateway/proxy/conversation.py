@@ -1,0 +1,116 @@
+"""A recorded conversation: a file of JSON lines, one for each message, in the order they passed.
+
+The first line names the format. Every other is an `Entry`; what it says is in `fields`, the message's number first,
+as on the wire between the zero bytes. Account ids are masked, nothing else is changed.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from ibdesk.errors import DataError
+
+FORMAT, FORMAT_VERSION = "ibdesk conversation", 1
+MAX_LINE_BYTES = 64 << 20
+MAX_ENTRIES = 5_000_000
+
+
+class By(enum.Enum):
+    """Who did it."""
+
+    CLIENT = "client"
+    TWS = "tws"
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The first line of the file."""
+
+    format: str
+    version: int
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One message, or the end of a connection.
+
+    `at` are seconds since the recording began, `link` numbers the connections from 1, `client` is the client id once
+    it is known. A message is in `fields`; the client's version line, which has none, in `text`; of one in binary
+    (server version 201 and above) only its length is kept, in `binary`. `ended` marks the end by whoever hung up.
+    """
+
+    at: float
+    link: int
+    by: By
+    client: int = -1
+    fields: list[str] | None = None
+    text: str | None = None
+    binary: int | None = None
+    ended: bool = False
+
+
+class Link(msgspec.Struct, frozen=True):
+    """One recorded connection: its entries from the client's version line on."""
+
+    number: int
+    client_id: int
+    version: int
+    entries: tuple[Entry, ...]
+
+
+class Conversation(msgspec.Struct, frozen=True):
+    """A recording as a whole, connection by connection."""
+
+    links: tuple[Link, ...]
+
+
+def read_conversation(path: Path) -> Conversation:
+    """Return a recorded conversation.
+
+    Raises:
+        DataError: If the file cannot be read, is no recording, or holds nothing that can be played.
+    """
+    try:
+        with path.open("rb") as file:
+            entries = list(_entries(file, path))
+    except OSError as error:
+        raise DataError(f"{path}: the recording cannot be read: {error.strerror or error}") from None
+    numbers = dict.fromkeys(entry.link for entry in entries)
+    links = [_link(number, [entry for entry in entries if entry.link == number]) for number in numbers]
+    playable = tuple(link for link in links if link is not None)
+    if not playable:
+        raise DataError(f"{path}: the recording holds no connection that went as far as startApi in the text protocol")
+    return Conversation(playable)
+
+
+def _entries(file: IO[bytes], path: Path) -> Iterator[Entry]:
+    reads_header, reads_entry = msgspec.json.Decoder(Header), msgspec.json.Decoder(Entry)
+    number = 0
+    try:
+        while text := file.readline(MAX_LINE_BYTES):
+            number += 1
+            if number == 1:
+                header = reads_header.decode(text)
+                if (header.format, header.version) != (FORMAT, FORMAT_VERSION):
+                    raise DataError(f"{path}: it is a {header.format} of version {header.version}, not {FORMAT} 1")
+            elif number > MAX_ENTRIES:
+                raise DataError(f"{path}: the recording has more than {MAX_ENTRIES:,} messages")
+            else:
+                yield reads_entry.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}, line {number}: this is not a line of a recording: {error}") from None
+
+
+def _link(number: int, entries: list[Entry]) -> Link | None:
+    """Return a connection, or nothing when it ended before startApi or went on in binary."""
+    versions = [entry.fields for entry in entries if entry.by is By.TWS and entry.fields]
+    starts = [entry.fields for entry in entries if entry.by is By.CLIENT and entry.fields]
+    if not (versions and starts and versions[0][0].isdigit() and starts[0][0] == "71" and len(starts[0]) > 2):
+        return None
+    if any(entry.binary is not None for entry in entries):
+        return None
+    client = starts[0][2]
+    return Link(number, int(client) if client.lstrip("-").isdigit() else -1, int(versions[0][0]), tuple(entries))

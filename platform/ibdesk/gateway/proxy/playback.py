@@ -1,0 +1,267 @@
+"""A TCP server that answers a client as a recording has it, and says where the client asks for something else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+
+from ibdesk.errors import IbdeskError
+from ibdesk.gateway.bursts import LOST_BURST
+from ibdesk.gateway.protocol.codec import encode
+from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, join, split
+from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
+from ibdesk.gateway.protocol.words import told, words
+from ibdesk.gateway.proxy.conversation import By, Conversation, Entry, Link
+from ibdesk.gateway.proxy.door import Door
+from ibdesk.gateway.proxy.matching import Ids
+
+_log = logging.getLogger(__name__)
+
+_CHUNK = 1 << 16
+_GREETING = b"API\0"
+_VERSIONS = re.compile(rb"v(\d{1,6})(?:\.\.(\d{1,6}))?(?: .*)?")
+# AHEAD: a program that asks for several things at once may ask in another order each time it runs; a request may come
+# so many requests before its turn.
+_AHEAD = 20
+# PATIENCE_SECONDS: after so long without the next recorded request it is said what is waited for.
+_PATIENCE_SECONDS = 5.0
+# With the recorded times kept, answers closer together than this leave together.
+_TOGETHER_SECONDS = 0.001
+
+
+class DifferenceError(IbdeskError):
+    """A client does something else than the recording has; the sentence tells both."""
+
+
+class Playback(Door):
+    """Plays `conversation` to the clients that connect to `host:port` (port 0 takes a free one).
+
+    Each connection gets the recorded one of its client id, or else the first that was not played yet; a program that
+    connects once more than was recorded gets one again. Requests must be those recorded, up to their ids and up to
+    their order where they were made at once. Answers leave at once after the requests before them, or, if `timed`,
+    as long after as they did. At the first difference the client is hung up on; `differences` keeps the sentence, and
+    `tell` is called with it, as with other news of the playback.
+    """
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        timed: bool = False,
+        tell: Callable[[str], None] = _log.info,
+    ) -> None:
+        super().__init__(host, port)
+        self.differences: list[str] = []
+        self.completed = 0
+        self._conversation = conversation
+        self._timed = timed
+        self._tell = tell
+        self._played: dict[int, int] = dict.fromkeys((link.number for link in conversation.links), 0)
+        self._busy: set[int] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Play one recorded connection."""
+        client = _Client(reader)
+        link: Link | None = None
+        try:
+            link = await self._begin(client, writer)
+            if link is not None:
+                await _Playing(link, client, writer, timed=self._timed, tell=self._tell).run()
+                self.completed += 1
+                self._tell(f"client {client.id}: played to its end")
+        except (DifferenceError, ProtocolError) as error:
+            self.differences.append(f"client {client.id} {error}")
+            self._tell(self.differences[-1])
+        except ConnectionError:
+            self._tell(f"client {client.id} has hung up")
+        finally:
+            if link is not None:
+                self._busy.discard(link.number)
+
+    async def _begin(self, client: _Client, writer: asyncio.StreamWriter) -> Link | None:
+        """Greet a client and return the connection to play to it; nothing when it leaves before startApi."""
+        line = await client.greeting()
+        if line is None:
+            return None
+        first = self._choose(None)
+        version = first.version
+        match = _VERSIONS.fullmatch(line)
+        lowest, highest = (0, 0) if match is None else (int(match[1]), int(match[2] or match[1]))
+        if not lowest <= version <= highest:
+            raise DifferenceError(f"{told(line, 0, by_client=True)}, the recording is of version {version}")
+        reply = next(entry.fields for entry in first.entries if entry.by is By.TWS and entry.fields)
+        writer.write(join(reply))
+        payload = await client.next()
+        if payload is None:
+            return None
+        texts = split(payload)
+        if texts[0] != "71" or len(texts) < 3:
+            raise DifferenceError(f"sent {told(payload, version, by_client=True)} before startApi")
+        client.id = texts[2]
+        link = self._choose(client.id, version)
+        self._busy.add(link.number)
+        self._played[link.number] += 1
+        # startApi itself is the first message that is compared, so that the client ids are bound.
+        client.unread(payload)
+        return link
+
+    def _choose(self, client_id: str | None, version: int | None = None) -> Link:
+        """Return the connection to play next.
+
+        Raises:
+            DifferenceError: If all are being played.
+        """
+        free = [
+            link
+            for link in self._conversation.links
+            if link.number not in self._busy and version in (None, link.version)
+        ]
+        if not free:
+            raise DifferenceError(f"connects beside {len(self._busy)} others, which is one more than was recorded")
+        return min(free, key=lambda link: (self._played[link.number], str(link.client_id) != client_id))
+
+
+class _Client:
+    """The messages of a client, one after the other."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self.id = "?"
+        self._reader = reader
+        self._frames = FrameReader()
+        self._waiting: list[bytes] = []
+
+    async def greeting(self) -> bytes | None:
+        """Return the version line; nothing when the client hangs up first."""
+        try:
+            begins = await self._reader.readexactly(len(_GREETING))
+        except asyncio.IncompleteReadError:
+            return None
+        if begins != _GREETING:
+            raise DifferenceError(f"greets with {begins!r} where a TWS client sends {_GREETING!r}")
+        return await self.next()
+
+    async def next(self) -> bytes | None:
+        """Return the next message; nothing when the client has hung up. It may be cancelled and called again."""
+        while not self._waiting:
+            data = await self._reader.read(_CHUNK)
+            if not data:
+                return None
+            self._waiting += self._frames.feed(data)
+        return self._waiting.pop(0)
+
+    def unread(self, payload: bytes) -> None:
+        """Let a message be the next once more."""
+        self._waiting.insert(0, payload)
+
+
+class _Playing:
+    """One recorded connection while it is played to a client."""
+
+    def __init__(
+        self,
+        link: Link,
+        client: _Client,
+        writer: asyncio.StreamWriter,
+        *,
+        timed: bool,
+        tell: Callable[[str], None],
+    ) -> None:
+        begins = next(place for place, entry in enumerate(link.entries) if entry.by is By.CLIENT and entry.fields)
+        self._entries = link.entries[begins:]
+        self._version = link.version
+        self._clock = next(entry.fields[-1] for entry in link.entries if entry.by is By.TWS and entry.fields)[9:14]
+        self._client = client
+        self._writer = writer
+        self._timed = timed
+        self._tell = tell
+        self._ids = Ids()
+        self._early: set[int] = set()
+        self._unsent: list[bytes] = []
+
+    async def run(self) -> None:
+        """Play it until its end, and on until the client hangs up unless TWS did.
+
+        Raises:
+            DifferenceError: If the client asks for something else, or leaves too early.
+        """
+        before = self._entries[0].at
+        for place, entry in enumerate(self._entries):
+            if self._timed and entry.by is By.TWS and entry.at - before > _TOGETHER_SECONDS:
+                await self._send()
+                await asyncio.sleep(entry.at - before)
+            before = entry.at
+            if entry.ended:
+                if entry.by is By.TWS:
+                    await self._send()
+                    return
+            elif entry.by is By.TWS:
+                self._unsent.append(self._ids.carried_over(entry.fields or [""], self._version))
+            else:
+                await self._send()
+                await self._received(place)
+        await self._send()
+        if (payload := await self._client.next()) is not None:
+            raise DifferenceError(f"sent {self._in_words(payload)}, where the recording has nothing more")
+
+    async def _received(self, place: int) -> None:
+        """Wait until the client has sent the message at `place`.
+
+        Raises:
+            DifferenceError: If it sends something else, or hangs up.
+        """
+        while place not in self._early:
+            payload = await self._next(place)
+            if payload is None:
+                raise DifferenceError(f"left where the recording goes on with its {self._recorded(place)}")
+            found = self._find(payload, place)
+            if found is None:
+                raise DifferenceError(
+                    f"sent {self._in_words(payload)}, where the recording has {self._recorded(place)}"
+                )
+            self._early.add(found)
+
+    async def _next(self, place: int) -> bytes | None:
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                return await self._client.next()
+        except TimeoutError:
+            self._tell(
+                f"client {self._client.id}: the recording goes on with its {self._recorded(place)}; it is awaited"
+            )
+        return await self._client.next()
+
+    def _find(self, payload: bytes, place: int) -> int | None:
+        """Return which of the next recorded requests this is; nothing when it is none of them."""
+        live = split(payload)
+        awaited = 0
+        for candidate in range(place, len(self._entries)):
+            entry = self._entries[candidate]
+            if entry.by is By.TWS or entry.ended or candidate in self._early:
+                continue
+            if self._ids.agree(entry.fields or [entry.text or ""], live, self._version):
+                return candidate
+            awaited += 1
+            if awaited == _AHEAD:
+                break
+        return None
+
+    async def _send(self) -> None:
+        if not self._unsent:
+            return
+        burst = b"".join(self._unsent)
+        self._unsent.clear()
+        if len(burst) % LOST_BURST == 0:
+            burst += encode(OUTGOING_BY_NAME["accountUpdateTime"], {"time": self._clock}, self._version)
+        self._writer.write(burst)
+        await self._writer.drain()
+
+    def _recorded(self, place: int) -> str:
+        entry: Entry = self._entries[place]
+        return words(entry.fields or [entry.text or ""], self._version, by_client=True)
+
+    def _in_words(self, payload: bytes) -> str:
+        return told(payload, self._version, by_client=True)

@@ -1,0 +1,136 @@
+"""A TCP server between clients and a TWS: every byte goes through unchanged, and a listener hears every message."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from ibdesk.gateway.listening import Listener
+from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, frame, split
+from ibdesk.gateway.proxy.door import Door, hanging_up
+
+_log = logging.getLogger(__name__)
+
+# MAX_FRAME_BYTES: what a message may have at most to be heard; TWS's own limit for a frame is believed to be 16 MB.
+MAX_FRAME_BYTES = 16 << 20
+_CHUNK = 1 << 16
+_CONNECT_SECONDS = 10.0
+_GREETING = b"API\0"
+_START_API = "71"
+
+
+class Conduit:
+    """One connection through the proxy: cuts what passes into messages for the listener, and knows whose it is.
+
+    What cannot be cut is passed on all the same; only the listener hears no more of that direction.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self.client_id = -1
+        self.version = 0
+        self._listener = listener
+        self._greeting = b""
+        self._from_client: FrameReader | None = FrameReader(MAX_FRAME_BYTES)
+        self._from_tws: FrameReader | None = FrameReader(MAX_FRAME_BYTES)
+
+    def client_sent(self, data: bytes) -> None:
+        """Take the next bytes of the client."""
+        if len(self._greeting) < len(_GREETING):
+            wanted = len(_GREETING) - len(self._greeting)
+            self._greeting, data = self._greeting + data[:wanted], data[wanted:]
+            if not _GREETING.startswith(self._greeting):
+                _log.warning("a client greets with %r, not as a TWS client does: it is passed on unheard", data[:20])
+                self._from_client = None
+        if self._from_client is None:
+            return
+        try:
+            for payload in self._from_client.feed(data):
+                self._learn_client(payload)
+                self._listener.heard(self, payload)
+        except ProtocolError as error:
+            _log.warning("client %d is passed on unheard from here: %s", self.client_id, error)
+            self._from_client = None
+
+    def tws_sent(self, data: bytes) -> None:
+        """Take the next bytes of TWS."""
+        if self._from_tws is None:
+            return
+        try:
+            for payload in self._from_tws.feed(data):
+                self._listener.said(self, frame(payload))
+                if not self.version:
+                    self._learn_version(payload)
+        except ProtocolError as error:
+            _log.warning("TWS is passed on to client %d unheard from here: %s", self.client_id, error)
+            self._from_tws = None
+
+    def _learn_client(self, payload: bytes) -> None:
+        texts = payload[:40].decode("ascii", "replace").split("\0")
+        if self.client_id == -1 and texts[0] == _START_API and len(texts) > 2 and texts[2].isdigit():
+            self.client_id = int(texts[2])
+
+    def _learn_version(self, payload: bytes) -> None:
+        version = split(payload)[0]
+        if not version.isdigit():
+            raise ProtocolError(f"it answers the greeting with {version[:20]!r} where a TWS sends its version")
+        self.version = int(version)
+
+
+class Proxy(Door):
+    """Listens on `host:port` (port 0 takes a free one) and connects each client to the TWS at `upstream`.
+
+    When one side hangs up, so does the proxy to the other once all bytes before are through. A side that does not
+    read holds up the other, as it would without a proxy, so no more than some hundred kilobytes wait in between.
+    """
+
+    def __init__(
+        self, upstream: tuple[str, int], *, listener: Listener, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        super().__init__(host, port)
+        self.upstream = upstream
+        self._listener = listener
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Connect a client to the TWS, and pass everything on until one of them hangs up."""
+        host, port = self.upstream
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                tws_reader, tws_writer = await asyncio.open_connection(host, port)
+        except OSError as error:
+            _log.warning("TWS at %s:%d cannot be reached: %s", host, port, error.strerror or "no answer")
+            return
+        conduit = Conduit(self._listener)
+        by_client = False
+        try:
+            async with hanging_up(tws_writer):
+                by_client = await _first_to_end(
+                    _pass_on(reader, tws_writer, conduit.client_sent), _pass_on(tws_reader, writer, conduit.tws_sent)
+                )
+        finally:
+            self._listener.left(conduit, by_client=by_client)
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listen: Callable[[bytes], None]) -> None:
+    """Pass bytes on until either side of it is gone."""
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(_CHUNK):
+            writer.write(data)
+            listen(data)
+            await writer.drain()
+
+
+async def _first_to_end(first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, None]) -> bool:
+    """Run both until one ends, and return whether it is the first."""
+    tasks = [asyncio.create_task(first), asyncio.create_task(second)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in done:
+        task.result()
+    return tasks[0] in done

@@ -1,0 +1,123 @@
+"""Writes a conversation down while it happens, with every account masked."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from ibdesk.clock import SECOND
+from ibdesk.errors import ConfigError
+from ibdesk.gateway.listening import Party, payloads
+from ibdesk.gateway.protocol.framing import split
+from ibdesk.gateway.protocol.words import BINARY_SINCE
+from ibdesk.gateway.proxy.conversation import FORMAT, FORMAT_VERSION, By, Entry, Header
+from ibdesk.gateway.proxy.mask import AccountMask
+
+_log = logging.getLogger(__name__)
+
+_MANAGED_ACCOUNTS = "15"
+
+
+class Recorder:
+    """A listener that keeps what it hears in a new file of `path`, readable by its owner alone (mode 0600).
+
+    `now_ns` is the time to note, ns; the file tells seconds since the recorder was made. When the disk is full the
+    recording ends, with a line in the log, and the conversation goes on.
+
+    Raises:
+        ConfigError: If there is such a file already, or it cannot be made.
+    """
+
+    def __init__(self, path: Path, now_ns: Callable[[], int]) -> None:
+        self.path = path
+        self.count = 0
+        self._now_ns = now_ns
+        self._began_ns = now_ns()
+        self._mask = AccountMask()
+        self._links: dict[Party, int] = {}
+        self._opened = 0
+        self._encoder = msgspec.json.Encoder()
+        try:
+            self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+        except FileExistsError:
+            raise ConfigError(f"recording {path}: there is such a file already; name another, or remove it") from None
+        except OSError as error:
+            raise ConfigError(f"recording {path}: it cannot be written: {error.strerror or error}") from None
+        self._write(Header(FORMAT, FORMAT_VERSION))
+
+    def heard(self, party: Party, payload: bytes) -> None:
+        """Write down what a client says, and let all so far reach the file: requests are rare."""
+        self._note(party, By.CLIENT, payload)
+        self.flush()
+
+    def said(self, party: Party, frames: bytes) -> None:
+        """Write down what is said to a client."""
+        for payload in payloads(frames):
+            self._note(party, By.TWS, payload)
+
+    def left(self, party: Party, *, by_client: bool) -> None:
+        """Write down who has hung up."""
+        number = self._links.pop(party, None)
+        if number is not None:
+            by = By.CLIENT if by_client else By.TWS
+            self._write(Entry(at=self._at(), link=number, by=by, client=party.client_id, ended=True))
+            self.flush()
+
+    def flush(self) -> None:
+        """Let what was heard so far reach the file."""
+        if not self._file.closed:
+            try:
+                self._file.flush()
+            except OSError as error:
+                self._give_up(error)
+
+    def close(self) -> None:
+        """End the recording; doing so twice changes nothing. One in which nothing was said leaves no file."""
+        if self._file.closed:
+            return
+        self.flush()
+        self._file.close()
+        if not self.count:
+            self.path.unlink(missing_ok=True)
+
+    def _note(self, party: Party, by: By, payload: bytes) -> None:
+        number = self._links.get(party)
+        if number is None:
+            self._opened += 1
+            number = self._links[party] = self._opened
+        at, client = self._at(), party.client_id
+        if party.version >= BINARY_SINCE:
+            self._write(Entry(at=at, link=number, by=by, client=client, binary=len(payload)))
+        elif payload.endswith(b"\0"):
+            texts = split(payload)
+            if by is By.TWS and texts[0] == _MANAGED_ACCOUNTS:
+                self._mask.learn(texts[-1].split(","))
+            fields = [self._mask.masked(text) for text in texts]
+            self._write(Entry(at=at, link=number, by=by, client=client, fields=fields))
+        else:
+            text = self._mask.masked(payload.decode("utf-8", "backslashreplace"))
+            self._write(Entry(at=at, link=number, by=by, client=client, text=text))
+
+    def _at(self) -> float:
+        return round((self._now_ns() - self._began_ns) / SECOND, 6)
+
+    def _write(self, line: Header | Entry) -> None:
+        if self._file.closed:
+            return
+        try:
+            self._file.write(self._encoder.encode(line) + b"\n")
+        except OSError as error:
+            self._give_up(error)
+        else:
+            self.count += isinstance(line, Entry) and not line.ended
+
+    def _give_up(self, error: OSError) -> None:
+        _log.error("the recording %s ends here: %s", self.path, error.strerror or error)
+        # Closing tries to write what is left once more, and closes in any case.
+        with contextlib.suppress(OSError):
+            self._file.close()

@@ -1,0 +1,234 @@
+"""What a request for bars asks for, and its answer, made a piece at a time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Generator, Iterator
+
+import msgspec
+import numpy as np
+
+from ibdesk.clock import SECOND
+from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.market.bars import DAY, Bars, bar_size, bid_ask_bars, duration, opened_of
+from ibdesk.gateway.market.control import Market
+from ibdesk.gateway.market.source import Integers, MarketSource, Prints, Quotes, quotes_of
+from ibdesk.gateway.market.trading_time import TradingTime
+from ibdesk.gateway.protocol.codec import Fields, texts_of
+from ibdesk.gateway.protocol.fields import Kind
+from ibdesk.gateway.refusal import invalid, no_history
+from ibdesk.gateway.times import read_time, stamp
+
+TRADES = frozenset({"TRADES", "ADJUSTED_LAST"})
+SHOWN = ("TRADES", "ADJUSTED_LAST", "MIDPOINT", "BID", "ASK", "BID_ASK", "SCHEDULE")
+# NOT_HERE: what TWS shows besides (documented), of which the gateway's market has nothing.
+NOT_HERE = frozenset(
+    {
+        "HISTORICAL_VOLATILITY",
+        "OPTION_IMPLIED_VOLATILITY",
+        "FEE_RATE",
+        "REBATE_RATE",
+        "AGGTRADES",
+        "YIELD_BID",
+        "YIELD_ASK",
+        "YIELD_BID_ASK",
+        "YIELD_LAST",
+    }
+)
+# MAX_BARS: longer answers are refused with the words TWS has for a span that is too long (reported).
+MAX_BARS = 100_000
+# A piece of work: bars of at most so many intervals or hours cut from the market, or so many bars written.
+_INTERVALS, _SPAN_NS = 1000, 2 * 3600 * SECOND
+_WRITTEN = 250
+
+
+class Question:
+    """What a request for bars asks for.
+
+    Raises:
+        RefusedError: If it cannot be asked (error 321), or there is nothing of the kind (162).
+    """
+
+    def __init__(self, query: Fields, contract: ContractData, now_ns: int) -> None:
+        self.contract = contract
+        self.interval_ns = bar_size(query.text("barSizeSetting"))
+        self.span_ns = duration(query.text("durationStr"))
+        self.what = query.text("whatToShow").upper()
+        self.epoch = query.whole("formatDate") == 2
+        self.outside_rth = not query.flag("useRTH")
+        end = query.text("endDateTime")
+        self.asked_end_ns = read_time(end) if end else None
+        self.now_ns = now_ns
+        self.end_ns = now_ns if self.asked_end_ns is None else self.asked_end_ns
+        if self.what in NOT_HERE:
+            raise no_history(f"HMDS query returned no data: {contract.at_venue()} {self.what.title()}")
+        if self.what not in SHOWN:
+            raise invalid(f"Invalid what-to-show {self.what!r}: history shows {', '.join(SHOWN)}")
+        if self.what == "ADJUSTED_LAST" and end:
+            raise invalid("End Date not supported with adjusted last")
+        if self.what == "SCHEDULE" and self.interval_ns != DAY:
+            raise invalid("A schedule has bars of 1 day")
+        if self.is_trades and not contract.has_trades:
+            raise no_history(f"No historical market data for {contract.id}@{contract.exchange} Last")
+
+    @property
+    def is_trades(self) -> bool:
+        """Return whether the bars are those of trades, the only ones with volume."""
+        return self.what in TRADES
+
+    def date(self, opened_ns: int, version: int) -> str:
+        """Return a bar's time as the request wants it; bars of a day carry the date alone."""
+        if self.interval_ns >= DAY:
+            return f"{dt.datetime.fromtimestamp(opened_ns // SECOND, dt.UTC):%Y%m%d}"
+        return str(opened_ns // SECOND) if self.epoch else stamp(opened_ns, version)
+
+    def limits(self, version: int) -> tuple[str, str]:
+        """Return start and end of the span as the answer carries them."""
+        return stamp(self.end_ns - self.span_ns, version), stamp(self.end_ns, version)
+
+    def shown_name(self) -> str:
+        """Return what is shown as TWS names it in its texts."""
+        return {"TRADES": "Trades", "ADJUSTED_LAST": "Trades", "MIDPOINT": "Midpoint"}.get(self.what, self.what.title())
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Bars as they go on the wire: how many, and their bytes in pieces, in order of time."""
+
+    count: int
+    pieces: list[bytes]
+
+
+class Charts:
+    """Cuts bars from the market of a gateway."""
+
+    def __init__(self, source: MarketSource, market: Market, trading_time: TradingTime) -> None:
+        self._source = source
+        self._market = market
+        self._time = trading_time
+
+    def answer(self, question: Question, version: int) -> Generator[None, None, Answer]:
+        """Return the answer, and yield after each piece of the work on it.
+
+        Raises:
+            RefusedError: If there are too many bars (error 162).
+        """
+        found: list[Bars] = []
+        count = 0
+        for bars in self._pieces(question):
+            count += len(bars)
+            if count > MAX_BARS:
+                raise no_history("Time length exceed max.")
+            if len(bars):
+                found.append(bars)
+            yield
+        written: list[bytes] = []
+        for bars in reversed(found):
+            for first in range(0, len(bars), _WRITTEN):
+                written.append(_rows(question, bars, slice(first, first + _WRITTEN), version))
+                yield
+        return Answer(count, written)
+
+    def between(self, question: Question, start_ns: int, end_ns: int) -> Bars:
+        """Return the bars of a span of the clock's time."""
+        instrument = question.contract.instrument
+        if question.is_trades or (question.what == "MIDPOINT" and not question.contract.has_trades):
+            return self._of_prints(question, self._market.prints(instrument, start_ns, end_ns))
+        return self._of_quotes(question, self._market.quotes(instrument, start_ns, end_ns))
+
+    def _pieces(self, question: Question) -> Iterator[Bars]:
+        """Yield the bars of the span in pieces, the latest first: so the past is made no further than needed."""
+        name = question.contract.id
+        if not self._market.knows(name):
+            return
+        recorded = None
+        if name in self._source.symbols:
+            recorded = self._source.recorded(
+                name,
+                end_ns=question.asked_end_ns,
+                now_ns=question.now_ns,
+                span_ns=question.span_ns,
+                interval_ns=question.interval_ns,
+            )
+        if recorded is not None:
+            yield from self._recorded(question, recorded)
+            return
+        # Without an end time, what happened in this very instant belongs to the answer.
+        high_ns = question.now_ns + 1
+        if question.asked_end_ns is not None:
+            high_ns = min(question.asked_end_ns, high_ns)
+        low_ns = self._start(question)
+        for start_ns, end_ns in _windows(question.interval_ns, low_ns, high_ns):
+            yield self.between(question, start_ns, end_ns)
+
+    def _start(self, question: Question) -> int:
+        asked_ns = question.end_ns - question.span_ns
+        first_ns = self._market.first_ns(question.contract.id)
+        start_ns = asked_ns if first_ns is None else max(asked_ns, first_ns)
+        return int(opened_of(np.array([start_ns]), question.interval_ns)[0])
+
+    def _recorded(self, question: Question, prints: Prints) -> Iterator[Bars]:
+        if not len(prints.times):
+            return
+        first_ns, end_ns = int(prints.times[0]), int(prints.times[-1]) + 1
+        low_ns = int(opened_of(np.array([first_ns]), question.interval_ns)[0])
+        tick = question.contract.instrument.tick_size
+        for start_ns, until_ns in _windows(question.interval_ns, low_ns, end_ns):
+            piece = prints.between(start_ns, until_ns)
+            if question.is_trades or (question.what == "MIDPOINT" and not question.contract.has_trades):
+                yield self._of_prints(question, piece, is_dated=True)
+            else:
+                yield self._of_quotes(question, quotes_of(piece, tick), is_dated=True)
+
+    def _of_prints(self, question: Question, prints: Prints, *, is_dated: bool = False) -> Bars:
+        kept, opened = self._opened(question, prints.times, is_dated=is_dated)
+        return Bars(prints.at(kept), opened)
+
+    def _of_quotes(self, question: Question, quotes: Quotes, *, is_dated: bool = False) -> Bars:
+        kept, opened = self._opened(question, quotes.times, is_dated=is_dated)
+        shown = ~np.isnan(quotes.middles[kept])
+        kept, opened = kept[shown], opened[shown]
+        chosen = quotes.at(kept)
+        if question.what == "BID_ASK":
+            return bid_ask_bars(chosen, opened, question.interval_ns)
+        prices = {"BID": chosen.bids, "ASK": chosen.asks, "MIDPOINT": chosen.middles}[question.what]
+        return Bars(Prints(chosen.times, prices, np.zeros(len(prices))), opened)
+
+    def _opened(self, question: Question, times: Integers, *, is_dated: bool) -> tuple[Integers, Integers]:
+        """Return the places of the times that are shown, and when the bar of each opened.
+
+        Where hours are kept, what is outside the session is left out, and bars of a day and longer are those of trading
+        days. What `is_dated` is a record of days: each is shown if it was a trading day.
+        """
+        contract, outside_rth = question.contract, question.outside_rth
+        if is_dated:
+            return np.arange(len(times)), opened_of(times, question.interval_ns)
+        kept = np.flatnonzero(self._time.within(contract, times, outside_rth=outside_rth))
+        shown = times[kept]
+        if question.interval_ns >= DAY:
+            shown = self._time.trading_days(contract, shown, outside_rth=outside_rth)
+        return kept, opened_of(shown, question.interval_ns)
+
+
+def _windows(interval_ns: int, low_ns: int, high_ns: int) -> Iterator[tuple[int, int]]:
+    """Yield spans that cover low to high, the latest first, none of which cuts a bar; long bars have one span."""
+    if interval_ns >= DAY:
+        yield low_ns, max(low_ns, high_ns)
+        return
+    step_ns = max(interval_ns, min(_INTERVALS * interval_ns, _SPAN_NS // interval_ns * interval_ns))
+    count = max(1, -((low_ns - high_ns) // step_ns))
+    for place in range(count - 1, -1, -1):
+        start_ns = low_ns + place * step_ns
+        yield start_ns, min(start_ns + step_ns, max(low_ns, high_ns))
+
+
+def _rows(question: Question, bars: Bars, chosen: slice, version: int) -> bytes:
+    """Return some bars as they stand in a historicalData message: date, prices, volume, average price and count."""
+    dates = [question.date(opened_ns, version) for opened_ns in bars.opened[chosen].tolist()]
+    prices = [texts_of(each[chosen].tolist(), Kind.NUMBER) for each in (bars.open, bars.high, bars.low, bars.close)]
+    if question.is_trades:
+        sizes = [texts_of(each[chosen].tolist(), Kind.SIZE) for each in (bars.volume, bars.average)]
+        counts = list(map(str, bars.count[chosen].tolist()))
+    else:
+        counts = ["-1"] * len(dates)
+        sizes = [counts, counts]
+    return "".join("\0".join(row) + "\0" for row in zip(dates, *prices, *sizes, counts, strict=True)).encode()

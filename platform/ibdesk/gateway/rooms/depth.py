@@ -1,0 +1,199 @@
+"""The order book of one session: levels behind the best bid and ask, as inserts, updates and deletes by position.
+
+The levels are made up: each stands one tick behind the one before it, with a size that depends on its price alone, so
+that the same quotes always give the same book.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+
+import msgspec
+
+from ibdesk.gateway.contracts.book import ContractBook, ContractData
+from ibdesk.gateway.market.tape import Candle, Line, Tape
+from ibdesk.gateway.protocol.codec import Fields, Value
+from ibdesk.gateway.refusal import RefusedError, invalid
+from ibdesk.gateway.rooms.reference import the_contract
+from ibdesk.gateway.session import Handler, Session
+from ibdesk.model import Quote, Tick
+
+INSERT, UPDATE, DELETE = 0, 1, 2
+ASK_SIDE, BID_SIDE = 0, 1
+# MOST_SUBSCRIPTIONS: of depth, for one client (documented); MOST_ROWS: what a book shows at most.
+MOST_SUBSCRIPTIONS, MOST_ROWS = 3, 50
+# VENUES: whose orders stand in the book; with smart depth each level names one of them.
+VENUES = ("ISLAND", "ARCA", "IEX", "BATS", "BYX")
+SMART_DEPTH = "Exchanges - Depth: ISLAND; ARCA; IEX; BATS; BYX;"
+RESET = "Market depth data has been RESET. Please empty deep book contents before applying any new entries."
+HALTED = "Market depth data has been HALTED. Please re-subscribe."
+_LOT = 100.0
+
+
+class Level(msgspec.Struct, frozen=True):
+    """One price of one side, and what stands there."""
+
+    price: float
+    size: float
+    venue: str
+
+
+class Move(msgspec.Struct, frozen=True):
+    """What changes at a position of one side; a deletion carries the level that goes."""
+
+    position: int
+    operation: int
+    level: Level
+
+
+def levels_of(quote: Quote, side: int, rows: int, tick: float) -> list[Level]:
+    """Return the levels of one side, the best first: the quote's own, then one a tick further each.
+
+    A side without a price is empty, and no level has a price of zero or less.
+    """
+    best, size = (quote.bid, quote.bid_size) if side == BID_SIDE else (quote.ask, quote.ask_size)
+    if math.isnan(best):
+        return []
+    step = -tick if side == BID_SIDE else tick
+    prices = [round(best + step * place, 10) for place in range(rows)]
+    return [
+        Level(price, size if place == 0 else _size_at(quote.instrument, price), _venue_at(quote.instrument, price))
+        for place, price in enumerate(prices)
+        if price > 0
+    ]
+
+
+def moves_between(old: list[Level], new: list[Level]) -> list[Move]:
+    """Return what turns one side into another: updates in place, inserts and deletions at the end only.
+
+    So a client gets the same book whether it takes an insert to move the levels behind it (documented) or to replace
+    the level that stands there, as ib_async does.
+    """
+    pairs = enumerate(zip(old, new, strict=False))
+    moves = [Move(place, UPDATE, after) for place, (before, after) in pairs if before != after]
+    moves += [Move(place, INSERT, new[place]) for place in range(len(old), len(new))]
+    moves += [Move(place, DELETE, old[place]) for place in range(len(old) - 1, len(new) - 1, -1)]
+    return moves
+
+
+def _size_at(instrument: str, price: float) -> float:
+    return _LOT * (1 + zlib.crc32(f"{instrument} {price:.10g}".encode()) % 20)
+
+
+def _venue_at(instrument: str, price: float) -> str:
+    return VENUES[zlib.crc32(f"{price:.10g} {instrument}".encode()) % len(VENUES)]
+
+
+class DepthStream:
+    """One subscription to the book of an instrument."""
+
+    def __init__(self, session: Session, request_id: int, contract: ContractData, *, rows: int, is_smart: bool) -> None:
+        self._session = session
+        self._id = request_id
+        self._rows = rows
+        self._is_smart = is_smart
+        self._tick = contract.instrument.tick_size
+        self._sides: dict[int, list[Level]] = {BID_SIDE: [], ASK_SIDE: []}
+
+    def reset(self, quote: Quote | None) -> None:
+        """Tell the client to empty its book (error 317, documented), and fill it anew."""
+        self._session.error(self._id, 317, RESET)
+        self._sides = {BID_SIDE: [], ASK_SIDE: []}
+        if quote is not None:
+            self.on_quote(quote)
+
+    def on_quote(self, quote: Quote) -> None:
+        """Send what the quote changes in the book."""
+        for side, old in self._sides.items():
+            new = levels_of(quote, side, self._rows, self._tick)
+            self._sides[side] = new
+            for move in moves_between(old, new):
+                self._send(side, move)
+
+    def on_tick(self, tick: Tick) -> None:
+        """Pass over: the quote that follows shows what a trade did."""
+
+    def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:
+        """Pass over: a book has no bars."""
+
+    def on_state(self, line: Line) -> None:
+        """Say when trading is halted (error 316, documented); the book empties with the quote."""
+        if line.is_halted:
+            self._session.error(self._id, 316, HALTED)
+
+    def _send(self, side: int, move: Move) -> None:
+        gone = move.operation == DELETE
+        values: dict[str, Value] = {
+            "reqId": self._id,
+            "position": move.position,
+            "operation": move.operation,
+            "side": side,
+            "price": 0.0 if gone else move.level.price,
+            "size": 0.0 if gone else move.level.size,
+        }
+        if self._is_smart:
+            self._session.send("marketDepthL2", **values, marketMaker=move.level.venue, isSmartDepth=True)
+        else:
+            self._session.send("marketDepth", **values)
+
+
+class Depth:
+    """The requests of one session for depth; `most` is how many books it may have, `None` any number."""
+
+    def __init__(
+        self, session: Session, tape: Tape, contracts: ContractBook, *, most: int | None = MOST_SUBSCRIPTIONS
+    ) -> None:
+        self._session = session
+        self._tape = tape
+        self._contracts = contracts
+        self._most = most
+        self._streams: dict[int, tuple[str, DepthStream]] = {}
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return what it answers."""
+        return {"reqMktDepth": self.begin, "cancelMktDepth": self.cancel}
+
+    def close(self) -> None:
+        """End all subscriptions, without a word."""
+        for instrument, stream in self._streams.values():
+            self._tape.unwatch(instrument, stream)
+        self._streams.clear()
+
+    def reset(self) -> None:
+        """Have every client of this session empty its books, and fill them anew: as after a lost link."""
+        for instrument, stream in self._streams.values():
+            stream.reset(self._tape.quote(instrument))
+
+    def begin(self, query: Fields) -> None:
+        """Send the book and go on sending what changes in it; smart depth first names its venues (2152, captured)."""
+        request_id, rows, is_smart = query.required("reqId"), query.whole("numRows") or 0, query.flag("isSmartDepth")
+        if query.text("secType") == "BAG":
+            raise RefusedError(
+                10092, "Deep market data is not supported for this combination of security type/exchange"
+            )
+        contract = the_contract(self._contracts, query)
+        if request_id in self._streams:
+            raise RefusedError(102, "Duplicate ticker ID.")
+        if not 0 < rows <= MOST_ROWS:
+            raise invalid(f"Invalid number of rows {rows}: a book has from 1 to {MOST_ROWS}")
+        if self._most is not None and len(self._streams) >= self._most:
+            raise RefusedError(309, f"Max number ({self._most}) of market depth requests has been reached")
+        self._tape.play(contract.instrument)
+        if is_smart:
+            self._session.error(request_id, 2152, SMART_DEPTH)
+        stream = DepthStream(self._session, request_id, contract, rows=rows, is_smart=is_smart)
+        quote = self._tape.quote(contract.id)
+        if quote is not None:
+            stream.on_quote(quote)
+        self._streams[request_id] = (contract.id, stream)
+        self._tape.watch(contract.id, stream)
+
+    def cancel(self, query: Fields) -> None:
+        """End a subscription; error 310 when there is none (documented)."""
+        request_id = query.required("reqId")
+        if request_id not in self._streams:
+            raise RefusedError(310, f"Can't find the subscribed market depth with tickerId:{request_id}")
+        instrument, stream = self._streams.pop(request_id)
+        self._tape.unwatch(instrument, stream)

@@ -1,0 +1,231 @@
+"""Reading the terms of an order from a client's placeOrder request, and refusing what makes none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.protocol.codec import Fields
+from ibdesk.gateway.refusal import RefusedError, invalid
+from ibdesk.gateway.times import read_time
+from ibdesk.gateway.venue.algorithms import ALGORITHMS
+from ibdesk.gateway.venue.kinds import KINDS
+from ibdesk.gateway.venue.terms import Algorithm, Condition, ConditionKind, Life, Terms
+from ibdesk.model import Index, Order, Side
+
+# HIGHEST_PRICE: above it the cent is lost in the price; no contract comes near it.
+HIGHEST_PRICE = 1e12
+_SIDES = {"BUY": Side.BUY, "SELL": Side.SELL, "SSHORT": Side.SELL}
+# _KNOWN_TYPES: valid in TWS and not worked here; they are refused as a venue refuses a type it does not offer.
+_KNOWN_TYPES = frozenset({"PEG MKT", "PEG MID", "PEG BEST", "PEG BENCH", "BOX TOP", "STP PRT"})
+# _COMBO_TYPES: what a combination may be traded with here.
+_COMBO_TYPES = frozenset({"MKT", "LMT"})
+_OCA_TYPES = frozenset({1, 2, 3})
+UNSUPPORTED = "Unsupported order type for this exchange and security type: {}."
+
+ContractOf = Callable[[int], ContractData | None]
+
+
+def read_order(request: Fields, contract: ContractData, owner: str) -> Order:
+    """Return side and size of the order a request describes; type and prices follow from its terms.
+
+    Raises:
+        RefusedError: If it has no side or size, or the contract cannot be traded.
+    """
+    side = _SIDES.get(request.text("action"))
+    if side is None:
+        raise invalid(f"Invalid side {request.text('action')!r}")
+    if isinstance(contract.instrument, Index):
+        raise invalid("An index cannot be traded")
+    quantity = request.number("totalQuantity")
+    if quantity is None or not (quantity > 0 and math.isfinite(quantity)):
+        raise RefusedError(434, "The order size cannot be zero.")
+    kind = KINDS[_kind(request, contract)]
+    return Order(
+        id="", owner=owner, instrument=contract.id, side=side, quantity=quantity, type=kind.base,
+        limit_price=_price(request, "lmtPrice", contract) if "lmtPrice" in kind.prices else None,
+        stop_price=_price(request, "auxPrice", contract) if "auxPrice" in kind.prices and kind.waits else None,
+    )  # fmt: skip
+
+
+def read_terms(request: Fields, contract: ContractData, contract_of: ContractOf, now_ns: int) -> Terms:
+    """Return the terms of the order a request describes.
+
+    `contract_of` gives the contract of a condition's id, `now_ns` the day of an algorithm's times.
+
+    Raises:
+        RefusedError: If they are not such that the venue can work them.
+    """
+    kind = _kind(request, contract)
+    life = _life(request, kind)
+    return Terms(
+        kind=kind,
+        **_prices(request, kind, contract),
+        life=life,
+        until_ns=_good_till(request) if life is Life.GTD else 0,
+        from_ns=_moment(request.text("goodAfterTime")),
+        outside_rth=request.flag("outsideRth"),
+        parent_id=request.whole("parentId") or 0,
+        transmit=request.flag("transmit"),
+        oca_group=request.text("ocaGroup"),
+        oca_type=_oca_type(request),
+        cancels_parent=request.flag("autoCancelParent"),
+        conditions=tuple(_condition(Fields("condition", row), contract_of) for row in request.rows("conditions")),
+        conditions_cancel=request.flag("conditionsCancelOrder"),
+        conditions_ignore_rth=request.flag("conditionsIgnoreRth"),
+        algorithm=_algorithm(request, kind, now_ns),
+    )
+
+
+# ---- type and prices ------------------------------------------------------------------------------------------
+
+
+def _kind(request: Fields, contract: ContractData) -> str:
+    name = request.text("orderType").upper()
+    if name not in KINDS and name not in _KNOWN_TYPES:
+        raise invalid("Invalid order type was entered")
+    if name not in KINDS or (contract.legs and name not in _COMBO_TYPES):
+        raise RefusedError(387, UNSUPPORTED.format(request.text("orderType")))
+    if name == "REL" and contract.sec_type != "STK":
+        raise RefusedError(114, "Relative orders are valid for stocks only.")
+    return name
+
+
+def _prices(request: Fields, kind: str, contract: ContractData) -> dict[str, float | None]:
+    """Return the prices among the terms; those a type cannot do without are checked, others may be left out."""
+    needed = KINDS[kind].prices
+    prices = {
+        "limit": _price(request, "lmtPrice", contract) if "lmtPrice" in needed else None,
+        "aux": _price(request, "auxPrice", contract) if "auxPrice" in needed else None,
+    }
+    if kind in ("REL", "MIDPRICE"):
+        prices["limit"] = _price(request, "lmtPrice", contract) if _is_given(request, "lmtPrice") else None
+        prices["aux"] = _offset(request, "auxPrice")
+    if kind.startswith("TRAIL"):
+        prices.update(_trail(request, kind, contract))
+    return prices
+
+
+def _trail(request: Fields, kind: str, contract: ContractData) -> dict[str, float | None]:
+    amount, percent = _offset(request, "auxPrice"), _offset(request, "trailingPercent")
+    # A client that sets the percentage may leave auxPrice at zero.
+    amount = None if percent else amount
+    if not (amount or percent):
+        raise invalid("a trailing order needs a distance: auxPrice, an amount, or trailingPercent")
+    stop = _price(request, "trailStopPrice", contract) if _is_given(request, "trailStopPrice") else None
+    limit = offset = None
+    if kind == "TRAIL LIMIT":
+        limit = _price(request, "lmtPrice", contract) if _is_given(request, "lmtPrice") else None
+        offset = _offset(request, "lmtPriceOffset")
+        if offset is None and (limit is None or stop is None):
+            raise invalid("a TRAIL LIMIT order needs lmtPriceOffset, or lmtPrice and trailStopPrice")
+    return {"limit": limit, "aux": amount, "trail_percent": percent, "trail_stop": stop, "limit_offset": offset}
+
+
+def _is_given(request: Fields, name: str) -> bool:
+    """Return whether a price that may be left out is there; the zero some clients send in its place is none."""
+    return bool(request.number(name))
+
+
+def _offset(request: Fields, name: str) -> float | None:
+    offset = request.number(name)
+    if offset is not None and not 0 <= offset < HIGHEST_PRICE:
+        raise invalid(f"{name} must be a distance of zero or more, got {request.text(name)!r}")
+    return offset
+
+
+def _price(request: Fields, name: str, contract: ContractData) -> float:
+    price = request.number(name)
+    # What a combination costs may be nothing, or less.
+    lowest = -HIGHEST_PRICE if contract.legs else 0.0
+    if price is None or not lowest < price < HIGHEST_PRICE:
+        raise invalid(f"{name} of a {request.text('orderType')} order must be a price, got {request.text(name)!r}")
+    if not math.isclose(price, contract.instrument.round_price(price), abs_tol=1e-9):
+        raise RefusedError(110, "The price does not conform to the minimum price variation for this contract.")
+    return price
+
+
+# ---- times ----------------------------------------------------------------------------------------------------
+
+
+def _life(request: Fields, kind: str) -> Life:
+    text = request.text("tif") or "DAY"
+    if text not in Life.__members__:
+        raise invalid(f"Invalid time in force: {text} is not worked here")
+    life = Life[text]
+    if KINDS[kind].in_auction and life is not Life.DAY:
+        raise RefusedError(113, "The Tif option should be set to DAY for MOC and LOC orders.")
+    if life is Life.OPG and kind not in ("MKT", "LMT"):
+        raise RefusedError(111, "The TIF (Tif type) and the order type are incompatible.")
+    return life
+
+
+def _good_till(request: Fields) -> int:
+    if not request.text("goodTillDate"):
+        raise RefusedError(334, "Invalid Good Till Date order")
+    return _moment(request.text("goodTillDate"))
+
+
+def _moment(text: str) -> int:
+    return read_time(text) if text else 0
+
+
+# ---- groups, conditions, algorithms ---------------------------------------------------------------------------
+
+
+def _oca_type(request: Fields) -> int:
+    kind = request.whole("ocaType") or 3
+    if kind not in _OCA_TYPES:
+        raise invalid(f"ocaType must be 1, 2 or 3, got {kind}")
+    return kind
+
+
+def _condition(row: Fields, contract_of: ContractOf) -> Condition:
+    kind = ConditionKind(row.required("condType"))
+    if kind is ConditionKind.MARGIN:
+        raise invalid("a condition on the margin cushion is not worked here")
+    contract = None
+    if row.whole("conId"):
+        contract = contract_of(row.required("conId"))
+        if contract is None:
+            raise invalid(f"a condition looks at contract {row.text('conId')}, which is not known")
+    elif kind in (ConditionKind.PRICE, ConditionKind.VOLUME, ConditionKind.CHANGE):
+        raise invalid("a condition needs the conId of the contract it looks at")
+    values = (row.number(name) for name in ("price", "volume", "changePercent"))
+    return Condition(
+        kind=kind,
+        joins_and=row.text("conjunction") != "o",
+        is_more=row.flag("isMore"),
+        value=next((value for value in values if value is not None), 0.0),
+        instrument="" if contract is None else contract.id,
+        method=row.whole("triggerMethod") or 0,
+        at_ns=read_time(row.text("time")) if kind is ConditionKind.TIME else 0,
+        symbol=row.text("symbol"),
+        sec_type=row.text("secType"),
+        exchange=row.text("exch"),
+    )
+
+
+def _algorithm(request: Fields, kind: str, now_ns: int) -> Algorithm | None:
+    name = request.text("algoStrategy")
+    if not name:
+        return None
+    known = ALGORITHMS.get(name)
+    if known is None:
+        raise RefusedError(439, "Order processing failed. Algorithm definition not found.")
+    if kind not in ("MKT", "LMT"):
+        raise RefusedError(442, "Specified algorithm is not allowed for this order.")
+    given = {str(row.get("tag", "")): str(row.get("value", "")) for row in request.rows("algoParams")}
+    if not known.issuperset(given):
+        raise RefusedError(443, "Order processing failed. Unknown algo attribute.")
+    try:
+        # They may be times of day: `09:30:00 US/Eastern` (documented).
+        start_ns, end_ns = (
+            read_time(given[tag], now_ns=now_ns) if given.get(tag) else 0 for tag in ("startTime", "endTime")
+        )
+    except RefusedError as error:
+        raise RefusedError(441, f"Algo attributes validation failed: {error.text}") from None
+    if end_ns and end_ns <= start_ns:
+        raise RefusedError(441, "Algo attributes validation failed: endTime must be after startTime")
+    return Algorithm(name=name, start_ns=start_ns, end_ns=end_ns)

@@ -1,0 +1,83 @@
+"""Order conditions: what must come true before an order works, or before it is cancelled.
+
+Conditions are read from left to right; those joined by "and" belong together, and one such set is enough (believed).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Set as AbstractSet
+
+from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.market.tape import Line, Tape
+from ibdesk.gateway.venue.terms import Condition, ConditionKind
+
+# Trigger methods, by their numbers on the wire (documented); all others look at the last trade.
+_BID_ASK = frozenset({1, 4})
+_LAST_OR_BID_ASK = 7
+_MIDPOINT = 8
+
+
+def met(conditions: tuple[Condition, ...], tape: Tape, now_ns: int, executions_seen: AbstractSet[int]) -> bool:
+    """Return whether the conditions of an order hold now; `executions_seen` are the execution conditions that did."""
+    holds = True
+    for number, condition in enumerate(conditions):
+        holds = holds and (number in executions_seen or _holds(condition, tape, now_ns))
+        if not condition.joins_and:
+            if holds:
+                return True
+            holds = number < len(conditions) - 1
+    return holds
+
+
+def watched(conditions: tuple[Condition, ...]) -> set[str]:
+    """Return the instruments whose market the conditions look at."""
+    return {condition.instrument for condition in conditions if condition.instrument}
+
+
+def matches(condition: Condition, contract: ContractData) -> bool:
+    """Return whether an execution in `contract` is what an execution condition waits for."""
+    return (
+        condition.kind is ConditionKind.EXECUTION
+        and condition.symbol == contract.symbol
+        and condition.sec_type in ("", contract.sec_type)
+        and condition.exchange in ("", "*", "ANY", contract.exchange)
+    )
+
+
+def _holds(condition: Condition, tape: Tape, now_ns: int) -> bool:
+    match condition.kind:
+        case ConditionKind.TIME:
+            return (now_ns >= condition.at_ns) is condition.is_more
+        case ConditionKind.PRICE:
+            return any(_passes(condition, price) for price in _prices(condition, tape.line(condition.instrument)))
+        case ConditionKind.VOLUME:
+            day = tape.line(condition.instrument).day
+            return _passes(condition, 0.0 if day is None else day.volume)
+        case ConditionKind.CHANGE:
+            line = tape.line(condition.instrument)
+            price = tape.price(condition.instrument)
+            if price is None or not line.previous_close:
+                return False
+            return _passes(condition, (price / line.previous_close - 1) * 100)
+        case _:
+            return False
+
+
+def _passes(condition: Condition, value: float) -> bool:
+    return value >= condition.value if condition.is_more else value <= condition.value
+
+
+def _prices(condition: Condition, line: Line) -> list[float]:
+    """Return the prices a trigger method looks at; of bid and ask the one that is harder to satisfy."""
+    quote, last = line.quote, line.last
+    harder = math.nan if quote is None else quote.bid if condition.is_more else quote.ask
+    if condition.method in _BID_ASK:
+        prices = [harder]
+    elif condition.method == _MIDPOINT:
+        prices = [math.nan if quote is None else quote.mid]
+    elif last is None:
+        prices = [harder]
+    else:
+        prices = [last.price, harder] if condition.method == _LAST_OR_BID_ASK else [last.price]
+    return [price for price in prices if not math.isnan(price)]

@@ -1,0 +1,260 @@
+"""The order types TWS knows beyond the exchange's four, and how each is worked on top of those.
+
+A kind says what an order is to the exchange now: a market, limit, stop or stop-limit order, or nothing yet. It is told
+the quote and what the order was before, and keeps nothing itself. Like the exchange's stops, an order that watches
+the market watches the side it would trade at: the ask when it buys, the bid when it sells.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import msgspec
+
+from ibdesk.gateway.venue.terms import Terms
+from ibdesk.model import Instrument, OrderType, Quote, Side
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What an order is to the exchange."""
+
+    type: OrderType
+    limit: float | None = None
+    stop: float | None = None
+
+
+class Kind(Protocol):
+    """How one type of order is worked.
+
+    `prices` are the fields of the request it cannot do without; `base` is what it is to the exchange in the end.
+    `waits` says that it is shown as held by its trigger, `follows` that its price follows the market, `in_auction`
+    that it trades in the closing auction. `fixed` is one that no order may be changed to or from.
+    """
+
+    prices: tuple[str, ...]
+    base: OrderType
+    waits: bool
+    follows: bool
+    in_auction: bool
+    fixed: bool
+
+    def shape(
+        self, terms: Terms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
+    ) -> Shape | None:
+        """Return what the order is to the exchange now; nothing while it must not be there."""
+        ...
+
+
+class Plain:
+    """A type the exchange knows: MKT, LMT, STP, STP LMT; or one of its types in the closing auction: MOC, LOC."""
+
+    follows = False
+
+    def __init__(self, base: OrderType, *, in_auction: bool = False) -> None:
+        self.base = base
+        self.prices = _PRICES[base]
+        self.waits = base in (OrderType.STOP, OrderType.STOP_LIMIT)
+        self.in_auction = self.fixed = in_auction
+
+    def shape(
+        self,
+        terms: Terms,
+        side: Side,  # noqa: ARG002 - the signature all kinds share
+        instrument: Instrument,  # noqa: ARG002
+        quote: Quote | None,  # noqa: ARG002
+        before: Shape | None,  # noqa: ARG002
+    ) -> Shape | None:
+        """Return the order as it is."""
+        return Shape(
+            self.base,
+            terms.limit if "lmtPrice" in self.prices else None,
+            terms.aux if "auxPrice" in self.prices else None,
+        )
+
+
+_PRICES = {
+    OrderType.MARKET: (),
+    OrderType.LIMIT: ("lmtPrice",),
+    OrderType.STOP: ("auxPrice",),
+    OrderType.STOP_LIMIT: ("lmtPrice", "auxPrice"),
+}
+
+
+class Trailing:
+    """TRAIL and TRAIL LIMIT: a stop that follows the market at a distance and never moves away from it.
+
+    The distance is auxPrice, or trailingPercent of the market's price; the first stop is trailStopPrice, or that
+    distance from the market (documented). The limit of a TRAIL LIMIT stands lmtPriceOffset beyond the stop (captured:
+    a buy stop of 2000.00 with an offset of 0.05 shows a limit of 2000.05), or as far as lmtPrice from the first stop.
+    """
+
+    prices: tuple[str, ...] = ()
+    waits, follows, in_auction, fixed = True, True, False, False
+
+    def __init__(self, base: OrderType) -> None:
+        self.base = base
+
+    def shape(
+        self, terms: Terms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
+    ) -> Shape | None:
+        """Return the stop where it stands now."""
+        stop = terms.trail_stop if before is None else before.stop
+        market = _taken_at(quote, side)
+        if market is not None and (before is not None or stop is None):
+            reached = instrument.round_price(market + side.sign * self._distance(terms, market))
+            nearest = min if side is Side.BUY else max
+            stop = reached if stop is None else nearest(stop, reached)
+        if stop is None:
+            return None
+        if self.base is OrderType.STOP:
+            return Shape(self.base, stop=stop)
+        return Shape(self.base, instrument.round_price(stop + side.sign * _limit_offset(terms)), stop)
+
+    def _distance(self, terms: Terms, market: float) -> float:
+        if terms.trail_percent is not None:
+            return abs(market) * terms.trail_percent / 100
+        return 0.0 if terms.aux is None else terms.aux
+
+
+def _limit_offset(terms: Terms) -> float:
+    if terms.limit_offset is not None:
+        return terms.limit_offset
+    if terms.limit is None or terms.trail_stop is None:
+        return 0.0
+    return abs(terms.limit - terms.trail_stop)
+
+
+class Touched:
+    """MIT and LIT: a market or limit order once the market has come to auxPrice, from the other side than a stop.
+
+    A buy waits for the market to fall to its trigger, a sale for it to rise there (documented).
+    """
+
+    waits, follows, in_auction, fixed = True, False, False, False
+
+    def __init__(self, base: OrderType) -> None:
+        self.base = base
+        self.prices = (*_PRICES[base], "auxPrice")
+
+    def shape(
+        self,
+        terms: Terms,
+        side: Side,
+        instrument: Instrument,  # noqa: ARG002 - the signature all kinds share
+        quote: Quote | None,
+        before: Shape | None,
+    ) -> Shape | None:
+        """Return the order once it was touched."""
+        market = _taken_at(quote, side)
+        if before is not None:
+            return before
+        if market is None or terms.aux is None or side.sign * (market - terms.aux) > 0:
+            return None
+        return Shape(self.base, terms.limit if self.base is OrderType.LIMIT else None)
+
+
+class Relative:
+    """REL, pegged to primary: a limit that is auxPrice better than the best price of its own side.
+
+    It follows the market towards its limit and never back: when the best bid falls, a relative buy stays (documented).
+    lmtPrice, where set, is as far as it goes.
+    """
+
+    prices: tuple[str, ...] = ()
+    base = OrderType.LIMIT
+    waits, follows, in_auction, fixed = False, True, False, True
+
+    def shape(
+        self, terms: Terms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
+    ) -> Shape | None:
+        """Return the limit where it stands now."""
+        own = math.nan if quote is None else quote.bid if side is Side.BUY else quote.ask
+        if math.isnan(own):
+            return before
+        best = max if side is Side.BUY else min
+        limit = instrument.round_price(own + side.sign * (terms.aux or 0.0))
+        if before is not None and before.limit is not None:
+            limit = best(limit, before.limit)
+        return Shape(self.base, _capped(limit, terms, side))
+
+
+class Midprice:
+    """MIDPRICE: a limit in the middle of bid and ask that follows it both ways, never beyond lmtPrice (documented).
+
+    A middle between two ticks is rounded away from the other side. It fills when the market comes to it.
+    """
+
+    prices: tuple[str, ...] = ()
+    base = OrderType.LIMIT
+    waits, follows, in_auction, fixed = False, True, False, True
+
+    def shape(
+        self, terms: Terms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
+    ) -> Shape | None:
+        """Return the limit where it stands now."""
+        middle = math.nan if quote is None else quote.mid
+        if math.isnan(middle):
+            return before
+        limit = instrument.round_price(middle)
+        if side.sign * (limit - middle) > _DUST:
+            limit = instrument.round_price(limit - side.sign * instrument.tick_size)
+        return Shape(self.base, _capped(limit, terms, side))
+
+
+class MarketToLimit:
+    """MTL: takes what the market offers at once, and what is left rests as a limit at that price (documented)."""
+
+    prices: tuple[str, ...] = ()
+    base = OrderType.LIMIT
+    waits, follows, in_auction, fixed = False, False, False, True
+
+    def shape(
+        self,
+        terms: Terms,  # noqa: ARG002 - the signature all kinds share
+        side: Side,
+        instrument: Instrument,
+        quote: Quote | None,
+        before: Shape | None,
+    ) -> Shape | None:
+        """Return a limit at the price of the first quote it meets."""
+        market = _taken_at(quote, side)
+        if before is not None or market is None:
+            return before
+        return Shape(self.base, instrument.round_price(market))
+
+
+# What adding and halving binary fractions leaves of a price.
+_DUST = 1e-9
+
+
+def _taken_at(quote: Quote | None, side: Side) -> float | None:
+    """Return the price at which this side would trade at once, nothing while there is none."""
+    if quote is None:
+        return None
+    price = quote.ask if side is Side.BUY else quote.bid
+    return None if math.isnan(price) else price
+
+
+def _capped(limit: float, terms: Terms, side: Side) -> float:
+    if terms.limit is None:
+        return limit
+    return min(limit, terms.limit) if side is Side.BUY else max(limit, terms.limit)
+
+
+# KINDS: every order type that is worked here, by TWS's word for it.
+KINDS: dict[str, Kind] = {
+    "MKT": Plain(OrderType.MARKET),
+    "LMT": Plain(OrderType.LIMIT),
+    "STP": Plain(OrderType.STOP),
+    "STP LMT": Plain(OrderType.STOP_LIMIT),
+    "TRAIL": Trailing(OrderType.STOP),
+    "TRAIL LIMIT": Trailing(OrderType.STOP_LIMIT),
+    "MIT": Touched(OrderType.MARKET),
+    "LIT": Touched(OrderType.LIMIT),
+    "MOC": Plain(OrderType.MARKET, in_auction=True),
+    "LOC": Plain(OrderType.LIMIT, in_auction=True),
+    "REL": Relative(),
+    "MIDPRICE": Midprice(),
+    "MTL": MarketToLimit(),
+}

@@ -1,0 +1,66 @@
+"""What the venue keeps of itself when the gateway is stopped: orders, executions and ids, as plain values."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.venue.records import Execution, Key, OrderRecord
+from ibdesk.model import Fill
+
+
+class IdsMemory(msgspec.Struct, frozen=True):
+    """The highest order id by client, the last permanent id, and how often the gateway was started before."""
+
+    order_ids: dict[int, int]
+    permanent: int
+    starts: int
+
+
+class ExecutionMemory(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution that names its order by key."""
+
+    id: str
+    key: Key
+    contract: ContractData
+    fill: Fill
+    cumulative: float
+    average_price: float
+    commission: float
+    realized: float | None
+
+
+class VenueMemory(msgspec.Struct, frozen=True):
+    """All that a venue needs to go on."""
+
+    ids: IdsMemory
+    orders: list[OrderRecord]
+    executions: list[ExecutionMemory]
+
+
+def remembered(execution: Execution) -> ExecutionMemory:
+    """Return an execution as it is kept."""
+    return ExecutionMemory(
+        id=execution.id,
+        key=execution.record.key,
+        contract=execution.contract,
+        fill=execution.fill,
+        cumulative=execution.cumulative,
+        average_price=execution.average_price,
+        commission=execution.commission,
+        realized=execution.realized,
+    )
+
+
+def recalled(memory: ExecutionMemory, record: OrderRecord) -> Execution:
+    """Return an execution as it was, of the order that its key named."""
+    return Execution(
+        id=memory.id,
+        record=record,
+        contract=memory.contract,
+        fill=memory.fill,
+        cumulative=memory.cumulative,
+        average_price=memory.average_price,
+        commission=memory.commission,
+        realized=memory.realized,
+    )

@@ -1,0 +1,149 @@
+"""What the venue keeps of orders and executions, and whom it tells of them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.protocol.codec import Fields
+from ibdesk.gateway.venue.kinds import KINDS, Kind, Shape
+from ibdesk.gateway.venue.terms import Terms
+from ibdesk.model import Fill, Order
+
+DONE = frozenset({"Filled", "Cancelled", "Inactive"})
+Key = tuple[int, int]
+
+
+class Hold(enum.Enum):
+    """Why an order that was taken is not worked yet; one without holds is."""
+
+    # TRANSMIT: the client sent it with transmit=False, and nobody is told of it.
+    TRANSMIT = "transmit"
+    # PARENT: the order it is attached to is not filled.
+    PARENT = "parent"
+    # CONDITIONS: what it waits for has not come true.
+    CONDITIONS = "conditions"
+    # TIME: its goodAfterTime has not come.
+    TIME = "time"
+    # HOURS: its market is closed.
+    HOURS = "hours"
+    # AUCTION: it takes part in the next opening or closing auction only.
+    AUCTION = "auction"
+
+    # Each member is one object, so it is told apart by what it is; Enum's own hash is computed in Python.
+    __hash__ = object.__hash__
+
+
+class OrderRecord(msgspec.Struct, kw_only=True):
+    """A client's order as TWS keeps it: the request it came with, and what became of it.
+
+    `order` is its size, and its type and prices as the exchange has them or will have them; `terms` are the client's.
+    """
+
+    client_id: int
+    order_id: int
+    permanent_id: int
+    contract: ContractData
+    request: Fields
+    terms: Terms
+    order: Order
+    account: str
+    status: str = "PreSubmitted"
+    holds: set[Hold] = msgspec.field(default_factory=set)
+    filled: float = 0.0
+    # shape: what it was to the exchange the last time, nothing before it came there.
+    shape: Shape | None = None
+    # filled_before: what was filled before the order came to the exchange the last time.
+    filled_before: float = 0.0
+    # released: how much of it may trade by now; less than its size while an algorithm spreads it over time.
+    released: float = 0.0
+    average_price: float = 0.0
+    last_price: float = 0.0
+    completed_ns: int = 0
+    completed_status: str = ""
+    oca_group: str = ""
+    # cancelled_by: the other client that withdrew it.
+    cancelled_by: int | None = None
+    # shown: how often it was shown; the first openOrder of a stop differs from the later ones.
+    shown: int = 0
+    # executions_seen: the numbers of its execution conditions that have come true.
+    executions_seen: set[int] = msgspec.field(default_factory=set)
+
+    @property
+    def key(self) -> Key:
+        """Return what tells it from other orders: client and order id."""
+        return self.client_id, self.order_id
+
+    @property
+    def kind(self) -> Kind:
+        """Return how its type is worked."""
+        return KINDS[self.terms.kind]
+
+    @property
+    def is_done(self) -> bool:
+        """Return whether nothing more will happen to it."""
+        return self.status in DONE
+
+    @property
+    def remaining(self) -> float:
+        """Return what is not filled."""
+        return self.order.quantity - self.filled
+
+    @property
+    def is_filled(self) -> bool:
+        """Return whether nothing is left but what adding binary fractions leaves (a billionth)."""
+        return self.remaining <= self.order.quantity * 1e-9
+
+    @property
+    def why_held(self) -> str:
+        """Return what orderStatus says of it: ``child``, ``trigger``, ``child,trigger`` (captured) or nothing."""
+        if self.status != "PreSubmitted":
+            return ""
+        words = [word for word, holds in (("child", Hold.PARENT in self.holds), ("trigger", self.kind.waits)) if holds]
+        return ",".join(words)
+
+    @property
+    def hearers(self) -> tuple[int, ...]:
+        """Return the clients that are told of it: its own, and the other one that cancelled it."""
+        return (self.client_id,) if self.cancelled_by is None else (self.client_id, self.cancelled_by)
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution and its commission; `realized` is nothing when it closed no position.
+
+    `contract` is what traded: the order's own, or a leg of its combination.
+    """
+
+    id: str
+    record: OrderRecord
+    contract: ContractData
+    fill: Fill
+    cumulative: float
+    average_price: float
+    commission: float
+    realized: float | None
+
+
+class OnChange(Protocol):
+    """Whoever keeps what must outlive the gateway."""
+
+    def __call__(self, *, at_once: bool = True) -> None:
+        """Hear that something is changing now; without `at_once` it need not be kept before clients are told."""
+
+
+class Audience(msgspec.Struct, frozen=True):
+    """Whom the venue tells: of an order, an execution, an error, and that the account changed.
+
+    A fault may put another one in its place that tells later, in another order, or not at all.
+    """
+
+    order: Callable[[OrderRecord], None]
+    status: Callable[[OrderRecord], None]
+    execution: Callable[[Execution], None]
+    commission: Callable[[Execution], None]
+    error: Callable[[int, int, int, str], None]
+    account: Callable[[str, ContractData], None]

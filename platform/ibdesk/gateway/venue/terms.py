@@ -1,0 +1,89 @@
+"""What a client asks of an order beyond side and size, read from its request once."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class Life(enum.Enum):
+    """How long an order may wait (TWS's time in force)."""
+
+    # DAY: to the close of the day.
+    DAY = "DAY"
+    # GTC: until cancelled.
+    GTC = "GTC"
+    # GTD: until the moment the order names.
+    GTD = "GTD"
+    # IOC: what does not fill at once is cancelled.
+    IOC = "IOC"
+    # FOK: all of it at once, or nothing.
+    FOK = "FOK"
+    # OPG: in the opening auction only.
+    OPG = "OPG"
+
+
+class ConditionKind(enum.IntEnum):
+    """What an order condition looks at, by its number on the wire."""
+
+    PRICE = 1
+    TIME = 3
+    MARGIN = 4
+    EXECUTION = 5
+    VOLUME = 6
+    CHANGE = 7
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """One condition. `joins_and` says how it is joined to the next one, `instrument` whose market it looks at.
+
+    `value` is a price, a volume, or a change in per cent; `at_ns` (ns UTC) is of a time condition. An execution
+    condition looks for trades in `symbol` and `sec_type` on `exchange`.
+    """
+
+    kind: ConditionKind
+    joins_and: bool = True
+    is_more: bool = True
+    value: float = 0.0
+    instrument: str = ""
+    method: int = 0
+    at_ns: int = 0
+    symbol: str = ""
+    sec_type: str = ""
+    exchange: str = ""
+
+
+class Algorithm(msgspec.Struct, frozen=True, kw_only=True):
+    """One of IB's algorithms and when it may trade (ns UTC); 0 where the client left that open."""
+
+    name: str
+    start_ns: int = 0
+    end_ns: int = 0
+
+
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """The terms of an order. Prices that the client did not set are `None`; times are ns UTC, 0 when not set.
+
+    `kind` is TWS's word for the type, one of `ibdesk.gateway.venue.kinds.KINDS`.
+    """
+
+    kind: str
+    limit: float | None = None
+    aux: float | None = None
+    trail_percent: float | None = None
+    trail_stop: float | None = None
+    limit_offset: float | None = None
+    life: Life = Life.DAY
+    until_ns: int = 0
+    from_ns: int = 0
+    outside_rth: bool = False
+    parent_id: int = 0
+    transmit: bool = True
+    oca_group: str = ""
+    oca_type: int = 3
+    cancels_parent: bool = False
+    conditions: tuple[Condition, ...] = ()
+    conditions_cancel: bool = False
+    conditions_ignore_rth: bool = False
+    algorithm: Algorithm | None = None

@@ -1,0 +1,225 @@
+"""A gateway beside a test: on a thread and a port of its own, with its orders as plain values."""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from ibdesk.clock import SECOND, Clock, ManualClock, ScaledClock, SystemClock
+from ibdesk.errors import ConfigError
+from ibdesk.gateway import Faults, Gateway, GatewayThread, MarketSource, RandomWalk
+from ibdesk.gateway.listening import Party
+from ibdesk.gateway.market.script import Script
+from ibdesk.testing.seen import SeenExecution, SeenOrder, seen_execution, seen_order
+
+T = TypeVar("T")
+
+# PRICES: bid and ask at which the market stands unless a test says otherwise.
+PRICES = {
+    "AAPL": (100.00, 100.02),
+    "MSFT": (200.00, 200.02),
+    "SPY": (500.00, 500.02),
+    "EUR.USD": (1.10000, 1.10010),
+}
+# SIZE: what is displayed on each side.
+SIZE = 1000.0
+# STEPPED_START: a Monday, 10:00 in New York.
+STEPPED_START = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
+_PAST_MINUTES = 60
+_LOOK_SECONDS = 0.05
+
+
+def still_market() -> Script:
+    """Return the market of `PRICES`: an hour in which nothing moved, and nothing that moves."""
+    script = Script()
+    for symbol, (bid, ask) in PRICES.items():
+        for minute in range(-_PAST_MINUTES, 0):
+            script.quote(symbol, bid, ask, at=60 * minute, bid_size=SIZE, ask_size=SIZE)
+            script.trade(symbol, bid, at=60 * minute)
+        script.quote(symbol, bid, ask, at=0, bid_size=SIZE, ask_size=SIZE)
+        script.trade(symbol, bid, at=0)
+    return script
+
+
+class RunningGateway:
+    """A gateway that runs inside a ``with`` block; clients connect to `host` and `port`.
+
+    Args:
+        market: Where prices come from; the still market of `PRICES` when not given.
+        symbols: Let these walk at random from `seed` instead.
+        seed: Seeds the random walk and the ids of executions.
+        clock: ``"real"``, ``"stepped"`` (time passes with `advance` only, from `STEPPED_START` on), or how many times
+            as fast as real time it runs.
+        options: What else `Gateway` takes: cash, accounts, strict, partial, hours, pacing, ...
+
+    Raises:
+        ConfigError: If an option is unknown or wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        market: MarketSource | None = None,
+        symbols: Sequence[str] = (),
+        seed: int = 0,
+        clock: str | float = "real",
+        **options: Any,
+    ) -> None:
+        if market is not None and symbols:
+            raise ConfigError("the marker gateway has both market= and symbols=: a market knows its own symbols")
+        known = set(inspect.signature(Gateway).parameters) - {"listener"}
+        if unknown := sorted(set(options) - known):
+            raise ConfigError(f"the marker gateway does not take {', '.join(unknown)}; it takes {_listed(known)}")
+        if market is None:
+            market = RandomWalk(seed, symbols) if symbols else still_market()
+        self._news = _News()
+        self.inner = Gateway(market=market, seed=seed, clock=_clock(clock), listener=self._news, **options)
+        self._thread = GatewayThread(self.inner)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.stop()
+
+    @property
+    def host(self) -> str:
+        """Return the address that clients connect to."""
+        return self.inner.host
+
+    @property
+    def port(self) -> int:
+        """Return the port that clients connect to."""
+        return self.inner.port
+
+    @property
+    def account(self) -> str:
+        """Return the id of the account; of the first, where there are several."""
+        return self.inner.account
+
+    @property
+    def faults(self) -> Faults:
+        """Return the switches for what can go wrong."""
+        return self.inner.faults
+
+    @property
+    def is_real_time(self) -> bool:
+        """Return whether its clock is the wall's."""
+        return isinstance(self.inner.schedule.clock, SystemClock)
+
+    @property
+    def client_ids(self) -> tuple[int, ...]:
+        """Return the clients that are connected now."""
+        return self.call(lambda: self.inner.client_ids)
+
+    @property
+    def orders(self) -> tuple[SeenOrder, ...]:
+        """Return every order of every client, the oldest first."""
+        return self.call(lambda: tuple(map(seen_order, self.inner.venue.records.values())))
+
+    @property
+    def executions(self) -> tuple[SeenExecution, ...]:
+        """Return every execution, the oldest first."""
+        return self.call(lambda: tuple(map(seen_execution, self.inner.venue.executions)))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass on a stepped clock, with everything that happens in it.
+
+        Raises:
+            ConfigError: If the clock is not stepped.
+        """
+        if not isinstance(self.inner.schedule.clock, ManualClock):
+            raise ConfigError('only a stepped gateway can be advanced: mark the test with gateway(clock="stepped")')
+        self.call(lambda: self.inner.advance(seconds))
+
+    def wait_for_order(self, *, timeout_seconds: float = 5.0, **wanted: object) -> SeenOrder:
+        """Wait until there is an order with these attributes of `SeenOrder`, and return the first.
+
+        It blocks: inside a coroutine ``await asyncio.to_thread(gateway.wait_for_order, status="Filled")``.
+
+        Raises:
+            AssertionError: If there is none in time; it tells the orders that there are.
+            ConfigError: If orders have no such attribute.
+        """
+        if unknown := sorted(set(wanted) - set(SeenOrder.__struct_fields__)):
+            raise ConfigError(f"orders have no {', '.join(unknown)}; they have {_listed(SeenOrder.__struct_fields__)}")
+        return self.wait_until(
+            lambda: next((order for order in self.orders if _answers(order, wanted)), None),
+            timeout_seconds=timeout_seconds,
+            what=f"order with {_worded(wanted)}" if wanted else "order",
+        )
+
+    def wait_until(self, look: Callable[[], T | None], *, timeout_seconds: float = 5.0, what: str = "such thing") -> T:
+        """Wait until `look` returns something that is true, and return it; it is called again when anything is said.
+
+        Raises:
+            AssertionError: If it does not in time.
+        """
+        ends = time.monotonic() + timeout_seconds
+        while True:
+            self._news.heard_any.clear()
+            found = look()
+            if found:
+                return found
+            left = ends - time.monotonic()
+            if left <= 0:
+                there = "; ".join(map(str, self.orders)) or "none"
+                raise AssertionError(f"no {what} came in {timeout_seconds:g} s; the orders are: {there}")
+            # What happens while the link is cut is said to nobody: so it looks again after a while in any case.
+            self._news.heard_any.wait(min(left, _LOOK_SECONDS))
+
+    def call(self, action: Callable[[], T]) -> T:
+        """Run `action` on the gateway's own thread, where `inner` may be touched, and return its result."""
+        return self._thread.call(action)
+
+
+class _News:
+    """Notes that something was said between the gateway and a client."""
+
+    def __init__(self) -> None:
+        self.heard_any = threading.Event()
+
+    def heard(self, party: Party, payload: bytes) -> None:
+        """Note it."""
+        del party, payload
+        self.heard_any.set()
+
+    def said(self, party: Party, frames: bytes) -> None:
+        """Note it."""
+        del party, frames
+        self.heard_any.set()
+
+    def left(self, party: Party, *, by_client: bool) -> None:
+        """Note it."""
+        del party, by_client
+        self.heard_any.set()
+
+
+def _clock(wanted: str | float) -> Clock:
+    if wanted == "real":
+        return SystemClock()
+    if wanted == "stepped":
+        return ManualClock(int(STEPPED_START.timestamp()) * SECOND)
+    if not isinstance(wanted, str) and 0 < wanted < float("inf"):
+        return ScaledClock(time.time_ns(), wanted)
+    raise ConfigError(f'the marker gateway takes clock="real", clock="stepped" or a speed above 0, got {wanted!r}')
+
+
+def _answers(order: SeenOrder, wanted: dict[str, object]) -> bool:
+    return all(getattr(order, name) == value for name, value in wanted.items())
+
+
+def _worded(wanted: dict[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in wanted.items())
+
+
+def _listed(names: Sequence[str] | set[str]) -> str:
+    return ", ".join(sorted(names))

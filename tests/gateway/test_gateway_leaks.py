@@ -1,0 +1,74 @@
+"""Clients that come and go leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ibdesk.gateway import Gateway
+from ibdesk.gateway.protocol.codec import Value
+
+if TYPE_CHECKING:
+    from tests.gateway.conftest import MakeWire, Wire
+
+CYCLES, AT_ONCE, WARM_UP = 10_000, 20, 500
+AAPL: dict[str, Value] = {"conId": 265598, "symbol": "AAPL", "secType": "STK", "exchange": "SMART", "currency": "USD"}
+
+
+def objects() -> Counter[str]:
+    """Count what is alive, by type."""
+    gc.collect()
+    return Counter(type(each).__qualname__ for each in gc.get_objects())
+
+
+def subscribe(wire: Wire) -> None:
+    """Ask for one of everything that goes on until it is canceled."""
+    wire.send(1, reqId=1, **AAPL, genericTickList="233")
+    wire.send(50, reqId=2, **AAPL, barSize=5, whatToShow="TRADES")
+    wire.send(97, reqId=3, **AAPL, tickType="BidAsk", numberOfTicks=0)
+    wire.send(10, reqId=4, **AAPL, numRows=3)
+    wire.send(6, subscribe=1, acctCode="")
+    wire.send(61)
+    wire.send(62, reqId=5, groupName="All", tags="NetLiquidation")
+    wire.send(92, reqId=6, account="DU9000001")
+    wire.send(74, reqId=7, account="DU9000001")
+
+
+async def visit(dial: MakeWire, gateway: Gateway, client_id: int) -> None:
+    """Connect, subscribe, and leave: every third time without a word about the end."""
+    wire = await dial(client_id)
+    subscribe(wire)
+    wire.send(49)
+    await wire.until("currentTime")
+    if client_id % 3 == 0:
+        wire.writer.transport.abort()
+    else:
+        wire.close()
+    async with asyncio.timeout(10):
+        while client_id in gateway.client_ids:  # noqa: ASYNC110 - no event tells of one client's leaving
+            await asyncio.sleep(0)
+
+
+async def visits(dial: MakeWire, gateway: Gateway, count: int) -> None:
+    for _ in range(count // AT_ONCE):
+        await asyncio.gather(*(visit(dial, gateway, client_id) for client_id in range(1, AT_ONCE + 1)))
+        gateway.advance(0.05)
+
+
+@pytest.mark.timeout(180)
+async def test_ten_thousand_visits_leave_no_object_behind(gateway: Gateway, dial_once: MakeWire) -> None:
+    await visits(dial_once, gateway, WARM_UP)
+    before, blocks = objects(), sys.getallocatedblocks()
+
+    await visits(dial_once, gateway, CYCLES)
+
+    # A leak of one object a visit would show as ten thousand; caches may still grow by a few.
+    grown = {name: count - before[name] for name, count in objects().items() if count - before[name] > CYCLES // 100}
+    assert grown == {}
+    # Not even a number: what the collector does not see is counted by the allocator.
+    assert sys.getallocatedblocks() - blocks < CYCLES // 2
