@@ -63,6 +63,10 @@ constraints: setup ## pin the newest versions that fit into constraints.txt
 	       --no-header --no-annotate --quiet; } > constraints.new
 	@mv constraints.new constraints.txt
 
+.PHONY: calendars
+calendars: setup ## rewrite the gateway's table of trading days from exchange_calendars
+	@.venv/bin/python -m ibdesk.gateway.contracts.tabulation
+
 .PHONY: clean
 clean: ## remove the environment, caches and build results
 	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -157,7 +157,7 @@ class Wire:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, version: int) -> None:
         self.reader, self.writer, self.version = reader, writer, version
-        self._frames = FrameReader()
+        self._frames = FrameReader(16 << 20)
         self._waiting: list[bytes] = []
 
     async def payload(self) -> bytes:

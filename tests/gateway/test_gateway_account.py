@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,8 +16,10 @@ from ibdesk.exchange import NoCommission
 from ibdesk.gateway import Gateway, GatewaySettings, Replay
 from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.account.margin import requirement
+from ibdesk.gateway.account.outlook import Outlook
 from ibdesk.gateway.account.prospect import Prospect
-from ibdesk.gateway.contracts.book import ContractBook, ContractData
+from ibdesk.gateway.contracts.book import ContractBook
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.protocol.codec import Value
 from ibdesk.model import Fill, Option, Right, Side, nanoseconds
 
@@ -277,8 +279,16 @@ def test_several_orders_of_one_group_count_once() -> None:
     exits = [Prospect(contract=contract("AAPL"), quantity=-150, price=100.0, group=name) for name in ("a", "a", "b")]
 
     # One sale of 150 takes 7,500 of 10,000; two would take 15,000.
-    assert ledger.objection(exits[:1], exits[1:2]) == ""
-    assert "MUST EXCEED THE INITIAL MARGIN [15000.00 USD]" in ledger.objection(exits[:1], exits[2:])
+    assert ledger.objection(exits[:1], outlook_of(exits[1:2])) == ""
+    assert "MUST EXCEED THE INITIAL MARGIN [15000.00 USD]" in ledger.objection(exits[:1], outlook_of(exits[2:]))
+
+
+def outlook_of(prospects: Iterable[Prospect]) -> Outlook:
+    """Return the outlook of an account with one order for each prospect."""
+    outlook = Outlook()
+    for number, prospect in enumerate(prospects):
+        outlook.enter(number, [prospect])
+    return outlook
 
 
 @settings(max_examples=60, deadline=None)

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import ib_async as ib
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ibdesk.clock import ManualClock
-from ibdesk.gateway import Gateway
+from ibdesk.gateway import Gateway, Replay
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import FIRST_MADE_UP_ID, ContractData, made_up_id
 from ibdesk.gateway.contracts.futures import last_trading_day, third_friday
@@ -120,6 +121,37 @@ async def test_in_strict_mode_only_what_is_shipped_is_known(client: ib.IB, error
     assert errors == [UNKNOWN, UNKNOWN]
 
 
+@pytest.mark.parametrize("strict", [True])
+@pytest.mark.parametrize(
+    "market",
+    [
+        RandomWalk(seed=1, prices={"AAPL": 230.0, "XYZA": 10.0, "USD.SEK": 9.5}),
+        Replay(
+            pl.DataFrame(
+                [
+                    (name, OPENED_AT + dt.timedelta(minutes=row), *[10.0] * 5)
+                    for name in ("AAPL", "XYZA")
+                    for row in (0, 1)
+                ],
+                schema=["symbol", "opened_at", "open", "high", "low", "close", "volume"],
+                orient="row",
+            )
+        ),
+    ],
+    ids=["walk", "replay"],
+)
+async def test_in_strict_mode_the_market_plays_what_is_not_shipped_unseen(
+    client: ib.IB, gateway: Gateway, errors: list[tuple[int, str]]
+) -> None:
+    gateway.advance(10)
+
+    # The market has moved, and what is not shipped has no contract for it.
+    assert gateway.tape.quote("XYZA") is not None
+    assert await symbols(client, ib.Stock("XYZA", "SMART", "USD")) == []
+    assert await symbols(client, ib.Stock("AAPL", "SMART", "USD")) == ["AAPL"]
+    assert errors == [UNKNOWN]
+
+
 async def test_any_pair_of_known_currencies_is_found_in_the_order_of_the_market(client: ib.IB) -> None:
     [details] = await client.reqContractDetailsAsync(ib.Forex("USDSEK"))
 
@@ -196,10 +228,8 @@ async def test_the_details_of_a_future_name_what_is_below_and_the_last_hour(clie
 
 def test_no_two_contracts_share_a_number() -> None:
     book = ContractBook(OPENED_AT.date())
-    for underlying in tuple(book):
-        book.chain(underlying)
     numbers = [contract.con_id for contract in book]
-    options = [option.con_id for each in book if (chain := book.chain(each)) for option in chain.options]
+    options = [option.con_id for each in tuple(book) if (chain := book.chain(each)) for option in chain.options]
 
     # Some sixty contracts are shipped, and well over ten thousand options on them are listed.
     assert len(numbers) > 60

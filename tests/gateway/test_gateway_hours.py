@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
+from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ibdesk.gateway.contracts.calendars import read, shipped, write
+from ibdesk.gateway.contracts.exchange_calendar import ask
 from ibdesk.gateway.contracts.hours import RULES, hours_of
+from ibdesk.gateway.contracts.sessions import FOREX, session_of
+from ibdesk.gateway.contracts.tabulation import tabulate
 from ibdesk.model import nanoseconds
+
+CALENDARS = sorted({rule.calendar for rule in RULES.values()} - {FOREX})
+STALE = "calendars.json is not what the installed exchange_calendars says: run `make calendars` and commit the table"
 
 NEW_YORK, CHICAGO = dt.timezone(dt.timedelta(hours=-5)), dt.timezone(dt.timedelta(hours=-6))
 # Thanksgiving is Thursday, 26 November 2026: New York is closed, and closes at 13:00 on the Friday.
@@ -131,3 +142,77 @@ def test_whatever_is_open_in_regular_hours_is_open_in_extended_ones(kind: str, m
     at_ns = nanoseconds(dt.datetime(2026, 1, 1, tzinfo=dt.UTC)) + minute * 60_000_000_000
 
     assert hours.is_open(at_ns, outside_rth=True) or not hours.is_open(at_ns)
+
+
+# ---- the shipped calendars ----------------------------------------------------------------------------------------
+
+
+def days_between(first_year: int, last_year: int) -> list[dt.date]:
+    """Return every day of these years, both included."""
+    first, last = dt.date(first_year, 1, 1), dt.date(last_year, 12, 31)
+    return [first + dt.timedelta(days=ahead) for ahead in range((last - first).days + 1)]
+
+
+@pytest.mark.parametrize("calendar", CALENDARS)
+def test_the_shipped_sessions_are_those_of_the_installed_package(calendar: str) -> None:
+    first_year, last_year = shipped().first_year, shipped().last_year
+    asked = ask(calendar, first_year, last_year).sessions
+
+    different = [day for day in days_between(first_year, last_year) if session_of(calendar, day) != asked.get(day)]
+
+    assert different == [], STALE
+
+
+def test_the_shipped_table_is_what_the_command_writes(tmp_path: Path) -> None:
+    write(tabulate(), tmp_path / "written.json")
+
+    written = read(tmp_path / "written.json")
+    assert msgspec.structs.replace(written, made_from="") == msgspec.structs.replace(shipped(), made_from=""), STALE
+
+
+def test_the_table_holds_every_calendar_that_a_contract_trades_by_for_decades() -> None:
+    table = shipped()
+
+    assert sorted(table.calendars) == CALENDARS, STALE
+    assert (table.first_year, table.last_year) == (2000, 2035)
+
+
+def test_a_year_beyond_the_table_is_asked_of_the_package() -> None:
+    # The Fourth of July was a Sunday in 1999, so Monday was the holiday; in 2036 it is a Friday.
+    days = [dt.date(1999, 7, 2), dt.date(1999, 7, 5), dt.date(2036, 7, 3), dt.date(2036, 7, 4)]
+
+    assert [session_of("XNYS", day) is not None for day in days] == [True, False, True, False]
+    assert [shipped().find("XNYS", day.year) for day in days] == [None] * 4
+
+
+def test_the_answer_beyond_the_table_is_the_answer_within_it() -> None:
+    """Both sources tell one story: a year of the table, asked as years beyond it are."""
+    asked = ask("CMES", 2026, 2026).sessions
+
+    assert {day: session_of("CMES", day) for day in asked} == asked
+    # Good Friday is 3 April.
+    assert dt.date(2026, 4, 3) not in asked
+
+
+def test_telling_hours_imports_no_calendar_package() -> None:
+    program = """
+import sys
+from ibdesk.gateway.contracts.hours import RULES, hours_of
+for kind in RULES:
+    hours_of(kind).text(1_796_000_000_000_000_000, outside_rth=True)
+print(*sorted({"exchange_calendars", "pandas"} & sys.modules.keys()))
+"""
+    fresh = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert fresh.stdout.strip() == ""
+
+
+def test_what_pandas_warns_the_package_of_is_no_error_here() -> None:
+    program = """
+import datetime as dt
+from ibdesk.gateway.contracts.sessions import session_of
+print(session_of("XETR", dt.date(1999, 12, 24)) is None)
+"""
+    fresh = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+
+    assert (fresh.stdout.strip(), fresh.stderr) == ("True", "")

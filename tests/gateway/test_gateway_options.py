@@ -213,6 +213,50 @@ async def test_an_open_description_finds_a_whole_side_of_an_expiry(client: ib.IB
     }
 
 
+# 31 strikes of calls and puts for each expiry.
+@pytest.mark.parametrize(("expiry", "count"), [("", 62 * len(expiries(OPENED_AT.date()))), (LAST_EXPIRY, 62)])
+async def test_a_list_of_options_comes_in_pieces_and_others_are_answered_in_between(
+    dial: Callable[..., Any], expiry: str, count: int
+) -> None:
+    wire = await dial()
+    wire.send(9, reqId=5, symbol="AAPL", secType="OPT", exchange="SMART", lastTradeDateOrContractMonth=expiry)
+    wire.send(49)
+
+    before = [name for name, _ in await wire.until("currentTime")]
+    after = [name for name, _ in await wire.until("contractDetailsEnd")]
+
+    told = [name == "contractDetails" for name in (*before, *after)]
+    assert sum(told) == count
+    assert before.count("contractDetails") < count / 2
+
+
+async def test_a_client_that_leaves_amid_a_chain_leaves_the_gateway_well(dial: Callable[..., Any]) -> None:
+    leaving, staying = await dial(1), await dial(2)
+    leaving.send(9, reqId=5, symbol="AAPL", secType="OPT", exchange="SMART")
+    await leaving.until("contractDetails")
+    leaving.close()
+
+    staying.send(9, reqId=6, symbol="AAPL", secType="OPT", exchange="SMART", right="P", lastTradeDateOrContractMonth="")
+    told = await staying.until("contractDetailsEnd")
+
+    puts = 31 * len(expiries(OPENED_AT.date()))
+    assert [name for name, _ in told if name == "contractDetails"] == ["contractDetails"] * puts
+
+
+def test_a_chain_lists_an_expiry_when_it_is_asked_for() -> None:
+    book = ContractBook(OPENED_AT.date())
+    book.spot_of = lambda _underlying: SPOT
+    [apple] = book.find(Fields("", {"symbol": "AAPL", "secType": "STK"}))
+    chain = book.chain(apple)
+    assert chain is not None
+    in_time = {option.id: option.con_id for option in chain.expiring(LAST_EXPIRY)}
+
+    # An expiry by itself, its month, and the whole chain hold the same contracts.
+    assert {option.id: option.con_id for option in chain.expiring(LAST_EXPIRY[:6])} == in_time
+    assert {each.id: each.con_id for each in chain.options if each.expiry == LAST_EXPIRY} == in_time
+    assert (len(in_time), [*chain.expiring("1999")]) == (62, [])
+
+
 async def test_an_option_is_one_contract_however_it_is_described(client: ib.IB, call: ib.Contract) -> None:
     by_name = await client.reqContractDetailsAsync(
         ib.Contract(secType="OPT", localSymbol="AAPL  261016C00230000", exchange="SMART")
@@ -289,6 +333,8 @@ async def test_an_order_on_an_option_fills_at_its_ask_and_costs_a_hundred_times_
     assert trade.orderStatus.avgFillPrice == quote.ask
     [fill] = trade.fills
     assert (fill.contract.strike, fill.contract.right, fill.contract.multiplier) == (SPOT, "C", "100")
+    # SMART routes options to an options exchange.
+    assert fill.execution.exchange == "CBOE"
     [position] = await client.reqPositionsAsync()
     assert (position.position, position.contract.conId) == (2, call.conId)
     # The average cost of an option is that of one contract, commission included: a dollar or so.

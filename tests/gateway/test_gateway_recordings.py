@@ -50,7 +50,6 @@ pytestmark = pytest.mark.skipif(
     reason=f"no recordings of genuine traffic in {RECORDINGS}; set IBDESK_TWS_RECORDINGS",
 )
 
-
 # Messages that came after 178 and that the gateway therefore never sends: historicalDataEnd, currentTimeInMillis.
 NEVER_SENT = frozenset({108, 109})
 

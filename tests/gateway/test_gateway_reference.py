@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import ib_async as ib
@@ -114,17 +113,14 @@ async def test_fundamentals_are_not_available(
     assert errors == [(77, 430, "The fundamentals data for the security specified is not available.")]
 
 
-async def test_the_first_to_ask_for_hours_does_not_hold_up_what_comes_after(client: ib.IB) -> None:
-    details, now = await _together(
-        client.reqContractDetailsAsync(ib.Stock("AAPL", "SMART", "USD")), client.reqCurrentTimeAsync()
-    )
+async def test_details_are_told_before_what_is_asked_next(dial: Callable[..., Any]) -> None:
+    wire = await dial()
 
-    assert details[0].timeZoneId == "US/Eastern"
-    assert now is not None
+    wire.send(9, reqId=5, symbol="AAPL", secType="STK", exchange="SMART", currency="USD")
+    wire.send(49)
+    told = [name for name, _ in await wire.until("currentTime")]
 
-
-async def _together(*questions: Awaitable[Any]) -> list[Any]:
-    return list(await asyncio.gather(*questions))
+    assert told[-3:] == ["contractDetails", "contractDetailsEnd", "currentTime"]
 
 
 @pytest.mark.parametrize("number", sorted(UNREAD))

@@ -240,12 +240,11 @@ async def test_a_frame_that_announces_too_much_ends_that_session(dial: MakeWire)
 
 async def test_no_burst_ends_on_the_length_that_the_official_client_loses(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial()
-    [rooms] = gateway._all()
     wire.send(49)
     await wire.until("currentTime")
 
-    head = b"46\0006\0001\00045\0"
-    rooms.session.send_frame(frame(head + b"1" * (LOST_BURST - 4 - len(head) - 1) + b"\0"))
+    head = len(frame(b"4\0002\000-1\0002100\000\000\000"))
+    gateway.tell_all(2100, "x" * (LOST_BURST - head))
     first, second = await wire.payload(), await wire.payload()
 
     assert len(first) + 4 == LOST_BURST

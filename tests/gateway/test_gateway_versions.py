@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from tests.gateway.conftest import MakeWire
 
 VERSIONS = range(157, 179)
-
-
 AAPL: dict[str, Value] = {"conId": 265598, "symbol": "AAPL", "secType": "STK", "exchange": "SMART", "currency": "USD"}
 
 # What each version added to or took from the wire, as the protocol's list of versions has it (documented).

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ibdesk.engine.estate import take_over
 from ibdesk.engine.features import GrowingFeatures
 from ibdesk.engine.market import Market
 from ibdesk.engine.order_flow import OrderFlow
@@ -17,7 +18,7 @@ from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.portfolio import EXTERNAL
 from ibdesk.engine.risk import RiskGate, RiskLimits
 from ibdesk.engine.run import FeatureFactory, Run, RunState
-from ibdesk.errors import DeskError
+from ibdesk.errors import DeskError, StrategyError
 from ibdesk.model import (
     Account,
     AccountReport,
@@ -25,6 +26,7 @@ from ibdesk.model import (
     Bar,
     CancelRequest,
     Commission,
+    DayBegan,
     Event,
     Fill,
     HaltTrading,
@@ -35,10 +37,13 @@ from ibdesk.model import (
     PositionReport,
     Quote,
     ResumeTrading,
+    RunFailed,
     SetTimer,
     Severity,
     StartStrategy,
+    StateChanged,
     StopStrategy,
+    TakeOver,
     Tick,
     TimerFired,
 )
@@ -77,7 +82,10 @@ class Engine:
         self.price_of = self.orders.price_of
         self.account = Account()
         self.link = Link.UP
-        self._strategies, self._make_features, self._strict = strategies, make_features, strict
+        self.make_features = make_features
+        self._strategies, self._strict = strategies, strict
+        # The runs whose strategies use their state.
+        self._with_state: list[Run] = []
         self._reported: dict[str, PositionReport] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
             Bar: self._on_bar,
@@ -95,6 +103,8 @@ class Engine:
             HaltTrading: self._on_halt_trading,
             ResumeTrading: self._on_resume_trading,
             CancelRequest: self._on_cancel_request,
+            DayBegan: self._on_day_began,
+            TakeOver: lambda command: take_over(self, command),
             Notice: self._on_notice,
         }
 
@@ -113,6 +123,8 @@ class Engine:
         outbox = self._outbox
         outbox.event = event
         self._handlers[event.__class__](event)
+        if self._with_state:
+            self._keep_states()
         if not outbox.actions:
             return _NOTHING
         actions, outbox.actions = outbox.actions, []
@@ -127,6 +139,11 @@ class Engine:
     def alert(self, origin: str, text: str, severity: Severity) -> None:
         """Tell a person."""
         self._outbox.alert(origin, text, severity)
+
+    def watch_state(self, run: Run) -> None:
+        """Compare the state of a run's strategy after each event, and have it kept when it has changed."""
+        if run not in self._with_state:
+            self._with_state.append(run)
 
     # --- the market
 
@@ -217,10 +234,17 @@ class Engine:
     # --- commands
 
     def _on_start_strategy(self, start: StartStrategy) -> None:
-        if start.run_id in self.runs:
-            raise DeskError(f"there is a run {start.run_id} already: give the new one another id")
+        before = self.runs.get(start.run_id)
+        if before is not None:
+            _check_succession(before, start)
         # What fails up to here fails the command: it leaves nothing behind.
-        run = self.runs[start.run_id] = Run(self, start, self._strategies(start), self._make_features)
+        run = self.runs[start.run_id] = Run(
+            self,
+            start,
+            self._strategies(start),
+            self.make_features,
+            orders_made=0 if before is None else before.orders_made,
+        )
         for instrument in start.instruments:
             market = self.markets.setdefault(instrument.id, Market(instrument))
             market.instrument = instrument
@@ -236,7 +260,7 @@ class Engine:
             raise DeskError(f"there is no run {stop.run_id!r}: the runs are {known}")
         if run.state is RunState.RUNNING:
             self._call(run, run.strategy.on_stop)
-        if run.state is RunState.RUNNING:
+        if run.state in (RunState.RUNNING, RunState.ORPHANED):
             self._end(run, RunState.STOPPED, "")
         if stop.flatten:
             run.flatten()
@@ -248,10 +272,13 @@ class Engine:
             self._call(run, run.strategy.on_timer, name)
 
     def _on_halt_trading(self, halt: HaltTrading) -> None:
-        self.orders.halt(halt.reason)
+        self.orders.halt(halt.reason, halt.by)
+
+    def _on_day_began(self, day: DayBegan) -> None:
+        self.gate.continue_day(day.pnl, day.ends_ns)
 
     def _on_resume_trading(self, resume: ResumeTrading) -> None:
-        self.gate.halted = ""
+        self.gate.halt = None
         self._allow_targets()
         self.alert("operator", f"trading resumed: {resume.reason}", Severity.WARNING)
 
@@ -302,7 +329,23 @@ class Engine:
         if run.state is RunState.RUNNING:
             note = _ADDRESS.sub("", f"{type(error).__name__}: {error}")
             self._end(run, RunState.FAILED, note)
+            self._outbox.add(RunFailed(run.id, note, self.now_ns))
             self.alert(run.id, f"stopped, because its code failed: {note}", Severity.ERROR)
+
+    def _keep_states(self) -> None:
+        """Put on the record what this event has changed in the states of strategies, after all other actions."""
+        for run in list(self._with_state):
+            if run.state is RunState.FAILED:
+                # Its last good state stands.
+                self._with_state.remove(run)
+                continue
+            try:
+                if run.keep_state():
+                    self._outbox.add(StateChanged(run.id, run.saved_state))
+            except StrategyError as error:
+                self._fail(run, error)
+            if not run.is_running:
+                self._with_state.remove(run)
 
     def _end(self, run: Run, state: RunState, note: str) -> None:
         run.state, run.note = state, note
@@ -311,3 +354,16 @@ class Engine:
             market.remove(lane)
             for order in self.blotter.open_orders(run.id, lane.instrument):
                 self.orders.cancel(order.id)
+
+
+def _check_succession(before: Run, start: StartStrategy) -> None:
+    """Refuse a start under the id of a run that is not over, or that leaves out an instrument that run has been on.
+
+    Raises:
+        DeskError: With the reason.
+    """
+    if before.is_running:
+        raise DeskError(f"there is a run {before.id} already: give the new one another id")
+    missing = set(before.lanes) - {instrument.id for instrument in start.instruments}
+    if missing:
+        raise DeskError(f"to go on with {before.id}, start it on {', '.join(sorted(missing))} too")

@@ -17,6 +17,7 @@ from ibdesk.errors import OrderDeniedError, OrderError
 from ibdesk.model import (
     CancelOrder,
     Fill,
+    Halt,
     Index,
     ModifyOrder,
     Order,
@@ -92,6 +93,8 @@ class OrderFlow:
             self._gate.check(changed, self._exposure(order, market), self._outbox.now_ns)
         except OrderDeniedError as denial:
             self._tell_denial(denial)
+            # The order lives on as it is; only its run is told why nothing became of the new terms.
+            self._tell_order(msgspec.structs.replace(order, reason=str(denial)))
             return
         self._outbox.add(
             ModifyOrder(
@@ -189,8 +192,12 @@ class OrderFlow:
         """Recompute the exposure of the lane an order belongs to."""
         run = self.runs.get(order.owner)
         if run is not None:
-            held = run.book.position(order.instrument).quantity
-            run.lanes[order.instrument].exposure = held + self.blotter.pending(order.owner, order.instrument)
+            run.lanes[order.instrument].exposure = self.exposure(order.owner, order.instrument)
+
+    def exposure(self, owner: str, instrument: str) -> float:
+        """Return what an owner will hold of an instrument once all its open orders have filled."""
+        held = self.portfolio.open_book(owner).position(instrument).quantity
+        return held + self.blotter.pending(owner, instrument)
 
     def _watch_loss(self) -> None:
         limit = self._gate.limits.max_daily_loss
@@ -200,11 +207,11 @@ class OrderFlow:
         if loss > limit:
             self.halt(_loss_words(loss, limit))
 
-    def halt(self, reason: str) -> None:
+    def halt(self, reason: str, by: str = "risk") -> None:
         """Let pass only what reduces a position from here on; the first reason stands."""
-        if not self._gate.halted:
-            self._gate.halted = reason or "no reason was given"
-            self._outbox.add(TradingHalted(self._gate.halted, self._outbox.now_ns))
+        if self._gate.halt is None:
+            halt = self._gate.halt = Halt(reason or "no reason was given", by, self._outbox.now_ns)
+            self._outbox.add(TradingHalted(halt.reason, halt.at_ns, halt.by))
 
 
 def _on_grid(market: Market, order: Order) -> Order:

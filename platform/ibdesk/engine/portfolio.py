@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from ibdesk.model import Fill, Position
+from ibdesk.model import BookLeft, Fill, FillLeft, Position
 
 EXTERNAL = "external"
 """The owner of positions opened by hand or by other programs: shown, counted, left alone."""
@@ -49,8 +49,8 @@ class Portfolio:
 
     def __init__(self) -> None:
         self.books: dict[str, Book] = {}
-        # Executions already booked, with owner and instrument, so that none counts twice and commissions find them.
-        self._booked: dict[str, tuple[str, str]] = {}
+        # Executions already booked, with their owner, so that none counts twice and commissions find them.
+        self._booked: dict[str, tuple[str, Fill]] = {}
         # What each execution was charged, also when that was told before the execution.
         self._charged: dict[str, float] = {}
 
@@ -65,7 +65,7 @@ class Portfolio:
         """Book an execution to its owner once; return whether it was news."""
         if fill.execution_id in self._booked:
             return False
-        self._booked[fill.execution_id] = owner, fill.instrument
+        self._booked[fill.execution_id] = owner, fill
         self.open_book(owner).book(fill)
         if fill.execution_id in self._charged:
             self.open_book(owner).charge(fill.instrument, self._charged[fill.execution_id])
@@ -80,13 +80,36 @@ class Portfolio:
             return False
         before, self._charged[execution_id] = self._charged.get(execution_id, 0.0), commission
         if execution_id in self._booked:
-            owner, instrument = self._booked[execution_id]
-            self.open_book(owner).charge(instrument, commission - before)
+            owner, fill = self._booked[execution_id]
+            self.open_book(owner).charge(fill.instrument, commission - before)
         return True
 
     def owner_of(self, execution_id: str) -> str:
         """Return to whom an execution was booked, an empty string when it was not."""
-        return self._booked.get(execution_id, ("", ""))[0]
+        booked = self._booked.get(execution_id)
+        return "" if booked is None else booked[0]
+
+    def take_over(self, books: Iterable[BookLeft], fills: Iterable[FillLeft]) -> None:
+        """Go on from the books of an earlier life, in which these fills and their commissions are counted already."""
+        for left in books:
+            book = self.books[left.owner] = Book(left.owner, left.cash)
+            book.positions = {position.instrument: position for position in left.positions}
+        for known in fills:
+            self._booked[known.fill.execution_id] = known.owner, known.fill
+            if known.commission is not None:
+                self._charged[known.fill.execution_id] = known.commission
+
+    def books_left(self) -> list[BookLeft]:
+        """Return every book as it stands."""
+        return [BookLeft(book.owner, book.cash, list(book.positions.values())) for book in self.books.values()]
+
+    def fills_left(self, since_ns: int) -> list[FillLeft]:
+        """Return the executions since then, in the order in which they were booked."""
+        return [
+            FillLeft(fill, owner, self._charged.get(fill.execution_id))
+            for owner, fill in self._booked.values()
+            if fill.at_ns >= since_ns
+        ]
 
     def held(self, instrument: str) -> float:
         """Return the sum of all books' quantities in an instrument, EXTERNAL's included."""

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ibdesk.errors import ConfigError, OrderDeniedError
-from ibdesk.model import Order, OrderType, Quote, Side
+from ibdesk.model import Halt, Order, OrderType, Quote, Side
 
 _SECOND = 1_000_000_000
 _NO_LIMIT = math.inf
@@ -77,12 +77,17 @@ class RiskGate:
 
     def __init__(self, limits: RiskLimits) -> None:
         self.limits = limits
-        self.halted = ""
+        self.halt: Halt | None = None
         self._sent_ns: collections.deque[int] = collections.deque()
         self._zone = ZoneInfo(limits.day_zone)
         # day_ends_ns: when the day of the daily loss is over; never, when there is no such limit.
         self.day_ends_ns = 0 if limits.max_daily_loss < _NO_LIMIT else _NEVER_NS
-        self._pnl_at_day_start = 0.0
+        self.pnl_at_day_start = 0.0
+
+    @property
+    def halted(self) -> str:
+        """Return why trading is halted, an empty string when it is not."""
+        return "" if self.halt is None else self.halt.reason
 
     def check(self, order: Order, exposure: Exposure, at_ns: int) -> None:
         """Let the order pass, and count it.
@@ -94,7 +99,7 @@ class RiskGate:
         reduces = self._reduces(order, exposure)
         if not exposure.link_up:
             raise OrderDeniedError(order.id, "link", 0, 1)
-        if self.halted and not reduces:
+        if self.halt is not None and not reduces:
             raise OrderDeniedError(order.id, "halt", 0, order.quantity)
         if not reduces:
             self._at_most(order, "max_order_quantity", order.quantity)
@@ -109,14 +114,19 @@ class RiskGate:
         """Return the loss since the day began, positive when money was lost."""
         if at_ns >= self.day_ends_ns:
             self.begin_day(pnl, at_ns)
-        return self._pnl_at_day_start - pnl
+        return self.pnl_at_day_start - pnl
 
     def begin_day(self, pnl: float, at_ns: int) -> None:
         """Measure the loss of the day in which `at_ns` lies from this profit."""
         today = dt.datetime.fromtimestamp(at_ns // _SECOND, self._zone).date()
         tomorrow = dt.datetime.combine(today + dt.timedelta(days=1), dt.time(), self._zone)
         self.day_ends_ns = int(tomorrow.timestamp()) * _SECOND
-        self._pnl_at_day_start = pnl
+        self.pnl_at_day_start = pnl
+
+    def continue_day(self, pnl: float, ends_ns: int) -> None:
+        """Go on with a day that has begun already: a restart forgives no loss."""
+        if self.limits.max_daily_loss < _NO_LIMIT:
+            self.pnl_at_day_start, self.day_ends_ns = pnl, ends_ns
 
     def _at_most(self, order: Order, rule: str, asked: float) -> None:
         limit = getattr(self.limits, rule)

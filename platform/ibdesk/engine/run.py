@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import enum
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ibdesk.engine.bars import BarBuilder
 from ibdesk.engine.features import FeatureSource
@@ -43,6 +45,8 @@ class RunState(enum.Enum):
     STOPPED = "stopped"
     # FAILED: its own code raised; it was stopped as by a person.
     FAILED = "failed"
+    # ORPHANED: it ran when an earlier life of the desk ended and was not started again; book and orders are kept.
+    ORPHANED = "orphaned"
 
 
 class Lane:
@@ -144,7 +148,15 @@ class Lane:
 class Run:
     """The engine's end of one strategy; what the strategy's helpers call."""
 
-    def __init__(self, engine: Engine, start: StartStrategy, strategy: Strategy, make_features: FeatureFactory) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        start: StartStrategy,
+        strategy: Strategy,
+        make_features: FeatureFactory,
+        *,
+        orders_made: int = 0,
+    ) -> None:
         self._engine = engine
         self.id, self.start = start.run_id, start
         self.state, self.note = RunState.RUNNING, ""
@@ -154,12 +166,42 @@ class Run:
             for instrument in start.instruments
         }
         self.book = engine.portfolio.open_book(start.run_id, float(start.cash))
-        self._orders_made = 0
+        # The number of the newest order; a run that goes on after a restart counts on.
+        self.orders_made = orders_made
+        self._saved = encode_state(start.state)
+        for lane in self.lanes.values():
+            lane.exposure = engine.orders.exposure(start.run_id, lane.instrument)
 
     @property
     def is_running(self) -> bool:
         """Whether it gets events and may order."""
         return self.state is RunState.RUNNING
+
+    # --- what outlives it
+
+    @property
+    def saved_state(self) -> dict[str, Any]:
+        """A copy of the strategy's state as it was after the last event that did not fail."""
+        return decode_state(self._saved)
+
+    def keep_state(self) -> bool:
+        """Keep the strategy's state as its last good one; return whether it has changed.
+
+        Raises:
+            StrategyError: If it is not plain data.
+        """
+        try:
+            encoded = encode_state(self.strategy.state)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise StrategyError(f"{self.id}: self.state takes numbers, text, lists and dicts only: {error}") from None
+        if encoded == self._saved:
+            return False
+        self._saved = encoded
+        return True
+
+    def touch_state(self) -> None:
+        """Have the state looked at after each event from now on: the strategy uses it."""
+        self._engine.watch_state(self)
 
     # --- what the strategy may know
 
@@ -234,9 +276,9 @@ class Run:
         time_in_force: TimeInForce = TimeInForce.DAY,
     ) -> str:
         lane = self._lane(symbol)
-        self._orders_made += 1
+        self.orders_made += 1
         order = Order(
-            id=f"{self.id}.{self._orders_made}",
+            id=f"{self.id}.{self.orders_made}",
             owner=self.id,
             instrument=lane.instrument,
             side=side,
@@ -318,6 +360,10 @@ class Run:
         except KeyError:
             on = ", ".join(self.lanes)
             raise InstrumentError(f"{self.id} runs on {on}, not on {symbol!r}: start it on that too") from None
+
+
+encode_state = msgspec.msgpack.Encoder().encode
+decode_state = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 def _float(figure: float | None) -> float | None:

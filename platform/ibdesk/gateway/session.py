@@ -14,7 +14,7 @@ from ibdesk.gateway.listening import Listener
 from ibdesk.gateway.pacing import unlimited
 from ibdesk.gateway.protocol.codec import Fields, Value, decode, encode, plan_of
 from ibdesk.gateway.protocol.fields import Field, Message
-from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, frame, split
+from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, frame, integer, split
 from ibdesk.gateway.protocol.incoming import INCOMING, REQUEST_ID_AT
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.protocol.unread import unread
@@ -29,6 +29,8 @@ HIGHEST_VERSION = 178
 # SLOW_ME_DOWN: the connect option of a client that wants its requests paced and not refused (documented).
 SLOW_ME_DOWN = "+PACEAPI"
 _GREETING = b"API\0"
+# _NUMBER_DIGITS: no number of a message is longer.
+_NUMBER_DIGITS = 5
 _VERSIONS = re.compile(r"v(\d{1,6})(?:\.\.(\d{1,6}))?(?: .*)?")
 
 Handler = Callable[[Fields], None]
@@ -270,7 +272,7 @@ class Session(asyncio.Protocol):
         texts: list[str] = []
         try:
             texts = split(payload)
-            number = int(texts[0]) if texts[0].isdigit() and len(texts[0]) < 6 else 0
+            number = integer(texts[0], _NUMBER_DIGITS) or 0
             message = INCOMING.get(number)
             request = unread(number, texts) if message is None else self._read(message, texts)
             handler = None if request is None else self._handlers.get(request.name)
@@ -336,15 +338,15 @@ class Session(asyncio.Protocol):
 
 def request_id_of(texts: list[str]) -> int:
     """Return the id a request carries, however wrong the rest is; -1 when it has none."""
-    if not texts or not texts[0].isdigit() or len(texts[0]) > 5:
+    number = integer(texts[0], _NUMBER_DIGITS) if texts else None
+    if number is None:
         return -1
-    number = int(texts[0])
     message = INCOMING.get(number)
     place = REQUEST_ID_AT.get(number) if message is None else _id_place(message)
     if place is None or place >= len(texts):
         return -1
-    text = texts[place]
-    return int(text) if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 11 else -1
+    request_id = integer(texts[place])
+    return -1 if request_id is None else request_id
 
 
 def _id_place(message: Message) -> int | None:

@@ -1,111 +1,70 @@
-"""What of a gateway outlives it, in one file: accounts, orders, executions and ids.
+"""What of a gateway outlives it: accounts, orders, executions and ids.
 
-The file is JSON, readable by its owner only. It is replaced as a whole: a kill at any moment leaves the old one or the
-new one. It is written before anybody is told what has changed, so that no client ever knows more than the file.
+It is written before anybody is told what has changed, so that no client ever knows more than the file; and only what
+has changed is written, so that it costs the same however much is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import msgspec
 
 from ibdesk.errors import ConfigError
 from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.account.ledger import Holding, Ledger
-from ibdesk.gateway.contracts.book import ContractBook, ContractData
+from ibdesk.gateway.contracts.book import ContractBook
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.protocol.codec import Fields
-from ibdesk.gateway.times import local
-from ibdesk.gateway.venue.memory import VenueMemory
+from ibdesk.gateway.state_file import Row, StateFile
+from ibdesk.gateway.times import midnight
+from ibdesk.gateway.venue.memory import ExecutionMemory, IdsMemory, VenueMemory, remembered
+from ibdesk.gateway.venue.records import Execution, OrderRecord
+from ibdesk.gateway.venue.telling import Nobody
 from ibdesk.gateway.venue.venue import Venue
 
 _log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
 # SOON_SECONDS: how long what changes all the time, as a stop that follows the market, may wait to be written.
 SOON_SECONDS = 1.0
-OWNER_ONLY = 0o600
+
+
+class Whole(msgspec.Struct, frozen=True):
+    """What is kept of the gateway as a whole: its time when that was written (ns UTC), its ids and exchange rates."""
+
+    saved_ns: int
+    ids: IdsMemory
+    rates: dict[str, float]
 
 
 class AccountMemory(msgspec.Struct, frozen=True):
-    """One account: money by currency, what it is worth at the start of its profit, and what it holds or has held."""
+    """What is kept of an account beside its holdings: money by currency, and its value when its day began."""
 
     account: str
     cash: dict[str, float]
     opening_value: float
-    holdings: list[Holding]
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
-    """All that outlives a gateway; `saved_ns` is the gateway's time, ns UTC."""
+class HoldingMemory(msgspec.Struct, frozen=True):
+    """What an account holds, or has held, in one contract."""
 
-    format: Literal["ibdesk gateway state"] = "ibdesk gateway state"
-    version: Literal[1] = 1
-    saved_ns: int
+    account: str
+    holding: Holding
+
+
+class State(msgspec.Struct, frozen=True):
+    """All that an earlier run has left."""
+
+    whole: Whole
     accounts: list[AccountMemory]
-    rates: dict[str, float]
-    venue: VenueMemory
-
-
-class StateFile:
-    """The file at `path`, which need not be there yet."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def read(self) -> State | None:
-        """Return what it holds, nothing when there is no file.
-
-        Raises:
-            ConfigError: If it cannot be read or is not such a file; it is left as it is.
-        """
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ConfigError(f"gateway.state {self.path} cannot be read: {error.strerror or error}") from error
-        try:
-            return msgspec.json.decode(content, type=State, dec_hook=_fields_of)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ConfigError(
-                f"gateway.state {self.path} holds no state of a gateway of this version, and is left as it is: {error}"
-            ) from error
-
-    def write(self, state: State) -> None:
-        """Put `state` in the place of what it holds.
-
-        Raises:
-            OSError: If it cannot be written; the old content stays.
-        """
-        content = msgspec.json.encode(state, enc_hook=_texts_of)
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            beside.replace(self.path)
-        except OSError:
-            beside.unlink(missing_ok=True)
-            raise
-
-
-def _texts_of(value: Any) -> Any:
-    if isinstance(value, Fields):
-        return [value.name, value.texts]
-    raise NotImplementedError(f"a {type(value).__name__} is no part of a gateway's state")
-
-
-def _fields_of(kind: type, value: Any) -> Any:
-    if kind is Fields and isinstance(value, list) and len(value) == 2:
-        return Fields(str(value[0]), dict(value[1]))
-    raise NotImplementedError(f"a {kind.__name__} is no part of a gateway's state")
+    holdings: list[HoldingMemory]
+    orders: list[OrderRecord]
+    executions: list[ExecutionMemory]
 
 
 class Keeper:
@@ -125,32 +84,42 @@ class Keeper:
         self._now_ns = now_ns
         self._loop: asyncio.AbstractEventLoop | None = None
         self._found: State | None = None
-        self._changed = False
+        # What has changed since it was last written: orders by permanent id, executions by their place among all.
+        self._orders: dict[int, OrderRecord] = {}
+        self._executions: dict[int, Execution] = {}
+        self._is_new_day = True
+        self._is_urgent = False
         self._appointment: asyncio.Handle | None = None
 
+    # ---- from the run before ----------------------------------------------------------------------------------
+
     def load(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Read the file, or make it where there is none, and keep it on this loop from now on.
+        """Open the file, or make it where there is none, and keep it on this loop from now on.
 
         Raises:
-            ConfigError: If it cannot be read or written, or holds what the gateway does not have.
+            ConfigError: If it cannot be read or written, is in use, or holds what the gateway does not have.
         """
-        self._found, self._loop = self._file.read(), loop
+        rows = self._file.open()
+        try:
+            self._found = self._checked(_read(rows)) if rows else None
+        except ConfigError as error:
+            self._file.close()
+            raise ConfigError(f"gateway.state {self._file.path} {error}") from error
+        self._loop = loop
+
+    def _checked(self, found: State) -> State:
         known = {ledger.account for ledger in self._accounts}
-        for memory in () if self._found is None else self._found.accounts:
-            if memory.account not in known:
+        for account in found.accounts:
+            if account.account not in known:
                 raise ConfigError(
-                    f"gateway.state {self._file.path} holds account {memory.account}, which the gateway does not have: "
+                    f"holds account {account.account}, which the gateway does not have: "
                     "name it in gateway.accounts, or name another file"
                 )
-        orders = set() if self._found is None else {record.key for record in self._found.venue.orders}
-        for execution in () if self._found is None else self._found.venue.executions:
+        orders = {record.key for record in found.orders}
+        for execution in found.executions:
             if execution.key not in orders:
-                raise ConfigError(f"gateway.state {self._file.path} has execution {execution.id} and not its order")
-        if self._found is None:
-            try:
-                self._file.write(self._state())
-            except OSError as error:
-                raise ConfigError(f"gateway.state {self._file.path} cannot be written: {error.strerror}") from error
+                raise ConfigError(f"has execution {execution.id} and not its order")
+        return found
 
     def restore(self) -> None:
         """Bring back what was read: first what accounts hold, then the orders, which are worked on at once.
@@ -159,66 +128,22 @@ class Keeper:
         """
         found = self._found
         if found is not None:
-            self._accounts.rates.restore(found.rates)
-            for memory in found.accounts:
-                self._restore_account(self._accounts.named(memory.account), memory)
-            self._venue.restore(
-                found.venue, found.saved_ns, since_ns=_midnight(self._now_ns()), known_as=self._known_as
-            )
-        self._venue.on_change = self.touch
-        self.touch()
-
-    def touch(self, *, at_once: bool = True) -> None:
-        """Note that something changed: it is written in this turn of the loop, or within a second."""
-        assert self._loop is not None, "a state is kept from `load` on"  # noqa: S101
-        self._changed = self._changed or at_once
-        if self._appointment is None:
-            if at_once:
-                self._appointment = self._loop.call_soon(self._write)
-            else:
-                self._appointment = self._loop.call_later(SOON_SECONDS, self._write)
-        elif at_once and isinstance(self._appointment, asyncio.TimerHandle):
-            self._appointment.cancel()
-            self._appointment = self._loop.call_soon(self._write)
-
-    def settle(self) -> None:
-        """Write what has changed, if it has; called before clients are told."""
-        if self._changed:
-            self._write()
-
-    def close(self) -> None:
-        """Write for the last time."""
-        self._venue.on_change = _nothing
-        if self._loop is not None:
-            self._write()
-
-    def _write(self) -> None:
-        if self._appointment is not None:
-            self._appointment.cancel()
-            self._appointment = None
-        self._changed = False
-        try:
-            self._file.write(self._state())
-        except OSError as error:
-            # The gateway goes on; the next change tries again.
-            _log.error("gateway.state %s cannot be written: %s", self._file.path, error.strerror)
-
-    def _state(self) -> State:
-        return State(
-            saved_ns=self._now_ns(),
-            accounts=[
-                AccountMemory(ledger.account, ledger.cash, ledger.opening_value, list(ledger.holdings.values()))
-                for ledger in self._accounts
-            ],
-            rates=dict(self._accounts.rates.known),
-            venue=self._venue.memory(),
-        )
-
-    def _restore_account(self, ledger: Ledger, memory: AccountMemory) -> None:
-        ledger.cash, ledger.opening_value = dict(memory.cash), memory.opening_value
-        for holding in memory.holdings:
-            holding.contract = self._known_as(holding.contract)
-            ledger.holdings[holding.contract.id] = holding
+            self._accounts.rates.restore(found.whole.rates)
+            for account in found.accounts:
+                ledger = self._accounts.named(account.account)
+                ledger.cash, ledger.opening_value = dict(account.cash), account.opening_value
+            for each in found.holdings:
+                each.holding.contract = self._known_as(each.holding.contract)
+                self._accounts.named(each.account).holdings[each.holding.contract.id] = each.holding
+            memory, today_ns = VenueMemory(found.whole.ids, found.orders, found.executions), midnight(self._now_ns())
+            if found.whole.saved_ns < today_ns:
+                self._accounts.begin_day()
+            self._venue.restore(memory, found.whole.saved_ns, since_ns=today_ns, known_as=self._known_as)
+        self._found = None
+        self._orders = {record.permanent_id: record for record in self._venue.records.values()}
+        self._executions = dict(enumerate(self._venue.executions))
+        self._write(afresh=True)
+        self._venue.keeper = self
 
     def _known_as(self, contract: ContractData) -> ContractData:
         """Return a contract as the gateway knows it now, with its market played."""
@@ -230,12 +155,124 @@ class Keeper:
         self._contracts.single_out(known)
         return known
 
+    # ---- what changes -----------------------------------------------------------------------------------------
 
-def _midnight(at_ns: int) -> int:
-    """Return when the day of the gateway's zone began, ns UTC."""
-    begun = local(at_ns).replace(hour=0, minute=0, second=0, microsecond=0)
-    return int(begun.timestamp()) * 1_000_000_000
+    def order(self, record: OrderRecord, *, at_once: bool = True) -> None:
+        """Note that an order is changing; it is written in this turn of the loop, or within a second."""
+        self._orders[record.permanent_id] = record
+        self._touch(at_once=at_once)
+
+    def execution(self, place: int, execution: Execution) -> None:
+        """Note an execution, with it the account and what it holds."""
+        self._executions[place] = execution
+        self._touch()
+
+    def ids(self) -> None:
+        """Note that ids are counted from somewhere else."""
+        self._touch()
+
+    def day(self) -> None:
+        """Note that a day has begun, for every account and all that it holds."""
+        self._is_new_day = True
+        self._touch()
+
+    def settle(self) -> None:
+        """Write what has changed, if it has; called before clients are told."""
+        if self._is_urgent:
+            self._write()
+
+    def close(self) -> None:
+        """Write for the last time, if it has come to keeping anything, and let the file go."""
+        if self._venue.keeper is self:
+            self._venue.keeper = Nobody()
+            self._write()
+        self._file.close()
+
+    def _touch(self, *, at_once: bool = True) -> None:
+        assert self._loop is not None, "a state is kept from `load` on"  # noqa: S101
+        if self._is_urgent or (self._appointment is not None and not at_once):
+            return
+        self._is_urgent = at_once
+        if self._appointment is not None:
+            self._appointment.cancel()
+        self._appointment = (
+            self._loop.call_soon(self._write) if at_once else self._loop.call_later(SOON_SECONDS, self._write)
+        )
+
+    # ---- writing ----------------------------------------------------------------------------------------------
+
+    def _write(self, *, afresh: bool = False) -> None:
+        if self._appointment is not None:
+            self._appointment.cancel()
+            self._appointment = None
+        self._is_urgent = False
+        try:
+            self._file.put(self._rows(), alone=afresh)
+        except OSError as error:
+            # The gateway goes on; the next change tries again with what has not been written.
+            _log.error("gateway.state %s cannot be written: %s", self._file.path, error)
+            return
+        self._is_new_day = False
+        self._orders.clear()
+        self._executions.clear()
+
+    def _rows(self) -> Iterator[Row]:
+        """Yield what is to be written: the one row that may always have changed, and what was noted."""
+        whole = Whole(self._now_ns(), self._venue.ids_memory(), dict(self._accounts.rates.known))
+        yield _row("gateway", "", whole)
+        traded = {each.record.account for each in self._executions.values()}
+        for ledger in self._accounts:
+            if self._is_new_day or ledger.account in traded:
+                memory = AccountMemory(ledger.account, ledger.cash, ledger.opening_value)
+                yield _row("account", ledger.account, memory)
+        for ledger, name in self._held():
+            yield _row("holding", f"{ledger.account} {name}", HoldingMemory(ledger.account, ledger.holdings[name]))
+        for permanent_id, record in self._orders.items():
+            yield _row("order", str(permanent_id), record)
+        for place, execution in self._executions.items():
+            yield _row("execution", str(place), remembered(execution))
+
+    def _held(self) -> Iterator[tuple[Ledger, str]]:
+        """Yield the holdings that have changed, by account and contract."""
+        if self._is_new_day:
+            yield from ((ledger, name) for ledger in self._accounts for name in ledger.holdings)
+            return
+        for account, name in {(each.record.account, each.contract.id): None for each in self._executions.values()}:
+            ledger = self._accounts.named(account)
+            # A combination as a whole is nothing that is held.
+            if name in ledger.holdings:
+                yield ledger, name
 
 
-def _nothing(*, at_once: bool = True) -> None:
-    """Keep nothing."""
+def _row(kind: str, name: str, value: Any) -> Row:
+    return Row(kind, name, msgspec.json.encode(value, enc_hook=_texts_of))
+
+
+def _read(rows: list[Row]) -> State:
+    try:
+        [whole] = _values(rows, "gateway", Whole)
+        return State(
+            whole,
+            _values(rows, "account", AccountMemory),
+            _values(rows, "holding", HoldingMemory),
+            _values(rows, "order", OrderRecord),
+            _values(rows, "execution", ExecutionMemory),
+        )
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise ConfigError(f"holds no state of a gateway of this version, and is left as it is: {error}") from error
+
+
+def _values(rows: list[Row], kind: str, of: type[_T]) -> list[_T]:
+    return [msgspec.json.decode(row.value, type=of, dec_hook=_fields_of) for row in rows if row.kind == kind]
+
+
+def _texts_of(value: Any) -> Any:
+    if isinstance(value, Fields):
+        return [value.name, value.texts]
+    raise NotImplementedError(f"a {type(value).__name__} is no part of a gateway's state")
+
+
+def _fields_of(kind: type, value: Any) -> Any:
+    if kind is Fields and isinstance(value, list) and len(value) == 2:
+        return Fields(str(value[0]), dict(value[1]))
+    raise NotImplementedError(f"a {kind.__name__} is no part of a gateway's state")

@@ -43,6 +43,12 @@ def utc_stamp(time_ns: int) -> str:
     return f"{dt.datetime.fromtimestamp(time_ns // SECOND, dt.UTC):%Y%m%d-%H:%M:%S}"
 
 
+def midnight(at_ns: int, *, days: int = 0) -> int:
+    """Return when the day of the gateway's zone began, or one so many days later, ns UTC."""
+    begun = local(at_ns).replace(hour=0, minute=0, second=0) + dt.timedelta(days=days)
+    return int(begun.timestamp()) * SECOND
+
+
 def greeting(time_ns: int) -> str:
     """Return the time as the handshake gives it: ``20261122 10:56:57 EST``."""
     return f"{local(time_ns):%Y%m%d %H:%M:%S %Z}"

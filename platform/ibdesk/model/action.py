@@ -6,6 +6,7 @@ Equal event sequences give equal action sequences, byte for byte in the form of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -65,9 +66,27 @@ class TradingHalted(msgspec.Struct, frozen=True, tag="trading_halted"):
 
     reason: str
     at_ns: int
+    by: str = "risk"
 
 
-Action = PlaceOrder | ModifyOrder | CancelOrder | OrderDenied | SetTimer | Alert | TradingHalted
+class RunFailed(msgspec.Struct, frozen=True, tag="run_failed"):
+    """A run has ended, because its own code raised; `note` says what."""
+
+    run_id: str
+    note: str
+    at_ns: int
+
+
+class StateChanged(msgspec.Struct, frozen=True, tag="state_changed"):
+    """The `state` of a run's strategy after this event, to be given back after a restart."""
+
+    run_id: str
+    state: dict[str, Any]
+
+
+Action = (
+    PlaceOrder | ModifyOrder | CancelOrder | OrderDenied | SetTimer | Alert | TradingHalted | RunFailed | StateChanged
+)
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[list[Action]] = msgspec.msgpack.Decoder(list[Action])

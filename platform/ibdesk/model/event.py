@@ -17,7 +17,8 @@ from ibdesk.model.bar import Bar
 from ibdesk.model.fill import Commission, Fill
 from ibdesk.model.instrument import AnyInstrument
 from ibdesk.model.link import Link
-from ibdesk.model.order import OrderStatus
+from ibdesk.model.order import Order, OrderStatus
+from ibdesk.model.position import Position
 from ibdesk.model.quote import Quote, Tick
 
 
@@ -128,10 +129,11 @@ class StopStrategy(msgspec.Struct, frozen=True, tag="stop_strategy"):
 
 
 class HaltTrading(msgspec.Struct, frozen=True, tag="halt_trading"):
-    """Command: deny every order that does not reduce a position, until a person resumes."""
+    """Command: deny every order that does not reduce a position, until a person resumes; `by` is who wants it."""
 
     reason: str
     at_ns: int
+    by: str = "operator"
 
 
 class ResumeTrading(msgspec.Struct, frozen=True, tag="resume_trading"):
@@ -146,6 +148,80 @@ class CancelRequest(msgspec.Struct, frozen=True, tag="cancel_request"):
 
     order_id: str
     at_ns: int
+
+
+class DayBegan(msgspec.Struct, frozen=True, tag="day_began"):
+    """From which profit the loss of the day that ends at `ends_ns` is measured; for the record and the next life."""
+
+    pnl: float
+    ends_ns: int
+    at_ns: int
+
+
+class Halt(msgspec.Struct, frozen=True):
+    """Why trading is halted, by whom (``operator``, ``risk``, ...) and since when (ns UTC)."""
+
+    reason: str
+    by: str
+    at_ns: int
+
+
+class BookLeft(msgspec.Struct, frozen=True):
+    """The book of one owner: its money and everything it holds or held."""
+
+    owner: str
+    cash: float
+    positions: list[Position]
+
+
+class FillLeft(msgspec.Struct, frozen=True):
+    """An execution that is in a book already, whose book, and what it cost as far as that is known."""
+
+    fill: Fill
+    owner: str
+    commission: float | None = None
+
+
+class RunLeft(msgspec.Struct, frozen=True, kw_only=True):
+    """A run of an earlier life: how it was started (without history), and where it stood.
+
+    `was_running` says whether it still ran when that life ended; `orders_made` is the number of its last order;
+    `state` is its strategy's last good state.
+    """
+
+    start: StartStrategy
+    was_running: bool
+    note: str
+    orders_made: int
+    state: dict[str, Any]
+
+
+class Estate(msgspec.Struct, frozen=True, kw_only=True):
+    """What one life of a desk leaves to the next, all of it read from its journal.
+
+    `orders` are those that may still fill and those that ended in the last days; `fills` are those of the last days:
+    TWS may tell them again. `day_pnl` and `day_ends_ns` are those of the last `DayBegan`.
+    """
+
+    books: list[BookLeft] = []
+    orders: list[Order] = []
+    fills: list[FillLeft] = []
+    runs: list[RunLeft] = []
+    halt: Halt | None = None
+    day_pnl: float = 0.0
+    day_ends_ns: int = 0
+
+
+class TakeOver(msgspec.Struct, frozen=True, kw_only=True, tag="take_over"):
+    """The desk begins a life on this account where the one before, recorded in the journal `earlier`, left off.
+
+    `earlier` is a file's name in the same folder; it is empty, and the estate too, when there was no life before.
+    """
+
+    account: str
+    at_ns: int
+    earlier: str = ""
+    estate: Estate = Estate()
 
 
 class Severity(enum.Enum):
@@ -180,6 +256,8 @@ Event = (
     | HaltTrading
     | ResumeTrading
     | CancelRequest
+    | DayBegan
+    | TakeOver
     | Notice
 )
 

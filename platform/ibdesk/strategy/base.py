@@ -143,7 +143,13 @@ class Strategy(BaseModel):
 
     @property
     def state(self) -> dict[str, Any]:
-        """Plain data (numbers, text, lists, dicts) that outlives a restart of the run."""
+        """Plain data (numbers, text, lists, dicts) that outlives a restart of the run.
+
+        It is journaled with each event that changes it. What an event changes before the strategy's code raises is
+        not kept.
+        """
+        if self._trading is not None:
+            self._trading.touch_state()
         return self._state
 
     def position(self, symbol: str) -> Position:

@@ -73,6 +73,10 @@ class Trading(Protocol):
         """Have `on_timer(name)` called after so many seconds."""
         ...
 
+    def touch_state(self) -> None:
+        """Hear that the strategy uses its `state`, which has to be kept from now on."""
+        ...
+
     def say(self, text: str, severity: Severity) -> None:
         """Put a line on the record and before people's eyes."""
         ...

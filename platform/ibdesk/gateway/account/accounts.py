@@ -44,6 +44,11 @@ class Accounts:
         """Return the ids as managedAccounts carries them."""
         return ",".join(self._ledgers)
 
+    def begin_day(self) -> None:
+        """Let a day begin for all: daily profit counts from here."""
+        for ledger in self:
+            ledger.begin_day()
+
     def named(self, account: str) -> Ledger:
         """Return an account by its id.
 

@@ -6,15 +6,15 @@ which is in the net liquidation value, and no loan value (documented).
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
 from ibdesk.gateway.account.margin import Requirement, requirement
-from ibdesk.gateway.account.prospect import Exposure, Prospect, exposure_after, reduces, sides
+from ibdesk.gateway.account.outlook import Outlook
+from ibdesk.gateway.account.prospect import Coming, Exposure, Prospect, exposure_after, reduces, together
 from ibdesk.gateway.account.rates import Rates
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.refusal import RefusedError
 from ibdesk.model import Fill, Forex, Future, Option, Position
 
@@ -22,6 +22,7 @@ NOT_ENOUGH = (
     "YOUR ORDER IS NOT ACCEPTED. IN ORDER TO OBTAIN THE DESIRED POSITION YOUR EQUITY WITH LOAN "
     "VALUE [{equity:.2f} {currency}] MUST EXCEED THE INITIAL MARGIN [{initial:.2f} {currency}]"
 )
+_THE_NEW_ONE = "the order that is asked about"
 NO_RATE = "No exchange rate from {currency} to {base} is known: the market plays no pair that tells it."
 
 
@@ -48,10 +49,14 @@ class Margin(msgspec.Struct, frozen=True):
 
 
 class Holding(msgspec.Struct):
-    """A contract and the position in it; its average price includes commissions, as IB's average cost does."""
+    """A contract and the position in it; its average price includes commissions, as IB's average cost does.
+
+    `before_today` is the profit it had made when the day began, realized or not.
+    """
 
     contract: ContractData
     position: Position
+    before_today: float = 0.0
 
 
 class Ledger:
@@ -130,9 +135,24 @@ class Ledger:
         """Return what closing everything now would realize, in the base currency."""
         return sum(self.in_base(holding, self.unrealized(holding)) for holding in self.held())
 
+    # ---- the day ----------------------------------------------------------------------------------------------
+
+    def begin_day(self) -> None:
+        """Count daily profit from here on."""
+        self.opening_value = self.margin().net_liquidation
+        for holding in self.holdings.values():
+            holding.before_today = self._profit(holding)
+
     def daily(self) -> float:
-        """Return the profit since the start, realized or not, in the base currency."""
+        """Return the profit of the day, realized or not, in the base currency."""
         return self.margin().net_liquidation - self.opening_value
+
+    def daily_of(self, holding: Holding) -> float:
+        """Return the profit of the day in one contract, in its currency."""
+        return self._profit(holding) - holding.before_today
+
+    def _profit(self, holding: Holding) -> float:
+        return self.unrealized(holding) + holding.position.realized_pnl
 
     # ---- margin -----------------------------------------------------------------------------------------------
 
@@ -142,56 +162,58 @@ class Ledger:
         Raises:
             RefusedError: If money would come up in a currency whose rate nothing tells.
         """
-        coming: dict[str, list[Prospect]] = {}
-        for prospect in prospects:
-            self._check_rates(prospect)
-            coming.setdefault(prospect.contract.id, []).append(prospect)
+        coming = together(prospects)
+        for each in coming.values():
+            self._check_rates(each)
+        return self._margin(coming)
+
+    def _margin(self, coming: Mapping[str, Coming]) -> Margin:
         net = equity = self.total_cash()
         needed = Requirement()
-        for name in {**self.holdings, **coming}:
-            holding = self.holdings.get(name)
-            if holding is not None and holding.position.quantity:
-                worth = self._worth(holding)
-                net += worth
-                equity += 0.0 if isinstance(holding.contract.instrument, Option) else worth
-            elif name not in coming:
-                continue
-            spent = sum(map(self._spent, coming.get(name, ())))
-            net, equity = net - spent, equity - spent - sum(map(self._premium, coming.get(name, ())))
-            contract = coming[name][0].contract if holding is None else holding.contract
-            needed += self._requirement(exposure_after(self._exposure(contract), coming.get(name, ())))
+        for holding in self.held():
+            worth = self._worth(holding)
+            net += worth
+            equity += 0.0 if isinstance(holding.contract.instrument, Option) else worth
+            if holding.contract.id not in coming:
+                needed += self._requirement(self._exposure(holding.contract))
+        for each in coming.values():
+            spent = self._spent(each)
+            net, equity = net - spent, equity - spent - self._premium(each)
+            needed += self._requirement(exposure_after(self._exposure(each.contract), each))
         return Margin(net, equity, needed.initial, needed.maintenance)
 
-    def objection(self, order: Iterable[Prospect], working: Iterable[Prospect] = ()) -> str:
-        """Return why the account cannot bear an order, in the words of TWS; empty when it can.
+    def objection(self, order: Iterable[Prospect], outlook: Outlook) -> str:
+        """Return why the account cannot bear an order beside `outlook`, in the words of TWS; empty when it can.
 
         Orders that work count as if all purchases of their contract came true, or all sales, or none, whichever takes
         most. An order that only reduces positions is always borne.
         """
-        legs, others = list(order), list(working)
+        legs = list(order)
         if all(reduces(self._position(leg.contract.id), leg) for leg in legs):
             return ""
         try:
-            before, after = self._worst(others), self._worst([*others, *legs])
+            outlook.enter(_THE_NEW_ONE, legs)
+            after = self._worst(outlook)
         except RefusedError as refusal:
             return refusal.text
-        if after.available >= 0 or after.available >= before.available:
+        finally:
+            outlook.remove(_THE_NEW_ONE)
+        if after.available >= 0 or after.available >= self._worst(outlook).available:
             return ""
         return NOT_ENOUGH.format(equity=after.equity, initial=after.initial, currency=self.currency)
 
-    def _worst(self, prospects: list[Prospect]) -> Margin:
-        chosen: list[Prospect] = []
-        for prospect in prospects:
-            self._check_rates(prospect)
-        for contract, purchases, sales in sides(prospects):
-            ways: tuple[list[Prospect], ...] = ([], purchases, sales)
-            chosen += max(ways, key=functools.partial(self._burden, contract))
-        return self.margin(chosen)
-
-    def _burden(self, contract: ContractData, coming: list[Prospect]) -> float:
-        """Return by how much one contract would lessen what is available."""
-        needed = self._requirement(exposure_after(self._exposure(contract), coming))
-        return needed.initial + sum(map(self._spent, coming)) + sum(map(self._premium, coming))
+    def _worst(self, outlook: Outlook) -> Margin:
+        chosen: dict[str, Coming] = {}
+        for contract, ways in outlook.ways():
+            for way in ways:
+                self._check_rates(way)
+            held = self._exposure(contract)
+            heaviest = self._requirement(held).initial
+            for way in ways:
+                burden = self._requirement(exposure_after(held, way)).initial + self._spent(way) + self._premium(way)
+                if burden > heaviest:
+                    heaviest, chosen[contract.id] = burden, way
+        return self._margin(chosen)
 
     def _position(self, instrument: str) -> Position | None:
         holding = self.holdings.get(instrument)
@@ -219,24 +241,24 @@ class Ledger:
             case _:
                 return self.in_base(holding, self.value(holding))
 
-    def _spent(self, prospect: Prospect) -> float:
-        """Return what a trade would take from equity at once: its commission."""
-        return prospect.commission * self.rates.rate(prospect.contract.instrument.currency)
+    def _spent(self, coming: Coming) -> float:
+        """Return what trades would take from equity at once: their commission."""
+        return coming.commission * self.rates.rate(coming.contract.instrument.currency)
 
-    def _premium(self, prospect: Prospect) -> float:
-        """Return the cash a trade would turn into something without loan value, or out of it."""
-        instrument = prospect.contract.instrument
+    def _premium(self, coming: Coming) -> float:
+        """Return the cash that trades would turn into something without loan value, or out of it."""
+        instrument = coming.contract.instrument
         if not isinstance(instrument, Option):
             return 0.0
-        return prospect.quantity * prospect.price * instrument.multiplier * self.rates.rate(instrument.currency)
+        return coming.value * instrument.multiplier * self.rates.rate(instrument.currency)
 
-    def _check_rates(self, prospect: Prospect) -> None:
-        instrument = prospect.contract.instrument
+    def _check_rates(self, coming: Coming) -> None:
+        instrument = coming.contract.instrument
         currencies = [instrument.currency]
         if isinstance(instrument, Forex):
             currencies.append(instrument.symbol)
-            if prospect.price:
-                self.rates.learn(instrument, prospect.price)
+            if coming.price:
+                self.rates.learn(instrument, coming.price)
         for currency in currencies:
             if self.rates.to_base(currency) is None:
                 raise RefusedError(201, NO_RATE.format(currency=currency, base=self.currency))

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.model import Forex, Future, Index, Option, Right, Stock
 
 STOCK_INITIAL = 0.5

@@ -1,12 +1,12 @@
-"""A trade that may come: what an order, or a leg of one, would do to an account if it were filled."""
+"""Trades that may come: what an order would bring, and several in one contract taken together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.model import Position
 
 
@@ -23,6 +23,38 @@ class Prospect(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""
 
 
+class Coming(msgspec.Struct, frozen=True):
+    """Trades in one contract together: signed quantity, the sum of quantity times price, and what they would cost."""
+
+    contract: ContractData
+    quantity: float = 0.0
+    value: float = 0.0
+    commission: float = 0.0
+
+    @property
+    def price(self) -> float:
+        """Return the average price; zero when nothing is traded."""
+        return self.value / self.quantity if self.quantity else 0.0
+
+    def plus(self, prospect: Prospect) -> Coming:
+        """Return these and one more."""
+        return Coming(
+            self.contract,
+            self.quantity + prospect.quantity,
+            self.value + prospect.quantity * prospect.price,
+            self.commission + prospect.commission,
+        )
+
+
+def together(prospects: Iterable[Prospect]) -> dict[str, Coming]:
+    """Return what comes by contract if all of these come true."""
+    coming: dict[str, Coming] = {}
+    for prospect in prospects:
+        name = prospect.contract.id
+        coming[name] = coming.get(name, Coming(prospect.contract)).plus(prospect)
+    return coming
+
+
 class Exposure(msgspec.Struct, frozen=True):
     """What would be held in one contract, and the price to value it at."""
 
@@ -31,34 +63,18 @@ class Exposure(msgspec.Struct, frozen=True):
     price: float
 
 
-def exposure_after(held: Exposure, prospects: Iterable[Prospect]) -> Exposure:
-    """Return a position once the prospects came true: what is held stands at the market's price, the rest at theirs."""
-    quantity, price = held.quantity, held.price
-    for prospect in prospects:
-        total = quantity + prospect.quantity
-        if quantity * prospect.quantity >= 0:
-            price = (price * quantity + prospect.price * prospect.quantity) / total if total else prospect.price
-        elif total * quantity < 0:
-            price = prospect.price
-        quantity = total
-    return Exposure(held.contract, quantity, price)
+def exposure_after(held: Exposure, coming: Coming | None) -> Exposure:
+    """Return a position once trades came true.
 
-
-def sides(prospects: Iterable[Prospect]) -> Iterator[tuple[ContractData, list[Prospect], list[Prospect]]]:
-    """Yield each contract with its purchases and sales; of a group only its largest on each side."""
-    chosen: dict[str, dict[tuple[bool, str], Prospect]] = {}
-    for index, prospect in enumerate(prospects):
-        rivals = chosen.setdefault(prospect.contract.id, {})
-        key = (prospect.quantity > 0, prospect.group or f"#{index}")
-        rival = rivals.get(key)
-        if rival is None or abs(prospect.quantity) > abs(rival.quantity):
-            rivals[key] = prospect
-    for rivals in chosen.values():
-        yield (
-            next(iter(rivals.values())).contract,
-            [prospect for (buys, _), prospect in rivals.items() if buys],
-            [prospect for (buys, _), prospect in rivals.items() if not buys],
-        )
+    What is held stands at the market's price and what is added to it at its own; what remains beyond a position that
+    was closed stands at the average price of the trades that closed it.
+    """
+    if coming is None or not coming.quantity:
+        return held
+    total = held.quantity + coming.quantity
+    if held.quantity * coming.quantity >= 0:
+        return Exposure(held.contract, total, (held.quantity * held.price + coming.value) / total)
+    return Exposure(held.contract, total, coming.price if total * held.quantity < 0 else held.price)
 
 
 def reduces(position: Position | None, prospect: Prospect) -> bool:

@@ -15,18 +15,17 @@ from ibdesk.gateway.contracts.currencies import currency_pair, is_pair, shipped_
 from ibdesk.gateway.contracts.futures import TERMS, future, shipped_futures
 from ibdesk.gateway.contracts.indices import shipped_indices
 from ibdesk.gateway.contracts.matching import answers, is_on
-from ibdesk.gateway.contracts.options import OptionChain, chain_of, option
+from ibdesk.gateway.contracts.options import OptionChain, expiries, option, strikes_around
 from ibdesk.gateway.contracts.stocks import US_VENUES, is_plausible, shipped_stocks, us_share
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import invalid
-from ibdesk.model import Forex, Future, Option, Stock, instrument_of
-
-__all__ = ["ContractBook", "ContractData"]
+from ibdesk.model import AnyInstrument, Forex, Future, Option, Stock, instrument_of
 
 # MOST_BY_RULE: how many contracts that are not shipped a gateway takes before it knows no more.
 MOST_BY_RULE = 10_000
 MOST_COMBOS = 500
 _USUAL_SPOT = 100.0
+_OPTIONS_A_PIECE = 64
 
 
 class ContractBook:
@@ -73,10 +72,19 @@ class ContractBook:
             return None
         if isinstance(wanted, Option):
             chain = self._chain(wanted.symbol)
-            return None if chain is None else self._by_name.get(wanted.id)
+            options = () if chain is None else chain.expiring(wanted.expiry)
+            return next((each for each in options if each.id == wanted.id), None)
         if isinstance(wanted, Forex):
             return self._pair_by_rule(wanted.symbol, wanted.currency)
         return self._share_by_rule(wanted.symbol) if isinstance(wanted, Stock) else None
+
+    def instrument(self, name: str) -> AnyInstrument:
+        """Return what the market plays under this name.
+
+        With `strict` the market may play what is not shipped: it does so unseen, for no client finds its contract.
+        """
+        known = self.named(name)
+        return self._played_as(name).instrument if known is None else known.instrument
 
     def find(self, query: Fields) -> list[ContractData]:
         """Return every contract that a request's contract fields describe; empty fields describe all.
@@ -90,6 +98,13 @@ class ContractBook:
         if con_id:
             return self._numbered(con_id, query)
         return self._described(query)
+
+    def list_options(self, query: Fields) -> Iterator[None]:
+        """List the options that a request may mean, in pieces of about a millisecond; then `find` is quick."""
+        if query.text("secType") in ("OPT", "FOP"):
+            for number, _ in enumerate(self._options(query)):
+                if number % _OPTIONS_A_PIECE == _OPTIONS_A_PIECE - 1:
+                    yield
 
     def single_out(self, contract: ContractData) -> None:
         """Tell `on_new` of a contract that is to be quoted, charted or traded, the first time it is."""
@@ -132,14 +147,20 @@ class ContractBook:
         if not (symbol or query.text("localSymbol")):
             return []
         if sec_type in ("OPT", "FOP"):
-            chain = self._chain(symbol or query.text("localSymbol")[:6].strip())
-            return [] if chain is None else [each for each in chain.options if answers(each, query)]
+            return [each for each in self._options(query) if answers(each, query)]
         listed = self._by_symbol.get(symbol, []) if symbol else [*self]
         if sec_type == "CONTFUT":
             futures = [each for each in listed if each.sec_type == "FUT" and not each.is_expired]
             return [each for each in map(_continuous, futures[:1]) if answers(each, query)]
         found = [contract for contract in listed if answers(contract, query)]
         return found or [contract for contract in self._found_by_rule(query) if answers(contract, query)]
+
+    def _options(self, query: Fields) -> Iterator[ContractData]:
+        """Yield the options on the underlying that a request names, of the expiry that it names."""
+        chain = self._chain(query.text("symbol") or query.text("localSymbol")[:6].strip())
+        return (
+            iter(()) if chain is None else chain.expiring(query.text("lastTradeDateOrContractMonth").partition(" ")[0])
+        )
 
     def _chain(self, symbol: str) -> OptionChain | None:
         if symbol == "SPXW":
@@ -148,12 +169,8 @@ class ContractBook:
             underlying = next((each for each in self._by_symbol.get(symbol, []) if each.has_options), None)
             if underlying is None:
                 return None
-            mine = {each.con_id for each in self._by_id.values() if each.under_symbol == symbol}
-            spot = self.spot_of(underlying) or _USUAL_SPOT
-            chain = chain_of(underlying, spot, self._today, self._by_id.keys() - mine)
-            for each in chain.options:
-                self._by_id[each.con_id] = self._by_name[each.id] = each
-            self._chains[symbol] = chain
+            strikes = strikes_around(self.spot_of(underlying) or _USUAL_SPOT)
+            self._chains[symbol] = OptionChain(underlying, expiries(self._today), strikes, self._add)
         return self._chains[symbol]
 
     def _combined(self, found: ContractData) -> ContractData:
@@ -167,7 +184,8 @@ class ContractBook:
 
     def _add(self, contract: ContractData) -> ContractData:
         con_id = contract.con_id
-        while con_id in self._by_id:
+        # An option of an earlier run has its number already when its chain is listed.
+        while self._by_id.get(con_id, contract).id != contract.id:
             con_id += 1
         if con_id != contract.con_id:
             contract = msgspec.structs.replace(contract, con_id=con_id)

@@ -54,6 +54,11 @@ class Hours:
     def __init__(self, rule: HoursRule) -> None:
         self._rule = rule
         self.zone = ZoneInfo(rule.zone)
+        # _written: a day's session as text, regular and extended; lists of contracts tell the same days over and over.
+        self._written = tuple(
+            functools.lru_cache(maxsize=64)(functools.partial(self._day_text, outside_rth=outside_rth))
+            for outside_rth in (False, True)
+        )
 
     @property
     def zone_name(self) -> str:
@@ -91,8 +96,8 @@ class Hours:
 
     def text(self, at_ns: int, *, outside_rth: bool, days: int = 6) -> str:
         """Return the sessions of the coming days as TWS writes them: ``20260406:0930-20260406:1600;...:CLOSED``."""
-        today = self.day_of(at_ns)
-        return ";".join(self._day_text(today + ahead * _DAY, outside_rth=outside_rth) for ahead in range(days))
+        today, sessions = self.day_of(at_ns), self._written[outside_rth]
+        return ";".join(sessions(today + ahead * _DAY) for ahead in range(days))
 
     def schedule(self, start_ns: int, end_ns: int, *, outside_rth: bool) -> list[dict[str, str]]:
         """Return the sessions of the trading days between two instants, both days included.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Container, Iterator
-
-import msgspec
+from collections.abc import Callable, Iterator
 
 from ibdesk.gateway.contracts.contract import ContractData, made_up_id
 from ibdesk.gateway.contracts.futures import third_friday
@@ -25,13 +23,35 @@ _SHARE_TICK, _INDEX_TICK = 0.01, 0.05
 _SHARE_RULE, _INDEX_RULE = 32, 110
 
 
-class OptionChain(msgspec.Struct, frozen=True):
-    """All options on one underlying; the strikes stay as they were listed, wherever the spot goes."""
+class OptionChain:
+    """All options on one underlying; the strikes stay as they were listed, wherever the spot goes.
 
-    underlying: ContractData
-    expiries: tuple[dt.date, ...]
-    strikes: tuple[float, ...]
-    options: tuple[ContractData, ...]
+    The options of an expiry are made when they are first asked for, and given to `add`, which numbers them.
+    """
+
+    def __init__(
+        self,
+        underlying: ContractData,
+        expiries: tuple[dt.date, ...],
+        strikes: tuple[float, ...],
+        add: Callable[[ContractData], ContractData],
+    ) -> None:
+        self.underlying = underlying
+        self.expiries = expiries
+        self.strikes = strikes
+        self._add = add
+        self._series: dict[dt.date, tuple[ContractData, ...]] = {}
+
+    @property
+    def options(self) -> tuple[ContractData, ...]:
+        """Return all options."""
+        return tuple(self.expiring(""))
+
+    def expiring(self, text: str) -> Iterator[ContractData]:
+        """Yield the options whose expiry, as ``20261218``, begins with a text: a day, a month or nothing."""
+        for expiry in self.expiries:
+            if f"{expiry:%Y%m%d}".startswith(text):
+                yield from self._listed(expiry)
 
     @property
     def classes(self) -> dict[str, tuple[dt.date, ...]]:
@@ -46,22 +66,14 @@ class OptionChain(msgspec.Struct, frozen=True):
         """Return where the options trade."""
         return exchanges_of(self.underlying)
 
-
-def chain_of(underlying: ContractData, spot: float, today: dt.date, taken: Container[int]) -> OptionChain:
-    """Return the options listed on `today` around `spot`; their ids are none of `taken`."""
-    days, strikes = expiries(today), strikes_around(spot)
-    options: list[ContractData] = []
-    ids: set[int] = set()
-    for day in days:
-        for strike in strikes:
-            for right in _RIGHTS:
-                listed = option(underlying, day, strike, right)
-                con_id = listed.con_id
-                while con_id in ids or con_id in taken:
-                    con_id += 1
-                ids.add(con_id)
-                options.append(listed if con_id == listed.con_id else msgspec.structs.replace(listed, con_id=con_id))
-    return OptionChain(underlying, days, strikes, tuple(options))
+    def _listed(self, expiry: dt.date) -> tuple[ContractData, ...]:
+        if expiry not in self._series:
+            self._series[expiry] = tuple(
+                self._add(option(self.underlying, expiry, strike, right))
+                for strike in self.strikes
+                for right in _RIGHTS
+            )
+        return self._series[expiry]
 
 
 def expiries(today: dt.date) -> tuple[dt.date, ...]:

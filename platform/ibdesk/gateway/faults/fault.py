@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol, Self
 
 import msgspec
@@ -84,6 +84,8 @@ class Stage:
         self.ids_in_use: dict[object, int] = {}
         # duplicating: the rule that sends executions twice, while it is about.
         self.duplicating: Rule | None = None
+        # _about: a token for each fault of a kind that lasts, so that the last one to end is known.
+        self._about: dict[str, set[object]] = {}
 
     def refuse_for(self, seconds: float | None) -> None:
         """Refuse connections for a while, or until somebody clears `refusals`."""
@@ -91,6 +93,22 @@ class Stage:
         self.refusals.add(token)
         if seconds is not None:
             self.gateway.schedule.after(seconds, lambda: self.refusals.discard(token))
+
+    def begin(self, what: str) -> Callable[[], bool]:
+        """Note that something begins to last; what is returned ends it, and tells whether nothing of its kind lasts."""
+        token, about = object(), self._about.setdefault(what, set())
+        about.add(token)
+
+        def end() -> bool:
+            was_about = token in about
+            about.discard(token)
+            return was_about and not about
+
+        return end
+
+    def end(self, what: str) -> None:
+        """End all of a kind, before their time."""
+        self._about.get(what, set()).clear()
 
     def free_id(self, token: object) -> None:
         """Report a client id as in use no more, as far as the fault of this token is concerned."""

@@ -136,11 +136,16 @@ class ResetPort(Fault, frozen=True, kw_only=True):
 # ---- TWS and IB ---------------------------------------------------------------------------------------------------
 
 
+# LINK: the connection of TWS to IB, which several faults may have cut.
+LINK = "link"
+
+
 class LoseConnectivity(Fault, frozen=True, kw_only=True):
     """Cut TWS off from IB: error 1100, and no word of market or orders until it is restored.
 
     The market goes on meanwhile: orders are taken and filled, and only a request for executions or open orders shows
-    it. After `for_seconds` it is restored, as `RestoreConnectivity` does; without them it lasts.
+    it. After `for_seconds` it is restored, as `RestoreConnectivity` does, unless another such fault lasts longer;
+    without them it lasts.
     """
 
     for_seconds: Seconds | None = None
@@ -150,9 +155,14 @@ class LoseConnectivity(Fault, frozen=True, kw_only=True):
         """Cut it off."""
         stage.gateway.cut_link()
         stage.gateway.tell_all(1100, LOST)
+        over = stage.begin(LINK)
+
+        def end() -> None:
+            if over():
+                RestoreConnectivity(data_kept=self.data_kept).strike(stage, occasion)
+
         if self.for_seconds is not None:
-            restore = RestoreConnectivity(data_kept=self.data_kept)
-            stage.gateway.schedule.after(self.for_seconds, lambda: restore.strike(stage, occasion))
+            stage.gateway.schedule.after(self.for_seconds, end)
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
@@ -167,6 +177,7 @@ class RestoreConnectivity(Fault, frozen=True, kw_only=True):
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
         """Connect it."""
+        stage.end(LINK)
         stage.gateway.restore_link(data_kept=self.data_kept)
         code, text = (1102, RESTORED_KEPT) if self.data_kept else (1101, RESTORED_LOST)
         stage.gateway.tell_all(code, text)

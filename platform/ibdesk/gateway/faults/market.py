@@ -47,7 +47,13 @@ class Halt(MarketFault, frozen=True, kw_only=True):
         """Halt it."""
         tape = stage.gateway.tape
         tape.halt(symbol)
-        return lambda: tape.resume(symbol)
+        over = stage.begin(f"halt {symbol}")
+
+        def end() -> None:
+            if over():
+                tape.resume(symbol)
+
+        return end
 
 
 class GoStale(MarketFault, frozen=True, kw_only=True):
@@ -57,7 +63,13 @@ class GoStale(MarketFault, frozen=True, kw_only=True):
         """Fall silent."""
         tape = stage.gateway.tape
         tape.stale(symbol)
-        return lambda: tape.stale(symbol, is_stale=False)
+        over = stage.begin(f"stale {symbol}")
+
+        def end() -> None:
+            if over():
+                tape.stale(symbol, is_stale=False)
+
+        return end
 
 
 class Cross(MarketFault, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ibdesk.gateway.protocol.codec import decode
-from ibdesk.gateway.protocol.framing import ProtocolError, split
+from ibdesk.gateway.protocol.framing import ProtocolError, integer, split
 from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.outgoing import OUTGOING
 from ibdesk.gateway.session import Session
@@ -76,7 +76,7 @@ class Passing(msgspec.Struct, frozen=True, kw_only=True):
             fields = decode(INCOMING[3], self.texts(), self.session.version)
         except ProtocolError:
             return False
-        known = self.venue.find(self.session.client_id, int(str(fields["orderId"]) or 0))
+        known = self.venue.find(self.session.client_id, integer(str(fields["orderId"])) or 0)
         return known is None and fields["whatIf"] not in ("1", "true")
 
     def _charged_order(self) -> int | None:
@@ -88,8 +88,7 @@ class Passing(msgspec.Struct, frozen=True, kw_only=True):
         texts = self.texts()
         if place is None or place >= len(texts):
             return None
-        text = texts[place]
-        return int(text) if text.isascii() and text.removeprefix("-").isdigit() and len(text) < 12 else None
+        return integer(texts[place])
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):

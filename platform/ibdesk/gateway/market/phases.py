@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.contracts.hours import Hours
 from ibdesk.gateway.market.sessions import Sessions
 from ibdesk.gateway.market.tape import Phase, Tape

@@ -30,7 +30,7 @@ from ibdesk.gateway.protocol.fields import (
     content_holds,
     for_version,
 )
-from ibdesk.gateway.protocol.framing import ProtocolError, frame, join
+from ibdesk.gateway.protocol.framing import ProtocolError, frame, integer, join
 
 Scalar = str | int | float | None
 Rows = Sequence[Mapping[str, "Value"]]
@@ -38,7 +38,8 @@ Value = Scalar | Rows
 # Texts: a decoded message: a text by field name, and a list of such dictionaries for each repeated group.
 Texts = dict[str, "str | list[Texts]"]
 
-MAX_REPEATS = 10_000
+# _LONGEST: digits of the longest integer, a permanent id.
+_LONGEST = 19
 _FLAGS = frozenset({"0", "1", "true", "false"})
 
 
@@ -184,21 +185,30 @@ def _checked(cursor: _Cursor, name: str, kind: Kind) -> str:
         return text
     if kind is not Kind.INTEGER and text in INFINITE_TEXTS:
         return text
-    try:
-        number = int(text) if kind is Kind.INTEGER else float(text)
-    except ValueError:
-        raise cursor.refuse(name, text, "a number") from None
+    number = integer(text, _LONGEST) if kind is Kind.INTEGER else _decimal(text)
+    if number is None:
+        raise cursor.refuse(name, text, "a number")
     if not math.isfinite(number):
         raise cursor.refuse(name, text, "a finite number")
     return text
 
 
+def _decimal(text: str) -> float | None:
+    """Return a number as a client writes it: ASCII, without the blanks and underscores that Python takes too."""
+    if not text.isascii() or "_" in text or text != text.strip():
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
 def _count(cursor: _Cursor, name: str, text: str) -> int:
-    if not text:
-        return 0
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= MAX_REPEATS):
-        raise cursor.refuse(name, text, f"a count up to {MAX_REPEATS}")
-    return int(text)
+    count = integer(text, 7) if text else 0
+    # A group has one field at least, so that no count costs more than the message is long.
+    if count is None or not 0 <= count <= len(cursor.texts) - cursor.at:
+        raise cursor.refuse(name, text, f"a count that the {len(cursor.texts) - cursor.at} fields behind it allow")
+    return count
 
 
 # ---- reading a decoded message ------------------------------------------------------------------------------------

@@ -69,6 +69,16 @@ def split(payload: bytes) -> list[str]:
     return payload[:-1].decode("utf-8", "backslashreplace").split("\0")
 
 
+def integer(text: str, digits: int = 10) -> int | None:
+    """Return the integer that a field holds, or nothing when it holds none.
+
+    It is `digits` ASCII digits at most, behind one minus or none. Python's own `int` also takes blanks, underscores and
+    the digits of other scripts, and `str.isdigit` some that `int` does not take.
+    """
+    figures = text.removeprefix("-")
+    return int(text) if len(figures) <= digits and figures.isascii() and figures.isdigit() else None
+
+
 def join(texts: Sequence[str]) -> bytes:
     """Return the frame of these fields, the message number first."""
     return frame(("\0".join(texts) + "\0").encode("utf-8", "backslashreplace"))

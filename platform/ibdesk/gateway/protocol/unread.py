@@ -6,6 +6,7 @@ They concern subscriptions and windows that the gateway does not have, so that t
 from __future__ import annotations
 
 from ibdesk.gateway.protocol.codec import Fields
+from ibdesk.gateway.protocol.framing import integer
 from ibdesk.gateway.protocol.incoming import REQUEST_ID_AT
 
 # UNREAD: by number, the name of the request; the place of its id stands in REQUEST_ID_AT.
@@ -37,7 +38,4 @@ def unread(number: int, texts: list[str]) -> Fields | None:
     name, place = UNREAD.get(number), REQUEST_ID_AT.get(number, 0)
     if name is None or place >= len(texts):
         return None
-    text = texts[place]
-    if not (text.isascii() and text.lstrip("-").isdigit() and len(text) < 11):
-        return None
-    return Fields(name, {"reqId": text})
+    return None if integer(texts[place]) is None else Fields(name, {"reqId": texts[place]})

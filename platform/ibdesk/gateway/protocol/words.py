@@ -7,11 +7,12 @@ own; every other is its name and its fields by name, those left out that carry n
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 
 from ibdesk.gateway.protocol.codec import Fields, Texts, decode
 from ibdesk.gateway.protocol.fields import UNSET_TEXTS, Field, Kind, Message
-from ibdesk.gateway.protocol.framing import ProtocolError, split
+from ibdesk.gateway.protocol.framing import ProtocolError, integer, split
 from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.outgoing import OUTGOING
 
@@ -19,6 +20,7 @@ LINE_LENGTH = 240
 # BINARY_SINCE: from this server version on a message is its number in four bytes and then protobuf.
 BINARY_SINCE = 201
 _ROWS_SHOWN = 2
+_DECIMAL = re.compile(r"-?[0-9]+\.[0-9]+")
 _LOWEST_VERSION = 100
 _TICK_TYPES = {
     "0": "bid size",
@@ -70,7 +72,7 @@ def told(payload: bytes, version: int, *, by_client: bool) -> str:
 
 def words(texts: list[str], version: int, *, by_client: bool) -> str:
     """Return a message in words, given its fields, the number first."""
-    number = int(texts[0]) if texts[0].isascii() and texts[0].isdigit() and len(texts[0]) < 6 else -1
+    number = integer(texts[0]) or 0
     message = (INCOMING if by_client else OUTGOING).get(number)
     if message is None:
         if not by_client and number > _LOWEST_VERSION and len(texts) == 2:
@@ -124,11 +126,7 @@ def _rows(name: str, rows: list[Texts]) -> str:
 
 def _number(text: str) -> str:
     """Return a text, or a number without needless decimals."""
-    whole, dot, decimals = text.partition(".")
-    if dot and whole.lstrip("-").isdigit() and decimals.isdigit():
-        kept = decimals.rstrip("0")
-        return f"{whole}.{kept}" if kept else whole
-    return text
+    return text.rstrip("0").removesuffix(".") if _DECIMAL.fullmatch(text) else text
 
 
 def _cut(text: str, length: int = LINE_LENGTH) -> str:

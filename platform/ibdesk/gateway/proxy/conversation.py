@@ -14,6 +14,7 @@ from typing import IO
 import msgspec
 
 from ibdesk.errors import DataError
+from ibdesk.gateway.protocol.framing import integer
 
 FORMAT, FORMAT_VERSION = "ibdesk conversation", 1
 MAX_LINE_BYTES = 64 << 20
@@ -108,9 +109,10 @@ def _link(number: int, entries: list[Entry]) -> Link | None:
     """Return a connection, or nothing when it ended before startApi or went on in binary."""
     versions = [entry.fields for entry in entries if entry.by is By.TWS and entry.fields]
     starts = [entry.fields for entry in entries if entry.by is By.CLIENT and entry.fields]
-    if not (versions and starts and versions[0][0].isdigit() and starts[0][0] == "71" and len(starts[0]) > 2):
+    version = integer(versions[0][0]) if versions else None
+    if version is None or not starts or starts[0][0] != "71" or len(starts[0]) < 3:
         return None
     if any(entry.binary is not None for entry in entries):
         return None
-    client = starts[0][2]
-    return Link(number, int(client) if client.lstrip("-").isdigit() else -1, int(versions[0][0]), tuple(entries))
+    client = integer(starts[0][2])
+    return Link(number, -1 if client is None else client, version, tuple(entries))

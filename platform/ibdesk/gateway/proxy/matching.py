@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from ibdesk.gateway.protocol.codec import Texts, decode, encode
 from ibdesk.gateway.protocol.fields import UNSET_TEXTS, Message
-from ibdesk.gateway.protocol.framing import ProtocolError, join
+from ibdesk.gateway.protocol.framing import ProtocolError, integer, join
 from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.outgoing import OUTGOING
 
@@ -91,8 +91,7 @@ class Ids:
 
 
 def _message(table: dict[int, Message], texts: list[str]) -> Message | None:
-    number = texts[0]
-    return table.get(int(number)) if number.isascii() and number.isdigit() and len(number) < 6 else None
+    return table.get(integer(texts[0]) or 0)
 
 
 def _pairs(recorded: Texts, live: Texts) -> Iterator[tuple[str, str | None, str | None]]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ibdesk.gateway.listening import Listener
-from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, frame, split
+from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, frame, integer, split
 from ibdesk.gateway.proxy.door import Door, hanging_up
 
 _log = logging.getLogger(__name__)
@@ -69,14 +69,16 @@ class Conduit:
 
     def _learn_client(self, payload: bytes) -> None:
         texts = payload[:40].decode("ascii", "replace").split("\0")
-        if self.client_id == -1 and texts[0] == _START_API and len(texts) > 2 and texts[2].isdigit():
-            self.client_id = int(texts[2])
+        if self.client_id == -1 and texts[0] == _START_API and len(texts) > 2:
+            client_id = integer(texts[2])
+            self.client_id = -1 if client_id is None else client_id
 
     def _learn_version(self, payload: bytes) -> None:
-        version = split(payload)[0]
-        if not version.isdigit():
-            raise ProtocolError(f"it answers the greeting with {version[:20]!r} where a TWS sends its version")
-        self.version = int(version)
+        text = split(payload)[0]
+        version = integer(text)
+        if version is None:
+            raise ProtocolError(f"it answers the greeting with {text[:20]!r} where a TWS sends its version")
+        self.version = version
 
 
 class Proxy(Door):

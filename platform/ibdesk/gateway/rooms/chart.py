@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.market.bars import DAY, Bars, bar_size, bid_ask_bars, duration, opened_of
 from ibdesk.gateway.market.control import Market
 from ibdesk.gateway.market.source import Integers, MarketSource, Prints, Quotes, quotes_of

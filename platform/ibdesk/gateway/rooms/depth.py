@@ -12,7 +12,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ibdesk.gateway.contracts.book import ContractBook, ContractData
+from ibdesk.gateway.contracts.book import ContractBook
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.market.tape import Candle, Line, Tape
 from ibdesk.gateway.protocol.codec import Fields, Value
 from ibdesk.gateway.refusal import RefusedError, invalid

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.contracts.book import ContractBook, ContractData
+from ibdesk.gateway.contracts.book import ContractBook
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.market.bars import duration
 from ibdesk.gateway.market.control import Market
 from ibdesk.gateway.market.labor import Job, Labor

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.contracts.book import ContractBook, ContractData
+from ibdesk.gateway.contracts.book import ContractBook
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.market.tape import Candle, Line, Tape, Watcher
 from ibdesk.gateway.protocol.codec import Fields, encode
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME

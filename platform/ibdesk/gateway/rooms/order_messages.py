@@ -40,6 +40,9 @@ _ECHOED = (
     "comboLegs", "orderComboLegs", "smartComboRoutingParams",
 )  # fmt: skip
 
+# Where SMART has an order executed, by type of security (a choice); shares are at IEX.
+_SMART_CHOICE = {"OPT": "CBOE"}
+
 # What stands in an openOrder where the client set nothing.
 _UNSET: dict[str, Value] = {
     "right": "?",
@@ -111,7 +114,7 @@ def open_order(record: OrderRecord) -> dict[str, Value]:
         if isinstance(told, list) or told not in UNSET_TEXTS:
             values[name] = told
     values.update(
-        orderId=record.order_id,
+        orderId=record.told_id,
         action="BUY" if order.side is Side.BUY else "SELL",
         totalQuantity=order.quantity,
         lmtPrice=text_of(_limit(record), Kind.NUMBER),
@@ -175,7 +178,7 @@ def order_status(record: OrderRecord, hearer: int) -> dict[str, Value]:
     The other client that cancelled it reads its own id (captured), everybody else the owner's (believed).
     """
     return {
-        "orderId": record.order_id,
+        "orderId": record.told_id,
         "status": record.status,
         "filled": record.filled,
         "remaining": record.remaining,
@@ -192,10 +195,10 @@ def order_status(record: OrderRecord, hearer: int) -> dict[str, Value]:
 def execution(done: Execution, request_id: int, version: int) -> dict[str, Value]:
     """Return the fields of the execDetails message; request id -1 for one that was not asked for."""
     record, fill, contract = done.record, done.fill, done.contract
-    venue = contract.exchange if contract.exchange != "SMART" else "IEX"
+    venue = contract.exchange if contract.exchange != "SMART" else _SMART_CHOICE.get(contract.sec_type, "IEX")
     return {
         "reqId": request_id,
-        "orderId": record.order_id,
+        "orderId": record.told_id,
         **contract.wire(exchange=venue),
         "execId": done.id,
         "time": stamp(fill.at_ns, version),

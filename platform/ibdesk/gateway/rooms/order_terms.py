@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import RefusedError, invalid
 from ibdesk.gateway.times import read_time

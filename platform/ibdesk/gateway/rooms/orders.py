@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import msgspec
 
 from ibdesk.gateway.account.accounts import Accounts
-from ibdesk.gateway.contracts.book import ContractBook, ContractData
+from ibdesk.gateway.contracts.book import ContractBook
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import RefusedError, invalid
 from ibdesk.gateway.rooms.order_messages import (
@@ -50,6 +51,8 @@ class Orders:
         self._tells_preset = tells_preset
         # sees_all: it has asked for the orders of all clients, and may cancel them since.
         self._sees_all = False
+        # _binds: it is client 0 and wants the orders that are placed by hand.
+        self._binds = False
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return what it answers."""
@@ -66,7 +69,9 @@ class Orders:
         }
 
     def close(self) -> None:
-        """End nothing: orders outlive the session."""
+        """Bind orders placed by hand no more; orders themselves outlive the session."""
+        if self._binds:
+            self._venue.on_manual = None
 
     # ---- requests ---------------------------------------------------------------------------------------------
 
@@ -128,7 +133,7 @@ class Orders:
     def _cancellable(self, order_id: int) -> OrderRecord | None:
         record = self._venue.find(self._session.client_id, order_id)
         if record is None and self._sees_all:
-            return next((each for each in self._venue.open() if each.order_id == order_id), None)
+            return next((each for each in self._venue.open() if each.told_id == order_id), None)
         return record
 
     def global_cancel(self, _request: Fields) -> None:
@@ -139,7 +144,10 @@ class Orders:
                 self._venue.cancel(record)
 
     def own_open_orders(self, _request: Fields) -> None:
-        """Send this client's open orders, then the end."""
+        """Send this client's open orders, then the end; client 0 takes over those that were placed by hand."""
+        if self._session.client_id == 0:
+            for record in self._venue.bind():
+                self._tell_bound(record)
         self._send_open(self._session.client_id)
 
     def all_open_orders(self, _request: Fields) -> None:
@@ -153,10 +161,15 @@ class Orders:
             self.show_status(record)
         self._session.send("openOrderEnd")
 
-    def auto_open_orders(self, _request: Fields) -> None:
-        """Take the wish of client 0 to see orders placed by hand; nobody places any here."""
+    def auto_open_orders(self, request: Fields) -> None:
+        """Let client 0 take over orders that are placed by hand from now on, or no more."""
         if self._session.client_id != 0:
             raise RefusedError(327, ONLY_CLIENT_0, request_id=-1)
+        self._binds = request.flag("bAutoBind")
+        self._venue.on_manual = self._tell_bound if self._binds else None
+
+    def _tell_bound(self, record: OrderRecord) -> None:
+        self._session.send("orderBound", permId=record.permanent_id, clientId=0, orderId=record.order_id)
 
     def completed_orders(self, _request: Fields) -> None:
         """Send what was filled or cancelled, then the end."""

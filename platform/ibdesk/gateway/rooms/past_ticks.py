@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.market.control import Market
 from ibdesk.gateway.market.source import Quotes
 from ibdesk.gateway.market.trading_time import TradingTime

@@ -73,7 +73,7 @@ class Profits:
                 "pnlSingle",
                 reqId=request_id,
                 pos=holding.position.quantity,
-                dailyPnL=unrealized + holding.position.realized_pnl,
+                dailyPnL=ledger.daily_of(holding),
                 unrealizedPnL=unrealized,
                 realizedPnL=holding.position.realized_pnl,
                 value=ledger.value(holding),

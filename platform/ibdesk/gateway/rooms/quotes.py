@@ -7,7 +7,7 @@ import math
 import msgspec
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.market.tape import Candle, Line, Phase, Tape
 from ibdesk.gateway.protocol.codec import text_of
 from ibdesk.gateway.protocol.ticks import (

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.contracts.rules import MARKET_RULES
+from ibdesk.gateway.market.labor import Job, Labor
 from ibdesk.gateway.protocol.codec import Fields, Value, text_of
 from ibdesk.gateway.protocol.fields import UNSET_INTEGER
 from ibdesk.gateway.refusal import ambiguous_contract, invalid, unknown_contract
-from ibdesk.gateway.session import Handler, Session
+from ibdesk.gateway.session import Handler, Session, SessionState
 
 # Types of security that a description may name.
 _SEC_TYPES = frozenset(
@@ -64,13 +65,16 @@ def the_contract(book: ContractBook, query: Fields) -> ContractData:
 
 
 class Reference:
-    """The requests of one session that need no market and no account."""
+    """The requests of one session that need no market and no account; `labor` does what is long in pieces."""
 
-    def __init__(self, session: Session, contracts: ContractBook, now_ns: Callable[[], int], accounts: str) -> None:
+    def __init__(
+        self, session: Session, contracts: ContractBook, now_ns: Callable[[], int], accounts: str, labor: Labor
+    ) -> None:
         self._session = session
         self._contracts = contracts
         self._now_ns = now_ns
         self._accounts = accounts
+        self._labor = labor
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return what it answers."""
@@ -98,11 +102,23 @@ class Reference:
         request_id, sec_type = query.required("reqId"), query.text("secType")
         if sec_type not in _SEC_TYPES and not (query.whole("conId") or query.text("secIdType")):
             raise invalid("Please enter a valid security type")
-        found = [] if sec_type == "BAG" else self._contracts.find(query)
-        if not found:
+        if sec_type == "BAG":
             raise unknown_contract()
-        now_ns = self._now_ns()
-        for contract in found:
+        self._labor.begin(Job(self._send_details(request_id, query)))
+
+    def _send_details(self, request_id: int, query: Fields) -> Iterator[None]:
+        """Send a contract a piece, while the client is there: of a whole chain of options there are hundreds."""
+        yield from self._contracts.list_options(query)
+        found, now_ns = self._contracts.find(query), self._now_ns()
+        if not found:
+            unknown = unknown_contract()
+            self._session.error(request_id, unknown.code, unknown.text)
+            return
+        for place, contract in enumerate(found):
+            if place:
+                yield
+            if self._session.state is not SessionState.OPEN:
+                return
             self._session.send("contractDetails", reqId=request_id, **_details(contract, now_ns))
         self._session.send("contractDetailsEnd", reqId=request_id)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 import msgspec
 
 from ibdesk.exchange import CommissionSchedule
 from ibdesk.gateway.account.accounts import Accounts
+from ibdesk.gateway.account.outlook import Outlook
 from ibdesk.gateway.account.prospect import Prospect
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.venue import combos
+from ibdesk.gateway.venue.combos import QuoteOf
 from ibdesk.gateway.venue.records import Hold, OrderRecord
 from ibdesk.model import Fill, Quote, Side
 
@@ -18,12 +18,15 @@ from ibdesk.model import Fill, Quote, Side
 class Clearing:
     """Books executions, and says what orders would cost and whether their account can bear them."""
 
-    def __init__(
-        self, accounts: Accounts, commissions: CommissionSchedule, quote_of: Callable[[str], Quote | None]
-    ) -> None:
+    def __init__(self, accounts: Accounts, commissions: CommissionSchedule, quote_of: QuoteOf) -> None:
         self._accounts = accounts
         self._commissions = commissions
         self._quote_of = quote_of
+        # _noted: orders by permanent id that have changed since an account was last asked what it can bear.
+        self._noted: dict[int, OrderRecord] = {}
+        self._outlooks = {ledger.account: Outlook() for ledger in accounts}
+        # _unpriced: by account and instrument the orders without a price of their own, and the quote that priced them.
+        self._unpriced: dict[str, dict[str, _Unpriced]] = {ledger.account: {} for ledger in accounts}
 
     def book(self, account: str, contract: ContractData, fill: Fill, commission: float) -> float | None:
         """Book an execution; return the profit it realized, or nothing if it closed nothing."""
@@ -34,16 +37,53 @@ class Clearing:
         other = Side.SELL if fill.side is Side.BUY else Side.BUY
         self.book(account, contract, msgspec.structs.replace(fill, side=other), -commission)
 
-    def objection(self, record: OrderRecord, others: Iterable[OrderRecord]) -> str:
-        """Return why the account cannot bear an order beside `others`, in the words of TWS; empty when it can."""
-        beside = [
-            prospect
-            for other in others
-            if other is not record and other.account == record.account and not _is_idle(other)
-            for prospect in self.prospects(other)
-        ]
-        reason = self._accounts.named(record.account).objection(self.prospects(record), beside)
+    # ---- what an account can bear -----------------------------------------------------------------------------
+
+    def note(self, record: OrderRecord) -> None:
+        """Note that an order is changing."""
+        self._noted[record.permanent_id] = record
+
+    def objection(self, record: OrderRecord, *, in_place_of: OrderRecord | None = None) -> str:
+        """Return why the account cannot bear an order beside the others, in the words of TWS; empty when it can.
+
+        It costs as much as the account has contracts, however many orders there are.
+        """
+        itself = in_place_of or record
+        self._noted.pop(itself.permanent_id, None)
+        outlook = self.outlook(record.account)
+        outlook.remove(itself.permanent_id)
+        self.note(itself)
+        reason = self._accounts.named(record.account).objection(self.prospects(record), outlook)
         return f"Order rejected - reason:{reason}" if reason else ""
+
+    def outlook(self, account: str) -> Outlook:
+        """Return what the working orders of an account would bring now."""
+        for record in self._noted.values():
+            self._enter(record)
+        self._noted.clear()
+        outlook = self._outlooks[account]
+        for name, orders in self._unpriced[account].items():
+            quote = self._quote_of(name)
+            if quote is not orders.quote or orders.are_combinations:
+                orders.quote = quote
+                for record in orders.records.values():
+                    outlook.enter(record.permanent_id, self.prospects(record))
+        return outlook
+
+    def _enter(self, record: OrderRecord) -> None:
+        outlook, unpriced, name = self._outlooks[record.account], self._unpriced[record.account], record.contract.id
+        number = record.permanent_id
+        if name in unpriced:
+            unpriced[name].records.pop(number, None)
+            if not unpriced[name].records:
+                del unpriced[name]
+        if record.is_done or _is_idle(record):
+            outlook.remove(number)
+            return
+        outlook.enter(number, self.prospects(record))
+        if record.contract.legs or _own_price(record) is None:
+            orders = unpriced.setdefault(name, _Unpriced(are_combinations=bool(record.contract.legs)))
+            orders.records[number] = record
 
     def prospects(self, record: OrderRecord) -> list[Prospect]:
         """Return what is left of an order as if it were filled now; a combination as its legs."""
@@ -72,13 +112,24 @@ class Clearing:
 
     def _price(self, record: OrderRecord) -> float:
         """Return an order's own price, or the one the market has for it."""
-        order = record.order
-        price = order.limit_price or order.stop_price
+        price = _own_price(record)
         quote = self._quote_of(record.contract.id)
         if price is None and quote is not None:
-            price = quote.ask if order.side is Side.BUY else quote.bid
+            price = quote.ask if record.order.side is Side.BUY else quote.bid
         # NaN is a side of the quote without a price.
         return 0.0 if price is None or price != price else price  # noqa: PLR0124
+
+
+class _Unpriced(msgspec.Struct):
+    """Orders of one instrument that are priced by the quote; a combination by those of its legs, so always anew."""
+
+    are_combinations: bool
+    quote: Quote | None = None
+    records: dict[int, OrderRecord] = msgspec.field(default_factory=dict)
+
+
+def _own_price(record: OrderRecord) -> float | None:
+    return record.order.limit_price or record.order.stop_price
 
 
 def _is_idle(record: OrderRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Combination orders (IB's BAG): filled when the net price of the legs' quotes allows it, all legs at once.
+"""What a combination (IB's BAG) costs: the prices of its legs, and whether an order takes them.
 
 A combination that is bought buys its BUY legs at the ask and sells its SELL legs at the bid; one that is sold does the
 reverse. So the net price is what one combination costs, and may be negative.
@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.model import Quote, Side
+
+QuoteOf = Callable[[str], Quote | None]
 
 
 def leg_trades(contract: ContractData, side: Side) -> Iterator[tuple[ContractData, Side, int]]:
@@ -20,7 +22,7 @@ def leg_trades(contract: ContractData, side: Side) -> Iterator[tuple[ContractDat
         yield leg.contract, Side.BUY if buys else Side.SELL, leg.ratio
 
 
-def leg_prices(contract: ContractData, side: Side, quote_of: Callable[[str], Quote | None]) -> list[float] | None:
+def leg_prices(contract: ContractData, side: Side, quote_of: QuoteOf) -> list[float] | None:
     """Return what each leg would trade at now, nothing while one has no price."""
     prices = []
     for leg, its_side, _ in leg_trades(contract, side):
@@ -43,7 +45,7 @@ def is_good(net: float, limit: float | None, side: Side) -> bool:
     return limit is None or side.sign * (net - limit) <= 0
 
 
-def shown_sets(contract: ContractData, side: Side, quote_of: Callable[[str], Quote | None]) -> float:
+def shown_sets(contract: ContractData, side: Side, quote_of: QuoteOf) -> float:
     """Return how many combinations the displayed sizes of the legs' quotes suffice for."""
     sets = math.inf
     for leg, its_side, ratio in leg_trades(contract, side):

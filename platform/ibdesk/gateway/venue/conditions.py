@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Set as AbstractSet
 
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.market.tape import Line, Tape
 from ibdesk.gateway.venue.terms import Condition, ConditionKind
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import msgspec
 
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.venue import combos
 from ibdesk.gateway.venue.clearing import Clearing
 from ibdesk.gateway.venue.ids import Ids, corrected
 from ibdesk.gateway.venue.records import Execution, OrderRecord
+from ibdesk.gateway.venue.telling import Telling
 from ibdesk.model import Fill
 
 
 class Executions:
     """Every execution so far in `all`; a corrected one stands in the place of the first."""
 
-    def __init__(self, clearing: Clearing, ids: Ids, schedule: Schedule) -> None:
+    def __init__(self, clearing: Clearing, ids: Ids, schedule: Schedule, telling: Telling) -> None:
         self.all: list[Execution] = []
         self._clearing = clearing
         self._ids = ids
         self._schedule = schedule
+        self._telling = telling
 
     def trade(self, record: OrderRecord, contract: ContractData, quantity: float, price: float) -> Fill:
         """Return an execution that the exchange knows nothing of, on the order's side."""
@@ -83,6 +85,8 @@ class Executions:
         )
         place = next(index for index, each in enumerate(self.all) if each.id == execution.id)
         self.all[place] = done
+        self._telling.changed(record)
+        self._telling.keeper.execution(place, done)
         return done
 
     def _keep(
@@ -106,5 +110,6 @@ class Executions:
             commission=commission,
             realized=realized,
         )
+        self._telling.keeper.execution(len(self.all), execution)
         self.all.append(execution)
         return execution

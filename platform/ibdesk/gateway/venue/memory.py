@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.venue.records import Execution, Key, OrderRecord
 from ibdesk.model import Fill
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.venue.kinds import KINDS, Kind, Shape
 from ibdesk.gateway.venue.terms import Terms
@@ -68,6 +68,8 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     oca_group: str = ""
     # cancelled_by: the other client that withdrew it.
     cancelled_by: int | None = None
+    # is_bound: whether a client has it; an order placed at TWS itself has none until client 0 takes it over.
+    is_bound: bool = True
     # shown: how often it was shown; the first openOrder of a stop differs from the later ones.
     shown: int = 0
     # executions_seen: the numbers of its execution conditions that have come true.
@@ -77,6 +79,11 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     def key(self) -> Key:
         """Return what tells it from other orders: client and order id."""
         return self.client_id, self.order_id
+
+    @property
+    def told_id(self) -> int:
+        """Return the order id that clients are told: 0 while no client has it."""
+        return self.order_id if self.is_bound else 0
 
     @property
     def kind(self) -> Kind:
@@ -108,7 +115,9 @@ class OrderRecord(msgspec.Struct, kw_only=True):
 
     @property
     def hearers(self) -> tuple[int, ...]:
-        """Return the clients that are told of it: its own, and the other one that cancelled it."""
+        """Return the clients that are told of it: its own if it has one, and the other one that cancelled it."""
+        if not self.is_bound:
+            return ()
         return (self.client_id,) if self.cancelled_by is None else (self.client_id, self.cancelled_by)
 
 
@@ -128,11 +137,17 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     realized: float | None
 
 
-class OnChange(Protocol):
-    """Whoever keeps what must outlive the gateway."""
+class Keeper(Protocol):
+    """Whoever keeps what must outlive the gateway. It hears of a change before clients do."""
 
-    def __call__(self, *, at_once: bool = True) -> None:
-        """Hear that something is changing now; without `at_once` it need not be kept before clients are told."""
+    def order(self, record: OrderRecord, *, at_once: bool = True) -> None:
+        """Hear that an order is changing; without `at_once` it need not be kept before clients are told."""
+
+    def execution(self, place: int, execution: Execution) -> None:
+        """Hear of an execution, and where among all it stands; a corrected one stands in the place of the first."""
+
+    def ids(self) -> None:
+        """Hear that ids are counted from somewhere else."""
 
 
 class Audience(msgspec.Struct, frozen=True):
@@ -147,3 +162,12 @@ class Audience(msgspec.Struct, frozen=True):
     commission: Callable[[Execution], None]
     error: Callable[[int, int, int, str], None]
     account: Callable[[str, ContractData], None]
+
+    @staticmethod
+    def nobody() -> Audience:
+        """Return one that hears nothing."""
+
+        def hear(*_news: object) -> None:
+            """Take no notice."""
+
+        return Audience(order=hear, status=hear, execution=hear, commission=hear, error=hear, account=hear)

@@ -24,6 +24,10 @@ class Life(enum.Enum):
     OPG = "OPG"
 
 
+# AT_ONCE: lives of orders that have one chance to trade.
+AT_ONCE = frozenset({Life.IOC, Life.FOK, Life.OPG})
+
+
 class ConditionKind(enum.IntEnum):
     """What an order condition looks at, by its number on the wire."""
 

@@ -13,20 +13,20 @@ import msgspec
 from ibdesk.exchange import CommissionSchedule, Exchange
 from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.account.prospect import Prospect
-from ibdesk.gateway.contracts.book import ContractData
+from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import RefusedError
 from ibdesk.gateway.schedule import Schedule
-from ibdesk.gateway.venue import combos
 from ibdesk.gateway.venue.clearing import Clearing
 from ibdesk.gateway.venue.floor import Floor
 from ibdesk.gateway.venue.ids import Ids
 from ibdesk.gateway.venue.kinds import Plain
-from ibdesk.gateway.venue.memory import VenueMemory, recalled, remembered
-from ibdesk.gateway.venue.records import Audience, Execution, Hold, Key, OnChange, OrderRecord
+from ibdesk.gateway.venue.memory import IdsMemory, VenueMemory, recalled
+from ibdesk.gateway.venue.records import Audience, Execution, Hold, Keeper, Key, OrderRecord
+from ibdesk.gateway.venue.telling import Telling
 from ibdesk.gateway.venue.terms import Terms
-from ibdesk.model import Order, Quote, Side
+from ibdesk.model import Order, Quote
 
 __all__ = ["Audience", "Execution", "OrderRecord", "Venue"]
 
@@ -51,22 +51,26 @@ class Venue:
         partial: bool = False,
         always: bool = True,
     ) -> None:
+        self._schedule = schedule
         self.exchange = Exchange(commissions=commissions, partial=partial)
         self.accounts = accounts
         self.records: dict[Key, OrderRecord] = {}
         # _pending: those of them that were not done when they were last looked at.
         self._pending: dict[Key, OrderRecord] = {}
         self.refuse_next: str | None = None
+        # on_manual: told of each order placed at TWS itself before anything is told of it, by a client that binds them.
+        self.on_manual: Callable[[OrderRecord], None] | None = None
         self._schedule = schedule
         self._ids = Ids(started_ns=started_ns, seed=seed)
         self._clearing = Clearing(accounts, commissions, self.exchange.quote)
+        self._telling = Telling(audience, self._clearing.note)
         self._floor = Floor(
             self.exchange,
             self._clearing,
             ids=self._ids,
             schedule=schedule,
             tape=tape,
-            audience=audience,
+            telling=self._telling,
             always=always,
             partial=partial,
         )
@@ -76,11 +80,16 @@ class Venue:
     @property
     def audience(self) -> Audience:
         """Return whom it tells; another one may be put in its place at any time."""
-        return self._floor.audience
+        return self._telling.audience
 
     @audience.setter
     def audience(self, audience: Audience) -> None:
-        self._floor.audience = audience
+        self._telling.audience = audience
+
+    @property
+    def now_ns(self) -> int:
+        """Return the time at the venue, ns UTC."""
+        return self._schedule.now_ns
 
     @property
     def executions(self) -> list[Execution]:
@@ -88,18 +97,13 @@ class Venue:
         return self._floor.executions.all
 
     @property
-    def on_change(self) -> OnChange:
+    def keeper(self) -> Keeper:
         """Return who keeps what must outlive the gateway; another one may be put in its place."""
-        return self._floor.on_change
+        return self._telling.keeper
 
-    @on_change.setter
-    def on_change(self, keeper: OnChange) -> None:
-        self._floor.on_change = keeper
-
-    @property
-    def now_ns(self) -> int:
-        """Return the time (ns UTC) that orders are worked at."""
-        return self._schedule.now_ns
+    @keeper.setter
+    def keeper(self, keeper: Keeper) -> None:
+        self._telling.keeper = keeper
 
     # ---- ids --------------------------------------------------------------------------------------------------
 
@@ -109,7 +113,7 @@ class Venue:
 
     def set_next_order_id(self, client_id: int, order_id: int) -> None:
         """Make `next_order_id` answer this from now on, also lower than what was used."""
-        self.on_change()
+        self.keeper.ids()
         self._ids.set_next_order_id(client_id, order_id)
 
     def new_permanent_id(self) -> int:
@@ -129,8 +133,11 @@ class Venue:
             parent = self.find(record.client_id, record.terms.parent_id)
             if parent is None or parent.is_done:
                 raise RefusedError(135, f"Can't find order with ID ={record.terms.parent_id}")
-        self.on_change()
         self._ids.use(record.client_id, record.order_id)
+        self._take(record, parent)
+
+    def _take(self, record: OrderRecord, parent: OrderRecord | None) -> None:
+        self._telling.changed(record)
         self.records[record.key] = self._pending[record.key] = record
         if not record.contract.legs:
             self.exchange.add(record.contract.instrument)
@@ -156,7 +163,7 @@ class Venue:
         if self.refuse_next is not None:
             reason, self.refuse_next = self.refuse_next, None
             return f"Order rejected - reason:{reason}"
-        return "" if Hold.PARENT in record.holds else self._clearing.objection(record, self.open())
+        return "" if Hold.PARENT in record.holds else self._clearing.objection(record)
 
     def modify(self, record: OrderRecord, request: Fields, terms: Terms, order: Order) -> None:
         """Give an open order new terms; it is shown again, one that waits for a trigger twice (captured).
@@ -165,29 +172,29 @@ class Venue:
             RefusedError: If its type or algorithm cannot be changed so (329, 440, documented), or its account cannot
                 bear the new terms (201, reported); the order stays as it was.
         """
-        self.on_change()
+        self._telling.changed(record)
         if Hold.TRANSMIT in record.holds:
             record.request, record.terms, record.order = request, terms, order
             if terms.transmit:
                 self._transmit(record)
             return
         self._check_change(record, terms, order)
-        before, live = record.terms, self._floor.live(record)
+        before, live = record.terms, self._floor.route.live(record)
         record.request, record.terms = request, terms
         record.order = msgspec.structs.replace(order, id=record.order.id)
         record.released = order.quantity
         if live is not None and isinstance(record.kind, Plain) and _without_prices(before) == _without_prices(terms):
             shape = record.kind.shape(terms, order.side, record.contract.instrument, None, None)
             if shape is not None:
-                self._floor.change(record, live, shape, tell=True)
+                self._floor.route.change(record, live, shape, tell=True)
             return
         # To the exchange another type is another order, for what is left of this one.
-        self._floor.withdraw(record)
+        self._floor.route.withdraw(record)
         record.shape = None
         if record.kind.waits:
             record.status = "PreSubmitted"
         self._floor.prepare(record)
-        self._floor.show(record)
+        self._telling.show(record)
         self._floor.start(record)
 
     def _check_change(self, record: OrderRecord, terms: Terms, order: Order) -> None:
@@ -197,7 +204,7 @@ class Venue:
         if record.terms.algorithm != terms.algorithm:
             raise RefusedError(440, "Order modify failed. Algorithm cannot be modified.")
         if Hold.PARENT not in record.holds:
-            reason = self._clearing.objection(wanted, (each for each in self.open() if each is not record))
+            reason = self._clearing.objection(wanted, in_place_of=record)
             if reason:
                 raise RefusedError(201, reason)
 
@@ -211,6 +218,27 @@ class Venue:
             record.cancelled_by = client_id
         self._floor.cancel(record, reason)
 
+    # ---- orders placed at TWS itself --------------------------------------------------------------------------
+
+    def next_manual_id(self) -> int:
+        """Return an order id of client 0 that no order placed at TWS itself has: they count down from -1."""
+        return min((order_id for client_id, order_id in self.records if client_id == 0 > order_id), default=0) - 1
+
+    def place_by_hand(self, record: OrderRecord) -> None:
+        """Take an order that a person placed; a client is told only if one binds such orders."""
+        if self.on_manual is not None:
+            record.is_bound = True
+            self.on_manual(record)
+        self._take(record, None)
+
+    def bind(self) -> list[OrderRecord]:
+        """Give client 0 the open orders that were placed by hand; return them."""
+        unbound = [record for record in self.open() if not record.is_bound]
+        for record in unbound:
+            self._telling.changed(record)
+            record.is_bound = True
+        return unbound
+
     # ---- what is asked of it ----------------------------------------------------------------------------------
 
     def find(self, client_id: int, order_id: int) -> OrderRecord | None:
@@ -222,7 +250,8 @@ class Venue:
         return (
             record
             for record in self.pending()
-            if client_id in (None, record.client_id) and Hold.TRANSMIT not in record.holds
+            if (client_id is None or (client_id == record.client_id and record.is_bound))
+            and Hold.TRANSMIT not in record.holds
         )
 
     def pending(self) -> Iterator[OrderRecord]:
@@ -243,10 +272,9 @@ class Venue:
 
     # ---- from one run of the gateway to the next --------------------------------------------------------------
 
-    def memory(self) -> VenueMemory:
-        """Return everything that must outlive the gateway."""
-        executions = [remembered(execution) for execution in self.executions]
-        return VenueMemory(self._ids.memory(), list(self.records.values()), executions)
+    def ids_memory(self) -> IdsMemory:
+        """Return what must be known of the ids to count on."""
+        return self._ids.memory()
 
     def restore(
         self, memory: VenueMemory, saved_ns: int, *, since_ns: int, known_as: Callable[[ContractData], ContractData]
@@ -277,18 +305,8 @@ class Venue:
 
         No more than what is left is executed, and nothing without a price.
         """
-        if price is None:
-            quote = self.exchange.quote(record.contract.id)
-            price = None if quote is None else quote.ask if record.order.side is Side.BUY else quote.bid
         quantity = min(quantity, record.remaining)
-        if record.is_done or quantity <= 0:
-            return
-        if record.contract.legs:
-            prices = combos.leg_prices(record.contract, record.order.side, self.exchange.quote)
-            if prices is not None:
-                net = combos.net_price(record.contract, prices) if price is None else price
-                self._floor.fill_combo(record, quantity, net, prices)
-        elif price is not None:
+        if not record.is_done and quantity > 0:
             self._floor.fill(record, quantity, price)
 
     def reject_open(self, record: OrderRecord, reason: str) -> None:
@@ -302,7 +320,6 @@ class Venue:
         The account is put right, and the order's figures; its status stays. The commission is what it was. Executions
         of combinations cannot be corrected.
         """
-        self.on_change()
         done = self._floor.executions.correct(execution, price=price, quantity=quantity)
         self.audience.execution(done)
         self.audience.commission(done)

@@ -20,6 +20,7 @@ class Watching:
         self._hear = hear
         self.by_instrument: dict[str, dict[Key, OrderRecord]] = {}
         self._heard: dict[str, set[Key]] = {}
+        self._for_executions: dict[Key, OrderRecord] = {}
 
     def add(self, record: OrderRecord, instruments: Iterable[str], *, trades: bool = False) -> None:
         """Let an order look at these instruments, with `trades` also at what is traded in them."""
@@ -30,8 +31,13 @@ class Watching:
                     self._tape.watch(name, self)
                 self._heard.setdefault(name, set()).add(record.key)
 
+    def add_for_executions(self, record: OrderRecord) -> None:
+        """Let an order hear of every execution."""
+        self._for_executions[record.key] = record
+
     def drop(self, record: OrderRecord) -> None:
         """Let an order look at nothing any more."""
+        self._for_executions.pop(record.key, None)
         for name in [name for name, records in self.by_instrument.items() if record.key in records]:
             del self.by_instrument[name][record.key]
             if not self.by_instrument[name]:
@@ -46,9 +52,9 @@ class Watching:
         """Return the orders that look at an instrument, the oldest first."""
         return tuple(self.by_instrument.get(instrument, {}).values())
 
-    def all(self) -> tuple[OrderRecord, ...]:
-        """Return every order that looks at anything."""
-        return tuple({key: each for records in self.by_instrument.values() for key, each in records.items()}.values())
+    def for_executions(self) -> tuple[OrderRecord, ...]:
+        """Return the orders that wait for an execution."""
+        return tuple(self._for_executions.values())
 
     # ---- what the tape tells ----------------------------------------------------------------------------------
 

@@ -72,7 +72,8 @@ def watch(
 ) -> Iterator[None]:
     """Fail the test when the library logs an error, or is told a code, that the test did not announce.
 
-    A request of the start-up that TWS leaves unanswered is such an error: "... request timed out".
+    A request of the start-up that is left unanswered is such an error: "... request timed out". So is an error that the
+    gateway logs, or asyncio in its place.
     """
     caplog.set_level(logging.WARNING, logger=ib.__name__)
     yield
@@ -80,8 +81,8 @@ def watch(
     known = (*(f"Error {code}," for code in announced), *excused)
     logged = [
         record.getMessage()
-        for record in caplog.get_records("call")
-        if record.name.split(".")[0] == ib.__name__ and record.levelno >= logging.ERROR
+        for record in (*caplog.get_records("setup"), *caplog.get_records("call"))
+        if record.name.split(".")[0] in (ib.__name__, "ibdesk", "asyncio") and record.levelno >= logging.ERROR
     ]
     assert [message for message in logged if not message.startswith(known)] == []
 
@@ -128,6 +129,16 @@ def until() -> Callable[[Any, Check], Awaitable[None]]:
                 await client.updateEvent
 
     return until
+
+
+@pytest.fixture
+def reached(client: Any, until: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Return what waits until an order of client 1 has one of some statuses."""
+
+    async def reached(trade: Any, *statuses: str) -> None:
+        await until(client, lambda: trade.orderStatus.status in statuses)
+
+    return reached
 
 
 @pytest.fixture

@@ -66,21 +66,30 @@ async def test_asking_for_delayed_data_is_no_error(client, aapl, until) -> None:
     await until(client, lambda: ticker.last == 100.0)
 
 
-async def test_an_option_is_quoted_with_its_greeks(ib, client, aapl, until) -> None:
+async def test_options_are_quoted_with_their_greeks(ib, client, aapl, until) -> None:
     [chain, *_] = await client.reqSecDefOptParamsAsync("AAPL", "", "STK", aapl.conId)
     expiry = sorted(chain.expirations)[-1]
-    [call] = await client.qualifyContractsAsync(ib.Option("AAPL", expiry, 100.0, "C", "SMART", currency="USD"))
+    pair = await client.qualifyContractsAsync(
+        *(ib.Option("AAPL", expiry, 100.0, right, "SMART", currency="USD") for right in "CP")
+    )
 
-    ticker = client.reqMktData(call)
-    await until(client, lambda: ticker.modelGreeks)
+    tickers = [client.reqMktData(option) for option in pair]
+    await until(client, lambda: all(ticker.modelGreeks for ticker in tickers))
 
-    greeks = ticker.modelGreeks
-    # At the money a call's delta is a little above a half, and it is worth less than the share.
-    assert 0.5 < greeks.delta < 0.75
-    assert greeks.gamma > 0 > greeks.theta
-    assert greeks.undPrice == pytest.approx(100.0, abs=0.01)
-    assert 0 < greeks.optPrice < 100
-    assert ticker.bid < ticker.ask
+    call, put = (ticker.modelGreeks for ticker in tickers)
+    # At the money a call's delta is a little above a half.
+    assert 0.5 < call.delta < 0.75
+    # A call and a put sold are the share: together they have its delta of one (less what dividends take), no gamma,
+    # and cost what it costs less the strike, which is discounted by at most a tenth a year.
+    assert call.delta - put.delta == pytest.approx(1.0, abs=0.05)
+    assert call.gamma == pytest.approx(put.gamma, rel=0.05)
+    assert -5.0 < call.optPrice - put.optPrice < 10.0
+    assert call.gamma > 0 > call.theta
+    assert call.undPrice == pytest.approx(100.0, abs=0.01)
+    for ticker in tickers:
+        assert ticker.bid <= ticker.modelGreeks.optPrice + 0.05
+        assert ticker.ask >= ticker.modelGreeks.optPrice - 0.05
+        assert ticker.bid < ticker.ask
 
 
 @pytest.mark.parametrize("kind", ["Last", "AllLast"])

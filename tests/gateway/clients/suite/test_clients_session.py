@@ -82,12 +82,13 @@ async def test_two_clients_have_their_own_orders_and_one_account(ib, connect, cl
     assert client.positions()[0].position == 10
 
 
-async def test_a_client_that_saw_all_orders_cancels_anothers(ib, connect, client, aapl, until, excused) -> None:
+async def test_a_client_that_saw_all_orders_cancels_anothers(ib, connect, client, aapl, raw, until, excused) -> None:
     # The canceller's confirmation carries its own client id (captured), under which the libraries know no order.
     excused.append("orderStatus: No order found")
     other = await connect(2)
     mine = client.placeOrder(aapl, ib.LimitOrder("BUY", 10, 90.0))
     await until(client, lambda: mine.orderStatus.status == "Submitted")
+    owner_heard, canceller_heard = raw(client, 3), raw(other, 3)
 
     [seen] = await other.reqAllOpenOrdersAsync()
     other.cancelOrder(seen.order)
@@ -95,6 +96,9 @@ async def test_a_client_that_saw_all_orders_cancels_anothers(ib, connect, client
     await until(client, mine.isDone)
     assert mine.orderStatus.status == "Cancelled"
     assert await other.reqAllOpenOrdersAsync() == []
+    # order id, status, filled, remaining, average price, permanent id, parent id, last price, client id
+    assert [owner_heard[-1][index] for index in (1, 8)] == ["Cancelled", "1"]
+    assert [canceller_heard[-1][index] for index in (1, 8)] == ["Cancelled", "2"]
 
 
 async def test_a_client_comes_back_to_the_orders_that_worked_meanwhile(ib, connect, client, aapl, until, move) -> None:

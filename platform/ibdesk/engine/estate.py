@@ -1,0 +1,115 @@
+"""What a desk's life leaves to the next one, and how an engine takes it up.
+
+The law of this module: an engine that takes over an estate leaves the same estate.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ibdesk.engine.market import Market
+from ibdesk.engine.run import Run, RunState
+from ibdesk.model import Estate, Halt, Order, OrderStatus, RunLeft, Severity, TakeOver, moment
+from ibdesk.strategy import Strategy
+
+if TYPE_CHECKING:
+    from ibdesk.engine.engine import Engine
+
+# TWS tells executions of up to seven days again; a correction of one must find it.
+_DAYS_KEPT_NS = 8 * 86_400 * 1_000_000_000
+
+
+def estate_of(engine: Engine, at_ns: int) -> Estate:
+    """Return what the engine leaves to a life that begins at `at_ns`."""
+    since_ns = at_ns - _DAYS_KEPT_NS
+    orders = [_out_of_sight(order, at_ns) for order in engine.blotter.orders.values() if _counts(order, since_ns)]
+    owners = {order.owner for order in orders if order.is_open}
+    return Estate(
+        books=engine.portfolio.books_left(),
+        orders=orders,
+        fills=engine.portfolio.fills_left(since_ns),
+        runs=[_left(run) for run in engine.runs.values() if _matters(run, owners)],
+        halt=engine.gate.halt,
+        day_pnl=engine.gate.pnl_at_day_start,
+        day_ends_ns=engine.gate.day_ends_ns,
+    )
+
+
+def take_over(engine: Engine, command: TakeOver) -> None:
+    """Go on from an estate: runs of the earlier life wait to be started again, and a halt still holds."""
+    estate = command.estate
+    engine.portfolio.take_over(estate.books, estate.fills)
+    for order in estate.orders:
+        engine.blotter.put(order)
+    for left in estate.runs:
+        _add_run(engine, left)
+    if estate.day_ends_ns > engine.gate.day_ends_ns:
+        engine.gate.continue_day(estate.day_pnl, estate.day_ends_ns)
+    for order in engine.blotter.all_open():
+        # Its run was stopped, and the cancel may never have left.
+        run = engine.runs.get(order.owner)
+        if run is not None and run.state is not RunState.ORPHANED:
+            engine.orders.cancel(order.id)
+    _tell_orphans(engine)
+    if estate.halt is not None:
+        engine.gate.halt = estate.halt
+        engine.alert("desk", halt_words(estate.halt), Severity.ERROR)
+
+
+def halt_words(halt: Halt) -> str:
+    """Return the sentence that says why, by whom and since when trading is halted, and what to do."""
+    return (
+        f"trading has been halted since {moment(halt.at_ns):%Y-%m-%d %H:%M:%S} UTC by {halt.by} ({halt.reason}): "
+        f"only orders that reduce a position pass until resume(reason=...) lifts it"
+    )
+
+
+def _counts(order: Order, since_ns: int) -> bool:
+    return order.status is not OrderStatus.DENIED and (order.is_open or order.updated_ns >= since_ns)
+
+
+def _out_of_sight(order: Order, at_ns: int) -> Order:
+    """Return an order that still waited for its first answer as UNKNOWN: the life that would have heard it is over."""
+    return order.moved(OrderStatus.UNKNOWN, at_ns) if order.status is OrderStatus.SENT else order
+
+
+def _matters(run: Run, owners_of_open_orders: set[str]) -> bool:
+    """Return whether the next life may have to do with a run: it still ran, holds something, or has open orders."""
+    if run.is_running or run.state is RunState.ORPHANED or run.id in owners_of_open_orders:
+        return True
+    return any(position.quantity for position in run.book.positions.values())
+
+
+def _left(run: Run) -> RunLeft:
+    return RunLeft(
+        start=msgspec.structs.replace(run.start, history=[], state={}),
+        was_running=run.state in (RunState.RUNNING, RunState.ORPHANED),
+        note=run.note,
+        orders_made=run.orders_made,
+        state=run.saved_state,
+    )
+
+
+def _add_run(engine: Engine, left: RunLeft) -> None:
+    """Keep a run of an earlier life with its book and orders, without its code: it decides nothing."""
+    start = msgspec.structs.replace(left.start, state=left.state)
+    for instrument in start.instruments:
+        engine.markets.setdefault(instrument.id, Market(instrument))
+    run = Run(engine, start, Strategy(), engine.make_features, orders_made=left.orders_made)
+    run.state, run.note = RunState.ORPHANED if left.was_running else RunState.STOPPED, left.note
+    engine.runs[run.id] = run
+
+
+def _tell_orphans(engine: Engine) -> None:
+    waiting = [run for run in engine.runs.values() if run.state is RunState.ORPHANED]
+    for run in waiting:
+        held = ", ".join(f"{p.quantity:g} {p.instrument}" for p in run.book.positions.values() if p.quantity)
+        orders = sum(order.owner == run.id for order in engine.blotter.all_open())
+        engine.alert(
+            run.id,
+            f"ran when the desk's earlier life ended; it holds {held or 'nothing'} and has {orders} open orders, which "
+            f"stay: start it again to go on, or stop it to withdraw them",
+            Severity.WARNING,
+        )

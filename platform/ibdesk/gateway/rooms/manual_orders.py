@@ -1,0 +1,49 @@
+"""Orders that a person places at TWS itself, which clients see, and client 0 takes over.
+
+Until client 0 takes one over it is nobody's: all clients find it among all open orders under order id 0, and nobody is
+told what becomes of it. Client 0 takes over those that are there by asking for its open orders, and those to come by
+asking for them to be bound; then they have negative order ids, and it may change and cancel them (documented). That it
+is told of each by an orderBound message is documented, the order of these messages is believed.
+"""
+
+from __future__ import annotations
+
+from ibdesk.gateway.account.accounts import Accounts
+from ibdesk.gateway.contracts.book import ContractBook
+from ibdesk.gateway.protocol.codec import Fields, Scalar, text_of
+from ibdesk.gateway.rooms.order_terms import read_order, read_terms
+from ibdesk.gateway.rooms.reference import the_contract
+from ibdesk.gateway.venue.records import OrderRecord
+from ibdesk.gateway.venue.venue import Venue
+
+
+class ManualOrders:
+    """Places orders as a person at TWS does."""
+
+    def __init__(self, venue: Venue, contracts: ContractBook, accounts: Accounts) -> None:
+        self._venue = venue
+        self._contracts = contracts
+        self._accounts = accounts
+
+    def place(self, terms: dict[str, Scalar]) -> OrderRecord:
+        """Place an order whose contract and terms have the names that the placeOrder message gives them.
+
+        Raises:
+            RefusedError: If the venue cannot take such an order.
+        """
+        given = {name: text_of(value) for name, value in terms.items()}
+        request = Fields("placeOrder", {"exchange": "SMART", "currency": "USD", "transmit": "1", **given})
+        contract = the_contract(self._contracts, request)
+        record = OrderRecord(
+            client_id=0,
+            order_id=self._venue.next_manual_id(),
+            permanent_id=self._venue.new_permanent_id(),
+            contract=contract,
+            request=request,
+            terms=read_terms(request, contract, lambda _: None, self._venue.now_ns),
+            order=read_order(request, contract, owner="0"),
+            account=self._accounts.ordered(request.text("account")).account,
+            is_bound=False,
+        )
+        self._venue.place_by_hand(record)
+        return record

@@ -1,0 +1,131 @@
+"""The way of orders to the exchange, and of what it says of them back to the floor."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from ibdesk.exchange import Exchange, VenueEvent
+from ibdesk.gateway.schedule import Schedule
+from ibdesk.gateway.venue.ids import Ids
+from ibdesk.gateway.venue.kinds import Shape
+from ibdesk.gateway.venue.records import OrderRecord
+from ibdesk.gateway.venue.telling import Telling
+from ibdesk.gateway.venue.terms import AT_ONCE, Life
+from ibdesk.model import Commission, Fill, Order, OrderReport, OrderStatus, Quote, TimeInForce
+
+
+class Worked(Protocol):
+    """Whoever hears what became of orders at the exchange."""
+
+    def executed(self, record: OrderRecord, fill: Fill, commission: float | None) -> None:
+        """Hear of an execution."""
+
+    def rests(self, record: OrderRecord, order: Order) -> None:
+        """Hear that an order waits in the book, as the exchange has it."""
+
+    def end_unfilled(self, record: OrderRecord) -> None:
+        """Hear that an order which could only trade at once did not."""
+
+    def reject(self, record: OrderRecord, text: str) -> None:
+        """Hear that the exchange does not take an order."""
+
+
+class Route:
+    """Brings orders to the exchange under names of its own, and tells `worked` what the exchange says of each.
+
+    The exchange counts from zero for every order it is given, so an order that comes again comes under another name,
+    with the rest.
+    """
+
+    def __init__(self, exchange: Exchange, worked: Worked, *, ids: Ids, schedule: Schedule, telling: Telling) -> None:
+        self._exchange = exchange
+        self._worked = worked
+        self._ids = ids
+        self._schedule = schedule
+        self._telling = telling
+        self._there: dict[str, OrderRecord] = {}
+
+    def live(self, record: OrderRecord) -> Order | None:
+        """Return an order as the exchange has it, nothing when it is not open there."""
+        if record.order.id not in self._there:
+            return None
+        order = self._exchange.order(record.order.id)
+        return order if order is not None and order.is_open else None
+
+    def send(self, record: OrderRecord, shape: Shape) -> None:
+        """Give the exchange as much of an order as may trade now."""
+        quantity = min(record.remaining, record.released - record.filled)
+        if quantity <= record.order.quantity * 1e-9:
+            return
+        self._there.pop(record.order.id, None)
+        self._telling.changed(record, at_once=False)
+        record.filled_before, record.shape = record.filled, shape
+        record.order = _shaped(record.order, shape, name=self._ids.at_exchange())
+        ends_at_once = record.terms.life in AT_ONCE or record.kind.in_auction
+        order = msgspec.structs.replace(
+            record.order,
+            quantity=quantity,
+            time_in_force=TimeInForce.IOC if ends_at_once else TimeInForce.GTC,
+        )
+        if record.terms.life is Life.FOK and not self._exchange.takes_all(order):
+            self._worked.end_unfilled(record)
+            return
+        self._there[order.id] = record
+        self._take(self._exchange.place(order, self._schedule.now_ns))
+
+    def change(self, record: OrderRecord, live: Order, shape: Shape, *, tell: bool = False) -> None:
+        """Give an order at the exchange another price or size, and `tell` of it before anything comes of it."""
+        self._telling.changed(record, at_once=False)
+        record.shape, record.order = shape, _shaped(record.order, shape, name=record.order.id)
+        events = self._exchange.modify(
+            live.id,
+            quantity=min(record.order.quantity, record.released) - record.filled_before,
+            limit_price=shape.limit,
+            stop_price=shape.stop,
+            at_ns=self._schedule.now_ns,
+        )
+        if tell:
+            self._telling.show(record)
+            if record.why_held:
+                self._telling.show(record)
+        self._take(events)
+
+    def withdraw(self, record: OrderRecord) -> None:
+        """Take an order from the exchange, if it is there, without a word."""
+        if self.live(record) is not None:
+            self._exchange.cancel(record.order.id, self._schedule.now_ns)
+        self._there.pop(record.order.id, None)
+
+    def meet(self, quote: Quote) -> None:
+        """Let the open orders of an instrument meet its next quote."""
+        for events in self._exchange.meet(quote):
+            self._take(events)
+
+    def _take(self, events: list[VenueEvent]) -> None:
+        for index, event in enumerate(events):
+            if isinstance(event, Commission):
+                continue
+            record = self._there.get(event.order_id)
+            if record is None:
+                continue
+            match event:
+                case Fill():
+                    charge = events[index + 1]
+                    assert isinstance(charge, Commission)  # noqa: S101 - what the exchange promises
+                    self._worked.executed(record, event, charge.amount)
+                case OrderReport(status=OrderStatus.CANCELLED | OrderStatus.EXPIRED):
+                    self._worked.end_unfilled(record)
+                case OrderReport(status=OrderStatus.REJECTED):
+                    self._worked.reject(record, f"Order rejected - reason:{event.reason}")
+                case OrderReport(status=OrderStatus.WORKING):
+                    order = self._exchange.order(record.order.id)
+                    if order is not None:
+                        self._worked.rests(record, order)
+            if record.is_done:
+                self._there.pop(event.order_id, None)
+
+
+def _shaped(order: Order, shape: Shape, *, name: str) -> Order:
+    return msgspec.structs.replace(order, id=name, type=shape.type, limit_price=shape.limit, stop_price=shape.stop)
