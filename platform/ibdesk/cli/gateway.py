@@ -161,7 +161,7 @@ class _Screen:
     def __init__(self, gateway: Gateway, traffic: Traffic, watching: Watching) -> None:
         self._gateway = gateway
         self._traffic = traffic
-        self._news = GatewayNews(gateway)
+        self._news = GatewayNews(gateway, traffic)
         self._wants_page = watching.status
         self._live = Live(console=console, auto_refresh=False, transient=True)
         self._began = time.monotonic()

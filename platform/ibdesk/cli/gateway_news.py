@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from ibdesk.cli.gateway_traffic import Traffic
 from ibdesk.cli.screen import price, quantity
 from ibdesk.gateway import Gateway
 from ibdesk.gateway.venue.venue import OrderRecord
@@ -19,27 +20,20 @@ _TOLD_BY_PRICES = frozenset({"LMT", "STP", "STP LMT"})
 class GatewayNews:
     """Tells what has happened at a gateway since it was last asked: clients that came and went, orders and fills."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, traffic: Traffic) -> None:
         self._gateway = gateway
-        self._clients: tuple[int, ...] = ()
+        self._traffic = traffic
         self._orders = self._executions = 0
         self._open: dict[tuple[int, int], str] = {}
 
     def lines(self) -> Iterator[Text]:
         """Yield a line for each thing that has happened."""
-        yield from self._sessions()
+        visits = self._traffic.visits()
+        yield from (self._dated(f"client {visit.client_id} connected", "bold") for visit in visits if visit.came)
         yield from self._new_orders()
         yield from self._fills()
         yield from self._ended()
-
-    def _sessions(self) -> Iterator[Text]:
-        before, self._clients = self._clients, self._gateway.client_ids
-        for client in self._clients:
-            if client not in before:
-                yield self._dated(f"client {client} connected", "bold")
-        for client in before:
-            if client not in self._clients:
-                yield self._dated(f"client {client} left", "bold")
+        yield from (self._dated(f"client {visit.client_id} left", "bold") for visit in visits if not visit.came)
 
     def _new_orders(self) -> Iterator[Text]:
         records = self._gateway.venue.records

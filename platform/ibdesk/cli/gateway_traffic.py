@@ -12,6 +12,8 @@ from ibdesk.gateway.listening import Party, payloads
 _BEGINS = {1: 2, 10: 2, 50: 2, 62: 2, 92: 1, 94: 1, 97: 1}
 _ENDS = {2: (1, 2), 11: (10, 2), 51: (50, 2), 63: (62, 2), 93: (92, 1), 95: (94, 1), 98: (97, 1)}
 _ERROR = "4"
+# _WELCOME: how nextValidId begins.
+_WELCOME = b"9\0"
 # Codes from here on, and a few others, tell something of a request that lives on.
 _WARNINGS_FROM, _WARNINGS_BELOW = 2100, 2200
 _TELLING = frozenset({"10090", "10167", "10197"})
@@ -26,6 +28,15 @@ class Tally(msgspec.Struct):
     heard: int = 0
     said: int = 0
     streams: set[tuple[int, str]] = msgspec.field(default_factory=set)
+    # is_welcome: whether it was given order ids, and so is a client and not one that is refused.
+    is_welcome: bool = False
+
+
+class Visit(msgspec.Struct, frozen=True):
+    """A client came, or left."""
+
+    client_id: int
+    came: bool
 
 
 class Traffic:
@@ -34,6 +45,12 @@ class Traffic:
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
         self._parties: dict[Party, Tally] = {}
+        self._visits: list[Visit] = []
+
+    def visits(self) -> list[Visit]:
+        """Return who came and who left since this was last asked, in order."""
+        visits, self._visits = self._visits, []
+        return visits
 
     @property
     def tallies(self) -> list[Tally]:
@@ -56,13 +73,18 @@ class Traffic:
         tally = self._of(party)
         for payload in payloads(frames):
             tally.said += 1
+            if payload.startswith(_WELCOME) and not tally.is_welcome:
+                tally.is_welcome = True
+                self._visits.append(Visit(party.client_id, came=True))
             if payload.startswith((b"4\0", b"57\0")):
                 self._note_end(tally, payload[:80].decode("ascii", "replace").split("\0"))
 
     def left(self, party: Party, *, by_client: bool) -> None:
         """Forget a connection."""
         del by_client
-        self._parties.pop(party, None)
+        tally = self._parties.pop(party, None)
+        if tally is not None and tally.is_welcome:
+            self._visits.append(Visit(party.client_id, came=False))
 
     def _note_end(self, tally: Tally, texts: list[str]) -> None:
         if len(texts) < 4 or texts[2] == "-1":
