@@ -168,7 +168,7 @@ async def test_a_pair_in_yen_moves_by_half_a_pip_of_yen(client: ib.IB) -> None:
 
 async def test_a_future_is_found_by_month_by_day_and_by_local_symbol(client: ib.IB) -> None:
     assert await symbols(client, ib.Future("ES", "202606", "CME")) == ["ESM6"]
-    assert await symbols(client, ib.Future("ES", "20260619", "CME")) == ["ESM6"]
+    assert await symbols(client, ib.Future("ES", "20260618", "CME")) == ["ESM6"]
     assert await symbols(client, ib.Future(localSymbol="ESM6", exchange="CME")) == ["ESM6"]
     assert await symbols(client, ib.Future("ES", "202606", multiplier="50")) == ["ESM6"]
     assert await symbols(client, ib.Future("ES", "202606", multiplier="5")) == []
@@ -222,7 +222,7 @@ async def test_the_details_of_a_future_name_what_is_below_and_the_last_hour(clie
     [details] = await client.reqContractDetailsAsync(ib.Future("ES", "202606", "CME"))
 
     assert (details.underSymbol, details.underSecType, details.underConId) == ("ES", "IND", 11004968)
-    assert (details.lastTradeTime, details.realExpirationDate) == ("08:30:00", "20260619")
+    assert (details.lastTradeTime, details.realExpirationDate) == ("08:30:00", "20260618")
     assert details.liquidHours.startswith("20260413:0830-20260413:1600;")
 
 
@@ -249,13 +249,18 @@ def test_what_is_singled_out_is_announced_once() -> None:
 
 
 def test_the_last_days_of_futures_are_those_of_the_exchange() -> None:
-    # December 2026: the third Friday is the 18th. Oil of January 2027 ends three business days before Christmas Day,
-    # a Friday: the 22nd. Gold ends on the third last business day, the 29th; the note seven business days before the
-    # last one, the 31st, which is the 22nd (weekdays alone are counted).
+    # December 2026: the third Friday is the 18th. Christmas Day, a Friday, is no business day, so that oil of January
+    # 2027 ends three business days before Thursday the 24th: the 21st. Gold ends on the third last business day (31st,
+    # 30th, 29th); the note seven before the last one (30th, 29th, 28th, 24th, 23rd, 22nd, 21st).
     assert last_trading_day("third friday", 2026, 12) == dt.date(2026, 12, 18)
-    assert last_trading_day("energy", 2027, 1) == dt.date(2026, 12, 22)
+    assert last_trading_day("energy", 2027, 1) == dt.date(2026, 12, 21)
     assert last_trading_day("metal", 2026, 12) == dt.date(2026, 12, 29)
-    assert last_trading_day("note", 2026, 12) == dt.date(2026, 12, 22)
+    assert last_trading_day("note", 2026, 12) == dt.date(2026, 12, 21)
+
+
+def test_an_index_future_ends_a_day_earlier_when_its_friday_is_a_holiday() -> None:
+    # Friday 2026-06-19 is Juneteenth; the future MESM6 of a paper account ended on the 18th.
+    assert last_trading_day("third friday", 2026, 6) == dt.date(2026, 6, 18)
 
 
 @given(st.integers(1970, 2200), st.integers(1, 12))

@@ -48,7 +48,7 @@ async def test_a_description_that_fits_several_contracts_returns_them_all(client
     several = await client.reqContractDetailsAsync(ib.Future("ES", exchange="CME"))
 
     assert [details.contract.lastTradeDateOrContractMonth for details in several if details.contract] == [
-        "20260619",
+        "20260618",
         "20260918",
         "20261218",
         "20270319",

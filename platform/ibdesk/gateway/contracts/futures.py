@@ -8,10 +8,13 @@ from collections.abc import Iterator
 import msgspec
 
 from ibdesk.gateway.contracts.contract import ContractData, made_up_id
+from ibdesk.gateway.contracts.sessions import session_of
 from ibdesk.model import Future
 
 _MONTH_CODES = "FGHJKMNQUVXZ"
 _QUARTERS, _EVEN_MONTHS, _ALL_MONTHS = (3, 6, 9, 12), (2, 4, 6, 8, 10, 12), tuple(range(1, 13))
+# The calendars whose days are business days, by their names in exchange_calendars.
+_SHARES, _FUTURES = "XNYS", "CMES"
 # _EXPIRED: how many past contracts stay known, for requests that include expired ones.
 _EXPIRED = 2
 _FUTURE_IDS = {("ES", "202612"): 515416632}
@@ -102,17 +105,17 @@ def future(symbol: str, year: int, month: int, *, is_expired: bool = False) -> C
 def last_trading_day(rule: str, year: int, month: int) -> dt.date:
     """Return the last trading day of a contract month.
 
-    The rules are those of CME Group, with every weekday taken as a business day (holidays are not counted):
-    ``third friday`` of the month; ``energy``, three business days before the 25th of the month before, or before the
-    business day before it; ``metal``, the third last business day of the month; ``note``, seven business days before
-    the last one.
+    The rules are those of CME Group: ``third friday`` of the month, or the day before when New York's exchange is
+    closed on it (captured: MESM6 ends on 2026-06-18); ``energy``, three business days before the 25th of the month
+    before, or before the business day before it; ``metal``, the third last business day of the month; ``note``, seven
+    business days before the last one.
     """
     if rule == "third friday":
-        return third_friday(year, month)
+        return _business_day_on_or_before(third_friday(year, month), _SHARES)
     if rule == "energy":
         before = dt.date(year, month, 1) - dt.timedelta(days=1)
-        return _business_days_back(_weekday_on_or_before(before.replace(day=25)), 3)
-    last = _weekday_on_or_before(_first_of_next(year, month) - dt.timedelta(days=1))
+        return _business_days_back(_business_day_on_or_before(before.replace(day=25), _FUTURES), 3)
+    last = _business_day_on_or_before(_first_of_next(year, month) - dt.timedelta(days=1), _FUTURES)
     return _business_days_back(last, 2 if rule == "metal" else 7)
 
 
@@ -130,11 +133,13 @@ def _first_of_next(year: int, month: int) -> dt.date:
     return dt.date(year + month // 12, month % 12 + 1, 1)
 
 
-def _weekday_on_or_before(day: dt.date) -> dt.date:
-    return day - dt.timedelta(days=max(0, day.weekday() - 4))
+def _business_day_on_or_before(day: dt.date, calendar: str) -> dt.date:
+    while session_of(calendar, day) is None:
+        day -= dt.timedelta(days=1)
+    return day
 
 
 def _business_days_back(day: dt.date, count: int) -> dt.date:
     for _ in range(count):
-        day = _weekday_on_or_before(day - dt.timedelta(days=1))
+        day = _business_day_on_or_before(day - dt.timedelta(days=1), _FUTURES)
     return day

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 
 from ibdesk.errors import IbdeskError
-from ibdesk.gateway.bursts import LOST_BURST
+from ibdesk.gateway.bursts import Bursts
 from ibdesk.gateway.protocol.codec import encode
 from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, join, split
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
@@ -180,6 +180,7 @@ class _Playing:
         self._tell = tell
         self._ids = Ids()
         self._early: set[int] = set()
+        self._bursts = Bursts()
         self._unsent: list[bytes] = []
 
     async def run(self) -> None:
@@ -254,8 +255,9 @@ class _Playing:
             return
         burst = b"".join(self._unsent)
         self._unsent.clear()
-        if len(burst) % LOST_BURST == 0:
+        while self._bursts.is_lost(len(burst)):
             burst += encode(OUTGOING_BY_NAME["accountUpdateTime"], {"time": self._clock}, self._version)
+        self._bursts.left(len(burst))
         self._writer.write(burst)
         await self._writer.drain()
 

@@ -39,7 +39,7 @@ async def test_a_month_of_a_future_is_one_contract(ib, client) -> None:
 
     # The third Friday of June 2026 is the 19th.
     assert (details.contract.multiplier, details.minTick, details.contract.localSymbol) == ("50", 0.25, "ESM6")
-    assert details.contract.lastTradeDateOrContractMonth == "20260619"
+    assert details.contract.lastTradeDateOrContractMonth == "20260618"
     # Chicago trades from five in the afternoon before until four.
     assert "20260412:1700-20260413:1600" in details.tradingHours.split(";")
 
@@ -54,7 +54,7 @@ async def test_the_details_of_an_ambiguous_description_are_all_that_fit(ib, clie
     several = await client.reqContractDetailsAsync(ib.Future("ES", exchange="CME"))
 
     expiries = [details.contract.lastTradeDateOrContractMonth for details in several]
-    assert expiries[:2] == ["20260619", "20260918"]
+    assert expiries[:2] == ["20260618", "20260918"]
     assert expiries == sorted(set(expiries))
 
 
