@@ -18,9 +18,10 @@ from ibdesk.errors import AddressInUseError, ConfigError, DataError
 from ibdesk.gateway import Gateway, GatewaySettings, RandomWalk, Replay, make_gateway
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.hours import hours_of
+from ibdesk.gateway.market.line import Candle, Line
 from ibdesk.gateway.market.source import Row, path, played, quotes_around, shares
-from ibdesk.gateway.market.tape import Candle, Line, Tape
-from ibdesk.gateway.market.walk import Walk
+from ibdesk.gateway.market.tape import Tape
+from ibdesk.gateway.market.walks import Walk
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.model import Quote, Stock, Tick, nanoseconds
 

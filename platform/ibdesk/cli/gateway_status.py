@@ -13,7 +13,7 @@ from ibdesk.cli.gateway_news import order_words
 from ibdesk.cli.gateway_traffic import Traffic
 from ibdesk.cli.screen import plain_table, price, quantity, span
 from ibdesk.gateway import Gateway
-from ibdesk.gateway.market.tape import Line
+from ibdesk.gateway.market.line import Line
 from ibdesk.gateway.venue.venue import OrderRecord
 from ibdesk.model import Quote, moment
 

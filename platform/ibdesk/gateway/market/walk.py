@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -11,10 +10,10 @@ import msgspec
 import numpy as np
 
 from ibdesk.clock import SECOND
-from ibdesk.errors import ConfigError
 from ibdesk.gateway.contracts.hours import Hours
 from ibdesk.gateway.market.shape import trading_days, volume_shape
-from ibdesk.gateway.market.source import SPREAD, Floats, Integers, Prints, Quotes, Row, played, printed, quotes_of
+from ibdesk.gateway.market.source import Floats, Integers, Prints, Quotes, Row, played, printed, quotes_of
+from ibdesk.gateway.market.walks import WALKS, Walk
 from ibdesk.model import Forex, Index, Instrument, Option, Quote, Tick
 
 DAY = 86_400 * SECOND
@@ -31,59 +30,6 @@ _PAST_CHUNK = 900
 # VOLUME_SPREAD: how unlike the volumes of single rows are, as the deviation of their logarithm.
 _VOLUME_SPREAD = 0.6
 
-
-class Walk(msgspec.Struct, frozen=True, kw_only=True):
-    """How one instrument walks.
-
-    `price` is where it starts; `yearly_volatility` the deviation of its yearly log return; `spread` the quoted spread
-    as a fraction of the price (at least one tick); `volume` what trades in a day of six and a half hours, in shares or
-    contracts.
-    """
-
-    price: float = 100.0
-    yearly_volatility: float = 0.25
-    spread: float = SPREAD
-    volume: float = 4_000_000.0
-
-    def checked(self, name: str) -> Walk:
-        """Return the walk itself when it can be walked.
-
-        Raises:
-            ConfigError: If a figure is out of range; the sentence names it.
-        """
-        for what in ("price", "yearly_volatility", "spread", "volume"):
-            figure = getattr(self, what)
-            if not 0 <= figure < math.inf or (what == "price" and not figure):
-                raise ConfigError(f"the walk of {name}: {what} cannot be {figure:g}")
-        return self
-
-
-# Rounded figures of recent years: price, volatility, and the volume of a day. A future is known by its symbol.
-WALKS = {
-    "AAPL": Walk(price=230.0, volume=50e6),
-    "AMD": Walk(price=160.0, yearly_volatility=0.45, volume=45e6),
-    "AMZN": Walk(price=220.0, yearly_volatility=0.3, volume=40e6),
-    "GOOG": Walk(price=170.0, yearly_volatility=0.28, volume=20e6),
-    "IBM": Walk(price=220.0, yearly_volatility=0.22, volume=4e6),
-    "INTC": Walk(price=25.0, yearly_volatility=0.45, volume=80e6),
-    "IWM": Walk(price=220.0, yearly_volatility=0.2, volume=30e6),
-    "JPM": Walk(price=240.0, yearly_volatility=0.22, volume=9e6),
-    "KO": Walk(price=65.0, yearly_volatility=0.14, volume=14e6),
-    "META": Walk(price=600.0, yearly_volatility=0.32, volume=13e6),
-    "MSFT": Walk(price=420.0, yearly_volatility=0.22, volume=20e6),
-    "NFLX": Walk(price=900.0, yearly_volatility=0.32, volume=4e6),
-    "NVDA": Walk(price=140.0, yearly_volatility=0.45, volume=250e6),
-    "QQQ": Walk(price=510.0, yearly_volatility=0.2, spread=0.00003, volume=40e6),
-    "SPY": Walk(price=590.0, yearly_volatility=0.15, spread=0.00003, volume=60e6),
-    "TSLA": Walk(price=300.0, yearly_volatility=0.6, volume=95e6),
-    "EUR.USD": Walk(price=1.08, yearly_volatility=0.07, spread=0.00005, volume=0.0),
-    "GBP.USD": Walk(price=1.27, yearly_volatility=0.08, spread=0.00005, volume=0.0),
-    "USD.JPY": Walk(price=150.0, yearly_volatility=0.09, spread=0.00005, volume=0.0),
-    "ES": Walk(price=5900.0, yearly_volatility=0.15, spread=0.00004, volume=1.5e6),
-    "MES": Walk(price=5900.0, yearly_volatility=0.15, spread=0.00004, volume=1e6),
-    "NQ": Walk(price=21000.0, yearly_volatility=0.2, spread=0.00002, volume=0.6e6),
-    "SPX": Walk(price=5900.0, yearly_volatility=0.15, volume=0.0),
-}
 # PLAYED: what walks from the start when nothing is said; other instruments begin when somebody asks for them.
 PLAYED = ("AAPL", "GOOG", "IBM", "MSFT", "SPY", "EUR.USD")
 

@@ -14,7 +14,8 @@ import msgspec
 
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.market.tape import Candle, Line, Tape
+from ibdesk.gateway.market.line import Candle, Line
+from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import Fields, Value
 from ibdesk.gateway.refusal import RefusedError, invalid
 from ibdesk.gateway.rooms.reference import the_contract

@@ -16,8 +16,9 @@ from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.market.bars import duration
 from ibdesk.gateway.market.control import Market
 from ibdesk.gateway.market.labor import Job, Labor
+from ibdesk.gateway.market.line import Candle, Line
 from ibdesk.gateway.market.source import Prints, no_prints
-from ibdesk.gateway.market.tape import Candle, Line, Tape
+from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.market.trading_time import TradingTime
 from ibdesk.gateway.protocol.codec import Fields, historical_frame
 from ibdesk.gateway.refusal import RefusedError, invalid, no_history

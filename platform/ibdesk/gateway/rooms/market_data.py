@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.market.tape import Candle, Line, Tape, Watcher
+from ibdesk.gateway.market.line import Candle, Line
+from ibdesk.gateway.market.tape import Tape, Watcher
 from ibdesk.gateway.protocol.codec import Fields, encode
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.refusal import RefusedError, invalid, unknown_ticker

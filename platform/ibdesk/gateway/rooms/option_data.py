@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.contracts.option_quotes import Valuation, valuation, valued_at
-from ibdesk.gateway.market.tape import Candle, Line, Tape
+from ibdesk.gateway.market.line import Candle, Line
+from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.session import Session
 from ibdesk.model import Quote, Tick
 

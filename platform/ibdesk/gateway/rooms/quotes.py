@@ -8,7 +8,8 @@ import msgspec
 
 from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.market.tape import Candle, Line, Phase, Tape
+from ibdesk.gateway.market.line import Candle, Line, Phase
+from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import text_of
 from ibdesk.gateway.protocol.ticks import (
     Body,
