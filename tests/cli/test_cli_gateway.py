@@ -19,7 +19,7 @@ from ibdesk.cli.gateway_status import status_view
 from ibdesk.cli.gateway_traffic import Traffic
 from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway
-from ibdesk.gateway.market.script import Script
+from ibdesk.gateway.market.script import MarketScript
 
 SECONDS = 10.0
 Cli = Callable[..., Any]
@@ -193,7 +193,9 @@ def row(page: str, start: str) -> list[str]:
 async def test_the_page_tells_sessions_orders_market_and_faults() -> None:
     clock = ManualClock(1_776_088_800_000_000_000)
     traffic = Traffic(clock.now_ns)
-    market = Script(["SPY"]).quote("AAPL", 100.00, 100.02, at=0, bid_size=300).quote("EUR.USD", 1.07975, 1.0798, at=0)
+    market = (
+        MarketScript(["SPY"]).quote("AAPL", 100.00, 100.02, at=0, bid_size=300).quote("EUR.USD", 1.07975, 1.0798, at=0)
+    )
     async with Gateway(market=market.trade("AAPL", 100.02, at=0), clock=clock, listener=traffic) as gateway:
         client = ib.IB()
         await client.connectAsync("127.0.0.1", gateway.port, clientId=12, timeout=SECONDS)
@@ -236,7 +238,7 @@ async def test_the_page_tells_sessions_orders_market_and_faults() -> None:
 async def test_a_stream_that_was_refused_or_cancelled_is_not_counted() -> None:
     clock = ManualClock(1_776_088_800_000_000_000)
     traffic = Traffic(clock.now_ns)
-    market = Script().quote("AAPL", 100.00, 100.02, at=0)
+    market = MarketScript().quote("AAPL", 100.00, 100.02, at=0)
     async with Gateway(market=market, clock=clock, listener=traffic) as gateway:
         client = ib.IB()
         await client.connectAsync("127.0.0.1", gateway.port, clientId=12, timeout=SECONDS)

@@ -496,6 +496,42 @@ async def test_with_several_accounts_an_order_must_name_its_own(
         assert words.endswith(text)
 
 
+async def test_the_family_code_stands_for_every_account(make_gateway: Callable[..., Gateway], dial: MakeWire) -> None:
+    async with make_gateway(accounts=(FIRST, SECOND_ACCOUNT)) as gateway:
+        wire = await enter(dial, gateway)
+
+        wire.send(80)
+
+        assert (await wire.until("familyCodes"))[-1][1]["codesCount"] == "1"
+
+
+async def test_daily_profit_begins_anew_at_midnight_in_new_york(
+    make_gateway: Callable[..., Gateway], dial: MakeWire
+) -> None:
+    async def profit() -> tuple[float, float]:
+        wire.send(92, reqId=1, account=FIRST)
+        wire.send(94, reqId=2, account=FIRST, conId=265598)
+        [*_, (_, whole), (_, part)] = await wire.until("pnlSingle")
+        wire.send(93, reqId=1)
+        wire.send(95, reqId=2)
+        await answers(wire)
+        return float(whole["dailyPnL"]), float(part["dailyPnL"])
+
+    async with make_gateway() as gateway:
+        wire = await enter(dial, gateway)
+        await place(wire, 1, AAPL, action="BUY", totalQuantity=10)
+        gateway.advance(20)
+        # Ten bought at 100.00 are worth 60.00 each.
+        assert await profit() == (-400.0, -400.0)
+
+        # It is 10:00 in New York: fourteen hours to midnight.
+        gateway.advance(14 * 3600)
+        assert await profit() == (0.0, 0.0)
+        gateway.trade("AAPL", 61.00)
+
+        assert await profit() == (10.0, 10.0)
+
+
 async def test_one_account_at_a_time_sends_its_updates(make_gateway: Callable[..., Gateway], dial: MakeWire) -> None:
     async with make_gateway(accounts=(FIRST, SECOND_ACCOUNT)) as gateway:
         wire = await enter(dial, gateway)

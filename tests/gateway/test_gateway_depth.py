@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway
-from ibdesk.gateway.market.script import Script
+from ibdesk.gateway.market.script import MarketScript
 from ibdesk.gateway.rooms.depth import (
     ASK_SIDE,
     BID_SIDE,
@@ -33,7 +33,7 @@ T0 = nanoseconds(dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC))
 @pytest.fixture
 async def scripted() -> AsyncIterator[Gateway]:
     """A gateway where AAPL is quoted 100.00 to 100.02, 300 by 400 shares."""
-    script = Script(["MSFT"]).quote("AAPL", 100.00, 100.02, at=0, bid_size=300, ask_size=400)
+    script = MarketScript(["MSFT"]).quote("AAPL", 100.00, 100.02, at=0, bid_size=300, ask_size=400)
     async with Gateway(market=script, clock=ManualClock(T0)) as gateway:
         yield gateway
 

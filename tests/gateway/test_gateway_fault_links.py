@@ -288,3 +288,18 @@ async def test_a_fault_of_one_client_changes_no_byte_for_another(dial: MakeWire,
     gateway.advance(1.25)
     await asyncio.sleep(0)
     assert sessions[1].tamper is None
+
+
+async def test_connectivity_that_is_lost_twice_comes_back_once_with_the_longer_fault(
+    dial: MakeWire, gateway: Gateway
+) -> None:
+    wire = await dial(1)
+    await told(wire)
+
+    gateway.faults.cause(LoseConnectivity(for_seconds=10))
+    gateway.faults.cause(LoseConnectivity(for_seconds=20))
+    gateway.advance(15)
+    assert codes(await told(wire)) == [1100, 1100]
+    gateway.advance(5)
+
+    assert codes(await told(wire)) == [1102]

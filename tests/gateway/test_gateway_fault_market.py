@@ -132,3 +132,17 @@ async def test_a_later_fault_of_the_same_instrument_is_not_ended_by_the_earlier_
     gateway.advance(1.25)
 
     assert prices(await told(wire), ASK)[-1] == 108.9
+
+
+async def test_of_two_halts_the_one_that_ends_last_ends_it(dial: MakeWire, gateway: Gateway) -> None:
+    wire = await watching(dial)
+
+    gateway.faults.cause(Halt(symbol="AAPL", for_seconds=3))
+    gateway.faults.cause(Halt(symbol="AAPL", for_seconds=6))
+    gateway.faults.cause(GoStale(symbol="EUR.USD", for_seconds=1))
+    order(wire, 1, "BUY")
+    gateway.advance(5.5)
+    assert executed(await told(wire)) == []
+    gateway.advance(1)
+
+    assert len(executed(await told(wire))) == 1

@@ -14,13 +14,13 @@ from ibdesk.gateway.faults import (
     Duplicate,
     DuplicateExecutions,
     ExecutionBeforeOrder,
+    FaultScript,
     FilledBeforeExecution,
     HangUp,
     LoseAcknowledgement,
     OnMessage,
     OnOrder,
     Reorder,
-    Script,
     TellNothing,
 )
 from ibdesk.gateway.protocol.framing import frame
@@ -140,7 +140,7 @@ async def test_a_doubled_message_comes_twice_in_a_row(dial: MakeWire, gateway: G
     wire = await dial(1)
     await told(wire)
 
-    gateway.faults.play(Script((OnMessage("orderStatus", nth=2, then=Duplicate()),)))
+    gateway.faults.play(FaultScript((OnMessage("orderStatus", nth=2, then=Duplicate()),)))
     buy(wire, 1)
 
     assert await names(wire) == [*MARKET_ORDER[:4], "orderStatus", "orderStatus", "commissionReport"]
@@ -174,7 +174,7 @@ async def test_a_share_of_messages_is_drawn_from_the_seed(dial: MakeWire, gatewa
 
     for _ in range(2):
         gateway.faults.play(
-            Script((OnMessage("currentTime", then=Drop(messages=("openOrderEnd",), count=20, share=0.5)),), seed=3)
+            FaultScript((OnMessage("currentTime", then=Drop(messages=("openOrderEnd",), count=20, share=0.5)),), seed=3)
         )
         await told(wire)
         for _ in range(20):
@@ -209,7 +209,7 @@ async def test_a_cancel_of_an_order_that_was_never_acknowledged_is_told(dial: Ma
     wire = await dial(1)
     await told(wire)
 
-    gateway.faults.play(Script((OnOrder(1, LoseAcknowledgement()),)))
+    gateway.faults.play(FaultScript((OnOrder(1, LoseAcknowledgement()),)))
     buy(wire, 1, 90)
     assert await names(wire) == []
     wire.send(CANCEL, orderId=1)
@@ -277,7 +277,7 @@ async def test_executions_come_twice_for_a_while_and_once_when_asked_for(dial: M
 
 async def test_a_request_can_trigger_its_own_loss(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial(1)
-    gateway.faults.play(Script((OnMessage("placeOrder", nth=2, then=Drop()),)))
+    gateway.faults.play(FaultScript((OnMessage("placeOrder", nth=2, then=Drop()),)))
 
     for order_id in (1, 2, 3):
         buy(wire, order_id, 90)
@@ -288,7 +288,7 @@ async def test_a_request_can_trigger_its_own_loss(dial: MakeWire, gateway: Gatew
 
 async def test_only_new_orders_count_as_orders(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial(1)
-    gateway.faults.play(Script((OnOrder(2, HangUp()),)))
+    gateway.faults.play(FaultScript((OnOrder(2, HangUp()),)))
 
     buy(wire, 1, 90)
     # New terms of the same order, a question what another one would do, and a request that is cut short.
@@ -305,7 +305,7 @@ async def test_only_new_orders_count_as_orders(dial: MakeWire, gateway: Gateway)
 
 async def test_hanging_up_on_a_message_loses_it_for_that_client_alone(dial: MakeWire, gateway: Gateway) -> None:
     wire, other = await dial(1), await dial(2)
-    gateway.faults.play(Script((OnMessage("execDetails", of_client=1, then=HangUp()), At(60, HangUp()))))
+    gateway.faults.play(FaultScript((OnMessage("execDetails", of_client=1, then=HangUp()), At(60, HangUp()))))
 
     buy(other, 1)
     assert "execDetails" in await names(other)

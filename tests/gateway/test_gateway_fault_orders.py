@@ -12,12 +12,12 @@ from ibdesk.gateway.faults import (
     At,
     CancelOpenOrder,
     CorrectExecution,
+    FaultScript,
     FillAndCancel,
     OnMessage,
     OnOrder,
     RejectNextOrder,
     RejectOpenOrder,
-    Script,
     SetNextOrderId,
     WarnOfOrder,
 )
@@ -55,7 +55,7 @@ async def position(wire: Wire) -> tuple[float, float]:
 
 async def test_an_order_that_was_accepted_can_be_rejected_and_others_are_not(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial(1)
-    gateway.faults.play(Script((OnOrder(2, RejectOpenOrder(reason="margin")),)))
+    gateway.faults.play(FaultScript((OnOrder(2, RejectOpenOrder(reason="margin")),)))
 
     buy(wire, 1, 90)
     buy(wire, 2, 91)
@@ -78,7 +78,7 @@ async def test_an_order_that_was_accepted_can_be_rejected_and_others_are_not(dia
 
 async def test_a_script_rejects_the_third_order_at_once(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial(1)
-    gateway.faults.play(Script((OnOrder(3, RejectNextOrder(reason="no")),)))
+    gateway.faults.play(FaultScript((OnOrder(3, RejectNextOrder(reason="no")),)))
 
     for order_id in (1, 2, 3, 4):
         buy(wire, order_id)
@@ -109,7 +109,7 @@ async def test_an_order_is_cancelled_though_nobody_asked(dial: MakeWire, gateway
 async def test_a_part_is_filled_and_the_rest_cancelled(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial(1)
     await told(wire)
-    gateway.faults.play(Script((OnOrder(1, FillAndCancel(share=0.3)),)))
+    gateway.faults.play(FaultScript((OnOrder(1, FillAndCancel(share=0.3)),)))
 
     buy(wire, 1, 90)
     messages = await told(wire)
@@ -191,7 +191,7 @@ async def test_an_order_fault_strikes_on_a_message_for_the_order_the_message_is_
     wire = await dial(1)
     buy(wire, 1, 90)
     await told(wire)
-    gateway.faults.play(Script((OnMessage("openOrder", nth=2, then=CancelOpenOrder()), At(9, CancelOpenOrder()))))
+    gateway.faults.play(FaultScript((OnMessage("openOrder", nth=2, then=CancelOpenOrder()), At(9, CancelOpenOrder()))))
 
     buy(wire, 2, 91)
     await told(wire)

@@ -23,6 +23,7 @@ from ibdesk.gateway.faults import (
     Delay,
     Drop,
     Duplicate,
+    FaultScript,
     HangUp,
     LogOff,
     LoseAcknowledgement,
@@ -32,7 +33,6 @@ from ibdesk.gateway.faults import (
     RefuseConnections,
     RejectNextOrder,
     Reorder,
-    Script,
     SetNextOrderId,
     random_script,
 )
@@ -84,7 +84,7 @@ by_seconds = 0.1
 
 
 def test_a_script_in_toml_is_the_script_in_python() -> None:
-    script = Script(
+    script = FaultScript(
         (
             At(30, HangUp(client=1)),
             At("Sun 23:45", LogOff(for_seconds=900)),
@@ -99,7 +99,7 @@ def test_a_script_in_toml_is_the_script_in_python() -> None:
         seed=7,
     )
 
-    assert Script.from_toml(EVERY_FORM) == script
+    assert FaultScript.from_toml(EVERY_FORM) == script
     assert script.to_toml() == EVERY_FORM
 
 
@@ -129,7 +129,7 @@ def test_what_a_script_does_not_know_is_named_in_one_sentence(table: str, senten
     text = f'[[fault]]\nname = "one"\nat = 1\nkind = "hang_up"\n\n[[fault]]\n{table}\n'
 
     with pytest.raises(ConfigError) as refused:
-        Script.from_toml(text)
+        FaultScript.from_toml(text)
 
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -153,12 +153,12 @@ def test_a_file_that_is_no_script_says_why(text: str, sentence: str, tmp_path: P
 
     assert sentence in str(refused.value)
     with pytest.raises(ConfigError, match="cannot be read"):
-        Script.read(tmp_path / "none.toml")
+        FaultScript.read(tmp_path / "none.toml")
 
 
 def test_a_script_written_in_python_is_checked_too() -> None:
     with pytest.raises(ConfigError, match="fault 1: by_seconds: expected `float` > 0"):
-        Gateway(faults=Script((At(1, Delay(by_seconds=-1)),)))
+        Gateway(faults=FaultScript((At(1, Delay(by_seconds=-1)),)))
 
 
 def test_trigger_and_fault_share_no_key_but_the_kind_and_every_kind_is_in_the_table() -> None:
@@ -192,12 +192,12 @@ STEPS = st.one_of(
 )
 
 
-@given(st.builds(Script, st.lists(STEPS, max_size=5).map(tuple), st.integers(-(2**40), 2**40)))
-def test_a_script_survives_being_written_and_read(script: Script) -> None:
+@given(st.builds(FaultScript, st.lists(STEPS, max_size=5).map(tuple), st.integers(-(2**40), 2**40)))
+def test_a_script_survives_being_written_and_read(script: FaultScript) -> None:
     text = script.to_toml()
 
-    assert Script.from_toml(text) == script
-    assert Script.from_toml(text).to_toml() == text
+    assert FaultScript.from_toml(text) == script
+    assert FaultScript.from_toml(text).to_toml() == text
 
 
 @given(st.integers(), st.floats(1, 600), st.floats(0, 20))
@@ -207,7 +207,7 @@ def test_a_random_script_is_the_same_for_a_seed_and_can_be_written_and_read(
     script = random_script(seed, duration, intensity=intensity)
 
     assert script == random_script(seed, duration, intensity=intensity)
-    assert Script.from_toml(script.to_toml()) == script
+    assert FaultScript.from_toml(script.to_toml()) == script
     assert all(isinstance(step, At) and 0 <= float(step.at) <= duration for step in script.steps)
 
 
@@ -248,7 +248,7 @@ def test_wall_times_are_those_of_new_york(text: str, now: str, then: str) -> Non
 
 async def test_steps_strike_in_their_time_and_after_one_another(gateway: Gateway) -> None:
     # The gateway opens at 10:00 in New York.
-    script = Script(
+    script = FaultScript(
         (
             At(30, HangUp(client=1), name="first"),
             After("first", 5, HangUp(client=2), name="second"),
@@ -268,8 +268,8 @@ async def test_steps_strike_in_their_time_and_after_one_another(gateway: Gateway
 
 
 async def test_a_script_takes_the_place_of_the_one_before(gateway: Gateway) -> None:
-    gateway.faults.play(Script((At(1, HangUp(client=1)), OnMessage("openOrder", then=HangUp(client=2)))))
-    gateway.faults.play(Script((At(2, HangUp(client=3)),)))
+    gateway.faults.play(FaultScript((At(1, HangUp(client=1)), OnMessage("openOrder", then=HangUp(client=2)))))
+    gateway.faults.play(FaultScript((At(2, HangUp(client=3)),)))
 
     gateway.advance(3)
 
@@ -278,7 +278,7 @@ async def test_a_script_takes_the_place_of_the_one_before(gateway: Gateway) -> N
 
 async def test_stopping_ends_the_script_and_everything_that_lasts(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial(1)
-    gateway.faults.play(Script((At(1, HangUp()), At(0, Drop(messages=("currentTime",), count=0)))))
+    gateway.faults.play(FaultScript((At(1, HangUp()), At(0, Drop(messages=("currentTime",), count=0)))))
     gateway.faults.cause(RefuseConnections())
     gateway.faults.cause(ClientIdInUse(client=2))
     gateway.faults.cause(Delay(messages=("openOrderEnd",), by_seconds=0.001, count=0))
@@ -300,7 +300,7 @@ async def test_stopping_ends_the_script_and_everything_that_lasts(dial: MakeWire
     assert all(session.tamper is None for session in gateway.connected())
 
 
-async def conversation(script: Script, dial: MakeWire) -> tuple[bytes, list[tuple[int, str]]]:
+async def conversation(script: FaultScript, dial: MakeWire) -> tuple[bytes, list[tuple[int, str]]]:
     """Everything that one client hears of a gateway that plays a script while the client trades in step with it."""
     heard = bytearray()
     start = nanoseconds(dt.datetime(2026, 4, 13, 14, tzinfo=dt.UTC))
@@ -338,7 +338,7 @@ async def test_the_same_script_seed_market_and_requests_give_the_same_bytes(dial
     )
 
     first, fired = await conversation(shaken, dial)
-    second, fired_again = await conversation(Script.from_toml(shaken.to_toml()), dial)
+    second, fired_again = await conversation(FaultScript.from_toml(shaken.to_toml()), dial)
     other, _ = await conversation(msgspec.structs.replace(shaken, seed=12), dial)
 
     assert len(fired) >= 15

@@ -15,7 +15,7 @@ from ibdesk.clock import SECOND, ManualClock
 from ibdesk.gateway import Gateway, RandomWalk
 from ibdesk.gateway.market.bars import MONTH, WEEK, opened_of
 from ibdesk.gateway.market.labor import Job, Labor
-from ibdesk.gateway.market.script import Script
+from ibdesk.gateway.market.script import MarketScript
 from ibdesk.gateway.protocol.framing import FrameReader
 from ibdesk.model import nanoseconds
 
@@ -51,9 +51,9 @@ async def make() -> AsyncIterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-def days() -> Script:
+def days() -> MarketScript:
     """Trades on Friday, Monday and Tuesday, each day before, in and after the regular session."""
-    script = Script()
+    script = MarketScript()
     for day, price in ((-4, 100.0), (-1, 110.0), (0, 120.0)):
         # At 8:00, 9:45 and 17:00 in New York, where Tuesday's 17:00 is not yet.
         for hour, more in ((-2, 1.0), (-0.25, 2.0), (7, 3.0)):
@@ -81,7 +81,9 @@ async def refusal(client: ib.IB, contract: ib.Contract, **more: Any) -> tuple[in
 # ---- trading hours ------------------------------------------------------------------------------------------------
 
 
-async def test_regular_hours_leave_out_what_traded_before_and_after(make: Callable[..., Any], days: Script) -> None:
+async def test_regular_hours_leave_out_what_traded_before_and_after(
+    make: Callable[..., Any], days: MarketScript
+) -> None:
     _, client, aapl = await make(days, hours="exchange")
 
     regular = await asked(client, aapl, "5 D", "1 min", useRTH=True)
@@ -91,7 +93,7 @@ async def test_regular_hours_leave_out_what_traded_before_and_after(make: Callab
     assert [bar.close for bar in all_day] == [101.0, 102.0, 103.0, 111.0, 112.0, 113.0, 121.0, 122.0]
 
 
-async def test_a_day_is_the_session_and_a_week_begins_on_monday(make: Callable[..., Any], days: Script) -> None:
+async def test_a_day_is_the_session_and_a_week_begins_on_monday(make: Callable[..., Any], days: MarketScript) -> None:
     _, client, aapl = await make(days, hours="exchange")
 
     regular = await asked(client, aapl, "10 D", "1 day", useRTH=True)
@@ -109,7 +111,7 @@ async def test_a_day_is_the_session_and_a_week_begins_on_monday(make: Callable[.
 
 
 async def test_where_hours_do_not_matter_regular_hours_leave_out_nothing(
-    make: Callable[..., Any], days: Script
+    make: Callable[..., Any], days: MarketScript
 ) -> None:
     _, client, aapl = await make(days)
 
@@ -117,7 +119,7 @@ async def test_where_hours_do_not_matter_regular_hours_leave_out_nothing(
 
 
 async def test_the_sessions_of_a_span_are_told(make: Callable[..., Any]) -> None:
-    _, client, aapl = await make(Script(["AAPL"]))
+    _, client, aapl = await make(MarketScript(["AAPL"]))
 
     schedule = await client.reqHistoricalScheduleAsync(aapl, 5)
 
@@ -239,7 +241,7 @@ async def test_jobs_take_turns_and_a_cancelled_one_does_no_more() -> None:
     ],
 )
 async def test_what_cannot_be_shown_is_refused_in_words_of_tws(
-    more: dict[str, str], code: int, words: str, make: Callable[..., Any], days: Script
+    more: dict[str, str], code: int, words: str, make: Callable[..., Any], days: MarketScript
 ) -> None:
     _, client, aapl = await make(days)
 

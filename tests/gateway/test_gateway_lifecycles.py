@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ibdesk.gateway.market.script import Script
+from ibdesk.gateway.market.script import MarketScript
 
 ACKNOWLEDGED = ["order 1 PreSubmitted", "status 1 PreSubmitted"]
 RESTS = [*ACKNOWLEDGED, "order 1 Submitted", "status 1 Submitted"]
@@ -20,8 +20,8 @@ WAITS = ["order 1 PreSubmitted", "status 1 PreSubmitted trigger"] * 2
 
 
 @pytest.fixture
-def market() -> Script:
-    return Script().quote("AAPL", 100.00, 100.02, at=0)
+def market() -> MarketScript:
+    return MarketScript().quote("AAPL", 100.00, 100.02, at=0)
 
 
 async def test_a_market_order_is_acknowledged_executed_filled_and_charged(trader: Any) -> None:

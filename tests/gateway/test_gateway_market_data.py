@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ibdesk.clock import SECOND, ManualClock
 from ibdesk.gateway import Gateway
-from ibdesk.gateway.market.script import Script
+from ibdesk.gateway.market.script import MarketScript
 from ibdesk.gateway.protocol.codec import encode
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.protocol.ticks import generic_body, price_body, size_body, string_body, tick_frames
@@ -33,7 +33,7 @@ async def make() -> AsyncIterator[Callable[..., Any]]:
     """Starts gateways on a script, each with an ib_async client and AAPL as it knows it."""
     ends: list[Any] = []
 
-    async def make(script: Script, *, at_ns: int = TEN, **settings: Any) -> tuple[Gateway, ib.IB, ib.Contract]:
+    async def make(script: MarketScript, *, at_ns: int = TEN, **settings: Any) -> tuple[Gateway, ib.IB, ib.Contract]:
         gateway = Gateway(market=script, clock=ManualClock(at_ns), **settings)
         await gateway.start()
         client = ib.IB()
@@ -49,9 +49,9 @@ async def make() -> AsyncIterator[Callable[..., Any]]:
         await gateway.stop()
 
 
-def quoted() -> Script:
+def quoted() -> MarketScript:
     """Return a market in which AAPL is quoted 100.00 to 100.02 and nothing else happens."""
-    return Script().quote("AAPL", 100.00, 100.02, at=0)
+    return MarketScript().quote("AAPL", 100.00, 100.02, at=0)
 
 
 def heard(client: ib.IB) -> list[int]:
@@ -253,7 +253,7 @@ async def test_day_and_night_the_market_trades_when_hours_do_not_matter(make: Ma
 
 
 async def test_ticks_of_the_past_come_before_the_ones_that_happen(make: MakeGateway, dial: Callable[..., Any]) -> None:
-    script = Script()
+    script = MarketScript()
     for number in range(5):
         script.trade("AAPL", 100.0 + number, at=number - 5)
     gateway, _, aapl = await make(script)

@@ -13,7 +13,7 @@ import pytest
 from ibdesk.clock import ManualClock
 from ibdesk.errors import DataError
 from ibdesk.gateway import Gateway, GatewayThread
-from ibdesk.gateway.market.script import Script
+from ibdesk.gateway.market.script import MarketScript
 from ibdesk.model import nanoseconds
 
 # OPENED_AT: Monday, 13 April 2026, 10:00 in New York.
@@ -22,10 +22,10 @@ T0 = nanoseconds(OPENED_AT)
 
 
 @pytest.fixture
-def script() -> Script:
+def script() -> MarketScript:
     """Two trades in the past, then a quote, a trade inside it, and the quote that follows."""
     return (
-        Script()
+        MarketScript()
         .trade("AAPL", 99.0, 300, at=-10)
         .trade("AAPL", 99.5, 100, at=-8)
         .quote("AAPL", 100.00, 100.02, at=0)
@@ -35,7 +35,7 @@ def script() -> Script:
 
 
 @pytest.fixture
-async def scripted(script: Script) -> AsyncIterator[Gateway]:
+async def scripted(script: MarketScript) -> AsyncIterator[Gateway]:
     """A gateway that plays the script, its clock in the test's hand."""
     async with Gateway(market=script, clock=ManualClock(T0)) as gateway:
         yield gateway
@@ -164,7 +164,7 @@ async def test_a_crossed_quote_and_a_missing_side_are_told_as_they_are(
 
 
 def test_the_market_can_be_said_from_another_thread() -> None:
-    with GatewayThread(Gateway(market=Script(["AAPL"]), clock=ManualClock(T0))) as thread:
+    with GatewayThread(Gateway(market=MarketScript(["AAPL"]), clock=ManualClock(T0))) as thread:
         thread.call(lambda: thread.gateway.quote("AAPL", 10.0, 10.1))
 
         quote = thread.call(lambda: thread.gateway.tape.quote("AAPL"))
@@ -178,7 +178,7 @@ async def test_a_name_that_is_no_contract_cannot_be_quoted(scripted: Gateway) ->
         scripted.quote("no such", 1.0, 1.1)
 
 
-async def test_a_script_that_is_played_takes_no_more(script: Script, scripted: Gateway) -> None:
+async def test_a_script_that_is_played_takes_no_more(script: MarketScript, scripted: Gateway) -> None:
     with pytest.raises(DataError, match="use the running gateway's quote"):
         script.quote("AAPL", 1.0, 1.1, at=3)
 
@@ -193,12 +193,12 @@ async def test_a_script_that_is_played_takes_no_more(script: Script, scripted: G
         (lambda script: script.trade("AAPL", 1.0, at=float("inf")), "AAPL: at must be seconds"),
     ],
 )
-def test_what_cannot_be_a_market_is_refused_by_name(say: Callable[[Script], Any], words: str) -> None:
+def test_what_cannot_be_a_market_is_refused_by_name(say: Callable[[MarketScript], Any], words: str) -> None:
     with pytest.raises(DataError, match=words):
-        say(Script())
+        say(MarketScript())
 
 
-def test_a_file_says_the_same_as_the_code(tmp_path: Path, script: Script) -> None:
+def test_a_file_says_the_same_as_the_code(tmp_path: Path, script: MarketScript) -> None:
     rows = tmp_path / "market.csv"
     rows.write_text(
         "symbol,at,bid,ask,bid_size,price,size\n"
@@ -220,7 +220,7 @@ def test_a_file_says_the_same_as_the_code(tmp_path: Path, script: Script) -> Non
     )
 
     said = []
-    for market in (script, Script.read(rows), Script.read(tables)):
+    for market in (script, MarketScript.read(rows), MarketScript.read(tables)):
         market.open(T0, {})
         said.append((list(market.events()), market.prints("AAPL", 0, T0).prices.tolist()))
 
@@ -242,12 +242,16 @@ def test_a_wrong_line_of_a_file_is_named(line: str, words: str, tmp_path: Path) 
     rows.write_text(f"symbol,at,bid,ask,bid_size,price,size\n{line}\n")
 
     with pytest.raises(DataError, match=words):
-        Script.read(rows)
+        MarketScript.read(rows)
 
 
 def test_things_of_one_time_happen_in_the_order_they_were_said() -> None:
     script = (
-        Script().trade("MSFT", 1.0, at=1).trade("AAPL", 2.0, at=1).trade("MSFT", 3.0, at=1).trade("AAPL", 4.0, at=0)
+        MarketScript()
+        .trade("MSFT", 1.0, at=1)
+        .trade("AAPL", 2.0, at=1)
+        .trade("MSFT", 3.0, at=1)
+        .trade("AAPL", 4.0, at=0)
     )
     script.open(T0, {})
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
-import json
 import os
+import shutil
 import signal
+import sqlite3
 import stat
 import sys
 from collections.abc import Callable
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ibdesk.clock import ManualClock
-from ibdesk.errors import ConfigError
+from ibdesk.errors import AddressInUseError, ConfigError
 from ibdesk.exchange import NoCommission
 from ibdesk.gateway import Gateway, Replay
 from ibdesk.gateway.protocol.codec import Value
@@ -290,41 +292,134 @@ asyncio.run(run_gateway(settings, lambda gateway: print(gateway.port, flush=True
 """
 
 
-def mode_and_format(file: Path) -> tuple[int, str]:
-    return stat.S_IMODE(file.stat().st_mode), json.loads(file.read_text())["format"]
+def modes(file: Path) -> dict[str, int]:
+    return {each.name: stat.S_IMODE(each.stat().st_mode) for each in file.parent.iterdir()}
 
 
-def beside(file: Path) -> list[str]:
-    return [each.name for each in file.parent.iterdir()]
-
-
-async def test_the_file_is_for_its_owner_only_and_whole(run: Run, dial: MakeWire, file: Path) -> None:
+async def test_the_file_is_for_its_owner_only_and_one_once_the_gateway_has_stopped(
+    run: Run, dial: MakeWire, file: Path
+) -> None:
     async with run() as gateway:
         await place(await enter(dial, gateway), 1, AAPL, **BUY)
 
-        assert mode_and_format(file) == (0o600, "ibdesk gateway state")
-        assert beside(file) == [file.name]
+        assert set(modes(file).values()) == {0o600}
+
+    assert modes(file) == {file.name: 0o600}
+
+
+def kept(file: Path) -> dict[tuple[str, str], bytes]:
+    """Return the rows of a state that no gateway has open."""
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        return {(kind, name): value for kind, name, value in database.execute("SELECT kind, name, value FROM kept")}
+
+
+async def test_a_change_is_in_the_file_when_a_client_hears_of_it(
+    run: Run, dial: MakeWire, file: Path, tmp_path: Path
+) -> None:
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    async with run() as gateway:
+        wire = await enter(dial, gateway)
+        wire.send(3, orderId=1, orderType="MKT", **AAPL, **BUY)
+        await wire.until("commissionReport")
+        for each in (file, file.with_name(f"{file.name}-wal")):
+            shutil.copy(each, copies / each.name)
+
+    names = [kind for kind, _ in kept(copies / file.name)]
+    assert (names.count("order"), names.count("execution"), names.count("holding")) == (1, 1, 1)
+
+
+async def test_only_what_has_changed_is_written(run: Run, dial: MakeWire, file: Path) -> None:
+    async with run() as gateway:
+        wire = await enter(dial, gateway)
+        for order_id in range(1, 4):
+            await place(wire, order_id, AAPL, **BUY, orderType="LMT", lmtPrice=50.0, tif="GTC")
+    with contextlib.closing(sqlite3.connect(file)) as database, database:
+        database.execute("CREATE TABLE written (kind TEXT, name TEXT)")
+        for event, row in (("INSERT", "NEW"), ("UPDATE", "NEW")):
+            database.execute(
+                f"CREATE TRIGGER on_{event} AFTER {event} ON kept "
+                f"BEGIN INSERT INTO written VALUES ({row}.kind, {row}.name); END"
+            )
+
+    async with run() as gateway:
+        wire = await enter(dial, gateway)
+        wire.send(4, orderId=2)
+        await told(wire)
+
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        written = [kind for (kind,) in database.execute("SELECT kind FROM written")]
+    # All three orders at the start, and then the one that was cancelled.
+    assert written.count("order") == 4
+
+
+async def test_two_gateways_cannot_keep_one_state(run: Run, dial: MakeWire, file: Path) -> None:
+    async with run() as gateway:
+        await place(await enter(dial, gateway), 1, AAPL, **BUY)
+        with pytest.raises(ConfigError, match=r"gateway\.json is in use by another gateway: stop that one"):
+            await run().start()
+
+    async with run() as gateway:
+        answers = await known(await enter(dial, gateway))
+        assert [name for name, _ in answers["execDetailsEnd"]].count("execDetails") == 1
+
+
+async def test_a_gateway_that_cannot_listen_lets_the_state_go_as_it_was(run: Run, dial: MakeWire) -> None:
+    async with run() as gateway:
+        await place(await enter(dial, gateway), 1, AAPL, **BUY)
+    async with run(state=None) as other:
+        with pytest.raises(AddressInUseError):
+            await run(port=other.port).start()
+
+    async with run() as gateway:
+        assert (await known(await enter(dial, gateway)))["nextValidId"][-1][1]["orderId"] == "2"
+
+
+def database(*statements: str) -> bytes:
+    """Return a SQLite database."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as made:
+        for statement in statements:
+            made.execute(statement)
+        return made.serialize()
+
+
+OURS = f"PRAGMA application_id = {int.from_bytes(b'ibgw')}"
+TABLE = "CREATE TABLE kept (kind TEXT, name TEXT, value BLOB)"
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "complaint"),
     [
-        b"",
-        b"not json",
-        b"[1, 2]",
-        b'{"format": "something else"}',
-        b'{"format": "ibdesk gateway state", "version": 2, "saved_ns": 0}',
-        b"\xff\xfe\x00",
-        b"[" * 100_000,
+        (b"", "holds no state"),
+        (b"not a database", "holds no state"),
+        (database("CREATE TABLE others (a)"), "holds no state"),
+        (database(TABLE, OURS, "PRAGMA user_version = 2"), "has format 2 and this gateway reads format 1"),
+        (database(OURS, "PRAGMA user_version = 1"), "cannot be read: no such table"),
+        (
+            database(TABLE, OURS, "PRAGMA user_version = 1", "INSERT INTO kept VALUES ('order', '1', zeroblob(9999))")[
+                :9000
+            ],
+            "cannot be read",
+        ),
+        (
+            database(TABLE, OURS, "PRAGMA user_version = 1", "INSERT INTO kept VALUES ('gateway', '', '{')"),
+            "holds no state",
+        ),
+        (
+            database(TABLE, OURS, "PRAGMA user_version = 1", "INSERT INTO kept VALUES ('order', '1', '{}')"),
+            "holds no state",
+        ),
     ],
 )
-def test_a_file_of_another_kind_stops_the_start_and_stays(run: Run, file: Path, content: bytes) -> None:
+def test_a_file_of_another_kind_stops_the_start_and_stays(run: Run, file: Path, content: bytes, complaint: str) -> None:
     file.write_bytes(content)
 
-    with pytest.raises(ConfigError, match=r"gateway\.state .*gateway\.json holds no state"):
+    with pytest.raises(ConfigError, match=rf"gateway\.state .*gateway\.json {complaint}"):
         asyncio.run(run().start())
 
-    assert file.read_bytes() == content
+    assert [each.name for each in file.parent.iterdir()] == [file.name]
+    # A file that is ours says in its header how it was opened last.
+    assert file.read_bytes()[100:] == content[100:]
 
 
 def test_a_path_that_cannot_be_used_stops_the_start(run: Run, file: Path) -> None:

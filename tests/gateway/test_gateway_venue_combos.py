@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ibdesk.gateway import Gateway
-from ibdesk.gateway.market.script import Script
+from ibdesk.gateway.market.script import MarketScript
 
 LEGS = [
     {"legConId": 265598, "ratio": 2, "legAction": "BUY", "legExchange": "SMART"},
@@ -24,8 +24,8 @@ COMBO: dict[str, Any] = {
 
 
 @pytest.fixture
-def market() -> Script:
-    return Script().quote("AAPL", 100.00, 100.02, at=0).quote("MSFT", 150.00, 150.05, at=0)
+def market() -> MarketScript:
+    return MarketScript().quote("AAPL", 100.00, 100.02, at=0).quote("MSFT", 150.00, 150.05, at=0)
 
 
 async def test_a_combination_trades_when_its_net_price_allows(trader: Any, gateway: Gateway) -> None:

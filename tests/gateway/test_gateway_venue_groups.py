@@ -15,7 +15,7 @@ from ibdesk.exchange import FixedCommission
 from ibdesk.gateway import Gateway
 from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.contracts.book import ContractBook
-from ibdesk.gateway.market.script import Script
+from ibdesk.gateway.market.script import MarketScript
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.schedule import Schedule
@@ -32,8 +32,8 @@ OPENED_AT = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
 
 
 @pytest.fixture
-def market() -> Script:
-    return Script().quote("AAPL", 100.00, 100.02, at=0)
+def market() -> MarketScript:
+    return MarketScript().quote("AAPL", 100.00, 100.02, at=0)
 
 
 def place_bracket(trader: Any, entry: float = 99.00) -> None:
@@ -225,7 +225,7 @@ class Told:
     def __init__(self, *, partial: bool) -> None:
         start = nanoseconds(OPENED_AT)
         schedule = Schedule(ManualClock(start))
-        tape = Tape(Script(symbols=["AAPL"]), schedule)
+        tape = Tape(MarketScript(symbols=["AAPL"]), schedule)
         self.statuses: list[tuple[int, str]] = []
         self.venue = Venue(
             Accounts(("DU1",), 1e9, tape.price),

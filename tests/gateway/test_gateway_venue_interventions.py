@@ -10,13 +10,13 @@ import pytest
 
 from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway
-from ibdesk.gateway.market.script import Script
+from ibdesk.gateway.market.script import MarketScript
 from ibdesk.gateway.venue.records import OrderRecord
 
 
 @pytest.fixture
-def market() -> Script:
-    return Script().quote("AAPL", 100.00, 100.02, at=0)
+def market() -> MarketScript:
+    return MarketScript().quote("AAPL", 100.00, 100.02, at=0)
 
 
 async def resting(trader: Any, gateway: Gateway, **more: Any) -> OrderRecord:
@@ -137,7 +137,7 @@ class TestNewerTws:
     """A TWS that remarks on an order without a time in force."""
 
     @pytest.fixture
-    async def gateway(self, market: Script) -> AsyncIterator[Gateway]:
+    async def gateway(self, market: MarketScript) -> AsyncIterator[Gateway]:
         async with Gateway(market=market, clock=ManualClock(0), tells_preset=True) as running:
             yield running
 

@@ -6,15 +6,23 @@ import datetime as dt
 from collections.abc import AsyncIterator
 from typing import Any
 
+import polars as pl
 import pytest
 
 from ibdesk.clock import ManualClock
-from ibdesk.gateway import Gateway
-from ibdesk.gateway.market.script import Script
+from ibdesk.gateway import Gateway, Replay
+from ibdesk.gateway.market.script import MarketScript
 from ibdesk.model import nanoseconds
 
 # Monday, 13 April 2026, 10:00 in New York.
 OPENED_AT = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
+
+
+BARS: dict[str, Any] = {
+    "symbol": pl.String,
+    "opened_at": pl.Datetime("ns", "UTC"),
+    **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64),
+}
 
 
 def at(seconds: int) -> str:
@@ -23,8 +31,8 @@ def at(seconds: int) -> str:
 
 
 @pytest.fixture
-def market() -> Script:
-    return Script(symbols=["MSFT"]).quote("AAPL", 100.00, 100.02, at=0)
+def market() -> MarketScript:
+    return MarketScript(symbols=["MSFT"]).quote("AAPL", 100.00, 100.02, at=0)
 
 
 # ---- times in force -------------------------------------------------------------------------------------------
@@ -67,7 +75,7 @@ class TestBeforeTheOpen:
     """The gateway starts at 9:29 in New York."""
 
     @pytest.fixture
-    async def gateway(self, market: Script) -> AsyncIterator[Gateway]:
+    async def gateway(self, market: MarketScript) -> AsyncIterator[Gateway]:
         clock = ManualClock(nanoseconds(OPENED_AT - dt.timedelta(minutes=31)))
         async with Gateway(market=market, clock=clock) as running:
             yield running
@@ -89,7 +97,7 @@ class TestRealHours:
     """The market keeps the hours of its exchange."""
 
     @pytest.fixture
-    async def gateway(self, market: Script) -> AsyncIterator[Gateway]:
+    async def gateway(self, market: MarketScript) -> AsyncIterator[Gateway]:
         clock = ManualClock(nanoseconds(OPENED_AT))
         async with Gateway(market=market, clock=clock, hours="exchange") as running:
             yield running
@@ -191,7 +199,7 @@ async def test_an_execution_elsewhere_is_a_condition(trader: Any, gateway: Gatew
     assert await trader.status(1) == "Filled 10"
 
 
-async def test_volume_and_change_are_conditions(trader: Any, gateway: Gateway) -> None:
+async def test_the_volume_of_the_day_is_a_condition(trader: Any, gateway: Gateway) -> None:
     volume = {"condType": 6, "conjunction": "a", "isMore": 1, "volume": 500, "conId": 265598, "exch": "SMART"}
     trader.place(1, "MKT", conditions=[volume])
 
@@ -200,6 +208,51 @@ async def test_volume_and_change_are_conditions(trader: Any, gateway: Gateway) -
     gateway.trade("AAPL", 100.00, 1)
 
     assert await trader.status(1) == "Filled 10"
+
+
+class TestBeforeRegularHours:
+    """It is half past eight in New York, an hour before the opening; AAPL was at 100.00 the last time."""
+
+    @pytest.fixture
+    async def gateway(self) -> AsyncIterator[Gateway]:
+        # The second row is played from now on, so the first one was played half an hour ago.
+        moments = (OPENED_AT, OPENED_AT + dt.timedelta(minutes=30))
+        rows = [("AAPL", moment, 100.0, 100.0, 100.0, 100.0, 1000.0) for moment in moments]
+        bars = pl.DataFrame(rows, schema=BARS, orient="row")
+        clock = ManualClock(nanoseconds(OPENED_AT - dt.timedelta(hours=1, minutes=30)))
+        async with Gateway(market=Replay(bars, start=1), clock=clock, hours="exchange") as running:
+            yield running
+
+    async def test_a_change_in_per_cent_is_a_condition(self, trader: Any, gateway: Gateway) -> None:
+        gateway.quote("AAPL", 99.99, 100.01)
+        change = {
+            "condType": 7,
+            "conjunction": "a",
+            "isMore": 1,
+            "changePercent": 5.0,
+            "conId": 265598,
+            "exch": "SMART",
+        }
+        trader.place(1, "LMT", lmtPrice=200, outsideRth=1, conditions=[change], conditionsIgnoreRth=1)
+
+        gateway.trade("AAPL", 104.99)
+        gateway.quote("AAPL", 104.97, 104.99)
+        assert await trader.status(1) == "PreSubmitted"
+        gateway.quote("AAPL", 105.00, 105.02)
+        gateway.trade("AAPL", 105.01)
+
+        assert await trader.status(1) == "Filled 10"
+
+    @pytest.mark.parametrize(("ignores", "status"), [(1, "Filled 10"), (0, "PreSubmitted")])
+    async def test_outside_regular_hours_a_condition_is_looked_at_only_on_request(
+        self, trader: Any, gateway: Gateway, ignores: int, status: str
+    ) -> None:
+        gateway.quote("AAPL", 99.99, 100.01)
+        trader.place(1, "LMT", lmtPrice=200, outsideRth=1, conditions=[price(1, 101.0)], conditionsIgnoreRth=ignores)
+
+        gateway.trade("AAPL", 101.00)
+
+        assert await trader.status(1) == status
 
 
 async def test_a_condition_on_margin_is_refused(trader: Any) -> None:
@@ -245,3 +298,16 @@ async def test_an_unknown_algorithm_or_attribute_is_refused(
     trader.place(1, "MKT", algoStrategy=name, algoParams=[{"tag": tag, "value": value}])
 
     assert await trader.told() == [f"error 1 {code}"]
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [("10:00:00 US/Eastern", "10:16:40 US/Eastern"), ("14:00:00 UTC", "14:16:40 UTC")]
+)
+async def test_times_of_an_algorithm_may_leave_out_the_day(trader: Any, gateway: Gateway, start: str, end: str) -> None:
+    times = [{"tag": "startTime", "value": start}, {"tag": "endTime", "value": end}]
+    trader.place(1, "MKT", size=100, algoStrategy="Twap", algoParams=times)
+
+    # A thousand seconds from now, in ten parts.
+    assert await trader.status(1) == "Submitted 10"
+    gateway.advance(100)
+    assert await trader.status(1) == "Submitted 20"

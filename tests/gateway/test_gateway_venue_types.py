@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway
-from ibdesk.gateway.market.script import Script
+from ibdesk.gateway.market.script import MarketScript
 from ibdesk.gateway.venue.kinds import KINDS, Shape
 from ibdesk.gateway.venue.terms import Terms
 from ibdesk.model import Quote, Side, Stock, nanoseconds
@@ -22,8 +22,8 @@ TO_THE_CLOSE = 6 * 3600
 
 
 @pytest.fixture
-def market() -> Script:
-    return Script().quote("AAPL", 100.00, 100.02, at=0)
+def market() -> MarketScript:
+    return MarketScript().quote("AAPL", 100.00, 100.02, at=0)
 
 
 # ---- trailing stops -------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ class TestDisplayedSize:
     """With `partial` an execution takes no more than the quote shows, whatever the type."""
 
     @pytest.fixture
-    async def gateway(self, market: Script) -> AsyncIterator[Gateway]:
+    async def gateway(self, market: MarketScript) -> AsyncIterator[Gateway]:
         opened_at = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
         async with Gateway(market=market, clock=ManualClock(nanoseconds(opened_at)), partial=True) as running:
             yield running

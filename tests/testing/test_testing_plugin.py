@@ -133,7 +133,7 @@ def test_the_marker_says_how_the_gateway_is(run: Run) -> None:
         """
         import pytest
         from ibdesk.clock import SECOND
-        from ibdesk.gateway.market.script import Script
+        from ibdesk.gateway.market.script import MarketScript
 
         def now(gateway):
             return gateway.call(lambda: gateway.inner.schedule.now_ns)
@@ -145,7 +145,7 @@ def test_the_marker_says_how_the_gateway_is(run: Run) -> None:
             assert now(gateway) - began == 3600 * SECOND
             assert gateway.account == "DU1"
 
-        @pytest.mark.gateway(clock="stepped", market=Script().quote("IBM", 5, 6, at=0).quote("IBM", 7, 8, at=60))
+        @pytest.mark.gateway(clock="stepped", market=MarketScript().quote("IBM", 5, 6, at=0).quote("IBM", 7, 8, at=60))
         def test_of_a_script(gateway):
             tape = gateway.inner.tape
             assert gateway.call(lambda: tape.quote("IBM")).bid == 5

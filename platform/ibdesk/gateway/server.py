@@ -18,7 +18,7 @@ from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.account.day import Days
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.faults.faults import Faults
-from ibdesk.gateway.faults.script import Script
+from ibdesk.gateway.faults.script import FaultScript
 from ibdesk.gateway.listening import Listener
 from ibdesk.gateway.listing import Listing
 from ibdesk.gateway.lobby import House, Lobby
@@ -91,7 +91,7 @@ class Gateway:
         pacing: Pacing | None = None,
         state: Path | None = None,
         listener: Listener | None = None,
-        faults: Script | None = None,
+        faults: FaultScript | None = None,
     ) -> None:
         self._max_unsent_bytes = max_unsent_bytes
         self.host = host

@@ -13,10 +13,10 @@ import polars as pl
 from ibdesk.clock import Clock, ScaledClock, SystemClock
 from ibdesk.errors import ConfigError
 from ibdesk.gateway.account.accounts import checked_id
-from ibdesk.gateway.faults.script import Script
+from ibdesk.gateway.faults.script import FaultScript
 from ibdesk.gateway.listening import Listener
 from ibdesk.gateway.market.replay import Replay
-from ibdesk.gateway.market.script import Script as MarketScript
+from ibdesk.gateway.market.script import MarketScript
 from ibdesk.gateway.market.source import MarketSource
 from ibdesk.gateway.market.walk import RandomWalk
 from ibdesk.gateway.pacing import Pacing
@@ -118,7 +118,7 @@ def make_gateway(
         hours=settings.hours,
         data=settings.data,
         pacing=Pacing() if settings.pacing else None,
-        faults=None if settings.faults is None else Script.read(settings.faults),
+        faults=None if settings.faults is None else FaultScript.read(settings.faults),
     )
 
 

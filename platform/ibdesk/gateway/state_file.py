@@ -59,11 +59,14 @@ class StateFile:
             # Each commit is with the operating system when it returns; only a checkpoint waits for the disk.
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute("BEGIN IMMEDIATE")
+            [(verdict,)] = database.execute("PRAGMA quick_check (1)")
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(f"it is damaged: {verdict}")
             rows = [Row(*row) for row in database.execute("SELECT kind, name, value FROM kept ORDER BY rowid")]
             database.execute("COMMIT")
         except sqlite3.Error as error:
             self.close()
-            if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+            if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
                 raise ConfigError(
                     f"gateway.state {self.path} is in use by another gateway: stop that one, or name another file"
                 ) from error

@@ -24,7 +24,7 @@ they end with the test, however it ends. A fixture of the same name in a conftes
 The market stands still at prices that are known (`ibdesk.testing.gateway.PRICES`) until the test moves it. Another
 market, a clock that the test steps, and all that `ibdesk.gateway.Gateway` can be told are said by a marker::
 
-    @pytest.mark.gateway(clock="stepped", cash=50_000, market=Script().quote("AAPL", 100.00, 100.02, at=0))
+    @pytest.mark.gateway(clock="stepped", cash=50_000, market=MarketScript().quote("AAPL", 100.00, 100.02, at=0))
     def test_of_an_hour(gateway):
         gateway.advance(3600)
 """

@@ -14,7 +14,7 @@ from ibdesk.clock import SECOND, Clock, ManualClock, ScaledClock, SystemClock
 from ibdesk.errors import ConfigError
 from ibdesk.gateway import Faults, Gateway, GatewayThread, MarketSource, RandomWalk
 from ibdesk.gateway.listening import Party
-from ibdesk.gateway.market.script import Script
+from ibdesk.gateway.market.script import MarketScript
 from ibdesk.testing.seen import SeenExecution, SeenOrder, seen_execution, seen_order
 
 T = TypeVar("T")
@@ -34,9 +34,9 @@ _PAST_MINUTES = 60
 _LOOK_SECONDS = 0.05
 
 
-def still_market() -> Script:
+def still_market() -> MarketScript:
     """Return the market of `PRICES`: an hour in which nothing moved, and nothing that moves."""
-    script = Script()
+    script = MarketScript()
     for symbol, (bid, ask) in PRICES.items():
         for minute in range(-_PAST_MINUTES, 0):
             script.quote(symbol, bid, ask, at=60 * minute, bid_size=SIZE, ask_size=SIZE)

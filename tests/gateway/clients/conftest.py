@@ -29,7 +29,7 @@ import pytest
 
 from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway, MarketSource, Replay
-from ibdesk.gateway.market.script import Script
+from ibdesk.gateway.market.script import MarketScript
 from ibdesk.model import nanoseconds
 
 # OPENED_AT: a Monday, half an hour after New York's opening.
@@ -69,16 +69,16 @@ def played() -> Replay:
 
 
 @pytest.fixture
-def still() -> Script:
+def still() -> MarketScript:
     """Return a market that stands until the test moves it: AAPL at 99.99 to 100.00, MSFT at 200.00 to 200.02."""
-    script = Script()
+    script = MarketScript()
     for symbol, bid, ask in (("AAPL", 99.99, 100.00), ("MSFT", 200.00, 200.02)):
         script.quote(symbol, bid, ask, at=0, bid_size=1000, ask_size=1000).trade(symbol, ask, 100, at=0)
     return script.quote("EUR.USD", 1.1, 1.1001, at=0, bid_size=1e6, ask_size=1e6)
 
 
 @pytest.fixture
-def market(still: Script) -> MarketSource:
+def market(still: MarketScript) -> MarketSource:
     """Return the market of the gateway; a file of tests may ask for another."""
     return still
 

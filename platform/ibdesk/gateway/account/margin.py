@@ -1,6 +1,7 @@
 """What must be held against a position: the rules of regulator, exchanges and broker, in their plain form.
 
-`initial` must be there to open a position, `maintenance` to keep it. Where the rules come from:
+`initial` must be there to open a position, `maintenance` to keep it. Where IB would sell positions of an account that
+has less than that, nothing is sold here: its `Cushion` tells, and new positions are refused. Where the rules come from:
 
 * Shares: Regulation T (12 CFR 220.12) asks half of the value to open, long or short; FINRA rule 4210(c) asks a quarter
   of a long position to keep it, and of a short one 30 % or 5 dollars a share, whichever is more (documented).

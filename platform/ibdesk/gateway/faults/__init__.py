@@ -29,7 +29,7 @@ from ibdesk.gateway.faults.orders import (
     SetNextOrderId,
     WarnOfOrder,
 )
-from ibdesk.gateway.faults.script import After, At, OnMessage, OnOrder, Script
+from ibdesk.gateway.faults.script import After, At, FaultScript, OnMessage, OnOrder
 from ibdesk.gateway.faults.telling import (
     DuplicateExecutions,
     ExecutionBeforeOrder,
@@ -54,6 +54,7 @@ __all__ = [
     "DuplicateExecutions",
     "ExecutionBeforeOrder",
     "Fault",
+    "FaultScript",
     "Faults",
     "FillAndCancel",
     "FilledBeforeExecution",
@@ -74,7 +75,6 @@ __all__ = [
     "ResetPort",
     "Restart",
     "RestoreConnectivity",
-    "Script",
     "SetNextOrderId",
     "StallReads",
     "TellNothing",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from ibdesk.errors import ConfigError
 from ibdesk.gateway.faults.kinds import KINDS
-from ibdesk.gateway.faults.script import At, Script
+from ibdesk.gateway.faults.script import At, FaultScript
 
 # INTENSITY: faults of each kind in a minute, when nothing else is said.
 INTENSITY = 0.2
@@ -19,7 +19,7 @@ def random_script(
     *,
     intensity: float | Mapping[str, float] = INTENSITY,
     kinds: Iterable[str] | None = None,
-) -> Script:
+) -> FaultScript:
     """Return a script of faults at random moments of `duration_seconds`, the same for the same arguments.
 
     `intensity` is how many faults of each kind a minute brings on average, or of each kind by its own name;
@@ -44,7 +44,7 @@ def random_script(
         raise ConfigError(f"random faults: duration must be above 0 and at most a day, got {duration_seconds:g}")
     steps = [step for kind in chosen for step in _of_kind(seed, kind, rates.get(kind, 0.0) / 60, duration_seconds)]
     steps.sort(key=_moment)
-    return Script(tuple(steps), seed).checked()
+    return FaultScript(tuple(steps), seed).checked()
 
 
 def _of_kind(seed: int, kind: str, per_second: float, duration_seconds: float) -> list[At]:

@@ -14,7 +14,7 @@ from ibdesk.gateway.faults.fault import Fault, Faulty, Occasion, Stage
 from ibdesk.gateway.faults.links import HangUp, LoseConnectivity, RefuseConnections, RestoreConnectivity
 from ibdesk.gateway.faults.orders import RejectNextOrder, SetNextOrderId
 from ibdesk.gateway.faults.passing import Passing, Scope
-from ibdesk.gateway.faults.script import After, At, OnMessage, OnOrder, Script, Step, next_wall_time
+from ibdesk.gateway.faults.script import After, At, FaultScript, OnMessage, OnOrder, Step, next_wall_time
 from ibdesk.gateway.faults.telling import DuplicateExecutions, NewOrderWatch
 from ibdesk.gateway.faults.wire import Onward, Rule
 from ibdesk.gateway.schedule import Appointment
@@ -39,7 +39,7 @@ class Faults:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         self._fired: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
-        self._script = Script()
+        self._script = FaultScript()
         self._strikes = 0
         self._appointments: list[Appointment] = []
         self._watches: list[Rule] = []
@@ -83,7 +83,7 @@ class Faults:
         """Make a fault happen now."""
         self._do(lambda: self._strike(fault))
 
-    def play(self, script: Script) -> None:
+    def play(self, script: FaultScript) -> None:
         """Play a script from now on, in the place of one that is being played; what has struck already stays.
 
         Raises:
@@ -99,12 +99,12 @@ class Faults:
         """
 
         def stop() -> None:
-            self._begin(Script())
+            self._begin(FaultScript())
             self._stage.end_lasting()
 
         self._do(stop)
 
-    def _begin(self, script: Script) -> None:
+    def _begin(self, script: FaultScript) -> None:
         for appointment in self._appointments:
             appointment.cancel()
         for watch in self._watches:

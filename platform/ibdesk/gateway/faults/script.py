@@ -2,7 +2,7 @@
 
 In Python::
 
-    Script(seed=7, steps=(
+    FaultScript(seed=7, steps=(
         At(30, HangUp(client=1)),
         At("Sun 23:45", LogOff(for_seconds=600)),
         OnMessage("execDetails", nth=2, then=Duplicate()),
@@ -10,7 +10,7 @@ In Python::
         After("lost", 5, HangUp()),
     ))
 
-The same in TOML, one table for each step, trigger and fault side by side (see `Script.from_toml`)::
+The same in TOML, one table for each step, trigger and fault side by side (see `FaultScript.from_toml`)::
 
     seed = 7
 
@@ -97,7 +97,7 @@ _TRIGGERS: dict[str, type[Step]] = {"at": At, "on_message": OnMessage, "on_order
 _ANY_FAULT = {"kind": "fault"}
 
 
-class Script(msgspec.Struct, frozen=True):
+class FaultScript(msgspec.Struct, frozen=True):
     """Faults and when they strike. The same script, market and requests give the same conversation, to the byte."""
 
     steps: tuple[Step, ...] = ()

@@ -20,10 +20,10 @@ _QUOTE_WORDS = frozenset({"symbol", "at", "bid", "ask", "bid_size", "ask_size"})
 _TRADE_WORDS = frozenset({"symbol", "at", "price", "size"})
 
 
-class Script:
+class MarketScript:
     """Plays exactly what it was told, each at its time, and then the last quote stays.
 
-    ``Script().quote("AAPL", 100.00, 100.02, at=0).trade("AAPL", 100.01, 200, at=1.5)``
+    ``MarketScript().quote("AAPL", 100.00, 100.02, at=0).trade("AAPL", 100.01, 200, at=1.5)``
 
     `at` is seconds since the market opened, which is the multiple of five seconds at or before the gateway's start;
     what has a negative `at` is the past and only answers requests for history. Things of one time happen in the order

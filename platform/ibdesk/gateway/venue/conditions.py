@@ -9,7 +9,8 @@ import math
 from collections.abc import Set as AbstractSet
 
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.market.tape import Line, Tape
+from ibdesk.gateway.market.line import Line
+from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.venue.terms import Condition, ConditionKind
 
 # Trigger methods, by their numbers on the wire (documented); all others look at the last trade.

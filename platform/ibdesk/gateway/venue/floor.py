@@ -183,7 +183,7 @@ class Floor:
     def _conditions_are_met(self, record: OrderRecord) -> bool:
         terms = record.terms
         waits = Hold.CONDITIONS in record.holds or terms.conditions_cancel
-        if not (terms.conditions and waits) or not (terms.conditions_ignore_rth or self._timers.is_open(record)):
+        if not (terms.conditions and waits) or not (terms.conditions_ignore_rth or self._timers.is_regular(record)):
             return False
         return conditions.met(terms.conditions, self._tape, self._schedule.now_ns, record.executions_seen)
 

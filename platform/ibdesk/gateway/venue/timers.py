@@ -54,9 +54,9 @@ class Timers:
         self._always = always
         self._made: dict[Key, list[Appointment]] = {}
 
-    def is_open(self, record: OrderRecord) -> bool:
-        """Return whether the order's market trades now."""
-        return self._always or record.contract.hours.is_open(self._schedule.now_ns, outside_rth=_outside(record))
+    def is_regular(self, record: OrderRecord) -> bool:
+        """Return whether it is within the regular hours of the order's market."""
+        return self._always or record.contract.hours.is_open(self._schedule.now_ns)
 
     def begin(self, record: OrderRecord) -> None:
         """Put the holds on an order that it begins with, and make its appointments in place of earlier ones."""

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import msgspec
-
 from ibdesk.exchange import CommissionSchedule, Exchange
 from ibdesk.gateway.account.accounts import Accounts
+from ibdesk.gateway.account.outlook import Outlook
 from ibdesk.gateway.account.prospect import Prospect
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import RefusedError
 from ibdesk.gateway.schedule import Schedule
+from ibdesk.gateway.venue.changes import Changes
 from ibdesk.gateway.venue.clearing import Clearing
 from ibdesk.gateway.venue.floor import Floor
 from ibdesk.gateway.venue.ids import Ids
-from ibdesk.gateway.venue.kinds import Plain
 from ibdesk.gateway.venue.memory import IdsMemory, VenueMemory, recalled
 from ibdesk.gateway.venue.records import Audience, Execution, Hold, Keeper, Key, OrderRecord
 from ibdesk.gateway.venue.telling import Telling
@@ -74,6 +73,7 @@ class Venue:
             always=always,
             partial=partial,
         )
+        self._changes = Changes(self._floor, self._clearing, self._telling)
         # on_quote: what is to be told of every quote, without a call in between.
         self.on_quote: Callable[[Quote], None] = self._floor.on_quote
 
@@ -178,35 +178,7 @@ class Venue:
             if terms.transmit:
                 self._transmit(record)
             return
-        self._check_change(record, terms, order)
-        before, live = record.terms, self._floor.route.live(record)
-        record.request, record.terms = request, terms
-        record.order = msgspec.structs.replace(order, id=record.order.id)
-        record.released = order.quantity
-        if live is not None and isinstance(record.kind, Plain) and _without_prices(before) == _without_prices(terms):
-            shape = record.kind.shape(terms, order.side, record.contract.instrument, None, None)
-            if shape is not None:
-                self._floor.route.change(record, live, shape, tell=True)
-            return
-        # To the exchange another type is another order, for what is left of this one.
-        self._floor.route.withdraw(record)
-        record.shape = None
-        if record.kind.waits:
-            record.status = "PreSubmitted"
-        self._floor.prepare(record)
-        self._telling.show(record)
-        self._floor.start(record)
-
-    def _check_change(self, record: OrderRecord, terms: Terms, order: Order) -> None:
-        wanted = msgspec.structs.replace(record, terms=terms, order=order)
-        if terms.kind != record.terms.kind and (record.kind.fixed or wanted.kind.fixed):
-            raise RefusedError(329, "Order modify failed. Cannot change to the new order type.")
-        if record.terms.algorithm != terms.algorithm:
-            raise RefusedError(440, "Order modify failed. Algorithm cannot be modified.")
-        if Hold.PARENT not in record.holds:
-            reason = self._clearing.objection(wanted, in_place_of=record)
-            if reason:
-                raise RefusedError(201, reason)
+        self._changes.make(record, request, terms, order)
 
     def cancel(self, record: OrderRecord, reason: str = "", *, client_id: int | None = None) -> None:
         """Withdraw an open order: its status, then error 202 (captured).
@@ -270,6 +242,10 @@ class Venue:
         """Return what is left of an order as if it were filled now; a combination as its legs."""
         return self._clearing.prospects(record)
 
+    def outlook(self, account: str) -> Outlook:
+        """Return what the working orders of an account would bring it."""
+        return self._clearing.outlook(account)
+
     # ---- from one run of the gateway to the next --------------------------------------------------------------
 
     def ids_memory(self) -> IdsMemory:
@@ -325,7 +301,3 @@ class Venue:
         self.audience.commission(done)
         self.audience.account(done.record.account, done.contract)
         return done
-
-
-def _without_prices(terms: Terms) -> Terms:
-    return msgspec.structs.replace(terms, limit=None, aux=None, transmit=True)

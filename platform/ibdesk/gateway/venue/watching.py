@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ibdesk.gateway.market.tape import Candle, Line, Tape
+from ibdesk.gateway.market.line import Candle, Line
+from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.venue.records import Key, OrderRecord
 from ibdesk.model import Quote, Tick
 

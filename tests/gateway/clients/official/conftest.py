@@ -21,7 +21,7 @@ from ibapi.wrapper import EWrapper
 
 from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway, GatewayThread
-from ibdesk.gateway.market.script import Script
+from ibdesk.gateway.market.script import MarketScript
 from ibdesk.model import nanoseconds
 
 # A Monday, half an hour after New York opens.
@@ -256,10 +256,10 @@ def order() -> MakeOrder:
 
 
 @pytest.fixture
-def script() -> Script:
+def script() -> MarketScript:
     """AAPL at 99.99 to 100.01 from second 0, three trades before; EUR.USD and MSFT with quotes."""
     return (
-        Script()
+        MarketScript()
         .quote("AAPL", 98.99, 99.01, at=-20)
         .trade("AAPL", 99.00, 200, at=-19)
         .trade("AAPL", 98.00, 300, at=-14)
@@ -278,7 +278,7 @@ def settings() -> dict[str, Any]:
 
 
 @pytest.fixture
-def tws(script: Script, settings: dict[str, Any]) -> Iterator[Tws]:
+def tws(script: MarketScript, settings: dict[str, Any]) -> Iterator[Tws]:
     """A gateway at the first moment of the script, on a thread of its own."""
     tws = Tws(Gateway(market=script, clock=ManualClock(nanoseconds(OPENED_AT)), **settings))
     with tws.thread:

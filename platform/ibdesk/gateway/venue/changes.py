@@ -1,0 +1,65 @@
+"""Changes of open orders: which a client may make, and how an order goes on with its new terms."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ibdesk.gateway.protocol.codec import Fields
+from ibdesk.gateway.refusal import RefusedError
+from ibdesk.gateway.venue.clearing import Clearing
+from ibdesk.gateway.venue.floor import Floor
+from ibdesk.gateway.venue.kinds import Plain
+from ibdesk.gateway.venue.records import Hold, OrderRecord
+from ibdesk.gateway.venue.telling import Telling
+from ibdesk.gateway.venue.terms import Terms
+from ibdesk.model import Order
+
+
+class Changes:
+    """Gives orders that work new terms."""
+
+    def __init__(self, floor: Floor, clearing: Clearing, telling: Telling) -> None:
+        self._floor = floor
+        self._clearing = clearing
+        self._telling = telling
+
+    def make(self, record: OrderRecord, request: Fields, terms: Terms, order: Order) -> None:
+        """Give an open order new terms and show it; a plain one stays at the exchange if only price or size change.
+
+        Raises:
+            RefusedError: If it cannot be changed so (329, 440, documented), or its account cannot bear the new terms
+                (201, reported); the order stays as it was.
+        """
+        self._check(record, terms, order)
+        before, live = record.terms, self._floor.route.live(record)
+        record.request, record.terms = request, terms
+        record.order = msgspec.structs.replace(order, id=record.order.id)
+        record.released = order.quantity
+        if live is not None and isinstance(record.kind, Plain) and _without_prices(before) == _without_prices(terms):
+            shape = record.kind.shape(terms, order.side, record.contract.instrument, None, None)
+            if shape is not None:
+                self._floor.route.change(record, live, shape, tell=True)
+            return
+        # To the exchange another type is another order, for what is left of this one.
+        self._floor.route.withdraw(record)
+        record.shape = None
+        if record.kind.waits:
+            record.status = "PreSubmitted"
+        self._floor.prepare(record)
+        self._telling.show(record)
+        self._floor.start(record)
+
+    def _check(self, record: OrderRecord, terms: Terms, order: Order) -> None:
+        wanted = msgspec.structs.replace(record, terms=terms, order=order)
+        if terms.kind != record.terms.kind and (record.kind.fixed or wanted.kind.fixed):
+            raise RefusedError(329, "Order modify failed. Cannot change to the new order type.")
+        if record.terms.algorithm != terms.algorithm:
+            raise RefusedError(440, "Order modify failed. Algorithm cannot be modified.")
+        if Hold.PARENT not in record.holds:
+            reason = self._clearing.objection(wanted, in_place_of=record)
+            if reason:
+                raise RefusedError(201, reason)
+
+
+def _without_prices(terms: Terms) -> Terms:
+    return msgspec.structs.replace(terms, limit=None, aux=None, transmit=True)
