@@ -21,6 +21,26 @@ OPENED_NS = 1_776_088_800_000_000_000  # 2026-04-13 14:00 UTC, a Monday
 ASKS = [100.02, 100.05, 100.03, 100.08]
 
 
+class Watch:
+    """One client, the asks it has seen, and its order far from the market."""
+
+    def __init__(self, client: ib.IB, contract: ib.Contract) -> None:
+        self.client, self.contract = client, contract
+        self.asks: list[float] = []
+        self._trade: ib.Trade | None = None
+        client.reqMktData(contract).updateEvent += self._note
+
+    def _note(self, ticker: ib.Ticker) -> None:
+        self.asks += [tick.price for tick in ticker.ticks if tick.tickType == ASK]
+
+    def order(self, quantity: float) -> None:
+        self._trade = self.client.placeOrder(self.contract, ib.LimitOrder("BUY", quantity, 50.00))
+
+    @property
+    def works(self) -> bool:
+        return self._trade is not None and self._trade.isWorking()
+
+
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
     """A market whose ask moves once a second."""
@@ -37,24 +57,19 @@ async def test_fifty_clients_see_the_same_quotes_and_their_own_orders(
     clients = await asyncio.gather(*(connect(client_id) for client_id in range(1, CLIENTS + 1)))
     [contract] = await clients[0].qualifyContractsAsync(ib.Stock("AAPL", "SMART", "USD"))
     assert isinstance(contract, ib.Contract)
-    seen: list[list[float]] = [[] for _ in clients]
-    for client, asks in zip(clients, seen, strict=True):
-        ticker = client.reqMktData(contract)
-        ticker.updateEvent += lambda told, asks=asks: asks.extend(
-            tick.price for tick in told.ticks if tick.tickType == ASK
-        )
-        await until(client, lambda asks=asks: len(asks) == 1)
+    watches = [Watch(client, contract) for client in clients]
+    for watch in watches:
+        await until(watch.client, lambda: len(watch.asks) == 1)  # noqa: B023 - awaited within the turn
 
     gateway.advance(1)
-    trades = [
-        client.placeOrder(contract, ib.LimitOrder("BUY", 1 + index, 50.00)) for index, client in enumerate(clients)
-    ]
+    for watch in watches:
+        watch.order(quantity=watch.client.client.clientId)
     gateway.advance(2)
-    for client, asks, trade in zip(clients, seen, trades, strict=True):
-        await until(client, lambda asks=asks, trade=trade: len(asks) == len(ASKS) and trade.isWorking())
+    for watch in watches:
+        await until(watch.client, lambda: len(watch.asks) == len(ASKS) and watch.works)  # noqa: B023 - likewise
 
-    assert seen == [ASKS] * CLIENTS
+    assert [watch.asks for watch in watches] == [ASKS] * CLIENTS
     assert [[order.totalQuantity for order in client.openOrders()] for client in clients] == [
-        [1 + index] for index in range(CLIENTS)
+        [client_id] for client_id in range(1, CLIENTS + 1)
     ]
     assert gateway.client_ids == tuple(range(1, CLIENTS + 1))

@@ -134,6 +134,21 @@ async def test_open_orders_are_worked_on_after_a_restart(run: Run, dial: MakeWir
         assert [texts["orderId"] for name, texts in rows if name == "execDetails"] == ["2"]
 
 
+async def test_an_order_that_waits_binds_margin_after_a_restart_too(run: Run, dial: MakeWire) -> None:
+    # Each takes half of 30,000 x 50.00 = 750,000 of the million that there is, so there cannot be two.
+    large = {**BUY, "totalQuantity": 30_000, "orderType": "LMT", "lmtPrice": 50.0, "tif": "GTC"}
+    async with run() as gateway:
+        wire = await enter(dial, gateway)
+        rows = await place(wire, 1, AAPL, **large, goodAfterTime="20260414-14:00:00")
+        assert statuses(rows) == {"1": "PreSubmitted"}
+
+    async with run() as gateway:
+        wire = await enter(dial, gateway)
+        rows = await place(wire, 2, AAPL, **large)
+
+        assert [texts["errorCode"] for name, texts in rows if name == "errMsg"] == ["201"]
+
+
 async def test_ids_go_on_where_they_were(run: Run, dial: MakeWire) -> None:
     executions: list[str] = []
     permanent: list[int] = []

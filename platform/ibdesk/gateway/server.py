@@ -104,8 +104,8 @@ class Gateway:
         today = dt.datetime.fromtimestamp(now_ns // SECOND, dt.UTC).date()
         self.contracts = ContractBook(today, self.market.symbols, strict=strict)
         self.tape = Tape(self.market, self.schedule)
-        # by_hand: the market as history tells it, with what `quote` and `trade` said.
-        self.by_hand = Market(self.tape, self.contracts, self.schedule)
+        # _control: the market as history tells it, with what `quote` and `trade` said.
+        self._control = Market(self.tape, self.contracts, self.schedule)
         self.accounts = Accounts(accounts or (account,), cash, self.tape.price)
         self.account = self.accounts.main.account
         self.faults = Faults(self)
@@ -127,7 +127,7 @@ class Gateway:
         if state is not None:
             self._keeper = Keeper(state, self.accounts, self.venue, self.contracts, lambda: self.schedule.now_ns)
         trading_time = TradingTime(keeps_hours=keeps_hours)
-        past_ticks = PastTicks(self.by_hand, trading_time)
+        past_ticks = PastTicks(self._control, trading_time)
         house = House(
             schedule=self.schedule,
             contracts=self.contracts,
@@ -135,7 +135,7 @@ class Gateway:
             tape=self.tape,
             venue=self.venue,
             feeds=QuoteFeeds(self.tape),
-            archive=Archive(self.tape, self.by_hand, trading_time, past_ticks),
+            archive=Archive(self.tape, self._control, trading_time, past_ticks),
             allowances=Allowances(Pacing.off() if pacing is None else pacing, lambda: self.schedule.now_ns),
             is_delayed=data == "delayed",
             tells_preset=tells_preset,
@@ -232,11 +232,11 @@ class Gateway:
         self, symbol: str, bid: float | None, ask: float | None, *, bid_size: float = 100.0, ask_size: float = 100.0
     ) -> None:
         """Quote an instrument now; `None` is no price on that side. See `Market.quote`."""
-        self.by_hand.quote(symbol, bid, ask, bid_size=bid_size, ask_size=ask_size)
+        self._control.quote(symbol, bid, ask, bid_size=bid_size, ask_size=ask_size)
 
     def trade(self, symbol: str, price: float, size: float = 100.0) -> None:
         """Let a trade happen now. See `Market.trade`."""
-        self.by_hand.trade(symbol, price, size)
+        self._control.trade(symbol, price, size)
 
     def place_by_hand(self, symbol: str, action: str, quantity: float, kind: str = "MKT", **terms: Scalar) -> int:
         """Place an order as a person at TWS does, and return its permanent id; `terms` as placeOrder names them.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-import re
 from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
@@ -15,6 +14,7 @@ from ibdesk.gateway.pacing import unlimited
 from ibdesk.gateway.protocol.codec import Fields, Value, decode, encode, plan_of
 from ibdesk.gateway.protocol.fields import Field, Message
 from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, frame, integer, split
+from ibdesk.gateway.protocol.greeting import GREETING, HIGHEST_VERSION, agreed
 from ibdesk.gateway.protocol.incoming import INCOMING, REQUEST_ID_AT
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.protocol.unread import unread
@@ -23,15 +23,8 @@ from ibdesk.gateway.turnstile import Turnstile
 
 _log = logging.getLogger(__name__)
 
-LOWEST_VERSION = 157
-# HIGHEST_VERSION: from 201 on TWS frames protobuf; up to here every client in use reads the text protocol right.
-HIGHEST_VERSION = 178
-# SLOW_ME_DOWN: the connect option of a client that wants its requests paced and not refused (documented).
-SLOW_ME_DOWN = "+PACEAPI"
-_GREETING = b"API\0"
 # _NUMBER_DIGITS: no number of a message is longer.
 _NUMBER_DIGITS = 5
-_VERSIONS = re.compile(r"v(\d{1,6})(?:\.\.(\d{1,6}))?(?: .*)?")
 
 Handler = Callable[[Fields], None]
 
@@ -144,11 +137,11 @@ class Session(asyncio.Protocol):
         """Take the next bytes of the stream."""
         if self.state is SessionState.CLOSED:
             return
-        if len(self._greeting) < len(_GREETING):
-            wanted = len(_GREETING) - len(self._greeting)
+        if len(self._greeting) < len(GREETING):
+            wanted = len(GREETING) - len(self._greeting)
             self._greeting, data = self._greeting + data[:wanted], data[wanted:]
-            if not _GREETING.startswith(self._greeting):
-                self._refuse(f"it greets with {self._greeting!r} where a TWS client sends {_GREETING!r}")
+            if not GREETING.startswith(self._greeting):
+                self._refuse(f"it greets with {self._greeting!r} where a TWS client sends {GREETING!r}")
                 return
         try:
             for payload in self._reader.feed(data):
@@ -221,17 +214,8 @@ class Session(asyncio.Protocol):
                 pass
 
     def _agree(self, text: str) -> None:
-        """Agree on a server version: the highest that both sides speak, never above `HIGHEST_VERSION`."""
-        match = _VERSIONS.fullmatch(text)
-        if match is None:
-            self._refuse(f"its version line is {text[:60]!r}")
-            return
-        lowest, highest = int(match[1]), int(match[2] or match[1])
-        if lowest > HIGHEST_VERSION or highest < LOWEST_VERSION:
-            self._refuse(f"it speaks versions {lowest} to {highest}, the gateway {LOWEST_VERSION} to {HIGHEST_VERSION}")
-            return
-        self.version = min(highest, HIGHEST_VERSION)
-        self.is_patient = SLOW_ME_DOWN in text
+        agreement = agreed(text)
+        self.version, self.is_patient = agreement.version, agreement.is_patient
         self.state = SessionState.VERSIONED
         # Nothing may follow in the same segment: the official client drops it.
         self.send_frame(frame(f"{self.version}\0{self._reception.time_text()}\0".encode()))

@@ -11,6 +11,7 @@ from ibdesk.errors import IbdeskError
 from ibdesk.gateway.bursts import Bursts
 from ibdesk.gateway.protocol.codec import encode
 from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, join, split
+from ibdesk.gateway.protocol.greeting import GREETING
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.protocol.words import told, words
 from ibdesk.gateway.proxy.conversation import By, Conversation, Entry, Link
@@ -20,7 +21,6 @@ from ibdesk.gateway.proxy.matching import Ids
 _log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 16
-_GREETING = b"API\0"
 _VERSIONS = re.compile(rb"v(\d{1,6})(?:\.\.(\d{1,6}))?(?: .*)?")
 # AHEAD: a program that asks for several things at once may ask in another order each time it runs; a request may come
 # so many requests before its turn.
@@ -137,11 +137,11 @@ class _Client:
     async def greeting(self) -> bytes | None:
         """Return the version line; nothing when the client hangs up first."""
         try:
-            begins = await self._reader.readexactly(len(_GREETING))
+            begins = await self._reader.readexactly(len(GREETING))
         except asyncio.IncompleteReadError:
             return None
-        if begins != _GREETING:
-            raise DifferenceError(f"greets with {begins!r} where a TWS client sends {_GREETING!r}")
+        if begins != GREETING:
+            raise DifferenceError(f"greets with {begins!r} where a TWS client sends {GREETING!r}")
         return await self.next()
 
     async def next(self) -> bytes | None:

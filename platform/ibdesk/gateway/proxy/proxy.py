@@ -10,6 +10,7 @@ from typing import Any
 
 from ibdesk.gateway.listening import Listener
 from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, frame, integer, split
+from ibdesk.gateway.protocol.greeting import GREETING
 from ibdesk.gateway.proxy.door import Door, hanging_up
 
 _log = logging.getLogger(__name__)
@@ -18,7 +19,6 @@ _log = logging.getLogger(__name__)
 MAX_FRAME_BYTES = 16 << 20
 _CHUNK = 1 << 16
 _CONNECT_SECONDS = 10.0
-_GREETING = b"API\0"
 _START_API = "71"
 
 
@@ -38,10 +38,10 @@ class Conduit:
 
     def client_sent(self, data: bytes) -> None:
         """Take the next bytes of the client."""
-        if len(self._greeting) < len(_GREETING):
-            wanted = len(_GREETING) - len(self._greeting)
+        if len(self._greeting) < len(GREETING):
+            wanted = len(GREETING) - len(self._greeting)
             self._greeting, data = self._greeting + data[:wanted], data[wanted:]
-            if not _GREETING.startswith(self._greeting):
+            if not GREETING.startswith(self._greeting):
                 _log.warning("a client greets with %r, not as a TWS client does: it is passed on unheard", data[:20])
                 self._from_client = None
         if self._from_client is None:

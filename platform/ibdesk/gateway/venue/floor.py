@@ -67,6 +67,7 @@ class Floor:
 
         Conditions it had met and a trigger that was reached stay so; a day that has ended since ends it.
         """
+        self._telling.changed(record)
         self.groups.restore(record, parent)
         if Hold.TRANSMIT in record.holds:
             return
