@@ -140,7 +140,7 @@ class RunAnswer(Answer):
     parameters: dict[str, Any]
     symbols: list[str] = Field(examples=[["AAPL", "MSFT"]])
     bar: str = Field(examples=["5 secs"])
-    state: str = Field(description="running, stopped or failed", examples=["running"])
+    state: str = Field(description="running, stopped, failed or orphaned", examples=["running"])
     started_at: dt.datetime
     note: str
 

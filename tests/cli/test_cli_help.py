@@ -11,7 +11,7 @@ import pytest
 
 import ibdesk
 
-COMMANDS = ("demo", "backtest", "strategies", "run", "up", "gateway", "replay", "version")
+COMMANDS = ("demo", "backtest", "strategies", "run", "up", "gateway", "faults", "messages", "replay", "version")
 Cli = Callable[..., Any]
 
 

@@ -168,11 +168,7 @@ STORM_SECONDS = 75.0
 def test_after_any_storm_of_faults_one_reconnect_brings_every_fill_once(
     seed: int, tmp_path: Path, watch: Watch, write_strategy: Callable[[str, str], Path]
 ) -> None:
-    """A seed gives the same script of all kinds of faults; `random_script(...).to_toml()` prints it.
-
-    An order of which TWS never told anything, and which it does not know when asked, stays unknown: it may not be
-    sent again, and so the test does not wait for it.
-    """
+    """A seed gives the same script of all kinds of faults; `random_script(...).to_toml()` prints it."""
     body = """
 def on_bar(self, bar: Bar) -> None:
     self.order_target(bar.instrument, 0 if self.position(bar.instrument).quantity else 5)
@@ -181,7 +177,8 @@ def on_bar(self, bar: Bar) -> None:
     settings = GatewaySettings(port=0, **REPLAY)
     with GatewayThread(make_gateway(settings, bars=sample_daily_bars())) as gateway:
         venue, faults = gateway.gateway.venue, gateway.faults
-        desk = Desk.open(DeskSettings.make("paper", port=gateway.port, client_id=5, state_folder=tmp_path))
+        tws = {"answer_timeout_seconds": 1.0}
+        desk = Desk.open(DeskSettings.make("paper", port=gateway.port, client_id=5, tws=tws, state_folder=tmp_path))
         run = desk.start(write_strategy("swing", body), on=["AAPL", "IBM"], warm_up=0)
         watcher = watch(desk)
         watcher.wait_for(Topic.FILLS, count=4)
@@ -198,6 +195,8 @@ def on_bar(self, bar: Bar) -> None:
 
         until(lambda: desk.health().link is Link.UP and not gateway.call(lambda: list(venue.open())))
         until(lambda: _booked(desk) == executed())
+        # Also what TWS knows nowhere has found its end.
+        until(lambda: not desk.health().open_orders)
         # What the account showed while its executions were not told yet is taken back when they are.
         until(lambda: sum(desk.positions()["quantity"]) == sum(executed().values()))
         sent = gateway.call(lambda: [record.request.text("orderRef") for record in venue.records.values()])

@@ -320,7 +320,7 @@ def test_an_index_takes_no_orders(tell_story, hands) -> None:
     story = tell_story()
     story.start(hands(bar=lambda me, bar: me.buy("SPX", 1)), on=[Index("SPX")])
 
-    (alert,) = story.bar(5000.0, instrument="SPX")
+    _, alert = story.bar(5000.0, instrument="SPX")
 
     assert alert.text.endswith("OrderError: order run.1: SPX is an index, which takes no orders")
 

@@ -17,6 +17,7 @@ from ibdesk.model import (
     OrderDenied,
     OrderStatus,
     PlaceOrder,
+    RunFailed,
     SetTimer,
     Severity,
     Side,
@@ -123,7 +124,7 @@ def test_a_timer_reaches_its_own_run_only_while_that_runs(story, hands) -> None:
 
 @pytest.mark.parametrize("seconds", [math.nan, math.inf])
 def test_a_timer_without_a_time_stops_the_run(story, hands, seconds: float) -> None:
-    (alert,) = story.start(hands(start=lambda me, _: me.after(seconds)))
+    _, alert = story.start(hands(start=lambda me, _: me.after(seconds)))
 
     assert alert.severity is Severity.ERROR
 
@@ -241,7 +242,7 @@ def test_an_error_while_it_stops_is_told_and_its_orders_are_cancelled_once(story
 
     actions = story.tell(StopStrategy("run", 1))
 
-    assert [type(action) for action in actions] == [CancelOrder, Alert]
+    assert [type(action) for action in actions] == [CancelOrder, RunFailed, Alert]
     assert story.run().state.value == "failed"
 
 
@@ -253,7 +254,7 @@ def test_a_run_that_failed_inside_its_own_order_orders_no_more(tell_story, hands
 
     actions = story.bar(10.0)
 
-    assert [type(action) for action in actions] == [OrderDenied, Alert]
+    assert [type(action) for action in actions] == [OrderDenied, RunFailed, Alert]
 
 
 def test_a_strict_engine_lets_the_error_through(tell_story, hands) -> None:
@@ -268,7 +269,7 @@ def test_an_error_is_told_without_the_place_of_an_object_in_memory(story, hands)
     def point(me, _) -> None:
         raise KeyError(object())
 
-    (alert,) = story.start(hands(start=point))
+    _, alert = story.start(hands(start=point))
 
     assert alert.text == "stopped, because its code failed: KeyError: <object object>"
 

@@ -33,7 +33,8 @@ def run(arguments: Sequence[str], common: Common) -> int:
     Raises:
         ConfigError: If there is no such command or option, or a value is not of its type.
     """
-    importlib.import_module("ibdesk.cli.commands")
+    for commands in ("commands", "gateway_commands"):
+        importlib.import_module(f"ibdesk.cli.{commands}")
     try:
         code = typer.main.get_command(app).main(
             list(arguments) or ["--help"], prog_name="ibdesk", standalone_mode=False, obj=common

@@ -7,12 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ibdesk.cli import gateway_options as g
 from ibdesk.cli import options as o
 from ibdesk.cli.app import command
 from ibdesk.cli.loading import loading
 
-SAMPLE = "the sample: daily prices of AAPL, GOOG, IBM and MSFT, 2000 to 2013"
 SHIPPED = Path("strategies/ema_cross.py")
 
 
@@ -69,7 +67,7 @@ def backtest(
     zone: Annotated[str, typer.Option(help="Zone of times in the file that carry none")] = "UTC",
     report: o.Report = None,
     *,
-    sample: Annotated[bool, typer.Option("--sample", help=f"Use {SAMPLE}")] = False,
+    sample: Annotated[bool, typer.Option("--sample", help=f"Use {o.SAMPLE}")] = False,
     allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Go on where bars are missing")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON and nothing else")] = False,
 ) -> None:
@@ -123,6 +121,7 @@ def run_strategy(
     account: o.Account = None,
     speed: o.EmbeddedSpeed = None,
     *,
+    resume: o.Resume = None,
     flatten: Annotated[bool, typer.Option("--flatten", help="Close its positions at the end")] = False,
 ) -> None:
     """Run a strategy until Ctrl-C and print what it trades; no web.
@@ -134,7 +133,9 @@ def run_strategy(
         from ibdesk.cli.trading import Connection, Run
 
     run_until_stopped(
-        Connection(mode=mode.value, host=host, port=port, client_id=client_id, account=account, speed=speed),
+        Connection(
+            mode=mode.value, host=host, port=port, client_id=client_id, account=account, speed=speed, resume=resume
+        ),
         Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
         seconds=seconds,
         flatten=flatten,
@@ -161,6 +162,7 @@ def up(
     port: o.ApiPort = 8000,
     dashboard_port: o.DashboardPort = 5006,
     *,
+    resume: o.Resume = None,
     dashboard: o.Dashboard = True,
 ) -> None:
     """Open a desk and serve its API, its feed and its dashboard until Ctrl-C.
@@ -172,101 +174,14 @@ def up(
         from ibdesk.cli.up import run_up
 
     run_up(
-        Connection(mode=mode.value, host=host, port=tws_port, client_id=client_id, account=account, speed=speed),
+        Connection(
+            mode=mode.value, host=host, port=tws_port, client_id=client_id, account=account, speed=speed, resume=resume
+        ),
         None if strategy is None else Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
         seconds=seconds,
         port=port,
         dashboard_port=dashboard_port if dashboard else None,
     )
-
-
-@command(
-    "Trade",
-    "ibdesk gateway --status",
-    "ibdesk gateway --port 0 --symbols AAPL,EUR.USD --seed 7 --speed 10",
-    "ibdesk gateway --sample --speed 10 --faults faults.toml --log-messages",
-    "ibdesk gateway --proxy 127.0.0.1:7496 --port 7400 --record monday.jsonl",
-    "ibdesk gateway --replay-conversation monday.jsonl",
-)
-def gateway(
-    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one")] = 7497,
-    seconds: o.Seconds = None,
-    symbols: g.Symbols = "",
-    replay: g.Replay = None,
-    play_each_over: g.PlayEachOver = None,
-    start: g.Start = 0,
-    speed: g.Speed = 1.0,
-    seed: g.Seed = 0,
-    script: g.Script = None,
-    hours: g.Hours = "always",
-    data: g.Data = "live",
-    account: g.Account = "DU9000001",
-    accounts: g.Accounts = "",
-    cash: g.Cash = 1_000_000.0,
-    state: g.State = None,
-    faults: g.Faults = None,
-    log_file: g.LogFile = None,
-    record: g.Record = None,
-    proxy: g.Proxy = "",
-    replay_conversation: g.ReplayConversation = None,
-    *,
-    sample: Annotated[bool, typer.Option("--sample", help=f"Play {SAMPLE}", rich_help_panel=g.MARKET)] = False,
-    strict: g.Strict = False,
-    partial: g.Partial = False,
-    pacing: g.Pacing = True,
-    status: g.Status = False,
-    log_messages: g.LogMessages = False,
-    recorded_times: g.RecordedTimes = False,
-) -> None:
-    """Run a TWS of our own that any TWS client can connect to and trade on paper, until Ctrl-C.
-
-    It needs no account and no network. Its market is a random walk, or past bars played again.
-
-    With --proxy it stands in front of a real TWS instead and passes everything on, with --replay-conversation it
-    answers as one did that was recorded.
-    """
-    with loading():
-        from ibdesk.cli.gateway import Watching, run_gateway_until_stopped
-        from ibdesk.cli.gateway_proxy import run_playback_until_stopped, run_proxy_until_stopped
-        from ibdesk.gateway import GatewaySettings
-
-    settings = GatewaySettings(
-        host=host,
-        port=port,
-        symbols=tuple(o.names(symbols)),
-        replay=replay,
-        play_each_over_seconds=play_each_over,
-        start=start,
-        speed=speed,
-        seed=seed,
-        account=account,
-        accounts=tuple(o.names(accounts)),
-        cash=cash,
-        strict=strict,
-        partial=partial,
-        pacing=pacing,
-        state=state,
-        faults=faults,
-        script=script,
-        hours=hours,
-        data=data,
-    )
-    watching = Watching(status=status, log_messages=log_messages, log_file=log_file, record=record)
-    if proxy or replay_conversation is not None:
-        g.check_alone(
-            proxy=bool(proxy),
-            playback=replay_conversation is not None,
-            with_market=sample or settings != GatewaySettings(host=host, port=port, pacing=True),
-            with_page=status,
-            with_listeners=log_messages or log_file is not None or record is not None,
-        )
-    if proxy:
-        run_proxy_until_stopped(proxy, watching, host=host, port=port, seconds=seconds)
-    elif replay_conversation is not None:
-        run_playback_until_stopped(replay_conversation, timed=recorded_times, host=host, port=port, seconds=seconds)
-    else:
-        run_gateway_until_stopped(settings, watching, sample=sample, seconds=seconds)
 
 
 @command("Prove", "ibdesk replay ~/.local/state/ibdesk/journals/*.sqlite")

@@ -30,6 +30,9 @@ class Commission(enum.StrEnum):
 _TWS = "TWS or IB Gateway"
 _WEB = "Web"
 
+# SAMPLE: what `--sample` stands for, in the words of the help.
+SAMPLE = "the sample: daily prices of AAPL, GOOG, IBM and MSFT, 2000 to 2013"
+
 StrategyFile = Annotated[
     Path, typer.Argument(metavar="STRATEGY", help="Strategy file, such as strategies/ema_cross.py")
 ]
@@ -82,6 +85,12 @@ TwsPort = Annotated[
     int | None,
     typer.Option(
         "--tws-port", metavar="PORT", min=1, max=65535, help=_PORT_HELP, show_default="7497", rich_help_panel=_TWS
+    ),
+]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        metavar="REASON", help="Lift a halt that an earlier life left; why goes on the record", show_default=False
     ),
 ]
 ClientId = Annotated[

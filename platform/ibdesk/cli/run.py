@@ -26,7 +26,7 @@ def run_until_stopped(connection: Connection, run: Run, *, seconds: float | None
     run.check()
     settings = connection.settings(tuple(run.on))
     with Belongings() as belongings:
-        desk = belongings.enter_context(open_desk(settings))
+        desk = belongings.enter_context(open_desk(settings, resume=connection.resume))
         run_id = run.start(desk)
         step(f"{run_id} on {', '.join(run.on)}, {run.bar} bars")
         line("account", f"{desk.health().account} ({settings.mode}) at {desk.address}")

@@ -25,6 +25,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     client_id: int | None = None
     account: str | None = None
     speed: float | None = None
+    # resume: why the halt of an earlier life may be lifted.
+    resume: str | None = None
 
     def settings(self, symbols: tuple[str, ...] = ()) -> DeskSettings:
         """Return the desk's settings; `symbols` are what an embedded gateway's market must have.
@@ -78,11 +80,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             return desk.start(self.strategy, on=self.on, bar=self.bar, parameters=self.parameters)
 
 
-def open_desk(settings: DeskSettings) -> Desk:
-    """Open a desk, with a sign of life meanwhile."""
+def open_desk(settings: DeskSettings, *, resume: str | None = None) -> Desk:
+    """Open a desk, with a sign of life meanwhile; `resume` is the reason for which a halt is lifted."""
     where = "the embedded gateway" if settings.mode == "embedded" else f"TWS at {settings.tws.address}"
     with waiting(f"connecting to {where}"):
-        return Desk.open(settings)
+        desk = Desk.open(settings)
+    if resume is not None:
+        desk.resume(resume)
+    return desk
 
 
 def end_run(desk: Desk, run_id: str, *, flatten: bool) -> bool:

@@ -24,7 +24,7 @@ def run_up(
         run.check()
     settings = connection.settings(() if run is None else tuple(run.on))
     with Belongings() as belongings:
-        desk = belongings.enter_context(open_desk(settings))
+        desk = belongings.enter_context(open_desk(settings, resume=connection.resume))
         step(f"Desk, {settings.mode}")
         line("TWS", f"{desk.address}, account {desk.health().account}")
         line("journal", Text(desk.journal_path))

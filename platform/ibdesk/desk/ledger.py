@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import msgspec
 import polars as pl
 
 from ibdesk.backtest.round_trips import round_trips
 from ibdesk.engine import EXTERNAL, Engine
-from ibdesk.model import Commission, Fill, Order
+from ibdesk.model import Commission, Fill, FillLeft, Order
 from ibdesk.store import Row
 
 _TIME = pl.Datetime("ns", "UTC")
+# _FLAT: what adding binary fractions may leave of a closed position.
+_FLAT = 1e-6
 
 ORDER_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "id": pl.String,
@@ -87,6 +90,15 @@ class Ledger:
             self._fills[fill.execution_id] = known
         return known
 
+    def take_over(self, fills: Iterable[FillLeft]) -> None:
+        """Keep the fills of an earlier life."""
+        for left in fills:
+            self._fills[left.fill.execution_id] = BookedFill(left.fill, left.owner, left.commission)
+
+    def rows(self) -> list[Row]:
+        """Return a row per fill, oldest first."""
+        return [fill_row(booked) for booked in self._fills.values()]
+
     def charge(self, commission: Commission) -> BookedFill | None:
         """Add a commission to its fill; None when the fill is not known yet."""
         booked = self._fills.get(commission.execution_id)
@@ -133,15 +145,37 @@ class Ledger:
 
     def fills(self) -> pl.DataFrame:
         """Return every fill, oldest first."""
-        return _frame([fill_row(booked) for booked in self._fills.values()], FILL_SCHEMA)
+        return _frame(self.rows(), FILL_SCHEMA)
 
     def round_trips(self) -> pl.DataFrame:
-        """Return closed round trips by owner; a commission that is not known yet counts as zero."""
+        """Return closed round trips by owner; a commission that is not known yet counts as zero.
+
+        A trip that began before the oldest fill known here is left out.
+        """
         by_owner: dict[str, list[tuple[Fill, float]]] = {}
-        for booked in self._fills.values():
+        for booked in self._since_flat():
             by_owner.setdefault(booked.owner, []).append((booked.fill, booked.commission or 0.0))
         trips = [round_trips(fills).select(pl.lit(owner).alias("owner"), pl.all()) for owner, fills in by_owner.items()]
         return pl.concat(trips) if trips else round_trips([]).select(pl.lit("").alias("owner"), pl.all())
+
+    def _since_flat(self) -> list[BookedFill]:
+        """Return the fills from the first moment on at which their book was flat: earlier ones may be forgotten."""
+        held: dict[tuple[str, str], float] = {}
+        for book in self._engine.portfolio.books.values():
+            if book.owner != EXTERNAL:
+                held |= {(book.owner, p.instrument): p.quantity for p in book.positions.values()}
+        for booked in self._fills.values():
+            key = booked.owner, booked.fill.instrument
+            if key in held:
+                held[key] -= booked.fill.signed_quantity
+        kept = []
+        for booked in self._fills.values():
+            key = booked.owner, booked.fill.instrument
+            if abs(held.get(key, 0.0)) > _FLAT:
+                held[key] += booked.fill.signed_quantity
+            else:
+                kept.append(booked)
+        return kept
 
     def positions(self) -> pl.DataFrame:
         """Return what is or was held, by owner."""

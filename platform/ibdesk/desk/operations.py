@@ -81,6 +81,7 @@ class Operations:
         warm_up: int = 300,
         parameters: dict[str, object] | None = None,
         cash: float = 0.0,
+        run_id: str = "",
     ) -> str:
         """Run a strategy on some instruments and return the run's id.
 
@@ -88,11 +89,16 @@ class Operations:
         up with `warm_up` bars of history and decides from the next bar on. Its bars are built from TWS's 5-second
         bars, or with `bars_from` from ``ticks`` or ``quotes``. `cash` is the money allotted to it.
 
+        A run that went on when an earlier life of the desk ended (its state is ``orphaned``) is continued when it is
+        started like then, with the same class, parameters, instruments and bars: its book, its open orders and its
+        `state` are the new run's. `run_id` names a run that has ended, or one whose parameters are to change, to
+        be continued; stop an orphaned run to begin a new one in its place.
+
         Raises:
             StrategyError: If the file or the parameters are wrong.
             InstrumentError: If an instrument is unknown or ambiguous.
             ConfigError: If `bar` or `bars_from` is none, or `warm_up` is negative.
-            DeskError: If it fails while it starts.
+            DeskError: If it fails while it starts, or `run_id` names no run that has ended.
         """
         if warm_up < 0:
             raise ConfigError(f"warm_up must be a number of bars, got {warm_up}")
@@ -107,6 +113,7 @@ class Operations:
             warm_up=warm_up,
             parameters=parameters or {},
             cash=cash,
+            run_id=run_id,
         )
 
     async def stop(self, run_id: str, *, flatten: bool = False) -> None:
@@ -199,9 +206,12 @@ class Operations:
         """Withdraw every open order of this desk."""
         self._runtime.turn(CancelRequest("", self._now_ns))
 
-    async def halt(self, reason: str) -> None:
-        """Deny every order that does not reduce a position, until `resume`."""
-        self._runtime.turn(HaltTrading(_said(reason, "halt"), self._now_ns))
+    async def halt(self, reason: str, *, by: str = "operator") -> None:
+        """Deny every order that does not reduce a position, until `resume`: also after a restart of the desk.
+
+        `by` says who wants it.
+        """
+        self._runtime.turn(HaltTrading(_said(reason, "halt"), self._now_ns, by))
 
     async def resume(self, reason: str) -> None:
         """Lift a halt; `reason` goes on the record."""

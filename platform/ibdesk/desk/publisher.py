@@ -26,6 +26,7 @@ from ibdesk.model import (
     Severity,
     StartStrategy,
     StopStrategy,
+    TakeOver,
     Tick,
     TradingHalted,
     interval_words,
@@ -54,6 +55,7 @@ class Publisher:
             LinkChanged: self._on_link_changed,
             StartStrategy: self._on_start_strategy,
             StopStrategy: lambda _: self._changed_runs(),
+            TakeOver: self._on_take_over,
         }
 
     def publish(self, event: Event, actions: Sequence[Action]) -> None:
@@ -105,6 +107,15 @@ class Publisher:
     def _on_fill(self, fill: Fill) -> None:
         self._feed.publish(Topic.FILLS, fill.execution_id, fill_row(self._ledger.book(fill)))
         self._order(fill.order_id)
+
+    def _on_take_over(self, command: TakeOver) -> None:
+        """Publish what an earlier life has left."""
+        for row in self._ledger.rows():
+            self._feed.publish(Topic.FILLS, str(row["execution_id"]), row)
+        for order in command.estate.orders:
+            self._order(order.id)
+        self._changed_runs()
+        self.link(command.at_ns, "")
 
     def _on_commission(self, commission: Commission) -> None:
         booked = self._ledger.charge(commission)

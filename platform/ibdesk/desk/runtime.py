@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import importlib.metadata
+import logging
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ibdesk.desk.ledger import Ledger
 from ibdesk.desk.publisher import Publisher, run_row
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.warm_up import fetch_history, recent_bars
-from ibdesk.engine import Engine, RunState
+from ibdesk.engine import Engine, Run, RunState, halt_words
 from ibdesk.errors import DeskError
 from ibdesk.model import (
     Action,
@@ -24,20 +25,25 @@ from ibdesk.model import (
     Bar,
     BarSource,
     CancelOrder,
+    Commission,
+    DayBegan,
     Event,
     Instrument,
     ModifyOrder,
     PlaceOrder,
     SetTimer,
     StartStrategy,
+    StateChanged,
     StrategySource,
     TimerFired,
     instrument_of,
     moment,
 )
-from ibdesk.store import Feed, Journal, JournalHeader, OrderIdMark
+from ibdesk.store import Feed, Journal, JournalHeader, OrderIdMark, take_over_from
 from ibdesk.strategy import LoadedStrategy, Strategy, StrategyShelf, load_strategy, make_strategy, strategy_of
 from ibdesk.tws import TwsService, TwsSettings
+
+_log = logging.getLogger(__name__)
 
 # The journal is written at the latest so often, and positions and profit are marked so often.
 _COMMIT_SECONDS = 0.05
@@ -72,14 +78,18 @@ class Runtime:
         self.engine = Engine(strategies=self.shelf.find, limits=settings.risk)
         self.ledger = Ledger(self.engine)
         self.latency = LatencyRecorder()
-        self.journal = Journal.create(_journal_path(settings), self._header())
+        self._header = self._make_header(tws.client_id)
+        self.journal = Journal.create(_journal_path(settings), self._header)
         self._mark = OrderIdMark(settings.state_folder / f"order-ids-{tws.host}-{tws.port}-{tws.client_id}")
-        self.service = TwsService(tws, clock=clock, on_event=self.turn, first_order_id=self._mark.reserved)
+        self.service = TwsService(
+            tws, clock=clock, on_event=self.turn, first_order_id=self._mark.reserved, on_account=self._take_over
+        )
         self.publisher = Publisher(self.engine, self.ledger, feed, address=tws.address, mode=settings.mode)
         self._waiting: collections.deque[Event] = collections.deque()
         self._turning = False
         self._recent: dict[str, collections.deque[Bar]] = {}
         self._last_run_second = 0
+        self._day_ends_ns = 0
         self._tasks = asyncio.TaskGroup()
 
     async def run(self) -> None:
@@ -88,6 +98,43 @@ class Runtime:
             tasks.create_task(self.service.run(), name="tws")
             tasks.create_task(self._commit_regularly(), name="journal")
             tasks.create_task(self._mark_regularly(), name="marks")
+
+    # --- the life before
+
+    def _take_over(self, account: str) -> None:
+        """Go on where the earlier life of this desk on this account left off, before the books are compared with TWS.
+
+        Only then may anything trade. An embedded gateway's account ends with the gateway, unless that keeps its state
+        in a file: without one nothing but a halt is taken over.
+
+        Raises:
+            JournalError: If the earlier life's journal cannot be read.
+        """
+        settings = self.settings
+        command = take_over_from(
+            self.journal.path,
+            self._header,
+            account=account,
+            at_ns=self.clock.now_ns(),
+            halt_only=settings.mode == "embedded" and settings.gateway.state is None,
+        )
+        estate = command.estate
+        known = [left for left in estate.fills if left.commission is not None]
+        instruments = {each.id: each for left in estate.runs for each in left.start.instruments}
+        self.service.resume(
+            orders=estate.orders,
+            fills=[left.fill for left in estate.fills],
+            commissions=[
+                Commission(execution_id=left.fill.execution_id, amount=left.commission or 0.0, at_ns=left.fill.at_ns)
+                for left in known
+            ],
+            instruments=instruments.values(),
+        )
+        self.ledger.take_over(estate.fills)
+        self.turn(command)
+        self.journal.commit()
+        if estate.halt is not None:
+            _log.warning("%s", halt_words(estate.halt))
 
     # --- the trading path
 
@@ -107,7 +154,8 @@ class Runtime:
         began_ns = self.service.read_at_ns or time.perf_counter_ns()
         actions = self.engine.handle(event)
         self.journal.record(event, actions)
-        if actions:
+        # States of strategies come after all other actions; alone they can wait for the next commit.
+        if actions and actions[0].__class__ is not StateChanged:
             self.journal.commit()
             placed = False
             for action in actions:
@@ -161,8 +209,13 @@ class Runtime:
         warm_up: int,
         parameters: dict[str, object],
         cash: float,
+        run_id: str,
     ) -> str:
-        """Qualify, subscribe, warm up and start; return the run's id."""
+        """Qualify, subscribe, warm up and start; return the run's id.
+
+        The run goes on with the book, the orders and the state of the one named `run_id`, else of the orphaned run
+        that was started like it; else it is a new one.
+        """
         made, loaded = _made(strategy, parameters)
         instruments = [await self.service.qualify(named(name)) for name in on]
         for instrument in instruments:
@@ -172,8 +225,10 @@ class Runtime:
             for instrument in instruments
             for past in await fetch_history(self.service, instrument, interval_ns=bar_ns, count=warm_up)
         ]
+        # From here to the turn there is no await, so that two starts do not go on with one run.
+        before = self._predecessor(run_id, _likeness(loaded.source, made, instruments, bar_ns, bar_source))
         start = StartStrategy(
-            run_id=self._run_id(loaded.source),
+            run_id=self._run_id(loaded.source) if before is None else before.id,
             source=loaded.source,
             parameters=made.model_dump(mode="json"),
             instruments=instruments,
@@ -182,6 +237,7 @@ class Runtime:
             at_ns=self.clock.now_ns(),
             history=[*history, *recent_bars(history, self._recent, interval_ns=bar_ns)],
             cash=cash,
+            state={} if before is None else before.saved_state,
         )
         self.shelf.put(loaded.cls, loaded.source)
         self.turn(start)
@@ -189,6 +245,20 @@ class Runtime:
         if run.state is RunState.FAILED:
             raise DeskError(f"{start.run_id} could not start: {run.note}")
         return start.run_id
+
+    def _predecessor(self, run_id: str, likeness: object) -> Run | None:
+        """Return the run to go on with: the one named, or the oldest orphan that was started like the new one.
+
+        Raises:
+            DeskError: If there is no run of the name.
+        """
+        runs = self.engine.runs
+        if run_id:
+            if run_id not in runs:
+                raise DeskError(f"there is no run {run_id!r} to go on with: the runs are {', '.join(runs) or 'none'}")
+            return runs[run_id]
+        orphans = [run for run in runs.values() if run.state is RunState.ORPHANED]
+        return next((run for run in orphans if _likeness_of(run.start) == likeness), None)
 
     def runs(self) -> list[RunInfo]:
         """Return every run of this desk, oldest first."""
@@ -207,13 +277,14 @@ class Runtime:
         self._last_run_second = max(time.time_ns() // 1_000_000_000, self._last_run_second + 1)
         return f"{source.class_name}-{_base36(self._last_run_second)}"
 
-    def _header(self) -> JournalHeader:
+    def _make_header(self, client_id: int) -> JournalHeader:
         return JournalHeader(
             program=f"ibdesk {importlib.metadata.version('ibdesk')}",
             mode=self.settings.mode,
             account=self.settings.tws.account,
             started_ns=self.started_ns,
             limits=self.settings.risk,
+            client_id=client_id,
         )
 
     async def _commit_regularly(self) -> None:
@@ -226,7 +297,15 @@ class Runtime:
     async def _mark_regularly(self) -> None:
         while True:
             await asyncio.sleep(_MARK_SECONDS)
+            self._note_day()
             self.publisher.mark()
+
+    def _note_day(self) -> None:
+        """Put on the record from which profit the day's loss is measured, so that a restart forgives none."""
+        pnl, ends_ns = self.engine.gate.day
+        if ends_ns != self._day_ends_ns:
+            self._day_ends_ns = ends_ns
+            self.turn(DayBegan(pnl, ends_ns, self.engine.now_ns))
 
 
 def _made(
@@ -241,6 +320,19 @@ def _made(
         return make_strategy(loaded.cls, strategy.model_dump() | parameters), loaded
     loaded = strategy_of(strategy)
     return make_strategy(loaded.cls, parameters), loaded
+
+
+def _likeness(
+    source: StrategySource, made: Strategy, instruments: list[AnyInstrument], bar_ns: int, bar_source: BarSource
+) -> object:
+    """Return what makes two starts mean the same run; the code may have been mended in between."""
+    names = sorted(instrument.id for instrument in instruments)
+    return source.class_name, made.model_dump(mode="json"), names, bar_ns, bar_source
+
+
+def _likeness_of(start: StartStrategy) -> object:
+    names = sorted(instrument.id for instrument in start.instruments)
+    return start.source.class_name, start.parameters, names, start.interval_ns, start.bar_source
 
 
 def _base36(number: int) -> str:

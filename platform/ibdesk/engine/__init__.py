@@ -3,6 +3,7 @@
 from ibdesk.engine.bars import BarBuilder
 from ibdesk.engine.blotter import Blotter
 from ibdesk.engine.engine import Engine
+from ibdesk.engine.estate import estate_of, halt_words
 from ibdesk.engine.features import TARGET, ColumnFeatures, FeatureSource, GrowingFeatures, evaluate
 from ibdesk.engine.portfolio import EXTERNAL, Book, Portfolio
 from ibdesk.engine.risk import RiskGate, RiskLimits
@@ -23,5 +24,7 @@ __all__ = [
     "RiskLimits",
     "Run",
     "RunState",
+    "estate_of",
     "evaluate",
+    "halt_words",
 ]

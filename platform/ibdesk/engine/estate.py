@@ -11,7 +11,7 @@ import msgspec
 
 from ibdesk.engine.market import Market
 from ibdesk.engine.run import Run, RunState
-from ibdesk.model import Estate, Halt, Order, OrderStatus, RunLeft, Severity, TakeOver, moment
+from ibdesk.model import BookLeft, Estate, Halt, Order, OrderStatus, RunLeft, Severity, TakeOver, moment
 from ibdesk.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -26,14 +26,20 @@ def estate_of(engine: Engine, at_ns: int) -> Estate:
     since_ns = at_ns - _DAYS_KEPT_NS
     orders = [_out_of_sight(order, at_ns) for order in engine.blotter.orders.values() if _counts(order, since_ns)]
     owners = {order.owner for order in orders if order.is_open}
+    fills = engine.portfolio.fills_left(since_ns)
+    runs = [_left(run) for run in engine.runs.values() if _matters(run, owners)]
+    owners |= {left.owner for left in fills} | {left.start.run_id for left in runs}
+    books = [book for book in engine.portfolio.books_left() if book.owner in owners or _holds(book)]
+    day_pnl, day_ends_ns = engine.gate.day
     return Estate(
-        books=engine.portfolio.books_left(),
+        books=books,
         orders=orders,
-        fills=engine.portfolio.fills_left(since_ns),
-        runs=[_left(run) for run in engine.runs.values() if _matters(run, owners)],
+        fills=fills,
+        runs=runs,
         halt=engine.gate.halt,
-        day_pnl=engine.gate.pnl_at_day_start,
-        day_ends_ns=engine.gate.day_ends_ns,
+        # What books that are left behind have earned must not look like a loss of this day.
+        day_pnl=day_pnl - engine.portfolio.pnl_without({book.owner for book in books}) if day_ends_ns else 0.0,
+        day_ends_ns=day_ends_ns,
     )
 
 
@@ -45,8 +51,7 @@ def take_over(engine: Engine, command: TakeOver) -> None:
         engine.blotter.put(order)
     for left in estate.runs:
         _add_run(engine, left)
-    if estate.day_ends_ns > engine.gate.day_ends_ns:
-        engine.gate.continue_day(estate.day_pnl, estate.day_ends_ns)
+    engine.gate.continue_day(estate.day_pnl, estate.day_ends_ns)
     for order in engine.blotter.all_open():
         # Its run was stopped, and the cancel may never have left.
         run = engine.runs.get(order.owner)
@@ -64,6 +69,10 @@ def halt_words(halt: Halt) -> str:
         f"trading has been halted since {moment(halt.at_ns):%Y-%m-%d %H:%M:%S} UTC by {halt.by} ({halt.reason}): "
         f"only orders that reduce a position pass until resume(reason=...) lifts it"
     )
+
+
+def _holds(book: BookLeft) -> bool:
+    return any(position.quantity for position in book.positions)
 
 
 def _counts(order: Order, since_ns: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from ibdesk.model import BookLeft, Fill, FillLeft, Position
 
@@ -140,3 +140,8 @@ class Portfolio:
     def pnl(self, price_of: PriceOf) -> float:
         """Return the profit of all books but EXTERNAL's."""
         return sum(book.pnl(price_of) for book in self.books.values() if book.owner != EXTERNAL)
+
+    def pnl_without(self, owners: Container[str]) -> float:
+        """Return what all other owners' books have earned that hold nothing any more, EXTERNAL's not counted."""
+        rest = (book for book in self.books.values() if book.owner not in owners and book.owner != EXTERNAL)
+        return sum(position.realized_pnl - position.commission for book in rest for position in book.positions.values())

@@ -82,7 +82,7 @@ class RiskGate:
         self._zone = ZoneInfo(limits.day_zone)
         # day_ends_ns: when the day of the daily loss is over; never, when there is no such limit.
         self.day_ends_ns = 0 if limits.max_daily_loss < _NO_LIMIT else _NEVER_NS
-        self.pnl_at_day_start = 0.0
+        self._pnl_at_day_start = 0.0
 
     @property
     def halted(self) -> str:
@@ -114,19 +114,24 @@ class RiskGate:
         """Return the loss since the day began, positive when money was lost."""
         if at_ns >= self.day_ends_ns:
             self.begin_day(pnl, at_ns)
-        return self.pnl_at_day_start - pnl
+        return self._pnl_at_day_start - pnl
 
     def begin_day(self, pnl: float, at_ns: int) -> None:
         """Measure the loss of the day in which `at_ns` lies from this profit."""
         today = dt.datetime.fromtimestamp(at_ns // _SECOND, self._zone).date()
         tomorrow = dt.datetime.combine(today + dt.timedelta(days=1), dt.time(), self._zone)
         self.day_ends_ns = int(tomorrow.timestamp()) * _SECOND
-        self.pnl_at_day_start = pnl
+        self._pnl_at_day_start = pnl
+
+    @property
+    def day(self) -> tuple[float, int]:
+        """Return from which profit the day's loss is measured and when the day ends; zeros without such a limit."""
+        return (self._pnl_at_day_start, self.day_ends_ns) if self.day_ends_ns < _NEVER_NS else (0.0, 0)
 
     def continue_day(self, pnl: float, ends_ns: int) -> None:
         """Go on with a day that has begun already: a restart forgives no loss."""
         if self.limits.max_daily_loss < _NO_LIMIT:
-            self.pnl_at_day_start, self.day_ends_ns = pnl, ends_ns
+            self._pnl_at_day_start, self.day_ends_ns = pnl, ends_ns
 
     def _at_most(self, order: Order, rule: str, asked: float) -> None:
         limit = getattr(self.limits, rule)

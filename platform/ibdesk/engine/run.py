@@ -199,6 +199,10 @@ class Run:
         self._saved = encoded
         return True
 
+    def take_state(self, state: dict[str, Any]) -> None:
+        """Take a recorded state as the last good one."""
+        self._saved = encode_state(state)
+
     def touch_state(self) -> None:
         """Have the state looked at after each event from now on: the strategy uses it."""
         self._engine.watch_state(self)

@@ -2,6 +2,7 @@
 
 from ibdesk.store.feed import Feed, FeedReader, Row, Topic
 from ibdesk.store.journal import Entry, Journal, JournalHeader, JournalReader
+from ibdesk.store.lives import take_over_from
 from ibdesk.store.order_ids import OrderIdMark
 from ibdesk.store.replay import ReplayReport, replay
 
@@ -17,4 +18,5 @@ __all__ = [
     "Row",
     "Topic",
     "replay",
+    "take_over_from",
 ]

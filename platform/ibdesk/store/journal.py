@@ -16,9 +16,26 @@ import msgspec
 
 from ibdesk.engine import RiskLimits
 from ibdesk.errors import IbdeskError, JournalError
-from ibdesk.model import Action, Event, decode_actions, decode_event, encode_actions, encode_event
+from ibdesk.model import (
+    AccountReport,
+    Action,
+    Bar,
+    Event,
+    Notice,
+    Quote,
+    Tick,
+    TimerFired,
+    decode_actions,
+    decode_event,
+    encode_actions,
+    encode_event,
+)
 
-SCHEMA_VERSION = 1
+# 2: the table `events` marks those that change books, and lives take over from each other (`TakeOver`).
+SCHEMA_VERSION = 2
+
+# Events that change no book, no order and no run as long as they cause no action.
+_PASSING: frozenset[type] = frozenset({Bar, Quote, Tick, AccountReport, Notice, TimerFired})
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
@@ -26,20 +43,26 @@ CREATE TABLE events (
     number INTEGER PRIMARY KEY,
     at_ns INTEGER NOT NULL,
     event BLOB NOT NULL,
-    actions BLOB
+    actions BLOB,
+    books INTEGER
 );
+CREATE INDEX book_events ON events (number) WHERE books;
 """
-_INSERT = "INSERT INTO events (number, at_ns, event, actions) VALUES (?, ?, ?, ?)"
+_INSERT = "INSERT INTO events (number, at_ns, event, actions, books) VALUES (?, ?, ?, ?, ?)"
 
 
 class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay must know besides the events; `limits` are those of the risk gate."""
+    """What a replay must know besides the events; `limits` are those of the risk gate.
+
+    `account` is the one in the settings, empty where TWS's only one is traded; `client_id` is the desk's at TWS.
+    """
 
     program: str
     mode: str
     account: str
     started_ns: int
     limits: RiskLimits
+    client_id: int = 0
     schema: int = SCHEMA_VERSION
 
 
@@ -57,7 +80,7 @@ class Journal:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
-        self._buffer: list[tuple[int, int, bytes, bytes | None]] = []
+        self._buffer: list[tuple[int, int, bytes, bytes | None, int | None]] = []
         self._number = 0
 
     @classmethod
@@ -90,7 +113,8 @@ class Journal:
         """Take an event and the actions it caused into the buffer."""
         self._number += 1
         encoded = encode_actions(actions) if actions else None
-        self._buffer.append((self._number, event.at_ns, encode_event(event), encoded))
+        books = 1 if encoded is not None or event.__class__ not in _PASSING else None
+        self._buffer.append((self._number, event.at_ns, encode_event(event), encoded, books))
 
     def commit(self) -> None:
         """Write what is buffered, in one transaction.
@@ -148,7 +172,11 @@ class JournalReader:
         except (sqlite3.Error, msgspec.DecodeError, IbdeskError) as error:
             raise JournalError(f"{self.path} is not a journal of ibdesk: {error}") from None
         if header is None or header.schema != SCHEMA_VERSION:
-            raise JournalError(f"{self.path} is no journal of schema {SCHEMA_VERSION}, which this version reads")
+            written = "no schema" if header is None else f"schema {header.schema}"
+            raise JournalError(
+                f"{self.path} was written by another version of ibdesk ({written}, this one reads {SCHEMA_VERSION}): "
+                f"read it with that version"
+            )
         return header
 
     def entries(self) -> Iterator[Entry]:
@@ -157,18 +185,29 @@ class JournalReader:
         Raises:
             JournalError: At an entry that cannot be read, or a number that is missing.
         """
-        for expected, (number, event, actions) in enumerate(self._rows(), 1):
-            if number != expected:
+        for expected, row in enumerate(self._rows("SELECT number, event, actions FROM events ORDER BY 1"), 1):
+            if row[0] != expected:
                 raise JournalError(f"{self.path} lacks event {expected}: it is damaged")
-            try:
-                entry = Entry(number, decode_event(event), decode_actions(actions) if actions else [])
-            except (msgspec.DecodeError, IbdeskError) as error:
-                raise JournalError(f"{self.path}, event {number}, cannot be read: {error}") from None
-            yield entry
+            yield self._entry(*row)
 
-    def _rows(self) -> Iterator[tuple[int, bytes, bytes | None]]:
+    def book_entries(self) -> Iterator[Entry]:
+        """Give the events that may have changed a book, an order or a run, in order: few among those of the market.
+
+        Raises:
+            JournalError: At an entry that cannot be read.
+        """
+        for row in self._rows("SELECT number, event, actions FROM events WHERE books ORDER BY 1"):
+            yield self._entry(*row)
+
+    def _entry(self, number: int, event: bytes, actions: bytes | None) -> Entry:
         try:
-            yield from self._connection.execute("SELECT number, event, actions FROM events ORDER BY 1")
+            return Entry(number, decode_event(event), decode_actions(actions) if actions else [])
+        except (msgspec.DecodeError, IbdeskError) as error:
+            raise JournalError(f"{self.path}, event {number}, cannot be read: {error}") from None
+
+    def _rows(self, query: str) -> Iterator[tuple[int, bytes, bytes | None]]:
+        try:
+            yield from self._connection.execute(query)
         except sqlite3.Error as error:
             raise JournalError(f"{self.path} cannot be read: {error}") from None
 

@@ -10,8 +10,9 @@ import msgspec
 
 from ibdesk.engine import Engine
 from ibdesk.errors import ReplayMismatchError
-from ibdesk.model import Action, PlaceOrder, StartStrategy, encode_actions
+from ibdesk.model import Action, PlaceOrder, StartStrategy, TakeOver, encode_actions, encode_event
 from ibdesk.store.journal import JournalReader
+from ibdesk.store.lives import take_over_from_journal
 from ibdesk.strategy import StrategyShelf
 
 
@@ -23,12 +24,17 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     actions: int
     orders: int
     runs: tuple[str, ...]
+    # earlier: the journal of the life before, from which the estate that was taken over has been worked out again.
+    earlier: str = ""
 
 
 def replay(
     path: Path, *, shelf: StrategyShelf | None = None, progress: Callable[[int], None] | None = None
 ) -> ReplayReport:
     """Feed a journal to a fresh engine and compare its actions, byte for byte, with the recorded ones.
+
+    A life that took over from an earlier one is given the recorded estate; where the earlier journal lies beside this
+    one, it must leave that very estate. (What led to it is proved by a replay of the earlier journal.)
 
     Strategies come from `shelf`, by default from their files, whose hashes must be those recorded. `progress` is
     called with the number of each thousandth event.
@@ -40,6 +46,7 @@ def replay(
     """
     events = actions = orders = 0
     runs: list[str] = []
+    earlier = ""
     with JournalReader(path) as journal:
         engine = Engine(strategies=(shelf or StrategyShelf()).find, limits=journal.header.limits)
         for entry in journal.entries():
@@ -49,9 +56,23 @@ def replay(
             orders += sum(isinstance(action, PlaceOrder) for action in replayed)
             if isinstance(entry.event, StartStrategy):
                 runs.append(entry.event.run_id)
+            elif isinstance(entry.event, TakeOver):
+                earlier = _check_estate(path.parent, entry.number, entry.event)
             if progress is not None and entry.number % 1000 == 0:
                 progress(entry.number)
-    return ReplayReport(path=str(path), events=events, actions=actions, orders=orders, runs=tuple(runs))
+    return ReplayReport(
+        path=str(path), events=events, actions=actions, orders=orders, runs=tuple(runs), earlier=earlier
+    )
+
+
+def _check_estate(folder: Path, number: int, command: TakeOver) -> str:
+    """Compare what was taken over with what the earlier journal leaves; return its name, nothing when it is gone."""
+    if not command.earlier or not (folder / command.earlier).is_file():
+        return ""
+    left = take_over_from_journal(folder / command.earlier, command)
+    if encode_event(left) != encode_event(command):
+        raise ReplayMismatchError(number, str(command.estate), str(left.estate))
+    return command.earlier
 
 
 def _compare(number: int, recorded: Sequence[Action], replayed: Sequence[Action]) -> None:

@@ -44,7 +44,7 @@ class Strategy(BaseModel):
     # --- what may happen
 
     def on_start(self) -> None:
-        """Called once, before the first bar."""
+        """Called before the first bar, and again when the run goes on after a restart; timers are set anew here."""
 
     def on_bar(self, bar: Bar) -> None:
         """Called at the close of each bar of each instrument; by default the engine orders towards `target`."""

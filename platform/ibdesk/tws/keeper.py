@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ibdesk.errors import LinkError
 from ibdesk.model import Event, Link, LinkChanged, Notice, Severity
@@ -75,6 +75,9 @@ class Keeper:
         # _cut_off: TWS itself has lost its servers (1100).
         self._cut_off = False
         self._messages_before = 0
+        # on_account: hears which account is traded, once; before_comparison: has its turn at each synchronization.
+        self.on_account: Callable[[str], None] = ignore
+        self.before_comparison: Callable[[], Awaitable[None]] = _nothing
         self.link = Link.DOWN
         self.wire: Wire | None = None
         self.ears: Ears | None = None
@@ -121,7 +124,10 @@ class Keeper:
         self.wire = ears.wire = wire = Wire(ears, self._settings)
         try:
             await wire.open()
+            is_first = not self._rooms.account.id
             self._rooms.account.choose(self._settings.account_among(ears.accounts))
+            if is_first:
+                self.on_account(self._rooms.account.id)
             await self._synchronize(wire, data_kept=False)
         except BaseException:
             self._drop("the connection could not be completed")
@@ -177,11 +183,12 @@ class Keeper:
             await self._comparison.of_orders(wire, self.requests)
 
     async def _keep_house(self, wire: Wire) -> None:
-        """Ask after orders that were never answered, missing executions, and a TWS that fell silent."""
+        """Ask after orders never answered or not found, missing executions, and a TWS that fell silent."""
         overdue = self._dispatch.overdue(self._settings.answer_timeout_seconds)
         for tracked in overdue:
             self._rooms.orders.call_unknown(tracked)
-        if overdue or self._rooms.orders.short_of_executions:
+        orders = self._rooms.orders
+        if overdue or orders.short_of_executions or orders.is_to_ask_again:
             await self._compare_orders(wire)
         if wire.silent_seconds > self._settings.heartbeat_seconds:
             await self.requests.ask(TIME, wire.reqCurrentTime, "whether it is still there")
@@ -206,6 +213,7 @@ class Keeper:
         """Compare the books with TWS, and only then let orders leave."""
         self._dispatch.close()
         self._set_link(Link.SYNCING)
+        await self.before_comparison()
         await self._comparison.after_break(wire, self.requests)
         if self.wire is not wire:
             raise LinkError("the connection to TWS went away while the books were compared")
@@ -266,3 +274,11 @@ class Keeper:
 
     def _notice(self, text: str) -> None:
         self.tell(Notice(text, self._stamp.now_ns(), Severity.WARNING))
+
+
+def ignore(_account: str) -> None:
+    """Do nothing about the account that is traded."""
+
+
+async def _nothing() -> None:
+    """Do nothing before a comparison."""

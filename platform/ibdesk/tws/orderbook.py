@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from zoneinfo import ZoneInfo
 
 from ib_async.order import Order as IbOrder
 from ib_async.order import OrderState
 
 from ibdesk.errors import OrderError
-from ibdesk.model import Event, Fill, Notice, Order, OrderReport, OrderStatus, Severity
+from ibdesk.model import Event, Fill, Notice, Order, OrderReport, OrderStatus, Severity, moment
 from ibdesk.tws import codes
 from ibdesk.tws.orders import terms_from
+from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.tracked import Tracked
 
 
@@ -21,8 +24,11 @@ class OrderBook:
     the permanent id comes first, because after a cancel by another client IB reports that client's id.
     """
 
-    def __init__(self, client_id: int, tell: Callable[[Event], None], now_ns: Callable[[], int]) -> None:
-        self._client_id = client_id
+    def __init__(self, settings: TwsSettings, tell: Callable[[Event], None], now_ns: Callable[[], int]) -> None:
+        self._client_id = settings.client_id
+        # _patience: an order is looked for twice, so many seconds apart, before anything is concluded.
+        self._patience = settings.answer_timeout_seconds
+        self._zone = ZoneInfo(settings.time_zone)
         self._tell = tell
         self._now_ns = now_ns
         self._by_id: dict[str, Tracked] = {}
@@ -32,6 +38,8 @@ class OrderBook:
         self._suspects: dict[str, Tracked] = {}
         # _short: orders that TWS calls filled while executions are missing.
         self._short: set[str] = set()
+        # _lost: orders that a comparison did not find, and for which TWS is to be asked once more.
+        self._lost: dict[str, Tracked] = {}
 
     def __contains__(self, order_id: str) -> bool:
         return order_id in self._by_id
@@ -40,6 +48,14 @@ class OrderBook:
     def short_of_executions(self) -> frozenset[str]:
         """Return the orders that TWS calls filled while executions are missing."""
         return frozenset(self._short)
+
+    @property
+    def is_to_ask_again(self) -> bool:
+        """Return whether an order that was not found has been missing long enough to look for it once more."""
+        if not self._lost:
+            return False
+        latest = asyncio.get_running_loop().time() - self._patience
+        return any(each.missed_at is not None and each.missed_at <= latest for each in self._lost.values())
 
     def add(self, order: Order, number: int) -> Tracked:
         """Track an order that is about to be sent under `number`.
@@ -50,10 +66,11 @@ class OrderBook:
         if order.id in self._by_id:
             raise OrderError(f"order {order.id} was sent before: give a new order a new id")
         tracked = self._by_id[order.id] = self._by_number[number] = Tracked(order, number, self._client_id)
+        tracked.sent_ns = self._now_ns()
         return tracked
 
     def adopt(self, order: Order) -> None:
-        """Track an order of an earlier life; its number comes with TWS's first word on it."""
+        """Track an order of an earlier life, open or ended; its number comes with TWS's first word on it."""
         tracked = self._by_id[order.id] = Tracked(order, 0, self._client_id)
         if order.permanent_id:
             self._by_permanent_id[order.permanent_id] = tracked
@@ -113,7 +130,7 @@ class OrderBook:
         tracked = self._by_id.get(fill.order_id)
         if tracked is None:
             return
-        self._suspects.pop(fill.order_id, None)
+        self._found(tracked)
         tracked.book(fill)
         if tracked.is_complete:
             self._short.discard(fill.order_id)
@@ -135,8 +152,7 @@ class OrderBook:
             self._report(tracked)
         elif tracked.is_being_modified:
             tracked.keep_terms()
-            self._notice(tracked, f"keeps its terms: {sentence}", Severity.WARNING)
-            self._report(tracked, again=True)
+            self._tell_kept_terms(tracked, sentence)
             return True
         else:
             if code in codes.NOT_TAKEN or tracked.is_unsettled:
@@ -174,20 +190,60 @@ class OrderBook:
                 tracked.reported = None
 
     def end_comparison(self) -> None:
-        """Settle what is open in our book and was mentioned nowhere: refused if TWS gave an error, else unknown."""
+        """Settle what is open in our book and was mentioned nowhere: refused if TWS gave an error, else not found."""
         for tracked in self._suspects.values():
             if tracked.refusal and tracked.is_unsettled:
                 tracked.was_refused = True
                 self._report(tracked)
             elif not tracked.is_done:
-                self.call_unknown(tracked)
-                self._notice(
-                    tracked,
-                    "is neither among TWS's open nor its completed orders nor its executions: "
-                    "it stays unknown, look it up in TWS",
-                    Severity.ERROR,
-                )
+                self._not_found(tracked)
         self._suspects = {}
+
+    def _not_found(self, tracked: Tracked) -> None:
+        """Take that a comparison did not find an order: unknown the first time, given up the second.
+
+        TWS tells completed orders and executions of its present day only. Of an order sent before that, its silence
+        proves nothing: such an order stays unknown until a person has looked, and cancels it.
+        """
+        now = asyncio.get_running_loop().time()
+        if tracked.missed_at is None:
+            tracked.missed_at = now
+            self._lost[tracked.order.id] = tracked
+            self.call_unknown(tracked)
+            self._notice(
+                tracked,
+                "is neither among TWS's open nor its completed orders nor its executions: "
+                "it is unknown, and TWS will be asked once more",
+                Severity.ERROR,
+            )
+            return
+        self._report(tracked)
+        if now - tracked.missed_at < self._patience or tracked.order.id not in self._lost:
+            return
+        del self._lost[tracked.order.id]
+        if self._is_of_today(tracked):
+            tracked.give_up(by_hand=False)
+            self._report(tracked)
+        else:
+            self._notice(
+                tracked,
+                "was sent before TWS's present day, of which alone it tells completed orders and executions: "
+                "it stays unknown; look it up in TWS, and cancel it here when it is not there",
+                Severity.ERROR,
+            )
+
+    def strike_off(self, tracked: Tracked) -> None:
+        """Tell the end of an order that TWS knows nowhere and that is not wanted any more."""
+        tracked.give_up(by_hand=True)
+        self._report(tracked)
+
+    def is_nowhere(self, tracked: Tracked) -> bool:
+        """Return whether TWS was asked twice for an order and did not know it."""
+        return tracked.missed_at is not None and tracked.order.id not in self._lost
+
+    def _is_of_today(self, tracked: Tracked) -> bool:
+        days = [moment(at_ns).astimezone(self._zone).date() for at_ns in (tracked.sent_ns, self._now_ns())]
+        return days[0] == days[1]
 
     def call_unknown(self, tracked: Tracked) -> None:
         """Tell that nobody can say how the order is."""
@@ -195,7 +251,7 @@ class OrderBook:
         self._report(tracked)
 
     def _identify(self, tracked: Tracked, number: int, client_id: int, permanent_id: int) -> None:
-        self._suspects.pop(tracked.order.id, None)
+        self._found(tracked)
         tracked.number, tracked.client_id = number, client_id
         if client_id == self._client_id and number > 0:
             self._by_number[number] = tracked
@@ -203,11 +259,15 @@ class OrderBook:
             tracked.permanent_id = permanent_id
             self._by_permanent_id[permanent_id] = tracked
 
+    def _found(self, tracked: Tracked) -> None:
+        self._suspects.pop(tracked.order.id, None)
+        self._lost.pop(tracked.order.id, None)
+        tracked.missed_at = None
+
     def modification_not_sent(self, tracked: Tracked, reason: str) -> None:
         """Tell that an order keeps its terms because the new ones never left."""
         tracked.keep_terms()
-        self._notice(tracked, f"keeps its terms: {reason}", Severity.WARNING)
-        self._report(tracked, again=True)
+        self._tell_kept_terms(tracked, reason)
 
     def cancel_not_sent(self, tracked: Tracked, reason: str) -> None:
         """Tell that an order could not be withdrawn."""
@@ -224,10 +284,14 @@ class OrderBook:
         if tracked.status is OrderStatus.CANCELLED:
             self._report(tracked)
 
-    def _report(self, tracked: Tracked, *, again: bool = False) -> None:
-        if again:
-            tracked.reported = None
-        report = tracked.report(self._now_ns())
+    def _tell_kept_terms(self, tracked: Tracked, reason: str) -> None:
+        text = f"keeps its terms: {reason}"
+        self._notice(tracked, text, Severity.WARNING)
+        tracked.reported = None
+        self._report(tracked, reason=text)
+
+    def _report(self, tracked: Tracked, *, reason: str = "") -> None:
+        report = tracked.report(self._now_ns(), reason=reason)
         if report is not None:
             self._tell(report)
 

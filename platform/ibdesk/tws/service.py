@@ -8,14 +8,15 @@ import msgspec
 import polars as pl
 
 from ibdesk.clock import Clock
-from ibdesk.model import AnyInstrument, Commission, Event, Fill, Link, Order
+from ibdesk.errors import InstrumentError
+from ibdesk.model import AnyInstrument, Commission, Event, Fill, Link, Notice, Order, Severity
 from ibdesk.tws.account import AccountBook
 from ibdesk.tws.contracts import Contracts
 from ibdesk.tws.dispatch import Dispatch
 from ibdesk.tws.ears import Rooms
 from ibdesk.tws.executions import Executions
 from ibdesk.tws.ids import Ids
-from ibdesk.tws.keeper import Keeper
+from ibdesk.tws.keeper import Keeper, ignore
 from ibdesk.tws.orderbook import OrderBook
 from ibdesk.tws.queries import Queries
 from ibdesk.tws.settings import TwsSettings
@@ -51,6 +52,7 @@ class TwsService:
         clock: Clock,
         on_event: Callable[[Event], None],
         first_order_id: int = 1,
+        on_account: Callable[[str], None] = ignore,
     ) -> None:
         """Make a service that is not connected yet.
 
@@ -59,6 +61,8 @@ class TwsService:
             clock: Stamps the events.
             on_event: Hears every event.
             first_order_id: The least number a new order may carry: `next_order_id` of the life before.
+            on_account: Hears once, before the books are compared for the first time, which account is traded; the
+                place to call `resume`.
 
         Raises:
             ConfigError: If the settings contradict each other.
@@ -69,7 +73,7 @@ class TwsService:
         contracts = Contracts()
         self._rooms = rooms = Rooms(
             contracts=contracts,
-            orders=OrderBook(settings.client_id, self._tell, stamp.now_ns),
+            orders=OrderBook(settings, self._tell, stamp.now_ns),
             executions=Executions(),
             account=AccountBook(self._tell),
             market=Subscriptions(contracts, self._ids, self._tell),
@@ -78,9 +82,13 @@ class TwsService:
         self._keeper = Keeper(
             settings, stamp=stamp, rooms=rooms, ids=self._ids, dispatch=self._dispatch, on_event=on_event
         )
+        self._keeper.on_account = on_account
+        self._keeper.before_comparison = self._qualify_resumed
         self._queries = Queries(
             settings, clock=clock, contracts=contracts, ids=self._ids, connected=self._keeper.connected
         )
+        # _resumed: what was traded in an earlier life and is not qualified in this one yet.
+        self._resumed: list[AnyInstrument] = []
 
     # ---- what it is
 
@@ -122,14 +130,25 @@ class TwsService:
 
     # ---- its life
 
-    def resume(self, *, orders: Iterable[Order], fills: Iterable[Fill], commissions: Iterable[Commission]) -> None:
-        """Take over what the journal of an earlier life knows; call it before `connect`.
+    def resume(
+        self,
+        *,
+        orders: Iterable[Order],
+        fills: Iterable[Fill],
+        commissions: Iterable[Commission],
+        instruments: Iterable[AnyInstrument] = (),
+    ) -> None:
+        """Take over what the journal of an earlier life knows; call it before `connect`, or in `on_account`.
 
         Args:
-            orders: Those that were open; their state is compared with TWS like after a break of the link.
+            orders: Those that were open, whose state is compared with TWS like after a break of the link, and those
+                that ended in the last days: a late execution of one is still ours.
             fills: Those of the last days: they are not told again.
             commissions: Those told with the fills.
+            instruments: What was traded; it is qualified before the comparison, so that TWS's contracts go by the
+                same names as in the life before.
         """
+        self._resumed = list(instruments)
         for order in orders:
             self._rooms.orders.adopt(order)
         for fill in fills:
@@ -157,6 +176,16 @@ class TwsService:
             ConfigError: If TWS comes back with an account that may not be traded.
         """
         await self._keeper.run()
+
+    async def _qualify_resumed(self) -> None:
+        while self._resumed:
+            instrument = self._resumed[0]
+            try:
+                await self._queries.qualify(instrument)
+            except InstrumentError as error:
+                text = f"{instrument.id}, traded before the restart, is not known any more: {error}"
+                self._tell(Notice(text, self._stamp.now_ns(), Severity.WARNING))
+            del self._resumed[0]
 
     def _tell(self, event: Event) -> None:
         self._keeper.tell(event)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ibdesk.model import Fill, Order, OrderReport, OrderStatus
+from ibdesk.model import FINAL_STATUSES, Fill, Order, OrderReport, OrderStatus
 from ibdesk.tws.orders import Terms, status_from, terms_of
-
-_DONE = frozenset({OrderStatus.FILLED, OrderStatus.CANCELLED, OrderStatus.REJECTED})
 
 _ON_ITS_WAY = frozenset({"", "PendingSubmit", "ApiPending"})
 
@@ -24,12 +22,15 @@ class Tracked:
         "cancel_wanted",
         "client_id",
         "filled",
+        "given_up",
         "is_unknown",
+        "missed_at",
         "number",
         "order",
         "permanent_id",
         "refusal",
         "reported",
+        "sent_ns",
         "terms",
         "was_refused",
         "why_held",
@@ -48,13 +49,19 @@ class Tracked:
         self.terms: Terms | None = None
         self.filled = order.filled
         # acknowledged: TWS has shown that the order exists there.
-        self.acknowledged = False
+        self.acknowledged = order.status in (OrderStatus.HELD, OrderStatus.WORKING) or order.filled > 0
         # was_refused: TWS said that the order does not exist, and will not.
         self.was_refused = False
         self.refusal = ""
         self.cancel_reason = ""
         self.cancel_wanted = False
-        self.is_unknown = False
+        self.is_unknown = order.status is OrderStatus.UNKNOWN
+        # sent_ns: when it was sent, ns UTC.
+        self.sent_ns = order.created_ns
+        # missed_at: when a comparison first did not find it, on the loop's clock; None as long as it was found.
+        self.missed_at: float | None = None
+        # given_up: how an order has ended that TWS knows nowhere.
+        self.given_up: OrderStatus | None = None
         self.reported: OrderReport | None = None
 
     @property
@@ -62,10 +69,15 @@ class Tracked:
         """Return the state, None as long as TWS has not said anything that settles it."""
         if self.is_complete:
             return OrderStatus.FILLED
+        if self.given_up is not None:
+            return self.given_up
         if self.is_unknown:
             return OrderStatus.UNKNOWN
         if self.was_refused and self.is_unsettled:
             return OrderStatus.REJECTED
+        if not self.word and self.order.status in FINAL_STATUSES:
+            # It ended in an earlier life, as the journal says.
+            return self.order.status
         return status_from(self.word, refused=bool(self.refusal) and not self.cancel_wanted)
 
     @property
@@ -82,7 +94,7 @@ class Tracked:
     @property
     def is_done(self) -> bool:
         """Return whether nothing more is expected of it."""
-        return self.status in _DONE
+        return self.status in FINAL_STATUSES
 
     @property
     def misses_executions(self) -> bool:
@@ -99,11 +111,21 @@ class Tracked:
         # PendingCancel says nothing about the order, only about our cancel.
         if word == "PendingCancel":
             return
-        self.acknowledged = True
-        self.is_unknown = False
+        self.was_found()
         if word in ("Submitted", "PreSubmitted"):
             self.refusal = ""
         self.word, self.why_held = word, why_held
+
+    def was_found(self) -> None:
+        """Take that TWS knows the order, whatever was concluded before."""
+        self.acknowledged = True
+        self.is_unknown = False
+        self.missed_at = self.given_up = None
+
+    def give_up(self, *, by_hand: bool) -> None:
+        """Conclude that the order is nowhere: its rest is gone, or, when comparisons prove that, it never arrived."""
+        self.is_unknown = False
+        self.given_up = OrderStatus.CANCELLED if self.acknowledged or by_hand else OrderStatus.REJECTED
 
     def keep_terms(self) -> None:
         """Give up a modification that TWS refused: the working terms are the terms."""
@@ -117,12 +139,11 @@ class Tracked:
 
     def book(self, fill: Fill) -> None:
         """Add an execution; one of the other side takes an earlier one back (a correction)."""
-        self.acknowledged = True
-        self.is_unknown = False
+        self.was_found()
         self.filled += fill.quantity if fill.side is self.order.side else -fill.quantity
 
-    def report(self, at_ns: int) -> OrderReport | None:
-        """Return the report that is due: None when it would say nothing new."""
+    def report(self, at_ns: int, *, reason: str = "") -> OrderReport | None:
+        """Return the report that is due, by the reason given or the state's own; None when it would say nothing new."""
         status = self.status
         if status is None or (status is OrderStatus.SENT and self._is_beyond_sent()):
             return None
@@ -132,7 +153,7 @@ class Tracked:
             status=status,
             at_ns=at_ns,
             permanent_id=self.permanent_id,
-            reason=self._reason(status),
+            reason=reason or self._reason(status),
             quantity=terms.quantity if terms else None,
             limit_price=terms.limit_price if terms else None,
             stop_price=terms.stop_price if terms else None,
@@ -146,6 +167,8 @@ class Tracked:
         return self.reported is not None and self.reported.status is not OrderStatus.SENT
 
     def _reason(self, status: OrderStatus) -> str:
+        if status is self.given_up:
+            return "TWS knows it neither among its open nor its completed orders nor its executions"
         match status:
             case OrderStatus.REJECTED:
                 return self.refusal

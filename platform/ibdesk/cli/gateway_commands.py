@@ -1,0 +1,139 @@
+"""The commands of the TWS simulator, with their options and their help."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ibdesk.cli import gateway_options as g
+from ibdesk.cli import options as o
+from ibdesk.cli.app import command
+from ibdesk.cli.loading import loading
+
+
+@command(
+    "Trade",
+    "ibdesk gateway --status",
+    "ibdesk gateway --port 0 --symbols AAPL,EUR.USD --seed 7 --speed 10",
+    "ibdesk gateway --sample --speed 10 --faults faults.toml --log-messages",
+    "ibdesk gateway --proxy 127.0.0.1:7496 --port 7400 --record monday.jsonl",
+    "ibdesk gateway --replay-conversation monday.jsonl",
+)
+def gateway(
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one")] = 7497,
+    seconds: o.Seconds = None,
+    symbols: g.Symbols = "",
+    replay: g.Replay = None,
+    play_each_over: g.PlayEachOver = None,
+    start: g.Start = 0,
+    speed: g.Speed = 1.0,
+    seed: g.Seed = 0,
+    script: g.Script = None,
+    hours: g.Hours = "always",
+    data: g.Data = "live",
+    account: g.Account = "DU9000001",
+    accounts: g.Accounts = "",
+    cash: g.Cash = 1_000_000.0,
+    state: g.State = None,
+    faults: g.Faults = None,
+    log_file: g.LogFile = None,
+    record: g.Record = None,
+    proxy: g.Proxy = "",
+    replay_conversation: g.ReplayConversation = None,
+    *,
+    sample: Annotated[bool, typer.Option("--sample", help=f"Play {o.SAMPLE}", rich_help_panel=g.MARKET)] = False,
+    strict: g.Strict = False,
+    partial: g.Partial = False,
+    pacing: g.Pacing = True,
+    status: g.Status = False,
+    log_messages: g.LogMessages = False,
+    recorded_times: g.RecordedTimes = False,
+) -> None:
+    """Run a TWS of our own that any TWS client can connect to and trade on paper, until Ctrl-C.
+
+    It needs no account and no network. Its market is a random walk, or past bars played again.
+
+    With --proxy it stands in front of a real TWS instead and passes everything on, with --replay-conversation it
+    answers as one did that was recorded.
+    """
+    with loading():
+        from ibdesk.cli.gateway import Watching, run_gateway_until_stopped
+        from ibdesk.cli.gateway_proxy import run_playback_until_stopped, run_proxy_until_stopped
+        from ibdesk.gateway import GatewaySettings
+
+    settings = GatewaySettings(
+        host=host,
+        port=port,
+        symbols=tuple(o.names(symbols)),
+        replay=replay,
+        play_each_over_seconds=play_each_over,
+        start=start,
+        speed=speed,
+        seed=seed,
+        account=account,
+        accounts=tuple(o.names(accounts)),
+        cash=cash,
+        strict=strict,
+        partial=partial,
+        pacing=pacing,
+        state=state,
+        faults=faults,
+        script=script,
+        hours=hours,
+        data=data,
+    )
+    watching = Watching(status=status, log_messages=log_messages, log_file=log_file, record=record)
+    if proxy or replay_conversation is not None:
+        g.check_alone(
+            proxy=bool(proxy),
+            playback=replay_conversation is not None,
+            with_market=sample or settings != GatewaySettings(host=host, port=port, pacing=True),
+            with_page=status,
+            with_listeners=log_messages or log_file is not None or record is not None,
+        )
+    if proxy:
+        run_proxy_until_stopped(proxy, watching, host=host, port=port, seconds=seconds)
+    elif replay_conversation is not None:
+        run_playback_until_stopped(replay_conversation, timed=recorded_times, host=host, port=port, seconds=seconds)
+    else:
+        run_gateway_until_stopped(settings, watching, sample=sample, seconds=seconds)
+
+
+@command(
+    "Prove",
+    "ibdesk faults",
+    "ibdesk faults --seed 7 --lasting 600 > faults.toml",
+    "ibdesk faults --seed 7 --kinds hang_up,lose_connectivity --intensity 1",
+)
+def faults(
+    seed: Annotated[
+        int | None, typer.Option(help="Draw a script at random: another seed is another script", show_default=False)
+    ] = None,
+    lasting: Annotated[float, typer.Option(min=1, max=86_400, help="Seconds of the market it covers")] = 600.0,
+    intensity: Annotated[float, typer.Option(min=0, max=600, help="Faults of each kind in a minute")] = 0.2,
+    kinds: Annotated[
+        str, typer.Option(metavar="KIND,KIND", help="Kinds to draw; all when not given", show_default=False)
+    ] = "",
+) -> None:
+    """List what can be made to go wrong at the gateway, or print a random script for `ibdesk gateway --faults`."""
+    with loading():
+        from ibdesk.cli.gateway_reference import print_kinds, print_random_script
+
+    if seed is None:
+        print_kinds()
+    else:
+        print_random_script(seed, seconds=lasting, intensity=intensity, kinds=tuple(o.names(kinds)))
+
+
+@command("Prove", "ibdesk messages", "ibdesk messages placeOrder", "ibdesk messages 3 --version 176")
+def messages(
+    message: Annotated[str, typer.Argument(metavar="MESSAGE", help="Name or number", show_default=False)] = "",
+    version: Annotated[int, typer.Option(help="Server version")] = 178,
+) -> None:
+    """List the messages of the TWS protocol, or print the fields of one in wire order."""
+    with loading():
+        from ibdesk.cli.gateway_reference import print_messages
+
+    print_messages(message, version=version)

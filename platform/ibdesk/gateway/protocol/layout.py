@@ -1,0 +1,70 @@
+"""A message's layout in words: what the tables say of it at a server version, for people who write a client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ibdesk.gateway.protocol.fields import (
+    CONDITION_BODIES,
+    AnyOf,
+    ConditionBody,
+    ContentTest,
+    Entry,
+    Field,
+    Kind,
+    Message,
+    NoneOf,
+    OneOf,
+    Positive,
+    Repeat,
+    When,
+    for_version,
+)
+
+_KINDS = {
+    Kind.INTEGER: "integer",
+    Kind.NUMBER: "number",
+    Kind.SIZE: "size",
+    Kind.FLAG: "0 or 1",
+    Kind.TEXT: "text",
+}
+_INDENT = "    "
+
+
+def layout(message: Message, version: int) -> Iterator[str]:
+    """Yield a line for each field of a message in wire order, its parts indented under what they depend on."""
+    yield f"{message.id}  the number of {message.name}"
+    yield from _lines(for_version(message.entries, version), "")
+
+
+def _lines(entries: tuple[Entry, ...], indent: str) -> Iterator[str]:
+    for entry in entries:
+        match entry:
+            case Field(name, kind, constant):
+                yield f"{indent}{name}: {_KINDS[kind]}" + (f", always {constant}" if constant else "")
+            case When(test, then):
+                yield f"{indent}only {_words(test)}:"
+                yield from _lines(then, indent + _INDENT)
+            case Repeat(count, _, each):
+                yield f"{indent}{count}: integer, and as often:"
+                yield from _lines(each, indent + _INDENT)
+            case ConditionBody():
+                for number, body in CONDITION_BODIES.items():
+                    yield f"{indent}only with condType {number}:"
+                    yield from _lines(body, indent + _INDENT)
+
+
+def _words(test: ContentTest) -> str:
+    match test:
+        case OneOf(name, texts):
+            return f"with {name} {' or '.join(map(_shown, texts))}"
+        case NoneOf(name, texts):
+            return f"with {name} other than {' or '.join(map(_shown, texts))}"
+        case Positive(name):
+            return f"with {name} above 0"
+        case AnyOf(tests):
+            return ", or ".join(map(_words, tests))
+
+
+def _shown(text: str) -> str:
+    return text or "empty"

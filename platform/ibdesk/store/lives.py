@@ -1,0 +1,127 @@
+"""The lives of a desk: which journal the life before has left, and what is in it for the next one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from ibdesk.engine import Engine, RiskLimits, RunState, estate_of
+from ibdesk.errors import JournalError
+from ibdesk.model import (
+    Action,
+    Estate,
+    Halt,
+    OrderDenied,
+    PlaceOrder,
+    RunFailed,
+    StartStrategy,
+    StateChanged,
+    StopStrategy,
+    TakeOver,
+    TradingHalted,
+)
+from ibdesk.store.journal import SCHEMA_VERSION, JournalHeader, JournalReader
+from ibdesk.strategy import Strategy
+
+# What a life did has passed its limits already; a limit of the day's loss is needed for the day to be counted at all.
+_UNLIMITED = msgspec.structs.replace(RiskLimits.none(), max_daily_loss=sys.float_info.max)
+
+
+def take_over_from(own: Path, header: JournalHeader, *, account: str, at_ns: int, halt_only: bool = False) -> TakeOver:
+    """Return the command by which a new life, whose journal is `own`, goes on from the newest one before it.
+
+    With `halt_only` everything else is left behind: the account of that life ended with it.
+
+    That is the newest journal of the same mode, client id and account in the folder of `own`; a life that ended
+    before it took over from its own predecessor is passed over, for it has not traded.
+
+    Raises:
+        JournalError: If that journal cannot be read, or was written by another version of ibdesk: what it holds may
+            be open orders, so that the desk must not trade beside them.
+    """
+    for path in sorted(own.parent.glob(f"{header.mode}-*.sqlite"), reverse=True):
+        if path.name >= own.name:
+            continue
+        with _opened(path) as journal:
+            same_desk = journal.header.client_id == header.client_id
+            if same_desk and account_of(journal) == account:
+                estate = estate_in(journal, at_ns)
+                if halt_only:
+                    return TakeOver(account=account, at_ns=at_ns, estate=Estate(halt=estate.halt))
+                return TakeOver(account=account, at_ns=at_ns, earlier=path.name, estate=estate)
+    return TakeOver(account=account, at_ns=at_ns)
+
+
+def take_over_from_journal(path: Path, command: TakeOver) -> TakeOver:
+    """Return the command with the estate that the journal at `path` leaves.
+
+    Raises:
+        JournalError: If it cannot be read.
+    """
+    with JournalReader(path) as journal:
+        return msgspec.structs.replace(command, estate=estate_in(journal, command.at_ns))
+
+
+def account_of(journal: JournalReader) -> str:
+    """Return the account that a life took over, an empty string when it ended before."""
+    for entry in journal.book_entries():
+        if isinstance(entry.event, TakeOver):
+            return entry.event.account
+    return ""
+
+
+def estate_in(journal: JournalReader, at_ns: int) -> Estate:
+    """Return what a life leaves to one that begins at `at_ns`; no strategy is run for it.
+
+    Raises:
+        JournalError: If the journal cannot be read.
+    """
+    # The engine books as it did, while inert strategies stand for those of then; what those did is recorded.
+    engine = Engine(strategies=lambda _: Strategy(), limits=_UNLIMITED)
+    for entry in journal.book_entries():
+        event = entry.event
+        if isinstance(event, StartStrategy):
+            event = msgspec.structs.replace(event, history=[])
+        elif isinstance(event, StopStrategy):
+            event = msgspec.structs.replace(event, flatten=False)
+        engine.handle(event)
+        for action in entry.actions:
+            _redo(engine, action)
+    return estate_of(engine, at_ns)
+
+
+def _redo(engine: Engine, action: Action) -> None:
+    """Do again what a strategy or the risk gate did then."""
+    match action:
+        case PlaceOrder(order):
+            engine.blotter.put(order)
+            _count(engine, order.id)
+        case OrderDenied(order_id=order_id):
+            _count(engine, order_id)
+        case TradingHalted(reason, at_ns, by):
+            engine.gate.halt = Halt(reason, by, at_ns)
+        case RunFailed(run_id, note):
+            engine.runs[run_id].state, engine.runs[run_id].note = RunState.FAILED, note
+        case StateChanged(run_id, state):
+            engine.runs[run_id].take_state(state)
+        case _:
+            pass
+
+
+def _count(engine: Engine, order_id: str) -> None:
+    run_id, _, number = order_id.rpartition(".")
+    run = engine.runs.get(run_id)
+    if run is not None:
+        run.orders_made = max(run.orders_made, int(number))
+
+
+def _opened(path: Path) -> JournalReader:
+    try:
+        return JournalReader(path)
+    except JournalError as error:
+        raise JournalError(
+            f"the desk cannot go on from its earlier life, which may have left open orders: {error}; settle its orders "
+            f"in TWS and move the file away to begin with empty books (this version writes schema {SCHEMA_VERSION})"
+        ) from None

@@ -1,0 +1,350 @@
+"""A desk that ended, however it ended, is taken up by the next one: books, orders, states and halts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ibdesk.backtest import sample_daily_bars
+from ibdesk.desk import Desk, DeskSettings
+from ibdesk.errors import JournalError, ReplayMismatchError
+from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
+from ibdesk.gateway.faults import Gap
+from ibdesk.model import Fill, PlaceOrder, StateChanged
+from ibdesk.store import JournalReader, Topic, replay
+
+pytestmark = pytest.mark.proof
+
+Watch = Callable[[Desk], Any]
+WriteStrategy = Callable[[str, str], Path]
+CLIENT = 33
+
+_LIVE = """
+import sys
+from pathlib import Path
+from ibdesk.desk import Desk, DeskSettings
+
+desk = Desk.open(DeskSettings.make("paper", port=int(sys.argv[1]), client_id=33, state_folder=Path(sys.argv[2])))
+print(desk.journal_path, desk.start(sys.argv[3], on=["AAPL", "IBM"], cash=1_000_000), flush=True)
+if len(sys.argv) > 4:
+    desk.halt(sys.argv[4])
+    print("halted", flush=True)
+sys.stdin.read()
+"""
+
+# Buys a share at each bar and counts its bars; the first bar also leaves an order that waits far below the market.
+_ACCUMULATE = """
+def on_bar(self, bar: Bar) -> None:
+    self.state["bars"] = self.state.get("bars", 0) + 1
+    if bar.instrument not in self.state:
+        self.state[bar.instrument] = self.buy(bar.instrument, 7, limit=round(bar.close * 0.8, 2))
+    self.buy(bar.instrument, 1)
+"""
+
+
+@pytest.fixture
+def gateway() -> Iterator[GatewayThread]:
+    """A gateway that plays real prices at fifty times their speed, and outlives the desks of a test."""
+    settings = GatewaySettings(port=0, replay=Path("sample"), play_each_over_seconds=5, start=1500, speed=50.0)
+    with GatewayThread(make_gateway(settings, bars=sample_daily_bars())) as thread:
+        yield thread
+
+
+@pytest.fixture
+def reopen(gateway: GatewayThread, tmp_path: Path) -> Iterator[Callable[..., Desk]]:
+    """Opens a desk in this process on the folder and under the client id of the life before."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **changes: stack.enter_context(
+            contextlib.closing(Desk.open(_settings(gateway, tmp_path, changes)))
+        )
+
+
+def _settings(gateway: GatewayThread, folder: Path, changes: dict[str, Any]) -> DeskSettings:
+    return DeskSettings.make("paper", **({"port": gateway.port, "client_id": CLIENT, "state_folder": folder} | changes))
+
+
+class Life:
+    """A desk in a process of its own, to be killed."""
+
+    def __init__(self, gateway: GatewayThread, folder: Path, *arguments: str) -> None:
+        command = [sys.executable, "-c", _LIVE, str(gateway.port), str(folder), *arguments]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        journal, self.run = self.line().split()
+        self.journal = Path(journal)
+
+    def line(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def placed(self) -> int:
+        assert self._process.poll() is None
+        with JournalReader(self.journal) as reader:
+            return sum(isinstance(action, PlaceOrder) for entry in reader.book_entries() for action in entry.actions)
+
+    def kill(self) -> None:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.communicate(timeout=10)
+
+
+def until(holds: Callable[[], bool], seconds: float = 15) -> None:
+    """Ask again and again until it holds; each question goes to another process or thread."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"it does not hold within {seconds} s"
+
+
+def executed(gateway: GatewayThread) -> dict[str, float]:
+    """What each execution at the venue has moved."""
+    return gateway.call(lambda: {done.id: done.fill.signed_quantity for done in gateway.gateway.venue.executions})
+
+
+def sent(gateway: GatewayThread) -> list[str]:
+    """The `orderRef` of every order that ever reached the venue."""
+    return gateway.call(lambda: [r.request.text("orderRef") for r in gateway.gateway.venue.records.values()])
+
+
+def booked(desk: Desk) -> dict[str, float]:
+    """What each execution in the desk's books has moved; all were bought."""
+    return dict(desk.fills().select("execution_id", "quantity").rows())
+
+
+def test_a_desk_killed_mid_trade_is_taken_up_and_its_strategy_goes_on(
+    gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, watch: Watch, write_strategy: WriteStrategy
+) -> None:
+    path = write_strategy("accumulate", _ACCUMULATE)
+    life = Life(gateway, tmp_path, str(path))
+    until(lambda: life.placed() >= 12)
+    life.kill()
+    # Nobody listens while the orders that wait below the market are filled.
+    before = executed(gateway)
+    gateway.faults.cause(Gap(percent=-50.0, for_seconds=60))
+    until(lambda: sum(quantity == 7 for quantity in executed(gateway).values()) == 2)
+
+    desk = reopen()
+
+    # Before anything can trade: all executions, once each, in the book of the run that wanted them.
+    assert len(before) < len(booked(desk))
+    assert booked(desk) == executed(gateway)
+    assert desk.fills()["owner"].unique().to_list() == [life.run]
+    assert desk.positions()["owner"].unique().to_list() == [life.run]
+    assert sum(desk.positions()["quantity"]) == sum(executed(gateway).values())
+    assert [(info.run_id, info.state) for info in desk.runs()] == [(life.run, "orphaned")]
+    bars = states(life.journal)[-1]["bars"]
+
+    assert desk.start(path, on=["IBM", "AAPL"]) == life.run
+    watcher = watch(desk)
+    watcher.wait_for(Topic.FILLS, count=len(booked(desk)) + 10)
+    desk.stop(life.run)
+    until(lambda: booked(desk) == executed(gateway) and not desk.health().open_orders)
+    journal = Path(desk.journal_path)
+    desk.close()
+
+    assert len(sent(gateway)) == len(set(sent(gateway)))
+    # It goes on to count, and does not leave the waiting orders again.
+    assert states(journal)[0]["bars"] == bars + 1
+    assert sum(quantity == 7 for quantity in executed(gateway).values()) == 2
+    assert replay(life.journal).earlier == ""
+    assert replay(journal).earlier == life.journal.name
+
+
+def test_open_orders_of_a_killed_desk_belong_to_their_run_and_can_be_withdrawn(
+    gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, watch: Watch, write_strategy: WriteStrategy
+) -> None:
+    life = Life(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
+    until(lambda: life.placed() >= 6)
+    life.kill()
+
+    desk = reopen()
+    waiting = desk.orders().filter(desk.orders()["quantity"] == 7)
+    desk.stop(life.run, flatten=True)
+    until(lambda: not desk.health().open_orders and sum(desk.positions()["quantity"]) == 0)
+
+    assert waiting.select("owner", "status").rows() == [(life.run, "working")] * 2
+    assert gateway.call(lambda: list(gateway.gateway.venue.open())) == []
+    assert sum(executed(gateway).values()) == 0
+    assert desk.runs()[0].state == "stopped"
+
+
+def test_a_third_life_takes_over_from_the_second(
+    gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, write_strategy: WriteStrategy
+) -> None:
+    life = Life(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
+    until(lambda: life.placed() >= 6)
+    life.kill()
+    second = reopen()
+    fills, positions, journal = booked(second), second.positions(), Path(second.journal_path)
+    second.close()
+
+    third = reopen()
+
+    names = ["owner", "symbol", "quantity", "average_price", "realized_pnl", "commission"]
+    assert booked(third) == fills == executed(gateway)
+    assert third.positions().select(names).rows() == positions.select(names).rows()
+    assert [info.state for info in third.runs()] == ["orphaned"]
+    own = Path(third.journal_path)
+    third.close()
+    assert [replay(each).earlier for each in (journal, own)] == [life.journal.name, journal.name]
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("IBDESK_PROOF_SEEDS", "2"))))
+def test_after_any_kills_the_book_equals_the_brokers(
+    seed: int, gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, write_strategy: WriteStrategy
+) -> None:
+    """Three lives of one strategy, each killed at another moment of its trading."""
+    chance = random.Random(seed)
+    path = write_strategy("accumulate", _ACCUMULATE)
+    lives = []
+    for _ in range(3):
+        lives.append(Life(gateway, tmp_path, str(path)))
+        wanted = chance.randint(1, 9)
+        until(lambda: lives[-1].placed() >= wanted)  # noqa: B023 - asked inside the loop only
+        lives[-1].kill()
+
+    desk = reopen()
+
+    assert len({life.run for life in lives}) == 1
+    assert booked(desk) == executed(gateway)
+    assert desk.fills()["owner"].unique().to_list() == [lives[0].run]
+    assert sum(desk.positions()["quantity"]) == sum(executed(gateway).values())
+    assert len(sent(gateway)) == len(set(sent(gateway)))
+    desk.close()
+    earlier = [replay(life.journal).earlier for life in lives]
+    assert earlier == ["", lives[0].journal.name, lives[1].journal.name]
+    kept = [state["bars"] for life in lives for state in states(life.journal)]
+    assert kept == list(range(1, len(kept) + 1))
+
+
+def test_an_estate_that_was_changed_is_found_by_the_replay(
+    gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, write_strategy: WriteStrategy
+) -> None:
+    life = Life(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
+    until(lambda: life.placed() >= 6)
+    life.kill()
+    desk = reopen()
+    journal = Path(desk.journal_path)
+    desk.close()
+    assert replay(journal).earlier == life.journal.name
+    with JournalReader(life.journal) as reader:
+        last_fill = max(entry.number for entry in reader.entries() if isinstance(entry.event, Fill))
+
+    with sqlite3.connect(life.journal) as connection:
+        connection.execute("DELETE FROM events WHERE number = ?", (last_fill,))
+    connection.close()
+
+    with pytest.raises(ReplayMismatchError, match="replay differs at event"):
+        replay(journal)
+
+
+def test_a_halt_outlives_a_killed_desk_until_a_person_lifts_it(
+    gateway: GatewayThread,
+    reopen: Callable[..., Desk],
+    tmp_path: Path,
+    watch: Watch,
+    write_strategy: WriteStrategy,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    path = write_strategy("accumulate", _ACCUMULATE)
+    life = Life(gateway, tmp_path, str(path), "the books look wrong")
+    assert life.line() == "halted"
+    life.kill()
+
+    desk = reopen()
+    [words] = [record.getMessage() for record in caplog.records if "halted" in record.getMessage()]
+    run = desk.start(path, on=["AAPL", "IBM"])
+    watcher = watch(desk)
+    watcher.wait_for(Topic.ORDERS, status="denied")
+    before = sent(gateway)
+    desk.close()
+
+    again = reopen()
+    assert again.health().halted == "the books look wrong"
+    again.resume(reason="they were right")
+    assert again.start(path, on=["AAPL", "IBM"]) == run
+    watch(again).wait_for(Topic.ORDERS, status="filled", count=3)
+    again.close()
+
+    assert words.startswith("trading has been halted since 20")
+    assert "by operator (the books look wrong): only orders that reduce a position pass until resume(" in words
+    assert set(sent(gateway)) > set(before)
+    assert reopen().health().halted == ""
+
+
+def test_a_halt_outlives_a_desk_on_the_embedded_gateway_too(tmp_path: Path) -> None:
+    with Desk.open("embedded", state_folder=tmp_path) as desk:
+        desk.halt("enough for today")
+
+    with Desk.open("embedded", state_folder=tmp_path) as desk:
+        assert desk.health().halted == "enough for today"
+        desk.resume(reason="a new day")
+
+    with Desk.open("embedded", state_folder=tmp_path) as desk:
+        assert desk.health().halted == ""
+
+
+def test_a_desk_of_another_client_id_takes_nothing_over(
+    gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, write_strategy: WriteStrategy
+) -> None:
+    life = Life(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
+    until(lambda: life.placed() >= 6)
+    life.kill()
+
+    desk = reopen(client_id=CLIENT + 1)
+
+    assert desk.runs() == []
+    assert desk.orders().is_empty()
+    assert set(desk.positions()["owner"]) <= {"external"}
+
+
+def test_a_desk_and_its_gateway_both_restart(tmp_path: Path, watch: Watch, write_strategy: WriteStrategy) -> None:
+    path = write_strategy("accumulate", _ACCUMULATE)
+    settings = GatewaySettings(port=0, seed=3, speed=50.0, state=tmp_path / "gateway.state")
+    with GatewayThread(make_gateway(settings)) as first:
+        life = Life(first, tmp_path, str(path))
+        until(lambda: life.placed() >= 12)
+        life.kill()
+        done = executed(first)
+    with GatewayThread(make_gateway(settings)) as second, Desk.open(_settings(second, tmp_path, {})) as desk:
+        assert booked(desk) == executed(second)
+        assert set(done) <= set(booked(desk))
+        assert desk.fills()["owner"].unique().to_list() == [life.run]
+        assert desk.start(path, on=["AAPL", "IBM"]) == life.run
+        watch(desk).wait_for(Topic.FILLS, count=len(done) + 4)
+        desk.stop(life.run)
+        until(lambda: booked(desk) == executed(second))
+        assert len(sent(second)) == len(set(sent(second)))
+
+
+def test_an_earlier_journal_of_another_version_stops_the_desk_with_one_sentence(
+    gateway: GatewayThread, reopen: Callable[..., Desk]
+) -> None:
+    desk = reopen()
+    journal = Path(desk.journal_path)
+    desk.close()
+
+    with sqlite3.connect(journal) as connection:
+        [header] = connection.execute("SELECT value FROM meta WHERE key = 'header'").fetchone()
+        older = msgspec.json.encode(msgspec.json.decode(header) | {"schema": 1})
+        connection.execute("UPDATE meta SET value = ?", (older,))
+    connection.close()
+
+    with pytest.raises(JournalError, match=r"may have left open orders: .*\(schema 1, this one reads 2\)") as caught:
+        reopen()
+    assert "\n" not in str(caught.value)
+
+
+def states(journal: Path) -> list[dict[str, Any]]:
+    """Every state that a journal has kept."""
+    with JournalReader(journal) as reader:
+        return [a.state for entry in reader.entries() for a in entry.actions if isinstance(a, StateChanged)]
