@@ -19,7 +19,7 @@ import pytest
 
 from ibdesk.backtest import sample_daily_bars
 from ibdesk.desk import Desk, DeskSettings
-from ibdesk.errors import JournalError, ReplayMismatchError
+from ibdesk.errors import DeskError, JournalError, ReplayMismatchError
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
 from ibdesk.gateway.faults import Gap
 from ibdesk.model import Fill, PlaceOrder, StateChanged
@@ -291,6 +291,26 @@ def test_a_halt_outlives_a_desk_on_the_embedded_gateway_too(tmp_path: Path) -> N
 
     with Desk.open("embedded", state_folder=tmp_path) as desk:
         assert desk.health().halted == ""
+
+
+def test_a_run_that_was_stopped_goes_on_when_it_is_named(
+    gateway: GatewayThread, reopen: Callable[..., Desk], watch: Watch, write_strategy: WriteStrategy
+) -> None:
+    body = "size: float = 10.0\n\ndef target(self):\n    return pl.lit(self.size)"
+    path = write_strategy("hold", body)
+    first = reopen()
+    run = first.start(path, on="IBM")
+    watch(first).wait_for(Topic.FILLS, quantity=10.0)
+    first.stop(run)
+    first.close()
+
+    desk = reopen()
+    with pytest.raises(DeskError, match="there is no run 'Hold' to go on with: the runs are Hold-"):
+        desk.start(path, on="IBM", run_id="Hold")
+    assert desk.start(path, on="IBM", parameters={"size": 14}, run_id=run) == run
+    watch(desk).wait_for(Topic.FILLS, quantity=4.0)
+
+    assert desk.positions().select("owner", "quantity").rows() == [(run, 14.0)]
 
 
 def test_a_desk_of_another_client_id_takes_nothing_over(

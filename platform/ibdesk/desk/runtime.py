@@ -16,8 +16,9 @@ from ibdesk.desk.latency import LatencyRecorder
 from ibdesk.desk.ledger import Ledger
 from ibdesk.desk.publisher import Publisher, run_row
 from ibdesk.desk.settings import DeskSettings
+from ibdesk.desk.succession import predecessor
 from ibdesk.desk.warm_up import fetch_history, recent_bars
-from ibdesk.engine import Engine, Run, RunState, halt_words
+from ibdesk.engine import Engine, RunState, halt_words
 from ibdesk.errors import DeskError
 from ibdesk.model import (
     Action,
@@ -225,10 +226,8 @@ class Runtime:
             for instrument in instruments
             for past in await fetch_history(self.service, instrument, interval_ns=bar_ns, count=warm_up)
         ]
-        # From here to the turn there is no await, so that two starts do not go on with one run.
-        before = self._predecessor(run_id, _likeness(loaded.source, made, instruments, bar_ns, bar_source))
         start = StartStrategy(
-            run_id=self._run_id(loaded.source) if before is None else before.id,
+            run_id="",
             source=loaded.source,
             parameters=made.model_dump(mode="json"),
             instruments=instruments,
@@ -237,28 +236,19 @@ class Runtime:
             at_ns=self.clock.now_ns(),
             history=[*history, *recent_bars(history, self._recent, interval_ns=bar_ns)],
             cash=cash,
-            state={} if before is None else before.saved_state,
         )
+        # From here to the turn there is no await, so that two starts do not go on with one run.
+        before = predecessor(self.engine.runs, start, run_id)
+        if before is None:
+            start = msgspec.structs.replace(start, run_id=self._run_id(loaded.source))
+        else:
+            start = msgspec.structs.replace(start, run_id=before.id, state=before.saved_state)
         self.shelf.put(loaded.cls, loaded.source)
         self.turn(start)
         run = self.engine.runs[start.run_id]
         if run.state is RunState.FAILED:
             raise DeskError(f"{start.run_id} could not start: {run.note}")
         return start.run_id
-
-    def _predecessor(self, run_id: str, likeness: object) -> Run | None:
-        """Return the run to go on with: the one named, or the oldest orphan that was started like the new one.
-
-        Raises:
-            DeskError: If there is no run of the name.
-        """
-        runs = self.engine.runs
-        if run_id:
-            if run_id not in runs:
-                raise DeskError(f"there is no run {run_id!r} to go on with: the runs are {', '.join(runs) or 'none'}")
-            return runs[run_id]
-        orphans = [run for run in runs.values() if run.state is RunState.ORPHANED]
-        return next((run for run in orphans if _likeness_of(run.start) == likeness), None)
 
     def runs(self) -> list[RunInfo]:
         """Return every run of this desk, oldest first."""
@@ -320,19 +310,6 @@ def _made(
         return make_strategy(loaded.cls, strategy.model_dump() | parameters), loaded
     loaded = strategy_of(strategy)
     return make_strategy(loaded.cls, parameters), loaded
-
-
-def _likeness(
-    source: StrategySource, made: Strategy, instruments: list[AnyInstrument], bar_ns: int, bar_source: BarSource
-) -> object:
-    """Return what makes two starts mean the same run; the code may have been mended in between."""
-    names = sorted(instrument.id for instrument in instruments)
-    return source.class_name, made.model_dump(mode="json"), names, bar_ns, bar_source
-
-
-def _likeness_of(start: StartStrategy) -> object:
-    names = sorted(instrument.id for instrument in start.instruments)
-    return start.source.class_name, start.parameters, names, start.interval_ns, start.bar_source
 
 
 def _base36(number: int) -> str:
