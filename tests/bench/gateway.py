@@ -21,9 +21,10 @@ from tests.bench.row import Row, against
 
 from ibdesk.gateway import Gateway, MarketSource
 from ibdesk.gateway.market.source import Prints
-from ibdesk.gateway.protocol.codec import Value, encode, tick_price
+from ibdesk.gateway.protocol.codec import Value, encode
 from ibdesk.gateway.protocol.framing import frame
 from ibdesk.gateway.protocol.incoming import INCOMING
+from ibdesk.gateway.protocol.ticks import price_body, tick_frames
 from ibdesk.model import Instrument, Quote, Tick
 
 SECONDS = 3.0
@@ -184,7 +185,8 @@ async def _ib_async_alone() -> float:
     contract = ib.Stock("AAPL", "SMART", "USD", conId=265598)
     client.wrapper.startTicker(1, contract, "mktData")
     data = b"".join(
-        tick_price(1, 1 + beat % 2, round(100.0 + (beat % 50) * 0.01, 10), 100.0, 1) for beat in range(300_000)
+        tick_frames(1, [price_body(1 + beat % 2, round(100.0 + (beat % 50) * 0.01, 10), 100.0, 1)])
+        for beat in range(300_000)
     )
     client.client.connState = client.client.CONNECTED
     client.client._hasReqId = True

@@ -13,12 +13,11 @@ from ibdesk.gateway.protocol.codec import (
     Value,
     decode,
     encode,
-    historical_data,
+    historical_frame,
+    historical_rows,
     plan_of,
     text_of,
     texts_of,
-    tick_price,
-    tick_size,
 )
 from ibdesk.gateway.protocol.fields import (
     CONDITION_BODIES,
@@ -129,19 +128,6 @@ def test_any_bytes_either_decode_or_are_a_protocol_error(payload: bytes) -> None
             decode(message, split(payload), 178)
 
 
-@given(st.integers(0, 2**31), st.sampled_from([1, 2, 4]), st.floats(0.0001, 1e6), st.integers(0, 10**9))
-def test_the_fast_paths_write_what_the_table_writes(number: int, kind: int, price: float, size: int) -> None:
-    by_table = encode(
-        OUTGOING_BY_NAME["tickPrice"],
-        {"reqId": number, "tickType": kind, "price": price, "size": float(size), "attrMask": 1},
-        178,
-    )
-    size_by_table = encode(OUTGOING_BY_NAME["tickSize"], {"reqId": number, "tickType": kind, "size": float(size)}, 178)
-
-    assert tick_price(number, kind, price, float(size)) == by_table
-    assert tick_size(number, kind, float(size)) == size_by_table
-
-
 @given(st.lists(st.tuples(st.floats(allow_nan=False), st.floats(0, 1e12)), max_size=5))
 def test_the_fast_path_of_history_writes_what_the_table_writes(rows: list[tuple[float, float]]) -> None:
     prices, volumes = [row[0] for row in rows], [row[1] for row in rows]
@@ -156,7 +142,7 @@ def test_the_fast_path_of_history_writes_what_the_table_writes(rows: list[tuple[
     price_texts, volume_texts = texts_of(prices, Kind.NUMBER), texts_of(volumes, Kind.SIZE)
     columns = [["20260413"] * len(rows), *[price_texts] * 4, *[volume_texts] * 2, ["4"] * len(rows)]
 
-    assert historical_data(7, "then", "now", columns) == by_table
+    assert historical_frame(7, "then", "now", len(rows), [historical_rows(columns)]) == by_table
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from ibdesk.gateway.protocol.fields import (
     content_holds,
     for_version,
 )
-from ibdesk.gateway.protocol.framing import ProtocolError, frame, integer, join
+from ibdesk.gateway.protocol.framing import ProtocolError, integer, join
 
 Scalar = str | int | float | None
 Rows = Sequence[Mapping[str, "Value"]]
@@ -261,20 +261,7 @@ class Fields:
         return rows if isinstance(rows, list) else []
 
 
-# ---- fast paths ---------------------------------------------------------------------------------------------------
-
-
-def tick_price(request_id: int, tick_type: int, price: float, size: float, attributes: int = 1) -> bytes:
-    """Return a tickPrice frame; the same bytes as the table gives, without walking it."""
-    return frame(
-        f"1\0006\0{request_id}\0{tick_type}\0{text_of(price, Kind.NUMBER)}\0"
-        f"{text_of(size, Kind.SIZE)}\0{attributes}\0".encode()
-    )
-
-
-def tick_size(request_id: int, tick_type: int, size: float) -> bytes:
-    """Return a tickSize frame; the same bytes as the table gives, without walking it."""
-    return frame(f"2\0006\0{request_id}\0{tick_type}\0{text_of(size, Kind.SIZE)}\0".encode())
+# ---- long histories, without walking the table ---------------------------------------------------------------------
 
 
 def texts_of(values: Sequence[float], kind: Kind) -> list[str]:
@@ -288,13 +275,12 @@ def texts_of(values: Sequence[float], kind: Kind) -> list[str]:
     ]
 
 
-def historical_data(request_id: int, start: str, end: str, columns: Sequence[Sequence[str]]) -> bytes:
-    """Return a historicalData frame; the same bytes as the table gives, for a long answer in a fraction of the time.
+def historical_rows(columns: Sequence[Sequence[str]]) -> bytes:
+    """Return bars as they stand in a historicalData message: the bytes that the table gives, in a fraction of the time.
 
     `columns` hold the texts of date, open, high, low, close, volume, average price and count.
     """
-    bars = "".join("\0".join(row) + "\0" for row in zip(*columns, strict=True))
-    return historical_frame(request_id, start, end, len(columns[0]), [bars.encode()])
+    return "".join("\0".join(row) + "\0" for row in zip(*columns, strict=True)).encode()
 
 
 def historical_frame(request_id: int, start: str, end: str, count: int, bars: Sequence[bytes]) -> bytes:

@@ -14,7 +14,7 @@ from ibdesk.gateway.market.bars import DAY, Bars, bar_size, bid_ask_bars, durati
 from ibdesk.gateway.market.control import Market
 from ibdesk.gateway.market.source import Integers, MarketSource, Prints, Quotes, quotes_of
 from ibdesk.gateway.market.trading_time import TradingTime
-from ibdesk.gateway.protocol.codec import Fields, texts_of
+from ibdesk.gateway.protocol.codec import Fields, historical_rows, texts_of
 from ibdesk.gateway.protocol.fields import Kind
 from ibdesk.gateway.refusal import invalid, no_history
 from ibdesk.gateway.times import read_time, stamp
@@ -231,4 +231,4 @@ def _rows(question: Question, bars: Bars, chosen: slice, version: int) -> bytes:
     else:
         counts = ["-1"] * len(dates)
         sizes = [counts, counts]
-    return "".join("\0".join(row) + "\0" for row in zip(dates, *prices, *sizes, counts, strict=True)).encode()
+    return historical_rows([dates, *prices, *sizes, counts])
