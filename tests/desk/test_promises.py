@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,6 +19,10 @@ from ibdesk.backtest import backtest, sample_daily_bars
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
 from ibdesk.gateway.faults import random_script
+from ibdesk.gateway.listening import Party
+from ibdesk.gateway.protocol.codec import decode
+from ibdesk.gateway.protocol.framing import split
+from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.model import Bar, Link, Order, PlaceOrder, StartStrategy
 from ibdesk.store import JournalReader, Topic, replay
 from ibdesk.strategy import load_strategy
@@ -27,6 +31,9 @@ pytestmark = pytest.mark.proof
 
 Watch = Callable[[Desk], Any]
 REPLAY: dict[str, Any] = {"play_each_over_seconds": 5, "start": 1500, "speed": 50.0, "replay": Path("sample")}
+
+# _PLACE_ORDER: how a placeOrder message begins.
+_PLACE_ORDER = b"3\0"
 
 _TRADE_UNTIL_KILLED = """
 import sys
@@ -79,14 +86,42 @@ def test_a_paper_run_decided_as_the_backtest_does_on_the_same_bars(desk: Desk, w
     assert len(live) >= 4
 
 
+class Killer:
+    """Listens to a gateway, and kills a process the moment the bytes of its n-th order have come."""
+
+    def __init__(self, order: int) -> None:
+        self._left = order
+        self.process: subprocess.Popen[str] | None = None
+        self.ordered: set[str] = set()
+        self.killed = threading.Event()
+
+    def heard(self, party: Party, payload: bytes) -> None:
+        texts = split(payload) if payload.startswith(_PLACE_ORDER) else []
+        if not texts or self.killed.is_set():
+            return
+        self.ordered.add(str(decode(INCOMING[3], texts, party.version)["orderRef"]))
+        self._left -= 1
+        if self._left == 0 and self.process is not None:
+            self.process.kill()
+            self.killed.set()
+
+    def said(self, party: Party, frames: bytes) -> None:
+        """Pass over."""
+
+    def left(self, party: Party, *, by_client: bool) -> None:
+        """Pass over."""
+
+
 def test_after_a_kill_every_order_at_the_venue_is_in_the_journal(
     tmp_path: Path, write_strategy: Callable[[str, str], Path]
 ) -> None:
     body = "def on_bar(self, bar: Bar) -> None:\n    self.buy(bar.instrument, 1)"
-    settings = GatewaySettings(port=0, **REPLAY)
-    with GatewayThread(make_gateway(settings, bars=sample_daily_bars())) as gateway:
-        arguments = [str(gateway.port), str(tmp_path), str(write_strategy("buy_each_bar", body))]
-        process = subprocess.Popen(
+    # Killed when the first order of a bar has just come: the journal's own clock would commit it up to 50 ms later.
+    killer = Killer(order=13)
+    gateway = make_gateway(GatewaySettings(port=0, **REPLAY), bars=sample_daily_bars(), listener=killer)
+    with GatewayThread(gateway) as thread:
+        arguments = [str(thread.port), str(tmp_path), str(write_strategy("buy_each_bar", body))]
+        killer.process = process = subprocess.Popen(
             [sys.executable, "-c", _TRADE_UNTIL_KILLED, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -94,17 +129,12 @@ def test_after_a_kill_every_order_at_the_venue_is_in_the_journal(
         )
         assert process.stdout is not None
         journal = Path(process.stdout.readline().strip())
-        while len(_placed(journal)) < 12:
-            assert process.poll() is None
-
-        process.send_signal(signal.SIGKILL)
+        assert killer.killed.wait(30)
         process.communicate(timeout=10)
-        records = gateway.call(lambda: list(gateway.gateway.venue.records.values()))
 
-    at_venue = {record.request.text("orderRef") for record in records}
     recorded = {order.id for order in _placed(journal)}
-    assert len(at_venue) >= 12
-    assert at_venue <= recorded
+    assert len(killer.ordered) == 13
+    assert killer.ordered <= recorded
     assert replay(journal).orders == len(recorded)
 
 
