@@ -19,6 +19,7 @@ LAYERS = (
     {"cli", "notebook", "testing", "ibdesk_server"},
     {"desk", "promotion", "views"},
     {"backtest", "tws", "gateway", "store"},
+    {"telemetry"},
     {"engine", "exchange", "strategy"},
     {"indicators"},
     {"model", "config", "clock"},
@@ -60,6 +61,7 @@ RESERVED = {
     "ibapi": set(),
     "ib_insync": set(),
     "redis": {"store"},
+    "structlog": {"telemetry"},
 }
 
 

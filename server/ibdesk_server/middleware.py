@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import time
-import uuid
-from contextvars import ContextVar
 from http import HTTPStatus
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ibdesk.telemetry.trace import correlation_id, is_tame, new_correlation_id
+
 _log = logging.getLogger(__name__)
 
 REQUEST_ID_HEADER = "X-Request-ID"
-correlation_id: ContextVar[str] = ContextVar("correlation_id", default="")
-"""The id of the request being served; every log line and problem carries it."""
 
-_ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 # A caller may make up methods, but no series of the metrics.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SAFE_HEADERS = {
@@ -134,7 +130,7 @@ class BodyLimitMiddleware:
 def _request_id(headers: Headers) -> str:
     """Return the caller's own id when it is a tame one, else a new one."""
     given = headers.get(REQUEST_ID_HEADER, "")
-    return given if _ACCEPTABLE_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if is_tame(given) else new_correlation_id()
 
 
 async def _send_problem(scope: Scope, send: Send, status: int, detail: str) -> None:

@@ -24,7 +24,7 @@ from ibdesk.errors import (
     OrderError,
     StrategyError,
 )
-from ibdesk_server.middleware import correlation_id
+from ibdesk.telemetry import correlation_id
 
 MEDIA_TYPE = "application/problem+json"
 
