@@ -22,6 +22,7 @@ PYTHONS = ("3.11.9", "3.12.9", "3.13.9")
 CONDA_NAMES = {
     "msgpack": "msgpack-python",
     "playwright": "playwright-python",
+    "redis": "redis-py",
     "tzdata": "python-tzdata",
 }
 HEAVY = {
