@@ -87,8 +87,12 @@ class FeedReader:
         When rows were lost, the reader starts over from `Feed.snapshot`.
         """
         with self._lock:
-            pending, overrun = self._pending, self._overrun
-            self._pending, self._overrun, self._awake = {}, False, False
+            return self._drain()
+
+    def _drain(self) -> tuple[dict[Topic, list[Row]], bool]:
+        """Return what came; called with the feed's lock held."""
+        pending, overrun = self._pending, self._overrun
+        self._pending, self._overrun, self._awake = {}, False, False
         return {topic: list(rows.values()) for topic, rows in pending.items()}, overrun
 
 
@@ -138,6 +142,14 @@ class Feed:
         with self._lock:
             self._readers.append(reader)
             return reader, self._rows(Topic)
+
+    def catch_up(self, reader: FeedReader) -> tuple[dict[Topic, list[Row]], bool, dict[Topic, list[Row]]]:
+        """Drain a reader and take a snapshot in one moment: what was drained leads to the snapshot, and nothing more.
+
+        Returns the two values of `FeedReader.drain` and the snapshot.
+        """
+        with self._lock:
+            return *reader._drain(), self._rows(Topic)
 
     def unsubscribe(self, reader: FeedReader) -> None:
         """Stop handing rows to the reader; one that is not subscribed is left alone."""

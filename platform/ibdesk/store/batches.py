@@ -1,0 +1,160 @@
+"""The feed in numbered batches: the form in which it leaves the engine's process, alike for all who follow it.
+
+Each topic counts its batches by `seq` within an `epoch`, one life of the numbering. Whoever holds a state knows every
+row of it; whoever then takes every batch misses nothing. Because the engine's side numbers, and not each web server,
+a client of one server can go on at another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import secrets
+from typing import Protocol
+
+import msgspec
+
+from ibdesk.store.feed import Feed, FeedReader, Row, Topic
+
+# How many rows of each topic never dropped are kept for followers that come back.
+_KEPT_ROWS = 20_000
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Rows of one topic that were handed on together; the one before has `seq` - 1."""
+
+    topic: Topic
+    seq: int
+    rows: list[Row]
+
+
+class TopicState(msgspec.Struct, frozen=True):
+    """All that is known of a topic at `seq`, and the newest batches that led there, without a hole between them.
+
+    `recent` lets somebody who knew the topic before catch up; it is empty for topics that are conflated.
+    """
+
+    seq: int
+    rows: list[Row]
+    recent: list[Batch] = []
+
+
+class FeedState(msgspec.Struct, frozen=True):
+    """Where every topic stands in an epoch."""
+
+    epoch: str
+    topics: dict[Topic, TopicState]
+
+
+class BatchSource(Protocol):
+    """Where a follower of the feed gets it from; used from one event loop by one follower."""
+
+    async def open(self) -> FeedState:
+        """Return where the feed stands; `next` goes on from there."""
+
+    async def next(self) -> list[Batch] | FeedState:
+        """Wait for news and return all there are.
+
+        A state in place of batches means that rows were lost on the way, or that another engine has taken over (then
+        its epoch is new): start over from it.
+        """
+
+    async def close(self) -> None:
+        """Follow no more."""
+
+
+class Sequencer:
+    """Numbers what a feed of this process publishes; a `BatchSource`."""
+
+    def __init__(self, feed: Feed, *, kept_rows: int = _KEPT_ROWS) -> None:
+        """Make one that follows nothing yet; `kept_rows` bounds what each `TopicState.recent` holds."""
+        self.epoch = secrets.token_hex(8)
+        self._feed, self._kept_rows = feed, kept_rows
+        self._reader: FeedReader | None = None
+        self._woken = asyncio.Event()
+        self._seqs = dict.fromkeys(Topic, 0)
+        self._recent: dict[Topic, collections.deque[Batch]] = {topic: collections.deque() for topic in Topic}
+        self._kept = dict.fromkeys(Topic, 0)
+        # _made: batches that `state` had to make and `next` has not handed on yet.
+        self._made: list[Batch] = []
+        self._lost = False
+
+    async def open(self) -> FeedState:
+        """Return where the feed stands."""
+        loop = asyncio.get_running_loop()
+
+        def wake() -> None:
+            # Called on the publishing thread, which a loop that has just been closed must not disturb.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._woken.set)
+
+        await self.close()
+        self._reader, rows = self._feed.subscribe(wake)
+        return self._state(rows)
+
+    async def next(self) -> list[Batch] | FeedState:
+        """Wait for news and return them; a state when rows were lost, because nobody had asked for too long."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            self._number(*self._opened().drain())
+            if self._lost:
+                state = self.state()
+                self._lost, self._made = False, []
+                return state
+            if self._made:
+                made, self._made = self._made, []
+                return made
+
+    async def close(self) -> None:
+        """Follow no more."""
+        if self._reader is not None:
+            self._feed.unsubscribe(self._reader)
+            self._reader = None
+
+    def state(self) -> FeedState:
+        """Return where the feed stands now; what is new in it is also what `next` returns next.
+
+        For one more follower beside the one that calls `next`: of the batches that follow it passes over those whose
+        `seq` the state has reached.
+        """
+        pending, overrun, rows = self._feed.catch_up(self._opened())
+        self._number(pending, overrun)
+        if self._made:
+            self._woken.set()
+        return self._state(rows)
+
+    def _opened(self) -> FeedReader:
+        if self._reader is None:
+            raise RuntimeError("a sequencer is opened before it is asked for news")
+        return self._reader
+
+    def _number(self, rows_by_topic: dict[Topic, list[Row]], overrun: bool) -> None:
+        if overrun:
+            # A hole in the numbers: nobody goes on from before it.
+            self._lost = True
+            self._woken.set()
+            for topic in Topic:
+                self._seqs[topic] += 1
+                self._recent[topic].clear()
+                self._kept[topic] = 0
+        for topic, rows in rows_by_topic.items():
+            seq = self._seqs[topic] = self._seqs[topic] + 1
+            batch = Batch(topic, seq, rows)
+            self._made.append(batch)
+            if not topic.conflated:
+                self._keep(topic, batch)
+
+    def _keep(self, topic: Topic, batch: Batch) -> None:
+        recent = self._recent[topic]
+        recent.append(batch)
+        self._kept[topic] += len(batch.rows)
+        while self._kept[topic] > self._kept_rows and len(recent) > 1:
+            self._kept[topic] -= len(recent.popleft().rows)
+
+    def _state(self, rows: dict[Topic, list[Row]]) -> FeedState:
+        return FeedState(
+            self.epoch,
+            {topic: TopicState(self._seqs[topic], rows[topic], list(self._recent[topic])) for topic in Topic},
+        )
