@@ -40,7 +40,7 @@ def test_a_stalled_server_answers_nothing_until_it_goes_on(redis_server: RedisSe
 def test_a_server_with_a_password_lets_nobody_else_in(make_redis_server: MakeRedisServer) -> None:
     server = make_redis_server(password="for-this-test")
 
-    with Redis.from_url(server.url) as client:
+    with Redis.from_url(server.url, retry=None) as client:
         assert client.ping()
-    with Redis(port=server.port) as stranger, pytest.raises(exceptions.AuthenticationError):
+    with Redis(port=server.port, retry=None) as stranger, pytest.raises(exceptions.AuthenticationError):
         stranger.ping()
