@@ -42,5 +42,8 @@ def test_a_server_with_a_password_lets_nobody_else_in(make_redis_server: MakeRed
 
     with Redis.from_url(server.url, retry=None) as client:
         assert client.ping()
-    with Redis(port=server.port, retry=None) as stranger, pytest.raises(exceptions.AuthenticationError):
+    with (
+        Redis.from_url(f"redis://127.0.0.1:{server.port}", retry=None) as stranger,
+        pytest.raises(exceptions.AuthenticationError),
+    ):
         stranger.ping()
