@@ -19,7 +19,8 @@ from ibdesk_server.feed.hub import FeedHub, FeedMetrics
 from ibdesk_server.middleware import BodyLimitMiddleware, RequestMetrics, RequestMiddleware
 from ibdesk_server.problems import Problem
 from ibdesk_server.routers import book, control, health, market, session, strategies
-from ibdesk_server.security import Security, obtain_key
+from ibdesk_server.security.guard import Security
+from ibdesk_server.security.keyfile import obtain_key
 from ibdesk_server.settings import ServerSettings
 from ibdesk_server.strategy_folder import StrategyFolder
 

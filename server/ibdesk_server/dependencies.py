@@ -1,8 +1,8 @@
-"""What the routes ask for: the desk, the settings, and proof of who is asking."""
+"""What the routes ask for: the desk, the settings, and who is asking."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -13,7 +13,9 @@ from starlette.requests import HTTPConnection
 
 from ibdesk.desk import Desk
 from ibdesk_server.feed.hub import FeedHub
-from ibdesk_server.security import COOKIE, KEY_HEADER, Security
+from ibdesk_server.security.guard import Security
+from ibdesk_server.security.presented import COOKIE, KEY_HEADER
+from ibdesk_server.security.principal import Principal, Role
 from ibdesk_server.settings import ServerSettings
 from ibdesk_server.strategy_folder import StrategyFolder
 
@@ -71,17 +73,18 @@ TheHub = Annotated[FeedHub, Depends(_hub)]
 TheStrategies = Annotated[StrategyFolder, Depends(_strategies)]
 TheRegistry = Annotated[CollectorRegistry, Depends(_registry)]
 
-# The three ways in, as the OpenAPI page shows them; `require_login` does the checking.
+# The three ways in, as the OpenAPI page shows them; `_caller` does the checking.
 _header = Secured(APIKeyHeader(name=KEY_HEADER, auto_error=False, description="the API key"))
 _bearer = Secured(HTTPBearer(auto_error=False, description="the API key"))
 _cookie = Secured(APIKeyCookie(name=COOKIE, auto_error=False, description="given by a one-time login"))
 
 
-async def require_login(
+async def _caller(
     request: Request, security: TheSecurity, _one: str = _header, _two: object = _bearer, _three: str = _cookie
-) -> None:
-    """Let nobody through who is not known, and no other site's page act in the name of who is."""
-    if not security.knows(request.headers):
+) -> Principal:
+    """Return who asks; nobody unknown gets through, and no other site's page acts in the name of who is known."""
+    principal = await security.identify(request.headers)
+    if principal is None:
         raise HTTPException(
             401,
             f"this needs the API key, as `{KEY_HEADER}` or as bearer token, or a login by a one-time address",
@@ -89,11 +92,22 @@ async def require_login(
         )
     if request.method not in _SAFE_METHODS and not security.allows_origin(request.headers):
         raise HTTPException(403, f"pages of {request.headers['origin']} may change nothing here")
+    return principal
 
 
-Protected = Depends(require_login)
+Caller = Annotated[Principal, Depends(_caller)]
 
 
-def api_router(tag: str) -> APIRouter:
-    """Return a router for a part of the versioned interface, all of which needs to know who asks."""
-    return APIRouter(prefix="/api/v1", tags=[tag], dependencies=[Protected])
+def needs(role: Role) -> Any:
+    """Return the dependency of a route or router that lets through only who holds this role or one above it."""
+
+    async def check(caller: Caller) -> None:
+        if not caller.may(role):
+            raise HTTPException(403, f"this needs the role {role.value}, and {caller.name} is a {caller.role.value}")
+
+    return Depends(check)
+
+
+def api_router(tag: str, *, role: Role = Role.VIEWER) -> APIRouter:
+    """Return a router for a part of the versioned interface; all of its routes need at least this role."""
+    return APIRouter(prefix="/api/v1", tags=[tag], dependencies=[needs(role)])

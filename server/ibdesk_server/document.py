@@ -12,7 +12,8 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from ibdesk_server.dependencies import Protected
+from ibdesk_server.dependencies import needs
+from ibdesk_server.security.principal import Role
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>ibdesk API</title><style>
@@ -28,7 +29,7 @@ News come over the WebSocket at <code>/feed</code>, in msgpack.</p>{sections}</b
 
 def document_router(app: FastAPI) -> APIRouter:
     """Return the routes of the description of `app`; they need to know who asks, like the rest."""
-    router = APIRouter(include_in_schema=False, dependencies=[Protected])
+    router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
     @router.get("/openapi.json")
     async def openapi() -> JSONResponse:

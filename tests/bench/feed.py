@@ -25,7 +25,7 @@ from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
 from ibdesk_server.feed.hub import FeedHub, FeedLimits, FeedMetrics
 from ibdesk_server.feed.protocol import Delta, Subscribe, encode
 from ibdesk_server.listener import Listener
-from ibdesk_server.security import Security
+from ibdesk_server.security.guard import Security
 
 CLIENTS = (1, 200)
 CHANGES = 75

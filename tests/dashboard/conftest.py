@@ -23,7 +23,8 @@ from ibdesk_server.dashboard import DashboardProcess, start_dashboard
 from ibdesk_server.feed.endpoint import FeedEndpoint
 from ibdesk_server.feed.hub import FeedHub, FeedLimits, FeedMetrics
 from ibdesk_server.listener import Listener
-from ibdesk_server.security import Security, obtain_key
+from ibdesk_server.security.guard import Security
+from ibdesk_server.security.keyfile import obtain_key
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_OPTIONS = [

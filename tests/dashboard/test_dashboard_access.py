@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
 
 from ibdesk_server.dashboard import DashboardProcess, start_dashboard
-from ibdesk_server.security import obtain_key
+from ibdesk_server.security.keyfile import obtain_key
 
 pytestmark = pytest.mark.timeout(120)
 

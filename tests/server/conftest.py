@@ -24,7 +24,7 @@ from ibdesk.store.feed import Feed, Row, Topic
 from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
 from ibdesk_server.feed.hub import FeedHub, FeedLimits, FeedMetrics
 from ibdesk_server.listener import Listener
-from ibdesk_server.security import Security
+from ibdesk_server.security.guard import Security
 from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import ServerSettings
 

@@ -12,7 +12,10 @@ import pytest
 from websockets.asyncio.client import connect
 
 from ibdesk.errors import ConfigError
-from ibdesk_server.security import Security, Tickets, obtain_key
+from ibdesk_server.security.guard import Security
+from ibdesk_server.security.keyfile import obtain_key
+from ibdesk_server.security.principal import Kind, Principal, Role
+from ibdesk_server.security.tickets import Tickets
 from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import ServerSettings
 
@@ -190,9 +193,10 @@ def test_codes_and_sessions_run_out() -> None:
 
 def test_there_are_never_more_tickets_than_a_thousand() -> None:
     tickets = Tickets(10.0, lambda: 0.0)
-    oldest, *_, newest = (tickets.issue() for _ in range(1_001))
+    somebody = Principal("ann", Role.VIEWER, Kind.SESSION)
+    oldest, *_, newest = (tickets.issue(somebody) for _ in range(1_001))
 
-    assert (tickets.is_good(oldest), tickets.is_good(newest)) == (False, True)
+    assert (tickets.holder(oldest), tickets.holder(newest)) == (None, somebody)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any, Self
 import httpx
 
 from ibdesk.errors import IbdeskError
-from ibdesk_server.security import KEY_HEADER
+from ibdesk_server.security.presented import KEY_HEADER
 
 Item = dict[str, Any]
 

@@ -26,7 +26,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from ibdesk.errors import IbdeskError
 from ibdesk_server.client.table import Row, Table
 from ibdesk_server.feed.protocol import MALFORMED, NOT_ALLOWED, NOT_BINARY, SCHEMA
-from ibdesk_server.security import KEY_HEADER
+from ibdesk_server.security.presented import KEY_HEADER
 
 # Close codes after which the same client would fare no better.
 _FINAL_CODES = frozenset({NOT_BINARY, MALFORMED, NOT_ALLOWED})

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from ibdesk.errors import ConfigError, IbdeskError
-from ibdesk_server.security import obtain_key
+from ibdesk_server.security.keyfile import obtain_key
 from ibdesk_server.settings import key_file
 
 

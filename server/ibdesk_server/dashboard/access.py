@@ -13,8 +13,10 @@ from bokeh.server.auth_provider import AuthProvider
 from tornado.web import RequestHandler
 
 from ibdesk.backtest import palette
-from ibdesk_server.security import Tickets
+from ibdesk_server.security.principal import Kind, Principal, Role
+from ibdesk_server.security.tickets import Tickets
 
+_READER = Principal("reader", Role.VIEWER, Kind.SESSION)
 _CODE_SECONDS = 600.0
 _LOGIN_SECONDS = 43_200.0
 _PAGE = """<!doctype html>
@@ -47,17 +49,17 @@ class Access(AuthProvider):
 
     def login_path(self) -> str:
         """Return the path and query of a login that works once."""
-        return f"/login?{urlencode({'code': self._codes.issue()})}"
+        return f"/login?{urlencode({'code': self._codes.issue(_READER)})}"
 
     def log_in(self, *, code: str = "", key: str = "") -> str | None:
         """Return a cookie's value for a one-time code or the API key, None when neither is good."""
         if self._codes.use_up(code) or hmac.compare_digest(key.encode(), self._key):
-            return self._logins.issue()
+            return self._logins.issue(_READER)
         return None
 
     def knows(self, handler: RequestHandler) -> bool:
         """Return whether a request carries the cookie of a login."""
-        return self._logins.is_good(handler.get_cookie(self.cookie) or "")
+        return self._logins.holder(handler.get_cookie(self.cookie) or "") is not None
 
     @property
     def get_user(self) -> Callable[[Any], Any]:

@@ -29,7 +29,9 @@ from ibdesk_server.feed.protocol import (
 )
 from ibdesk_server.feed.subscriber import Farewell, Subscriber
 from ibdesk_server.feed.transport import FORCE_CLOSE
-from ibdesk_server.security import Security, presented_key
+from ibdesk_server.security.guard import Security
+from ibdesk_server.security.presented import presented_key
+from ibdesk_server.security.principal import Principal
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +95,7 @@ async def _listen(websocket: WebSocket, subscriber: Subscriber, hub: FeedHub, se
         WebSocketDisconnect: When it leaves.
     """
     try:
-        if not security.knows(websocket.headers):
+        if await security.identify(websocket.headers) is None:
             await _authenticate(websocket, hub, security)
         await websocket.send_bytes(encode(hub.hello(time.time_ns())))
         while True:
@@ -103,7 +105,7 @@ async def _listen(websocket: WebSocket, subscriber: Subscriber, hub: FeedHub, se
         raise Farewell(error.code, error.text) from None
 
 
-async def _authenticate(websocket: WebSocket, hub: FeedHub, security: Security) -> None:
+async def _authenticate(websocket: WebSocket, hub: FeedHub, security: Security) -> Principal:
     if presented_key(websocket.headers) is not None:
         raise ProtocolError(NOT_ALLOWED, _WRONG_KEY)
     seconds = hub.limits.auth_seconds
@@ -114,8 +116,10 @@ async def _authenticate(websocket: WebSocket, hub: FeedHub, security: Security) 
         raise ProtocolError(NOT_ALLOWED, f"no auth message within {seconds:g} s") from None
     if not isinstance(message, Auth):
         raise ProtocolError(NOT_ALLOWED, "the first message must be auth, with the API key as `key`")
-    if not security.is_key(message.key):
+    principal = await security.principal_of(message.key)
+    if principal is None:
         raise ProtocolError(NOT_ALLOWED, _WRONG_KEY)
+    return principal
 
 
 async def _answer(message: ClientMessage, websocket: WebSocket, subscriber: Subscriber, hub: FeedHub) -> None:

@@ -8,8 +8,9 @@ from fastapi import HTTPException, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from ibdesk_server.dependencies import TheDesk, api_router
+from ibdesk_server.security.principal import Role
 
-router = api_router("control")
+router = api_router("control", role=Role.TRADER)
 
 
 class Reason(BaseModel):

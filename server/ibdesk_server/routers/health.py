@@ -12,7 +12,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 
 from ibdesk.model import Link
-from ibdesk_server.dependencies import Protected, TheDesk, TheHub, TheRegistry
+from ibdesk_server.dependencies import TheDesk, TheHub, TheRegistry, needs
+from ibdesk_server.security.principal import Role
 
 router = APIRouter(prefix="/health", tags=["health"])
 
@@ -51,7 +52,7 @@ async def live() -> Health:
     return Health()
 
 
-@router.get("/ready", dependencies=[Protected], summary="Readiness probe")
+@router.get("/ready", dependencies=[needs(Role.VIEWER)], summary="Readiness probe")
 async def ready(desk: TheDesk, hub: TheHub) -> Readiness:
     """Return 200 when the link to TWS is up, the book is reconciled, and clients can be told the news, else 503."""
     if hub.failed:
@@ -62,7 +63,7 @@ async def ready(desk: TheDesk, hub: TheHub) -> Readiness:
     return Readiness(link=link.value)
 
 
-@router.get("/detailed", dependencies=[Protected], summary="How everything is")
+@router.get("/detailed", dependencies=[needs(Role.VIEWER)], summary="How everything is")
 async def detailed(desk: TheDesk, hub: TheHub) -> DetailedHealth:
     """Return the state of the desk, its latency, and the feed."""
     found, latency = await desk.aio.health(), await desk.aio.latency()
@@ -77,7 +78,7 @@ async def detailed(desk: TheDesk, hub: TheHub) -> DetailedHealth:
 
 @router.get(
     "/metrics",
-    dependencies=[Protected],
+    dependencies=[needs(Role.VIEWER)],
     summary="Metrics, as JSON or for Prometheus",
     responses={200: {"content": {"text/plain": {}, "application/json": {}}}},
     response_class=Response,

@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from ibdesk_server.dependencies import Protected, TheSecurity, TheSettings
-from ibdesk_server.security import COOKIE
+from ibdesk_server.dependencies import TheSecurity, TheSettings, needs
+from ibdesk_server.security.presented import COOKIE
+from ibdesk_server.security.principal import Role
 
 router = APIRouter(tags=["session"])
 
@@ -36,7 +37,7 @@ async def login(
     return response
 
 
-@router.post("/logout", status_code=204, dependencies=[Protected], summary="End a browser's login")
+@router.post("/logout", status_code=204, dependencies=[needs(Role.VIEWER)], summary="End a browser's login")
 async def logout(request: Request, security: TheSecurity) -> Response:
     """Make the cookie worthless and have the browser forget it."""
     security.log_out(request.headers)

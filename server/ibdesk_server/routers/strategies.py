@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from ibdesk.desk import RunInfo
 from ibdesk.model import moment
 from ibdesk_server.answers import RunAnswer, StrategyAnswer
-from ibdesk_server.dependencies import TheDesk, TheStrategies, api_router
+from ibdesk_server.dependencies import TheDesk, TheStrategies, api_router, needs
+from ibdesk_server.security.principal import Role
 
 router = api_router("strategies")
 
@@ -58,7 +59,7 @@ async def runs(desk: TheDesk) -> list[RunAnswer]:
     return [_answer(run) for run in await desk.aio.runs()]
 
 
-@router.post("/runs", status_code=201, summary="Start a strategy")
+@router.post("/runs", status_code=201, dependencies=[needs(Role.TRADER)], summary="Start a strategy")
 async def start(request: StartRequest, response: Response, desk: TheDesk, folder: TheStrategies) -> RunAnswer:
     """Start a strategy on some instruments; it is warmed up from history first."""
     path = await asyncio.to_thread(folder.path_of, request.file)
@@ -79,7 +80,7 @@ async def run(run_id: RunId, desk: TheDesk) -> RunAnswer:
     return await _run(desk, run_id)
 
 
-@router.post("/runs/{run_id}/stop", summary="Stop a strategy")
+@router.post("/runs/{run_id}/stop", dependencies=[needs(Role.TRADER)], summary="Stop a strategy")
 async def stop(
     run_id: RunId,
     desk: TheDesk,

@@ -1,0 +1,48 @@
+"""The key of this machine: a file that only its owner can read, made at the first start; who holds it is an admin."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from ibdesk.errors import ConfigError
+
+_KEY_BYTES = 32
+_SHORTEST_KEY = 32
+
+
+def obtain_key(path: Path) -> str:
+    """Return the API key kept in a file; it is made, readable by its owner alone, when there is none.
+
+    Raises:
+        ConfigError: If the file cannot be read or made, others may read it, or it holds no key.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            _make_key(path)
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise ConfigError(f"others may read the API key in {path}: run `chmod 600 {path}`")
+        key = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the API key cannot be kept in {path}: {error}") from None
+    if len(key) < _SHORTEST_KEY:
+        raise ConfigError(f"{path} holds no API key: delete it, and the next start makes a new one")
+    return key
+
+
+def _make_key(path: Path) -> None:
+    """Write a new key beside its place and link it there, so that nobody ever sees half of it."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(_KEY_BYTES) + "\n")
+        path.hardlink_to(draft)
+    except FileExistsError:
+        # Another start was faster; its key is the key.
+        return
+    finally:
+        draft.unlink()
