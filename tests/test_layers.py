@@ -61,6 +61,7 @@ RESERVED = {
     "ibapi": set(),
     "ib_insync": set(),
     "redis": {"store"},
+    "purgatory": {"store"},
     "structlog": {"telemetry"},
 }
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,8 @@ from ibdesk.model import (
     StopStrategy,
 )
 from ibdesk.store import Journal, JournalHeader
+from ibdesk.store.redis import RedisSettings
+from ibdesk.store.redis.pool import RedisPool
 from ibdesk.strategy import StrategyShelf, load_strategy
 
 SECOND = 1_000_000_000
@@ -126,3 +129,18 @@ def fill_of(action: PlaceOrder, number: int) -> Fill:
         price=100.0,
         at_ns=order.updated_ns,
     )
+
+
+@pytest.fixture
+async def make_pool() -> AsyncIterator[Callable[..., RedisPool]]:
+    """Makes pools that lose patience soon: `make_pool(redis_server.url, connections=4)`."""
+    made: list[RedisPool] = []
+
+    def make(url: str, **settings: Any) -> RedisPool:
+        values = {"timeout_seconds": 0.2, "rest_seconds": 0.2, "url": url} | settings
+        made.append(RedisPool(RedisSettings.model_validate(values)))
+        return made[-1]
+
+    yield make
+    for pool in made:
+        await pool.close()

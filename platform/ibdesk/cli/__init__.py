@@ -40,6 +40,8 @@ _EXTRAS = {
     "msgpack": "server",
     "panel": "dashboard",
     "prometheus_client": "server",
+    "purgatory": "server",
+    "redis": "server",
     "starlette": "server",
     "uvicorn": "server",
     "websockets": "server",

@@ -1,0 +1,226 @@
+"""The one pool of connections to Redis that a process has, behind a circuit breaker.
+
+Every call is bounded in time, whatever Redis does: refuses connections, accepts and stalls, or dies in between. After
+a few failures in a row the circuit opens, and calls fail at once, without touching a socket; after a rest one call is
+let through, and the first one that succeeds closes the circuit. Nothing that trades waits for any of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import purgatory
+import redis.asyncio as aioredis
+import redis.exceptions
+from purgatory.domain.model import OpenedState
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from ibdesk.errors import ConfigError
+from ibdesk.store.redis.errors import RedisError
+from ibdesk.store.redis.settings import RedisSettings
+
+if TYPE_CHECKING:
+    from purgatory.service._async.circuitbreaker import AsyncCircuitBreaker
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Client = aioredis.Redis
+Work = Callable[[Client], Awaitable[T]]
+
+
+class Circuit(enum.Enum):
+    """Whether calls go through to Redis; the values are purgatory's names."""
+
+    # CLOSED: they do.
+    CLOSED = "closed"
+    # OPEN: Redis failed several times in a row and is left alone: calls fail at once.
+    OPEN = "opened"
+    # TRYING: the rest is over, and one call is let through to see.
+    TRYING = "half-opened"
+
+
+class RedisHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """Counters of one process's pool since it began.
+
+    `calls` went to Redis and `failures` of them failed; `refused` failed without going there, because the circuit was
+    open. `last_failure` says why the last one failed, empty when none did.
+    """
+
+    address: str
+    circuit: Circuit
+    connections_in_use: int
+    connections_most: int
+    connections_made: int
+    calls: int
+    failures: int
+    refused: int
+    last_failure: str
+
+    @property
+    def is_degraded(self) -> bool:
+        """Whether Redis is being done without."""
+        return self.circuit is not Circuit.CLOSED
+
+
+class RedisPool:
+    """Does work on Redis for one process; belongs to the event loop that uses it first."""
+
+    def __init__(self, settings: RedisSettings) -> None:
+        """Make a pool that is not connected yet.
+
+        Raises:
+            ConfigError: If the settings name no Redis.
+        """
+        if settings.url is None:
+            raise ConfigError("redis.url is not set: name a Redis, as in redis://127.0.0.1:6379/0")
+        self.settings = settings
+        self._url = settings.url
+        self._client = self._make_client(settings.connections, settings.timeout_seconds)
+        self._circuits = purgatory.AsyncCircuitBreakerFactory(
+            settings.failures_to_open, settings.rest_seconds, [(asyncio.CancelledError, self._says_nothing)]
+        )
+        self._circuits.add_listener(self._circuit_changed)
+        self._breaker: AsyncCircuitBreaker | None = None
+        # _is_trying: a call is under way that will close the circuit or leave it open.
+        self._is_trying = False
+        self._in_use = self._made = self._calls = self._failures = self._refused = 0
+        self._last_failure = ""
+
+    @property
+    def health(self) -> RedisHealth:
+        """Return the counters at this instant."""
+        return RedisHealth(
+            address=self.settings.address,
+            circuit=self.circuit,
+            connections_in_use=self._in_use,
+            connections_most=self.settings.connections,
+            connections_made=self._made,
+            calls=self._calls,
+            failures=self._failures,
+            refused=self._refused,
+            last_failure=self._last_failure,
+        )
+
+    @property
+    def circuit(self) -> Circuit:
+        """Return whether calls go through."""
+        return Circuit(self._breaker.context.state) if self._breaker is not None else Circuit.CLOSED
+
+    async def call(self, work: Work[T]) -> T:
+        """Do `work` on a client and return what it returns; it must be done within the time-out of the settings.
+
+        `work` speaks to Redis and does nothing else: ``pool.call(lambda client: client.get(key))``.
+
+        Raises:
+            RedisError: If Redis cannot be reached, does not answer in time, refuses, or is left alone at present.
+        """
+        breaker = await self._open_breaker()
+        if self._is_trying:
+            raise self._refuse()
+        try:
+            async with breaker:
+                return await self._bounded(work)
+        except OpenedState as opened:
+            # purgatory raises the same object each time, and each time its traceback would grow.
+            opened.__traceback__ = None
+            raise self._refuse() from None
+
+    async def _bounded(self, work: Work[T]) -> T:
+        self._is_trying = is_trial = self.circuit is Circuit.TRYING
+        self._calls += 1
+        self._in_use += 1
+        try:
+            async with asyncio.timeout(self.settings.timeout_seconds):
+                return await work(self._client)
+        except (redis.exceptions.RedisError, TimeoutError, OSError) as error:
+            self._failures += 1
+            self._last_failure = self.reason(error)
+            raise RedisError(self.settings.address, self._last_failure) from error
+        finally:
+            self._in_use -= 1
+            if is_trial:
+                self._is_trying = False
+
+    async def run(self) -> None:
+        """Ask Redis now and then whether it is there, so that the circuit closes also when nobody calls."""
+        while True:
+            # A failure is counted, and told when the circuit opens.
+            with contextlib.suppress(RedisError):
+                await self.call(lambda client: client.ping())
+            await asyncio.sleep(self.settings.rest_seconds)
+
+    def dedicated(self) -> Client:
+        """Return a client with one connection of its own, for calls that wait in Redis.
+
+        It stands outside the circuit breaker and has no time limit once it is connected: whoever takes it sets one,
+        and closes it.
+        """
+        return self._make_client(1, None)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    def reason(self, error: Exception) -> str:
+        """Return in words why a call of a client failed, as `RedisError` says it."""
+        match error:
+            case redis.exceptions.AuthenticationError():
+                return "refuses user or password: check redis.url"
+            case redis.exceptions.TimeoutError() | TimeoutError():
+                return f"did not answer within {self.settings.timeout_seconds:g} s"
+            case redis.exceptions.ConnectionError() | OSError():
+                return "cannot be reached: is it running, and is redis.url right?"
+            case _:
+                return f"refused: {error}"
+
+    def _make_client(self, connections: int, seconds: float | None) -> Client:
+        settings = self.settings
+        pool = aioredis.BlockingConnectionPool.from_url(
+            self._url.get_secret_value(),
+            max_connections=connections,
+            # Whoever waits for a free connection has a limit of its own already.
+            timeout=None,
+            socket_timeout=seconds,
+            socket_connect_timeout=settings.timeout_seconds,
+            # Trying again is for those who know whether it is wanted.
+            retry=Retry(NoBackoff(), 0),
+            redis_connect_func=self._greet,
+            client_name="ibdesk",
+            # The answers of the older protocol have one form in all versions of the client library.
+            protocol=2,
+        )
+        return aioredis.Redis.from_pool(pool)
+
+    async def _greet(self, connection: Any) -> None:
+        """Log in on a new connection, and count it."""
+        await connection.on_connect()
+        self._made += 1
+
+    async def _open_breaker(self) -> AsyncCircuitBreaker:
+        if self._breaker is None:
+            self._breaker = await self._circuits.get_breaker("redis")
+        return self._breaker
+
+    def _refuse(self) -> RedisError:
+        self._refused += 1
+        return RedisError(self.settings.address, f"is left alone for a moment, since it {self._last_failure}")
+
+    def _says_nothing(self, _error: BaseException) -> bool:
+        """Return whether a cancelled call leaves the circuit as it is: one that was to close it proves nothing."""
+        return self.circuit is not Circuit.TRYING
+
+    def _circuit_changed(self, _name: str, event: str, _detail: object) -> None:
+        if event != "state_changed":
+            return
+        if self.circuit is Circuit.OPEN:
+            _log.warning("Redis at %s %s: going on without it", self.settings.address, self._last_failure)
+        elif self.circuit is Circuit.CLOSED:
+            _log.warning("Redis at %s answers again", self.settings.address)

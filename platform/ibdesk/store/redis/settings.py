@@ -1,0 +1,51 @@
+"""Where Redis is, and how long anything may wait for it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+_SCHEMES = ("redis", "rediss", "unix")
+
+
+class RedisSettings(BaseModel):
+    """One Redis, shared by the processes of a desk. Without a `url` there is none, and nothing is missed."""
+
+    # The url holds the password: a wrong one must not be shown in the error about it.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: SecretStr | None = Field(
+        None, description="redis://[user:password@]host:port/db, rediss:// with TLS, or unix:///path; none by default"
+    )
+    prefix: str = Field("ibdesk", pattern=r"^[A-Za-z0-9_.-]+$", description="every key begins with it and a colon")
+    connections: int = Field(16, ge=2, le=1_000, description="most connections of one process")
+    timeout_seconds: float = Field(0.5, gt=0, le=30, description="longest that one call may take, connecting included")
+    failures_to_open: int = Field(3, ge=1, description="failures in a row after which Redis is left alone for a while")
+    rest_seconds: float = Field(1.0, gt=0, le=300, description="for how long it is left alone before it is tried again")
+
+    @field_validator("url")
+    @classmethod
+    def _is_understood(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None or not url.get_secret_value():
+            return None
+        parts = urlsplit(url.get_secret_value())
+        if parts.scheme not in _SCHEMES:
+            raise ValueError(f"a Redis url begins with {', '.join(f'{scheme}://' for scheme in _SCHEMES)}")
+        if not (parts.path if parts.scheme == "unix" else parts.hostname):
+            raise ValueError("a Redis url names a host, as in redis://127.0.0.1:6379/0, or a path, as in unix:///run/s")
+        return url
+
+    @property
+    def address(self) -> str:
+        """Return where it is, without user and password, for messages; an empty string when there is none."""
+        if self.url is None:
+            return ""
+        parts = urlsplit(self.url.get_secret_value())
+        if parts.scheme == "unix":
+            return parts.path
+        return f"{parts.hostname}:{parts.port or 6379}"
+
+    def key(self, *parts: str) -> str:
+        """Return the full name of a key."""
+        return ":".join((self.prefix, *parts))
