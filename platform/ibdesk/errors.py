@@ -18,6 +18,7 @@
     │   └── ReplayMismatchError
     ├── AddressInUseError     a port to listen on is taken
     └── DeskError             the desk cannot do this now
+        └── DetachedError     it lives in another process, which does not answer
 
 Rooms that speak with others add their own under the same root: `gateway` ProtocolError and RefusedError (a client's
 request cannot be read, or is refused), the server's clients FeedError and ApiError, its dashboard DashboardError.
@@ -146,3 +147,14 @@ class AddressInUseError(IbdeskError):
 
 class DeskError(IbdeskError):
     """The desk cannot do this in the state it is in."""
+
+
+class DetachedError(DeskError):
+    """The desk lives in another process, which does not answer; what was asked of it may or may not have been done."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(address, reason)
+        self.address, self.reason = address, reason
+
+    def __str__(self) -> str:
+        return f"the desk at {self.address} cannot be reached: {self.reason}; is `ibdesk engine` running there?"

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibdesk.store.feed import Row, Topic
+from ibdesk.store.layout import LAYOUTS
 from ibdesk_server.client import Table
 from ibdesk_server.feed.channel import Channel, make_channel
-from ibdesk_server.feed.layout import LAYOUTS
 
 SYMBOLS = ["AAPL", "MSFT", "IBM"]
 

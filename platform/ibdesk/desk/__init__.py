@@ -1,6 +1,8 @@
 """The desk: one engine and one TWS link on a thread of their own, and the handle on them."""
 
-from ibdesk.desk.desk import AioDesk, Desk, DeskState
+from ibdesk.desk.attached import AttachedDesk
+from ibdesk.desk.desk import Desk
+from ibdesk.desk.handle import AioDesk, DeskHandle, DeskState
 from ibdesk.desk.latency import LatencySummary
 from ibdesk.desk.operations import DeskHealth
 from ibdesk.desk.runtime import RunInfo
@@ -8,7 +10,9 @@ from ibdesk.desk.settings import DeskSettings
 
 __all__ = [
     "AioDesk",
+    "AttachedDesk",
     "Desk",
+    "DeskHandle",
     "DeskHealth",
     "DeskSettings",
     "DeskState",

@@ -1,4 +1,4 @@
-"""The handle on a desk: plain calls, answered by an event loop on a thread of its own."""
+"""A desk in this process: plain calls, answered by an event loop on a thread of its own."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
-import enum
-import functools
 import logging
 import sys
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from collections.abc import Coroutine
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
+from ibdesk.desk.attached import AttachedDesk
 from ibdesk.desk.embedded import EmbeddedGateway
+from ibdesk.desk.handle import DeskHandle, DeskState, Operation
 from ibdesk.desk.loop import loop_factory
 from ibdesk.desk.operations import Operations
 from ibdesk.desk.runtime import Runtime
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.errors import DeskError
 from ibdesk.gateway import Faults
-from ibdesk.store import Feed
+from ibdesk.store import Feed, Sequencer
 
 _log = logging.getLogger(__name__)
 
@@ -29,77 +29,9 @@ _SWITCH_SECONDS = 0.0001
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Operation = Callable[Concatenate[Operations, P], Coroutine[Any, Any, R]]
 
 
-class DeskState(enum.Enum):
-    """Where a desk is in its life."""
-
-    # OPENING: it connects and reconciles.
-    OPENING = "opening"
-    # OPEN: it answers.
-    OPEN = "open"
-    # FAILED: something in it broke, and it stopped trading; the cause is in every later error.
-    FAILED = "failed"
-    # CLOSED: it was closed.
-    CLOSED = "closed"
-
-
-def _blocking(operation: Operation[P, R]) -> Callable[Concatenate[Desk, P], R]:
-    """Make a method that waits for the operation to be done on the desk's loop."""
-
-    @functools.wraps(operation)
-    def call(desk: Desk, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return desk.submit(operation, *args, **kwargs).result()
-
-    return call
-
-
-def _awaitable(operation: Operation[P, R]) -> Callable[Concatenate[AioDesk, P], Coroutine[Any, Any, R]]:
-    """Make the method's twin, which can be awaited on any loop."""
-
-    @functools.wraps(operation)
-    async def call(aio: AioDesk, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await asyncio.wrap_future(aio.desk.submit(operation, *args, **kwargs))
-
-    return call
-
-
-class AioDesk:
-    """The awaitable twin of `Desk`: the same names, to be awaited on any loop."""
-
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
-
-    @classmethod
-    async def open(cls, settings: DeskSettings | str = "embedded", **changes: Any) -> AioDesk:
-        """Open a desk without holding up the caller's loop, and return its awaitable side; see `Desk.open`."""
-        return (await asyncio.to_thread(Desk.open, settings, **changes)).aio
-
-    history = _awaitable(Operations.history)
-    start = _awaitable(Operations.start)
-    stop = _awaitable(Operations.stop)
-    runs = _awaitable(Operations.runs)
-    positions = _awaitable(Operations.positions)
-    orders = _awaitable(Operations.orders)
-    fills = _awaitable(Operations.fills)
-    round_trips = _awaitable(Operations.round_trips)
-    account = _awaitable(Operations.account)
-    quotes = _awaitable(Operations.quotes)
-    bars = _awaitable(Operations.bars)
-    latency = _awaitable(Operations.latency)
-    health = _awaitable(Operations.health)
-    cancel = _awaitable(Operations.cancel)
-    cancel_all = _awaitable(Operations.cancel_all)
-    halt = _awaitable(Operations.halt)
-    resume = _awaitable(Operations.resume)
-
-    async def close(self) -> None:
-        """Close the desk; see `Desk.close`."""
-        await asyncio.get_running_loop().run_in_executor(None, self.desk.close)
-
-
-class Desk:
+class Desk(DeskHandle):
     """A running desk: one engine and one TWS link on a thread with an event loop of their own.
 
     Its methods are plain calls, so a notebook needs no loop tricks, and a cell that computes for a minute does not
@@ -111,9 +43,9 @@ class Desk:
 
     def __init__(self, settings: DeskSettings) -> None:
         """Make a desk that is not open yet; use `Desk.open`."""
+        super().__init__()
         self.settings = settings
-        self.feed = Feed()
-        self.aio = AioDesk(self)
+        self._feed = Feed()
         self.state = DeskState.OPENING
         self._closing = False
         self._gateway: EmbeddedGateway | None = None
@@ -158,23 +90,27 @@ class Desk:
         cls._open_desks[_address(settings)] = desk
         return desk
 
-    history = _blocking(Operations.history)
-    start = _blocking(Operations.start)
-    stop = _blocking(Operations.stop)
-    runs = _blocking(Operations.runs)
-    positions = _blocking(Operations.positions)
-    orders = _blocking(Operations.orders)
-    fills = _blocking(Operations.fills)
-    round_trips = _blocking(Operations.round_trips)
-    account = _blocking(Operations.account)
-    quotes = _blocking(Operations.quotes)
-    bars = _blocking(Operations.bars)
-    latency = _blocking(Operations.latency)
-    health = _blocking(Operations.health)
-    cancel = _blocking(Operations.cancel)
-    cancel_all = _blocking(Operations.cancel_all)
-    halt = _blocking(Operations.halt)
-    resume = _blocking(Operations.resume)
+    @staticmethod
+    def attach(address: str = "", *, timeout_seconds: float = 10.0) -> AttachedDesk:
+        """Return a handle on a desk that runs in another process, once it answers.
+
+        `address` is where `ibdesk engine` says it is, such as ``unix:/path/desk.sock``; by default that of a desk with
+        the usual state folder. Closing the handle leaves the desk running.
+
+        Raises:
+            ConfigError: If it is no address.
+            DetachedError: If no desk answers there in time.
+        """
+        return AttachedDesk.open(address, timeout_seconds=timeout_seconds)
+
+    @property
+    def feed(self) -> Feed:
+        """The stream of state changes, to be read in this process."""
+        return self._feed
+
+    def batches(self) -> Sequencer:
+        """Return the feed in numbered batches, numbered for this follower."""
+        return Sequencer(self._feed)
 
     @property
     def address(self) -> str:
@@ -232,12 +168,6 @@ class Desk:
         if Desk._open_desks.get(_address(self.settings)) is self:
             del Desk._open_desks[_address(self.settings)]
 
-    def __enter__(self) -> Desk:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def __repr__(self) -> str:
         return f"<Desk {self.settings.mode} {self.state.value}>"
 
@@ -270,7 +200,7 @@ class Desk:
             if self.settings.mode == "embedded":
                 self._gateway = stack.enter_context(EmbeddedGateway(self.settings.gateway))
                 tws, clock = self._gateway.reached_by(tws), self._gateway.clock
-            runtime = self._runtime = Runtime(self.settings, tws, clock, self.feed)
+            runtime = self._runtime = Runtime(self.settings, tws, clock, self._feed)
             stack.callback(runtime.journal.close)
             stopping = asyncio.create_task(self._stop.wait(), name="stop")
             if not await _done_before(runtime.service.connect(), stopping):

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 
 from ibdesk.store.feed import Feed, Row, Topic
-from ibdesk.views.state import key_of
+from ibdesk.store.layout import LAYOUTS
 from ibdesk.views.summary import FeedStatus
 from ibdesk_server.client import FeedClient, FeedError, FeedState
 
@@ -71,4 +71,4 @@ def _replaced(feed: Feed, topic: Topic, rows: Iterable[Row]) -> Feed:
 
 def _publish(feed: Feed, topic: Topic, rows: Iterable[Row]) -> None:
     for row in rows:
-        feed.publish(topic, str(key_of(topic, row)), row)
+        feed.publish(topic, LAYOUTS[topic].key_of(row), row)

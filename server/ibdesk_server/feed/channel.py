@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from ibdesk.store.feed import Row, Topic
-from ibdesk_server.feed.layout import LAYOUTS
+from ibdesk.store.layout import LAYOUTS
 from ibdesk_server.feed.protocol import Delta, Snapshot, encode
 
 Symbols = frozenset[str]

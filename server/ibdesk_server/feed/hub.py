@@ -13,8 +13,8 @@ import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from ibdesk.store.feed import Feed, FeedReader, Row, Topic
+from ibdesk.store.layout import LAYOUTS
 from ibdesk_server.feed.channel import make_channel
-from ibdesk_server.feed.layout import LAYOUTS
 from ibdesk_server.feed.protocol import GOING_AWAY, Hello, TopicInfo
 from ibdesk_server.feed.subscriber import Budget, Subscriber
 

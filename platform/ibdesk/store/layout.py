@@ -25,6 +25,10 @@ class Layout(msgspec.Struct, frozen=True):
         """Return the columns that together name one row; a row with the same key replaces the former one."""
         return self.group + self.time
 
+    def key_of(self, row: Row) -> str:
+        """Return the key under which the desk's own feed publishes such a row."""
+        return "/".join(map(str, self.group_of(row) or self.time_of(row)))
+
     def group_of(self, row: Row) -> tuple[object, ...]:
         """Return what the row is about."""
         return tuple(row[name] for name in self.group)

@@ -1,0 +1,163 @@
+"""A handle on a desk that runs in another process: the same calls, the same feed."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import logging
+import threading
+from typing import ParamSpec, TypeVar
+
+from ibdesk.config import state_folder
+from ibdesk.desk.handle import DeskHandle, DeskState, Operation
+from ibdesk.desk.loop import loop_factory
+from ibdesk.desk.port import Address, PortClient, default_address
+from ibdesk.desk.port.following import Following
+from ibdesk.errors import DeskError, DetachedError
+from ibdesk.store import Feed, FeedState, Topic
+from ibdesk.store.feed import Row
+from ibdesk.store.layout import LAYOUTS
+
+_log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class AttachedDesk(DeskHandle):
+    """A handle on a desk of another process, made by `Desk.attach`.
+
+    While that process cannot be reached, `state` is ``DETACHED``, and calls raise `DetachedError`; it is tried again
+    all the time. Closing the handle leaves the desk running.
+    """
+
+    def __init__(self, address: Address) -> None:
+        """Make a handle that is not attached yet; use `open`."""
+        super().__init__()
+        self.address = str(address)
+        self.state = DeskState.OPENING
+        self._client = PortClient(address, on_change=self._changed)
+        self._attached = threading.Event()
+        self._feed: Feed | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._cause: BaseException | None = None
+        self._started = threading.Event()
+        self._mirroring: concurrent.futures.Future[None] | None = None
+        self._thread = threading.Thread(target=self._run_thread, name="ibdesk-attached", daemon=True)
+
+    @classmethod
+    def open(cls, address: str = "", *, timeout_seconds: float = 10.0) -> AttachedDesk:
+        """Return a handle once the desk answers; with a time-out of 0 at once, attached or not.
+
+        Raises:
+            ConfigError: If it is no address.
+            DetachedError: If no desk answers in time.
+            DeskError: If the desk is of another version of ibdesk.
+        """
+        desk = cls(Address.of(address) if address else default_address(state_folder()))
+        desk._thread.start()
+        desk._started.wait()
+        if timeout_seconds and not desk._attached.wait(timeout_seconds):
+            desk.close()
+            raise DetachedError(desk.address, f"it did not answer within {timeout_seconds:g} s")
+        if desk._cause is not None:
+            desk.close()
+            raise desk._cause
+        return desk
+
+    @property
+    def feed(self) -> Feed:
+        """A copy of the desk's feed, kept in this process from the first time it is asked for."""
+        if self._feed is None:
+            self._feed = Feed()
+            self._mirroring = asyncio.run_coroutine_threadsafe(self._mirror(self._feed), self._running())
+        return self._feed
+
+    def batches(self) -> Following:
+        """Return the desk's feed in numbered batches, alike for all who are attached to it."""
+        return self._client.following()
+
+    def submit(self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[R]:
+        """Have an operation done at the desk and return the future of its answer.
+
+        Raises:
+            DeskError: If the handle is closed, or the caller is its own thread.
+        """
+        loop = self._running()
+        if threading.current_thread() is self._thread:
+            raise DeskError("the handle's own thread cannot wait for the desk")
+        return asyncio.run_coroutine_threadsafe(self._client.call(operation, args, kwargs), loop)
+
+    def close(self) -> None:
+        """Let go of the desk, which goes on; closing twice is one closing."""
+        loop, stop = self._loop, self._stop
+        if loop is not None and stop is not None and not loop.is_closed():
+            try:
+                loop.call_soon_threadsafe(stop.set)
+            except RuntimeError:
+                _log.debug("the handle on %s was closing already", self.address)
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join()
+        self.state = DeskState.CLOSED
+
+    def __repr__(self) -> str:
+        return f"<AttachedDesk {self.address} {self.state.value}>"
+
+    # --- the handle's thread
+
+    def _run_thread(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
+                runner.run(self._live())
+        except Exception as error:  # noqa: BLE001 - the thread's last word: every caller is told the cause
+            self._cause, self.state = error, DeskState.FAILED
+            self._attached.set()
+            _log.critical("the handle on the desk at %s has failed: %s", self.address, error)
+        finally:
+            self._started.set()
+
+    async def _live(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        running = asyncio.create_task(self._client.run(), name="desk port")
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        self._started.set()
+        try:
+            await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+        finally:
+            self.state = DeskState.CLOSED
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+            await asyncio.wait({running, stopping})
+
+    async def _mirror(self, feed: Feed) -> None:
+        """Publish here what the desk publishes there, row by row."""
+        following = self.batches()
+        news: object = await following.open()
+        while True:
+            if isinstance(news, FeedState):
+                for topic, state in news.topics.items():
+                    _publish(feed, topic, state.rows)
+            elif isinstance(news, list):
+                for batch in news:
+                    _publish(feed, batch.topic, batch.rows)
+            news = await following.next()
+
+    def _changed(self, attached: bool) -> None:
+        if self.state in (DeskState.CLOSED, DeskState.FAILED):
+            return
+        self.state = DeskState.OPEN if attached else DeskState.DETACHED
+        if attached:
+            self._attached.set()
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None or self.state in (DeskState.CLOSED, DeskState.FAILED):
+            raise DeskError(f"the handle on the desk at {self.address} is {self.state.value}: attach again")
+        return self._loop
+
+
+def _publish(feed: Feed, topic: Topic, rows: list[Row]) -> None:
+    for row in rows:
+        feed.publish(topic, LAYOUTS[topic].key_of(row), row)

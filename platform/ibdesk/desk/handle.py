@@ -1,0 +1,152 @@
+"""What every handle on a desk can do, wherever the desk lives: its operations, as plain calls and to be awaited."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import concurrent.futures
+import enum
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from ibdesk.desk.operations import Operations
+from ibdesk.desk.settings import DeskSettings
+from ibdesk.store import BatchSource, Feed
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Operation = Callable[Concatenate[Operations, P], Coroutine[Any, Any, R]]
+
+OPERATIONS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
+    name: member
+    for name, member in inspect.getmembers(Operations, inspect.iscoroutinefunction)
+    if not name.startswith("_")
+}
+"""Everything that can be asked of a desk, by name."""
+
+
+class DeskState(enum.Enum):
+    """Where a desk is in its life."""
+
+    # OPENING: it connects and reconciles.
+    OPENING = "opening"
+    # OPEN: it answers.
+    OPEN = "open"
+    # DETACHED: it lives in another process, which cannot be reached now; it is tried again all the time.
+    DETACHED = "detached"
+    # FAILED: something in it broke, and it stopped trading; the cause is in every later error.
+    FAILED = "failed"
+    # CLOSED: it was closed.
+    CLOSED = "closed"
+
+
+def _blocking(operation: Operation[P, R]) -> Callable[Concatenate[DeskHandle, P], R]:
+    """Make a method that waits for the operation to be done on the desk's loop."""
+
+    @functools.wraps(operation)
+    def call(desk: DeskHandle, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return desk.submit(operation, *args, **kwargs).result()
+
+    return call
+
+
+def _awaitable(operation: Operation[P, R]) -> Callable[Concatenate[AioDesk, P], Coroutine[Any, Any, R]]:
+    """Make the method's twin, which can be awaited on any loop."""
+
+    @functools.wraps(operation)
+    async def call(aio: AioDesk, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return await asyncio.wrap_future(aio.desk.submit(operation, *args, **kwargs))
+
+    return call
+
+
+class AioDesk:
+    """The awaitable twin of a handle: the same names, to be awaited on any loop."""
+
+    def __init__(self, desk: DeskHandle) -> None:
+        self.desk = desk
+
+    @classmethod
+    async def open(cls, settings: DeskSettings | str = "embedded", **changes: Any) -> AioDesk:
+        """Open a desk without holding up the caller's loop, and return its awaitable side; see `Desk.open`."""
+        from ibdesk.desk.desk import Desk
+
+        return (await asyncio.to_thread(Desk.open, settings, **changes)).aio
+
+    history = _awaitable(Operations.history)
+    start = _awaitable(Operations.start)
+    stop = _awaitable(Operations.stop)
+    runs = _awaitable(Operations.runs)
+    positions = _awaitable(Operations.positions)
+    orders = _awaitable(Operations.orders)
+    fills = _awaitable(Operations.fills)
+    round_trips = _awaitable(Operations.round_trips)
+    account = _awaitable(Operations.account)
+    quotes = _awaitable(Operations.quotes)
+    bars = _awaitable(Operations.bars)
+    latency = _awaitable(Operations.latency)
+    health = _awaitable(Operations.health)
+    cancel = _awaitable(Operations.cancel)
+    cancel_all = _awaitable(Operations.cancel_all)
+    halt = _awaitable(Operations.halt)
+    resume = _awaitable(Operations.resume)
+
+    async def close(self) -> None:
+        """Close the handle; see its `close`."""
+        await asyncio.get_running_loop().run_in_executor(None, self.desk.close)
+
+
+class DeskHandle(abc.ABC):
+    """A handle on a desk; `aio` has the same operations to be awaited, `state` says how the desk is doing."""
+
+    state: DeskState
+
+    def __init__(self) -> None:
+        self.aio = AioDesk(self)
+
+    history = _blocking(Operations.history)
+    start = _blocking(Operations.start)
+    stop = _blocking(Operations.stop)
+    runs = _blocking(Operations.runs)
+    positions = _blocking(Operations.positions)
+    orders = _blocking(Operations.orders)
+    fills = _blocking(Operations.fills)
+    round_trips = _blocking(Operations.round_trips)
+    account = _blocking(Operations.account)
+    quotes = _blocking(Operations.quotes)
+    bars = _blocking(Operations.bars)
+    latency = _blocking(Operations.latency)
+    health = _blocking(Operations.health)
+    cancel = _blocking(Operations.cancel)
+    cancel_all = _blocking(Operations.cancel_all)
+    halt = _blocking(Operations.halt)
+    resume = _blocking(Operations.resume)
+
+    @property
+    @abc.abstractmethod
+    def feed(self) -> Feed:
+        """The desk's feed in this process."""
+
+    @abc.abstractmethod
+    def batches(self) -> BatchSource:
+        """Return the desk's feed in numbered batches, for one follower."""
+
+    @abc.abstractmethod
+    def submit(self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[R]:
+        """Have an operation done on the desk's loop and return the future of its answer.
+
+        Raises:
+            DeskError: If the desk cannot be asked now.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Let go of the desk; closing twice is one closing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

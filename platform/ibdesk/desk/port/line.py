@@ -1,0 +1,48 @@
+"""A line between the two sides of the desk port: whole messages over a stream of bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from ibdesk.errors import DeskError
+
+_HEAD = 4
+
+
+class Line:
+    """Sends and receives messages, each with its length (4 bytes, big-endian) before it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, longest: int) -> None:
+        """Make a line that refuses to receive more than `longest` bytes at once."""
+        self._reader, self._writer, self._longest = reader, writer, longest
+
+    async def send(self, data: bytes) -> None:
+        """Send a message; waits while the other side takes no bytes.
+
+        Raises:
+            OSError: If the line is broken.
+        """
+        self._writer.write(len(data).to_bytes(_HEAD) + data)
+        await self._writer.drain()
+
+    async def receive(self) -> bytes:
+        """Return the next message.
+
+        Raises:
+            OSError: If the line is broken or was closed.
+            DeskError: If the message is longer than allowed.
+        """
+        try:
+            length = int.from_bytes(await self._reader.readexactly(_HEAD))
+            if length > self._longest:
+                raise DeskError(f"a message of {length:,} bytes came over the desk port: {self._longest:,} are allowed")
+            return await self._reader.readexactly(length)
+        except asyncio.IncompleteReadError:
+            raise ConnectionResetError("the other side of the desk port is gone") from None
+
+    async def close(self) -> None:
+        """Let go of the line, whatever state it is in."""
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
