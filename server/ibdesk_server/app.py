@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from ibdesk.desk import Desk
 from ibdesk_server import problems
+from ibdesk_server.content import PackingMiddleware, UnpackingMiddleware
 from ibdesk_server.dependencies import Services
 from ibdesk_server.desk_metrics import DeskCollector
 from ibdesk_server.document import document_router
@@ -18,7 +19,7 @@ from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
 from ibdesk_server.feed.hub import FeedHub, FeedMetrics
 from ibdesk_server.middleware import BodyLimitMiddleware, RequestMetrics, RequestMiddleware
 from ibdesk_server.problems import Problem
-from ibdesk_server.routers import book, control, health, market, session, strategies
+from ibdesk_server.routers import book, health, market, orders, risk, session, strategies
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.keyfile import obtain_key
 from ibdesk_server.settings import ServerSettings
@@ -55,13 +56,15 @@ def create_app(desk: Desk, settings: ServerSettings, *, security: Security | Non
         responses={"4XX": {"model": Problem, "content": {problems.MEDIA_TYPE: {}}}},
     )
     app.state.services = services
+    app.add_middleware(UnpackingMiddleware)
     app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
     app.add_middleware(RequestMiddleware, metrics=RequestMetrics(registry))
+    app.add_middleware(PackingMiddleware)
     app.add_middleware(FeedMiddleware, feed=FeedEndpoint(services.hub, services.security))
     problems.install(app)
     app.include_router(health.router)
     app.include_router(session.router)
-    for module in (strategies, book, market, control):
+    for module in (strategies, orders, book, market, risk):
         app.include_router(module.router)
     app.include_router(document_router(app))
     return app

@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import HTTPConnection
 
 from ibdesk.desk import Desk
+from ibdesk_server.content import require_readable_answer
+from ibdesk_server.etags import TaggedRoute
 from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.presented import COOKIE, KEY_HEADER
@@ -110,4 +112,9 @@ def needs(role: Role) -> Any:
 
 def api_router(tag: str, *, role: Role = Role.VIEWER) -> APIRouter:
     """Return a router for a part of the versioned interface; all of its routes need at least this role."""
-    return APIRouter(prefix="/api/v1", tags=[tag], dependencies=[needs(role)])
+    return APIRouter(
+        prefix="/api/v1",
+        tags=[tag],
+        dependencies=[needs(role), Depends(require_readable_answer)],
+        route_class=TaggedRoute,
+    )

@@ -9,10 +9,11 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from ibdesk_server.dependencies import needs
+from ibdesk_server.etags import tagged
 from ibdesk_server.security.principal import Role
 
 _PAGE = """<!doctype html>
@@ -32,8 +33,8 @@ def document_router(app: FastAPI) -> APIRouter:
     router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
 
     @router.get("/openapi.json")
-    async def openapi() -> JSONResponse:
-        return JSONResponse(app.openapi())
+    async def openapi(request: Request) -> Response:
+        return tagged(request, JSONResponse(app.openapi()))
 
     @router.get("/docs")
     async def docs() -> HTMLResponse:

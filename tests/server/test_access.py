@@ -96,7 +96,7 @@ async def test_another_sites_page_changes_nothing_with_a_borrowed_login(
     await stranger.get(web.login_url())
     halt = {"reason": "mischief"}
 
-    foreign = await stranger.post("/api/v1/halt", json=halt, headers={"Origin": "http://127.0.0.1:1"})
+    foreign = await stranger.post("/api/v1/risk/halt", json=halt, headers={"Origin": "http://127.0.0.1:1"})
     detailed = (await stranger.get("/health/detailed")).json()
 
     assert foreign.status_code == 403

@@ -84,7 +84,7 @@ async def test_lists_can_be_narrowed(api: httpx.AsyncClient, run: dict[str, Any]
     filled = (await api.get("/api/v1/orders", params={"status": "filled", "owner": run["run_id"]})).json()
 
     assert (len(newest["items"]), newest["total"] >= 2) == (1, True)
-    assert other == {"items": [], "total": 0}
+    assert other == {"items": [], "total": 0, "next": None}
     assert [order["type"] for order in filled["items"]] == ["market"]
 
 
@@ -115,10 +115,10 @@ async def test_bars_and_history_come_oldest_first(api: httpx.AsyncClient, run: d
 
 
 async def test_a_halt_needs_a_reason_and_is_lifted_with_one(api: httpx.AsyncClient) -> None:
-    empty = await api.post("/api/v1/halt", json={"reason": "  "})
-    halted = await api.post("/api/v1/halt", json={"reason": "the spread looks wrong"})
+    empty = await api.post("/api/v1/risk/halt", json={"reason": "  "})
+    halted = await api.post("/api/v1/risk/halt", json={"reason": "the spread looks wrong"})
     during = (await api.get("/health/detailed")).json()
-    resumed = await api.post("/api/v1/resume", json={"reason": "it was the feed"})
+    resumed = await api.post("/api/v1/risk/resume", json={"reason": "it was the feed"})
     after = (await api.get("/health/detailed")).json()
 
     assert (empty.status_code, halted.status_code, resumed.status_code) == (422, 204, 204)
@@ -218,8 +218,8 @@ async def test_a_body_beyond_the_limit_is_refused_declared_or_not(api: httpx.Asy
         for _ in range(20):
             yield b"x" * 100_000
 
-    declared = await api.post("/api/v1/halt", content=b"x" * 2_000_000)
-    undeclared = await api.post("/api/v1/halt", content=pieces())
+    declared = await api.post("/api/v1/risk/halt", content=b"x" * 2_000_000)
+    undeclared = await api.post("/api/v1/risk/halt", content=pieces(), headers={"Content-Type": "application/json"})
 
     for answer in (declared, undeclared):
         assert answer.status_code == 413

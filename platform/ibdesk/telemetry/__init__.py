@@ -1,5 +1,16 @@
 """How the desk is watched from outside: what one request caused, logs, how long things take, what runs."""
 
+from ibdesk.telemetry.logs import Logs
+from ibdesk.telemetry.masking import secrets_in
+from ibdesk.telemetry.settings import LogSettings, PerformanceSettings
 from ibdesk.telemetry.trace import correlated, correlation_id, new_correlation_id
 
-__all__ = ["correlated", "correlation_id", "new_correlation_id"]
+__all__ = [
+    "LogSettings",
+    "Logs",
+    "PerformanceSettings",
+    "correlated",
+    "correlation_id",
+    "new_correlation_id",
+    "secrets_in",
+]

@@ -101,11 +101,11 @@ class ApiClient:
 
     def halt(self, reason: str) -> None:
         """Let no order out that does not reduce a position."""
-        self._request("POST", "/api/v1/halt", json={"reason": reason})
+        self._request("POST", "/api/v1/risk/halt", json={"reason": reason})
 
     def resume(self, reason: str) -> None:
         """Lift a halt."""
-        self._request("POST", "/api/v1/resume", json={"reason": reason})
+        self._request("POST", "/api/v1/risk/resume", json={"reason": reason})
 
     def cancel(self, order_id: str) -> None:
         """Ask the venue to cancel an order."""

@@ -1,55 +1,92 @@
-"""What is held, ordered, filled and earned."""
+"""The book: positions, fills, round trips, the account."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import msgspec
+import polars as pl
 from fastapi import Query
 
-from ibdesk.model import OrderStatus, moment
-from ibdesk_server.answers import AccountAnswer, FillAnswer, Listing, OrderAnswer, PositionAnswer, listing
+from ibdesk.model import moment
+from ibdesk_server.answers import (
+    AccountAnswer,
+    FillAnswer,
+    Listing,
+    PositionAnswer,
+    RoundTripAnswer,
+    items_of,
+)
 from ibdesk_server.dependencies import TheDesk, api_router
+from ibdesk_server.paging import Pages
+from ibdesk_server.routers.filters import Owner, Since, Symbol, Until, narrowed
 
 router = api_router("book")
-
-Limit = Annotated[int, Query(ge=1, le=10_000, description="how many at most; the newest are kept")]
-Owner = Annotated[str | None, Query(description="only of this run")]
-Symbol = Annotated[str | None, Query(description="only in this instrument", examples=["AAPL"])]
 
 
 @router.get("/positions", summary="What is held, by strategy and instrument")
 async def positions(
-    desk: TheDesk, owner: Owner = None, symbol: Symbol = None, limit: Limit = 1_000
-) -> Listing[PositionAnswer]:
-    """Return the positions; those opened by hand or by other programs have an owner of their own."""
-    return listing(await desk.aio.positions(), PositionAnswer, limit, owner=owner, symbol=symbol)
-
-
-@router.get("/orders", summary="Orders of this session, open and closed")
-async def orders(
     desk: TheDesk,
+    pages: Pages,
     owner: Owner = None,
     symbol: Symbol = None,
-    status: Annotated[OrderStatus | None, Query(description="only in this state")] = None,
-    limit: Limit = 1_000,
-) -> Listing[OrderAnswer]:
-    """Return the orders, the newest last."""
-    wanted = None if status is None else status.value
-    return listing(await desk.aio.orders(), OrderAnswer, limit, owner=owner, symbol=symbol, status=wanted)
+    held: Annotated[bool, Query(description="leave out what is flat")] = False,
+    sort: Annotated[Literal["symbol", "-symbol", "owner", "-owner"], Query(description="minus for descending")] = (
+        "symbol"
+    ),
+) -> Listing[PositionAnswer]:
+    """Return the positions; those opened by hand or by other programs have an owner of their own."""
+    found = narrowed(await desk.aio.positions(), owner=owner, symbol=symbol)
+    if held:
+        found = found.filter(pl.col("quantity") != 0)
+    page, following = pages.page(found, sort=sort, key=pl.concat_str("owner", "symbol", separator="/"))
+    return Listing(items=items_of(PositionAnswer, page), total=found.height, next=following)
 
 
 @router.get("/fills", summary="Executions of our orders")
-async def fills(desk: TheDesk, owner: Owner = None, symbol: Symbol = None, limit: Limit = 1_000) -> Listing[FillAnswer]:
-    """Return the fills, the newest last."""
-    return listing(await desk.aio.fills(), FillAnswer, limit, owner=owner, symbol=symbol)
+async def fills(
+    desk: TheDesk,
+    pages: Pages,
+    owner: Owner = None,
+    symbol: Symbol = None,
+    order_id: Annotated[str | None, Query(max_length=200, description="only of this order")] = None,
+    since: Since = None,
+    until: Until = None,
+    sort: Annotated[Literal["filled_at", "-filled_at"], Query(description="minus for the newest first")] = "-filled_at",
+) -> Listing[FillAnswer]:
+    """Return the fills of this desk, also those that an earlier life of it left."""
+    found = narrowed(
+        await desk.aio.fills(),
+        time="filled_at",
+        since=since,
+        until=until,
+        owner=owner,
+        symbol=symbol,
+        order_id=order_id,
+    )
+    page, following = pages.page(found, sort=sort, key=pl.col("execution_id"))
+    return Listing(items=items_of(FillAnswer, page), total=found.height, next=following)
 
 
 @router.get("/round-trips", summary="Positions opened and closed again")
-async def round_trips(desk: TheDesk, limit: Limit = 1_000) -> list[dict[str, Any]]:
-    """Return the round trips, the newest last; the columns are those of a backtest's."""
-    frame = await desk.aio.round_trips()
-    return frame.tail(limit).fill_nan(None).to_dicts()
+async def round_trips(
+    desk: TheDesk,
+    pages: Pages,
+    owner: Owner = None,
+    symbol: Symbol = None,
+    since: Since = None,
+    until: Until = None,
+    sort: Annotated[Literal["closed_at", "-closed_at"], Query(description="minus for the newest first")] = "-closed_at",
+) -> Listing[RoundTripAnswer]:
+    """Return the round trips with what each earned; the columns are those of a backtest's."""
+    found = narrowed(
+        await desk.aio.round_trips(), time="closed_at", since=since, until=until, owner=owner, symbol=symbol
+    )
+    # Two trips may close at one time; then their number among their like tells them apart.
+    names = ("owner", "symbol", "opened_at", "closed_at")
+    twin = pl.int_range(pl.len()).over(names)
+    page, following = pages.page(found, sort=sort, key=pl.concat_str(*names, twin, separator="/"))
+    return Listing(items=items_of(RoundTripAnswer, page), total=found.height, next=following)
 
 
 @router.get("/account", summary="The account's own figures")

@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import Path, Query
 
-from ibdesk_server.answers import BarAnswer, Listing, QuoteAnswer, listing
+from ibdesk_server.answers import BarAnswer, Listing, QuoteAnswer, items_of
 from ibdesk_server.dependencies import TheDesk, api_router
+from ibdesk_server.routers.filters import narrowed
 
 router = api_router("market")
 
@@ -21,16 +22,19 @@ async def quotes(
     desk: TheDesk, symbol: Annotated[str | None, Query(description="only of this instrument")] = None
 ) -> Listing[QuoteAnswer]:
     """Return the last quotes; `at` says how old each is."""
-    return listing(await desk.aio.quotes(), QuoteAnswer, 10_000, symbol=symbol)
+    found = narrowed(await desk.aio.quotes(), symbol=symbol)
+    return Listing(items=items_of(QuoteAnswer, found), total=found.height)
 
 
 @router.get("/bars/{symbol}", summary="Bars of this session")
 async def bars(desk: TheDesk, symbol: Symbol, bar: Interval = "5 secs", count: Count = 500) -> Listing[BarAnswer]:
     """Return the last closed bars of an instrument that a run watches, the newest last."""
-    return listing(await desk.aio.bars(symbol, bar=bar, count=count), BarAnswer, count)
+    found = await desk.aio.bars(symbol, bar=bar, count=count)
+    return Listing(items=items_of(BarAnswer, found), total=found.height)
 
 
 @router.get("/history/{symbol}", summary="Past bars, asked of TWS")
 async def history(desk: TheDesk, symbol: Symbol, bar: Interval = "1 day", count: Count = 300) -> Listing[BarAnswer]:
     """Return bars from before now, the newest last. It takes as long as TWS takes."""
-    return listing(await desk.aio.history(symbol, bar=bar, count=count), BarAnswer, count)
+    found = await desk.aio.history(symbol, bar=bar, count=count)
+    return Listing(items=items_of(BarAnswer, found), total=found.height)

@@ -1,0 +1,42 @@
+"""What all answers have in common: plain fields, times with a zone, figures that may not be known, lists in pages."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import Annotated, Any, Generic, TypeVar
+
+import polars as pl
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+Item = TypeVar("Item", bound=BaseModel)
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Figure = Annotated[float | None, BeforeValidator(_known)]
+"""A number, null when it is not known: JSON has no NaN."""
+
+Moment = Annotated[dt.datetime, Field(examples=["2026-03-02T15:30:05.123456Z"])]
+"""An instant, ISO 8601 with a zone."""
+
+
+class Answer(BaseModel):
+    """The base of all answers; reads plain attributes as well as rows."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class Listing(Answer, Generic[Item]):
+    """A page of a list."""
+
+    items: list[Item]
+    total: int = Field(description="how many items there are that fit, on all pages", examples=[1])
+    next: str | None = Field(None, description="the `cursor` of the next page; null on the last one", examples=[None])
+
+
+def items_of(item: type[Item], frame: pl.DataFrame) -> list[Item]:
+    """Return the rows of a frame as answers."""
+    return [item.model_validate(row) for row in frame.iter_rows(named=True)]

@@ -1,0 +1,92 @@
+"""The book: orders, fills, positions, round trips, the account."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ibdesk_server.answers.base import Answer, Figure, Moment
+
+
+class PositionAnswer(Answer):
+    """What one strategy holds in one instrument."""
+
+    owner: str = Field(
+        description="the run it belongs to; `external` for what was opened elsewhere", examples=["EmaCross-t4x7k2"]
+    )
+    symbol: str = Field(examples=["AAPL"])
+    quantity: float = Field(description="negative is short", examples=[100])
+    average_price: Figure = Field(examples=[187.42])
+    last_price: Figure = Field(description="null before the first quote", examples=[188.1])
+    unrealized_pnl: Figure = Field(examples=[68])
+    realized_pnl: Figure = Field(examples=[0])
+    commission: Figure = Field(examples=[1])
+
+
+class OrderAnswer(Answer):
+    """An order and where it is in its life."""
+
+    id: str = Field(examples=["EmaCross-t4x7k2-1"])
+    owner: str = Field(description="the run that made it", examples=["EmaCross-t4x7k2"])
+    symbol: str = Field(examples=["AAPL"])
+    side: str = Field(description="buy or sell", examples=["buy"])
+    quantity: float = Field(examples=[100])
+    filled: float = Field(description="how much of the quantity was executed", examples=[0])
+    type: str = Field(description="market, limit, stop or stop_limit", examples=["limit"])
+    limit_price: Figure = Field(examples=[187.4])
+    stop_price: Figure = Field(examples=[None])
+    time_in_force: str = Field(description="day, gtc or ioc", examples=["day"])
+    status: str = Field(
+        description="created, denied (by our risk gate), sent, unknown, held, working, filled, cancelled, rejected "
+        "(by the venue) or expired",
+        examples=["working"],
+    )
+    average_price: Figure = Field(description="mean price of its fills; null before the first", examples=[None])
+    reason: str = Field(description="why it was denied, rejected or cancelled", examples=[""])
+    created_at: Moment | None
+    updated_at: Moment | None
+
+
+class FillAnswer(Answer):
+    """One execution of an order."""
+
+    execution_id: str = Field(examples=["0000e0d5.65e3a1b2.01.01"])
+    order_id: str = Field(examples=["EmaCross-t4x7k2-1"])
+    owner: str = Field(examples=["EmaCross-t4x7k2"])
+    symbol: str = Field(examples=["AAPL"])
+    side: str = Field(examples=["buy"])
+    quantity: float = Field(examples=[100])
+    price: float = Field(examples=[187.42])
+    commission: Figure = Field(description="null until the venue has told it", examples=[1])
+    filled_at: Moment
+
+
+class RoundTripAnswer(Answer):
+    """A position that was opened and closed again, and what it earned."""
+
+    owner: str = Field(examples=["EmaCross-t4x7k2"])
+    symbol: str = Field(examples=["AAPL"])
+    side: str = Field(description="buy for a long trip, sell for a short one", examples=["buy"])
+    quantity: float = Field(description="all that was opened", examples=[100])
+    opened_at: Moment
+    closed_at: Moment
+    entry_price: Figure = Field(description="mean over the quantity", examples=[187.42])
+    exit_price: Figure = Field(description="mean over the quantity", examples=[188.42])
+    gross_pnl: Figure = Field(examples=[100])
+    commission: Figure = Field(examples=[2])
+    pnl: Figure = Field(description="after commission", examples=[98])
+    return_: Figure = Field(alias="return", description="`pnl` over the entry's value; 0.05 is 5 %", examples=[0.00523])
+    fills: int = Field(examples=[2])
+
+
+class AccountAnswer(Answer):
+    """The account's own figures, in its currency."""
+
+    id: str = Field(examples=["DU1234567"])
+    currency: str = Field(examples=["USD"])
+    net_liquidation: Figure = Field(examples=[1_000_068])
+    cash: Figure = Field(examples=[981_258])
+    buying_power: Figure = Field(examples=[3_925_032])
+    available_funds: Figure = Field(examples=[981_258])
+    realized_pnl: Figure = Field(examples=[0])
+    unrealized_pnl: Figure = Field(examples=[68])
+    updated_at: Moment | None

@@ -1,0 +1,30 @@
+"""The market: quotes, bars, instruments."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ibdesk_server.answers.base import Answer, Figure, Moment
+
+
+class QuoteAnswer(Answer):
+    """The best bid and ask of one instrument."""
+
+    symbol: str = Field(examples=["AAPL"])
+    at: Moment | None = Field(description="when it was last heard; null before the first quote")
+    bid: Figure = Field(examples=[188.09])
+    ask: Figure = Field(examples=[188.11])
+    bid_size: Figure = Field(examples=[300])
+    ask_size: Figure = Field(examples=[200])
+
+
+class BarAnswer(Answer):
+    """What traded in an interval that begins at `opened_at`."""
+
+    symbol: str = Field(examples=["AAPL"])
+    opened_at: Moment
+    open: Figure = Field(examples=[187.9])
+    high: Figure = Field(examples=[188.3])
+    low: Figure = Field(examples=[187.8])
+    close: Figure = Field(examples=[188.1])
+    volume: Figure = Field(examples=[1_200])
