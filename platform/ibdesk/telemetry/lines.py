@@ -17,6 +17,8 @@ Line = MutableMapping[str, Any]
 
 # What stands first in a line, in this order, where a record has it.
 _FIRST = ("time", "level", "msg", "logger", "process", "order_id", "symbol", "latency_ms", "correlation_id")
+# What this module writes itself can hold no secret.
+_OURS = frozenset({"time", "level", "logger", "process", "thread"})
 # A log is read on terminals: what is in it must not move the cursor, or forge a line of its own.
 _CONTROL = {number: f"\\x{number:02x}" for number in [*range(9), *range(11, 32), *range(127, 160)]}
 
@@ -64,7 +66,7 @@ def _head(process: str) -> Any:
 
 def _masked(mask: Mask) -> Any:
     def hide(_logger: object, _method: str, line: Line) -> Line:
-        return {name: mask.value(name, value) for name, value in line.items()}
+        return {name: value if name in _OURS else mask.value(name, value) for name, value in line.items()}
 
     return hide
 
