@@ -3,12 +3,17 @@
 from ibdesk.telemetry.logs import Logs
 from ibdesk.telemetry.masking import secrets_in
 from ibdesk.telemetry.settings import LogSettings, PerformanceSettings
+from ibdesk.telemetry.supervision import AT_ONCE_OVER, Policy, Supervisor, TaskInfo
 from ibdesk.telemetry.trace import correlated, correlation_id, new_correlation_id
 
 __all__ = [
+    "AT_ONCE_OVER",
     "LogSettings",
     "Logs",
     "PerformanceSettings",
+    "Policy",
+    "Supervisor",
+    "TaskInfo",
     "correlated",
     "correlation_id",
     "new_correlation_id",
