@@ -22,14 +22,14 @@ from ibdesk_server.problems import Problem
 from ibdesk_server.routers import book, health, market, orders, risk, session, strategies
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.keyfile import obtain_key
-from ibdesk_server.settings import ServerSettings
+from ibdesk_server.settings import ServerSettings, Settings
 from ibdesk_server.strategy_folder import StrategyFolder
 
 # How long feed clients may take to hear that the server ends; most have heard it before this is waited for.
 _FAREWELL_SECONDS = 0.5
 
 
-def create_app(desk: Desk, settings: ServerSettings, *, security: Security | None = None) -> FastAPI:
+def create_app(desk: Desk, settings: Settings, *, security: Security | None = None) -> FastAPI:
     """Return an application of its own around a desk, which the caller opens and closes.
 
     Raises:
@@ -40,9 +40,9 @@ def create_app(desk: Desk, settings: ServerSettings, *, security: Security | Non
     services = Services(
         desk=desk,
         settings=settings,
-        security=security or make_security(settings),
-        hub=FeedHub(desk.feed, limits=settings.feed_limits, metrics=FeedMetrics(registry)),
-        strategies=StrategyFolder(settings.strategies),
+        security=security or make_security(settings.server),
+        hub=FeedHub(desk.feed, limits=settings.server.feed.limits, metrics=FeedMetrics(registry)),
+        strategies=StrategyFolder(settings.server.strategies),
         registry=registry,
     )
     app = FastAPI(
@@ -57,7 +57,7 @@ def create_app(desk: Desk, settings: ServerSettings, *, security: Security | Non
     )
     app.state.services = services
     app.add_middleware(UnpackingMiddleware)
-    app.add_middleware(BodyLimitMiddleware, limit=settings.max_body_bytes)
+    app.add_middleware(BodyLimitMiddleware, limit=settings.server.max_body_bytes)
     app.add_middleware(RequestMiddleware, metrics=RequestMetrics(registry))
     app.add_middleware(PackingMiddleware)
     app.add_middleware(FeedMiddleware, feed=FeedEndpoint(services.hub, services.security))

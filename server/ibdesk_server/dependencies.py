@@ -18,7 +18,7 @@ from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.presented import COOKIE, KEY_HEADER
 from ibdesk_server.security.principal import Principal, Role
-from ibdesk_server.settings import ServerSettings
+from ibdesk_server.settings import Settings
 from ibdesk_server.strategy_folder import StrategyFolder
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -28,7 +28,7 @@ class Services(msgspec.Struct, frozen=True):
     """Everything one app is made of; each app has its own."""
 
     desk: Desk
-    settings: ServerSettings
+    settings: Settings
     security: Security
     hub: FeedHub
     strategies: StrategyFolder
@@ -48,7 +48,7 @@ def _desk(found: AppServices) -> Desk:
     return found.desk
 
 
-def _settings(found: AppServices) -> ServerSettings:
+def _settings(found: AppServices) -> Settings:
     return found.settings
 
 
@@ -69,7 +69,7 @@ def _registry(found: AppServices) -> CollectorRegistry:
 
 
 TheDesk = Annotated[Desk, Depends(_desk)]
-TheSettings = Annotated[ServerSettings, Depends(_settings)]
+TheSettings = Annotated[Settings, Depends(_settings)]
 TheSecurity = Annotated[Security, Depends(_security)]
 TheHub = Annotated[FeedHub, Depends(_hub)]
 TheStrategies = Annotated[StrategyFolder, Depends(_strategies)]

@@ -7,7 +7,7 @@ import asyncio
 from ibdesk.desk import Desk
 from ibdesk_server.app import create_app, make_security
 from ibdesk_server.listener import Listener
-from ibdesk_server.settings import ENV_PREFIX, ServerSettings
+from ibdesk_server.settings import Settings
 
 
 class WebServer:
@@ -17,22 +17,22 @@ class WebServer:
     clients are told to go, requests under way end, and the address is given back. Signals are left to the caller.
     """
 
-    def __init__(self, desk: Desk, settings: ServerSettings, *, any_port: bool = False) -> None:
+    def __init__(self, desk: Desk, settings: Settings, *, any_port: bool = False) -> None:
         """Bind the address of the settings; with `any_port` the next free one when its port is taken.
 
         Raises:
             AddressInUseError: If the port is taken and no other will do.
             ConfigError: If the address cannot be listened on, or the API key cannot be read or made.
         """
-        self.security = make_security(settings)
+        self.security = make_security(settings.server)
         self.app = create_app(desk, settings, security=self.security)
         self._hub = self.app.state.services.hub
         self._listener = Listener(
-            settings.host,
-            settings.port,
+            settings.server.host,
+            settings.server.port,
             any_port=any_port,
-            setting=f"{ENV_PREFIX}PORT",
-            shutdown_seconds=settings.shutdown_seconds,
+            setting="server.port",
+            shutdown_seconds=settings.server.shutdown_seconds,
         )
 
     @property
@@ -82,7 +82,7 @@ class WebServer:
                 task.result()
 
 
-async def serve(desk: Desk, settings: ServerSettings) -> None:
+async def serve(desk: Desk, settings: Settings) -> None:
     """Serve a desk until cancelled.
 
     Raises:

@@ -1,20 +1,16 @@
-"""What can be set about the server; a wrong value stops the start with one sentence that names it."""
+"""What can be set about the server and the dashboard, and the whole tree of settings that they complete."""
 
 from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
 
-from ibdesk.config import state_folder
-from ibdesk.errors import ConfigError
-from ibdesk_server.feed.hub import FeedLimits
-from ibdesk_server.feed.subscriber import Budget
-
-ENV_PREFIX = "IBDESK_SERVER_"
+from ibdesk.config import Section, state_folder
+from ibdesk.desk import DeskSettings
+from ibdesk_server.feed.settings import FeedSettings
 
 
 def key_file() -> Path:
@@ -22,10 +18,8 @@ def key_file() -> Path:
     return state_folder() / "api.key"
 
 
-class ServerSettings(BaseSettings):
-    """The server's settings; each can be given as ``IBDESK_SERVER_<NAME>`` in the environment."""
-
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+class ServerSettings(Section):
+    """The server: API and feed of one desk."""
 
     host: str = Field("127.0.0.1", description="address to listen on; this machine only, until there are users")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
@@ -39,14 +33,7 @@ class ServerSettings(BaseSettings):
     session_seconds: float = Field(43_200, gt=0, description="how long a login lasts")
     max_body_bytes: int = Field(1_048_576, ge=1_024, description="how long a request's body may be")
     shutdown_seconds: int = Field(1, ge=1, le=60, description="how long requests under way may take at the end")
-
-    flush_seconds: float = Field(0.05, gt=0, le=1, description="the longest a change waits in the feed under load")
-    heartbeat_seconds: float = Field(5, gt=0, le=300, description="after how much silence the feed sends a ping")
-    auth_seconds: float = Field(5, gt=0, le=60, description="how long a feed client has to say who it is")
-    client_budget_bytes: int = Field(4_194_304, ge=1_024, description="how many bytes a client may fall behind")
-    client_budget_seconds: float = Field(10, gt=0, le=600, description="how long a client may be behind")
-    replay_bytes: int = Field(8_388_608, ge=1_024, description="how much of a topic is kept for clients to resume")
-    max_clients: int = Field(2_000, ge=1, description="how many feed clients there may be")
+    feed: FeedSettings = Field(default_factory=FeedSettings, description="how often the feed speaks, and to how many")
 
     @field_validator("host")
     @classmethod
@@ -58,36 +45,21 @@ class ServerSettings(BaseSettings):
             "localhost, and a reverse proxy with its own login to reach it from elsewhere"
         )
 
-    @field_validator("key_file", "strategies")
-    @classmethod
-    def _expand(cls, path: Path) -> Path:
-        return path.expanduser()
 
-    @classmethod
-    def load(cls, **given: Any) -> ServerSettings:
-        """Return the settings: what is given, else the environment, else the default.
+class DashboardSettings(Section):
+    """The dashboard's process."""
 
-        Raises:
-            ConfigError: If a value is wrong; the sentence names each setting and its variable.
-        """
-        try:
-            return cls(**given)
-        except ValidationError as error:
-            faults = "; ".join(_fault(fault["loc"], fault["msg"]) for fault in error.errors())
-            raise ConfigError(f"the server cannot start with these settings: {faults}") from None
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(5006, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
 
-    @property
-    def feed_limits(self) -> FeedLimits:
-        """Return the limits of the feed."""
-        return FeedLimits(
-            flush_seconds=self.flush_seconds,
-            heartbeat_seconds=self.heartbeat_seconds,
-            auth_seconds=self.auth_seconds,
-            budget=Budget(self.client_budget_bytes, self.client_budget_seconds),
-            # A client within its budget can always be brought up to date.
-            replay_bytes=max(self.replay_bytes, self.client_budget_bytes),
-            clients=self.max_clients,
-        )
+
+class Settings(DeskSettings):
+    """Everything that can be set: the desk, its server and its dashboard."""
+
+    others: ClassVar[frozenset[str]] = frozenset()
+
+    server: ServerSettings = Field(default_factory=ServerSettings, description="API and feed")
+    dashboard: DashboardSettings = Field(default_factory=DashboardSettings, description="the dashboard")
 
 
 def _is_address(host: str) -> bool:
@@ -96,8 +68,3 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _fault(location: tuple[int | str, ...], message: str) -> str:
-    name = ".".join(str(part) for part in location)
-    return f"{name} ({ENV_PREFIX}{name.upper()}): {message.removeprefix('Value error, ')}"

@@ -13,7 +13,7 @@ from playwright.async_api import expect
 
 from ibdesk.desk import Desk
 from ibdesk_server.serve import WebServer
-from ibdesk_server.settings import ServerSettings
+from ibdesk_server.settings import ServerSettings, Settings
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -34,7 +34,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
 @pytest.fixture
 async def web(desk: Desk, key_file: Path) -> AsyncIterator[WebServer]:
     """Return a server of the desk that answers."""
-    server = WebServer(desk, ServerSettings(port=0, key_file=key_file, strategies=STRATEGY.parent))
+    server = WebServer(desk, Settings(server=ServerSettings(port=0, key_file=key_file, strategies=STRATEGY.parent)))
     task = asyncio.create_task(server.run())
     await asyncio.wait_for(server.until_answering(), 20)
     yield server

@@ -309,11 +309,11 @@ def test_paper_refuses_an_account_that_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"mode": "demo"}, "mode must be one of embedded, paper, live"),
+        ({"mode": "demo"}, "mode cannot be 'demo' .* it should be 'embedded', 'paper' or 'live'"),
         ({"port": 0}, "tws.port"),
-        ({"risk": {"max_position": -1}}, "risk.max_position must be positive"),
-        ({"risk": {"max_posision": 1}}, "there is no setting max_posision"),
-        ({"gateway": {"speeed": 2}}, "there is no setting speeed"),
+        ({"risk": {"max_position": -1}}, "risk.max_position cannot be -1 .* it must be positive"),
+        ({"risk": {"max_posision": 1}}, "there is no setting risk.max_posision .*: did you mean risk.max_position"),
+        ({"gateway": {"speeed": 2}}, "there is no setting gateway.speeed"),
         ({"colour": "red"}, "colour"),
     ],
 )

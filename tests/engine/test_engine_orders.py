@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import msgspec
@@ -103,7 +104,7 @@ def test_a_target_that_binary_fractions_miss_by_dust_orders_nothing(story) -> No
 
 
 def test_a_refused_target_is_not_asked_again_until_another_one_was_wanted(tell_story) -> None:
-    story = tell_story(msgspec.structs.replace(RiskLimits.none(), max_order_quantity=10))
+    story = tell_story(dataclasses.replace(RiskLimits.none(), max_order_quantity=10))
     story.start()
 
     assert [type(action) for action in story.bar(50.0)] == [OrderDenied]
@@ -142,7 +143,7 @@ def test_a_target_that_a_halt_denied_is_ordered_once_trading_is_resumed(story) -
 
 
 def test_a_target_that_came_too_fast_is_ordered_at_the_next_bar(tell_story) -> None:
-    story = tell_story(msgspec.structs.replace(RiskLimits.none(), max_orders_per_second=1))
+    story = tell_story(dataclasses.replace(RiskLimits.none(), max_orders_per_second=1))
     story.start(run_id="one")
     story.start(run_id="two")
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import math
+from typing import Any
 
-import msgspec
 import pytest
+from pydantic import ValidationError
 
 from ibdesk.engine import RiskLimits
-from ibdesk.errors import ConfigError
 from ibdesk.model import (
     Future,
     HaltTrading,
@@ -30,9 +31,9 @@ from ibdesk.model import (
 SECOND = 1_000_000_000
 
 
-def limits(**rules: float) -> RiskLimits:
+def limits(**rules: Any) -> RiskLimits:
     """Only these rules; the others are off."""
-    return msgspec.structs.replace(RiskLimits.none(), **rules)
+    return dataclasses.replace(RiskLimits.none(), **rules)
 
 
 def denial(actions) -> tuple:
@@ -335,11 +336,11 @@ def test_two_runs_are_measured_each_by_its_own_position(tell_story, hands) -> No
 
 @pytest.mark.parametrize("figure", [0.0, -1.0, math.nan])
 def test_a_limit_must_be_positive(figure: float) -> None:
-    with pytest.raises(ConfigError, match=r"risk.max_notional must be positive \(inf switches it off\)"):
+    with pytest.raises(ValidationError, match=r"max_notional\n.* must be positive \(inf switches the rule off\)"):
         RiskLimits(max_notional=figure)
 
 
 @pytest.mark.parametrize("zone", ["", "Mars/Olympus", "../etc", "America"])
 def test_the_zone_of_the_day_must_be_one(zone: str) -> None:
-    with pytest.raises(ConfigError, match=r"risk.day_zone: .* is no time zone"):
+    with pytest.raises(ValidationError, match=r"day_zone\n.* is no time zone"):
         RiskLimits(day_zone=zone)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from ibdesk.clock import ManualClock
 from ibdesk.errors import ConfigError
@@ -555,5 +556,5 @@ def test_account_ids_are_checked(accounts: tuple[str, ...]) -> None:
     with pytest.raises(ConfigError, match=r"gateway\.account"):
         Gateway(accounts=accounts)
     if accounts[0] != accounts[1]:
-        with pytest.raises(ConfigError, match=r"gateway\.account"):
-            GatewaySettings(accounts=accounts).checked()
+        with pytest.raises(ValidationError, match=r"gateway\.account"):
+            GatewaySettings(accounts=accounts)

@@ -26,7 +26,7 @@ from ibdesk_server.feed.hub import FeedHub, FeedLimits, FeedMetrics
 from ibdesk_server.listener import Listener
 from ibdesk_server.security.guard import Security
 from ibdesk_server.serve import WebServer
-from ibdesk_server.settings import ServerSettings
+from ibdesk_server.settings import ServerSettings, Settings
 
 SECONDS = 10.0
 
@@ -242,15 +242,15 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def server_settings(tmp_path: Path, strategies_folder: Path) -> ServerSettings:
-    return ServerSettings.load(port=0, key_file=tmp_path / "keys" / "api.key", strategies=strategies_folder)
+def server_settings(tmp_path: Path, strategies_folder: Path) -> Settings:
+    return Settings(server=ServerSettings(port=0, key_file=tmp_path / "keys" / "api.key", strategies=strategies_folder))
 
 
 StartWeb = Callable[[Desk], Awaitable[WebServer]]
 
 
 @pytest.fixture
-async def start_web(server_settings: ServerSettings) -> AsyncIterator[StartWeb]:
+async def start_web(server_settings: Settings) -> AsyncIterator[StartWeb]:
     tasks: list[asyncio.Task[None]] = []
 
     async def start(desk: Desk) -> WebServer:
@@ -272,8 +272,8 @@ async def web(desk: Desk, start_web: StartWeb) -> WebServer:
 
 
 @pytest.fixture
-def key(web: WebServer, server_settings: ServerSettings) -> str:
-    return server_settings.key_file.read_text().strip()
+def key(web: WebServer, server_settings: Settings) -> str:
+    return server_settings.server.key_file.read_text().strip()
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from ibdesk.desk import Desk
 from ibdesk.errors import AddressInUseError
 from ibdesk.store.feed import Topic
 from ibdesk_server.serve import WebServer, serve
-from ibdesk_server.settings import ServerSettings
+from ibdesk_server.settings import Settings
 
 if TYPE_CHECKING:
     from tests.server.conftest import StartWeb
@@ -31,20 +31,20 @@ def taken() -> Iterator[socket.socket]:
     listener.close()
 
 
-async def test_a_port_that_is_taken_is_named(desk: Desk, server_settings: ServerSettings, taken: socket.socket) -> None:
+async def test_a_port_that_is_taken_is_named(desk: Desk, server_settings: Settings, taken: socket.socket) -> None:
     port = taken.getsockname()[1]
-    settings = server_settings.model_copy(update={"port": port})
+    settings = server_settings.with_value("server.port", port)
 
-    with pytest.raises(AddressInUseError, match=rf"127\.0\.0\.1:{port} is taken .* IBDESK_SERVER_PORT"):
+    with pytest.raises(AddressInUseError, match=rf"127\.0\.0\.1:{port} is taken .* server.port"):
         await serve(desk, settings)
 
 
 def test_the_next_free_port_is_taken_when_any_will_do(
-    desk: Desk, server_settings: ServerSettings, taken: socket.socket
+    desk: Desk, server_settings: Settings, taken: socket.socket
 ) -> None:
     port = taken.getsockname()[1]
 
-    server = WebServer(desk, server_settings.model_copy(update={"port": port}), any_port=True)
+    server = WebServer(desk, server_settings.with_value("server.port", port), any_port=True)
     server.close()
 
     assert port < server.port <= port + 50
@@ -52,20 +52,18 @@ def test_the_next_free_port_is_taken_when_any_will_do(
     assert server.feed_url == f"ws://127.0.0.1:{server.port}/feed"
 
 
-def test_an_address_is_held_before_anything_is_answered(desk: Desk, server_settings: ServerSettings) -> None:
+def test_an_address_is_held_before_anything_is_answered(desk: Desk, server_settings: Settings) -> None:
     first = WebServer(desk, server_settings)
 
     with pytest.raises(AddressInUseError):
-        WebServer(desk, server_settings.model_copy(update={"port": first.port}))
+        WebServer(desk, server_settings.with_value("server.port", first.port))
     first.close()
 
 
-async def test_the_end_tells_feed_clients_and_gives_the_address_back(
-    desk: Desk, server_settings: ServerSettings
-) -> None:
+async def test_the_end_tells_feed_clients_and_gives_the_address_back(desk: Desk, server_settings: Settings) -> None:
     server = WebServer(desk, server_settings)
     running = asyncio.create_task(server.run())
-    key = server_settings.key_file.read_text().strip()
+    key = server_settings.server.key_file.read_text().strip()
     client = await connect(server.feed_url, additional_headers={"X-API-Key": key}, proxy=None)
     await client.recv()
 
@@ -80,10 +78,10 @@ async def test_the_end_tells_feed_clients_and_gives_the_address_back(
     socket.create_server(("127.0.0.1", server.port)).close()
 
 
-async def test_a_stuck_client_does_not_hold_up_the_end(desk: Desk, server_settings: ServerSettings) -> None:
+async def test_a_stuck_client_does_not_hold_up_the_end(desk: Desk, server_settings: Settings) -> None:
     server = WebServer(desk, server_settings)
     running = asyncio.create_task(server.run())
-    key = server_settings.key_file.read_text().strip()
+    key = server_settings.server.key_file.read_text().strip()
     stuck = await connect(server.feed_url, additional_headers={"X-API-Key": key}, proxy=None, max_queue=1)
     await stuck.recv()
     await stuck.send(b"\x82\xa4type\xa9subscribe\xa6topics\x91\xa6alerts")
@@ -112,7 +110,7 @@ async def test_signals_stay_with_the_program(desk: Desk, start_web: StartWeb) ->
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-async def test_a_feed_that_fails_ends_the_server(desk: Desk, server_settings: ServerSettings) -> None:
+async def test_a_feed_that_fails_ends_the_server(desk: Desk, server_settings: Settings) -> None:
     server = WebServer(desk, server_settings)
     running = asyncio.create_task(server.run())
     await asyncio.wait_for(server.until_answering(), 10)
@@ -126,12 +124,12 @@ async def test_a_feed_that_fails_ends_the_server(desk: Desk, server_settings: Se
 
 
 async def test_a_closed_desk_is_told_as_unavailable(
-    start_web: StartWeb, server_settings: ServerSettings, tmp_path: Path
+    start_web: StartWeb, server_settings: Settings, tmp_path: Path
 ) -> None:
     desk = Desk.open("embedded", state_folder=tmp_path / "desk", gateway={"port": 0})
     web = await start_web(desk)
     await desk.aio.close()
-    headers = {"X-API-Key": server_settings.key_file.read_text().strip()}
+    headers = {"X-API-Key": server_settings.server.key_file.read_text().strip()}
 
     async with httpx.AsyncClient(base_url=web.url, headers=headers, trust_env=False) as client:
         orders = await client.get("/api/v1/orders")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -56,9 +57,17 @@ def _usage(error: typer.TyperException) -> str:
 
 @app.callback()
 def _common(
-    context: typer.Context, *, debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors")] = False
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Settings file", show_default="$IBDESK_CONFIG, or ibdesk.toml if it is there"
+        ),
+    ] = None,
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors")] = False,
 ) -> None:
-    context.obj.debug = debug
+    context.obj.debug, context.obj.config = debug, config
 
 
 def command(panel: str, *examples: str, name: str | None = None) -> Callable[[_Function], _Function]:

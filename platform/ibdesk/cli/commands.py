@@ -16,13 +16,14 @@ SHIPPED = Path("strategies/ema_cross.py")
 
 @command("Begin here", "ibdesk demo", "ibdesk demo --for 60", "ibdesk demo --speed 40 --no-dashboard")
 def demo(
+    context: typer.Context,
     strategy: Annotated[Path, typer.Option(metavar="FILE", help="Strategy file to backtest and then to run")] = SHIPPED,
     symbols: o.Symbols = "",
     seconds: o.Seconds = None,
     speed: o.Speed = 20.0,
     report: o.Report = None,
-    port: o.ApiPort = 8000,
-    dashboard_port: o.DashboardPort = 5006,
+    port: o.ApiPort = None,
+    dashboard_port: o.DashboardPort = None,
     *,
     dashboard: o.Dashboard = True,
 ) -> None:
@@ -34,6 +35,7 @@ def demo(
     """
     with loading():
         from ibdesk.cli.demo import run_demo
+        from ibdesk.cli.web import web_options
 
     run_demo(
         strategy,
@@ -41,8 +43,9 @@ def demo(
         seconds=seconds,
         speed=speed,
         report=report,
-        port=port,
-        dashboard_port=dashboard_port if dashboard else None,
+        web=web_options(port, dashboard_port),
+        with_dashboard=dashboard,
+        config=context.obj.config,
     )
 
 
@@ -109,12 +112,13 @@ def strategies(
     name="run",
 )
 def run_strategy(
+    context: typer.Context,
     strategy: o.StrategyFile,
     on: o.On,
     bar: o.BarLength = "5 secs",
     params: o.Parameters = [],  # noqa: B006 - typer takes a copy
     seconds: o.Seconds = None,
-    mode: o.ModeOption = o.Mode.EMBEDDED,
+    mode: o.ModeOption = None,
     host: o.TwsHost = None,
     port: o.RunPort = None,
     client_id: o.ClientId = None,
@@ -134,7 +138,14 @@ def run_strategy(
 
     run_until_stopped(
         Connection(
-            mode=mode.value, host=host, port=port, client_id=client_id, account=account, speed=speed, resume=resume
+            config=context.obj.config,
+            mode=mode,
+            host=host,
+            port=port,
+            client_id=client_id,
+            account=account,
+            speed=speed,
+            resume=resume,
         ),
         Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
         seconds=seconds,
@@ -146,6 +157,7 @@ def run_strategy(
     "Trade", "ibdesk up --strategy strategies/ema_cross.py --on AAPL,MSFT", "ibdesk up --mode paper --tws-port 4002"
 )
 def up(
+    context: typer.Context,
     strategy: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Strategy file to start at once", show_default=False)
     ] = None,
@@ -153,14 +165,14 @@ def up(
     bar: o.BarLength = "5 secs",
     params: o.Parameters = [],  # noqa: B006 - typer takes a copy
     seconds: o.Seconds = None,
-    mode: o.ModeOption = o.Mode.EMBEDDED,
+    mode: o.ModeOption = None,
     host: o.TwsHost = None,
     tws_port: o.TwsPort = None,
     client_id: o.ClientId = None,
     account: o.Account = None,
     speed: o.EmbeddedSpeed = None,
-    port: o.ApiPort = 8000,
-    dashboard_port: o.DashboardPort = 5006,
+    port: o.ApiPort = None,
+    dashboard_port: o.DashboardPort = None,
     *,
     resume: o.Resume = None,
     dashboard: o.Dashboard = True,
@@ -175,12 +187,20 @@ def up(
 
     run_up(
         Connection(
-            mode=mode.value, host=host, port=tws_port, client_id=client_id, account=account, speed=speed, resume=resume
+            config=context.obj.config,
+            mode=mode,
+            host=host,
+            port=tws_port,
+            client_id=client_id,
+            account=account,
+            speed=speed,
+            resume=resume,
         ),
         None if strategy is None else Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
         seconds=seconds,
         port=port,
-        dashboard_port=dashboard_port if dashboard else None,
+        dashboard_port=dashboard_port,
+        with_dashboard=dashboard,
     )
 
 

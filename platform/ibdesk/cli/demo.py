@@ -18,10 +18,11 @@ from ibdesk.cli.tables import Summary
 from ibdesk.cli.trading import Run, end_run, open_desk
 from ibdesk.cli.watch import watch
 from ibdesk.cli.web import check_packages, open_web, serve
-from ibdesk.config import state_folder
-from ibdesk.desk import Desk, DeskSettings
+from ibdesk.config import Given
+from ibdesk.desk import Desk
 from ibdesk.engine import RiskLimits
 from ibdesk.gateway import GatewaySettings
+from ibdesk_server.settings import Settings
 
 
 def run_demo(
@@ -31,31 +32,37 @@ def run_demo(
     seconds: float | None,
     speed: float,
     report: Path | None,
-    port: int,
-    dashboard_port: int | None,
+    web: tuple[Given, ...],
+    with_dashboard: bool,
+    config: Path | None,
 ) -> None:
     """Go all the way, until Ctrl-C or for some seconds, then show what was traded and replay the journal.
 
     Raises:
         IbdeskError: If a step fails.
     """
-    check_packages(dashboard=dashboard_port is not None)
+    check_packages(dashboard=with_dashboard)
     bars = only(sample_daily_bars(), symbols, where="the sample")
     on = bars["symbol"].unique().sort().to_list()
     run = Run(strategy=strategy, on=on)
     run.check()
 
+    market = _market(bars, speed=speed)
+    settings = Settings.load(
+        Given("mode", "embedded", "ibdesk demo"), Given("gateway", market, "ibdesk demo"), *web, config=config
+    )
+
     step(f"Backtest of {strategy} on daily prices of {', '.join(on)}")
-    folder = report or state_folder() / "reports"
+    folder = report or settings.state_folder / "reports"
     run_backtest(strategy, bars, parameters={}, cash=100_000.0, costs=Costs(), report=folder)
 
     with Belongings() as belongings:
         step("The same prices as a live market, on a TWS of our own")
-        desk = _open_market(belongings, bars, speed=speed)
+        desk = _open_market(belongings, settings, bars)
         step("The same file on a paper account")
         run_id = _start(desk, run)
         step("To watch it")
-        server = open_web(belongings, desk, port=port, dashboard_port=dashboard_port)
+        server = open_web(belongings, desk, settings, with_dashboard=with_dashboard)
         serve(server, lambda: watch(desk), seconds=seconds)
         end_run(desk, run_id, flatten=False)
         summary, journal = Summary.of(desk), Path(desk.journal_path)
@@ -68,21 +75,24 @@ def run_demo(
     summary.check()
 
 
-def _open_market(belongings: Belongings, bars: pl.DataFrame, *, speed: float) -> Desk:
-    days = bars["opened_at"].unique().sort()
-    start = first_day(bars)
-    market = GatewaySettings(
+def _market(bars: pl.DataFrame, *, speed: float) -> GatewaySettings:
+    return GatewaySettings(
         port=0,
         replay=Path("sample"),
         symbols=tuple(bars["symbol"].unique().sort()),
         play_each_over_seconds=SECONDS_A_DAY,
-        start=start,
+        start=first_day(bars),
         speed=speed,
     )
-    desk = belongings.enter_context(open_desk(DeskSettings.make("embedded", gateway=market)))
-    lasts = (len(days) - start) * SECONDS_A_DAY / speed
+
+
+def _open_market(belongings: Belongings, settings: Settings, bars: pl.DataFrame) -> Desk:
+    days, market = bars["opened_at"].unique().sort(), settings.gateway
+    desk = belongings.enter_context(open_desk(settings))
+    a_day, first = SECONDS_A_DAY / market.speed, market.start
     line("gateway", f"{desk.address}, where any TWS client can connect")
-    line("market", f"a day every {SECONDS_A_DAY / speed:g} s, from {days[start]:%Y-%m-%d} on, for {span(lasts)}")
+    lasts = (len(days) - first) * a_day
+    line("market", f"a day every {a_day:g} s, from {days[first]:%Y-%m-%d} on, for {span(lasts)}")
     return desk
 
 

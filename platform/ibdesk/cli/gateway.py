@@ -73,7 +73,6 @@ def run_gateway_until_stopped(
         DataError: If the bars cannot be played.
         InstrumentError: If a symbol names no instrument.
     """
-    settings.checked()
     markets = (("--replay", settings.replay), ("--sample", sample or None), ("--script", settings.script))
     chosen = [name for name, value in markets if value is not None]
     if len(chosen) > 1:
@@ -85,12 +84,12 @@ def run_gateway_until_stopped(
     bars = None
     if sample:
         bars = only(sample_daily_bars(), settings.symbols, where="the sample")
-        settings = msgspec.structs.replace(
-            settings,
-            replay=Path("the sample"),
-            play_each_over_seconds=settings.play_each_over_seconds or SECONDS_A_DAY,
-            start=settings.start or first_day(bars),
-        )
+        market = {
+            "replay": Path("the sample"),
+            "play_each_over_seconds": settings.play_each_over_seconds or SECONDS_A_DAY,
+            "start": settings.start or first_day(bars),
+        }
+        settings = settings.model_copy(update=market)
     elif settings.replay is not None:
         bars = only(_read(settings.replay), settings.symbols, where=str(settings.replay))
     clock = clock_of(settings)

@@ -12,7 +12,7 @@ from ibdesk.errors import ConfigError
 
 
 class Mode(enum.StrEnum):
-    """What a desk connects to; the values are those of `ibdesk.desk.Mode`."""
+    """What a desk connects to; the values are those of `ibdesk.config.Mode`."""
 
     EMBEDDED = "embedded"
     PAPER = "paper"
@@ -61,11 +61,19 @@ Seconds = Annotated[
 Speed = Annotated[float, typer.Option(min=0.1, max=100, help="Seconds of the market in one of yours")]
 
 ModeOption = Annotated[
-    Mode, typer.Option("--mode", help="Our own gateway, a TWS on paper, or live money", rich_help_panel=_TWS)
+    Mode | None,
+    typer.Option(
+        "--mode",
+        help="Our own gateway, a TWS on paper, or live money",
+        show_default="mode: embedded",
+        rich_help_panel=_TWS,
+    ),
 ]
 TwsHost = Annotated[
     str | None,
-    typer.Option("--tws-host", "--host", help="Where it runs", show_default="127.0.0.1", rich_help_panel=_TWS),
+    typer.Option(
+        "--tws-host", "--host", help="Where it runs", show_default="tws.host: 127.0.0.1", rich_help_panel=_TWS
+    ),
 ]
 _PORT_HELP = "Its API port: TWS 7497 (paper) or 7496 (live), IB Gateway 4002 or 4001"
 RunPort = Annotated[
@@ -77,14 +85,20 @@ RunPort = Annotated[
         min=1,
         max=65535,
         help=_PORT_HELP,
-        show_default="7497",
+        show_default="tws.port: 7497",
         rich_help_panel=_TWS,
     ),
 ]
 TwsPort = Annotated[
     int | None,
     typer.Option(
-        "--tws-port", metavar="PORT", min=1, max=65535, help=_PORT_HELP, show_default="7497", rich_help_panel=_TWS
+        "--tws-port",
+        metavar="PORT",
+        min=1,
+        max=65535,
+        help=_PORT_HELP,
+        show_default="tws.port: 7497",
+        rich_help_panel=_TWS,
     ),
 ]
 Resume = Annotated[
@@ -95,12 +109,17 @@ Resume = Annotated[
 ]
 ClientId = Annotated[
     int | None,
-    typer.Option(min=0, help="Number of this program at that TWS", show_default="1", rich_help_panel=_TWS),
+    typer.Option(
+        min=0, help="Number of this program at that TWS", show_default="tws.client_id: 1", rich_help_panel=_TWS
+    ),
 ]
 Account = Annotated[
     str | None,
     typer.Option(
-        metavar="ID", help="Account to trade; live money needs it", show_default="the only one", rich_help_panel=_TWS
+        metavar="ID",
+        help="Account to trade; live money needs it",
+        show_default="tws.account: the only one",
+        rich_help_panel=_TWS,
     ),
 ]
 EmbeddedSpeed = Annotated[
@@ -110,19 +129,31 @@ EmbeddedSpeed = Annotated[
         min=0.1,
         max=100,
         help="Embedded only: seconds of the market in one of yours",
-        show_default="1",
+        show_default="gateway.speed: 1",
         rich_help_panel=_TWS,
     ),
 ]
 
 ApiPort = Annotated[
-    int,
+    int | None,
     typer.Option(
-        "--port", min=0, max=65535, help="Port of API and feed; the next free one if taken", rich_help_panel=_WEB
+        "--port",
+        min=0,
+        max=65535,
+        help="Port of API and feed; the next free one if taken",
+        show_default="server.port: 8000",
+        rich_help_panel=_WEB,
     ),
 ]
 DashboardPort = Annotated[
-    int, typer.Option(min=0, max=65535, help="Port of the dashboard; the next free one if taken", rich_help_panel=_WEB)
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        help="Port of the dashboard; the next free one if taken",
+        show_default="dashboard.port: 5006",
+        rich_help_panel=_WEB,
+    ),
 ]
 Dashboard = Annotated[bool, typer.Option(help="Serve the dashboard too", rich_help_panel=_WEB)]
 

@@ -12,7 +12,7 @@ from ibdesk.cli.news import News
 from ibdesk.cli.screen import console, line, step, until
 from ibdesk.cli.tables import Summary
 from ibdesk.cli.trading import Connection, Run, check_runs, end_run, open_desk
-from ibdesk.desk import Desk
+from ibdesk.desk import Desk, DeskSettings
 
 _CHECK_SECONDS = 1.0
 
@@ -24,7 +24,7 @@ def run_until_stopped(connection: Connection, run: Run, *, seconds: float | None
         IbdeskError: If it cannot be started, or fails.
     """
     run.check()
-    settings = connection.settings(tuple(run.on))
+    settings = connection.settings(DeskSettings, symbols=tuple(run.on))
     with Belongings() as belongings:
         desk = belongings.enter_context(open_desk(settings, resume=connection.resume))
         run_id = run.start(desk)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from ibdesk.cli.screen import waiting
+from ibdesk.config import Given
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.errors import ConfigError, DeskError
 from ibdesk.model import instrument_of, interval_ns
@@ -15,11 +17,14 @@ from ibdesk.strategy import load_strategy, make_strategy
 
 _SETTLING_SECONDS = 5.0
 
+_Tree = TypeVar("_Tree", bound=DeskSettings)
+
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """What a desk connects to; what is None is left to the environment and the defaults."""
+    """What a desk connects to; what is None is left to the settings, and `config` is their file."""
 
-    mode: str
+    config: Path | None = None
+    mode: str | None = None
     host: str | None = None
     port: int | None = None
     client_id: int | None = None
@@ -28,27 +33,33 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     # resume: why the halt of an earlier life may be lifted.
     resume: str | None = None
 
-    def settings(self, symbols: tuple[str, ...] = ()) -> DeskSettings:
-        """Return the desk's settings; `symbols` are what an embedded gateway's market must have.
+    def settings(self, root: type[_Tree], *more: Given, symbols: tuple[str, ...] = ()) -> _Tree:
+        """Return the tree of settings with these options, and `more`, on top.
+
+        `symbols` are what an embedded gateway's market must have.
 
         Raises:
             ConfigError: If what was asked for cannot be.
         """
-        if self.mode == "live" and not self.account:
-            raise ConfigError("--mode live trades real money: spell out the account with --account")
-        at_tws = {"host": self.host, "port": self.port, "client_id": self.client_id, "account": self.account}
-        given = {name: value for name, value in at_tws.items() if value is not None}
-        if self.mode != "embedded":
+        of_tws = (
+            Given("tws.host", self.host, "--tws-host"),
+            Given("tws.port", self.port, "--tws-port"),
+            Given("tws.client_id", self.client_id, "--client-id"),
+            Given("tws.account", self.account, "--account"),
+        )
+        of_desk = (Given("mode", self.mode, "--mode"), Given("gateway.speed", self.speed, "--speed"))
+        found = root.load(*of_desk, *of_tws, *more, config=self.config)
+        if found.mode != "embedded":
             if self.speed is not None:
-                raise ConfigError(f"--speed is for the embedded gateway: in --mode {self.mode} the market has its own")
-            return DeskSettings.make(self.mode, **given)
-        if given:
+                raise ConfigError(f"--speed is for the embedded gateway: in mode {found.mode} the market has its own")
+            return found
+        if wrong := next((one for one in of_tws if one.value is not None), None):
             raise ConfigError(
-                f"--{next(iter(given)).replace('_', '-')} is for a TWS of yours: the embedded gateway is found by "
-                f"itself; add --mode paper or --mode live"
+                f"{wrong.origin} is for a TWS of yours: the embedded gateway is found by itself; add --mode paper or "
+                f"--mode live"
             )
-        market = {"speed": self.speed, "symbols": symbols or None}
-        return DeskSettings.make("embedded", gateway={name: v for name, v in market.items() if v is not None})
+        on_market = tuple(dict.fromkeys((*found.gateway.symbols, *symbols)))
+        return found.with_value("gateway.symbols", on_market)
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

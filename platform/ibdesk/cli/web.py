@@ -10,19 +10,25 @@ from typing import Any
 
 from ibdesk.cli.interrupt import Belongings, on_stop_signals
 from ibdesk.cli.screen import address, console, line, until, waiting
+from ibdesk.config import Given
 from ibdesk.desk import Desk
 from ibdesk.desk.loop import loop_factory
 from ibdesk.errors import AddressInUseError
 from ibdesk_server.dashboard.process import start_dashboard
 from ibdesk_server.serve import WebServer
-from ibdesk_server.settings import ServerSettings
+from ibdesk_server.settings import Settings
 
 _HOST = "127.0.0.1"
 _PORTS_TRIED = 50
 
 
-def open_web(belongings: Belongings, desk: Desk, *, port: int, dashboard_port: int | None) -> WebServer:
-    """Take the addresses, start the dashboard's process (none without a port), and print where they are.
+def web_options(port: int | None, dashboard_port: int | None) -> tuple[Given, Given]:
+    """Return what the options of the web set."""
+    return Given("server.port", port, "--port"), Given("dashboard.port", dashboard_port, "--dashboard-port")
+
+
+def open_web(belongings: Belongings, desk: Desk, settings: Settings, *, with_dashboard: bool) -> WebServer:
+    """Take the addresses, start the dashboard's process if there is to be one, and print where they are.
 
     What is taken is given back with `belongings`. The server answers once `serve` runs it.
 
@@ -31,19 +37,19 @@ def open_web(belongings: Belongings, desk: Desk, *, port: int, dashboard_port: i
         ConfigError: If the API key cannot be kept.
         DashboardError: If the dashboard does not start.
     """
-    settings = ServerSettings.load(host=_HOST, port=port)
     server = WebServer(desk, settings, any_port=True)
     belongings.callback(server.close)
-    if dashboard_port is not None:
+    key_file = settings.server.key_file
+    if with_dashboard:
         with waiting("starting the dashboard"):
             dashboard = start_dashboard(
-                feed=server.feed_url, key_file=settings.key_file, port=_free_port(dashboard_port)
+                feed=server.feed_url, key_file=key_file, port=_free_port(settings.dashboard.port)
             )
         belongings.enter_context(dashboard)
         line("dashboard", address(dashboard.address))
     line("API", address(server.login_url()))
     line("feed", f"{server.feed_url} (msgpack)")
-    line("API key", f"{settings.key_file} (each address above logs one browser in, once)")
+    line("API key", f"{key_file} (each address above logs one browser in, once)")
     return server
 
 

@@ -58,12 +58,13 @@ class Desk(DeskHandle):
         self._thread = threading.Thread(target=self._run_thread, name="ibdesk-desk", daemon=True)
 
     @classmethod
-    def open(cls, settings: DeskSettings | str = "embedded", **changes: Any) -> Desk:
+    def open(cls, settings: DeskSettings | str | None = None, **changes: Any) -> Desk:
         """Open a desk and return it once it is connected and reconciled.
 
         `settings` is a mode or whole settings: ``embedded`` starts our own gateway in this process, ``paper`` and
         ``live`` connect to a TWS or IB Gateway. `changes` are settings by name (``port=4002``, ``account="U123"``,
-        ``risk={"max_position": 500}``); ``live`` needs `account` spelled out. A cell that is run again gets the desk
+        ``risk={"max_position": 500}``); ``live`` needs `account` spelled out. What is not given is read from the
+        environment and ``ibdesk.toml``. A cell that is run again gets the desk
         it opened before: one that is open on the same TWS with the same client id is returned as it is.
 
         Raises:
@@ -71,7 +72,7 @@ class Desk(DeskHandle):
             LinkError: If TWS cannot be reached.
             ClientIdInUseError: If another program uses the client id.
         """
-        if isinstance(settings, str):
+        if settings is None or isinstance(settings, str):
             settings = DeskSettings.make(settings, **changes)
         elif changes:
             names = ", ".join(changes)

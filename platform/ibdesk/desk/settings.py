@@ -1,91 +1,75 @@
-"""What a desk needs to know before it opens; every setting can come from the environment.
-
-``IBDESK_MODE=paper IBDESK_TWS__PORT=4002 IBDESK_RISK__MAX_POSITION=500``: a section and its setting are joined by
-two underscores.
-"""
+"""What a desk needs to know before it opens: its part of the tree of settings."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, Self
 
-import msgspec
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ibdesk.config import Mode, state_folder
+from ibdesk.config import Given, Mode, SettingsTree, state_folder
 from ibdesk.engine import RiskLimits
-from ibdesk.errors import ConfigError
 from ibdesk.gateway import GatewaySettings
+from ibdesk.store import RedisSettings
+from ibdesk.telemetry.settings import LogSettings, PerformanceSettings
 from ibdesk.tws import TwsSettings
 
+_OF_TWS = ("host", "port", "client_id", "account")
 
-class DeskSettings(BaseSettings):
+
+class EmbeddedGatewaySettings(GatewaySettings):
+    """The gateway inside a desk: found by the desk alone, so any free port does."""
+
+    port: int = Field(0, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
+
+
+class DeskSettings(SettingsTree):
     """One desk: what it connects to, what it may risk, and where it keeps its journal."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="IBDESK_", env_nested_delimiter="__", frozen=True, extra="forbid", arbitrary_types_allowed=True
-    )
+    others: ClassVar[frozenset[str]] = frozenset({"server", "dashboard"})
 
     mode: Mode = Field("embedded", description="embedded gateway, paper account or live money")
-    tws: TwsSettings = Field(default_factory=TwsSettings, description="where TWS is and who we are to it")
-    gateway: GatewaySettings = Field(
-        default_factory=lambda: GatewaySettings(port=0), description="the embedded gateway's market and account"
+    state_folder: Path = Field(default_factory=state_folder, description="folder of journals, marks and keys")
+    tws: TwsSettings = Field(
+        default_factory=TwsSettings, validate_default=True, description="where TWS is and who we are to it"
+    )
+    gateway: EmbeddedGatewaySettings = Field(
+        default_factory=EmbeddedGatewaySettings, description="the embedded gateway's market and account"
     )
     risk: RiskLimits = Field(default_factory=RiskLimits, description="what the risk gate allows")
-    state_folder: Path = Field(default_factory=state_folder, description="folder of journals and marks")
+    redis: RedisSettings = Field(default_factory=RedisSettings, description="where Redis is, if there is one")
+    log: LogSettings = Field(default_factory=LogSettings, description="what is logged, and where")
+    performance: PerformanceSettings = Field(
+        default_factory=PerformanceSettings, description="how long things may take before it is worth a warning"
+    )
 
-    @model_validator(mode="before")
+    @field_validator("gateway", mode="before")
     @classmethod
-    def _from_environment(cls, values: Any) -> Any:
-        """Take single settings of `risk` and `gateway` from the environment; given ones go first."""
-        for section in ("risk", "gateway"):
-            prefix = f"IBDESK_{section.upper()}__"
-            found = {key[len(prefix) :].lower(): text for key, text in os.environ.items() if key.startswith(prefix)}
-            given = values.get(section, {})
-            if found and isinstance(given, dict):
-                values = values | {section: found | given}
-        return values
+    def _embedded(cls, value: Any) -> Any:
+        return value.model_dump() if isinstance(value, GatewaySettings) else value
 
-    @field_validator("risk", "gateway", mode="before")
+    @field_validator("tws")
     @classmethod
-    def _from_figures(cls, value: Any, info: Any) -> Any:
-        """Read a section that is written as figures by name, as the environment and TOML give it."""
-        kind = RiskLimits if info.field_name == "risk" else GatewaySettings
-        if not isinstance(value, dict):
-            return value
-        unknown = set(value) - set(kind.__struct_fields__)
-        if unknown:
-            known = ", ".join(kind.__struct_fields__)
-            raise ValueError(f"there is no setting {', '.join(sorted(unknown))}; there are {known}")
-        if kind is GatewaySettings:
-            # A gateway inside the desk is found by the desk alone: any free port does.
-            value = {"port": 0} | value
-        try:
-            return msgspec.convert(value, kind, strict=False, dec_hook=lambda wanted, given: wanted(given))
-        except msgspec.ValidationError as error:
-            raise ValueError(str(error)) from None
+    def _follows_mode(cls, tws: TwsSettings, info: ValidationInfo) -> TwsSettings:
+        return tws.model_copy(update={"mode": "live" if info.data.get("mode") == "live" else "paper"})
+
+    @model_validator(mode="after")
+    def _can_be_traded(self) -> Self:
+        if self.mode != "embedded":
+            self.tws.check()
+        return self
 
     @classmethod
-    def make(cls, mode: str = "embedded", **settings: Any) -> DeskSettings:
-        """Return settings for a mode; `host`, `port`, `client_id` and `account` are short for those of ``tws``.
+    def make(cls, mode: str | None = None, **settings: Any) -> Self:
+        """Return the settings of the file and the environment with those given on top.
+
+        `host`, `port`, `client_id` and `account` are short for those of ``tws``.
 
         Raises:
-            ConfigError: If one is unknown or out of its range; the sentence names each.
+            ConfigError: If one is unknown or cannot be used; the sentence names each, and where it is from.
         """
-        if mode not in get_args(Mode):
-            raise ConfigError(f"mode must be one of {', '.join(get_args(Mode))}, got {mode!r}")
-        tws = dict(settings.pop("tws", {}))
-        tws |= {name: settings.pop(name) for name in ("host", "port", "client_id", "account") if name in settings}
-        tws["mode"] = "live" if mode == "live" else "paper"
-        try:
-            made = cls(mode=mode, tws=tws, **settings)  # type: ignore[arg-type] # pydantic turns dicts into sections
-        except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(str(part) for part in fault['loc']) or 'desk'}: {fault['msg']}" for fault in error.errors()
-            )
-            raise ConfigError(f"these settings cannot be used: {faults}") from None
-        if mode != "embedded":
-            made.tws.check()
-        return made
+        named = {f"tws.{name}" if name in _OF_TWS else name: value for name, value in settings.items()}
+        if mode is not None:
+            named["mode"] = mode
+        given = (Given(name, value, f"the argument {name.removeprefix('tws.')}") for name, value in named.items())
+        return cls.load(*given)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import datetime as dt
 import math
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+from pydantic import AfterValidator, ConfigDict, Field, field_validator
+from pydantic.dataclasses import dataclass
 
-from ibdesk.errors import ConfigError, OrderDeniedError
+from ibdesk.errors import OrderDeniedError
 from ibdesk.model import Halt, Order, OrderType, Quote, Side
 
 _SECOND = 1_000_000_000
@@ -17,7 +21,17 @@ _NO_LIMIT = math.inf
 _NEVER_NS = 2**63
 
 
-class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
+def _positive(figure: float) -> float:
+    if not figure > 0:
+        raise ValueError("it must be positive (inf switches the rule off)")
+    return figure
+
+
+_Limit = Annotated[float, AfterValidator(_positive)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, config=ConfigDict(extra="forbid"))
+class RiskLimits:
     """What the gate allows; infinity switches a rule off. An order that only reduces a position is not held up by
     its size, its value, the day's loss or a halt: getting out is always allowed.
 
@@ -25,35 +39,36 @@ class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     5 %). The day of the daily loss begins at midnight in `day_zone`.
     """
 
-    # max_order_quantity: largest single order.
-    max_order_quantity: float = 10_000.0
-    # max_position: largest position of one run in one instrument, counting its open orders as filled.
-    max_position: float = 50_000.0
-    # max_notional: largest value of a single order at the last price.
-    max_notional: float = 1_000_000.0
-    # price_collar: how far through the market a limit price may reach.
-    price_collar: float = 0.05
-    # max_orders_per_second: orders and modifications in any one second.
-    max_orders_per_second: float = 20.0
-    # max_daily_loss: a loss of all runs since the day began that halts trading.
-    max_daily_loss: float = 25_000.0
-    day_zone: str = "America/New_York"
+    max_order_quantity: Annotated[_Limit, Field(description="largest single order, shares or contracts")] = 10_000.0
+    max_position: Annotated[
+        _Limit, Field(description="largest position of one run in one instrument, its open orders counted as filled")
+    ] = 50_000.0
+    max_notional: Annotated[_Limit, Field(description="largest value of a single order at the last price")] = (
+        1_000_000.0
+    )
+    price_collar: Annotated[
+        _Limit, Field(description="how far through the market a limit price may reach, as a fraction")
+    ] = 0.05
+    max_orders_per_second: Annotated[_Limit, Field(description="orders and modifications in any one second")] = 20.0
+    max_daily_loss: Annotated[_Limit, Field(description="loss of all runs since the day began that halts trading")] = (
+        25_000.0
+    )
+    day_zone: Annotated[str, Field(description="zone in which the day of the daily loss begins")] = "America/New_York"
 
-    def __post_init__(self) -> None:
-        for field in self.__struct_fields__:
-            figure = getattr(self, field)
-            if field != "day_zone" and not figure > 0:
-                raise ConfigError(f"risk.{field} must be positive (inf switches it off), got {figure!r}")
+    @field_validator("day_zone")
+    @classmethod
+    def _is_zone(cls, zone: str) -> str:
         try:
-            ZoneInfo(self.day_zone)
+            ZoneInfo(zone)
         except (KeyError, ValueError, OSError):
-            raise ConfigError(f"risk.day_zone: {self.day_zone!r} is no time zone, try America/New_York") from None
+            raise ValueError(f"{zone!r} is no time zone, try America/New_York") from None
+        return zone
 
     @classmethod
     def none(cls) -> RiskLimits:
         """Return limits that allow everything."""
-        rules = (name for name in cls.__struct_fields__ if name != "day_zone")
-        return msgspec.structs.replace(cls(), **dict.fromkeys(rules, _NO_LIMIT))
+        rules: dict[str, Any] = {field.name: _NO_LIMIT for field in dataclasses.fields(cls) if field.name != "day_zone"}
+        return cls(**rules)
 
 
 class Exposure(msgspec.Struct, frozen=True):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-import msgspec
 import polars as pl
+from pydantic import Field, field_validator, model_validator
 
 from ibdesk.clock import Clock, ScaledClock, SystemClock
+from ibdesk.config import Section
 from ibdesk.errors import ConfigError
 from ibdesk.gateway.account.accounts import checked_id
 from ibdesk.gateway.faults.script import FaultScript
@@ -23,62 +24,58 @@ from ibdesk.gateway.pacing import Pacing
 from ibdesk.gateway.server import Gateway
 
 
-class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything `run_gateway` needs.
+class GatewaySettings(Section):
+    """Everything `run_gateway` needs; `hours` and `data` are those of `Gateway`."""
 
-    `port` 0 takes a free one. `speed` is how many seconds of the market pass in one of the wall. `replay` names a CSV
-    or Parquet file of bars, or a folder of them; without it the `symbols` walk at random from `seed`.
-    `play_each_over_seconds` squeezes or stretches each bar of a replay to that many seconds of the market. `accounts`
-    names several in the place of `account`. `state` names a file in which accounts and orders outlive the gateway. With
-    `pacing` clients may ask no more than TWS allows, counted on the gateway's clock; the command line has it on, a
-    gateway inside a program off. `faults` names a fault script in TOML, played from the start on. `script` names a
-    CSV or TOML file that states the market, in the place of a replay or a walk. `hours` and `data` are those of
-    `Gateway`.
-    """
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    port: int = Field(7497, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
+    speed: float = Field(1.0, gt=0, allow_inf_nan=False, description="seconds of the market in one of the wall's")
+    seed: int = Field(0, description="another seed is another random market")
+    symbols: tuple[str, ...] = Field((), description="instruments of the market; none: some at random, all of a replay")
+    replay: Path | None = Field(None, description="CSV or Parquet file of bars to play, or a folder of them")
+    play_each_over_seconds: float | None = Field(
+        None, gt=0, le=86_400, description="seconds of the market that each bar of a replay is squeezed or stretched to"
+    )
+    start: int = Field(0, description="bars of the replay that are past when it begins")
+    loop: bool = Field(False, description="begin the replay again at its end")
+    account: str = Field("DU9000001", description="id of the paper account; begins with D")
+    accounts: tuple[str, ...] = Field((), description="ids of several paper accounts, in the place of the one")
+    cash: float = Field(1_000_000.0, gt=0, allow_inf_nan=False, description="what each account begins with, US dollars")
+    strict: bool = Field(False, description="know only the shipped contracts, not any symbol")
+    partial: bool = Field(False, description="fill no more at once than is displayed")
+    pacing: bool = Field(False, description="let clients ask no more than TWS allows, on the gateway's clock")
+    state: Path | None = Field(None, description="file in which accounts and orders outlive the gateway")
+    faults: Path | None = Field(None, description="fault script in TOML, played from the start on")
+    script: Path | None = Field(None, description="CSV or TOML file that states the market, instead of replay or walk")
+    hours: Literal["always", "exchange"] = Field(
+        "always", description="trade day and night, or in the sessions of the exchanges"
+    )
+    data: Literal["live", "delayed"] = Field("live", description="market data that clients are entitled to")
 
-    host: str = "127.0.0.1"
-    port: int = 7497
-    speed: float = 1.0
-    seed: int = 0
-    symbols: tuple[str, ...] = ()
-    replay: Path | None = None
-    play_each_over_seconds: float | None = None
-    start: int = 0
-    loop: bool = False
-    account: str = "DU9000001"
-    accounts: tuple[str, ...] = ()
-    cash: float = 1_000_000.0
-    strict: bool = False
-    partial: bool = False
-    pacing: bool = False
-    state: Path | None = None
-    faults: Path | None = None
-    script: Path | None = None
-    hours: Literal["always", "exchange"] = "always"
-    data: Literal["live", "delayed"] = "live"
+    @field_validator("account")
+    @classmethod
+    def _is_paper(cls, account: str) -> str:
+        return _checked(account)
 
-    def checked(self) -> GatewaySettings:
-        """Return the settings themselves when they can be run.
+    @field_validator("accounts")
+    @classmethod
+    def _are_paper(cls, accounts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_checked(account) for account in accounts)
 
-        Raises:
-            ConfigError: If one cannot; the sentence names it.
-        """
-        if not 0 <= self.port <= 65535:
-            raise ConfigError(f"gateway.port must be from 0 to 65535, got {self.port}")
-        for name, figure in (("speed", self.speed), ("cash", self.cash)):
-            if not 0 < figure < float("inf"):
-                raise ConfigError(f"gateway.{name} must be positive, got {figure:g}")
-        if self.play_each_over_seconds is not None and not 0 < self.play_each_over_seconds <= 86_400:
-            raise ConfigError(
-                f"gateway.play_each_over_seconds must be above 0 and at most a day, got {self.play_each_over_seconds:g}"
-            )
+    @model_validator(mode="after")
+    def _has_one_market(self) -> Self:
         if self.replay is None and self.play_each_over_seconds is not None:
-            raise ConfigError("gateway.play_each_over_seconds needs gateway.replay")
+            raise ValueError("gateway.play_each_over_seconds needs gateway.replay")
         if self.replay is not None and self.script is not None:
-            raise ConfigError("gateway.replay and gateway.script both name a market: give one of them")
-        for account in self.accounts or (self.account,):
-            checked_id(account)
+            raise ValueError("gateway.replay and gateway.script both name a market: give one of them")
         return self
+
+
+def _checked(account: str) -> str:
+    try:
+        return checked_id(account)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
 
 
 def clock_of(settings: GatewaySettings) -> Clock:
@@ -101,7 +98,6 @@ def make_gateway(
         ConfigError: If a setting or the fault script is wrong, or bars are missing for a replay.
         DataError: If the bars cannot be played.
     """
-    settings = settings.checked()
     return Gateway(
         market=_market(settings, bars),
         clock=clock_of(settings) if clock is None else clock,

@@ -6,6 +6,7 @@ from ibdesk.store.journal import Entry, Journal, JournalHeader, JournalReader
 from ibdesk.store.lives import take_over_from
 from ibdesk.store.order_ids import OrderIdMark
 from ibdesk.store.replay import ReplayReport, replay
+from ibdesk.store.settings import RedisSettings
 
 __all__ = [
     "Batch",
@@ -18,6 +19,7 @@ __all__ = [
     "JournalHeader",
     "JournalReader",
     "OrderIdMark",
+    "RedisSettings",
     "ReplayReport",
     "Row",
     "Sequencer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from ibdesk.store.journal import SCHEMA_VERSION, JournalHeader, JournalReader
 from ibdesk.strategy import Strategy
 
 # What a life did has passed its limits already; a limit of the day's loss is needed for the day to be counted at all.
-_UNLIMITED = msgspec.structs.replace(RiskLimits.none(), max_daily_loss=sys.float_info.max)
+_UNLIMITED = dataclasses.replace(RiskLimits.none(), max_daily_loss=sys.float_info.max)
 
 
 def take_over_from(own: Path, header: JournalHeader, *, account: str, at_ns: int, halt_only: bool = False) -> TakeOver:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from ibdesk.config import Section
 from ibdesk.errors import ConfigError
 
 
-class TwsSettings(BaseModel):
+class TwsSettings(Section):
     """How to reach one TWS or IB Gateway, and which account may be traded there."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = Field("127.0.0.1", min_length=1, description="host that TWS or IB Gateway runs on")
     port: int = Field(7497, ge=1, le=65535, description="its API port: 7497 TWS paper, 4002 Gateway paper")
     client_id: int = Field(1, ge=0, description="number of this program among the clients of one TWS")
     account: str = Field("", description="account to trade; empty takes the only one there is")
-    mode: Literal["paper", "live"] = Field("paper", description="live money needs the account spelled out")
+    mode: Literal["paper", "live"] = Field(
+        "paper", exclude=True, description="live money needs the account spelled out; follows the desk's mode"
+    )
     connect_timeout_seconds: float = Field(10.0, gt=0, description="wait for socket and handshake")
     request_timeout_seconds: float = Field(15.0, gt=0, description="wait for the answer to a request")
     answer_timeout_seconds: float = Field(5.0, gt=0, description="an order without any answer for so long is unknown")
@@ -43,7 +44,7 @@ class TwsSettings(BaseModel):
                 that is none, or nothing is left for data requests.
         """
         if self.mode == "live" and not self.account:
-            raise ConfigError("tws.mode is live: spell out the account to trade in tws.account")
+            raise ConfigError("mode is live: spell out the account to trade in tws.account")
         if self.mode == "paper" and self.account and not _is_paper(self.account):
             raise ConfigError(_not_paper(self.account))
         if self.reserved_for_orders >= self.messages_per_second:
@@ -84,6 +85,6 @@ def _is_paper(account: str) -> bool:
 
 def _not_paper(account: str) -> str:
     return (
-        f"account {account} is not a paper account: trade it with tws.mode = live and "
+        f"account {account} is not a paper account: trade it with mode = live and "
         f"tws.account = {account}, or log TWS in to paper trading"
     )

@@ -25,7 +25,7 @@ async def login(
     session = security.log_in(code)
     if session is None:
         raise HTTPException(401, "this login has been used or has run out: ask the server for another")
-    response = RedirectResponse(settings.landing, 303)
+    response = RedirectResponse(settings.server.landing, 303)
     response.set_cookie(
         COOKIE,
         session,

@@ -1,8 +1,4 @@
-"""What every room's settings share: the modes of trading, and where ibdesk keeps its files.
-
-Settings themselves stand beside what they set: `tws.TwsSettings`, `gateway.GatewaySettings`, `desk.DeskSettings`,
-`ibdesk_server.settings.ServerSettings`.
-"""
+"""What every room's settings share: the modes of trading, and where ibdesk keeps its files."""
 
 from __future__ import annotations
 

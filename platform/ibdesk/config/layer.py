@@ -1,0 +1,126 @@
+"""What one source says: values by setting, where each came from, and what is wrong with its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+from pydantic.dataclasses import is_pydantic_dataclass
+
+from ibdesk.config.secret_file import read_value
+from ibdesk.config.setting import MASK, Catalog, Path_, Setting, fields_of
+from ibdesk.errors import ConfigError
+
+FILE_SUFFIX = "_file"
+
+Origin = Callable[[Path_], str]
+"""Tells in words where a source has the value of a path from."""
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A setting or a section as a command or a program gives it: ``Given("tws.port", 4002, "--tws-port")``.
+
+    One whose value is None was not given.
+    """
+
+    setting: str
+    value: Any
+    origin: str
+
+
+class Layer(msgspec.Struct):
+    """What one source says."""
+
+    values: dict[Path_, Any] = {}
+    origins: dict[Path_, str] = {}
+    faults: list[str] = []
+
+    def put(self, path: Path_, value: Any, origin: str) -> None:
+        """Take a value."""
+        self.values[path], self.origins[path] = value, origin
+
+
+class Reader:
+    """Reads what a source says into a layer, setting by setting.
+
+    `base` is the folder from which relative paths lead; without it they lead from the working directory.
+    """
+
+    def __init__(self, catalog: Catalog, layer: Layer, origin: Origin, base: Path | None = None) -> None:
+        self._catalog, self._layer, self._origin, self._base = catalog, layer, origin, base
+
+    def read(self, raw: Mapping[str, Any], path: Path_ = ()) -> None:
+        """Read a section and all in it."""
+        for name, value in raw.items():
+            self.read_one((*path, str(name)), value)
+
+    def read_one(self, path: Path_, value: Any) -> None:
+        """Read one setting, the file that names its value, or a section."""
+        settings, sections = self._catalog.settings, self._catalog.sections
+        if path in settings:
+            self._take(settings[path], value, self._origin(path))
+        elif path in sections:
+            self._read_section(path, value)
+        elif (of := _setting_of_file(path)) in settings:
+            self._take_file(settings[of], path, value)
+        elif path[0] not in self._catalog.others:
+            origin = self._origin(_first_leaf(path, value))
+            self._fault(f"there is no setting {'.'.join(path)} ({origin}): {self._catalog.nearest(path)}")
+
+    def _read_section(self, path: Path_, value: Any) -> None:
+        if isinstance(value, Mapping):
+            self.read(value, path)
+        elif isinstance(value, BaseModel) or is_pydantic_dataclass(type(value)):
+            # A section that is given whole: each of its fields counts as given.
+            self.read({name: getattr(value, name) for name in fields_of(type(value))}, path)
+        else:
+            self._fault(f"{'.'.join(path)} ({self._origin(path)}) is a section with settings of its own, not a value")
+
+    def _take_file(self, setting: Setting, path: Path_, value: Any) -> None:
+        origin = self._origin(path)
+        file = self._from_base(Path(str(value)))
+        try:
+            text = read_value(file, secret=setting.is_secret)
+        except ConfigError as error:
+            self._fault(f"{setting.name} ({origin}): {error}")
+        else:
+            self._take(setting, text, f"{origin}, {file}")
+
+    def _take(self, setting: Setting, value: Any, origin: str) -> None:
+        if setting.path in self._layer.values:
+            self._fault(f"{setting.name} is given twice, {self._layer.origins[setting.path]} and {origin}: leave one")
+        elif setting.is_secret and value == MASK:
+            self._fault(f"{setting.name} ({origin}) is only the mask that `ibdesk config show` prints: give the secret")
+        else:
+            self._layer.put(setting.path, self._shaped(setting, value), origin)
+
+    def _shaped(self, setting: Setting, value: Any) -> Any:
+        if isinstance(value, str):
+            if not value and setting.may_be_none:
+                return None
+            if setting.is_list:
+                return [part for part in (part.strip() for part in value.split(",")) if part]
+            if setting.is_path:
+                return self._from_base(Path(value))
+        return value
+
+    def _from_base(self, path: Path) -> Path:
+        path = path.expanduser()
+        return path if self._base is None else self._base / path
+
+    def _fault(self, sentence: str) -> None:
+        self._layer.faults.append(sentence)
+
+
+def _setting_of_file(path: Path_) -> Path_:
+    return (*path[:-1], path[-1].removesuffix(FILE_SUFFIX)) if path[-1].endswith(FILE_SUFFIX) else ()
+
+
+def _first_leaf(path: Path_, value: Any) -> Path_:
+    while isinstance(value, Mapping) and value:
+        name, value = next(iter(value.items()))
+        path = (*path, str(name))
+    return path

@@ -1,0 +1,37 @@
+"""A file that holds the value of one setting, as service managers hand over secrets."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from ibdesk.errors import ConfigError
+
+_LONGEST = 65_536
+
+
+def read_value(path: Path, *, secret: bool) -> str:
+    """Return what a file holds, without the newline at its end.
+
+    Raises:
+        ConfigError: If it cannot be read, is no text, is empty or very long; or if it holds a secret and everybody on
+            this machine can read it.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            held = file.read(_LONGEST + 1)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    if secret and os.name == "posix" and mode & stat.S_IROTH:
+        raise ConfigError(f"{path} holds a secret that every user of this machine can read: chmod 600 {path}")
+    if len(held) > _LONGEST:
+        raise ConfigError(f"{path} is too long for a value: more than {_LONGEST} bytes")
+    try:
+        text = held.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is no UTF-8 text") from None
+    if not text:
+        raise ConfigError(f"{path} is empty")
+    return text

@@ -1,0 +1,127 @@
+"""One setting as the tree knows it: its name, its variable, its kind, its default; and all of them by name."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
+
+import msgspec
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+from pydantic.dataclasses import is_pydantic_dataclass
+from pydantic.fields import FieldInfo
+
+PREFIX = "IBDESK_"
+MASK = "********"
+"""What stands in the place of a secret wherever settings are shown."""
+
+Path_ = tuple[str, ...]
+"""The names that lead to a setting or a section, from the root: ``("tws", "port")``."""
+
+_LISTS = (tuple, list, set, frozenset)
+_SECRETS = (Secret, SecretStr, SecretBytes)
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """A leaf of the tree."""
+
+    path: Path_
+    field: FieldInfo
+
+    @property
+    def name(self) -> str:
+        """Return the name as it is written in sentences: ``tws.port``."""
+        return ".".join(self.path)
+
+    @property
+    def kinds(self) -> tuple[Any, ...]:
+        """Return the types a value may have: the members of a union, or the one."""
+        annotation = self.field.annotation
+        return get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
+
+    @property
+    def is_secret(self) -> bool:
+        """Return whether its value is shown to nobody."""
+        return self._is(_SECRETS)
+
+    @property
+    def is_list(self) -> bool:
+        """Return whether it takes several values."""
+        return self._is(_LISTS)
+
+    @property
+    def is_path(self) -> bool:
+        """Return whether it names a file or a folder."""
+        return self._is((Path,))
+
+    @property
+    def may_be_none(self) -> bool:
+        """Return whether it can be left without a value."""
+        return type(None) in self.kinds
+
+    def _is(self, wanted: tuple[type, ...]) -> bool:
+        kinds = (get_origin(kind) or kind for kind in self.kinds)
+        return any(isinstance(kind, type) and issubclass(kind, wanted) for kind in kinds)
+
+
+class Catalog(msgspec.Struct, frozen=True):
+    """All settings and sections below a root, by their paths.
+
+    `others` are the sections of other roots that may stand in the same file.
+    """
+
+    settings: Mapping[Path_, Setting]
+    sections: Mapping[Path_, type]
+    others: frozenset[str]
+
+    def nearest(self, path: Path_) -> str:
+        """Return what may have been meant by a name that there is not, in words."""
+        parent = path[:-1]
+        siblings = {known[-1]: known for known in (*self.settings, *self.sections) if known and known[:-1] == parent}
+        if close := difflib.get_close_matches(path[-1], siblings, n=1, cutoff=0.6):
+            return f"did you mean {'.'.join(siblings[close[0]])}?"
+        everywhere = [setting.name for setting in self.settings.values()]
+        same = [name for name in everywhere if name.rpartition(".")[2] == path[-1]]
+        if close := same[:1] or difflib.get_close_matches(".".join(path), everywhere, n=1, cutoff=0.7):
+            return f"did you mean {close[0]}?"
+        where = f"{'.'.join(parent)} has" if parent else "there are"
+        return f"{where} {', '.join(sorted(siblings))}"
+
+
+@functools.cache
+def catalog_of(root: type[BaseModel], others: frozenset[str] = frozenset()) -> Catalog:
+    """Return what can be set below a root."""
+    settings: dict[Path_, Setting] = {}
+    sections: dict[Path_, type] = {(): root}
+    for path, field in _walk(root, ()):
+        section = section_of(field)
+        if section is None:
+            settings[path] = Setting(path, field)
+        else:
+            sections[path] = section
+    return Catalog(settings, sections, others)
+
+
+def section_of(field: FieldInfo) -> type | None:
+    """Return the section's type when a field holds a section."""
+    kind = field.annotation
+    if isinstance(kind, type) and (issubclass(kind, BaseModel) or is_pydantic_dataclass(kind)):
+        return kind
+    return None
+
+
+def fields_of(kind: type) -> Mapping[str, FieldInfo]:
+    """Return the fields of a section that can be set."""
+    fields: Mapping[str, FieldInfo] = kind.model_fields if issubclass(kind, BaseModel) else kind.__pydantic_fields__  # type: ignore[attr-defined] # a pydantic dataclass
+    return {name: field for name, field in fields.items() if not field.exclude}
+
+
+def _walk(kind: type, path: Path_) -> Iterator[tuple[Path_, FieldInfo]]:
+    for name, field in fields_of(kind).items():
+        yield (*path, name), field
+        section = section_of(field)
+        if section is not None:
+            yield from _walk(section, (*path, name))

@@ -1,0 +1,132 @@
+"""The root of a tree of settings: read from all sources, checked as one, with the origin of every value."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+from pydantic import BaseModel, PrivateAttr, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ibdesk.config.layer import Given
+from ibdesk.config.setting import MASK, Catalog, Path_, catalog_of
+from ibdesk.config.sources import environment_layer, file_layer, given_layer, settings_file
+from ibdesk.errors import ConfigError
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+DEFAULT = "default"
+
+
+class SettingsTree(BaseSettings):
+    """A root of settings. `load` reads ``ibdesk.toml``, the environment and what it is given; a tree that is made
+    directly reads nothing.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    # others: sections that a file or the environment may hold for other roots.
+    others: ClassVar[frozenset[str]] = frozenset()
+
+    _origins: dict[Path_, str] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - theirs
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - theirs
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - theirs
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - theirs
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read nothing by itself: `load` reads."""
+        return (init_settings,)
+
+    @classmethod
+    def catalog(cls) -> Catalog:
+        """Return all that can be set."""
+        return catalog_of(cls, cls.others)
+
+    @classmethod
+    def load(cls, *given: Given, config: Path | None = None) -> Self:
+        """Return the settings: what is given, else the environment, else the file, else the default.
+
+        `config` names the file in the place of ``IBDESK_CONFIG`` and ``./ibdesk.toml``.
+
+        Raises:
+            ConfigError: If a setting is unknown or its value is wrong; the sentence names each, and where it is from.
+        """
+        catalog, file = cls.catalog(), settings_file(config)
+        layers = [] if file is None else [file_layer(cls, catalog, file)]
+        layers += [environment_layer(cls, catalog), given_layer(catalog, given)]
+        values = {path: value for layer in layers for path, value in layer.values.items()}
+        origins = {path: origin for layer in layers for path, origin in layer.origins.items()}
+        faults = [fault for layer in layers for fault in layer.faults]
+        tree: Self | None = None
+        try:
+            tree = cls(**_nested(values))
+        except ValidationError as error:
+            faults += [_fault(catalog, details, values, origins) for details in error.errors()]
+        except ConfigError as error:
+            faults.append(_with_origins(str(error), origins))
+        if faults or tree is None:
+            heading = "this setting cannot be used" if len(faults) == 1 else f"{len(faults)} settings cannot be used"
+            raise ConfigError(f"{heading}: {'; '.join(faults)}")
+        tree._origins.update(origins)
+        return tree
+
+    def origin(self, name: str) -> str:
+        """Return where the value of a setting, such as ``tws.port``, is from: a file, a variable, an option, or that
+        it is the default.
+        """
+        return self._origins.get(tuple(name.split(".")), DEFAULT)
+
+    def with_value(self, name: str, value: Any) -> Self:
+        """Return the tree with another value, which is taken as it is, of a setting such as ``tws.port``."""
+        return _replaced(self, tuple(name.split(".")), value)
+
+
+def _replaced(section: _Model, path: Path_, value: Any) -> _Model:
+    name, rest = path[0], path[1:]
+    return section.model_copy(update={name: _replaced(getattr(section, name), rest, value) if rest else value})
+
+
+def _nested(values: dict[Path_, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for path, value in values.items():
+        branch = tree
+        for name in path[:-1]:
+            branch = branch.setdefault(name, {})
+        branch[path[-1]] = value
+    return tree
+
+
+def _fault(catalog: Catalog, details: ErrorDetails, values: dict[Path_, Any], origins: dict[Path_, str]) -> str:
+    """Return in words what pydantic found wrong."""
+    location = tuple(str(part) for part in details["loc"])
+    message = _told(details)
+    path = next((location[:end] for end in range(len(location), 0, -1) if location[:end] in catalog.settings), None)
+    if path is None:
+        section = ".".join(location)
+        return _with_origins(f"{section}: {message}" if section else message, origins)
+    value = values.get(path)
+    if catalog.settings[path].is_secret:
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        message, shown = message.replace(plain, MASK) if plain else message, MASK
+    else:
+        shown = repr(str(value) if isinstance(value, Path) else value)
+    return f"{catalog.settings[path].name} cannot be {shown} ({origins.get(path, DEFAULT)}): {message}"
+
+
+def _told(details: ErrorDetails) -> str:
+    message = details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return f"it should{message.removeprefix('Input should')}" if message.startswith("Input should") else message
+
+
+def _with_origins(sentence: str, origins: dict[Path_, str]) -> str:
+    """Return a sentence about several settings with the origins of those it names."""
+    named = dict.fromkeys(re.findall(r"\b[a-z_]+(?:\.[a-z_]+)*\b", sentence))
+    known = [f"{name} from {origins[path]}" for name in named if (path := tuple(name.split("."))) in origins]
+    return f"{sentence} ({'; '.join(known)})" if known else sentence
