@@ -54,7 +54,7 @@ def sentence(told: Any, code: int) -> str:
         ((*RUN, "AAPL", "--mode", "live"), ["real money", "--account"]),
         ((*RUN, "AAPL", "--mode", "paper", "--account", "U123"), ["U123 is not a paper account"]),
         ((*RUN, "AAPL", "--mode", "paper", "--speed", "5"), ["--speed", "embedded"]),
-        ((*RUN, "AAPL", "--port", "4002"), ["--port", "--mode paper"]),
+        ((*RUN, "AAPL", "--port", "4002"), ["--tws-port", "--mode paper"]),
         (("gateway", "--account", "U123"), ["account must begin with D", "U123"]),
         (("gateway", "--sample", "--replay", "x.csv"), ["--replay and --sample"]),
         (("gateway", "--sample", "--symbols", "TSLA"), ["no bars of TSLA"]),

@@ -153,7 +153,7 @@ def test_a_conversation_with_a_tws_is_recorded_and_played_again(home: Any) -> No
         (("--log-file", "no/such/file"), ["--log-file no/such/file cannot be written"]),
         (("--faults", "no/such.toml"), ["no/such.toml"]),
         (("--accounts", "DU1,U2"), ["U2"]),
-        (("--cash", "-1"), ["cash must be positive"]),
+        (("--cash", "-1"), ["gateway.cash cannot be -1", "(--cash)", "greater than 0"]),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_sentence(cli: Cli, options: tuple[str, ...], parts: list[str]) -> None:

@@ -21,21 +21,22 @@ from ibdesk.cli.loading import loading
     "ibdesk gateway --replay-conversation monday.jsonl",
 )
 def gateway(
-    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one")] = 7497,
+    context: typer.Context,
+    host: g.Host = None,
+    port: g.Port = None,
     seconds: o.Seconds = None,
-    symbols: g.Symbols = "",
+    symbols: g.Symbols = None,
     replay: g.Replay = None,
     play_each_over: g.PlayEachOver = None,
-    start: g.Start = 0,
-    speed: g.Speed = 1.0,
-    seed: g.Seed = 0,
+    start: g.Start = None,
+    speed: g.Speed = None,
+    seed: g.Seed = None,
     script: g.Script = None,
-    hours: g.Hours = "always",
-    data: g.Data = "live",
-    account: g.Account = "DU9000001",
-    accounts: g.Accounts = "",
-    cash: g.Cash = 1_000_000.0,
+    hours: g.Hours = None,
+    data: g.Data = None,
+    account: g.Account = None,
+    accounts: g.Accounts = None,
+    cash: g.Cash = None,
     state: g.State = None,
     faults: g.Faults = None,
     log_file: g.LogFile = None,
@@ -44,9 +45,9 @@ def gateway(
     replay_conversation: g.ReplayConversation = None,
     *,
     sample: Annotated[bool, typer.Option("--sample", help=f"Play {o.SAMPLE}", rich_help_panel=g.MARKET)] = False,
-    strict: g.Strict = False,
-    partial: g.Partial = False,
-    pacing: g.Pacing = True,
+    strict: g.Strict = None,
+    partial: g.Partial = None,
+    pacing: g.Pacing = None,
     status: g.Status = False,
     log_messages: g.LogMessages = False,
     recorded_times: g.RecordedTimes = False,
@@ -61,42 +62,42 @@ def gateway(
     with loading():
         from ibdesk.cli.gateway import Watching, run_gateway_until_stopped
         from ibdesk.cli.gateway_proxy import run_playback_until_stopped, run_proxy_until_stopped
-        from ibdesk.gateway import GatewaySettings
+        from ibdesk.cli.gateway_settings import read_settings
 
-    settings = GatewaySettings(
-        host=host,
-        port=port,
-        symbols=tuple(o.names(symbols)),
-        replay=replay,
-        play_each_over_seconds=play_each_over,
-        start=start,
-        speed=speed,
-        seed=seed,
-        account=account,
-        accounts=tuple(o.names(accounts)),
-        cash=cash,
-        strict=strict,
-        partial=partial,
-        pacing=pacing,
-        state=state,
-        faults=faults,
-        script=script,
-        hours=hours,
-        data=data,
-    )
+    market = {
+        "symbols": symbols,
+        "replay": replay,
+        "play_each_over_seconds": play_each_over,
+        "start": start,
+        "speed": speed,
+        "seed": seed,
+        "account": account,
+        "accounts": accounts,
+        "cash": cash,
+        "strict": strict,
+        "partial": partial,
+        "state": state,
+        "faults": faults,
+        "script": script,
+        "hours": hours,
+        "data": data,
+    }
+    settings = read_settings({"host": host, "port": port, "pacing": pacing, **market}, config=context.obj.config)
     watching = Watching(status=status, log_messages=log_messages, log_file=log_file, record=record)
     if proxy or replay_conversation is not None:
         g.check_alone(
             proxy=bool(proxy),
             playback=replay_conversation is not None,
-            with_market=sample or settings != GatewaySettings(host=host, port=port, pacing=True),
+            with_market=sample or pacing is False or any(value is not None for value in market.values()),
             with_page=status,
             with_listeners=log_messages or log_file is not None or record is not None,
         )
     if proxy:
-        run_proxy_until_stopped(proxy, watching, host=host, port=port, seconds=seconds)
+        run_proxy_until_stopped(proxy, watching, host=settings.host, port=settings.port, seconds=seconds)
     elif replay_conversation is not None:
-        run_playback_until_stopped(replay_conversation, timed=recorded_times, host=host, port=port, seconds=seconds)
+        run_playback_until_stopped(
+            replay_conversation, timed=recorded_times, host=settings.host, port=settings.port, seconds=seconds
+        )
     else:
         run_gateway_until_stopped(settings, watching, sample=sample, seconds=seconds)
 

@@ -11,13 +11,17 @@ from ibdesk.errors import ConfigError
 
 MARKET, ACCOUNT, WATCH, RECORD = "Market", "Account", "Watch", "Record and replay"
 
-
+Host = Annotated[str | None, typer.Option(help="Address to listen on", show_default="gateway.host: 127.0.0.1")]
+Port = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one", show_default="gateway.port: 7497"),
+]
 Symbols = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="AAPL,EUR.USD",
         help="Instruments of its market",
-        show_default="six random ones, or all of a replay",
+        show_default="gateway.symbols: six random ones, or all of a replay",
         rich_help_panel=MARKET,
     ),
 ]
@@ -49,52 +53,104 @@ Script = Annotated[
     ),
 ]
 Start = Annotated[
-    int,
+    int | None,
     typer.Option(
         min=0,
         help="Bars of the replay that are past when it begins",
-        show_default="0, sample: 300 of each symbol",
+        show_default="gateway.start: 0, sample: 300 of each symbol",
         rich_help_panel=MARKET,
     ),
 ]
 Speed = Annotated[
-    float, typer.Option(min=0.1, max=100, help="Seconds of the market in one of yours", rich_help_panel=MARKET)
+    float | None,
+    typer.Option(
+        min=0.1,
+        max=100,
+        help="Seconds of the market in one of yours",
+        show_default="gateway.speed: 1",
+        rich_help_panel=MARKET,
+    ),
 ]
-Seed = Annotated[int, typer.Option(help="Another seed is another random market", rich_help_panel=MARKET)]
+Seed = Annotated[
+    int | None,
+    typer.Option(help="Another seed is another random market", show_default="gateway.seed: 0", rich_help_panel=MARKET),
+]
 Hours = Annotated[
-    Literal["always", "exchange"],
-    typer.Option("--hours", help="Trade day and night, or in the sessions of the exchanges", rich_help_panel=MARKET),
+    Literal["always", "exchange"] | None,
+    typer.Option(
+        "--hours",
+        help="Trade day and night, or in the sessions of the exchanges",
+        show_default="gateway.hours: always",
+        rich_help_panel=MARKET,
+    ),
 ]
 Data = Annotated[
-    Literal["live", "delayed"],
-    typer.Option("--data", help="Market data that clients are entitled to", rich_help_panel=MARKET),
+    Literal["live", "delayed"] | None,
+    typer.Option(
+        "--data",
+        help="Market data that clients are entitled to",
+        show_default="gateway.data: live",
+        rich_help_panel=MARKET,
+    ),
 ]
 Strict = Annotated[
-    bool, typer.Option("--strict", help="Know only the shipped contracts, not any symbol", rich_help_panel=MARKET)
+    bool | None,
+    typer.Option(
+        "--strict",
+        help="Know only the shipped contracts, not any symbol",
+        show_default="gateway.strict",
+        rich_help_panel=MARKET,
+    ),
 ]
 Partial = Annotated[
-    bool, typer.Option("--partial", help="Fill no more at once than is displayed", rich_help_panel=MARKET)
+    bool | None,
+    typer.Option(
+        "--partial",
+        help="Fill no more at once than is displayed",
+        show_default="gateway.partial",
+        rich_help_panel=MARKET,
+    ),
 ]
 Faults = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Play this fault script (TOML)", show_default=False, rich_help_panel=MARKET),
 ]
 
-Account = Annotated[str, typer.Option(metavar="ID", help="Paper account; begins with D", rich_help_panel=ACCOUNT)]
+Account = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID",
+        help="Paper account; begins with D",
+        show_default="gateway.account: DU9000001",
+        rich_help_panel=ACCOUNT,
+    ),
+]
 Accounts = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="DU1,DU2", help="Several paper accounts in its place", show_default=False, rich_help_panel=ACCOUNT
     ),
 ]
-Cash = Annotated[float, typer.Option(help="What each account begins with, US dollars", rich_help_panel=ACCOUNT)]
+Cash = Annotated[
+    float | None,
+    typer.Option(
+        help="What each account begins with, US dollars",
+        show_default="gateway.cash: 1,000,000",
+        rich_help_panel=ACCOUNT,
+    ),
+]
 State = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE", help="Keep orders and accounts here over a restart", show_default=False, rich_help_panel=ACCOUNT
     ),
 ]
-Pacing = Annotated[bool, typer.Option(help="Let clients ask no more than TWS allows", rich_help_panel=ACCOUNT)]
+Pacing = Annotated[
+    bool | None,
+    typer.Option(
+        help="Let clients ask no more than TWS allows", show_default="gateway.pacing: yes", rich_help_panel=ACCOUNT
+    ),
+]
 
 Status = Annotated[
     bool,

@@ -44,7 +44,7 @@ class TwsSettings(Section):
                 that is none, or nothing is left for data requests.
         """
         if self.mode == "live" and not self.account:
-            raise ConfigError("mode is live: spell out the account to trade in tws.account")
+            raise ConfigError("mode is live, which trades real money: spell out the account in tws.account (--account)")
         if self.mode == "paper" and self.account and not _is_paper(self.account):
             raise ConfigError(_not_paper(self.account))
         if self.reserved_for_orders >= self.messages_per_second:
