@@ -69,7 +69,7 @@ class AioDesk:
         self.desk = desk
 
     @classmethod
-    async def open(cls, settings: DeskSettings | str = "embedded", **changes: Any) -> AioDesk:
+    async def open(cls, settings: DeskSettings | str | None = None, **changes: Any) -> AioDesk:
         """Open a desk without holding up the caller's loop, and return its awaitable side; see `Desk.open`."""
         from ibdesk.desk.desk import Desk
 

@@ -5,8 +5,8 @@ from ibdesk.store.feed import Feed, FeedReader, Row, Topic
 from ibdesk.store.journal import Entry, Journal, JournalHeader, JournalReader
 from ibdesk.store.lives import take_over_from
 from ibdesk.store.order_ids import OrderIdMark
+from ibdesk.store.redis.settings import RedisSettings
 from ibdesk.store.replay import ReplayReport, replay
-from ibdesk.store.settings import RedisSettings
 
 __all__ = [
     "Batch",
