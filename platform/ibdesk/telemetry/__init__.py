@@ -2,6 +2,7 @@
 
 from ibdesk.telemetry.logs import Logs
 from ibdesk.telemetry.masking import secrets_in
+from ibdesk.telemetry.performance import Performance, Span, SpanSummary, track_performance
 from ibdesk.telemetry.settings import LogSettings, PerformanceSettings
 from ibdesk.telemetry.supervision import AT_ONCE_OVER, Policy, Supervisor, TaskInfo
 from ibdesk.telemetry.trace import correlated, correlation_id, new_correlation_id
@@ -10,12 +11,16 @@ __all__ = [
     "AT_ONCE_OVER",
     "LogSettings",
     "Logs",
+    "Performance",
     "PerformanceSettings",
     "Policy",
+    "Span",
+    "SpanSummary",
     "Supervisor",
     "TaskInfo",
     "correlated",
     "correlation_id",
     "new_correlation_id",
     "secrets_in",
+    "track_performance",
 ]
