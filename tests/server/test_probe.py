@@ -86,6 +86,30 @@ def test_a_port_where_nobody_listens_is_not(scheme: str, free_port: int, capsys:
     assert "does not answer" in capsys.readouterr().err
 
 
+def test_a_desk_port_must_speak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "desk.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+
+        # It takes connections and says nothing.
+        assert probe.main([f"unix:{path}", "--seconds", "0.1"]) == 1
+        assert "does not answer" in capsys.readouterr().err
+
+        caller, _ = listener.accept()
+        caller.close()
+
+        def speak() -> None:
+            caller, _ = listener.accept()
+            with caller:
+                caller.sendall(b"welcome")
+
+        speaking = threading.Thread(target=speak)
+        speaking.start()
+        assert probe.main([f"unix:{path}"]) == 0
+        speaking.join()
+
+
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "https://127.0.0.1:1/", "http://127.0.0.1/", "tcp://127.0.0.1:x"])
 def test_an_address_of_another_kind_is_told(url: str) -> None:
     assert probe.main([url]) == 1

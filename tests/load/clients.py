@@ -1,0 +1,247 @@
+"""Many feed clients in one process, so light that what is measured is the server's work and hardly their own.
+
+``python -m tests.load.clients PORT CLIENTS STUCK TOPIC`` with the API key on the first line of standard input. They
+read raw frames, and one frame that all of them get is decoded once. The conversation with whoever started them, line by
+line:
+
+    > (the key)
+    < ready                            every client has its snapshot
+    > expect ROWS                      so many rows were published since then
+    < {received, cut, holes, ages}     the totals over those that are not stuck; ages in ms as a histogram
+
+The stuck ones subscribe and never read again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import json
+import math
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+import uvloop
+
+# AGES: a histogram's bucket is wider than the one below by so much.
+WIDTH = 1.02
+_PAYLOAD_16, _PAYLOAD_64 = 126, 127
+_BINARY, _CLOSE = 0x82, 0x88
+# How long stragglers are waited for once everything has been published.
+_GRACE_SECONDS = 10.0
+_CONNECTING_AT_ONCE = 50
+_STUCK_BUFFER = 4_096
+
+
+def bucket_of(age_ms: float) -> int:
+    """Return the number of the histogram's bucket that an age falls into."""
+    return round(math.log(max(age_ms, 0.001)) / math.log(WIDTH))
+
+
+def percentile_of(ages: dict[int, int], fraction: float) -> float:
+    """Return the age in ms below which `fraction` of a histogram's entries lie (nearest rank)."""
+    wanted, seen = fraction * sum(ages.values()), 0
+    for bucket in sorted(ages):
+        seen += ages[bucket]
+        if seen >= wanted:
+            return float(WIDTH**bucket)
+    return math.nan
+
+
+class Score:
+    """What all clients together have received."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        self.ready = self.received = self.cut = self.holes = 0
+        self.ages: collections.Counter[int] = collections.Counter()
+        self.news = asyncio.Event()
+        self._frame, self._decoded = b"", dict[str, Any]()
+
+    def decode(self, frame: bytes) -> dict[str, Any]:
+        """Return a frame's message; the same frame is decoded once, however many clients it comes to."""
+        if frame != self._frame:
+            self._frame, self._decoded = frame, msgspec.msgpack.decode(frame)
+        return self._decoded
+
+    def take(self, rows: int, stamps: list[int], now_ns: int) -> None:
+        """Count rows that came, with the moments at which they were published."""
+        self.received += rows
+        for stamp in stamps:
+            self.ages[bucket_of((now_ns - stamp) / 1e6)] += 1
+        self.news.set()
+
+
+class RawClient(asyncio.Protocol):
+    """A WebSocket client that knows the feed's messages and no more; a stuck one reads nothing after its snapshot."""
+
+    def __init__(self, score: Score, *, port: int, key: str, is_stuck: bool) -> None:
+        self._score, self._port, self._key, self._is_stuck = score, port, key, is_stuck
+        self._buffer = bytearray()
+        self._greeted = self._ready = False
+        self._seq = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the WebSocket."""
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(
+            f"GET /feed HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+            f"X-API-Key: {self._key}\r\n\r\n".encode()
+        )
+
+    def data_received(self, data: bytes) -> None:
+        """Take the answer to the request, then frames."""
+        now_ns = time.monotonic_ns()
+        self._buffer += data
+        if not self._greeted and not self._take_head():
+            return
+        while (span := _frame_span(self._buffer)) is not None:
+            begin, end = span
+            kind, payload = self._buffer[0], bytes(self._buffer[begin:end])
+            del self._buffer[:end]
+            if kind == _BINARY:
+                self._take(payload, now_ns)
+            elif kind == _CLOSE:
+                self._score.cut += 1
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Let those who wait look again."""
+        self._score.news.set()
+
+    def _take_head(self) -> bool:
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return False
+        status = bytes(self._buffer[:end]).partition(b"\r\n")[0]
+        if b" 101 " not in status:
+            raise SystemExit(f"the server refuses a client: {status.decode()}")
+        del self._buffer[: end + 4]
+        self._greeted = True
+        return True
+
+    def _take(self, payload: bytes, now_ns: int) -> None:
+        message = self._score.decode(payload)
+        match message["type"]:
+            case "hello":
+                self._send({"type": "subscribe", "topics": [self._score.topic]})
+            case "snapshot" if message["topic"] == self._score.topic:
+                self._seq = message["seq"]
+                self._be_ready()
+            case "delta":
+                self._take_delta(message, now_ns)
+            case "ping":
+                self._send({"type": "pong", "at_ns": message["at_ns"]})
+
+    def _take_delta(self, message: dict[str, Any], now_ns: int) -> None:
+        if message["after"] != self._seq:
+            self._score.holes += 1
+        self._seq = message["seq"]
+        stamps = message["columns"]["at_ns"]
+        self._score.take(len(stamps), _one_of_each(stamps), now_ns)
+
+    def _be_ready(self) -> None:
+        if self._ready:
+            return
+        self._ready = True
+        self._score.ready += 1
+        self._score.news.set()
+        if self._is_stuck:
+            self._transport.pause_reading()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        """Send a final binary frame of under 64 KiB, masked (as a client must) with zeros."""
+        payload = msgspec.msgpack.encode(message)
+        length = len(payload)
+        head = bytes((0x82, 0x80 | length)) if length < 126 else bytes((0x82, 0xFE)) + length.to_bytes(2)
+        self._transport.write(head + bytes(4) + payload)
+
+
+def _one_of_each(stamps: list[int]) -> list[int]:
+    """Return each moment once: rows that were published together are one batch."""
+    return stamps[:1] if stamps[0] == stamps[-1] else list(dict.fromkeys(stamps))
+
+
+def _frame_span(buffer: bytearray) -> tuple[int, int] | None:
+    """Return where the first frame's payload begins and ends, None when it is not whole yet."""
+    if len(buffer) < 2:
+        return None
+    length, begin = buffer[1] & 0x7F, 2
+    if length >= _PAYLOAD_16:
+        begin = 4 if length == _PAYLOAD_16 else 10
+        if len(buffer) < begin:
+            return None
+        length = int.from_bytes(buffer[2:begin])
+    return (begin, begin + length) if len(buffer) >= begin + length else None
+
+
+async def _connect(make: Callable[[], RawClient], port: int, *, is_stuck: bool) -> None:
+    connection = socket.socket()
+    connection.setblocking(False)
+    if is_stuck:
+        # So that what it does not read waits at the server, and not in this machine's buffers.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _STUCK_BUFFER)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(connection, ("127.0.0.1", port))
+    await loop.create_connection(make, sock=connection)
+
+
+async def _run(port: int, clients: int, stuck: int, topic: str) -> None:
+    commands = await _standard_input()
+    key = (await commands.readline()).decode().strip()
+    score = Score(topic)
+    at_once = asyncio.Semaphore(_CONNECTING_AT_ONCE)
+
+    async def join(number: int) -> None:
+        is_stuck = number < stuck
+        async with at_once:
+            await _connect(lambda: RawClient(score, port=port, key=key, is_stuck=is_stuck), port, is_stuck=is_stuck)
+
+    await asyncio.gather(*(join(number) for number in range(clients + stuck)))
+    await _until(score, lambda: score.ready == clients + stuck, seconds=30 + clients / 50)
+    if score.ready < clients + stuck:
+        raise SystemExit(f"only {score.ready} of {clients + stuck} clients were served a snapshot")
+    _say("ready")
+    wanted = clients * int((await commands.readline()).split()[1])
+    await _until(score, lambda: score.received >= wanted, seconds=_GRACE_SECONDS)
+    _say(json.dumps({"received": score.received, "cut": score.cut, "holes": score.holes, "ages": score.ages}))
+    # Whoever started us ends us: until then the connections stay as they are.
+    await commands.read()
+
+
+async def _until(score: Score, holds: Callable[[], bool], *, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while not holds():
+                score.news.clear()
+                await score.news.wait()
+
+
+async def _standard_input() -> asyncio.StreamReader:
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    return reader
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Be the clients that the arguments ask for."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    port, clients, stuck, topic = sys.argv[1:]
+    uvloop.run(_run(int(port), int(clients), int(stuck), topic))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""``python -m tests.load.desk STATE_FOLDER``: a desk on the embedded gateway, whose feed is loaded by `source`.
+
+Web servers attach to it as to any desk. It prints the address of its port when it can be reached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from tests.load import source
+
+from ibdesk.desk import Desk
+from ibdesk.desk.port import PortHost, default_address
+from ibdesk.store import Topic
+
+
+async def _serve(desk: Desk, folder: Path) -> None:
+    host, address = PortHost(desk, desk.feed), default_address(folder)
+    serving = asyncio.create_task(host.run(address), name="desk port")
+    await host.answering.wait()
+    sys.stdout.write(f"{address}\n")
+    sys.stdout.flush()
+
+    def publish(rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            desk.feed.publish(Topic(source.TOPIC), row["id"], row)
+
+    obeying = threading.Thread(target=source.obey, args=(publish,))
+    obeying.start()
+    await asyncio.to_thread(obeying.join)
+    serving.cancel()
+    await asyncio.wait({serving})
+
+
+def main() -> None:
+    """Be that desk until standard input ends."""
+    folder = Path(sys.argv[1])
+    with Desk.open("embedded", state_folder=folder, gateway={"port": 0}) as desk:
+        uvloop.run(_serve(desk, folder))
+
+
+if __name__ == "__main__":
+    main()
