@@ -5,18 +5,20 @@ from ibdesk.engine.blotter import Blotter
 from ibdesk.engine.engine import Engine
 from ibdesk.engine.estate import estate_of, halt_words
 from ibdesk.engine.features import TARGET, ColumnFeatures, FeatureSource, GrowingFeatures, evaluate
-from ibdesk.engine.portfolio import EXTERNAL, Book, Portfolio
-from ibdesk.engine.risk import RiskGate, RiskLimits
+from ibdesk.engine.portfolio import EXTERNAL, MANUAL, Book, Portfolio
+from ibdesk.engine.risk import Exposure, RiskGate, RiskLimits
 from ibdesk.engine.run import Run, RunState
 
 __all__ = [
     "EXTERNAL",
+    "MANUAL",
     "TARGET",
     "BarBuilder",
     "Blotter",
     "Book",
     "ColumnFeatures",
     "Engine",
+    "Exposure",
     "FeatureSource",
     "GrowingFeatures",
     "Portfolio",

@@ -13,12 +13,16 @@ class Blotter:
     def __init__(self) -> None:
         self.orders: dict[str, Order] = {}
         self._open: dict[tuple[str, str], dict[str, Order]] = {}
+        # The orders that were placed by hand, by who placed them and what they call them.
+        self._by_client_key: dict[tuple[str, str], str] = {}
         # How far the open orders of each lane would move the position; kept, so that no order need scan them.
         self._pending: dict[tuple[str, str], float] = {}
 
     def put(self, order: Order) -> None:
         """Keep the order's new value."""
         self.orders[order.id] = order
+        if order.client_key:
+            self._by_client_key[order.by, order.client_key] = order.id
         key = order.owner, order.instrument
         lane = self._open.get(key)
         if lane is None:
@@ -33,6 +37,11 @@ class Blotter:
             lane.pop(order.id, None)
         # Without open orders nothing is pending, whatever adding binary fractions has left.
         self._pending[key] = pending if lane else 0.0
+
+    def called(self, by: str, client_key: str) -> Order | None:
+        """Return the order that somebody placed under a key of their own, None when there is none."""
+        order_id = self._by_client_key.get((by, client_key))
+        return None if order_id is None else self.orders[order_id]
 
     def open_orders(self, owner: str, instrument: str) -> list[Order]:
         """Return an owner's orders in an instrument that may still fill, oldest first."""

@@ -12,10 +12,9 @@ from typing import Any
 
 from ibdesk.engine.estate import take_over
 from ibdesk.engine.features import GrowingFeatures
-from ibdesk.engine.market import Market
 from ibdesk.engine.order_flow import OrderFlow
 from ibdesk.engine.outbox import Outbox
-from ibdesk.engine.portfolio import EXTERNAL
+from ibdesk.engine.portfolio import EXTERNAL, MANUAL
 from ibdesk.engine.risk import RiskGate, RiskLimits
 from ibdesk.engine.run import FeatureFactory, Run, RunState
 from ibdesk.errors import DeskError, StrategyError
@@ -32,8 +31,10 @@ from ibdesk.model import (
     HaltTrading,
     Link,
     LinkChanged,
+    ModifyRequest,
     Notice,
     OrderReport,
+    PlaceRequest,
     PositionReport,
     Quote,
     ResumeTrading,
@@ -46,6 +47,7 @@ from ibdesk.model import (
     TakeOver,
     Tick,
     TimerFired,
+    WatchMarket,
 )
 from ibdesk.strategy import Strategy
 
@@ -62,8 +64,8 @@ class Engine:
     """Runs strategies over events.
 
     `strategies` finds the strategy of a start command; `make_features` says how features are computed, by default
-    at each bar over all bars so far. With `strict` an error in a strategy's code is raised (a backtest wants that);
-    otherwise that run fails and the others go on.
+    at each bar over all bars so far. `gate` stands in for the gate that `limits` would make. With `strict` an error in
+    a strategy's code is raised (a backtest wants that); otherwise that run fails and the others go on.
     """
 
     def __init__(
@@ -71,10 +73,11 @@ class Engine:
         *,
         strategies: StrategyResolver,
         limits: RiskLimits | None = None,
+        gate: RiskGate | None = None,
         make_features: FeatureFactory = lambda strategy, _: GrowingFeatures(strategy),
         strict: bool = False,
     ) -> None:
-        self.gate = RiskGate(limits or RiskLimits())
+        self.gate = gate or RiskGate(limits or RiskLimits())
         self._outbox = Outbox()
         self.orders = OrderFlow(gate=self.gate, outbox=self._outbox, call=self._call)
         self.blotter, self.portfolio = self.orders.blotter, self.orders.portfolio
@@ -102,7 +105,10 @@ class Engine:
             StopStrategy: self._on_stop_strategy,
             HaltTrading: self._on_halt_trading,
             ResumeTrading: self._on_resume_trading,
-            CancelRequest: self._on_cancel_request,
+            WatchMarket: lambda command: self.orders.watch(command.instrument),
+            PlaceRequest: self.orders.on_place_request,
+            ModifyRequest: self.orders.on_modify_request,
+            CancelRequest: self.orders.on_cancel_request,
             DayBegan: self._on_day_began,
             TakeOver: lambda command: take_over(self, command),
             Notice: self._on_notice,
@@ -113,11 +119,17 @@ class Engine:
         """The time of the event being handled, or of the last one; ns UTC, 0 before the first."""
         return self._outbox.now_ns
 
+    @property
+    def correlation_id(self) -> str:
+        """The request from outside that the event being handled goes back to, empty when there is none."""
+        return self._outbox.correlation_id
+
     def handle(self, event: Event) -> Sequence[Action]:
         """Take one event and return what is to be done about it, in order.
 
         Raises:
             DeskError: If a command cannot be carried out (a run id twice, a run that does not exist).
+            OrderError: If an order by hand has terms that make no sense together.
             Exception: With `strict`, whatever a strategy's code raises.
         """
         outbox = self._outbox
@@ -234,6 +246,8 @@ class Engine:
     # --- commands
 
     def _on_start_strategy(self, start: StartStrategy) -> None:
+        if start.run_id in (MANUAL, EXTERNAL):
+            raise DeskError(f"{start.run_id} is a book of its own and no run: give the run another id")
         before = self.runs.get(start.run_id)
         if before is not None:
             _check_succession(before, start)
@@ -246,8 +260,7 @@ class Engine:
             orders_made=0 if before is None else before.orders_made,
         )
         for instrument in start.instruments:
-            market = self.markets.setdefault(instrument.id, Market(instrument))
-            market.instrument = instrument
+            self.orders.watch(instrument)
         self._call(run, self._begin, run)
         if run.state is RunState.RUNNING:
             for lane in run.lanes.values():
@@ -280,14 +293,7 @@ class Engine:
     def _on_resume_trading(self, resume: ResumeTrading) -> None:
         self.gate.halt = None
         self._allow_targets()
-        self.alert("operator", f"trading resumed: {resume.reason}", Severity.WARNING)
-
-    def _on_cancel_request(self, request: CancelRequest) -> None:
-        if request.order_id:
-            self.orders.cancel(request.order_id)
-        else:
-            for order in self.blotter.all_open():
-                self.orders.cancel(order.id)
+        self.alert(resume.by, f"trading resumed: {resume.reason}", Severity.WARNING)
 
     def _on_notice(self, notice: Notice) -> None:
         if notice.severity is not Severity.INFO:

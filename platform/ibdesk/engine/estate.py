@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ibdesk.engine.market import Market
+from ibdesk.engine.portfolio import MANUAL
 from ibdesk.engine.run import Run, RunState
-from ibdesk.model import BookLeft, Estate, Halt, Order, OrderStatus, RunLeft, Severity, TakeOver, moment
+from ibdesk.model import AnyInstrument, BookLeft, Estate, Halt, Order, OrderStatus, RunLeft, Severity, TakeOver, moment
 from ibdesk.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def estate_of(engine: Engine, at_ns: int) -> Estate:
         # What books that are left behind have earned must not look like a loss of this day.
         day_pnl=day_pnl - engine.portfolio.pnl_without({book.owner for book in books}) if day_ends_ns else 0.0,
         day_ends_ns=day_ends_ns,
+        instruments=_traded_by_hand(engine, orders),
     )
 
 
@@ -47,6 +49,8 @@ def take_over(engine: Engine, command: TakeOver) -> None:
     """Go on from an estate: runs of the earlier life wait to be started again, and a halt still holds."""
     estate = command.estate
     engine.portfolio.take_over(estate.books, estate.fills)
+    for instrument in estate.instruments:
+        engine.orders.watch(instrument)
     for order in estate.orders:
         engine.blotter.put(order)
     for left in estate.runs:
@@ -76,7 +80,17 @@ def _holds(book: BookLeft) -> bool:
 
 
 def _counts(order: Order, since_ns: int) -> bool:
-    return order.status is not OrderStatus.DENIED and (order.is_open or order.updated_ns >= since_ns)
+    """Return whether TWS may still speak of an order, or its caller may still ask for it by its key."""
+    if order.status is OrderStatus.DENIED and not order.client_key:
+        return False
+    return order.is_open or order.updated_ns >= since_ns
+
+
+def _traded_by_hand(engine: Engine, orders: list[Order]) -> list[AnyInstrument]:
+    book = engine.portfolio.books.get(MANUAL)
+    used = {order.instrument for order in orders if order.owner == MANUAL}
+    used |= {position.instrument for position in book.positions.values() if position.quantity} if book else set()
+    return [market.instrument for market in engine.markets.values() if market.instrument.id in used]
 
 
 def _out_of_sight(order: Order, at_ns: int) -> Order:

@@ -10,21 +10,25 @@ import msgspec
 from ibdesk.engine.blotter import Blotter
 from ibdesk.engine.market import Market
 from ibdesk.engine.outbox import Outbox
-from ibdesk.engine.portfolio import EXTERNAL, Portfolio
+from ibdesk.engine.portfolio import EXTERNAL, MANUAL, Portfolio
 from ibdesk.engine.risk import Exposure, RiskGate
 from ibdesk.engine.run import Run, RunState
 from ibdesk.errors import OrderDeniedError, OrderError
 from ibdesk.model import (
+    AnyInstrument,
     CancelOrder,
+    CancelRequest,
     Fill,
     Halt,
     Index,
     ModifyOrder,
+    ModifyRequest,
     Order,
     OrderDenied,
     OrderReport,
     OrderStatus,
     PlaceOrder,
+    PlaceRequest,
     TradingHalted,
 )
 
@@ -33,7 +37,7 @@ Call = Callable[..., None]
 
 
 class OrderFlow:
-    """Takes orders from runs to the gate and the venue, and tells runs what became of them."""
+    """Takes orders of runs and of people to the gate and the venue, and tells runs what became of theirs."""
 
     def __init__(self, *, gate: RiskGate, outbox: Outbox, call: Call) -> None:
         self.blotter = Blotter()
@@ -48,6 +52,52 @@ class OrderFlow:
         market = self.markets.get(instrument)
         return None if market is None else market.price
 
+    def watch(self, instrument: AnyInstrument) -> None:
+        """Keep the prices of an instrument, by what TWS knows of it now."""
+        self.markets.setdefault(instrument.id, Market(instrument)).instrument = instrument
+
+    # --- what people ask
+
+    def on_place_request(self, request: PlaceRequest) -> None:
+        """Pass an order by hand through the risk gate; one that was placed under the same key already is let be.
+
+        Raises:
+            OrderError: If its terms make no sense together, or its instrument takes no orders.
+        """
+        if request.client_key and self.blotter.called(request.by, request.client_key) is not None:
+            return
+        # What fails fails before anything has changed: such a request leaves nothing behind, nor is it on the record.
+        order = _by_hand(request).checked()
+        if request.order_id in self.blotter.orders:
+            raise OrderError(f"there is an order {request.order_id} already: give the new one another id")
+        _refuse_index(order, request.instrument)
+        self.watch(request.instrument)
+        self.submit(order)
+
+    def on_modify_request(self, request: ModifyRequest) -> None:
+        """Pass new terms through the risk gate.
+
+        Raises:
+            OrderError: If they make no sense together.
+        """
+        self.modify(
+            request.order_id,
+            quantity=request.quantity,
+            limit_price=request.limit_price,
+            stop_price=request.stop_price,
+        )
+
+    def on_cancel_request(self, request: CancelRequest) -> None:
+        """Withdraw one order, or all that are of an owner and in an instrument."""
+        if request.order_id:
+            self.cancel(request.order_id)
+            return
+        for order in self.blotter.all_open():
+            if request.owner in ("", order.owner) and request.symbol in ("", order.instrument):
+                self.cancel(order.id)
+
+    # --- the way out
+
     def submit(self, order: Order) -> None:
         """Pass an order through the risk gate: it leaves as PlaceOrder, or it is denied.
 
@@ -55,8 +105,7 @@ class OrderFlow:
             OrderError: If its instrument takes no orders.
         """
         market = self.markets[order.instrument]
-        if isinstance(market.instrument, Index):
-            raise OrderError(f"order {order.id}: {order.instrument} is an index, which takes no orders")
+        _refuse_index(order, market.instrument)
         order = _on_grid(market, order)
         try:
             self._gate.check(order, self._exposure(order, market), self._outbox.now_ns)
@@ -70,7 +119,6 @@ class OrderFlow:
 
     def modify(
         self,
-        owner: str,
         order_id: str,
         *,
         quantity: float | None,
@@ -79,7 +127,7 @@ class OrderFlow:
     ) -> None:
         """Pass new terms of an open order through the risk gate; the order keeps its own until the venue agrees."""
         order = self.blotter.orders.get(order_id)
-        if order is None or order.owner != owner or not order.is_open:
+        if order is None or not order.is_open:
             return
         market = self.markets[order.instrument]
         changed = msgspec.structs.replace(
@@ -111,6 +159,8 @@ class OrderFlow:
         if order is not None and order.is_open:
             self._outbox.add(CancelOrder(order_id))
 
+    # --- the way back
+
     def on_order_report(self, report: OrderReport) -> None:
         """Take what the venue said about an order."""
         order = self.blotter.report(report)
@@ -118,7 +168,7 @@ class OrderFlow:
             self.order_changed(order)
 
     def on_fill(self, fill: Fill) -> None:
-        """Book an execution, once, to the run whose order it was, or to EXTERNAL."""
+        """Book an execution, once, to the owner of its order, or to EXTERNAL when it is not of ours."""
         known = self.blotter.orders.get(fill.order_id)
         owner = EXTERNAL if known is None else known.owner
         if not self.portfolio.book(fill, owner):
@@ -136,8 +186,9 @@ class OrderFlow:
         """Return what the gate must know; `order` itself, when open already, is not counted as pending."""
         book = self.portfolio.open_book(order.owner)
         pending = 0.0
+        run = self.runs.get(order.owner)
         # Of a run that has ended all orders were asked back: they keep nobody from getting out.
-        if self.runs[order.owner].is_running:
+        if run is None or run.is_running:
             pending = self.blotter.pending(order.owner, order.instrument)
             if order.id in self.blotter.orders:
                 pending -= order.signed_remaining
@@ -156,9 +207,10 @@ class OrderFlow:
         self.blotter.put(denied)
         self._tell_denial(denial)
         self.order_changed(denied)
-        if denial.rule == "max_orders_per_second":
+        run = self.runs.get(order.owner)
+        if run is not None and denial.rule == "max_orders_per_second":
             # A second later the same order may pass.
-            self.runs[order.owner].lanes[order.instrument].allow()
+            run.lanes[order.instrument].allow()
 
     def _tell_denial(self, denial: OrderDeniedError) -> None:
         self._outbox.add(
@@ -212,6 +264,30 @@ class OrderFlow:
         if self._gate.halt is None:
             halt = self._gate.halt = Halt(reason or "no reason was given", by, self._outbox.now_ns)
             self._outbox.add(TradingHalted(halt.reason, halt.at_ns, halt.by))
+
+
+def _by_hand(request: PlaceRequest) -> Order:
+    return Order(
+        id=request.order_id,
+        owner=MANUAL,
+        instrument=request.instrument.id,
+        side=request.side,
+        quantity=request.quantity,
+        type=request.order_type,
+        limit_price=request.limit_price,
+        stop_price=request.stop_price,
+        time_in_force=request.time_in_force,
+        created_ns=request.at_ns,
+        updated_ns=request.at_ns,
+        by=request.by,
+        client_key=request.client_key,
+        correlation_id=request.correlation_id,
+    )
+
+
+def _refuse_index(order: Order, instrument: AnyInstrument) -> None:
+    if isinstance(instrument, Index):
+        raise OrderError(f"order {order.id}: {order.instrument} is an index, which takes no orders")
 
 
 def _on_grid(market: Market, order: Order) -> Order:

@@ -19,6 +19,11 @@ class Outbox:
         """The time of the event being handled, or of the last one; ns UTC, 0 before the first."""
         return 0 if self.event is None else self.event.at_ns
 
+    @property
+    def correlation_id(self) -> str:
+        """The request from outside that the event being handled goes back to, empty when it is no command."""
+        return getattr(self.event, "correlation_id", "")
+
     def add(self, action: Action) -> None:
         """Have this done, after what is to be done already."""
         self.actions.append(action)

@@ -1,4 +1,4 @@
-"""Who holds what: one book per strategy run, one for positions that are not ours."""
+"""Who holds what: one book per strategy run, one for what we trade by hand, one for positions that are not ours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Callable, Container, Iterable
 from ibdesk.model import BookLeft, Fill, FillLeft, Position
 
 EXTERNAL = "external"
-"""The owner of positions opened by hand or by other programs: shown, counted, left alone."""
+"""The owner of positions opened in TWS or by other programs: shown, counted, left alone."""
+
+MANUAL = "manual"
+"""The owner of what is ordered by hand on this desk: a book like a run's, with no strategy to it."""
 
 PriceOf = Callable[[str], float | None]
 """Gives the last known price of an instrument by its id, None when there is none."""

@@ -294,6 +294,7 @@ class Run:
             time_in_force=time_in_force,
             created_ns=self._engine.now_ns,
             updated_ns=self._engine.now_ns,
+            correlation_id=self._engine.correlation_id,
         )
         self._engine.orders.submit(order.checked())
         return order.id
@@ -330,10 +331,12 @@ class Run:
         limit_price: float | None = None,
         stop_price: float | None = None,
     ) -> None:
-        """Change the terms of an open order that are not None."""
+        """Change the terms of an open order of this run that are not None."""
         self._check_running()
+        order = self._engine.blotter.orders.get(order_id)
+        if order is None or order.owner != self.id:
+            return
         self._engine.orders.modify(
-            self.id,
             order_id,
             quantity=None if quantity is None else float(quantity),
             limit_price=limit_price,

@@ -1,8 +1,8 @@
 """What can happen to the engine: everything it ever learns, in the order it learns it.
 
-`Bar`, `Quote`, `Tick`, `Fill` and `Commission` are events as they stand; the others are here. Each carries `at_ns`,
-the time at which it happened (ns UTC): the engine has no other clock. `encode_event` and `decode_event` are the
-journal's form.
+`Bar`, `Quote`, `Tick`, `Fill` and `Commission` are events as they stand, what people ask stands in `command`; the
+others are here. Each carries `at_ns`, the time at which it happened (ns UTC): the engine has no other clock.
+`encode_event` and `decode_event` are the journal's form.
 """
 
 from __future__ import annotations
@@ -14,6 +14,16 @@ import msgspec
 
 from ibdesk.model.account import Account
 from ibdesk.model.bar import Bar
+from ibdesk.model.command import (
+    CancelRequest,
+    HaltTrading,
+    ModifyRequest,
+    PlaceRequest,
+    ResumeTrading,
+    StartStrategy,
+    StopStrategy,
+    WatchMarket,
+)
 from ibdesk.model.fill import Commission, Fill
 from ibdesk.model.instrument import AnyInstrument
 from ibdesk.model.link import Link
@@ -69,87 +79,6 @@ class TimerFired(msgspec.Struct, frozen=True, tag="timer_fired"):
     at_ns: int
 
 
-class StrategySource(msgspec.Struct, frozen=True):
-    """Which code a run executes: the file, the class in it, and the sha256 of the file's bytes (hex).
-
-    A class that was not loaded from a file has an empty `path` and `sha256`; such a run cannot be replayed.
-    """
-
-    class_name: str
-    path: str = ""
-    sha256: str = ""
-
-
-class BarHistory(msgspec.Struct, frozen=True):
-    """Past bars of one instrument by column, oldest first; the first one is the anchor of the features."""
-
-    instrument: str
-    interval_ns: int
-    opened_ns: list[int]
-    open: list[float]
-    high: list[float]
-    low: list[float]
-    close: list[float]
-    volume: list[float]
-
-
-class BarSource(enum.Enum):
-    """What the bars of a run are built from."""
-
-    BARS = "bars"
-    TICKS = "ticks"
-    QUOTES = "quotes"
-
-
-class StartStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="start_strategy"):
-    """Command: run a strategy on some instruments, on bars of `interval_ns`.
-
-    `history` of that interval warms the features up; history of a shorter interval belongs to the bar in progress.
-    `cash` is the money allotted to the run, in the account's currency. `state` is what an earlier run left.
-    """
-
-    run_id: str
-    source: StrategySource
-    parameters: dict[str, Any]
-    instruments: list[AnyInstrument]
-    interval_ns: int
-    at_ns: int
-    bar_source: BarSource = BarSource.BARS
-    history: list[BarHistory] = []
-    cash: float = 0.0
-    state: dict[str, Any] = {}
-
-
-class StopStrategy(msgspec.Struct, frozen=True, tag="stop_strategy"):
-    """Command: end a run; its open orders are cancelled, and with `flatten` its positions are closed."""
-
-    run_id: str
-    at_ns: int
-    flatten: bool = False
-
-
-class HaltTrading(msgspec.Struct, frozen=True, tag="halt_trading"):
-    """Command: deny every order that does not reduce a position, until a person resumes; `by` is who wants it."""
-
-    reason: str
-    at_ns: int
-    by: str = "operator"
-
-
-class ResumeTrading(msgspec.Struct, frozen=True, tag="resume_trading"):
-    """Command: lift the halt; `reason` says why that is right."""
-
-    reason: str
-    at_ns: int
-
-
-class CancelRequest(msgspec.Struct, frozen=True, tag="cancel_request"):
-    """Command: cancel one open order, or all of them when `order_id` is empty."""
-
-    order_id: str
-    at_ns: int
-
-
 class DayBegan(msgspec.Struct, frozen=True, tag="day_began"):
     """From which profit the loss of the day that ends at `ends_ns` is measured; for the record and the next life."""
 
@@ -200,7 +129,8 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     """What one life of a desk leaves to the next, all of it read from its journal.
 
     `orders` are those that may still fill and those that ended in the last days; `fills` are those of the last days:
-    TWS may tell them again. `day_pnl` and `day_ends_ns` are those of the last `DayBegan`.
+    TWS may tell them again. `day_pnl` and `day_ends_ns` are those of the last `DayBegan`. `instruments` are those
+    traded by hand; those of runs stand in their starts.
     """
 
     books: list[BookLeft] = []
@@ -210,6 +140,7 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     halt: Halt | None = None
     day_pnl: float = 0.0
     day_ends_ns: int = 0
+    instruments: list[AnyInstrument] = []
 
 
 class TakeOver(msgspec.Struct, frozen=True, kw_only=True, tag="take_over"):
@@ -255,6 +186,9 @@ Event = (
     | StopStrategy
     | HaltTrading
     | ResumeTrading
+    | WatchMarket
+    | PlaceRequest
+    | ModifyRequest
     | CancelRequest
     | DayBegan
     | TakeOver

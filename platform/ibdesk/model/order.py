@@ -135,6 +135,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     # permanent_id: IB's own id, stable over sessions and clients; 0 until the venue has answered.
     permanent_id: int = 0
     reason: str = ""
+    # by: who placed it by hand, and client_key: what that caller calls it; both empty for an order of a strategy.
+    by: str = ""
+    client_key: str = ""
+    # correlation_id: the request from outside that caused it; empty where none did.
+    correlation_id: str = ""
 
     @property
     def remaining(self) -> float:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-import sys
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from ibdesk.engine import Engine, RiskLimits, RunState, estate_of
-from ibdesk.errors import JournalError
+from ibdesk.engine import Engine, Exposure, RiskGate, RiskLimits, RunState, estate_of
+from ibdesk.errors import JournalError, OrderDeniedError
 from ibdesk.model import (
     Action,
     Estate,
     Halt,
+    Order,
     OrderDenied,
     PlaceOrder,
     RunFailed,
@@ -26,8 +27,35 @@ from ibdesk.model import (
 from ibdesk.store.journal import SCHEMA_VERSION, JournalHeader, JournalReader
 from ibdesk.strategy import Strategy
 
-# What a life did has passed its limits already; a limit of the day's loss is needed for the day to be counted at all.
-_UNLIMITED = dataclasses.replace(RiskLimits.none(), max_daily_loss=sys.float_info.max)
+
+class RecordedGate(RiskGate):
+    """The risk gate of an earlier life: it refuses what was refused then, and watches nothing itself.
+
+    What it refused is on the record, and that it halted too; the prices it went by are passed over.
+    """
+
+    def __init__(self, limits: RiskLimits) -> None:
+        super().__init__(limits)
+        self._denials: dict[str, OrderDenied] = {}
+
+    def recall(self, actions: Sequence[Action]) -> None:
+        """Take what was refused at the event that is handled next."""
+        self._denials = {action.order_id: action for action in actions if isinstance(action, OrderDenied)}
+
+    def check(self, order: Order, exposure: Exposure, at_ns: int) -> None:  # noqa: ARG002 - the record knows better
+        """Let the order pass when it did.
+
+        Raises:
+            OrderDeniedError: When it did not, as it was.
+        """
+        denial = self._denials.get(order.id)
+        if denial is not None:
+            raise OrderDeniedError(denial.order_id, denial.rule, denial.limit, denial.asked)
+
+    def loss(self, pnl: float, at_ns: int) -> float:
+        """Begin the day when it is time, and find no loss that would halt: whether it did is on the record."""
+        super().loss(pnl, at_ns)
+        return -math.inf
 
 
 def take_over_from(own: Path, header: JournalHeader, *, account: str, at_ns: int, halt_only: bool = False) -> TakeOver:
@@ -80,13 +108,15 @@ def estate_in(journal: JournalReader, at_ns: int) -> Estate:
         JournalError: If the journal cannot be read.
     """
     # The engine books as it did, while inert strategies stand for those of then; what those did is recorded.
-    engine = Engine(strategies=lambda _: Strategy(), limits=_UNLIMITED)
+    gate = RecordedGate(journal.header.limits)
+    engine = Engine(strategies=lambda _: Strategy(), gate=gate)
     for entry in journal.book_entries():
         event = entry.event
         if isinstance(event, StartStrategy):
             event = msgspec.structs.replace(event, history=[])
         elif isinstance(event, StopStrategy):
             event = msgspec.structs.replace(event, flatten=False)
+        gate.recall(entry.actions)
         engine.handle(event)
         for action in entry.actions:
             _redo(engine, action)

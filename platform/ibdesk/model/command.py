@@ -1,0 +1,153 @@
+"""What people ask of the engine: to run a strategy, to trade by hand, to halt, to change what is allowed.
+
+A command is an event like any other, so it is journaled and replayed. `by` says who asks (``operator`` where nobody
+in particular does). `correlation_id` names the request from outside that led to it, so that one search in the logs
+follows it to the venue; it is empty where there was none, and orders that a command causes keep it.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+
+from ibdesk.model.instrument import AnyInstrument
+from ibdesk.model.order import OrderType, Side, TimeInForce
+
+OPERATOR = "operator"
+"""Who asks, where nobody in particular does."""
+
+
+class StrategySource(msgspec.Struct, frozen=True):
+    """Which code a run executes: the file, the class in it, and the sha256 of the file's bytes (hex).
+
+    A class that was not loaded from a file has an empty `path` and `sha256`; such a run cannot be replayed.
+    """
+
+    class_name: str
+    path: str = ""
+    sha256: str = ""
+
+
+class BarHistory(msgspec.Struct, frozen=True):
+    """Past bars of one instrument by column, oldest first; the first one is the anchor of the features."""
+
+    instrument: str
+    interval_ns: int
+    opened_ns: list[int]
+    open: list[float]
+    high: list[float]
+    low: list[float]
+    close: list[float]
+    volume: list[float]
+
+
+class BarSource(enum.Enum):
+    """What the bars of a run are built from."""
+
+    BARS = "bars"
+    TICKS = "ticks"
+    QUOTES = "quotes"
+
+
+class StartStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="start_strategy"):
+    """Run a strategy on some instruments, on bars of `interval_ns`.
+
+    `history` of that interval warms the features up; history of a shorter interval belongs to the bar in progress.
+    `cash` is the money allotted to the run, in the account's currency. `state` is what an earlier run left.
+    """
+
+    run_id: str
+    source: StrategySource
+    parameters: dict[str, Any]
+    instruments: list[AnyInstrument]
+    interval_ns: int
+    at_ns: int
+    bar_source: BarSource = BarSource.BARS
+    history: list[BarHistory] = []
+    cash: float = 0.0
+    state: dict[str, Any] = {}
+    by: str = OPERATOR
+    correlation_id: str = ""
+
+
+class StopStrategy(msgspec.Struct, frozen=True, tag="stop_strategy"):
+    """End a run; its open orders are cancelled, and with `flatten` its positions are closed."""
+
+    run_id: str
+    at_ns: int
+    flatten: bool = False
+    by: str = OPERATOR
+    correlation_id: str = ""
+
+
+class HaltTrading(msgspec.Struct, frozen=True, tag="halt_trading"):
+    """Deny every order that does not reduce a position, until a person resumes; `by` is who wants it."""
+
+    reason: str
+    at_ns: int
+    by: str = OPERATOR
+    correlation_id: str = ""
+
+
+class ResumeTrading(msgspec.Struct, frozen=True, tag="resume_trading"):
+    """Lift the halt; `reason` says why that is right."""
+
+    reason: str
+    at_ns: int
+    by: str = OPERATOR
+    correlation_id: str = ""
+
+
+class WatchMarket(msgspec.Struct, frozen=True, tag="watch_market"):
+    """Keep the prices of an instrument from now on: what is ordered by hand needs them at the risk gate."""
+
+    instrument: AnyInstrument
+    at_ns: int
+    by: str = OPERATOR
+    correlation_id: str = ""
+
+
+class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True, tag="place_request"):
+    """Place an order by hand, in the book `MANUAL` that belongs to no strategy.
+
+    `order_id` is new; `client_key` is the caller's own name of its intent: of requests of one `by` with the same
+    `client_key` only the first one places an order. An empty one is never the same.
+    """
+
+    order_id: str
+    instrument: AnyInstrument
+    side: Side
+    quantity: float
+    at_ns: int
+    order_type: OrderType = OrderType.MARKET
+    limit_price: float | None = None
+    stop_price: float | None = None
+    time_in_force: TimeInForce = TimeInForce.DAY
+    client_key: str = ""
+    by: str = OPERATOR
+    correlation_id: str = ""
+
+
+class ModifyRequest(msgspec.Struct, frozen=True, kw_only=True, tag="modify_request"):
+    """Change the terms of an open order, by hand also those of a run's; what is None stays."""
+
+    order_id: str
+    at_ns: int
+    quantity: float | None = None
+    limit_price: float | None = None
+    stop_price: float | None = None
+    by: str = OPERATOR
+    correlation_id: str = ""
+
+
+class CancelRequest(msgspec.Struct, frozen=True, tag="cancel_request"):
+    """Cancel one open order; when `order_id` is empty all of them, or those of `owner` and in `symbol`."""
+
+    order_id: str
+    at_ns: int
+    owner: str = ""
+    symbol: str = ""
+    by: str = OPERATOR
+    correlation_id: str = ""
