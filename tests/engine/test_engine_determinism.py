@@ -23,8 +23,11 @@ from ibdesk.model import (
     HaltTrading,
     Link,
     LinkChanged,
+    ModifyRequest,
     OrderReport,
     OrderStatus,
+    OrderType,
+    PlaceRequest,
     PositionReport,
     Quote,
     ResumeTrading,
@@ -33,6 +36,7 @@ from ibdesk.model import (
     Stock,
     StopStrategy,
     TimerFired,
+    WatchMarket,
     decode_event,
     encode_actions,
     encode_event,
@@ -114,6 +118,22 @@ def events_of(draws: Sequence[tuple[int, int, int]], start: StartStrategy) -> li
             TimerFired(f"busy/{'first' if figure % 2 else 'second'}", at_ns),
             HaltTrading("news", at_ns) if figure % 2 else ResumeTrading("calm", at_ns),
             CancelRequest(order_id if figure % 2 else "", at_ns),
+            PlaceRequest(
+                order_id=f"manual-{number}",
+                instrument=Stock(symbol),
+                side=Side.BUY if figure % 2 else Side.SELL,
+                quantity=1.0 + figure,
+                at_ns=at_ns,
+                order_type=OrderType.LIMIT,
+                limit_price=price,
+                client_key="" if figure % 3 else f"key {which}",
+                correlation_id=str(number),
+            ),
+            ModifyRequest(
+                order_id=order_id if figure % 2 else f"manual-{which}", at_ns=at_ns, quantity=1.0 + 30 * figure
+            ),
+            CancelRequest("", at_ns, owner="manual" if figure % 2 else "busy", symbol=symbol),
+            WatchMarket(Stock("IBM", tick_size=0.05), at_ns),
         ]
         events.append(made[what])
     return [*events, StopStrategy("busy", TEN + 10_000 * SECOND, flatten=True)]
@@ -139,7 +159,7 @@ def decisions(events: Sequence[Event]) -> bytes:
     return b"|".join(encode_actions(engine.handle(event)) for event in events)
 
 
-draws = st.lists(st.tuples(st.integers(0, 10), st.integers(0, 12), st.integers(0, 40)), max_size=60)
+draws = st.lists(st.tuples(st.integers(0, 14), st.integers(0, 12), st.integers(0, 40)), max_size=60)
 
 
 @settings(max_examples=60)
@@ -172,7 +192,7 @@ print(hashlib.sha256(b"|".join(encode_actions(engine.handle(event)) for event in
 
 
 def test_another_process_with_another_hash_seed_decides_alike(start: StartStrategy, tmp_path: Path) -> None:
-    kinds = [0, 1, 2, 4, 0, 5, 1, 3, 4, 8] * 20 + list(range(11)) + [0, 1, 4] * 60
+    kinds = [0, 1, 2, 4, 0, 5, 1, 3, 4, 8] * 20 + list(range(15)) * 3 + [0, 1, 4] * 60
     events = events_of([(kind, n * 5 % 13, n * n % 41) for n, kind in enumerate(kinds)], start)
     here = decisions(events)
     assert here.count(b"place_order") > 50

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ibdesk.engine import EXTERNAL, Engine, RiskLimits, RunState, estate_of
+from ibdesk.engine import EXTERNAL, MANUAL, Engine, RiskLimits, RunState, estate_of
 from ibdesk.errors import DeskError
 from ibdesk.model import (
     Alert,
@@ -18,16 +18,21 @@ from ibdesk.model import (
     HaltTrading,
     Link,
     LinkChanged,
+    ModifyOrder,
+    ModifyRequest,
     OrderReport,
     OrderStatus,
     PlaceOrder,
+    PlaceRequest,
     PositionReport,
     ResumeTrading,
     RunFailed,
+    Side,
     StateChanged,
     Stock,
     StopStrategy,
     TakeOver,
+    WatchMarket,
     encode_event,
 )
 from ibdesk.strategy import Strategy
@@ -245,32 +250,99 @@ def test_a_denied_modification_is_told_to_the_strategy_and_the_order_lives_on(te
     assert story.order("run.1").reason == ""
 
 
+# --- by hand
+
+
+def by_hand(number: int, at_ns: int, symbol: str = "IBM", key: int = 0) -> PlaceRequest:
+    return PlaceRequest(
+        order_id=f"m{number}",
+        instrument=Stock(symbol, tick_size=0.05),
+        side=Side.BUY,
+        quantity=5.0,
+        at_ns=at_ns,
+        client_key=str(key) if key > 0 else "",
+        by="alice",
+    )
+
+
+def test_what_was_traded_by_hand_goes_on_with_its_instrument_and_its_keys(story) -> None:
+    story.tell(by_hand(1, story.at_ns, "IBM", key=1))
+    story.fill(story.order("m1"))
+    story.tell(by_hand(2, story.at_ns, "GOOG", key=2))
+    story.tell(WatchMarket(Stock("MSFT"), story.at_ns))
+
+    heir, _ = next_life(story.engine, story.at_ns)
+
+    assert heir.portfolio.books[MANUAL].position("IBM").quantity == 5.0
+    assert list(heir.markets) == ["IBM", "GOOG"]
+    assert heir.markets["GOOG"].instrument.tick_size == 0.05
+    assert heir.handle(by_hand(3, story.at_ns, "IBM", key=1)) == ()
+    assert heir.handle(by_hand(3, story.at_ns, "GOOG", key=2)) == ()
+    assert heir.handle(ModifyRequest(order_id="m2", at_ns=story.at_ns, quantity=7.0)) == [
+        ModifyOrder(order_id="m2", quantity=7.0, limit_price=None, stop_price=None)
+    ]
+
+
+def test_a_key_that_was_denied_is_not_placed_by_the_next_life(tell_story) -> None:
+    story = tell_story(RiskLimits(max_order_quantity=1, max_daily_loss=float("inf"), max_notional=float("inf")))
+    story.tell(by_hand(1, story.at_ns, key=1))
+    story.tell(by_hand(2, story.at_ns))
+
+    heir, _ = next_life(story.engine, story.at_ns)
+
+    assert heir.handle(by_hand(3, story.at_ns, key=1)) == ()
+    assert [order.id for order in heir.blotter.orders.values()] == ["m1"]
+
+
 # --- the law
 
 
+def move(story, what: str, number: int) -> None:
+    """Make one move of a life: what happens, and a figure."""
+    at_ns = story.at_ns
+    first = next(iter(story.engine.blotter.all_open()), None)
+    match what:
+        case "bar":
+            story.bar(float(number))
+        case "fill" if first is not None:
+            story.fill(first, quantity=first.remaining / (1 + abs(number) % 2), price=10.0 + number)
+        case "commission":
+            story.charge(f"e{abs(number)}", 1.0 + number)
+        case "position":
+            story.tell(PositionReport("AAPL", float(number), 10.0, at_ns))
+        case "report" if first is not None:
+            story.tell(OrderReport(order_id=first.id, status=OrderStatus.WORKING, at_ns=at_ns))
+        case "link":
+            story.tell(LinkChanged(Link.DOWN if number < 0 else Link.UP, at_ns))
+        case _:
+            command(story, what, number)
+
+
+def command(story, what: str, number: int) -> None:
+    """Have a person do something."""
+    at_ns = story.at_ns
+    first = next(iter(story.engine.blotter.all_open()), None)
+    match what:
+        case "halt":
+            story.tell(HaltTrading("x", at_ns) if number > 0 else ResumeTrading("y", at_ns))
+        case "place":
+            story.tell(by_hand(len(story.events), at_ns, ("AAPL", "IBM", "GOOG")[number % 3], number))
+        case "modify" if first is not None:
+            story.tell(ModifyRequest(order_id=first.id, at_ns=at_ns, quantity=10.0 + number))
+        case "watch":
+            story.tell(WatchMarket(Stock("MSFT"), at_ns))
+
+
+MOVES = ("bar", "fill", "commission", "position", "report", "link", "halt", "place", "modify", "watch")
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(moves=st.lists(st.tuples(st.sampled_from("bfprclu"), st.integers(-9, 9)), max_size=25))
+@given(moves=st.lists(st.tuples(st.sampled_from(MOVES), st.integers(-9, 9)), max_size=25))
 def test_an_engine_that_takes_over_an_estate_leaves_the_same(moves, tell_story) -> None:
-    story = tell_story()
+    story = tell_story(RiskLimits(max_order_quantity=12, max_daily_loss=float("inf"), max_notional=float("inf")))
     story.start(cash=100)
-    for move, number in moves:
-        open_orders = story.engine.blotter.all_open()
-        first = open_orders[0] if open_orders else None
-        match move:
-            case "b":
-                story.bar(float(number))
-            case "f" if first is not None:
-                story.fill(first, quantity=first.remaining / (1 + abs(number) % 2), price=10.0 + number)
-            case "p":
-                story.tell(PositionReport("AAPL", float(number), 10.0, story.at_ns))
-            case "r" if first is not None:
-                story.tell(OrderReport(order_id=first.id, status=OrderStatus.WORKING, at_ns=story.at_ns))
-            case "c":
-                story.charge(f"e{abs(number)}", 1.0 + number)
-            case "l":
-                story.tell(LinkChanged(Link.DOWN if number < 0 else Link.UP, story.at_ns))
-            case "u":
-                story.tell(HaltTrading("x", story.at_ns) if number > 0 else ResumeTrading("y", story.at_ns))
+    for what, number in moves:
+        move(story, what, number)
     estate = estate_of(story.engine, story.at_ns)
 
     heir, _ = next_life(story.engine, story.at_ns)

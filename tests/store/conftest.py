@@ -13,10 +13,15 @@ from ibdesk.engine import Engine, RiskLimits
 from ibdesk.model import (
     Action,
     Bar,
+    CancelRequest,
     Event,
     Fill,
+    ModifyRequest,
+    OrderType,
     PlaceOrder,
+    PlaceRequest,
     Quote,
+    Side,
     StartStrategy,
     Stock,
     StopStrategy,
@@ -114,6 +119,21 @@ def recorded(make_journal, strategy_file: Path) -> SimpleNamespace:
         opened_ns = TEN + number * 5 * SECOND
         turn(Bar("AAPL", opened_ns, 5 * SECOND, close, close + 1, close - 1, close, 10.0))
         turn(Quote("AAPL", opened_ns + 6 * SECOND, close - 0.01, close + 0.01, 1.0, 1.0))
+    for number in range(8):
+        turn(
+            PlaceRequest(
+                order_id=f"manual-{number}",
+                instrument=Stock("GOOG"),
+                side=Side.BUY,
+                quantity=1.0 if number % 2 else 1e9,
+                at_ns=TEN,
+                order_type=OrderType.LIMIT if number % 4 else OrderType.MARKET,
+                limit_price=100.0 if number % 4 else None,
+                client_key=f"key {number // 2}" if number < 4 else "",
+            )
+        )
+    turn(ModifyRequest(order_id="manual-5", at_ns=TEN, quantity=2.0))
+    turn(CancelRequest("", TEN, owner="manual"))
     turn(StopStrategy("run", TEN + 1000 * SECOND, flatten=True))
     return SimpleNamespace(path=journal.path, events=events, caused=caused, engine=engine)
 

@@ -1,11 +1,10 @@
 """The desk: one engine and one TWS link on a thread of their own, and the handle on them."""
 
+from ibdesk.desk.answers import DeskHealth, OrderInfo, RunInfo
 from ibdesk.desk.attached import AttachedDesk
 from ibdesk.desk.desk import Desk
 from ibdesk.desk.handle import AioDesk, DeskHandle, DeskState
 from ibdesk.desk.latency import LatencySummary
-from ibdesk.desk.operations import DeskHealth
-from ibdesk.desk.runtime import RunInfo
 from ibdesk.desk.settings import DeskSettings
 
 __all__ = [
@@ -17,5 +16,6 @@ __all__ = [
     "DeskSettings",
     "DeskState",
     "LatencySummary",
+    "OrderInfo",
     "RunInfo",
 ]

@@ -31,6 +31,9 @@ ORDER_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "status": pl.String,
     "average_price": pl.Float64,
     "reason": pl.String,
+    "by": pl.String,
+    "client_key": pl.String,
+    "correlation_id": pl.String,
     "created_at": _TIME,
     "updated_at": _TIME,
 }
@@ -214,6 +217,9 @@ def order_row(order: Order) -> Row:
         "status": order.status.value,
         "average_price": order.average_price if order.filled else None,
         "reason": order.reason,
+        "by": order.by,
+        "client_key": order.client_key,
+        "correlation_id": order.correlation_id,
         "created_ns": order.created_ns,
         "updated_ns": order.updated_ns,
     }

@@ -7,13 +7,16 @@ import collections
 import importlib.metadata
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from ibdesk.clock import Clock, SystemClock
+from ibdesk.desk.answers import RunInfo
 from ibdesk.desk.latency import LatencyRecorder
 from ibdesk.desk.ledger import Ledger
+from ibdesk.desk.order_log import TOLD, OrderLog
 from ibdesk.desk.publisher import Publisher, run_row
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.succession import predecessor
@@ -31,6 +34,7 @@ from ibdesk.model import (
     Event,
     Instrument,
     ModifyOrder,
+    OrderStatus,
     PlaceOrder,
     SetTimer,
     StartStrategy,
@@ -53,21 +57,6 @@ _MARK_SECONDS = 0.25
 _IDS_AHEAD = 50
 
 
-class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as people see it; `bar` is its bar length in words, `started_ns` ns UTC."""
-
-    run_id: str
-    class_name: str
-    path: str
-    sha256: str
-    parameters: dict[str, object]
-    symbols: list[str]
-    bar: str
-    state: str
-    started_ns: int
-    note: str
-
-
 class Runtime:
     """Everything of a desk that lives on its loop. The trading path is `turn`: no queue and no await is in it."""
 
@@ -86,6 +75,11 @@ class Runtime:
             tws, clock=clock, on_event=self.turn, first_order_id=self._mark.reserved, on_account=self._take_over
         )
         self.publisher = Publisher(self.engine, self.ledger, feed, address=tws.address, mode=settings.mode)
+        self.order_log = OrderLog(self.engine)
+        # _priceless: who waits for the first price of which instrument.
+        self._priceless: list[tuple[str, asyncio.Event]] = []
+        # _inherited: what an earlier life traded by hand, whose quotes are not asked for yet in this one.
+        self._inherited: list[AnyInstrument] = []
         self._waiting: collections.deque[Event] = collections.deque()
         self._turning = False
         self._recent: dict[str, collections.deque[Bar]] = {}
@@ -95,6 +89,9 @@ class Runtime:
 
     async def run(self) -> None:
         """Keep link, journal, marks and timers going until cancelled; an error in any of them ends all."""
+        for instrument in self._inherited:
+            if self.service.knows(instrument.id):
+                self.service.subscribe_quotes(instrument)
         async with self._tasks as tasks:
             tasks.create_task(self.service.run(), name="tws")
             tasks.create_task(self._commit_regularly(), name="journal")
@@ -122,8 +119,11 @@ class Runtime:
         estate = command.estate
         known = [left for left in estate.fills if left.commission is not None]
         instruments = {each.id: each for left in estate.runs for each in left.start.instruments}
+        instruments |= {each.id: each for each in estate.instruments}
+        self._inherited = estate.instruments
         self.service.resume(
-            orders=estate.orders,
+            # TWS never saw a denied one.
+            orders=[order for order in estate.orders if order.status is not OrderStatus.DENIED],
             fills=[left.fill for left in estate.fills],
             commissions=[
                 Commission(execution_id=left.fill.execution_id, amount=left.commission or 0.0, at_ns=left.fill.at_ns)
@@ -151,8 +151,24 @@ class Runtime:
         finally:
             self._turning = False
 
-    def _turn(self, event: Event) -> None:
+    def command(self, command: Event) -> Sequence[Action]:
+        """Take one command through engine, journal and venue, and return what it has caused.
+
+        Raises:
+            IbdeskError: If it cannot be carried out; then nothing has changed and it is not on the record.
+        """
+        self._turning = True
+        try:
+            actions = self._turn(command)
+            while self._waiting:
+                self._turn(self._waiting.popleft())
+            return actions
+        finally:
+            self._turning = False
+
+    def _turn(self, event: Event) -> Sequence[Action]:
         began_ns = self.service.read_at_ns or time.perf_counter_ns()
+        latency_ns = 0
         actions = self.engine.handle(event)
         self.journal.record(event, actions)
         # States of strategies come after all other actions; alone they can wait for the next commit.
@@ -162,10 +178,35 @@ class Runtime:
             for action in actions:
                 placed = self._execute(action) or placed
             if placed:
-                self.latency.add(time.perf_counter_ns() - began_ns)
+                latency_ns = time.perf_counter_ns() - began_ns
+                self.latency.add(latency_ns)
         if event.__class__ is Bar and event.instrument in self._recent:
             self._recent[event.instrument].append(event)
         self.publisher.publish(event, actions)
+        if actions or event.__class__ in TOLD:
+            self.order_log.note(event, actions, latency_ns)
+        if self._priceless:
+            self._wake_priced()
+        return actions
+
+    def _wake_priced(self) -> None:
+        for name, known in self._priceless:
+            if self.engine.price_of(name) is not None:
+                known.set()
+
+    async def first_price(self, instrument: str, seconds: float) -> bool:
+        """Wait, at most so many seconds, until a price of a watched instrument is known; return whether it is."""
+        if self.engine.price_of(instrument) is not None:
+            return True
+        waiting = (instrument, asyncio.Event())
+        self._priceless.append(waiting)
+        try:
+            async with asyncio.timeout(seconds):
+                return await waiting[1].wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._priceless.remove(waiting)
 
     def _execute(self, action: Action) -> bool:
         """Carry out one action; return whether it was an order."""
@@ -211,6 +252,8 @@ class Runtime:
         parameters: dict[str, object],
         cash: float,
         run_id: str,
+        by: str,
+        correlation_id: str,
     ) -> str:
         """Qualify, subscribe, warm up and start; return the run's id.
 
@@ -236,6 +279,8 @@ class Runtime:
             at_ns=self.clock.now_ns(),
             history=[*history, *recent_bars(history, self._recent, interval_ns=bar_ns)],
             cash=cash,
+            by=by,
+            correlation_id=correlation_id,
         )
         # From here to the turn there is no await, so that two starts do not go on with one run.
         before = predecessor(self.engine.runs, start, run_id)
@@ -244,11 +289,23 @@ class Runtime:
         else:
             start = msgspec.structs.replace(start, run_id=before.id, state=before.saved_state)
         self.shelf.put(loaded.cls, loaded.source)
-        self.turn(start)
+        self.command(start)
         run = self.engine.runs[start.run_id]
         if run.state is RunState.FAILED:
             raise DeskError(f"{start.run_id} could not start: {run.note}")
         return start.run_id
+
+    async def qualified(self, name: str | Instrument) -> AnyInstrument:
+        """Return an instrument with what TWS knows of it, from memory when TWS has told it before.
+
+        Raises:
+            InstrumentError: If the instrument is unknown or ambiguous.
+            LinkError: If TWS cannot be asked.
+        """
+        instrument = named(name)
+        if self.service.knows(instrument.id):
+            return self.service.instrument(instrument.id)
+        return await self.service.qualify(instrument)
 
     def runs(self) -> list[RunInfo]:
         """Return every run of this desk, oldest first."""
@@ -265,7 +322,7 @@ class Runtime:
     def _run_id(self, source: StrategySource) -> str:
         """Return a name that no run before had, here or in another desk of this account: it marks orders for good."""
         self._last_run_second = max(time.time_ns() // 1_000_000_000, self._last_run_second + 1)
-        return f"{source.class_name}-{_base36(self._last_run_second)}"
+        return f"{source.class_name}-{base36(self._last_run_second)}"
 
     def _make_header(self, client_id: int) -> JournalHeader:
         return JournalHeader(
@@ -312,7 +369,8 @@ def _made(
     return make_strategy(loaded.cls, parameters), loaded
 
 
-def _base36(number: int) -> str:
+def base36(number: int) -> str:
+    """Return a positive number in digits and small letters."""
     digits = ""
     while number:
         number, rest = divmod(number, 36)

@@ -244,6 +244,18 @@ class TwsService:
         """Ask for no more quotes."""
         self._rooms.market.drop(Kind.QUOTES, instrument.id)
 
+    def knows(self, instrument_id: str) -> bool:
+        """Return whether an instrument was qualified in this life."""
+        return instrument_id in self._rooms.contracts
+
+    def instrument(self, instrument_id: str) -> AnyInstrument:
+        """Return an instrument that was qualified, with what TWS told of it then.
+
+        Raises:
+            InstrumentError: If it was not.
+        """
+        return self._rooms.contracts.of(instrument_id)[0]
+
     async def qualify(self, instrument: AnyInstrument) -> AnyInstrument:
         """Return the instrument with what TWS knows of it: tick size, multiplier, exchange, regular hours.
 

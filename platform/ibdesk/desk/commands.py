@@ -1,0 +1,223 @@
+"""What a person can have a desk do: run strategies, trade by hand, halt.
+
+Each command goes on the record with who wanted it, and with the request from outside that it goes back to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from ibdesk.desk.answers import OrderInfo
+from ibdesk.desk.by_hand import ByHand, no_order
+from ibdesk.desk.ledger import order_row
+from ibdesk.desk.runtime import Runtime
+from ibdesk.errors import ConfigError, DeskError
+from ibdesk.model import (
+    OPERATOR,
+    BarSource,
+    CancelOrder,
+    CancelRequest,
+    HaltTrading,
+    Instrument,
+    ModifyRequest,
+    Order,
+    ResumeTrading,
+    Side,
+    StopStrategy,
+    TimeInForce,
+    interval_ns,
+)
+from ibdesk.strategy import Strategy
+from ibdesk.telemetry import correlation_id
+
+
+class Commands:
+    """The desk's commands, as coroutines for its loop."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._by_hand = ByHand(runtime)
+
+    async def start(
+        self,
+        strategy: Strategy | type[Strategy] | str | Path,
+        *,
+        on: str | Instrument | Iterable[str | Instrument],
+        bar: str = "5 secs",
+        bars_from: BarSource | str = BarSource.BARS,
+        warm_up: int = 300,
+        parameters: dict[str, object] | None = None,
+        cash: float = 0.0,
+        run_id: str = "",
+        by: str = OPERATOR,
+    ) -> str:
+        """Run a strategy on some instruments and return the run's id.
+
+        `strategy` is an object, a class, or the path of a strategy file; `parameters` override its own. It is warmed
+        up with `warm_up` bars of history and decides from the next bar on. Its bars are built from TWS's 5-second
+        bars, or with `bars_from` from ``ticks`` or ``quotes``. `cash` is the money allotted to it.
+
+        A run that went on when an earlier life of the desk ended (its state is ``orphaned``) is continued when it is
+        started like then, with the same class, parameters, instruments and bars: its book, its open orders and its
+        `state` are the new run's. `run_id` names a run that has ended, or one whose parameters are to change, to
+        be continued; stop an orphaned run to begin a new one in its place.
+
+        Raises:
+            StrategyError: If the file or the parameters are wrong.
+            InstrumentError: If an instrument is unknown or ambiguous.
+            ConfigError: If `bar` or `bars_from` is none, or `warm_up` is negative.
+            DeskError: If it fails while it starts, or `run_id` names no run that has ended.
+        """
+        if warm_up < 0:
+            raise ConfigError(f"warm_up must be a number of bars, got {warm_up}")
+        names = [on] if isinstance(on, str | Instrument) else list(on)
+        if not names:
+            raise DeskError("name at least one instrument to run on, such as on=['AAPL']")
+        return await self._runtime.start(
+            strategy,
+            on=names,
+            bar_ns=interval_ns(bar),
+            bar_source=_source(bars_from),
+            warm_up=warm_up,
+            parameters=parameters or {},
+            cash=cash,
+            run_id=run_id,
+            by=by,
+            correlation_id=correlation_id.get(),
+        )
+
+    async def stop(self, run_id: str, *, flatten: bool = False, by: str = OPERATOR) -> None:
+        """End a run: its open orders are cancelled, and with `flatten` its positions are closed at the market.
+
+        Raises:
+            DeskError: If there is no such run.
+        """
+        self._runtime.command(StopStrategy(run_id, self._now_ns, flatten, by, correlation_id.get()))
+
+    async def place(
+        self,
+        symbol: str | Instrument,
+        side: Side | str,
+        quantity: float,
+        *,
+        limit: float | None = None,
+        stop: float | None = None,
+        time_in_force: TimeInForce | str = TimeInForce.DAY,
+        client_key: str = "",
+        by: str = OPERATOR,
+    ) -> OrderInfo:
+        """Place an order by hand, at the market unless `limit` or `stop` (prices) say otherwise.
+
+        It belongs to the book ``manual``, which no strategy touches, passes the same risk gate as theirs, and is
+        returned once its bytes were given to the socket. Asked again by the same `by` with the same `client_key`,
+        also after a restart, the order placed then is returned and nothing is sent; an empty key is never the same.
+        The gate needs a price: where none is known yet, the instrument's quotes are asked for first.
+
+        Raises:
+            OrderDeniedError: If a risk rule refuses it.
+            OrderError: If its terms make no sense together, or the key was used for another order.
+            InstrumentError: If the instrument is unknown or ambiguous.
+            DeskError: If no price of it is known and none comes within seconds.
+            LinkError: If TWS cannot be asked.
+        """
+        order = await self._by_hand.place(
+            symbol,
+            side=side,
+            quantity=quantity,
+            limit=limit,
+            stop=stop,
+            time_in_force=time_in_force,
+            client_key=client_key,
+            by=by,
+            correlation_id=correlation_id.get(),
+        )
+        return _info(order)
+
+    async def modify(
+        self,
+        order_id: str,
+        *,
+        quantity: float | None = None,
+        limit: float | None = None,
+        stop: float | None = None,
+        by: str = OPERATOR,
+    ) -> OrderInfo:
+        """Ask the venue for other terms of an open order, also of a strategy's; what is None stays.
+
+        The order is returned as it is: it keeps its terms until the venue has agreed to the new ones.
+
+        Raises:
+            OrderDeniedError: If a risk rule refuses the new terms.
+            OrderError: If they make no sense together, none is given, or the order is no longer open.
+            DeskError: If this desk has no such order.
+        """
+        request = ModifyRequest(
+            order_id=order_id,
+            at_ns=self._now_ns,
+            quantity=_figure(quantity),
+            limit_price=_figure(limit),
+            stop_price=_figure(stop),
+            by=by,
+            correlation_id=correlation_id.get(),
+        )
+        return _info(self._by_hand.modify(request))
+
+    async def cancel(self, order_id: str, *, by: str = OPERATOR) -> None:
+        """Withdraw what is left of an open order.
+
+        Raises:
+            DeskError: If this desk has no such order.
+        """
+        if order_id not in self._runtime.engine.blotter.orders:
+            raise no_order(order_id)
+        self._runtime.command(CancelRequest(order_id, self._now_ns, by=by, correlation_id=correlation_id.get()))
+
+    async def cancel_all(self, *, owner: str = "", symbol: str = "", by: str = OPERATOR) -> int:
+        """Withdraw every open order of this desk, or those of an owner, in an instrument, and return how many.
+
+        An owner is a run, or ``manual`` for what was ordered by hand.
+        """
+        request = CancelRequest(
+            "", self._now_ns, owner=owner, symbol=symbol, by=by, correlation_id=correlation_id.get()
+        )
+        return sum(isinstance(action, CancelOrder) for action in self._runtime.command(request))
+
+    async def halt(self, reason: str, *, by: str = OPERATOR) -> None:
+        """Deny every order that does not reduce a position, until `resume`: also after a restart of the desk.
+
+        `by` says who wants it.
+        """
+        self._runtime.command(HaltTrading(_said(reason, "halt"), self._now_ns, by, correlation_id.get()))
+
+    async def resume(self, reason: str, *, by: str = OPERATOR) -> None:
+        """Lift a halt; `reason` goes on the record."""
+        self._runtime.command(ResumeTrading(_said(reason, "resume"), self._now_ns, by, correlation_id.get()))
+
+    @property
+    def _now_ns(self) -> int:
+        return self._runtime.clock.now_ns()
+
+
+def _info(order: Order) -> OrderInfo:
+    return msgspec.convert(order_row(order), OrderInfo)
+
+
+def _figure(given: float | None) -> float | None:
+    return None if given is None else float(given)
+
+
+def _source(bars_from: BarSource | str) -> BarSource:
+    try:
+        return BarSource(bars_from)
+    except ValueError:
+        known = ", ".join(source.value for source in BarSource)
+        raise ConfigError(f"bars_from must be one of {known}, got {bars_from!r}") from None
+
+
+def _said(reason: str, what: str) -> str:
+    if not reason.strip():
+        raise DeskError(f"to {what} trading, say why: the reason goes on the record")
+    return reason.strip()

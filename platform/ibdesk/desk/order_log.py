@@ -1,0 +1,105 @@
+"""The log of what became of orders: a line for each that was sent, denied, changed or filled, with its ids.
+
+Lines are written in a turn of the loop of their own: by then the bytes of the orders they tell of have left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from ibdesk.engine import Engine
+from ibdesk.model import Action, CancelOrder, Event, Fill, ModifyOrder, Order, OrderDenied, OrderReport, PlaceOrder
+
+_log = logging.getLogger(__name__)
+
+TOLD = frozenset({Fill, OrderReport})
+"""The events that are worth a line although they may cause no action."""
+
+_Line = tuple[int, str, Order, dict[str, Any]]
+
+
+class OrderLog:
+    """Notes what a turn has done about orders, and writes it down when the turn is over."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lines: collections.deque[_Line] = collections.deque()
+        # The last state told of each order.
+        self._told: dict[str, object] = {}
+
+    def note(self, event: Event, actions: Sequence[Action], latency_ns: int) -> None:
+        """Take what one event did; `latency_ns` is how long it took from its bytes to those of its orders."""
+        if not _log.isEnabledFor(logging.WARNING):
+            return
+        for action in actions:
+            self._note_action(action, latency_ns)
+        match event:
+            case Fill(order_id=order_id):
+                self._note_fill(order_id, event)
+            case OrderReport(order_id=order_id):
+                self._note_report(order_id)
+
+    def _note_action(self, action: Action, latency_ns: int) -> None:
+        match action:
+            case PlaceOrder(order):
+                self._add(logging.INFO, "sent", order, latency_ms=round(latency_ns / 1e6, 3))
+            case ModifyOrder(order_id=order_id):
+                terms = {"quantity": action.quantity, "limit_price": action.limit_price}
+                self._add_known(logging.INFO, "modification sent", order_id, stop_price=action.stop_price, **terms)
+            case CancelOrder(order_id):
+                self._add_known(logging.INFO, "cancel sent", order_id)
+            case OrderDenied(order_id=order_id):
+                facts = {"rule": action.rule, "limit": action.limit, "asked": action.asked}
+                self._add_known(logging.WARNING, "denied", order_id, **facts)
+            case _:
+                pass
+
+    def _note_fill(self, order_id: str, fill: Fill) -> None:
+        facts = {"execution_id": fill.execution_id, "fill_quantity": fill.quantity, "fill_price": fill.price}
+        self._add_known(logging.INFO, "filled", order_id, **facts)
+
+    def _note_report(self, order_id: str) -> None:
+        order = self._engine.blotter.orders.get(order_id)
+        if order is None or self._told.get(order_id) is order.status:
+            return
+        refused = order.status.value in ("rejected", "unknown")
+        self._add(logging.WARNING if refused else logging.INFO, f"is {order.status.value}", order)
+
+    def _add_known(self, level: int, what: str, order_id: str, **facts: Any) -> None:
+        order = self._engine.blotter.orders.get(order_id)
+        if order is not None:
+            self._add(level, what, order, **facts)
+
+    def _add(self, level: int, what: str, order: Order, **facts: Any) -> None:
+        self._told[order.id] = order.status
+        if not _log.isEnabledFor(level):
+            return
+        if not self._lines:
+            asyncio.get_running_loop().call_soon(self._write)
+        self._lines.append((level, what, order, facts))
+
+    def _write(self) -> None:
+        lines, self._lines = self._lines, collections.deque()
+        for level, what, order, facts in lines:
+            _log.log(
+                level,
+                "order %s %s: %s %g %s%s",
+                order.id,
+                what,
+                order.side.value,
+                order.quantity,
+                order.instrument,
+                f" ({order.reason})" if order.reason else "",
+                extra={
+                    "order_id": order.id,
+                    "owner": order.owner,
+                    "symbol": order.instrument,
+                    "status": order.status.value,
+                    "correlation_id": order.correlation_id,
+                    **facts,
+                },
+            )
