@@ -163,10 +163,10 @@ def test_one_id_leads_from_the_request_to_the_fill(desk: Desk, watch: Watch, cap
     desk.close()
 
     with JournalReader(journal) as reader:
-        [entry] = [entry for entry in reader.entries() if isinstance(entry.event, PlaceRequest)]
+        [(asked, actions)] = [(e.event, e.actions) for e in reader.entries() if isinstance(e.event, PlaceRequest)]
     lines: list[Any] = [each for each in caplog.records if getattr(each, "correlation_id", "") == "request-0001"]
-    assert (entry.event.by, entry.event.correlation_id) == ("alice", "request-0001")
-    assert [a.order.correlation_id for a in entry.actions if isinstance(a, PlaceOrder)] == ["request-0001"]
+    assert (asked.by, asked.correlation_id) == ("alice", "request-0001")
+    assert [a.order.correlation_id for a in actions if isinstance(a, PlaceOrder)] == ["request-0001"]
     assert {line.order_id for line in lines} == {placed.id}
     assert {line.symbol for line in lines} == {"IBM"}
     assert lines[0].latency_ms > 0

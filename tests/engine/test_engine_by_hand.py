@@ -29,7 +29,7 @@ from ibdesk.model import (
 
 
 def by_hand(order_id: str = "m1", **more: Any) -> PlaceRequest:
-    fields = {"instrument": Stock("AAPL"), "side": Side.BUY, "quantity": 5.0, "at_ns": 1} | more
+    fields: dict[str, Any] = {"instrument": Stock("AAPL"), "side": Side.BUY, "quantity": 5.0, "at_ns": 1} | more
     return PlaceRequest(order_id=order_id, **fields)
 
 
