@@ -19,7 +19,7 @@ import pytest
 
 from ibdesk.backtest import sample_daily_bars
 from ibdesk.desk import Desk, DeskSettings
-from ibdesk.errors import DeskError, JournalError, ReplayMismatchError
+from ibdesk.errors import DeskError, JournalError, OrderDeniedError, OrderError, ReplayMismatchError
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
 from ibdesk.gateway.faults import Gap
 from ibdesk.model import Fill, PlaceOrder, StateChanged
@@ -92,6 +92,11 @@ class Life:
         assert self._process.poll() is None
         with JournalReader(self.journal) as reader:
             return sum(isinstance(action, PlaceOrder) for entry in reader.book_entries() for action in entry.actions)
+
+    def filled(self) -> int:
+        assert self._process.poll() is None
+        with JournalReader(self.journal) as reader:
+            return sum(isinstance(entry.event, Fill) for entry in reader.book_entries())
 
     def kill(self) -> None:
         self._process.send_signal(signal.SIGKILL)
@@ -230,7 +235,7 @@ def test_an_estate_that_was_changed_is_found_by_the_replay(
     gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, write_strategy: WriteStrategy
 ) -> None:
     life = Life(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
-    until(lambda: life.placed() >= 6)
+    until(lambda: life.filled() >= 2)
     life.kill()
     desk = reopen()
     journal = Path(desk.journal_path)
@@ -272,7 +277,7 @@ def test_a_halt_outlives_a_killed_desk_until_a_person_lifts_it(
     assert again.health().halted == "the books look wrong"
     again.resume(reason="they were right")
     assert again.start(path, on=["AAPL", "IBM"]) == run
-    watch(again).wait_for(Topic.ORDERS, status="filled", count=3)
+    watch(again).wait_for(Topic.FILLS, count=len(booked(again)) + 3)
     again.close()
 
     assert words.startswith("trading has been halted since 20")
@@ -344,6 +349,42 @@ def test_a_desk_and_its_gateway_both_restart(tmp_path: Path, watch: Watch, write
         desk.stop(life.run)
         until(lambda: booked(desk) == executed(second))
         assert len(sent(second)) == len(set(sent(second)))
+
+
+def test_orders_by_hand_outlive_a_desk_with_their_book_and_their_keys(
+    gateway: GatewayThread, reopen: Callable[..., Desk], watch: Watch
+) -> None:
+    desk = reopen(risk={"max_order_quantity": 50})
+    bought = desk.place("IBM", "buy", 10, client_key="bought", by="alice")
+    waiting = desk.place("AAPL", "buy", 7, limit=1, client_key="waiting", by="alice")
+    with pytest.raises(OrderDeniedError):
+        desk.place("GOOG", "buy", 51, client_key="denied", by="alice")
+    watch(desk).wait_for(Topic.ORDERS, id=bought.id, status="filled")
+    watch(desk).wait_for(Topic.ORDERS, id=waiting.id, status="working")
+    first = Path(desk.journal_path)
+    desk.close()
+
+    again = reopen(risk={"max_order_quantity": 500})
+
+    # Without a limit in its way the denied one would go out: the key is what stops it.
+    with pytest.raises(OrderError, match="a new try needs a new key"):
+        again.place("GOOG", "buy", 51, client_key="denied", by="alice")
+    assert again.place("IBM", "buy", 10, client_key="bought", by="alice").id == bought.id
+    assert again.place("AAPL", "buy", 7, limit=1, client_key="waiting", by="alice").id == waiting.id
+    assert sorted(sent(gateway)) == sorted([bought.id, waiting.id])
+    held = again.positions().filter(again.positions()["quantity"] != 0)
+    assert held.select("owner", "symbol", "quantity").rows() == [("manual", "IBM", 10.0)]
+    watcher = watch(again)
+    again.modify(waiting.id, quantity=8)
+    watcher.wait_for(Topic.ORDERS, id=waiting.id, quantity=8.0, owner="manual", by="alice")
+    again.cancel(waiting.id)
+    watcher.wait_for(Topic.ORDERS, id=waiting.id, status="cancelled")
+    # What is held by hand is marked to the market without anybody asking.
+    watcher.wait_for(Topic.QUOTES, symbol="IBM")
+    second = Path(again.journal_path)
+    again.close()
+    assert replay(first).orders == 2
+    assert replay(second).earlier == first.name
 
 
 def test_an_earlier_journal_of_another_version_stops_the_desk_with_one_sentence(
