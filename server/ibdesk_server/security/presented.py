@@ -1,4 +1,4 @@
-"""What a request shows of who makes it: a key in a header, or the cookie of a browser's login."""
+"""What a request shows of who makes it: a key or token in a header, or the cookie of a browser's login."""
 
 from __future__ import annotations
 
@@ -8,15 +8,24 @@ from starlette.datastructures import Headers
 
 COOKIE = "ibdesk_session"
 KEY_HEADER = "X-API-Key"
+FEED_PROTOCOL = "ibdesk.v2"
+"""The subprotocol of the feed; who can set no header offers it together with ``bearer.<key or token>``."""
+
+_BEARER_PROTOCOL = "bearer."
 
 
-def presented_key(headers: Headers) -> str | None:
-    """Return the key that a request's headers carry, right or wrong, if any."""
+def presented_secret(headers: Headers) -> str | None:
+    """Return the key or token that a request's headers carry, right or wrong, if any."""
     key = headers.get(KEY_HEADER)
     if key is not None:
         return key
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    if scheme.lower() == "bearer":
+        return token.strip()
+    for offered in offered_protocols(headers):
+        if offered.startswith(_BEARER_PROTOCOL):
+            return offered.removeprefix(_BEARER_PROTOCOL)
+    return None
 
 
 def presented_cookie(headers: Headers) -> str:
@@ -26,3 +35,9 @@ def presented_cookie(headers: Headers) -> str:
     except CookieError:
         return ""
     return cookies[COOKIE].value if COOKIE in cookies else ""
+
+
+def offered_protocols(headers: Headers) -> list[str]:
+    """Return the subprotocols that a WebSocket's client offers."""
+    found = ",".join(headers.getlist("sec-websocket-protocol"))
+    return [name.strip() for name in found.split(",") if name.strip()]

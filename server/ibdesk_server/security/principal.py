@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import enum
 import functools
+from collections.abc import Iterable
 
 import msgspec
+
+from ibdesk_server.security.errors import AccessError
+
+AREAS = frozenset({"book", "control", "feed", "health", "keys", "market", "session", "strategies", "users"})
+"""What a key can be narrowed to: the parts of the REST interface by their tags, and the feed."""
+
+_ACTIONS = frozenset({"read", "write"})
 
 
 @functools.total_ordering
@@ -34,18 +42,55 @@ class Kind(enum.Enum):
 
     # LOCAL: with the key file of this machine.
     LOCAL = "local key"
+    # KEY: with a key that an admin made for a program.
+    KEY = "api key"
+    # TOKEN: with the access token of a login by password.
+    TOKEN = "token"  # noqa: S105 - the name of a kind, no token
     # SESSION: with the cookie of a browser's login.
     SESSION = "session"
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Somebody who is known; `scopes` narrow what the role allows, None does not."""
+    """Somebody who is known.
+
+    `scopes` narrow what the role allows, None does not. `proof_id` names the key, login or session they came with and
+    is no secret; `generation` is the user's when they came, `expires_ns` the time (UTC) until when the proof is good.
+    """
 
     name: str
     role: Role
     kind: Kind
     scopes: frozenset[str] | None = None
+    proof_id: str = ""
+    generation: str = ""
+    expires_ns: int | None = None
 
     def may(self, role: Role) -> bool:
         """Return whether they hold this role or one above it."""
         return self.role >= role
+
+    def reaches(self, area: str, *, writing: bool) -> bool:
+        """Return whether their scopes, if they have any, include reading or changing this area."""
+        if self.scopes is None:
+            return True
+        return area in self.scopes or f"{area}:{'write' if writing else 'read'}" in self.scopes
+
+
+LOCAL = Principal("local", Role.ADMIN, Kind.LOCAL)
+"""Whoever holds the key file of this machine."""
+
+
+def checked_scopes(scopes: Iterable[str]) -> frozenset[str]:
+    """Return scopes such as ``feed`` or ``book:read`` as a set.
+
+    Raises:
+        AccessError: If one names no area, or is neither for reading nor for writing.
+    """
+    found = frozenset(scopes)
+    for scope in found:
+        area, colon, action = scope.partition(":")
+        if area not in AREAS or (colon and action not in _ACTIONS):
+            raise AccessError(
+                f"{scope!r} is no scope: take one of {', '.join(sorted(AREAS))}, alone or with :read or :write"
+            )
+    return found

@@ -1,0 +1,121 @@
+"""Passwords: the rule for new ones, their hashes, and checking one without telling or stalling anything."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from ibdesk_server.security.errors import AccessError
+
+SHORTEST, LONGEST = 12, 256
+
+# Each check takes tens of megabytes and milliseconds on purpose.
+_AT_ONCE = 2
+_WAITING = 32
+_SALT_BYTES, _HASH_BYTES = 16, 32
+
+
+class TooManyChecksError(AccessError):
+    """So many logins wait for their check that another one is not taken on."""
+
+    def __str__(self) -> str:
+        return "too many logins at once: try again in some seconds"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether a password is right, and its hash by today's parameters when it was kept by others."""
+
+    right: bool
+    better_hash: str | None = None
+
+
+class Passwords:
+    """Hashes passwords with argon2id; `rounds` and `memory_kib` are what one guess costs everybody.
+
+    Checks run in threads of their own, a few at a time; a limited number waits.
+    """
+
+    def __init__(self, *, rounds: int, memory_kib: int) -> None:
+        self._hasher = PasswordHasher(
+            time_cost=rounds, memory_cost=memory_kib, parallelism=1, salt_len=_SALT_BYTES, hash_len=_HASH_BYTES
+        )
+        self._nobodys = _random_hash(rounds, memory_kib)
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "password")
+        self._waiting = 0
+
+    def hash(self, password: str) -> str:
+        """Return what is kept of a password."""
+        return self._hasher.hash(_normal(password))
+
+    async def hash_aside(self, password: str) -> str:
+        """Return what is kept of a password, while the event loop goes on.
+
+        Raises:
+            TooManyChecksError: If too many wait already.
+        """
+        self._enter()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self.hash, password)
+        finally:
+            self._waiting -= 1
+
+    async def check(self, kept: str | None, password: str) -> Verdict:
+        """Return whether a password is the one kept; with none kept it is wrong, after the same work.
+
+        Raises:
+            TooManyChecksError: If too many wait already.
+        """
+        self._enter()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._check, kept, password)
+        finally:
+            self._waiting -= 1
+
+    def _check(self, kept: str | None, password: str) -> Verdict:
+        try:
+            self._hasher.verify(kept or self._nobodys, _normal(password))
+        except (VerificationError, InvalidHashError):
+            return Verdict(right=False)
+        if kept is None:
+            return Verdict(right=False)
+        return Verdict(right=True, better_hash=self.hash(password) if self._hasher.check_needs_rehash(kept) else None)
+
+    def _enter(self) -> None:
+        if self._waiting >= _WAITING:
+            raise TooManyChecksError
+        self._waiting += 1
+
+
+def require_good(password: str, name: str) -> None:
+    """See that a new password follows the rule.
+
+    Raises:
+        AccessError: If it is too short, too long, or says little more than the user's name.
+    """
+    length = len(_normal(password))
+    if length < SHORTEST:
+        raise AccessError(f"a password has {SHORTEST} characters or more, this one has {length}")
+    if length > LONGEST:
+        raise AccessError(f"a password has {LONGEST} characters at most, this one has {length:,}")
+    if len(set(password)) < 5 or len(password.casefold().replace(name.casefold(), "")) < SHORTEST // 2:
+        raise AccessError("this password is too easy to guess: take several words that have nothing to do with you")
+
+
+def _normal(password: str) -> str:
+    """Return one spelling of what can be typed in several ways (NIST SP 800-63B, 3.1.1.2)."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def _random_hash(rounds: int, memory_kib: int) -> str:
+    """Return a hash of no password, which takes as long to check as any."""
+    salt, digest = (
+        base64.b64encode(secrets.token_bytes(size)).decode().rstrip("=") for size in (_SALT_BYTES, _HASH_BYTES)
+    )
+    return f"$argon2id$v=19$m={memory_kib},t={rounds},p=1${salt}${digest}"

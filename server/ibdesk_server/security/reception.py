@@ -1,0 +1,131 @@
+"""How people get in and out: by name and password, by a one-time code, by a refresh token."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.datastructures import Headers
+
+from ibdesk_server.security.errors import AccessError
+from ibdesk_server.security.guard import Security
+from ibdesk_server.security.logins import Login
+from ibdesk_server.security.passwords import Passwords, require_good
+from ibdesk_server.security.presented import presented_cookie
+from ibdesk_server.security.principal import Kind, Principal, Role
+from ibdesk_server.security.throttle import Throttle
+
+
+class LoginRefusedError(AccessError):
+    """Somebody is not let in; the sentence is the same whatever was wrong."""
+
+    def __str__(self) -> str:
+        return "name or password is wrong, or this user is disabled"
+
+
+class LoginDelayedError(AccessError):
+    """Somebody has failed so often that the next try has to wait for `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"too many logins have failed: try again in {self.seconds:g} s"
+
+
+class Admission(msgspec.Struct, frozen=True):
+    """What a login by password gives; `seconds` is how long the access token is good."""
+
+    name: str
+    role: Role
+    access_token: str
+    refresh_token: str
+    seconds: float
+
+    def __repr__(self) -> str:
+        return f"Admission(name={self.name!r}, role={self.role})"
+
+
+class Reception:
+    """Lets people in and out of what `security` guards."""
+
+    def __init__(self, security: Security) -> None:
+        self._security = security
+        settings = security.settings
+        self._passwords = Passwords(rounds=settings.password_rounds, memory_kib=settings.password_memory_kib)
+        self._throttle = Throttle(security.directory)
+
+    async def sign_in(self, name: str, password: str, *, address: str) -> Admission:
+        """Return the tokens of a new login.
+
+        Raises:
+            LoginDelayedError: If this name or this address has to wait.
+            LoginRefusedError: If name and password do not belong together.
+            TooManyChecksError: If too many logins wait for their check.
+        """
+        security = self._security
+        wait = await security.aside(self._throttle.begin, name, address)
+        if wait:
+            raise LoginDelayedError(wait)
+        kept = await security.aside(security.users.password_of, name)
+        verdict = await self._passwords.check(kept, password)
+        user = await security.aside(security.users.find, name)
+        if kept is None or not verdict.right or user is None or user.disabled:
+            raise LoginRefusedError
+        await security.aside(self._throttle.succeeded, name, address)
+        if verdict.better_hash is not None:
+            await security.aside(security.users.improve_hash, name, kept, verdict.better_hash)
+        login, refresh_token = await security.aside(security.logins.start, user.name, user.generation)
+        return self._admission(login, user.role, refresh_token)
+
+    async def refresh(self, refresh_token: str) -> Admission:
+        """Return the next tokens of a login; the ones before are then of no use.
+
+        Raises:
+            LoginRefusedError: If the token is not the current one of a login that goes on.
+        """
+        security = self._security
+        renewed = await security.change(security.logins.refresh, refresh_token)
+        if renewed is None:
+            raise LoginRefusedError
+        login, following = renewed
+        user = await security.aside(security.users.find, login.user)
+        if user is None or user.disabled or user.generation != login.generation:
+            raise LoginRefusedError
+        return self._admission(login, user.role, following)
+
+    async def sign_out(self, principal: Principal) -> None:
+        """End the login that somebody came with."""
+        if principal.kind is Kind.TOKEN:
+            await self._security.change(self._security.logins.end, principal.proof_id)
+
+    async def hash_of(self, password: str, *, name: str) -> str:
+        """Return what is to be kept of a user's new password.
+
+        Raises:
+            AccessError: If it does not follow the rule.
+            TooManyChecksError: If too many wait already.
+        """
+        require_good(password, name)
+        return await self._passwords.hash_aside(password)
+
+    def login_path(self, principal: Principal | None = None) -> str:
+        """Return the path and query of a login as somebody, by default the holder of the key, which works once."""
+        return f"/login?{urlencode({'code': self._security.codes.issue(principal or self._security.local)})}"
+
+    async def open_session(self, code: str) -> str | None:
+        """Return a session's cookie value for a one-time code, None when the code is no good (any more)."""
+        security = self._security
+        principal = await security.aside(security.codes.use_up, code)
+        if principal is None or not await security.aside(security.is_current, principal):
+            return None
+        return await security.aside(security.sessions.issue, principal)
+
+    async def close_session(self, headers: Headers) -> None:
+        """End the session of a request."""
+        await self._security.change(self._security.sessions.use_up, presented_cookie(headers))
+
+    def _admission(self, login: Login, role: Role, refresh_token: str) -> Admission:
+        tokens = self._security.tokens
+        return Admission(login.user, role, tokens.issue(login, role), refresh_token, tokens.seconds)
