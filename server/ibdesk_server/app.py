@@ -19,10 +19,10 @@ from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
 from ibdesk_server.feed.hub import FeedHub, FeedMetrics
 from ibdesk_server.middleware import BodyLimitMiddleware, RequestMetrics, RequestMiddleware
 from ibdesk_server.problems import Problem
-from ibdesk_server.routers import book, health, market, orders, risk, session, strategies
+from ibdesk_server.routers import auth, book, health, keys, market, orders, risk, session, strategies, users
 from ibdesk_server.security.guard import Security
-from ibdesk_server.security.keyfile import obtain_key
-from ibdesk_server.settings import ServerSettings, Settings
+from ibdesk_server.security.reception import Reception
+from ibdesk_server.settings import Settings
 from ibdesk_server.strategy_folder import StrategyFolder
 
 # How long feed clients may take to hear that the server ends; most have heard it before this is waited for.
@@ -37,10 +37,12 @@ def create_app(desk: Desk, settings: Settings, *, security: Security | None = No
     """
     registry = CollectorRegistry()
     registry.register(DeskCollector(desk))
+    security = security or Security.open(settings.server.key_file, settings.server.security)
     services = Services(
         desk=desk,
         settings=settings,
-        security=security or make_security(settings.server),
+        security=security,
+        reception=Reception(security),
         hub=FeedHub(desk.feed, limits=settings.server.feed.limits, metrics=FeedMetrics(registry)),
         strategies=StrategyFolder(settings.server.strategies),
         registry=registry,
@@ -64,24 +66,11 @@ def create_app(desk: Desk, settings: Settings, *, security: Security | None = No
     problems.install(app)
     app.include_router(health.router)
     app.include_router(session.router)
-    for module in (strategies, orders, book, market, risk):
+    app.include_router(auth.router)
+    for module in (strategies, orders, book, market, risk, users, keys):
         app.include_router(module.router)
     app.include_router(document_router(app))
     return app
-
-
-def make_security(settings: ServerSettings) -> Security:
-    """Return the guard of one server, with the key of the settings' file.
-
-    Raises:
-        ConfigError: If the key cannot be read or made.
-    """
-    return Security(
-        obtain_key(settings.key_file),
-        origins=settings.origins,
-        code_seconds=settings.login_code_seconds,
-        session_seconds=settings.session_seconds,
-    )
 
 
 @contextlib.asynccontextmanager

@@ -17,7 +17,8 @@ from ibdesk_server.etags import TaggedRoute
 from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.presented import COOKIE, KEY_HEADER
-from ibdesk_server.security.principal import Principal, Role
+from ibdesk_server.security.principal import AREAS, Principal, Role
+from ibdesk_server.security.reception import Reception
 from ibdesk_server.settings import Settings
 from ibdesk_server.strategy_folder import StrategyFolder
 
@@ -30,6 +31,7 @@ class Services(msgspec.Struct, frozen=True):
     desk: Desk
     settings: Settings
     security: Security
+    reception: Reception
     hub: FeedHub
     strategies: StrategyFolder
     registry: CollectorRegistry
@@ -56,6 +58,10 @@ def _security(found: AppServices) -> Security:
     return found.security
 
 
+def _reception(found: AppServices) -> Reception:
+    return found.reception
+
+
 def _hub(found: AppServices) -> FeedHub:
     return found.hub
 
@@ -71,14 +77,15 @@ def _registry(found: AppServices) -> CollectorRegistry:
 TheDesk = Annotated[Desk, Depends(_desk)]
 TheSettings = Annotated[Settings, Depends(_settings)]
 TheSecurity = Annotated[Security, Depends(_security)]
+TheReception = Annotated[Reception, Depends(_reception)]
 TheHub = Annotated[FeedHub, Depends(_hub)]
 TheStrategies = Annotated[StrategyFolder, Depends(_strategies)]
 TheRegistry = Annotated[CollectorRegistry, Depends(_registry)]
 
-# The three ways in, as the OpenAPI page shows them; `_caller` does the checking.
-_header = Secured(APIKeyHeader(name=KEY_HEADER, auto_error=False, description="the API key"))
-_bearer = Secured(HTTPBearer(auto_error=False, description="the API key"))
-_cookie = Secured(APIKeyCookie(name=COOKIE, auto_error=False, description="given by a one-time login"))
+# The ways in, as the OpenAPI page shows them; `_caller` does the checking.
+_header = Secured(APIKeyHeader(name=KEY_HEADER, auto_error=False, description="an API key, or the key of the machine"))
+_bearer = Secured(HTTPBearer(auto_error=False, description="an access token of a login by password, or a key"))
+_cookie = Secured(APIKeyCookie(name=COOKIE, auto_error=False, description="the cookie of a browser's login"))
 
 
 async def _caller(
@@ -89,32 +96,44 @@ async def _caller(
     if principal is None:
         raise HTTPException(
             401,
-            f"this needs the API key, as `{KEY_HEADER}` or as bearer token, or a login by a one-time address",
+            f"this needs a key as `{KEY_HEADER}`, an access token as bearer token, or a browser's login",
             {"WWW-Authenticate": "Bearer"},
         )
     if request.method not in _SAFE_METHODS and not security.allows_origin(request.headers):
-        raise HTTPException(403, f"pages of {request.headers['origin']} may change nothing here")
+        raise HTTPException(403, "pages of another site may change nothing here")
     return principal
 
 
 Caller = Annotated[Principal, Depends(_caller)]
 
 
-def needs(role: Role) -> Any:
-    """Return the dependency of a route or router that lets through only who holds this role or one above it."""
+def needs(role: Role, area: str | None = None) -> Any:
+    """Return the dependency of a route or router that lets through only who holds this role or one above it.
 
-    async def check(caller: Caller) -> None:
+    Whose key is narrowed to some areas must have `area` among them; None asks for no area.
+    """
+
+    async def check(request: Request, caller: Caller) -> None:
         if not caller.may(role):
             raise HTTPException(403, f"this needs the role {role.value}, and {caller.name} is a {caller.role.value}")
+        if area is not None and not caller.reaches(area, writing=request.method not in _SAFE_METHODS):
+            scopes = ", ".join(sorted(caller.scopes or ()))
+            raise HTTPException(403, f"this is about {area}, and {caller.name} is narrowed to {scopes or 'nothing'}")
 
     return Depends(check)
 
 
 def api_router(tag: str, *, role: Role = Role.VIEWER) -> APIRouter:
-    """Return a router for a part of the versioned interface; all of its routes need at least this role."""
+    """Return a router for a part of the versioned interface; all of its routes need at least this role.
+
+    Raises:
+        ValueError: If the tag is not among `AREAS`, so that no key could be narrowed to this part.
+    """
+    if tag not in AREAS:
+        raise ValueError(f"{tag!r} is no area of the interface: add it to AREAS in security/principal.py")
     return APIRouter(
         prefix="/api/v1",
         tags=[tag],
-        dependencies=[needs(role), Depends(require_readable_answer)],
+        dependencies=[needs(role, tag), Depends(require_readable_answer)],
         route_class=TaggedRoute,
     )

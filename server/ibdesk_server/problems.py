@@ -25,11 +25,15 @@ from ibdesk.errors import (
     StrategyError,
 )
 from ibdesk.telemetry import correlation_id
+from ibdesk_server.security.errors import AccessError, NameTakenError, UnknownNameError
 
 MEDIA_TYPE = "application/problem+json"
 
 # The first class that fits tells the status.
 _STATUS_OF: tuple[tuple[type[IbdeskError], HTTPStatus], ...] = (
+    (UnknownNameError, HTTPStatus.NOT_FOUND),
+    (NameTakenError, HTTPStatus.CONFLICT),
+    (AccessError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (InstrumentError, HTTPStatus.NOT_FOUND),
     (StrategyError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (ConfigError, HTTPStatus.UNPROCESSABLE_ENTITY),

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from ibdesk.desk import Desk
-from ibdesk_server.app import create_app, make_security
+from ibdesk_server.app import create_app
 from ibdesk_server.listener import Listener
+from ibdesk_server.security.guard import Security
+from ibdesk_server.security.principal import Principal
+from ibdesk_server.security.reception import Reception
 from ibdesk_server.settings import Settings
 
 
@@ -24,9 +27,10 @@ class WebServer:
             AddressInUseError: If the port is taken and no other will do.
             ConfigError: If the address cannot be listened on, or the API key cannot be read or made.
         """
-        self.security = make_security(settings.server)
+        self.security = Security.open(settings.server.key_file, settings.server.security)
         self.app = create_app(desk, settings, security=self.security)
         self._hub = self.app.state.services.hub
+        self._reception: Reception = self.app.state.services.reception
         self._listener = Listener(
             settings.server.host,
             settings.server.port,
@@ -50,9 +54,9 @@ class WebServer:
         """Return the address of the feed, such as ``ws://127.0.0.1:8000/feed``."""
         return f"ws{self.url.removeprefix('http')}/feed"
 
-    def login_url(self) -> str:
-        """Return a new address that logs a browser in, once."""
-        return self.url + self.security.login_path()
+    def login_url(self, principal: Principal | None = None) -> str:
+        """Return a new address that logs a browser in as somebody, by default as who holds the key, once."""
+        return self.url + self._reception.login_path(principal)
 
     async def until_answering(self) -> None:
         """Wait until requests are answered."""

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from ibdesk.config import Section, state_folder
 from ibdesk.desk import DeskSettings
 from ibdesk_server.feed.settings import FeedSettings
+from ibdesk_server.security.settings import LimitSettings, SecuritySettings, TlsSettings
 
 
 def key_file() -> Path:
@@ -26,11 +27,9 @@ class ServerSettings(Section):
     key_file: Path = Field(default_factory=key_file, description="where the API key is kept; made at the first start")
     strategies: Path = Field(Path("strategies"), description="folder whose files may be started")
     landing: str = Field("/docs", description="where a one-time login leads, for example the dashboard's address")
-    origins: tuple[str, ...] = Field(
-        (), description="other web origins that may use a login, such as http://127.0.0.1:5006"
-    )
-    login_code_seconds: float = Field(600, gt=0, le=86_400, description="how long a one-time code is good for")
-    session_seconds: float = Field(43_200, gt=0, description="how long a login lasts")
+    security: SecuritySettings = Field(default_factory=SecuritySettings, description="who gets in, and for how long")
+    tls: TlsSettings = Field(default_factory=TlsSettings, description="how connections are encrypted")
+    limits: LimitSettings = Field(default_factory=LimitSettings, description="how much anybody may ask")
     max_body_bytes: int = Field(1_048_576, ge=1_024, description="how long a request's body may be")
     shutdown_seconds: int = Field(1, ge=1, le=60, description="how long requests under way may take at the end")
     feed: FeedSettings = Field(default_factory=FeedSettings, description="how often the feed speaks, and to how many")

@@ -25,10 +25,15 @@ from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
 from ibdesk_server.feed.hub import FeedHub, FeedLimits, FeedMetrics
 from ibdesk_server.listener import Listener
 from ibdesk_server.security.guard import Security
+from ibdesk_server.security.passwords import Passwords
+from ibdesk_server.security.principal import Role
+from ibdesk_server.security.settings import SecuritySettings
 from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import ServerSettings, Settings
 
 SECONDS = 10.0
+PASSWORD = "four words nobody guesses"
+CHEAP = SecuritySettings(password_rounds=2, password_memory_kib=19_456)
 
 Message = dict[str, Any]
 
@@ -243,7 +248,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 @pytest.fixture
 def server_settings(tmp_path: Path, strategies_folder: Path) -> Settings:
-    return Settings(server=ServerSettings(port=0, key_file=tmp_path / "keys" / "api.key", strategies=strategies_folder))
+    key_file = tmp_path / "keys" / "api.key"
+    return Settings(server=ServerSettings(port=0, key_file=key_file, strategies=strategies_folder, security=CHEAP))
 
 
 StartWeb = Callable[[Desk], Awaitable[WebServer]]
@@ -274,6 +280,43 @@ async def web(desk: Desk, start_web: StartWeb) -> WebServer:
 @pytest.fixture
 def key(web: WebServer, server_settings: Settings) -> str:
     return server_settings.server.key_file.read_text().strip()
+
+
+@pytest.fixture(scope="session")
+def password_hash() -> str:
+    return Passwords(rounds=2, memory_kib=19_456).hash(PASSWORD)
+
+
+class People:
+    """Three users of a server, who all have the same password: vera looks, tom trades, ann decides who gets in."""
+
+    VERA, TOM, ANN = "vera", "tom", "ann"
+    PASSWORD = PASSWORD
+
+    def __init__(self, security: Security, password_hash: str) -> None:
+        self.security = security
+        for name, role in (("vera", Role.VIEWER), ("tom", Role.TRADER), ("ann", Role.ADMIN)):
+            security.users.add(name, role, password_hash)
+
+    def token(self, name: str) -> str:
+        """Return an access token of a new login."""
+        user = self.security.users.find(name)
+        assert user is not None
+        login, _ = self.security.logins.start(name, user.generation)
+        return self.security.tokens.issue(login, user.role)
+
+    def bearer(self, name: str) -> dict[str, str]:
+        """Return the header of a new login."""
+        return {"Authorization": f"Bearer {self.token(name)}"}
+
+    def key(self, name: str, role: Role = Role.VIEWER, *, days: float = 1, scopes: list[str] | None = None) -> str:
+        """Return a new API key."""
+        return self.security.keys.create(name, role, days=days, scopes=scopes, by="ann")[0]
+
+
+@pytest.fixture
+def people(web: WebServer, password_hash: str) -> People:
+    return People(web.security, password_hash)
 
 
 @pytest.fixture

@@ -100,8 +100,8 @@ async def test_who_subscribes_before_the_key_is_refused(feed_server: FeedServer)
 
 
 async def test_a_page_of_another_origin_cannot_open_the_feed_even_with_a_login(feed_server: FeedServer) -> None:
-    code = feed_server.security.login_path().partition("code=")[2]
-    cookie = {"Cookie": f"ibdesk_session={feed_server.security.log_in(code)}"}
+    security = feed_server.security
+    cookie = {"Cookie": f"ibdesk_session={security.sessions.issue(security.local)}"}
 
     own = await feed_server.connect(known=False, headers=cookie | {"Origin": f"http://127.0.0.1:{feed_server.port}"})
     with pytest.raises(InvalidStatus) as refusal:

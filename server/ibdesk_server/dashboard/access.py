@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import time
 from collections.abc import Callable
 from html import escape
 from typing import Any
@@ -13,8 +12,9 @@ from bokeh.server.auth_provider import AuthProvider
 from tornado.web import RequestHandler
 
 from ibdesk.backtest import palette
+from ibdesk_server.security.directory import Directory
 from ibdesk_server.security.principal import Kind, Principal, Role
-from ibdesk_server.security.tickets import Tickets
+from ibdesk_server.security.tickets import Tickets, Use
 
 _READER = Principal("reader", Role.VIEWER, Kind.SESSION)
 _CODE_SECONDS = 600.0
@@ -42,8 +42,9 @@ class Access(AuthProvider):
 
     def __init__(self, key: str, port: int) -> None:
         self._key = key.encode()
-        self._codes = Tickets(_CODE_SECONDS, time.monotonic)
-        self._logins = Tickets(_LOGIN_SECONDS, time.monotonic)
+        directory = Directory()
+        self._codes = Tickets(directory, Use.CODE, seconds=_CODE_SECONDS)
+        self._logins = Tickets(directory, Use.SESSION, seconds=_LOGIN_SECONDS)
         self.cookie = f"ibdesk_dashboard_{port}"
         super().__init__()
 

@@ -30,7 +30,7 @@ from ibdesk_server.feed.protocol import (
 from ibdesk_server.feed.subscriber import Farewell, Subscriber
 from ibdesk_server.feed.transport import FORCE_CLOSE
 from ibdesk_server.security.guard import Security
-from ibdesk_server.security.presented import presented_key
+from ibdesk_server.security.presented import presented_secret
 from ibdesk_server.security.principal import Principal
 
 _log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ async def _listen(websocket: WebSocket, subscriber: Subscriber, hub: FeedHub, se
 
 
 async def _authenticate(websocket: WebSocket, hub: FeedHub, security: Security) -> Principal:
-    if presented_key(websocket.headers) is not None:
+    if presented_secret(websocket.headers) is not None:
         raise ProtocolError(NOT_ALLOWED, _WRONG_KEY)
     seconds = hub.limits.auth_seconds
     try:

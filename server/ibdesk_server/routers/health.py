@@ -52,7 +52,7 @@ async def live() -> Health:
     return Health()
 
 
-@router.get("/ready", dependencies=[needs(Role.VIEWER)], summary="Readiness probe")
+@router.get("/ready", dependencies=[needs(Role.VIEWER, "health")], summary="Readiness probe")
 async def ready(desk: TheDesk, hub: TheHub) -> Readiness:
     """Return 200 when the link to TWS is up, the book is reconciled, and clients can be told the news, else 503."""
     if hub.failed:
@@ -63,7 +63,7 @@ async def ready(desk: TheDesk, hub: TheHub) -> Readiness:
     return Readiness(link=link.value)
 
 
-@router.get("/detailed", dependencies=[needs(Role.VIEWER)], summary="How everything is")
+@router.get("/detailed", dependencies=[needs(Role.VIEWER, "health")], summary="How everything is")
 async def detailed(desk: TheDesk, hub: TheHub) -> DetailedHealth:
     """Return the state of the desk, its latency, and the feed."""
     found, latency = await desk.aio.health(), await desk.aio.latency()
@@ -78,7 +78,7 @@ async def detailed(desk: TheDesk, hub: TheHub) -> DetailedHealth:
 
 @router.get(
     "/metrics",
-    dependencies=[needs(Role.VIEWER)],
+    dependencies=[needs(Role.VIEWER, "health")],
     summary="Metrics, as JSON or for Prometheus",
     responses={200: {"content": {"text/plain": {}, "application/json": {}}}},
     response_class=Response,

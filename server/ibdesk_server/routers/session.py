@@ -1,4 +1,4 @@
-"""How a browser gets in and out: a one-time address becomes a cookie."""
+"""How a browser gets in and out: a one-time address, or an access token, becomes a cookie."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from ibdesk_server.dependencies import TheSecurity, TheSettings, needs
+from ibdesk_server.dependencies import Caller, TheReception, TheSettings, needs
 from ibdesk_server.security.presented import COOKIE
 from ibdesk_server.security.principal import Role
+from ibdesk_server.settings import Settings
 
 router = APIRouter(tags=["session"])
 
@@ -17,30 +18,41 @@ router = APIRouter(tags=["session"])
 @router.get("/login", status_code=303, response_class=RedirectResponse, summary="Log a browser in, once")
 async def login(
     code: Annotated[str, Query(max_length=200, description="the one-time code that the server printed")],
-    request: Request,
-    security: TheSecurity,
+    reception: TheReception,
     settings: TheSettings,
 ) -> RedirectResponse:
     """Exchange a code for a cookie and go on; the code is then used up."""
-    session = security.log_in(code)
+    session = await reception.open_session(code)
     if session is None:
         raise HTTPException(401, "this login has been used or has run out: ask the server for another")
     response = RedirectResponse(settings.server.landing, 303)
-    response.set_cookie(
-        COOKIE,
-        session,
-        max_age=int(security.session_seconds),
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
+    _give_cookie(response, session, settings)
+    return response
+
+
+@router.post("/session", status_code=204, dependencies=[needs(Role.VIEWER)], summary="Log a browser in by its token")
+async def begin(caller: Caller, reception: TheReception, settings: TheSettings) -> Response:
+    """Give the browser of somebody who has logged in by password a cookie, for what can send no header."""
+    response = Response(status_code=204)
+    _give_cookie(response, await reception.begin_session(caller), settings)
     return response
 
 
 @router.post("/logout", status_code=204, dependencies=[needs(Role.VIEWER)], summary="End a browser's login")
-async def logout(request: Request, security: TheSecurity) -> Response:
+async def logout(request: Request, reception: TheReception, settings: TheSettings) -> Response:
     """Make the cookie worthless and have the browser forget it."""
-    security.log_out(request.headers)
+    await reception.close_session(request.headers)
     response = Response(status_code=204)
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=settings.server.tls.encrypted)
     return response
+
+
+def _give_cookie(response: Response, session: str, settings: Settings) -> None:
+    response.set_cookie(
+        COOKIE,
+        session,
+        max_age=int(settings.server.security.session_seconds),
+        httponly=True,
+        samesite="strict",
+        secure=settings.server.tls.encrypted,
+    )

@@ -97,7 +97,9 @@ class Directory:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {_VERSION}")
             elif version != _VERSION:
-                raise ConfigError(f"{self.path} is of version {version}, this ibdesk knows {_VERSION}: use another file")
+                raise ConfigError(
+                    f"{self.path} is of version {version}, this ibdesk knows {_VERSION}: use another file"
+                )
 
 
 def _reserve(path: Path) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from ibdesk_server.security.errors import AccessError
 
-AREAS = frozenset({"book", "control", "feed", "health", "keys", "market", "session", "strategies", "users"})
+AREAS = frozenset({"book", "feed", "health", "keys", "market", "orders", "risk", "strategies", "users"})
 """What a key can be narrowed to: the parts of the REST interface by their tags, and the feed."""
 
 _ACTIONS = frozenset({"read", "write"})

@@ -15,12 +15,12 @@ from ibdesk_server.security.presented import presented_cookie
 from ibdesk_server.security.principal import Kind, Principal, Role
 from ibdesk_server.security.throttle import Throttle
 
+_WRONG = "name or password is wrong, or this user is disabled"
+_ENDED = "this login has ended: log in again"
+
 
 class LoginRefusedError(AccessError):
-    """Somebody is not let in; the sentence is the same whatever was wrong."""
-
-    def __str__(self) -> str:
-        return "name or password is wrong, or this user is disabled"
+    """Somebody is not let in; the sentence does not tell what was wrong."""
 
 
 class LoginDelayedError(AccessError):
@@ -72,7 +72,7 @@ class Reception:
         verdict = await self._passwords.check(kept, password)
         user = await security.aside(security.users.find, name)
         if kept is None or not verdict.right or user is None or user.disabled:
-            raise LoginRefusedError
+            raise LoginRefusedError(_WRONG)
         await security.aside(self._throttle.succeeded, name, address)
         if verdict.better_hash is not None:
             await security.aside(security.users.improve_hash, name, kept, verdict.better_hash)
@@ -88,11 +88,11 @@ class Reception:
         security = self._security
         renewed = await security.change(security.logins.refresh, refresh_token)
         if renewed is None:
-            raise LoginRefusedError
+            raise LoginRefusedError(_ENDED)
         login, following = renewed
         user = await security.aside(security.users.find, login.user)
         if user is None or user.disabled or user.generation != login.generation:
-            raise LoginRefusedError
+            raise LoginRefusedError(_ENDED)
         return self._admission(login, user.role, following)
 
     async def sign_out(self, principal: Principal) -> None:
@@ -121,6 +121,16 @@ class Reception:
         if principal is None or not await security.aside(security.is_current, principal):
             return None
         return await security.aside(security.sessions.issue, principal)
+
+    async def begin_session(self, principal: Principal) -> str:
+        """Return a session's cookie value for a user who came with an access token.
+
+        Raises:
+            AccessError: If they came with something else, which may be less than the user is.
+        """
+        if principal.kind is not Kind.TOKEN:
+            raise AccessError("only a login by name and password becomes a browser's login")
+        return await self._security.aside(self._security.sessions.issue, principal)
 
     async def close_session(self, headers: Headers) -> None:
         """End the session of a request."""

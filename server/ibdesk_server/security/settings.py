@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, field_validator, model_validator
+from pydantic import Field, IPvAnyNetwork, field_validator, model_validator
+
+from ibdesk.config import Section
 
 
-class SecuritySettings(BaseModel):
+class SecuritySettings(Section):
     """Who gets in, and for how long."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     hosts: tuple[str, ...] = Field(
         (), description="names by which clients call the server, such as desk.example.com; addresses always go"
@@ -41,12 +41,10 @@ class SecuritySettings(BaseModel):
         return tuple(name.rstrip("/").lower() for name in names)
 
 
-class TlsSettings(BaseModel):
+class TlsSettings(Section):
     """How connections are encrypted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    certificate: Path | None = Field(None, description="PEM file of the server's certificate and those that vouch for it")
+    certificate: Path | None = Field(None, description="PEM file of the certificate, and those that vouch for it")
     key: Path | None = Field(None, description="PEM file of the certificate's private key")
     behind_proxy: bool = Field(
         False, description="a proxy in front of the server does the encryption, and nobody else can reach the server"
@@ -69,10 +67,8 @@ class TlsSettings(BaseModel):
         return self.on or self.behind_proxy
 
 
-class LimitSettings(BaseModel):
+class LimitSettings(Section):
     """How much anybody may ask in a minute; what is beyond it is refused with the time to wait."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     reads_per_minute: int = Field(6_000, ge=1, description="requests of one user or key that change nothing")
     writes_per_minute: int = Field(600, ge=1, description="requests of one user or key that change something")

@@ -66,7 +66,8 @@ class Throttle:
     def _make_room(self, execute: Callable[..., object], now: int) -> None:
         execute("DELETE FROM attempts WHERE at_ns <= ?", (now - _FORGOTTEN_NS,))
         execute(
-            "DELETE FROM attempts WHERE subject IN (SELECT subject FROM attempts ORDER BY at_ns DESC LIMIT -1 OFFSET ?)",
+            "DELETE FROM attempts WHERE subject IN "
+            "(SELECT subject FROM attempts ORDER BY at_ns DESC LIMIT -1 OFFSET ?)",
             (_MOST_SUBJECTS,),
         )
 

@@ -1,0 +1,121 @@
+"""Logins by name and password, for programs and pages: short-lived access tokens, and refresh tokens used once each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, HTTPException, Request
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from ibdesk_server.answers.base import Answer
+from ibdesk_server.dependencies import Caller, TheReception, TheSecurity, needs
+from ibdesk_server.security.passwords import TooManyChecksError
+from ibdesk_server.security.principal import Kind, Principal, Role
+from ibdesk_server.security.reception import Admission, LoginDelayedError, LoginRefusedError
+
+router = APIRouter(prefix="/api/v1/auth", tags=["login"])
+
+_Secret = Annotated[SecretStr, Field(max_length=1_024)]
+
+
+class LoginRequest(BaseModel):
+    """Who wants to get in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=64, examples=["vera"])
+    password: _Secret = Field(examples=["four words nobody guesses"])
+
+
+class RefreshRequest(BaseModel):
+    """The refresh token that came with the access token."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    refresh_token: _Secret
+
+
+class AdmissionAnswer(Answer):
+    """What a login gives; the refresh token is good for one use."""
+
+    name: str = Field(examples=["vera"])
+    role: Role = Field(examples=[Role.VIEWER.value])
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a kind of token, no token
+    access_token: str = Field(repr=False)
+    refresh_token: str = Field(repr=False)
+    expires_in: float = Field(description="seconds for which the access token is good", examples=[600])
+
+
+class CallerAnswer(Answer):
+    """Who the server takes the caller for."""
+
+    name: str = Field(examples=["vera"])
+    role: Role = Field(examples=[Role.VIEWER.value])
+    kind: Kind = Field(examples=[Kind.TOKEN.value])
+    scopes: list[str] | None = Field(description="what the role is narrowed to; null for nothing", examples=[None])
+
+
+@router.post("/login", summary="Log in by name and password")
+async def login(
+    given: LoginRequest, request: Request, security: TheSecurity, reception: TheReception
+) -> AdmissionAnswer:
+    """Return an access token for some minutes and the refresh token to get the next one with.
+
+    After some failures each further try, in this name or from this address, has to wait longer.
+    """
+    _require_own_page(request, security)
+    try:
+        admission = await reception.sign_in(
+            given.name, given.password.get_secret_value(), address=security.addresses.client(request.scope)
+        )
+    except LoginRefusedError as error:
+        raise HTTPException(401, str(error), {"WWW-Authenticate": "Bearer"}) from None
+    except LoginDelayedError as error:
+        raise HTTPException(429, str(error), {"Retry-After": f"{error.seconds:.0f}"}) from None
+    except TooManyChecksError as error:
+        raise HTTPException(503, str(error), {"Retry-After": "5"}) from None
+    return _answer(admission)
+
+
+@router.post("/refresh", summary="Exchange a refresh token for the next tokens")
+async def refresh(
+    given: RefreshRequest, request: Request, security: TheSecurity, reception: TheReception
+) -> AdmissionAnswer:
+    """Return the next access and refresh token. A refresh token that comes a second time ends the whole login."""
+    _require_own_page(request, security)
+    try:
+        return _answer(await reception.refresh(given.refresh_token.get_secret_value()))
+    except LoginRefusedError as error:
+        raise HTTPException(401, str(error), {"WWW-Authenticate": "Bearer"}) from None
+
+
+@router.post("/logout", status_code=204, dependencies=[needs(Role.VIEWER)], summary="End this login")
+async def logout(caller: Caller, reception: TheReception) -> None:
+    """Make the access and refresh tokens of the caller's login worthless."""
+    await reception.sign_out(caller)
+
+
+@router.get("/me", dependencies=[needs(Role.VIEWER)], summary="Who am I?")
+async def me(caller: Caller) -> CallerAnswer:
+    """Return the caller's name and role."""
+    return _caller(caller)
+
+
+def _require_own_page(request: Request, security: TheSecurity) -> None:
+    if not security.allows_origin(request.headers):
+        raise HTTPException(403, "pages of another site may change nothing here")
+
+
+def _answer(admission: Admission) -> AdmissionAnswer:
+    return AdmissionAnswer(
+        name=admission.name,
+        role=admission.role,
+        access_token=admission.access_token,
+        refresh_token=admission.refresh_token,
+        expires_in=admission.seconds,
+    )
+
+
+def _caller(caller: Principal) -> CallerAnswer:
+    scopes = None if caller.scopes is None else sorted(caller.scopes)
+    return CallerAnswer(name=caller.name, role=caller.role, kind=caller.kind, scopes=scopes)

@@ -1,0 +1,90 @@
+"""How programs come in: keys with a role, narrowed to what they need, for a limited time. For admins."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from ibdesk.model import moment
+from ibdesk_server.answers.base import Answer, Moment
+from ibdesk_server.dependencies import Caller, TheSecurity, api_router
+from ibdesk_server.security.keys import LONGEST_LIFE_DAYS, ApiKey
+from ibdesk_server.security.principal import Role
+
+router = api_router("keys", role=Role.ADMIN)
+
+_Scopes = Annotated[
+    list[Annotated[str, Field(max_length=40)]] | None,
+    Field(max_length=40, description="areas the key is narrowed to, alone or with :read or :write; null for none"),
+]
+
+
+class KeyAnswer(Answer):
+    """What is known of a key, which is all but the key."""
+
+    name: str = Field(examples=["grafana"])
+    prefix: str = Field(description="stands in the key after `ibk_`", examples=["k3v8t2q9"])
+    role: Role = Field(examples=[Role.VIEWER.value])
+    scopes: list[str] | None = Field(examples=[["feed", "orders:read"]])
+    created_by: str = Field(examples=["ann"])
+    created_at: Moment
+    expires_at: Moment
+    used_at: Moment | None = Field(description="when it was last used, to the minute; null for never")
+    revoked: bool
+
+
+class NewKeyAnswer(KeyAnswer):
+    """A new key, shown this once."""
+
+    key: str = Field(repr=False, description="keep it: it is not shown again")
+
+
+class NewKey(BaseModel):
+    """A key to be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=64, examples=["grafana"])
+    role: Role = Field(Role.VIEWER, examples=[Role.VIEWER.value])
+    scopes: _Scopes = Field(None, examples=[["feed", "orders:read"]])
+    days: float = Field(90, gt=0, le=LONGEST_LIFE_DAYS, description="how long it is good for")
+
+
+@router.get("/keys", summary="All keys")
+async def keys(security: TheSecurity) -> list[KeyAnswer]:
+    """Return the keys that were ever made, the oldest first; none can be read from it."""
+    return [KeyAnswer(**_facts(key)) for key in await security.aside(security.keys.all)]
+
+
+@router.post("/keys", status_code=201, summary="Make a key")
+async def create(given: NewKey, caller: Caller, security: TheSecurity) -> NewKeyAnswer:
+    """Make a key and return it, this once."""
+    secret, key = await security.change(
+        security.keys.create, given.name, given.role, days=given.days, scopes=given.scopes, by=caller.name
+    )
+    return NewKeyAnswer(**_facts(key), key=secret)
+
+
+@router.delete("/keys/{name}", summary="Revoke a key")
+async def revoke(
+    name: Annotated[str, Path(min_length=1, max_length=64, description="name or prefix", examples=["grafana"])],
+    security: TheSecurity,
+) -> KeyAnswer:
+    """Make a key worthless for ever; its name stays taken, so that the record of what it did stays clear."""
+    return KeyAnswer(**_facts(await security.change(security.keys.revoke, name)))
+
+
+def _facts(key: ApiKey) -> dict[str, Any]:
+    return {
+        "name": key.name,
+        "prefix": key.prefix,
+        "role": key.role,
+        "scopes": None if key.scopes is None else sorted(key.scopes),
+        "created_by": key.created_by,
+        "created_at": moment(key.created_ns),
+        "expires_at": moment(key.expires_ns),
+        "used_at": None if key.used_ns is None else moment(key.used_ns),
+        "revoked": key.revoked,
+    }
