@@ -1,16 +1,21 @@
-"""What lasts and what streams: the journal and its replay, and the feed of state changes."""
+"""What lasts and what streams: the journal and its replay, the feed of state changes, caches, and Redis."""
 
 from ibdesk.store.batches import Batch, BatchSource, FeedState, Sequencer, TopicState
+from ibdesk.store.cache import Cache, Cached, MemoryCache, RedisCache
 from ibdesk.store.feed import Feed, FeedReader, Row, Topic
 from ibdesk.store.journal import Entry, Journal, JournalHeader, JournalReader
 from ibdesk.store.lives import take_over_from
+from ibdesk.store.market_cache import CachedRow, MarketCache
 from ibdesk.store.order_ids import OrderIdMark
-from ibdesk.store.redis.settings import RedisSettings
+from ibdesk.store.redis import RedisError, RedisSettings
 from ibdesk.store.replay import ReplayReport, replay
 
 __all__ = [
     "Batch",
     "BatchSource",
+    "Cache",
+    "Cached",
+    "CachedRow",
     "Entry",
     "Feed",
     "FeedReader",
@@ -18,7 +23,11 @@ __all__ = [
     "Journal",
     "JournalHeader",
     "JournalReader",
+    "MarketCache",
+    "MemoryCache",
     "OrderIdMark",
+    "RedisCache",
+    "RedisError",
     "RedisSettings",
     "ReplayReport",
     "Row",
