@@ -207,3 +207,19 @@ def test_a_wrong_url_is_refused_without_showing_it(url: str) -> None:
 def test_settings_without_a_redis_make_no_pool() -> None:
     with pytest.raises(ConfigError, match=r"redis\.url is not set"):
         RedisPool(RedisSettings())
+
+
+@pytest.mark.parametrize("turns", range(25))
+async def test_no_cancellation_is_lost_however_late_it_comes(
+    turns: int, redis_server: RedisServer, make_pool: MakePool
+) -> None:
+    pool = make_pool(redis_server.url, timeout_seconds=10)
+    await pool.call(lambda client: client.ping())
+
+    for _ in range(10):
+        calling = asyncio.create_task(pool.call(lambda client: client.ping()))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        was_in_time = calling.cancel()
+        await asyncio.wait([calling])
+        assert calling.cancelled() is was_in_time

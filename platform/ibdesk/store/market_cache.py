@@ -34,22 +34,29 @@ class CachedRow(msgspec.Struct, frozen=True):
 class MarketCache:
     """Writes and reads the market in a cache: all quotes in one value, the bars of a symbol and length in another."""
 
-    def __init__(self, cache: Cache, *, clock: Clock | None = None) -> None:
-        """Make one on a cache; `clock` is the one that the feed's rows are stamped by."""
+    def __init__(self, cache: Cache, *, clock: Clock | None = None, repeat_seconds: float = 10.0) -> None:
+        """Make one on a cache.
+
+        Args:
+            cache: Where to write and read.
+            clock: The one that the feed's rows are stamped by.
+            repeat_seconds: All is written again so often: what a Redis missed while it was away, or forgot when it
+                was started again, is there soon also when the market is quiet.
+        """
         self._cache = cache
+        self._repeat_seconds = repeat_seconds
         self._clock = clock or SystemClock()
-        # What was written last: symbol to the wall's time and row, and bars by key in the order in which they opened.
+        # What is to be in the cache: symbol to the wall's time and row, and bars by key in the order they opened in.
         self._quotes: dict[str, tuple[int, Row]] = {}
         self._bars: dict[str, dict[int, Row]] = {}
 
     async def keep_up_with(self, source: BatchSource) -> None:
         """Write what the source tells, until cancelled."""
         try:
-            await self._write(_rows_of_state(await source.open()))
-            while True:
-                news = await source.next()
-                await self._write(_rows_of_state(news) if isinstance(news, FeedState) else _rows_of(news))
-                await asyncio.sleep(_FLUSH_SECONDS)
+            await self._take(_rows_of_state(await source.open()))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow(source), name="cache follows")
+                tasks.create_task(self._repeat(), name="cache repeats")
         finally:
             await source.close()
 
@@ -74,27 +81,48 @@ class MarketCache:
             for row in rows
         ]
 
-    async def _write(self, rows: dict[Topic, list[Row]]) -> None:
+    async def _follow(self, source: BatchSource) -> None:
+        while True:
+            news = await source.next()
+            await self._take(_rows_of_state(news) if isinstance(news, FeedState) else _rows_of(news))
+            await asyncio.sleep(_FLUSH_SECONDS)
+
+    async def _repeat(self) -> None:
+        while True:
+            await asyncio.sleep(self._repeat_seconds)
+            await self._write_quotes()
+            for key in list(self._bars):
+                await self._write_bars(key)
+
+    async def _take(self, rows: dict[Topic, list[Row]]) -> None:
+        """Remember rows, and write what they changed."""
         if quotes := rows.get(Topic.QUOTES):
             for row in quotes:
                 self._quotes[row["symbol"]] = (self._on_the_wall(row["at_ns"]), row)
+            await self._write_quotes()
+        for key in self._take_bars(rows.get(Topic.BARS, [])):
+            await self._write_bars(key)
+
+    async def _write_quotes(self) -> None:
+        if self._quotes:
             newest_ns = max(at_ns for at_ns, _ in self._quotes.values())
             await self._cache.put(_QUOTES, list(self._quotes.values()), at_ns=newest_ns, keep_seconds=_KEEP_SECONDS)
-        for key, bars in self._take_bars(rows.get(Topic.BARS, [])).items():
-            newest = bars[max(bars)]
-            closed_ns = self._on_the_wall(newest["opened_ns"] + newest["interval_ns"])
-            await self._cache.put(key, _columns(bars.values()), at_ns=closed_ns, keep_seconds=_KEEP_SECONDS)
 
-    def _take_bars(self, rows: list[Row]) -> dict[str, dict[int, Row]]:
-        """Keep bars, each once however often it was told; return those of the symbols that have new ones."""
-        changed = {}
+    async def _write_bars(self, key: str) -> None:
+        bars = self._bars[key]
+        newest = bars[max(bars)]
+        closed_ns = self._on_the_wall(newest["opened_ns"] + newest["interval_ns"])
+        await self._cache.put(key, _columns(bars.values()), at_ns=closed_ns, keep_seconds=_KEEP_SECONDS)
+
+    def _take_bars(self, rows: list[Row]) -> set[str]:
+        """Keep bars, each once however often it was told; return the keys that have new ones."""
+        changed = set()
         for row in rows:
             key = _bars_key(row["symbol"], row["interval_ns"])
-            bars = self._bars.setdefault(key, {})
-            bars[row["opened_ns"]] = row
-            changed[key] = bars
-        for key, bars in changed.items():
-            self._bars[key] = changed[key] = dict(sorted(bars.items())[-_KEPT_BARS:])
+            self._bars.setdefault(key, {})[row["opened_ns"]] = row
+            changed.add(key)
+        for key in changed:
+            self._bars[key] = dict(sorted(self._bars[key].items())[-_KEPT_BARS:])
         return changed
 
     def _on_the_wall(self, at_ns: int) -> int:

@@ -83,7 +83,7 @@ class RedisPool:
             raise ConfigError("redis.url is not set: name a Redis, as in redis://127.0.0.1:6379/0")
         self.settings = settings
         self._url = settings.url
-        self._client = self._make_client(settings.connections, settings.timeout_seconds)
+        self._client = self._make_client(settings.connections)
         self._circuits = purgatory.AsyncCircuitBreakerFactory(
             settings.failures_to_open, settings.rest_seconds, [(asyncio.CancelledError, self._says_nothing)]
         )
@@ -163,7 +163,7 @@ class RedisPool:
         It stands outside the circuit breaker and has no time limit once it is connected: whoever takes it sets one,
         and closes it.
         """
-        return self._make_client(1, None)
+        return self._make_client(1)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -181,15 +181,15 @@ class RedisPool:
             case _:
                 return f"refused: {error}"
 
-    def _make_client(self, connections: int, seconds: float | None) -> Client:
-        settings = self.settings
+    def _make_client(self, connections: int) -> Client:
         pool = aioredis.BlockingConnectionPool.from_url(
             self._url.get_secret_value(),
             max_connections=connections,
-            # Whoever waits for a free connection has a limit of its own already.
+            # The limit is set around a whole call, here. The library's own would lose the caller's cancellation
+            # now and then: it sends under `asyncio.wait_for`, which in Python 3.11 swallows one that comes late.
             timeout=None,
-            socket_timeout=seconds,
-            socket_connect_timeout=settings.timeout_seconds,
+            socket_timeout=None,
+            socket_connect_timeout=None,
             # Trying again is for those who know whether it is wanted.
             retry=Retry(NoBackoff(), 0),
             redis_connect_func=self._greet,
