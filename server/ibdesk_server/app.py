@@ -9,14 +9,15 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from ibdesk.desk import Desk
+from ibdesk.desk import Desk, DeskState
 from ibdesk_server import problems
 from ibdesk_server.content import PackingMiddleware, UnpackingMiddleware
 from ibdesk_server.dependencies import Services
 from ibdesk_server.desk_metrics import DeskCollector
 from ibdesk_server.document import document_router
 from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
-from ibdesk_server.feed.hub import FeedHub, FeedMetrics
+from ibdesk_server.feed.hub import FeedHub
+from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.middleware import BodyLimitMiddleware, RequestMetrics, RequestMiddleware
 from ibdesk_server.problems import Problem
 from ibdesk_server.routers import auth, book, health, keys, market, orders, risk, session, strategies, users
@@ -43,7 +44,12 @@ def create_app(desk: Desk, settings: Settings, *, security: Security | None = No
         settings=settings,
         security=security,
         reception=Reception(security),
-        hub=FeedHub(desk.feed, limits=settings.server.feed.limits, metrics=FeedMetrics(registry)),
+        hub=FeedHub(
+            desk.batches(),
+            limits=settings.server.feed.limits,
+            metrics=FeedMetrics(registry),
+            is_reachable=lambda: desk.state is DeskState.OPEN,
+        ),
         strategies=StrategyFolder(settings.server.strategies),
         registry=registry,
     )

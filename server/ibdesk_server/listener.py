@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from ibdesk.errors import AddressInUseError, ConfigError
 from ibdesk_server.feed.protocol import MAX_MESSAGE_BYTES
-from ibdesk_server.feed.transport import FeedTransport
+from ibdesk_server.feed.transport import FeedTransport, HttpTransport
 
 # How many ports after the wanted one are tried when any will do.
 _PORTS_TRIED = 50
@@ -62,6 +62,7 @@ class Listener:
         return uvicorn.Config(
             app,
             interface="asgi3",
+            http=HttpTransport,
             ws=FeedTransport,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,

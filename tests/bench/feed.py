@@ -20,9 +20,11 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.bench.row import Row, against, percentile
 
+from ibdesk.store.batches import Sequencer
 from ibdesk.store.feed import Feed, Topic
 from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
-from ibdesk_server.feed.hub import FeedHub, FeedLimits, FeedMetrics
+from ibdesk_server.feed.hub import FeedHub, FeedLimits
+from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.feed.protocol import Delta, Subscribe, encode
 from ibdesk_server.listener import Listener
 from ibdesk_server.security.guard import Security
@@ -44,7 +46,7 @@ class FeedSide:
 
     def __init__(self) -> None:
         self._feed, self._security = Feed(), Security(_KEY)
-        self._hub = FeedHub(self._feed, limits=FeedLimits(), metrics=FeedMetrics(CollectorRegistry()))
+        self._hub = FeedHub(Sequencer(self._feed), limits=FeedLimits(), metrics=FeedMetrics(CollectorRegistry()))
 
     @property
     def app(self) -> ASGIApp:
@@ -91,7 +93,11 @@ class BareSide:
         while True:
             row = await self._rows.get()
             self._seq += 1
-            frame = encode(Delta(topic=Topic.FILLS, seq=self._seq, columns={name: [row[name]] for name in row}))
+            frame = encode(
+                Delta(
+                    topic=Topic.FILLS, after=self._seq - 1, seq=self._seq, columns={name: [row[name]] for name in row}
+                )
+            )
             for send in list(self._sends):
                 await send({"type": "websocket.send", "bytes": frame})
 
@@ -124,7 +130,7 @@ class _Client(asyncio.Protocol):
                 self._buffer = head
                 return
             self._greeted = True
-            message = encode(Subscribe(topics=[Topic.FILLS]))
+            message = encode(Subscribe(topics=["fills"]))
             # A final binary frame of under 126 bytes, masked (as a client must) with zeros.
             self._transport.write(bytes((0x82, 0x80 | len(message), 0, 0, 0, 0)) + message)
         while (end := _frame_end(self._buffer)) is not None:

@@ -18,10 +18,12 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 
+from ibdesk.store.batches import Sequencer
 from ibdesk.store.feed import Feed, Row, Topic
 from ibdesk_server.dashboard import DashboardProcess, start_dashboard
 from ibdesk_server.feed.endpoint import FeedEndpoint
-from ibdesk_server.feed.hub import FeedHub, FeedLimits, FeedMetrics
+from ibdesk_server.feed.hub import FeedHub, FeedLimits
+from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.listener import Listener
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.keyfile import obtain_key
@@ -137,7 +139,7 @@ class FeedServer:
 
     async def _run(self, feed: Feed, listener: Listener) -> None:
         security = Security(obtain_key(self._key_file))
-        hub = FeedHub(feed, limits=FeedLimits(), metrics=FeedMetrics(CollectorRegistry()))
+        hub = FeedHub(Sequencer(feed), limits=FeedLimits(), metrics=FeedMetrics(CollectorRegistry()))
 
         serving = asyncio.create_task(hub.run())
         try:

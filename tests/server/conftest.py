@@ -20,9 +20,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from ibdesk.desk import Desk
+from ibdesk.store.batches import Sequencer
 from ibdesk.store.feed import Feed, Row, Topic
 from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
-from ibdesk_server.feed.hub import FeedHub, FeedLimits, FeedMetrics
+from ibdesk_server.feed.hub import FeedHub, FeedLimits
+from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.listener import Listener
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.passwords import Passwords
@@ -74,7 +76,7 @@ class FeedServer:
 
     def __init__(self, limits: FeedLimits, key: str) -> None:
         self.feed, self.key, self.security = Feed(), key, Security(key)
-        self.hub = FeedHub(self.feed, limits=limits, metrics=FeedMetrics(CollectorRegistry()))
+        self.hub = FeedHub(Sequencer(self.feed), limits=limits, metrics=FeedMetrics(CollectorRegistry()))
         self.listener = Listener("127.0.0.1", 0, setting="port")
         self.port = self.listener.port
         self.url = f"ws://127.0.0.1:{self.port}/feed"
@@ -115,6 +117,13 @@ class FeedServer:
         client = await self.connect(**subscription.pop("options", {}))
         assert (await client.receive())["type"] == "hello"
         await client.send(type="subscribe", topics=list(topics), **subscription)
+        return client
+
+    async def resume(self, token: str) -> RawClient:
+        """Return a client that goes on by a token."""
+        client = await self.connect()
+        assert (await client.receive())["type"] == "hello"
+        await client.send(type="subscribe", token=token)
         return client
 
     def publish_order(self, symbol: str = "AAPL", *, padding: int = 0) -> Row:

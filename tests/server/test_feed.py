@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ibdesk.store.feed import Topic
 from ibdesk_server.feed.subscriber import Budget
+from ibdesk_server.feed.token import Place, make_token
 
 if TYPE_CHECKING:
     from tests.server.conftest import FeedServer, StartFeed
@@ -19,7 +20,7 @@ async def test_a_client_is_greeted_with_the_topics_and_what_names_their_rows(fee
 
     hello = await client.receive()
 
-    assert (hello["type"], hello["schema"], hello["heartbeat_seconds"]) == ("hello", 1, 5.0)
+    assert (hello["type"], hello["schema"], hello["heartbeat_seconds"]) == ("hello", 2, 5.0)
     topics = {topic["name"]: topic for topic in hello["topics"]}
     assert topics["orders"] == {"name": "orders", "key": ["id"], "conflated": False}
     assert topics["bars"] == {"name": "bars", "key": ["symbol", "interval_ns", "opened_ns"], "conflated": False}
@@ -41,17 +42,34 @@ async def test_a_snapshot_comes_first_and_then_every_change_by_columns(feed_serv
     assert delta["seq"] == snapshot["seq"] + 1
 
 
-async def test_a_symbol_filter_leaves_other_symbols_out_but_no_number(feed_server: FeedServer) -> None:
-    client = await feed_server.join("orders", symbols=["MSFT"])
+async def test_a_filter_leaves_out_other_symbols_and_the_next_delta_continues_the_last(feed_server: FeedServer) -> None:
+    client = await feed_server.join("orders", symbols=["MSFT", "ES-*"])
     start = (await client.receive_of("orders"))["seq"]
+    everybody = await feed_server.join("orders")
+    await everybody.receive_of("orders")
 
-    symbols = []
-    for symbol in ("AAPL", "MSFT", "AAPL"):
+    for symbol in ("AAPL", "MSFT", "AAPL", "ES-202612"):
         feed_server.publish_order(symbol)
-        delta = await client.receive_of("orders")
-        symbols.append((delta["seq"] - start, delta["columns"].get("symbol", [])))
+        await everybody.receive_of("orders")
+    deltas = [await client.receive_of("orders") for _ in range(2)]
 
-    assert symbols == [(1, []), (2, ["MSFT"]), (3, [])]
+    assert [delta["columns"]["symbol"] for delta in deltas] == [["MSFT"], ["ES-202612"]]
+    assert [(delta["after"] - start, delta["seq"] - start) for delta in deltas] == [(0, 2), (2, 4)]
+
+
+async def test_owners_are_chosen_by_name_or_pattern(feed_server: FeedServer) -> None:
+    client = await feed_server.join("positions", "runs", owners=["EmaCross-*"])
+    await client.receive_of("positions")
+
+    for owner in ("EmaCross-1", "Buyer-1", "EmaCross-2"):
+        feed_server.feed.publish(Topic.RUNS, owner, {"run_id": owner, "symbols": ["AAPL"]})
+        feed_server.feed.publish(Topic.POSITIONS, owner, {"owner": owner, "symbol": "AAPL", "quantity": 1.0})
+    seen: dict[str, list[str]] = {"runs": [], "positions": []}
+    while min(map(len, seen.values())) < 2:
+        message = await client.receive()
+        seen[message["topic"]] += message["columns"].get("run_id") or message["columns"].get("owner", [])
+
+    assert seen == {"runs": ["EmaCross-1", "EmaCross-2"], "positions": ["EmaCross-1", "EmaCross-2"]}
 
 
 async def test_a_topic_without_symbols_passes_every_symbol_filter(feed_server: FeedServer) -> None:
@@ -164,53 +182,90 @@ async def test_under_load_changes_travel_together_and_in_order(feed_server: Feed
     assert messages < 500
 
 
-async def test_silence_is_filled_with_pings(start_feed: StartFeed) -> None:
+async def test_a_client_is_told_now_and_then_how_it_does(start_feed: StartFeed) -> None:
     server = await start_feed(heartbeat_seconds=0.05)
     client = await server.connect()
     await client.receive()
 
-    assert (await client.receive())["type"] == "ping"
+    ping = await client.receive()
+
+    assert (ping["type"], ping["lag_ms"], ping["lag_bytes"], ping["skipped"]) == ("ping", 0.0, 0, 0)
+
+
+async def test_who_lagged_is_told_by_how_much_and_what_it_skipped(start_feed: StartFeed) -> None:
+    server = await start_feed(heartbeat_seconds=0.5)
+    lagging = await server.join("orders", "quotes", options={"max_queue": 1})
+    healthy = await server.join("quotes")
+    await healthy.receive_of("quotes")
+    for number in range(60):
+        server.publish_quote("AAPL", float(number), padding=MEGABYTE // 2)
+        await healthy.receive_of("quotes")
+    server.publish_order()
+
+    lag = server.hub.lags()[0]
+    while (ping := await lagging.receive())["type"] != "ping" or not ping["skipped"]:
+        pass
+
+    assert (lag.client, lag.kind, lag.address, lag.topics) == ("local", "websocket", "127.0.0.1", ["orders", "quotes"])
+    assert lag.lag_ms > 0
+    assert ping["lag_ms"] > 0
+    assert ping["skipped"] > 10
+    assert server.hub.lags()[0].lag_bytes == 0
 
 
 async def test_a_client_resumes_where_it_stopped(feed_server: FeedServer) -> None:
-    before = await feed_server.connect()
-    epoch = (await before.receive())["epoch"]
-    await before.send(type="subscribe", topics=["orders"])
-    seq = (await before.receive_of("orders"))["seq"]
-    await before.connection.close()
     watcher = await feed_server.join("orders")
-    await watcher.receive_of("orders")
+    start = await watcher.receive_of("orders")
     for _ in range(3):
         feed_server.publish_order()
         await watcher.receive_of("orders")
 
-    client = await feed_server.join("orders", epoch=epoch, since={"orders": seq + 1})
-    resumed = [await client.receive_of("orders") for _ in range(2)]
+    client = await feed_server.resume(make_token(start["epoch"], [Place({"orders": start["seq"] + 1})]))
+    resumed = await client.receive_of("orders")
 
-    assert [message["type"] for message in resumed] == ["delta", "delta"]
-    assert [message["seq"] for message in resumed] == [seq + 2, seq + 3]
-    assert [message["columns"]["id"] for message in resumed] == [["2"], ["3"]]
+    assert resumed["type"] == "delta"
+    assert (resumed["after"], resumed["seq"]) == (start["seq"] + 1, start["seq"] + 3)
+    assert resumed["columns"]["id"] == ["2", "3"]
 
 
-async def test_who_comes_from_another_life_of_the_server_gets_a_snapshot(feed_server: FeedServer) -> None:
+async def test_a_token_keeps_the_filter_and_a_ping_takes_it_past_what_was_left_out(start_feed: StartFeed) -> None:
+    server = await start_feed(heartbeat_seconds=0.1)
+    client = await server.join("orders", symbols=["MSFT"])
+    start = await client.receive_of("orders")
+    server.publish_order("AAPL")
+
+    delta = await client.receive_of("orders")
+    token = make_token(start["epoch"], [Place({"orders": delta["seq"]}, ["MSFT"])])
+    server.publish_order("AAPL")
+    server.publish_order("MSFT")
+    resumed = await (await server.resume(token)).receive_of("orders")
+
+    assert (delta["after"], delta["columns"]) == (start["seq"], {})
+    assert resumed["type"] == "delta"
+    assert resumed["columns"]["symbol"] == ["MSFT"]
+
+
+async def test_who_comes_from_another_life_of_the_desk_gets_a_snapshot(feed_server: FeedServer) -> None:
     feed_server.publish_order()
-    client = await feed_server.join("orders", epoch="another", since={"orders": 1})
+    client = await feed_server.resume(make_token("another", [Place({"orders": 1})]))
 
-    assert (await client.receive_of("orders"))["type"] == "snapshot"
+    message = await client.receive_of("orders")
+
+    assert (message["type"], message["epoch"]) == ("snapshot", feed_server.hub.epoch)
 
 
 async def test_who_was_away_for_too_long_gets_a_snapshot(start_feed: StartFeed) -> None:
     server = await start_feed(replay_bytes=1_000)
     watcher = await server.join("orders")
-    seq = (await watcher.receive_of("orders"))["seq"]
+    start = await watcher.receive_of("orders")
     for _ in range(5):
         server.publish_order(padding=500)
         await watcher.receive_of("orders")
 
-    client = await server.join("orders", epoch=server.hub.epoch, since={"orders": seq})
+    client = await server.resume(make_token(start["epoch"], [Place({"orders": start["seq"]})]))
     message = await client.receive_of("orders")
 
-    assert (message["type"], message["seq"]) == ("snapshot", seq + 5)
+    assert (message["type"], message["seq"]) == ("snapshot", start["seq"] + 5)
     assert message["columns"]["id"] == ["1", "2", "3", "4", "5"]
 
 

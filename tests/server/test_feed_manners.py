@@ -9,7 +9,7 @@ import msgpack  # type: ignore[import-untyped] # it ships no types
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from ibdesk_server.feed.protocol import ClientMessage, ProtocolError, Subscribe, decode_client_message
 
@@ -25,9 +25,22 @@ if TYPE_CHECKING:
         (msgpack.packb([1, 2, 3]), 1007, "Expected `object`, got `array`"),
         (msgpack.packb({"topics": ["orders"]}), 1007, "missing required field `type`"),
         (msgpack.packb({"type": "shout"}), 1007, "Invalid value 'shout'"),
-        (msgpack.packb({"type": "subscribe", "topics": ["gossip"]}), 1007, "Invalid enum value 'gossip'"),
+        (
+            msgpack.packb({"type": "subscribe", "topics": ["gossip"]}),
+            1007,
+            "there is no topic 'gossip', there are: ",
+        ),
         (msgpack.packb({"type": "subscribe", "topics": [], "symbols": [7]}), 1007, "Expected `str`, got `int`"),
-        (msgpack.packb({"type": "subscribe", "since": {"orders": -1}}), 1007, "Expected `int` >= 0"),
+        (msgpack.packb({"type": "unsubscribe", "topics": ["gossip"]}), 1007, "there is no topic 'gossip'"),
+        (msgpack.packb({"type": "subscribe", "symbols": ["x" * 65]}), 1007, "Expected `str` of length <= 64"),
+        (
+            msgpack.packb({"type": "subscribe", "symbols": ["A"] * 1_001}),
+            1007,
+            "1,000 names at most",
+        ),
+        (msgpack.packb({"type": "subscribe", "owners": ["*"] * 33}), 1007, "32 patterns at most, this one has 33"),
+        (msgpack.packb({"type": "subscribe", "token": "rubbish"}), 1007, "the token is not understood"),
+        (msgpack.packb({"type": "subscribe", "token": "WzIsIiIsW11d", "topics": []}), 1007, "name no topics"),
         (msgpack.packb({"type": "ping", "at_ns": 0, "loud": True}), 1007, "unknown field `loud`"),
         ("subscribe to everything, please", 1003, "msgpack in binary frames, this one was text"),
     ],
@@ -58,6 +71,37 @@ async def test_a_message_longer_than_64_kib_ends_the_connection(feed_server: Fee
     _, code, _ = await client.receive_rest()
 
     assert code == 1009
+
+
+async def test_who_sends_too_much_is_told_once_and_then_cut(start_feed: StartFeed) -> None:
+    server = await start_feed(messages=5.0)
+    client = await server.connect()
+    await client.receive()
+
+    with contextlib.suppress(ConnectionClosed):
+        for number in range(100):
+            await client.send(type="ping", at_ns=number)
+    messages, code, reason = await client.receive_rest()
+
+    kinds = [message["type"] for message in messages]
+    assert kinds.count("warning") == 1
+    assert 11 <= kinds.count("pong") <= 40
+    assert kinds[-2:] == ["error", "bye"]
+    assert (code, reason) == (1008, "too much was sent: 5 messages and 65,536 bytes a second are allowed")
+
+
+async def test_long_messages_count_by_their_bytes(start_feed: StartFeed) -> None:
+    server = await start_feed(message_bytes=10_000.0)
+    client = await server.connect()
+    await client.receive()
+
+    with contextlib.suppress(ConnectionClosed):
+        for _ in range(3):
+            await client.send(type="subscribe", topics=[], symbols=[f"{number:050}" for number in range(500)])
+    messages, code, _ = await client.receive_rest()
+
+    assert [message["type"] for message in messages] == ["warning", "error", "bye"]
+    assert code == 1008
 
 
 async def test_a_client_that_says_nothing_is_sent_away(start_feed: StartFeed) -> None:
@@ -127,7 +171,7 @@ _PLAIN = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
 )
 _KINDS = st.sampled_from(["auth", "subscribe", "unsubscribe", "ping", "pong"])
-_FIELDS = st.dictionaries(st.sampled_from(["key", "topics", "symbols", "since", "epoch", "at_ns"]), _PLAIN)
+_FIELDS = st.dictionaries(st.sampled_from(["key", "topics", "symbols", "owners", "token", "at_ns"]), _PLAIN)
 _NEARLY = st.builds(lambda kind, fields: {"type": kind} | fields, _KINDS, _FIELDS)
 
 

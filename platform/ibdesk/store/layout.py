@@ -1,4 +1,4 @@
-"""How each topic's rows are told apart: key columns, what a snapshot keeps, and whether a symbol filter applies."""
+"""How each topic's rows are told apart: key columns, what a snapshot keeps, and which filters apply."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ class Layout(msgspec.Struct, frozen=True):
 
     `group` names the columns that name the thing a row is about, `time` the column that tells its rows apart over
     time when more than the newest one is of interest. A snapshot holds the `kept` newest rows of each group.
+    `symbol` and `owner` name the columns that a client's filters look at; without such a column a row passes.
     """
 
     group: tuple[str, ...]
     time: tuple[str, ...] = ()
     kept: int = 1
-    # by_symbol: the rows carry a `symbol`, so that a client's symbol filter applies; other rows pass every filter.
-    by_symbol: bool = True
+    symbol: str = ""
+    owner: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -40,15 +41,17 @@ class Layout(msgspec.Struct, frozen=True):
 
 # The order is the order of sending when several topics have news: what moves money comes first.
 LAYOUTS: dict[Topic, Layout] = {
-    Topic.LINK: Layout((), by_symbol=False),
-    Topic.FILLS: Layout(("execution_id",)),
-    Topic.ORDERS: Layout(("id",)),
-    Topic.ALERTS: Layout((), time=("at_ns", "origin", "text"), kept=1_000, by_symbol=False),
-    Topic.RUNS: Layout(("run_id",), by_symbol=False),
-    Topic.POSITIONS: Layout(("owner", "symbol")),
-    Topic.ACCOUNT: Layout(("id",), by_symbol=False),
-    Topic.QUOTES: Layout(("symbol",)),
-    Topic.BARS: Layout(("symbol", "interval_ns"), time=("opened_ns",), kept=1_000),
-    Topic.INDICATORS: Layout(("run_id", "symbol", "name"), time=("opened_ns",), kept=1_000),
-    Topic.EQUITY: Layout(("owner",), time=("at_ns",), kept=2_000, by_symbol=False),
+    Topic.LINK: Layout(()),
+    Topic.FILLS: Layout(("execution_id",), symbol="symbol", owner="owner"),
+    Topic.ORDERS: Layout(("id",), symbol="symbol", owner="owner"),
+    Topic.ALERTS: Layout((), time=("at_ns", "origin", "text"), kept=1_000),
+    Topic.RUNS: Layout(("run_id",), owner="run_id"),
+    Topic.POSITIONS: Layout(("owner", "symbol"), symbol="symbol", owner="owner"),
+    Topic.ACCOUNT: Layout(("id",)),
+    Topic.QUOTES: Layout(("symbol",), symbol="symbol"),
+    Topic.BARS: Layout(("symbol", "interval_ns"), time=("opened_ns",), kept=1_000, symbol="symbol"),
+    Topic.INDICATORS: Layout(
+        ("run_id", "symbol", "name"), time=("opened_ns",), kept=1_000, symbol="symbol", owner="run_id"
+    ),
+    Topic.EQUITY: Layout(("owner",), time=("at_ns",), kept=2_000, owner="owner"),
 }

@@ -2,7 +2,7 @@
 
 from ibdesk_server.client.api import ApiClient, ApiError
 from ibdesk_server.client.blocking import BlockingFeedClient
-from ibdesk_server.client.feed import FeedClient, FeedError, FeedMessage, FeedState
+from ibdesk_server.client.feed import FeedClient, FeedError, FeedLag, FeedMessage, FeedState
 from ibdesk_server.client.table import Table
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "BlockingFeedClient",
     "FeedClient",
     "FeedError",
+    "FeedLag",
     "FeedMessage",
     "FeedState",
     "Table",

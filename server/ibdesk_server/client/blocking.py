@@ -7,7 +7,7 @@ import threading
 from types import TracebackType
 from typing import Any, Self
 
-from ibdesk_server.client.feed import FeedClient, FeedMessage
+from ibdesk_server.client.feed import FeedClient, FeedLag, FeedMessage, FeedState, Key
 from ibdesk_server.client.table import Table
 
 
@@ -21,7 +21,7 @@ class BlockingFeedClient:
                 ...
     """
 
-    def __init__(self, url: str, key: str, **options: Any) -> None:
+    def __init__(self, url: str, key: Key, **options: Any) -> None:
         self._client = FeedClient(url, key, **options)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="ibdesk-feed", daemon=True)
@@ -30,6 +30,21 @@ class BlockingFeedClient:
     def tables(self) -> dict[str, Table]:
         """Return the tables as of the last message that was returned."""
         return self._client.tables
+
+    @property
+    def state(self) -> FeedState:
+        """Return how the connection is doing."""
+        return self._client.state
+
+    @property
+    def lag(self) -> FeedLag:
+        """Return how this client does, as the server sees it."""
+        return self._client.lag
+
+    @property
+    def token(self) -> str:
+        """Return the word with which another client can go on after the last message that was returned."""
+        return self._client.token
 
     def __enter__(self) -> Self:
         self._thread.start()

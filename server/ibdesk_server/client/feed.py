@@ -4,17 +4,18 @@
         async for message in feed:
             print(message.topic, message.rows, len(feed.tables["orders"]))
 
-It connects by itself and again after a lost connection, and goes on where it stopped: on topics that are not
-conflated nothing is missed and nothing comes twice. Where the server cannot tell any more what was missed, a
-message of kind ``snapshot`` comes instead, which replaces what there was.
+It connects by itself and again after a lost connection, and goes on where it stopped, also at another server of the
+same desk: on topics that are not conflated nothing is missed and nothing comes twice. Where the server cannot tell any
+more what was missed, a message of kind ``snapshot`` comes instead, which replaces what there was.
 """
 
 from __future__ import annotations
 
 import asyncio
 import enum
+import inspect
 import random
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -25,18 +26,19 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from ibdesk.errors import IbdeskError
 from ibdesk_server.client.table import Row, Table
-from ibdesk_server.feed.protocol import MALFORMED, NOT_ALLOWED, NOT_BINARY, SCHEMA
+from ibdesk_server.feed.protocol import FINAL_CODES, SCHEMA, ProtocolError
+from ibdesk_server.feed.token import Place, make_token, read_token
 from ibdesk_server.security.presented import KEY_HEADER
 
-# Close codes after which the same client would fare no better.
-_FINAL_CODES = frozenset({NOT_BINARY, MALFORMED, NOT_ALLOWED})
 _REFUSALS = frozenset({401, 403, 404})
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0
 # After so many heartbeats without a word the connection is taken for dead.
 _PATIENCE = 3.0
 _HELLO_SECONDS = 10.0
 _LAST_WORDS = frozenset({"error", "bye"})
-_NEWS_FIELDS = ("topic", "seq", "columns")
+
+Key = str | Callable[[], str | Awaitable[str]]
+"""An API key or access token, or what returns the present one; it is asked before each connection."""
 
 
 class FeedError(IbdeskError):
@@ -50,6 +52,8 @@ class FeedState(enum.Enum):
     CONNECTING = "connecting"
     # OPEN: what happens at the desk arrives.
     OPEN = "open"
+    # AWAY: the server is there, but has lost the desk for now; what it tells is from memory.
+    AWAY = "away"
     # CLOSED: it was closed, or refused for good.
     CLOSED = "closed"
 
@@ -71,8 +75,20 @@ class FeedMessage(msgspec.Struct, frozen=True):
         return [dict(zip(self.columns, values, strict=True)) for values in zip(*self.columns.values(), strict=True)]
 
 
+class FeedLag(msgspec.Struct, frozen=True):
+    """How this client did, as the server sees it, between its last two pings.
+
+    `lag_ms` is the longest it was behind, `lag_bytes` the most that waited for it, `skipped` how many batches of
+    conflated topics it was spared in all.
+    """
+
+    lag_ms: float = 0.0
+    lag_bytes: int = 0
+    skipped: int = 0
+
+
 class _HoleError(Exception):
-    """A message is missing between two of a topic that is not conflated."""
+    """A message is missing between two of a topic."""
 
 
 _LOST = (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, _HoleError)
@@ -81,30 +97,48 @@ _LOST = (OSError, TimeoutError, ConnectionClosed, InvalidHandshake, _HoleError)
 class FeedClient:
     """A connection to the feed that keeps itself alive, and tables of what it has told.
 
-    `topics` and `symbols` narrow what is sent, None is everything. A reader that is slow is sent only the newest
-    quotes, positions and the like; one that is much too slow is cut, and resumes.
+    `topics` narrow what is sent, `symbols` and `owners` too, by name or pattern (``ES-*``); None is everything. With
+    a `token` of an earlier client it goes on where that one stopped, with the same subscription. A reader that is
+    slow is sent only the newest quotes, positions and the like; one that is much too slow is cut, and resumes.
+    `on_state` is told each change of `state`.
     """
 
     def __init__(
         self,
         url: str,
-        key: str,
+        key: Key,
         *,
         topics: Iterable[str] | None = None,
         symbols: Iterable[str] | None = None,
+        owners: Iterable[str] | None = None,
+        token: str = "",
+        on_state: Callable[[FeedState], None] | None = None,
     ) -> None:
-        self._url, self._key = url, key
-        self._topics = None if topics is None else list(topics)
-        self._symbols = None if symbols is None else list(symbols)
-        self.state = FeedState.CONNECTING
+        """Make one that connects when it is first asked for news.
+
+        Raises:
+            FeedError: If the token is none.
+        """
+        self._url, self._key, self._on_state = url, key, on_state
+        self._state = FeedState.CONNECTING
         self.tables: dict[str, Table] = {}
         self.connections = 0
+        self.lag = FeedLag()
         self._connection: ClientConnection | None = None
         self._delay = _FIRST_DELAY
         self._patience_seconds = _HELLO_SECONDS
-        self._epoch = ""
-        self._seqs: dict[str, int] = {}
-        self._conflated: frozenset[str] = frozenset()
+        self._wants = {"topics": _list(topics), "symbols": _list(symbols), "owners": _list(owners)}
+        self._epoch, self._places = self._resumed(token)
+
+    @property
+    def state(self) -> FeedState:
+        """Return how the connection is doing."""
+        return self._state
+
+    @property
+    def token(self) -> str:
+        """Return the word with which another client can go on from here; empty before the first connection."""
+        return make_token(self._epoch, self._places) if self._places else ""
 
     async def __aenter__(self) -> Self:
         return self
@@ -134,7 +168,7 @@ class FeedClient:
 
     async def close(self) -> None:
         """End the connection; there will be no more news."""
-        self.state = FeedState.CLOSED
+        self._become(FeedState.CLOSED)
         await self._drop()
 
     async def _connect(self) -> ClientConnection:
@@ -142,7 +176,7 @@ class FeedClient:
         try:
             connection = await connect(
                 self._url,
-                additional_headers={KEY_HEADER: self._key},
+                additional_headers={KEY_HEADER: await self._present_key()},
                 compression=None,
                 max_size=None,
                 proxy=None,
@@ -153,46 +187,66 @@ class FeedClient:
                 raise self._refused(f"HTTP status {error.response.status_code}") from None
             raise
         try:
-            await self._greet(connection)
+            desk = await self._greet(connection)
         except BaseException:
             await connection.close()
             raise
         self.connections += 1
-        self.state, self._delay = FeedState.OPEN, _FIRST_DELAY
+        self._delay = _FIRST_DELAY
+        self._heard_of(desk)
         return connection
 
-    async def _greet(self, connection: ClientConnection) -> None:
+    async def _present_key(self) -> str:
+        key = self._key() if callable(self._key) else self._key
+        return await key if inspect.isawaitable(key) else key
+
+    async def _greet(self, connection: ClientConnection) -> str:
+        """Hear the server's hello and subscribe; return whether the desk is there."""
         hello = await self._receive(connection, _HELLO_SECONDS)
         if hello["type"] != "hello" or hello["schema"] != SCHEMA:
             raise self._refused(f"it speaks version {hello.get('schema')} of the feed, this client {SCHEMA}")
         self._patience_seconds = _PATIENCE * hello["heartbeat_seconds"]
-        self._conflated = frozenset(topic["name"] for topic in hello["topics"] if topic["conflated"])
         for topic in hello["topics"]:
             self.tables.setdefault(topic["name"], Table(topic["key"]))
-        if hello["epoch"] != self._epoch:
-            self._epoch, self._seqs = hello["epoch"], {}
-        subscription = {"type": "subscribe", "topics": self._topics, "symbols": self._symbols}
-        await connection.send(msgpack.packb(subscription | {"epoch": self._epoch, "since": self._seqs}))
+        if not self._places:
+            names = self._wants["topics"]
+            if names is None:
+                names = [topic["name"] for topic in hello["topics"]]
+            self._places = [Place(dict.fromkeys(names), self._wants["symbols"], self._wants["owners"])]
+        await connection.send(msgpack.packb({"type": "subscribe", "token": self.token}))
+        desk: str = hello["desk"]
+        return desk
 
     async def _next_news(self, connection: ClientConnection) -> FeedMessage:
         while True:
             message = await self._receive(connection, self._patience_seconds)
             match message["type"]:
                 case "snapshot" | "delta":
-                    return self._take(FeedMessage(*(message[name] for name in ("type", *_NEWS_FIELDS))))
+                    return self._take(message)
                 case "ping":
+                    self.lag = FeedLag(message["lag_ms"], message["lag_bytes"], message["skipped"])
                     await connection.send(msgpack.packb({"type": "pong", "at_ns": message["at_ns"]}))
+                case "status":
+                    self._heard_of(message["desk"])
 
-    def _take(self, news: FeedMessage) -> FeedMessage:
+    def _take(self, message: dict[str, Any]) -> FeedMessage:
         """Book news: its rows into the table, its number as the place to resume from."""
-        table = self.tables[news.topic]
+        news = FeedMessage(message["type"], message["topic"], message["seq"], message["columns"])
+        table, place = self.tables[news.topic], self._place_of(news.topic)
         if news.kind == "snapshot":
+            if message["epoch"] != self._epoch:
+                self._epoch = message["epoch"]
+                for other in self._places:
+                    other.seqs.update(dict.fromkeys(other.seqs))
             table.clear()
-        elif news.topic not in self._conflated and news.seq != self._seqs[news.topic] + 1:
-            raise _HoleError(news.topic, self._seqs[news.topic], news.seq)
+        elif message["after"] != place.seqs[news.topic]:
+            raise _HoleError(news.topic, place.seqs[news.topic], message["after"])
         table.update(news.rows)
-        self._seqs[news.topic] = news.seq
+        place.seqs[news.topic] = news.seq
         return news
+
+    def _place_of(self, topic: str) -> Place:
+        return next(place for place in self._places if topic in place.seqs)
 
     async def _receive(self, connection: ClientConnection, seconds: float) -> dict[str, Any]:
         """Return the next message; a farewell is passed over, for the close frame after it says the same."""
@@ -203,19 +257,36 @@ class FeedClient:
                     if message["type"] not in _LAST_WORDS:
                         return message
         except ConnectionClosed as closed:
-            if closed.rcvd is not None and closed.rcvd.code in _FINAL_CODES:
+            if closed.rcvd is not None and closed.rcvd.code in FINAL_CODES:
                 raise self._refused(closed.rcvd.reason) from None
             raise
 
+    def _resumed(self, token: str) -> tuple[str, list[Place]]:
+        if not token:
+            return "", []
+        try:
+            return read_token(token)
+        except ProtocolError as error:
+            raise FeedError(str(error)) from None
+
     def _refused(self, reason: str) -> FeedError:
-        self.state = FeedState.CLOSED
+        self._become(FeedState.CLOSED)
         return FeedError(f"{self._url} refuses this client: {reason}")
+
+    def _heard_of(self, desk: str) -> None:
+        self._become(FeedState.OPEN if desk == "attached" else FeedState.AWAY)
+
+    def _become(self, state: FeedState) -> None:
+        if state is not self._state:
+            self._state = state
+            if self._on_state is not None:
+                self._on_state(state)
 
     async def _recover(self) -> None:
         """Let go of a lost connection and wait before the next one."""
-        if self.state is FeedState.CLOSED:
+        if self._state is FeedState.CLOSED:
             return
-        self.state = FeedState.CONNECTING
+        self._become(FeedState.CONNECTING)
         await self._drop()
         # Clients of one server should not all come back at the same instant.
         await asyncio.sleep(self._delay * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
@@ -225,3 +296,7 @@ class FeedClient:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+
+
+def _list(words: Iterable[str] | None) -> list[str] | None:
+    return None if words is None else list(words)

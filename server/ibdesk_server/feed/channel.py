@@ -1,89 +1,142 @@
-"""One topic as it is sent: its batches numbered and encoded once, whoever and how many listen.
+"""One topic as it is sent: its batches kept for a while and encoded once, whoever and how many listen.
 
-A client is only a cursor into a channel: the `seq` of the last batch it was given. So a slow client costs no
-memory of its own, catching up and resuming after a lost connection are the same thing, and how far behind a client
-is can be told at any time.
+A client is only a cursor into a channel: the `seq` it was told last, and the one up to which was looked for news for
+it (which is further when a filter left everything out). So a slow client costs no memory of its own, catching up and
+resuming after a lost connection are the same thing, and how far behind a client is can be told at any time.
 """
 
 from __future__ import annotations
 
 import abc
 import collections
+import itertools
 from collections.abc import Iterable
-from typing import TypeVar
 
 import msgspec
 
+from ibdesk.store.batches import Batch, FeedState, TopicState
 from ibdesk.store.feed import Row, Topic
 from ibdesk.store.layout import LAYOUTS
-from ibdesk_server.feed.protocol import Delta, Snapshot, encode
-
-Symbols = frozenset[str]
+from ibdesk_server.feed.coding import Coding
+from ibdesk_server.feed.filter import Filter
+from ibdesk_server.feed.protocol import Delta, Snapshot
 
 # As many things as the desk's own feed keeps of a topic; the oldest ones leave.
 _KEPT_GROUPS = 10_000
-_KEPT_FILTERS = 256
+# How many bytes of snapshots are kept for the next who asks the same.
+_KEPT_SNAPSHOT_BYTES = 33_554_432
+# A snapshot so long is given out a little old, with what came since as deltas, rather than written again.
+_LONG_SNAPSHOT_BYTES = 65_536
+# How many batches keep their rows; those of older ones are read from their bytes, which take a tenth of the memory.
+_FRESH_BATCHES = 64
+# A client far behind is brought up in pieces, so that the last of its socket's buffer is soon something new.
+_PIECE_BYTES = 262_144
+# How far ahead of this server a client may be that comes from another one of the same desk.
+_AHEAD = 100_000
 
-Filter = TypeVar("Filter", bound=Symbols | None)
+Told = tuple[int, int, Filter | None, Coding]
+"""What decides about a delta: the client's `seq`, up to where was looked for it, its filter, and how it is written."""
 
 
 class Channel(abc.ABC):
     """The sending side of one topic.
 
-    `seq` is the number of the newest batch; what is known at that point is the snapshot.
+    `seq` is the number of the newest batch; what is known at that point is the snapshot. `life` counts the epochs: a
+    cursor of an earlier one means nothing. `flushed` is where `seq` stood before the newest flush.
     """
 
     def __init__(self, topic: Topic) -> None:
         self.topic, self.layout = topic, LAYOUTS[topic]
-        self.seq = 0
+        self.epoch, self.life = "", 0
+        self.seq = self.flushed = 0
         # _kept: by thing, then by time where a thing has more than one row.
         self._kept: dict[tuple[object, ...], dict[tuple[object, ...], Row]] = {}
-        self._snapshots: dict[Symbols | None, bytes] = {}
+        self._snapshots: dict[tuple[Filter | None, Coding], tuple[int, bytes]] = {}
+        self._snapshot_bytes = 0
+        self._deltas: dict[Told, tuple[int, bytes | None]] = {}
 
-    def append(self, rows: list[Row]) -> None:
-        """Add a batch of rows, in order."""
-        self.seq += 1
-        self._snapshots = {}
-        self._keep(rows)
-        self._append(rows)
+    def begin(self, state: TopicState, epoch: str) -> bool:
+        """Go on from where the desk says the topic stands; return whether every cursor could be kept."""
+        self._deltas = {}
+        if epoch == self.epoch and self._catch_up(state):
+            return True
+        if epoch != self.epoch or state.seq < self.seq:
+            self.epoch, self.life = epoch, self.life + 1
+        self.seq = self.flushed = state.seq
+        self._kept = {}
+        self._drop_snapshots()
+        self._keep(state.rows)
+        self._forget(state.recent)
+        return False
 
-    def reset(self, rows: list[Row]) -> None:
-        """Start over from a new snapshot: rows were lost, so that nobody can resume from before it."""
-        self.seq += 1
-        self._snapshots, self._kept = {}, {}
-        self._keep(rows)
-        self._forget()
+    def append(self, batches: list[Batch]) -> None:
+        """Add the batches of one flush, in order."""
+        self._deltas = {}
+        self.flushed = self.seq
+        for batch in batches:
+            self.seq = batch.seq
+            self._keep(batch.rows)
+            self._append(batch)
 
-    def snapshot(self, symbols: Symbols | None) -> bytes:
-        """Return the encoded state at `seq`."""
-        frame = self._snapshots.get(symbols)
-        if frame is None:
+    def snapshot(self, chosen: Filter | None, coding: Coding) -> tuple[int, bytes]:
+        """Return the state, and the `seq` at which it is from: the newest, or one not long before it."""
+        found = self._snapshots.get((chosen, coding))
+        if found is None or not self._still_good(*found):
             rows = [row for kept in self._kept.values() for row in kept.values()]
-            columns = columns_of(self._chosen(rows, symbols))
-            frame = encode(Snapshot(topic=self.topic, seq=self.seq, columns=columns))
-            _remember(self._snapshots, symbols, frame)
-        return frame
+            columns = columns_of(rows if chosen is None else chosen.chosen(rows, self.layout))
+            frame = coding.write(Snapshot(topic=self.topic, epoch=self.epoch, seq=self.seq, columns=columns))
+            found = self.seq, frame
+            self._snapshot_bytes += len(frame)
+            if self._snapshot_bytes > _KEPT_SNAPSHOT_BYTES:
+                self._drop_snapshots()
+                self._snapshot_bytes = len(frame)
+            self._snapshots[chosen, coding] = found
+        return found
 
-    @abc.abstractmethod
-    def reaches(self, cursor: int) -> bool:
-        """Return whether everything after `cursor` can still be sent as deltas."""
-
-    @abc.abstractmethod
-    def after(self, cursor: int, symbols: Symbols | None) -> tuple[int, bytes | None]:
-        """Return the next cursor and the frame that leads to it, None when it holds nothing for these symbols.
+    def after(self, told: int, looked: int, chosen: Filter | None, coding: Coding) -> tuple[int, bytes | None]:
+        """Return up to where is looked now, and the frame that leads there, None when it would hold nothing.
 
         Only for a cursor that is behind `seq` and that the channel `reaches`.
         """
+        key = told, looked, chosen, coding
+        found = self._deltas.get(key)
+        if found is None:
+            found = self._deltas[key] = self._delta(*key)
+        return found
+
+    def nothing(self, told: int, looked: int, coding: Coding) -> bytes:
+        """Return the frame that tells a client that up to `looked` there was nothing for it."""
+        return coding.write(Delta(topic=self.topic, after=told, seq=looked, columns={}))
+
+    @abc.abstractmethod
+    def reaches(self, cursor: int) -> bool:
+        """Return whether everything after `cursor` can still be sent as deltas, or is still to come."""
 
     @abc.abstractmethod
     def backlog(self, cursor: int) -> int:
         """Return how many bytes must be sent, none left out, to bring a cursor up to `seq`."""
 
     @abc.abstractmethod
-    def _append(self, rows: list[Row]) -> None: ...
+    def _catch_up(self, state: TopicState) -> bool:
+        """Go on to a later state of the same epoch without a hole; return whether that was possible."""
 
     @abc.abstractmethod
-    def _forget(self) -> None: ...
+    def _delta(self, told: int, looked: int, chosen: Filter | None, coding: Coding) -> tuple[int, bytes | None]: ...
+
+    @abc.abstractmethod
+    def _append(self, batch: Batch) -> None: ...
+
+    @abc.abstractmethod
+    def _forget(self, recent: list[Batch]) -> None:
+        """Forget all batches but these, which lead up to `seq`."""
+
+    def _still_good(self, seq: int, frame: bytes) -> bool:
+        if seq == self.seq:
+            return True
+        return len(frame) > _LONG_SNAPSHOT_BYTES and self.reaches(seq) and 0 < self.backlog(seq) < len(frame) // 4
+
+    def _drop_snapshots(self) -> None:
+        self._snapshots, self._snapshot_bytes = {}, 0
 
     def _keep(self, rows: Iterable[Row]) -> None:
         for row in rows:
@@ -97,11 +150,8 @@ class Channel(abc.ABC):
             if len(kept) > self.layout.kept:
                 del kept[next(iter(kept))]
 
-    def _chosen(self, rows: list[Row], symbols: Symbols | None) -> list[Row]:
-        return rows if symbols is None else [row for row in rows if row["symbol"] in symbols]
-
-    def _delta(self, seq: int, rows: list[Row]) -> bytes:
-        return encode(Delta(topic=self.topic, seq=seq, columns=columns_of(rows)))
+    def _write(self, told: int, seq: int, rows: list[Row], coding: Coding) -> bytes:
+        return coding.write(Delta(topic=self.topic, after=told, seq=seq, columns=columns_of(rows)))
 
 
 class ConflatedChannel(Channel):
@@ -112,34 +162,42 @@ class ConflatedChannel(Channel):
         self._first = 0
         # _changed: thing to the batch that changed it last, the latest change at the end.
         self._changed: dict[tuple[object, ...], int] = {}
-        self._deltas: dict[tuple[int, Symbols | None], bytes | None] = {}
 
     def reaches(self, cursor: int) -> bool:
         """Return whether everything after `cursor` is known, which only a start-over prevents."""
-        return self._first <= cursor <= self.seq
-
-    def after(self, cursor: int, symbols: Symbols | None) -> tuple[int, bytes | None]:
-        """Return `seq` and one frame with the newest row of all that changed since `cursor`."""
-        if (cursor, symbols) not in self._deltas:
-            rows = self._chosen(self._changed_after(cursor), symbols)
-            self._deltas[cursor, symbols] = self._delta(self.seq, rows) if rows else None
-        return self.seq, self._deltas[cursor, symbols]
+        return self._first <= cursor <= self.seq + _AHEAD
 
     def backlog(self, cursor: int) -> int:  # noqa: ARG002 - other channels need it
         """Return nothing: whatever waits can be left out for something newer."""
         return 0
 
-    def _append(self, rows: list[Row]) -> None:
-        self._deltas = {}
-        for row in rows:
+    def _delta(self, told: int, looked: int, chosen: Filter | None, coding: Coding) -> tuple[int, bytes | None]:
+        """Look up to `seq` and take the newest row of all that has changed since."""
+        rows = self._changed_after(looked)
+        if chosen is not None:
+            rows = chosen.chosen(rows, self.layout)
+        return self.seq, self._write(told, self.seq, rows, coding) if rows else None
+
+    def _catch_up(self, state: TopicState) -> bool:
+        if state.seq <= self.seq:
+            return state.seq == self.seq
+        newest = {self.layout.group_of(row): row for row in state.rows}
+        if not newest.keys() >= self._kept.keys():
+            return False
+        rows = [row for group, row in newest.items() if row not in self._kept.get(group, {}).values()]
+        self.append([Batch(self.topic, state.seq, rows)])
+        return True
+
+    def _append(self, batch: Batch) -> None:
+        for row in batch.rows:
             group = self.layout.group_of(row)
             self._changed.pop(group, None)
             self._changed[group] = self.seq
         while len(self._changed) > _KEPT_GROUPS:
             self._first = self._changed.pop(next(iter(self._changed)))
 
-    def _forget(self) -> None:
-        self._first, self._changed, self._deltas = self.seq, {}, {}
+    def _forget(self, recent: list[Batch]) -> None:  # noqa: ARG002 - other channels need it
+        self._first, self._changed = self.seq, {}
 
     def _changed_after(self, cursor: int) -> list[Row]:
         rows: list[Row] = []
@@ -150,14 +208,16 @@ class ConflatedChannel(Channel):
         return rows[::-1]
 
 
-class _Batch(msgspec.Struct):
-    """One batch that every subscriber must get; `end` is where its frame ends among all bytes of the channel."""
+class _Kept(msgspec.Struct):
+    """A batch that every subscriber must get: its rows' columns as msgpack, and the rows while it is fresh.
+
+    `end` is where `data` ends among all bytes of the channel.
+    """
 
     seq: int
-    rows: list[Row]
-    frame: bytes
+    data: bytes
     end: int
-    filtered: dict[Symbols, bytes]
+    rows: list[Row] | None
 
 
 class OrderedChannel(Channel):
@@ -166,54 +226,100 @@ class OrderedChannel(Channel):
     def __init__(self, topic: Topic, *, replay_bytes: int) -> None:
         super().__init__(topic)
         self._replay_bytes = replay_bytes
-        self._batches: collections.deque[_Batch] = collections.deque()
+        self._batches: collections.deque[_Kept] = collections.deque()
         self._end = 0
 
     def reaches(self, cursor: int) -> bool:
-        """Return whether every batch after `cursor` is still kept."""
-        return self.seq - len(self._batches) <= cursor <= self.seq
-
-    def after(self, cursor: int, symbols: Symbols | None) -> tuple[int, bytes | None]:
-        """Return the next batch, with no rows in it when none is of these symbols."""
-        batch = self._batches[cursor - self.seq]
-        if symbols is None:
-            return batch.seq, batch.frame
-        frame = batch.filtered.get(symbols)
-        if frame is None:
-            frame = self._delta(batch.seq, self._chosen(batch.rows, symbols))
-            _remember(batch.filtered, symbols, frame)
-        return batch.seq, frame
+        """Return whether every batch after `cursor` is still kept or still to come."""
+        return self.seq - len(self._batches) <= cursor <= self.seq + _AHEAD
 
     def backlog(self, cursor: int) -> int:
         """Return the bytes of all batches after `cursor` that are still kept."""
         if cursor >= self.seq or not self._batches:
             return 0
         batch = self._batches[cursor - self.seq] if self.reaches(cursor) else self._batches[0]
-        return self._end - batch.end + len(batch.frame)
+        return self._end - batch.end + len(batch.data)
 
-    def _append(self, rows: list[Row]) -> None:
-        frame = self._delta(self.seq, rows)
-        self._end += len(frame)
-        self._batches.append(_Batch(self.seq, rows, frame, self._end, {}))
+    def _delta(self, told: int, looked: int, chosen: Filter | None, coding: Coding) -> tuple[int, bytes | None]:
+        """Merge the batches that follow, up to a piece's length, none left out."""
+        batches = self._piece(looked)
+        seq = batches[-1].seq
+        if chosen is None and coding is Coding.MSGPACK and len(batches) == 1:
+            columns = msgspec.Raw(batches[0].data)
+            return seq, coding.write(Delta(topic=self.topic, after=told, seq=seq, columns=columns))
+        rows = [row for batch in batches for row in _rows(batch)]
+        if chosen is not None:
+            rows = chosen.chosen(rows, self.layout)
+        return seq, self._write(told, seq, rows, coding) if rows else None
+
+    def _piece(self, looked: int) -> list[_Kept]:
+        first = self._batches[looked - self.seq]
+        if first.seq == self.seq:
+            return [first]
+        start, limit = len(self._batches) - (self.seq - looked), first.end - len(first.data) + _PIECE_BYTES
+        following = itertools.islice(self._batches, start + 1, None)
+        return [first, *itertools.takewhile(lambda batch: batch.end <= limit, following)]
+
+    def _catch_up(self, state: TopicState) -> bool:
+        if state.seq <= self.seq:
+            return state.seq == self.seq
+        missing = [batch for batch in state.recent if batch.seq > self.seq]
+        if not missing or missing[0].seq != self.seq + 1:
+            return False
+        self.append(missing)
+        return True
+
+    def _append(self, batch: Batch) -> None:
+        data = msgspec.msgpack.encode(columns_of(batch.rows))
+        self._end += len(data)
+        self._batches.append(_Kept(batch.seq, data, self._end, batch.rows))
+        if len(self._batches) > _FRESH_BATCHES:
+            self._batches[-1 - _FRESH_BATCHES].rows = None
         while len(self._batches) > 1 and self._end - self._batches[0].end > self._replay_bytes:
             self._batches.popleft()
 
-    def _forget(self) -> None:
+    def _forget(self, recent: list[Batch]) -> None:
         self._batches.clear()
+        for batch in recent:
+            self._append(batch)
 
 
-def make_channel(topic: Topic, *, replay_bytes: int) -> Channel:
-    """Return the channel that suits the topic; `replay_bytes` bounds what is kept for clients to catch up."""
-    return ConflatedChannel(topic) if topic.conflated else OrderedChannel(topic, replay_bytes=replay_bytes)
+class Channels:
+    """Every topic's channel, in the order in which they are sent; empty, and `epoch` too, before the desk is known."""
 
+    def __init__(self, *, replay_bytes: int) -> None:
+        """Make them; `replay_bytes` bounds what each topic never dropped keeps for clients to catch up."""
+        self.epoch = ""
+        self.by_topic: dict[Topic, Channel] = {
+            topic: ConflatedChannel(topic) if topic.conflated else OrderedChannel(topic, replay_bytes=replay_bytes)
+            for topic in LAYOUTS
+        }
 
-def _remember(frames: dict[Filter, bytes], symbols: Filter, frame: bytes) -> None:
-    """Keep a frame for others with the same filter; a client that makes up filters does not fill the memory."""
-    if len(frames) >= _KEPT_FILTERS:
-        frames.clear()
-    frames[symbols] = frame
+    def __getitem__(self, topic: Topic) -> Channel:
+        return self.by_topic[topic]
+
+    def begin(self, state: FeedState) -> bool:
+        """Go on from where the desk says everything stands; return whether nobody has to start over."""
+        self.epoch = state.epoch
+        kept = [channel.begin(state.topics[topic], state.epoch) for topic, channel in self.by_topic.items()]
+        return all(kept)
+
+    def append(self, batches: Iterable[Batch]) -> None:
+        """Add what came since the last flush."""
+        by_topic: dict[Topic, list[Batch]] = {}
+        for batch in batches:
+            by_topic.setdefault(batch.topic, []).append(batch)
+        for topic, of_topic in by_topic.items():
+            self.by_topic[topic].append(of_topic)
 
 
 def columns_of(rows: list[Row]) -> dict[str, list[object]]:
     """Return the rows by column; rows of one topic share their columns, so the first one names them."""
     return {name: [row.get(name) for row in rows] for name in rows[0]} if rows else {}
+
+
+def _rows(batch: _Kept) -> list[Row]:
+    if batch.rows is not None:
+        return batch.rows
+    columns: dict[str, list[object]] = msgspec.msgpack.decode(batch.data)
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

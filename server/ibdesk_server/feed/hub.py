@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import secrets
 import time
 from collections.abc import Callable
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from ibdesk.store.feed import Feed, FeedReader, Row, Topic
+from ibdesk.errors import IbdeskError
+from ibdesk.store.batches import Batch, BatchSource, FeedState
 from ibdesk.store.layout import LAYOUTS
-from ibdesk_server.feed.channel import make_channel
-from ibdesk_server.feed.protocol import GOING_AWAY, Hello, TopicInfo
-from ibdesk_server.feed.subscriber import Budget, Subscriber
+from ibdesk_server.feed.channel import Channels
+from ibdesk_server.feed.coding import Coding
+from ibdesk_server.feed.filter import Filters
+from ibdesk_server.feed.metrics import FeedMetrics
+from ibdesk_server.feed.pace import Pace
+from ibdesk_server.feed.protocol import GOING_AWAY, Hello, Status, TopicInfo
+from ibdesk_server.feed.subscriber import Budget, Lag, Outlet, Subscriber
 
 _log = logging.getLogger(__name__)
 
-# A flush rests the feed for so many times as long as it kept the processor busy (which a busy machine does not draw
-# out), so that the feed takes a fifth of its thread at most.
-_REST = 4.0
+# So long a broadcast may keep the loop to itself before others get a turn.
+_SLICE_SECONDS = 0.005
+# After so many clients it is looked at the clock.
+_SLICE_CLIENTS = 64
+_FIRST_DELAY, _LONGEST_DELAY = 0.1, 2.0
 
 
 class FeedLimits(msgspec.Struct, frozen=True):
     """What the feed allows itself and its clients.
 
     `flush_seconds` is the longest a change waits under load; `budget` how far a client may fall behind;
-    `replay_bytes` how much of each topic never dropped is kept for clients to catch up or resume.
+    `replay_bytes` how much of each topic never dropped is kept for clients to catch up or resume; `messages` and
+    `message_bytes` what a client may send a second.
     """
 
     flush_seconds: float = 0.05
@@ -38,61 +43,72 @@ class FeedLimits(msgspec.Struct, frozen=True):
     budget: Budget = Budget(bytes=4_194_304, seconds=10.0)
     replay_bytes: int = 8_388_608
     clients: int = 2_000
-
-
-class FeedMetrics:
-    """What the feed counts."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.clients = Gauge("ibdesk_feed_clients", "Connected feed clients", registry=registry)
-        self.rows = Counter("ibdesk_feed_rows", "Rows taken from the desk", ["topic"], registry=registry)
-        self.cut = Counter("ibdesk_feed_cut", "Clients cut because they were too slow", registry=registry)
-        self.lost = Counter("ibdesk_feed_overruns", "Times the feed itself fell behind", registry=registry)
-        self.flush = Histogram(
-            "ibdesk_feed_flush_seconds",
-            "Processor time from taking a batch off the desk to its bytes being with every client that keeps up",
-            buckets=(0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5),
-            registry=registry,
-        )
+    messages: float = 20.0
+    message_bytes: float = 65_536.0
 
 
 class FeedHub:
-    """Drains the desk's feed, numbers and encodes each batch once, and wakes the clients.
+    """Follows the desk's batches, has each encoded once, and moves the bytes to all clients that take them.
 
-    It flushes at once when idle. After a flush it rests for as long as the load asks, `flush_seconds` at most, and
-    what comes meanwhile goes out together. A batch is taken off the desk whole before anything is awaited.
+    It flushes at once when idle; under load it rests between two flushes, `flush_seconds` at most, and what comes
+    meanwhile goes out together. While the desk is away, clients stay, are told so, and get from memory what there is.
     """
 
-    def __init__(self, feed: Feed, *, limits: FeedLimits, metrics: FeedMetrics) -> None:
-        self.limits, self.epoch = limits, secrets.token_hex(8)
-        self._feed, self._metrics = feed, metrics
-        self._channels = {topic: make_channel(topic, replay_bytes=limits.replay_bytes) for topic in LAYOUTS}
+    def __init__(
+        self,
+        source: BatchSource,
+        *,
+        limits: FeedLimits,
+        metrics: FeedMetrics,
+        is_reachable: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Make one that follows nothing yet; `is_reachable` tells whether the desk behind the source is."""
+        self.limits, self._is_reachable = limits, is_reachable
+        self._source, self._metrics = source, metrics
+        self._channels, self._filters = Channels(replay_bytes=limits.replay_bytes), Filters()
+        self._pace = Pace(limits.flush_seconds)
         self._subscribers: set[Subscriber] = set()
         self._closing, self._deserted = False, asyncio.Event()
         self._ended = asyncio.Event()
         self._failure: Exception | None = None
+        self.status = Status(desk="away", at_ns=time.time_ns(), detail="the desk is not known yet")
 
     @property
     def clients(self) -> int:
         """Return how many clients are connected."""
         return len(self._subscribers)
 
-    def hello(self, server_time_ns: int) -> Hello:
+    @property
+    def epoch(self) -> str:
+        """Return the epoch of the desk's numbering, empty before the desk is known."""
+        return self._channels.epoch
+
+    @property
+    def attached(self) -> bool:
+        """Return whether news come from the desk."""
+        return self.status.desk == "attached"
+
+    def lags(self) -> list[Lag]:
+        """Return how each client does, the one furthest behind first."""
+        now = asyncio.get_running_loop().time()
+        return sorted((each.lag(now) for each in self._subscribers), key=lambda lag: (-lag.lag_ms, lag.client))
+
+    def hello(self) -> Hello:
         """Return the first message to a client."""
         topics = [TopicInfo(topic.value, layout.key, topic.conflated) for topic, layout in LAYOUTS.items()]
         return Hello(
-            epoch=self.epoch,
-            server_time_ns=server_time_ns,
+            server_time_ns=time.time_ns(),
             heartbeat_seconds=self.limits.heartbeat_seconds,
             topics=topics,
+            desk=self.status.desk,
         )
 
-    def join(self) -> Subscriber | None:
+    def join(self, outlet: Outlet) -> Subscriber | None:
         """Return the place of a new client, None when all are taken or the feed is closing."""
         if self._closing or len(self._subscribers) >= self.limits.clients:
             return None
         now = asyncio.get_running_loop().time()
-        subscriber = Subscriber(self._channels, budget=self.limits.budget, now=now)
+        subscriber = Subscriber(self._channels, self._filters, outlet, budget=self.limits.budget, now=now)
         self._subscribers.add(subscriber)
         self._metrics.clients.set(len(self._subscribers))
         return subscriber
@@ -103,6 +119,10 @@ class FeedHub:
         self._metrics.clients.set(len(self._subscribers))
         if not self._subscribers:
             self._deserted.set()
+
+    def refused(self) -> None:
+        """Take note that a client is cut for what it sent."""
+        self._metrics.refused.inc()
 
     async def until_deserted(self) -> None:
         """Wait until no client is left; for after `close`."""
@@ -134,73 +154,89 @@ class FeedHub:
     async def run(self) -> None:
         """Serve until cancelled; a failure is logged, ends the service, and is told by `until_failed`."""
         try:
-            await self._run()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._patrol(), name="feed patrol")
+                tasks.create_task(self._follow(), name="feed source")
         except* Exception as failures:  # noqa: BLE001 - logged and handed on, whatever it is
             _log.exception("the feed has failed")
             self._failure = failures.exceptions[0]
             self._ended.set()
             self.close()
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        woken = asyncio.Event()
-
-        def wake() -> None:
-            # Called on the desk's thread, which a loop that has just been closed must not disturb.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(woken.set)
-
-        reader, rows = self._feed.subscribe(wake)
-        try:
-            self._reset(rows)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._patrol())
+    async def _follow(self) -> None:
+        """Take news from the desk for ever, and from memory while it is away."""
+        delay = _FIRST_DELAY
+        while True:
+            try:
+                await self._take(await self._source.open())
+                delay = _FIRST_DELAY
                 while True:
-                    await woken.wait()
-                    woken.clear()
-                    started = time.thread_time()
-                    reader = self._flush(reader, wake)
-                    # Everybody who was woken and can send has sent when this task's turn comes again.
+                    self._tell(attached=True)
+                    await self._take(await self._source.next())
+            except (IbdeskError, OSError) as error:
+                self._tell(attached=False, detail=str(error))
+            finally:
+                await self._source.close()
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, _LONGEST_DELAY)
+
+    async def _take(self, news: list[Batch] | FeedState) -> None:
+        """Move news into the channels and on to everybody, then rest."""
+        loop = asyncio.get_running_loop()
+        began, started = loop.time(), time.thread_time()
+        if isinstance(news, FeedState):
+            if not self._channels.begin(news):
+                self._metrics.lost.inc()
+        else:
+            self._channels.append(news)
+            for batch in news:
+                self._metrics.rows.labels(batch.topic.value).inc(len(batch.rows))
+        await self._pump_all()
+        busy = time.thread_time() - started
+        self._metrics.flush.observe(busy)
+        await asyncio.sleep(self._pace.rest(began, busy) - loop.time())
+
+    async def _pump_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        slice_ends = loop.time() + _SLICE_SECONDS
+        now = loop.time()
+        for number, subscriber in enumerate(tuple(self._subscribers), start=1):
+            subscriber.pump(now)
+            if subscriber.behind:
+                self._cut_when_overdue(subscriber, now)
+            if number % _SLICE_CLIENTS == 0:
+                now = loop.time()
+                if now > slice_ends:
                     await asyncio.sleep(0)
-                    busy = time.thread_time() - started
-                    self._metrics.flush.observe(busy)
-                    await asyncio.sleep(min(_REST * busy, self.limits.flush_seconds))
-        finally:
-            self._feed.unsubscribe(reader)
+                    slice_ends = loop.time() + _SLICE_SECONDS
 
-    def _flush(self, reader: FeedReader, wake: Callable[[], None]) -> FeedReader:
-        """Move what came into the channels and wake everybody; return the reader to go on with."""
-        batch, overrun = reader.drain()
-        if overrun:
-            _log.warning("the feed fell behind the desk and starts over from a snapshot")
-            self._metrics.lost.inc()
-            self._feed.unsubscribe(reader)
-            reader, rows = self._feed.subscribe(wake)
-            self._reset(rows)
-        for topic, rows_of_topic in batch.items():
-            self._channels[topic].append(rows_of_topic)
-            self._metrics.rows.labels(topic.value).inc(len(rows_of_topic))
-        self._wake_all()
-        return reader
+    def _cut_when_overdue(self, subscriber: Subscriber, now: float) -> None:
+        if subscriber.cut_when_overdue(now):
+            self._metrics.cut.inc()
 
-    def _reset(self, rows: dict[Topic, list[Row]]) -> None:
-        for topic, channel in self._channels.items():
-            channel.reset(rows[topic])
-
-    def _wake_all(self) -> None:
+    def _tell(self, *, attached: bool, detail: str = "") -> None:
+        """Let everybody know when the desk goes or comes."""
+        if attached == self.attached:
+            return
+        if not attached:
+            _log.warning("the feed goes on from memory: %s", detail)
+        self.status = Status(desk="attached" if attached else "away", at_ns=time.time_ns(), detail=detail)
+        self._metrics.attached.set(attached)
         now = asyncio.get_running_loop().time()
-        for subscriber in self._subscribers:
-            if subscriber.cut_when_overdue(now):
-                self._metrics.cut.inc()
-            subscriber.notice(now)
+        written = {coding: coding.write(self.status) for coding in Coding}
+        for subscriber in tuple(self._subscribers):
+            if subscriber.greeted:
+                subscriber.say_written(written[subscriber.coding], now)
 
     async def _patrol(self) -> None:
-        """Keep silent connections alive and cut stuck ones, also while the desk has no news."""
+        """Tell clients how they do, and cut those that are too far behind, also while the desk has no news."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(min(self.limits.heartbeat_seconds, self.limits.budget.seconds) / 4)
+            await asyncio.sleep(min(self.limits.heartbeat_seconds, self.limits.budget.seconds, 1.0) / 4)
             now = loop.time()
-            for subscriber in self._subscribers:
-                if subscriber.cut_when_overdue(now):
-                    self._metrics.cut.inc()
+            if self.epoch:
+                self._tell(attached=self._is_reachable(), detail="the desk cannot be reached")
+            for subscriber in tuple(self._subscribers):
+                self._cut_when_overdue(subscriber, now)
                 subscriber.keep_alive(now, self.limits.heartbeat_seconds)
+            self._metrics.observe_lags([each.lag_seconds(now) for each in self._subscribers])

@@ -2,27 +2,43 @@
 
 A connection goes like this (``S`` is the server, ``C`` the client)::
 
-    C  auth {key}                                  only when neither a header nor a cookie has said who it is
-    S  hello {schema, epoch, server_time_ns, heartbeat_seconds, topics: [{name, key, conflated}]}
-    C  subscribe {topics, symbols, epoch, since}   absent topics: all; absent symbols: all
-    S  snapshot {topic, seq, columns}              once per topic, the state at `seq`
-    S  delta {topic, seq, columns}                 every change after it
+    C  auth {key}                                   only when neither a header nor a cookie has said who it is
+    S  hello {schema, server_time_ns, heartbeat_seconds, desk, topics: [{name, key, conflated}]}
+    C  subscribe {topics, symbols, owners}          absent topics: all; absent symbols or owners: all
+    C  subscribe {token}                            go on where a connection before this one stopped
+    S  snapshot {topic, epoch, seq, columns}        once per topic, the state at `seq`
+    S  delta {topic, after, seq, columns}           every change since `after`, up to `seq`
     C  unsubscribe {topics}
-    S  ping {at_ns}  /  C  pong {at_ns}            when nothing else was said for `heartbeat_seconds`
-    C  ping {at_ns}  /  S  pong {at_ns}            at any time; the answer repeats `at_ns`
-    S  error {text}                                what was wrong with a message; the connection ends
-    S  bye {code, reason}                          the connection ends; the close frame repeats both
+    S  ping {at_ns, lag_ms, lag_bytes, skipped}     every `heartbeat_seconds`
+    C  pong {at_ns}
+    C  ping {at_ns}  /  S  pong {at_ns}             at any time; the answer repeats `at_ns`
+    S  status {desk, at_ns, detail}                 the desk is away, or attached again
+    S  warning {text}                               too much was sent; the next time the connection ends
+    S  error {text}                                 what was wrong with a message; the connection ends
+    S  bye {code, reason}                           the connection ends; the close frame repeats both
 
 `columns` maps a column's name to the list of its values, all of one length; an empty map is no row at all. A row
 replaces an earlier one with equal values in the columns that `hello` calls the topic's `key`. Times are integer
 nanoseconds UTC in columns named ``..._ns``; a figure that is not known is nil.
 
-`seq` counts the batches of a topic within an `epoch` (one life of the server). On topics that are not conflated it
-goes up by exactly one from message to message, also when a symbol filter leaves a batch empty: a hole is a fault.
-On conflated topics it may jump; the message then holds the newest row of everything that changed in between.
+`seq` counts the batches of a topic within an `epoch`, one life of the engine's numbering: all servers of one desk
+count alike. A delta continues what the client has: its `after` is the `seq` of the topic's message before. Anything
+else is a fault, and the client connects anew. On topics that are conflated a delta holds the newest row of everything
+that changed in between; on the others every row.
 
-To resume after a lost connection a client subscribes with the `epoch` and, in `since`, the last `seq` it has of each
-topic. What it missed follows as deltas; where the server no longer has it all, a snapshot comes instead.
+`symbols` and `owners` are names or patterns (``*`` any characters, ``?`` one), 1,000 at most, 32 of them patterns;
+an owner is a run or "" for the whole account. A topic named again starts over.
+
+**Resuming.** A client keeps one word, the token (see `ibdesk_server.feed.token`): it holds the epoch, the last `seq`
+of each topic and the subscription. What was missed follows as deltas; where the server no longer has it all, or counts
+in another epoch, a snapshot comes instead.
+
+**Lag.** `ping` tells a client how it has done since the ping before: the longest it was behind in ms, the most bytes
+that waited for it, and how many batches of conflated topics it has skipped in all.
+
+**Close codes.** 1001 the server ends · 1003 a text frame · 1007 a message that is not understood · 1008 not allowed:
+wrong key, nothing said in time, too much sent · 1009 a message over 64 KiB · 1013 try again later: too slow, or no
+place. After 1003, 1007, 1008 and 1009 the same client would fare no better.
 """
 
 from __future__ import annotations
@@ -33,7 +49,7 @@ import msgspec
 
 from ibdesk.store.feed import Topic
 
-SCHEMA = 1
+SCHEMA = 2
 """The version of these messages; a client refuses another one."""
 
 MAX_MESSAGE_BYTES = 65_536
@@ -43,11 +59,15 @@ GOING_AWAY = 1001
 NOT_BINARY = 1003
 MALFORMED = 1007
 NOT_ALLOWED = 1008
+TOO_LONG = 1009
 TRY_AGAIN_LATER = 1013
 
-_Key = Annotated[str, msgspec.Meta(max_length=512)]
-_Symbol = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-_Seq = Annotated[int, msgspec.Meta(ge=0)]
+FINAL_CODES = frozenset({NOT_BINARY, MALFORMED, NOT_ALLOWED, TOO_LONG})
+"""After these the same client would fare no better."""
+
+_Key = Annotated[str, msgspec.Meta(max_length=4_096)]
+_Word = Annotated[str, msgspec.Meta(max_length=64)]
+_Token = Annotated[str, msgspec.Meta(max_length=49_152)]
 
 
 class _Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type"):
@@ -61,24 +81,27 @@ class Auth(_Message, frozen=True, tag="auth"):
 
 
 class Subscribe(_Message, frozen=True, tag="subscribe"):
-    """Client: send these topics, from now on only for these symbols; named again, a topic starts over."""
+    """Client: send these topics, from now on only for these symbols and owners; or what the token says."""
 
-    topics: list[Topic] | None = None
-    symbols: Annotated[list[_Symbol], msgspec.Meta(max_length=1_000)] | None = None
-    epoch: Annotated[str, msgspec.Meta(max_length=64)] = ""
-    since: dict[Topic, _Seq] = {}
+    topics: list[_Word] | None = None
+    symbols: list[_Word] | None = None
+    owners: list[_Word] | None = None
+    token: _Token = ""
 
 
 class Unsubscribe(_Message, frozen=True, tag="unsubscribe"):
     """Client: send these topics no more; absent topics are all."""
 
-    topics: list[Topic] | None = None
+    topics: list[_Word] | None = None
 
 
 class Ping(_Message, frozen=True, tag="ping"):
-    """Either side: are you there?"""
+    """Either side: are you there? From the server it also tells how the client has done."""
 
     at_ns: int = 0
+    lag_ms: float = 0.0
+    lag_bytes: int = 0
+    skipped: int = 0
 
 
 class Pong(_Message, frozen=True, tag="pong"):
@@ -96,29 +119,45 @@ class TopicInfo(msgspec.Struct, frozen=True):
 
 
 class Hello(_Message, frozen=True, tag="hello"):
-    """Server: you are welcome; this is how I speak."""
+    """Server: you are welcome; this is how I speak. `desk` is as in `Status`."""
 
-    epoch: str
     server_time_ns: int
     heartbeat_seconds: float
     topics: list[TopicInfo]
+    desk: str
     schema: int = SCHEMA
 
 
+class Status(_Message, frozen=True, tag="status"):
+    """Server: `desk` is "attached" while news come from it, "away" while the feed only remembers it, since `at_ns`."""
+
+    desk: str
+    at_ns: int
+    detail: str = ""
+
+
 class Snapshot(_Message, frozen=True, tag="snapshot"):
-    """Server: the state of a topic at `seq`; forget what you had."""
+    """Server: the state of a topic at `seq`; forget what you had, of all topics if the epoch is another one."""
 
     topic: Topic
+    epoch: str
     seq: int
     columns: dict[str, list[Any]]
 
 
 class Delta(_Message, frozen=True, tag="delta"):
-    """Server: what changed in a topic up to `seq`."""
+    """Server: what changed in a topic since `after`, up to `seq`."""
 
     topic: Topic
+    after: int
     seq: int
-    columns: dict[str, list[Any]]
+    columns: dict[str, list[Any]] | msgspec.Raw
+
+
+class Warn(_Message, frozen=True, tag="warning"):
+    """Server: do less of this, or the connection ends."""
+
+    text: str
 
 
 class Error(_Message, frozen=True, tag="error"):
@@ -135,7 +174,7 @@ class Bye(_Message, frozen=True, tag="bye"):
 
 
 ClientMessage = Auth | Subscribe | Unsubscribe | Ping | Pong
-ServerMessage = Hello | Snapshot | Delta | Ping | Pong | Error | Bye
+ServerMessage = Hello | Status | Snapshot | Delta | Ping | Pong | Warn | Error | Bye
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[ClientMessage] = msgspec.msgpack.Decoder(ClientMessage)
@@ -169,3 +208,16 @@ def decode_client_message(data: bytes) -> ClientMessage:
         raise ProtocolError(MALFORMED, f"the message is not understood: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(MALFORMED, f"the message is no msgpack: {error}") from None
+
+
+def topic_named(name: str) -> Topic:
+    """Return the topic of this name.
+
+    Raises:
+        ProtocolError: If there is none; the sentence lists those there are.
+    """
+    try:
+        return Topic(name)
+    except ValueError:
+        names = ", ".join(topic.value for topic in Topic)
+        raise ProtocolError(MALFORMED, f"there is no topic {name!r}, there are: {names}") from None

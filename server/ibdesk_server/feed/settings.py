@@ -19,6 +19,8 @@ class FeedSettings(Section):
     budget_seconds: float = Field(10, gt=0, le=600, description="how long a client may be behind")
     replay_bytes: int = Field(8_388_608, ge=1_024, description="how much of a topic is kept for clients to resume")
     max_clients: int = Field(2_000, ge=1, description="how many feed clients there may be")
+    client_messages: float = Field(20, gt=0, description="how many messages a client may send a second")
+    client_bytes: float = Field(65_536, gt=0, description="how many bytes a client may send a second")
 
     @property
     def limits(self) -> FeedLimits:
@@ -31,4 +33,6 @@ class FeedSettings(Section):
             # A client within its budget can always be brought up to date.
             replay_bytes=max(self.replay_bytes, self.budget_bytes),
             clients=self.max_clients,
+            messages=self.client_messages,
+            message_bytes=self.client_bytes,
         )

@@ -1,34 +1,89 @@
-"""uvicorn's WebSocket protocol, able to close on a client that takes no bytes."""
+"""uvicorn's protocols, opened up for the feed: ready frames go straight to the socket, and a stuck client can be left.
+
+As uvicorn has it, each message of each client passes a coroutine and the framing anew, and closing waits like any
+message until the client takes bytes, which a stuck one never does. Here frames that are ready for the wire are handed
+over as they are, and an end does not depend on the client.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
-FORCE_CLOSE = "ibdesk.force_close"
-"""The ASGI extension by which an application asks that the next close does not wait for the client."""
+from ibdesk_server.feed.coding import Coding
+from ibdesk_server.feed.protocol import Bye
+
+WIRE = "ibdesk.wire"
+"""The ASGI extension under which a WebSocket application finds its `FeedTransport`."""
+
+ABORT = "ibdesk.abort"
+"""The name in an HTTP scope's state of what drops the connection at once."""
 
 # How long a client has to answer a close frame or take what is still buffered for it.
 _CLOSE_SECONDS = 1.0
 
 
 class FeedTransport(WebSocketsSansIOProtocol):
-    """A WebSocket connection whose end does not depend on the client.
+    """A WebSocket connection; the `Outlet` of a feed client."""
 
-    As uvicorn has it, closing waits like any message until the client takes bytes, which a stuck one never does,
-    and its buffer then stays for ever. Here an application can have the close frame buffered at once, and the
-    socket is dropped soon after.
-    """
+    coding = Coding.MSGPACK
+    on_taking: Callable[[], None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Have the transport say so as soon as the socket does not take all bytes, rather than buffer 64 KiB."""
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=0)
 
     async def run_asgi(self) -> None:
         """Run the application, with the extension."""
-        self.scope["extensions"][FORCE_CLOSE] = {"callback": self.force_close}
+        self.scope["extensions"][WIRE] = self  # type: ignore[assignment] # ASGI leaves open what an extension is
         await super().run_asgi()
 
-    def force_close(self) -> None:
-        """Let the next message go to the buffer even if the client takes none, and drop the socket soon."""
-        self.writable.set()
-        self._drop_soon()
+    def resume_writing(self) -> None:
+        """Take note that the client has taken everything."""
+        super().resume_writing()
+        if self.on_taking is not None:
+            self.on_taking()
+
+    @property
+    def address(self) -> str:
+        """Return where the client is."""
+        return "" if self.client is None else self.client[0]
+
+    @property
+    def taking(self) -> bool:
+        """Whether nothing is buffered and the connection is open."""
+        return self.writable.is_set() and not self.close_sent and not self.transport.is_closing()
+
+    def write(self, data: bytes) -> None:
+        """Send a whole frame; only while `taking`."""
+        self.transport.write(data)
+
+    async def until_taking(self) -> None:
+        """Wait until the client has taken what is buffered, or is gone."""
+        await self.writable.wait()
+
+    def end(self, code: int, reason: str) -> None:
+        """Say goodbye and close, and drop the socket soon after whatever the client does.
+
+        One that takes no more bytes gets the close frame alone.
+        """
+        if self.close_sent or self.transport.is_closing():
+            return
+        if self.writable.is_set():
+            self.transport.write(self.coding.write(Bye(code=code, reason=reason)))
+        self.conn.send_close(code, _short(reason))
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        self.close_timer = self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
 
     def shutdown(self) -> None:
         """Close because the server ends."""
@@ -37,7 +92,18 @@ class FeedTransport(WebSocketsSansIOProtocol):
         except InvalidState:
             # The client was closing already.
             self.transport.close()
-        self._drop_soon()
-
-    def _drop_soon(self) -> None:
         self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
+
+
+class HttpTransport(H11Protocol):
+    """An HTTP connection that an application can drop, with all that is buffered for a client that takes nothing."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        """Note in the state of every request how to drop its connection."""
+        super().connection_made(transport)
+        self.app_state = self.app_state | {ABORT: transport.abort}
+
+
+def _short(reason: str) -> str:
+    """Return what fits into a close frame: 123 bytes of UTF-8 (RFC 6455, 5.5)."""
+    return reason.encode()[:123].decode(errors="ignore")
