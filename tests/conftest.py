@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 from tests.redis_server import RedisServer
 
 MakeRedisServer = Callable[..., RedisServer]
+
+
+def pytest_configure() -> None:
+    """Keep the settings of who runs the tests out of them, here and in every process that is started here."""
+    for name in list(os.environ):
+        if name.startswith("IBDESK_") and ("__" in name or name in {"IBDESK_MODE", "IBDESK_STATE_FOLDER"}):
+            del os.environ[name]
+    os.environ["IBDESK_CONFIG"] = ""
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ class Home:
         self.path = path
         (path / "tmp").mkdir()
         own = {"HOME": str(path), "XDG_STATE_HOME": str(path / "state"), "TMPDIR": str(path / "tmp"), "COLUMNS": "100"}
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("IBDESK_")} | own
+        self.environment = dict(os.environ) | own
         self._started: list[Program] = []
 
     def start(self, *arguments: object) -> Program:

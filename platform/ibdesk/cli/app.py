@@ -34,13 +34,16 @@ def run(arguments: Sequence[str], common: Common) -> int:
     Raises:
         ConfigError: If there is no such command or option, or a value is not of its type.
     """
-    for commands in ("commands", "gateway_commands"):
+    for commands in ("commands", "gateway_commands", "config_commands"):
         importlib.import_module(f"ibdesk.cli.{commands}")
     try:
         code = typer.main.get_command(app).main(
             list(arguments) or ["--help"], prog_name="ibdesk", standalone_mode=False, obj=common
         )
     except typer.TyperException as error:
+        if not error.format_message():
+            # A command that only holds others was typed alone, and its page of help has been shown.
+            return 0
         raise ConfigError(_usage(error)) from None
     # This is how typer reports Ctrl-C.
     if code == _INTERRUPTED:
@@ -70,12 +73,21 @@ def _common(
     context.obj.debug, context.obj.config = debug, config
 
 
-def command(panel: str, *examples: str, name: str | None = None) -> Callable[[_Function], _Function]:
+def group(panel: str, name: str, about: str) -> typer.Typer:
+    """Return a new command that only holds others, such as `ibdesk config`; `command` takes it as `of`."""
+    made = typer.Typer(rich_markup_mode="rich", add_completion=False, no_args_is_help=True)
+    app.add_typer(made, name=name, help=about, rich_help_panel=panel)
+    return made
+
+
+def command(
+    panel: str, *examples: str, name: str | None = None, of: typer.Typer = app
+) -> Callable[[_Function], _Function]:
     """Register a function as a command: its docstring is the help page, and the examples are its end."""
 
     def register(function: _Function) -> _Function:
         paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
-        app.command(
+        of.command(
             name,
             help="\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs),
             epilog="\n".join(["[bold]Examples[/bold]", "", *(f"  {line}" for line in examples)]) if examples else None,

@@ -5,10 +5,23 @@ A section stands beside what it sets: `tws.TwsSettings`, `gateway.GatewaySetting
 adds, `ibdesk_server.settings.Settings`.
 """
 
+from ibdesk.config.document import as_plain, as_toml, example
+from ibdesk.config.doubts import doubts
 from ibdesk.config.house import Mode, state_folder
 from ibdesk.config.layer import Given
 from ibdesk.config.section import Section
 from ibdesk.config.setting import MASK
 from ibdesk.config.tree import SettingsTree
 
-__all__ = ["MASK", "Given", "Mode", "Section", "SettingsTree", "state_folder"]
+__all__ = [
+    "MASK",
+    "Given",
+    "Mode",
+    "Section",
+    "SettingsTree",
+    "as_plain",
+    "as_toml",
+    "doubts",
+    "example",
+    "state_folder",
+]

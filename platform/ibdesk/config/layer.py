@@ -61,7 +61,7 @@ class Reader:
         """Read one setting, the file that names its value, or a section."""
         settings, sections = self._catalog.settings, self._catalog.sections
         if path in settings:
-            self._take(settings[path], value, self._origin(path))
+            self._take(settings[path], value, self._origin(_first_leaf(path, value)))
         elif path in sections:
             self._read_section(path, value)
         elif (of := _setting_of_file(path)) in settings:

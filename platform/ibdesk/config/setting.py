@@ -7,14 +7,14 @@ import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 from pydantic.dataclasses import is_pydantic_dataclass
 from pydantic.fields import FieldInfo
 
-PREFIX = "IBDESK_"
+PREFIX, DELIMITER = "IBDESK_", "__"
 MASK = "********"
 """What stands in the place of a secret wherever settings are shown."""
 
@@ -22,6 +22,7 @@ Path_ = tuple[str, ...]
 """The names that lead to a setting or a section, from the root: ``("tws", "port")``."""
 
 _LISTS = (tuple, list, set, frozenset)
+_LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 _SECRETS = (Secret, SecretStr, SecretBytes)
 
 
@@ -35,6 +36,11 @@ class Setting(msgspec.Struct, frozen=True):
     def name(self) -> str:
         """Return the name as it is written in sentences: ``tws.port``."""
         return ".".join(self.path)
+
+    @property
+    def variable(self) -> str:
+        """Return the variable of the environment that sets it: ``IBDESK_TWS__PORT``."""
+        return variable_of(self.path)
 
     @property
     def kinds(self) -> tuple[Any, ...]:
@@ -62,9 +68,28 @@ class Setting(msgspec.Struct, frozen=True):
         """Return whether it can be left without a value."""
         return type(None) in self.kinds
 
+    @property
+    def bounds(self) -> str:
+        """Return in words what values it takes, as far as bounds and choices say it; else an empty string."""
+        choices = [choice for kind in self.kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+        if choices:
+            return f"one of {', '.join(map(str, choices))}"
+        limits = (
+            f"{word} {getattr(mark, name):g}"
+            for mark in self.field.metadata
+            for name, word in _LIMITS.items()
+            if getattr(mark, name, None) is not None
+        )
+        return ", ".join(limits)
+
     def _is(self, wanted: tuple[type, ...]) -> bool:
         kinds = (get_origin(kind) or kind for kind in self.kinds)
         return any(isinstance(kind, type) and issubclass(kind, wanted) for kind in kinds)
+
+
+def variable_of(path: Path_) -> str:
+    """Return the variable of a setting or a section."""
+    return PREFIX + DELIMITER.join(path).upper()
 
 
 class Catalog(msgspec.Struct, frozen=True):

@@ -13,12 +13,11 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, TomlConfigSettingsSource
 
 from ibdesk.config.layer import FILE_SUFFIX, Given, Layer, Origin, Reader
-from ibdesk.config.setting import PREFIX, Catalog, Path_
+from ibdesk.config.setting import DELIMITER, PREFIX, Catalog, Path_, variable_of
 from ibdesk.errors import ConfigError
 
 FILE = "ibdesk.toml"
 FILE_VARIABLE = "IBDESK_CONFIG"
-_DELIMITER = "__"
 
 
 def settings_file(explicit: Path | None = None) -> Path | None:
@@ -58,14 +57,14 @@ def file_layer(root: type[BaseSettings], catalog: Catalog, path: Path) -> Layer:
         raise ConfigError(f"{path} is no UTF-8 text") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    layer = Layer()
-    Reader(catalog, layer, _always(str(path)), base=path.parent).read(raw)
+    layer, base = Layer(), path.parent if path.parent != Path.cwd() else None
+    Reader(catalog, layer, _always(str(path)), base=base).read(raw)
     return layer
 
 
 def environment_layer(root: type[BaseSettings], catalog: Catalog) -> Layer:
     """Return what the variables ``IBDESK_SECTION__NAME`` say."""
-    source = _Environment(root, env_prefix=PREFIX, env_nested_delimiter=_DELIMITER)
+    source = _Environment(root, env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
     layer = Layer()
     Reader(catalog, layer, source.variable_of).read(source() | source.strangers(catalog))
     return layer
@@ -96,7 +95,7 @@ class _Environment(EnvSettingsSource):
         found: dict[str, Any] = {}
         for name, text in self.env_vars.items():
             path = self._path_of(name)
-            if not path or path[0] in self.settings_cls.model_fields:
+            if not path or path[:1] in catalog.sections or path in catalog.settings:
                 continue
             if len(path) > 1 or (path[0].removesuffix(FILE_SUFFIX),) in catalog.settings:
                 found[path[0]] = _nested(path[1:], text)
@@ -105,13 +104,13 @@ class _Environment(EnvSettingsSource):
     def variable_of(self, path: Path_) -> str:
         """Return the variable that a path was read from: its own, or that of a section around it."""
         for length in range(len(path), 0, -1):
-            name = PREFIX + _DELIMITER.join(path[:length]).upper()
+            name = variable_of(path[:length])
             if name.lower() in self.env_vars:
                 return name
-        return PREFIX + _DELIMITER.join(path).upper()
+        return variable_of(path)
 
     def _path_of(self, name: str) -> Path_:
-        return tuple(name[self.env_prefix_len :].split(_DELIMITER)) if name.startswith(PREFIX.lower()) else ()
+        return tuple(name[self.env_prefix_len :].split(DELIMITER)) if name.startswith(PREFIX.lower()) else ()
 
 
 def _always(origin: str) -> Origin:

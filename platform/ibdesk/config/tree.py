@@ -31,6 +31,7 @@ class SettingsTree(BaseSettings):
     others: ClassVar[frozenset[str]] = frozenset()
 
     _origins: dict[Path_, str] = PrivateAttr(default_factory=dict)
+    _file: Path | None = PrivateAttr(default=None)
 
     @classmethod
     def settings_customise_sources(
@@ -75,7 +76,13 @@ class SettingsTree(BaseSettings):
             heading = "this setting cannot be used" if len(faults) == 1 else f"{len(faults)} settings cannot be used"
             raise ConfigError(f"{heading}: {'; '.join(faults)}")
         tree._origins.update(origins)
+        tree._file = file
         return tree
+
+    @property
+    def file(self) -> Path | None:
+        """Return the settings file that was read, if one was."""
+        return self._file
 
     def origin(self, name: str) -> str:
         """Return where the value of a setting, such as ``tws.port``, is from: a file, a variable, an option, or that

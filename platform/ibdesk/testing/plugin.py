@@ -55,11 +55,13 @@ def faults(gateway: RunningGateway) -> Faults:
 @pytest.fixture
 def desk(gateway: RunningGateway, tmp_path: Path) -> Iterator[Desk]:
     """An ibdesk desk that trades on `gateway`; its journal is in the test's temporary folder."""
-    from ibdesk.desk import Desk
+    from ibdesk.desk import Desk, DeskSettings
+    from ibdesk.tws import TwsSettings
 
     if not gateway.is_real_time:
         raise pytest.UsageError("the fixture desk needs a gateway on the real clock: leave clock= out of the marker")
-    folder = tmp_path / "ibdesk"
-    opened = Desk.open("paper", host=gateway.host, port=gateway.port, account=gateway.account, state_folder=folder)
+    tws = TwsSettings(host=gateway.host, port=gateway.port, account=gateway.account)
+    # Made directly, settings read neither the environment nor the ibdesk.toml of who runs the tests.
+    opened = Desk.open(DeskSettings(mode="paper", tws=tws, state_folder=tmp_path / "ibdesk"))
     yield opened
     opened.close()

@@ -1,0 +1,41 @@
+"""`ibdesk config`: the settings in effect, what is wrong with them, and an example of their file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from ibdesk.cli.screen import console
+from ibdesk.config import as_plain, as_toml, doubts, example
+from ibdesk_server.settings import Settings
+
+
+def show_settings(config: Path | None, *, origins: bool, as_json: bool) -> None:
+    """Print the whole tree of settings, secrets masked.
+
+    Raises:
+        ConfigError: If it cannot be used.
+    """
+    settings = Settings.load(config=config)
+    if as_json:
+        sys.stdout.write(json.dumps(as_plain(settings, origins=origins), indent=2, ensure_ascii=False) + "\n")
+    else:
+        sys.stdout.write(as_toml(settings, origins=origins))
+
+
+def check_settings(config: Path | None) -> None:
+    """Print `ok` and what is doubtful.
+
+    Raises:
+        ConfigError: If a setting cannot be used.
+    """
+    settings = Settings.load(config=config)
+    console.print("[green]ok[/]")
+    for doubt in doubts(settings):
+        console.print(f"[yellow]doubtful[/] {doubt}", soft_wrap=True)
+
+
+def show_example() -> None:
+    """Print a commented file of settings."""
+    sys.stdout.write(example(Settings))
