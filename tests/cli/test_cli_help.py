@@ -12,6 +12,7 @@ import pytest
 import ibdesk
 
 COMMANDS = ("demo", "backtest", "strategies", "run", "up", "gateway", "faults", "messages", "replay", "version")
+GROUPED = (("config", "show"), ("config", "check"), ("config", "example"))
 Cli = Callable[..., Any]
 
 
@@ -19,26 +20,29 @@ def test_help_lists_every_command(cli: Cli) -> None:
     told = cli("--help")
 
     assert told.code == 0
-    assert [command for command in COMMANDS if f" {command} " not in told.out] == []
+    groups = {group for group, _ in GROUPED}
+    assert [command for command in (*COMMANDS, *groups) if f" {command} " not in told.out] == []
     assert cli().out == told.out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_a_command_fits_a_narrow_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+@pytest.mark.parametrize("command", [*((name,) for name in COMMANDS), *GROUPED])
+def test_help_of_a_command_fits_a_narrow_terminal(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
-    told = cli(command, "--help")
+    told = cli(*command, "--help")
 
     assert (told.code, told.err) == (0, "")
-    assert f"ibdesk {command}" in told.out
+    assert f"ibdesk {' '.join(command)}" in told.out
     assert max(map(len, told.out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "version"])
-def test_help_of_a_command_ends_with_examples(cli: Cli, command: str) -> None:
-    _, examples = cli(command, "--help").out.split("Examples")
+@pytest.mark.parametrize("command", [*((name,) for name in COMMANDS if name != "version"), *GROUPED])
+def test_help_of_a_command_ends_with_examples(cli: Cli, command: tuple[str, ...]) -> None:
+    _, examples = cli(*command, "--help").out.split("Examples")
 
-    assert f"ibdesk {command}" in examples
+    assert f"ibdesk {' '.join(command)}" in examples
 
 
 def test_help_needs_no_large_library() -> None:
