@@ -17,11 +17,12 @@
     ├── JournalError          a journal cannot be read or does not replay
     │   └── ReplayMismatchError
     ├── AddressInUseError     a port to listen on is taken
+    ├── ChildError            a process of ours did not start, or ended
     └── DeskError             the desk cannot do this now
         └── DetachedError     it lives in another process, which does not answer
 
 Rooms that speak with others add their own under the same root: `gateway` ProtocolError and RefusedError (a client's
-request cannot be read, or is refused), the server's clients FeedError and ApiError, its dashboard DashboardError.
+request cannot be read, or is refused), the server's clients FeedError and ApiError.
 
 Each says in one sentence what happened, to what, with which figures, and what to do. Facts are attributes and
 are all passed to ``super().__init__`` so that an error survives pickling. Denied orders, rejections and lost links
@@ -143,6 +144,18 @@ class AddressInUseError(IbdeskError):
             f"{self.host}:{self.port} is taken by another program: "
             f"stop it, or choose another port with {self.setting} (0 takes any free one)"
         )
+
+
+class ChildError(IbdeskError):
+    """A process of ours did not start, or ended; `code` is its exit code, None where it was not ready in time."""
+
+    def __init__(self, name: str, code: int | None, last_words: str) -> None:
+        super().__init__(name, code, last_words)
+        self.name, self.code, self.last_words = name, code, last_words
+
+    def __str__(self) -> str:
+        ended = "did not start" if self.code is None else f"ended with code {self.code}"
+        return f"{self.name} {ended}: {self.last_words.removeprefix('ibdesk: ')}"
 
 
 class DeskError(IbdeskError):

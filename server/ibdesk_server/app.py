@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from ibdesk.desk import Desk, DeskState
+from ibdesk.desk import DeskHandle, DeskState
 from ibdesk_server import problems
 from ibdesk_server.content import PackingMiddleware, UnpackingMiddleware
 from ibdesk_server.dependencies import Services
@@ -30,7 +30,7 @@ from ibdesk_server.strategy_folder import StrategyFolder
 _FAREWELL_SECONDS = 0.5
 
 
-def create_app(desk: Desk, settings: Settings, *, security: Security | None = None) -> FastAPI:
+def create_app(desk: DeskHandle, settings: Settings, *, security: Security | None = None) -> FastAPI:
     """Return an application of its own around a desk, which the caller opens and closes.
 
     Raises:

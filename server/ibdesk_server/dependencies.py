@@ -11,7 +11,7 @@ from fastapi.security import APIKeyCookie, APIKeyHeader, HTTPBearer
 from prometheus_client import CollectorRegistry
 from starlette.requests import HTTPConnection
 
-from ibdesk.desk import Desk
+from ibdesk.desk import DeskHandle
 from ibdesk_server.content import require_readable_answer
 from ibdesk_server.etags import TaggedRoute
 from ibdesk_server.feed.hub import FeedHub
@@ -28,7 +28,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 class Services(msgspec.Struct, frozen=True):
     """Everything one app is made of; each app has its own."""
 
-    desk: Desk
+    desk: DeskHandle
     settings: Settings
     security: Security
     reception: Reception
@@ -46,7 +46,7 @@ def services(connection: HTTPConnection) -> Services:
 AppServices = Annotated[Services, Depends(services)]
 
 
-def _desk(found: AppServices) -> Desk:
+def _desk(found: AppServices) -> DeskHandle:
     return found.desk
 
 
@@ -74,7 +74,7 @@ def _registry(found: AppServices) -> CollectorRegistry:
     return found.registry
 
 
-TheDesk = Annotated[Desk, Depends(_desk)]
+TheDesk = Annotated[DeskHandle, Depends(_desk)]
 TheSettings = Annotated[Settings, Depends(_settings)]
 TheSecurity = Annotated[Security, Depends(_security)]
 TheReception = Annotated[Reception, Depends(_reception)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from ibdesk.desk import Desk
+from ibdesk.desk import DeskHandle
 from ibdesk.errors import DeskError
 from ibdesk.model import Link
 
@@ -15,7 +15,7 @@ from ibdesk.model import Link
 class DeskCollector(Collector):
     """Reads a desk; one that is closed has no figures but that it is down."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: DeskHandle) -> None:
         self._desk = desk
 
     def describe(self) -> list[GaugeMetricFamily]:

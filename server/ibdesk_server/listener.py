@@ -27,18 +27,29 @@ class Listener:
     """
 
     def __init__(
-        self, host: str, port: int, *, any_port: bool = False, setting: str, shutdown_seconds: int = 1
+        self,
+        host: str,
+        port: int,
+        *,
+        any_port: bool = False,
+        is_shared: bool = False,
+        setting: str,
+        shutdown_seconds: int = 1,
     ) -> None:
         """Bind the address; with `any_port` the next free port when this one is taken.
+
+        Listeners of several processes that are all `is_shared` may have one address: each connection goes to one.
 
         Raises:
             AddressInUseError: If the port is taken and no other will do; it names `setting` as the way out.
             ConfigError: If the address cannot be listened on for another reason.
         """
-        self._socket = _bind(host, port, tries=_PORTS_TRIED if any_port else 1, setting=setting)
+        tries = _PORTS_TRIED if any_port else 1
+        self._socket = _bind(host, port, tries=tries, setting=setting, is_shared=is_shared)
+        # Two sockets may be bound to one port until one of them listens.
         self._shutdown_seconds = shutdown_seconds
         self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+        self.url = url_of(self._socket)
         self.answering = asyncio.Event()
 
     def close(self) -> None:
@@ -94,15 +105,36 @@ class _Uvicorn(uvicorn.Server):
         self._answering.set()
 
 
-def _bind(host: str, port: int, *, tries: int, setting: str) -> socket.socket:
+def url_of(bound: socket.socket) -> str:
+    """Return the address of a bound socket, such as ``http://127.0.0.1:8000``."""
+    host, port = bound.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def reserve(host: str, port: int, *, any_port: bool = False, setting: str) -> socket.socket:
+    """Return a socket that keeps an address for shared listeners of other processes, and takes no connection itself.
+
+    Raises:
+        AddressInUseError: If the port is taken and no other will do; it names `setting` as the way out.
+        ConfigError: If the address cannot be listened on for another reason.
+    """
+    return _bind(host, port, tries=_PORTS_TRIED if any_port else 1, setting=setting, is_shared=True, listens=False)
+
+
+def _bind(
+    host: str, port: int, *, tries: int, setting: str, is_shared: bool = False, listens: bool = True
+) -> socket.socket:
     """Return a socket that listens on the port or, for more than one try, on the next free one after it."""
     for candidate in range(port, min(port + tries, 65_536)):
         found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
             found.bind((host, candidate))
             # Two sockets may be bound to one port until one of them listens.
-            found.listen()
+            if listens:
+                found.listen()
         except OSError as error:
             found.close()
             if error.errno != errno.EADDRINUSE:

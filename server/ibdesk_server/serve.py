@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ibdesk.desk import Desk
+from ibdesk.desk import DeskHandle
 from ibdesk_server.app import create_app
 from ibdesk_server.listener import Listener
 from ibdesk_server.security.guard import Security
@@ -20,8 +20,12 @@ class WebServer:
     clients are told to go, requests under way end, and the address is given back. Signals are left to the caller.
     """
 
-    def __init__(self, desk: Desk, settings: Settings, *, any_port: bool = False) -> None:
+    def __init__(
+        self, desk: DeskHandle, settings: Settings, *, any_port: bool = False, is_shared: bool = False
+    ) -> None:
         """Bind the address of the settings; with `any_port` the next free one when its port is taken.
+
+        Servers of several processes that are all `is_shared` may have one address, and the connections among them.
 
         Raises:
             AddressInUseError: If the port is taken and no other will do.
@@ -35,6 +39,7 @@ class WebServer:
             settings.server.host,
             settings.server.port,
             any_port=any_port,
+            is_shared=is_shared,
             setting="server.port",
             shutdown_seconds=settings.server.shutdown_seconds,
         )
@@ -86,7 +91,7 @@ class WebServer:
                 task.result()
 
 
-async def serve(desk: Desk, settings: Settings) -> None:
+async def serve(desk: DeskHandle, settings: Settings) -> None:
     """Serve a desk until cancelled.
 
     Raises:

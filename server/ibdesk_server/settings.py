@@ -24,6 +24,7 @@ class ServerSettings(Section):
 
     host: str = Field("127.0.0.1", description="address to listen on; this machine only, until there are users")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
+    workers: int = Field(1, ge=1, le=64, description="how many processes serve the address")
     key_file: Path = Field(default_factory=key_file, description="where the API key is kept; made at the first start")
     strategies: Path = Field(Path("strategies"), description="folder whose files may be started")
     landing: str = Field("/docs", description="where a one-time login leads, for example the dashboard's address")

@@ -20,7 +20,7 @@ from ibdesk.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
 EMA_CROSS = ROOT / "strategies" / "ema_cross.py"
-WAIT_SECONDS = 45.0
+WAIT_SECONDS = 120.0
 
 
 class Outcome(NamedTuple):
@@ -55,6 +55,11 @@ class Program:
         ]
         for reader in self._readers:
             reader.start()
+
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
 
     def until(self, pattern: str) -> re.Match[str]:
         """Wait until what it has printed matches."""

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from ibdesk.errors import ChildError
 from ibdesk_server.dashboard import start_dashboard
-from ibdesk_server.dashboard.process import DashboardError
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -24,12 +24,12 @@ def test_a_taken_port_is_one_sentence(key_file: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
 
-        with pytest.raises(DashboardError, match=rf"127\.0\.0\.1:{port} is taken by another program: .* --port"):
+        with pytest.raises(ChildError, match=rf"127\.0\.0\.1:{port} is taken by another program: .* --port"):
             start_dashboard(feed=NOWHERE, key_file=key_file, port=port)
 
 
 def test_a_missing_key_is_one_sentence_and_makes_none(tmp_path: Path) -> None:
-    with pytest.raises(DashboardError, match=r"there is no API key in .*: start the server first"):
+    with pytest.raises(ChildError, match=r"there is no API key in .*: start the server first"):
         start_dashboard(feed=NOWHERE, key_file=tmp_path / "none", port=0)
 
     assert not (tmp_path / "none").exists()

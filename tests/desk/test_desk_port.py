@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from ibdesk.desk import AttachedDesk, Desk, DeskState
 from ibdesk.desk.handle import OPERATIONS, AioDesk, DeskHandle
 from ibdesk.desk.operations import Operations
-from ibdesk.desk.port import Address, PortHost
+from ibdesk.desk.port.addresses import Address
+from ibdesk.desk.port.host import PortHost
 from ibdesk.desk.port.messages import decode_client_message, decode_desk_message
 from ibdesk.desk.port.values import decode_arguments, encode_arguments, error_of, facts_of
 from ibdesk.errors import (

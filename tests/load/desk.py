@@ -15,12 +15,12 @@ import uvloop
 from tests.load import source
 
 from ibdesk.desk import Desk
-from ibdesk.desk.port import PortHost, default_address
+from ibdesk.desk.port.host import PortHost
 from ibdesk.store import Topic
 
 
-async def _serve(desk: Desk, folder: Path) -> None:
-    host, address = PortHost(desk, desk.feed), default_address(folder)
+async def _serve(desk: Desk) -> None:
+    host, address = PortHost(desk, desk.feed), desk.settings.port()
     serving = asyncio.create_task(host.run(address), name="desk port")
     await host.answering.wait()
     sys.stdout.write(f"{address}\n")
@@ -41,7 +41,7 @@ def main() -> None:
     """Be that desk until standard input ends."""
     folder = Path(sys.argv[1])
     with Desk.open("embedded", state_folder=folder, gateway={"port": 0}) as desk:
-        uvloop.run(_serve(desk, folder))
+        uvloop.run(_serve(desk))
 
 
 if __name__ == "__main__":

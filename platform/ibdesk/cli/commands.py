@@ -153,57 +153,6 @@ def run_strategy(
     )
 
 
-@command(
-    "Trade", "ibdesk up --strategy strategies/ema_cross.py --on AAPL,MSFT", "ibdesk up --mode paper --tws-port 4002"
-)
-def up(
-    context: typer.Context,
-    strategy: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Strategy file to start at once", show_default=False)
-    ] = None,
-    on: o.On = "",
-    bar: o.BarLength = "5 secs",
-    params: o.Parameters = [],  # noqa: B006 - typer takes a copy
-    seconds: o.Seconds = None,
-    mode: o.ModeOption = None,
-    host: o.TwsHost = None,
-    tws_port: o.TwsPort = None,
-    client_id: o.ClientId = None,
-    account: o.Account = None,
-    speed: o.EmbeddedSpeed = None,
-    port: o.ApiPort = None,
-    dashboard_port: o.DashboardPort = None,
-    *,
-    resume: o.Resume = None,
-    dashboard: o.Dashboard = True,
-) -> None:
-    """Open a desk and serve its API, its feed and its dashboard until Ctrl-C.
-
-    Strategies of the folder strategies/ can be started and stopped over the API; --strategy starts one at once.
-    """
-    with loading():
-        from ibdesk.cli.trading import Connection, Run
-        from ibdesk.cli.up import run_up
-
-    run_up(
-        Connection(
-            config=context.obj.config,
-            mode=mode,
-            host=host,
-            port=tws_port,
-            client_id=client_id,
-            account=account,
-            speed=speed,
-            resume=resume,
-        ),
-        None if strategy is None else Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
-        seconds=seconds,
-        port=port,
-        dashboard_port=dashboard_port,
-        with_dashboard=dashboard,
-    )
-
-
 @command("Prove", "ibdesk replay ~/.local/state/ibdesk/journals/*.sqlite")
 def replay(
     journal: Annotated[list[Path], typer.Argument(metavar="JOURNAL", help="Journal of a desk, or several")],

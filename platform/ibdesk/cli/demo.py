@@ -13,11 +13,12 @@ from ibdesk.cli.backtest import Costs, only, run_backtest
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.replay import replay_journal
 from ibdesk.cli.sample import SECONDS_A_DAY, first_day
-from ibdesk.cli.screen import line, span, step
+from ibdesk.cli.screen import line, span, step, until
+from ibdesk.cli.serving import serve
 from ibdesk.cli.tables import Summary
 from ibdesk.cli.trading import Run, end_run, open_desk
 from ibdesk.cli.watch import watch
-from ibdesk.cli.web import check_packages, open_web, serve
+from ibdesk.cli.web import check_packages, open_web
 from ibdesk.config import Given
 from ibdesk.desk import Desk
 from ibdesk.engine import RiskLimits
@@ -63,7 +64,8 @@ def run_demo(
         run_id = _start(desk, run)
         step("To watch it")
         server = open_web(belongings, desk, settings, with_dashboard=with_dashboard)
-        serve(server, lambda: watch(desk), seconds=seconds)
+        line("end", until(seconds))
+        serve(server.run, lambda: watch(desk), seconds=seconds)
         end_run(desk, run_id, flatten=False)
         summary, journal = Summary.of(desk), Path(desk.journal_path)
 

@@ -145,6 +145,35 @@ ApiPort = Annotated[
         rich_help_panel=_WEB,
     ),
 ]
+WebHost = Annotated[
+    str | None,
+    typer.Option("--host", help="Address of API and feed", show_default="server.host: 127.0.0.1", rich_help_panel=_WEB),
+]
+WebPort = Annotated[
+    int | None,
+    typer.Option(
+        "--port", min=0, max=65535, help="Port of API and feed", show_default="server.port: 8000", rich_help_panel=_WEB
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1, max=64, help="Processes that serve API and feed", show_default="server.workers: 1", rich_help_panel=_WEB
+    ),
+]
+DeskAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--desk",
+        metavar="ADDRESS",
+        help="Where engine and web meet, such as unix:/run/ibdesk/desk.sock",
+        show_default="port_address: a socket in state_folder",
+    ),
+]
+EndWithStdin = Annotated[
+    bool,
+    typer.Option("--end-with-stdin", help="Be a child: one line when ready, end with standard input", hidden=True),
+]
 DashboardPort = Annotated[
     int | None,
     typer.Option(

@@ -15,7 +15,7 @@ from rich.text import Text
 from ibdesk.backtest import Result
 from ibdesk.backtest.table import data_range, stats_groups
 from ibdesk.cli.screen import console, line, milliseconds, money, plain_table, price, quantity, span
-from ibdesk.desk import Desk, DeskHealth, LatencySummary, RunInfo
+from ibdesk.desk import DeskHandle, DeskHealth, LatencySummary, RunInfo
 from ibdesk.errors import DeskError
 
 # How many of the newest rows a table shows.
@@ -34,7 +34,7 @@ class Summary(msgspec.Struct, frozen=True):
     runs: list[RunInfo]
 
     @classmethod
-    def of(cls, desk: Desk) -> Summary:
+    def of(cls, desk: DeskHandle) -> Summary:
         """Ask a desk."""
         return cls(desk.orders(), desk.fills(), desk.round_trips(), desk.positions(), desk.latency(), desk.runs())
 

@@ -10,7 +10,7 @@ import msgspec
 
 from ibdesk.cli.screen import waiting
 from ibdesk.config import Given
-from ibdesk.desk import Desk, DeskSettings
+from ibdesk.desk import Desk, DeskHandle, DeskSettings
 from ibdesk.errors import ConfigError, DeskError
 from ibdesk.model import instrument_of, interval_ns
 from ibdesk.strategy import load_strategy, make_strategy
@@ -61,6 +61,23 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
         on_market = tuple(dict.fromkeys((*found.gateway.symbols, *symbols)))
         return found.with_value("gateway.symbols", on_market)
 
+    def common_arguments(self) -> list[str]:
+        """Return what stands before a command so that another process reads the same settings."""
+        return [] if self.config is None else ["--config", str(self.config)]
+
+    def arguments(self) -> list[str]:
+        """Return the options that make `ibdesk engine` connect alike."""
+        options = {
+            "--mode": self.mode,
+            "--tws-host": self.host,
+            "--tws-port": self.port,
+            "--client-id": self.client_id,
+            "--account": self.account,
+            "--speed": self.speed,
+            "--resume": self.resume,
+        }
+        return [str(part) for option, value in options.items() if value is not None for part in (option, value)]
+
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A strategy file, and what to run it on."""
@@ -85,7 +102,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         interval_ns(self.bar)
         make_strategy(load_strategy(self.strategy).cls, self.parameters)
 
-    def start(self, desk: Desk) -> str:
+    def arguments(self) -> list[str]:
+        """Return the options that make `ibdesk engine` start it."""
+        options = ["--strategy", str(self.strategy), "--on", ",".join(self.on), "--bar", self.bar]
+        return [*options, *(part for name, value in self.parameters.items() for part in ("-p", f"{name}={value}"))]
+
+    def start(self, desk: DeskHandle) -> str:
         """Start it on a desk and return the run's id."""
         with waiting(f"warming up {self.strategy.stem} on {', '.join(self.on)}"):
             return desk.start(self.strategy, on=self.on, bar=self.bar, parameters=self.parameters)
@@ -101,7 +123,7 @@ def open_desk(settings: DeskSettings, *, resume: str | None = None) -> Desk:
     return desk
 
 
-def end_run(desk: Desk, run_id: str, *, flatten: bool) -> bool:
+def end_run(desk: DeskHandle, run_id: str, *, flatten: bool) -> bool:
     """Stop a run and wait until its orders are settled; return whether they are.
 
     Raises:
@@ -114,7 +136,7 @@ def end_run(desk: Desk, run_id: str, *, flatten: bool) -> bool:
     return not desk.health().open_orders
 
 
-def check_runs(desk: Desk, run_id: str) -> None:
+def check_runs(desk: DeskHandle, run_id: str) -> None:
     """Let a run that goes on pass.
 
     Raises:

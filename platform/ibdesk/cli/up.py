@@ -1,16 +1,27 @@
-"""`ibdesk up`: a desk with its API, its feed and its dashboard."""
+"""`ibdesk up`: engine, web and dashboard, each in a process of its own, and a look at all of it."""
 
 from __future__ import annotations
 
 from rich.text import Text
 
 from ibdesk.cli.interrupt import Belongings
-from ibdesk.cli.screen import line, step
+from ibdesk.cli.keeping import PATIENT, kept, until_ended
+from ibdesk.cli.screen import address, line, step, until, waiting
+from ibdesk.cli.serving import serve
 from ibdesk.cli.tables import Summary
-from ibdesk.cli.trading import Connection, Run, end_run, open_desk
+from ibdesk.cli.trading import Connection, Run, end_run
 from ibdesk.cli.watch import watch
-from ibdesk.cli.web import open_web, serve, web_options
+from ibdesk.cli.web import free_port, web_options
+from ibdesk.cli.workers import Workers
+from ibdesk.config import Given
+from ibdesk.desk import AttachedDesk
+from ibdesk.desk.child import ChildProcess
+from ibdesk.telemetry.supervision import AT_ONCE_OVER, Supervisor
+from ibdesk_server.dashboard.process import start_dashboard
 from ibdesk_server.settings import Settings
+
+# What a TWS that does not answer may take, and the import of all libraries on a busy machine.
+_ENGINE_SECONDS = 120.0
 
 
 def run_up(
@@ -19,32 +30,72 @@ def run_up(
     *,
     seconds: float | None,
     port: int | None,
+    workers: int | None,
     dashboard_port: int | None,
     with_dashboard: bool,
 ) -> None:
     """Serve a desk until Ctrl-C or for some seconds, with a run on it if one is given; then print what was traded.
 
     Raises:
-        IbdeskError: If it cannot be started, or fails.
+        IbdeskError: If it cannot be started, or its engine ends.
     """
     if run is not None:
         run.check()
     settings = connection.settings(
-        Settings, *web_options(port, dashboard_port), symbols=() if run is None else tuple(run.on)
+        Settings,
+        *web_options(port, dashboard_port),
+        Given("server.workers", workers, "--workers"),
+        symbols=() if run is None else tuple(run.on),
     )
     with Belongings() as belongings:
-        desk = belongings.enter_context(open_desk(settings, resume=connection.resume))
-        step(f"Desk, {settings.mode}")
-        line("TWS", f"{desk.address}, account {desk.health().account}")
-        line("journal", Text(desk.journal_path))
-        run_id = None if run is None else run.start(desk)
-        if run is not None and run_id is not None:
-            line("run", f"{run_id} on {run.bar} bars of {', '.join(run.on)}")
-        server = open_web(belongings, desk, settings, with_dashboard=with_dashboard)
-        serve(server, lambda: watch(desk), seconds=seconds)
+        engine = belongings.enter_context(_start_engine(connection, run))
+        desk = belongings.enter_context(AttachedDesk.open(str(settings.port())))
+        health = desk.health()
+        step(f"Desk, {health.mode}")
+        line("TWS", f"{health.address}, account {health.account}")
+        line("journal", Text(health.journal))
+        for running in desk.runs():
+            if running.state == "running":
+                line("run", f"{running.run_id} on {running.bar} bars of {', '.join(running.symbols)}")
+        web = belongings.enter_context(Workers(settings, connection.common_arguments(), any_port=True))
+        with waiting("starting the web server"):
+            web.start()
+        supervisor = Supervisor()
+        supervisor.add(engine.name, until_ended(engine), essential=True, policy=AT_ONCE_OVER)
+        web.supervise(supervisor)
+        if with_dashboard:
+            _open_dashboard(belongings, supervisor, settings, web)
+        line("API", address(web.login_url()))
+        line("feed", f"{web.feed_url} (msgpack)")
+        line("API key", f"{settings.server.key_file} (each address above logs one browser in, once)")
+        line("end", until(seconds))
+        serve(supervisor.run, lambda: watch(desk), seconds=seconds)
         for running in desk.runs():
             if running.state == "running":
                 end_run(desk, running.run_id, flatten=False)
         summary = Summary.of(desk)
         summary.show()
     summary.check()
+
+
+def _start_engine(connection: Connection, run: Run | None) -> ChildProcess:
+    arguments = [*connection.common_arguments(), "engine", *connection.arguments(), "--end-with-stdin"]
+    engine = ChildProcess("the engine", "ibdesk.cli", [*arguments, *(run.arguments() if run is not None else ())])
+    with waiting("starting the engine"):
+        engine.until_ready(_ENGINE_SECONDS)
+    return engine
+
+
+def _open_dashboard(belongings: Belongings, supervisor: Supervisor, settings: Settings, web: Workers) -> None:
+    """Start the dashboard, and have it started again on the same port whenever it has ended."""
+    port = free_port(settings.dashboard.port)
+
+    def start() -> ChildProcess:
+        return start_dashboard(feed=web.feed_url, key_file=settings.server.key_file, port=port)
+
+    with waiting("starting the dashboard"):
+        first = start_dashboard(feed=web.feed_url, key_file=settings.server.key_file, port=port)
+    belongings.callback(first.close)
+    port = port or first.port
+    line("dashboard", address(first.address))
+    supervisor.add(first.name, kept(first, start), policy=PATIENT)

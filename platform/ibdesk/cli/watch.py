@@ -11,13 +11,13 @@ from rich.live import Live
 from ibdesk.cli.news import warnings
 from ibdesk.cli.screen import console
 from ibdesk.cli.tables import live_line, live_view
-from ibdesk.desk import Desk, DeskHealth, LatencySummary
+from ibdesk.desk import DeskHandle, DeskHealth, LatencySummary
 
 _TABLE_SECONDS = 0.5
 _LINE_SECONDS = 10.0
 
 
-async def watch(desk: Desk) -> None:
+async def watch(desk: DeskHandle) -> None:
     """Show how the desk is doing, and print every warning it gives, until cancelled.
 
     Raises:
@@ -42,5 +42,5 @@ async def watch(desk: Desk) -> None:
         desk.feed.unsubscribe(reader)
 
 
-async def _asked(desk: Desk) -> tuple[DeskHealth, pl.DataFrame, LatencySummary]:
+async def _asked(desk: DeskHandle) -> tuple[DeskHealth, pl.DataFrame, LatencySummary]:
     return await desk.aio.health(), await desk.aio.positions(), await desk.aio.latency()

@@ -1,18 +1,14 @@
-"""API, feed and dashboard of a desk, for the commands that serve them."""
+"""API, feed and dashboard of a desk in this very process, as the demo has it."""
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 import socket
-from collections.abc import Callable, Coroutine
-from typing import Any
 
-from ibdesk.cli.interrupt import Belongings, on_stop_signals
-from ibdesk.cli.screen import address, console, line, until, waiting
+from ibdesk.cli.interrupt import Belongings
+from ibdesk.cli.screen import address, line, waiting
 from ibdesk.config import Given
 from ibdesk.desk import Desk
-from ibdesk.desk.loop import loop_factory
 from ibdesk.errors import AddressInUseError
 from ibdesk_server.dashboard.process import start_dashboard
 from ibdesk_server.serve import WebServer
@@ -35,7 +31,7 @@ def open_web(belongings: Belongings, desk: Desk, settings: Settings, *, with_das
     Raises:
         AddressInUseError: If neither a port nor any of those after it is free.
         ConfigError: If the API key cannot be kept.
-        DashboardError: If the dashboard does not start.
+        ChildError: If the dashboard does not start.
     """
     server = WebServer(desk, settings, any_port=True)
     belongings.callback(server.close)
@@ -43,7 +39,7 @@ def open_web(belongings: Belongings, desk: Desk, settings: Settings, *, with_das
     if with_dashboard:
         with waiting("starting the dashboard"):
             dashboard = start_dashboard(
-                feed=server.feed_url, key_file=key_file, port=_free_port(settings.dashboard.port)
+                feed=server.feed_url, key_file=key_file, port=free_port(settings.dashboard.port)
             )
         belongings.enter_context(dashboard)
         line("dashboard", address(dashboard.address))
@@ -64,33 +60,7 @@ def check_packages(*, dashboard: bool) -> None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
-def serve(server: WebServer, watch: Callable[[], Coroutine[Any, Any, None]], *, seconds: float | None) -> None:
-    """Serve, and `watch` beside it, until Ctrl-C, SIGTERM, or for some seconds.
-
-    Raises:
-        Exception: What server or watch failed of.
-    """
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(server, watch, seconds=seconds))
-
-
-async def _serve(server: WebServer, watch: Callable[[], Coroutine[Any, Any, None]], *, seconds: float | None) -> None:
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    with on_stop_signals(lambda: loop.call_soon_threadsafe(stop.set)):
-        line("end", until(seconds))
-        console.print()
-        tasks = [asyncio.create_task(work, name="web") for work in (server.run(), watch(), stop.wait())]
-        try:
-            done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-    for task in done:
-        task.result()
-
-
-def _free_port(wanted: int) -> int:
+def free_port(wanted: int) -> int:
     """Return the port, or the next free one; 0 stays 0.
 
     Raises:

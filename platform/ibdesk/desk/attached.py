@@ -8,11 +8,12 @@ import logging
 import threading
 from typing import ParamSpec, TypeVar
 
-from ibdesk.config import state_folder
 from ibdesk.desk.handle import DeskHandle, DeskState, Operation
 from ibdesk.desk.loop import loop_factory
-from ibdesk.desk.port import Address, PortClient, default_address
+from ibdesk.desk.port.addresses import Address
+from ibdesk.desk.port.client import PortClient
 from ibdesk.desk.port.following import Following
+from ibdesk.desk.settings import DeskSettings
 from ibdesk.errors import DeskError, DetachedError
 from ibdesk.store import Feed, FeedState, Topic
 from ibdesk.store.feed import Row
@@ -55,7 +56,7 @@ class AttachedDesk(DeskHandle):
             DetachedError: If no desk answers in time.
             DeskError: If the desk is of another version of ibdesk.
         """
-        desk = cls(Address.of(address) if address else default_address(state_folder()))
+        desk = cls(Address.of(address) if address else DeskSettings.load().port())
         desk._thread.start()
         desk._started.wait()
         if timeout_seconds and not desk._attached.wait(timeout_seconds):

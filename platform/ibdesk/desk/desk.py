@@ -55,6 +55,7 @@ class Desk(DeskHandle):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run_thread, name="ibdesk-desk", daemon=True)
 
     @classmethod
@@ -95,8 +96,8 @@ class Desk(DeskHandle):
     def attach(address: str = "", *, timeout_seconds: float = 10.0) -> AttachedDesk:
         """Return a handle on a desk that runs in another process, once it answers.
 
-        `address` is where `ibdesk engine` says it is, such as ``unix:/path/desk.sock``; by default that of a desk with
-        the usual state folder. Closing the handle leaves the desk running.
+        `address` is where `ibdesk engine` says it is, such as ``unix:/path/desk.sock``; by default where a desk with
+        the present settings would be. Closing the handle leaves the desk running.
 
         Raises:
             ConfigError: If it is no address.
@@ -153,6 +154,16 @@ class Desk(DeskHandle):
             raise DeskError("the desk's own thread cannot wait for the desk: strategies use their helpers instead")
         return asyncio.run_coroutine_threadsafe(operation(operations, *args, **kwargs), loop)
 
+    async def until_ended(self) -> None:
+        """Wait until the desk was closed.
+
+        Raises:
+            DeskError: If it has failed.
+        """
+        await asyncio.shield(asyncio.wrap_future(self._ended))
+        if self.state is DeskState.FAILED:
+            raise DeskError(self._why_not()) from self._cause
+
     def close(self) -> None:
         """End the runs' event flow, the link, the journal and an embedded gateway; closing twice is one closing.
 
@@ -184,6 +195,7 @@ class Desk(DeskHandle):
             self.state = DeskState.CLOSED
             if not self._ready.done():
                 self._ready.set_exception(DeskError("the desk was closed while it opened"))
+            self._ended.set_result(None)
         except BaseException as error:  # noqa: BLE001 - the thread's last word: every caller is told the cause
             self._cause = _only(error)
             self.state = DeskState.FAILED
@@ -191,6 +203,7 @@ class Desk(DeskHandle):
                 self._ready.set_exception(self._cause)
             else:
                 _log.critical("the desk has failed and stopped trading: %s", self._cause, exc_info=error)
+            self._ended.set_result(None)
 
     async def _live(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()

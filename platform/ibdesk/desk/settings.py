@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ibdesk.config import Given, Mode, SettingsTree, state_folder
+from ibdesk.desk.port.addresses import Address
 from ibdesk.engine import RiskLimits
 from ibdesk.gateway import GatewaySettings
 from ibdesk.store import RedisSettings
@@ -30,6 +31,9 @@ class DeskSettings(SettingsTree):
 
     mode: Mode = Field("embedded", description="embedded gateway, paper account or live money")
     state_folder: Path = Field(default_factory=state_folder, description="folder of journals, marks and keys")
+    port_address: str = Field(
+        "", description="where other processes reach the desk: unix:/path; by default a socket in state_folder"
+    )
     tws: TwsSettings = Field(
         default_factory=TwsSettings, validate_default=True, description="where TWS is and who we are to it"
     )
@@ -42,6 +46,14 @@ class DeskSettings(SettingsTree):
     performance: PerformanceSettings = Field(
         default_factory=PerformanceSettings, description="how long things may take before it is worth a warning"
     )
+
+    def port(self) -> Address:
+        """Return where other processes reach the desk.
+
+        Raises:
+            ConfigError: If `port_address` is none.
+        """
+        return Address.of(self.port_address or f"unix:{self.state_folder / f'desk-{self.mode}.sock'}")
 
     @field_validator("gateway", mode="before")
     @classmethod

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import signal
 import sys
 from pathlib import Path
 
+from ibdesk.desk.child import end_with_parent
 from ibdesk.errors import ConfigError, IbdeskError
 from ibdesk_server.security.keyfile import obtain_key
 from ibdesk_server.settings import key_file
@@ -28,6 +28,8 @@ def main() -> int:
 
 
 async def _run(arguments: argparse.Namespace) -> None:
+    if arguments.end_with_stdin:
+        end_with_parent()
     # The imports take seconds; a wrong key file is told before them.
     key = _read_key(arguments.key_file)
     from ibdesk_server.dashboard.mirror import FeedMirror
@@ -42,21 +44,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"{address}\n")
         sys.stdout.flush()
 
-    async with contextlib.AsyncExitStack() as stack:
-        if arguments.end_with_stdin:
-            await _watch_stdin(stop, stack)
-        await serve(FeedMirror(arguments.feed, key), key=key, port=arguments.port, ready=ready, stop=stop)
-
-
-async def _watch_stdin(stop: asyncio.Event, stack: contextlib.AsyncExitStack) -> None:
-    """Stop when standard input ends, as it does when the process that holds its other end dies, however it dies."""
-
-    class _Watch(asyncio.Protocol):
-        def connection_lost(self, _: Exception | None) -> None:
-            stop.set()
-
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(_Watch, sys.stdin)
-    stack.callback(transport.close)
+    await serve(FeedMirror(arguments.feed, key), key=key, port=arguments.port, ready=ready, stop=stop)
 
 
 def _read_key(path: Path) -> str:

@@ -37,8 +37,3 @@ class Address(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{_UNIX}{self.path}"
-
-
-def default_address(state_folder: Path) -> Address:
-    """Return where a desk that keeps its journals in this folder can be reached."""
-    return Address.of(f"{_UNIX}{state_folder / 'desk.sock'}")

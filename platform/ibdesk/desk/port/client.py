@@ -137,7 +137,7 @@ class PortClient:
                         f"ibdesk for all of its processes"
                     )
             except BaseException:
-                await line.close()
+                line.close()
                 raise
         return line
 
@@ -163,7 +163,7 @@ class PortClient:
             self._line = None
             sending.cancel()
             await asyncio.wait({sending})
-            await line.close()
+            line.close()
             self._lose("the connection broke")
 
     async def _send(self, line: Line) -> None:

@@ -69,7 +69,8 @@ class PortHost:
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             # A task of the group, so that a fault in it is heard.
-            await tasks.create_task(self._serve(Line(reader, writer, longest=LONGEST_CALL), tasks))
+            with contextlib.suppress(asyncio.CancelledError):
+                await tasks.create_task(self._serve(Line(reader, writer, longest=LONGEST_CALL), tasks))
 
         await self._sequencer.open()
         try:
@@ -119,7 +120,7 @@ class PortHost:
             _log.debug("a client of the desk port has gone: %s", errors.exceptions[0])
         finally:
             self._peers.discard(peer)
-            await line.close()
+            line.close()
 
     async def _hear(self, line: Line, peer: _Peer, tasks: asyncio.TaskGroup) -> None:
         room = asyncio.Semaphore(_CALLS_AT_ONCE)

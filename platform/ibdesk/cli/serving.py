@@ -1,0 +1,37 @@
+"""Doing several things at once until somebody or something ends them: what every command that serves has in common."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from ibdesk.cli.interrupt import on_stop_signals
+from ibdesk.desk.loop import loop_factory
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+def serve(*works: Work, seconds: float | None) -> None:
+    """Do everything until Ctrl-C, SIGTERM, the end of one of the works, or for some seconds.
+
+    Raises:
+        Exception: What one of them failed of.
+    """
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(_serve(works, seconds=seconds))
+
+
+async def _serve(works: tuple[Work, ...], *, seconds: float | None) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    with on_stop_signals(lambda: loop.call_soon_threadsafe(stop.set)):
+        tasks = [asyncio.create_task(work(), name=getattr(work, "__name__", "work")) for work in works]
+        tasks.append(asyncio.create_task(stop.wait(), name="stop"))  # type: ignore[arg-type] # what it gives is unused
+        try:
+            done, _ = await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+    for task in done:
+        task.result()

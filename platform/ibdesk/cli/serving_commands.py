@@ -1,0 +1,149 @@
+"""The commands that serve a desk, all of it at once or process by process, with their options and their help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ibdesk.cli import options as o
+from ibdesk.cli.app import command
+from ibdesk.cli.loading import loading
+
+
+@command(
+    "Trade", "ibdesk up --strategy strategies/ema_cross.py --on AAPL,MSFT", "ibdesk up --mode paper --tws-port 4002"
+)
+def up(
+    context: typer.Context,
+    strategy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Strategy file to start at once", show_default=False)
+    ] = None,
+    on: o.On = "",
+    bar: o.BarLength = "5 secs",
+    params: o.Parameters = [],  # noqa: B006 - typer takes a copy
+    seconds: o.Seconds = None,
+    mode: o.ModeOption = None,
+    host: o.TwsHost = None,
+    tws_port: o.TwsPort = None,
+    client_id: o.ClientId = None,
+    account: o.Account = None,
+    speed: o.EmbeddedSpeed = None,
+    port: o.ApiPort = None,
+    workers: o.Workers = None,
+    dashboard_port: o.DashboardPort = None,
+    *,
+    resume: o.Resume = None,
+    dashboard: o.Dashboard = True,
+) -> None:
+    """Open a desk and serve its API, its feed and its dashboard until Ctrl-C, each in a process of its own.
+
+    Strategies of the folder strategies/ can be started and stopped over the API; --strategy starts one at once.
+    """
+    with loading():
+        from ibdesk.cli.trading import Connection, Run
+        from ibdesk.cli.up import run_up
+
+    run_up(
+        Connection(
+            config=context.obj.config,
+            mode=mode,
+            host=host,
+            port=tws_port,
+            client_id=client_id,
+            account=account,
+            speed=speed,
+            resume=resume,
+        ),
+        None if strategy is None else Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
+        seconds=seconds,
+        port=port,
+        workers=workers,
+        dashboard_port=dashboard_port,
+        with_dashboard=dashboard,
+    )
+
+
+@command(
+    "Serve",
+    "ibdesk engine --mode paper --tws-port 4002",
+    "ibdesk engine --strategy strategies/ema_cross.py --on AAPL,MSFT",
+)
+def engine(
+    context: typer.Context,
+    strategy: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Strategy file to start at once", show_default=False)
+    ] = None,
+    on: o.On = "",
+    bar: o.BarLength = "5 secs",
+    params: o.Parameters = [],  # noqa: B006 - typer takes a copy
+    seconds: o.Seconds = None,
+    mode: o.ModeOption = None,
+    host: o.TwsHost = None,
+    tws_port: o.TwsPort = None,
+    client_id: o.ClientId = None,
+    account: o.Account = None,
+    speed: o.EmbeddedSpeed = None,
+    desk: o.DeskAddress = None,
+    *,
+    resume: o.Resume = None,
+    end_with_stdin: o.EndWithStdin = False,
+) -> None:
+    """Keep a desk open, reachable for `ibdesk web` and for Desk.attach(), until Ctrl-C. There is one for an account.
+
+    Runs go on when the engine is started again: what a strategy held is shown as orphaned until it is started again.
+    """
+    with loading():
+        from ibdesk.cli.engine import run_engine
+        from ibdesk.cli.trading import Connection, Run
+
+    run_engine(
+        Connection(
+            config=context.obj.config,
+            mode=mode,
+            host=host,
+            port=tws_port,
+            client_id=client_id,
+            account=account,
+            speed=speed,
+            resume=resume,
+        ),
+        None if strategy is None else Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
+        address=desk,
+        seconds=seconds,
+        is_child=end_with_stdin,
+    )
+
+
+@command("Serve", "ibdesk web", "ibdesk web --workers 4 --port 8080")
+def web(
+    context: typer.Context,
+    workers: o.Workers = None,
+    host: o.WebHost = None,
+    port: o.WebPort = None,
+    mode: o.ModeOption = None,
+    desk: o.DeskAddress = None,
+    seconds: o.Seconds = None,
+    *,
+    end_with_stdin: o.EndWithStdin = False,
+) -> None:
+    """Serve API and feed of a desk that `ibdesk engine` keeps open, until Ctrl-C.
+
+    The engine may come later, go, and come back: meanwhile requests are answered with 503, and the feed waits.
+    """
+    with loading():
+        from ibdesk.cli.workers import run_web
+        from ibdesk.config import Given
+        from ibdesk_server.settings import Settings
+
+    settings = Settings.load(
+        Given("server.workers", workers, "--workers"),
+        Given("server.host", host, "--host"),
+        Given("server.port", port, "--port"),
+        Given("mode", mode, "--mode"),
+        Given("port_address", desk, "--desk"),
+        config=context.obj.config,
+    )
+    common = [] if context.obj.config is None else ["--config", str(context.obj.config)]
+    run_web(settings, common, seconds=seconds, is_child=end_with_stdin)

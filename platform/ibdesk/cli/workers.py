@@ -1,0 +1,146 @@
+"""`ibdesk web`: API and feed of a desk that runs in another process, by one process or by several."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.text import Text
+
+from ibdesk.cli.interrupt import Belongings
+from ibdesk.cli.keeping import PATIENT, kept
+from ibdesk.cli.screen import address, console, line, step, until, waiting
+from ibdesk.cli.serving import Work, serve
+from ibdesk.desk import AttachedDesk
+from ibdesk.desk.child import ChildProcess, end_with_parent
+from ibdesk.telemetry.supervision import Supervisor
+from ibdesk_server.listener import reserve, url_of
+from ibdesk_server.security.guard import Security
+from ibdesk_server.security.reception import Reception
+from ibdesk_server.serve import WebServer
+from ibdesk_server.settings import Settings
+
+READY_SECONDS = 120.0
+"""How long a child of a busy machine may take until it answers: most of it is the import of libraries."""
+
+
+def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: float | None, is_child: bool) -> None:
+    """Serve the desk at the address of the settings until Ctrl-C or for some seconds.
+
+    `common_arguments` make another process read the same settings. A child prints one line, its address, once it
+    answers, shares its port, and ends when its standard input does.
+
+    Raises:
+        IbdeskError: If it cannot be started, or fails.
+    """
+    if is_child:
+        console.quiet = True
+        end_with_parent()
+    with Belongings() as belongings:
+        if settings.server.workers == 1 or is_child:
+            works = _one(belongings, settings, seconds=seconds, is_child=is_child)
+        else:
+            workers = belongings.enter_context(Workers(settings, common_arguments))
+            with waiting(f"starting {settings.server.workers} workers"):
+                workers.start()
+            supervisor = Supervisor()
+            workers.supervise(supervisor)
+            _show(settings, workers.url, workers.login_url(), seconds=seconds)
+            works = [supervisor.run]
+        serve(*works, seconds=seconds)
+
+
+def _one(belongings: Belongings, settings: Settings, *, seconds: float | None, is_child: bool) -> list[Work]:
+    """Serve from this process."""
+    desk = belongings.enter_context(AttachedDesk.open(str(settings.port()), timeout_seconds=0))
+    server = WebServer(desk, settings, is_shared=is_child)
+    belongings.callback(server.close)
+
+    async def show() -> None:
+        await server.until_answering()
+        _show(settings, server.url, server.login_url(), seconds=seconds)
+        await asyncio.Event().wait()
+
+    async def tell_parent() -> None:
+        await server.until_answering()
+        sys.stdout.write(f"{server.url}\n")
+        sys.stdout.flush()
+        await asyncio.Event().wait()
+
+    return [server.run, tell_parent if is_child else show]
+
+
+class Workers:
+    """Processes that serve one address together; a context manager that ends them."""
+
+    def __init__(self, settings: Settings, common_arguments: Sequence[str], *, any_port: bool = False) -> None:
+        """Keep the address of the settings for them; with `any_port` the next free one when its port is taken.
+
+        Raises:
+            AddressInUseError: If the port is taken and no other will do.
+            ConfigError: If the address cannot be listened on, or the API key cannot be read or made.
+        """
+        self._reserved = reserve(settings.server.host, settings.server.port, any_port=any_port, setting="server.port")
+        self.url = url_of(self._reserved)
+        # Made here once, so that the workers find their files and do not all make them.
+        self._reception = Reception(Security.open(settings.server.key_file, settings.server.security))
+        port = str(self._reserved.getsockname()[1])
+        self._arguments = [*common_arguments, "web", "--host", settings.server.host, "--port", port]
+        self._arguments += ["--mode", settings.mode, "--desk", str(settings.port()), "--workers", "1"]
+        self._children: list[ChildProcess] = []
+        self._count = settings.server.workers
+
+    @property
+    def feed_url(self) -> str:
+        """Return the address of the feed."""
+        return f"ws{self.url.removeprefix('http')}/feed"
+
+    def login_url(self) -> str:
+        """Return a new address that logs a browser in, once."""
+        return self.url + self._reception.login_path()
+
+    def start(self) -> None:
+        """Start all of them and return once they answer.
+
+        Raises:
+            ChildError: If one does not.
+        """
+        self._children = [self._spawn(number) for number in range(self._count)]
+        for child in self._children:
+            child.until_ready(READY_SECONDS)
+
+    def supervise(self, supervisor: Supervisor) -> None:
+        """Have each started again whenever it has ended."""
+        for number, child in enumerate(self._children):
+            supervisor.add(child.name, kept(child, functools.partial(self._again, number)), policy=PATIENT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for child in self._children:
+            child.close()
+        self._reserved.close()
+
+    def _spawn(self, number: int) -> ChildProcess:
+        return ChildProcess(f"web worker {number + 1}", "ibdesk.cli", [*self._arguments, "--end-with-stdin"])
+
+    def _again(self, number: int) -> ChildProcess:
+        child = self._spawn(number)
+        child.until_ready(READY_SECONDS)
+        return child
+
+
+def _show(settings: Settings, url: str, login_url: str, *, seconds: float | None) -> None:
+    workers = settings.server.workers
+    step("API and feed" + (f", {workers} workers" if workers > 1 else ""))
+    line("desk", Text(str(settings.port())))
+    line("API", address(login_url))
+    line("feed", f"ws{url.removeprefix('http')}/feed (msgpack)")
+    line("end", until(seconds))

@@ -1,0 +1,139 @@
+"""A process of ours that ends with us: started, known to be ready, heard, and ended."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import io
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Self
+
+from ibdesk.errors import ChildError
+
+_log = logging.getLogger(__name__)
+
+
+class ChildProcess:
+    """A running module of ours. Leaving the ``with`` block ends it; so does the death of this process, however it dies.
+
+    The child holds the other end of its standard input, and ends when that does. What it writes to its standard error
+    goes to our log under its `name`, once it is ready; its last line is kept for when it dies.
+    """
+
+    def __init__(self, name: str, module: str, arguments: Sequence[str]) -> None:
+        """Start ``python -m module arguments``, in a process group of its own, so that Ctrl-C is for us alone."""
+        self.name = name
+        self.first_line = ""
+        self.last_words = "it ended without a word"
+        self._process = subprocess.Popen(  # noqa: S603 - our own module with our own arguments
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,
+        )
+        self._ready = threading.Event()
+        self._ended: concurrent.futures.Future[int] = concurrent.futures.Future()
+        self._readers = [
+            threading.Thread(target=read, name=f"{name} {read.__name__}", daemon=True)
+            for read in (self._read_first_line, self._read_errors)
+        ]
+        for reader in self._readers:
+            reader.start()
+        threading.Thread(target=self._await_end, name=f"{name} end", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Return the id of the process."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Return whether it has not ended."""
+        return self._process.poll() is None
+
+    def until_ready(self, timeout_seconds: float) -> str:
+        """Wait for the one line that it prints when it is ready, and return it.
+
+        Raises:
+            ChildError: If it ends before, or is not ready in time; it is ended then.
+        """
+        try:
+            said = self._ready.wait(timeout_seconds)
+        except BaseException:
+            # Ctrl-C while it starts.
+            self.close()
+            raise
+        if self.first_line:
+            return self.first_line
+        self.close()
+        if said:
+            raise ChildError(self.name, self._process.returncode, self.last_words)
+        raise ChildError(self.name, None, f"it was not ready in {timeout_seconds:g} s")
+
+    async def until_ended(self) -> ChildError:
+        """Wait for its end and return it as an error, for whoever cannot do without it."""
+        code = await asyncio.shield(asyncio.wrap_future(self._ended))
+        return ChildError(self.name, code, self.last_words)
+
+    def close(self, *, timeout_seconds: float = 15.0) -> None:
+        """End the process, by force if it takes longer than the time-out; one that has ended is left alone."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            _log.warning("%s did not end within %g s and is killed", self.name, timeout_seconds)
+            self._process.kill()
+            self._process.wait()
+        for reader in self._readers:
+            reader.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _await_end(self) -> None:
+        code = self._process.wait()
+        for reader in self._readers:
+            reader.join()
+        self._ended.set_result(code)
+
+    def _read_first_line(self) -> None:
+        with self._process.stdout or io.StringIO() as lines:
+            self.first_line = lines.readline().strip()
+            self._ready.set()
+            for _ in lines:
+                pass
+
+    def _read_errors(self) -> None:
+        with self._process.stderr or io.StringIO() as lines:
+            for line in filter(None, map(str.strip, lines)):
+                self.last_words = line
+                if self.first_line:
+                    _log.warning("%s: %s", self.name, line)
+
+
+def end_with_parent() -> None:
+    """Have this process told to end (SIGTERM) when its standard input ends.
+
+    That is when the process that holds its other end lets go of it or dies, however it dies.
+    """
+
+    def watch() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while os.read(sys.stdin.fileno(), 4096):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent watch", daemon=True).start()
