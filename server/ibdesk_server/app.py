@@ -22,6 +22,7 @@ from ibdesk_server.middleware import BodyLimitMiddleware, RequestMetrics, Reques
 from ibdesk_server.problems import Problem
 from ibdesk_server.routers import auth, book, health, keys, market, orders, risk, session, strategies, users
 from ibdesk_server.security.guard import Security
+from ibdesk_server.security.hosts import HostMiddleware
 from ibdesk_server.security.reception import Reception
 from ibdesk_server.settings import Settings
 from ibdesk_server.strategy_folder import StrategyFolder
@@ -38,7 +39,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     """
     registry = CollectorRegistry()
     registry.register(DeskCollector(desk))
-    security = security or Security.open(settings.server.key_file, settings.server.security)
+    security = security or Security.open(settings.server)
     services = Services(
         desk=desk,
         settings=settings,
@@ -66,6 +67,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     app.state.services = services
     app.add_middleware(UnpackingMiddleware)
     app.add_middleware(BodyLimitMiddleware, limit=settings.server.max_body_bytes)
+    app.add_middleware(HostMiddleware, addresses=security.addresses, is_encrypted=settings.server.tls.encrypted)
     app.add_middleware(RequestMiddleware, metrics=RequestMetrics(registry))
     app.add_middleware(PackingMiddleware)
     app.add_middleware(FeedMiddleware, feed=FeedEndpoint(services.hub, services.security))

@@ -14,6 +14,8 @@ from starlette.types import ASGIApp
 from ibdesk.errors import AddressInUseError, ConfigError
 from ibdesk_server.feed.protocol import MAX_MESSAGE_BYTES
 from ibdesk_server.feed.transport import FeedTransport, HttpTransport
+from ibdesk_server.security.certificate import check_certificate
+from ibdesk_server.security.settings import TlsSettings
 
 # How many ports after the wanted one are tried when any will do.
 _PORTS_TRIED = 50
@@ -35,21 +37,24 @@ class Listener:
         is_shared: bool = False,
         setting: str,
         shutdown_seconds: int = 1,
+        tls: TlsSettings | None = None,
     ) -> None:
-        """Bind the address; with `any_port` the next free port when this one is taken.
+        """Bind the address; with `any_port` the next free port when this one is taken. `tls` may encrypt it.
 
         Listeners of several processes that are all `is_shared` may have one address: each connection goes to one.
 
         Raises:
             AddressInUseError: If the port is taken and no other will do; it names `setting` as the way out.
-            ConfigError: If the address cannot be listened on for another reason.
+            ConfigError: If the address cannot be listened on for another reason, or the certificate is of no use.
         """
+        self._tls = tls or TlsSettings()
+        check_certificate(self._tls)
         tries = _PORTS_TRIED if any_port else 1
         self._socket = _bind(host, port, tries=tries, setting=setting, is_shared=is_shared)
         # Two sockets may be bound to one port until one of them listens.
         self._shutdown_seconds = shutdown_seconds
         self.port: int = self._socket.getsockname()[1]
-        self.url = url_of(self._socket)
+        self.url = url_of(self._socket, is_encrypted=self._tls.on)
         self.answering = asyncio.Event()
 
     def close(self) -> None:
@@ -84,6 +89,8 @@ class Listener:
             log_config=None,
             server_header=False,
             proxy_headers=False,
+            ssl_certfile=self._tls.certificate,
+            ssl_keyfile=self._tls.key,
         )
 
 
@@ -105,10 +112,10 @@ class _Uvicorn(uvicorn.Server):
         self._answering.set()
 
 
-def url_of(bound: socket.socket) -> str:
+def url_of(bound: socket.socket, *, is_encrypted: bool = False) -> str:
     """Return the address of a bound socket, such as ``http://127.0.0.1:8000``."""
     host, port = bound.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{'https' if is_encrypted else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def reserve(host: str, port: int, *, any_port: bool = False, setting: str) -> socket.socket:

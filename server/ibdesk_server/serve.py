@@ -9,7 +9,6 @@ from ibdesk_server.app import create_app
 from ibdesk_server.listener import Listener
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.principal import Principal
-from ibdesk_server.security.reception import Reception
 from ibdesk_server.settings import Settings
 
 
@@ -31,16 +30,16 @@ class WebServer:
             AddressInUseError: If the port is taken and no other will do.
             ConfigError: If the address cannot be listened on, or the API key cannot be read or made.
         """
-        self.security = Security.open(settings.server.key_file, settings.server.security)
+        self.security = Security.open(settings.server)
         self.app = create_app(desk, settings, security=self.security)
         self._hub = self.app.state.services.hub
-        self._reception: Reception = self.app.state.services.reception
         self._listener = Listener(
             settings.server.host,
             settings.server.port,
             any_port=any_port,
             is_shared=is_shared,
             setting="server.port",
+            tls=settings.server.tls,
             shutdown_seconds=settings.server.shutdown_seconds,
         )
 
@@ -61,7 +60,7 @@ class WebServer:
 
     def login_url(self, principal: Principal | None = None) -> str:
         """Return a new address that logs a browser in as somebody, by default as who holds the key, once."""
-        return self.url + self._reception.login_path(principal)
+        return self.url + self.security.login_path(principal)
 
     async def until_answering(self) -> None:
         """Wait until requests are answered."""

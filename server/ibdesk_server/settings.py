@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
 from ibdesk.config import Section, state_folder
 from ibdesk.desk import DeskSettings
 from ibdesk_server.feed.settings import FeedSettings
+from ibdesk_server.security.addresses import is_loopback
 from ibdesk_server.security.settings import LimitSettings, SecuritySettings, TlsSettings
 
 
@@ -22,7 +22,7 @@ def key_file() -> Path:
 class ServerSettings(Section):
     """The server: API and feed of one desk."""
 
-    host: str = Field("127.0.0.1", description="address to listen on; this machine only, until there are users")
+    host: str = Field("127.0.0.1", description="address to listen on; a wider one needs users and encryption")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
     workers: int = Field(1, ge=1, le=64, description="how many processes serve the address")
     key_file: Path = Field(default_factory=key_file, description="where the API key is kept; made at the first start")
@@ -35,15 +35,24 @@ class ServerSettings(Section):
     shutdown_seconds: int = Field(1, ge=1, le=60, description="how long requests under way may take at the end")
     feed: FeedSettings = Field(default_factory=FeedSettings, description="how often the feed speaks, and to how many")
 
-    @field_validator("host")
-    @classmethod
-    def _is_loopback(cls, host: str) -> str:
-        if host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback):
-            return host
-        raise ValueError(
-            "the server has one key and no users, so it listens on this machine only: use 127.0.0.1, ::1 or "
-            "localhost, and a reverse proxy with its own login to reach it from elsewhere"
-        )
+    @property
+    def directory_file(self) -> Path:
+        """Return where users and keys are kept: beside the machine's key."""
+        return self.key_file.with_name("access.db")
+
+    @property
+    def token_key_file(self) -> Path:
+        """Return where the key is kept that access tokens are signed with: beside the machine's key."""
+        return self.key_file.with_name("token.key")
+
+    @model_validator(mode="after")
+    def _is_private(self) -> ServerSettings:
+        if not is_loopback(self.host) and not self.tls.encrypted:
+            raise ValueError(
+                f"on server.host {self.host} passwords and orders would cross the network unencrypted: give a "
+                "server.tls.certificate and its server.tls.key, or set server.tls.behind_proxy when a proxy encrypts"
+            )
+        return self
 
 
 class DashboardSettings(Section):
@@ -60,11 +69,3 @@ class Settings(DeskSettings):
 
     server: ServerSettings = Field(default_factory=ServerSettings, description="API and feed")
     dashboard: DashboardSettings = Field(default_factory=DashboardSettings, description="the dashboard")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

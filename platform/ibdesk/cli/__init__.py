@@ -33,10 +33,13 @@ _FAILED = (DecisionError, LookAheadError, ReplayMismatchError)
 
 # Which extra of the package brings a library that only some commands need.
 _EXTRAS = {
+    "argon2": "server",
     "bokeh": "research",
     "bokeh_sampledata": "research",
     "fastapi": "server",
     "httpx": "server",
+    "jwt": "server",
+    "limits": "server",
     "msgpack": "server",
     "panel": "dashboard",
     "prometheus_client": "server",

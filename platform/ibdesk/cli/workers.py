@@ -20,7 +20,6 @@ from ibdesk.desk.child import ChildProcess, end_with_parent
 from ibdesk.telemetry.supervision import Supervisor
 from ibdesk_server.listener import reserve, url_of
 from ibdesk_server.security.guard import Security
-from ibdesk_server.security.reception import Reception
 from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import Settings
 
@@ -85,9 +84,9 @@ class Workers:
             ConfigError: If the address cannot be listened on, or the API key cannot be read or made.
         """
         self._reserved = reserve(settings.server.host, settings.server.port, any_port=any_port, setting="server.port")
-        self.url = url_of(self._reserved)
+        self.url = url_of(self._reserved, is_encrypted=settings.server.tls.on)
         # Made here once, so that the workers find their files and do not all make them.
-        self._reception = Reception(Security.open(settings.server.key_file, settings.server.security))
+        self._security = Security.open(settings.server)
         port = str(self._reserved.getsockname()[1])
         self._arguments = [*common_arguments, "web", "--host", settings.server.host, "--port", port]
         self._arguments += ["--mode", settings.mode, "--desk", str(settings.port()), "--workers", "1"]
@@ -101,7 +100,7 @@ class Workers:
 
     def login_url(self) -> str:
         """Return a new address that logs a browser in, once."""
-        return self.url + self._reception.login_path()
+        return self.url + self._security.login_path()
 
     def start(self) -> None:
         """Start all of them and return once they answer.

@@ -62,7 +62,8 @@ class FeedEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client until it or the server ends the connection."""
         websocket = WebSocket(scope, receive, send)
-        if not self._security.allows_origin(websocket.headers):
+        headers = websocket.headers
+        if not self._security.addresses.knows_host(headers) or not self._security.allows_origin(headers):
             await websocket.close(NOT_ALLOWED, "this origin may not read the feed")
             return
         wire: FeedTransport = scope["extensions"][WIRE]

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from ibdesk.model import moment
 from ibdesk_server.answers.base import Answer, Moment
 from ibdesk_server.dependencies import TheReception, TheSecurity, api_router
-from ibdesk_server.security.errors import UnknownNameError
 from ibdesk_server.security.principal import Role
 from ibdesk_server.security.users import User
 
@@ -69,10 +68,7 @@ async def add(given: NewUser, response: Response, security: TheSecurity, recepti
 @router.get("/users/{name}", summary="One user")
 async def user(name: Name, security: TheSecurity) -> UserAnswer:
     """Return a user."""
-    found = await security.aside(security.users.find, name)
-    if found is None:
-        raise UnknownNameError("user", name)
-    return _answer(found)
+    return _answer(await security.aside(security.users.get, name))
 
 
 @router.patch("/users/{name}", summary="Change a user")

@@ -11,13 +11,14 @@ import hmac
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import ParamSpec, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.datastructures import Headers
 
-from ibdesk_server.security.addresses import Addresses
+from ibdesk.errors import ConfigError
+from ibdesk_server.security.addresses import Addresses, is_loopback
 from ibdesk_server.security.directory import Directory
 from ibdesk_server.security.keyfile import obtain_key
 from ibdesk_server.security.keys import ApiKeys
@@ -28,6 +29,7 @@ from ibdesk_server.security.settings import SecuritySettings
 from ibdesk_server.security.tickets import Tickets, Use, digest_of
 from ibdesk_server.security.tokens import AccessTokens
 from ibdesk_server.security.users import Users
+from ibdesk_server.settings import ServerSettings
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -70,18 +72,29 @@ class Security:
         self._thread = ThreadPoolExecutor(1, "directory")
 
     @classmethod
-    def open(cls, key_file: Path, settings: SecuritySettings) -> Security:
-        """Return the guard whose keys, users and logins are in files beside the machine's key.
+    def open(cls, settings: ServerSettings) -> Security:
+        """Return the guard whose keys, users and logins are in the files that the settings name.
 
         Raises:
-            ConfigError: If one of the files cannot be read or made, or others may read it.
+            ConfigError: If one of the files cannot be read or made, or others may read it; or if others than this
+                machine could reach the server while nobody could log in to it.
         """
-        return cls(
-            obtain_key(key_file),
-            token_key=obtain_key(key_file.with_name("token.key")),
-            directory=Directory(key_file.with_name("access.db")),
-            settings=settings,
+        security = cls(
+            obtain_key(settings.key_file),
+            token_key=obtain_key(settings.token_key_file),
+            directory=Directory(settings.directory_file),
+            settings=settings.security,
         )
+        if not is_loopback(settings.host) and not security.users.exist():
+            raise ConfigError(
+                f"the server does not listen on {settings.host} while there are no users: "
+                "add one with `ibdesk users add NAME --role admin`, or listen on 127.0.0.1"
+            )
+        return security
+
+    def login_path(self, principal: Principal | None = None) -> str:
+        """Return the path and query of a login as somebody, by default the holder of the key, which works once."""
+        return f"/login?{urlencode({'code': self.codes.issue(principal or self.local)})}"
 
     async def identify(self, headers: Headers) -> Principal | None:
         """Return who makes a request by what its headers carry, None when that is nobody we know."""

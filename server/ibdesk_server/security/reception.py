@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 import msgspec
 from starlette.datastructures import Headers
 
@@ -109,10 +107,6 @@ class Reception:
         """
         require_good(password, name)
         return await self._passwords.hash_aside(password)
-
-    def login_path(self, principal: Principal | None = None) -> str:
-        """Return the path and query of a login as somebody, by default the holder of the key, which works once."""
-        return f"/login?{urlencode({'code': self._security.codes.issue(principal or self._security.local)})}"
 
     async def open_session(self, code: str) -> str | None:
         """Return a session's cookie value for a one-time code, None when the code is no good (any more)."""

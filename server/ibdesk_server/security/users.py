@@ -67,6 +67,17 @@ class Users:
         row = self._directory.row(f"SELECT {_COLUMNS} FROM users WHERE name = ?", name)  # noqa: S608
         return None if row is None else _user(row)
 
+    def get(self, name: str) -> User:
+        """Return a user.
+
+        Raises:
+            UnknownNameError: If there is none of this name.
+        """
+        user = self.find(name)
+        if user is None:
+            raise UnknownNameError("user", name)
+        return user
+
     def password_of(self, name: str) -> str | None:
         """Return the hash of an enabled user's password, None when there is no such user."""
         row = self._directory.row("SELECT password FROM users WHERE name = ? AND NOT disabled", name)

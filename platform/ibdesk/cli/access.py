@@ -1,0 +1,57 @@
+"""The directory of users and keys, as the commands about it open it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from pathlib import Path
+
+from ibdesk.errors import ConfigError
+from ibdesk_server.security.directory import Directory
+from ibdesk_server.settings import ServerSettings, Settings
+
+
+def server_settings(config: Path | None) -> ServerSettings:
+    """Return the server's settings.
+
+    Raises:
+        ConfigError: If one is wrong.
+    """
+    return Settings.load(config=config).server
+
+
+def open_directory(settings: ServerSettings) -> Directory:
+    """Return the directory of the server with these settings; running servers see what is changed in it.
+
+    Raises:
+        ConfigError: If it cannot be opened or made, or others may read it.
+    """
+    return Directory(settings.directory_file)
+
+
+def asked_password(file: Path | None) -> str:
+    """Return a new password: the first line of a file, else what is typed twice and not shown.
+
+    Raises:
+        ConfigError: If the file cannot be read, or what is typed the second time is something else.
+    """
+    if file is not None:
+        try:
+            return next(iter(file.read_text(encoding="utf-8").splitlines()), "")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"the password cannot be read from {file}: {error}") from None
+    if not sys.stdin.isatty():
+        raise ConfigError("there is no terminal to type a password on: give a file with --password-file")
+    password, again = getpass.getpass("Password: "), getpass.getpass("Again: ")
+    if password != again:
+        raise ConfigError("the two passwords differ: try again")
+    return password
+
+
+def operator() -> str:
+    """Return who is at the command line, as the record of changes has it."""
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (OSError, KeyError):
+        return f"cli:{os.getuid()}"

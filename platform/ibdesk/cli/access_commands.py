@@ -1,0 +1,165 @@
+"""The commands that say who may use the server, with their options and their help."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ibdesk.cli.app import command, group
+from ibdesk.cli.loading import loading
+
+PANEL = "Access"
+
+users = group(PANEL, "users", "Say who may log in to the server, and as what.")
+keys = group(PANEL, "keys", "Make and revoke the keys that programs come with.")
+
+
+class Role(enum.StrEnum):
+    """What somebody may do; the values are those of `ibdesk_server.security.principal.Role`."""
+
+    VIEWER = "viewer"
+    TRADER = "trader"
+    ADMIN = "admin"
+
+
+_User = Annotated[str, typer.Argument(metavar="NAME", help="The user's name")]
+_PasswordFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Read the password from the first line of a file", show_default="asked for"),
+]
+
+
+@command(
+    PANEL,
+    "ibdesk users add vera --role viewer",
+    "ibdesk users add tom --role trader --password-file /run/secrets/tom",
+    of=users,
+    name="add",
+)
+def add_user(
+    context: typer.Context,
+    name: _User,
+    role: Annotated[Role, typer.Option(help="A viewer looks, a trader also orders, an admin also decides who gets in")],
+    password_file: _PasswordFile = None,
+) -> None:
+    """Add a user who can log in from now on. The password is asked for twice and not shown."""
+    with loading():
+        from ibdesk.cli.users import add
+
+    add(context.obj.config, name, role.value, password_file)
+
+
+@command(PANEL, "ibdesk users list", of=users, name="list")
+def list_users(context: typer.Context) -> None:
+    """Print the users and what they may do."""
+    with loading():
+        from ibdesk.cli.users import show
+
+    show(context.obj.config)
+
+
+@command(PANEL, "ibdesk users passwd vera", of=users)
+def passwd(context: typer.Context, name: _User, password_file: _PasswordFile = None) -> None:
+    """Give a user another password; their logins end."""
+    with loading():
+        from ibdesk.cli.users import set_password
+
+    set_password(context.obj.config, name, password_file)
+
+
+@command(PANEL, "ibdesk users role vera trader", of=users, name="role")
+def set_role(
+    context: typer.Context, name: _User, role: Annotated[Role, typer.Argument(help="What they may do from now on")]
+) -> None:
+    """Give a user another role; their logins end."""
+    with loading():
+        from ibdesk.cli.users import set_role
+
+    set_role(context.obj.config, name, role.value)
+
+
+@command(PANEL, "ibdesk users disable vera", of=users)
+def disable(context: typer.Context, name: _User) -> None:
+    """Keep a user out; their logins end."""
+    with loading():
+        from ibdesk.cli.users import set_disabled
+
+    set_disabled(context.obj.config, name, disabled=True)
+
+
+@command(PANEL, "ibdesk users enable vera", of=users)
+def enable(context: typer.Context, name: _User) -> None:
+    """Let a user who was kept out in again."""
+    with loading():
+        from ibdesk.cli.users import set_disabled
+
+    set_disabled(context.obj.config, name, disabled=False)
+
+
+@command(PANEL, "ibdesk users revoke vera", of=users, name="revoke")
+def revoke_user(context: typer.Context, name: _User) -> None:
+    """End all logins of a user, who may log in again."""
+    with loading():
+        from ibdesk.cli.users import revoke
+
+    revoke(context.obj.config, name)
+
+
+@command(PANEL, "ibdesk users remove vera", of=users)
+def remove(context: typer.Context, name: _User) -> None:
+    """Remove a user; their logins end."""
+    with loading():
+        from ibdesk.cli.users import remove
+
+    remove(context.obj.config, name)
+
+
+@command(
+    PANEL,
+    "ibdesk keys create grafana --scope health:read --expires 90d",
+    "ibdesk keys create bot --role trader --scope orders --scope feed --file /etc/bot/ibdesk.key",
+    of=keys,
+)
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for; stands in the record of its deeds")],
+    role: Annotated[Role, typer.Option(help="What its holder may do")] = Role.VIEWER,
+    scope: Annotated[
+        list[str],
+        typer.Option(metavar="AREA", help="Narrow it to an area such as feed or orders:read; may be given repeatedly"),
+    ] = [],  # noqa: B006 - typer takes a copy
+    expires: Annotated[str, typer.Option(metavar="DAYS", help="How long it is good for: 90d, 12h")] = "90d",
+    file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write it to a new file that only you can read", show_default="printed"),
+    ] = None,
+) -> None:
+    """Make a key for a program. It is shown this once; afterwards only its hash is known."""
+    with loading():
+        from ibdesk.cli.keys import create
+
+    scopes = [name.strip() for text in scope for name in text.split(",") if name.strip()]
+    create(context.obj.config, name, role.value, scopes=scopes or None, expires=expires, file=file)
+
+
+@command(PANEL, "ibdesk keys list", of=keys, name="list")
+def list_keys(context: typer.Context) -> None:
+    """Print all keys that were ever made, without the keys themselves."""
+    with loading():
+        from ibdesk.cli.keys import show
+
+    show(context.obj.config)
+
+
+@command(PANEL, "ibdesk keys revoke grafana", of=keys, name="revoke")
+def revoke_key(
+    context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="Its name or its prefix")]
+) -> None:
+    """Make a key worthless for ever."""
+    with loading():
+        from ibdesk.cli.keys import revoke
+
+    revoke(context.obj.config, name)

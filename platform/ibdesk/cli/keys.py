@@ -1,0 +1,94 @@
+"""`ibdesk keys`: what programs come with to the server."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+from ibdesk.cli.access import open_directory, operator, server_settings
+from ibdesk.cli.screen import console, plain_table
+from ibdesk.errors import ConfigError
+from ibdesk.model import moment
+from ibdesk_server.security.keys import ApiKey, ApiKeys
+from ibdesk_server.security.principal import Role
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([dh])")
+_DAYS = {"d": 1.0, "h": 1 / 24}
+
+
+def create(
+    config: Path | None, name: str, role: str, *, scopes: list[str] | None, expires: str, file: Path | None
+) -> None:
+    """Make a key and print it, or write it to a new file.
+
+    Raises:
+        IbdeskError: If the name is taken or no name, a scope or the time is none, or the file cannot be made.
+    """
+    days = _days(expires)
+    if file is not None and file.exists():
+        raise ConfigError(f"{file} exists already: take another file")
+    secret, key = _keys(config).create(name, Role(role), days=days, scopes=scopes, by=operator())
+    facts = f"{key.role.value}, {_reach(key)}, good until {moment(key.expires_ns):%Y-%m-%d %H:%M} UTC"
+    if file is None:
+        console.print(f"{name}: {facts}. Keep the key, it is not shown again:")
+        console.print(secret, soft_wrap=True, markup=False)
+        return
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        _keys(config).revoke(name)
+        raise ConfigError(f"the key cannot be written to {file}, and is revoked: {error}") from None
+    with os.fdopen(handle, "w", encoding="ascii") as out:
+        out.write(secret + "\n")
+    console.print(f"{name}: {facts}. It is in {file}, and nowhere else.")
+
+
+def show(config: Path | None) -> None:
+    """Print all keys.
+
+    Raises:
+        IbdeskError: If the directory cannot be read.
+    """
+    keys = _keys(config).all()
+    if not keys:
+        console.print("there are no keys yet: `ibdesk keys create NAME` makes one")
+        return
+    table = plain_table("name", "prefix", "role", "reaches", "by", "until", "last used", "state", title="")
+    for key in keys:
+        used = "never" if key.used_ns is None else f"{moment(key.used_ns):%Y-%m-%d %H:%M}"
+        until = f"{moment(key.expires_ns):%Y-%m-%d}"
+        table.add_row(key.name, key.prefix, key.role.value, _reach(key), key.created_by, until, used, _state(key))
+    console.print(table)
+
+
+def revoke(config: Path | None, name: str) -> None:
+    """Make a key worthless for ever.
+
+    Raises:
+        IbdeskError: If there is no such key.
+    """
+    key = _keys(config).revoke(name)
+    console.print(f"{key.name} is revoked")
+
+
+def _keys(config: Path | None) -> ApiKeys:
+    return ApiKeys(open_directory(server_settings(config)))
+
+
+def _days(text: str) -> float:
+    form = _SPAN.fullmatch(text.strip())
+    if form is None:
+        raise ConfigError(f"--expires {text!r} is no time: write it as 90d or 12h")
+    return float(form[1]) * _DAYS[form[2]]
+
+
+def _reach(key: ApiKey) -> str:
+    return "all areas" if key.scopes is None else " ".join(sorted(key.scopes))
+
+
+def _state(key: ApiKey) -> str:
+    if key.revoked:
+        return "revoked"
+    return "expired" if key.expires_ns <= time.time_ns() else ""

@@ -1,0 +1,107 @@
+"""`ibdesk users`: who may log in to the server, and as what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ibdesk.cli.access import asked_password, open_directory, server_settings
+from ibdesk.cli.screen import console, plain_table
+from ibdesk.model import moment
+from ibdesk_server.security.passwords import Passwords, require_good
+from ibdesk_server.security.principal import Role
+from ibdesk_server.security.users import Users
+from ibdesk_server.settings import ServerSettings
+
+
+def add(config: Path | None, name: str, role: str, password_file: Path | None) -> None:
+    """Add a user.
+
+    Raises:
+        IbdeskError: If the name is taken or no name, or the password does not follow the rule.
+    """
+    settings = server_settings(config)
+    users = _users(settings)
+    user = users.add(name, Role(role), _new_hash(settings, name, password_file))
+    console.print(f"{user.name} can log in as {user.role.value}")
+
+
+def set_password(config: Path | None, name: str, password_file: Path | None) -> None:
+    """Give a user another password.
+
+    Raises:
+        IbdeskError: If there is no such user, or the password does not follow the rule.
+    """
+    settings = server_settings(config)
+    users = _users(settings)
+    users.get(name)
+    users.set_password(name, _new_hash(settings, name, password_file))
+    console.print(f"{name} has another password; what logins there were have ended")
+
+
+def set_role(config: Path | None, name: str, role: str) -> None:
+    """Give a user another role.
+
+    Raises:
+        IbdeskError: If there is no such user.
+    """
+    _users(server_settings(config)).set_role(name, Role(role))
+    console.print(f"{name} is {role} from now on; what logins there were have ended")
+
+
+def set_disabled(config: Path | None, name: str, *, disabled: bool) -> None:
+    """Keep a user out, or let them in again.
+
+    Raises:
+        IbdeskError: If there is no such user.
+    """
+    _users(server_settings(config)).set_disabled(name, disabled=disabled)
+    console.print(f"{name} {'is kept out, and what logins there were have ended' if disabled else 'may log in again'}")
+
+
+def revoke(config: Path | None, name: str) -> None:
+    """End all logins of a user.
+
+    Raises:
+        IbdeskError: If there is no such user.
+    """
+    _users(server_settings(config)).revoke(name)
+    console.print(f"what logins {name} had have ended")
+
+
+def remove(config: Path | None, name: str) -> None:
+    """Remove a user.
+
+    Raises:
+        IbdeskError: If there is no such user.
+    """
+    _users(server_settings(config)).remove(name)
+    console.print(f"{name} is removed")
+
+
+def show(config: Path | None) -> None:
+    """Print the users.
+
+    Raises:
+        IbdeskError: If the directory cannot be read.
+    """
+    users = _users(server_settings(config)).all()
+    if not users:
+        console.print("there are no users yet: `ibdesk users add NAME --role viewer` adds one")
+        return
+    table = plain_table("name", "role", "since", "state", title="")
+    for user in users:
+        table.add_row(
+            user.name, user.role.value, f"{moment(user.created_ns):%Y-%m-%d}", "kept out" if user.disabled else ""
+        )
+    console.print(table)
+
+
+def _users(settings: ServerSettings) -> Users:
+    return Users(open_directory(settings))
+
+
+def _new_hash(settings: ServerSettings, name: str, password_file: Path | None) -> str:
+    password = asked_password(password_file)
+    require_good(password, name)
+    security = settings.security
+    return Passwords(rounds=security.password_rounds, memory_kib=security.password_memory_kib).hash(password)
