@@ -36,7 +36,8 @@ class FeedTransport(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Have the transport say so as soon as the socket does not take all bytes, rather than buffer 64 KiB."""
         super().connection_made(transport)
-        self.transport.set_write_buffer_limits(high=0)
+        # Not 0: over TLS, asyncio pauses from the limit on, and would never see less than nothing in the buffer.
+        self.transport.set_write_buffer_limits(high=1)
 
     async def run_asgi(self) -> None:
         """Run the application, with the extension."""
