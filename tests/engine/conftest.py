@@ -107,11 +107,11 @@ class Story:
         **more: Any,
     ) -> list[Action]:
         self.strategies[run_id] = strategy or Wish()
+        more = {"parameters": {}} | more
         return self.tell(
             StartStrategy(
                 run_id=run_id,
                 source=StrategySource(type(self.strategies[run_id]).__name__),
-                parameters={},
                 instruments=list(on),
                 interval_ns=interval * SECOND,
                 at_ns=self.at_ns,

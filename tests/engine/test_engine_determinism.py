@@ -17,6 +17,8 @@ from ibdesk.engine import Engine, RiskLimits
 from ibdesk.model import (
     Bar,
     CancelRequest,
+    ChangeLimits,
+    ChangeParameters,
     Commission,
     Event,
     Fill,
@@ -134,6 +136,8 @@ def events_of(draws: Sequence[tuple[int, int, int]], start: StartStrategy) -> li
             ),
             CancelRequest("", at_ns, owner="manual" if figure % 2 else "busy", symbol=symbol),
             WatchMarket(Stock("IBM", tick_size=0.05), at_ns),
+            ChangeParameters(run_id="busy", parameters={"span": 1 + figure}, at_ns=at_ns),
+            ChangeLimits(limits=LIMITS.by_name | {"max_order_quantity": 10.0 + 20 * figure}, at_ns=at_ns),
         ]
         events.append(made[what])
     return [*events, StopStrategy("busy", TEN + 10_000 * SECOND, flatten=True)]
@@ -159,7 +163,7 @@ def decisions(events: Sequence[Event]) -> bytes:
     return b"|".join(encode_actions(engine.handle(event)) for event in events)
 
 
-draws = st.lists(st.tuples(st.integers(0, 14), st.integers(0, 12), st.integers(0, 40)), max_size=60)
+draws = st.lists(st.tuples(st.integers(0, 16), st.integers(0, 12), st.integers(0, 40)), max_size=60)
 
 
 @settings(max_examples=60)
@@ -192,7 +196,7 @@ print(hashlib.sha256(b"|".join(encode_actions(engine.handle(event)) for event in
 
 
 def test_another_process_with_another_hash_seed_decides_alike(start: StartStrategy, tmp_path: Path) -> None:
-    kinds = [0, 1, 2, 4, 0, 5, 1, 3, 4, 8] * 20 + list(range(15)) * 3 + [0, 1, 4] * 60
+    kinds = [0, 1, 2, 4, 0, 5, 1, 3, 4, 8] * 20 + list(range(17)) * 3 + [0, 1, 4] * 60
     events = events_of([(kind, n * 5 % 13, n * n % 41) for n, kind in enumerate(kinds)], start)
     here = decisions(events)
     assert here.count(b"place_order") > 50

@@ -13,6 +13,8 @@ from ibdesk.errors import DeskError
 from ibdesk.model import (
     Alert,
     CancelOrder,
+    ChangeLimits,
+    ChangeParameters,
     DayBegan,
     Halt,
     HaltTrading,
@@ -331,21 +333,28 @@ def command(story, what: str, number: int) -> None:
             story.tell(ModifyRequest(order_id=first.id, at_ns=at_ns, quantity=10.0 + number))
         case "watch":
             story.tell(WatchMarket(Stock("MSFT"), at_ns))
+        case "limits":
+            changed = LAW.by_name | {"max_order_quantity": 15.0 + number, "max_daily_loss": 10.0 + number or 1.0}
+            story.tell(ChangeLimits(limits=changed, at_ns=at_ns))
+        case "parameters":
+            story.tell(ChangeParameters(run_id="run", parameters={"number": number}, at_ns=at_ns))
 
 
-MOVES = ("bar", "fill", "commission", "position", "report", "link", "halt", "place", "modify", "watch")
+MOVES = ("bar", "fill", "commission", "position", "report", "link")
+COMMANDS = ("halt", "place", "modify", "watch", "limits", "parameters")
+LAW = RiskLimits(max_order_quantity=12, max_daily_loss=float("inf"), max_notional=float("inf"))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(moves=st.lists(st.tuples(st.sampled_from(MOVES), st.integers(-9, 9)), max_size=25))
+@given(moves=st.lists(st.tuples(st.sampled_from(MOVES + COMMANDS), st.integers(-9, 9)), max_size=25))
 def test_an_engine_that_takes_over_an_estate_leaves_the_same(moves, tell_story) -> None:
-    story = tell_story(RiskLimits(max_order_quantity=12, max_daily_loss=float("inf"), max_notional=float("inf")))
+    story = tell_story(LAW)
     story.start(cash=100)
     for what, number in moves:
         move(story, what, number)
     estate = estate_of(story.engine, story.at_ns)
 
-    heir, _ = next_life(story.engine, story.at_ns)
+    heir, _ = next_life(story.engine, story.at_ns, LAW)
 
     left = TakeOver(account="", at_ns=1, estate=estate_of(heir, story.at_ns))
     assert encode_event(left) == encode_event(TakeOver(account="", at_ns=1, estate=estate))

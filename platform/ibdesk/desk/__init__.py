@@ -1,6 +1,18 @@
 """The desk: one engine and one TWS link on a thread of their own, and the handle on them."""
 
-from ibdesk.desk.answers import DeskHealth, OrderInfo, RunInfo
+from ibdesk.desk.answers import (
+    DeskHealth,
+    ExposureInfo,
+    HaltInfo,
+    InstrumentInfo,
+    LaneInfo,
+    LogLine,
+    OrderInfo,
+    RiskInfo,
+    RunDetail,
+    RunInfo,
+    RunLog,
+)
 from ibdesk.desk.attached import AttachedDesk
 from ibdesk.desk.desk import Desk
 from ibdesk.desk.handle import AioDesk, DeskHandle, DeskState
@@ -15,7 +27,15 @@ __all__ = [
     "DeskHealth",
     "DeskSettings",
     "DeskState",
+    "ExposureInfo",
+    "HaltInfo",
+    "InstrumentInfo",
+    "LaneInfo",
     "LatencySummary",
+    "LogLine",
     "OrderInfo",
+    "RiskInfo",
+    "RunDetail",
     "RunInfo",
+    "RunLog",
 ]

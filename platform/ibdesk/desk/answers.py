@@ -5,6 +5,8 @@ Times are ns UTC; a figure that is not known is None.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from ibdesk.model import Link
@@ -66,3 +68,102 @@ class OrderInfo(msgspec.Struct, frozen=True, kw_only=True):
     correlation_id: str
     created_ns: int
     updated_ns: int
+
+
+class LaneInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A run on one instrument; `exposure` is the position once all of its open orders have filled.
+
+    `bar` is the last closed bar it decided on, by column, and `features` what it saw there.
+    """
+
+    symbol: str
+    quantity: float
+    average_price: float
+    exposure: float
+    last_price: float | None
+    unrealized_pnl: float
+    realized_pnl: float
+    bar: dict[str, float | int] | None
+    features: dict[str, float | None]
+
+
+class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a run: `kept` is its strategy's `state`, `pnl` its profit at the last prices."""
+
+    run: RunInfo
+    kept: dict[str, Any]
+    cash: float
+    pnl: float
+    orders_made: int
+    lanes: list[LaneInfo]
+    open_orders: list[OrderInfo]
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a run said, did or suffered; `number` is that of its event in the journal, for the next question."""
+
+    number: int
+    at_ns: int
+    severity: str
+    text: str
+
+
+class RunLog(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines of a run, oldest first; `next` is what to ask on with as `before`, 0 when there are no older ones."""
+
+    lines: list[LogLine]
+    next: int
+
+
+class InstrumentInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What TWS knows of an instrument; `name` is what orders, runs and history take.
+
+    `multiplier` is money gained per unit of price and quantity; `session` the regular hours in words.
+    """
+
+    name: str
+    kind: str
+    symbol: str
+    exchange: str
+    currency: str
+    tick_size: float
+    multiplier: float
+    zone: str
+    session: str
+
+
+class HaltInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """Why trading is halted, by whom and since when."""
+
+    reason: str
+    by: str
+    at_ns: int
+
+
+class ExposureInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What an owner holds of an instrument and has on the way; `value` is the exposure's at the last price."""
+
+    owner: str
+    symbol: str
+    held: float
+    pending: float
+    exposure: float
+    last_price: float | None
+    value: float | None
+
+
+class RiskInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """The limits of the risk gate, how much of them is used, and whether trading is halted.
+
+    `limits` are by name, None where a rule is off; `changed` says whether they differ from the settings.
+    `day_loss` is positive when money was lost, None while no day is counted; that day ends at `day_ends_ns`.
+    """
+
+    limits: dict[str, float | str | None]
+    changed: bool
+    halt: HaltInfo | None
+    link_up: bool
+    day_loss: float | None
+    day_ends_ns: int
+    orders_last_second: int
+    exposures: list[ExposureInfo]

@@ -5,32 +5,35 @@ Each command goes on the record with who wanted it, and with the request from ou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
+from pydantic import ValidationError
 
-from ibdesk.desk.answers import OrderInfo
+from ibdesk.desk.answers import OrderInfo, RiskInfo, RunInfo
 from ibdesk.desk.by_hand import ByHand, no_order
-from ibdesk.desk.ledger import order_row
+from ibdesk.desk.inspection import order_info, risk_info, run_info
 from ibdesk.desk.runtime import Runtime
+from ibdesk.engine import RiskLimits
 from ibdesk.errors import ConfigError, DeskError
 from ibdesk.model import (
     OPERATOR,
     BarSource,
     CancelOrder,
     CancelRequest,
+    ChangeLimits,
+    ChangeParameters,
     HaltTrading,
     Instrument,
     ModifyRequest,
-    Order,
     ResumeTrading,
     Side,
     StopStrategy,
     TimeInForce,
     interval_ns,
 )
-from ibdesk.strategy import Strategy
+from ibdesk.strategy import Strategy, make_strategy
 from ibdesk.telemetry import correlation_id
 
 
@@ -97,6 +100,44 @@ class Commands:
         """
         self._runtime.command(StopStrategy(run_id, self._now_ns, flatten, by, correlation_id.get()))
 
+    async def change_parameters(self, run_id: str, parameters: dict[str, object], *, by: str = OPERATOR) -> RunInfo:
+        """Have a run go on with other parameters; those not named stay. A wrong one refuses them all.
+
+        Its features are computed anew over all bars it has seen, so that from the next bar on it decides as a run
+        that was started with these parameters; its state, positions and orders stay. A restart keeps them.
+
+        Raises:
+            StrategyError: If a parameter is unknown or out of its range, or the features fail with it.
+            DeskError: If there is no such run, or it has ended.
+        """
+        run = self._runtime.engine.run_of(run_id)
+        made = make_strategy(type(run.strategy), run.start.parameters | parameters)
+        self._runtime.command(
+            ChangeParameters(
+                run_id=run_id,
+                parameters=made.model_dump(mode="json"),
+                at_ns=self._now_ns,
+                by=by,
+                correlation_id=correlation_id.get(),
+            )
+        )
+        return run_info(run)
+
+    async def change_limits(self, limits: dict[str, float | str | None], *, by: str = OPERATOR) -> RiskInfo:
+        """Change limits of the risk gate by name, None switches one off; those not named stay.
+
+        They hold also after a restart, until the risk settings themselves are changed.
+
+        Raises:
+            ConfigError: If there is no such limit, or it is out of its range; then none is changed.
+        """
+        runtime = self._runtime
+        changed = checked_limits(runtime.engine.gate.limits, limits)
+        runtime.command(
+            ChangeLimits(limits=changed.by_name, at_ns=self._now_ns, by=by, correlation_id=correlation_id.get())
+        )
+        return risk_info(runtime.engine, self._now_ns)
+
     async def place(
         self,
         symbol: str | Instrument,
@@ -134,7 +175,7 @@ class Commands:
             by=by,
             correlation_id=correlation_id.get(),
         )
-        return _info(order)
+        return order_info(order)
 
     async def modify(
         self,
@@ -163,7 +204,7 @@ class Commands:
             by=by,
             correlation_id=correlation_id.get(),
         )
-        return _info(self._by_hand.modify(request))
+        return order_info(self._by_hand.modify(request))
 
     async def cancel(self, order_id: str, *, by: str = OPERATOR) -> None:
         """Withdraw what is left of an open order.
@@ -201,8 +242,21 @@ class Commands:
         return self._runtime.clock.now_ns()
 
 
-def _info(order: Order) -> OrderInfo:
-    return msgspec.convert(order_row(order), OrderInfo)
+def checked_limits(limits: RiskLimits, changes: dict[str, float | str | None]) -> RiskLimits:
+    """Return the limits with some of them changed by name.
+
+    Raises:
+        ConfigError: If there is no such limit, or it is out of its range.
+    """
+    unknown = sorted(set(changes) - set(limits.by_name))
+    if unknown:
+        raise ConfigError(f"there is no limit {', '.join(unknown)}: the limits are {', '.join(limits.by_name)}")
+    named = {name: math.inf if limit is None else limit for name, limit in changes.items()}
+    try:
+        return limits.but(named)
+    except ValidationError as error:
+        faults = "; ".join(f"risk.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ConfigError(f"these limits cannot be used: {faults}") from None
 
 
 def _figure(given: float | None) -> float | None:

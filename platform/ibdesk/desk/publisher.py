@@ -15,6 +15,7 @@ from ibdesk.model import (
     Alert,
     Bar,
     BarHistory,
+    ChangeParameters,
     Commission,
     Event,
     Fill,
@@ -55,6 +56,7 @@ class Publisher:
             LinkChanged: self._on_link_changed,
             StartStrategy: self._on_start_strategy,
             StopStrategy: lambda _: self._changed_runs(),
+            ChangeParameters: lambda _: self._changed_runs(),
             TakeOver: self._on_take_over,
         }
 

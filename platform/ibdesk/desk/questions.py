@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from pathlib import Path
 
 import polars as pl
 
-from ibdesk.desk.answers import DeskHealth, RunInfo
+from ibdesk.desk.answers import DeskHealth, InstrumentInfo, RiskInfo, RunDetail, RunInfo, RunLog
+from ibdesk.desk.inspection import instrument_info, risk_info, run_detail
 from ibdesk.desk.latency import LatencySummary
+from ibdesk.desk.run_log import read_log
 from ibdesk.desk.runtime import Runtime, named
-from ibdesk.errors import DataError
-from ibdesk.model import Account, Instrument, interval_ns
-from ibdesk.store import Topic
+from ibdesk.errors import DataError, InstrumentError, JournalError
+from ibdesk.model import EVENT_KINDS, Account, Instrument, interval_ns
+from ibdesk.store import JournalFilter, JournalPage, LifeInfo, Topic, lives_in, read_page
+from ibdesk.tws import Match
+
+_LONGEST_SEARCH = 64
 
 
 class Questions:
@@ -41,6 +48,102 @@ class Questions:
     async def runs(self) -> list[RunInfo]:
         """Return every run of this desk, oldest first."""
         return self._runtime.runs()
+
+    async def run_state(self, run_id: str) -> RunDetail:
+        """Return everything about a run: what its strategy keeps, and per instrument what it holds, saw and ordered.
+
+        Raises:
+            DeskError: If there is no such run.
+        """
+        engine = self._runtime.engine
+        return run_detail(engine, engine.run_of(run_id))
+
+    async def run_log(self, run_id: str, *, limit: int = 100, before: int = 0, life: str = "") -> RunLog:
+        """Return the newest lines of what a run said, did and suffered, oldest of them first.
+
+        `before` goes on from the answer before; `life` names an earlier journal of this desk (see `journals`).
+
+        Raises:
+            DataError: If `limit` is below 1.
+            JournalError: If there is no such journal, or it cannot be read.
+        """
+        if limit < 1:
+            raise DataError(f"limit must be at least 1 line, got {limit}")
+        return await asyncio.to_thread(read_log, self._journal(life), run_id, before=before, limit=limit)
+
+    async def journal(
+        self,
+        *,
+        after: int = 0,
+        before: int = 0,
+        limit: int = 100,
+        newest_first: bool = False,
+        kinds: list[str] | None = None,
+        order_id: str = "",
+        run_id: str = "",
+        since_ns: int = 0,
+        until_ns: int = 2**63 - 1,
+        life: str = "",
+    ) -> JournalPage:
+        """Return a page of what reached the engine and what it did about it, as plain rows.
+
+        Events are numbered from 1; `after` and `before` bound the numbers, and with the page's ``next`` in place of
+        `after` (of `before` with `newest_first`) the following page is asked for. `kinds` are words such as ``fill``
+        or ``place_request``; `run_id` is a run, or ``manual`` for what was ordered by hand. `life` names an earlier
+        journal of this desk (see `journals`). A page has at most 1,000 rows. What happened in the last 50 ms may be
+        missing.
+
+        Raises:
+            DataError: If `limit` is below 1, or a kind is none.
+            JournalError: If there is no such journal, or it cannot be read.
+        """
+        if limit < 1:
+            raise DataError(f"limit must be at least 1 row, got {limit}")
+        unknown = sorted(set(kinds or ()) - set(EVENT_KINDS))
+        if unknown:
+            raise DataError(f"there are no events of kind {', '.join(unknown)}: there are {', '.join(EVENT_KINDS)}")
+        wanted = JournalFilter(
+            kinds=kinds or (), order_id=order_id, run_id=run_id, since_ns=since_ns, until_ns=until_ns
+        )
+        return await asyncio.to_thread(
+            read_page,
+            self._journal(life),
+            wanted,
+            after=after,
+            before=before,
+            limit=limit,
+            newest_first=newest_first,
+        )
+
+    async def journals(self, *, limit: int = 100) -> list[LifeInfo]:
+        """Return the lives of desks that kept their journals beside this one's, the newest first."""
+        path = self._runtime.journal.path
+        return await asyncio.to_thread(lives_in, path.parent, current=path.name, limit=limit)
+
+    async def search_instruments(self, text: str) -> list[Match]:
+        """Return what TWS has whose symbol or name is like the text; new questions go out once a second.
+
+        Raises:
+            InstrumentError: If the text is empty or long, or TWS refuses it.
+            LinkError: If TWS cannot be asked.
+        """
+        wanted = text.strip()
+        if not 0 < len(wanted) <= _LONGEST_SEARCH:
+            raise InstrumentError(f"write 1 to {_LONGEST_SEARCH} letters of a symbol or name to look for")
+        return await self._runtime.service.search(wanted)
+
+    async def instrument(self, symbol: str | Instrument) -> InstrumentInfo:
+        """Return what TWS knows of an instrument; what it told before is remembered.
+
+        Raises:
+            InstrumentError: If the instrument is unknown or ambiguous.
+            LinkError: If TWS cannot be asked.
+        """
+        return instrument_info(await self._runtime.qualified(symbol))
+
+    async def risk(self) -> RiskInfo:
+        """Return the limits of the risk gate, how much of them is used, and whether trading is halted."""
+        return risk_info(self._runtime.engine, self._runtime.clock.now_ns())
 
     async def positions(self) -> pl.DataFrame:
         """Return what is or was held: a row per owner (run, or ``external``) and instrument, marked to the market."""
@@ -105,3 +208,18 @@ class Questions:
             messages_waiting=link.messages_waiting,
             journal=str(runtime.journal.path),
         )
+
+    def _journal(self, life: str) -> Path:
+        """Return the journal of a life, by default of this one.
+
+        Raises:
+            JournalError: If there is none of this name beside this desk's own.
+        """
+        own = self._runtime.journal.path
+        if life in ("", own.name):
+            return own
+        # Compared by name, so that no path leads out of the folder.
+        for path in own.parent.glob("*.sqlite"):
+            if path.name == life:
+                return path
+        raise JournalError(f"there is no journal {life!r} of an earlier life: journals() lists them")

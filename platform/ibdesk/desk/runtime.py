@@ -14,10 +14,11 @@ import msgspec
 
 from ibdesk.clock import Clock, SystemClock
 from ibdesk.desk.answers import RunInfo
+from ibdesk.desk.inspection import run_info
 from ibdesk.desk.latency import LatencyRecorder
 from ibdesk.desk.ledger import Ledger
 from ibdesk.desk.order_log import TOLD, OrderLog
-from ibdesk.desk.publisher import Publisher, run_row
+from ibdesk.desk.publisher import Publisher
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.succession import predecessor
 from ibdesk.desk.warm_up import fetch_history, recent_bars
@@ -309,7 +310,7 @@ class Runtime:
 
     def runs(self) -> list[RunInfo]:
         """Return every run of this desk, oldest first."""
-        return [msgspec.convert(run_row(run), RunInfo) for run in self.engine.runs.values()]
+        return [run_info(run) for run in self.engine.runs.values()]
 
     def _watch(self, instrument: AnyInstrument) -> None:
         """Subscribe once to what a run needs of an instrument, and keep its newest bars for the start."""

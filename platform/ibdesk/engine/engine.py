@@ -7,8 +7,10 @@ backtest, on paper, live and in a replay.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from ibdesk.engine.estate import take_over
 from ibdesk.engine.features import GrowingFeatures
@@ -24,6 +26,8 @@ from ibdesk.model import (
     Action,
     Bar,
     CancelRequest,
+    ChangeLimits,
+    ChangeParameters,
     Commission,
     DayBegan,
     Event,
@@ -103,6 +107,8 @@ class Engine:
             TimerFired: self._on_timer_fired,
             StartStrategy: self._on_start_strategy,
             StopStrategy: self._on_stop_strategy,
+            ChangeParameters: self._on_change_parameters,
+            ChangeLimits: self._on_change_limits,
             HaltTrading: self._on_halt_trading,
             ResumeTrading: self._on_resume_trading,
             WatchMarket: lambda command: self.orders.watch(command.instrument),
@@ -141,6 +147,18 @@ class Engine:
             return _NOTHING
         actions, outbox.actions = outbox.actions, []
         return actions
+
+    def run_of(self, run_id: str) -> Run:
+        """Return a run.
+
+        Raises:
+            DeskError: If there is none of this id.
+        """
+        run = self.runs.get(run_id)
+        if run is None:
+            known = ", ".join(self.runs) or "none"
+            raise DeskError(f"there is no run {run_id!r}: the runs are {known}")
+        return run
 
     # --- what runs ask for
 
@@ -267,16 +285,31 @@ class Engine:
                 self.markets[lane.instrument].add(lane)
 
     def _on_stop_strategy(self, stop: StopStrategy) -> None:
-        run = self.runs.get(stop.run_id)
-        if run is None:
-            known = ", ".join(self.runs) or "none"
-            raise DeskError(f"there is no run {stop.run_id!r}: the runs are {known}")
+        run = self.run_of(stop.run_id)
         if run.state is RunState.RUNNING:
             self._call(run, run.strategy.on_stop)
         if run.state in (RunState.RUNNING, RunState.ORPHANED):
             self._end(run, RunState.STOPPED, "")
         if stop.flatten:
             run.flatten()
+
+    def _on_change_parameters(self, change: ChangeParameters) -> None:
+        run = self.run_of(change.run_id)
+        if not run.is_running:
+            raise DeskError(f"{run.id} is {run.state.value}: start it again with the new parameters")
+        before = run.start.parameters
+        asked = msgspec.structs.replace(run.start, parameters=change.parameters)
+        run.take_parameters(change.parameters, self._strategies(asked))
+        words = _changes(before, change.parameters)
+        self.alert(run.id, f"goes on with other parameters, by {change.by}: {words}", Severity.INFO)
+
+    def _on_change_limits(self, change: ChangeLimits) -> None:
+        before = self.gate.limits.by_name
+        self.gate.change(self.gate.limits.but(change.limits))
+        self._allow_targets()
+        words = _changes(before, self.gate.limits.by_name)
+        self.alert("risk", f"the limits were changed by {change.by}: {words}", Severity.WARNING)
+        self.orders.watch_loss()
 
     def _on_timer_fired(self, timer: TimerFired) -> None:
         run_id, _, name = timer.timer_id.partition("/")
@@ -360,6 +393,12 @@ class Engine:
             market.remove(lane)
             for order in self.blotter.open_orders(run.id, lane.instrument):
                 self.orders.cancel(order.id)
+
+
+def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> str:
+    """Return in words what has changed between two sets of figures."""
+    names = [name for name in after if before.get(name) != after[name]]
+    return ", ".join(f"{name} {before.get(name)} -> {after[name]}" for name in names) or "nothing changed"
 
 
 def _check_succession(before: Run, start: StartStrategy) -> None:

@@ -31,17 +31,20 @@ def estate_of(engine: Engine, at_ns: int) -> Estate:
     runs = [_left(run) for run in engine.runs.values() if _matters(run, owners)]
     owners |= {left.owner for left in fills} | {left.start.run_id for left in runs}
     books = [book for book in engine.portfolio.books_left() if book.owner in owners or _holds(book)]
-    day_pnl, day_ends_ns = engine.gate.day
+    gate = engine.gate
+    day_pnl, day_ends_ns = gate.day
     return Estate(
         books=books,
         orders=orders,
         fills=fills,
         runs=runs,
-        halt=engine.gate.halt,
+        halt=gate.halt,
         # What books that are left behind have earned must not look like a loss of this day.
         day_pnl=day_pnl - engine.portfolio.pnl_without({book.owner for book in books}) if day_ends_ns else 0.0,
         day_ends_ns=day_ends_ns,
         instruments=_traded_by_hand(engine, orders),
+        limits=gate.limits.by_name if gate.limits != gate.settings else {},
+        limits_before=gate.settings.by_name if gate.limits != gate.settings else {},
     )
 
 
@@ -55,6 +58,8 @@ def take_over(engine: Engine, command: TakeOver) -> None:
         engine.blotter.put(order)
     for left in estate.runs:
         _add_run(engine, left)
+    if estate.limits:
+        _keep_limits(engine, estate)
     engine.gate.continue_day(estate.day_pnl, estate.day_ends_ns)
     for order in engine.blotter.all_open():
         # Its run was stopped, and the cancel may never have left.
@@ -123,6 +128,16 @@ def _add_run(engine: Engine, left: RunLeft) -> None:
     run = Run(engine, start, Strategy(), engine.make_features, orders_made=left.orders_made)
     run.state, run.note = RunState.ORPHANED if left.was_running else RunState.STOPPED, left.note
     engine.runs[run.id] = run
+
+
+def _keep_limits(engine: Engine, estate: Estate) -> None:
+    """Go on under limits that a person has changed at run time, unless the settings were changed since."""
+    if engine.gate.settings.by_name == estate.limits_before:
+        engine.gate.change(engine.gate.settings.but(estate.limits))
+        text = "the limits that were changed in the desk's earlier life still hold"
+    else:
+        text = "the limits that were changed in the desk's earlier life hold no more: the settings were changed since"
+    engine.alert("risk", text, Severity.WARNING)
 
 
 def _tell_orphans(engine: Engine) -> None:

@@ -120,6 +120,14 @@ class FeatureSource(Protocol):
         """Return all features at the last bar taken."""
         ...
 
+    def again(self, strategy: Strategy) -> FeatureSource:
+        """Return the features of a strategy with other parameters, over the same bars.
+
+        Raises:
+            DecisionError: If they cannot be computed.
+        """
+        ...
+
 
 class GrowingFeatures:
     """Features over all bars since the first one of the warm-up, evaluated at each close."""
@@ -152,6 +160,14 @@ class GrowingFeatures:
     def values(self) -> dict[str, float | None]:
         """Return all features at the last bar taken."""
         return {name: self._last.get(name) for name in self._decision.names}
+
+    def again(self, strategy: Strategy) -> GrowingFeatures:
+        """Return the features of a strategy with other parameters, over the same bars. Raises as the protocol says."""
+        other = GrowingFeatures(strategy)
+        other._columns, other._opened_ns, other._count = self._columns, self._opened_ns, self._count
+        if other._count:
+            other._evaluate_last()
+        return other
 
     def _append(self, opened_ns: int, prices: list[float]) -> None:
         if self._count == len(self._opened_ns):
@@ -197,6 +213,10 @@ class ColumnFeatures:
     def values(self) -> dict[str, float | None]:
         """Return all features at the last row."""
         return {name: self.value(name) for name in self._names}
+
+    def again(self, strategy: Strategy) -> ColumnFeatures:
+        """Refuse: a backtest has one set of parameters. Raises as the protocol says."""
+        raise DecisionError(f"{type(strategy).__name__}: the parameters of a backtest do not change on its way")
 
 
 def _known(name: str, names: tuple[str, ...]) -> str:

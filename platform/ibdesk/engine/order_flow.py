@@ -180,7 +180,7 @@ class OrderFlow:
             if run is not None and run.is_running:
                 self._call(run, run.strategy.on_fill, fill)
             self._tell_order(order)
-        self._watch_loss()
+        self.watch_loss()
 
     def _exposure(self, order: Order, market: Market) -> Exposure:
         """Return what the gate must know; `order` itself, when open already, is not counted as pending."""
@@ -251,7 +251,8 @@ class OrderFlow:
         held = self.portfolio.open_book(owner).position(instrument).quantity
         return held + self.blotter.pending(owner, instrument)
 
-    def _watch_loss(self) -> None:
+    def watch_loss(self) -> None:
+        """Halt when the day has lost more than it may."""
         limit = self._gate.limits.max_daily_loss
         if limit == math.inf:
             return

@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import datetime as dt
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -64,6 +65,19 @@ class RiskLimits:
             raise ValueError(f"{zone!r} is no time zone, try America/New_York") from None
         return zone
 
+    @property
+    def by_name(self) -> dict[str, float | str]:
+        """The limits by name, as a journal keeps them."""
+        return dataclasses.asdict(self)
+
+    def but(self, changes: Mapping[str, Any]) -> RiskLimits:
+        """Return these limits with some of them changed by name.
+
+        Raises:
+            pydantic.ValidationError: If one is out of its range.
+        """
+        return dataclasses.replace(self, **changes)
+
     @classmethod
     def none(cls) -> RiskLimits:
         """Return limits that allow everything."""
@@ -91,7 +105,8 @@ class RiskGate:
     """Applies the limits to orders; remembers recent orders, the day's start and whether trading is halted."""
 
     def __init__(self, limits: RiskLimits) -> None:
-        self.limits = limits
+        # settings: the limits it began with; limits: those that hold now.
+        self.settings = self.limits = limits
         self.halt: Halt | None = None
         self._sent_ns: collections.deque[int] = collections.deque()
         self._zone = ZoneInfo(limits.day_zone)
@@ -103,6 +118,13 @@ class RiskGate:
     def halted(self) -> str:
         """Return why trading is halted, an empty string when it is not."""
         return "" if self.halt is None else self.halt.reason
+
+    def change(self, limits: RiskLimits) -> None:
+        """Apply other limits from now on; what the day has lost so far goes on to count."""
+        counted, counts = (each.max_daily_loss < _NO_LIMIT for each in (self.limits, limits))
+        self.limits, self._zone = limits, ZoneInfo(limits.day_zone)
+        if counted != counts:
+            self.day_ends_ns = 0 if counts else _NEVER_NS
 
     def check(self, order: Order, exposure: Exposure, at_ns: int) -> None:
         """Let the order pass, and count it.
@@ -130,6 +152,14 @@ class RiskGate:
         if at_ns >= self.day_ends_ns:
             self.begin_day(pnl, at_ns)
         return self._pnl_at_day_start - pnl
+
+    def lost(self, pnl: float) -> float | None:
+        """Return what `loss` would, without beginning a day; None while no day is counted."""
+        return self._pnl_at_day_start - pnl if 0 < self.day_ends_ns < _NEVER_NS else None
+
+    def sent_since(self, at_ns: int) -> int:
+        """Return how many orders and modifications passed after `at_ns`, at most a second back."""
+        return sum(sent_ns > at_ns for sent_ns in self._sent_ns)
 
     def begin_day(self, pnl: float, at_ns: int) -> None:
         """Measure the loss of the day in which `at_ns` lies from this profit."""

@@ -177,6 +177,20 @@ class Run:
         """Whether it gets events and may order."""
         return self.state is RunState.RUNNING
 
+    def take_parameters(self, parameters: dict[str, Any], strategy: Strategy) -> None:
+        """Go on with the parameters of `strategy`: features are computed anew over all bars so far, state stays.
+
+        Raises:
+            DecisionError: If the features cannot be computed with them; then nothing has changed.
+        """
+        fields = {name: getattr(strategy, name) for name in type(strategy).model_fields}
+        changed = self.strategy.model_copy(update=fields)
+        features = [lane.features.again(changed) for lane in self.lanes.values()]
+        self.strategy, self.start = changed, msgspec.structs.replace(self.start, parameters=parameters)
+        for lane, computed in zip(self.lanes.values(), features, strict=True):
+            lane.features = computed
+            lane.allow()
+
     # --- what outlives it
 
     @property

@@ -21,6 +21,8 @@ from ibdesk.model.command import (
     BarHistory,
     BarSource,
     CancelRequest,
+    ChangeLimits,
+    ChangeParameters,
     HaltTrading,
     ModifyRequest,
     PlaceRequest,
@@ -31,6 +33,7 @@ from ibdesk.model.command import (
     WatchMarket,
 )
 from ibdesk.model.event import (
+    EVENT_KINDS,
     AccountReport,
     BookLeft,
     DayBegan,
@@ -48,6 +51,7 @@ from ibdesk.model.event import (
     TimerFired,
     decode_event,
     encode_event,
+    encode_kind,
 )
 from ibdesk.model.fill import Commission, Fill
 from ibdesk.model.instrument import (
@@ -70,6 +74,7 @@ from ibdesk.model.position import Position
 from ibdesk.model.quote import Quote, Tick
 
 __all__ = [
+    "EVENT_KINDS",
     "FINAL_STATUSES",
     "OPERATOR",
     "TRANSITIONS",
@@ -84,6 +89,8 @@ __all__ = [
     "BookLeft",
     "CancelOrder",
     "CancelRequest",
+    "ChangeLimits",
+    "ChangeParameters",
     "Commission",
     "DayBegan",
     "Estate",
@@ -135,6 +142,7 @@ __all__ = [
     "decode_event",
     "encode_actions",
     "encode_event",
+    "encode_kind",
     "instrument_of",
     "interval_ns",
     "interval_words",

@@ -82,6 +82,25 @@ class StopStrategy(msgspec.Struct, frozen=True, tag="stop_strategy"):
     correlation_id: str = ""
 
 
+class ChangeParameters(msgspec.Struct, frozen=True, kw_only=True, tag="change_parameters"):
+    """Go on with a run under other parameters; `parameters` are all of them, those that stay too."""
+
+    run_id: str
+    parameters: dict[str, Any]
+    at_ns: int
+    by: str = OPERATOR
+    correlation_id: str = ""
+
+
+class ChangeLimits(msgspec.Struct, frozen=True, kw_only=True, tag="change_limits"):
+    """Go on under other limits of the risk gate; `limits` are all of them by name, infinity switches a rule off."""
+
+    limits: dict[str, float | str]
+    at_ns: int
+    by: str = OPERATOR
+    correlation_id: str = ""
+
+
 class HaltTrading(msgspec.Struct, frozen=True, tag="halt_trading"):
     """Deny every order that does not reduce a position, until a person resumes; `by` is who wants it."""
 

@@ -8,7 +8,7 @@ others are here. Each carries `at_ns`, the time at which it happened (ns UTC): t
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -16,6 +16,8 @@ from ibdesk.model.account import Account
 from ibdesk.model.bar import Bar
 from ibdesk.model.command import (
     CancelRequest,
+    ChangeLimits,
+    ChangeParameters,
     HaltTrading,
     ModifyRequest,
     PlaceRequest,
@@ -130,7 +132,8 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
 
     `orders` are those that may still fill and those that ended in the last days; `fills` are those of the last days:
     TWS may tell them again. `day_pnl` and `day_ends_ns` are those of the last `DayBegan`. `instruments` are those
-    traded by hand; those of runs stand in their starts.
+    traded by hand; those of runs stand in their starts. `limits` are those of the risk gate when they were changed at
+    run time, and `limits_before` those that the settings gave; both are empty else.
     """
 
     books: list[BookLeft] = []
@@ -141,6 +144,8 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     day_pnl: float = 0.0
     day_ends_ns: int = 0
     instruments: list[AnyInstrument] = []
+    limits: dict[str, float | str] = {}
+    limits_before: dict[str, float | str] = {}
 
 
 class TakeOver(msgspec.Struct, frozen=True, kw_only=True, tag="take_over"):
@@ -184,6 +189,8 @@ Event = (
     | TimerFired
     | StartStrategy
     | StopStrategy
+    | ChangeParameters
+    | ChangeLimits
     | HaltTrading
     | ResumeTrading
     | WatchMarket
@@ -195,6 +202,9 @@ Event = (
     | Notice
 )
 
+EVENT_KINDS = tuple(sorted(str(kind.__struct_config__.tag) for kind in get_args(Event)))
+"""The words for all kinds of events, as the journal has them."""
+
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 
@@ -202,6 +212,11 @@ _DECODER: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 def encode_event(event: Event) -> bytes:
     """Return the event's journal form (msgpack, equal events give equal bytes)."""
     return _ENCODER.encode(event)
+
+
+def encode_kind(kind: str) -> bytes:
+    """Return the bytes by which the journal form of every event of a kind, such as ``fill``, can be told."""
+    return _ENCODER.encode({"type": kind})[1:]
 
 
 def decode_event(data: bytes) -> Event:

@@ -4,6 +4,8 @@ from ibdesk.store.batches import Batch, BatchSource, FeedState, Sequencer, Topic
 from ibdesk.store.cache import Cache, Cached, MemoryCache, RedisCache
 from ibdesk.store.feed import Feed, FeedReader, Row, Topic
 from ibdesk.store.journal import Entry, Journal, JournalHeader, JournalReader
+from ibdesk.store.journal_pages import JournalFilter, JournalPage, JournalRow, read_page, stretch
+from ibdesk.store.life_list import LifeInfo, lives_in
 from ibdesk.store.lives import take_over_from
 from ibdesk.store.market_cache import CachedRow, MarketCache
 from ibdesk.store.order_ids import OrderIdMark
@@ -21,8 +23,12 @@ __all__ = [
     "FeedReader",
     "FeedState",
     "Journal",
+    "JournalFilter",
     "JournalHeader",
+    "JournalPage",
     "JournalReader",
+    "JournalRow",
+    "LifeInfo",
     "MarketCache",
     "MemoryCache",
     "OrderIdMark",
@@ -34,6 +40,9 @@ __all__ = [
     "Sequencer",
     "Topic",
     "TopicState",
+    "lives_in",
+    "read_page",
     "replay",
+    "stretch",
     "take_over_from",
 ]

@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -29,6 +30,7 @@ from ibdesk.model import (
     decode_event,
     encode_actions,
     encode_event,
+    encode_kind,
 )
 
 # 2: the table `events` marks those that change books, and lives take over from each other (`TakeOver`).
@@ -199,6 +201,44 @@ class JournalReader:
         for row in self._rows("SELECT number, event, actions FROM events WHERE books ORDER BY 1"):
             yield self._entry(*row)
 
+    @property
+    def last_number(self) -> int:
+        """The number of the newest event that has been written, 0 when none has."""
+        [(number,)] = self._select("SELECT max(number) FROM events", ())
+        return number or 0
+
+    def between(
+        self,
+        first: int,
+        last: int,
+        *,
+        texts: Sequence[str] = (),
+        kinds: Sequence[str] = (),
+        since_ns: int = 0,
+        until_ns: int = 2**63 - 1,
+        newest_first: bool = False,
+    ) -> Iterator[Entry]:
+        """Give the events numbered from `first` to `last` that happened between two times.
+
+        Those that contain none of `texts` (when there are any), or are of none of `kinds`, are left out, not all of
+        them: SQLite looks at bytes only.
+
+        Raises:
+            JournalError: At an entry that cannot be read.
+        """
+        conditions = ["number BETWEEN ? AND ?", "at_ns BETWEEN ? AND ?"]
+        values: list[object] = [first, last, since_ns, until_ns]
+        for text in texts:
+            conditions.append("(instr(event, ?) OR instr(actions, ?))")
+            values += [text.encode()] * 2
+        if kinds:
+            conditions.append(f"({' OR '.join('instr(event, ?)' for _ in kinds)})")
+            values += [encode_kind(kind) for kind in kinds]
+        order = "DESC" if newest_first else "ASC"
+        query = f"SELECT number, event, actions FROM events WHERE {' AND '.join(conditions)} ORDER BY number {order}"  # noqa: S608 - of fixed parts
+        for row in self._select(query, values):
+            yield self._entry(*row)
+
     def _entry(self, number: int, event: bytes, actions: bytes | None) -> Entry:
         try:
             return Entry(number, decode_event(event), decode_actions(actions) if actions else [])
@@ -206,8 +246,11 @@ class JournalReader:
             raise JournalError(f"{self.path}, event {number}, cannot be read: {error}") from None
 
     def _rows(self, query: str) -> Iterator[tuple[int, bytes, bytes | None]]:
+        yield from self._select(query, ())
+
+    def _select(self, query: str, values: Sequence[object]) -> Iterator[Any]:
         try:
-            yield from self._connection.execute(query)
+            yield from self._connection.execute(query, values)
         except sqlite3.Error as error:
             raise JournalError(f"{self.path} cannot be read: {error}") from None
 

@@ -1,6 +1,7 @@
 """The TWS service: the only room that imports ib_async."""
 
+from ibdesk.tws.matches import Match
 from ibdesk.tws.service import TwsHealth, TwsService
 from ibdesk.tws.settings import TwsSettings
 
-__all__ = ["TwsHealth", "TwsService", "TwsSettings"]
+__all__ = ["Match", "TwsHealth", "TwsService", "TwsSettings"]

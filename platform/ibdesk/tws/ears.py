@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Callable
 
 import msgspec
-from ib_async.contract import Contract, ContractDetails
+from ib_async.contract import Contract, ContractDescription, ContractDetails
 from ib_async.objects import BarData, CommissionReport, Execution
 from ib_async.order import Order as IbOrder
 from ib_async.order import OrderState
@@ -148,6 +148,12 @@ class Ears:
 
     def contractDetailsEnd(self, reqId: int) -> None:
         """Take the end of the matching contracts."""
+        self._requests.end(reqId)
+
+    def symbolSamples(self, reqId: int, samples: list[ContractDescription]) -> None:
+        """Take all contracts whose name is like what was asked for."""
+        for sample in samples:
+            self._requests.add(reqId, sample)
         self._requests.end(reqId)
 
     def historicalData(self, reqId: int, bar: BarData) -> None:

@@ -1,7 +1,9 @@
-"""What TWS is asked once: what an instrument is, and its past bars."""
+"""What TWS is asked once: what an instrument is, what is called like a word, and past bars."""
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Callable
 
 import polars as pl
@@ -13,6 +15,7 @@ from ibdesk.model import AnyInstrument
 from ibdesk.tws.contracts import Contracts, contract_of
 from ibdesk.tws.history import bar_size, duration, frame_of, longest_span, no_bars, seconds_for
 from ibdesk.tws.ids import Ids
+from ibdesk.tws.matches import Match, match_from
 from ibdesk.tws.requests import RequestError, Requests
 from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.subscriptions import what_to_show
@@ -24,6 +27,8 @@ _SECOND = 1_000_000_000
 _HISTORY_REFUSED = 162
 # More pages than this of small bars would run into TWS's limit of 60 history requests in ten minutes.
 _MOST_PAGES = 50
+# How long TWS wants between two searches, and how long and how many of their answers are kept.
+_SEARCH_SECONDS, _SEARCH_KEPT_SECONDS, _SEARCHES_KEPT = 1.0, 3600.0, 256
 
 
 class Queries:
@@ -43,6 +48,10 @@ class Queries:
         self._contracts = contracts
         self._ids = ids
         self._connected = connected
+        self._search_turn = asyncio.Lock()
+        self._searched_at = -math.inf
+        # _found: answers to searches, with when they came.
+        self._found: dict[str, tuple[float, list[Match]]] = {}
 
     async def qualify(self, instrument: AnyInstrument) -> AnyInstrument:
         """Return the instrument completed with what TWS knows of it, and remember its contract.
@@ -65,6 +74,36 @@ class Queries:
                 f"on {instrument.exchange}: {error}"
             ) from error
         return self._contracts.add(instrument, found)
+
+    async def search(self, text: str) -> list[Match]:
+        """Return what TWS has whose symbol or name is like the text, from memory when that is known for an hour.
+
+        Raises:
+            InstrumentError: If TWS refuses the text.
+            LinkError: If there is no connection, or no answer.
+        """
+        now = asyncio.get_running_loop().time()
+        known = self._found.get(text)
+        if known is not None and now - known[0] < _SEARCH_KEPT_SECONDS:
+            return known[1]
+        async with self._search_turn:
+            # TWS takes one such question a second.
+            await asyncio.sleep(max(0.0, self._searched_at + _SEARCH_SECONDS - asyncio.get_running_loop().time()))
+            wire, requests = self._connected()
+            number = self._ids.take()
+            try:
+                found = await requests.ask(
+                    number, lambda: wire.reqMatchingSymbols(number, text), f"what is called like {text!r}"
+                )
+            except RequestError as error:
+                raise InstrumentError(f"TWS does not search for {text!r}: {error}") from error
+            finally:
+                self._searched_at = asyncio.get_running_loop().time()
+        matches = [match_from(each) for each in found]
+        if len(self._found) >= _SEARCHES_KEPT:
+            del self._found[next(iter(self._found))]
+        self._found[text] = self._searched_at, matches
+        return matches
 
     async def history(
         self,

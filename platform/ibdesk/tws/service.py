@@ -17,6 +17,7 @@ from ibdesk.tws.ears import Rooms
 from ibdesk.tws.executions import Executions
 from ibdesk.tws.ids import Ids
 from ibdesk.tws.keeper import Keeper, ignore
+from ibdesk.tws.matches import Match
 from ibdesk.tws.orderbook import OrderBook
 from ibdesk.tws.queries import Queries
 from ibdesk.tws.settings import TwsSettings
@@ -264,6 +265,15 @@ class TwsService:
             LinkError: If there is no connection, or no answer.
         """
         return await self._queries.qualify(instrument)
+
+    async def search(self, text: str) -> list[Match]:
+        """Return what TWS has whose symbol or name is like the text; TWS takes one such question a second.
+
+        Raises:
+            InstrumentError: If TWS refuses the text.
+            LinkError: If there is no connection, or no answer.
+        """
+        return await self._queries.search(text)
 
     async def history(
         self,

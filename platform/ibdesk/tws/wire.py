@@ -28,7 +28,7 @@ _LONGEST_MESSAGE = 64 * 1024 * 1024
 _PLACE, _CANCEL, _CANCEL_ALL = "3", "4", "58"
 _EXECUTION_TIME = 15
 # Ids of the messages that `Ears` hears; all others are passed over.
-_HEARD = (1, 2, 3, 4, 5, 6, 9, 10, 11, 15, 17, 49, 50, 52, 53, 54, 55, 59, 61, 62, 101, 102)
+_HEARD = (1, 2, 3, 4, 5, 6, 9, 10, 11, 15, 17, 49, 50, 52, 53, 54, 55, 59, 61, 62, 79, 101, 102)
 
 
 class Listener(Protocol):

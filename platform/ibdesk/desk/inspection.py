@@ -1,0 +1,123 @@
+"""What the engine is in, put into plain values: a run, the risk gate, an instrument."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from ibdesk.desk.answers import (
+    ExposureInfo,
+    HaltInfo,
+    InstrumentInfo,
+    LaneInfo,
+    OrderInfo,
+    RiskInfo,
+    RunDetail,
+    RunInfo,
+)
+from ibdesk.desk.ledger import order_row
+from ibdesk.desk.publisher import run_row
+from ibdesk.engine import EXTERNAL, Engine, Run
+from ibdesk.engine.run import Lane
+from ibdesk.model import AnyInstrument, Order
+
+_SECOND = 1_000_000_000
+
+
+def run_info(run: Run) -> RunInfo:
+    """Return a run in short."""
+    return msgspec.convert(run_row(run), RunInfo)
+
+
+def order_info(order: Order) -> OrderInfo:
+    """Return an order as people see it."""
+    return msgspec.convert(order_row(order), OrderInfo)
+
+
+def run_detail(engine: Engine, run: Run) -> RunDetail:
+    """Return everything about a run; its strategy's state is the last good one."""
+    open_orders = [order for name in run.lanes for order in engine.blotter.open_orders(run.id, name)]
+    return RunDetail(
+        run=run_info(run),
+        kept=run.saved_state,
+        cash=run.book.cash,
+        pnl=run.book.pnl(engine.price_of),
+        orders_made=run.orders_made,
+        lanes=[_lane_info(engine, lane) for lane in run.lanes.values()],
+        open_orders=[order_info(order) for order in open_orders],
+    )
+
+
+def _lane_info(engine: Engine, lane: Lane) -> LaneInfo:
+    position, price, bar = lane.run.book.position(lane.instrument), engine.price_of(lane.instrument), lane.last_bar
+    columns = ("opened_ns", "open", "high", "low", "close", "volume")
+    return LaneInfo(
+        symbol=lane.instrument,
+        quantity=position.quantity,
+        average_price=position.average_price,
+        exposure=lane.exposure,
+        last_price=price,
+        unrealized_pnl=position.unrealized_pnl(position.average_price if price is None else price),
+        realized_pnl=position.realized_pnl,
+        bar=None if bar is None else {name: getattr(bar, name) for name in columns},
+        features=lane.features.values(),
+    )
+
+
+def risk_info(engine: Engine, at_ns: int) -> RiskInfo:
+    """Return the limits and what is used of them at `at_ns`."""
+    gate = engine.gate
+    halt = None if gate.halt is None else HaltInfo(reason=gate.halt.reason, by=gate.halt.by, at_ns=gate.halt.at_ns)
+    return RiskInfo(
+        limits={name: None if limit == math.inf else limit for name, limit in gate.limits.by_name.items()},
+        changed=gate.limits != gate.settings,
+        halt=halt,
+        link_up=engine.orders.link_up,
+        day_loss=gate.lost(engine.portfolio.pnl(engine.price_of)),
+        day_ends_ns=gate.day[1],
+        orders_last_second=gate.sent_since(at_ns - _SECOND),
+        exposures=_exposures(engine),
+    )
+
+
+def _exposures(engine: Engine) -> list[ExposureInfo]:
+    """Return what each owner holds or has on the way, but not what is not ours."""
+    held = [(book.owner, name) for book in engine.portfolio.books.values() for name in book.positions]
+    ordered = [(order.owner, order.instrument) for order in engine.blotter.all_open()]
+    found = []
+    for owner, name in dict.fromkeys(held + ordered):
+        quantity = engine.portfolio.open_book(owner).position(name).quantity
+        pending, price, market = engine.blotter.pending(owner, name), engine.price_of(name), engine.markets.get(name)
+        if owner == EXTERNAL or not (quantity or pending):
+            continue
+        multiplier = 1.0 if market is None else market.instrument.multiplier
+        found.append(
+            ExposureInfo(
+                owner=owner,
+                symbol=name,
+                held=quantity,
+                pending=pending,
+                exposure=quantity + pending,
+                last_price=price,
+                value=None if price is None else (quantity + pending) * price * multiplier,
+            )
+        )
+    return found
+
+
+def instrument_info(instrument: AnyInstrument) -> InstrumentInfo:
+    """Return what is known of a qualified instrument."""
+    session = instrument.session
+    opens, closes = (f"{minute // 60:02}:{minute % 60:02}" for minute in (session.opens, session.closes))
+    return InstrumentInfo(
+        name=instrument.id,
+        kind=type(instrument).__name__.lower(),
+        symbol=instrument.symbol,
+        exchange=instrument.exchange,
+        currency=instrument.currency,
+        tick_size=instrument.tick_size,
+        multiplier=instrument.multiplier,
+        zone=session.zone,
+        session=f"{opens}-{closes}",
+    )

@@ -1,0 +1,166 @@
+"""Pages of a journal for people: plain rows, some at a time, read beside a desk that writes on.
+
+A page is read over a connection of its own that cannot write, and reads a bounded stretch of the journal, so that it
+neither waits for the desk nor makes the desk wait. SQLite sorts out most of what is not asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ibdesk.engine import MANUAL
+from ibdesk.model import Action, Event, PlaceOrder, StartStrategy, TakeOver
+from ibdesk.store.journal import Entry, JournalReader
+
+# How many events one page looks at, at most, and how many rows it gives.
+_STRETCH = 200_000
+MOST_ROWS = 1_000
+
+
+class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One event, numbered from 1, and the actions it caused, each as plain data; `kind` names what it is.
+
+    An action carries its own ``kind``. Of history and of an estate only the sizes are told.
+    """
+
+    number: int
+    at_ns: int
+    kind: str
+    event: dict[str, Any]
+    actions: list[dict[str, Any]]
+
+
+class JournalPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows in the order asked for; `next` is the number to ask on from, 0 when the end was reached.
+
+    A page may be short, even empty, and `next` not 0: then nothing asked for stood in the stretch that was read.
+    """
+
+    rows: list[JournalRow]
+    next: int
+
+
+class JournalFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events are wanted: of these kinds, about this order, of this run or book, between these times (ns UTC)."""
+
+    kinds: Sequence[str] = ()
+    order_id: str = ""
+    run_id: str = ""
+    since_ns: int = 0
+    until_ns: int = 2**63 - 1
+
+    def takes(self, entry: Entry) -> bool:
+        """Return whether an entry is wanted."""
+        if self.kinds and kind_of(entry.event) not in self.kinds:
+            return False
+        parts = [entry.event, *entry.actions]
+        if self.order_id and not any(self.order_id == _order_of(part) for part in parts):
+            return False
+        return not self.run_id or any(self._is_of_run(part) for part in parts)
+
+    def _is_of_run(self, part: Event | Action) -> bool:
+        run_id = self.run_id
+        if run_id in (getattr(part, "run_id", ""), getattr(part, "origin", ""), getattr(part, "owner", "")):
+            return True
+        # An order of a run is called by the run and a number, one by hand by the book.
+        return _order_of(part).startswith(f"{run_id}-" if run_id == MANUAL else f"{run_id}.")
+
+
+def read_page(
+    path: Path, wanted: JournalFilter, *, after: int = 0, before: int = 0, limit: int = 100, newest_first: bool = False
+) -> JournalPage:
+    """Return the events numbered above `after`, and below `before` unless that is 0, as one page.
+
+    Raises:
+        JournalError: If the journal cannot be read.
+    """
+    rows: list[JournalRow] = []
+    for entry in stretch(path, wanted, after=after, before=before, newest_first=newest_first):
+        if isinstance(entry, int):
+            return JournalPage(rows=rows, next=entry)
+        rows.append(row_of(entry))
+        if len(rows) == min(limit, MOST_ROWS):
+            return JournalPage(rows=rows, next=entry.number)
+    return JournalPage(rows=rows, next=0)
+
+
+def stretch(
+    path: Path, wanted: JournalFilter, *, after: int = 0, before: int = 0, newest_first: bool = False
+) -> Iterator[Entry | int]:
+    """Give the wanted entries of a stretch of the journal; last, when more lies beyond it, the number it ended at.
+
+    Raises:
+        JournalError: If the journal cannot be read.
+    """
+    with JournalReader(path) as journal:
+        last = journal.last_number
+        low, high = after + 1, min(before - 1, last) if before else last
+        cut = max(low, high - _STRETCH + 1) if newest_first else min(high, low + _STRETCH - 1)
+        first, final = (cut, high) if newest_first else (low, cut)
+        texts = [text for text in (wanted.order_id, wanted.run_id) if text]
+        for entry in journal.between(
+            first,
+            final,
+            texts=texts,
+            kinds=wanted.kinds,
+            since_ns=wanted.since_ns,
+            until_ns=wanted.until_ns,
+            newest_first=newest_first,
+        ):
+            if wanted.takes(entry):
+                yield entry
+        if (first > low) if newest_first else (final < high):
+            yield cut
+
+
+def kind_of(part: Event | Action) -> str:
+    """Return the word for an event or action, as the journal has it."""
+    return str(part.__struct_config__.tag)
+
+
+def row_of(entry: Entry) -> JournalRow:
+    """Return an entry as plain data."""
+    return JournalRow(
+        number=entry.number,
+        at_ns=entry.event.at_ns,
+        kind=kind_of(entry.event),
+        event=_plain_event(entry.event),
+        actions=[{"kind": kind_of(action), **_plain(action)} for action in entry.actions],
+    )
+
+
+def _order_of(part: Event | Action) -> str:
+    return part.order.id if isinstance(part, PlaceOrder) else getattr(part, "order_id", "")
+
+
+def _plain_event(event: Event) -> dict[str, Any]:
+    if isinstance(event, StartStrategy):
+        bars = {f"{past.instrument}/{past.interval_ns}": len(past.opened_ns) for past in event.history}
+        return _plain(msgspec.structs.replace(event, history=[])) | {"history": bars}
+    if isinstance(event, TakeOver):
+        sizes = {"books": len(event.estate.books), "orders": len(event.estate.orders)}
+        sizes |= {"fills": len(event.estate.fills), "runs": len(event.estate.runs)}
+        return {"account": event.account, "at_ns": event.at_ns, "earlier": event.earlier, "estate": sizes}
+    return _plain(event)
+
+
+def _plain(part: Event | Action) -> dict[str, Any]:
+    found = msgspec.to_builtins(part)
+    return {name: _known(value) for name, value in found.items() if name != "type"}
+
+
+def _known(value: Any) -> Any:
+    """Return a value with None in the place of what is no number: plain data knows no NaN and no infinity."""
+    match value:
+        case float() if not math.isfinite(value):
+            return None
+        case dict():
+            return {name: _known(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_known(each) for each in value]
+    return value

@@ -1,0 +1,53 @@
+"""The lives of a desk that left a journal, for people to choose one from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from ibdesk.errors import JournalError
+from ibdesk.store.journal import JournalReader
+
+
+class LifeInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One life of a desk: the file of its journal, and what its header says.
+
+    `note` tells what is wrong with a journal that cannot be read; then the other facts are empty.
+    """
+
+    name: str
+    size_bytes: int
+    mode: str = ""
+    account: str = ""
+    client_id: int = 0
+    started_ns: int = 0
+    program: str = ""
+    is_current: bool = False
+    note: str = ""
+
+
+def lives_in(folder: Path, *, current: str, limit: int) -> list[LifeInfo]:
+    """Return the lives whose journals lie in a folder, the newest first."""
+    # A name ends with the time at which its life began.
+    paths = sorted(folder.glob("*.sqlite"), key=lambda path: path.stem.partition("-")[2], reverse=True)
+    return [_life(path, is_current=path.name == current) for path in paths[:limit]]
+
+
+def _life(path: Path, *, is_current: bool) -> LifeInfo:
+    size = path.stat().st_size
+    try:
+        with JournalReader(path) as journal:
+            header = journal.header
+    except JournalError as error:
+        return LifeInfo(name=path.name, size_bytes=size, is_current=is_current, note=str(error))
+    return LifeInfo(
+        name=path.name,
+        size_bytes=size,
+        mode=header.mode,
+        account=header.account,
+        client_id=header.client_id,
+        started_ns=header.started_ns,
+        program=header.program,
+        is_current=is_current,
+    )
