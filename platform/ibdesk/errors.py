@@ -10,7 +10,8 @@
     │   └── LookAheadError    it decides by what is not known yet
     ├── InstrumentError       an instrument is unknown or ambiguous
     ├── OrderError            an order cannot be taken
-    │   └── OrderDeniedError  our own risk rule refused it
+    │   ├── OrderDeniedError  our own risk rule refused it
+    │   └── OrderChangedError it is not any more what the caller has seen
     ├── LinkError             TWS cannot be reached, or went away
     │   └── ClientIdInUseError
     ├── HistoryError          TWS gave no history
@@ -93,6 +94,17 @@ class OrderDeniedError(OrderError):
 
     def __str__(self) -> str:
         return f"order {self.order_id} denied: {self.rule} allows {self.limit:g}, asked {self.asked:g}"
+
+
+class OrderChangedError(OrderError):
+    """An order changed between the moment its caller looked at it and the moment the caller's change came."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(order_id)
+        self.order_id = order_id
+
+    def __str__(self) -> str:
+        return f"order {self.order_id} has changed since you read it: read it again and decide anew"
 
 
 class LinkError(IbdeskError):

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from ibdesk.desk import DeskHandle, DeskState
 from ibdesk_server import problems
+from ibdesk_server.backtests.service import Backtests
 from ibdesk_server.content import PackingMiddleware, UnpackingMiddleware
 from ibdesk_server.dependencies import Services
 from ibdesk_server.desk_metrics import DeskCollector
@@ -18,9 +19,23 @@ from ibdesk_server.document import document_router
 from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
 from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.feed.metrics import FeedMetrics
+from ibdesk_server.idempotency import Replays
 from ibdesk_server.middleware import BodyLimitMiddleware, RequestMetrics, RequestMiddleware
 from ibdesk_server.problems import Problem
-from ibdesk_server.routers import auth, book, health, keys, market, orders, risk, session, strategies, users
+from ibdesk_server.routers import (
+    auth,
+    backtests,
+    book,
+    health,
+    keys,
+    market,
+    orders,
+    risk,
+    runs,
+    session,
+    strategies,
+    users,
+)
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.hosts import HostMiddleware
 from ibdesk_server.security.reception import Reception
@@ -39,6 +54,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     """
     registry = CollectorRegistry()
     registry.register(DeskCollector(desk))
+    strategy_folder, kept = StrategyFolder(settings.server.strategies), settings.state_folder
     security = security or Security.open(settings.server)
     services = Services(
         desk=desk,
@@ -51,7 +67,9 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
             metrics=FeedMetrics(registry),
             is_reachable=lambda: desk.state is DeskState.OPEN,
         ),
-        strategies=StrategyFolder(settings.server.strategies),
+        strategies=strategy_folder,
+        backtests=Backtests(kept / "backtests", settings.server.backtests, strategy_folder),
+        replays=Replays(kept / "replays"),
         registry=registry,
     )
     app = FastAPI(
@@ -75,8 +93,9 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     app.include_router(health.router)
     app.include_router(session.router)
     app.include_router(auth.router)
-    for module in (strategies, orders, book, market, risk, users, keys):
+    for module in (strategies, runs, orders, book, market, risk, backtests, users, keys):
         app.include_router(module.router)
+    app.include_router(backtests.pages_router)
     app.include_router(document_router(app))
     return app
 
@@ -94,3 +113,4 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
                 await services.hub.until_deserted()
         hub.cancel()
         await asyncio.wait({hub})
+        await services.backtests.close()

@@ -12,9 +12,11 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import HTTPConnection
 
 from ibdesk.desk import DeskHandle
+from ibdesk_server.backtests.service import Backtests
 from ibdesk_server.content import require_readable_answer
 from ibdesk_server.etags import TaggedRoute
 from ibdesk_server.feed.hub import FeedHub
+from ibdesk_server.idempotency import Replays
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.presented import COOKIE, KEY_HEADER
 from ibdesk_server.security.principal import AREAS, Principal, Role
@@ -34,6 +36,8 @@ class Services(msgspec.Struct, frozen=True):
     reception: Reception
     hub: FeedHub
     strategies: StrategyFolder
+    backtests: Backtests
+    replays: Replays
     registry: CollectorRegistry
 
 
@@ -70,6 +74,14 @@ def _strategies(found: AppServices) -> StrategyFolder:
     return found.strategies
 
 
+def _backtests(found: AppServices) -> Backtests:
+    return found.backtests
+
+
+def _replays(found: AppServices) -> Replays:
+    return found.replays
+
+
 def _registry(found: AppServices) -> CollectorRegistry:
     return found.registry
 
@@ -80,6 +92,8 @@ TheSecurity = Annotated[Security, Depends(_security)]
 TheReception = Annotated[Reception, Depends(_reception)]
 TheHub = Annotated[FeedHub, Depends(_hub)]
 TheStrategies = Annotated[StrategyFolder, Depends(_strategies)]
+TheBacktests = Annotated[Backtests, Depends(_backtests)]
+TheReplays = Annotated[Replays, Depends(_replays)]
 TheRegistry = Annotated[CollectorRegistry, Depends(_registry)]
 
 # The ways in, as the OpenAPI page shows them; `_caller` does the checking.
@@ -107,20 +121,29 @@ async def _caller(
 Caller = Annotated[Principal, Depends(_caller)]
 
 
+class Demand:
+    """What a route asks of its caller: a role or one above it, and of a narrowed key an area (None asks for none)."""
+
+    def __init__(self, role: Role, area: str | None) -> None:
+        self.role, self.area = role, area
+
+    async def __call__(self, request: Request, caller: Caller) -> None:
+        """Let the caller through.
+
+        Raises:
+            HTTPException: 403, if the caller lacks the role, or the key is narrowed to other areas.
+        """
+        if not caller.may(self.role):
+            wanted, held = self.role.value, caller.role.value
+            raise HTTPException(403, f"this needs the role {wanted}, and {caller.name} is a {held}")
+        if self.area is not None and not caller.reaches(self.area, writing=request.method not in _SAFE_METHODS):
+            scopes = ", ".join(sorted(caller.scopes or ())) or "nothing"
+            raise HTTPException(403, f"this is about {self.area}, and {caller.name} is narrowed to {scopes}")
+
+
 def needs(role: Role, area: str | None = None) -> Any:
-    """Return the dependency of a route or router that lets through only who holds this role or one above it.
-
-    Whose key is narrowed to some areas must have `area` among them; None asks for no area.
-    """
-
-    async def check(request: Request, caller: Caller) -> None:
-        if not caller.may(role):
-            raise HTTPException(403, f"this needs the role {role.value}, and {caller.name} is a {caller.role.value}")
-        if area is not None and not caller.reaches(area, writing=request.method not in _SAFE_METHODS):
-            scopes = ", ".join(sorted(caller.scopes or ()))
-            raise HTTPException(403, f"this is about {area}, and {caller.name} is narrowed to {scopes or 'nothing'}")
-
-    return Depends(check)
+    """Return the dependency of a route or router that lets through only who meets the demand."""
+    return Depends(Demand(role, area))
 
 
 def api_router(tag: str, *, role: Role = Role.VIEWER) -> APIRouter:
@@ -137,3 +160,8 @@ def api_router(tag: str, *, role: Role = Role.VIEWER) -> APIRouter:
         dependencies=[needs(role, tag), Depends(require_readable_answer)],
         route_class=TaggedRoute,
     )
+
+
+def page_router(tag: str, *, role: Role = Role.VIEWER) -> APIRouter:
+    """Return a router for what the interface answers with as pages of HTML."""
+    return APIRouter(prefix="/api/v1", tags=[tag], dependencies=[needs(role, tag)], route_class=TaggedRoute)

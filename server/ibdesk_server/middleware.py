@@ -143,6 +143,7 @@ async def _send_problem(scope: Scope, send: Send, status: int, detail: str) -> N
             "instance": scope["path"],
             "correlation_id": correlation_id.get(),
             "errors": [],
+            "facts": {},
         }
     ).encode()
     headers = [

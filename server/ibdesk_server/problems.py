@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -20,11 +21,13 @@ from ibdesk.errors import (
     IbdeskError,
     InstrumentError,
     LinkError,
+    OrderChangedError,
     OrderDeniedError,
     OrderError,
     StrategyError,
 )
 from ibdesk.telemetry import correlation_id
+from ibdesk_server.backtests.service import QueueFullError
 from ibdesk_server.security.errors import AccessError, NameTakenError, UnknownNameError
 
 MEDIA_TYPE = "application/problem+json"
@@ -38,11 +41,13 @@ _STATUS_OF: tuple[tuple[type[IbdeskError], HTTPStatus], ...] = (
     (StrategyError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (ConfigError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (DataError, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (OrderChangedError, HTTPStatus.PRECONDITION_FAILED),
     (OrderDeniedError, HTTPStatus.CONFLICT),
     (OrderError, HTTPStatus.CONFLICT),
     (HistoryError, HTTPStatus.BAD_GATEWAY),
     (LinkError, HTTPStatus.SERVICE_UNAVAILABLE),
     (AddressInUseError, HTTPStatus.CONFLICT),
+    (QueueFullError, HTTPStatus.SERVICE_UNAVAILABLE),
     (DeskError, HTTPStatus.CONFLICT),
 )
 
@@ -64,6 +69,11 @@ class Problem(BaseModel):
     instance: str = Field(description="the path of the request")
     correlation_id: str = Field(description="find the request in the server's log by this id")
     errors: list[FieldProblem] = Field([], description="for a request that is not valid: each fault")
+    facts: dict[str, str | float | None] = Field(
+        {},
+        description="the figures behind the sentence, by name",
+        examples=[{"order_id": "manual-h1k2", "rule": "max_position", "limit": 500, "asked": 700}],
+    )
 
 
 def problem_response(
@@ -73,6 +83,7 @@ def problem_response(
     path: str,
     kind: str = "about:blank",
     errors: list[FieldProblem] | None = None,
+    facts: dict[str, str | float | None] | None = None,
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
     """Return a problem as a response."""
@@ -84,6 +95,7 @@ def problem_response(
         instance=path,
         correlation_id=correlation_id.get(),
         errors=errors or [],
+        facts=facts or {},
     )
     return JSONResponse(problem.model_dump(), status, headers, MEDIA_TYPE)
 
@@ -120,4 +132,13 @@ async def _on_ours(request: Request, error: Exception) -> JSONResponse:
     if request.app.state.services.desk.state is not DeskState.OPEN:
         status = HTTPStatus.SERVICE_UNAVAILABLE
     kind = f"urn:ibdesk:{type(error).__name__}"
-    return problem_response(status, str(error), path=request.url.path, kind=kind)
+    return problem_response(status, str(error), path=request.url.path, kind=kind, facts=_facts(error))
+
+
+def _facts(error: Exception) -> dict[str, str | float | None]:
+    """Return what the error says in figures and names; a figure without end is none in JSON."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in vars(error).items()
+        if isinstance(value, str | float | int)
+    }

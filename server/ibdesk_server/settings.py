@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from ibdesk.config import Section, state_folder
 from ibdesk.desk import DeskSettings
+from ibdesk_server.backtests.settings import BacktestSettings
 from ibdesk_server.feed.settings import FeedSettings
 from ibdesk_server.security.addresses import is_loopback
 from ibdesk_server.security.settings import LimitSettings, SecuritySettings, TlsSettings
@@ -31,6 +32,9 @@ class ServerSettings(Section):
     security: SecuritySettings = Field(default_factory=SecuritySettings, description="who gets in, and for how long")
     tls: TlsSettings = Field(default_factory=TlsSettings, description="how connections are encrypted")
     limits: LimitSettings = Field(default_factory=LimitSettings, description="how much anybody may ask")
+    backtests: BacktestSettings = Field(
+        default_factory=BacktestSettings, description="what backtests over the API may take"
+    )
     max_body_bytes: int = Field(1_048_576, ge=1_024, description="how long a request's body may be")
     shutdown_seconds: int = Field(1, ge=1, le=60, description="how long requests under way may take at the end")
     feed: FeedSettings = Field(default_factory=FeedSettings, description="how often the feed speaks, and to how many")

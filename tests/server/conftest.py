@@ -258,7 +258,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 @pytest.fixture
 def server_settings(tmp_path: Path, strategies_folder: Path) -> Settings:
     key_file = tmp_path / "keys" / "api.key"
-    return Settings(server=ServerSettings(port=0, key_file=key_file, strategies=strategies_folder, security=CHEAP))
+    server = ServerSettings(port=0, key_file=key_file, strategies=strategies_folder, security=CHEAP)
+    return Settings(state_folder=tmp_path, server=server)
 
 
 StartWeb = Callable[[Desk], Awaitable[WebServer]]
@@ -331,7 +332,7 @@ def people(web: WebServer, password_hash: str) -> People:
 @pytest.fixture
 async def api(web: WebServer, key: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client that has the key."""
-    async with httpx.AsyncClient(base_url=web.url, headers={"X-API-Key": key}, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=web.url, headers={"X-API-Key": key}, timeout=60, trust_env=False) as client:
         yield client
 
 

@@ -157,13 +157,13 @@ async def test_a_run_is_stopped_once(api: httpx.AsyncClient) -> None:
 async def test_what_cannot_be_started_is_refused_with_one_sentence_and_changes_nothing(
     api: httpx.AsyncClient, change: dict[str, Any], status: int, words: str
 ) -> None:
-    before = (await api.get("/api/v1/runs")).json()
+    before = (await api.get("/api/v1/runs")).json()["items"]
 
     answer = await api.post("/api/v1/runs", json=START | change)
 
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
     assert words in answer.json()["detail"]
-    assert (await api.get("/api/v1/runs")).json() == before
+    assert (await api.get("/api/v1/runs")).json()["items"] == before
 
 
 async def test_a_link_out_of_the_folder_is_no_strategy_of_it(api: httpx.AsyncClient, strategies_folder: Path) -> None:
@@ -199,7 +199,7 @@ async def test_every_error_has_one_shape(
     problem = answer.json()
 
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
-    assert set(problem) == {"type", "title", "status", "detail", "instance", "correlation_id", "errors"}
+    assert set(problem) == {"type", "title", "status", "detail", "instance", "correlation_id", "errors", "facts"}
     assert (problem["status"], problem["instance"]) == (status, path.partition("?")[0])
     assert words in problem["detail"]
     assert problem["correlation_id"] == answer.headers["x-request-id"]
@@ -230,8 +230,8 @@ async def test_the_python_client_reads_the_book_and_raises_the_servers_sentence(
     def use() -> ApiError:
         with ApiClient(web.url, key) as client:
             assert client.health()["status"] == "ok"
-            assert [file["file"] for file in client.strategies()] == ["broken.py", "buyer.py"]
-            assert client.account()["id"] == "DU9000001"
+            assert [file.file for file in client.strategies()] == ["broken.py", "buyer.py"]
+            assert client.account().id == "DU9000001"
             with pytest.raises(ApiError) as caught:
                 client.start("absent.py", on=["AAPL"])
             return caught.value

@@ -7,6 +7,7 @@ import types
 from typing import Any
 
 from ibdesk.backtest.bars import CheckedBars, check_bars
+from ibdesk.backtest.blame import blaming
 from ibdesk.backtest.reader import read_bars
 from ibdesk.backtest.result import Result
 from ibdesk.backtest.run import backtest
@@ -20,6 +21,7 @@ __all__ = [
     "Result",
     "Stats",
     "backtest",
+    "blaming",
     "check_bars",
     "read_bars",
     "sample_daily_bars",

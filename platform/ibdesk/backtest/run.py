@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -31,7 +31,7 @@ def backtest(
     instruments: Mapping[str, AnyInstrument] | None = None,
     warm_up: int = 0,
     look_ahead_samples: int = 8,
-    progress: bool = False,
+    progress: bool | Callable[[float], None] = False,
 ) -> Result:
     """Return what the strategy would have done and earned on past bars.
 
@@ -40,7 +40,8 @@ def backtest(
     unless `instruments` says otherwise, and all must be priced in one currency. Costs are on: IB's fixed
     commissions and one tick of slippage unless other ones are given. `limits` are the risk rules, by default
     none. The first `warm_up` rows of each symbol feed its features only. There is no margin account: cash may
-    go below zero.
+    go below zero. `progress` shows a bar on the terminal, or is told about a hundred times which fraction of the
+    bars is done; what it raises ends the backtest.
 
     Orders made at a bar's close reach the exchange then, and fill at the next bar's open the earliest; how
     bars fill orders stands in `ibdesk.exchange.ticket`. DAY orders expire when the next trading day ends,

@@ -37,8 +37,8 @@ from ibdesk.model import (
 from ibdesk.strategy import Strategy
 
 _DAY_NS = 86_400_000_000_000
-# Bar times between two steps of the progress bar.
-_STRETCH = 50_000
+# Bar times between two steps of the progress bar, and how many steps whoever wants to be told is told of.
+_STRETCH, _STEPS = 50_000, 100
 
 
 class Simulation:
@@ -78,7 +78,7 @@ class Simulation:
         """The id of the one run: the strategy's class name."""
         return type(self.strategy).__name__
 
-    def run(self, bars: pl.DataFrame, *, cash: float, warm_up: int, progress: bool) -> None:
+    def run(self, bars: pl.DataFrame, *, cash: float, warm_up: int, progress: bool | Callable[[float], None]) -> None:
         """Start the strategy, take it through all bars, and stop it; its positions stay as they are."""
         first_ns: int = bars["opened_at"].to_physical()[0]
         for name, features in self._features.items():
@@ -86,11 +86,12 @@ class Simulation:
         self._do(self.engine.handle(self._start(cash, first_ns)), first_ns)
         day_ends = self._day_ends(bars)
         groups = zip(_groups(bars, self.interval_ns), day_ends, strict=True)
-        with _progress(len(day_ends), shown=progress) as advance:
-            for _ in range(0, len(day_ends), _STRETCH):
+        stretch = _stretch(len(day_ends), progress)
+        with _progress(len(day_ends), progress) as advance:
+            for _ in range(0, len(day_ends), stretch):
                 with _collector_at_rest():
-                    self._take(itertools.islice(groups, _STRETCH))
-                advance(_STRETCH)
+                    self._take(itertools.islice(groups, stretch))
+                advance(stretch)
         last_ns: int = bars["opened_at"].to_physical()[-1] + self.interval_ns
         self._do(self.engine.handle(StopStrategy(self.run_id, last_ns)), last_ns)
 
@@ -221,15 +222,30 @@ def _empty_rows(name: str, interval_ns: int, count: int) -> BarHistory:
     return BarHistory(name, interval_ns, [0] * count, [], [], [], [], [])
 
 
+def _stretch(bars: int, progress: bool | Callable[[float], None]) -> int:
+    """Return how many bars are taken between two words about the progress."""
+    return min(_STRETCH, -(-bars // _STEPS)) if callable(progress) else _STRETCH
+
+
 @contextlib.contextmanager
-def _progress(bars: int, *, shown: bool) -> Iterator[Callable[[int], None]]:
-    """Give a function that moves a progress bar by so many bars."""
-    if not shown:
+def _progress(bars: int, progress: bool | Callable[[float], None]) -> Iterator[Callable[[int], None]]:
+    """Give a function that is called with how many more bars are done, and moves a progress bar or tells on."""
+    if callable(progress):
+        done = 0
+
+        def tell(count: int) -> None:
+            nonlocal done
+            done = min(done + count, bars)
+            progress(done / bars)
+
+        yield tell
+        return
+    if not progress:
         yield lambda _: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     look = (TextColumn("backtest"), BarColumn(), MofNCompleteColumn(), TextColumn("bars"), TimeRemainingColumn())
-    with Progress(*look, transient=True) as progress:
-        task = progress.add_task("backtest", total=bars)
-        yield lambda count: progress.advance(task, count)
+    with Progress(*look, transient=True) as shown:
+        task = shown.add_task("backtest", total=bars)
+        yield lambda count: shown.advance(task, count)

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
-from ibdesk.backtest import Result, backtest, check_bars, read_bars, sample_daily_bars
+from ibdesk.backtest import Result, backtest, blaming, check_bars, read_bars, sample_daily_bars
 from ibdesk.cli.screen import console, file_address, line, waiting
 from ibdesk.cli.tables import stats_view
-from ibdesk.errors import ConfigError, DataError, DecisionError, IbdeskError
-from ibdesk.exchange import CommissionSchedule, FixedCommission, NoCommission, TickSlippage, TieredCommission
+from ibdesk.errors import ConfigError, DataError
+from ibdesk.exchange import SCHEDULES, TickSlippage
 from ibdesk.strategy import load_strategy, make_strategy
-
-_SCHEDULES: dict[str, type[CommissionSchedule]] = {
-    "fixed": FixedCommission,
-    "tiered": TieredCommission,
-    "none": NoCommission,
-}
 
 
 class Costs(msgspec.Struct, frozen=True):
@@ -91,12 +83,12 @@ def run_backtest(
         IbdeskError: If strategy, parameters or bars cannot be used.
     """
     made = make_strategy(load_strategy(strategy).cls, parameters)
-    with _blaming(strategy):
+    with blaming(strategy):
         result = backtest(
             made,
             bars,
             cash=cash,
-            commissions=_SCHEDULES[costs.commission](),
+            commissions=SCHEDULES[costs.commission](),
             slippage=TickSlippage(costs.slippage_ticks),
             progress=console.is_terminal and not as_json,
         )
@@ -110,25 +102,6 @@ def run_backtest(
     if written is not None:
         line("report", file_address(written))
     return result
-
-
-@contextlib.contextmanager
-def _blaming(strategy: Path) -> Iterator[None]:
-    """Turn what the code of a strategy raises inside the block into an error that names the line.
-
-    Raises:
-        DecisionError: Instead of such an exception; every other one comes through.
-    """
-    try:
-        yield
-    except IbdeskError:
-        raise
-    except Exception as error:
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(strategy)]
-        if not frames:
-            raise
-        where = f"{strategy}, line {frames[-1].lineno}, in {frames[-1].name}"
-        raise DecisionError(f"{where}: {type(error).__name__}: {error}") from error
 
 
 def _write(result: Result, path: Path, *, quiet: bool) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from ibdesk.desk.runtime import Runtime, base36
-from ibdesk.errors import DeskError, OrderDeniedError, OrderError
+from ibdesk.errors import DeskError, OrderChangedError, OrderDeniedError, OrderError
 from ibdesk.model import (
     Action,
     AnyInstrument,
@@ -88,17 +88,20 @@ class ByHand:
         refuse_denied(runtime.command(request))
         return runtime.engine.blotter.orders[request.order_id]
 
-    def modify(self, request: ModifyRequest) -> Order:
+    def modify(self, request: ModifyRequest, *, seen_ns: int | None = None) -> Order:
         """Ask for new terms and return the order, which keeps its own until the venue agrees.
 
         Raises:
             OrderDeniedError: If a risk rule refuses them.
+            OrderChangedError: If the order was updated at another time than `seen_ns`.
             OrderError: If they make no sense together, none is given, or the order is no longer open.
             DeskError: If this desk has no such order.
         """
         order = self._runtime.engine.blotter.orders.get(request.order_id)
         if order is None:
             raise no_order(request.order_id)
+        if seen_ns is not None and order.updated_ns != seen_ns:
+            raise OrderChangedError(order.id)
         if not order.is_open:
             raise OrderError(f"order {order.id} is {order.status.value}: there is nothing left of it to change")
         if request.quantity is request.limit_price is request.stop_price is None:

@@ -184,14 +184,17 @@ class Commands:
         quantity: float | None = None,
         limit: float | None = None,
         stop: float | None = None,
+        seen_ns: int | None = None,
         by: str = OPERATOR,
     ) -> OrderInfo:
         """Ask the venue for other terms of an open order, also of a strategy's; what is None stays.
 
-        The order is returned as it is: it keeps its terms until the venue has agreed to the new ones.
+        The order is returned as it is: it keeps its terms until the venue has agreed to the new ones. With `seen_ns`,
+        the `updated_ns` of the order that the caller has seen, nothing is asked when it has changed since.
 
         Raises:
             OrderDeniedError: If a risk rule refuses the new terms.
+            OrderChangedError: If the order has changed since `seen_ns`.
             OrderError: If they make no sense together, none is given, or the order is no longer open.
             DeskError: If this desk has no such order.
         """
@@ -204,7 +207,7 @@ class Commands:
             by=by,
             correlation_id=correlation_id.get(),
         )
-        return order_info(self._by_hand.modify(request))
+        return order_info(self._by_hand.modify(request, seen_ns=seen_ns))
 
     async def cancel(self, order_id: str, *, by: str = OPERATOR) -> None:
         """Withdraw what is left of an open order.

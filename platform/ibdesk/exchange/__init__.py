@@ -1,11 +1,12 @@
 """The simulated venue of the backtest and the embedded gateway: matching, commissions, slippage. Sans IO."""
 
-from ibdesk.exchange.commission import CommissionSchedule, FixedCommission, NoCommission, TieredCommission
+from ibdesk.exchange.commission import SCHEDULES, CommissionSchedule, FixedCommission, NoCommission, TieredCommission
 from ibdesk.exchange.matching import Exchange, VenueEvent
 from ibdesk.exchange.slippage import FractionSlippage, NoSlippage, Slippage, TickSlippage
 from ibdesk.exchange.ticket import Ticket
 
 __all__ = [
+    "SCHEDULES",
     "CommissionSchedule",
     "Exchange",
     "FixedCommission",

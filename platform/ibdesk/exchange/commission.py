@@ -109,3 +109,11 @@ class TieredCommission(FixedCommission, frozen=True, kw_only=True):
         if side is Side.SELL:
             fees += self.trading_activity_fee * quantity + self.section_31_fee * value
         return own + fees
+
+
+SCHEDULES: dict[str, type[CommissionSchedule]] = {
+    "fixed": FixedCommission,
+    "tiered": TieredCommission,
+    "none": NoCommission,
+}
+"""The price lists by the names that people choose them by."""

@@ -26,7 +26,7 @@ class OrderAnswer(Answer):
     """An order and where it is in its life."""
 
     id: str = Field(examples=["EmaCross-t4x7k2-1"])
-    owner: str = Field(description="the run that made it", examples=["EmaCross-t4x7k2"])
+    owner: str = Field(description="the run that made it; `manual` for one by hand", examples=["EmaCross-t4x7k2"])
     symbol: str = Field(examples=["AAPL"])
     side: str = Field(description="buy or sell", examples=["buy"])
     quantity: float = Field(examples=[100])
@@ -42,8 +42,21 @@ class OrderAnswer(Answer):
     )
     average_price: Figure = Field(description="mean price of its fills; null before the first", examples=[None])
     reason: str = Field(description="why it was denied, rejected or cancelled", examples=[""])
+    by: str = Field(description="who ordered it by hand; empty for an order of a strategy", examples=[""])
+    correlation_id: str = Field(
+        description="of the request that it goes back to; empty for an order of a strategy", examples=[""]
+    )
+    version: str = Field(
+        description="new with each change; `If-Match` of a change takes it, in quotes", examples=["1772465405123456789"]
+    )
     created_at: Moment | None
     updated_at: Moment | None
+
+
+class CancelAllAnswer(Answer):
+    """How many orders the venue was asked to cancel."""
+
+    cancelling: int = Field(examples=[3])
 
 
 class FillAnswer(Answer):
@@ -65,7 +78,7 @@ class RoundTripAnswer(Answer):
 
     owner: str = Field(examples=["EmaCross-t4x7k2"])
     symbol: str = Field(examples=["AAPL"])
-    side: str = Field(description="buy for a long trip, sell for a short one", examples=["buy"])
+    side: str = Field(description="long or short", examples=["long"])
     quantity: float = Field(description="all that was opened", examples=[100])
     opened_at: Moment
     closed_at: Moment

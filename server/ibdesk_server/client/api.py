@@ -1,28 +1,82 @@
-"""The REST interface from Python; an error of the server becomes an `ApiError` with its sentence."""
+"""The REST interface from Python; an error of the server becomes an `ApiError` with its sentence.
+
+::
+
+    with ApiClient("http://127.0.0.1:8000", key) as desk:
+        order = desk.place("AAPL", "buy", 100, limit=187.40)
+
+`AioApiClient` has the same methods, to be awaited. Connections are kept open between calls. A call that can be
+repeated without harm (a question, or a command with a key to tell it by) is sent again when its connection breaks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import functools
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
+import msgspec
+from pydantic import BaseModel
 
 from ibdesk.errors import IbdeskError
+from ibdesk_server.answers import Listing
+from ibdesk_server.client import calls
+from ibdesk_server.client.calls import Call
 from ibdesk_server.security.presented import KEY_HEADER
 
-Item = dict[str, Any]
+P = ParamSpec("P")
+T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+# The pauses before a call is sent again.
+_PAUSES = (0.1, 0.4)
 
 
 class ApiError(IbdeskError):
-    """The server refused a request or failed; `correlation_id` finds it in the server's log."""
+    """The server refused a request or failed; `correlation_id` finds it in the server's log.
 
-    def __init__(self, status: int, detail: str, correlation_id: str = "") -> None:
-        super().__init__(status, detail, correlation_id)
+    `status` is 0 when the server could not be reached; `kind` names our own class of the error, such as
+    ``OrderDeniedError``, where there is one, and `facts` its figures.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        correlation_id: str = "",
+        kind: str = "",
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(status, detail, correlation_id, kind, facts)
         self.status, self.detail, self.correlation_id = status, detail, correlation_id
+        self.kind, self.facts = kind, facts or {}
 
     def __str__(self) -> str:
         return self.detail
+
+
+def _blocking(call: Callable[P, Call[T]]) -> Callable[Concatenate[ApiClient, P], T]:
+    """Make a method that sends the call and waits for the answer."""
+
+    @functools.wraps(call)
+    def send(client: ApiClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return client.send(call(*args, **kwargs))
+
+    return send
+
+
+def _awaitable(call: Callable[P, Call[T]]) -> Callable[Concatenate[AioApiClient, P], Coroutine[Any, Any, T]]:
+    """Make the method's twin, which is awaited."""
+
+    @functools.wraps(call)
+    async def send(client: AioApiClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await client.send(call(*args, **kwargs))
+
+    return send
 
 
 class ApiClient:
@@ -32,7 +86,7 @@ class ApiClient:
     """
 
     def __init__(self, url: str, key: str, *, timeout_seconds: float = 30.0) -> None:
-        self._http = httpx.Client(base_url=url, headers={KEY_HEADER: key}, timeout=timeout_seconds, trust_env=False)
+        self._http = httpx.Client(**_options(url, key, timeout_seconds))
 
     def __enter__(self) -> Self:
         return self
@@ -46,91 +100,156 @@ class ApiClient:
         """End the connection."""
         self._http.close()
 
-    def health(self) -> Item:
-        """Return how the desk, its latency and the feed are."""
-        return self._item("GET", "/health/detailed")
+    health = _blocking(calls.health)
+    account = _blocking(calls.account)
+    positions = _blocking(calls.positions)
+    fills = _blocking(calls.fills)
+    round_trips = _blocking(calls.round_trips)
+    orders = _blocking(calls.orders)
+    order = _blocking(calls.order)
+    place = _blocking(calls.place)
+    modify = _blocking(calls.modify)
+    cancel = _blocking(calls.cancel)
+    cancel_all = _blocking(calls.cancel_all)
+    quotes = _blocking(calls.quotes)
+    bars = _blocking(calls.bars)
+    history = _blocking(calls.history)
+    strategies = _blocking(calls.strategies)
+    strategy = _blocking(calls.strategy)
+    runs = _blocking(calls.runs)
+    run = _blocking(calls.run)
+    start = _blocking(calls.start)
+    stop = _blocking(calls.stop)
+    start_backtest = _blocking(calls.start_backtest)
+    backtests = _blocking(calls.backtests)
+    backtest = _blocking(calls.backtest)
+    backtest_trades = _blocking(calls.backtest_trades)
+    backtest_report = _blocking(calls.backtest_report)
+    cancel_backtest = _blocking(calls.cancel_backtest)
+    delete_backtest = _blocking(calls.delete_backtest)
+    halt = _blocking(calls.halt)
+    resume = _blocking(calls.resume)
 
-    def strategies(self) -> list[Item]:
-        """Return the strategy files, each with the JSON schema of its parameters or its error."""
-        return self._items("GET", "/api/v1/strategies")
+    def walk(self, call: Call[Listing[M]]) -> Iterator[M]:
+        """Give every item of a list, page by page: ``client.walk(calls.orders(symbol="AAPL"))``."""
+        while True:
+            page = self.send(call)
+            yield from page.items
+            if page.next is None:
+                return
+            call = call.at(page.next)
 
-    def runs(self) -> list[Item]:
-        """Return the strategies that run or have run."""
-        return self._items("GET", "/api/v1/runs")
+    def send(self, call: Call[T]) -> T:
+        """Send a call and return what came back."""
+        pauses = iter(_PAUSES)
+        while True:
+            try:
+                return _read(call, self._http.send(_request(self._http, call)))
+            except httpx.TransportError as error:
+                pause = _pause_after(error, call, pauses, self._http.base_url)
+            time.sleep(pause)
 
-    def start(self, file: str, *, on: Iterable[str], bar: str = "5 secs", parameters: Item | None = None) -> Item:
-        """Start a strategy and return the run."""
-        request = {"file": file, "symbols": list(on), "bar": bar, "parameters": parameters or {}}
-        return self._item("POST", "/api/v1/runs", json=request)
 
-    def stop(self, run_id: str, *, flatten: bool = False) -> Item:
-        """Stop a run, with `flatten` also close its positions, and return it."""
-        return self._item("POST", f"/api/v1/runs/{run_id}/stop", params={"flatten": flatten})
+class AioApiClient:
+    """The same as `ApiClient`, to be awaited; an async context manager."""
 
-    def positions(self, **filters: Any) -> list[Item]:
-        """Return what is held; filters: owner, symbol, limit."""
-        return self._listed("/api/v1/positions", filters)
+    def __init__(self, url: str, key: str, *, timeout_seconds: float = 30.0) -> None:
+        self._http = httpx.AsyncClient(**_options(url, key, timeout_seconds))
 
-    def orders(self, **filters: Any) -> list[Item]:
-        """Return the orders; filters: owner, symbol, status, limit."""
-        return self._listed("/api/v1/orders", filters)
+    async def __aenter__(self) -> Self:
+        return self
 
-    def fills(self, **filters: Any) -> list[Item]:
-        """Return the fills; filters: owner, symbol, limit."""
-        return self._listed("/api/v1/fills", filters)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
 
-    def round_trips(self) -> list[Item]:
-        """Return positions opened and closed again."""
-        return self._items("GET", "/api/v1/round-trips")
+    async def close(self) -> None:
+        """End the connection."""
+        await self._http.aclose()
 
-    def account(self) -> Item:
-        """Return the account's figures."""
-        return self._item("GET", "/api/v1/account")
+    health = _awaitable(calls.health)
+    account = _awaitable(calls.account)
+    positions = _awaitable(calls.positions)
+    fills = _awaitable(calls.fills)
+    round_trips = _awaitable(calls.round_trips)
+    orders = _awaitable(calls.orders)
+    order = _awaitable(calls.order)
+    place = _awaitable(calls.place)
+    modify = _awaitable(calls.modify)
+    cancel = _awaitable(calls.cancel)
+    cancel_all = _awaitable(calls.cancel_all)
+    quotes = _awaitable(calls.quotes)
+    bars = _awaitable(calls.bars)
+    history = _awaitable(calls.history)
+    strategies = _awaitable(calls.strategies)
+    strategy = _awaitable(calls.strategy)
+    runs = _awaitable(calls.runs)
+    run = _awaitable(calls.run)
+    start = _awaitable(calls.start)
+    stop = _awaitable(calls.stop)
+    start_backtest = _awaitable(calls.start_backtest)
+    backtests = _awaitable(calls.backtests)
+    backtest = _awaitable(calls.backtest)
+    backtest_trades = _awaitable(calls.backtest_trades)
+    backtest_report = _awaitable(calls.backtest_report)
+    cancel_backtest = _awaitable(calls.cancel_backtest)
+    delete_backtest = _awaitable(calls.delete_backtest)
+    halt = _awaitable(calls.halt)
+    resume = _awaitable(calls.resume)
 
-    def quotes(self, **filters: Any) -> list[Item]:
-        """Return the best bids and asks; filter: symbol."""
-        return self._listed("/api/v1/quotes", filters)
+    async def walk(self, call: Call[Listing[M]]) -> AsyncIterator[M]:
+        """Give every item of a list, page by page: ``async for order in client.walk(calls.orders())``."""
+        while True:
+            page = await self.send(call)
+            for item in page.items:
+                yield item
+            if page.next is None:
+                return
+            call = call.at(page.next)
 
-    def bars(self, symbol: str, *, bar: str = "5 secs", count: int = 500) -> list[Item]:
-        """Return the last bars of this session."""
-        return self._listed(f"/api/v1/bars/{symbol}", {"bar": bar, "count": count})
+    async def send(self, call: Call[T]) -> T:
+        """Send a call and return what came back."""
+        pauses = iter(_PAUSES)
+        while True:
+            try:
+                return _read(call, await self._http.send(_request(self._http, call)))
+            except httpx.TransportError as error:
+                pause = _pause_after(error, call, pauses, self._http.base_url)
+            await asyncio.sleep(pause)
 
-    def history(self, symbol: str, *, bar: str = "1 day", count: int = 300) -> list[Item]:
-        """Return past bars."""
-        return self._listed(f"/api/v1/history/{symbol}", {"bar": bar, "count": count})
 
-    def halt(self, reason: str) -> None:
-        """Let no order out that does not reduce a position."""
-        self._request("POST", "/api/v1/risk/halt", json={"reason": reason})
+def _options(url: str, key: str, timeout_seconds: float) -> dict[str, Any]:
+    headers = {KEY_HEADER: key, "Accept": "application/json"}
+    return {"base_url": url, "headers": headers, "timeout": timeout_seconds, "trust_env": False}
 
-    def resume(self, reason: str) -> None:
-        """Lift a halt."""
-        self._request("POST", "/api/v1/risk/resume", json={"reason": reason})
 
-    def cancel(self, order_id: str) -> None:
-        """Ask the venue to cancel an order."""
-        self._request("DELETE", f"/api/v1/orders/{order_id}")
+def _request(http: httpx.Client | httpx.AsyncClient, call: Call[Any]) -> httpx.Request:
+    return http.build_request(call.method, call.path, params=call.params, json=call.body, headers=call.headers)
 
-    def _listed(self, path: str, params: Item) -> list[Item]:
-        found: list[Item] = self._item("GET", path, params=params)["items"]
-        return found
 
-    def _items(self, method: str, path: str) -> list[Item]:
-        found: list[Item] = self._request(method, path).json()
-        return found
+def _pause_after(error: httpx.TransportError, call: Call[Any], pauses: Iterator[float], url: httpx.URL) -> float:
+    """Return how long to wait before the call is sent again.
 
-    def _item(self, method: str, path: str, **content: Any) -> Item:
-        found: Item = self._request(method, path, **content).json()
-        return found
+    Raises:
+        ApiError: If it must not be, or was often enough.
+    """
+    pause = next(pauses, None) if call.may_be_repeated else None
+    if pause is None:
+        raise ApiError(0, f"the server at {url} cannot be reached: {error}") from None
+    return pause
 
-    def _request(self, method: str, path: str, **content: Any) -> httpx.Response:
-        try:
-            response = self._http.request(method, path, **content)
-        except httpx.HTTPError as error:
-            raise ApiError(0, f"the server at {self._http.base_url} cannot be reached: {error}") from None
-        if response.is_success:
-            return response
-        if response.headers.get("content-type") != "application/problem+json":
-            raise ApiError(response.status_code, f"{method} {path}: HTTP status {response.status_code}")
-        problem = response.json()
-        raise ApiError(response.status_code, problem["detail"], problem["correlation_id"])
+
+def _read(call: Call[T], response: httpx.Response) -> T:
+    if response.is_success:
+        return call.read(response.content)
+    if response.headers.get("content-type") != "application/problem+json":
+        raise ApiError(response.status_code, f"{call.method} {call.path}: HTTP status {response.status_code}")
+    problem = msgspec.json.decode(response.content)
+    raise ApiError(
+        response.status_code,
+        problem["detail"],
+        problem["correlation_id"],
+        problem["type"].removeprefix("urn:ibdesk:"),
+        problem.get("facts"),
+    )

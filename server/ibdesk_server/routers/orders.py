@@ -1,15 +1,21 @@
-"""Orders: those there are, and what a person may do about them."""
+"""Orders: those there are, and those that people place, change and cancel."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 import polars as pl
-from fastapi import HTTPException, Path, Query
+from fastapi import Header, HTTPException, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
 
-from ibdesk.model import OrderStatus
-from ibdesk_server.answers import Listing, OrderAnswer, items_of
-from ibdesk_server.dependencies import TheDesk, api_router, needs
+from ibdesk.desk import OrderInfo
+from ibdesk.model import OrderStatus, moment
+from ibdesk.telemetry import correlation_id
+from ibdesk_server.answers import CancelAllAnswer, Listing, OrderAnswer, items_of
+from ibdesk_server.dependencies import Caller, TheDesk, TheReplays, api_router, needs
+from ibdesk_server.etags import require_unchanged
+from ibdesk_server.idempotency import REPLAYED, IdempotencyKey
 from ibdesk_server.paging import Pages
 from ibdesk_server.routers.filters import Owner, Since, Symbol, Until, narrowed
 from ibdesk_server.security.principal import Role
@@ -19,6 +25,39 @@ router = api_router("orders")
 OrderId = Annotated[
     str, Path(min_length=1, max_length=200, description="the order's own id", examples=["EmaCross-t4x7k2-1"])
 ]
+_VERSION = pl.col("updated_at").to_physical().cast(pl.String).alias("version")
+Price = Annotated[float | None, Field(allow_inf_nan=False)]
+
+
+class PlaceRequest(BaseModel):
+    """An order by hand: at the market, unless a limit or stop price says otherwise."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"examples": [{"symbol": "AAPL", "side": "buy", "quantity": 100, "limit": 187.4}]},
+    )
+
+    symbol: str = Field(min_length=1, max_length=64, description="the instrument's id", examples=["AAPL"])
+    side: Literal["buy", "sell"] = Field(examples=["buy"])
+    quantity: float = Field(gt=0, le=1e12, allow_inf_nan=False, description="shares or contracts", examples=[100])
+    limit: Price = Field(None, description="not worse than this price", examples=[187.4])
+    stop: Price = Field(None, description="only once the market trades at this price or through it", examples=[None])
+    time_in_force: Literal["day", "gtc", "ioc"] = Field(
+        "day", description="to the end of the day, until cancelled, or at once", examples=["day"]
+    )
+
+
+class ModifyRequest(BaseModel):
+    """New terms of an order; what is not named stays."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"limit": 187.35}]})
+
+    quantity: float | None = Field(
+        None, gt=0, le=1e12, allow_inf_nan=False, description="all of it, what is filled included", examples=[100]
+    )
+    limit: Price = Field(None, examples=[187.35])
+    stop: Price = Field(None, examples=[None])
 
 
 @router.get("/orders", summary="Orders, open and closed")
@@ -48,31 +87,115 @@ async def orders(
         status=None if status is None else status.value,
     )
     page, following = pages.page(found, sort=sort, key=pl.col("id"))
-    return Listing(items=items_of(OrderAnswer, page), total=found.height, next=following)
+    return Listing(items=items_of(OrderAnswer, page.with_columns(_VERSION)), total=found.height, next=following)
+
+
+@router.post("/orders", status_code=201, dependencies=[needs(Role.TRADER)], summary="Place an order")
+async def place(
+    request: PlaceRequest,
+    response: Response,
+    caller: Caller,
+    desk: TheDesk,
+    replays: TheReplays,
+    key: IdempotencyKey = None,
+) -> OrderAnswer:
+    """Place an order by hand; it passes the same risk gate as those of strategies and belongs to the book `manual`.
+
+    The answer comes once its bytes were given to the socket. With an `Idempotency-Key`, which the desk's journal
+    keeps, it is placed once however often it is sent. An order that a risk rule denies is a problem whose `facts` name
+    the rule, its limit, and the figure that breaks it.
+    """
+    async with replays.once(OrderAnswer, asker=caller.name, operation="order", key=key, asked=request) as once:
+        if once.answer is None:
+            placed = await desk.aio.place(
+                request.symbol,
+                request.side,
+                request.quantity,
+                limit=request.limit,
+                stop=request.stop,
+                time_in_force=request.time_in_force,
+                client_key=key or "",
+                by=caller.name,
+            )
+            once.answer = _answer(placed)
+            # The desk itself knows the key of an order that was placed through another machine.
+            if placed.correlation_id != correlation_id.get():
+                response.headers.update(REPLAYED)
+        else:
+            response.headers.update(REPLAYED)
+    response.headers["Location"] = f"/api/v1/orders/{once.answer.id}"
+    response.headers["ETag"] = f'"{once.answer.version}"'
+    return once.answer
+
+
+@router.delete("/orders", status_code=202, dependencies=[needs(Role.TRADER)], summary="Cancel all open orders")
+async def cancel_all(caller: Caller, desk: TheDesk, owner: Owner = None, symbol: Symbol = None) -> CancelAllAnswer:
+    """Ask the venue to cancel what is left of every open order, or of those of one owner or instrument."""
+    count = await desk.aio.cancel_all(owner=owner or "", symbol=symbol or "", by=caller.name)
+    return CancelAllAnswer(cancelling=count)
 
 
 @router.get("/orders/{order_id}", summary="One order")
-async def order(order_id: OrderId, desk: TheDesk) -> OrderAnswer:
-    """Return the order as it stands."""
-    return await _order(desk, order_id)
-
-
-@router.delete("/orders/{order_id}", dependencies=[needs(Role.TRADER)], status_code=202, summary="Cancel an order")
-async def cancel(order_id: OrderId, desk: TheDesk) -> OrderAnswer:
-    """Ask the venue to cancel what is left of an order; the feed and the order itself tell whether it did."""
+async def order(order_id: OrderId, desk: TheDesk, response: Response) -> OrderAnswer:
+    """Return the order as it stands; its `ETag` is good for `If-Match` of a change."""
     found = await _order(desk, order_id)
-    await desk.aio.cancel(order_id)
+    response.headers["ETag"] = f'"{found.version}"'
     return found
 
 
-@router.delete("/orders", dependencies=[needs(Role.TRADER)], status_code=202, summary="Cancel all open orders")
-async def cancel_all(desk: TheDesk) -> None:
-    """Ask the venue to cancel what is left of every open order of this desk."""
-    await desk.aio.cancel_all()
+@router.patch("/orders/{order_id}", status_code=202, dependencies=[needs(Role.TRADER)], summary="Change an order")
+async def modify(
+    order_id: OrderId,
+    change: ModifyRequest,
+    request: Request,
+    response: Response,
+    caller: Caller,
+    desk: TheDesk,
+    if_match: Annotated[
+        str | None,
+        Header(
+            max_length=500,
+            description="the `ETag` of the order as you have seen it",
+            examples=['"1772465405123456789"'],
+        ),
+    ] = None,
+) -> OrderAnswer:
+    """Ask the venue for other terms of an open order, also of a strategy's.
+
+    The answer is the order as it is: it keeps its terms until the venue agrees to new ones. With `If-Match`, nothing
+    is asked if the order has changed since it was seen (412): a fill that came meanwhile, or somebody else's change.
+    """
+    seen = await _order(desk, order_id)
+    require_unchanged(request, f'"{seen.version}"', what=f"order {order_id}")
+    changed = await desk.aio.modify(
+        order_id,
+        quantity=change.quantity,
+        limit=change.limit,
+        stop=change.stop,
+        # Between the look and this word it may change, too: the desk compares once more.
+        seen_ns=None if if_match in {None, "*"} else int(seen.version),
+        by=caller.name,
+    )
+    answer = _answer(changed)
+    response.headers["ETag"] = f'"{answer.version}"'
+    return answer
+
+
+@router.delete("/orders/{order_id}", status_code=202, dependencies=[needs(Role.TRADER)], summary="Cancel an order")
+async def cancel(order_id: OrderId, caller: Caller, desk: TheDesk) -> OrderAnswer:
+    """Ask the venue to cancel what is left of an order; the feed and the order itself tell whether it did."""
+    found = await _order(desk, order_id)
+    await desk.aio.cancel(order_id, by=caller.name)
+    return found
 
 
 async def _order(desk: TheDesk, order_id: str) -> OrderAnswer:
     found = (await desk.aio.orders()).filter(pl.col("id") == order_id)
     if found.is_empty():
         raise HTTPException(404, f"there is no order {order_id!r}: /api/v1/orders lists them")
-    return OrderAnswer.model_validate(found.row(0, named=True))
+    return items_of(OrderAnswer, found.with_columns(_VERSION))[0]
+
+
+def _answer(order: OrderInfo) -> OrderAnswer:
+    times = {"created_at": moment(order.created_ns), "updated_at": moment(order.updated_ns)}
+    return OrderAnswer(**(msgspec.structs.asdict(order) | times | {"version": str(order.updated_ns)}))

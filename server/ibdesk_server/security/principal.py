@@ -10,7 +10,24 @@ import msgspec
 
 from ibdesk_server.security.errors import AccessError
 
-AREAS = frozenset({"book", "feed", "health", "keys", "market", "orders", "risk", "strategies", "users"})
+AREAS = frozenset(
+    {
+        "backtests",
+        "book",
+        "feed",
+        "health",
+        "instruments",
+        "journal",
+        "keys",
+        "market",
+        "orders",
+        "risk",
+        "runs",
+        "settings",
+        "strategies",
+        "users",
+    }
+)
 """What a key can be narrowed to: the parts of the REST interface by their tags, and the feed."""
 
 _ACTIONS = frozenset({"read", "write"})

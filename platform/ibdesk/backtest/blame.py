@@ -1,0 +1,29 @@
+"""Whose fault it is when a strategy's own code fails in a backtest: the line of its file."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from ibdesk.errors import DecisionError, IbdeskError
+
+
+@contextlib.contextmanager
+def blaming(strategy: Path) -> Iterator[None]:
+    """Turn what the code of a strategy raises inside the block into an error that names the line.
+
+    Raises:
+        DecisionError: Instead of such an exception; every other one, and a lack of memory, comes through.
+    """
+    try:
+        yield
+    except (IbdeskError, MemoryError):
+        raise
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(strategy)]
+        if not frames:
+            raise
+        where = f"{strategy}, line {frames[-1].lineno}, in {frames[-1].name}"
+        raise DecisionError(f"{where}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,215 @@
+"""Where backtests are kept: a folder for each, so that any web worker can tell how one stands.
+
+Whoever takes a backtest on holds a lock in its folder, which its process inherits; the system lets go of it when both
+are gone. One that is not finished and not locked has lost its server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from ibdesk_server.backtests.job import BacktestTask, Job, JobState, Outcome
+
+_TASK, _OUTCOME, _PROGRESS, _CANCELLED = "task.json", "outcome.json", "progress", "cancelled"
+_LOCK, _PID = "lock", "pid"
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_LOST = "the server that ran it has ended: start it again"
+
+
+class JobFolder:
+    """The files of one backtest."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.report, self.bars, self.log = path / "report.html", path / "bars.parquet", path / "worker.log"
+        self.round_trips = path / "round_trips.parquet"
+
+    @property
+    def task(self) -> BacktestTask:
+        """What is to be done."""
+        return msgspec.json.decode((self.path / _TASK).read_bytes(), type=BacktestTask)
+
+    def tell_task(self, task: BacktestTask) -> None:
+        """Write down what is to be done."""
+        _write(self.path / _TASK, msgspec.json.encode(task))
+
+    def tell_progress(self, fraction: float) -> None:
+        """Write down which fraction of the bars is done."""
+        _write(self.path / _PROGRESS, f"{fraction:.4f}".encode())
+
+    def tell_pid(self, pid: int) -> None:
+        """Write down which process is at work."""
+        _write(self.path / _PID, str(pid).encode())
+
+    def finish(self, outcome: Outcome) -> None:
+        """Write down how it ended; the first word is the last one, and of one that was deleted there is none."""
+        part = self.path / f"{_OUTCOME}.{secrets.token_hex(4)}"
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            part.write_bytes(msgspec.json.encode(outcome))
+            (self.path / _OUTCOME).hardlink_to(part)
+        part.unlink(missing_ok=True)
+
+    def cancel(self) -> None:
+        """End it, whoever is at work on it."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.path / _CANCELLED).touch()
+        # While the lock is held the process is alive, and its number is nobody else's.
+        if _is_held(self.path / _LOCK) and (pid := self._pid()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody wanted it ended, or has deleted it."""
+        return (self.path / _CANCELLED).exists() or not self.path.exists()
+
+    def read(self) -> Job:
+        """Return how it stands.
+
+        Raises:
+            OSError: If it is gone.
+        """
+        # In this order: what finishes between two looks has its outcome before it lets go of the lock.
+        held = _is_held(self.path / _LOCK)
+        outcome = self._outcome()
+        if outcome is None and self.is_cancelled:
+            outcome = Outcome(state=JobState.CANCELLED, finished_ns=(self.path / _CANCELLED).stat().st_mtime_ns)
+        elif outcome is None and not held:
+            outcome = Outcome(state=JobState.FAILED, finished_ns=self.path.stat().st_mtime_ns, error=_LOST)
+        pid = self.path / _PID
+        started_ns = pid.stat().st_mtime_ns if pid.exists() else None
+        running = JobState.QUEUED if started_ns is None else JobState.RUNNING
+        return Job(
+            id=self.id,
+            task=self.task,
+            state=running if outcome is None else outcome.state,
+            progress=self._progress(),
+            started_ns=started_ns,
+            outcome=outcome,
+        )
+
+    def _outcome(self) -> Outcome | None:
+        with contextlib.suppress(FileNotFoundError):
+            return msgspec.json.decode((self.path / _OUTCOME).read_bytes(), type=Outcome)
+        return None
+
+    def _progress(self) -> float:
+        with contextlib.suppress(FileNotFoundError):
+            return float((self.path / _PROGRESS).read_text())
+        return 0.0
+
+    def _pid(self) -> int | None:
+        with contextlib.suppress(FileNotFoundError):
+            return int((self.path / _PID).read_text())
+        return None
+
+
+class Jobs:
+    """All backtests of a machine."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def create(self, task: BacktestTask) -> tuple[JobFolder, int]:
+        """Return the folder of a new backtest, and the descriptor of its lock, to be closed by whoever runs it.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        job = JobFolder(self._folder / _new_id())
+        job.path.mkdir(parents=True, mode=0o700)
+        lock = os.open(job.path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        job.tell_task(task)
+        return job, lock
+
+    def find(self, job_id: str) -> JobFolder | None:
+        """Return the folder of a backtest, None when there is none of this id."""
+        path = self._folder / job_id
+        is_one = bool(job_id) and all(letter in _DIGITS for letter in job_id) and (path / _TASK).is_file()
+        return JobFolder(path) if is_one else None
+
+    def all(self) -> list[Job]:
+        """Return how every backtest stands, oldest first."""
+        found = []
+        for folder in self._folders():
+            # One may be deleted meanwhile.
+            with contextlib.suppress(OSError):
+                found.append(folder.read())
+        return found
+
+    def delete(self, folder: JobFolder) -> None:
+        """Remove a backtest and its files; one that is under way is ended."""
+        folder.cancel()
+        shutil.rmtree(folder.path, ignore_errors=True)
+
+    def prune(self, keep: int) -> None:
+        """Remove the oldest of those that are finished until no more than `keep` are left."""
+        over = self.all()[:-keep]
+        for job in over:
+            if job.state.is_final:
+                self.delete(JobFolder(self._folder / job.id))
+
+    @contextlib.contextmanager
+    def slot(self, count: int) -> Iterator[int | None]:
+        """Give the descriptor of one of `count` places to run in, None when all are taken; its heirs keep it."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for number in range(count):
+            place = os.open(self._folder / f".slot-{number}", os.O_CREAT | os.O_RDWR, 0o600)
+            try:
+                if _take(place, fcntl.LOCK_EX):
+                    yield place
+                    return
+            finally:
+                os.close(place)
+        yield None
+
+    def _folders(self) -> list[JobFolder]:
+        return [JobFolder(path.parent) for path in sorted(self._folder.glob(f"*/{_TASK}"))]
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        handle = os.open(lock, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        # A shared lock, so that two that look do not take each other for the holder.
+        return not _take(handle, fcntl.LOCK_SH)
+    finally:
+        os.close(handle)
+
+
+def _take(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+def _new_id() -> str:
+    """Return an id that sorts by time and cannot be guessed."""
+    milliseconds, text = time.time_ns() // 1_000_000, ""
+    while milliseconds:
+        milliseconds, rest = divmod(milliseconds, 36)
+        text = _DIGITS[rest] + text
+    return text + "".join(secrets.choice(_DIGITS) for _ in range(8))

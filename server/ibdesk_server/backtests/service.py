@@ -1,0 +1,112 @@
+"""All that the API needs of backtests: start, find, end, forget."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import polars as pl
+
+from ibdesk.desk import DeskHandle
+from ibdesk.errors import DataError, DeskError
+from ibdesk.strategy import load_strategy, make_strategy
+from ibdesk_server.backtests.data_folder import DataFolder
+from ibdesk_server.backtests.job import BacktestTask, Job
+from ibdesk_server.backtests.jobs import JobFolder, Jobs
+from ibdesk_server.backtests.request import BacktestRequest, FileBars, HistoryBars
+from ibdesk_server.backtests.runner import BacktestRunner, FetchBars
+from ibdesk_server.backtests.settings import BacktestSettings
+from ibdesk_server.strategy_folder import StrategyFolder
+
+_SAMPLE = "sample"
+
+
+class QueueFullError(DeskError):
+    """As many backtests wait as may; try again later."""
+
+    def __init__(self, queue: int) -> None:
+        super().__init__(queue)
+        self.queue = queue
+
+    def __str__(self) -> str:
+        return f"{self.queue} backtests are waiting already: try again when some of them are done"
+
+
+class Backtests:
+    """The backtests of a server; each is known to every web worker of the machine."""
+
+    def __init__(self, folder: Path, settings: BacktestSettings, strategies: StrategyFolder) -> None:
+        self._settings, self._strategies = settings, strategies
+        self._jobs = Jobs(folder)
+        self._data = DataFolder(settings.data_folder, max_bytes=settings.max_file_bytes)
+        self._runner = BacktestRunner(self._jobs, settings)
+
+    async def start(self, request: BacktestRequest, *, by: str, desk: DeskHandle) -> Job:
+        """Take a backtest on, after a look at whether it can be done at all.
+
+        Raises:
+            QueueFullError: If too many wait already.
+            StrategyError: If there is no such strategy, or its parameters are wrong.
+            DataError: If there is no such file, or it would be about too many bars.
+        """
+        strategy = await asyncio.to_thread(self._checked_strategy, request)
+        bars, fetch = await asyncio.to_thread(self._source, request, desk)
+        if not await asyncio.to_thread(self._runner.has_room):
+            raise QueueFullError(self._settings.queue)
+        task = BacktestTask(
+            file=request.file,
+            strategy=str(strategy),
+            parameters=request.parameters,
+            bars=bars,
+            symbols=[] if fetch is not None else list(request.bars.symbols),
+            cash=request.cash,
+            commission=request.commission,
+            slippage_ticks=request.slippage_ticks,
+            warm_up=request.warm_up,
+            max_bars=self._settings.max_bars,
+            memory_bytes=self._settings.memory_bytes,
+            niceness=self._settings.niceness,
+            asked=request.model_dump(mode="json", exclude_defaults=True),
+            by=by,
+            created_ns=time.time_ns(),
+        )
+        return self._runner.start(task, fetch=fetch).read()
+
+    async def all(self) -> list[Job]:
+        """Return how every backtest stands, oldest first."""
+        return await asyncio.to_thread(self._jobs.all)
+
+    def find(self, job_id: str) -> JobFolder | None:
+        """Return a backtest, None when there is none of this id."""
+        return self._jobs.find(job_id)
+
+    async def delete(self, job: JobFolder) -> None:
+        """End a backtest if it is under way, and remove it."""
+        await asyncio.to_thread(self._jobs.delete, job)
+
+    async def close(self) -> None:
+        """End those that this server runs."""
+        await self._runner.close()
+
+    def _checked_strategy(self, request: BacktestRequest) -> Path:
+        path = self._strategies.path_of(request.file).resolve()
+        make_strategy(load_strategy(path).cls, request.parameters)
+        return path
+
+    def _source(self, request: BacktestRequest, desk: DeskHandle) -> tuple[str, FetchBars | None]:
+        """Return where the process finds its bars, and how they get there when they are not there yet."""
+        match request.bars:
+            case FileBars(file=file):
+                return str(self._data.path_of(file).resolve()), None
+            case HistoryBars() as history:
+                if history.count * len(history.symbols) > self._settings.max_bars:
+                    raise DataError(f"a backtest may be about {self._settings.max_bars:,} bars at most: ask for fewer")
+                return "", lambda: _history(desk, history)
+        return _SAMPLE, None
+
+
+async def _history(desk: DeskHandle, wanted: HistoryBars) -> pl.DataFrame:
+    """Return the bars that are asked of the desk, one symbol after the other as its pacing likes best."""
+    found = [await desk.aio.history(symbol, bar=wanted.bar, count=wanted.count) for symbol in wanted.symbols]
+    return pl.concat(found)

@@ -1,0 +1,110 @@
+"""The process of one backtest: ``python -m ibdesk_server.backtests.worker FOLDER``.
+
+It works off the task in the folder and leaves its outcome there. It goes when its standard input ends: then the
+server that started it is gone.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import resource
+import sys
+import threading
+import time
+from pathlib import Path
+
+import polars as pl
+
+from ibdesk.backtest import Result, backtest, blaming, read_bars
+from ibdesk.errors import DataError, IbdeskError
+from ibdesk.exchange import SCHEDULES, TickSlippage
+from ibdesk.strategy import load_strategy, make_strategy
+from ibdesk_server.backtests.job import BacktestTask, JobState, Outcome, done
+from ibdesk_server.backtests.jobs import JobFolder
+
+
+def main(folder: Path) -> None:
+    """Work off the task of a folder."""
+    threading.Thread(target=_leave_with_the_server, daemon=True).start()
+    job = JobFolder(folder)
+    task = job.task
+    # A backtest waits for whatever else the machine has to do, above all for a desk that trades.
+    os.nice(task.niceness)
+    resource.setrlimit(resource.RLIMIT_DATA, (task.memory_bytes, task.memory_bytes))
+    try:
+        outcome = _work(job, task)
+    except IbdeskError as error:
+        outcome = _failed(str(error))
+    except MemoryError:
+        outcome = _failed(f"it needs more than the {task.memory_bytes / 2**20:,.0f} MiB that a backtest may take")
+    job.finish(outcome)
+
+
+def _work(job: JobFolder, task: BacktestTask) -> Outcome:
+    bars = _bars(job, task)
+    strategy = Path(task.strategy)
+    with blaming(strategy):
+        result = backtest(
+            make_strategy(load_strategy(strategy).cls, task.parameters),
+            bars,
+            cash=task.cash,
+            commissions=SCHEDULES[task.commission](),
+            slippage=TickSlippage(task.slippage_ticks),
+            warm_up=task.warm_up,
+            progress=job.tell_progress,
+        )
+    return _keep(job, result)
+
+
+def _bars(job: JobFolder, task: BacktestTask) -> pl.DataFrame:
+    """Return the bars to test on.
+
+    Raises:
+        DataError: If they cannot be read, are too many, or lack a symbol.
+    """
+    bars = read_bars(task.bars or job.bars, allow_gaps=True)
+    known = bars["symbol"].unique().sort().to_list()
+    if missing := [symbol for symbol in task.symbols if symbol not in known]:
+        raise DataError(f"there are no bars of {', '.join(missing)}: there are some of {', '.join(known)}")
+    chosen = bars.filter(pl.col("symbol").is_in(task.symbols)) if task.symbols else bars
+    if chosen.height > task.max_bars:
+        raise DataError(f"{chosen.height:,} bars are more than the {task.max_bars:,} that a backtest may be about")
+    return chosen
+
+
+def _keep(job: JobFolder, result: Result) -> Outcome:
+    """Write what can be read of a result, and return the outcome."""
+    result.report(job.report)
+    result.round_trips.write_parquet(job.round_trips)
+    return done(result, csp=policy(job.report.read_text()), at_ns=time.time_ns())
+
+
+def policy(page: str) -> str:
+    """Return the Content-Security-Policy under which a page may run its own scripts, and load nothing.
+
+    The scripts are named by their hashes; `sandbox` gives the page an origin of its own, so that it cannot use the
+    login of whoever reads it.
+    """
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL)
+    hashes = sorted({base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts})
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; font-src data:; "
+        f"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts"
+    )
+
+
+def _failed(error: str) -> Outcome:
+    return Outcome(state=JobState.FAILED, finished_ns=time.time_ns(), error=error)
+
+
+def _leave_with_the_server() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

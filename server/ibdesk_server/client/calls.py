@@ -1,0 +1,379 @@
+"""Every call of the REST interface, described once: `ApiClient` makes them and waits, `AioApiClient` awaits them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from pydantic import TypeAdapter
+
+from ibdesk_server.answers import (
+    AccountAnswer,
+    BacktestAnswer,
+    BacktestTradeAnswer,
+    BarAnswer,
+    CancelAllAnswer,
+    FillAnswer,
+    Listing,
+    OrderAnswer,
+    PositionAnswer,
+    QuoteAnswer,
+    RoundTripAnswer,
+    RunAnswer,
+    StrategyAnswer,
+)
+
+T = TypeVar("T")
+
+API = "/api/v1"
+IDEMPOTENCY_KEY = "Idempotency-Key"
+
+
+class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """One request, and how its answer is read; `body` goes as JSON."""
+
+    method: str
+    path: str
+    read: Callable[[bytes], T]
+    params: dict[str, Any] = {}
+    body: dict[str, Any] | None = None
+    headers: dict[str, str] = {}
+
+    @property
+    def may_be_repeated(self) -> bool:
+        """Return whether sending it twice does no more than sending it once."""
+        return self.method == "GET" or IDEMPOTENCY_KEY in self.headers
+
+    def at(self, cursor: str) -> Call[T]:
+        """Return the call for the page of a list that begins at `cursor`."""
+        return msgspec.structs.replace(self, params=self.params | {"cursor": cursor})
+
+
+def health() -> Call[dict[str, Any]]:
+    """How the desk, its latency and the feed are."""
+    return Call(method="GET", path="/health/detailed", read=msgspec.json.decode)
+
+
+# --- the book
+
+
+def account() -> Call[AccountAnswer]:
+    """The account's own figures."""
+    return _get("account", AccountAnswer)
+
+
+def positions(
+    *, owner: str | None = None, symbol: str | None = None, held: bool = False, limit: int = 100
+) -> Call[Listing[PositionAnswer]]:
+    """What is held, by owner and instrument; with `held` without what is flat."""
+    return _get("positions", Listing[PositionAnswer], owner=owner, symbol=symbol, held=held, limit=limit)
+
+
+def fills(
+    *,
+    owner: str | None = None,
+    symbol: str | None = None,
+    order_id: str | None = None,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    sort: str = "-filled_at",
+    limit: int = 100,
+) -> Call[Listing[FillAnswer]]:
+    """Executions of our orders, the newest first."""
+    return _get(
+        "fills",
+        Listing[FillAnswer],
+        owner=owner,
+        symbol=symbol,
+        order_id=order_id,
+        since=since,
+        until=until,
+        sort=sort,
+        limit=limit,
+    )
+
+
+def round_trips(
+    *,
+    owner: str | None = None,
+    symbol: str | None = None,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    sort: str = "-closed_at",
+    limit: int = 100,
+) -> Call[Listing[RoundTripAnswer]]:
+    """Positions opened and closed again, the newest first."""
+    return _get(
+        "round-trips",
+        Listing[RoundTripAnswer],
+        owner=owner,
+        symbol=symbol,
+        since=since,
+        until=until,
+        sort=sort,
+        limit=limit,
+    )
+
+
+# --- orders
+
+
+def orders(
+    *,
+    owner: str | None = None,
+    symbol: str | None = None,
+    status: str | None = None,
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    sort: str = "-created_at",
+    limit: int = 100,
+) -> Call[Listing[OrderAnswer]]:
+    """Orders, open and closed, the newest first."""
+    return _get(
+        "orders",
+        Listing[OrderAnswer],
+        owner=owner,
+        symbol=symbol,
+        status=status,
+        since=since,
+        until=until,
+        sort=sort,
+        limit=limit,
+    )
+
+
+def order(order_id: str) -> Call[OrderAnswer]:
+    """One order."""
+    return _get(f"orders/{quote(order_id, safe='')}", OrderAnswer)
+
+
+def place(
+    symbol: str,
+    side: str,
+    quantity: float,
+    *,
+    limit: float | None = None,
+    stop: float | None = None,
+    time_in_force: str = "day",
+    key: str | None = None,
+) -> Call[OrderAnswer]:
+    """Place an order by hand, at the market unless `limit` or `stop` says otherwise.
+
+    Each call is a new order; `key` makes a repeated call the same order, also from another program.
+    """
+    request = {
+        "symbol": symbol,
+        "side": side,
+        "quantity": quantity,
+        "limit": limit,
+        "stop": stop,
+        "time_in_force": time_in_force,
+    }
+    return _call("POST", "orders", OrderAnswer, body=request, key=_key(key))
+
+
+def modify(
+    order_id: str,
+    *,
+    quantity: float | None = None,
+    limit: float | None = None,
+    stop: float | None = None,
+    seen: str | None = None,
+) -> Call[OrderAnswer]:
+    """Ask for other terms of an open order; if it is not the `version` that was `seen` any more, nothing is asked."""
+    terms = {"quantity": quantity, "limit": limit, "stop": stop}
+    call = _call(
+        "PATCH",
+        f"orders/{quote(order_id, safe='')}",
+        OrderAnswer,
+        body={name: value for name, value in terms.items() if value is not None},
+    )
+    return msgspec.structs.replace(call, headers={"If-Match": f'"{seen}"'}) if seen else call
+
+
+def cancel_all(*, owner: str | None = None, symbol: str | None = None) -> Call[CancelAllAnswer]:
+    """Ask the venue to cancel every open order, or those of one owner or instrument."""
+    return _call("DELETE", "orders", CancelAllAnswer, params={"owner": owner, "symbol": symbol})
+
+
+def cancel(order_id: str) -> Call[OrderAnswer]:
+    """Ask the venue to cancel an order; it is returned as it was."""
+    return _call("DELETE", f"orders/{quote(order_id, safe='')}", OrderAnswer)
+
+
+# --- the market
+
+
+def quotes(*, symbol: str | None = None) -> Call[Listing[QuoteAnswer]]:
+    """The best bids and asks."""
+    return _get("quotes", Listing[QuoteAnswer], symbol=symbol)
+
+
+def bars(symbol: str, *, bar: str = "5 secs", count: int = 500) -> Call[Listing[BarAnswer]]:
+    """The last bars of this session, the newest last."""
+    return _get(f"bars/{quote(symbol, safe='')}", Listing[BarAnswer], bar=bar, count=count)
+
+
+def history(symbol: str, *, bar: str = "1 day", count: int = 300) -> Call[Listing[BarAnswer]]:
+    """Past bars, the newest last."""
+    return _get(f"history/{quote(symbol, safe='')}", Listing[BarAnswer], bar=bar, count=count)
+
+
+# --- strategies
+
+
+def strategies() -> Call[list[StrategyAnswer]]:
+    """The strategy files, each with the JSON schema of its parameters or its error."""
+    return _get("strategies", list[StrategyAnswer])
+
+
+def strategy(file: str) -> Call[StrategyAnswer]:
+    """One strategy file."""
+    return _get(f"strategies/{quote(file, safe='')}", StrategyAnswer)
+
+
+def runs(*, state: str | None = None, limit: int = 100) -> Call[Listing[RunAnswer]]:
+    """The strategies that run or have run, the newest first."""
+    return _get("runs", Listing[RunAnswer], state=state, limit=limit)
+
+
+def run(run_id: str) -> Call[RunAnswer]:
+    """One run."""
+    return _get(f"runs/{quote(run_id, safe='')}", RunAnswer)
+
+
+def start(
+    file: str,
+    *,
+    on: Iterable[str],
+    bar: str = "5 secs",
+    warm_up: int = 300,
+    parameters: Mapping[str, Any] | None = None,
+    key: str | None = None,
+) -> Call[RunAnswer]:
+    """Start a strategy and return the run; asked again with the same `key`, the run that was started then."""
+    request = {"file": file, "symbols": list(on), "bar": bar, "warm_up": warm_up, "parameters": dict(parameters or {})}
+    return _call("POST", "runs", RunAnswer, body=request, key=_key(key))
+
+
+def stop(run_id: str, *, flatten: bool = False) -> Call[RunAnswer]:
+    """Stop a run, with `flatten` also close its positions, and return it."""
+    return _call("POST", f"runs/{quote(run_id, safe='')}/stop", RunAnswer, params={"flatten": flatten})
+
+
+# --- backtests
+
+
+def start_backtest(
+    file: str,
+    *,
+    bars: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    cash: float = 100_000,
+    commission: str = "fixed",
+    slippage_ticks: float = 1,
+    warm_up: int = 0,
+    key: str | None = None,
+) -> Call[BacktestAnswer]:
+    """Start a backtest and return it as it stands.
+
+    `bars` is ``{"source": "sample"}``, ``{"source": "file", "file": ...}`` or ``{"source": "history", "symbols":
+    [...], "bar": ..., "count": ...}``.
+    """
+    request = {
+        "file": file,
+        "bars": dict(bars or {"source": "sample"}),
+        "parameters": dict(parameters or {}),
+        "cash": cash,
+        "commission": commission,
+        "slippage_ticks": slippage_ticks,
+        "warm_up": warm_up,
+    }
+    return _call("POST", "backtests", BacktestAnswer, body=request, key=_key(key))
+
+
+def backtests(*, state: str | None = None, limit: int = 100) -> Call[Listing[BacktestAnswer]]:
+    """The backtests, the newest first."""
+    return _get("backtests", Listing[BacktestAnswer], state=state, limit=limit)
+
+
+def backtest(backtest_id: str) -> Call[BacktestAnswer]:
+    """One backtest: state, progress, result."""
+    return _get(f"backtests/{quote(backtest_id, safe='')}", BacktestAnswer)
+
+
+def backtest_trades(backtest_id: str, *, limit: int = 100) -> Call[Listing[BacktestTradeAnswer]]:
+    """The round trips of a backtest, the oldest first."""
+    return _get(f"backtests/{quote(backtest_id, safe='')}/trades", Listing[BacktestTradeAnswer], limit=limit)
+
+
+def backtest_report(backtest_id: str) -> Call[bytes]:
+    """The report of a backtest, a page of HTML."""
+    return Call(
+        method="GET",
+        path=f"{API}/backtests/{quote(backtest_id, safe='')}/report",
+        read=bytes,
+        headers={"Accept": "text/html"},
+    )
+
+
+def cancel_backtest(backtest_id: str) -> Call[BacktestAnswer]:
+    """End a backtest that is under way."""
+    return _call("POST", f"backtests/{quote(backtest_id, safe='')}/cancel", BacktestAnswer)
+
+
+def delete_backtest(backtest_id: str) -> Call[None]:
+    """Remove a backtest."""
+    return _do("DELETE", f"backtests/{quote(backtest_id, safe='')}")
+
+
+# --- risk
+
+
+def halt(reason: str) -> Call[None]:
+    """Let no order out that does not reduce a position."""
+    return _do("POST", "risk/halt", body={"reason": reason})
+
+
+def resume(reason: str) -> Call[None]:
+    """Lift a halt."""
+    return _do("POST", "risk/resume", body={"reason": reason})
+
+
+def _get(path: str, kind: type[T], **params: Any) -> Call[T]:
+    return _call("GET", path, kind, params=params)
+
+
+def _do(method: str, path: str, *, body: dict[str, Any] | None = None) -> Call[None]:
+    return Call(method=method, path=f"{API}/{path}", read=_nothing, body=body)
+
+
+def _call(
+    method: str,
+    path: str,
+    kind: type[T],
+    *,
+    params: dict[str, Any] | None = None,
+    body: dict[str, Any] | None = None,
+    key: str = "",
+) -> Call[T]:
+    given = {name: _text(value) for name, value in (params or {}).items() if value is not None}
+    headers = {IDEMPOTENCY_KEY: key} if key else {}
+    read = TypeAdapter(kind).validate_json
+    return Call(method=method, path=f"{API}/{path}", read=read, params=given, body=body, headers=headers)
+
+
+def _nothing(_: bytes) -> None:
+    return None
+
+
+def _text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, dt.datetime) else value
+
+
+def _key(given: str | None) -> str:
+    return given or uuid.uuid4().hex

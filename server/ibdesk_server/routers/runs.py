@@ -1,0 +1,145 @@
+"""Runs: strategies that trade, or have traded."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, Literal
+
+import msgspec
+import polars as pl
+from fastapi import HTTPException, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from ibdesk.desk import RunInfo
+from ibdesk.model import moment
+from ibdesk_server.answers import Listing, RunAnswer
+from ibdesk_server.backtests.request import STRATEGY_FILE
+from ibdesk_server.dependencies import Caller, TheDesk, TheReplays, TheStrategies, api_router, needs
+from ibdesk_server.idempotency import REPLAYED, IdempotencyKey
+from ibdesk_server.paging import Pages
+from ibdesk_server.security.principal import Role
+
+router = api_router("runs")
+
+RunId = Annotated[
+    str,
+    Path(min_length=1, max_length=200, description="as given when it was started", examples=["EmaCross-t4x7k2"]),
+]
+
+
+class StartRequest(BaseModel):
+    """Which strategy to run, how, and on what."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "file": "ema_cross.py",
+                    "parameters": {"fast": 12, "slow": 26, "size": 100},
+                    "symbols": ["AAPL", "MSFT"],
+                    "bar": "5 secs",
+                }
+            ]
+        },
+    )
+
+    file: str = Field(
+        max_length=100,
+        pattern=STRATEGY_FILE,
+        description="name of a file of the server's strategies folder",
+        examples=["ema_cross.py"],
+    )
+    parameters: dict[str, Any] = Field(
+        {}, description="those not given have their defaults", examples=[{"fast": 12, "slow": 26, "size": 100}]
+    )
+    symbols: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(
+        min_length=1, max_length=1_000, examples=[["AAPL", "MSFT"]]
+    )
+    bar: str = Field("5 secs", max_length=20, description="the interval of the bars", examples=["5 secs"])
+    warm_up: int = Field(
+        300, ge=0, le=100_000, description="how many past bars its features begin with", examples=[300]
+    )
+
+
+@router.get("/runs", summary="Strategies that run or have run")
+async def runs(
+    desk: TheDesk,
+    pages: Pages,
+    state: Annotated[
+        Literal["running", "stopped", "failed", "orphaned"] | None,
+        Query(description="only in this state", examples=["running"]),
+    ] = None,
+    sort: Annotated[Literal["started_at", "-started_at"], Query(description="minus for the newest first")] = (
+        "-started_at"
+    ),
+) -> Listing[RunAnswer]:
+    """Return the runs of this desk, also those that an earlier life of it left."""
+    found = {run.run_id: run for run in await desk.aio.runs() if state is None or run.state == state}
+    rows = [(run_id, run.started_ns) for run_id, run in found.items()]
+    frame = pl.DataFrame(rows, schema={"run_id": pl.String, "started_at": pl.Datetime("ns", "UTC")}, orient="row")
+    page, following = pages.page(frame, sort=sort, key=pl.col("run_id"))
+    return Listing(items=[_answer(found[run_id]) for run_id in page["run_id"]], total=len(found), next=following)
+
+
+@router.post("/runs", status_code=201, dependencies=[needs(Role.TRADER)], summary="Start a strategy")
+async def start(
+    request: StartRequest,
+    response: Response,
+    caller: Caller,
+    desk: TheDesk,
+    folder: TheStrategies,
+    replays: TheReplays,
+    key: IdempotencyKey = None,
+) -> RunAnswer:
+    """Start a strategy on some instruments; it is warmed up from history first."""
+    async with replays.once(RunAnswer, asker=caller.name, operation="run", key=key, asked=request) as once:
+        if once.answer is None:
+            once.answer = await _start(request, desk, folder, by=caller.name)
+        else:
+            response.headers.update(REPLAYED)
+    response.headers["Location"] = f"/api/v1/runs/{once.answer.run_id}"
+    return once.answer
+
+
+@router.get("/runs/{run_id}", summary="One run")
+async def run(run_id: RunId, desk: TheDesk) -> RunAnswer:
+    """Return what the run was started with and how it is."""
+    return await _run(desk, run_id)
+
+
+@router.post("/runs/{run_id}/stop", dependencies=[needs(Role.TRADER)], summary="Stop a strategy")
+async def stop(
+    run_id: RunId,
+    caller: Caller,
+    desk: TheDesk,
+    flatten: Annotated[bool, Query(description="also close its positions at the market")] = False,
+) -> RunAnswer:
+    """Stop a run; its open orders are cancelled."""
+    await _run(desk, run_id)
+    await desk.aio.stop(run_id, flatten=flatten, by=caller.name)
+    return await _run(desk, run_id)
+
+
+async def _start(request: StartRequest, desk: TheDesk, folder: TheStrategies, *, by: str) -> RunAnswer:
+    path = await asyncio.to_thread(folder.path_of, request.file)
+    run_id = await desk.aio.start(
+        path,
+        on=request.symbols,
+        bar=request.bar,
+        warm_up=request.warm_up,
+        parameters=request.parameters,
+        by=by,
+    )
+    return await _run(desk, run_id)
+
+
+async def _run(desk: TheDesk, run_id: str) -> RunAnswer:
+    for found in await desk.aio.runs():
+        if found.run_id == run_id:
+            return _answer(found)
+    raise HTTPException(404, f"there is no run {run_id!r}: /api/v1/runs lists them")
+
+
+def _answer(run: RunInfo) -> RunAnswer:
+    return RunAnswer(**(msgspec.structs.asdict(run) | {"started_at": moment(run.started_ns)}))
