@@ -38,7 +38,7 @@ ENV PATH=/opt/ibdesk/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
-    IBDESK_STATE_FOLDER=/var/lib/ibdesk
+    XDG_STATE_HOME=/var/lib
 WORKDIR /opt
 USER 10001:10001
 VOLUME /var/lib/ibdesk

@@ -59,7 +59,7 @@ time.sleep(float(sys.argv[3]))
 desk.close()
 """
 
-_STRATEGY = '''
+ON_EACH_TICK = '''
 from ibdesk import Quote, Strategy
 
 
@@ -171,7 +171,7 @@ async def _measure() -> tuple[list[float], list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         strategy = os.path.join(folder, "on_each_tick.py")  # noqa: PTH118 - handed to another process as text
         with open(strategy, "w", encoding="utf-8") as file:  # noqa: ASYNC230, PTH123 - before anything is measured
-            file.write(_STRATEGY)
+            file.write(ON_EACH_TICK)
         async with Gateway(market=Pulse()) as gateway:
             for turn in range(ROUNDS):
                 bare += await _client(_BARE, gateway.port, 100 + turn)

@@ -1,7 +1,7 @@
 """Runs the benchmarks and prints one table; every figure stands beside a baseline of the same run.
 
 make bench                  all of them
-make bench ARGS=backtests   one of them: backtests, feed, gateway or latency
+make bench ARGS=backtests   one of them: backtests, feed, gateway, latency or web
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from tests.bench.row import Row
 
-BENCHMARKS = ("backtests", "feed", "gateway", "latency")
+BENCHMARKS = ("backtests", "feed", "gateway", "latency", "web")
 
 
 def figure(value: float | None, unit: str = "") -> str:

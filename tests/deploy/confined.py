@@ -1,8 +1,8 @@
-"""``python tests/deploy/confined.py FOLDER ... -- COMMAND ...``: runs a command as a container or a unit confines it.
+"""``python tests/deploy/confined.py [--as-unit] FOLDER ... -- COMMAND ...``: runs a command confined as a container is.
 
-It may write in those folders and in /dev alone (a read-only root file system), gain no privileges, and put no code
-into memory (`MemoryDenyWriteExecute`). It stands in for what only a container engine or systemd could do, with the
-kernel's own means (Landlock, prctl), which need no rights; a kernel without them confines less.
+It may write in those folders and in /dev alone (a read-only root file system) and gain no privileges; as a unit it
+may put no code into memory either (`MemoryDenyWriteExecute`). It stands in for what only a container engine or systemd
+could do, with the kernel's own means (Landlock, prctl), which need no rights; a kernel without them confines less.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ _REFER, _TRUNCATE = 1 << 13, 1 << 14
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def confine(writable: list[str]) -> None:
+def confine(writable: list[str], *, as_unit: bool) -> None:
     """Confine this process, for good."""
     _libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    _libc.prctl(_MEMORY_DENY_WRITE_EXECUTE, 1, 0, 0, 0)
+    if as_unit:
+        _libc.prctl(_MEMORY_DENY_WRITE_EXECUTE, 1, 0, 0, 0)
     version = _libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _ASK_VERSION)
     if version < 1:
         return
@@ -44,6 +45,7 @@ def confine(writable: list[str]) -> None:
 
 if __name__ == "__main__":
     divider = sys.argv.index("--")
-    confine([*sys.argv[1:divider], "/dev"])
+    options = sys.argv[1:divider]
+    confine([*(word for word in options if word != "--as-unit"), "/dev"], as_unit="--as-unit" in options)
     command = sys.argv[divider + 1 :]
     os.execvp(command[0], command)

@@ -51,7 +51,7 @@ def test_it_runs_as_nobody_in_particular(image: Dockerfile) -> None:
 
 
 def test_everything_it_writes_is_in_the_volume_or_in_tmp(image: Dockerfile) -> None:
-    assert image.environment["IBDESK_STATE_FOLDER"] == image.last("VOLUME")
+    assert f"{image.environment['XDG_STATE_HOME']}/ibdesk" == image.last("VOLUME")
     assert image.environment["HOME"] == "/tmp"
     assert image.environment["PYTHONDONTWRITEBYTECODE"] == "1"
 

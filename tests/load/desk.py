@@ -1,4 +1,4 @@
-"""``python -m tests.load.desk STATE_FOLDER``: a desk on the embedded gateway, whose feed is loaded by `source`.
+"""``python -m tests.load.desk``: a desk on the embedded gateway, whose feed is loaded by `source`.
 
 Web servers attach to it as to any desk. It prints the address of its port when it can be reached.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -39,8 +38,7 @@ async def _serve(desk: Desk) -> None:
 
 def main() -> None:
     """Be that desk until standard input ends."""
-    folder = Path(sys.argv[1])
-    with Desk.open("embedded", state_folder=folder, gateway={"port": 0}) as desk:
+    with Desk.open("embedded", gateway={"port": 0}) as desk:
         uvloop.run(_serve(desk))
 
 

@@ -20,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import httpx
 import msgspec
 from rich.console import Console
 from rich.table import Table
@@ -47,15 +48,16 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What the clients that are not stuck have seen: `delivered` is the part of all rows that came, ages are in ms.
 
-    `sends_a_second` is how many rows a second one processor could have delivered, by what the busiest worker used.
+    `cut` is how many clients one worker has given up, `sends_a_second` how many batches a second one processor could
+    have delivered, by what the busiest worker used, `growth_a_minute` by how many bytes the workers grew.
     """
 
     published: int
     delivered: float
     holes: int
-    cut: int
     p50: float
     p99: float
+    cut: int = 0
     sends_a_second: float = math.nan
     growth_a_minute: float = math.nan
 
@@ -70,9 +72,10 @@ def bare(load: Load) -> Outcome:
 def feed(load: Load, folder: Path) -> Outcome:
     """Return how the feed does under this load, with everything it keeps in `folder`."""
     port = _free_port()
-    own = {"IBDESK_STATE_FOLDER": str(folder)}
+    state = folder / "ibdesk"
+    own = {"XDG_STATE_HOME": str(folder)}
     with contextlib.ExitStack() as stack:
-        desk = stack.enter_context(LoadProcess("tests.load.desk", folder, environment=own))
+        desk = stack.enter_context(LoadProcess("tests.load.desk", environment=own))
         desk.hear()
         web = stack.enter_context(
             LoadProcess(
@@ -80,9 +83,9 @@ def feed(load: Load, folder: Path) -> Outcome:
             )
         )
         _wait_until_live(web, port, folder / "web.log")
-        key = (folder / "api.key").read_text(encoding="utf-8").strip()
-        workers = web.family()
-        return _measure(desk, port, key, load, workers)
+        key = (state / "api.key").read_text(encoding="utf-8").strip()
+        seen = _measure(desk, port, key, load, web.family())
+        return msgspec.structs.replace(seen, cut=_cut(port, key))
 
 
 def _measure(publisher: LoadProcess, port: int, key: str, load: Load, workers: list[int]) -> Outcome:
@@ -102,12 +105,19 @@ def _measure(publisher: LoadProcess, port: int, key: str, load: Load, workers: l
         published=published,
         delivered=seen["received"] / (published * load.clients),
         holes=seen["holes"],
-        cut=seen["cut"],
         p50=percentile_of(ages, 0.5),
         p99=percentile_of(ages, 0.99),
         sends_a_second=seen["received"] / source.ROWS / busiest if busiest else math.nan,
         growth_a_minute=memory.growth_a_minute,
     )
+
+
+def _cut(port: int, key: str) -> int:
+    """Return how many clients a worker has cut because they were too slow."""
+    headers = {"X-API-Key": key, "Accept": "application/json"}
+    answer = httpx.get(f"http://127.0.0.1:{port}/health/metrics", headers=headers, trust_env=False)
+    samples = [sample for samples in answer.json().values() for sample in samples]
+    return sum(int(sample["value"]) for sample in samples if sample["name"] == "ibdesk_feed_cut_total")
 
 
 def _wait_until_live(web: LoadProcess, port: int, log: Path) -> None:

@@ -108,7 +108,7 @@ class MemoryWatch:
         self._pids, self._every_seconds = pids, every_seconds
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.samples: list[tuple[float, int]] = []
+        self.samples: list[tuple[float, float]] = []
 
     def __enter__(self) -> Self:
         self._thread.start()

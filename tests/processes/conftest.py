@@ -1,0 +1,90 @@
+"""A desk's processes on a gateway of the test's own, with a strategy that trades all the time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.stack import Stack, eventually
+
+from ibdesk.testing.gateway import RunningGateway
+
+CHURNER = '''
+from ibdesk import Quote, Strategy
+
+
+class Churner(Strategy):
+    """Buy a share and sell it again, ten times a second."""
+
+    def on_quote(self, quote: Quote) -> None:
+        if "symbol" not in self.state:
+            self.state["symbol"] = quote.instrument
+            self.after(0.1)
+
+    def on_timer(self, name: str) -> None:
+        self.after(0.1)
+        order = self.sell if self.position(self.state["symbol"]).quantity > 0 else self.buy
+        order(self.state["symbol"], 1)
+'''
+
+
+@pytest.fixture
+def walking_gateway() -> Iterator[RunningGateway]:
+    """A gateway whose prices move all the time."""
+    with RunningGateway(symbols=["AAPL"], seed=7) as gateway:
+        yield gateway
+
+
+MakeStack = Callable[..., Stack]
+
+
+@pytest.fixture
+def make_stack(tmp_path: Path, walking_gateway: RunningGateway) -> Iterator[MakeStack]:
+    """Make a stack that trades on the gateway and whose strategies folder holds the churner."""
+    strategies = tmp_path / "strategies"
+    strategies.mkdir()
+    (strategies / "churner.py").write_text(CHURNER)
+    made: list[Stack] = []
+
+    def make(**options: str | int) -> Stack:
+        stack = Stack(
+            tmp_path,
+            tws_port=walking_gateway.port,
+            IBDESK_SERVER__STRATEGIES=str(strategies),
+            **options,  # type: ignore[arg-type] # numbers and text by name
+        )
+        made.append(stack)
+        return stack
+
+    yield make
+    for stack in made:
+        stack.close()
+
+
+class Trading:
+    """What the venue sees of a desk that trades."""
+
+    def __init__(self, gateway: RunningGateway) -> None:
+        self._gateway = gateway
+
+    @property
+    def fills(self) -> int:
+        """How many executions there were."""
+        return len(self._gateway.executions)
+
+    def goes_on(self, *, fills: int = 10) -> None:
+        """Wait for so many more executions."""
+        before = self.fills
+        eventually(lambda: self.fills >= before + fills, f"{fills} more executions after {before}", seconds=20)
+
+    def longest_pause(self) -> float:
+        """The longest time between two executions, in seconds."""
+        times = [execution.at_ns for execution in self._gateway.executions]
+        return max(later - earlier for earlier, later in itertools.pairwise(times)) / 1e9
+
+
+@pytest.fixture
+def trading(walking_gateway: RunningGateway) -> Trading:
+    return Trading(walking_gateway)

@@ -1,0 +1,113 @@
+"""`kill -9` of what stands around the engine, while a strategy trades: the engine does not notice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.stack import IBDESK, Program, Stack, eventually
+
+from ibdesk.desk import AttachedDesk
+from ibdesk.store import Topic
+
+if TYPE_CHECKING:
+    from tests.processes.conftest import MakeStack, Trading
+
+pytestmark = pytest.mark.timeout(600)
+
+# At ten orders a second nothing should hold one up for longer; a busy machine gets this much.
+PAUSE_SECONDS = 3.0
+
+
+def start_churner(stack: Stack) -> str:
+    """Start the strategy over the API and return the run's id."""
+    with stack.api() as api:
+        answer = api.post(
+            "/api/v1/runs", json={"file": "churner.py", "symbols": ["AAPL"], "bar": "5 secs", "warm_up": 0}
+        )
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["run_id"])
+
+
+def stop_run(stack: Stack, run_id: str) -> None:
+    with stack.api() as api:
+        assert api.post(f"/api/v1/runs/{run_id}/stop").is_success
+
+
+def assert_journals_replay(stack: Stack) -> None:
+    """Feed every journal of the stack to a fresh engine: it must decide alike."""
+    journals = sorted((stack.state / "journals").glob("*.sqlite"))
+    assert journals
+    for journal in journals:
+        replay = Program([*IBDESK, "replay", str(journal)], stack.environment, stack.folder / "replay.log")
+        assert replay.wait() == 0, replay.said
+        assert "equal" in replay.said
+
+
+def test_a_web_server_that_is_killed_costs_no_order_and_its_feed_clients_nothing(
+    make_stack: MakeStack, trading: Trading
+) -> None:
+    stack = make_stack()
+    engine = stack.start_engine()
+    web = stack.start_web()
+    beside = AttachedDesk.open(f"unix:{stack.desk_socket}")
+    reader, _ = beside.feed.subscribe(lambda: None)
+    watch = stack.watch_feed("orders")
+    run_id = start_churner(stack)
+    eventually(lambda: len(watch.changes("orders")) > 20, "changes before")
+    before = len(watch.changes("orders"))
+
+    web.kill()
+    trading.goes_on()
+    stack.start_web()
+    eventually(lambda: len(watch.changes("orders")) > before + 50, "changes after")
+    stop_run(stack, run_id)
+    everything: list[dict[str, Any]] = []
+
+    def is_told() -> bool:
+        everything.extend(reader.drain()[0].get(Topic.ORDERS, []))
+        changes: list[dict[str, Any]] = watch.changes("orders")
+        return changes == everything[-len(changes) :] and changes[-1]["status"] in {"filled", "cancelled"}
+
+    # After the restart it goes on where it was, with nothing missing and nothing twice.
+    eventually(is_told, "the same rows as beside the web server")
+    assert watch.snapshots("orders") == 1
+    assert watch.client.connections == 2
+    assert engine.is_running
+    assert trading.longest_pause() < PAUSE_SECONDS
+    beside.close()
+    assert engine.stop() == 0
+    assert_journals_replay(stack)
+
+
+def test_one_of_two_workers_that_is_killed_is_started_again(make_stack: MakeStack, trading: Trading) -> None:
+    stack = make_stack(workers=2)
+    stack.start_engine()
+    web = stack.start_web()
+    start_churner(stack)
+    trading.goes_on()
+    first, second = web.children()
+
+    os.kill(first, signal.SIGKILL)
+
+    trading.goes_on()
+    eventually(lambda: first not in web.children() and len(web.children()) == 2, "two workers again")
+    assert second in web.children()
+    assert stack.get("/health/ready")["status"] == "ready"
+    assert trading.longest_pause() < PAUSE_SECONDS
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")
+def test_workers_whose_parent_was_killed_end_too(make_stack: MakeStack) -> None:
+    stack = make_stack(workers=2)
+    stack.start_engine()
+    web = stack.start_web()
+    workers = web.children()
+
+    web.kill()
+
+    eventually(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), "the workers are gone")
