@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.middleware.cors import CORSMiddleware
 
 from ibdesk.desk import DeskHandle, DeskState
 from ibdesk_server import problems
 from ibdesk_server.backtests.service import Backtests
 from ibdesk_server.content import PackingMiddleware, UnpackingMiddleware
 from ibdesk_server.dependencies import Services
-from ibdesk_server.desk_metrics import DeskCollector
 from ibdesk_server.document import document_router
 from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
 from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.idempotency import Replays
-from ibdesk_server.middleware import BodyLimitMiddleware, RequestMetrics, RequestMiddleware
+from ibdesk_server.limits import LimitsMiddleware
+from ibdesk_server.middleware import REQUEST_ID_HEADER, RequestMiddleware
+from ibdesk_server.observability.requests import RequestMetrics
+from ibdesk_server.observability.watch import Watch
 from ibdesk_server.problems import Problem
 from ibdesk_server.routers import (
     auth,
@@ -38,24 +42,33 @@ from ibdesk_server.routers import (
 )
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.hosts import HostMiddleware
+from ibdesk_server.security.presented import KEY_HEADER
 from ibdesk_server.security.reception import Reception
 from ibdesk_server.settings import Settings
 from ibdesk_server.strategy_folder import StrategyFolder
 
 # How long feed clients may take to hear that the server ends; most have heard it before this is waited for.
 _FAREWELL_SECONDS = 0.5
+# What pages of the origins in `server.cors` may do; a login's cookie is not sent along.
+_CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+    "allow_headers": ["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key", KEY_HEADER],
+    "expose_headers": ["ETag", "Link", "Retry-After", REQUEST_ID_HEADER],
+}
 
 
-def create_app(desk: DeskHandle, settings: Settings, *, security: Security | None = None) -> FastAPI:
+def create_app(desk: DeskHandle, settings: Settings, *, security: Security | None = None, worker: str = "") -> FastAPI:
     """Return an application of its own around a desk, which the caller opens and closes.
+
+    `worker` is its name among several servers of one desk; by default the process id.
 
     Raises:
         ConfigError: If the API key cannot be read or made (when no `security` is given).
     """
     registry = CollectorRegistry()
-    registry.register(DeskCollector(desk))
     strategy_folder, kept = StrategyFolder(settings.server.strategies), settings.state_folder
     security = security or Security.open(settings.server)
+    watch = Watch(performance=settings.performance, audit_folder=settings.state_folder / "audit", worker=worker)
     services = Services(
         desk=desk,
         settings=settings,
@@ -71,7 +84,9 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
         backtests=Backtests(kept / "backtests", settings.server.backtests, strategy_folder),
         replays=Replays(kept / "replays"),
         registry=registry,
+        watch=watch,
     )
+    watch.keep(services.hub)
     app = FastAPI(
         title="ibdesk",
         version="1",
@@ -84,9 +99,11 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     )
     app.state.services = services
     app.add_middleware(UnpackingMiddleware)
-    app.add_middleware(BodyLimitMiddleware, limit=settings.server.max_body_bytes)
+    app.add_middleware(LimitsMiddleware, limits=settings.server.requests)
+    if settings.server.cors:
+        app.add_middleware(CORSMiddleware, allow_origins=list(settings.server.cors), **_CORS)
     app.add_middleware(HostMiddleware, addresses=security.addresses, is_encrypted=settings.server.tls.encrypted)
-    app.add_middleware(RequestMiddleware, metrics=RequestMetrics(registry))
+    app.add_middleware(RequestMiddleware, metrics=RequestMetrics(registry, watch.performance, watch.trail))
     app.add_middleware(PackingMiddleware)
     app.add_middleware(FeedMiddleware, feed=FeedEndpoint(services.hub, services.security))
     problems.install(app)
@@ -103,7 +120,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    hub = asyncio.create_task(services.hub.run(), name="feed hub")
+    watching = asyncio.create_task(services.watch.run(), name="watch")
     try:
         yield
     finally:
@@ -111,6 +128,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_FAREWELL_SECONDS):
                 await services.hub.until_deserted()
-        hub.cancel()
-        await asyncio.wait({hub})
+        watching.cancel()
+        await asyncio.wait({watching})
         await services.backtests.close()

@@ -105,7 +105,9 @@ class UnpackingMiddleware:
 
         fields = [pair for pair in scope["headers"] if pair[0] not in {b"content-type", b"content-length"}]
         fields += [(b"content-type", JSON.encode()), (b"content-length", str(len(body)).encode())]
-        await self._app({**scope, "headers": fields}, unpacked_receive, send)
+        # In place: who stands further out reads from the scope which route has served it.
+        scope["headers"] = fields
+        await self._app(scope, unpacked_receive, send)
 
 
 class _Packer:

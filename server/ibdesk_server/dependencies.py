@@ -17,6 +17,7 @@ from ibdesk_server.content import require_readable_answer
 from ibdesk_server.etags import TaggedRoute
 from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.idempotency import Replays
+from ibdesk_server.observability.watch import Watch
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.presented import COOKIE, KEY_HEADER
 from ibdesk_server.security.principal import AREAS, Principal, Role
@@ -39,6 +40,7 @@ class Services(msgspec.Struct, frozen=True):
     backtests: Backtests
     replays: Replays
     registry: CollectorRegistry
+    watch: Watch
 
 
 def services(connection: HTTPConnection) -> Services:
@@ -113,6 +115,8 @@ async def _caller(
             f"this needs a key as `{KEY_HEADER}`, an access token as bearer token, or a browser's login",
             {"WWW-Authenticate": "Bearer"},
         )
+    # For the audit log, which is written around the request.
+    request.state.principal = principal
     if request.method not in _SAFE_METHODS and not security.allows_origin(request.headers):
         raise HTTPException(403, "pages of another site may change nothing here")
     return principal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -17,6 +18,7 @@ from ibdesk.errors import (
     ConfigError,
     DataError,
     DeskError,
+    DetachedError,
     HistoryError,
     IbdeskError,
     InstrumentError,
@@ -31,6 +33,13 @@ from ibdesk_server.backtests.service import QueueFullError
 from ibdesk_server.security.errors import AccessError, NameTakenError, UnknownNameError
 
 MEDIA_TYPE = "application/problem+json"
+
+_RETRY_SECONDS = "1"
+_UNREADABLE_BODY = "There was an error parsing the body"
+# What a caller sent wrong is told as far as a person can read it.
+_MOST_FAULTS, _LONGEST_NAME = 50, 100
+# An absolute path: not a part of an address, and more than one name.
+_FILE_PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/:'\",;]+/)+[^\s/:'\",;]+")
 
 # The first class that fits tells the status.
 _STATUS_OF: tuple[tuple[type[IbdeskError], HTTPStatus], ...] = (
@@ -48,6 +57,7 @@ _STATUS_OF: tuple[tuple[type[IbdeskError], HTTPStatus], ...] = (
     (LinkError, HTTPStatus.SERVICE_UNAVAILABLE),
     (AddressInUseError, HTTPStatus.CONFLICT),
     (QueueFullError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (DetachedError, HTTPStatus.SERVICE_UNAVAILABLE),
     (DeskError, HTTPStatus.CONFLICT),
 )
 
@@ -109,17 +119,31 @@ def install(app: FastAPI) -> None:
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker; Starlette calls by class
-    detail = error.detail
-    if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
-        detail = f"there is nothing at {request.url.path}"
-    headers = dict(error.headers) if error.headers else None
-    return problem_response(error.status_code, detail, path=request.url.path, headers=headers)
+    detail, headers = error.detail, dict(error.headers) if error.headers else {}
+    if detail == HTTPStatus(error.status_code).phrase:
+        # The framework's own words say no more than the status.
+        match error.status_code:
+            case HTTPStatus.NOT_FOUND:
+                detail = f"there is nothing at {request.url.path}"
+            case HTTPStatus.METHOD_NOT_ALLOWED:
+                detail = f"{request.url.path} takes no {request.method}: it takes {headers.get('Allow', 'GET')}"
+    if error.status_code == HTTPStatus.BAD_REQUEST and detail == _UNREADABLE_BODY:
+        detail = "the body cannot be read: send JSON in UTF-8"
+    return problem_response(error.status_code, detail, path=request.url.path, headers=headers or None)
 
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - for the type checker; as above
+    for fault in error.errors():
+        if fault["type"] == "json_invalid":
+            reason = fault.get("ctx", {}).get("error", "it cannot be read")
+            return problem_response(400, f"the body is no JSON: {reason}", path=request.url.path)
     faults = [
-        FieldProblem(where=".".join(str(part) for part in fault["loc"]), what=fault["msg"]) for fault in error.errors()
+        FieldProblem(
+            where=".".join(str(part)[:_LONGEST_NAME] for part in fault["loc"]),
+            what=fault["msg"].removeprefix("Value error, "),
+        )
+        for fault in error.errors()[:_MOST_FAULTS]
     ]
     detail = "; ".join(f"{fault.where}: {fault.what}" for fault in faults)
     return problem_response(422, detail, path=request.url.path, errors=faults)
@@ -129,16 +153,33 @@ async def _on_ours(request: Request, error: Exception) -> JSONResponse:
     status = next((status for cls, status in _STATUS_OF if isinstance(error, cls)), None)
     if status is None:
         raise error
-    if request.app.state.services.desk.state is not DeskState.OPEN:
+    detail, headers = without_paths(str(error)), None
+    state: DeskState = request.app.state.services.desk.state
+    if state is not DeskState.OPEN:
         status = HTTPStatus.SERVICE_UNAVAILABLE
+    # Why a desk has failed and where it lives is for its log, and for who may read it.
+    if isinstance(error, DetachedError):
+        detail = "the desk cannot be reached now: what was asked of it may or may not have been done"
+    elif state is DeskState.FAILED:
+        detail = "the desk has failed and stopped trading: its log says why"
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"Retry-After": _RETRY_SECONDS}
     kind = f"urn:ibdesk:{type(error).__name__}"
-    return problem_response(status, str(error), path=request.url.path, kind=kind, facts=_facts(error))
+    facts = {} if isinstance(error, DetachedError) else _facts(error)
+    return problem_response(status, detail, path=request.url.path, kind=kind, headers=headers, facts=facts)
+
+
+def without_paths(text: str) -> str:
+    """Return a sentence in which files go by their names alone: where they are is nobody's business."""
+    return _FILE_PATH.sub(lambda found: found[0].rpartition("/")[2], text)
 
 
 def _facts(error: Exception) -> dict[str, str | float | None]:
     """Return what the error says in figures and names; a figure without end is none in JSON."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in vars(error).items()
-        if isinstance(value, str | float | int)
-    }
+    return {name: _fact(value) for name, value in vars(error).items() if isinstance(value, str | float | int)}
+
+
+def _fact(value: str | float) -> str | float | None:
+    if isinstance(value, str):
+        return without_paths(value)
+    return value if math.isfinite(value) else None

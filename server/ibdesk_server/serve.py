@@ -32,7 +32,7 @@ class WebServer:
         """
         self.security = Security.open(settings.server)
         self.app = create_app(desk, settings, security=self.security)
-        self._hub = self.app.state.services.hub
+        self._hub, self._watch = self.app.state.services.hub, self.app.state.services.watch
         self._listener = Listener(
             settings.server.host,
             settings.server.port,
@@ -77,7 +77,7 @@ class WebServer:
             Exception: What the feed failed of.
         """
         listening = asyncio.create_task(self._listener.run(self.app), name="web server")
-        failing = asyncio.create_task(self._hub.until_failed(), name="feed watch")
+        failing = asyncio.create_task(self._watch.supervisor.until_ended(), name="watch of the watch")
         try:
             await asyncio.wait({listening, failing}, return_when=asyncio.FIRST_COMPLETED)
         finally:

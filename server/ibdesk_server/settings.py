@@ -11,6 +11,7 @@ from ibdesk.config import Section, state_folder
 from ibdesk.desk import DeskSettings
 from ibdesk_server.backtests.settings import BacktestSettings
 from ibdesk_server.feed.settings import FeedSettings
+from ibdesk_server.limits import RequestSettings
 from ibdesk_server.security.addresses import is_loopback
 from ibdesk_server.security.settings import LimitSettings, SecuritySettings, TlsSettings
 
@@ -35,7 +36,12 @@ class ServerSettings(Section):
     backtests: BacktestSettings = Field(
         default_factory=BacktestSettings, description="what backtests over the API may take"
     )
-    max_body_bytes: int = Field(1_048_576, ge=1_024, description="how long a request's body may be")
+    requests: RequestSettings = Field(
+        default_factory=RequestSettings, description="how large and how slow a request may be"
+    )
+    cors: tuple[str, ...] = Field(
+        (), description="web origins whose pages may call the API with a key or token; none by default"
+    )
     shutdown_seconds: int = Field(1, ge=1, le=60, description="how long requests under way may take at the end")
     feed: FeedSettings = Field(default_factory=FeedSettings, description="how often the feed speaks, and to how many")
 
@@ -57,6 +63,11 @@ class ServerSettings(Section):
                 "server.tls.certificate and its server.tls.key, or set server.tls.behind_proxy when a proxy encrypts"
             )
         return self
+
+    @property
+    def guarded(self) -> SecuritySettings:
+        """Return who gets in, with the pages of `cors` among those that may change something."""
+        return self.security.model_copy(update={"origins": (*self.security.origins, *self.cors)})
 
 
 class DashboardSettings(Section):

@@ -148,10 +148,12 @@ async def test_metrics_come_as_text_for_prometheus_and_as_json(api: httpx.AsyncC
     figures = (await api.get("/health/metrics", headers={"Accept": "application/json"})).json()
 
     assert text.headers["content-type"].startswith("text/plain; version=")
-    assert "\nibdesk_link_up 1.0\n" in text.text
-    assert 'ibdesk_http_requests_total{method="GET",route="/api/v1/account",status="200"} 1.0' in text.text
+    worker = figures["ibdesk_link_up"][0]["labels"]["worker"]
+    assert f'\nibdesk_link_up{{worker="{worker}"}} 1.0\n' in text.text
+    assert 'ibdesk_http_requests_total{method="GET",route="/api/v1/account",status="200",worker="' in text.text
     assert figures["ibdesk_link_up"][0]["value"] == 1.0
-    assert figures["ibdesk_feed_clients"] == [{"name": "ibdesk_feed_clients", "labels": {}, "value": 0.0}]
+    clients = {"name": "ibdesk_feed_clients", "labels": {"worker": worker}, "value": 0.0}
+    assert figures["ibdesk_feed_clients"] == [clients]
 
 
 def test_the_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ async def test_a_link_out_of_the_folder_is_no_strategy_of_it(api: httpx.AsyncCli
     ("method", "path", "status", "words"),
     [
         ("GET", "/api/v1/nothing", 404, "there is nothing at /api/v1/nothing"),
-        ("PUT", "/api/v1/orders", 405, "Method Not Allowed"),
+        ("PUT", "/api/v1/orders", 405, "/api/v1/orders takes no PUT: it takes "),
         ("GET", "/api/v1/runs/nobody", 404, "there is no run 'nobody'"),
         ("POST", "/api/v1/runs/nobody/stop", 404, "there is no run 'nobody'"),
         ("DELETE", "/api/v1/orders/none", 404, "there is no order 'none'"),

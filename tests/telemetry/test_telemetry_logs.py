@@ -99,7 +99,7 @@ def test_an_exception_comes_with_its_traceback_on_one_line(set_up: SetUp) -> Non
 def test_loggers_of_libraries_and_warnings_come_the_same_way(set_up: SetUp) -> None:
     logs = set_up()
 
-    logging.getLogger("uvicorn.error").info("started")
+    logging.getLogger("uvicorn.error").warning("started")
     logging.getLogger("ib_async.client").info("chatter")
     logging.getLogger("ib_async.client").warning("trouble")
     with warnings.catch_warnings():

@@ -33,7 +33,20 @@ def test_an_id_is_kept_inside_and_gone_outside() -> None:
 
 @pytest.mark.parametrize(
     ("given", "tame"),
-    [("abc-12345", True), (new_correlation_id(), True), ("short", False), ("a" * 65, False), ("line\nbreak", False)],
+    [
+        ("abc-12345", True),
+        ("0123456789abcdef0123456789abcdef", True),
+        ("short", False),
+        ("a" * 65, False),
+        ("line\nbreak", False),
+    ],
 )
 def test_an_id_made_up_by_somebody_else_must_be_tame(given: str, *, tame: bool) -> None:
     assert is_tame(given) is tame
+
+
+def test_ids_of_our_own_are_tame_and_never_the_same() -> None:
+    made = {new_correlation_id() for _ in range(100)}
+
+    assert len(made) == 100
+    assert all(map(is_tame, made))

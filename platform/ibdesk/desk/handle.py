@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from ibdesk.desk.operations import Operations
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.store import BatchSource, Feed
+from ibdesk.telemetry import track_performance
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,7 +58,9 @@ def _awaitable(operation: Operation[P, R]) -> Callable[Concatenate[AioDesk, P], 
 
     @functools.wraps(operation)
     async def call(aio: AioDesk, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return await asyncio.wrap_future(aio.desk.submit(operation, *args, **kwargs))
+        # Measured for who waits, on its own loop: the server, a notebook.
+        with track_performance("desk_call", operation=operation.__name__):
+            return await asyncio.wrap_future(aio.desk.submit(operation, *args, **kwargs))
 
     return call
 
@@ -96,6 +99,8 @@ class AioDesk:
     quotes = _awaitable(Operations.quotes)
     bars = _awaitable(Operations.bars)
     latency = _awaitable(Operations.latency)
+    performance = _awaitable(Operations.performance)
+    vitals = _awaitable(Operations.vitals)
     health = _awaitable(Operations.health)
     place = _awaitable(Operations.place)
     modify = _awaitable(Operations.modify)
@@ -138,6 +143,8 @@ class DeskHandle(abc.ABC):
     quotes = _blocking(Operations.quotes)
     bars = _blocking(Operations.bars)
     latency = _blocking(Operations.latency)
+    performance = _blocking(Operations.performance)
+    vitals = _blocking(Operations.vitals)
     health = _blocking(Operations.health)
     place = _blocking(Operations.place)
     modify = _blocking(Operations.modify)

@@ -16,6 +16,7 @@ from ibdesk.desk.runtime import Runtime, named
 from ibdesk.errors import DataError, InstrumentError, JournalError
 from ibdesk.model import EVENT_KINDS, Account, Instrument, interval_ns
 from ibdesk.store import JournalFilter, JournalPage, LifeInfo, Topic, lives_in, read_page
+from ibdesk.telemetry import Span, Vitals, vitals
 from ibdesk.tws import Match
 
 _LONGEST_SEARCH = 64
@@ -43,7 +44,8 @@ class Questions:
         if count < 1:
             raise DataError(f"count must be at least 1 bar, got {count}")
         qualified = await self._runtime.service.qualify(named(symbol))
-        return await self._runtime.service.history(qualified, interval_ns=interval_ns(bar), count=count)
+        with self._runtime.performance.measure("history_request", symbol=qualified.id):
+            return await self._runtime.service.history(qualified, interval_ns=interval_ns(bar), count=count)
 
     async def runs(self) -> list[RunInfo]:
         """Return every run of this desk, oldest first."""
@@ -186,7 +188,15 @@ class Questions:
 
     async def latency(self) -> LatencySummary:
         """Return how long it took from market data to the orders it caused."""
-        return self._runtime.latency.summary()
+        return LatencySummary.of(self._runtime.performance.span("order_execution"))
+
+    async def performance(self) -> dict[str, Span]:
+        """Return how long the steps took that matter, by their names in the settings' section ``performance``."""
+        return self._runtime.performance.spans()
+
+    async def vitals(self) -> Vitals:
+        """Return how the process is that the desk lives in."""
+        return vitals()
 
     async def health(self) -> DeskHealth:
         """Return how the desk is doing."""

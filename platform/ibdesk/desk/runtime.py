@@ -15,7 +15,6 @@ import msgspec
 from ibdesk.clock import Clock, SystemClock
 from ibdesk.desk.answers import RunInfo
 from ibdesk.desk.inspection import run_info
-from ibdesk.desk.latency import LatencyRecorder
 from ibdesk.desk.ledger import Ledger
 from ibdesk.desk.order_log import TOLD, OrderLog
 from ibdesk.desk.publisher import Publisher
@@ -35,6 +34,8 @@ from ibdesk.model import (
     Event,
     Instrument,
     ModifyOrder,
+    Order,
+    OrderReport,
     OrderStatus,
     PlaceOrder,
     SetTimer,
@@ -47,6 +48,7 @@ from ibdesk.model import (
 )
 from ibdesk.store import Feed, Journal, JournalHeader, OrderIdMark, take_over_from
 from ibdesk.strategy import LoadedStrategy, Strategy, StrategyShelf, load_strategy, make_strategy, strategy_of
+from ibdesk.telemetry import Performance, measure_lag
 from ibdesk.tws import TwsService, TwsSettings
 
 _log = logging.getLogger(__name__)
@@ -68,7 +70,7 @@ class Runtime:
         self.shelf = StrategyShelf()
         self.engine = Engine(strategies=self.shelf.find, limits=settings.risk)
         self.ledger = Ledger(self.engine)
-        self.latency = LatencyRecorder()
+        self.performance = Performance(settings.performance)
         self._header = self._make_header(tws.client_id)
         self.journal = Journal.create(_journal_path(settings), self._header)
         self._mark = OrderIdMark(settings.state_folder / f"order-ids-{tws.host}-{tws.port}-{tws.client_id}")
@@ -81,6 +83,8 @@ class Runtime:
         self._priceless: list[tuple[str, asyncio.Event]] = []
         # _inherited: what an earlier life traded by hand, whose quotes are not asked for yet in this one.
         self._inherited: list[AnyInstrument] = []
+        # _sent_ns: when the bytes of an order left that the venue has not spoken of yet, on the performance counter.
+        self._sent_ns: dict[str, int] = {}
         self._waiting: collections.deque[Event] = collections.deque()
         self._turning = False
         self._recent: dict[str, collections.deque[Bar]] = {}
@@ -97,6 +101,7 @@ class Runtime:
             tasks.create_task(self.service.run(), name="tws")
             tasks.create_task(self._commit_regularly(), name="journal")
             tasks.create_task(self._mark_regularly(), name="marks")
+            tasks.create_task(measure_lag(self.performance), name="loop lag")
 
     # --- the life before
 
@@ -168,19 +173,21 @@ class Runtime:
             self._turning = False
 
     def _turn(self, event: Event) -> Sequence[Action]:
-        began_ns = self.service.read_at_ns or time.perf_counter_ns()
+        read_at_ns = self.service.read_at_ns
+        began_ns = read_at_ns or time.perf_counter_ns()
         latency_ns = 0
         actions = self.engine.handle(event)
         self.journal.record(event, actions)
         # States of strategies come after all other actions; alone they can wait for the next commit.
         if actions and actions[0].__class__ is not StateChanged:
-            self.journal.commit()
-            placed = False
+            self._commit()
+            placed: Order | None = None
             for action in actions:
                 placed = self._execute(action) or placed
-            if placed:
-                latency_ns = time.perf_counter_ns() - began_ns
-                self.latency.add(latency_ns)
+            if placed is not None:
+                latency_ns = self._measure_order(placed, began_ns, is_of_market=read_at_ns > 0)
+        if event.__class__ is OrderReport:
+            self._measure_answer(event)
         if event.__class__ is Bar and event.instrument in self._recent:
             self._recent[event.instrument].append(event)
         self.publisher.publish(event, actions)
@@ -209,13 +216,36 @@ class Runtime:
         finally:
             self._priceless.remove(waiting)
 
-    def _execute(self, action: Action) -> bool:
-        """Carry out one action; return whether it was an order."""
+    def _commit(self) -> None:
+        """Write what is buffered, and take the time it took."""
+        began_ns = time.perf_counter_ns()
+        if self.journal.commit():
+            self.performance.add("journal_commit", time.perf_counter_ns() - began_ns)
+
+    def _measure_order(self, order: Order, began_ns: int, *, is_of_market: bool) -> int:
+        """Take the time from what caused an order to its bytes being with the socket, and return it, in ns."""
+        now_ns = time.perf_counter_ns()
+        self._sent_ns[order.id] = now_ns
+        span = "order_execution" if is_of_market else "order_command"
+        facts = {"order_id": order.id, "symbol": order.instrument, "correlation_id": order.correlation_id}
+        self.performance.add(span, now_ns - began_ns, **facts)
+        return now_ns - began_ns
+
+    def _measure_answer(self, report: OrderReport) -> None:
+        """Take the time from an order's bytes being with the socket to the venue's first word on it."""
+        if report.status is OrderStatus.UNKNOWN:
+            return
+        sent_ns = self._sent_ns.pop(report.order_id, 0)
+        if sent_ns:
+            self.performance.add("order_answer", time.perf_counter_ns() - sent_ns, order_id=report.order_id)
+
+    def _execute(self, action: Action) -> Order | None:
+        """Carry out one action; return the order if it placed one."""
         match action:
             case PlaceOrder():
                 self._mark.cover(self.service.next_order_id)
                 self.service.place(action.order)
-                return True
+                return action.order
             case ModifyOrder():
                 order = self.engine.blotter.orders[action.order_id]
                 self.service.modify(
@@ -233,7 +263,7 @@ class Runtime:
                 self._tasks.create_task(self._fire(action), name=f"timer {action.timer_id}")
             case _:
                 pass
-        return False
+        return None
 
     async def _fire(self, timer: SetTimer) -> None:
         """Wait for the market's time, then take the timer's turn."""
@@ -339,7 +369,7 @@ class Runtime:
         """Write what no order has written, and set ids aside ahead, so that no order waits for the disk."""
         while True:
             self._mark.cover(self.service.next_order_id + _IDS_AHEAD)
-            self.journal.commit()
+            self._commit()
             await asyncio.sleep(_COMMIT_SECONDS)
 
     async def _mark_regularly(self) -> None:

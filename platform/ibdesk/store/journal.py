@@ -118,14 +118,14 @@ class Journal:
         books = 1 if encoded is not None or event.__class__ not in _PASSING else None
         self._buffer.append((self._number, event.at_ns, encode_event(event), encoded, books))
 
-    def commit(self) -> None:
-        """Write what is buffered, in one transaction.
+    def commit(self) -> bool:
+        """Write what is buffered, in one transaction; return whether there was anything.
 
         Raises:
             JournalError: If it cannot be written; then nothing may be sent either.
         """
         if not self._buffer:
-            return
+            return False
         try:
             self._connection.execute("BEGIN")
             self._connection.executemany(_INSERT, self._buffer)
@@ -136,6 +136,7 @@ class Journal:
                 self._connection.execute("ROLLBACK")
             raise JournalError(f"journal {self.path} cannot be written: {error}") from error
         self._buffer.clear()
+        return True
 
     def close(self) -> None:
         """Write what is buffered and let go of the file; closing twice is one closing."""

@@ -6,6 +6,7 @@ from ibdesk.telemetry.performance import Performance, Span, SpanSummary, track_p
 from ibdesk.telemetry.settings import LogSettings, PerformanceSettings
 from ibdesk.telemetry.supervision import AT_ONCE_OVER, Policy, Supervisor, TaskInfo
 from ibdesk.telemetry.trace import correlated, correlation_id, new_correlation_id
+from ibdesk.telemetry.vitals import Vitals, measure_lag, vitals
 
 __all__ = [
     "AT_ONCE_OVER",
@@ -18,9 +19,12 @@ __all__ = [
     "SpanSummary",
     "Supervisor",
     "TaskInfo",
+    "Vitals",
     "correlated",
     "correlation_id",
+    "measure_lag",
     "new_correlation_id",
     "secrets_in",
     "track_performance",
+    "vitals",
 ]

@@ -65,8 +65,8 @@ class Logs:
 
     @property
     def dropped(self) -> int:
-        """The number of lines that found a queue full, or could not be written, so far."""
-        return sum(writer.dropped for writer in self._writers)
+        """The number of lines that found a queue full so far."""
+        return self._handler.dropped
 
     def hide(self, *secrets: str) -> None:
         """Mask these from now on, wherever they stand in a line."""
@@ -106,12 +106,23 @@ class Logs:
             writer.start()
 
 
+def dropped_lines() -> int:
+    """Return how many lines this process's log has lost so far; 0 when no log is set up."""
+    outboxes = [handler for handler in logging.getLogger().handlers if isinstance(handler, _Outbox)]
+    return sum(outbox.dropped for outbox in outboxes)
+
+
 class _Outbox(logging.Handler):
     """Takes records where they are made: finishes what only that place knows, and queues them."""
 
     def __init__(self, writers: list[_Writer]) -> None:
         super().__init__()
         self._writers = writers
+
+    @property
+    def dropped(self) -> int:
+        """Return how many lines found a queue full."""
+        return sum(writer.dropped for writer in self._writers)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record."""

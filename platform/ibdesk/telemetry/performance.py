@@ -72,7 +72,7 @@ class _Track:
 
 
 class Performance:
-    """Takes measurements, from one thread."""
+    """Takes measurements, from one thread; others may read them."""
 
     def __init__(self, settings: PerformanceSettings | None = None) -> None:
         self._settings = settings or PerformanceSettings()
@@ -100,6 +100,15 @@ class Performance:
         if track is None:
             return Span(counts=Counts(), budget_ms=self._settings.budget_ns(name) / 1e6, slow=0)
         return Span(counts=track.histogram.counts(), budget_ms=track.budget_ns / 1e6, slow=track.slow)
+
+    @contextlib.contextmanager
+    def measure(self, span: str, **facts: Any) -> Iterator[None]:
+        """Take how long what is inside takes."""
+        began_ns = time.perf_counter_ns()
+        try:
+            yield
+        finally:
+            self.add(span, time.perf_counter_ns() - began_ns, **facts)
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:

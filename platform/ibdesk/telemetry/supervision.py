@@ -100,6 +100,8 @@ class Supervisor:
     def __init__(self) -> None:
         self._tasks: dict[str, _Task] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._ended = asyncio.Event()
+        self._failure: BaseException | None = None
 
     def add(self, name: str, work: Work, *, essential: bool = False, policy: Policy | None = None) -> None:
         """Have `work` done from now on, or from when `run` begins. It is a function that makes the coroutine anew.
@@ -131,9 +133,21 @@ class Supervisor:
                 # The group lives as long as the process, also while no work is in it.
                 await asyncio.get_running_loop().create_future()
         except BaseExceptionGroup as failures:
-            raise failures.exceptions[0] from None
+            self._failure = failures.exceptions[0]
+            raise self._failure from None
         finally:
             self._group = None
+            self._ended.set()
+
+    async def until_ended(self) -> None:
+        """Wait until `run` has ended, for who does not run it.
+
+        Raises:
+            Exception: What essential work has failed of.
+        """
+        await self._ended.wait()
+        if self._failure is not None:
+            raise self._failure
 
     async def _keep(self, task: _Task) -> None:
         failures = 0

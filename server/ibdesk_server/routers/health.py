@@ -5,14 +5,35 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Literal
 
-import msgspec
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
-from ibdesk.model import Link
-from ibdesk_server.dependencies import TheDesk, TheHub, TheRegistry, needs
+from ibdesk.desk import DeskHealth
+from ibdesk.telemetry import vitals
+from ibdesk_server.dependencies import AppServices, Services, needs
+from ibdesk_server.observability.families import Labeled, as_plain, as_text
+from ibdesk_server.observability.figures import (
+    audit_families,
+    desk_families,
+    process_families,
+    span_families,
+    task_families,
+)
+from ibdesk_server.observability.health import (
+    Component,
+    DeskFigures,
+    SpanAnswer,
+    TaskAnswer,
+    ask_desk,
+    components,
+    not_ready,
+    plain,
+    reasons,
+    spans_of,
+)
+from ibdesk_server.problems import Problem
 from ibdesk_server.security.principal import Role
 
 router = APIRouter(prefix="/health", tags=["health"])
@@ -34,10 +55,14 @@ class Readiness(BaseModel):
 class DetailedHealth(BaseModel):
     """How everything is."""
 
-    status: Literal["ok", "degraded"]
-    desk: dict[str, Any] = Field(description="link, account, mode, halt, counts")
-    latency: dict[str, Any] = Field(description="tick to order, in milliseconds")
-    feed_clients: int
+    status: Literal["ok", "degraded", "down"] = Field(description="the worst of all parts", examples=["ok"])
+    reasons: list[str] = Field(description="what is wrong, part by part", examples=[[]])
+    worker: str = Field(description="which of several servers answers", examples=["1"])
+    components: dict[str, Component]
+    tasks: list[TaskAnswer] = Field(description="background work of this server")
+    spans: dict[str, SpanAnswer] = Field(description="how long the steps of the desk took")
+    server_spans: dict[str, SpanAnswer] = Field(description="how long the steps of this server took")
+    desk: dict[str, Any] | None = Field(description="link, account, mode, halt, counts; null when it is not known")
 
 
 @router.get("", summary="Does the server answer?")
@@ -52,27 +77,35 @@ async def live() -> Health:
     return Health()
 
 
-@router.get("/ready", dependencies=[needs(Role.VIEWER, "health")], summary="Readiness probe")
-async def ready(desk: TheDesk, hub: TheHub) -> Readiness:
+@router.get(
+    "/ready",
+    dependencies=[needs(Role.VIEWER, "health")],
+    summary="Readiness probe",
+    responses={503: {"model": Problem}},
+)
+async def ready(found: AppServices) -> Readiness:
     """Return 200 when the link to TWS is up, the book is reconciled, and clients can be told the news, else 503."""
-    if hub.failed:
-        raise HTTPException(503, "the feed has failed: restart the server, its log says why")
-    link = (await desk.aio.health()).link
-    if link is not Link.UP:
-        raise HTTPException(503, f"the link to TWS is {link.value}: orders cannot leave")
-    return Readiness(link=link.value)
+    figures = await ask_desk(found)
+    why_not = not_ready(found, figures)
+    if why_not or figures.health is None:
+        raise HTTPException(503, why_not, {"Retry-After": "1"})
+    return Readiness(link=figures.health.link.value)
 
 
 @router.get("/detailed", dependencies=[needs(Role.VIEWER, "health")], summary="How everything is")
-async def detailed(desk: TheDesk, hub: TheHub) -> DetailedHealth:
-    """Return the state of the desk, its latency, and the feed."""
-    found, latency = await desk.aio.health(), await desk.aio.latency()
-    healthy = found.link is Link.UP and not found.halted and not hub.failed
+async def detailed(found: AppServices) -> DetailedHealth:
+    """Return how each part is, what is wrong, and how long the steps take that matter."""
+    figures = await ask_desk(found)
+    parts = components(found, figures)
     return DetailedHealth(
-        status="ok" if healthy else "degraded",
-        desk=_plain(found),
-        latency=_plain(latency),
-        feed_clients=hub.clients,
+        status=_worst(parts),
+        reasons=reasons(parts),
+        worker=found.watch.worker,
+        components=parts,
+        tasks=[TaskAnswer.model_validate(plain(task)) for task in found.watch.supervisor.tasks()],
+        spans=spans_of(figures.spans),
+        server_spans=spans_of(found.watch.performance.spans()),
+        desk=None if figures.health is None else _public(figures.health),
     )
 
 
@@ -83,27 +116,39 @@ async def detailed(desk: TheDesk, hub: TheHub) -> DetailedHealth:
     responses={200: {"content": {"text/plain": {}, "application/json": {}}}},
     response_class=Response,
 )
-async def metrics(request: Request, registry: TheRegistry) -> Response:
-    """Return all metrics: as JSON when `Accept` asks for it, else in the text form of Prometheus."""
+async def metrics(request: Request, found: AppServices) -> Response:
+    """Return all figures of this server and of the desk: as JSON when `Accept` asks for it, else for Prometheus.
+
+    Each of several servers answers for itself; `worker` tells which one.
+    """
+    collector = _collector(found, await ask_desk(found))
     if "application/json" in request.headers.get("accept", ""):
-        return JSONResponse(await asyncio.to_thread(_samples, registry))
-    return Response(await asyncio.to_thread(generate_latest, registry), media_type=CONTENT_TYPE_LATEST)
+        return JSONResponse(await asyncio.to_thread(as_plain, collector))
+    return Response(await asyncio.to_thread(as_text, collector), media_type=CONTENT_TYPE_LATEST)
 
 
-def _samples(registry: TheRegistry) -> dict[str, list[dict[str, Any]]]:
-    return {
-        family.name: [
-            {"name": sample.name, "labels": sample.labels, "value": _finite(sample.value)} for sample in family.samples
-        ]
-        for family in registry.collect()
-    }
+def _collector(found: Services, figures: DeskFigures) -> Labeled:
+    spans, processes = {"web": found.watch.performance.spans()}, {"web": vitals()}
+    if figures.health is not None and figures.vitals is not None:
+        spans["engine"], processes["engine"] = figures.spans, figures.vitals
+    return Labeled(
+        found.watch.worker,
+        found.registry.collect(),
+        desk_families(figures.health),
+        span_families(spans),
+        process_families(processes),
+        task_families(found.watch.supervisor.tasks()),
+        audit_families(found.watch.trail),
+    )
 
 
-def _plain(value: Any) -> dict[str, Any]:
-    """Return a value of the desk as JSON takes it."""
-    found: dict[str, Any] = msgspec.to_builtins(value, builtin_types=())
-    return {name: _finite(item) for name, item in found.items()}
+def _worst(parts: dict[str, Component]) -> Literal["ok", "degraded", "down"]:
+    states = {part.state for part in parts.values()}
+    return "down" if "down" in states else "degraded" if "degraded" in states else "ok"
 
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not -1e308 < value < 1e308 else value
+def _public(health: DeskHealth) -> dict[str, Any]:
+    """Return a desk's health without the place of its files."""
+    found = plain(health)
+    found["journal"] = health.journal.rpartition("/")[2]
+    return found

@@ -83,7 +83,7 @@ class Security:
             obtain_key(settings.key_file),
             token_key=obtain_key(settings.token_key_file),
             directory=Directory(settings.directory_file),
-            settings=settings.security,
+            settings=settings.guarded,
         )
         if not is_loopback(settings.host) and not security.users.exist():
             raise ConfigError(

@@ -1,0 +1,108 @@
+"""How large and how slow a request may be; what goes beyond is refused before anything is done with it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pydantic import Field
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ibdesk.config import Section
+from ibdesk_server.problems import problem_response
+
+
+class RequestSettings(Section):
+    """How large and how slow a request may be."""
+
+    body_bytes: int = Field(1_048_576, ge=1_024, description="how long a body may be")
+    url_bytes: int = Field(8_192, ge=256, le=65_536, description="how long path and query together may be")
+    header_count: int = Field(100, ge=20, le=1_000, description="how many header fields there may be")
+    header_bytes: int = Field(32_768, ge=2_048, le=65_536, description="how long all header fields together may be")
+    body_seconds: float = Field(15, gt=0, le=600, description="how long a body may take to arrive")
+
+
+class LimitsMiddleware:
+    """Refuses requests beyond the limits with 408, 413, 414 or 431; a body also when its length is not declared."""
+
+    def __init__(self, app: ASGIApp, limits: RequestSettings) -> None:
+        self._app, self._limits = app, limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve an ASGI connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await _refuse(*refusal, scope, receive, send)
+            return
+        body = _Body(receive, self._limits)
+        response = _Response(send, body)
+        await self._app(scope, body, response)
+        if body.refusal is not None and not response.begun:
+            await _refuse(*body.refusal, scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        """Return status and sentence for a request whose head is beyond the limits."""
+        limits, fields = self._limits, scope["headers"]
+        if len(scope["raw_path"]) + len(scope["query_string"]) > limits.url_bytes:
+            return 414, f"path and query may have {limits.url_bytes:,} bytes together"
+        if len(fields) > limits.header_count:
+            return 431, f"there may be {limits.header_count:,} header fields at most"
+        if sum(len(name) + len(value) for name, value in fields) > limits.header_bytes:
+            return 431, f"all header fields together may have {limits.header_bytes:,} bytes"
+        # What is no number the server below has refused already.
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdecimal() and int(declared) > limits.body_bytes:
+            return 413, f"the body may have {limits.body_bytes:,} bytes at most"
+        return None
+
+
+class _Body:
+    """Receives a body; what is too long or too slow reads like a caller who has hung up."""
+
+    def __init__(self, receive: Receive, limits: RequestSettings) -> None:
+        self._receive, self._limits = receive, limits
+        self._received, self._whole = 0, False
+        self._ends = asyncio.get_running_loop().time() + limits.body_seconds
+        self.refusal: tuple[int, str] | None = None
+
+    async def __call__(self) -> Message:
+        if self._whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._ends):
+                message = await self._receive()
+        except TimeoutError:
+            return self._refuse(408, f"the body did not arrive within {self._limits.body_seconds:g} s")
+        self._received += len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        if self._received > self._limits.body_bytes:
+            return self._refuse(413, f"the body may have {self._limits.body_bytes:,} bytes at most")
+        return message
+
+    def _refuse(self, status: int, detail: str) -> Message:
+        self.refusal = status, detail
+        return {"type": "http.disconnect"}
+
+
+class _Response:
+    """Passes a response on, unless the body was refused before it began."""
+
+    def __init__(self, send: Send, body: _Body) -> None:
+        self._send, self._body = send, body
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if self._body.refusal is not None and not self.begun:
+            return
+        self.begun = True
+        await self._send(message)
+
+
+async def _refuse(status: int, detail: str, scope: Scope, receive: Receive, send: Send) -> None:
+    # Of a caller who sends on without end, nothing more is heard.
+    headers = {"Connection": "close"} if status == 408 else None
+    answer = problem_response(status, detail, path=scope["path"][:200], headers=headers)
+    await answer(scope, receive, send)

@@ -1,0 +1,84 @@
+"""The figures that are not counted where they arise: of the desk, of processes, of background tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from ibdesk.desk import DeskHealth
+from ibdesk.model import Link
+from ibdesk.telemetry import Span, TaskInfo, Vitals
+from ibdesk.telemetry.histogram import Counts
+from ibdesk_server.observability.families import histogram_family
+from ibdesk_server.observability.trail import AuditTrail
+
+
+def desk_families(health: DeskHealth | None) -> Iterator[Metric]:
+    """Yield what the desk counts; of one that cannot be asked, that it is not there."""
+    yield GaugeMetricFamily("ibdesk_desk_attached", "Whether the desk answers", value=health is not None)
+    if health is None:
+        yield GaugeMetricFamily("ibdesk_link_up", "Whether orders can leave", value=0)
+        return
+    yield GaugeMetricFamily("ibdesk_link_up", "Whether orders can leave", value=health.link is Link.UP)
+    yield GaugeMetricFamily("ibdesk_halted", "Whether trading is halted", value=bool(health.halted))
+    yield GaugeMetricFamily("ibdesk_uptime_seconds", "Since the desk was opened", value=health.uptime_seconds)
+    yield CounterMetricFamily("ibdesk_events", "Events the engine took", value=health.events)
+    yield CounterMetricFamily("ibdesk_orders", "Orders made", value=health.orders)
+    yield CounterMetricFamily("ibdesk_fills", "Fills booked", value=health.fills)
+    yield GaugeMetricFamily("ibdesk_open_orders", "Orders that may still fill", value=health.open_orders)
+    yield GaugeMetricFamily("ibdesk_runs", "Strategies that run", value=health.running)
+    # One session with TWS, shared by all that trade.
+    connected = health.link in (Link.UP, Link.SYNCING)
+    yield GaugeMetricFamily("ibdesk_tws_connections", "Sessions with TWS", value=connected)
+    yield CounterMetricFamily("ibdesk_tws_messages", "Messages sent to TWS", value=health.messages_sent)
+    yield GaugeMetricFamily("ibdesk_tws_waiting", "Messages that wait for their turn", value=health.messages_waiting)
+    yield CounterMetricFamily("ibdesk_reconnects", "Times the link came back", value=health.reconnects)
+
+
+def span_families(spans: dict[str, dict[str, Span]]) -> Iterator[Metric]:
+    """Yield how long each step took, by the process that measured it."""
+    counts: dict[tuple[str, ...], Counts] = {
+        (process, name): span.counts for process, found in spans.items() for name, span in found.items()
+    }
+    yield histogram_family("ibdesk_span_seconds", "Time that a step took", ["process", "span"], counts)
+    slow = CounterMetricFamily("ibdesk_span_slow", "Steps that took longer than they may", labels=["process", "span"])
+    for process, found in spans.items():
+        for name, span in found.items():
+            slow.add_metric([process, name], span.slow)
+    yield slow
+
+
+def process_families(processes: dict[str, Vitals]) -> Iterator[Metric]:
+    """Yield how each process is."""
+    cpu = CounterMetricFamily("ibdesk_process_cpu_seconds", "Processor time used", labels=["process"])
+    memory = GaugeMetricFamily("ibdesk_process_memory_bytes", "Memory held", labels=["process"])
+    threads = GaugeMetricFamily("ibdesk_process_threads", "Threads", labels=["process"])
+    files = GaugeMetricFamily("ibdesk_process_open_files", "Open files and sockets", labels=["process"])
+    collections = CounterMetricFamily("ibdesk_process_collections", "Garbage collections", labels=["process"])
+    lines = CounterMetricFamily("ibdesk_log_dropped", "Lines of the log that were lost", labels=["process"])
+    for process, found in processes.items():
+        cpu.add_metric([process], found.cpu_seconds)
+        memory.add_metric([process], found.memory_bytes)
+        threads.add_metric([process], found.threads)
+        files.add_metric([process], found.open_files)
+        collections.add_metric([process], found.collections)
+        lines.add_metric([process], found.dropped_lines)
+    yield from (cpu, memory, threads, files, collections, lines)
+
+
+def task_families(tasks: list[TaskInfo]) -> Iterator[Metric]:
+    """Yield how each background task is."""
+    running = GaugeMetricFamily("ibdesk_task_running", "Whether a background task runs", labels=["task"])
+    restarts = CounterMetricFamily("ibdesk_task_restarts", "Times it was started again", labels=["task"])
+    for task in tasks:
+        running.add_metric([task.name], task.state == "running")
+        restarts.add_metric([task.name], task.restarts)
+    yield from (running, restarts)
+
+
+def audit_families(trail: AuditTrail) -> Iterator[Metric]:
+    """Yield how the audit log is."""
+    yield CounterMetricFamily("ibdesk_audit_lines", "Lines written by this server", value=trail.written)
+    yield GaugeMetricFamily("ibdesk_audit_waiting", "Lines that wait for the disk", value=trail.waiting)
+    yield CounterMetricFamily("ibdesk_audit_dropped", "Lines that were lost", value=trail.dropped)

@@ -1,0 +1,166 @@
+"""How each part of a server and its desk is, and what is wrong when it is not well."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+import msgspec
+from pydantic import BaseModel, Field
+
+from ibdesk.desk import DeskHealth
+from ibdesk.errors import IbdeskError
+from ibdesk.model import Link
+from ibdesk.telemetry import Span, TaskInfo, Vitals, vitals
+from ibdesk_server.dependencies import Services
+from ibdesk_server.observability.families import finite
+
+# How long the desk may take to say how it is.
+_PATIENCE_SECONDS = 2.0
+
+
+class Component(BaseModel):
+    """One part: `degraded` goes on with less, `down` does not go on."""
+
+    state: Literal["ok", "degraded", "down"] = "ok"
+    reason: str = Field("", description="what is wrong, empty when nothing is")
+    facts: dict[str, Any] = Field({}, examples=[{"clients": 3}])
+
+
+class TaskAnswer(BaseModel):
+    """One piece of background work."""
+
+    name: str = Field(examples=["feed hub"])
+    state: str = Field(description="running, waiting, done, failed or cancelled", examples=["running"])
+    essential: bool = Field(description="whether the process ends when it fails for good")
+    restarts: int = Field(examples=[0])
+    last_error: str
+    seconds: float = Field(description="how long it is in this state", examples=[12.5])
+
+
+class SpanAnswer(BaseModel):
+    """How long a step took so far, in milliseconds."""
+
+    count: int = Field(examples=[250])
+    p50_ms: float | None = Field(examples=[0.48])
+    p99_ms: float | None = Field(examples=[0.97])
+    max_ms: float | None = Field(examples=[1.3])
+    budget_ms: float | None = Field(description="what it may take before a warning is logged", examples=[10])
+    slow: int = Field(description="how many took longer", examples=[0])
+
+
+class DeskFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What a desk says of itself; None where it cannot be asked, and why not."""
+
+    health: DeskHealth | None = None
+    spans: dict[str, Span] = {}
+    vitals: Vitals | None = None
+    why_not: str = ""
+
+
+async def ask_desk(found: Services) -> DeskFigures:
+    """Return what the desk says of itself, also when it says nothing."""
+    aio = found.desk.aio
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            return DeskFigures(health=await aio.health(), spans=await aio.performance(), vitals=await aio.vitals())
+    except TimeoutError:
+        return DeskFigures(why_not=f"the desk did not answer within {_PATIENCE_SECONDS:g} s")
+    except IbdeskError:
+        # Where it lives and what broke in it is not for everybody: its log says more.
+        return DeskFigures(why_not=f"the desk is {found.desk.state.value}")
+
+
+def not_ready(found: Services, figures: DeskFigures) -> str:
+    """Return why orders cannot leave, or clients cannot be told the news; empty when they can."""
+    if found.hub.failed:
+        return "the feed has failed: restart the server, its log says why"
+    if figures.health is None:
+        return figures.why_not
+    link = figures.health.link
+    if link is Link.SYNCING:
+        return "the desk is reconciling its book with TWS: orders cannot leave yet"
+    if link is not Link.UP:
+        return f"the link to TWS is {link.value}: orders cannot leave"
+    return ""
+
+
+def components(found: Services, figures: DeskFigures) -> dict[str, Component]:
+    """Return how each part is."""
+    parts = {
+        "desk": _desk(figures),
+        "link": _link(figures.health),
+        "feed": _feed(found),
+        "audit": _audit(found),
+        "tasks": _tasks(found.watch.supervisor.tasks()),
+        "process": Component(facts=plain(vitals())),
+    }
+    if figures.vitals is not None and figures.vitals.pid != vitals().pid:
+        parts["engine"] = Component(facts=plain(figures.vitals))
+    return parts
+
+
+def reasons(parts: dict[str, Component]) -> list[str]:
+    """Return what is wrong, part by part."""
+    return [f"{name}: {part.reason or part.state}" for name, part in parts.items() if part.state != "ok"]
+
+
+def spans_of(found: dict[str, Span]) -> dict[str, SpanAnswer]:
+    """Return each step's figures for people."""
+    return {name: SpanAnswer.model_validate(plain(span.summary())) for name, span in sorted(found.items())}
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """Return a value of the desk as JSON takes it."""
+    found: dict[str, Any] = msgspec.to_builtins(value, builtin_types=())
+    return {name: finite(item) for name, item in found.items()}
+
+
+def _desk(figures: DeskFigures) -> Component:
+    health = figures.health
+    if health is None:
+        return Component(state="down", reason=figures.why_not)
+    facts = {"running": health.running, "open_orders": health.open_orders, "events": health.events}
+    if health.halted:
+        return Component(state="degraded", reason=f"trading is halted: {health.halted}", facts=facts)
+    return Component(facts=facts)
+
+
+def _link(health: DeskHealth | None) -> Component:
+    if health is None:
+        return Component(state="down", reason="not known: the desk does not answer")
+    facts = {
+        "link": health.link.value,
+        "address": health.address,
+        "reconnects": health.reconnects,
+        "messages_sent": health.messages_sent,
+        "messages_waiting": health.messages_waiting,
+    }
+    if health.link is Link.UP:
+        return Component(facts=facts)
+    state: Literal["degraded", "down"] = "degraded" if health.link is Link.SYNCING else "down"
+    return Component(state=state, reason=f"the link to TWS is {health.link.value}", facts=facts)
+
+
+def _feed(found: Services) -> Component:
+    hub = found.hub
+    facts = {"clients": hub.clients, "epoch": hub.epoch}
+    if hub.failed:
+        return Component(state="down", reason="the feed has failed: restart the server", facts=facts)
+    return Component(facts=facts)
+
+
+def _audit(found: Services) -> Component:
+    trail = found.watch.trail
+    facts = {"written": trail.written, "waiting": trail.waiting, "dropped": trail.dropped}
+    if trail.failure:
+        return Component(state="degraded", reason="the audit log cannot be written: its log says why", facts=facts)
+    return Component(facts=facts)
+
+
+def _tasks(tasks: list[TaskInfo]) -> Component:
+    failing = [task.name for task in tasks if task.state in ("failed", "waiting")]
+    facts = {"running": sum(task.state == "running" for task in tasks), "restarts": sum(t.restarts for t in tasks)}
+    if failing:
+        return Component(state="degraded", reason=f"{', '.join(failing)} failed", facts=facts)
+    return Component(facts=facts)
