@@ -12,6 +12,7 @@ import msgspec
 from ibdesk.errors import IbdeskError
 from ibdesk.store.batches import Batch, BatchSource, FeedState
 from ibdesk.store.layout import LAYOUTS
+from ibdesk.telemetry import track_performance
 from ibdesk_server.feed.channel import Channels
 from ibdesk_server.feed.coding import Coding
 from ibdesk_server.feed.filter import Filters
@@ -191,7 +192,8 @@ class FeedHub:
             self._channels.append(news)
             for batch in news:
                 self._metrics.rows.labels(batch.topic.value).inc(len(batch.rows))
-        await self._pump_all()
+        with track_performance("feed_flush"):
+            await self._pump_all()
         busy = time.thread_time() - started
         self._metrics.flush.observe(busy)
         await asyncio.sleep(self._pace.rest(began, busy) - loop.time())

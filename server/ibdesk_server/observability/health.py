@@ -144,9 +144,13 @@ def _link(health: DeskHealth | None) -> Component:
 
 def _feed(found: Services) -> Component:
     hub = found.hub
-    facts = {"clients": hub.clients, "epoch": hub.epoch}
+    lags = hub.lags()
+    furthest = max((lag.lag_ms for lag in lags), default=0.0)
+    facts = {"clients": hub.clients, "epoch": hub.epoch, "longest_lag_ms": finite(furthest)}
     if hub.failed:
         return Component(state="down", reason="the feed has failed: restart the server", facts=facts)
+    if not hub.attached:
+        return Component(state="degraded", reason="no news from the desk: the feed goes on from memory", facts=facts)
     return Component(facts=facts)
 
 
