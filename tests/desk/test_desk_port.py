@@ -9,17 +9,22 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
+from tests.redis_server import RedisServer
 
-from ibdesk.desk import AttachedDesk, Desk, DeskState
+from ibdesk.desk import AttachedDesk, Desk, DeskSettings, DeskState
 from ibdesk.desk.handle import OPERATIONS, AioDesk, DeskHandle
 from ibdesk.desk.operations import Operations
-from ibdesk.desk.port.addresses import Address
-from ibdesk.desk.port.host import PortHost
+from ibdesk.desk.port.addresses import Address, SocketAddress, StreamAddress
+from ibdesk.desk.port.host import Door, PortHost
 from ibdesk.desk.port.messages import decode_client_message, decode_desk_message
+from ibdesk.desk.port.socket_door import SocketDoor
+from ibdesk.desk.port.stream_door import StreamDoor, Streams, ToDesk
 from ibdesk.desk.port.values import decode_arguments, encode_arguments, error_of, facts_of
 from ibdesk.errors import (
     ClientIdInUseError,
@@ -32,6 +37,8 @@ from ibdesk.errors import (
 )
 from ibdesk.model import Stock
 from ibdesk.store import Batch, FeedState, Topic
+from ibdesk.store.redis import RedisSettings
+from ibdesk.store.redis.pool import RedisPool
 from ibdesk.strategy import Strategy
 from ibdesk.telemetry.trace import correlated, correlation_id
 
@@ -41,33 +48,47 @@ SECONDS = 20.0
 class Host:
     """A desk's port on a thread of its own, which can be taken away and put back."""
 
-    def __init__(self, desk: Desk, address: Address) -> None:
-        self._desk, self.address = desk, address
+    def __init__(self, desk: Desk, address: Address, redis: RedisSettings) -> None:
+        self._desk, self.address, self.redis = desk, address, redis
         self._stop: Callable[[], object] | None = None
         self._thread: threading.Thread | None = None
+        self.token = 1
+        self.leads = True
 
     def start(self) -> None:
         started = threading.Event()
 
         async def serve() -> None:
-            host = PortHost(self._desk, self._desk.feed)
-            serving = asyncio.create_task(host.run(self.address))
-            loop = asyncio.get_running_loop()
-            self._stop = lambda: loop.call_soon_threadsafe(serving.cancel)
-            await asyncio.wait_for(host.answering.wait(), SECONDS)
-            started.set()
-            with contextlib.suppress(asyncio.CancelledError):
-                await serving
+            async with contextlib.AsyncExitStack() as stack:
+                host = PortHost(self._desk, self._desk.feed, self._door(stack), may_act=lambda: self.leads)
+                serving = asyncio.create_task(host.run())
+                loop = asyncio.get_running_loop()
+                self._stop = lambda: loop.call_soon_threadsafe(serving.cancel)
+                await asyncio.wait_for(host.answering.wait(), SECONDS)
+                started.set()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await serving
 
         self._thread = threading.Thread(target=lambda: asyncio.run(serve()))
         self._thread.start()
         assert started.wait(SECONDS)
+
+    def _door(self, stack: contextlib.AsyncExitStack) -> Door:
+        if isinstance(self.address, SocketAddress):
+            return SocketDoor(self.address.path)
+        pool = RedisPool(self.redis)
+        stack.push_async_callback(pool.close)
+        return StreamDoor(pool, self.address.name, token=self.token)
 
     def stop(self) -> None:
         if self._stop is not None and self._thread is not None:
             self._stop()
             self._thread.join(SECONDS)
             self._stop = None
+
+    def attach(self, **options: float) -> AttachedDesk:
+        settings = DeskSettings(redis=self.redis)
+        return AttachedDesk.open(str(self.address), settings=settings, **({"timeout_seconds": SECONDS} | options))
 
 
 @pytest.fixture(scope="module")
@@ -77,23 +98,43 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def address() -> Iterator[Address]:
+def address() -> Iterator[SocketAddress]:
     # A short path: the system allows a socket's path 107 bytes.
     with tempfile.TemporaryDirectory(prefix="ibdesk") as folder:
-        yield Address.of(f"unix:{folder}/desk.sock")
+        yield SocketAddress(Path(folder) / "desk.sock")
 
 
 @pytest.fixture
-def host(desk: Desk, address: Address) -> Iterator[Host]:
-    host = Host(desk, address)
+def socket_host(desk: Desk, address: SocketAddress) -> Iterator[Host]:
+    host = Host(desk, address, RedisSettings())
     host.start()
     yield host
     host.stop()
 
 
 @pytest.fixture
+def redis(redis_server: RedisServer) -> RedisSettings:
+    return RedisSettings(url=SecretStr(redis_server.socket_url))
+
+
+@pytest.fixture
+def redis_host(desk: Desk, redis: RedisSettings) -> Iterator[Host]:
+    host = Host(desk, StreamAddress("paper"), redis)
+    host.start()
+    yield host
+    host.stop()
+
+
+@pytest.fixture(params=["socket_host", "redis_host"])
+def host(request: pytest.FixtureRequest) -> Host:
+    """The port over each of its doors."""
+    found: Host = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
 def attached(host: Host) -> Iterator[AttachedDesk]:
-    with Desk.attach(str(host.address)) as attached:
+    with host.attach() as attached:
         yield attached
 
 
@@ -196,7 +237,7 @@ async def next_of(source: object, seconds: float = SECONDS) -> list[Batch] | Fee
 async def test_followers_of_one_desk_count_alike_and_miss_nothing(
     attached: AttachedDesk, host: Host, desk: Desk
 ) -> None:
-    with Desk.attach(str(host.address)) as other:
+    with host.attach() as other:
         first, second = attached.batches(), other.batches()
         before = await first.open()
         for number in range(500):
@@ -251,22 +292,27 @@ def test_the_copy_of_the_feed_shows_what_the_desk_publishes(attached: AttachedDe
     attached.feed.unsubscribe(reader)
 
 
-def test_nobody_answers(address: Address) -> None:
+def test_nobody_answers(address: SocketAddress, redis: RedisSettings) -> None:
     with pytest.raises(DetachedError, match="did not answer within"):
         Desk.attach(str(address), timeout_seconds=0.2)
+    with pytest.raises(DetachedError, match="did not answer within"):
+        AttachedDesk.open("redis:nobody", settings=DeskSettings(redis=redis), timeout_seconds=0.2)
     with pytest.raises(ConfigError, match="unix:/path"):
         Desk.attach("tcp://127.0.0.1:1")
     with pytest.raises(ConfigError, match="too long"):
         Desk.attach(f"unix:/{'x' * 110}")
 
 
-async def test_a_second_desk_at_the_address_is_refused_and_a_dead_ones_socket_replaced(host: Host, desk: Desk) -> None:
+async def test_a_second_desk_at_the_address_is_refused_and_a_dead_ones_socket_replaced(
+    socket_host: Host, address: SocketAddress, desk: Desk
+) -> None:
+    host = socket_host
     with pytest.raises(ConfigError, match="another desk answers"):
-        await PortHost(desk, desk.feed).run(host.address)
+        await PortHost(desk, desk.feed, SocketDoor(address.path)).run()
 
-    assert host.address.path.stat().st_mode & 0o777 == 0o600
+    assert address.path.stat().st_mode & 0o777 == 0o600
     host.stop()
-    stale = await asyncio.start_unix_server(lambda *_: None, host.address.path)
+    stale = await asyncio.start_unix_server(lambda *_: None, address.path)
     stale.close()
     host.start()
 
@@ -280,8 +326,11 @@ def test_bytes_that_are_no_message_are_refused_in_one_way(data: bytes) -> None:
         decode_arguments(Operations.start, data)
 
 
-async def test_one_that_talks_nonsense_is_shown_out_and_the_others_stay(host: Host, attached: AttachedDesk) -> None:
-    reader, writer = await asyncio.open_unix_connection(host.address.path)
+async def test_one_that_talks_nonsense_is_shown_out_and_the_others_stay(
+    socket_host: Host, address: SocketAddress
+) -> None:
+    attached = await asyncio.to_thread(socket_host.attach)
+    reader, writer = await asyncio.open_unix_connection(address.path)
     writer.write(b"\xff\xff\xff\xff rubbish")
 
     while await asyncio.wait_for(reader.read(65_536), SECONDS):
@@ -289,6 +338,89 @@ async def test_one_that_talks_nonsense_is_shown_out_and_the_others_stay(host: Ho
 
     writer.close()
     assert (await attached.aio.health()).account
+    await attached.aio.close()
+
+
+async def test_nonsense_in_the_stream_of_calls_is_passed_over(redis_host: Host, redis: RedisSettings) -> None:
+    attached = await asyncio.to_thread(redis_host.attach)
+    pool = RedisPool(redis)
+    await Streams(pool, "paper").calls.append(b"\xff rubbish", msgspec.msgpack.encode(ToDesk("me", b"\xc1")))
+
+    assert (await attached.aio.health()).account
+
+    await pool.close()
+    await attached.aio.close()
+
+
+async def test_while_redis_is_away_calls_fail_at_once_and_afterwards_nothing_is_missing(
+    redis_host: Host, redis_server: RedisServer, desk: Desk
+) -> None:
+    attached = await asyncio.to_thread(redis_host.attach)
+    follower = attached.batches()
+    await follower.open()
+
+    redis_server.stop()
+    await asyncio.to_thread(until, DeskState.DETACHED, attached)
+    with pytest.raises(DetachedError):
+        await attached.aio.health()
+    for number in range(100):
+        row = {"at_ns": number, "severity": "info", "origin": "away", "text": "x"}
+        desk.feed.publish(Topic.ALERTS, f"away{number}", row)
+    redis_server.start()
+    await asyncio.to_thread(until, DeskState.OPEN, attached)
+
+    assert (await attached.aio.health()).account
+    seen: set[int] = set()
+    while seen != set(range(100)):
+        news = await next_of(follower)
+        rows = (
+            news.topics[Topic.ALERTS].rows
+            if isinstance(news, FeedState)
+            else [row for batch in news if batch.topic is Topic.ALERTS for row in batch.rows]
+        )
+        seen |= {row["at_ns"] for row in rows if row["origin"] == "away"}
+    await attached.aio.close()
+
+
+async def test_nobody_listens_to_an_engine_that_was_replaced(
+    redis_host: Host, desk: Desk, redis: RedisSettings
+) -> None:
+    successor = Host(desk, redis_host.address, redis)
+    successor.token = 2
+    attached = await asyncio.to_thread(redis_host.attach)
+    follower = attached.batches()
+    first = await follower.open()
+
+    await asyncio.to_thread(successor.start)
+    try:
+        news = await next_of(follower)
+        while not isinstance(news, FeedState):
+            news = await next_of(follower)
+        second = news
+        # Both go on talking; only the successor is heard.
+        for number in range(200):
+            row = {"at_ns": number, "severity": "info", "origin": "both", "text": "x"}
+            desk.feed.publish(Topic.ALERTS, f"both{number}", row)
+        numbers: list[int] = []
+        while len(numbers) < 200:
+            news = await next_of(follower)
+            assert isinstance(news, list)
+            numbers += [
+                row["at_ns"] for b in news if b.topic is Topic.ALERTS for row in b.rows if row["origin"] == "both"
+            ]
+    finally:
+        await asyncio.to_thread(successor.stop)
+        await attached.aio.close()
+
+    assert second.epoch != first.epoch
+    assert numbers == list(range(200))
+
+
+async def test_an_engine_that_no_longer_leads_does_nothing_for_anybody(host: Host, attached: AttachedDesk) -> None:
+    host.leads = False
+
+    with pytest.raises(DeskError, match="no longer leads"):
+        await attached.aio.halt("too late")
 
 
 def test_arguments_come_back_as_they_went() -> None:

@@ -15,12 +15,14 @@ from tests.load import source
 
 from ibdesk.desk import Desk
 from ibdesk.desk.port.host import PortHost
+from ibdesk.desk.port.socket_door import SocketDoor
 from ibdesk.store import Topic
 
 
 async def _serve(desk: Desk) -> None:
-    host, address = PortHost(desk, desk.feed), desk.settings.port()
-    serving = asyncio.create_task(host.run(address), name="desk port")
+    address = desk.settings.socket
+    host = PortHost(desk, desk.feed, SocketDoor(address.path))
+    serving = asyncio.create_task(host.run(), name="desk port")
     await host.answering.wait()
     sys.stdout.write(f"{address}\n")
     sys.stdout.flush()

@@ -49,7 +49,7 @@ def run_up(
     )
     with Belongings() as belongings:
         engine = belongings.enter_context(_start_engine(connection, run))
-        desk = belongings.enter_context(AttachedDesk.open(str(settings.port())))
+        desk = belongings.enter_context(AttachedDesk.open(str(settings.socket)))
         health = desk.health()
         step(f"Desk, {health.mode}")
         line("TWS", f"{health.address}, account {health.account}")

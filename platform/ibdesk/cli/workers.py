@@ -55,7 +55,7 @@ def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: flo
 
 def _one(belongings: Belongings, settings: Settings, *, seconds: float | None, is_child: bool) -> list[Work]:
     """Serve from this process."""
-    desk = belongings.enter_context(AttachedDesk.open(str(settings.port()), timeout_seconds=0))
+    desk = belongings.enter_context(AttachedDesk.open(settings=settings, timeout_seconds=0))
     server = WebServer(desk, settings, is_shared=is_child)
     belongings.callback(server.close)
 

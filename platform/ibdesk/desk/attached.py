@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 from ibdesk.desk.handle import DeskHandle, DeskState, Operation
 from ibdesk.desk.loop import loop_factory
-from ibdesk.desk.port.addresses import Address
+from ibdesk.desk.port.addresses import Address, address_of
 from ibdesk.desk.port.client import PortClient
 from ibdesk.desk.port.following import Following
 from ibdesk.desk.settings import DeskSettings
@@ -18,6 +18,7 @@ from ibdesk.errors import DeskError, DetachedError
 from ibdesk.store import Feed, FeedState, Topic
 from ibdesk.store.feed import Row
 from ibdesk.store.layout import LAYOUTS
+from ibdesk.store.redis import RedisSettings
 
 _log = logging.getLogger(__name__)
 
@@ -32,12 +33,12 @@ class AttachedDesk(DeskHandle):
     all the time. Closing the handle leaves the desk running.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, redis: RedisSettings) -> None:
         """Make a handle that is not attached yet; use `open`."""
         super().__init__()
         self.address = str(address)
         self.state = DeskState.OPENING
-        self._client = PortClient(address, on_change=self._changed)
+        self._client = PortClient(address, redis, on_change=self._changed)
         self._attached = threading.Event()
         self._feed: Feed | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -48,15 +49,20 @@ class AttachedDesk(DeskHandle):
         self._thread = threading.Thread(target=self._run_thread, name="ibdesk-attached", daemon=True)
 
     @classmethod
-    def open(cls, address: str = "", *, timeout_seconds: float = 10.0) -> AttachedDesk:
+    def open(
+        cls, address: str = "", *, settings: DeskSettings | None = None, timeout_seconds: float = 10.0
+    ) -> AttachedDesk:
         """Return a handle once the desk answers; with a time-out of 0 at once, attached or not.
+
+        What `address` leaves open is taken from `settings`, by default the present ones.
 
         Raises:
             ConfigError: If it is no address.
             DetachedError: If no desk answers in time.
             DeskError: If the desk is of another version of ibdesk.
         """
-        desk = cls(Address.of(address) if address else DeskSettings.load().port())
+        settings = settings or DeskSettings.load()
+        desk = cls(address_of(address) if address else settings.port(), settings.redis)
         desk._thread.start()
         desk._started.wait()
         if timeout_seconds and not desk._attached.wait(timeout_seconds):
@@ -129,9 +135,10 @@ class AttachedDesk(DeskHandle):
                 running.result()
         finally:
             self.state = DeskState.CLOSED
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
                 task.cancel()
-            await asyncio.wait({running, stopping})
+            await asyncio.wait(others)
 
     async def _mirror(self, feed: Feed) -> None:
         """Publish here what the desk publishes there, row by row."""

@@ -96,8 +96,8 @@ class Desk(DeskHandle):
     def attach(address: str = "", *, timeout_seconds: float = 10.0) -> AttachedDesk:
         """Return a handle on a desk that runs in another process, once it answers.
 
-        `address` is where `ibdesk engine` says it is, such as ``unix:/path/desk.sock``; by default where a desk with
-        the present settings would be. Closing the handle leaves the desk running.
+        `address` is where `ibdesk engine` says it is, such as ``unix:/path/desk.sock`` or ``redis:paper``; by
+        default where a desk with the present settings would be. Closing the handle leaves the desk running.
 
         Raises:
             ConfigError: If it is no address.

@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ibdesk.config import Given, Mode, SettingsTree, state_folder
-from ibdesk.desk.port.addresses import Address
+from ibdesk.desk.port.addresses import Address, SocketAddress, StreamAddress, address_of
 from ibdesk.engine import RiskLimits
+from ibdesk.errors import ConfigError
 from ibdesk.gateway import GatewaySettings
 from ibdesk.store import RedisSettings
 from ibdesk.telemetry.settings import LogSettings, PerformanceSettings
@@ -32,7 +33,7 @@ class DeskSettings(SettingsTree):
     mode: Mode = Field("embedded", description="embedded gateway, paper account or live money")
     state_folder: Path = Field(default_factory=state_folder, description="folder of journals, marks and keys")
     port_address: str = Field(
-        "", description="where other processes reach the desk: unix:/path; by default a socket in state_folder"
+        "", description="where web servers find the desk: unix:/path or redis:name; a socket in state_folder if empty"
     )
     tws: TwsSettings = Field(
         default_factory=TwsSettings, validate_default=True, description="where TWS is and who we are to it"
@@ -48,12 +49,33 @@ class DeskSettings(SettingsTree):
     )
 
     def port(self) -> Address:
-        """Return where other processes reach the desk.
+        """Return where other processes find the desk.
 
         Raises:
-            ConfigError: If `port_address` is none.
+            ConfigError: If `port_address` is none, or is in a Redis that is not set.
         """
-        return Address.of(self.port_address or f"unix:{self.state_folder / f'desk-{self.mode}.sock'}")
+        address = address_of(self.port_address) if self.port_address else self.socket
+        if isinstance(address, StreamAddress) and self.redis.url is None:
+            raise ConfigError(f"port_address is {address}, but redis.url is not set")
+        return address
+
+    @property
+    def socket(self) -> SocketAddress:
+        """Return where the desk is always found on its own machine.
+
+        Raises:
+            ConfigError: If its path is too long for a socket.
+        """
+        text = self.port_address if self.port_address.startswith("unix:") else ""
+        address = address_of(text or f"unix:{self.state_folder / f'desk-{self.mode}.sock'}")
+        assert isinstance(address, SocketAddress)  # noqa: S101 - for the type checker
+        return address
+
+    @property
+    def stream(self) -> StreamAddress:
+        """Return under which name the desk is found in Redis."""
+        address = self.port()
+        return address if isinstance(address, StreamAddress) else StreamAddress(self.mode)
 
     @field_validator("gateway", mode="before")
     @classmethod

@@ -1,7 +1,8 @@
-"""Where a desk port is: a Unix socket on this machine."""
+"""Where a desk port is: a Unix socket on this machine, or a name in a Redis that machines share."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -10,30 +11,47 @@ from ibdesk.errors import ConfigError
 
 # What the kernel allows for the path of a socket (sun_path, with its end).
 _LONGEST_PATH = 107
-_UNIX = "unix:"
+_UNIX, _REDIS = "unix:", "redis:"
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-class Address(msgspec.Struct, frozen=True):
-    """The address of a desk port, such as ``unix:/home/me/.local/state/ibdesk/desk.sock``."""
+class SocketAddress(msgspec.Struct, frozen=True):
+    """The file of a Unix socket, such as ``unix:/run/ibdesk/desk.sock``."""
 
     path: Path
 
-    @classmethod
-    def of(cls, text: str) -> Address:
-        """Return the address that the text names.
+    def __str__(self) -> str:
+        return f"{_UNIX}{self.path}"
 
-        Raises:
-            ConfigError: If it is of no known kind, or longer than the system allows.
-        """
-        if not text.startswith(_UNIX) or text == _UNIX:
-            raise ConfigError(f"{text!r} is no address of a desk: write unix:/path/to/desk.sock")
+
+class StreamAddress(msgspec.Struct, frozen=True):
+    """The name of a desk in the Redis of the settings, such as ``redis:paper``."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{_REDIS}{self.name}"
+
+
+Address = SocketAddress | StreamAddress
+
+
+def address_of(text: str) -> Address:
+    """Return the address that the text names.
+
+    Raises:
+        ConfigError: If it is of no known kind, or longer than the system allows.
+    """
+    if text.startswith(_UNIX) and text != _UNIX:
         path = Path(text.removeprefix(_UNIX)).expanduser()
         if len(str(path).encode()) > _LONGEST_PATH:
             raise ConfigError(
                 f"{path} is too long for a socket (at most {_LONGEST_PATH} bytes): choose a shorter path, "
                 f"or a shorter state_folder"
             )
-        return cls(path)
-
-    def __str__(self) -> str:
-        return f"{_UNIX}{self.path}"
+        return SocketAddress(path)
+    if text.startswith(_REDIS) and _NAME.fullmatch(text.removeprefix(_REDIS)):
+        return StreamAddress(text.removeprefix(_REDIS))
+    raise ConfigError(
+        f"{text!r} is no address of a desk: write unix:/path/to/desk.sock, or redis: and a name, such as redis:paper"
+    )

@@ -8,13 +8,13 @@ import itertools
 import logging
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ibdesk.desk.port.addresses import Address
+from ibdesk.desk.port.addresses import Address, SocketAddress
 from ibdesk.desk.port.following import Following
-from ibdesk.desk.port.line import Line
+from ibdesk.desk.port.line import AnyLine, Line
 from ibdesk.desk.port.messages import (
     LONGEST_ANSWER,
     PULSE_SECONDS,
@@ -33,7 +33,12 @@ from ibdesk.desk.port.messages import (
 )
 from ibdesk.desk.port.values import Operation, decode_value, encode_arguments, error_of
 from ibdesk.errors import DeskError, DetachedError
+from ibdesk.store.redis import RedisSettings
 from ibdesk.telemetry.trace import correlation_id
+
+if TYPE_CHECKING:
+    from ibdesk.desk.port.stream_line import StreamLine
+    from ibdesk.store.redis.pool import RedisPool
 
 _log = logging.getLogger(__name__)
 
@@ -48,11 +53,18 @@ _ANSWER_SECONDS = 120.0
 class PortClient:
     """A connection to one desk that keeps itself alive while `run` runs; used on that loop, except `following`."""
 
-    def __init__(self, address: Address, *, on_change: Callable[[bool], None] = lambda _: None) -> None:
-        """Make one that is not connected; `on_change` hears whether the desk can be reached."""
-        self._address, self._on_change = address, on_change
+    def __init__(
+        self, address: Address, redis: RedisSettings, *, on_change: Callable[[bool], None] = lambda _: None
+    ) -> None:
+        """Make one that is not connected; `on_change` hears whether the desk can be reached.
+
+        `redis` is where a desk is found whose address is a name there.
+        """
+        self._address, self._redis, self._on_change = address, redis, on_change
+        self._pool: RedisPool | None = None
+        self._stream: StreamLine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._line: Line | None = None
+        self._line: AnyLine | None = None
         self._outbox: asyncio.Queue[ClientMessage] = asyncio.Queue()
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
@@ -67,15 +79,19 @@ class PortClient:
         """
         self._loop = asyncio.get_running_loop()
         delay = _FIRST_DELAY
-        while True:
-            try:
-                line = await self._connect()
-                delay = _FIRST_DELAY
-                await self._converse(line)
-            except (OSError, TimeoutError) as error:
-                self._lose(str(error) or type(error).__name__)
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-            delay = min(2 * delay, _LONGEST_DELAY)
+        try:
+            while True:
+                try:
+                    line = await self._connect()
+                    delay = _FIRST_DELAY
+                    await self._converse(line)
+                except (OSError, TimeoutError) as error:
+                    self._lose(str(error) or "it does not answer")
+                await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+                delay = min(2 * delay, _LONGEST_DELAY)
+        finally:
+            if self._pool is not None:
+                await self._pool.close()
 
     async def call(self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Have an operation done at the desk and return what it gave.
@@ -121,14 +137,13 @@ class PortClient:
 
     def _begin(self, follower: Following) -> None:
         self._followers.add(follower)
-        follower.number = next(self._numbers)
+        follower.number, follower.pulses = next(self._numbers), 0
         if self._line is not None:
             self._outbox.put_nowait(Watch(number=follower.number))
 
-    async def _connect(self) -> Line:
+    async def _connect(self) -> AnyLine:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            reader, writer = await asyncio.open_unix_connection(self._address.path, limit=4 * 1024 * 1024)
-            line = Line(reader, writer, longest=LONGEST_ANSWER)
+            line = await self._open()
             try:
                 welcome = decode_desk_message(await line.receive())
                 if not isinstance(welcome, Welcome) or welcome.schema != SCHEMA:
@@ -141,7 +156,21 @@ class PortClient:
                 raise
         return line
 
-    async def _converse(self, line: Line) -> None:
+    async def _open(self) -> AnyLine:
+        if isinstance(self._address, SocketAddress):
+            reader, writer = await asyncio.open_unix_connection(self._address.path, limit=4 * 1024 * 1024)
+            return Line(reader, writer, longest=LONGEST_ANSWER)
+        from ibdesk.desk.port.stream_line import StreamLine
+        from ibdesk.store.redis.pool import RedisPool
+
+        if self._pool is None:
+            self._pool = RedisPool(self._redis)
+        self._stream = await StreamLine.open(
+            self._pool, self._address.name, lowest_token=self._stream.lowest_token if self._stream is not None else 0
+        )
+        return self._stream
+
+    async def _converse(self, line: AnyLine) -> None:
         """Speak over a line until it breaks.
 
         Raises:
@@ -150,8 +179,7 @@ class PortClient:
         """
         self._line, self._outbox = line, asyncio.Queue()
         for follower in self._followers:
-            follower.number = next(self._numbers)
-            self._outbox.put_nowait(Watch(number=follower.number))
+            self._begin(follower)
         self._on_change(True)
         sending = asyncio.create_task(self._send(line), name="desk port sender")
         try:
@@ -166,7 +194,7 @@ class PortClient:
             line.close()
             self._lose("the connection broke")
 
-    async def _send(self, line: Line) -> None:
+    async def _send(self, line: AnyLine) -> None:
         # A broken line is noticed, and told, where it is read.
         with contextlib.suppress(OSError):
             while True:
@@ -182,12 +210,19 @@ class PortClient:
                 for follower in self._followers:
                     if not follower.take_batches(batches):
                         self._begin(follower)
-            case State(number=number, state=state):
+            case State() as answer:
                 for follower in self._followers:
-                    if number in (0, follower.number):
-                        follower.take_state(state)
+                    if answer.number in (0, follower.number):
+                        follower.take_state(answer.state)
             case Pulse() | Welcome():
-                pass
+                self._ask_again()
+
+    def _ask_again(self) -> None:
+        """Ask once more for states that do not come: what was asked for may be lost on the way through Redis."""
+        for follower in self._followers:
+            follower.pulses += 1
+            if follower.number and follower.pulses > _PATIENCE:
+                self._begin(follower)
 
     def _settle(self, number: int, outcome: msgspec.Raw | Exception) -> None:
         waiting = self._waiting.get(number)

@@ -24,11 +24,13 @@ class Following:
         self._lock = threading.Lock()
         self._state: FeedState | None = None
         self._batches: list[Batch] = []
+        self._early: list[Batch] = []
         self._seqs: dict[Topic, int] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         # number: of the state that this follower has asked for and not seen yet; 0 when it waits for none.
-        self.number = 0
+        # pulses: how many of the desk's pulses have come since it asked.
+        self.number = self.pulses = 0
 
     async def open(self) -> FeedState:
         """Return where the feed stands; waits while the desk cannot be reached."""
@@ -64,25 +66,34 @@ class Following:
         """Hear where the feed stands; called on the client's thread."""
         with self._lock:
             self.number = 0
-            self._state, self._batches = state, []
             self._seqs = {topic: found.seq for topic, found in state.topics.items()}
+            self._state, self._batches = state, []
+            self._add(self._early)
+            self._early = []
         self._wake()
 
     def take_batches(self, batches: list[Batch]) -> bool:
         """Hear news, those known already left out; return False when the follower must start over from a state."""
         with self._lock:
             if self.number:
+                # They may be what follows the state that is still on its way.
+                self._early = [*self._early, *batches][-_LIMIT:]
                 return True
-            fresh = [batch for batch in batches if batch.seq > self._seqs.get(batch.topic, 0)]
-            for batch in fresh:
-                self._seqs[batch.topic] = batch.seq
-            self._batches += fresh
+            self._add(batches)
             if len(self._batches) > _LIMIT:
                 self._batches = []
                 return False
-        if fresh:
+            news = bool(self._batches)
+        if news:
             self._wake()
         return True
+
+    def _add(self, batches: list[Batch]) -> None:
+        """Take in those that are not known yet; called with the lock held."""
+        for batch in batches:
+            if batch.seq > self._seqs.get(batch.topic, 0):
+                self._seqs[batch.topic] = batch.seq
+                self._batches.append(batch)
 
     def _wake(self) -> None:
         if self._loop is not None:

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from ibdesk.errors import DeskError
 
 _HEAD = 4
+
+
+class AnyLine(Protocol):
+    """What a client speaks through, wherever the desk is."""
+
+    async def send(self, data: bytes) -> None:
+        """Send a message; raises OSError when the line is broken."""
+
+    async def receive(self) -> bytes:
+        """Return the next message; raises OSError when the line is broken."""
+
+    def close(self) -> None:
+        """Let go of the line."""
 
 
 class Line:

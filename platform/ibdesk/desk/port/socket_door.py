@@ -1,0 +1,190 @@
+"""The door on this machine: a Unix socket that only its owner may use."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from ibdesk.desk.port.host import PortHost
+from ibdesk.desk.port.line import Line
+from ibdesk.desk.port.messages import LONGEST_CALL, Call, Watch, decode_client_message
+from ibdesk.errors import ConfigError, DeskError
+
+_log = logging.getLogger(__name__)
+
+# How many bytes of news may wait for a client before it is sent a fresh state instead.
+_BUDGET = 64 * 1024 * 1024
+# How many calls of one client are worked on at once; more wait in the socket.
+_CALLS_AT_ONCE = 256
+
+
+class SocketDoor:
+    """Lets programs of this machine in, by a socket's file; a `Door`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._peers: set[_Peer] = set()
+        self._server: asyncio.Server | None = None
+        self._arrivals: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody who came this way follows the feed."""
+        return any(peer.watches for peer in self._peers)
+
+    @property
+    def clients(self) -> int:
+        """How many are connected."""
+        return len(self._peers)
+
+    async def open(self) -> None:
+        """Take the address; a socket that a dead desk has left is replaced.
+
+        Raises:
+            ConfigError: If another desk answers there, or it cannot be listened on.
+        """
+
+        async def arrive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._arrivals.put_nowait((reader, writer))
+
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self._path.is_socket():
+                await _refuse_a_living_one(self._path)
+                self._path.unlink(missing_ok=True)
+            self._server = await asyncio.start_unix_server(arrive, self._path, limit=1024 * 1024)
+            self._path.chmod(0o600)
+        except OSError as error:
+            raise ConfigError(f"the desk cannot be reached at {self._path}: {error.strerror or error}") from None
+
+    def close(self) -> None:
+        """Give the address back."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+
+    async def run(self, host: PortHost) -> None:
+        """Let clients in until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                reader, writer = await self._arrivals.get()
+                tasks.create_task(self._serve(Line(reader, writer, longest=LONGEST_CALL), host))
+
+    def tell(self, data: bytes) -> None:
+        """Send news to those who follow the feed."""
+        for peer in self._peers:
+            if peer.watches:
+                peer.tell(data)
+
+    def pulse(self, data: bytes) -> None:
+        """Show that the desk lives."""
+        for peer in self._peers:
+            peer.pulse(data)
+
+    async def _serve(self, line: Line, host: PortHost) -> None:
+        peer = _Peer(line, host.state)
+        self._peers.add(peer)
+        peer.say(host.welcome())
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                sending = tasks.create_task(peer.deliver(), name="desk port sender")
+                try:
+                    await _hear(line, peer, host)
+                finally:
+                    sending.cancel()
+        except* (OSError, DeskError) as errors:
+            _log.debug("a client of the desk port has gone: %s", errors.exceptions[0])
+        finally:
+            self._peers.discard(peer)
+            line.close()
+
+
+async def _hear(line: Line, peer: _Peer, host: PortHost) -> None:
+    room = asyncio.Semaphore(_CALLS_AT_ONCE)
+
+    def answered(data: bytes) -> None:
+        room.release()
+        peer.say(data)
+
+    while True:
+        match decode_client_message(await line.receive()):
+            case Watch(number=number):
+                peer.watch(number)
+            case Call() as call:
+                await room.acquire()
+                host.take(call, answered)
+
+
+class _Peer:
+    """One client: what waits to be sent to it. Answers go first; news that wait too long give way to a state."""
+
+    def __init__(self, line: Line, state: Callable[[int], bytes]) -> None:
+        self._line, self._state = line, state
+        self._answers: collections.deque[bytes] = collections.deque()
+        self._news: collections.deque[bytes] = collections.deque()
+        self._waiting_bytes = 0
+        self._lost = False
+        self._woken = asyncio.Event()
+        self.watches = False
+
+    def say(self, data: bytes) -> None:
+        """Send an answer."""
+        self._answers.append(data)
+        self._woken.set()
+
+    def tell(self, data: bytes) -> None:
+        """Send news, unless the client is too far behind: then it gets a state once it takes bytes again."""
+        if self._lost:
+            return
+        self._news.append(data)
+        self._waiting_bytes += len(data)
+        if self._waiting_bytes > _BUDGET:
+            _log.warning("a client of the desk port is %d bytes behind and starts over", self._waiting_bytes)
+            self._news.clear()
+            self._waiting_bytes, self._lost = 0, True
+        self._woken.set()
+
+    def watch(self, number: int) -> None:
+        """Send the feed, from a state with this number on."""
+        self.watches = True
+        self.tell(self._state(number))
+
+    def pulse(self, data: bytes) -> None:
+        """Show that the desk lives, unless something else is about to."""
+        if not self._woken.is_set() and not self._news and not self._answers:
+            self.say(data)
+
+    async def deliver(self) -> None:
+        """Send what waits, for ever.
+
+        Raises:
+            OSError: When the client is gone.
+        """
+        while True:
+            self._woken.clear()
+            while self._answers or self._news or self._lost:
+                await self._line.send(self._next())
+            await self._woken.wait()
+
+    def _next(self) -> bytes:
+        if self._answers:
+            return self._answers.popleft()
+        if self._news:
+            data = self._news.popleft()
+            self._waiting_bytes -= len(data)
+            return data
+        self._lost = False
+        return self._state(0)
+
+
+async def _refuse_a_living_one(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        _, writer = await asyncio.open_unix_connection(path)
+        writer.close()
+        raise ConfigError(
+            f"another desk answers at unix:{path}: stop it, or give this one another address or state_folder"
+        )
