@@ -20,6 +20,7 @@
     ├── AddressInUseError     a port to listen on is taken
     ├── ChildError            a process of ours did not start, or ended
     └── DeskError             the desk cannot do this now
+        └── NotLeadingError   another engine may trade this account, this one may not
         └── DetachedError     it lives in another process, which does not answer
 
 Rooms that speak with others add their own under the same root: `gateway` ProtocolError and RefusedError (a client's
@@ -183,3 +184,17 @@ class DetachedError(DeskError):
 
     def __str__(self) -> str:
         return f"the desk at {self.address} cannot be reached: {self.reason}; is `ibdesk engine` running there?"
+
+
+class NotLeadingError(DeskError):
+    """This engine does not lead any more: another one may trade, so it sends nothing and ends."""
+
+    def __init__(self, name: str, token: int, holder: str) -> None:
+        super().__init__(name, token, holder)
+        self.name, self.token, self.holder = name, token, holder
+
+    def __str__(self) -> str:
+        return (
+            f"this engine does not lead {self.name} any more (its token was {self.token}, the lease is with "
+            f"{self.holder or 'nobody known'}): it has stopped trading; start it again to stand by"
+        )

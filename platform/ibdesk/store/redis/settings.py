@@ -24,6 +24,12 @@ class RedisSettings(BaseModel):
     failures_to_open: int = Field(3, ge=1, description="failures in a row after which Redis is left alone for a while")
     rest_seconds: float = Field(1.0, gt=0, le=300, description="for how long it is left alone before it is tried again")
 
+    lease_seconds: float = Field(3.0, ge=0.2, le=300, description="an engine that is gone is followed after so long")
+    lease_name: str = Field("", description="what engines are elected for; by default the account, or TWS and client")
+    trade_without: bool = Field(
+        True, description="an engine goes on over its connection to TWS while Redis cannot say who leads"
+    )
+
     @field_validator("url")
     @classmethod
     def _is_understood(cls, url: SecretStr | None) -> SecretStr | None:

@@ -1,0 +1,317 @@
+"""Which of several engines trades an account: the one that holds the lease in Redis.
+
+A lease is a key that expires unless it is renewed, and a token: a number that grows with every holder. What must hold
+is that no two engines ever send orders for one account at once. What each part guards, and why:
+
+* **Its own clock.** A holder counts its time from before it asked, on a clock that also runs while the machine sleeps,
+  and stops believing in it a tenth before Redis does. So while a holder believes (`is_held`), nobody else can have got
+  the lease, however late an answer came. An engine that was frozen finds its time over before it sends anything, and
+  sends nothing before Redis has answered again.
+* **Redis restarted.** A Redis that has lost its memory, or was restored from an old one, does not know who leads. The
+  first engine to ask it puts nobody into the key for twice the lease's time. An engine that leads uses that to come
+  back in: only its token, or an older one, was ever drawn there. Tokens never go backwards: each engine keeps the
+  highest that it has seen in a file beside its journals, and leads with a higher one or not at all.
+* **Redis away.** While Redis cannot be reached nobody can take over, and an engine that leads is *adrift*: it cannot
+  know whether Redis is gone for all or for it alone. It goes on trading over the connection to TWS that it has, because
+  that connection is a lease of its own: TWS refuses a second program under the same client id (error 326), so that a
+  successor stays outside for as long as the connection lives. It opens no new one: when TWS hangs up meanwhile, another
+  engine may have been let in, and nothing is sent until Redis has said who leads. This rests on all engines of an
+  account using the same TWS and the same client id; where they do not, set ``redis.trade_without`` to false, and an
+  engine that cannot renew its lease sends nothing once its time is over.
+* **Redis names another.** That is final: the engine ends and does not come back as a leader without a new token.
+
+Redis itself measures the key's time by the wall's clock of its machine: one that jumps forward hands the lease on too
+early. The connection to TWS guards against that too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import redis.exceptions
+
+from ibdesk.errors import JournalError, NotLeadingError
+from ibdesk.store.redis.errors import RedisError
+from ibdesk.store.redis.pool import Client, RedisPool
+
+_log = logging.getLogger(__name__)
+
+# A holder stops believing this part of the lease's time before Redis does, for clocks that do not run alike.
+_MARGIN = 0.1
+# Parts of the lease's time: between renewals, between attempts when one failed or somebody else holds it, and for one
+# attempt at most.
+_RENEW, _RETRY, _ATTEMPT = 1 / 3, 1 / 20, 1 / 4
+_NOBODY = "0 nobody"
+
+# Both answer: whether it is granted with which token (0: no), who holds it, the highest token drawn.
+_ACQUIRING = """
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local held = redis.call('GET', KEYS[1])
+local drawn = tonumber(redis.call('GET', KEYS[2]) or '0')
+if held then return {0, held, drawn} end
+if redis.call('GET', KEYS[3]) ~= run then
+    redis.call('SET', KEYS[3], run)
+    redis.call('SET', KEYS[1], ARGV[5], 'PX', ARGV[4])
+    return {0, ARGV[5], drawn}
+end
+local token = math.max(drawn, tonumber(ARGV[3])) + 1
+redis.call('SET', KEYS[2], token)
+redis.call('SET', KEYS[1], token .. ' ' .. ARGV[1], 'PX', ARGV[2])
+return {token, token .. ' ' .. ARGV[1], token}
+"""
+_RENEWING = """
+local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local held = redis.call('GET', KEYS[1])
+local drawn = tonumber(redis.call('GET', KEYS[2]) or '0')
+local token = tonumber(ARGV[3])
+if held ~= ARGV[1] and (drawn > token or (held and held ~= ARGV[4])) then return {0, held or ARGV[4], drawn} end
+redis.call('SET', KEYS[3], run)
+redis.call('SET', KEYS[2], math.max(drawn, token))
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return {token, ARGV[1], token}
+"""
+_RELEASING = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+
+
+class LeaseState(enum.Enum):
+    """How an engine stands to the lease."""
+
+    # WAITING: somebody else holds it, or Redis has not said.
+    WAITING = "waiting"
+    # HELD: this engine leads.
+    HELD = "held"
+    # ADRIFT: it led when Redis answered last; Redis does not answer now.
+    ADRIFT = "adrift"
+    # LOST: it led, and somebody else may have since: it never leads again.
+    LOST = "lost"
+
+
+class LeaseHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How the lease stands; `held_by` is who held it when Redis answered last, `token` is ours, 0 before we led."""
+
+    name: str
+    state: LeaseState
+    token: int
+    held_by: str
+
+
+class TokenMark:
+    """The highest token that an engine has seen, in a small file: it never leads with one that is not higher."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the mark.
+
+        Raises:
+            JournalError: If the file holds no number.
+        """
+        self._path = path
+        try:
+            self.highest = int(path.read_text(encoding="ascii")) if path.exists() else 0
+        except (OSError, ValueError) as error:
+            raise JournalError(
+                f"the mark of lease tokens in {path} cannot be read ({error}): "
+                f"write a number above the last token there"
+            ) from None
+
+    def raise_to(self, token: int) -> None:
+        """Take note of a token; on disk before it returns.
+
+        Raises:
+            JournalError: If the file cannot be written.
+        """
+        if token <= self.highest:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            beside = self._path.with_name(f"{self._path.name}.new")
+            with beside.open("w", encoding="ascii") as file:
+                file.write(str(token))
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._path)
+        except OSError as error:
+            raise JournalError(f"the mark of lease tokens in {self._path} cannot be written: {error}") from error
+        self.highest = token
+
+
+def awake_or_asleep_seconds() -> float:
+    """Return a clock that never jumps and, where the system has one, runs on while the machine sleeps."""
+    return time.clock_gettime(_CLOCK)
+
+
+# Linux's CLOCK_MONOTONIC stands still while the machine sleeps; this one does not.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class Lease:
+    """One contender for one lease. `acquire`, then `keep` for as long as it is wanted, then `release`."""
+
+    def __init__(
+        self,
+        pool: RedisPool,
+        name: str,
+        *,
+        mark: TokenMark,
+        seconds: float = 3.0,
+        trade_without: bool = True,
+        now: Callable[[], float] = awake_or_asleep_seconds,
+    ) -> None:
+        """Make a contender.
+
+        Args:
+            pool: Where; the lease has a connection of its own there.
+            name: What is led, the same for all contenders.
+            mark: Keeps the highest token seen.
+            seconds: How long a lease lasts without being renewed.
+            trade_without: Whether `may_send` is true while Redis is away.
+            now: The clock of this contender, in seconds.
+        """
+        self.name = name
+        self.token = 0
+        self.state = LeaseState.WAITING
+        self._pool, self._mark, self._seconds, self._trade_without, self._now = pool, mark, seconds, trade_without, now
+        self._holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
+        self._held_by = ""
+        # Until when we believe in the lease, and until when we may send.
+        self._held_until = self._sends_until = 0.0
+        # In braces, so that a cluster keeps the three together.
+        group = pool.settings.key(f"{{lease:{name}}}")
+        self._keys = (group, f"{group}:token", f"{group}:run")
+        self._client: Client | None = None
+
+    @property
+    def health(self) -> LeaseHealth:
+        """Return how it stands."""
+        return LeaseHealth(name=self.name, state=self.state, token=self.token, held_by=self._held_by)
+
+    def is_held(self) -> bool:
+        """Return whether nobody else can hold the lease now. A comparison with the clock, for any thread."""
+        return self._now() < self._held_until
+
+    def may_send(self) -> bool:
+        """Return whether order bytes may leave over a connection that was opened while the lease was held."""
+        return self._now() < self._sends_until
+
+    async def try_acquire(self) -> bool:
+        """Ask once for the lease; return whether it is ours.
+
+        Raises:
+            RedisError: If Redis does not answer.
+        """
+        asked_at = self._now()
+        milliseconds = round(1_000 * self._seconds)
+        token = await self._ask(_ACQUIRING, self._holder, milliseconds, self._mark.highest, 2 * milliseconds, _NOBODY)
+        if token:
+            self.token = token
+            self._granted(asked_at)
+        return self.is_held()
+
+    async def acquire(self) -> None:
+        """Wait until the lease is ours, through whatever Redis does meanwhile."""
+        told = ""
+        while not await self._tries():
+            if self._held_by != told:
+                told = self._held_by
+                _log.info("waiting to lead %s, which is held by %s", self.name, told.partition(" ")[2])
+            await asyncio.sleep(_RETRY * self._seconds)
+        _log.info("leading %s with token %d", self.name, self.token)
+
+    async def keep(self) -> None:
+        """Renew the lease until it is lost.
+
+        Raises:
+            NotLeadingError: When Redis says that somebody else leads, or has led since.
+        """
+        while True:
+            await asyncio.sleep((_RENEW if self.state is LeaseState.HELD else _RETRY) * self._seconds)
+            await self.renew()
+
+    async def renew(self) -> None:
+        """Ask once for more time; without an answer of Redis we are adrift.
+
+        Raises:
+            NotLeadingError: When Redis says that somebody else leads, or has led since.
+        """
+        asked_at = self._now()
+        try:
+            token = await self._ask(_RENEWING, self._value, round(1_000 * self._seconds), self.token, _NOBODY)
+        except RedisError as error:
+            self._drift(error, asked_at)
+            return
+        if not token:
+            self.state, self._held_until, self._sends_until = LeaseState.LOST, 0.0, 0.0
+            raise NotLeadingError(self.name, self.token, self._held_by.partition(" ")[2])
+        if self.state is LeaseState.ADRIFT:
+            _log.warning("leading %s is confirmed again", self.name)
+        self._granted(asked_at)
+
+    async def release(self) -> None:
+        """Give the lease back, so that another one may have it at once, and close the connection."""
+        self._held_until = self._sends_until = 0.0
+        if self.state in (LeaseState.HELD, LeaseState.ADRIFT):
+            self.state = LeaseState.WAITING
+            try:
+                await self._bounded(lambda client: client.eval(_RELEASING, 1, self._keys[0], self._value))
+            except RedisError as error:
+                _log.info("the lease of %s was not given back, and ends by itself: %s", self.name, error)
+        await self._disconnect()
+
+    @property
+    def _value(self) -> str:
+        return f"{self.token} {self._holder}"
+
+    async def _tries(self) -> bool:
+        try:
+            return await self.try_acquire()
+        except RedisError as error:
+            if self._held_by != "":
+                _log.info("waiting to lead %s: %s", self.name, error)
+            self._held_by = ""
+            return False
+
+    def _granted(self, asked_at: float) -> None:
+        self.state = LeaseState.HELD
+        self._held_until = self._sends_until = asked_at + (1 - _MARGIN) * self._seconds
+
+    def _drift(self, error: RedisError, asked_at: float) -> None:
+        if self.state is LeaseState.HELD:
+            _log.warning("leading %s is not confirmed any more: %s", self.name, error)
+            self.state = LeaseState.ADRIFT
+        if self._trade_without:
+            # Counted from the question, so that an engine that was frozen while it asked must ask again first.
+            self._sends_until = max(self._sends_until, asked_at + self._seconds)
+
+    async def _ask(self, script: str, *arguments: str | int) -> int:
+        """Run a script; return the token it granted, 0 when it granted none."""
+        answer: Any = await self._bounded(lambda client: client.eval(script, 3, *self._keys, *arguments))
+        granted, held_by, drawn = int(answer[0]), str(answer[1], "utf-8"), int(answer[2])
+        self._held_by = held_by
+        # On disk before we lead with it.
+        self._mark.raise_to(max(drawn, int(held_by.partition(" ")[0])))
+        return granted
+
+    async def _bounded(self, work: Callable[[Client], Any]) -> Any:
+        """Do work on the lease's own connection: the circuit breaker of the pool must not keep it from asking."""
+        if self._client is None:
+            self._client = self._pool.dedicated()
+        try:
+            async with asyncio.timeout(min(self._pool.settings.timeout_seconds, _ATTEMPT * self._seconds)):
+                return await work(self._client)
+        except (redis.exceptions.RedisError, TimeoutError, OSError) as error:
+            await self._disconnect()
+            raise RedisError(self._pool.settings.address, self._pool.reason(error)) from error
+
+    async def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
