@@ -16,7 +16,7 @@ from ibdesk.gateway.protocol.codec import encode
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.server import Gateway
 from ibdesk.model import Event, Order, OrderType, Side, Stock, nanoseconds
-from ibdesk.tws import TwsService, TwsSettings
+from ibdesk.tws import Fence, TwsService, TwsSettings
 
 SECONDS = 5.0
 ACCOUNT = "DU9000001"
@@ -85,6 +85,7 @@ async def start_tws() -> AsyncIterator[StartTws]:
         clock: Clock | None = None,
         first_order_id: int = 1,
         resume: dict[str, Any] | None = None,
+        fence: Fence | None = None,
         **settings: Any,
     ) -> Running:
         heard = Heard()
@@ -93,6 +94,7 @@ async def start_tws() -> AsyncIterator[StartTws]:
             clock=clock or SystemClock(),
             on_event=heard,
             first_order_id=first_order_id,
+            fence=fence,
         )
         if resume is not None:
             service.resume(**({"orders": [], "fills": [], "commissions": []} | resume))

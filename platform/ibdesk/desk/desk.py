@@ -22,6 +22,7 @@ from ibdesk.desk.settings import DeskSettings
 from ibdesk.errors import DeskError
 from ibdesk.gateway import Faults
 from ibdesk.store import Feed, Sequencer
+from ibdesk.tws import Fence
 
 _log = logging.getLogger(__name__)
 
@@ -41,10 +42,11 @@ class Desk(DeskHandle):
 
     _open_desks: ClassVar[dict[str, Desk]] = {}
 
-    def __init__(self, settings: DeskSettings) -> None:
+    def __init__(self, settings: DeskSettings, *, fence: Fence | None = None) -> None:
         """Make a desk that is not open yet; use `Desk.open`."""
         super().__init__()
         self.settings = settings
+        self._fence = fence
         self._feed = Feed()
         self.state = DeskState.OPENING
         self._closing = False
@@ -59,14 +61,15 @@ class Desk(DeskHandle):
         self._thread = threading.Thread(target=self._run_thread, name="ibdesk-desk", daemon=True)
 
     @classmethod
-    def open(cls, settings: DeskSettings | str | None = None, **changes: Any) -> Desk:
+    def open(cls, settings: DeskSettings | str | None = None, *, fence: Fence | None = None, **changes: Any) -> Desk:
         """Open a desk and return it once it is connected and reconciled.
 
         `settings` is a mode or whole settings: ``embedded`` starts our own gateway in this process, ``paper`` and
         ``live`` connect to a TWS or IB Gateway. `changes` are settings by name (``port=4002``, ``account="U123"``,
         ``risk={"max_position": 500}``); ``live`` needs `account` spelled out. What is not given is read from the
         environment and ``ibdesk.toml``. A cell that is run again gets the desk
-        it opened before: one that is open on the same TWS with the same client id is returned as it is.
+        it opened before: one that is open on the same TWS with the same client id is returned as it is. `fence` is
+        asked before each order leaves whether it may, where another engine could take over (see `Election`).
 
         Raises:
             ConfigError: If a setting is wrong, or the account is not of the kind that the mode trades.
@@ -81,7 +84,7 @@ class Desk(DeskHandle):
         known = cls._open_desks.get(_address(settings))
         if known is not None and known.state is DeskState.OPEN and settings.mode != "embedded":
             return known
-        desk = cls(settings)
+        desk = cls(settings, fence=fence)
         desk._thread.start()
         try:
             desk._ready.result()
@@ -214,7 +217,7 @@ class Desk(DeskHandle):
             if self.settings.mode == "embedded":
                 self._gateway = stack.enter_context(EmbeddedGateway(self.settings.gateway))
                 tws, clock = self._gateway.reached_by(tws), self._gateway.clock
-            runtime = self._runtime = Runtime(self.settings, tws, clock, self._feed)
+            runtime = self._runtime = Runtime(self.settings, tws, clock, self._feed, fence=self._fence)
             stack.callback(runtime.journal.close)
             stopping = asyncio.create_task(self._stop.wait(), name="stop")
             if not await _done_before(runtime.service.connect(), stopping):

@@ -49,7 +49,7 @@ from ibdesk.model import (
 from ibdesk.store import Feed, Journal, JournalHeader, OrderIdMark, take_over_from
 from ibdesk.strategy import LoadedStrategy, Strategy, StrategyShelf, load_strategy, make_strategy, strategy_of
 from ibdesk.telemetry import Performance, measure_lag
-from ibdesk.tws import TwsService, TwsSettings
+from ibdesk.tws import Fence, TwsService, TwsSettings
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,9 @@ _IDS_AHEAD = 50
 class Runtime:
     """Everything of a desk that lives on its loop. The trading path is `turn`: no queue and no await is in it."""
 
-    def __init__(self, settings: DeskSettings, tws: TwsSettings, clock: Clock | None, feed: Feed) -> None:
+    def __init__(
+        self, settings: DeskSettings, tws: TwsSettings, clock: Clock | None, feed: Feed, *, fence: Fence | None = None
+    ) -> None:
         clock = clock or SystemClock()
         self.settings, self.clock, self.feed, self.address = settings, clock, feed, tws.address
         self.started_ns = clock.now_ns()
@@ -75,7 +77,12 @@ class Runtime:
         self.journal = Journal.create(_journal_path(settings), self._header)
         self._mark = OrderIdMark(settings.state_folder / f"order-ids-{tws.host}-{tws.port}-{tws.client_id}")
         self.service = TwsService(
-            tws, clock=clock, on_event=self.turn, first_order_id=self._mark.reserved, on_account=self._take_over
+            tws,
+            clock=clock,
+            on_event=self.turn,
+            first_order_id=self._mark.reserved,
+            on_account=self._take_over,
+            fence=fence,
         )
         self.publisher = Publisher(self.engine, self.ledger, feed, address=tws.address, mode=settings.mode)
         self.order_log = OrderLog(self.engine)

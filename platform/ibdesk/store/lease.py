@@ -115,13 +115,7 @@ class TokenMark:
             JournalError: If the file holds no number.
         """
         self._path = path
-        try:
-            self.highest = int(path.read_text(encoding="ascii")) if path.exists() else 0
-        except (OSError, ValueError) as error:
-            raise JournalError(
-                f"the mark of lease tokens in {path} cannot be read ({error}): "
-                f"write a number above the last token there"
-            ) from None
+        self.highest = self._read()
 
     def raise_to(self, token: int) -> None:
         """Take note of a token; on disk before it returns.
@@ -131,17 +125,27 @@ class TokenMark:
         """
         if token <= self.highest:
             return
+        # Another engine of this machine may have written a higher one.
+        self.highest = max(token, self._read())
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             beside = self._path.with_name(f"{self._path.name}.new")
             with beside.open("w", encoding="ascii") as file:
-                file.write(str(token))
+                file.write(str(self.highest))
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self._path)
         except OSError as error:
             raise JournalError(f"the mark of lease tokens in {self._path} cannot be written: {error}") from error
-        self.highest = token
+
+    def _read(self) -> int:
+        try:
+            return int(self._path.read_text(encoding="ascii")) if self._path.exists() else 0
+        except (OSError, ValueError) as error:
+            raise JournalError(
+                f"the mark of lease tokens in {self._path} cannot be read ({error}): "
+                f"write a number above the last token there"
+            ) from None
 
 
 def awake_or_asleep_seconds() -> float:

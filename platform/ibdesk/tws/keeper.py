@@ -12,6 +12,7 @@ from ibdesk.tws import codes
 from ibdesk.tws.backoff import delays
 from ibdesk.tws.dispatch import Dispatch
 from ibdesk.tws.ears import TIME, Ears, Office, Rooms
+from ibdesk.tws.fence import Fence
 from ibdesk.tws.ids import Ids
 from ibdesk.tws.requests import Requests
 from ibdesk.tws.settings import TwsSettings
@@ -52,8 +53,10 @@ class Keeper:
         ids: Ids,
         dispatch: Dispatch,
         on_event: Callable[[Event], None],
+        fence: Fence,
     ) -> None:
         self._settings = settings
+        self._fence = fence
         self._stamp = stamp
         self._rooms = rooms
         self._dispatch = dispatch
@@ -112,16 +115,20 @@ class Keeper:
         """Connect and compare the books; nothing is left open when that fails.
 
         Raises:
-            LinkError: If TWS cannot be reached or does not answer.
+            LinkError: If TWS cannot be reached or does not answer, or the fence is in the way.
             ConfigError: If the account may not be traded with these settings.
         """
         if self.wire is not None:
             raise LinkError(f"already connected to TWS at {self._settings.address}")
+        if not self._fence.may_connect():
+            raise LinkError(
+                f"TWS at {self._settings.address} is left alone until it is certain again that no other engine trades"
+            )
         self._news = asyncio.Queue()
         self._cut_off = self._in_doubt = False
         self.requests = Requests(self._settings.request_timeout_seconds)
         self.ears = ears = Ears(self._rooms, self.requests, self._office)
-        self.wire = ears.wire = wire = Wire(ears, self._settings)
+        self.wire = ears.wire = wire = Wire(ears, self._settings, may_send=self._fence.may_send, on_fenced=self._fenced)
         try:
             await wire.open()
             is_first = not self._rooms.account.id
@@ -250,6 +257,13 @@ class Keeper:
             self._failure = error
             self._drop("the service failed")
             self._news.put_nowait(_News.FAILED)
+
+    def _fenced(self) -> None:
+        """Hang up and end, in the next turns of the loop: first the orders that have not left are told so."""
+        loop = asyncio.get_running_loop()
+        error = self._fence.why_not()
+        loop.call_soon(self._drop, str(error))
+        loop.call_soon(loop.call_soon, self._failed, error)
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

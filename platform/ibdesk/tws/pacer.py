@@ -25,17 +25,36 @@ class Urgency(enum.IntEnum):
     DATA = 2
 
 
+def _always() -> bool:
+    return True
+
+
+def _ignore() -> None:
+    """Do nothing about a fence that is never there."""
+
+
 class Pacer:
     """Lets at most `limit` messages through in any window, and at most `limit - reserve` data requests.
 
     A waiting order message is known by its order's number: a newer one (a modification) takes its place, and it can
     be withdrawn, so that a cancel never overtakes the order it is meant for.
+
+    Orders and cancels leave only while `may_send` says so at that very moment. Once it does not, nothing leaves any
+    more, `on_fenced` is called, and what has not left is among what `close` returns.
     """
 
     def __init__(
-        self, write: Callable[[bytes], None], *, limit: int, reserve: int, window_seconds: float = WINDOW_SECONDS
+        self,
+        write: Callable[[bytes], None],
+        *,
+        limit: int,
+        reserve: int,
+        window_seconds: float = WINDOW_SECONDS,
+        may_send: Callable[[], bool] = _always,
+        on_fenced: Callable[[], None] = _ignore,
     ) -> None:
-        self._write = write
+        self._write, self._may_send, self._on_fenced = write, may_send, on_fenced
+        self._is_fenced = False
         self._window = window_seconds
         self._loop = asyncio.get_running_loop()
         self._sent: deque[float] = deque(maxlen=limit)
@@ -102,11 +121,16 @@ class Pacer:
         return bool(self._orders) or (urgency is Urgency.DATA and bool(self._data))
 
     def _has_budget(self, now: float, urgency: Urgency) -> bool:
+        if self._is_fenced:
+            return False
         return _room_at(self._sent, self._window) <= now and (
             urgency is not Urgency.DATA or _room_at(self._sent_data, self._window) <= now
         )
 
     def _let_go(self, message: bytes, now: float, urgency: Urgency, number: int = 0) -> None:
+        if urgency is not Urgency.DATA and not self._may_send():
+            self._fence(message, urgency, number)
+            return
         self._sent.append(now)
         if urgency is Urgency.DATA:
             self._sent_data.append(now)
@@ -114,6 +138,15 @@ class Pacer:
             self._left.add(number)
         self.messages_sent += 1
         self._write(message)
+
+    def _fence(self, message: bytes, urgency: Urgency, number: int) -> None:
+        """Keep a message that may not leave, and let nothing leave after it."""
+        self._is_fenced = True
+        if urgency is Urgency.CANCEL:
+            self._cancels.append(message)
+        else:
+            self._orders[number] = message
+        self._on_fenced()
 
     def _flush(self) -> None:
         self._wake = None
@@ -128,7 +161,7 @@ class Pacer:
         self._wake_later(now)
 
     def _wake_later(self, now: float) -> None:
-        if not self.waiting:
+        if not self.waiting or self._is_fenced:
             return
         due = max(now, _room_at(self._sent, self._window))
         if not self._cancels and not self._orders:

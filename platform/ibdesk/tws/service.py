@@ -15,6 +15,7 @@ from ibdesk.tws.contracts import Contracts
 from ibdesk.tws.dispatch import Dispatch
 from ibdesk.tws.ears import Rooms
 from ibdesk.tws.executions import Executions
+from ibdesk.tws.fence import Fence, NoFence
 from ibdesk.tws.ids import Ids
 from ibdesk.tws.keeper import Keeper, ignore
 from ibdesk.tws.matches import Match
@@ -54,6 +55,7 @@ class TwsService:
         on_event: Callable[[Event], None],
         first_order_id: int = 1,
         on_account: Callable[[str], None] = ignore,
+        fence: Fence | None = None,
     ) -> None:
         """Make a service that is not connected yet.
 
@@ -64,6 +66,8 @@ class TwsService:
             first_order_id: The least number a new order may carry: `next_order_id` of the life before.
             on_account: Hears once, before the books are compared for the first time, which account is traded; the
                 place to call `resume`.
+            fence: Asked before each order's bytes leave; once it says no, the orders that have not left are
+                rejected, and `run` ends with its error.
 
         Raises:
             ConfigError: If the settings contradict each other.
@@ -81,7 +85,13 @@ class TwsService:
         )
         self._dispatch = Dispatch(book=rooms.orders, contracts=contracts, ids=self._ids, link=lambda: self.link.value)
         self._keeper = Keeper(
-            settings, stamp=stamp, rooms=rooms, ids=self._ids, dispatch=self._dispatch, on_event=on_event
+            settings,
+            stamp=stamp,
+            rooms=rooms,
+            ids=self._ids,
+            dispatch=self._dispatch,
+            on_event=on_event,
+            fence=fence or NoFence(),
         )
         self._keeper.on_account = on_account
         self._keeper.before_comparison = self._qualify_resumed

@@ -81,7 +81,9 @@ _READ: dict[type, Callable[[str], Any]] = {
 class Wire(Client):
     """One TCP connection to TWS, from the handshake to its end; a new connection is a new wire."""
 
-    def __init__(self, listener: Listener, settings: TwsSettings) -> None:
+    def __init__(
+        self, listener: Listener, settings: TwsSettings, *, may_send: Callable[[], bool], on_fenced: Callable[[], None]
+    ) -> None:
         super().__init__(listener)
         self._listener = listener
         self._settings = settings
@@ -90,7 +92,13 @@ class Wire(Client):
         self._heard_at = asyncio.get_running_loop().time()
         self.decoder = _LoudDecoder(listener, settings.time_zone)
         self.clientId = settings.client_id
-        self.pacer = Pacer(self._write, limit=settings.messages_per_second, reserve=settings.reserved_for_orders)
+        self.pacer = Pacer(
+            self._write,
+            limit=settings.messages_per_second,
+            reserve=settings.reserved_for_orders,
+            may_send=may_send,
+            on_fenced=on_fenced,
+        )
         # ready: becomes true with the first order id and the accounts, or fails with why it never will.
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
