@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from pydantic import Field, Secret, SecretStr, field_validator
 from tests.config.conftest import Cli, Place
 
 from ibdesk.config import MASK, Given, SettingsTree, as_plain, as_toml, example
@@ -172,6 +173,44 @@ def test_no_sentence_and_no_traceback_shows_a_wrong_secret(place: Place, source:
     told = "".join(traceback.format_exception(caught.value))
     assert PASSWORD not in told
     assert PASSWORD not in str(caught.value.__context__)
+
+
+class Vault(SettingsTree):
+    """A tree whose author did not think of what a message tells."""
+
+    code: SecretStr = Field(SecretStr("1234"), description="opens the vault")
+    pin: Secret[int] = Field(Secret(1), description="opens it too")
+
+    @field_validator("code")
+    @classmethod
+    def _is_long(cls, code: SecretStr) -> SecretStr:
+        if len(code) < 4:
+            raise ValueError(f"{code.get_secret_value()!r} is too short")
+        return code
+
+
+def test_a_rule_that_quotes_a_secret_is_not_quoted(place: Place) -> None:
+    place.set(CODE="x7q")
+
+    with pytest.raises(ConfigError, match=r"code cannot be \*{8} \(IBDESK_CODE\): '\*{8}' is too short") as caught:
+        Vault.load()
+
+    assert "x7q" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_secrets_of_any_kind_are_masked(place: Place) -> None:
+    place.set(PIN=778899)
+
+    tree = Vault.load()
+
+    assert tree.pin.get_secret_value() == 778899
+    assert as_plain(tree) == {"code": MASK, "pin": MASK}
+    place.set(PIN="778899x")
+    with pytest.raises(
+        ConfigError, match=r"pin cannot be \*{8} \(IBDESK_PIN\): it should be a valid integer"
+    ) as caught:
+        Vault.load()
+    assert "778899" not in str(caught.value)
 
 
 def test_a_secret_of_a_wrong_type_is_not_shown(place: Place) -> None:
