@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ibdesk.config import Section, state_folder
 from ibdesk.desk import DeskSettings
@@ -16,9 +16,8 @@ from ibdesk_server.security.addresses import is_loopback
 from ibdesk_server.security.settings import LimitSettings, SecuritySettings, TlsSettings
 
 
-def key_file() -> Path:
-    """Return where the API key is kept unless a setting says otherwise: beside the journals."""
-    return state_folder() / "api.key"
+def _key_file(state_folder: Path) -> Path:
+    return state_folder / "api.key"
 
 
 class ServerSettings(Section):
@@ -27,7 +26,10 @@ class ServerSettings(Section):
     host: str = Field("127.0.0.1", description="address to listen on; a wider one needs users and encryption")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
     workers: int = Field(1, ge=1, le=64, description="how many processes serve the address")
-    key_file: Path = Field(default_factory=key_file, description="where the API key is kept; made at the first start")
+    key_file: Path = Field(
+        default_factory=lambda: _key_file(state_folder()),
+        description="where the API key is kept, in state_folder by default; made at the first start",
+    )
     strategies: Path = Field(Path("strategies"), description="folder whose files may be started")
     landing: str = Field("/docs", description="where a one-time login leads, for example the dashboard's address")
     security: SecuritySettings = Field(default_factory=SecuritySettings, description="who gets in, and for how long")
@@ -82,5 +84,12 @@ class Settings(DeskSettings):
 
     others: ClassVar[frozenset[str]] = frozenset()
 
-    server: ServerSettings = Field(default_factory=ServerSettings, description="API and feed")
+    server: ServerSettings = Field(default_factory=ServerSettings, validate_default=True, description="API and feed")
     dashboard: DashboardSettings = Field(default_factory=DashboardSettings, description="the dashboard")
+
+    @field_validator("server")
+    @classmethod
+    def _keeps_its_key_with_the_desk(cls, server: ServerSettings, info: ValidationInfo) -> ServerSettings:
+        if "key_file" in server.model_fields_set or "state_folder" not in info.data:
+            return server
+        return server.model_copy(update={"key_file": _key_file(info.data["state_folder"])})

@@ -188,6 +188,15 @@ def test_relative_paths_in_a_file_lead_from_its_folder(place: Place, tmp_path: P
     assert settings.server.strategies == Path("strategies")
 
 
+def test_keys_are_kept_in_the_state_folder_unless_they_are_told_elsewhere(place: Place) -> None:
+    place.set(STATE_FOLDER="/var/lib/ibdesk")
+    assert Settings.load().server.key_file == Path("/var/lib/ibdesk/api.key")
+    assert Settings.load(Given("server.port", 1, "--port")).server.key_file == Path("/var/lib/ibdesk/api.key")
+
+    place.set(SERVER__KEY_FILE="/keys/api.key")
+    assert Settings.load().server.key_file == Path("/keys/api.key")
+
+
 def test_a_desk_reads_past_the_sections_of_the_server(place: Place) -> None:
     place.write("[server]\nport = 1\n[server.feed]\nno_such = 1\n[dashboard]\nport = 2\n[tws]\nport = 3\n")
     place.set(SERVER__PORT="none")

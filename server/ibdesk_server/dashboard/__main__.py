@@ -11,7 +11,7 @@ from pathlib import Path
 from ibdesk.desk.child import end_with_parent
 from ibdesk.errors import ConfigError, IbdeskError
 from ibdesk_server.security.keyfile import obtain_key
-from ibdesk_server.settings import key_file
+from ibdesk_server.settings import Settings
 
 
 def main() -> int:
@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--feed", default="ws://127.0.0.1:8000/feed", help="address of the server's feed")
     parser.add_argument("--port", type=int, default=5006, help="port to listen on; 0 takes any free one")
-    parser.add_argument("--key-file", type=Path, default=key_file(), help="where the API key is kept")
+    parser.add_argument("--key-file", type=Path, default=Settings().server.key_file, help="where the API key is kept")
     parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input ends")
     return parser
 
