@@ -172,7 +172,7 @@ def test_a_missing_package_is_told_with_the_extra_that_brings_it() -> None:
         "from ibdesk.cli import main; sys.exit(main(['up']))"
     )
 
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=55, check=False)
 
     assert told.returncode == 2
     assert "Traceback" not in told.stderr

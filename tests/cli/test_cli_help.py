@@ -51,7 +51,7 @@ def test_help_needs_no_large_library() -> None:
         "print({'polars', 'numpy', 'pydantic', 'ib_async', 'fastapi', 'bokeh', 'panel'} & set(sys.modules))"
     )
 
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=55)
 
     assert told.stdout.splitlines()[-1] == "set()"
 
