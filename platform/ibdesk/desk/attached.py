@@ -63,14 +63,7 @@ class AttachedDesk(DeskHandle):
         """
         settings = settings or DeskSettings.load()
         desk = cls(address_of(address) if address else settings.port(), settings.redis)
-        desk._thread.start()
-        desk._started.wait()
-        if timeout_seconds and not desk._attached.wait(timeout_seconds):
-            desk.close()
-            raise DetachedError(desk.address, f"it did not answer within {timeout_seconds:g} s")
-        if desk._cause is not None:
-            desk.close()
-            raise desk._cause
+        desk._attach(timeout_seconds)
         return desk
 
     @property
@@ -112,6 +105,16 @@ class AttachedDesk(DeskHandle):
         return f"<AttachedDesk {self.address} {self.state.value}>"
 
     # --- the handle's thread
+
+    def _attach(self, timeout_seconds: float) -> None:
+        self._thread.start()
+        self._started.wait()
+        if timeout_seconds and not self._attached.wait(timeout_seconds):
+            self.close()
+            raise DetachedError(self.address, f"it did not answer within {timeout_seconds:g} s")
+        if self._cause is not None:
+            self.close()
+            raise self._cause
 
     def _run_thread(self) -> None:
         try:

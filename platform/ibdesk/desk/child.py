@@ -60,6 +60,13 @@ class ChildProcess:
         """Return whether it has not ended."""
         return self._process.poll() is None
 
+    def tell(self, line: str) -> None:
+        """Write a line to its standard input; a child that has ended already hears nothing."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(f"{line}\n")
+                self._process.stdin.flush()
+
     def until_ready(self, timeout_seconds: float) -> str:
         """Wait for the one line that it prints when it is ready, and return it.
 
@@ -87,7 +94,8 @@ class ChildProcess:
     def close(self, *, timeout_seconds: float = 15.0) -> None:
         """End the process, by force if it takes longer than the time-out; one that has ended is left alone."""
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
         try:
             self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:

@@ -10,7 +10,7 @@ import logging
 import sys
 import threading
 from collections.abc import Coroutine
-from typing import Any, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeVar, overload
 
 from ibdesk.desk.attached import AttachedDesk
 from ibdesk.desk.embedded import EmbeddedGateway
@@ -23,6 +23,9 @@ from ibdesk.errors import DeskError
 from ibdesk.gateway import Faults
 from ibdesk.store import Feed, Sequencer
 from ibdesk.tws import Fence
+
+if TYPE_CHECKING:
+    from ibdesk.desk.process import ProcessDesk
 
 _log = logging.getLogger(__name__)
 
@@ -60,16 +63,43 @@ class Desk(DeskHandle):
         self._ended: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._thread = threading.Thread(target=self._run_thread, name="ibdesk-desk", daemon=True)
 
+    @overload
     @classmethod
-    def open(cls, settings: DeskSettings | str | None = None, *, fence: Fence | None = None, **changes: Any) -> Desk:
+    def open(
+        cls,
+        settings: DeskSettings | str | None = None,
+        *,
+        process: Literal[False] = False,
+        fence: Fence | None = None,
+        **changes: Any,
+    ) -> Desk: ...
+
+    @overload
+    @classmethod
+    def open(
+        cls, settings: DeskSettings | str | None = None, *, process: Literal[True], **changes: Any
+    ) -> ProcessDesk: ...
+
+    @classmethod
+    def open(
+        cls,
+        settings: DeskSettings | str | None = None,
+        *,
+        process: bool = False,
+        fence: Fence | None = None,
+        **changes: Any,
+    ) -> Desk | ProcessDesk:
         """Open a desk and return it once it is connected and reconciled.
 
         `settings` is a mode or whole settings: ``embedded`` starts our own gateway in this process, ``paper`` and
         ``live`` connect to a TWS or IB Gateway. `changes` are settings by name (``port=4002``, ``account="U123"``,
         ``risk={"max_position": 500}``); ``live`` needs `account` spelled out. What is not given is read from the
-        environment and ``ibdesk.toml``. A cell that is run again gets the desk
-        it opened before: one that is open on the same TWS with the same client id is returned as it is. `fence` is
-        asked before each order leaves whether it may, where another engine could take over (see `Election`).
+        environment and ``ibdesk.toml``. A cell that is run again gets the desk it opened before: one that is open on
+        the same TWS with the same client id is returned as it is.
+
+        With `process` the desk lives in a child process, where a cell that holds the interpreter lock cannot touch it;
+        there it runs strategies by their files, and ends with this process. `fence` is asked before the bytes of an
+        order leave, by a desk of this process.
 
         Raises:
             ConfigError: If a setting is wrong, or the account is not of the kind that the mode trades.
@@ -81,6 +111,12 @@ class Desk(DeskHandle):
         elif changes:
             names = ", ".join(changes)
             raise DeskError(f"put {names} into the settings: whole settings are taken as they are")
+        if process:
+            from ibdesk.desk.process import ProcessDesk
+
+            desk_there = ProcessDesk.spawn(settings)
+            atexit.register(desk_there.close)
+            return desk_there
         known = cls._open_desks.get(_address(settings))
         if known is not None and known.state is DeskState.OPEN and settings.mode != "embedded":
             return known
