@@ -30,6 +30,7 @@ from ibdesk_server.routers import (
     auth,
     backtests,
     book,
+    events,
     health,
     keys,
     market,
@@ -110,9 +111,10 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     app.include_router(health.router)
     app.include_router(session.router)
     app.include_router(auth.router)
-    for module in (strategies, runs, orders, book, market, risk, backtests, users, keys):
+    for module in (strategies, runs, orders, book, market, risk, backtests, events, users, keys):
         app.include_router(module.router)
     app.include_router(backtests.pages_router)
+    app.include_router(events.module_router)
     app.include_router(document_router(app))
     return app
 

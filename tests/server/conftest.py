@@ -9,23 +9,25 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import msgpack  # type: ignore[import-untyped] # it ships no types
 import pytest
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from ibdesk.desk import Desk
-from ibdesk.store.batches import Sequencer
+from ibdesk.store.batches import Batch, FeedState, Sequencer
 from ibdesk.store.feed import Feed, Row, Topic
 from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
 from ibdesk_server.feed.hub import FeedHub, FeedLimits
 from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.listener import Listener
+from ibdesk_server.routers import events
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.passwords import Passwords
 from ibdesk_server.security.principal import Role
@@ -71,21 +73,74 @@ class RawClient:
             return messages, frame.code if frame else 0, frame.reason if frame else ""
 
 
+class Relay:
+    """Numbers a feed once for any number of servers, as the engine's process does for its web workers."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed, self._sequencer = feed, Sequencer(feed)
+        self._followers: set[_Follower] = set()
+        self.reachable = True
+
+    async def run(self) -> None:
+        await self._sequencer.open()
+        while True:
+            self.hand_on(await self._sequencer.next())
+
+    def hand_on(self, news: list[Batch] | FeedState) -> None:
+        for follower in self._followers:
+            follower.news.put_nowait(news)
+
+    def source(self) -> _Follower:
+        return _Follower(self._sequencer, self._followers)
+
+
+class _Follower:
+    """One server's end of a relay; a `BatchSource`."""
+
+    def __init__(self, sequencer: Sequencer, followers: set[_Follower]) -> None:
+        self._sequencer, self._followers = sequencer, followers
+        self._seqs: dict[Topic, int] = {}
+        self.news: asyncio.Queue[list[Batch] | FeedState] = asyncio.Queue()
+
+    async def open(self) -> FeedState:
+        state = self._sequencer.state()
+        self._seqs = {topic: found.seq for topic, found in state.topics.items()}
+        self._followers.add(self)
+        return state
+
+    async def next(self) -> list[Batch] | FeedState:
+        while True:
+            news = await self.news.get()
+            if isinstance(news, FeedState):
+                return news
+            fresh = [batch for batch in news if batch.seq > self._seqs[batch.topic]]
+            if fresh:
+                return fresh
+
+    async def close(self) -> None:
+        self._followers.discard(self)
+
+
 class FeedServer:
     """A running feed; rows published to `feed` reach its clients."""
 
-    def __init__(self, limits: FeedLimits, key: str) -> None:
-        self.feed, self.key, self.security = Feed(), key, Security(key)
-        self.hub = FeedHub(Sequencer(self.feed), limits=limits, metrics=FeedMetrics(CollectorRegistry()))
+    def __init__(self, limits: FeedLimits, key: str, relay: Relay | None, feed: Feed) -> None:
+        self.feed, self.key, self.security = feed, key, Security(key)
+        self.hub = FeedHub(
+            Sequencer(feed) if relay is None else relay.source(),
+            limits=limits,
+            metrics=FeedMetrics(CollectorRegistry()),
+            is_reachable=lambda: relay is None or relay.reachable,
+        )
         self.listener = Listener("127.0.0.1", 0, setting="port")
         self.port = self.listener.port
         self.url = f"ws://127.0.0.1:{self.port}/feed"
-        self._published = 0
+        self.published = 0
         self._connections: list[ClientConnection] = []
 
     async def run(self) -> None:
         @contextlib.asynccontextmanager
-        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async def lifespan(_: FastAPI) -> AsyncIterator[None]:
             task = asyncio.create_task(self.hub.run())
             try:
                 yield
@@ -93,8 +148,11 @@ class FeedServer:
                 task.cancel()
                 await asyncio.wait({task})
 
-        feed = FeedEndpoint(self.hub, self.security)
-        await self.listener.run(FeedMiddleware(Starlette(lifespan=lifespan), feed))
+        app = FastAPI(lifespan=lifespan)
+        app.state.services = SimpleNamespace(hub=self.hub, security=self.security)
+        app.include_router(events.router)
+        app.include_router(events.module_router)
+        await self.listener.run(FeedMiddleware(app, FeedEndpoint(self.hub, self.security)))
 
     async def connect(self, *, known: bool = True, **options: Any) -> RawClient:
         """Return a client that has said nothing yet; `known` ones carry the key."""
@@ -128,8 +186,8 @@ class FeedServer:
 
     def publish_order(self, symbol: str = "AAPL", *, padding: int = 0) -> Row:
         """Publish the next order and return its row; `id` counts from 1."""
-        self._published += 1
-        row = {"id": str(self._published), "symbol": symbol, "status": "sent", "reason": "x" * padding}
+        self.published += 1
+        row = {"id": str(self.published), "symbol": symbol, "status": "sent", "reason": "x" * padding}
         self.feed.publish(Topic.ORDERS, row["id"], row)
         return row
 
@@ -147,8 +205,8 @@ async def start_feed() -> AsyncIterator[StartFeed]:
     tasks: list[asyncio.Task[None]] = []
     servers: list[FeedServer] = []
 
-    async def start(**limits: Any) -> FeedServer:
-        server = FeedServer(FeedLimits(**limits), key="k" * 43)
+    async def start(*, relay: Relay | None = None, feed: Feed | None = None, **limits: Any) -> FeedServer:
+        server = FeedServer(FeedLimits(**limits), "k" * 43, relay, feed or Feed())
         servers.append(server)
         tasks.append(asyncio.create_task(server.run()))
         await asyncio.wait_for(server.listener.answering.wait(), SECONDS)
@@ -161,6 +219,17 @@ async def start_feed() -> AsyncIterator[StartFeed]:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
+
+
+@pytest.fixture
+async def relay() -> AsyncIterator[Relay]:
+    """A feed that several servers may follow; see `Relay.feed`."""
+    relay = Relay(Feed())
+    task = asyncio.create_task(relay.run())
+    await asyncio.sleep(0)
+    yield relay
+    task.cancel()
+    await asyncio.wait({task})
 
 
 @pytest.fixture

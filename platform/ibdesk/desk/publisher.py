@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from ibdesk.desk.ledger import Ledger, fill_row, finite, order_row
+from ibdesk.desk.marks import Marks, risk_row
 from ibdesk.engine import TARGET, Engine, Run, evaluate
 from ibdesk.model import (
     AccountReport,
@@ -24,6 +25,7 @@ from ibdesk.model import (
     OrderReport,
     PlaceOrder,
     Quote,
+    ResumeTrading,
     Severity,
     StartStrategy,
     StopStrategy,
@@ -42,8 +44,7 @@ class Publisher:
         self._engine, self._ledger, self._feed = engine, ledger, feed
         self._address, self._mode = address, mode
         self._last_bars: dict[tuple[str, str], Bar] = {}
-        self._marks: dict[str, Row] = {}
-        self._equity: dict[str, float] = {}
+        self._marks = Marks(engine, ledger, feed)
         self._run_states: dict[str, Row] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
             Quote: self._on_quote,
@@ -58,6 +59,7 @@ class Publisher:
             StopStrategy: lambda _: self._changed_runs(),
             ChangeParameters: lambda _: self._changed_runs(),
             TakeOver: self._on_take_over,
+            ResumeTrading: self._on_resume,
         }
 
     def publish(self, event: Event, actions: Sequence[Action]) -> None:
@@ -69,19 +71,8 @@ class Publisher:
             self._action(action)
 
     def mark(self) -> None:
-        """Publish positions and profit at the present prices, where they have changed."""
-        at_ns, engine = self._engine.now_ns, self._engine
-        for row in self._ledger.position_rows():
-            key = f"{row['owner']}/{row['symbol']}"
-            if self._marks.get(key) != row:
-                self._marks[key] = row
-                self._feed.publish(Topic.POSITIONS, key, row)
-        profits = {book.owner: book.pnl(engine.price_of) for book in engine.portfolio.books.values()}
-        profits[""] = engine.portfolio.pnl(engine.price_of)
-        for owner, pnl in profits.items():
-            if self._equity.get(owner) != pnl:
-                self._equity[owner] = pnl
-                self._feed.publish(Topic.EQUITY, owner, {"owner": owner, "at_ns": at_ns, "pnl": pnl})
+        """Publish what is shown a few times a second, where it has changed."""
+        self._marks.publish()
 
     def link(self, at_ns: int, detail: str) -> None:
         """Publish how the link and the halt stand."""
@@ -208,6 +199,9 @@ class Publisher:
                         self._indicator(run, history.instrument, opened_ns, name, value)
         self._changed_runs()
 
+    def _on_resume(self, command: ResumeTrading) -> None:
+        self._risk(risk_row(command.at_ns, "resumed", rule=command.by, text=command.reason))
+
     # --- actions
 
     def _action(self, action: Action) -> None:
@@ -218,6 +212,7 @@ class Publisher:
                 self._order(action.order_id)
                 text = f"order {action.order_id} denied: {action.rule} allows {action.limit:g}, asked {action.asked:g}"
                 self.alert(action.at_ns, Severity.WARNING, "risk", text)
+                self._denied(action, text)
             case Alert():
                 self.alert(action.at_ns, action.severity, action.origin, action.text)
                 # A run that failed and a halt that was lifted say so by an alert.
@@ -225,9 +220,28 @@ class Publisher:
                 self.link(action.at_ns, "")
             case TradingHalted():
                 self.alert(action.at_ns, Severity.ERROR, "risk", f"trading halted: {action.reason}")
+                self._risk(risk_row(action.at_ns, "halted", rule=action.by, text=action.reason))
                 self.link(action.at_ns, "")
             case _:
                 pass
+
+    def _denied(self, action: OrderDenied, text: str) -> None:
+        order = self._engine.blotter.orders.get(action.order_id)
+        row = risk_row(
+            action.at_ns,
+            "denied",
+            owner=order.owner if order is not None else "",
+            symbol=order.instrument if order is not None else "",
+            order_id=action.order_id,
+            rule=action.rule,
+            limit=finite(action.limit),
+            asked=finite(action.asked),
+            text=text,
+        )
+        self._risk(row)
+
+    def _risk(self, row: Row) -> None:
+        self._feed.publish(Topic.RISK, "/".join(str(row[name]) for name in ("at_ns", "kind", "order_id", "rule")), row)
 
     def _changed_runs(self) -> None:
         for run in self._engine.runs.values():

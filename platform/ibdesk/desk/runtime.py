@@ -14,6 +14,7 @@ import msgspec
 
 from ibdesk.clock import Clock, SystemClock
 from ibdesk.desk.answers import RunInfo
+from ibdesk.desk.emas import EmaMonitor
 from ibdesk.desk.inspection import run_info
 from ibdesk.desk.ledger import Ledger
 from ibdesk.desk.order_log import TOLD, OrderLog
@@ -104,11 +105,12 @@ class Runtime:
         for instrument in self._inherited:
             if self.service.knows(instrument.id):
                 self.service.subscribe_quotes(instrument)
-        async with self._tasks as tasks:
-            tasks.create_task(self.service.run(), name="tws")
-            tasks.create_task(self._commit_regularly(), name="journal")
-            tasks.create_task(self._mark_regularly(), name="marks")
-            tasks.create_task(measure_lag(self.performance), name="loop lag")
+        with EmaMonitor(self.feed, self.settings.ema_spans):
+            async with self._tasks as tasks:
+                tasks.create_task(self.service.run(), name="tws")
+                tasks.create_task(self._commit_regularly(), name="journal")
+                tasks.create_task(self._mark_regularly(), name="marks")
+                tasks.create_task(measure_lag(self.performance), name="loop lag")
 
     # --- the life before
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -46,6 +46,9 @@ class DeskSettings(SettingsTree):
     log: LogSettings = Field(default_factory=LogSettings, description="what is logged, and where")
     performance: PerformanceSettings = Field(
         default_factory=PerformanceSettings, description="how long things may take before it is worth a warning"
+    )
+    ema_spans: tuple[Annotated[int, Field(ge=1, le=5_000)], ...] = Field(
+        (12, 26, 200), max_length=16, description="spans of the moving averages that watchers are shown, bars"
     )
 
     def port(self) -> Address:

@@ -53,6 +53,11 @@ class BarBuilder:
         self._mix(quote.at_ns, quote.mid, quote.mid, quote.mid, quote.mid, 0.0)
         return done
 
+    @property
+    def in_progress(self) -> Bar | None:
+        """The bar as far as it is built, None when nothing has fallen into its interval yet."""
+        return self._bar() if self._opened_ns >= 0 else None
+
     def _mix(self, at_ns: int, first: float, high: float, low: float, last: float, volume: float) -> None:
         if self._opened_ns < 0:
             self._opened_ns = at_ns - at_ns % self._interval_ns
@@ -67,7 +72,12 @@ class BarBuilder:
         return []
 
     def _finish(self) -> Bar:
-        bar = Bar(
+        bar = self._bar()
+        self._opened_ns = -1
+        return bar
+
+    def _bar(self) -> Bar:
+        return Bar(
             self._instrument,
             self._opened_ns,
             self._interval_ns,
@@ -77,5 +87,3 @@ class BarBuilder:
             self._close,
             self._volume,
         )
-        self._opened_ns = -1
-        return bar

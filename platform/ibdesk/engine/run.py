@@ -100,6 +100,11 @@ class Lane:
         for opened_ns, *prices in zip(*columns, strict=True):
             self.on_bar(Bar(self.instrument, opened_ns, history.interval_ns, *prices))
 
+    @property
+    def bar_in_progress(self) -> Bar | None:
+        """The bar of this lane that is still being built, if it is built here."""
+        return self._builder.in_progress
+
     def on_bar(self, bar: Bar) -> None:
         """Take a bar from the venue: a bar of this lane, or a part of one."""
         if bar.interval_ns == self._interval_ns:

@@ -26,6 +26,10 @@ class Topic(enum.Enum):
     QUOTES = "quotes"
     # BARS, keyed by symbol and interval: closed bars.
     BARS = "bars"
+    # PROGRESS, keyed by symbol and interval: the bars that are still being built.
+    PROGRESS = "progress"
+    # EMAS, keyed by symbol and interval: moving averages of the closed bars, for watchers.
+    EMAS = "emas"
     # INDICATORS, keyed by run, symbol and name: the features a strategy decided on, bar by bar.
     INDICATORS = "indicators"
     # ORDERS, keyed by order: every change of every order.
@@ -40,6 +44,10 @@ class Topic(enum.Enum):
     RUNS = "runs"
     # EQUITY, keyed by owner: profit over time.
     EQUITY = "equity"
+    # PNL, keyed by owner: profit as it stands.
+    PNL = "pnl"
+    # RISK: orders denied, halts, and the limits that hold.
+    RISK = "risk"
     # LINK, one row: the connection to TWS.
     LINK = "link"
     # ALERTS: denied orders, halts, warnings, what strategies log.
@@ -51,7 +59,7 @@ class Topic(enum.Enum):
         return self in _CONFLATED
 
 
-_CONFLATED = frozenset({Topic.QUOTES, Topic.POSITIONS, Topic.ACCOUNT})
+_CONFLATED = frozenset({Topic.QUOTES, Topic.PROGRESS, Topic.EMAS, Topic.POSITIONS, Topic.ACCOUNT, Topic.PNL})
 # How many rows per key a snapshot holds; one for state, more for what is drawn or listed as a history.
 _KEPT_PER_KEY = {Topic.BARS: 1_000, Topic.INDICATORS: 1_000, Topic.EQUITY: 2_000}
 # How many keys a snapshot holds; the oldest ones leave.
@@ -61,15 +69,17 @@ _KEPT_KEYS = 10_000
 class FeedReader:
     """One reader's end of the feed; made by `Feed.subscribe`."""
 
-    def __init__(self, wake: Callable[[], None], limit: int, lock: threading.Lock) -> None:
-        self._wake, self._limit, self._lock = wake, limit, lock
+    def __init__(
+        self, wake: Callable[[], None], limit: int, lock: threading.Lock, topics: Iterable[Topic] = Topic
+    ) -> None:
+        self._wake, self._limit, self._lock, self._topics = wake, limit, lock, frozenset(topics)
         self._pending: dict[Topic, dict[Any, Row]] = {}
         self._overrun, self._awake = False, False
         self._number = itertools.count()
 
     def _offer(self, topic: Topic, key: str, row: Row) -> None:
         """Take a row; called with the feed's lock held."""
-        if self._overrun:
+        if self._overrun or topic not in self._topics:
             return
         rows = self._pending.setdefault(topic, {})
         rows[key if topic.conflated else next(self._number)] = row
@@ -97,7 +107,7 @@ class FeedReader:
 
 
 class Feed:
-    """Takes rows from one publishing thread and hands them to any number of readers."""
+    """Takes rows from the threads that publish and hands them to any number of readers."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -132,13 +142,15 @@ class Feed:
     def _rows(self, topics: Iterable[Topic]) -> dict[Topic, list[Row]]:
         return {topic: [row for rows in self._kept[topic].values() for row in rows] for topic in topics}
 
-    def subscribe(self, wake: Callable[[], None], *, limit: int = 100_000) -> tuple[FeedReader, dict[Topic, list[Row]]]:
-        """Return a new reader and the snapshot that its first drain continues, with nothing lost in between.
+    def subscribe(
+        self, wake: Callable[[], None], *, limit: int = 100_000, topics: Iterable[Topic] = Topic
+    ) -> tuple[FeedReader, dict[Topic, list[Row]]]:
+        """Return a new reader of these topics and the snapshot that its first drain continues, nothing lost in between.
 
         `wake` is called from the publishing thread when the first row after a drain arrives; it must only signal
         (``loop.call_soon_threadsafe(event.set)``). `limit` bounds the queued rows of each topic not conflated.
         """
-        reader = FeedReader(wake, limit, self._lock)
+        reader = FeedReader(wake, limit, self._lock, topics)
         with self._lock:
             self._readers.append(reader)
             return reader, self._rows(Topic)

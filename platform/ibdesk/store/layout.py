@@ -45,11 +45,15 @@ LAYOUTS: dict[Topic, Layout] = {
     Topic.FILLS: Layout(("execution_id",), symbol="symbol", owner="owner"),
     Topic.ORDERS: Layout(("id",), symbol="symbol", owner="owner"),
     Topic.ALERTS: Layout((), time=("at_ns", "origin", "text"), kept=1_000),
+    Topic.RISK: Layout((), time=("at_ns", "kind", "order_id", "rule"), kept=1_000, symbol="symbol", owner="owner"),
     Topic.RUNS: Layout(("run_id",), owner="run_id"),
     Topic.POSITIONS: Layout(("owner", "symbol"), symbol="symbol", owner="owner"),
     Topic.ACCOUNT: Layout(("id",)),
+    Topic.PNL: Layout(("owner",), owner="owner"),
     Topic.QUOTES: Layout(("symbol",), symbol="symbol"),
+    Topic.PROGRESS: Layout(("symbol", "interval_ns"), symbol="symbol"),
     Topic.BARS: Layout(("symbol", "interval_ns"), time=("opened_ns",), kept=1_000, symbol="symbol"),
+    Topic.EMAS: Layout(("symbol", "interval_ns"), symbol="symbol"),
     Topic.INDICATORS: Layout(
         ("run_id", "symbol", "name"), time=("opened_ns",), kept=1_000, symbol="symbol", owner="run_id"
     ),

@@ -15,6 +15,8 @@ Update = Mapping[Topic, Iterable[Row]]
 _KEYS: dict[Topic, Callable[[Row], Hashable]] = {
     Topic.QUOTES: lambda row: row["symbol"],
     Topic.BARS: lambda row: (row["symbol"], row["interval_ns"]),
+    Topic.PROGRESS: lambda row: (row["symbol"], row["interval_ns"]),
+    Topic.EMAS: lambda row: (row["symbol"], row["interval_ns"]),
     Topic.INDICATORS: lambda row: (row["symbol"], row["run_id"], row["name"]),
     Topic.ORDERS: lambda row: row["id"],
     Topic.FILLS: lambda row: row["execution_id"],
@@ -22,6 +24,8 @@ _KEYS: dict[Topic, Callable[[Row], Hashable]] = {
     Topic.ACCOUNT: lambda row: row["id"],
     Topic.RUNS: lambda row: row["run_id"],
     Topic.EQUITY: lambda row: row["owner"],
+    Topic.PNL: lambda row: row["owner"],
+    Topic.RISK: lambda row: (row["at_ns"], row["kind"], row["order_id"], row["rule"]),
     Topic.LINK: lambda _: "link",
     Topic.ALERTS: lambda row: (row["at_ns"], row["origin"], row["text"]),
 }

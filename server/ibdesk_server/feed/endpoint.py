@@ -107,6 +107,8 @@ class _Conversation:
             WebSocketDisconnect: When it leaves.
         """
         principal = await self._security.identify(self._websocket.headers) or await self._authenticate()
+        if not principal.reaches("feed", writing=False):
+            raise ProtocolError(NOT_ALLOWED, f"{principal.name} is narrowed to other things than the feed")
         self._subscriber.name, self._subscriber.greeted = principal.name, True
         self._subscriber.say(self._hub.hello(), self._loop.time())
         while True:

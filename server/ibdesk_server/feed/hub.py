@@ -11,6 +11,7 @@ import msgspec
 
 from ibdesk.errors import IbdeskError
 from ibdesk.store.batches import Batch, BatchSource, FeedState
+from ibdesk.store.feed import Topic
 from ibdesk.store.layout import LAYOUTS
 from ibdesk.telemetry import track_performance
 from ibdesk_server.feed.channel import Channels
@@ -83,6 +84,10 @@ class FeedHub:
     def epoch(self) -> str:
         """Return the epoch of the desk's numbering, empty before the desk is known."""
         return self._channels.epoch
+
+    def seq(self, topic: Topic) -> int:
+        """Return the number of the newest batch of a topic."""
+        return self._channels[topic].seq
 
     @property
     def attached(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from ibdesk.store.feed import Topic
+from ibdesk.store.layout import LAYOUTS
 from ibdesk_server.feed.channel import Channel, Channels
 from ibdesk_server.feed.coding import Coding
 from ibdesk_server.feed.filter import Filter, Filters, excess
@@ -130,13 +131,7 @@ class Subscriber:
         Raises:
             ProtocolError: If a topic is unknown, the filter too large, or the token none.
         """
-        if message.token and (message.topics, message.symbols, message.owners) != (None, None, None):
-            raise ProtocolError(MALFORMED, "a token says what to subscribe to: name no topics, symbols or owners")
-        if message.token:
-            epoch, places = read_token(message.token)
-        else:
-            names = [topic.value for topic in self._channels.by_topic] if message.topics is None else message.topics
-            epoch, places = "", [Place(dict.fromkeys(names), message.symbols, message.owners)]
+        epoch, places = check(message)
         found = {topic: subscription for place in places for topic, subscription in self._at(place, epoch).items()}
         self._subscriptions |= found
         self._order_lanes()
@@ -307,10 +302,6 @@ class Subscriber:
             self._worst_bytes = max(self._worst_bytes, self.backlog)
 
     def _at(self, place: Place, epoch: str) -> dict[Topic, _Subscription]:
-        for words in (place.symbols, place.owners):
-            sentence = excess(words)
-            if sentence is not None:
-                raise ProtocolError(MALFORMED, sentence)
         asked = _tuple(place.symbols), _tuple(place.owners)
         found = {}
         for name, seq in place.seqs.items():
@@ -326,6 +317,29 @@ class Subscriber:
             for topic, channel in self._channels.by_topic.items()
             if topic in self._subscriptions
         )
+
+
+def check(message: Subscribe) -> tuple[str, list[Place]]:
+    """Return the epoch and the places that a message asks to hear from.
+
+    Raises:
+        ProtocolError: If a topic is unknown, a filter too large, or the token none.
+    """
+    if message.token and (message.topics, message.symbols, message.owners) != (None, None, None):
+        raise ProtocolError(MALFORMED, "a token says what to subscribe to: name no topics, symbols or owners")
+    if message.token:
+        epoch, places = read_token(message.token)
+    else:
+        names = [topic.value for topic in LAYOUTS] if message.topics is None else message.topics
+        epoch, places = "", [Place(dict.fromkeys(names), message.symbols, message.owners)]
+    for place in places:
+        for name in place.seqs:
+            topic_named(name)
+        for words in (place.symbols, place.owners):
+            sentence = excess(words)
+            if sentence is not None:
+                raise ProtocolError(MALFORMED, sentence)
+    return epoch, places
 
 
 def _tuple(words: list[str] | None) -> tuple[str, ...] | None:

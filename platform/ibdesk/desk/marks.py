@@ -1,0 +1,101 @@
+"""What watchers are shown a few times a second: positions, profit, bars in progress, the limits that hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from ibdesk.desk.ledger import Ledger, finite
+from ibdesk.engine import Engine
+from ibdesk.store import Feed, Row, Topic
+
+
+class Marks:
+    """Publishes what has changed since it was last shown."""
+
+    def __init__(self, engine: Engine, ledger: Ledger, feed: Feed) -> None:
+        self._engine, self._ledger, self._feed = engine, ledger, feed
+        self._shown: dict[tuple[Topic, str], object] = {}
+
+    def publish(self) -> None:
+        """Publish what has changed, at the present prices."""
+        positions = self._ledger.position_rows()
+        for row in positions:
+            self._show(Topic.POSITIONS, f"{row['owner']}/{row['symbol']}", row)
+        self._profits(positions)
+        self._progress()
+        self._limits()
+
+    def _profits(self, positions: list[Row]) -> None:
+        """Publish the profit of each owner and of all: as a point in time, and as it stands."""
+        at_ns, engine = self._engine.now_ns, self._engine
+        profits = {book.owner: book.pnl(engine.price_of) for book in engine.portfolio.books.values()}
+        profits[""] = engine.portfolio.pnl(engine.price_of)
+        for owner, pnl in profits.items():
+            stamped = {"owner": owner, "at_ns": at_ns, "pnl": pnl}
+            self._show(Topic.EQUITY, owner, stamped, pnl)
+            of_owner = [row for row in positions if not owner or row["owner"] == owner]
+            sums = {
+                name: math.fsum(row[name] for row in of_owner)
+                for name in ("unrealized_pnl", "realized_pnl", "commission")
+            }
+            self._show(Topic.PNL, owner, stamped | sums, (pnl, *sums.values()))
+
+    def _progress(self) -> None:
+        """Publish the bars that are being built."""
+        for market in self._engine.markets.values():
+            for lane in market.lanes:
+                bar = lane.bar_in_progress
+                if bar is not None:
+                    row = {
+                        "symbol": bar.instrument,
+                        "opened_ns": bar.opened_ns,
+                        "interval_ns": bar.interval_ns,
+                        "open": bar.open,
+                        "high": bar.high,
+                        "low": bar.low,
+                        "close": bar.close,
+                        "volume": bar.volume,
+                    }
+                    self._show(Topic.PROGRESS, f"{bar.instrument}/{bar.interval_ns}", row)
+
+    def _limits(self) -> None:
+        """Publish each limit of the risk gate that is another one than before."""
+        at_ns = self._engine.now_ns
+        for rule, limit in dataclasses.asdict(self._engine.gate.limits).items():
+            if isinstance(limit, float):
+                row = risk_row(at_ns, "limit", rule=rule, limit=finite(limit), text=f"{rule} is {limit:g}")
+                self._show(Topic.RISK, f"limit/{rule}", row, limit)
+
+    def _show(self, topic: Topic, key: str, row: Row, sign: object = None) -> None:
+        """Publish a row unless its sign, by default the row itself, is as it was."""
+        sign = row if sign is None else sign
+        if self._shown.get((topic, key)) != sign:
+            self._shown[topic, key] = sign
+            self._feed.publish(topic, key, row)
+
+
+def risk_row(
+    at_ns: int,
+    kind: str,
+    *,
+    owner: str = "",
+    symbol: str = "",
+    order_id: str = "",
+    rule: str = "",
+    limit: float | None = None,
+    asked: float | None = None,
+    text: str = "",
+) -> Row:
+    """Return a piece of news of the risk gate; `kind` is denied, halted, resumed or limit."""
+    return {
+        "at_ns": at_ns,
+        "kind": kind,
+        "owner": owner,
+        "symbol": symbol,
+        "order_id": order_id,
+        "rule": rule,
+        "limit": limit,
+        "asked": asked,
+        "text": text,
+    }

@@ -1,0 +1,73 @@
+"""The feed for those who cannot do msgpack or WebSockets: server-sent events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Header, HTTPException, Query
+from starlette.responses import FileResponse, Response
+
+import ibdesk_server
+from ibdesk_server.dependencies import Caller, TheHub, needs
+from ibdesk_server.feed.events import EVENT_STREAM, EventResponse
+from ibdesk_server.feed.protocol import ProtocolError, Subscribe
+from ibdesk_server.feed.subscriber import check
+from ibdesk_server.security.principal import Role
+
+# Answers are no JSON here, so that what `api_router` asks of them does not apply.
+router = APIRouter(prefix="/api/v1", tags=["feed"], dependencies=[needs(Role.VIEWER, "feed")])
+
+# The module for browsers holds nothing that is not in the source, and is fetched before anybody logs in.
+module_router = APIRouter()
+
+_MODULE = Path(ibdesk_server.__file__).parent / "static" / "feed.js"
+
+_Words = Annotated[list[str] | None, Query(max_length=1_000)]
+
+
+@router.get(
+    "/events",
+    summary="The feed as server-sent events",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "events named hello, snapshot, delta, status and bye; their data is JSON, their id a token",
+            "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
+        }
+    },
+)
+async def events(
+    hub: TheHub,
+    caller: Caller,
+    topics: _Words = None,
+    symbols: _Words = None,
+    owners: _Words = None,
+    token: Annotated[str, Query(max_length=16_384, description="the id of the last event, to go on after it")] = "",
+    last_event_id: Annotated[str, Header(max_length=16_384, description="as `token`; browsers send it")] = "",
+) -> Response:
+    """Send a snapshot of each topic and every change after it, as on the WebSocket at ``/feed``.
+
+    `topics`, `symbols` and `owners` may be given more than once, or several names with commas between them; symbols and
+    owners may be patterns. With the id of an event that came before, the stream goes on right after it: nothing is
+    missed and nothing comes twice. What is asked for then stands in the id.
+    """
+    token = last_event_id or token
+    words = {"topics": _split(topics), "symbols": _split(symbols), "owners": _split(owners)}
+    try:
+        asked = msgspec.convert({"type": "subscribe"} | ({"token": token} if token else words), Subscribe)
+        check(asked)
+    except (ProtocolError, msgspec.ValidationError) as error:
+        raise HTTPException(422, str(error)) from None
+    return EventResponse(hub, asked, name=caller.name)
+
+
+@module_router.get("/feed.js", include_in_schema=False)
+async def module() -> FileResponse:
+    """Return the JavaScript module that follows the feed."""
+    return FileResponse(_MODULE, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+
+
+def _split(words: list[str] | None) -> list[str] | None:
+    return None if words is None else [word for text in words for word in text.split(",") if word]
