@@ -12,7 +12,13 @@ import pytest
 import ibdesk
 
 COMMANDS = ("demo", "backtest", "strategies", "run", "up", "gateway", "faults", "messages", "replay", "version")
-GROUPED = (("config", "show"), ("config", "check"), ("config", "example"))
+GROUPED = (
+    ("config", "show"),
+    ("config", "check"),
+    ("config", "example"),
+    ("audit", "verify"),
+    ("audit", "show"),
+)
 Cli = Callable[..., Any]
 
 

@@ -16,6 +16,8 @@ from ibdesk.errors import ConfigError
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
 _INTERRUPTED = 130
+# Where commands stand, in the order of the page of help.
+_ROOMS = ("commands", "serving_commands", "gateway_commands", "config_commands", "access_commands", "audit_commands")
 
 app = typer.Typer(
     name="ibdesk",
@@ -34,7 +36,14 @@ def run(arguments: Sequence[str], common: Common) -> int:
     Raises:
         ConfigError: If there is no such command or option, or a value is not of its type.
     """
-    for commands in ("commands", "serving_commands", "gateway_commands", "config_commands", "access_commands"):
+    for commands in (
+        "commands",
+        "serving_commands",
+        "gateway_commands",
+        "config_commands",
+        "access_commands",
+        "audit_commands",
+    ):
         importlib.import_module(f"ibdesk.cli.{commands}")
     try:
         code = typer.main.get_command(app).main(

@@ -11,6 +11,7 @@ from rich.text import Text
 from ibdesk.backtest import sample_daily_bars
 from ibdesk.cli.backtest import Costs, only, run_backtest
 from ibdesk.cli.interrupt import Belongings
+from ibdesk.cli.logs import open_log
 from ibdesk.cli.replay import replay_journal
 from ibdesk.cli.sample import SECONDS_A_DAY, first_day
 from ibdesk.cli.screen import line, span, step, until
@@ -58,6 +59,7 @@ def run_demo(
     run_backtest(strategy, bars, parameters={}, cash=100_000.0, costs=Costs(), report=folder)
 
     with Belongings() as belongings:
+        belongings.enter_context(open_log("demo", settings))
         step("The same prices as a live market, on a TWS of our own")
         desk = _open_market(belongings, settings, bars)
         step("The same file on a paper account")

@@ -8,6 +8,7 @@ import sys
 from rich.text import Text
 
 from ibdesk.cli.interrupt import Belongings
+from ibdesk.cli.logs import open_log
 from ibdesk.cli.screen import console, line, step, until
 from ibdesk.cli.serving import Work, serve
 from ibdesk.cli.trading import Connection, Run, open_desk
@@ -38,6 +39,7 @@ def run_engine(
         console.quiet = True
         end_with_parent()
     with Belongings() as belongings:
+        belongings.enter_context(open_log("engine", settings, is_child=is_child))
         desk = belongings.enter_context(open_desk(settings, resume=connection.resume))
         doors: list[Door] = [SocketDoor(settings.socket.path)]
         where, works = [str(settings.socket)], list[Work]()

@@ -20,6 +20,7 @@ from ibdesk.cli.gateway_news import GatewayNews
 from ibdesk.cli.gateway_status import status_view
 from ibdesk.cli.gateway_traffic import Traffic
 from ibdesk.cli.interrupt import on_stop_signals
+from ibdesk.cli.logs import open_log as open_process_log
 from ibdesk.cli.sample import SECONDS_A_DAY, first_day
 from ibdesk.cli.screen import console, line, step
 from ibdesk.errors import AddressInUseError, ConfigError, DataError
@@ -94,6 +95,7 @@ def run_gateway_until_stopped(
         bars = only(_read(settings.replay), settings.symbols, where=str(settings.replay))
     clock = clock_of(settings)
     with contextlib.ExitStack() as belongings:
+        belongings.enter_context(open_process_log("gateway"))
         traffic = Traffic(clock.now_ns)
         listener = Listeners([traffic, *watching.listeners(belongings, clock.now_ns)])
         gateway = make_gateway(settings, bars=bars, clock=clock, listener=listener)

@@ -8,12 +8,14 @@ from typing import TypeVar
 
 import msgspec
 
+from ibdesk.cli.logs import record
 from ibdesk.cli.screen import waiting
 from ibdesk.config import Given
 from ibdesk.desk import Desk, DeskHandle, DeskSettings
 from ibdesk.errors import ConfigError, DeskError
 from ibdesk.model import instrument_of, interval_ns
 from ibdesk.strategy import load_strategy, make_strategy
+from ibdesk.telemetry import correlated
 
 _SETTLING_SECONDS = 5.0
 
@@ -119,7 +121,9 @@ def open_desk(settings: DeskSettings, *, resume: str | None = None) -> Desk:
     with waiting(f"connecting to {where}"):
         desk = Desk.open(settings)
     if resume is not None:
-        desk.resume(resume)
+        with correlated():
+            desk.resume(resume, by="local")
+            record(settings, "risk.resume", reason=resume)
     return desk
 
 

@@ -6,6 +6,7 @@ from rich.text import Text
 
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.keeping import PATIENT, kept, until_ended
+from ibdesk.cli.logs import open_log
 from ibdesk.cli.screen import address, line, step, until, waiting
 from ibdesk.cli.serving import serve
 from ibdesk.cli.tables import Summary
@@ -48,6 +49,7 @@ def run_up(
         symbols=() if run is None else tuple(run.on),
     )
     with Belongings() as belongings:
+        belongings.enter_context(open_log("up", settings))
         engine = belongings.enter_context(_start_engine(connection, run))
         desk = belongings.enter_context(AttachedDesk.open(str(settings.socket)))
         health = desk.health()

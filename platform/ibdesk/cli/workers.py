@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.keeping import PATIENT, kept
+from ibdesk.cli.logs import open_log
 from ibdesk.cli.screen import address, console, line, step, until, waiting
 from ibdesk.cli.serving import Work, serve
 from ibdesk.desk import AttachedDesk
@@ -40,6 +41,7 @@ def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: flo
         console.quiet = True
         end_with_parent()
     with Belongings() as belongings:
+        belongings.enter_context(open_log("web", settings, is_child=is_child))
         if settings.server.workers == 1 or is_child:
             works = _one(belongings, settings, seconds=seconds, is_child=is_child)
         else:

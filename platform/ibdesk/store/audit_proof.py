@@ -26,6 +26,8 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     torn: int = 0
     head: str = BEGINNING
     broken: str = ""
+    # has_head: whether the line was met whose hash was asked for.
+    has_head: bool = False
 
 
 class _Chain:
@@ -71,8 +73,10 @@ class _Chain:
         return ""
 
 
-def verify(path: Path, *, read: Callable[[int], None] = lambda _count: None) -> AuditReport:
-    """Prove a whole record (its folder) or one of its files; `read` hears how many bytes were looked at since before.
+def verify(path: Path, *, head: str = "", read: Callable[[int], None] = lambda _count: None) -> AuditReport:
+    """Prove a whole record (its folder) or one of its files.
+
+    `head` is the hash of a line that should be met; `read` hears how many bytes were looked at since before.
 
     Raises:
         AuditError: If there is no record, or it cannot be read.
@@ -82,11 +86,12 @@ def verify(path: Path, *, read: Callable[[int], None] = lambda _count: None) -> 
     if not files:
         raise AuditError(f"there is no audit log in {path}")
     chain = _Chain(from_the_beginning=is_folder)
-    broken = ""
+    broken, has_head = "", False
     for file in files:
         chain.files += 1
         for position, raw in enumerate(_raw_lines(file), 1):
             fault = chain.take(raw)
+            has_head = has_head or chain.head == head
             read(len(raw) + 1)
             if fault:
                 broken = f"{file.name}, line {position:,}: {fault}"
@@ -96,7 +101,13 @@ def verify(path: Path, *, read: Callable[[int], None] = lambda _count: None) -> 
     if not broken and chain.end():
         broken = f"{files[-1].name}: {chain.end()}"
     return AuditReport(
-        files=chain.files, first=chain.first, last=chain.last, torn=chain.torn, head=chain.head, broken=broken
+        files=chain.files,
+        first=chain.first,
+        last=chain.last,
+        torn=chain.torn,
+        head=chain.head,
+        broken=broken,
+        has_head=has_head,
     )
 
 

@@ -47,7 +47,7 @@ class PerformanceSettings(BaseModel):
     request_ms: float = Field(1_000, gt=0, description="a REST request, read to answered")
     desk_call_ms: float = Field(500, gt=0, description="a question to the desk, asked to answered")
     redis_call_ms: float = Field(50, gt=0, description="one call of Redis")
-    loop_lag_ms: float = Field(250, gt=0, description="how late an event loop may come to its work")
+    loop_lag_ms: float = Field(1_000, gt=0, description="how late an event loop may come to its work")
     warn_seconds: float = Field(1, gt=0, description="how often at most one span is warned of")
 
     def budget_ns(self, span: str) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ibdesk.desk.child import end_with_parent
 from ibdesk.errors import ConfigError, IbdeskError
+from ibdesk.telemetry import Logs, secrets_in
 from ibdesk_server.security.keyfile import obtain_key
 from ibdesk_server.settings import Settings
 
@@ -18,7 +19,8 @@ def main() -> int:
     """Serve until a signal or, with ``--end-with-stdin``, until the starting process is gone; return the exit code."""
     arguments = _parser().parse_args()
     try:
-        asyncio.run(_run(arguments))
+        with _log(is_child=arguments.end_with_stdin):
+            asyncio.run(_run(arguments))
     except IbdeskError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -45,6 +47,15 @@ async def _run(arguments: argparse.Namespace) -> None:
         sys.stdout.flush()
 
     await serve(FeedMirror(arguments.feed, key), key=key, port=arguments.port, ready=ready, stop=stop)
+
+
+def _log(*, is_child: bool) -> Logs:
+    """Begin the log of this process; a child's lines go to its file alone."""
+    settings = Settings.load()
+    log = settings.log
+    if is_child and log.file:
+        log = log.model_copy(update={"stderr_level": "critical"})
+    return Logs.set_up("dashboard", log, state_folder=settings.state_folder, secrets=secrets_in(settings))
 
 
 def _read_key(path: Path) -> str:
