@@ -41,6 +41,8 @@ from ibdesk_server.routers import (
     strategies,
     users,
 )
+from ibdesk_server.security.budget_middleware import BudgetMiddleware
+from ibdesk_server.security.budgets import Budgets
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.hosts import HostMiddleware
 from ibdesk_server.security.presented import KEY_HEADER
@@ -70,11 +72,13 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     strategy_folder, kept = StrategyFolder(settings.server.strategies), settings.state_folder
     security = security or Security.open(settings.server)
     watch = Watch(performance=settings.performance, audit_folder=settings.state_folder / "audit", worker=worker)
+    budgets = Budgets(settings.server.limits, settings.redis)
     services = Services(
         desk=desk,
         settings=settings,
         security=security,
         reception=Reception(security),
+        budgets=budgets,
         hub=FeedHub(
             desk.batches(),
             limits=settings.server.feed.limits,
@@ -103,10 +107,11 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     app.add_middleware(LimitsMiddleware, limits=settings.server.requests)
     if settings.server.cors:
         app.add_middleware(CORSMiddleware, allow_origins=list(settings.server.cors), **_CORS)
+    app.add_middleware(BudgetMiddleware, budgets=budgets, addresses=security.addresses)
     app.add_middleware(HostMiddleware, addresses=security.addresses, is_encrypted=settings.server.tls.encrypted)
     app.add_middleware(RequestMiddleware, metrics=RequestMetrics(registry, watch.performance, watch.trail))
     app.add_middleware(PackingMiddleware)
-    app.add_middleware(FeedMiddleware, feed=FeedEndpoint(services.hub, services.security))
+    app.add_middleware(FeedMiddleware, feed=FeedEndpoint(services.hub, services.security, budgets=budgets))
     problems.install(app)
     app.include_router(health.router)
     app.include_router(session.router)
@@ -133,3 +138,4 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         watching.cancel()
         await asyncio.wait({watching})
         await services.backtests.close()
+        await services.budgets.close()

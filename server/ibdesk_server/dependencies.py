@@ -18,6 +18,7 @@ from ibdesk_server.etags import TaggedRoute
 from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.idempotency import Replays
 from ibdesk_server.observability.watch import Watch
+from ibdesk_server.security.budgets import Budgets
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.presented import COOKIE, KEY_HEADER
 from ibdesk_server.security.principal import AREAS, Principal, Role
@@ -35,6 +36,7 @@ class Services(msgspec.Struct, frozen=True):
     settings: Settings
     security: Security
     reception: Reception
+    budgets: Budgets
     hub: FeedHub
     strategies: StrategyFolder
     backtests: Backtests
@@ -68,6 +70,10 @@ def _reception(found: AppServices) -> Reception:
     return found.reception
 
 
+def _budgets(found: AppServices) -> Budgets:
+    return found.budgets
+
+
 def _hub(found: AppServices) -> FeedHub:
     return found.hub
 
@@ -92,6 +98,7 @@ TheDesk = Annotated[DeskHandle, Depends(_desk)]
 TheSettings = Annotated[Settings, Depends(_settings)]
 TheSecurity = Annotated[Security, Depends(_security)]
 TheReception = Annotated[Reception, Depends(_reception)]
+TheBudgets = Annotated[Budgets, Depends(_budgets)]
 TheHub = Annotated[FeedHub, Depends(_hub)]
 TheStrategies = Annotated[StrategyFolder, Depends(_strategies)]
 TheBacktests = Annotated[Backtests, Depends(_backtests)]
@@ -105,7 +112,12 @@ _cookie = Secured(APIKeyCookie(name=COOKIE, auto_error=False, description="the c
 
 
 async def _caller(
-    request: Request, security: TheSecurity, _one: str = _header, _two: object = _bearer, _three: str = _cookie
+    request: Request,
+    security: TheSecurity,
+    budgets: TheBudgets,
+    _one: str = _header,
+    _two: object = _bearer,
+    _three: str = _cookie,
 ) -> Principal:
     """Return who asks; nobody unknown gets through, and no other site's page acts in the name of who is known."""
     principal = await security.identify(request.headers)
@@ -117,8 +129,13 @@ async def _caller(
         )
     # For the audit log, which is written around the request.
     request.state.principal = principal
-    if request.method not in _SAFE_METHODS and not security.allows_origin(request.headers):
+    is_change = request.method not in _SAFE_METHODS
+    if is_change and not security.allows_origin(request.headers):
         raise HTTPException(403, "pages of another site may change nothing here")
+    standing = await budgets.spend(budgets.writes if is_change else budgets.reads, principal.name)
+    request.state.standing = standing
+    if not standing.allowed:
+        raise HTTPException(429, f"{principal.name} asks too much: {standing.limit:,} requests a minute are allowed")
     return principal
 
 

@@ -94,7 +94,7 @@ async def test_a_server_gone_silent_is_left_for_a_new_connection(start_feed: Sta
 
 async def test_a_wrong_key_is_refused_for_good(feed_server: FeedServer) -> None:
     async with FeedClient(feed_server.url, "wrong") as feed:
-        with pytest.raises(FeedError, match="refuses this client: this API key is not valid"):
+        with pytest.raises(FeedError, match="refuses this client: this key or token is not valid"):
             await anext(feed)
 
         assert feed.state is FeedState.CLOSED

@@ -131,7 +131,7 @@ async def test_a_wrong_key_is_refused_in_a_message_and_in_a_header(feed_server: 
     for client in (by_message, by_header):
         messages, code, reason = await client.receive_rest()
         assert [message["type"] for message in messages] == ["error", "bye"]
-        assert (code, reason) == (1008, "this API key is not valid")
+        assert (code, reason) == (1008, "this key or token is not valid")
 
 
 async def test_who_subscribes_before_the_key_is_refused(feed_server: FeedServer) -> None:
@@ -140,7 +140,7 @@ async def test_who_subscribes_before_the_key_is_refused(feed_server: FeedServer)
     await client.send(type="subscribe", topics=["orders"])
     _, code, reason = await client.receive_rest()
 
-    assert (code, reason) == (1008, "the first message must be auth, with the API key as `key`")
+    assert (code, reason) == (1008, "the first message must be auth, with a key or access token as `key`")
 
 
 async def test_a_page_of_another_origin_cannot_open_the_feed_even_with_a_login(feed_server: FeedServer) -> None:

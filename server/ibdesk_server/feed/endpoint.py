@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from ibdesk_server.feed.allowance import Allowance
 from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.feed.protocol import (
+    LOGIN_ENDED,
     NOT_ALLOWED,
     NOT_BINARY,
     TRY_AGAIN_LATER,
@@ -27,15 +28,18 @@ from ibdesk_server.feed.protocol import (
 )
 from ibdesk_server.feed.subscriber import Subscriber
 from ibdesk_server.feed.transport import WIRE, FeedTransport
+from ibdesk_server.security.budgets import Budgets
 from ibdesk_server.security.guard import Security
-from ibdesk_server.security.presented import presented_secret
+from ibdesk_server.security.presented import FEED_PROTOCOL, offered_protocols, presented_secret
 from ibdesk_server.security.principal import Principal
+from ibdesk_server.security.settings import LimitSettings
+from ibdesk_server.security.vigil import Vigil
 
 _log = logging.getLogger(__name__)
 
 FEED_PATH = "/feed"
 
-_WRONG_KEY = "this API key is not valid"
+_WRONG_KEY = "this key or token is not valid"
 
 
 class FeedMiddleware:
@@ -56,8 +60,9 @@ class FeedMiddleware:
 class FeedEndpoint:
     """The feed as an ASGI application; it needs the server of `ibdesk_server.listener`."""
 
-    def __init__(self, hub: FeedHub, security: Security) -> None:
-        self._hub, self._security = hub, security
+    def __init__(self, hub: FeedHub, security: Security, *, budgets: Budgets | None = None) -> None:
+        self._hub, self._security, self._vigil = hub, security, Vigil(security)
+        self._budgets = budgets or Budgets(LimitSettings())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client until it or the server ends the connection."""
@@ -66,8 +71,12 @@ class FeedEndpoint:
         if not self._security.addresses.knows_host(headers) or not self._security.allows_origin(headers):
             await websocket.close(NOT_ALLOWED, "this origin may not read the feed")
             return
+        standing = await self._budgets.spend(self._budgets.anything, self._security.addresses.client(scope))
+        if not standing.allowed:
+            await websocket.close(TRY_AGAIN_LATER, "too many requests from this address")
+            return
         wire: FeedTransport = scope["extensions"][WIRE]
-        await websocket.accept()
+        await websocket.accept(FEED_PROTOCOL if FEED_PROTOCOL in offered_protocols(headers) else None)
         subscriber = self._hub.join(wire)
         if subscriber is None:
             wire.end(TRY_AGAIN_LATER, "the server takes no more feed clients now")
@@ -75,7 +84,7 @@ class FeedEndpoint:
         loop = asyncio.get_running_loop()
         wire.on_taking = lambda: subscriber.pump(loop.time())
         try:
-            await _Conversation(websocket, wire, subscriber, self._hub, self._security).hold()
+            await _Conversation(websocket, wire, subscriber, self._hub, self._security, self._vigil).hold()
         except ProtocolError as error:
             self._hub.refused()
             subscriber.say(Error(text=error.text), loop.time())
@@ -91,10 +100,16 @@ class _Conversation:
     """What one client says, and the answers."""
 
     def __init__(
-        self, websocket: WebSocket, wire: FeedTransport, subscriber: Subscriber, hub: FeedHub, security: Security
+        self,
+        websocket: WebSocket,
+        wire: FeedTransport,
+        subscriber: Subscriber,
+        hub: FeedHub,
+        security: Security,
+        vigil: Vigil,
     ) -> None:
         self._websocket, self._wire, self._subscriber = websocket, wire, subscriber
-        self._hub, self._security = hub, security
+        self._hub, self._security, self._vigil = hub, security, vigil
         self._loop = asyncio.get_running_loop()
         limits = hub.limits
         self._allowance = Allowance(messages=limits.messages, size=limits.message_bytes, now=self._loop.time())
@@ -111,10 +126,18 @@ class _Conversation:
             raise ProtocolError(NOT_ALLOWED, f"{principal.name} is narrowed to other things than the feed")
         self._subscriber.name, self._subscriber.greeted = principal.name, True
         self._subscriber.say(self._hub.hello(), self._loop.time())
-        while True:
-            self._answer(await self._receive())
-            # Who takes no answers is not listened to.
-            await self._wire.until_taking()
+
+        def end() -> None:
+            self._subscriber.cut(LOGIN_ENDED, "this key or login has expired or was revoked")
+
+        self._vigil.enter(principal, end)
+        try:
+            while True:
+                self._answer(await self._receive())
+                # Who takes no answers is not listened to.
+                await self._wire.until_taking()
+        finally:
+            self._vigil.leave(principal, end)
 
     async def _authenticate(self) -> Principal:
         if presented_secret(self._websocket.headers) is not None:
@@ -126,7 +149,7 @@ class _Conversation:
         except TimeoutError:
             raise ProtocolError(NOT_ALLOWED, f"no auth message within {seconds:g} s") from None
         if not isinstance(message, Auth):
-            raise ProtocolError(NOT_ALLOWED, "the first message must be auth, with the API key as `key`")
+            raise ProtocolError(NOT_ALLOWED, "the first message must be auth, with a key or access token as `key`")
         principal = await self._security.principal_of(message.key)
         if principal is None:
             raise ProtocolError(NOT_ALLOWED, _WRONG_KEY)

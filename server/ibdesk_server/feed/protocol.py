@@ -61,6 +61,8 @@ MALFORMED = 1007
 NOT_ALLOWED = 1008
 TOO_LONG = 1009
 TRY_AGAIN_LATER = 1013
+LOGIN_ENDED = 4401
+"""The key or login that opened the connection has expired or was revoked; another one may do."""
 
 FINAL_CODES = frozenset({NOT_BINARY, MALFORMED, NOT_ALLOWED, TOO_LONG})
 """After these the same client would fare no better."""

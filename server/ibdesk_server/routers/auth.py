@@ -8,7 +8,7 @@ from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from ibdesk_server.answers.base import Answer
-from ibdesk_server.dependencies import Caller, TheReception, TheSecurity, needs
+from ibdesk_server.dependencies import Caller, TheBudgets, TheReception, TheSecurity, needs
 from ibdesk_server.security.passwords import TooManyChecksError
 from ibdesk_server.security.principal import Kind, Principal, Role
 from ibdesk_server.security.reception import Admission, LoginDelayedError, LoginRefusedError
@@ -57,13 +57,13 @@ class CallerAnswer(Answer):
 
 @router.post("/login", summary="Log in by name and password")
 async def login(
-    given: LoginRequest, request: Request, security: TheSecurity, reception: TheReception
+    given: LoginRequest, request: Request, security: TheSecurity, budgets: TheBudgets, reception: TheReception
 ) -> AdmissionAnswer:
     """Return an access token for some minutes and the refresh token to get the next one with.
 
     After some failures each further try, in this name or from this address, has to wait longer.
     """
-    _require_own_page(request, security)
+    await _require_admissible(request, security, budgets)
     try:
         admission = await reception.sign_in(
             given.name, given.password.get_secret_value(), address=security.addresses.client(request.scope)
@@ -74,15 +74,17 @@ async def login(
         raise HTTPException(429, str(error), {"Retry-After": f"{error.seconds:.0f}"}) from None
     except TooManyChecksError as error:
         raise HTTPException(503, str(error), {"Retry-After": "5"}) from None
+    # For the audit log, which is written around the request.
+    request.state.principal = Principal(admission.name, admission.role, Kind.TOKEN)
     return _answer(admission)
 
 
 @router.post("/refresh", summary="Exchange a refresh token for the next tokens")
 async def refresh(
-    given: RefreshRequest, request: Request, security: TheSecurity, reception: TheReception
+    given: RefreshRequest, request: Request, security: TheSecurity, budgets: TheBudgets, reception: TheReception
 ) -> AdmissionAnswer:
     """Return the next access and refresh token. A refresh token that comes a second time ends the whole login."""
-    _require_own_page(request, security)
+    await _require_admissible(request, security, budgets)
     try:
         return _answer(await reception.refresh(given.refresh_token.get_secret_value()))
     except LoginRefusedError as error:
@@ -101,9 +103,13 @@ async def me(caller: Caller) -> CallerAnswer:
     return _caller(caller)
 
 
-def _require_own_page(request: Request, security: TheSecurity) -> None:
+async def _require_admissible(request: Request, security: TheSecurity, budgets: TheBudgets) -> None:
     if not security.allows_origin(request.headers):
         raise HTTPException(403, "pages of another site may change nothing here")
+    standing = await budgets.spend(budgets.logins, security.addresses.client(request.scope))
+    request.state.standing = standing
+    if not standing.allowed:
+        raise HTTPException(429, f"too many logins from this address: {standing.limit:,} a minute are allowed")
 
 
 def _answer(admission: Admission) -> AdmissionAnswer:

@@ -1,0 +1,60 @@
+"""Who stays connected is asked for again and again: a login that has ended ends the connections it opened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from ibdesk_server.security.guard import Security
+from ibdesk_server.security.principal import Principal
+
+_log = logging.getLogger(__name__)
+
+# Not more often, whatever the settings say.
+_SHORTEST_SECONDS = 0.05
+
+End = Callable[[], None]
+
+
+class Vigil:
+    """Calls those back whose key or login has expired or was revoked, at most `recheck_seconds` after the directory
+    says so.
+
+    Its task runs only while somebody is connected.
+    """
+
+    def __init__(self, security: Security) -> None:
+        self._security = security
+        self._seconds = max(security.settings.recheck_seconds, _SHORTEST_SECONDS)
+        self._connected: dict[Principal, set[End]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def enter(self, principal: Principal, end: End) -> None:
+        """Watch over somebody from now on; `end` is called once, when they may not stay."""
+        self._connected.setdefault(principal, set()).add(end)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._watch(), name="vigil")
+
+    def leave(self, principal: Principal, end: End) -> None:
+        """Watch no more."""
+        ends = self._connected.get(principal, set())
+        ends.discard(end)
+        if not ends:
+            self._connected.pop(principal, None)
+        if not self._connected and self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds)
+            for principal in list(self._connected):
+                try:
+                    stays = await self._security.holds(principal)
+                except Exception:  # noqa: BLE001 - who cannot be asked for does not stay, whatever the reason
+                    _log.exception("whether %s may stay cannot be told", principal.name)
+                    stays = False
+                if not stays:
+                    for end in self._connected.pop(principal, set()):
+                        end()

@@ -1,0 +1,127 @@
+"""How much anybody may ask, counted by name and by address, in memory or in a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from tests.redis_server import RedisServer
+from tests.server.conftest import People
+
+from ibdesk.desk import Desk
+from ibdesk.store import RedisSettings
+from ibdesk_server.security.budgets import Budgets
+from ibdesk_server.security.settings import LimitSettings
+from ibdesk_server.serve import WebServer
+from ibdesk_server.settings import Settings
+
+ACCOUNT = "/api/v1/account"
+Limited = Callable[..., Any]
+
+
+@pytest.fixture
+async def limited(desk: Desk, server_settings: Settings, password_hash: str) -> AsyncIterator[Limited]:
+    """Start a server with these limits and return a client of it, and its people."""
+    tasks: list[asyncio.Task[None]] = []
+    clients: list[httpx.AsyncClient] = []
+
+    async def start(**limits: int) -> tuple[httpx.AsyncClient, People]:
+        server = server_settings.server.model_copy(update={"limits": LimitSettings(**limits)})
+        web = WebServer(desk, server_settings.model_copy(update={"server": server}))
+        tasks.append(asyncio.create_task(web.run()))
+        await asyncio.wait_for(web.until_answering(), 30)
+        clients.append(httpx.AsyncClient(base_url=web.url, trust_env=False))
+        return clients[-1], People(web.security, password_hash)
+
+    yield start
+    for client in clients:
+        await client.aclose()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+async def test_who_reads_too_much_is_told_when_to_come_back_and_others_go_on(limited: Limited) -> None:
+    client, people = await limited(reads_per_minute=2)
+    vera, tom = people.bearer("vera"), people.bearer("tom")
+
+    answers = [await client.get(ACCOUNT, headers=vera) for _ in range(3)]
+    other = await client.get(ACCOUNT, headers=tom)
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert [answer.headers["ratelimit"].split(";t=")[0] for answer in answers] == [
+        '"reads";r=1',
+        '"reads";r=0',
+        '"reads";r=0',
+    ]
+    assert answers[2].headers["ratelimit-policy"] == '"reads";q=2;w=60'
+    assert 1 <= int(answers[2].headers["retry-after"]) <= 60
+    assert answers[2].json()["detail"] == "vera asks too much: 2 requests a minute are allowed"
+    assert other.status_code == 200
+
+
+async def test_a_second_login_brings_no_second_budget(limited: Limited) -> None:
+    client, people = await limited(reads_per_minute=1)
+
+    first, second = [await client.get(ACCOUNT, headers=people.bearer("vera")) for _ in range(2)]
+
+    assert (first.status_code, second.status_code) == (200, 429)
+
+
+async def test_reads_and_writes_have_budgets_of_their_own(limited: Limited) -> None:
+    client, people = await limited(writes_per_minute=1)
+    tom = people.bearer("tom")
+
+    first, second = [await client.delete("/api/v1/orders", headers=tom) for _ in range(2)]
+    read = await client.get(ACCOUNT, headers=tom)
+
+    assert (first.status_code, second.status_code, read.status_code) == (202, 429, 200)
+
+
+async def test_an_address_has_a_budget_whoever_asks_and_probes_need_none(limited: Limited) -> None:
+    client, people = await limited(address_per_minute=3)
+
+    strangers = [await client.get("/docs") for _ in range(3)]
+    known = await client.get(ACCOUNT, headers=people.bearer("vera"))
+    probes = [await client.get("/health/live") for _ in range(5)]
+
+    assert [answer.status_code for answer in strangers] == [401, 401, 401]
+    assert known.status_code == 429
+    assert known.json()["detail"] == "too many requests from this address: 3 a minute are allowed"
+    assert [answer.status_code for answer in probes] == [200] * 5
+
+
+async def test_logins_from_one_address_are_few(limited: Limited) -> None:
+    client, _ = await limited(logins_per_minute=2)
+
+    refreshes = [await client.post("/api/v1/auth/refresh", json={"refresh_token": "x"}) for _ in range(3)]
+
+    assert [answer.status_code for answer in refreshes] == [401, 401, 429]
+
+
+async def test_processes_that_share_a_redis_share_the_budgets(redis_server: RedisServer) -> None:
+    settings = RedisSettings(url=SecretStr(redis_server.url))
+    one, other = (Budgets(LimitSettings(reads_per_minute=3), settings) for _ in range(2))
+
+    allowed = [(await budgets.spend(budgets.reads, "vera")).allowed for budgets in (one, other, one, other)]
+
+    assert allowed == [True, True, True, False]
+    await one.close()
+    await other.close()
+
+
+async def test_without_redis_each_process_counts_for_itself_and_nobody_waits(redis_server: RedisServer) -> None:
+    settings = RedisSettings(url=SecretStr(redis_server.url), timeout_seconds=0.2, rest_seconds=300)
+    budgets = Budgets(LimitSettings(reads_per_minute=3), settings)
+    assert (await budgets.spend(budgets.reads, "vera")).left == 2
+
+    redis_server.stall()
+    standings = [await asyncio.wait_for(budgets.spend(budgets.reads, "vera"), 10) for _ in range(4)]
+    redis_server.resume()
+
+    assert [standing.allowed for standing in standings] == [True, True, True, False]
+    await budgets.close()
