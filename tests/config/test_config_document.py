@@ -107,6 +107,20 @@ def test_settings_are_shown_as_json(place: Place, cli: Cli) -> None:
     }
 
 
+def test_a_section_or_a_setting_is_shown_alone(place: Place, cli: Cli) -> None:
+    place.set(SERVER__FEED__FLUSH_SECONDS=0.1)
+
+    assert cli("config", "show", "dashboard.port")[1] == "[dashboard]\nport = 5006\n"
+    shown = cli("config", "show", "server.feed", "--json", "--origin")[1]
+    assert json.loads(shown)["server"]["feed"]["flush_seconds"] == {
+        "value": 0.1,
+        "origin": "IBDESK_SERVER__FEED__FLUSH_SECONDS",
+    }
+    assert list(json.loads(cli("config", "show", "tws", "--json")[1])) == ["tws"]
+    code, out, err = cli("config", "show", "server.fed")
+    assert (code, out, err) == (2, "", "ibdesk: there is no setting server.fed: did you mean server.feed?\n")
+
+
 def test_a_part_of_the_tree_is_shown_alone() -> None:
     shown = as_plain(DeskSettings())
 

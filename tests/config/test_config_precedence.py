@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from tests.config.conftest import Place
 
 from ibdesk.config import Given
-from ibdesk.config.tree import DEFAULT
+from ibdesk.config.tree import DEFAULT, PROGRAM
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.engine import RiskLimits
 from ibdesk.errors import ConfigError
@@ -56,23 +56,29 @@ def value_of(settings: Any, name: str) -> Any:
             return settings
 
 
-def toml(said: dict[str, Any]) -> str:
-    """A file that says this: dotted keys are nested tables."""
-    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in said.items())
-
-
-def environment(said: dict[str, Any]) -> dict[str, str]:
-    return {variable(name): value if isinstance(value, str) else json.dumps(value) for name, value in said.items()}
+def text_of(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def variable(name: str) -> str:
     return f"IBDESK_{name.upper().replace('.', '__')}"
 
 
-def load(place: Place, said: dict[str, dict[str, Any]]) -> Settings:
-    """The tree that the sources make together."""
-    place.write(toml(said["file"]))
-    with mock.patch.dict(os.environ, environment(said["environment"])):
+def load(place: Place, said: dict[str, dict[str, Any]], by_file: frozenset[tuple[str, str]] = frozenset()) -> Settings:
+    """The tree that the sources make together; `by_file` are those of their values that stand in files of their own."""
+    lines, variables = [], {}
+    for name, value in said["file"].items():
+        if ("file", name) in by_file:
+            lines.append(f'{name}_file = "{place.write(text_of(value), f"file.{name}")}"\n')
+        else:
+            lines.append(f"{name} = {json.dumps(value)}\n")
+    for name, value in said["environment"].items():
+        if ("environment", name) in by_file:
+            variables[f"{variable(name)}_FILE"] = str(place.write(text_of(value), f"environment.{name}"))
+        else:
+            variables[variable(name)] = text_of(value)
+    place.write("".join(lines))
+    with mock.patch.dict(os.environ, variables):
         return Settings.load(*(Given(name, value, f"--{name}") for name, value in said["given"].items()))
 
 
@@ -87,34 +93,37 @@ def test_the_higher_source_wins(place: Place, name: str, low: str, high: str) ->
     assert value_of(settings, name) == values[high]
 
 
-@st.composite
-def sayings(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
-    """Any subset of the settings from any subset of the sources."""
-    said: dict[str, dict[str, Any]] = {source: {} for source in SOURCES}
-    for name, values in VALUES.items():
-        for source, value in zip(SOURCES, values, strict=True):
-            if draw(st.booleans()):
-                said[source][name] = value
-    return said
+_PLACES = [(source, name) for name in VALUES for source in SOURCES]
 
 
-@given(sayings())
+@given(st.frozensets(st.sampled_from(_PLACES)), st.frozensets(st.sampled_from(_PLACES)))
 def test_of_any_sources_the_highest_wins_and_is_named(
-    tmp_path_factory: pytest.TempPathFactory, said: dict[str, dict[str, Any]]
+    tmp_path_factory: pytest.TempPathFactory,
+    chosen: frozenset[tuple[str, str]],
+    by_file: frozenset[tuple[str, str]],
 ) -> None:
+    said: dict[str, dict[str, Any]] = {source: {} for source in SOURCES}
+    for source, name in chosen:
+        said[source][name] = VALUES[name][SOURCES.index(source)]
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("IBDESK_CONFIG", raising=False)
         patch.chdir(tmp_path_factory.mktemp("place"))
         place = Place(Path.cwd(), patch)
 
-        settings, defaults = load(place, said), Settings()
+        settings, defaults = load(place, said, by_file), Settings()
 
         for name in VALUES:
             sources = [source for source in SOURCES if name in said[source]]
+            if not sources:
+                assert value_of(settings, name) == value_of(defaults, name)
+                assert settings.origin(name) == DEFAULT
+                continue
             origins = {"file": str(place.file), "environment": variable(name), "given": f"--{name}"}
-            expected = said[sources[-1]][name] if sources else value_of(defaults, name)
-            assert value_of(settings, name) == expected
-            assert settings.origin(name) == (origins[sources[-1]] if sources else DEFAULT)
+            if (sources[-1], name) in by_file and sources[-1] != "given":
+                in_file = f", {place.folder / f'{sources[-1]}.{name}'}"
+                origins = {"file": f"{place.file}{in_file}", "environment": f"{variable(name)}_FILE{in_file}"}
+            assert value_of(settings, name) == said[sources[-1]][name]
+            assert settings.origin(name) == origins[sources[-1]]
 
 
 def test_sections_are_mixed_setting_by_setting(place: Place) -> None:
@@ -202,6 +211,18 @@ def test_a_desk_reads_past_the_sections_of_the_server(place: Place) -> None:
     place.set(SERVER__PORT="none")
 
     assert DeskSettings.load().tws.port == 3
+
+
+def test_a_value_that_a_program_sets_is_told_as_its(place: Place) -> None:
+    place.set(RISK__MAX_POSITION=5)
+    settings = Settings.load()
+
+    changed = settings.with_value("risk.max_position", 6).with_value("server.port", 0)
+
+    assert (changed.risk.max_position, changed.server.port) == (6, 0)
+    assert (settings.risk.max_position, settings.server.port) == (5, 8000)
+    assert changed.origin("risk.max_position") == changed.origin("server.port") == PROGRAM
+    assert settings.origin("risk.max_position") == "IBDESK_RISK__MAX_POSITION"
 
 
 def test_settings_made_directly_read_nothing(place: Place) -> None:

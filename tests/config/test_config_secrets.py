@@ -257,3 +257,6 @@ def test_who_may_read_the_settings_file_is_doubted_when_a_secret_stands_in_it(pl
     place.write(URL, "url")
     place.write('[redis]\nurl_file = "url"\n', mode=0o644)
     assert cli("config", "check")[1] == "ok\n"
+
+    place.file.chmod(0o602)
+    assert f"every user of this machine can change {place.file}" in cli("config", "check")[1]

@@ -11,17 +11,19 @@ from ibdesk.config import as_plain, as_toml, doubts, example
 from ibdesk_server.settings import Settings
 
 
-def show_settings(config: Path | None, *, origins: bool, as_json: bool) -> None:
-    """Print the whole tree of settings, secrets masked.
+def show_settings(name: str, *, config: Path | None, origins: bool, as_json: bool) -> None:
+    """Print the tree of settings, or what has this name in it, secrets masked.
 
     Raises:
-        ConfigError: If it cannot be used.
+        ConfigError: If it cannot be used, or there is nothing of this name.
     """
     settings = Settings.load(config=config)
     if as_json:
-        sys.stdout.write(json.dumps(as_plain(settings, origins=origins), indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(
+            json.dumps(as_plain(settings, below=name, origins=origins), indent=2, ensure_ascii=False) + "\n"
+        )
     else:
-        sys.stdout.write(as_toml(settings, origins=origins))
+        sys.stdout.write(as_toml(settings, below=name, origins=origins))
 
 
 def check_settings(config: Path | None) -> None:

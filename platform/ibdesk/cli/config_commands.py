@@ -14,9 +14,16 @@ PANEL = "Settings"
 config = group(PANEL, "config", "Show, check and explain the settings.")
 
 
-@command(PANEL, "ibdesk config show --origin", "IBDESK_TWS__PORT=4002 ibdesk config show --json", of=config)
+@command(
+    PANEL,
+    "ibdesk config show --origin",
+    "ibdesk config show server.feed",
+    "IBDESK_TWS__PORT=4002 ibdesk config show --json",
+    of=config,
+)
 def show(
     context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Only this section or setting, such as tws", show_default="all")] = "",
     *,
     origin: Annotated[bool, typer.Option("--origin", help="Say where each value is from")] = False,
     as_json: Annotated[bool, typer.Option("--json/--toml", help="As JSON, or as the file has it")] = False,
@@ -28,7 +35,7 @@ def show(
     with loading():
         from ibdesk.cli.config import show_settings
 
-    show_settings(context.obj.config, origins=origin, as_json=as_json)
+    show_settings(name, config=context.obj.config, origins=origin, as_json=as_json)
 
 
 @command(PANEL, "ibdesk config check", "ibdesk --config /etc/ibdesk/ibdesk.toml config check", of=config)

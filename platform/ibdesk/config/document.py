@@ -16,16 +16,23 @@ from pydantic.fields import FieldInfo
 
 from ibdesk.config.setting import MASK, Path_, Setting, fields_of, section_of
 from ibdesk.config.tree import SettingsTree
+from ibdesk.errors import ConfigError
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _WIDTH = 100
 _LONGEST_ALIGNED = 60
 
 
-def as_toml(tree: SettingsTree, *, origins: bool = False) -> str:
-    """Return everything that is set as TOML, secrets masked; with `origins` each line says where its value is from."""
+def as_toml(tree: SettingsTree, *, below: str = "", origins: bool = False) -> str:
+    """Return what is set as TOML, secrets masked: everything, or one section or setting by its name.
+
+    With `origins` each line says where its value is from.
+
+    Raises:
+        ConfigError: If there is no section or setting of this name.
+    """
     lines: list[str] = []
-    for path, of_section in _sections(type(tree)):
+    for path, of_section in _sections(type(tree), below):
         if path:
             lines += ["", f"[{'.'.join(path)}]"]
         texts = [_shown(tree, setting) for setting in of_section]
@@ -34,15 +41,17 @@ def as_toml(tree: SettingsTree, *, origins: bool = False) -> str:
             pairs = zip(texts, of_section, strict=True)
             texts = [f"{text:<{width}}  # {tree.origin(setting.name)}" for text, setting in pairs]
         lines += texts
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, ""]).lstrip()
 
 
-def as_plain(tree: SettingsTree, *, origins: bool = False) -> dict[str, Any]:
-    """Return everything that is set as plain data for JSON, secrets masked; with `origins` a setting is an object of
-    its value and its origin.
+def as_plain(tree: SettingsTree, *, below: str = "", origins: bool = False) -> dict[str, Any]:
+    """Return the same as plain data for JSON; with `origins` a setting is an object of its value and its origin.
+
+    Raises:
+        ConfigError: If there is no section or setting of this name.
     """
     plain: dict[str, Any] = {}
-    for path, of_section in _sections(type(tree)):
+    for path, of_section in _sections(type(tree), below):
         branch = plain
         for name in path:
             branch = branch.setdefault(name, {})
@@ -71,12 +80,19 @@ def example(root: type[SettingsTree]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _sections(root: type[SettingsTree]) -> Iterator[tuple[Path_, list[Setting]]]:
-    """Give the sections of a root as TOML wants them: the settings of each before the sections in it."""
+def _sections(root: type[SettingsTree], below: str = "") -> Iterator[tuple[Path_, list[Setting]]]:
+    """Give the sections of a root as TOML wants them: the settings of each before the sections in it.
+
+    `below` leaves only the settings of one section, or one setting.
+    """
+    wanted, catalog = tuple(below.split(".")) if below else (), root.catalog()
+    if wanted not in catalog.sections and wanted not in catalog.settings:
+        raise ConfigError(f"there is no setting {below}: {catalog.nearest(wanted)}")
 
     def walk(kind: type, path: Path_) -> Iterator[tuple[Path_, list[Setting]]]:
         fields = fields_of(kind)
         leaves = [Setting((*path, name), field) for name, field in fields.items() if section_of(field) is None]
+        leaves = [setting for setting in leaves if setting.path[: len(wanted)] == wanted]
         if leaves:
             yield path, leaves
         for name, field in fields.items():

@@ -11,9 +11,14 @@ from ibdesk.config.tree import SettingsTree
 
 
 def doubts(tree: SettingsTree) -> Iterator[str]:
-    """Give a sentence for each variable that looks like a setting and is none, and each secret that others can read."""
+    """Give a sentence for each variable that is no setting and looks like one, and for what others can read or write."""
     yield from _missed_variables(tree)
-    yield from _open_secrets(tree)
+    if tree.file is not None and os.name == "posix":
+        mode = tree.file.stat().st_mode
+        if mode & stat.S_IWOTH:
+            yield f"every user of this machine can change {tree.file}, and so what is traded: chmod o-w {tree.file}"
+        if mode & stat.S_IROTH:
+            yield from _open_secrets(tree)
 
 
 def _missed_variables(tree: SettingsTree) -> Iterator[str]:
@@ -29,8 +34,6 @@ def _missed_variables(tree: SettingsTree) -> Iterator[str]:
 
 
 def _open_secrets(tree: SettingsTree) -> Iterator[str]:
-    if tree.file is None or os.name != "posix" or not tree.file.stat().st_mode & stat.S_IROTH:
-        return
     for setting in tree.catalog().settings.values():
         if setting.is_secret and tree.origin(setting.name) == str(tree.file):
             yield (

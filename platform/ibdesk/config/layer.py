@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ class Reader:
             if not value and setting.may_be_none:
                 return None
             if setting.is_list:
-                return [part for part in (part.strip() for part in value.split(",")) if part]
+                return _listed(value)
             if setting.is_path:
                 return self._from_base(Path(value))
         return value
@@ -113,6 +114,16 @@ class Reader:
 
     def _fault(self, sentence: str) -> None:
         self._layer.faults.append(sentence)
+
+
+def _listed(text: str) -> Any:
+    """Return the parts of a list written with commas, or what JSON says; what is neither is judged by its type."""
+    if not text.lstrip().startswith("["):
+        return [part for part in (part.strip() for part in text.split(",")) if part]
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _setting_of_file(path: Path_) -> Path_:

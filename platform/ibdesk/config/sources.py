@@ -80,15 +80,15 @@ def given_layer(catalog: Catalog, given: Iterable[Given]) -> Layer:
 
 
 class _Environment(EnvSettingsSource):
-    """The environment as nested text; lists may be written with commas, whole sections as JSON."""
+    """The environment as nested text; whole sections may be written as JSON."""
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ARG002 - theirs
-        """Return what JSON says, and what is none as it stands: the setting's own type judges it."""
+        """Return the section that JSON says, and all else as it stands: the setting's own type judges it."""
         try:
             decoded = json.loads(value)
         except ValueError:
             return value
-        return decoded if isinstance(decoded, dict | list) else value
+        return decoded if isinstance(decoded, dict) else value
 
     def strangers(self, catalog: Catalog) -> dict[str, Any]:
         """Return what is written like a setting at or below the root and is not one of its fields."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, PrivateAttr, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -15,9 +16,7 @@ from ibdesk.config.setting import MASK, Catalog, Path_, catalog_of
 from ibdesk.config.sources import environment_layer, file_layer, given_layer, settings_file
 from ibdesk.errors import ConfigError
 
-_Model = TypeVar("_Model", bound=BaseModel)
-
-DEFAULT = "default"
+DEFAULT, PROGRAM = "default", "set by the program"
 
 
 class SettingsTree(BaseSettings):
@@ -92,12 +91,18 @@ class SettingsTree(BaseSettings):
 
     def with_value(self, name: str, value: Any) -> Self:
         """Return the tree with another value, which is taken as it is, of a setting such as ``tws.port``."""
-        return _replaced(self, tuple(name.split(".")), value)
+        path = tuple(name.split("."))
+        tree: Self = _replaced(self, path, value)
+        tree._origins = self._origins | {path: PROGRAM}
+        return tree
 
 
-def _replaced(section: _Model, path: Path_, value: Any) -> _Model:
+def _replaced(section: Any, path: Path_, value: Any) -> Any:
     name, rest = path[0], path[1:]
-    return section.model_copy(update={name: _replaced(getattr(section, name), rest, value) if rest else value})
+    changed = _replaced(getattr(section, name), rest, value) if rest else value
+    if isinstance(section, BaseModel):
+        return section.model_copy(update={name: changed})
+    return dataclasses.replace(section, **{name: changed})
 
 
 def _nested(values: dict[Path_, Any]) -> dict[str, Any]:
