@@ -11,7 +11,7 @@ from ibdesk.config.tree import SettingsTree
 
 
 def doubts(tree: SettingsTree) -> Iterator[str]:
-    """Give a sentence for each variable that is no setting and looks like one, and for what others can read or write."""
+    """Give a sentence for each variable that looks like a setting and is none, and for what everybody can read."""
     yield from _missed_variables(tree)
     if tree.file is not None and os.name == "posix":
         mode = tree.file.stat().st_mode

@@ -140,7 +140,7 @@ def section_of(field: FieldInfo) -> type | None:
 
 def fields_of(kind: type) -> Mapping[str, FieldInfo]:
     """Return the fields of a section that can be set."""
-    fields: Mapping[str, FieldInfo] = kind.model_fields if issubclass(kind, BaseModel) else kind.__pydantic_fields__  # type: ignore[attr-defined] # a pydantic dataclass
+    fields: Mapping[str, FieldInfo] = getattr(kind, "__pydantic_fields__", {})
     return {name: field for name, field in fields.items() if not field.exclude}
 
 
