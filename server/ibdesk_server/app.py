@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry
 from starlette.middleware.cors import CORSMiddleware
 
 from ibdesk.desk import DeskHandle, DeskState
+from ibdesk.store import MemoryCache, RedisCache
+from ibdesk.store.redis.pool import RedisPool
 from ibdesk_server import problems
 from ibdesk_server.backtests.service import Backtests
 from ibdesk_server.content import PackingMiddleware, UnpackingMiddleware
@@ -32,6 +34,8 @@ from ibdesk_server.routers import (
     book,
     events,
     health,
+    instruments,
+    journal,
     keys,
     market,
     orders,
@@ -41,6 +45,7 @@ from ibdesk_server.routers import (
     strategies,
     users,
 )
+from ibdesk_server.routers import settings as settings_router
 from ibdesk_server.security.budget_middleware import BudgetMiddleware
 from ibdesk_server.security.budgets import Budgets
 from ibdesk_server.security.guard import Security
@@ -50,6 +55,22 @@ from ibdesk_server.security.reception import Reception
 from ibdesk_server.settings import Settings
 from ibdesk_server.strategy_folder import StrategyFolder
 
+# The parts of the versioned interface, in the order in which its description has them.
+_API = (
+    orders,
+    book,
+    runs,
+    strategies,
+    market,
+    instruments,
+    risk,
+    backtests,
+    events,
+    journal,
+    settings_router,
+    users,
+    keys,
+)
 # How long feed clients may take to hear that the server ends; most have heard it before this is waited for.
 _FAREWELL_SECONDS = 0.5
 # What pages of the origins in `server.cors` may do; a login's cookie is not sent along.
@@ -73,6 +94,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     security = security or Security.open(settings.server)
     watch = Watch(performance=settings.performance, audit_folder=settings.state_folder / "audit", worker=worker)
     budgets = Budgets(settings.server.limits, settings.redis)
+    redis = None if settings.redis.url is None else RedisPool(settings.redis)
     services = Services(
         desk=desk,
         settings=settings,
@@ -88,6 +110,8 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
         strategies=strategy_folder,
         backtests=Backtests(kept / "backtests", settings.server.backtests, strategy_folder),
         replays=Replays(kept / "replays"),
+        cache=MemoryCache() if redis is None else RedisCache(redis),
+        redis=redis,
         registry=registry,
         watch=watch,
     )
@@ -101,6 +125,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
         docs_url=None,
         redoc_url=None,
         responses={"4XX": {"model": Problem, "content": {problems.MEDIA_TYPE: {}}}},
+        separate_input_output_schemas=False,
     )
     app.state.services = services
     app.add_middleware(UnpackingMiddleware)
@@ -113,14 +138,12 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     app.add_middleware(PackingMiddleware)
     app.add_middleware(FeedMiddleware, feed=FeedEndpoint(services.hub, services.security, budgets=budgets))
     problems.install(app)
-    app.include_router(health.router)
-    app.include_router(session.router)
-    app.include_router(auth.router)
-    for module in (strategies, runs, orders, book, market, risk, backtests, events, users, keys):
-        app.include_router(module.router)
-    app.include_router(backtests.pages_router)
-    app.include_router(events.module_router)
-    app.include_router(document_router(app))
+    routers = [module.router for module in (*_API, auth, session, health)] + [
+        backtests.pages_router,
+        events.module_router,
+    ]
+    for router in (*routers, document_router(app, routers)):
+        app.include_router(router)
     return app
 
 
@@ -139,3 +162,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.wait({watching})
         await services.backtests.close()
         await services.budgets.close()
+        if services.redis is not None:
+            await services.redis.close()

@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import HTTPConnection
 
 from ibdesk.desk import DeskHandle
+from ibdesk.store import Cache
+from ibdesk.store.redis.pool import RedisPool
 from ibdesk_server.backtests.service import Backtests
 from ibdesk_server.content import require_readable_answer
 from ibdesk_server.etags import TaggedRoute
@@ -41,6 +43,8 @@ class Services(msgspec.Struct, frozen=True):
     strategies: StrategyFolder
     backtests: Backtests
     replays: Replays
+    cache: Cache
+    redis: RedisPool | None
     registry: CollectorRegistry
     watch: Watch
 
@@ -90,6 +94,10 @@ def _replays(found: AppServices) -> Replays:
     return found.replays
 
 
+def _cache(found: AppServices) -> Cache:
+    return found.cache
+
+
 def _registry(found: AppServices) -> CollectorRegistry:
     return found.registry
 
@@ -103,6 +111,7 @@ TheHub = Annotated[FeedHub, Depends(_hub)]
 TheStrategies = Annotated[StrategyFolder, Depends(_strategies)]
 TheBacktests = Annotated[Backtests, Depends(_backtests)]
 TheReplays = Annotated[Replays, Depends(_replays)]
+TheCache = Annotated[Cache, Depends(_cache)]
 TheRegistry = Annotated[CollectorRegistry, Depends(_registry)]
 
 # The ways in, as the OpenAPI page shows them; `_caller` does the checking.

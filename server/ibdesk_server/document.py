@@ -6,58 +6,165 @@ login on a server that can trade, and shows nothing on a machine without the int
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable
+from functools import cache
 from html import escape
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
+from ibdesk_server.content import JSON
 from ibdesk_server.dependencies import needs
 from ibdesk_server.etags import tagged
+from ibdesk_server.openapi import describe
 from ibdesk_server.security.principal import Role
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>ibdesk API</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #1d2733; }}
-h2 {{ margin: 1.6em 0 .3em; text-transform: capitalize; border-bottom: 1px solid #d5dce4; }}
-code {{ font: 13px ui-monospace, monospace; background: #f1f4f7; padding: 2px 5px; border-radius: 3px; }}
-dt {{ margin-top: .9em; }} dd {{ margin: .2em 0 0 1.5em; color: #4a5867; }} b {{ color: #0b5cad; }}
-@media (prefers-color-scheme: dark) {{ body {{ background: #12181f; color: #dde5ee; }} code {{ background: #1f2933; }}
-dd {{ color: #9fb0c1; }} h2 {{ border-color: #2c3947; }} b {{ color: #6cb2ff; }} }}
-</style></head><body><h1>{title}</h1><p>{summary} The same for programs: <a href="/openapi.json">openapi.json</a>.
-News come over the WebSocket at <code>/feed</code>, in msgpack.</p>{sections}</body></html>"""
+_STYLE = """
+:root { --ink: #1d2733; --quiet: #5b6b7c; --line: #dde3ea; --soft: #f4f6f9; --page: #fff; --link: #0b5cad;
+  --get: #1668b8; --post: #1a7f4b; --patch: #9a6700; --delete: #b42318; }
+@media (prefers-color-scheme: dark) { :root { --ink: #dde5ee; --quiet: #93a4b6; --line: #27343f; --soft: #18212a;
+  --page: #10161c; --link: #6cb2ff; --get: #6cb2ff; --post: #56d391; --patch: #e3b341; --delete: #ff7b72; } }
+* { box-sizing: border-box; } html { scroll-padding-top: 12px; }
+body { margin: 0; font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page);
+  display: grid; grid-template-columns: 250px minmax(0, 1fr); }
+nav { position: sticky; top: 0; height: 100vh; overflow-y: auto; padding: 22px 18px; border-right: 1px solid
+  var(--line); background: var(--soft); font-size: 14px; }
+nav h1 { font-size: 19px; margin: 0 0 12px; } nav a { color: var(--quiet); text-decoration: none; display: flex;
+  justify-content: space-between; padding: 3px 0; text-transform: capitalize; } nav a:hover { color: var(--link); }
+nav small { color: var(--quiet); } main { padding: 26px 36px 80px; max-width: 1040px; }
+a { color: var(--link); } h2 { text-transform: capitalize; margin: 44px 0 2px; font-size: 21px; }
+h2 + p { margin: 0 0 12px; color: var(--quiet); } code, pre { font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo,
+  monospace; } pre { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding: 10px 12px;
+  overflow-x: auto; margin: 6px 0 14px; } details { border: 1px solid var(--line); border-radius: 8px; margin: 8px 0; }
+summary { cursor: pointer; padding: 9px 14px; display: flex; gap: 12px; align-items: baseline; list-style: none; }
+summary::-webkit-details-marker { display: none; } summary:hover { background: var(--soft); border-radius: 8px; }
+summary b { font: 700 12px ui-monospace, monospace; width: 54px; flex: none; } summary code { flex: none;
+  font-weight: 600; } summary span { color: var(--quiet); flex: 1; min-width: 0; }
+summary em { font: 12px system-ui; color: var(--quiet); border: 1px solid var(--line); border-radius: 20px;
+  padding: 0 9px; flex: none; } summary em.trader { color: var(--post); border-color: var(--post); }
+summary em.admin { color: var(--delete); border-color: var(--delete); }
+.get { color: var(--get); } .post { color: var(--post); } .patch, .put { color: var(--patch); } .delete { color:
+  var(--delete); } .inside { padding: 2px 16px 12px; border-top: 1px solid var(--line); } h3 { font-size: 12px;
+  color: var(--quiet); margin: 16px 0 4px; text-transform: uppercase; letter-spacing: .05em; }
+table { border-collapse: collapse; width: 100%; } td { padding: 4px 14px 4px 0; vertical-align: top; border-bottom: 1px
+  solid var(--line); } td:first-child { white-space: nowrap; width: 1%; } tr:last-child td { border: 0; }
+td i { color: var(--quiet); font-style: normal; }
+@media (max-width: 760px) { body { display: block; } nav { position: static; height: auto; } main { padding: 16px; }
+  summary { flex-wrap: wrap; } }
+"""
+
+_INTRODUCTION = """<p>{summary}</p>
+<p>Send a key as <code>X-API-Key</code>, or log in and send the access token as <code>Authorization: Bearer</code>.
+A <b>viewer</b> looks, a <b>trader</b> also orders, an <b>admin</b> also decides. Times are ISO 8601 with a zone; a
+figure that is not known is <code>null</code>. Lists come in pages: follow <code>next</code>. Bodies may be
+<code>application/msgpack</code> both ways. An error is <code>application/problem+json</code>, with one sentence that
+says what to do. News come over the WebSocket at <code>/feed</code>.</p>
+<h3>An order, placed once however often it is sent</h3><pre>curl {origin}/api/v1/orders \\
+  -H "X-API-Key: $IBDESK_KEY" -H "Idempotency-Key: $(uuidgen)" -H "Content-Type: application/json" \\
+  -d '{{"symbol": "AAPL", "side": "buy", "quantity": 100, "limit": 187.40}}'</pre>
+<p>The same for programs: <a href="/openapi.json">openapi.json</a>, and in Python
+<code>ibdesk_server.client.ApiClient</code>.</p>"""
 
 
-def document_router(app: FastAPI) -> APIRouter:
-    """Return the routes of the description of `app`; they need to know who asks, like the rest."""
+def document_router(app: FastAPI, routers: Iterable[APIRouter]) -> APIRouter:
+    """Return the routes of the description of `app`, which has `routers`; they need to know who asks, like the rest."""
     router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+    document = cache(lambda: describe(app, list(routers)))
 
     @router.get("/openapi.json")
     async def openapi(request: Request) -> Response:
-        return tagged(request, JSONResponse(app.openapi()))
+        return tagged(request, JSONResponse(document()))
 
     @router.get("/docs")
-    async def docs() -> HTMLResponse:
-        return HTMLResponse(_page(app.openapi()))
+    async def docs(request: Request) -> Response:
+        return tagged(request, HTMLResponse(page(document(), str(request.base_url).rstrip("/"))))
 
     return router
 
 
-def _page(document: dict[str, Any]) -> str:
-    sections: dict[str, list[str]] = {}
+def page(document: dict[str, Any], origin: str) -> str:
+    """Return the document as a page that loads nothing and runs no script."""
+    sections: dict[str, list[str]] = {tag["name"]: [] for tag in document["tags"]}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            sections.setdefault(operation["tags"][0], []).append(_entry(method, path, operation))
-    return _PAGE.format(
-        title=escape(document["info"]["title"]),
-        summary=escape(document["info"]["summary"]),
-        sections="".join(f"<h2>{escape(tag)}</h2><dl>{''.join(found)}</dl>" for tag, found in sections.items()),
+            sections[operation["tags"][0]].append(_operation(method, path, operation))
+    says = {tag["name"]: tag["description"] for tag in document["tags"]}
+    links = "".join(f'<a href="#{tag}">{tag}<small>{len(found)}</small></a>' for tag, found in sections.items())
+    body = "".join(
+        f'<h2 id="{tag}">{tag}</h2><p>{escape(says[tag])}</p>{"".join(found)}' for tag, found in sections.items()
     )
-
-
-def _entry(method: str, path: str, operation: dict[str, Any]) -> str:
-    inputs = ", ".join(f"<code>{escape(found['name'])}</code>" for found in operation.get("parameters", ()))
+    introduction = _INTRODUCTION.format(summary=escape(document["info"]["summary"]), origin=escape(origin))
     return (
-        f"<dt><b>{method.upper()}</b> <code>{escape(path)}</code> {escape(operation['summary'])}</dt>"
-        f"<dd>{escape(operation['description'])}{f' Takes {inputs}.' if inputs else ''}</dd>"
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>ibdesk API</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}</style></head><body><nav><h1>ibdesk API</h1>{links}</nav>"
+        f"<main>{introduction}{body}</main></body></html>"
     )
+
+
+def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
+    role = operation.get("x-role")
+    badge = f'<em class="{role}">{role}</em>' if role else "<em>anybody</em>"
+    # The sentence about the role stands in the badge.
+    text = operation["description"].partition("\n\nNeeds the role")[0]
+    return (
+        f'<details><summary><b class="{method}">{method.upper()}</b><code>{escape(path)}</code>'
+        f"<span>{escape(operation['summary'])}</span>{badge}</summary>"
+        f'<div class="inside">{_prose(text)}{_parameters(operation)}{_body(operation)}{_answers(operation)}'
+        f"</div></details>"
+    )
+
+
+def _parameters(operation: dict[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><td><code>{escape(found['name'])}</code></td><td>{_prose_line(found.get('description', ''))} "
+        f"<i>{escape(_kind(found))}</i></td></tr>"
+        for found in operation.get("parameters", ())
+    )
+    return f"<h3>Takes</h3><table>{rows}</table>" if rows else ""
+
+
+def _kind(parameter: dict[str, Any]) -> str:
+    """Return in words where a parameter stands and what it may be."""
+    schema, words = parameter["schema"], [parameter["in"]]
+    choices = [choice for part in (schema, *schema.get("anyOf", ())) for choice in part.get("enum", ())]
+    if choices:
+        words.append(", ".join(map(str, choices)))
+    for name, sign in (("minimum", "from"), ("maximum", "up to")):
+        if name in schema:
+            words.append(f"{sign} {schema[name]:g}")
+    if schema.get("default") is not None and schema.get("default") != "":
+        words.append(f"default {schema['default']}")
+    if parameter.get("required") and parameter["in"] != "path":
+        words.append("required")
+    return " · ".join(words)
+
+
+def _body(operation: dict[str, Any]) -> str:
+    content = operation.get("requestBody", {}).get("content", {})
+    return f"<h3>Body</h3>{_example(content[JSON]['example'])}" if JSON in content else ""
+
+
+def _answers(operation: dict[str, Any]) -> str:
+    shown, rows = "", []
+    for status, response in sorted(operation["responses"].items()):
+        content = response.get("content", {})
+        if status.startswith("2") and "example" in content.get(JSON, {}):
+            shown = f"<h3>Answers with</h3>{_example(content[JSON]['example'])}"
+        rows.append(f"<tr><td><code>{status}</code></td><td>{_prose_line(response['description'])}</td></tr>")
+    return f"{shown}<h3>Statuses</h3><table>{''.join(rows)}</table>"
+
+
+def _example(example: Any) -> str:
+    return f"<pre>{escape(json.dumps(example, indent=2, ensure_ascii=False))}</pre>"
+
+
+def _prose(text: str) -> str:
+    return "".join(f"<p>{_prose_line(part)}</p>" for part in text.split("\n\n"))
+
+
+def _prose_line(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text, quote=False))

@@ -30,6 +30,20 @@ class _Mark(msgspec.Struct, frozen=True, array_like=True):
     key: str
 
 
+Cursor = Annotated[
+    str | None,
+    Query(max_length=_LONGEST_CURSOR, description="where the page before ended: the `next` of its answer"),
+]
+
+
+def link_to_next(request: Request, response: Response, cursor: str | None) -> None:
+    """Have the response link to the next page, if there is one, with the filters of this one."""
+    if cursor is not None:
+        kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+        target = f"{request.url.path}?{urlencode([*kept, ('cursor', cursor)])}"
+        response.headers["Link"] = f'<{target}>; rel="next"'
+
+
 class Paging:
     """How much of a list a request wants, and from where on."""
 
@@ -58,13 +72,8 @@ class Paging:
         following = None
         if page.height < keyed.height:
             following = _write(_Mark(sort, page[column].to_physical()[-1], page["_key"][-1]))
-            self._link(following)
+            link_to_next(self._request, self._response, following)
         return page.drop("_key"), following
-
-    def _link(self, cursor: str) -> None:
-        kept = [(name, value) for name, value in self._request.query_params.multi_items() if name != "cursor"]
-        target = f"{self._request.url.path}?{urlencode([*kept, ('cursor', cursor)])}"
-        self._response.headers["Link"] = f'<{target}>; rel="next"'
 
 
 async def _paging(
@@ -73,10 +82,7 @@ async def _paging(
     limit: Annotated[
         int, Query(ge=1, le=LARGEST_PAGE, description="how many items a page has at most", examples=[100])
     ] = 100,
-    cursor: Annotated[
-        str | None,
-        Query(max_length=_LONGEST_CURSOR, description="where the page before ended: the `next` of its answer"),
-    ] = None,
+    cursor: Cursor = None,
 ) -> Paging:
     return Paging(request, response, limit, cursor)
 

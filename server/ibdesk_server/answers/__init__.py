@@ -9,7 +9,7 @@ from ibdesk_server.answers.backtests import (
     BacktestResultAnswer,
     BacktestTradeAnswer,
 )
-from ibdesk_server.answers.base import Answer, Figure, Item, Listing, Moment, items_of
+from ibdesk_server.answers.base import Answer, Figure, Item, Listing, Moment, finite_plain, items_of
 from ibdesk_server.answers.book import (
     AccountAnswer,
     CancelAllAnswer,
@@ -18,8 +18,26 @@ from ibdesk_server.answers.book import (
     PositionAnswer,
     RoundTripAnswer,
 )
+from ibdesk_server.answers.desk import (
+    ExposureAnswer,
+    HaltAnswer,
+    InstrumentAnswer,
+    JournalAnswer,
+    JournalRowAnswer,
+    LifeAnswer,
+    MatchAnswer,
+    RiskAnswer,
+    SettingAnswer,
+)
 from ibdesk_server.answers.market import BarAnswer, QuoteAnswer
-from ibdesk_server.answers.strategies import RunAnswer, StrategyAnswer
+from ibdesk_server.answers.strategies import (
+    LaneAnswer,
+    LogLineAnswer,
+    RunAnswer,
+    RunLogAnswer,
+    RunStateAnswer,
+    StrategyAnswer,
+)
 
 __all__ = [
     "AccountAnswer",
@@ -30,16 +48,30 @@ __all__ = [
     "BacktestTradeAnswer",
     "BarAnswer",
     "CancelAllAnswer",
+    "ExposureAnswer",
     "Figure",
     "FillAnswer",
+    "HaltAnswer",
+    "InstrumentAnswer",
     "Item",
+    "JournalAnswer",
+    "JournalRowAnswer",
+    "LaneAnswer",
+    "LifeAnswer",
     "Listing",
+    "LogLineAnswer",
+    "MatchAnswer",
     "Moment",
     "OrderAnswer",
     "PositionAnswer",
     "QuoteAnswer",
+    "RiskAnswer",
     "RoundTripAnswer",
     "RunAnswer",
+    "RunLogAnswer",
+    "RunStateAnswer",
+    "SettingAnswer",
     "StrategyAnswer",
+    "finite_plain",
     "items_of",
 ]

@@ -23,6 +23,15 @@ Moment = Annotated[dt.datetime, Field(examples=["2026-03-02T15:30:05.123456Z"])]
 """An instant, ISO 8601 with a zone."""
 
 
+def finite_plain(value: Any) -> Any:
+    """Return plain data with null for every number that JSON has not."""
+    if isinstance(value, dict):
+        return {str(name): finite_plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite_plain(item) for item in value]
+    return _known(value)
+
+
 class Answer(BaseModel):
     """The base of all answers; reads plain attributes as well as rows."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ibdesk_server.answers.base import Answer, Moment
+from ibdesk_server.answers.base import Answer, Figure, Moment
 
 
 class StrategyAnswer(Answer):
@@ -41,3 +41,47 @@ class RunAnswer(Answer):
     state: str = Field(description="running, stopped, failed or orphaned", examples=["running"])
     started_at: Moment
     note: str = Field(description="why it stopped or failed", examples=[""])
+
+
+class LaneAnswer(Answer):
+    """A run on one instrument."""
+
+    symbol: str = Field(examples=["AAPL"])
+    quantity: float = Field(examples=[100])
+    average_price: Figure = Field(examples=[187.42])
+    exposure: Figure = Field(description="the position once all open orders have filled", examples=[100])
+    last_price: Figure = Field(examples=[188.1])
+    unrealized_pnl: Figure = Field(examples=[68])
+    realized_pnl: Figure = Field(examples=[0])
+    bar: dict[str, float | int | None] | None = Field(
+        description="the last bar it decided on; times are ns UTC", examples=[{"close": 188.1}]
+    )
+    features: dict[str, float | None] = Field(description="what it saw there", examples=[{"fast": 188, "slow": 187.2}])
+
+
+class RunStateAnswer(Answer):
+    """Everything about a run: what its strategy keeps, holds, saw and ordered."""
+
+    run: RunAnswer
+    kept: dict[str, Any] = Field(description="the strategy's `state`", examples=[{"bought": True}])
+    cash: Figure = Field(examples=[-18_742])
+    pnl: Figure = Field(description="at the last prices", examples=[68])
+    orders_made: int = Field(examples=[1])
+    lanes: list[LaneAnswer]
+    open_orders: list[str] = Field(description="their ids", examples=[["EmaCross-t4x7k2-2"]])
+
+
+class LogLineAnswer(Answer):
+    """Something a run said, did or suffered."""
+
+    number: int = Field(description="of its event in the journal", examples=[4_711])
+    at: Moment
+    severity: str = Field(description="info, warning or error", examples=["info"])
+    text: str = Field(examples=["buy 100 AAPL"])
+
+
+class RunLogAnswer(Answer):
+    """Lines of a run, oldest first."""
+
+    items: list[LogLineAnswer]
+    next: str | None = Field(description="the `cursor` of older lines; null when there are none", examples=[None])

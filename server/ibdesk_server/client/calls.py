@@ -18,12 +18,20 @@ from ibdesk_server.answers import (
     BarAnswer,
     CancelAllAnswer,
     FillAnswer,
+    InstrumentAnswer,
+    JournalAnswer,
+    LifeAnswer,
     Listing,
+    MatchAnswer,
     OrderAnswer,
     PositionAnswer,
     QuoteAnswer,
+    RiskAnswer,
     RoundTripAnswer,
     RunAnswer,
+    RunLogAnswer,
+    RunStateAnswer,
+    SettingAnswer,
     StrategyAnswer,
 )
 
@@ -208,19 +216,29 @@ def cancel(order_id: str) -> Call[OrderAnswer]:
 # --- the market
 
 
-def quotes(*, symbol: str | None = None) -> Call[Listing[QuoteAnswer]]:
-    """The best bids and asks."""
-    return _get("quotes", Listing[QuoteAnswer], symbol=symbol)
+def quotes(*, symbol: str | None = None, max_age: float = 0) -> Call[Listing[QuoteAnswer]]:
+    """The best bids and asks; the answer may be `max_age` seconds old."""
+    return _get("quotes", Listing[QuoteAnswer], symbol=symbol, max_age=max_age)
 
 
-def bars(symbol: str, *, bar: str = "5 secs", count: int = 500) -> Call[Listing[BarAnswer]]:
+def bars(symbol: str, *, bar: str = "5 secs", count: int = 500, max_age: float = 0) -> Call[Listing[BarAnswer]]:
     """The last bars of this session, the newest last."""
-    return _get(f"bars/{quote(symbol, safe='')}", Listing[BarAnswer], bar=bar, count=count)
+    return _get(f"bars/{quote(symbol, safe='')}", Listing[BarAnswer], bar=bar, count=count, max_age=max_age)
 
 
-def history(symbol: str, *, bar: str = "1 day", count: int = 300) -> Call[Listing[BarAnswer]]:
+def history(symbol: str, *, bar: str = "1 day", count: int = 300, max_age: float = 0) -> Call[Listing[BarAnswer]]:
     """Past bars, the newest last."""
-    return _get(f"history/{quote(symbol, safe='')}", Listing[BarAnswer], bar=bar, count=count)
+    return _get(f"history/{quote(symbol, safe='')}", Listing[BarAnswer], bar=bar, count=count, max_age=max_age)
+
+
+def search_instruments(text: str) -> Call[Listing[MatchAnswer]]:
+    """What TWS has whose symbol or name is like the text."""
+    return _get("instruments", Listing[MatchAnswer], text=text)
+
+
+def instrument(symbol: str) -> Call[InstrumentAnswer]:
+    """What TWS knows of an instrument."""
+    return _get(f"instruments/{quote(symbol, safe='')}", InstrumentAnswer)
 
 
 # --- strategies
@@ -258,6 +276,22 @@ def start(
     """Start a strategy and return the run; asked again with the same `key`, the run that was started then."""
     request = {"file": file, "symbols": list(on), "bar": bar, "warm_up": warm_up, "parameters": dict(parameters or {})}
     return _call("POST", "runs", RunAnswer, body=request, key=_key(key))
+
+
+def run_state(run_id: str) -> Call[RunStateAnswer]:
+    """A run from inside: what its strategy keeps, holds, saw and ordered."""
+    return _get(f"runs/{quote(run_id, safe='')}/state", RunStateAnswer)
+
+
+def run_log(run_id: str, *, limit: int = 100, cursor: str | None = None, life: str = "") -> Call[RunLogAnswer]:
+    """What a run said, did and suffered; `cursor` is the `next` of newer lines, `life` an earlier journal."""
+    return _get(f"runs/{quote(run_id, safe='')}/log", RunLogAnswer, limit=limit, cursor=cursor, life=life)
+
+
+def change_parameters(run_id: str, parameters: Mapping[str, Any]) -> Call[RunAnswer]:
+    """Have a run go on with other parameters; those not named stay."""
+    body = {"parameters": dict(parameters)}
+    return _call("PATCH", f"runs/{quote(run_id, safe='')}/parameters", RunAnswer, body=body)
 
 
 def stop(run_id: str, *, flatten: bool = False) -> Call[RunAnswer]:
@@ -334,6 +368,16 @@ def delete_backtest(backtest_id: str) -> Call[None]:
 # --- risk
 
 
+def risk(*, owner: str | None = None) -> Call[RiskAnswer]:
+    """The limits of the risk gate, how much of them is used, and whether trading is halted."""
+    return _get("risk", RiskAnswer, owner=owner)
+
+
+def change_limits(limits: Mapping[str, float | str | None]) -> Call[RiskAnswer]:
+    """Change limits of the risk gate by name; None switches one off."""
+    return _call("PATCH", "risk/limits", RiskAnswer, body={"limits": dict(limits)})
+
+
 def halt(reason: str) -> Call[None]:
     """Let no order out that does not reduce a position."""
     return _do("POST", "risk/halt", body={"reason": reason})
@@ -344,8 +388,49 @@ def resume(reason: str) -> Call[None]:
     return _do("POST", "risk/resume", body={"reason": reason})
 
 
-def _get(path: str, kind: type[T], **params: Any) -> Call[T]:
-    return _call("GET", path, kind, params=params)
+# --- the record
+
+
+def journal(
+    *,
+    kind: Iterable[str] = (),
+    order_id: str = "",
+    run_id: str = "",
+    since: dt.datetime | None = None,
+    until: dt.datetime | None = None,
+    sort: str = "-number",
+    limit: int = 100,
+    cursor: str | None = None,
+    life: str = "",
+) -> Call[JournalAnswer]:
+    """What reached the engine, and what it did, the newest first."""
+    return _get(
+        "journal",
+        JournalAnswer,
+        kind=list(kind) or None,
+        order_id=order_id,
+        run_id=run_id,
+        since=since,
+        until=until,
+        sort=sort,
+        limit=limit,
+        cursor=cursor,
+        life=life,
+    )
+
+
+def journals(*, limit: int = 100) -> Call[Listing[LifeAnswer]]:
+    """The lives of this desk, the newest first."""
+    return _get("journals", Listing[LifeAnswer], limit=limit)
+
+
+def settings(*, section: str = "") -> Call[Listing[SettingAnswer]]:
+    """The settings in effect, or those of a section, with where each is from."""
+    return _get("settings", Listing[SettingAnswer], section=section)
+
+
+def _get(path: str, answer: type[T], /, **params: Any) -> Call[T]:
+    return _call("GET", path, answer, params=params)
 
 
 def _do(method: str, path: str, *, body: dict[str, Any] | None = None) -> Call[None]:

@@ -1,9 +1,16 @@
-"""Risk: whether trading is halted, and the word that halts or resumes it."""
+"""Risk: the limits of the gate, how much of them is used, and the word that halts or resumes trading."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import msgspec
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from ibdesk.desk import RiskInfo
+from ibdesk.model import moment
+from ibdesk_server.answers import ExposureAnswer, HaltAnswer, RiskAnswer
 from ibdesk_server.dependencies import Caller, TheDesk, api_router, needs
 from ibdesk_server.security.principal import Role
 
@@ -13,9 +20,43 @@ router = api_router("risk")
 class Reason(BaseModel):
     """Why; it goes on the record."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        str_strip_whitespace=True,
+        json_schema_extra={"examples": [{"reason": "the spread of AAPL looks wrong"}]},
+    )
 
     reason: str = Field(min_length=1, max_length=500, examples=["the spread of AAPL looks wrong"])
+
+
+class LimitsRequest(BaseModel):
+    """Limits to be changed, by name; null switches one off, and those not named stay."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"limits": {"max_position": 60_000, "price_collar": 0.05}}]}
+    )
+
+    limits: dict[str, Annotated[float, Field(allow_inf_nan=False)] | str | None] = Field(
+        min_length=1, max_length=20, examples=[{"max_position": 60_000}]
+    )
+
+
+@router.get("/risk", summary="Limits, exposures, and whether trading is halted")
+async def risk(
+    desk: TheDesk,
+    owner: Annotated[str | None, Query(max_length=200, description="only the exposures of this run")] = None,
+) -> RiskAnswer:
+    """Return the limits of the risk gate and how much of them is used."""
+    found = _answer(await desk.aio.risk())
+    if owner is None:
+        return found
+    return found.model_copy(update={"exposures": [each for each in found.exposures if each.owner == owner]})
+
+
+@router.patch("/risk/limits", dependencies=[needs(Role.ADMIN)], summary="Change limits")
+async def change_limits(request: LimitsRequest, caller: Caller, desk: TheDesk) -> RiskAnswer:
+    """Change limits of the risk gate at run time; they hold also after a restart, until the settings are changed."""
+    return _answer(await desk.aio.change_limits(dict(request.limits), by=caller.name))
 
 
 @router.post(
@@ -33,3 +74,17 @@ async def halt(request: Reason, caller: Caller, desk: TheDesk) -> None:
 async def resume(request: Reason, caller: Caller, desk: TheDesk) -> None:
     """Let strategies trade again."""
     await desk.aio.resume(request.reason, by=caller.name)
+
+
+def _answer(found: RiskInfo) -> RiskAnswer:
+    halt = found.halt
+    return RiskAnswer(
+        limits=found.limits,
+        changed=found.changed,
+        halt=None if halt is None else HaltAnswer(reason=halt.reason, by=halt.by, at=moment(halt.at_ns)),
+        link_up=found.link_up,
+        day_loss=found.day_loss,
+        day_ends_at=moment(found.day_ends_ns) if found.day_ends_ns else None,
+        orders_last_second=found.orders_last_second,
+        exposures=[ExposureAnswer(**msgspec.structs.asdict(each)) for each in found.exposures],
+    )

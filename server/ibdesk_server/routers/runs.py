@@ -7,16 +7,25 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import polars as pl
-from fastapi import HTTPException, Path, Query, Response
+from fastapi import HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ibdesk.desk import RunInfo
 from ibdesk.model import moment
-from ibdesk_server.answers import Listing, RunAnswer
+from ibdesk_server.answers import (
+    LaneAnswer,
+    Listing,
+    LogLineAnswer,
+    RunAnswer,
+    RunLogAnswer,
+    RunStateAnswer,
+    finite_plain,
+)
 from ibdesk_server.backtests.request import STRATEGY_FILE
 from ibdesk_server.dependencies import Caller, TheDesk, TheReplays, TheStrategies, api_router, needs
 from ibdesk_server.idempotency import REPLAYED, IdempotencyKey
-from ibdesk_server.paging import Pages
+from ibdesk_server.paging import Cursor, Pages, link_to_next
+from ibdesk_server.routers.journal import Life, Rows, numbered
 from ibdesk_server.security.principal import Role
 
 router = api_router("runs")
@@ -60,6 +69,14 @@ class StartRequest(BaseModel):
     warm_up: int = Field(
         300, ge=0, le=100_000, description="how many past bars its features begin with", examples=[300]
     )
+
+
+class ParametersRequest(BaseModel):
+    """Parameters to be changed, by name; those not named stay."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"parameters": {"size": 50}}]})
+
+    parameters: dict[str, Any] = Field(min_length=1, max_length=200, examples=[{"size": 50}])
 
 
 @router.get("/runs", summary="Strategies that run or have run")
@@ -106,6 +123,50 @@ async def start(
 async def run(run_id: RunId, desk: TheDesk) -> RunAnswer:
     """Return what the run was started with and how it is."""
     return await _run(desk, run_id)
+
+
+@router.get("/runs/{run_id}/state", summary="A run from inside")
+async def state(run_id: RunId, desk: TheDesk) -> RunStateAnswer:
+    """Return what the strategy keeps, and for each instrument what it holds, saw and ordered."""
+    await _run(desk, run_id)
+    found = await desk.aio.run_state(run_id)
+    return RunStateAnswer(
+        run=_answer(found.run),
+        kept=finite_plain(found.kept),
+        cash=found.cash,
+        pnl=found.pnl,
+        orders_made=found.orders_made,
+        lanes=[LaneAnswer(**finite_plain(msgspec.structs.asdict(lane))) for lane in found.lanes],
+        open_orders=[order.id for order in found.open_orders],
+    )
+
+
+@router.get("/runs/{run_id}/log", summary="What a run said, did and suffered")
+async def log(
+    run_id: RunId,
+    request: Request,
+    response: Response,
+    desk: TheDesk,
+    limit: Rows = 100,
+    cursor: Cursor = None,
+    life: Life = "",
+) -> RunLogAnswer:
+    """Return the newest lines of a run's log, the oldest of them first; the next page has older ones."""
+    found = await desk.aio.run_log(run_id, limit=limit, before=numbered(cursor), life=life)
+    lines = [
+        LogLineAnswer(number=line.number, at=moment(line.at_ns), severity=line.severity, text=line.text)
+        for line in found.lines
+    ]
+    following = str(found.next) if found.next else None
+    link_to_next(request, response, following)
+    return RunLogAnswer(items=lines, next=following)
+
+
+@router.patch("/runs/{run_id}/parameters", dependencies=[needs(Role.TRADER)], summary="Change parameters of a run")
+async def change_parameters(run_id: RunId, request: ParametersRequest, caller: Caller, desk: TheDesk) -> RunAnswer:
+    """Have a run go on with other parameters from its next bar on; a wrong one refuses them all."""
+    await _run(desk, run_id)
+    return _answer(await desk.aio.change_parameters(run_id, dict(request.parameters), by=caller.name))
 
 
 @router.post("/runs/{run_id}/stop", dependencies=[needs(Role.TRADER)], summary="Stop a strategy")

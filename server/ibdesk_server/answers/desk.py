@@ -1,0 +1,111 @@
+"""The desk itself: its risk, its journal, its settings; and what TWS knows of an instrument."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from ibdesk_server.answers.base import Answer, Figure, Moment
+
+
+class HaltAnswer(Answer):
+    """Why trading is halted, by whom and since when."""
+
+    reason: str = Field(examples=["the spread of AAPL looks wrong"])
+    by: str = Field(description="a person, or `risk`", examples=["ann"])
+    at: Moment
+
+
+class ExposureAnswer(Answer):
+    """What an owner holds of an instrument and has on the way."""
+
+    owner: str = Field(examples=["EmaCross-t4x7k2"])
+    symbol: str = Field(examples=["AAPL"])
+    held: float = Field(examples=[100])
+    pending: float = Field(description="how far its open orders would move it", examples=[0])
+    exposure: float = Field(description="held and pending together", examples=[100])
+    last_price: Figure = Field(examples=[188.1])
+    value: Figure = Field(description="of the exposure, at the last price", examples=[18_810])
+
+
+class RiskAnswer(Answer):
+    """The limits of the risk gate, how much of them is used, and whether trading is halted."""
+
+    limits: dict[str, float | str | None] = Field(
+        description="by name; null where a rule is off", examples=[{"max_position": 50_000, "max_daily_loss": 25_000}]
+    )
+    changed: bool = Field(description="whether they differ from the settings", examples=[False])
+    halt: HaltAnswer | None = Field(description="null while trading goes on")
+    link_up: bool = Field(description="whether orders can leave at all", examples=[True])
+    day_loss: Figure = Field(description="since the day began, positive when money was lost", examples=[120.5])
+    day_ends_at: Moment | None
+    orders_last_second: int = Field(examples=[0])
+    exposures: list[ExposureAnswer]
+
+
+class InstrumentAnswer(Answer):
+    """What TWS knows of an instrument."""
+
+    name: str = Field(description="what orders, runs and history take", examples=["AAPL"])
+    kind: str = Field(examples=["stock"])
+    symbol: str = Field(examples=["AAPL"])
+    exchange: str = Field(examples=["SMART"])
+    currency: str = Field(examples=["USD"])
+    tick_size: float = Field(description="least step of a price", examples=[0.01])
+    multiplier: float = Field(description="money gained per unit of price and quantity", examples=[1])
+    zone: str = Field(examples=["America/New_York"])
+    session: str = Field(description="the regular hours", examples=["09:30-16:00"])
+
+
+class MatchAnswer(Answer):
+    """An instrument whose symbol or name is like the word that was searched for."""
+
+    name: str = Field(description="what orders take; empty where the search tells too little", examples=["AAPL"])
+    kind: str = Field(examples=["stock"])
+    symbol: str = Field(examples=["AAPL"])
+    exchange: str = Field(examples=["NASDAQ"])
+    currency: str = Field(examples=["USD"])
+    description: str = Field(examples=["APPLE INC"])
+    derivatives: list[str] = Field(description="IB's words for what is derived from it", examples=[["OPT", "FUT"]])
+
+
+class JournalRowAnswer(Answer):
+    """An event that reached the engine, and what it did about it."""
+
+    number: int = Field(description="in this journal, from 1", examples=[4_711])
+    at: Moment
+    kind: str = Field(examples=["fill"])
+    event: dict[str, Any] = Field(
+        description="as it is in the journal; times are ns UTC", examples=[{"order_id": "EmaCross-t4x7k2-1"}]
+    )
+    actions: list[dict[str, Any]] = Field(description="what the engine had done", examples=[[]])
+
+
+class JournalAnswer(Answer):
+    """A page of the journal; one that is short, even empty, is the last only when `next` is null."""
+
+    items: list[JournalRowAnswer]
+    next: str | None = Field(description="the `cursor` of the next page", examples=[None])
+
+
+class LifeAnswer(Answer):
+    """One life of a desk: the file of its journal, and what its header says."""
+
+    name: str = Field(description="what `life` takes", examples=["paper-20260302-143000-123456.sqlite"])
+    size_bytes: int = Field(examples=[409_600])
+    mode: str = Field(examples=["paper"])
+    account: str = Field(examples=["DU1234567"])
+    client_id: int = Field(examples=[1])
+    started_at: Moment | None
+    program: str = Field(examples=["ibdesk 0.1.0"])
+    is_current: bool = Field(examples=[True])
+    note: str = Field(description="what is wrong with one that cannot be read", examples=[""])
+
+
+class SettingAnswer(Answer):
+    """A setting in effect; a secret is masked."""
+
+    name: str = Field(examples=["server.port"])
+    value: Any = Field(examples=[8_000])
+    origin: str = Field(description="a file, a variable, an option, or `default`", examples=["default"])

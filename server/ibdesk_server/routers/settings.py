@@ -1,0 +1,43 @@
+"""The settings in effect, for who decides about them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Query
+
+from ibdesk.config import as_plain
+from ibdesk_server.answers import Listing, SettingAnswer
+from ibdesk_server.dependencies import TheSettings, api_router
+from ibdesk_server.security.principal import Role
+
+router = api_router("settings", role=Role.ADMIN)
+
+
+@router.get("/settings", summary="The settings in effect, and where each is from")
+async def settings(
+    tree: TheSettings,
+    section: Annotated[
+        str, Query(max_length=100, pattern=r"^[a-z_.]*$", description="only below this", examples=["server"])
+    ] = "",
+) -> Listing[SettingAnswer]:
+    """Return every setting of this process with its value and origin; secrets are masked, and nothing can be set."""
+    items = [
+        found for found in _leaves(as_plain(tree, origins=True), "") if f"{found.name}.".startswith(_prefix(section))
+    ]
+    return Listing(items=items, total=len(items))
+
+
+def _prefix(section: str) -> str:
+    return f"{section.rstrip('.')}." if section else ""
+
+
+def _leaves(branch: dict[str, Any], path: str) -> list[SettingAnswer]:
+    found = []
+    for name, value in branch.items():
+        full = f"{path}{name}"
+        if set(value) == {"value", "origin"} and isinstance(value["origin"], str):
+            found.append(SettingAnswer(name=full, value=value["value"], origin=value["origin"]))
+        else:
+            found += _leaves(value, f"{full}.")
+    return found
