@@ -138,10 +138,8 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     app.add_middleware(PackingMiddleware)
     app.add_middleware(FeedMiddleware, feed=FeedEndpoint(services.hub, services.security, budgets=budgets))
     problems.install(app)
-    routers = [module.router for module in (*_API, auth, session, health)] + [
-        backtests.pages_router,
-        events.module_router,
-    ]
+    routers = [module.router for module in (*_API, auth, session, health)]
+    routers += [backtests.pages_router, events.module_router]
     for router in (*routers, document_router(app, routers)):
         app.include_router(router)
     return app

@@ -36,6 +36,7 @@ _TAGS = {
     "keys": "Keys for programs.",
     "login": "Log in by password, and stay so.",
     "session": "A browser's way in and out.",
+    "feed": "News as they happen, as server-sent events; the WebSocket at `/feed` says the same in msgpack.",
     "health": "Is it alive, is it ready, how is everything?",
 }
 _SAYS = {

@@ -24,7 +24,7 @@ module_router = APIRouter()
 
 _MODULE = Path(ibdesk_server.__file__).parent / "static" / "feed.js"
 
-_Words = Annotated[list[str] | None, Query(max_length=1_000)]
+_Words = Annotated[list[str] | None, Query(max_length=1_000, description="only these; all when there are none")]
 
 
 @router.get(
