@@ -9,15 +9,16 @@ from rich.text import Text
 
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.logs import open_log
-from ibdesk.cli.screen import console, line, step, until
+from ibdesk.cli.screen import console, line, step, until, waiting
 from ibdesk.cli.serving import Work, serve
 from ibdesk.cli.trading import Connection, Run, open_desk
 from ibdesk.cli.watch import watch
 from ibdesk.config import Given
-from ibdesk.desk import DeskSettings
+from ibdesk.desk import Desk, DeskSettings
 from ibdesk.desk.child import end_with_parent
 from ibdesk.desk.port.host import Door, PortHost
 from ibdesk.desk.port.socket_door import SocketDoor
+from ibdesk.store import MarketCache, RedisCache
 
 
 def run_engine(
@@ -40,14 +41,19 @@ def run_engine(
         end_with_parent()
     with Belongings() as belongings:
         belongings.enter_context(open_log("engine", settings, is_child=is_child))
-        desk = belongings.enter_context(open_desk(settings, resume=connection.resume))
+        works = list[Work]()
+        if settings.redis.url is None or settings.mode == "embedded":
+            desk = belongings.enter_context(open_desk(settings, resume=connection.resume))
+        else:
+            desk, until_lost = _open_when_elected(belongings, settings, resume=connection.resume)
+            works.append(until_lost)
         doors: list[Door] = [SocketDoor(settings.socket.path)]
-        where, works = [str(settings.socket)], list[Work]()
+        where = [str(settings.socket)]
         if settings.redis.url is not None:
-            door, keep_redis = _open_to_other_machines(settings)
+            door, *keep_up = _open_to_other_machines(desk, settings)
             doors.append(door)
             where.append(str(settings.stream))
-            works.append(keep_redis)
+            works += keep_up
         host = PortHost(desk, desk.feed, *doors)
         step(f"Engine, {settings.mode}")
         line("TWS", f"{desk.address}, account {desk.health().account}")
@@ -70,12 +76,24 @@ def run_engine(
         serve(host.run, desk.until_ended, tell_parent if is_child else show, *works, seconds=seconds)
 
 
-def _open_to_other_machines(settings: DeskSettings) -> tuple[Door, Work]:
-    """Return the door in Redis, and what keeps its connections."""
+def _open_when_elected(belongings: Belongings, settings: DeskSettings, *, resume: str | None) -> tuple[Desk, Work]:
+    """Stand by until no other engine trades the account, then open the desk; return what ends when it must."""
+    from ibdesk.desk.election import Election
+
+    election = belongings.enter_context(Election(settings))
+    with waiting(f"standing by for {election.office}"):
+        election.wait()
+    desk = election.open(lambda: open_desk(settings, resume=resume, fence=election))
+    return belongings.enter_context(desk), election.until_lost
+
+
+def _open_to_other_machines(desk: Desk, settings: DeskSettings) -> tuple[Door, Work, Work]:
+    """Return the door in Redis, what keeps its connections, and what keeps the market in the cache."""
     from ibdesk.desk.port.stream_door import StreamDoor
     from ibdesk.store.redis.pool import RedisPool
 
     pool = RedisPool(settings.redis)
+    market = MarketCache(RedisCache(pool), clock=desk.clock)
 
     async def keep_redis() -> None:
         try:
@@ -83,4 +101,7 @@ def _open_to_other_machines(settings: DeskSettings) -> tuple[Door, Work]:
         finally:
             await pool.close()
 
-    return StreamDoor(pool, settings.stream.name), keep_redis
+    async def keep_cache() -> None:
+        await market.keep_up_with(desk.batches())
+
+    return StreamDoor(pool, settings.stream.name), keep_redis, keep_cache

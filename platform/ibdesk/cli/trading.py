@@ -16,6 +16,7 @@ from ibdesk.errors import ConfigError, DeskError
 from ibdesk.model import instrument_of, interval_ns
 from ibdesk.strategy import load_strategy, make_strategy
 from ibdesk.telemetry import correlated
+from ibdesk.tws import Fence
 
 _SETTLING_SECONDS = 5.0
 
@@ -115,11 +116,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             return desk.start(self.strategy, on=self.on, bar=self.bar, parameters=self.parameters)
 
 
-def open_desk(settings: DeskSettings, *, resume: str | None = None) -> Desk:
-    """Open a desk, with a sign of life meanwhile; `resume` is the reason for which a halt is lifted."""
+def open_desk(settings: DeskSettings, *, resume: str | None = None, fence: Fence | None = None) -> Desk:
+    """Open a desk, with a sign of life meanwhile; `resume` is the reason for which a halt is lifted.
+
+    `fence` stands before its orders where other engines stand by.
+    """
     where = "the embedded gateway" if settings.mode == "embedded" else f"TWS at {settings.tws.address}"
     with waiting(f"connecting to {where}"):
-        desk = Desk.open(settings)
+        desk = Desk.open(settings, fence=fence)
     if resume is not None:
         with correlated():
             desk.resume(resume, by="local")

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeVar, overload
 
+from ibdesk.clock import Clock
 from ibdesk.desk.attached import AttachedDesk
 from ibdesk.desk.embedded import EmbeddedGateway
 from ibdesk.desk.handle import DeskHandle, DeskState, Operation
@@ -157,6 +158,11 @@ class Desk(DeskHandle):
     def address(self) -> str:
         """Host and port of the TWS, or of the embedded gateway."""
         return self._running().address
+
+    @property
+    def clock(self) -> Clock:
+        """The clock that its events are stamped by: that of an embedded gateway may run faster than the wall's."""
+        return self._running().clock
 
     @property
     def journal_path(self) -> str:

@@ -43,7 +43,7 @@ class Election:
             ConfigError: If the settings name no Redis.
             JournalError: If the mark of the highest token cannot be read.
         """
-        redis, name = settings.redis, office(settings)
+        redis, name = settings.redis, _office(settings)
         mark = TokenMark(settings.state_folder / f"lease-token-{re.sub('[^A-Za-z0-9.-]', '-', name)}")
         self._pool = RedisPool(redis)
         self._lease = Lease(self._pool, name, mark=mark, seconds=redis.lease_seconds, trade_without=redis.trade_without)
@@ -53,6 +53,11 @@ class Election:
         self._contending: asyncio.Task[None] | None = None
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ibdesk-election", daemon=True)
+
+    @property
+    def office(self) -> str:
+        """Return what it is about: the account, or the client at a TWS."""
+        return self._lease.name
 
     @property
     def health(self) -> LeaseHealth:
@@ -159,7 +164,7 @@ class Election:
             await self._pool.close()
 
 
-def office(settings: DeskSettings) -> str:
+def _office(settings: DeskSettings) -> str:
     """Return what engines with these settings are elected for: the account, or who they are at which TWS."""
     tws = settings.tws
     return settings.redis.lease_name or tws.account or f"{tws.host}:{tws.port}/{tws.client_id}"

@@ -91,6 +91,8 @@ class RedisPool:
         self._breaker: AsyncCircuitBreaker | None = None
         # _is_trying: a call is under way that will close the circuit or leave it open.
         self._is_trying = False
+        # _is_told: the log says that Redis is being done without.
+        self._is_told = False
         self._in_use = self._made = self._calls = self._failures = self._refused = 0
         self._last_failure = ""
 
@@ -220,7 +222,10 @@ class RedisPool:
     def _circuit_changed(self, _name: str, event: str, _detail: object) -> None:
         if event != "state_changed":
             return
-        if self.circuit is Circuit.OPEN:
+        # Told once, and not each time that it was tried in vain.
+        if self.circuit is Circuit.OPEN and not self._is_told:
+            self._is_told = True
             _log.warning("Redis at %s %s: going on without it", self.settings.address, self._last_failure)
         elif self.circuit is Circuit.CLOSED:
+            self._is_told = False
             _log.warning("Redis at %s answers again", self.settings.address)
