@@ -126,6 +126,44 @@ async def test_a_holder_stops_believing_before_redis_does(make_lease: MakeLease)
     assert (first.is_held(), first.may_send()) == (False, False)
 
 
+async def test_after_a_stall_of_redis_the_engine_that_leads_keeps_the_lease(
+    redis_server: RedisServer, make_lease: MakeLease
+) -> None:
+    first, second = await led(make_lease("a", seconds=1)), make_lease("b", seconds=1)
+    assert not await second.try_acquire()
+    redis_server.stall()
+    # What they ask now is read when Redis goes on, by when the lease has expired.
+    for _ in range(4):
+        with pytest.raises(RedisError):
+            await second.try_acquire()
+        await first.renew()
+    await asyncio.sleep(1)
+    redis_server.resume()
+
+    assert not await second.try_acquire()
+    assert not await second.try_acquire()
+    await first.renew()
+
+    assert first.is_held()
+    assert first.state is LeaseState.HELD
+
+
+async def test_after_a_stall_a_contender_takes_over_when_nobody_came_back(
+    redis_server: RedisServer, make_lease: MakeLease
+) -> None:
+    first, second = await led(make_lease("a", seconds=0.5)), make_lease("b", seconds=0.5)
+    assert not await second.try_acquire()
+    redis_server.stall()
+    await asyncio.sleep(0.6)
+    redis_server.resume()
+    began = time.monotonic()
+
+    await led(second)
+
+    assert time.monotonic() - began >= 0.5
+    assert second.token == first.token + 1
+
+
 async def test_time_is_counted_from_the_question_and_not_from_the_answer(
     redis_server: RedisServer, make_lease: MakeLease
 ) -> None:
@@ -233,6 +271,22 @@ async def test_an_engine_adrift_that_is_frozen_must_ask_again_before_it_sends(
     await first.renew()
 
     assert first.may_send()
+
+
+async def test_a_question_in_which_the_engine_was_frozen_says_nothing_of_redis(
+    redis_server: RedisServer, make_lease: MakeLease
+) -> None:
+    clock = HandClock()
+    first = await led(make_lease("a", seconds=0.5, now=clock))
+    redis_server.stall()
+    renewing = asyncio.create_task(first.renew())
+    await asyncio.sleep(0.01)
+    clock.seconds += 60
+    await renewing
+    redis_server.resume()
+
+    assert first.state is LeaseState.ADRIFT
+    assert not first.may_send()
 
 
 async def test_after_a_restart_of_redis_the_engine_that_leads_comes_back_in(

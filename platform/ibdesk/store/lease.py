@@ -11,6 +11,9 @@ is that no two engines ever send orders for one account at once. What each part 
   first engine to ask it puts nobody into the key for twice the lease's time. An engine that leads uses that to come
   back in: only its token, or an older one, was ever drawn there. Tokens never go backwards: each engine keeps the
   highest that it has seen in a file beside its journals, and leads with a higher one or not at all.
+* **Redis stalled, or its clock moved.** A Redis that stood still for a while has let the lease expire under an engine
+  that could not renew it. So a contender takes a lease only from a Redis with which it has been in touch: each question
+  carries Redis' own time of the last answer, and after a gap of half the lease's time it waits for a whole one first.
 * **Redis away.** While Redis cannot be reached nobody can take over, and an engine that leads is *adrift*: it cannot
   know whether Redis is gone for all or for it alone. It goes on trading over the connection to TWS that it has, because
   that connection is a lease of its own: TWS refuses a second program under the same client id (error 326), so that a
@@ -53,32 +56,44 @@ _MARGIN = 0.1
 _RENEW, _RETRY, _ATTEMPT = 1 / 3, 1 / 20, 1 / 4
 _NOBODY = "0 nobody"
 
-# Both answer: whether it is granted with which token (0: no), who holds it, the highest token drawn.
+# The longest time, as a part of the lease's, between two answers of a Redis that is in touch: less than what is left of
+# a lease that was renewed in time, so that none expires in such a gap.
+_IN_TOUCH = 1 / 2
+
+# Both answer: whether it is granted with which token (0: no), who holds it, the highest token drawn, and Redis' time.
 _ACQUIRING = """
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local held = redis.call('GET', KEYS[1])
 local drawn = tonumber(redis.call('GET', KEYS[2]) or '0')
-if held then return {0, held, drawn} end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if held then return {0, held, drawn, now} end
 if redis.call('GET', KEYS[3]) ~= run then
     redis.call('SET', KEYS[3], run)
     redis.call('SET', KEYS[1], ARGV[5], 'PX', ARGV[4])
-    return {0, ARGV[5], drawn}
+    return {0, ARGV[5], drawn, now}
+end
+local last, since = tonumber(ARGV[6]), tonumber(ARGV[7])
+if now < last or now - last > tonumber(ARGV[8]) or now - since < tonumber(ARGV[2]) then
+    return {0, ARGV[5], drawn, now}
 end
 local token = math.max(drawn, tonumber(ARGV[3])) + 1
 redis.call('SET', KEYS[2], token)
 redis.call('SET', KEYS[1], token .. ' ' .. ARGV[1], 'PX', ARGV[2])
-return {token, token .. ' ' .. ARGV[1], token}
+return {token, token .. ' ' .. ARGV[1], token, now}
 """
 _RENEWING = """
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local held = redis.call('GET', KEYS[1])
 local drawn = tonumber(redis.call('GET', KEYS[2]) or '0')
 local token = tonumber(ARGV[3])
-if held ~= ARGV[1] and (drawn > token or (held and held ~= ARGV[4])) then return {0, held or ARGV[4], drawn} end
+if held ~= ARGV[1] and (drawn > token or (held and held ~= ARGV[4])) then
+    return {0, held or ARGV[4], drawn, 0}
+end
 redis.call('SET', KEYS[3], run)
 redis.call('SET', KEYS[2], math.max(drawn, token))
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return {token, ARGV[1], token}
+return {token, ARGV[1], token, 0}
 """
 _RELEASING = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
@@ -186,6 +201,8 @@ class Lease:
         self._pool, self._mark, self._seconds, self._trade_without, self._now = pool, mark, seconds, trade_without, now
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         self._held_by = ""
+        # Redis' time, ms: of its last answer (0: none yet), and since when we must be in touch for a whole lease first.
+        self._last_ms = self._since_ms = 0
         # Until when we believe in the lease, and until when we may send.
         self._held_until = self._sends_until = 0.0
         # In braces, so that a cluster keeps the three together.
@@ -209,12 +226,24 @@ class Lease:
     async def try_acquire(self) -> bool:
         """Ask once for the lease; return whether it is ours.
 
+        The first answer of a Redis is only taken note of: a question that it was slow to read must not be granted.
+
         Raises:
             RedisError: If Redis does not answer.
         """
         asked_at = self._now()
-        milliseconds = round(1_000 * self._seconds)
-        token = await self._ask(_ACQUIRING, self._holder, milliseconds, self._mark.highest, 2 * milliseconds, _NOBODY)
+        lease_ms = round(1_000 * self._seconds)
+        touch_ms = round(_IN_TOUCH * lease_ms)
+        known = (self._holder, lease_ms, self._mark.highest, 2 * lease_ms, _NOBODY)
+        try:
+            token, now_ms = await self._ask(_ACQUIRING, *known, self._last_ms, self._since_ms, touch_ms)
+        except RedisError:
+            # Long ago: whoever begins with a Redis that does not answer has not been in touch with it.
+            self._last_ms = self._last_ms or 1
+            raise
+        if self._last_ms and not 0 <= now_ms - self._last_ms <= touch_ms:
+            self._since_ms = now_ms
+        self._last_ms = now_ms
         if token:
             self.token = token
             self._granted(asked_at)
@@ -248,7 +277,7 @@ class Lease:
         """
         asked_at = self._now()
         try:
-            token = await self._ask(_RENEWING, self._value, round(1_000 * self._seconds), self.token, _NOBODY)
+            token, _ = await self._ask(_RENEWING, self._value, round(1_000 * self._seconds), self.token, _NOBODY)
         except RedisError as error:
             self._drift(error, asked_at)
             return
@@ -295,14 +324,14 @@ class Lease:
             # Counted from the question, so that an engine that was frozen while it asked must ask again first.
             self._sends_until = max(self._sends_until, asked_at + self._seconds)
 
-    async def _ask(self, script: str, *arguments: str | int) -> int:
-        """Run a script; return the token it granted, 0 when it granted none."""
+    async def _ask(self, script: str, *arguments: str | int) -> tuple[int, int]:
+        """Run a script; return the token it granted, 0 when it granted none, and Redis' time in ms."""
         answer: Any = await self._bounded(lambda client: client.eval(script, 3, *self._keys, *arguments))
         granted, held_by, drawn = int(answer[0]), str(answer[1], "utf-8"), int(answer[2])
         self._held_by = held_by
         # On disk before we lead with it.
         self._mark.raise_to(max(drawn, int(held_by.partition(" ")[0])))
-        return granted
+        return granted, int(answer[3])
 
     async def _bounded(self, work: Callable[[Client], Any]) -> Any:
         """Do work on the lease's own connection: the circuit breaker of the pool must not keep it from asking."""
