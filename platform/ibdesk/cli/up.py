@@ -19,6 +19,7 @@ from ibdesk.desk import AttachedDesk
 from ibdesk.desk.child import ChildProcess
 from ibdesk.telemetry.supervision import AT_ONCE_OVER, Supervisor
 from ibdesk_server.dashboard.process import start_dashboard
+from ibdesk_server.security.dashboard_key import obtain_dashboard_key
 from ibdesk_server.settings import Settings
 
 # What a TWS that does not answer may take, and the import of all libraries on a busy machine.
@@ -93,10 +94,10 @@ def _open_dashboard(belongings: Belongings, supervisor: Supervisor, settings: Se
     port = free_port(settings.dashboard.port)
 
     def start() -> ChildProcess:
-        return start_dashboard(feed=web.feed_url, key_file=settings.server.key_file, port=port)
+        return start_dashboard(feed=web.feed_url, key_file=obtain_dashboard_key(settings.server), port=port)
 
     with waiting("starting the dashboard"):
-        first = start_dashboard(feed=web.feed_url, key_file=settings.server.key_file, port=port)
+        first = start_dashboard(feed=web.feed_url, key_file=obtain_dashboard_key(settings.server), port=port)
     belongings.callback(first.close)
     port = port or first.port
     line("dashboard", address(first.address))

@@ -11,6 +11,7 @@ from ibdesk.config import Given
 from ibdesk.desk import Desk
 from ibdesk.errors import AddressInUseError
 from ibdesk_server.dashboard.process import start_dashboard
+from ibdesk_server.security.dashboard_key import obtain_dashboard_key
 from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import Settings
 
@@ -39,7 +40,9 @@ def open_web(belongings: Belongings, desk: Desk, settings: Settings, *, with_das
     if with_dashboard:
         with waiting("starting the dashboard"):
             dashboard = start_dashboard(
-                feed=server.feed_url, key_file=key_file, port=free_port(settings.dashboard.port)
+                feed=server.feed_url,
+                key_file=obtain_dashboard_key(settings.server),
+                port=free_port(settings.dashboard.port),
             )
         belongings.enter_context(dashboard)
         line("dashboard", address(dashboard.address))

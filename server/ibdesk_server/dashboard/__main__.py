@@ -46,7 +46,7 @@ async def _run(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"{address}\n")
         sys.stdout.flush()
 
-    await serve(FeedMirror(arguments.feed, key), key=key, port=arguments.port, ready=ready, stop=stop)
+    await serve(FeedMirror(arguments.feed, key), port=arguments.port, ready=ready, stop=stop)
 
 
 def _log(*, is_child: bool) -> Logs:
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--feed", default="ws://127.0.0.1:8000/feed", help="address of the server's feed")
     parser.add_argument("--port", type=int, default=5006, help="port to listen on; 0 takes any free one")
-    parser.add_argument("--key-file", type=Path, default=Settings().server.key_file, help="where the API key is kept")
+    parser.add_argument("--key-file", type=Path, default=Settings().server.key_file, help="a key for the feed")
     parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input ends")
     return parser
 

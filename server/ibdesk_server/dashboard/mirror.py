@@ -24,7 +24,7 @@ class FeedMirror:
     """
 
     def __init__(self, url: str, key: str) -> None:
-        self._url, self._key = url, key
+        self.url, self._key = url, key
         self._client: FeedClient | None = None
         self._refused = False
         self.feed = Feed()
@@ -49,7 +49,7 @@ class FeedMirror:
                 await asyncio.sleep(_REFUSED_SECONDS)
 
     async def _follow(self) -> None:
-        async with FeedClient(self._url, self._key) as self._client:
+        async with FeedClient(self.url, self._key) as self._client:
             async for message in self._client:
                 self._refused = False
                 topic = Topic(message.topic)

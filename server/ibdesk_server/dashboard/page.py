@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import panel as pn
 from bokeh.models import CustomJS
 
 from ibdesk.backtest import palette
 from ibdesk.views.board import Board
+from ibdesk_server.dashboard.access import Access
 from ibdesk_server.dashboard.mirror import FeedMirror
 
 TICK_MILLISECONDS = 250
@@ -30,15 +33,19 @@ if (!document.body.classList.contains("stale")) {
 class Page:
     """What one browser tab shows; `view` is the Panel component that holds the board."""
 
-    def __init__(self, mirror: FeedMirror) -> None:
-        self._mirror = mirror
+    def __init__(self, mirror: FeedMirror, *, may_stay: Callable[[], bool] = lambda: True) -> None:
+        self._mirror, self._may_stay = mirror, may_stay
+        self._ended = False
         self.view = pn.Column(sizing_mode="stretch_both", margin=0)
         self._draw()
         self._board.show_feed(mirror.status)
         self._rest = 0
 
     def tick(self) -> None:
-        """Show what came since the last tick."""
+        """Show what came since the last tick; nothing more to who may not stay."""
+        if self._ended or not self._may_stay():
+            self._end()
+            return
         if self._rest:
             self._rest -= 1
             return
@@ -52,6 +59,11 @@ class Page:
     def close(self) -> None:
         """Stop reading; for a tab that was closed."""
         self._feed.unsubscribe(self._reader)
+
+    def _end(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self.view[:] = [pn.pane.HTML("<p class='ended'>This login has ended. Load the page again to log in.</p>")]
 
     def _start_over(self) -> None:
         """Draw a new board once the server has lost what it knew; the chosen instrument stays."""
@@ -69,9 +81,10 @@ class Page:
         self.view[:] = [self._board.view]
 
 
-def open_page(mirror: FeedMirror) -> pn.Column:
+def open_page(mirror: FeedMirror, access: Access) -> pn.Column:
     """Return a new tab's content, kept up to date from the moment its browser has drawn it."""
-    page = Page(mirror)
+    cookie = pn.state.cookies.get(access.cookie, "")
+    page = Page(mirror, may_stay=lambda: access.reader(cookie) is not None)
     document = pn.state.curdoc
     if document is not None:
         document.js_on_event("connection_lost", CustomJS(code=_WHEN_LOST))

@@ -14,13 +14,14 @@ from tornado.websocket import WebSocketClosedError
 
 from ibdesk.errors import AddressInUseError
 from ibdesk_server.dashboard.access import Access
+from ibdesk_server.dashboard.counter import Counter
 from ibdesk_server.dashboard.mirror import FeedMirror
 from ibdesk_server.dashboard.page import STYLE, open_page
 
 HOST = "127.0.0.1"
 
 
-async def serve(mirror: FeedMirror, *, key: str, port: int, ready: Callable[[str], None], stop: asyncio.Event) -> None:
+async def serve(mirror: FeedMirror, *, port: int, ready: Callable[[str], None], stop: asyncio.Event) -> None:
     """Serve the dashboard on this machine until `stop` is set; port 0 takes any free one.
 
     `ready` is called once with the address that logs a browser in.
@@ -28,30 +29,31 @@ async def serve(mirror: FeedMirror, *, key: str, port: int, ready: Callable[[str
     Raises:
         AddressInUseError: If the port is taken.
     """
-    server, access = _listen(mirror, key, port or _free_port())
+    server, access = _listen(mirror, port or _free_port())
     asyncio.get_running_loop().set_exception_handler(_complain)
     server.start()
     reading = asyncio.create_task(mirror.run(), name="feed mirror")
+    asking = asyncio.create_task(access.run(), name="readers")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
         ready(f"http://{HOST}:{server.port}{access.login_path()}")
-        done, _ = await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if reading in done:
-            reading.result()
+        done, _ = await asyncio.wait({reading, asking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
-        reading.cancel()
-        stopping.cancel()
+        for task in (reading, asking, stopping):
+            task.cancel()
         server.stop()
-        await asyncio.wait({reading, stopping})
+        await asyncio.wait({reading, asking, stopping})
 
 
-def _listen(mirror: FeedMirror, key: str, port: int) -> tuple[Server, Access]:
+def _listen(mirror: FeedMirror, port: int) -> tuple[Server, Access]:
     logging.getLogger("bokeh").setLevel(logging.ERROR)
     pn.extension("tabulator", raw_css=[STYLE])
-    access = Access(key, port)
+    access = Access(Counter(mirror.url), port)
     try:
         server = pn.io.server.get_server(
-            {"/": lambda: open_page(mirror)},
+            {"/": lambda: open_page(mirror, access)},
             port=port,
             address=HOST,
             websocket_origin=[f"{HOST}:{port}", f"localhost:{port}"],

@@ -1,0 +1,92 @@
+"""The dashboard's way to ask the server who a reader is: it knows no passwords itself."""
+
+from __future__ import annotations
+
+import enum
+import json
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
+
+_SECONDS = 15.0
+
+
+class Refusal(enum.Enum):
+    """Why a reader is not let in, in words for them."""
+
+    # WRONG: the server knows nobody by this proof.
+    WRONG = "That was not accepted: name and password do not belong together, or the key is not valid."
+    # SLOWER: too many have failed.
+    SLOWER = "Too many logins have failed: wait for a moment before you try again."
+    # AWAY: the server does not answer, or not as it should.
+    AWAY = "The server does not answer now: try again in a moment."
+
+
+class Reader(msgspec.Struct, frozen=True):
+    """Somebody the server knows; the tokens are those of their login, empty when they came with a key."""
+
+    name: str
+    role: str
+    access_token: str = ""
+    refresh_token: str = ""
+    seconds: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"Reader(name={self.name!r}, role={self.role!r})"
+
+
+class Counter:
+    """Asks the server whose feed is at `feed`, such as ``ws://127.0.0.1:8000/feed``."""
+
+    def __init__(self, feed: str) -> None:
+        parts = urlsplit(feed)
+        self._root = urlunsplit((parts.scheme.replace("ws", "http", 1), parts.netloc, "/api/v1/auth/", "", ""))
+
+    async def sign_in(self, name: str, password: str, *, address: str) -> Reader | Refusal:
+        """Return who logs in by name and password; `address` is where they are."""
+        return _reader(await self._post("login", {"name": name, "password": password}, {"X-Forwarded-For": address}))
+
+    async def refresh(self, reader: Reader) -> Reader | Refusal:
+        """Return the same reader with the next tokens, while their login goes on."""
+        return _reader(await self._post("refresh", {"refresh_token": reader.refresh_token}, {}))
+
+    async def sign_out(self, reader: Reader) -> None:
+        """End the login of a reader."""
+        await self._post("logout", {}, {"Authorization": f"Bearer {reader.access_token}"})
+
+    async def recognize(self, key: str) -> Reader | Refusal:
+        """Return whose key this is."""
+        return _reader(await self._ask(HTTPRequest(f"{self._root}me", headers={"X-API-Key": key})))
+
+    async def _post(self, path: str, body: dict[str, str], headers: dict[str, str]) -> dict[str, Any] | Refusal:
+        headers = headers | {"Content-Type": "application/json"}
+        return await self._ask(HTTPRequest(self._root + path, "POST", headers, body=json.dumps(body)))
+
+    async def _ask(self, request: HTTPRequest) -> dict[str, Any] | Refusal:
+        request.connect_timeout = request.request_timeout = _SECONDS
+        try:
+            answer = await AsyncHTTPClient().fetch(request)
+            found = json.loads(answer.body or b"{}")
+        except HTTPError as error:
+            refusals = {401: Refusal.WRONG, 403: Refusal.WRONG, 422: Refusal.WRONG, 429: Refusal.SLOWER}
+            return refusals.get(error.code, Refusal.AWAY)
+        except (OSError, ValueError):
+            return Refusal.AWAY
+        return found if isinstance(found, dict) else Refusal.AWAY
+
+
+def _reader(found: dict[str, Any] | Refusal) -> Reader | Refusal:
+    if isinstance(found, Refusal):
+        return found
+    try:
+        return Reader(
+            name=str(found["name"]),
+            role=str(found["role"]),
+            access_token=str(found.get("access_token", "")),
+            refresh_token=str(found.get("refresh_token", "")),
+            seconds=float(found.get("expires_in", 0)),
+        )
+    except (KeyError, TypeError, ValueError):
+        return Refusal.AWAY
