@@ -52,6 +52,7 @@ from ibdesk_server.security.guard import Security
 from ibdesk_server.security.hosts import HostMiddleware
 from ibdesk_server.security.presented import KEY_HEADER
 from ibdesk_server.security.reception import Reception
+from ibdesk_server.security.vigil import Vigil
 from ibdesk_server.settings import Settings
 from ibdesk_server.strategy_folder import StrategyFolder
 
@@ -101,6 +102,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
         security=security,
         reception=Reception(security),
         budgets=budgets,
+        vigil=Vigil(security),
         hub=FeedHub(
             desk.batches(),
             limits=settings.server.feed.limits,
@@ -136,7 +138,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     app.add_middleware(HostMiddleware, addresses=security.addresses, is_encrypted=settings.server.tls.encrypted)
     app.add_middleware(RequestMiddleware, metrics=RequestMetrics(registry, watch.performance, watch.trail))
     app.add_middleware(PackingMiddleware)
-    app.add_middleware(FeedMiddleware, feed=FeedEndpoint(services.hub, services.security, budgets=budgets))
+    app.add_middleware(FeedMiddleware, feed=FeedEndpoint(services.hub, security, budgets=budgets, vigil=services.vigil))
     problems.install(app)
     routers = [module.router for module in (*_API, auth, session, health)]
     routers += [backtests.pages_router, events.module_router]

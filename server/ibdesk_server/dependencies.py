@@ -25,6 +25,7 @@ from ibdesk_server.security.guard import Security
 from ibdesk_server.security.presented import COOKIE, KEY_HEADER
 from ibdesk_server.security.principal import AREAS, Principal, Role
 from ibdesk_server.security.reception import Reception
+from ibdesk_server.security.vigil import Vigil
 from ibdesk_server.settings import Settings
 from ibdesk_server.strategy_folder import StrategyFolder
 
@@ -39,6 +40,7 @@ class Services(msgspec.Struct, frozen=True):
     security: Security
     reception: Reception
     budgets: Budgets
+    vigil: Vigil
     hub: FeedHub
     strategies: StrategyFolder
     backtests: Backtests
@@ -78,6 +80,10 @@ def _budgets(found: AppServices) -> Budgets:
     return found.budgets
 
 
+def _vigil(found: AppServices) -> Vigil:
+    return found.vigil
+
+
 def _hub(found: AppServices) -> FeedHub:
     return found.hub
 
@@ -107,6 +113,7 @@ TheSettings = Annotated[Settings, Depends(_settings)]
 TheSecurity = Annotated[Security, Depends(_security)]
 TheReception = Annotated[Reception, Depends(_reception)]
 TheBudgets = Annotated[Budgets, Depends(_budgets)]
+TheVigil = Annotated[Vigil, Depends(_vigil)]
 TheHub = Annotated[FeedHub, Depends(_hub)]
 TheStrategies = Annotated[StrategyFolder, Depends(_strategies)]
 TheBacktests = Annotated[Backtests, Depends(_backtests)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import stat
@@ -53,6 +54,10 @@ def test_a_user_is_added_listed_changed_and_removed(cli: Cli, add: Any, director
     assert "trader" in second.out
     assert "kept out" in second.out
     assert Users(Directory(directory_file)).all() == []
+    lines = [
+        json.loads(line) for file in directory_file.parent.glob("audit/*") for line in file.read_text().splitlines()
+    ]
+    assert [line["action"] for line in lines] == ["users.add", "users.role", "users.disable", "users.remove"]
     assert stat.S_IMODE(directory_file.stat().st_mode) == 0o600
 
 

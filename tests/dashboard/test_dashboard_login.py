@@ -89,7 +89,7 @@ async def test_the_dashboards_own_key_reads_the_feed_and_opens_nothing_else(
         (method, re.sub(r"\{\w+\}", "x", path))
         for path, methods in web.app.openapi()["paths"].items()
         for method in methods
-        if path.startswith("/api/v1/") and not path.startswith("/api/v1/auth/")
+        if path.startswith("/api/v1/") and not path.startswith(("/api/v1/auth/", "/api/v1/events"))
     ]
     async with httpx.AsyncClient(base_url=web.url, headers={"X-API-Key": key}, trust_env=False) as client:
         answers = {route: (await client.request(*route, json={})).status_code for route in routes}

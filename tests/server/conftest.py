@@ -408,5 +408,5 @@ async def api(web: WebServer, key: str) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def stranger(web: WebServer) -> AsyncIterator[httpx.AsyncClient]:
     """A client that nobody knows."""
-    async with httpx.AsyncClient(base_url=web.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=web.url, timeout=60, trust_env=False) as client:
         yield client

@@ -9,25 +9,25 @@ from pathlib import Path
 
 from ibdesk.errors import ConfigError
 from ibdesk_server.security.directory import Directory
-from ibdesk_server.settings import ServerSettings, Settings
+from ibdesk_server.settings import Settings
 
 
-def server_settings(config: Path | None) -> ServerSettings:
-    """Return the server's settings.
+def load_settings(config: Path | None) -> Settings:
+    """Return the settings of this machine's desk and server.
 
     Raises:
         ConfigError: If one is wrong.
     """
-    return Settings.load(config=config).server
+    return Settings.load(config=config)
 
 
-def open_directory(settings: ServerSettings) -> Directory:
+def open_directory(settings: Settings) -> Directory:
     """Return the directory of the server with these settings; running servers see what is changed in it.
 
     Raises:
         ConfigError: If it cannot be opened or made, or others may read it.
     """
-    return Directory(settings.directory_file)
+    return Directory(settings.server.directory_file)
 
 
 def asked_password(file: Path | None) -> str:

@@ -7,12 +7,14 @@ import re
 import time
 from pathlib import Path
 
-from ibdesk.cli.access import open_directory, operator, server_settings
+from ibdesk.cli.access import load_settings, open_directory, operator
+from ibdesk.cli.logs import record
 from ibdesk.cli.screen import console, plain_table
 from ibdesk.errors import ConfigError
 from ibdesk.model import moment
 from ibdesk_server.security.keys import ApiKey, ApiKeys
 from ibdesk_server.security.principal import Role
+from ibdesk_server.settings import Settings
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([dh])")
 _DAYS = {"d": 1.0, "h": 1 / 24}
@@ -29,7 +31,10 @@ def create(
     days = _days(expires)
     if file is not None and file.exists():
         raise ConfigError(f"{file} exists already: take another file")
-    secret, key = _keys(config).create(name, Role(role), days=days, scopes=scopes, by=operator())
+    settings = load_settings(config)
+    keys = _keys(settings)
+    secret, key = keys.create(name, Role(role), days=days, scopes=scopes, by=operator())
+    record(settings, "keys.create", key=key.name, prefix=key.prefix, role_given=role)
     facts = f"{key.role.value}, {_reach(key)}, good until {moment(key.expires_ns):%Y-%m-%d %H:%M} UTC"
     if file is None:
         console.print(f"{name}: {facts}. Keep the key, it is not shown again:")
@@ -38,7 +43,7 @@ def create(
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        _keys(config).revoke(name)
+        keys.revoke(name)
         raise ConfigError(f"the key cannot be written to {file}, and is revoked: {error}") from None
     with os.fdopen(handle, "w", encoding="ascii") as out:
         out.write(secret + "\n")
@@ -51,7 +56,7 @@ def show(config: Path | None) -> None:
     Raises:
         IbdeskError: If the directory cannot be read.
     """
-    keys = _keys(config).all()
+    keys = _keys(load_settings(config)).all()
     if not keys:
         console.print("there are no keys yet: `ibdesk keys create NAME` makes one")
         return
@@ -69,12 +74,14 @@ def revoke(config: Path | None, name: str) -> None:
     Raises:
         IbdeskError: If there is no such key.
     """
-    key = _keys(config).revoke(name)
+    settings = load_settings(config)
+    key = _keys(settings).revoke(name)
+    record(settings, "keys.revoke", key=key.name, prefix=key.prefix)
     console.print(f"{key.name} is revoked")
 
 
-def _keys(config: Path | None) -> ApiKeys:
-    return ApiKeys(open_directory(server_settings(config)))
+def _keys(settings: Settings) -> ApiKeys:
+    return ApiKeys(open_directory(settings))
 
 
 def _days(text: str) -> float:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ibdesk.cli.access import asked_password, open_directory, server_settings
+from ibdesk.cli.access import asked_password, load_settings, open_directory
+from ibdesk.cli.logs import record
 from ibdesk.cli.screen import console, plain_table
 from ibdesk.model import moment
 from ibdesk_server.security.passwords import Passwords, require_good
 from ibdesk_server.security.principal import Role
 from ibdesk_server.security.users import Users
-from ibdesk_server.settings import ServerSettings
+from ibdesk_server.settings import Settings
 
 
 def add(config: Path | None, name: str, role: str, password_file: Path | None) -> None:
@@ -19,9 +20,10 @@ def add(config: Path | None, name: str, role: str, password_file: Path | None) -
     Raises:
         IbdeskError: If the name is taken or no name, or the password does not follow the rule.
     """
-    settings = server_settings(config)
+    settings = load_settings(config)
     users = _users(settings)
     user = users.add(name, Role(role), _new_hash(settings, name, password_file))
+    record(settings, "users.add", name=name, role_given=role)
     console.print(f"{user.name} can log in as {user.role.value}")
 
 
@@ -31,10 +33,11 @@ def set_password(config: Path | None, name: str, password_file: Path | None) -> 
     Raises:
         IbdeskError: If there is no such user, or the password does not follow the rule.
     """
-    settings = server_settings(config)
+    settings = load_settings(config)
     users = _users(settings)
     users.get(name)
     users.set_password(name, _new_hash(settings, name, password_file))
+    record(settings, "users.passwd", name=name)
     console.print(f"{name} has another password; what logins there were have ended")
 
 
@@ -44,7 +47,9 @@ def set_role(config: Path | None, name: str, role: str) -> None:
     Raises:
         IbdeskError: If there is no such user.
     """
-    _users(server_settings(config)).set_role(name, Role(role))
+    settings = load_settings(config)
+    _users(settings).set_role(name, Role(role))
+    record(settings, "users.role", name=name, role_given=role)
     console.print(f"{name} is {role} from now on; what logins there were have ended")
 
 
@@ -54,7 +59,9 @@ def set_disabled(config: Path | None, name: str, *, disabled: bool) -> None:
     Raises:
         IbdeskError: If there is no such user.
     """
-    _users(server_settings(config)).set_disabled(name, disabled=disabled)
+    settings = load_settings(config)
+    _users(settings).set_disabled(name, disabled=disabled)
+    record(settings, "users.disable" if disabled else "users.enable", name=name)
     console.print(f"{name} {'is kept out, and what logins there were have ended' if disabled else 'may log in again'}")
 
 
@@ -64,7 +71,9 @@ def revoke(config: Path | None, name: str) -> None:
     Raises:
         IbdeskError: If there is no such user.
     """
-    _users(server_settings(config)).revoke(name)
+    settings = load_settings(config)
+    _users(settings).revoke(name)
+    record(settings, "users.revoke", name=name)
     console.print(f"what logins {name} had have ended")
 
 
@@ -74,7 +83,9 @@ def remove(config: Path | None, name: str) -> None:
     Raises:
         IbdeskError: If there is no such user.
     """
-    _users(server_settings(config)).remove(name)
+    settings = load_settings(config)
+    _users(settings).remove(name)
+    record(settings, "users.remove", name=name)
     console.print(f"{name} is removed")
 
 
@@ -84,7 +95,7 @@ def show(config: Path | None) -> None:
     Raises:
         IbdeskError: If the directory cannot be read.
     """
-    users = _users(server_settings(config)).all()
+    users = _users(load_settings(config)).all()
     if not users:
         console.print("there are no users yet: `ibdesk users add NAME --role viewer` adds one")
         return
@@ -96,12 +107,12 @@ def show(config: Path | None) -> None:
     console.print(table)
 
 
-def _users(settings: ServerSettings) -> Users:
+def _users(settings: Settings) -> Users:
     return Users(open_directory(settings))
 
 
-def _new_hash(settings: ServerSettings, name: str, password_file: Path | None) -> str:
+def _new_hash(settings: Settings, name: str, password_file: Path | None) -> str:
     password = asked_password(password_file)
     require_good(password, name)
-    security = settings.security
+    security = settings.server.security
     return Passwords(rounds=security.password_rounds, memory_kib=security.password_memory_kib).hash(password)

@@ -60,8 +60,10 @@ class FeedMiddleware:
 class FeedEndpoint:
     """The feed as an ASGI application; it needs the server of `ibdesk_server.listener`."""
 
-    def __init__(self, hub: FeedHub, security: Security, *, budgets: Budgets | None = None) -> None:
-        self._hub, self._security, self._vigil = hub, security, Vigil(security)
+    def __init__(
+        self, hub: FeedHub, security: Security, *, budgets: Budgets | None = None, vigil: Vigil | None = None
+    ) -> None:
+        self._hub, self._security, self._vigil = hub, security, vigil or Vigil(security)
         self._budgets = budgets or Budgets(LimitSettings())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,8 +15,10 @@ from starlette.types import Receive, Scope, Send
 
 from ibdesk_server.feed.coding import Coding
 from ibdesk_server.feed.hub import FeedHub
-from ibdesk_server.feed.protocol import TRY_AGAIN_LATER, Bye, Subscribe
+from ibdesk_server.feed.protocol import LOGIN_ENDED, TRY_AGAIN_LATER, Bye, Subscribe
 from ibdesk_server.feed.transport import ABORT
+from ibdesk_server.security.principal import Principal
+from ibdesk_server.security.vigil import Vigil
 
 EVENT_STREAM = "text/event-stream"
 
@@ -85,10 +87,10 @@ class EventResponse(Response):
 
     media_type = EVENT_STREAM
 
-    def __init__(self, hub: FeedHub, subscription: Subscribe, *, name: str) -> None:
+    def __init__(self, hub: FeedHub, subscription: Subscribe, *, reader: Principal, vigil: Vigil) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._hub, self._subscription, self._name = hub, subscription, name
+        self._hub, self._subscription, self._reader, self._vigil = hub, subscription, reader, vigil
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client."""
@@ -100,9 +102,14 @@ class EventResponse(Response):
             events.end(TRY_AGAIN_LATER, "the server takes no more feed clients now")
             await send({"type": "http.response.body", "body": await events.next_chunk()})
             return
+
+        def end() -> None:
+            subscriber.cut(LOGIN_ENDED, "this key or login has expired or was revoked")
+
+        self._vigil.enter(self._reader, end)
         leaving = asyncio.create_task(_until_gone(receive, events), name="feed events")
         try:
-            subscriber.name, subscriber.greeted = self._name, True
+            subscriber.name, subscriber.greeted = self._reader.name, True
             subscriber.say(self._hub.hello(), loop.time())
             subscriber.subscribe(self._subscription, loop.time())
             while chunk := await events.next_chunk():
@@ -111,6 +118,7 @@ class EventResponse(Response):
                 subscriber.pump(loop.time())
             await send({"type": "http.response.body", "body": b""})
         finally:
+            self._vigil.leave(self._reader, end)
             self._hub.leave(subscriber)
             leaving.cancel()
             with contextlib.suppress(asyncio.CancelledError):

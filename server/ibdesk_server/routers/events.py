@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, HTTPException, Query
 from starlette.responses import FileResponse, Response
 
 import ibdesk_server
-from ibdesk_server.dependencies import Caller, TheHub, needs
+from ibdesk_server.dependencies import Caller, TheHub, TheVigil, needs
 from ibdesk_server.feed.events import EVENT_STREAM, EventResponse
 from ibdesk_server.feed.protocol import ProtocolError, Subscribe
 from ibdesk_server.feed.subscriber import check
@@ -41,6 +41,7 @@ _Words = Annotated[list[str] | None, Query(max_length=1_000, description="only t
 async def events(
     hub: TheHub,
     caller: Caller,
+    vigil: TheVigil,
     topics: _Words = None,
     symbols: _Words = None,
     owners: _Words = None,
@@ -60,7 +61,7 @@ async def events(
         check(asked)
     except (ProtocolError, msgspec.ValidationError) as error:
         raise HTTPException(422, str(error)) from None
-    return EventResponse(hub, asked, name=caller.name)
+    return EventResponse(hub, asked, reader=caller, vigil=vigil)
 
 
 @module_router.get("/feed.js", include_in_schema=False)
