@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from ibdesk.desk import Desk
 from ibdesk.errors import DeskError, InstrumentError, OrderDeniedError, OrderError
+from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
 from ibdesk.model import PlaceOrder, PlaceRequest
 from ibdesk.store import JournalReader, Topic, replay
 from ibdesk.telemetry import correlated
@@ -181,3 +183,73 @@ def test_a_market_without_a_price_takes_no_order_by_hand(open_desk: OpenDesk, mo
 
     with pytest.raises(DeskError, match="no price of IBM came within 0 s"):
         desk.place("IBM", "buy", 1)
+
+
+def test_a_key_with_other_terms_is_another_order_also_when_the_first_was_changed(desk: Desk, watch: Watch) -> None:
+    first = desk.place("IBM", "buy", 10, limit=1.001, client_key="k")
+    watch(desk).wait_for(Topic.ORDERS, id=first.id, status="working")
+    desk.modify(first.id, quantity=12, limit=2)
+    watch(desk).wait_for(Topic.ORDERS, id=first.id, quantity=12.0)
+
+    assert desk.place("IBM", "buy", 10, limit=1.001, client_key="k").id == first.id
+    for other in ({"quantity": 12, "limit": 2}, {"quantity": 10, "limit": 1.5}, {"quantity": 10}):
+        with pytest.raises(OrderError, match="was used for order"):
+            desk.place("IBM", "buy", client_key="k", **other)
+
+
+def test_an_instrument_is_followed_without_an_order(desk: Desk) -> None:
+    desk.watch("MSFT", by="alice")
+
+    assert desk.quotes()["symbol"].to_list() == ["MSFT"]
+
+
+def test_what_people_do_is_logged_with_who_and_the_request(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="ibdesk.desk.order_log")
+    with correlated("request-0002"):
+        desk.halt("enough", by="alice")
+        desk.resume("all is well", by="bob")
+        desk.change_limits({"max_order_quantity": 5}, by="carol")
+    desk.close()
+
+    lines: list[Any] = [line for line in caplog.records if getattr(line, "correlation_id", "") == "request-0002"]
+    assert [line.getMessage() for line in lines] == [
+        "trading was halted by alice: enough",
+        "trading was resumed by bob: all is well",
+        "risk was given other limits by carol",
+    ]
+    assert [line.by for line in lines] == ["alice", "bob", "carol"]
+
+
+class Asks(logging.Handler):
+    """Asks, whenever an order is told to have been sent, until the venue has it; a log that comes first waits long."""
+
+    def __init__(self, gateway: GatewayThread) -> None:
+        super().__init__()
+        self._gateway = gateway
+        self.had: list[bool] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if " sent" not in record.getMessage():
+            return
+        deadline = time.monotonic() + 2
+        while not (there := self._gateway.call(lambda: len(self._gateway.gateway.venue.records) > 0)):
+            if time.monotonic() > deadline:
+                break
+        self.had.append(there)
+
+
+def test_an_order_is_logged_when_its_bytes_have_left(tmp_path: Path) -> None:
+    log = logging.getLogger("ibdesk.desk.order_log")
+    with GatewayThread(make_gateway(GatewaySettings(port=0, seed=3, speed=50.0))) as gateway:
+        asks = Asks(gateway)
+        log.addHandler(asks)
+        level = log.level
+        log.setLevel(logging.INFO)
+        try:
+            with Desk.open("paper", port=gateway.port, client_id=7, state_folder=tmp_path) as desk:
+                desk.place("IBM", "buy", 1, limit=1)
+        finally:
+            log.removeHandler(asks)
+            log.setLevel(level)
+
+    assert asks.had == [True]

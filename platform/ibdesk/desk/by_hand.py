@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import TypeVar
 
+import msgspec
+
 from ibdesk.desk.runtime import Runtime, base36
 from ibdesk.errors import DeskError, OrderChangedError, OrderDeniedError, OrderError
 from ibdesk.model import (
@@ -36,6 +38,8 @@ class ByHand:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._last_microsecond = 0
+        # _asked: what was asked in this life under a key, before prices were put on the tick grid or changed.
+        self._asked: dict[tuple[str, str], PlaceRequest] = {}
 
     async def place(
         self,
@@ -80,12 +84,15 @@ class ByHand:
         known = self._called(request)
         if known is not None:
             return known
-        await self._see_price(instrument, by, correlation_id)
+        await self.watch(instrument, by, correlation_id)
         # From here to the answer there is no await: of two requests with one key the second finds the first's order.
         known = self._called(request)
         if known is not None:
             return known
-        refuse_denied(runtime.command(request))
+        actions = runtime.command(request)
+        if client_key:
+            self._asked[by, client_key] = request
+        refuse_denied(actions)
         return runtime.engine.blotter.orders[request.order_id]
 
     def modify(self, request: ModifyRequest, *, seen_ns: int | None = None) -> Order:
@@ -119,7 +126,7 @@ class ByHand:
         known = self._runtime.engine.blotter.called(request.by, key) if key else None
         if known is None:
             return None
-        if _wanted(request) != _meant(known):
+        if not self._means(request, known):
             raise OrderError(
                 f"the key {key!r} was used for order {known.id}, which is another one ({known.side.value} "
                 f"{known.quantity:g} {known.instrument}): give each order a key of its own"
@@ -128,15 +135,24 @@ class ByHand:
             raise OrderError(f"{known.reason}; that was the answer to the key {key!r}, a new try needs a new key")
         return known
 
-    async def _see_price(self, instrument: AnyInstrument, by: str, correlation_id: str) -> None:
+    def _means(self, request: PlaceRequest, known: Order) -> bool:
+        """Return whether a request under a known key is the one that placed the order, asked again."""
+        first = self._asked.get((request.by, request.client_key))
+        if first is not None:
+            return _terms(request) == _terms(first)
+        # It is of an earlier life: its quantity and prices may have been changed since it was asked for.
+        wanted = request.instrument.id, request.side, request.order_type, request.time_in_force
+        return wanted == (known.instrument, known.side, known.type, known.time_in_force)
+
+    async def watch(self, instrument: AnyInstrument, by: str, correlation_id: str) -> None:
         """Follow the instrument's market from now on, and wait until a price of it is known.
 
         Raises:
-            DeskError: If none comes, as where the market is closed and no order has been traded.
+            DeskError: If none comes, as where the market is closed.
         """
         runtime = self._runtime
         if instrument.id not in runtime.engine.markets:
-            runtime.turn(WatchMarket(instrument, runtime.clock.now_ns(), by, correlation_id))
+            runtime.command(WatchMarket(instrument, runtime.clock.now_ns(), by, correlation_id))
         runtime.service.subscribe_quotes(instrument)
         if not await runtime.first_price(instrument.id, FIRST_PRICE_SECONDS):
             raise DeskError(
@@ -166,13 +182,9 @@ def no_order(order_id: str) -> DeskError:
     return DeskError(f"there is no order {order_id!r} on this desk")
 
 
-def _wanted(request: PlaceRequest) -> tuple[object, ...]:
-    return request.instrument.id, request.side, request.order_type, request.time_in_force
-
-
-def _meant(order: Order) -> tuple[object, ...]:
-    # Quantity and prices may have been changed since, and prices were put on the tick grid.
-    return order.instrument, order.side, order.type, order.time_in_force
+def _terms(request: PlaceRequest) -> PlaceRequest:
+    """Return what two requests for the same order have in common."""
+    return msgspec.structs.replace(request, order_id="", at_ns=0, correlation_id="")
 
 
 def _word(kind: type[Word], given: Word | str, name: str) -> Word:

@@ -177,6 +177,16 @@ class Commands:
         )
         return order_info(order)
 
+    async def watch(self, symbol: str | Instrument, *, by: str = OPERATOR) -> None:
+        """Follow the quotes of an instrument from now on, and return once a price of it is known.
+
+        Raises:
+            InstrumentError: If the instrument is unknown or ambiguous.
+            DeskError: If no price of it comes within seconds; it is followed all the same.
+            LinkError: If TWS cannot be asked.
+        """
+        await self._by_hand.watch(await self._runtime.qualified(symbol), by, correlation_id.get())
+
     async def modify(
         self,
         order_id: str,

@@ -1,4 +1,4 @@
-"""The log of what became of orders: a line for each that was sent, denied, changed or filled, with its ids.
+"""The log of what became of orders and of what people asked: a line for each, with the ids to find it by.
 
 Lines are written in a turn of the loop of their own: by then the bytes of the orders they tell of have left.
 """
@@ -12,14 +12,41 @@ from collections.abc import Sequence
 from typing import Any
 
 from ibdesk.engine import Engine
-from ibdesk.model import Action, CancelOrder, Event, Fill, ModifyOrder, Order, OrderDenied, OrderReport, PlaceOrder
+from ibdesk.model import (
+    Action,
+    CancelOrder,
+    ChangeLimits,
+    ChangeParameters,
+    Event,
+    Fill,
+    HaltTrading,
+    ModifyOrder,
+    Order,
+    OrderDenied,
+    OrderReport,
+    PlaceOrder,
+    ResumeTrading,
+    StartStrategy,
+    StopStrategy,
+)
 
 _log = logging.getLogger(__name__)
 
-TOLD = frozenset({Fill, OrderReport})
+Command = StartStrategy | StopStrategy | ChangeParameters | ChangeLimits | HaltTrading | ResumeTrading
+
+# What a person has done, in the words of the log.
+_DONE: dict[type, str] = {
+    StartStrategy: "started",
+    StopStrategy: "stopped",
+    ChangeParameters: "given other parameters",
+    ChangeLimits: "given other limits",
+    HaltTrading: "halted",
+    ResumeTrading: "resumed",
+}
+TOLD = frozenset({Fill, OrderReport, *_DONE})
 """The events that are worth a line although they may cause no action."""
 
-_Line = tuple[int, str, Order, dict[str, Any]]
+_Line = tuple[int, str, tuple[object, ...], dict[str, Any]]
 
 
 class OrderLog:
@@ -35,13 +62,25 @@ class OrderLog:
         """Take what one event did; `latency_ns` is how long it took from its bytes to those of its orders."""
         if not _log.isEnabledFor(logging.WARNING):
             return
+        if isinstance(event, Command):
+            self._note_command(event)
         for action in actions:
             self._note_action(action, latency_ns)
         match event:
             case Fill(order_id=order_id):
-                self._note_fill(order_id, event)
+                facts = {"execution_id": event.execution_id, "fill_quantity": event.quantity, "fill_price": event.price}
+                self._add_known(logging.INFO, "filled", order_id, **facts)
             case OrderReport(order_id=order_id):
                 self._note_report(order_id)
+
+    def _note_command(self, command: Command) -> None:
+        what = getattr(command, "run_id", "") or ("risk" if isinstance(command, ChangeLimits) else "trading")
+        reason = getattr(command, "reason", "")
+        extra = {"by": command.by, "correlation_id": command.correlation_id, "reason": reason}
+        if isinstance(command, StartStrategy | StopStrategy | ChangeParameters):
+            extra["run_id"] = command.run_id
+        words = what, _DONE[type(command)], command.by, f": {reason}" if reason else ""
+        self._put(logging.INFO, "%s was %s by %s%s", words, extra)
 
     def _note_action(self, action: Action, latency_ns: int) -> None:
         match action:
@@ -58,10 +97,6 @@ class OrderLog:
             case _:
                 pass
 
-    def _note_fill(self, order_id: str, fill: Fill) -> None:
-        facts = {"execution_id": fill.execution_id, "fill_quantity": fill.quantity, "fill_price": fill.price}
-        self._add_known(logging.INFO, "filled", order_id, **facts)
-
     def _note_report(self, order_id: str) -> None:
         order = self._engine.blotter.orders.get(order_id)
         if order is None or self._told.get(order_id) is order.status:
@@ -76,30 +111,26 @@ class OrderLog:
 
     def _add(self, level: int, what: str, order: Order, **facts: Any) -> None:
         self._told[order.id] = order.status
+        extra = {
+            "order_id": order.id,
+            "owner": order.owner,
+            "symbol": order.instrument,
+            "status": order.status.value,
+            "reason": order.reason,
+            "correlation_id": order.correlation_id,
+            **facts,
+        }
+        words = order.id, what, order.side.value, order.quantity, order.instrument
+        self._put(level, "order %s %s: %s %g %s", words, extra)
+
+    def _put(self, level: int, template: str, words: tuple[object, ...], extra: dict[str, Any]) -> None:
         if not _log.isEnabledFor(level):
             return
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._write)
-        self._lines.append((level, what, order, facts))
+        self._lines.append((level, template, words, extra))
 
     def _write(self) -> None:
         lines, self._lines = self._lines, collections.deque()
-        for level, what, order, facts in lines:
-            _log.log(
-                level,
-                "order %s %s: %s %g %s%s",
-                order.id,
-                what,
-                order.side.value,
-                order.quantity,
-                order.instrument,
-                f" ({order.reason})" if order.reason else "",
-                extra={
-                    "order_id": order.id,
-                    "owner": order.owner,
-                    "symbol": order.instrument,
-                    "status": order.status.value,
-                    "correlation_id": order.correlation_id,
-                    **facts,
-                },
-            )
+        for level, template, words, extra in lines:
+            _log.log(level, template, *words, extra=extra)

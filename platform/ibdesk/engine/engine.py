@@ -7,11 +7,10 @@ backtest, on paper, live and in a replay.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
+from ibdesk.engine.changes import change_limits, change_parameters
 from ibdesk.engine.estate import take_over
 from ibdesk.engine.features import GrowingFeatures
 from ibdesk.engine.order_flow import OrderFlow
@@ -107,8 +106,8 @@ class Engine:
             TimerFired: self._on_timer_fired,
             StartStrategy: self._on_start_strategy,
             StopStrategy: self._on_stop_strategy,
-            ChangeParameters: self._on_change_parameters,
-            ChangeLimits: self._on_change_limits,
+            ChangeParameters: lambda command: change_parameters(self, command),
+            ChangeLimits: lambda command: change_limits(self, command),
             HaltTrading: self._on_halt_trading,
             ResumeTrading: self._on_resume_trading,
             WatchMarket: lambda command: self.orders.watch(command.instrument),
@@ -159,6 +158,20 @@ class Engine:
             known = ", ".join(self.runs) or "none"
             raise DeskError(f"there is no run {run_id!r}: the runs are {known}")
         return run
+
+    def strategy_of(self, start: StartStrategy) -> Strategy:
+        """Return the strategy, unbound, that a start command means.
+
+        Raises:
+            StrategyError: If it cannot be found, or does not take the parameters.
+        """
+        return self._strategies(start)
+
+    def allow_targets(self) -> None:
+        """Let targets be asked again that were refused for a reason that is gone now."""
+        for run in self.runs.values():
+            for lane in run.lanes.values():
+                lane.allow()
 
     # --- what runs ask for
 
@@ -248,7 +261,7 @@ class Engine:
                     self._reported.setdefault(instrument, flat)
                 for report in self._reported.values():
                     self._settle(report)
-                self._allow_targets()
+                self.allow_targets()
 
     def _settle(self, report: PositionReport) -> None:
         """Give what the account holds and no book explains to EXTERNAL, and say so."""
@@ -293,24 +306,6 @@ class Engine:
         if stop.flatten:
             run.flatten()
 
-    def _on_change_parameters(self, change: ChangeParameters) -> None:
-        run = self.run_of(change.run_id)
-        if not run.is_running:
-            raise DeskError(f"{run.id} is {run.state.value}: start it again with the new parameters")
-        before = run.start.parameters
-        asked = msgspec.structs.replace(run.start, parameters=change.parameters)
-        run.take_parameters(change.parameters, self._strategies(asked))
-        words = _changes(before, change.parameters)
-        self.alert(run.id, f"goes on with other parameters, by {change.by}: {words}", Severity.INFO)
-
-    def _on_change_limits(self, change: ChangeLimits) -> None:
-        before = self.gate.limits.by_name
-        self.gate.change(self.gate.limits.but(change.limits))
-        self._allow_targets()
-        words = _changes(before, self.gate.limits.by_name)
-        self.alert("risk", f"the limits were changed by {change.by}: {words}", Severity.WARNING)
-        self.orders.watch_loss()
-
     def _on_timer_fired(self, timer: TimerFired) -> None:
         run_id, _, name = timer.timer_id.partition("/")
         run = self.runs.get(run_id)
@@ -325,7 +320,7 @@ class Engine:
 
     def _on_resume_trading(self, resume: ResumeTrading) -> None:
         self.gate.halt = None
-        self._allow_targets()
+        self.allow_targets()
         self.alert(resume.by, f"trading resumed: {resume.reason}", Severity.WARNING)
 
     def _on_notice(self, notice: Notice) -> None:
@@ -348,12 +343,6 @@ class Engine:
         for history in run.start.history:
             if history.interval_ns < interval_ns:
                 run.lanes[history.instrument].catch_up(history)
-
-    def _allow_targets(self) -> None:
-        """Let targets be asked again that were refused for a reason that is gone now."""
-        for run in self.runs.values():
-            for lane in run.lanes.values():
-                lane.allow()
 
     def _call(self, run: Run, hook: Callable[..., None], *arguments: object) -> None:
         try:
@@ -393,12 +382,6 @@ class Engine:
             market.remove(lane)
             for order in self.blotter.open_orders(run.id, lane.instrument):
                 self.orders.cancel(order.id)
-
-
-def _changes(before: Mapping[str, object], after: Mapping[str, object]) -> str:
-    """Return in words what has changed between two sets of figures."""
-    names = [name for name in after if before.get(name) != after[name]]
-    return ", ".join(f"{name} {before.get(name)} -> {after[name]}" for name in names) or "nothing changed"
 
 
 def _check_succession(before: Run, start: StartStrategy) -> None:

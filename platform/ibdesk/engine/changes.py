@@ -1,0 +1,46 @@
+"""What people change while strategies run: the parameters of a run, and the limits of the risk gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ibdesk.errors import DeskError
+from ibdesk.model import ChangeLimits, ChangeParameters, Severity
+
+if TYPE_CHECKING:
+    from ibdesk.engine.engine import Engine
+
+
+def change_parameters(engine: Engine, command: ChangeParameters) -> None:
+    """Have a run decide by other parameters from its next bar on.
+
+    Raises:
+        DeskError: If there is no such run, or it has ended.
+        StrategyError: If a parameter is wrong, or the features cannot be computed with it; then nothing has changed.
+    """
+    run = engine.run_of(command.run_id)
+    if not run.is_running:
+        raise DeskError(f"{run.id} is {run.state.value}: start it again with the new parameters")
+    before = run.start.parameters
+    asked = msgspec.structs.replace(run.start, parameters=command.parameters)
+    run.take_parameters(command.parameters, engine.strategy_of(asked))
+    words = _in_words(before, command.parameters)
+    engine.alert(run.id, f"goes on with other parameters, by {command.by}: {words}", Severity.INFO)
+
+
+def change_limits(engine: Engine, command: ChangeLimits) -> None:
+    """Have the risk gate go by other limits; what it refused may be asked again, and a loss beyond them halts."""
+    before = engine.gate.limits.by_name
+    engine.gate.change(engine.gate.limits.but(command.limits))
+    engine.allow_targets()
+    words = _in_words(before, engine.gate.limits.by_name)
+    engine.alert("risk", f"the limits were changed by {command.by}: {words}", Severity.WARNING)
+    engine.orders.watch_loss()
+
+
+def _in_words(before: Mapping[str, object], after: Mapping[str, object]) -> str:
+    names = [name for name in after if before.get(name) != after[name]]
+    return ", ".join(f"{name} {before.get(name)} -> {after[name]}" for name in names) or "nothing changed"
