@@ -62,8 +62,8 @@ class OrderLog:
         """Take what one event did; `latency_ns` is how long it took from its bytes to those of its orders."""
         if not _log.isEnabledFor(logging.WARNING):
             return
-        if isinstance(event, Command):
-            self._note_command(event)
+        if event.__class__ in _DONE and _log.isEnabledFor(logging.INFO):
+            self._note_command(event)  # type: ignore[arg-type] # exactly these are in the table
         for action in actions:
             self._note_action(action, latency_ns)
         match event:
@@ -111,6 +111,8 @@ class OrderLog:
 
     def _add(self, level: int, what: str, order: Order, **facts: Any) -> None:
         self._told[order.id] = order.status
+        if not _log.isEnabledFor(level):
+            return
         extra = {
             "order_id": order.id,
             "owner": order.owner,
@@ -124,8 +126,6 @@ class OrderLog:
         self._put(level, "order %s %s: %s %g %s", words, extra)
 
     def _put(self, level: int, template: str, words: tuple[object, ...], extra: dict[str, Any]) -> None:
-        if not _log.isEnabledFor(level):
-            return
         if not self._lines:
             asyncio.get_running_loop().call_soon(self._write)
         self._lines.append((level, template, words, extra))
