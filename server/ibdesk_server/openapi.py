@@ -165,8 +165,8 @@ def _failures(operation: Plain, path: str, role: Role | None) -> list[int]:
         found |= {400, 413, 415}
     if path.startswith("/api/"):
         found |= {404, 406, 409, 502, 503}
-    if path.endswith(("/login", "/refresh")):
-        found |= {401, 403}
+    if path.endswith(("/login", "/refresh", "/session")):
+        found |= {401, 403, 422}
     if path == "/health/ready":
         found.add(503)
     if any(parameter["name"] == "if-match" for parameter in operation.get("parameters", ())):
