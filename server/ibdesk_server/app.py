@@ -93,7 +93,12 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     registry = CollectorRegistry()
     strategy_folder, kept = StrategyFolder(settings.server.strategies), settings.state_folder
     security = security or Security.open(settings.server)
-    watch = Watch(performance=settings.performance, audit_folder=settings.state_folder / "audit", worker=worker)
+    watch = Watch(
+        performance=settings.performance,
+        audit_folder=settings.state_folder / "audit",
+        redis=settings.redis,
+        worker=worker,
+    )
     budgets = Budgets(settings.server.limits, settings.redis)
     redis = None if settings.redis.url is None else RedisPool(settings.redis)
     services = Services(

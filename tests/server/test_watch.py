@@ -10,8 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
+from tests.redis_server import RedisServer
 
 from ibdesk.desk import Desk
+from ibdesk.store import RedisSettings
 from ibdesk.store.audit import AuditLine
 from ibdesk.store.audit_proof import newest, verify
 from ibdesk.telemetry import Logs, LogSettings
@@ -168,3 +171,39 @@ async def test_a_slow_request_is_warned_of_with_its_route(
 
     [record] = [record for record in caplog.records if record.getMessage().startswith("slow request")]
     assert record.__dict__["route"] == "/api/v1/account"
+
+
+async def test_a_redis_that_is_gone_degrades_the_health_and_heals_by_itself(
+    desk: Desk, redis_server: RedisServer, server_settings: Settings
+) -> None:
+    redis = RedisSettings(url=SecretStr(redis_server.url), rest_seconds=0.2, timeout_seconds=0.5)
+    web = WebServer(desk, server_settings.model_copy(update={"redis": redis}))
+    running = asyncio.create_task(web.run())
+    await asyncio.wait_for(web.until_answering(), SECONDS)
+    key = server_settings.server.key_file.read_text().strip()
+
+    async with httpx.AsyncClient(base_url=web.url, headers={"X-API-Key": key}, trust_env=False) as client:
+
+        async def until(state: str) -> httpx.Response:
+            async with asyncio.timeout(SECONDS):
+                while True:
+                    answer = await client.get("/health/detailed")
+                    part = answer.json()["components"]["redis"]
+                    if part["state"] == state and part["facts"]["calls"]:
+                        return answer
+                    await asyncio.sleep(0.05)
+
+        well = (await until("ok")).json()
+        redis_server.stop()
+        gone = (await until("degraded")).json()
+        ready = await client.get("/health/ready")
+        redis_server.start()
+        await until("ok")
+        figures = (await client.get("/health/metrics", headers={"Accept": "application/json"})).json()
+    running.cancel()
+    await asyncio.wait({running})
+
+    assert (well["status"], gone["status"], ready.status_code) == ("ok", "degraded", 200)
+    assert gone["reasons"] == ["redis: Redis does not answer: it is done without"]
+    assert figures["ibdesk_redis_up"][0]["value"] == 1
+    assert figures["ibdesk_redis_failures"][0]["value"] > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
@@ -12,6 +13,9 @@ from ibdesk.telemetry import Span, TaskInfo, Vitals
 from ibdesk.telemetry.histogram import Counts
 from ibdesk_server.observability.families import histogram_family
 from ibdesk_server.observability.trail import AuditTrail
+
+if TYPE_CHECKING:
+    from ibdesk.store.redis.pool import RedisHealth
 
 
 def desk_families(health: DeskHealth | None) -> Iterator[Metric]:
@@ -75,6 +79,17 @@ def task_families(tasks: list[TaskInfo]) -> Iterator[Metric]:
         running.add_metric([task.name], task.state == "running")
         restarts.add_metric([task.name], task.restarts)
     yield from (running, restarts)
+
+
+def redis_families(health: RedisHealth | None) -> Iterator[Metric]:
+    """Yield how this server's pool of connections to Redis is; nothing where there is no Redis."""
+    if health is None:
+        return
+    yield GaugeMetricFamily("ibdesk_redis_up", "Whether calls go through to Redis", value=not health.is_degraded)
+    yield GaugeMetricFamily("ibdesk_redis_connections", "Connections in use", value=health.connections_in_use)
+    yield CounterMetricFamily("ibdesk_redis_calls", "Calls that went to Redis", value=health.calls)
+    yield CounterMetricFamily("ibdesk_redis_failures", "Calls that failed", value=health.failures)
+    yield CounterMetricFamily("ibdesk_redis_refused", "Calls that the circuit breaker refused", value=health.refused)
 
 
 def audit_families(trail: AuditTrail) -> Iterator[Metric]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from pydantic import BaseModel, Field
@@ -14,6 +14,9 @@ from ibdesk.model import Link
 from ibdesk.telemetry import Span, TaskInfo, Vitals, vitals
 from ibdesk_server.dependencies import Services
 from ibdesk_server.observability.families import finite
+
+if TYPE_CHECKING:
+    from ibdesk.store.redis.pool import RedisHealth
 
 # How long the desk may take to say how it is.
 _PATIENCE_SECONDS = 2.0
@@ -95,6 +98,8 @@ def components(found: Services, figures: DeskFigures) -> dict[str, Component]:
         "tasks": _tasks(found.watch.supervisor.tasks()),
         "process": Component(facts=plain(vitals())),
     }
+    if found.watch.redis is not None:
+        parts["redis"] = _redis(found.watch.redis.health)
     if figures.vitals is not None and figures.vitals.pid != vitals().pid:
         parts["engine"] = Component(facts=plain(figures.vitals))
     return parts
@@ -151,6 +156,19 @@ def _feed(found: Services) -> Component:
         return Component(state="down", reason="the feed has failed: restart the server", facts=facts)
     if not hub.attached:
         return Component(state="degraded", reason="no news from the desk: the feed goes on from memory", facts=facts)
+    return Component(facts=facts)
+
+
+def _redis(health: RedisHealth) -> Component:
+    facts = {
+        "circuit": health.circuit.value,
+        "connections_in_use": health.connections_in_use,
+        "calls": health.calls,
+        "failures": health.failures,
+        "refused": health.refused,
+    }
+    if health.is_degraded:
+        return Component(state="degraded", reason="Redis does not answer: it is done without", facts=facts)
     return Component(facts=facts)
 
 

@@ -18,6 +18,7 @@ from ibdesk_server.observability.figures import (
     audit_families,
     desk_families,
     process_families,
+    redis_families,
     span_families,
     task_families,
 )
@@ -139,6 +140,7 @@ def _collector(found: Services, figures: DeskFigures) -> Labeled:
         process_families(processes),
         task_families(found.watch.supervisor.tasks()),
         audit_families(found.watch.trail),
+        redis_families(None if found.watch.redis is None else found.watch.redis.health),
     )
 
 

@@ -25,6 +25,7 @@ from redis.backoff import NoBackoff
 from ibdesk.errors import ConfigError
 from ibdesk.store.redis.errors import RedisError
 from ibdesk.store.redis.settings import RedisSettings
+from ibdesk.telemetry import track_performance
 
 if TYPE_CHECKING:
     from purgatory.service._async.circuitbreaker import AsyncCircuitBreaker
@@ -140,8 +141,9 @@ class RedisPool:
         self._calls += 1
         self._in_use += 1
         try:
-            async with asyncio.timeout(self.settings.timeout_seconds):
-                return await work(self._client)
+            with track_performance("redis_call"):
+                async with asyncio.timeout(self.settings.timeout_seconds):
+                    return await work(self._client)
         except (redis.exceptions.RedisError, TimeoutError, OSError) as error:
             self._failures += 1
             self._last_failure = self.reason(error)
