@@ -132,6 +132,8 @@ class Home:
         self.path = path
         (path / "tmp").mkdir()
         own = {"HOME": str(path), "XDG_STATE_HOME": str(path / "state"), "TMPDIR": str(path / "tmp"), "COLUMNS": "100"}
+        # On a busy machine it may warn that something was slow, which is none of these tests' business.
+        own["IBDESK_LOG__STDERR_LEVEL"] = "error"
         self.environment = dict(os.environ) | own
         self._started: list[Program] = []
 
