@@ -28,6 +28,8 @@ class AuditTrail:
         self._waiting: list[AuditEntry] = []
         self._told = 0
         self._news = asyncio.Event()
+        # _over: `run` has ended; what a last request leaves is written at once.
+        self._over = False
 
     @property
     def waiting(self) -> int:
@@ -50,9 +52,12 @@ class AuditTrail:
         )
         self._waiting.append(entry)
         self._news.set()
+        if self._over:
+            self._write_the_rest()
 
     async def run(self) -> None:
         """Write what comes until cancelled; what waits then is written before it ends."""
+        self._over = False
         try:
             while True:
                 await self._news.wait()
@@ -60,6 +65,7 @@ class AuditTrail:
                 while self._waiting:
                     await self._write()
         finally:
+            self._over = True
             self._write_the_rest()
 
     async def _write(self) -> None:
@@ -84,6 +90,7 @@ class AuditTrail:
         if entries:
             try:
                 self.log.extend(entries)
+                self.written += len(entries)
             except AuditError as error:
                 self._fail(error)
 
