@@ -45,7 +45,7 @@ def test_a_desk_is_served_by_other_processes_and_reached_from_a_program(home: An
         [run] = desk.runs()
         assert desk.health().mode == "embedded"
     assert answer(url, "/health/ready", home).status_code == 200
-    assert answer(url, "/api/v1/runs", home).json()[0]["run_id"] == run.run_id
+    assert answer(url, "/api/v1/runs", home).json()["items"][0]["run_id"] == run.run_id
 
     engine.press_ctrl_c()
     assert engine.end().code == 0
