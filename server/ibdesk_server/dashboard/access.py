@@ -176,7 +176,8 @@ class LoginHandler(RequestHandler):
         self.set_status(status)
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Frame-Options", "DENY")
-        self.set_header("Referrer-Policy", "no-referrer")
+        # With "no-referrer" browsers would hide from us, too, that the form is ours: they send `Origin: null`.
+        self.set_header("Referrer-Policy", "same-origin")
         self.finish(
             _PAGE.format(
                 message=message,
