@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -19,6 +20,9 @@ from ibdesk.desk.child import end_with_parent
 from ibdesk.desk.port.host import Door, PortHost
 from ibdesk.desk.port.socket_door import SocketDoor
 from ibdesk.store import MarketCache, RedisCache
+
+if TYPE_CHECKING:
+    from ibdesk.desk.election import Election
 
 
 def run_engine(
@@ -41,16 +45,17 @@ def run_engine(
         end_with_parent()
     with Belongings() as belongings:
         belongings.enter_context(open_log("engine", settings, is_child=is_child))
-        works = list[Work]()
+        works, token = list[Work](), 0
         if settings.redis.url is None or settings.mode == "embedded":
             desk = belongings.enter_context(open_desk(settings, resume=connection.resume))
         else:
-            desk, until_lost = _open_when_elected(belongings, settings, resume=connection.resume)
-            works.append(until_lost)
+            desk, election = _open_when_elected(belongings, settings, resume=connection.resume)
+            works.append(election.until_lost)
+            token = election.health.token
         doors: list[Door] = [SocketDoor(settings.socket.path)]
         where = [str(settings.socket)]
         if settings.redis.url is not None:
-            door, *keep_up = _open_to_other_machines(desk, settings)
+            door, *keep_up = _open_to_other_machines(desk, settings, token=token)
             doors.append(door)
             where.append(str(settings.stream))
             works += keep_up
@@ -76,18 +81,18 @@ def run_engine(
         serve(host.run, desk.until_ended, tell_parent if is_child else show, *works, seconds=seconds)
 
 
-def _open_when_elected(belongings: Belongings, settings: DeskSettings, *, resume: str | None) -> tuple[Desk, Work]:
-    """Stand by until no other engine trades the account, then open the desk; return what ends when it must."""
+def _open_when_elected(belongings: Belongings, settings: DeskSettings, *, resume: str | None) -> tuple[Desk, Election]:
+    """Stand by until no other engine trades the account, then open the desk."""
     from ibdesk.desk.election import Election
 
     election = belongings.enter_context(Election(settings))
     with waiting(f"standing by for {election.office}"):
         election.wait()
     desk = election.open(lambda: open_desk(settings, resume=resume, fence=election))
-    return belongings.enter_context(desk), election.until_lost
+    return belongings.enter_context(desk), election
 
 
-def _open_to_other_machines(desk: Desk, settings: DeskSettings) -> tuple[Door, Work, Work]:
+def _open_to_other_machines(desk: Desk, settings: DeskSettings, *, token: int) -> tuple[Door, Work, Work]:
     """Return the door in Redis, what keeps its connections, and what keeps the market in the cache."""
     from ibdesk.desk.port.stream_door import StreamDoor
     from ibdesk.store.redis.pool import RedisPool
@@ -104,4 +109,4 @@ def _open_to_other_machines(desk: Desk, settings: DeskSettings) -> tuple[Door, W
     async def keep_cache() -> None:
         await market.keep_up_with(desk.batches())
 
-    return StreamDoor(pool, settings.stream.name), keep_redis, keep_cache
+    return StreamDoor(pool, settings.stream.name, token=token), keep_redis, keep_cache
