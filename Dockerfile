@@ -38,7 +38,10 @@ ENV PATH=/opt/ibdesk/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
-    XDG_STATE_HOME=/var/lib
+    XDG_STATE_HOME=/var/lib \
+    IBDESK_LOG__FILE=false \
+    IBDESK_LOG__STDERR_LEVEL=info \
+    IBDESK_LOG__STDERR_FORMAT=json
 WORKDIR /opt
 USER 10001:10001
 VOLUME /var/lib/ibdesk

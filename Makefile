@@ -56,6 +56,16 @@ fix: setup ## format the code and repair what the linter can
 bench: setup ## measure latency and throughput
 	@.venv/bin/python -m tests.bench.run $(ARGS)
 
+.PHONY: load
+load: setup ## load feed and API with a thousand clients (ARGS="--clients 200" for the feed alone)
+	@.venv/bin/python -m tests.load.feed $(ARGS)
+	@$(if $(ARGS),,.venv/bin/python -m tests.load.rest)
+	@$(if $(ARGS),,.venv/bin/python -m tests.bench.run web)
+
+.PHONY: soak
+soak: setup ## load the feed for half an hour and watch its memory (ARGS="--minutes 5" for less)
+	@.venv/bin/python -m tests.load.feed $(or $(ARGS),--minutes 30)
+
 .PHONY: constraints
 constraints: setup ## pin the newest versions that fit into constraints.txt
 	@{ echo "# Every version that was tested together, for Python 3.11 to 3.13. Rewritten by \`make constraints\`."; \

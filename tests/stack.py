@@ -23,7 +23,7 @@ from ibdesk_server.client import FeedClient, FeedMessage
 ROOT = Path(__file__).parent.parent
 IBDESK = (sys.executable, "-m", "ibdesk.cli")
 WAIT_SECONDS = 150.0
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS = 0.05
 
 T = TypeVar("T")
 
@@ -122,11 +122,17 @@ class Stack:
     """A desk's processes, joined by the settings they are given; `close` ends what still runs.
 
     `tws_port` is where they trade, None is a gateway inside the engine; with a `redis_url` they use that Redis too.
-    Other settings are variables.
+    Other settings are `variables` of the environment.
     """
 
     def __init__(
-        self, folder: Path, *, tws_port: int | None = None, redis_url: str = "", workers: int = 1, **settings: str
+        self,
+        folder: Path,
+        *,
+        tws_port: int | None = None,
+        redis_url: str = "",
+        workers: int = 1,
+        variables: Mapping[str, str] = {},
     ) -> None:
         self._mode = "embedded" if tws_port is None else "paper"
         self.folder, self.state, self._workers = folder, folder / "ibdesk", workers
@@ -138,7 +144,7 @@ class Stack:
             IBDESK_DASHBOARD__PORT=str(self.dashboard_port),
             **({} if tws_port is None else {"IBDESK_TWS__PORT": str(tws_port)}),
             **({"IBDESK_REDIS__URL": redis_url} if redis_url else {}),
-            **settings,
+            **variables,
         )
         self.url = f"http://127.0.0.1:{self.port}"
         self.feed_url = f"ws://127.0.0.1:{self.port}/feed"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from ibdesk.config import Section, state_folder
 from ibdesk.desk import DeskSettings
@@ -75,8 +75,29 @@ class ServerSettings(Section):
 class DashboardSettings(Section):
     """The dashboard's process."""
 
-    host: str = Field("127.0.0.1", description="address to listen on")
+    host: str = Field("127.0.0.1", description="address to listen on; a wider one needs a proxy that encrypts")
     port: int = Field(5006, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
+    feed: str = Field(
+        "",
+        pattern=r"^(wss?://.+)?$",
+        description="address of the feed, such as wss://desk.example.com/feed; by default that of server.port here",
+    )
+    key: SecretStr | None = Field(
+        None, description="API key that it reads the feed with; by default one that it makes on the server's machine"
+    )
+    names: tuple[str, ...] = Field((), description="names by which browsers call it, such as desk.example.com")
+    behind_proxy: bool = Field(
+        False, description="a proxy in front of it does the encryption, and nobody else can reach it"
+    )
+
+    @model_validator(mode="after")
+    def _is_private(self) -> DashboardSettings:
+        if not is_loopback(self.host) and not self.behind_proxy:
+            raise ValueError(
+                f"on dashboard.host {self.host} logins would cross the network unencrypted: set "
+                "dashboard.behind_proxy when a proxy encrypts, and nobody else can reach it"
+            )
+        return self
 
 
 class Settings(DeskSettings):

@@ -17,7 +17,7 @@ from tests.bench.latency import ON_EACH_TICK, ORDERS, TICKS_PER_SECOND, Pulse, R
 from tests.bench.row import Row, against, percentile
 from tests.load.clients import EVERYTHING
 from tests.load.process import LoadProcess
-from tests.load.rest import locust_words
+from tests.load.rest import NO_LIMITS, locust_words
 from tests.stack import ROOT, Program, Stack
 
 from ibdesk.gateway import Gateway
@@ -82,8 +82,11 @@ async def compare(
         stack = Stack(
             folder,
             tws_port=server.sockets[0].getsockname()[1],
-            IBDESK_SERVER__STRATEGIES=str(strategies),
-            IBDESK_RISK__MAX_ORDERS_PER_SECOND="inf",
+            variables={
+                "IBDESK_SERVER__STRATEGIES": str(strategies),
+                "IBDESK_RISK__MAX_ORDERS_PER_SECOND": "inf",
+            }
+            | NO_LIMITS,
         )
         try:
             engine = await asyncio.to_thread(_start, stack)

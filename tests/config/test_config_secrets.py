@@ -12,6 +12,7 @@ from pydantic import Field, Secret, SecretStr, field_validator
 from tests.config.conftest import Cli, Place
 
 from ibdesk.config import MASK, Given, SettingsTree, as_plain, as_toml, example
+from ibdesk.config.secret_file import is_handed_over
 from ibdesk.desk import DeskSettings
 from ibdesk.errors import ConfigError
 from ibdesk.telemetry import Logs
@@ -260,3 +261,9 @@ def test_who_may_read_the_settings_file_is_doubted_when_a_secret_stands_in_it(pl
 
     place.file.chmod(0o602)
     assert f"every user of this machine can change {place.file}" in cli("config", "check")[1]
+
+
+def test_a_secret_that_a_container_engine_mounted_may_have_any_mode() -> None:
+    assert is_handed_over(Path("/run/secrets/redis_url"))
+    assert is_handed_over(Path("/run/secrets/ibdesk/redis_url"))
+    assert not is_handed_over(Path("/etc/ibdesk/redis_url"))

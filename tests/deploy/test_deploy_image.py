@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from tests.deploy.dockerfile import ROOT, Dockerfile
 
+pytestmark = pytest.mark.timeout(300)
 HADOLINT = Path(sys.executable).parent / "hadolint"
 
 

@@ -10,6 +10,7 @@ from tests.bench.web import compare
 from tests.load.clients import WIDTH, bucket_of, percentile_of
 from tests.load.feed import Load, bare, feed
 from tests.load.process import MemoryWatch
+from tests.load.rest import load
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -27,6 +28,13 @@ def test_the_feed_reaches_every_client_also_beside_stuck_ones(tmp_path: Path) ->
     assert (seen.published, seen.delivered, seen.holes) == (500, 1.0, 0)
     assert 0 < seen.p50 <= seen.p99
     assert seen.sends_a_second > 0
+
+
+def test_the_api_answers_viewers_traders_and_watchers(tmp_path: Path) -> None:
+    lines = load(users=5, seconds=12, workers=1, folder=tmp_path)
+
+    assert {line.name: line.failed for line in lines if line.failed} == {}
+    assert {"POST /api/v1/orders", "FEED feed: connect and snapshot"} <= {line.name for line in lines}
 
 
 def test_the_trading_path_is_measured_beside_a_busy_web(tmp_path: Path) -> None:

@@ -48,12 +48,13 @@ def make_stack(tmp_path: Path, walking_gateway: RunningGateway) -> Iterator[Make
     (strategies / "churner.py").write_text(CHURNER)
     made: list[Stack] = []
 
-    def make(**options: str | int) -> Stack:
+    def make(*, redis_url: str = "", workers: int = 1) -> Stack:
         stack = Stack(
             tmp_path,
             tws_port=walking_gateway.port,
-            IBDESK_SERVER__STRATEGIES=str(strategies),
-            **options,  # type: ignore[arg-type] # numbers and text by name
+            redis_url=redis_url,
+            workers=workers,
+            variables={"IBDESK_SERVER__STRATEGIES": str(strategies)},
         )
         made.append(stack)
         return stack

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.redis_server import RedisServer
 from tests.stack import IBDESK, Program, Stack, eventually
 
 from ibdesk.desk import AttachedDesk
@@ -99,6 +101,55 @@ def test_one_of_two_workers_that_is_killed_is_started_again(make_stack: MakeStac
     assert second in web.children()
     assert stack.get("/health/ready")["status"] == "ready"
     assert trading.longest_pause() < PAUSE_SECONDS
+
+
+def test_a_dashboard_that_is_killed_costs_no_order(make_stack: MakeStack, trading: Trading) -> None:
+    stack = make_stack()
+    engine = stack.start_engine()
+    stack.start_web()
+    dashboard = stack.start_dashboard()
+    run_id = start_churner(stack)
+    trading.goes_on()
+
+    dashboard.kill()
+
+    trading.goes_on()
+    again = stack.start_dashboard()
+    trading.goes_on()
+    assert trading.longest_pause() < PAUSE_SECONDS
+    stop_run(stack, run_id)
+    assert again.stop() == 0
+    assert engine.stop() == 0
+    assert_journals_replay(stack)
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+def test_redis_that_is_killed_stalled_and_started_again_costs_no_order(
+    make_stack: MakeStack, trading: Trading, redis: RedisServer
+) -> None:
+    stack = make_stack(redis_url=redis.url)
+    engine = stack.start_engine()
+    stack.start_web()
+    run_id = start_churner(stack)
+    trading.goes_on()
+
+    for harm, repair in ((redis.stop, redis.start), (redis.stall, redis.resume)):
+        harm()
+        trading.goes_on(fills=20)
+        # Redis may take a few calls until it is left alone; the desk must not be among those that wait for it.
+        assert stack.get("/health/ready")["status"] == "ready"
+        repair()
+        trading.goes_on(fills=20)
+
+    assert trading.longest_pause() < PAUSE_SECONDS
+    stop_run(stack, run_id)
+    assert engine.stop() == 0
+    assert_journals_replay(stack)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")

@@ -147,3 +147,32 @@ def web(
     )
     common = [] if context.obj.config is None else ["--config", str(context.obj.config)]
     run_web(settings, common, seconds=seconds, is_child=end_with_stdin)
+
+
+@command("Serve", "ibdesk dashboard", "ibdesk dashboard --feed wss://desk.example.com/feed --port 5007")
+def dashboard(
+    context: typer.Context,
+    feed: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Address of the feed", show_default="dashboard.feed: that of this machine"),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Port of the dashboard", show_default="dashboard.port: 5006"),
+    ] = None,
+) -> None:
+    """Show a desk in the browser, from the feed that `ibdesk web` serves, until Ctrl-C.
+
+    The web server may come later, go, and come back: the pages say so and go on.
+    """
+    with loading():
+        from ibdesk.cli import dashboard as dashboards
+        from ibdesk.config import Given
+        from ibdesk_server.settings import Settings
+
+    settings = Settings.load(
+        Given("dashboard.feed", feed, "--feed"),
+        Given("dashboard.port", port, "--port"),
+        config=context.obj.config,
+    )
+    dashboards.run(settings)

@@ -9,6 +9,8 @@ from pathlib import Path
 from ibdesk.errors import ConfigError
 
 _LONGEST = 65_536
+# Where container engines mount secrets into one container alone; the mode is what it was on the host.
+_HANDED_OVER = Path("/run/secrets")
 
 
 def read_value(path: Path, *, secret: bool) -> str:
@@ -16,7 +18,7 @@ def read_value(path: Path, *, secret: bool) -> str:
 
     Raises:
         ConfigError: If it cannot be read, is no text, is empty or very long; or if it holds a secret and everybody on
-            this machine can read it.
+            this machine can read it, unless a container engine has put it there.
     """
     try:
         with path.open("rb") as file:
@@ -24,7 +26,7 @@ def read_value(path: Path, *, secret: bool) -> str:
             held = file.read(_LONGEST + 1)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    if secret and os.name == "posix" and mode & stat.S_IROTH:
+    if secret and os.name == "posix" and mode & stat.S_IROTH and not is_handed_over(path):
         raise ConfigError(f"{path} holds a secret that every user of this machine can read: chmod 600 {path}")
     if len(held) > _LONGEST:
         raise ConfigError(f"{path} is too long for a value: more than {_LONGEST} bytes")
@@ -35,3 +37,8 @@ def read_value(path: Path, *, secret: bool) -> str:
     if not text:
         raise ConfigError(f"{path} is empty")
     return text
+
+
+def is_handed_over(path: Path) -> bool:
+    """Return whether a file is where container engines put secrets: nobody but this container sees it there."""
+    return path.is_relative_to(_HANDED_OVER)

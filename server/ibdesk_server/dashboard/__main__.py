@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 from pathlib import Path
 
 from ibdesk.desk.child import end_with_parent
-from ibdesk.errors import ConfigError, IbdeskError
+from ibdesk.errors import IbdeskError
 from ibdesk.telemetry import Logs, secrets_in
-from ibdesk_server.security.keyfile import obtain_key
+from ibdesk_server.dashboard.running import read_machine_key, run_dashboard
 from ibdesk_server.settings import Settings
 
 
@@ -33,20 +32,13 @@ async def _run(arguments: argparse.Namespace) -> None:
     if arguments.end_with_stdin:
         end_with_parent()
     # The imports take seconds; a wrong key file is told before them.
-    key = _read_key(arguments.key_file)
-    from ibdesk_server.dashboard.mirror import FeedMirror
-    from ibdesk_server.dashboard.server import serve
-
-    stop = asyncio.Event()
+    key = read_machine_key(arguments.key_file)
 
     def ready(address: str) -> None:
-        # Only now: Panel has put up a handler of its own, which stops the loop under everybody's feet.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
         sys.stdout.write(f"{address}\n")
         sys.stdout.flush()
 
-    await serve(FeedMirror(arguments.feed, key), port=arguments.port, ready=ready, stop=stop)
+    await run_dashboard(feed=arguments.feed, key=key, port=arguments.port, ready=ready)
 
 
 def _log(*, is_child: bool) -> Logs:
@@ -56,12 +48,6 @@ def _log(*, is_child: bool) -> Logs:
     if is_child and log.file:
         log = log.model_copy(update={"stderr_level": "critical"})
     return Logs.set_up("dashboard", log, state_folder=settings.state_folder, secrets=secrets_in(settings))
-
-
-def _read_key(path: Path) -> str:
-    if not path.exists():
-        raise ConfigError(f"there is no API key in {path}: start the server first, which makes it")
-    return obtain_key(path)
 
 
 def _parser() -> argparse.ArgumentParser:

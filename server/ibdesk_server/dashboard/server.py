@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import panel as pn
 from bokeh.server.server import Server
+from tornado.web import RequestHandler
 from tornado.websocket import WebSocketClosedError
 
 from ibdesk.errors import AddressInUseError
@@ -21,15 +22,32 @@ from ibdesk_server.dashboard.page import STYLE, open_page
 HOST = "127.0.0.1"
 
 
-async def serve(mirror: FeedMirror, *, port: int, ready: Callable[[str], None], stop: asyncio.Event) -> None:
-    """Serve the dashboard on this machine until `stop` is set; port 0 takes any free one.
+class LiveHandler(RequestHandler):
+    """Answers probes: that the process turns, and nothing else."""
 
-    `ready` is called once with the address that logs a browser in.
+    def get(self) -> None:
+        """Answer; anybody may know."""
+        self.write({"status": "ok"})
+
+
+async def serve(
+    mirror: FeedMirror,
+    *,
+    host: str = HOST,
+    port: int,
+    names: Iterable[str] = (),
+    ready: Callable[[str], None],
+    stop: asyncio.Event,
+) -> None:
+    """Serve the dashboard until `stop` is set; port 0 takes any free one.
+
+    Browsers may call it by this machine's own addresses, and by `names`. `ready` is called once with the address that
+    logs a browser of this machine in.
 
     Raises:
         AddressInUseError: If the port is taken.
     """
-    server, access = _listen(mirror, port or _free_port())
+    server, access = _listen(mirror, host, port or _free_port(), names)
     asyncio.get_running_loop().set_exception_handler(_complain)
     server.start()
     reading = asyncio.create_task(mirror.run(), name="feed mirror")
@@ -47,7 +65,7 @@ async def serve(mirror: FeedMirror, *, port: int, ready: Callable[[str], None], 
         await asyncio.wait({reading, asking, stopping})
 
 
-def _listen(mirror: FeedMirror, port: int) -> tuple[Server, Access]:
+def _listen(mirror: FeedMirror, host: str, port: int, names: Iterable[str]) -> tuple[Server, Access]:
     logging.getLogger("bokeh").setLevel(logging.ERROR)
     pn.extension("tabulator", raw_css=[STYLE])
     access = Access(Counter(mirror.url), port)
@@ -55,15 +73,16 @@ def _listen(mirror: FeedMirror, port: int) -> tuple[Server, Access]:
         server = pn.io.server.get_server(
             {"/": lambda: open_page(mirror, access)},
             port=port,
-            address=HOST,
-            websocket_origin=[f"{HOST}:{port}", f"localhost:{port}"],
+            address=host,
+            websocket_origin=[f"{HOST}:{port}", f"localhost:{port}", *names],
             auth_provider=access,
+            extra_patterns=[("/health/live", LiveHandler)],
             title="ibdesk",
             show=False,
             start=False,
         )
     except OSError:
-        raise AddressInUseError(HOST, port, "--port") from None
+        raise AddressInUseError(host, port, "--port") from None
     return server, access
 
 

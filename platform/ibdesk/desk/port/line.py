@@ -36,7 +36,11 @@ class Line:
         Raises:
             OSError: If the line is broken.
         """
-        self._writer.write(len(data).to_bytes(_HEAD) + data)
+        try:
+            self._writer.write(len(data).to_bytes(_HEAD) + data)
+        except RuntimeError:
+            # uvloop's word for a transport that has been closed since the last one.
+            raise ConnectionResetError("the other side of the desk port is gone") from None
         await self._writer.drain()
 
     async def receive(self) -> bytes:

@@ -1,0 +1,29 @@
+"""`ibdesk dashboard`: the dashboard alone, for where engine, web and dashboard run apart."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ibdesk.cli.screen import address, line, step
+from ibdesk_server.dashboard.running import read_machine_key, run_dashboard
+from ibdesk_server.security.dashboard_key import obtain_dashboard_key
+from ibdesk_server.settings import Settings
+
+
+def run(settings: Settings) -> None:
+    """Show the desk in the browser until Ctrl-C.
+
+    Raises:
+        IbdeskError: If there is no key, or the port is taken.
+    """
+    chosen, server = settings.dashboard, settings.server
+    key = read_machine_key(obtain_dashboard_key(server)) if chosen.key is None else chosen.key.get_secret_value()
+    feed = chosen.feed or f"ws://127.0.0.1:{server.port}/feed"
+
+    def ready(login: str) -> None:
+        step("Dashboard")
+        line("feed", feed)
+        line("dashboard", address(login))
+        line("end", "Ctrl-C")
+
+    asyncio.run(run_dashboard(feed=feed, key=key, host=chosen.host, port=chosen.port, names=chosen.names, ready=ready))
