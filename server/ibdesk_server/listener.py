@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import resource
 import socket
 from collections.abc import Iterator
 
@@ -19,6 +20,8 @@ from ibdesk_server.security.settings import TlsSettings
 
 # How many ports after the wanted one are tried when any will do.
 _PORTS_TRIED = 50
+# How many files and sockets a server may have open; many systems give 1,024 unless asked.
+_FILES = 65_536
 
 
 class Listener:
@@ -63,6 +66,7 @@ class Listener:
 
     async def run(self, app: ASGIApp) -> None:
         """Answer requests until cancelled; then let those under way end, for `shutdown_seconds` at most."""
+        raise_file_limit()
         server = _Uvicorn(self._config(app), self.answering)
         serving = asyncio.create_task(server.serve([self._socket]), name="uvicorn")
         try:
@@ -92,6 +96,14 @@ class Listener:
             ssl_certfile=self._tls.certificate,
             ssl_keyfile=self._tls.key,
         )
+
+
+def raise_file_limit() -> None:
+    """Let this process have as many sockets as the system allows it to ask for, up to what a feed may need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class _Uvicorn(uvicorn.Server):

@@ -7,11 +7,13 @@ process of their own and read raw frames, so that little of their own work is me
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import uvloop
@@ -20,33 +22,89 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.bench.row import Row, against, percentile
 
-from ibdesk.store.batches import Sequencer
+from ibdesk.store.batches import Batch, FeedState, Sequencer
 from ibdesk.store.feed import Feed, Topic
+from ibdesk_server.feed.channel import columns_of
 from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
 from ibdesk_server.feed.hub import FeedHub, FeedLimits
 from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.feed.protocol import Delta, Subscribe, encode
-from ibdesk_server.listener import Listener
+from ibdesk_server.listener import Listener, raise_file_limit
 from ibdesk_server.security.guard import Security
 
-CLIENTS = (1, 200)
-CHANGES = 75
-CHANGES_PER_SECOND = 25
-ROUNDS = 3
 _KEY = "k" * 43
-# The name of the column of stamps; an array of under 16 unsigned integers of eight bytes follows.
+_ROUNDS = 3
+# The name of the column of stamps; an array of unsigned integers of eight bytes follows.
 _STAMPS = b"\xa5at_ns"
 _READY = b"\x82\x05ready"
 
-Publish = Callable[[dict[str, Any]], None]
+Rows = list[dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    """So many clients, `stuck` of which read nothing, are sent so many batches a second of so many rows."""
+
+    clients: int
+    rows: int
+    batches: int
+    per_second: int
+    stuck: int = 0
+
+    @property
+    def topic(self) -> Topic:
+        """Single rows are fills, as a desk publishes them; many are quotes, as a web worker gets them."""
+        return Topic.FILLS if self.rows == 1 else Topic.QUOTES
+
+    @property
+    def words(self) -> str:
+        """Return what it is called."""
+        if self.rows == 1:
+            return f"{self.clients} client{'s' if self.clients > 1 else ''}"
+        stuck = f", {self.stuck} of them stuck" if self.stuck else ""
+        return f"{self.clients:,} clients, {self.rows} quotes every {1_000 // self.per_second} ms{stuck}"
+
+
+_FEW = (Scenario(1, 1, 75, 25), Scenario(200, 1, 75, 25))
+_MANY = (Scenario(1_000, 100, 80, 20), Scenario(1_000, 100, 80, 20, stuck=10))
+
+
+class _Batches:
+    """Batches as a web worker gets them from the engine; a `BatchSource`."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._news: asyncio.Queue[list[Batch]] = asyncio.Queue()
+        self._seq = 0
+
+    def publish(self, topic: Topic, rows: Rows) -> None:
+        """Hand rows on from another thread."""
+        self._seq += 1
+        self._loop.call_soon_threadsafe(self._news.put_nowait, [Batch(topic, self._seq, rows)])
+
+    async def open(self) -> FeedState:
+        """Begin with nothing."""
+        return await Sequencer(Feed()).open()
+
+    async def next(self) -> list[Batch]:
+        """Wait for batches and return all there are."""
+        batches = await self._news.get()
+        while not self._news.empty():
+            batches += self._news.get_nowait()
+        return batches
+
+    async def close(self) -> None:
+        """Follow no more."""
 
 
 class FeedSide:
     """The feed as it is."""
 
-    def __init__(self) -> None:
-        self._feed, self._security = Feed(), Security(_KEY)
-        self._hub = FeedHub(Sequencer(self._feed), limits=FeedLimits(), metrics=FeedMetrics(CollectorRegistry()))
+    def __init__(self, scenario: Scenario) -> None:
+        self._topic, self._security = scenario.topic, Security(_KEY)
+        self._feed, self._batches = Feed(), _Batches()
+        source = Sequencer(self._feed) if scenario.rows == 1 else self._batches
+        self._hub = FeedHub(source, limits=FeedLimits(), metrics=FeedMetrics(CollectorRegistry()))
 
     @property
     def app(self) -> ASGIApp:
@@ -57,18 +115,22 @@ class FeedSide:
         """Serve until cancelled."""
         await self._hub.run()
 
-    def publish(self, row: dict[str, Any]) -> None:
-        """Take a change from the publishing thread."""
-        self._feed.publish(Topic.FILLS, row["execution_id"], row)
+    def publish(self, rows: Rows) -> None:
+        """Take changes from the publishing thread."""
+        if self._topic is Topic.FILLS:
+            self._feed.publish(self._topic, rows[0]["execution_id"], rows[0])
+        else:
+            self._batches.publish(self._topic, rows)
 
 
 class BareSide:
     """What a feed cannot do without: encode once, and send to one client after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, scenario: Scenario) -> None:
+        self._topic = scenario.topic
         self._sends: list[Send] = []
         self._loop = asyncio.get_running_loop()
-        self._rows: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._rows: asyncio.Queue[Rows] = asyncio.Queue()
         self._seq = 0
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,20 +146,16 @@ class BareSide:
             continue
         self._sends.remove(send)
 
-    def publish(self, row: dict[str, Any]) -> None:
-        """Take a change from the publishing thread."""
-        self._loop.call_soon_threadsafe(self._rows.put_nowait, row)
+    def publish(self, rows: Rows) -> None:
+        """Take changes from the publishing thread."""
+        self._loop.call_soon_threadsafe(self._rows.put_nowait, rows)
 
     async def work(self) -> None:
         """Broadcast until cancelled."""
         while True:
-            row = await self._rows.get()
+            columns = columns_of(await self._rows.get())
             self._seq += 1
-            frame = encode(
-                Delta(
-                    topic=Topic.FILLS, after=self._seq - 1, seq=self._seq, columns={name: [row[name]] for name in row}
-                )
-            )
+            frame = encode(Delta(topic=self._topic, after=self._seq - 1, seq=self._seq, columns=columns))
             for send in list(self._sends):
                 await send({"type": "websocket.send", "bytes": frame})
 
@@ -105,8 +163,10 @@ class BareSide:
 class _Client(asyncio.Protocol):
     """Cuts what it reads into frames and notes how old their stamps are."""
 
-    def __init__(self, port: int, ready: Callable[[], None], took: Callable[[float], None]) -> None:
-        self._port, self._ready, self._took = port, ready, took
+    def __init__(
+        self, port: int, topic: str, ready: Callable[[], None], took: Callable[[float], None], *, stuck: bool
+    ) -> None:
+        self._port, self._topic, self._ready, self._took, self._stuck = port, topic, ready, took, stuck
         self._buffer = b""
         self._greeted = False
 
@@ -130,7 +190,7 @@ class _Client(asyncio.Protocol):
                 self._buffer = head
                 return
             self._greeted = True
-            message = encode(Subscribe(topics=["fills"]))
+            message = encode(Subscribe(topics=[self._topic]))
             # A final binary frame of under 126 bytes, masked (as a client must) with zeros.
             self._transport.write(bytes((0x82, 0x80 | len(message), 0, 0, 0, 0)) + message)
         while (end := _frame_end(self._buffer)) is not None:
@@ -138,14 +198,20 @@ class _Client(asyncio.Protocol):
             self._take(frame, now)
 
     def _take(self, frame: bytes, now: int) -> None:
-        place = frame.find(_STAMPS)
-        if place >= 0:
-            place += len(_STAMPS)
-            for number in range(frame[place] & 0x0F):
-                stamp = place + 2 + 9 * number
-                self._took((now - int.from_bytes(frame[stamp : stamp + 8])) / 1e6)
-        elif b"snapshot" in frame or frame.endswith(_READY):
+        if b"snapshot" in frame[:40] or frame.endswith(_READY):
             self._ready()
+            if self._stuck:
+                self._transport.pause_reading()
+            return
+        place = frame.find(_STAMPS)
+        if place < 0 or b"delta" not in frame[:24]:
+            return
+        place += len(_STAMPS)
+        # Rows of one batch have one stamp; of an array of 16 and more (0xdc, two bytes of length) the first tells.
+        first, count = (place + 3, 1) if frame[place] == 0xDC else (place + 1, frame[place] & 0x0F)
+        for number in range(count):
+            stamp = first + 1 + 9 * number
+            self._took((now - int.from_bytes(frame[stamp : stamp + 8])) / 1e6)
 
 
 def _frame_end(buffer: bytes) -> int | None:
@@ -156,47 +222,67 @@ def _frame_end(buffer: bytes) -> int | None:
     return end if len(buffer) >= end else None
 
 
-async def _clients(port: int, count: int) -> None:
+async def _clients(port: int, scenario: Scenario) -> None:
     """Be so many clients, say when all are ready, and print the ages of all changes, in ms."""
+    raise_file_limit()
     everybody, done = asyncio.Event(), asyncio.Event()
     ready, ages = [0], list[float]()
+    expected = (scenario.clients - scenario.stuck) * scenario.batches
 
     def one_ready() -> None:
         ready[0] += 1
-        if ready[0] == count:
+        if ready[0] == scenario.clients:
             everybody.set()
 
     def took(age: float) -> None:
         ages.append(age)
-        if len(ages) == count * CHANGES:
+        if len(ages) == expected:
             done.set()
 
     loop = asyncio.get_running_loop()
-    for _ in range(count):
-        await loop.create_connection(lambda: _Client(port, one_ready, took), "127.0.0.1", port)
-    async with asyncio.timeout(10 + CHANGES / CHANGES_PER_SECOND):
+    for number in range(scenario.clients):
+        stuck = number < scenario.stuck
+
+        def make(stuck: bool = stuck) -> _Client:
+            return _Client(port, scenario.topic.value, one_ready, took, stuck=stuck)
+
+        await loop.create_connection(make, "127.0.0.1", port)
+    async with asyncio.timeout(60):
         await everybody.wait()
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-        await done.wait()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    try:
+        async with asyncio.timeout(5 + scenario.batches / scenario.per_second):
+            await done.wait()
+    except TimeoutError:
+        # What is missing then was not delivered.
+        pass
     sys.stdout.write(json.dumps(ages))
 
 
-async def _ages(side: FeedSide | BareSide, count: int) -> list[float]:
-    """Return how old each change was at each of so many clients, in ms."""
+async def _ages(side: FeedSide | BareSide, scenario: Scenario) -> tuple[list[float], float]:
+    """Return how old each change was at each client, in ms, and how many MB the server grew meanwhile."""
     listener = Listener("127.0.0.1", 0, setting="port")
     tasks = [asyncio.create_task(listener.run(side.app)), asyncio.create_task(side.work())]
     await listener.answering.wait()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.feed", str(listener.port), str(count), stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "tests.bench.feed",
+        str(listener.port),
+        *map(str, dataclasses.astuple(scenario)),
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 26,
     )
     assert process.stdout is not None
     try:
         if await process.stdout.readline() != b"ready\n":
-            raise RuntimeError(f"the {count} clients of the benchmark did not connect")
-        thread = threading.Thread(target=_publish, args=(side.publish,))
+            raise RuntimeError(f"the {scenario.clients} clients of the benchmark did not connect")
+        before = _resident_mb()
+        thread = threading.Thread(target=_publish, args=(side.publish, scenario))
         thread.start()
         answer = await process.stdout.read()
+        grown = _resident_mb() - before
         await asyncio.to_thread(thread.join)
         await process.wait()
     finally:
@@ -207,35 +293,59 @@ async def _ages(side: FeedSide | BareSide, count: int) -> list[float]:
             task.cancel()
         await asyncio.wait(tasks)
     ages: list[float] = json.loads(answer)
-    return ages
+    return ages, grown
 
 
-def _publish(publish: Publish) -> None:
+def _publish(publish: Callable[[Rows], None], scenario: Scenario) -> None:
     began = time.monotonic()
-    for number in range(CHANGES):
-        time.sleep(max(0.0, began + number / CHANGES_PER_SECOND - time.monotonic()))
-        row = {"execution_id": f"E{number}", "order_id": "run-1", "owner": "run", "symbol": "AAPL", "side": "buy"}
-        publish(row | {"quantity": 100.0, "price": 229.89, "commission": None, "at_ns": time.monotonic_ns()})
+    for number in range(scenario.batches):
+        time.sleep(max(0.0, began + number / scenario.per_second - time.monotonic()))
+        at_ns = time.monotonic_ns()
+        if scenario.rows == 1:
+            row = {"execution_id": f"E{number}", "order_id": "run-1", "owner": "run", "symbol": "AAPL", "side": "buy"}
+            publish([row | {"quantity": 100.0, "price": 229.89, "commission": None, "at_ns": at_ns}])
+        else:
+            publish([_quote(f"S{place}", at_ns) for place in range(scenario.rows)])
+
+
+def _quote(symbol: str, at_ns: int) -> dict[str, Any]:
+    return {"symbol": symbol, "at_ns": at_ns, "bid": 229.88, "ask": 229.9, "bid_size": 200.0, "ask_size": 300.0}
+
+
+def _resident_mb() -> float:
+    """Return how much memory this process has, in MB."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4_096 / 1e6
 
 
 async def _measure() -> list[Row]:
+    raise_file_limit()
     rows = []
-    for count in CLIENTS:
-        bare, feed = list[float](), list[float]()
-        for _ in range(ROUNDS):
-            bare += await _ages(BareSide(), count)
-            feed += await _ages(FeedSide(), count)
-        clients = f"{count} client{'s' if count > 1 else ''}"
+    for scenario in _FEW + _MANY:
+        bare, feed, grown = list[float](), list[float](), list[float]()
+        # Sending to one after the other, the bare broadcast would stand still for stuck clients: it has none.
+        plain = dataclasses.replace(scenario, clients=scenario.clients - scenario.stuck, stuck=0)
+        for _ in range(_ROUNDS):
+            bare += (await _ages(BareSide(plain), plain))[0]
+            ages, more = await _ages(FeedSide(scenario), scenario)
+            feed += ages
+            grown.append(more)
         for name, fraction in (("p50", 0.5), ("p99", 0.99)):
             rows.append(
                 against(
-                    f"change to bytes at {clients}, {name}",
+                    f"change to bytes at {scenario.words}, {name}",
                     percentile(feed, fraction),
                     "ms",
                     percentile(bare, fraction),
-                    "p99 < 5 ms" if count == 1 else "1.25 x",
+                    "p99 < 5 ms" if scenario.clients == 1 else "1.25 x",
                 )
             )
+        if scenario in _MANY:
+            expected = plain.clients * scenario.batches * _ROUNDS / 100
+            seconds = scenario.batches // scenario.per_second
+            rows += [
+                against(f"delivered, {scenario.words}", len(feed) / expected, "%", len(bare) / expected, "99.9 %"),
+                Row(f"memory grown in {seconds} s, {scenario.words}", max(grown), "MB"),
+            ]
     return rows
 
 
@@ -246,4 +356,4 @@ def measure() -> list[Row]:
 
 
 if __name__ == "__main__":
-    uvloop.run(_clients(int(sys.argv[1]), int(sys.argv[2])))
+    uvloop.run(_clients(int(sys.argv[1]), Scenario(*map(int, sys.argv[2:]))))

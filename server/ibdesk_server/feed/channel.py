@@ -23,8 +23,11 @@ from ibdesk_server.feed.protocol import Delta, Snapshot
 
 # As many things as the desk's own feed keeps of a topic; the oldest ones leave.
 _KEPT_GROUPS = 10_000
-# How many bytes of snapshots are kept for the next who asks the same.
+# How many bytes of snapshots, and how many of them, are kept for the next who asks the same.
 _KEPT_SNAPSHOT_BYTES = 33_554_432
+_KEPT_SNAPSHOTS = 256
+# How many deltas are kept between two flushes; clients at the same place share one.
+_KEPT_DELTAS = 4_096
 # A snapshot so long is given out a little old, with what came since as deltas, rather than written again.
 _LONG_SNAPSHOT_BYTES = 65_536
 # How many batches keep their rows; those of older ones are read from their bytes, which take a tenth of the memory.
@@ -87,7 +90,7 @@ class Channel(abc.ABC):
             frame = coding.write(Snapshot(topic=self.topic, epoch=self.epoch, seq=self.seq, columns=columns))
             found = self.seq, frame
             self._snapshot_bytes += len(frame)
-            if self._snapshot_bytes > _KEPT_SNAPSHOT_BYTES:
+            if self._snapshot_bytes > _KEPT_SNAPSHOT_BYTES or len(self._snapshots) >= _KEPT_SNAPSHOTS:
                 self._drop_snapshots()
                 self._snapshot_bytes = len(frame)
             self._snapshots[chosen, coding] = found
@@ -101,6 +104,8 @@ class Channel(abc.ABC):
         key = told, looked, chosen, coding
         found = self._deltas.get(key)
         if found is None:
+            if len(self._deltas) >= _KEPT_DELTAS:
+                self._deltas.clear()
             found = self._deltas[key] = self._delta(*key)
         return found
 

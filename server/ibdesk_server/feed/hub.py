@@ -67,7 +67,8 @@ class FeedHub:
         """Make one that follows nothing yet; `is_reachable` tells whether the desk behind the source is."""
         self.limits, self._is_reachable = limits, is_reachable
         self._source, self._metrics = source, metrics
-        self._channels, self._filters = Channels(replay_bytes=limits.replay_bytes), Filters()
+        # filters: those in use, shared by who asks for the same.
+        self._channels, self.filters = Channels(replay_bytes=limits.replay_bytes), Filters()
         self._pace = Pace(limits.flush_seconds)
         self._subscribers: set[Subscriber] = set()
         self._closing, self._deserted = False, asyncio.Event()
@@ -114,7 +115,7 @@ class FeedHub:
         if self._closing or len(self._subscribers) >= self.limits.clients:
             return None
         now = asyncio.get_running_loop().time()
-        subscriber = Subscriber(self._channels, self._filters, outlet, budget=self.limits.budget, now=now)
+        subscriber = Subscriber(self._channels, self.filters, outlet, budget=self.limits.budget, now=now)
         self._subscribers.add(subscriber)
         self._metrics.clients.set(len(self._subscribers))
         return subscriber

@@ -5,6 +5,8 @@ from __future__ import annotations
 # A flush claims so many times as long as it kept the processor busy (which a busy machine does not draw out), so that
 # the feed takes a fifth of its thread as long as the longest wait allows.
 _CLAIM = 5.0
+# Changes that come just as often as the longest wait allows must not pile up.
+_SHARE = 0.8
 
 
 class Pace:
@@ -20,6 +22,6 @@ class Pace:
 
     def rest(self, began: float, busy_seconds: float) -> float:
         """Return until when to rest after a flush that began at `began`, in the same clock."""
-        claim = min(_CLAIM * busy_seconds, self._longest)
+        claim = min(_CLAIM * busy_seconds, _SHARE * self._longest)
         self._due = max(self._due, began) + claim
         return self._due - claim
