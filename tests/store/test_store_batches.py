@@ -127,3 +127,17 @@ async def test_conflated_topics_keep_no_batches() -> None:
     topic = sequencer.state().topics[Topic.QUOTES]
 
     assert (topic.seq, topic.rows, topic.recent) == (1, [{"symbol": "AAPL", "bid": 1.0}], [])
+
+
+async def test_one_that_is_opened_again_begins_another_epoch() -> None:
+    feed = Feed()
+    sequencer = Sequencer(feed)
+    before = await sequencer.open()
+    await sequencer.close()
+    publish(feed, 0)
+
+    after = await sequencer.open()
+
+    assert after.epoch != before.epoch
+    assert after.epoch == sequencer.epoch
+    assert after.topics[Topic.ORDERS].rows == [{"id": "0"}]

@@ -69,16 +69,10 @@ class Sequencer:
 
     def __init__(self, feed: Feed, *, kept_rows: int = _KEPT_ROWS) -> None:
         """Make one that follows nothing yet; `kept_rows` bounds what each `TopicState.recent` holds."""
-        self.epoch = secrets.token_hex(8)
         self._feed, self._kept_rows = feed, kept_rows
         self._reader: FeedReader | None = None
         self._woken = asyncio.Event()
-        self._seqs = dict.fromkeys(Topic, 0)
-        self._recent: dict[Topic, collections.deque[Batch]] = {topic: collections.deque() for topic in Topic}
-        self._kept = dict.fromkeys(Topic, 0)
-        # _made: batches that `state` had to make and `next` has not handed on yet.
-        self._made: list[Batch] = []
-        self._lost = False
+        self._begin()
 
     async def open(self) -> FeedState:
         """Return where the feed stands."""
@@ -90,6 +84,7 @@ class Sequencer:
                 loop.call_soon_threadsafe(self._woken.set)
 
         await self.close()
+        self._begin()
         self._reader, rows = self._feed.subscribe(wake)
         return self._state(rows)
 
@@ -124,6 +119,16 @@ class Sequencer:
         if self._made:
             self._woken.set()
         return self._state(rows)
+
+    def _begin(self) -> None:
+        """Begin an epoch: what passed while nobody followed has no numbers, so nobody goes on from before."""
+        self.epoch = secrets.token_hex(8)
+        self._seqs = dict.fromkeys(Topic, 0)
+        self._recent: dict[Topic, collections.deque[Batch]] = {topic: collections.deque() for topic in Topic}
+        self._kept = dict.fromkeys(Topic, 0)
+        # _made: batches that `state` had to make and `next` has not handed on yet.
+        self._made: list[Batch] = []
+        self._lost = False
 
     def _opened(self) -> FeedReader:
         if self._reader is None:
