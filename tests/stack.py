@@ -95,7 +95,9 @@ class Program:
 
     def children(self) -> list[int]:
         """The ids of the processes that it has started itself."""
-        return list(map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()))
+        # Each of its threads has children of its own.
+        lists = [path.read_text() for path in Path(f"/proc/{self.pid}/task").glob("*/children")]
+        return [int(word) for text in lists for word in text.split()]
 
     def kill(self) -> None:
         """End it as no program can prevent."""

@@ -17,6 +17,9 @@ WITH_FACTS = {
     errors.LookAheadError: ("EmaCross", "fast", "AAPL", 3, "2026-03-05", 1.5, None),
     errors.ClientIdInUseError: (7, "127.0.0.1:4002"),
     errors.ReplayMismatchError: (12, "nothing", "PlaceOrder"),
+    errors.ChildError: ("web worker 1", -9, "it ended without a word"),
+    errors.DetachedError: ("unix:/run/desk.sock", "the connection broke"),
+    errors.NotLeadingError: ("paper", 7, "engine-2"),
     errors.AddressInUseError: ("127.0.0.1", 8000, "--port"),
 }
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, IbdeskError)]

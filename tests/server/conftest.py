@@ -28,10 +28,12 @@ from ibdesk_server.feed.hub import FeedHub, FeedLimits
 from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.listener import Listener
 from ibdesk_server.routers import events
+from ibdesk_server.security.budgets import Budgets
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.passwords import Passwords
 from ibdesk_server.security.principal import Role
-from ibdesk_server.security.settings import SecuritySettings
+from ibdesk_server.security.settings import LimitSettings, SecuritySettings
+from ibdesk_server.security.vigil import Vigil
 from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import ServerSettings, Settings
 
@@ -149,7 +151,12 @@ class FeedServer:
                 await asyncio.wait({task})
 
         app = FastAPI(lifespan=lifespan)
-        app.state.services = SimpleNamespace(hub=self.hub, security=self.security)
+        app.state.services = SimpleNamespace(
+            hub=self.hub,
+            security=self.security,
+            budgets=Budgets(LimitSettings()),
+            vigil=Vigil(self.security),
+        )
         app.include_router(events.router)
         app.include_router(events.module_router)
         await self.listener.run(FeedMiddleware(app, FeedEndpoint(self.hub, self.security)))

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from ibdesk.desk import Desk
-from ibdesk.errors import DetachedError, JournalError, StrategyError
+from ibdesk.errors import DetachedError, IbdeskError, StrategyError
 from ibdesk_server.problems import without_paths
 from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import ServerSettings, Settings
@@ -126,7 +126,7 @@ async def test_whatever_is_thrown_at_it_the_server_does_not_fail(api: httpx.Asyn
 async def test_a_crash_says_nothing_of_its_cause(web: WebServer, api: httpx.AsyncClient) -> None:
     @web.app.get("/api/v1/crash")
     async def crash() -> None:
-        raise JournalError("journal /home/anna/.local/state/ibdesk/journals/x.sqlite cannot be read: SELECT failed")
+        raise IbdeskError("journal /home/anna/.local/state/ibdesk/journals/x.sqlite cannot be read: SELECT failed")
 
     problem = check(await api.get("/api/v1/crash"), 500)
 

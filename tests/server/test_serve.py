@@ -144,10 +144,10 @@ async def test_a_closed_desk_is_told_as_unavailable(
     assert live.status_code == 200
 
 
-async def test_two_servers_of_one_desk_share_nothing_but_the_desk(start_web: StartWeb, desk: Desk) -> None:
+async def test_two_servers_of_one_machine_know_the_same_logins(start_web: StartWeb, desk: Desk) -> None:
     first, second = await start_web(desk), await start_web(desk)
 
     async with httpx.AsyncClient(trust_env=False) as client:
         code = first.login_url().partition("code=")[2]
-        assert (await client.get(f"{second.url}/login", params={"code": code})).status_code == 401
-        assert (await client.get(f"{first.url}/login", params={"code": code})).status_code == 303
+        assert (await client.get(f"{second.url}/login", params={"code": code})).status_code == 303
+        assert (await client.get(f"{first.url}/login", params={"code": code})).status_code == 401

@@ -66,8 +66,7 @@ def run_demo(
         run_id = _start(desk, run)
         step("To watch it")
         server = open_web(belongings, desk, settings, with_dashboard=with_dashboard)
-        line("end", until(seconds))
-        serve(server.run, lambda: watch(desk), seconds=seconds)
+        serve(server.run, lambda: watch(desk), seconds=seconds, begun=lambda: line("end", until(seconds)))
         end_run(desk, run_id, flatten=False)
         summary, journal = Summary.of(desk), Path(desk.journal_path)
 

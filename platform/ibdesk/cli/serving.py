@@ -12,19 +12,22 @@ from ibdesk.desk.loop import loop_factory
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
-def serve(*works: Work, seconds: float | None) -> None:
+def serve(*works: Work, seconds: float | None, begun: Callable[[], None] = lambda: None) -> None:
     """Do everything until Ctrl-C, SIGTERM, the end of one of the works, or for some seconds.
+
+    `begun` is called once Ctrl-C ends it in an orderly way: only then may anybody be told to press it.
 
     Raises:
         Exception: What one of them failed of.
     """
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(_serve(works, seconds=seconds))
+        runner.run(_serve(works, seconds=seconds, begun=begun))
 
 
-async def _serve(works: tuple[Work, ...], *, seconds: float | None) -> None:
+async def _serve(works: tuple[Work, ...], *, seconds: float | None, begun: Callable[[], None]) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     with on_stop_signals(lambda: loop.call_soon_threadsafe(stop.set)):
+        begun()
         tasks = [asyncio.create_task(work(), name=getattr(work, "__name__", "work")) for work in works]
         tasks.append(asyncio.create_task(stop.wait(), name="stop"))  # type: ignore[arg-type] # what it gives is unused
         try:

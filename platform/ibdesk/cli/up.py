@@ -71,8 +71,7 @@ def run_up(
         line("API", address(web.login_url()))
         line("feed", f"{web.feed_url} (msgpack)")
         line("API key", f"{settings.server.key_file} (each address above logs one browser in, once)")
-        line("end", until(seconds))
-        serve(supervisor.run, lambda: watch(desk), seconds=seconds)
+        serve(supervisor.run, lambda: watch(desk), seconds=seconds, begun=lambda: line("end", until(seconds)))
         for running in desk.runs():
             if running.state == "running":
                 end_run(desk, running.run_id, flatten=False)

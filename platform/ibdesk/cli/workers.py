@@ -50,8 +50,12 @@ def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: flo
                 workers.start()
             supervisor = Supervisor()
             workers.supervise(supervisor)
-            _show(settings, workers.url, workers.login_url(), seconds=seconds)
-            works = [supervisor.run]
+
+            async def show() -> None:
+                _show(settings, workers.url, workers.login_url(), seconds=seconds)
+                await asyncio.Event().wait()
+
+            works = [supervisor.run, show]
         serve(*works, seconds=seconds)
 
 
