@@ -72,6 +72,12 @@ class Sequencer:
         self._feed, self._kept_rows = feed, kept_rows
         self._reader: FeedReader | None = None
         self._woken = asyncio.Event()
+        self._seqs: dict[Topic, int] = {}
+        self._recent: dict[Topic, collections.deque[Batch]] = {}
+        self._kept: dict[Topic, int] = {}
+        # _made: batches that `state` had to make and `next` has not handed on yet.
+        self._made: list[Batch] = []
+        self._lost = False
         self._begin()
 
     async def open(self) -> FeedState:
@@ -124,11 +130,9 @@ class Sequencer:
         """Begin an epoch: what passed while nobody followed has no numbers, so nobody goes on from before."""
         self.epoch = secrets.token_hex(8)
         self._seqs = dict.fromkeys(Topic, 0)
-        self._recent: dict[Topic, collections.deque[Batch]] = {topic: collections.deque() for topic in Topic}
+        self._recent = {topic: collections.deque() for topic in Topic}
         self._kept = dict.fromkeys(Topic, 0)
-        # _made: batches that `state` had to make and `next` has not handed on yet.
-        self._made: list[Batch] = []
-        self._lost = False
+        self._made, self._lost = [], False
 
     def _opened(self) -> FeedReader:
         if self._reader is None:
