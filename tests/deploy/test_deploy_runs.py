@@ -12,6 +12,7 @@ import functools
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,10 +164,12 @@ class Machine:
 
 
 @pytest.fixture
-def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(tmp_path, request.param)
-    yield machine
-    machine.close()
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    # A test's own folder has a long name, and the system allows the path of a socket 107 bytes.
+    with tempfile.TemporaryDirectory(prefix="ibdesk-") as folder:
+        machine = Machine(Path(folder), request.param)
+        yield machine
+        machine.close()
 
 
 async def first_quotes(machine: Machine) -> int:
