@@ -82,10 +82,10 @@ _CORS: dict[str, Any] = {
 }
 
 
-def create_app(desk: DeskHandle, settings: Settings, *, security: Security | None = None, worker: str = "") -> FastAPI:
+def create_app(desk: DeskHandle, settings: Settings, *, security: Security | None = None, worker: str = "1") -> FastAPI:
     """Return an application of its own around a desk, which the caller opens and closes.
 
-    `worker` is its name among several servers of one desk; by default the process id.
+    `worker` is its name among several servers of one desk.
 
     Raises:
         ConfigError: If the API key cannot be read or made (when no `security` is given).
@@ -93,14 +93,15 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     registry = CollectorRegistry()
     strategy_folder, kept = StrategyFolder(settings.server.strategies), settings.state_folder
     security = security or Security.open(settings.server)
+    # The one pool of this loop: for the rate limits, what is cached, and the look after Redis itself.
+    redis = None if settings.redis.url is None else RedisPool(settings.redis)
     watch = Watch(
         performance=settings.performance,
         audit_folder=settings.state_folder / "audit",
-        redis=settings.redis,
+        redis=redis,
         worker=worker,
     )
-    budgets = Budgets(settings.server.limits, settings.redis)
-    redis = None if settings.redis.url is None else RedisPool(settings.redis)
+    budgets = Budgets(settings.server.limits, redis)
     services = Services(
         desk=desk,
         settings=settings,
@@ -118,7 +119,6 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
         backtests=Backtests(kept / "backtests", settings.server.backtests, strategy_folder),
         replays=Replays(kept / "replays"),
         cache=MemoryCache() if redis is None else RedisCache(redis),
-        redis=redis,
         registry=registry,
         watch=watch,
     )
@@ -166,6 +166,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         watching.cancel()
         await asyncio.wait({watching})
         await services.backtests.close()
-        await services.budgets.close()
-        if services.redis is not None:
-            await services.redis.close()
+        if services.watch.redis is not None:
+            await services.watch.redis.close()

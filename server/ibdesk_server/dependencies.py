@@ -13,7 +13,6 @@ from starlette.requests import HTTPConnection
 
 from ibdesk.desk import DeskHandle
 from ibdesk.store import Cache
-from ibdesk.store.redis.pool import RedisPool
 from ibdesk_server.backtests.service import Backtests
 from ibdesk_server.content import require_readable_answer
 from ibdesk_server.etags import TaggedRoute
@@ -46,7 +45,6 @@ class Services(msgspec.Struct, frozen=True):
     backtests: Backtests
     replays: Replays
     cache: Cache
-    redis: RedisPool | None
     registry: CollectorRegistry
     watch: Watch
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import SecretStr
 from tests.redis_server import RedisServer
 from tests.server.conftest import People
 
 from ibdesk.desk import Desk
 from ibdesk.store import RedisSettings
+from ibdesk.store.redis.pool import RedisPool
 from ibdesk_server.security.budgets import Budgets
 from ibdesk_server.security.settings import LimitSettings
 from ibdesk_server.serve import WebServer
@@ -103,20 +103,35 @@ async def test_logins_from_one_address_are_few(limited: Limited) -> None:
     assert [answer.status_code for answer in refreshes] == [401, 401, 429]
 
 
-async def test_processes_that_share_a_redis_share_the_budgets(redis_server: RedisServer) -> None:
-    settings = RedisSettings(url=SecretStr(redis_server.url))
-    one, other = (Budgets(LimitSettings(reads_per_minute=3), settings) for _ in range(2))
+MakePool = Callable[..., RedisPool]
+
+
+@pytest.fixture
+async def make_pool(redis_server: RedisServer) -> AsyncIterator[MakePool]:
+    made: list[RedisPool] = []
+
+    def make(**settings: float) -> RedisPool:
+        made.append(RedisPool(RedisSettings.model_validate({"url": redis_server.url} | settings)))
+        return made[-1]
+
+    yield make
+    for pool in made:
+        await pool.close()
+
+
+async def test_processes_that_share_a_redis_share_the_budgets(make_pool: MakePool) -> None:
+    one, other = (Budgets(LimitSettings(reads_per_minute=3), make_pool()) for _ in range(2))
 
     allowed = [(await budgets.spend(budgets.reads, "vera")).allowed for budgets in (one, other, one, other)]
 
     assert allowed == [True, True, True, False]
-    await one.close()
-    await other.close()
 
 
-async def test_without_redis_each_process_counts_for_itself_and_nobody_waits(redis_server: RedisServer) -> None:
-    settings = RedisSettings(url=SecretStr(redis_server.url), timeout_seconds=0.2, rest_seconds=300)
-    budgets = Budgets(LimitSettings(reads_per_minute=3), settings)
+async def test_without_redis_each_process_counts_for_itself_and_nobody_waits(
+    redis_server: RedisServer, make_pool: MakePool
+) -> None:
+    pool = make_pool(timeout_seconds=0.2, rest_seconds=300, failures_to_open=1)
+    budgets = Budgets(LimitSettings(reads_per_minute=3), pool)
     assert (await budgets.spend(budgets.reads, "vera")).left == 2
 
     redis_server.stall()
@@ -124,4 +139,18 @@ async def test_without_redis_each_process_counts_for_itself_and_nobody_waits(red
     redis_server.resume()
 
     assert [standing.allowed for standing in standings] == [True, True, True, False]
-    await budgets.close()
+    # One of them found out; the others did not go there.
+    assert (pool.health.failures, pool.health.refused) == (1, 3)
+
+
+async def test_the_limits_use_the_connections_of_the_pool(redis_server: RedisServer, make_pool: MakePool) -> None:
+    pool = make_pool(connections=2)
+    budgets = Budgets(LimitSettings(reads_per_minute=1_000), pool)
+
+    await asyncio.gather(*(budgets.spend(budgets.reads, "vera") for _ in range(20)))
+
+    assert 1 <= pool.health.connections_made <= 2
+    assert pool.health.calls == 20
+    # Nobody else has a connection.
+    clients: Any = await pool.call(lambda client: client.info("clients"))
+    assert clients["connected_clients"] == pool.health.connections_made

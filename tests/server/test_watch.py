@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from pydantic import SecretStr
+from redis import Redis
 from tests.redis_server import RedisServer
 
 from ibdesk.desk import Desk
@@ -189,11 +190,15 @@ async def test_a_redis_that_is_gone_degrades_the_health_and_heals_by_itself(
                 while True:
                     answer = await client.get("/health/detailed")
                     part = answer.json()["components"]["redis"]
-                    if part["state"] == state and part["facts"]["calls"]:
+                    if part["state"] == state and part["facts"]["web"]["app"]["calls"]:
                         return answer
                     await asyncio.sleep(0.05)
 
+        await client.get("/api/v1/history/AAPL", params={"bar": "1 day", "count": 5, "max_age": 5})
         well = (await until("ok")).json()
+        with Redis.from_url(redis_server.url) as beside:
+            connected = beside.info("clients")["connected_clients"] - 1
+        made = web.app.state.services.watch.redis.health.connections_made
         redis_server.stop()
         gone = (await until("degraded")).json()
         ready = await client.get("/health/ready")
@@ -203,7 +208,10 @@ async def test_a_redis_that_is_gone_degrades_the_health_and_heals_by_itself(
     running.cancel()
     await asyncio.wait({running})
 
+    # Rate limits, the cache and the look after Redis share one pool.
+    assert connected == made
     assert (well["status"], gone["status"], ready.status_code) == ("ok", "degraded", 200)
     assert gone["reasons"] == ["redis: Redis does not answer: it is done without"]
     assert figures["ibdesk_redis_up"][0]["value"] == 1
+    assert figures["ibdesk_redis_up"][0]["labels"] == {"process": "web", "pool": "app", "worker": "1"}
     assert figures["ibdesk_redis_failures"][0]["value"] > 0

@@ -11,7 +11,8 @@ from tests.redis_server import RedisServer
 
 from ibdesk.clock import SECOND, ManualClock
 from ibdesk.store import Cache, MemoryCache, RedisCache
-from ibdesk.store.redis.pool import Circuit, RedisPool
+from ibdesk.store.redis import Circuit
+from ibdesk.store.redis.pool import RedisPool
 
 MakePool = Callable[..., RedisPool]
 

@@ -14,8 +14,9 @@ from tests.conftest import MakeRedisServer
 from tests.redis_server import RedisServer
 
 from ibdesk.errors import ConfigError
-from ibdesk.store.redis import RedisError, RedisSettings
-from ibdesk.store.redis.pool import Circuit, RedisPool
+from ibdesk.store.redis import Circuit, RedisError, RedisSettings
+from ibdesk.store.redis.pool import RedisPool
+from ibdesk.store.redis.stream import Stream
 
 MakePool = Callable[..., RedisPool]
 
@@ -43,6 +44,13 @@ async def circuit_is(pool: RedisPool, wanted: Circuit) -> None:
         while True:
             if pool.circuit is wanted:
                 return
+            await asyncio.sleep(0.005)
+
+
+async def until(look: Callable[[], bool]) -> None:
+    """Look until it is so."""
+    async with asyncio.timeout(20):
+        while not look():  # noqa: ASYNC110 - a pool tells nobody how often it has asked
             await asyncio.sleep(0.005)
 
 
@@ -113,6 +121,64 @@ async def test_the_circuit_closes_by_itself_when_redis_is_back(redis_server: Red
         watching.cancel()
 
     assert await pool.call(lambda client: client.get("key")) is None
+
+
+@pytest.mark.parametrize("harm", ["stop", "stall"])
+async def test_that_redis_went_and_that_it_came_back_is_told_once_each(
+    harm: str, redis_server: RedisServer, make_pool: MakePool, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = make_pool(redis_server.url, rest_seconds=0.05, timeout_seconds=0.1)
+    caplog.set_level(logging.WARNING, logger="ibdesk.store.redis.pool")
+    async with asyncio.TaskGroup() as tasks:
+        watching = tasks.create_task(pool.run())
+        await until(lambda: pool.health.calls > 1)
+
+        getattr(redis_server, harm)()
+        # It is tried again and again meanwhile, in vain.
+        await until(lambda: pool.health.failures > pool.settings.failures_to_open + 5)
+        {"stop": redis_server.start, "stall": redis_server.resume}[harm]()
+        await circuit_is(pool, Circuit.CLOSED)
+        calls = pool.health.calls
+        await until(lambda: pool.health.calls > calls + 3)
+        watching.cancel()
+
+    told = [record.getMessage() for record in caplog.records]
+    assert [text.endswith("going on without it") for text in told] == [True, False]
+    assert told[1].endswith("answers again")
+
+
+async def test_connections_of_those_who_wait_are_counted_apart(redis_server: RedisServer, make_pool: MakePool) -> None:
+    pool = make_pool(redis_server.url)
+    waiting = pool.dedicated()
+    await pool.call_dedicated(waiting, lambda client: client.ping(), seconds=5)
+    reader = Stream(pool, "news").read()
+    await reader.next(wait_seconds=0.01)
+
+    both = pool.health
+    await pool.release(waiting)
+    await reader.close()
+
+    assert (both.dedicated, both.connections_in_use, both.connections_made) == (2, 0, 2)
+    assert pool.health.dedicated == 0
+
+
+async def test_a_dedicated_connection_asks_also_while_redis_is_left_alone_and_its_failures_show(
+    redis_server: RedisServer, make_pool: MakePool
+) -> None:
+    pool = make_pool(redis_server.url, rest_seconds=300)
+    client = pool.dedicated()
+    redis_server.stop()
+    for _ in range(pool.settings.failures_to_open):
+        with pytest.raises(RedisError, match="cannot be reached"):
+            await pool.call_dedicated(client, lambda client: client.ping(), seconds=5)
+    gone = pool.health
+    redis_server.start()
+
+    await pool.call_dedicated(client, lambda client: client.ping(), seconds=5)
+
+    assert (gone.is_degraded, gone.circuit, gone.failures) == (True, Circuit.CLOSED, 3)
+    assert not pool.health.is_degraded
+    await pool.release(client)
 
 
 async def test_while_one_call_tries_a_stalled_redis_the_others_fail_at_once(

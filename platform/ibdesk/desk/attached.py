@@ -18,7 +18,7 @@ from ibdesk.errors import DeskError, DetachedError
 from ibdesk.store import Feed, FeedState, Topic
 from ibdesk.store.feed import Row
 from ibdesk.store.layout import LAYOUTS
-from ibdesk.store.redis import RedisSettings
+from ibdesk.store.redis import RedisHealth, RedisSettings
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +73,11 @@ class AttachedDesk(DeskHandle):
             self._feed = Feed()
             self._mirroring = asyncio.run_coroutine_threadsafe(self._mirror(self._feed), self._running())
         return self._feed
+
+    @property
+    def pools(self) -> list[RedisHealth]:
+        """How the pool is over which the desk is reached, if it is reached over Redis."""
+        return self._client.pools
 
     def batches(self) -> Following:
         """Return the desk's feed in numbered batches, alike for all who are attached to it."""

@@ -45,7 +45,7 @@ class Election:
         """
         redis, name = settings.redis, _office(settings)
         mark = TokenMark(settings.state_folder / f"lease-token-{re.sub('[^A-Za-z0-9.-]', '-', name)}")
-        self._pool = RedisPool(redis)
+        self._pool = RedisPool(redis, name="lease")
         self._lease = Lease(self._pool, name, mark=mark, seconds=redis.lease_seconds, trade_without=redis.trade_without)
         self._led: concurrent.futures.Future[None] = concurrent.futures.Future()
         self._over: concurrent.futures.Future[None] = concurrent.futures.Future()

@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 from ibdesk.desk.operations import Operations
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.store import BatchSource, Feed
+from ibdesk.store.redis import RedisHealth
 from ibdesk.telemetry import track_performance
 
 P = ParamSpec("P")
@@ -159,6 +160,11 @@ class DeskHandle(abc.ABC):
     @abc.abstractmethod
     def feed(self) -> Feed:
         """The desk's feed in this process."""
+
+    @property
+    def pools(self) -> list[RedisHealth]:
+        """How the pools are that this handle itself has in this process to reach its desk over Redis."""
+        return []
 
     @abc.abstractmethod
     def batches(self) -> BatchSource:

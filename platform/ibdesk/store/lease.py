@@ -41,7 +41,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import redis.exceptions
 
 from ibdesk.errors import JournalError, NotLeadingError
 from ibdesk.store.redis.errors import RedisError
@@ -337,14 +336,14 @@ class Lease:
         """Do work on the lease's own connection: the circuit breaker of the pool must not keep it from asking."""
         if self._client is None:
             self._client = self._pool.dedicated()
+        seconds = min(self._pool.settings.timeout_seconds, _ATTEMPT * self._seconds)
         try:
-            async with asyncio.timeout(min(self._pool.settings.timeout_seconds, _ATTEMPT * self._seconds)):
-                return await work(self._client)
-        except (redis.exceptions.RedisError, TimeoutError, OSError) as error:
+            return await self._pool.call_dedicated(self._client, work, seconds=seconds)
+        except RedisError:
             await self._disconnect()
-            raise RedisError(self._pool.settings.address, self._pool.reason(error)) from error
+            raise
 
     async def _disconnect(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            await client.aclose()
+            await self._pool.release(client)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from ibdesk.desk import DeskHealth
 from ibdesk.model import Link
+from ibdesk.store.redis import RedisHealth
 from ibdesk.telemetry import Span, TaskInfo, Vitals
 from ibdesk.telemetry.histogram import Counts
 from ibdesk_server.observability.families import histogram_family
 from ibdesk_server.observability.trail import AuditTrail
-
-if TYPE_CHECKING:
-    from ibdesk.store.redis.pool import RedisHealth
 
 
 def desk_families(health: DeskHealth | None) -> Iterator[Metric]:
@@ -81,15 +78,27 @@ def task_families(tasks: list[TaskInfo]) -> Iterator[Metric]:
     yield from (running, restarts)
 
 
-def redis_families(health: RedisHealth | None) -> Iterator[Metric]:
-    """Yield how this server's pool of connections to Redis is; nothing where there is no Redis."""
-    if health is None:
+def redis_families(pools: dict[str, list[RedisHealth]]) -> Iterator[Metric]:
+    """Yield how the pools of connections to Redis are, by process; nothing where there is no Redis."""
+    if not any(pools.values()):
         return
-    yield GaugeMetricFamily("ibdesk_redis_up", "Whether calls go through to Redis", value=not health.is_degraded)
-    yield GaugeMetricFamily("ibdesk_redis_connections", "Connections in use", value=health.connections_in_use)
-    yield CounterMetricFamily("ibdesk_redis_calls", "Calls that went to Redis", value=health.calls)
-    yield CounterMetricFamily("ibdesk_redis_failures", "Calls that failed", value=health.failures)
-    yield CounterMetricFamily("ibdesk_redis_refused", "Calls that the circuit breaker refused", value=health.refused)
+    labels = ["process", "pool"]
+    up = GaugeMetricFamily("ibdesk_redis_up", "Whether calls go through to Redis", labels=labels)
+    using = GaugeMetricFamily("ibdesk_redis_connections", "Connections in use", labels=labels)
+    dedicated = GaugeMetricFamily("ibdesk_redis_dedicated", "Connections of who waits in Redis", labels=labels)
+    calls = CounterMetricFamily("ibdesk_redis_calls", "Calls that went to Redis", labels=labels)
+    failures = CounterMetricFamily("ibdesk_redis_failures", "Calls that failed", labels=labels)
+    refused = CounterMetricFamily("ibdesk_redis_refused", "Calls that the circuit breaker refused", labels=labels)
+    for process, found in pools.items():
+        for pool in found:
+            where = [process, pool.name]
+            up.add_metric(where, not pool.is_degraded)
+            using.add_metric(where, pool.connections_in_use)
+            dedicated.add_metric(where, pool.dedicated)
+            calls.add_metric(where, pool.calls)
+            failures.add_metric(where, pool.failures)
+            refused.add_metric(where, pool.refused)
+    yield from (up, using, dedicated, calls, failures, refused)
 
 
 def audit_families(trail: AuditTrail) -> Iterator[Metric]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 from pydantic import BaseModel, Field
@@ -11,12 +11,10 @@ from pydantic import BaseModel, Field
 from ibdesk.desk import DeskHealth
 from ibdesk.errors import IbdeskError
 from ibdesk.model import Link
+from ibdesk.store.redis import RedisHealth
 from ibdesk.telemetry import Span, TaskInfo, Vitals, vitals
 from ibdesk_server.dependencies import Services
 from ibdesk_server.observability.families import finite
-
-if TYPE_CHECKING:
-    from ibdesk.store.redis.pool import RedisHealth
 
 # How long the desk may take to say how it is.
 _PATIENCE_SECONDS = 2.0
@@ -98,11 +96,18 @@ def components(found: Services, figures: DeskFigures) -> dict[str, Component]:
         "tasks": _tasks(found.watch.supervisor.tasks()),
         "process": Component(facts=plain(vitals())),
     }
-    if found.watch.redis is not None:
-        parts["redis"] = _redis(found.watch.redis.health)
+    pools = pools_of(found)
+    if any(pools.values()):
+        parts["redis"] = _redis(pools)
     if figures.vitals is not None and figures.vitals.pid != vitals().pid:
         parts["engine"] = Component(facts=plain(figures.vitals))
     return parts
+
+
+def pools_of(found: Services) -> dict[str, list[RedisHealth]]:
+    """Return how all pools of connections to Redis are, by process."""
+    redis = found.watch.redis
+    return {"web": [*([] if redis is None else [redis.health]), *found.desk.pools]}
 
 
 def reasons(parts: dict[str, Component]) -> list[str]:
@@ -159,17 +164,22 @@ def _feed(found: Services) -> Component:
     return Component(facts=facts)
 
 
-def _redis(health: RedisHealth) -> Component:
-    facts = {
-        "circuit": health.circuit.value,
-        "connections_in_use": health.connections_in_use,
-        "calls": health.calls,
-        "failures": health.failures,
-        "refused": health.refused,
-    }
-    if health.is_degraded:
+def _redis(pools: dict[str, list[RedisHealth]]) -> Component:
+    facts = {process: {pool.name: _pool_facts(pool) for pool in found} for process, found in pools.items() if found}
+    if any(pool.is_degraded for found in pools.values() for pool in found):
         return Component(state="degraded", reason="Redis does not answer: it is done without", facts=facts)
     return Component(facts=facts)
+
+
+def _pool_facts(pool: RedisHealth) -> dict[str, Any]:
+    return {
+        "circuit": pool.circuit.value,
+        "connections_in_use": pool.connections_in_use,
+        "dedicated": pool.dedicated,
+        "calls": pool.calls,
+        "failures": pool.failures,
+        "refused": pool.refused,
+    }
 
 
 def _audit(found: Services) -> Component:

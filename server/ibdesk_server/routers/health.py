@@ -31,6 +31,7 @@ from ibdesk_server.observability.health import (
     components,
     not_ready,
     plain,
+    pools_of,
     reasons,
     spans_of,
 )
@@ -140,7 +141,7 @@ def _collector(found: Services, figures: DeskFigures) -> Labeled:
         process_families(processes),
         task_families(found.watch.supervisor.tasks()),
         audit_families(found.watch.trail),
-        redis_families(None if found.watch.redis is None else found.watch.redis.health),
+        redis_families(pools_of(found)),
     )
 
 

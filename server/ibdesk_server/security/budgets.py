@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import math
 import time
 from typing import Any
@@ -11,12 +11,10 @@ import msgspec
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from limits.errors import StorageError
 
-from ibdesk.store import RedisSettings
+from ibdesk.store.redis import RedisError
+from ibdesk.store.redis.pool import RedisPool
 from ibdesk_server.security.settings import LimitSettings
-
-_log = logging.getLogger(__name__)
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -32,34 +30,24 @@ class Standing(msgspec.Struct, frozen=True):
 class Budgets:
     """Counts what was asked, in memory or, for all processes together, in Redis.
 
-    When Redis is away each process counts for itself, and looks for Redis again after a while.
+    While Redis is away, as the pool's circuit breaker has it, each process counts for itself.
     """
 
-    def __init__(self, settings: LimitSettings, redis: RedisSettings | None = None) -> None:
+    def __init__(self, settings: LimitSettings, redis: RedisPool | None = None) -> None:
         self.reads = RateLimitItemPerMinute(settings.reads_per_minute, namespace="reads")
         self.writes = RateLimitItemPerMinute(settings.writes_per_minute, namespace="writes")
         self.logins = RateLimitItemPerMinute(settings.logins_per_minute, namespace="logins")
         self.anything = RateLimitItemPerMinute(settings.address_per_minute, namespace="address")
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._storage = _storage(redis) if redis is not None and redis.url is not None else None
-        self._shared = None if self._storage is None else SlidingWindowCounterRateLimiter(self._storage)
-        self._rest_seconds = 1.0 if redis is None else redis.rest_seconds
-        self._alone_until = 0.0
-
-    async def close(self) -> None:
-        """Let go of Redis."""
-        if self._storage is not None:
-            bridge: Any = self._storage.bridge
-            await bridge.storage.aclose()
+        self._redis = redis
+        self._shared = None if redis is None else SlidingWindowCounterRateLimiter(_storage(redis))
 
     async def spend(self, budget: RateLimitItem, who: str) -> Standing:
         """Count one request of somebody and return how they stand; one that is not allowed is not counted."""
-        if self._shared is not None and time.monotonic() >= self._alone_until:
-            try:
-                return await _spend(self._shared, budget, who)
-            except StorageError as error:
-                self._alone_until = time.monotonic() + self._rest_seconds
-                _log.warning("each process counts rate limits for itself: %s", type(error.storage_error).__name__)
+        shared = self._shared
+        if self._redis is not None and shared is not None:
+            with contextlib.suppress(RedisError):
+                return await self._redis.call(lambda _: _spend(shared, budget, who))
         return await _spend(self._own, budget, who)
 
 
@@ -76,13 +64,8 @@ async def _spend(limiter: SlidingWindowCounterRateLimiter, budget: RateLimitItem
     )
 
 
-def _storage(redis: RedisSettings) -> RedisStorage:
-    url = "" if redis.url is None else redis.url.get_secret_value()
-    return RedisStorage(
-        f"async+{url.replace('unix://', 'redis+unix://', 1)}",
-        implementation="redispy",
-        wrap_exceptions=True,
-        key_prefix=redis.key("limits"),
-        socket_timeout=redis.timeout_seconds,
-        socket_connect_timeout=redis.timeout_seconds,
-    )
+def _storage(redis: RedisPool) -> RedisStorage:
+    """Return a storage on the connections of the pool: it is to be used inside a call of the pool only."""
+    options: dict[str, Any] = {"connection_pool": redis.connections}
+    # The address is that of the pool; the storage only wants to know what kind it is.
+    return RedisStorage("async+redis://", implementation="redispy", key_prefix=redis.settings.key("limits"), **options)

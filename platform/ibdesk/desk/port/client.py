@@ -33,7 +33,7 @@ from ibdesk.desk.port.messages import (
 )
 from ibdesk.desk.port.values import Operation, decode_value, encode_arguments, error_of
 from ibdesk.errors import DeskError, DetachedError
-from ibdesk.store.redis import RedisSettings
+from ibdesk.store.redis import RedisHealth, RedisSettings
 from ibdesk.telemetry.trace import correlation_id
 
 if TYPE_CHECKING:
@@ -121,6 +121,11 @@ class PortClient:
         finally:
             del self._waiting[number]
 
+    @property
+    def pools(self) -> list[RedisHealth]:
+        """Return how the pool is over which the desk is reached, if it is reached over Redis."""
+        return [] if self._pool is None else [self._pool.health]
+
     def following(self) -> Following:
         """Return a place for one more follower of the feed, who may live on another loop."""
         return Following(self._soon(self._begin), self._soon(self._followers.discard))
@@ -164,7 +169,7 @@ class PortClient:
         from ibdesk.store.redis.pool import RedisPool
 
         if self._pool is None:
-            self._pool = RedisPool(self._redis)
+            self._pool = RedisPool(self._redis, name="desk port")
         self._stream = await StreamLine.open(
             self._pool, self._address.name, lowest_token=self._stream.lowest_token if self._stream is not None else 0
         )

@@ -128,8 +128,8 @@ class StreamDoor:
         while True:
             try:
                 return await self._streams.calls.newest_id()
-            except RedisError as error:
-                _log.warning("the desk cannot be reached over Redis: %s", error)
+            except RedisError:
+                # The pool has told it.
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _take(self, data: bytes, host: PortHost) -> None:

@@ -1,10 +1,11 @@
 """Redis, where several processes or machines work one desk: pool, streams, and what they need to know.
 
-Only settings and errors are here; `ibdesk.store.redis.pool` and `ibdesk.store.redis.stream` import the client
+Only settings, errors and figures are here; `ibdesk.store.redis.pool` and `ibdesk.store.redis.stream` import the client
 library, which comes with the extra ``server``.
 """
 
 from ibdesk.store.redis.errors import RedisError
+from ibdesk.store.redis.health import Circuit, RedisHealth
 from ibdesk.store.redis.settings import RedisSettings
 
-__all__ = ["RedisError", "RedisSettings"]
+__all__ = ["Circuit", "RedisError", "RedisHealth", "RedisSettings"]

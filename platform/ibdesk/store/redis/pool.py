@@ -1,4 +1,4 @@
-"""The one pool of connections to Redis that a process has, behind a circuit breaker.
+"""The one pool of connections to Redis that an event loop has, behind a circuit breaker.
 
 Every call is bounded in time, whatever Redis does: refuses connections, accepts and stalls, or dies in between. After
 a few failures in a row the circuit opens, and calls fail at once, without touching a socket; after a rest one call is
@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
 import purgatory
 import redis.asyncio as aioredis
 import redis.exceptions
@@ -24,6 +22,7 @@ from redis.backoff import NoBackoff
 
 from ibdesk.errors import ConfigError
 from ibdesk.store.redis.errors import RedisError
+from ibdesk.store.redis.health import Circuit, RedisHealth
 from ibdesk.store.redis.settings import RedisSettings
 from ibdesk.telemetry import track_performance
 
@@ -37,52 +36,18 @@ Client = aioredis.Redis
 Work = Callable[[Client], Awaitable[T]]
 
 
-class Circuit(enum.Enum):
-    """Whether calls go through to Redis; the values are purgatory's names."""
-
-    # CLOSED: they do.
-    CLOSED = "closed"
-    # OPEN: Redis failed several times in a row and is left alone: calls fail at once.
-    OPEN = "opened"
-    # TRYING: the rest is over, and one call is let through to see.
-    TRYING = "half-opened"
-
-
-class RedisHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """Counters of one process's pool since it began.
-
-    `calls` went to Redis and `failures` of them failed; `refused` failed without going there, because the circuit was
-    open. `last_failure` says why the last one failed, empty when none did.
-    """
-
-    address: str
-    circuit: Circuit
-    connections_in_use: int
-    connections_most: int
-    connections_made: int
-    calls: int
-    failures: int
-    refused: int
-    last_failure: str
-
-    @property
-    def is_degraded(self) -> bool:
-        """Whether Redis is being done without."""
-        return self.circuit is not Circuit.CLOSED
-
-
 class RedisPool:
-    """Does work on Redis for one process; belongs to the event loop that uses it first."""
+    """Does work on Redis for all that lives on one event loop: the one that uses it first."""
 
-    def __init__(self, settings: RedisSettings) -> None:
-        """Make a pool that is not connected yet.
+    def __init__(self, settings: RedisSettings, *, name: str = "app") -> None:
+        """Make a pool that is not connected yet; `name` tells it from others of its process in health and metrics.
 
         Raises:
             ConfigError: If the settings name no Redis.
         """
         if settings.url is None:
             raise ConfigError("redis.url is not set: name a Redis, as in redis://127.0.0.1:6379/0")
-        self.settings = settings
+        self.settings, self.name = settings, name
         self._url = settings.url
         self._client = self._make_client(settings.connections)
         self._circuits = purgatory.AsyncCircuitBreakerFactory(
@@ -95,17 +60,24 @@ class RedisPool:
         # _is_told: the log says that Redis is being done without.
         self._is_told = False
         self._in_use = self._made = self._calls = self._failures = self._refused = 0
+        # _dedicated: clients handed out and not given back; _failing: how many calls failed since one succeeded.
+        self._dedicated: set[Client] = set()
+        self._failing = 0
         self._last_failure = ""
 
     @property
     def health(self) -> RedisHealth:
         """Return the counters at this instant."""
+        circuit = self.circuit
         return RedisHealth(
+            name=self.name,
             address=self.settings.address,
-            circuit=self.circuit,
+            is_degraded=circuit is not Circuit.CLOSED or self._failing >= self.settings.failures_to_open,
+            circuit=circuit,
             connections_in_use=self._in_use,
             connections_most=self.settings.connections,
             connections_made=self._made,
+            dedicated=len(self._dedicated),
             calls=self._calls,
             failures=self._failures,
             refused=self._refused,
@@ -116,6 +88,11 @@ class RedisPool:
     def circuit(self) -> Circuit:
         """Return whether calls go through."""
         return Circuit(self._breaker.context.state) if self._breaker is not None else Circuit.CLOSED
+
+    @property
+    def connections(self) -> aioredis.ConnectionPool:
+        """Return the client library's pool, for a library with a client of its own: use that inside `call` only."""
+        return self._client.connection_pool
 
     async def call(self, work: Work[T]) -> T:
         """Do `work` on a client and return what it returns; it must be done within the time-out of the settings.
@@ -138,20 +115,27 @@ class RedisPool:
 
     async def _bounded(self, work: Work[T]) -> T:
         self._is_trying = is_trial = self.circuit is Circuit.TRYING
-        self._calls += 1
         self._in_use += 1
         try:
-            with track_performance("redis_call"):
-                async with asyncio.timeout(self.settings.timeout_seconds):
-                    return await work(self._client)
-        except (redis.exceptions.RedisError, TimeoutError, OSError) as error:
-            self._failures += 1
-            self._last_failure = self.reason(error)
-            raise RedisError(self.settings.address, self._last_failure) from error
+            return await self._counted(work, self._client, seconds=self.settings.timeout_seconds)
         finally:
             self._in_use -= 1
             if is_trial:
                 self._is_trying = False
+
+    async def _counted(self, work: Work[T], client: Client, *, seconds: float) -> T:
+        self._calls += 1
+        try:
+            with track_performance("redis_call"):
+                async with asyncio.timeout(seconds):
+                    found = await work(client)
+        except (redis.exceptions.RedisError, TimeoutError, OSError) as error:
+            self._failures += 1
+            self._failing += 1
+            self._last_failure = self.reason(error)
+            raise RedisError(self.settings.address, self._last_failure) from error
+        self._failing = 0
+        return found
 
     async def run(self) -> None:
         """Ask Redis now and then whether it is there, so that the circuit closes also when nobody calls."""
@@ -162,12 +146,27 @@ class RedisPool:
             await asyncio.sleep(self.settings.rest_seconds)
 
     def dedicated(self) -> Client:
-        """Return a client with one connection of its own, for calls that wait in Redis.
+        """Return a client with one connection of its own, for calls that wait in Redis; `release` it at the end.
 
-        It stands outside the circuit breaker and has no time limit once it is connected: whoever takes it sets one,
-        and closes it.
+        It stands outside the circuit breaker and has no time limit once it is connected: whoever takes it sets one.
         """
-        return self._make_client(1)
+        client = self._make_client(1)
+        self._dedicated.add(client)
+        return client
+
+    async def call_dedicated(self, client: Client, work: Work[T], *, seconds: float) -> T:
+        """Do `work` on such a client within so many seconds, whatever the circuit breaker thinks of Redis.
+
+        Raises:
+            RedisError: If Redis cannot be reached, does not answer in time, or refuses.
+        """
+        return await self._counted(work, client, seconds=seconds)
+
+    async def release(self, client: Client) -> None:
+        """Close the connection of a client that `dedicated` gave."""
+        self._dedicated.discard(client)
+        with contextlib.suppress(redis.exceptions.RedisError, OSError):
+            await client.aclose()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -224,10 +223,10 @@ class RedisPool:
     def _circuit_changed(self, _name: str, event: str, _detail: object) -> None:
         if event != "state_changed":
             return
-        # Told once, and not each time that it was tried in vain.
+        # Told once, and not at each trial: how one began and how it ended is both heard here after its end.
         if self.circuit is Circuit.OPEN and not self._is_told:
             self._is_told = True
             _log.warning("Redis at %s %s: going on without it", self.settings.address, self._last_failure)
-        elif self.circuit is Circuit.CLOSED:
+        elif self.circuit is Circuit.CLOSED and self._is_told:
             self._is_told = False
             _log.warning("Redis at %s answers again", self.settings.address)

@@ -8,7 +8,6 @@ Redis was started again empty, and never goes on as if nothing were missing.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from typing import Any
@@ -144,8 +143,7 @@ class StreamReader:
         """Close the connection."""
         client, self._client = self._client, None
         if client is not None:
-            with contextlib.suppress(redis.exceptions.RedisError, OSError):
-                await client.aclose()
+            await self._pool.release(client)
 
     async def _read(self, client: Client, wait_seconds: float, at_most: int) -> list[Message] | Gap:
         """Read once, waiting in Redis (0: not at all).
