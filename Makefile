@@ -3,6 +3,8 @@
 PYTHON ?=
 ARGS ?=
 INSTALLED := .venv/.installed
+# Whoever forbids Python to keep compiled code has each of the many processes here compile it all anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 # An environment that lost its Python or this checkout (either was moved or upgraded) is repaired.
 FINDS_IBDESK := from importlib.util import find_spec; raise SystemExit(find_spec("ibdesk") is None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import concurrent.futures
 import contextlib
 import io
@@ -19,12 +20,16 @@ from ibdesk.errors import ChildError
 
 _log = logging.getLogger(__name__)
 
+# So many lines of a child that dies before it is ready are told.
+_KEPT_LINES = 100
+
 
 class ChildProcess:
     """A running module of ours. Leaving the ``with`` block ends it; so does the death of this process, however it dies.
 
     The child holds the other end of its standard input, and ends when that does. What it writes to its standard error
-    goes to our log under its `name`, once it is ready; its last line is kept for when it dies.
+    goes to our log under its `name`: line by line once it is ready, and before only if it dies of it. Its last line is
+    kept for when it dies.
     """
 
     def __init__(self, name: str, module: str, arguments: Sequence[str]) -> None:
@@ -32,6 +37,7 @@ class ChildProcess:
         self.name = name
         self.first_line = ""
         self.last_words = "it ended without a word"
+        self._early_lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
         self._process = subprocess.Popen(  # noqa: S603 - our own module with our own arguments
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
@@ -82,6 +88,9 @@ class ChildProcess:
         if self.first_line:
             return self.first_line
         self.close()
+        # Of a sentence the error has it all; a traceback is more than its last line.
+        if len(self._early_lines) > 1:
+            _log.error("%s did not start:\n%s", self.name, "\n".join(self._early_lines))
         if said:
             raise ChildError(self.name, self._process.returncode, self.last_words)
         raise ChildError(self.name, None, f"it was not ready in {timeout_seconds:g} s")
@@ -126,10 +135,12 @@ class ChildProcess:
 
     def _read_errors(self) -> None:
         with self._process.stderr or io.StringIO() as lines:
-            for line in filter(None, map(str.strip, lines)):
-                self.last_words = line
+            for line in filter(str.strip, map(str.rstrip, lines)):
+                self.last_words = line.strip()
                 if self.first_line:
                     _log.warning("%s: %s", self.name, line)
+                else:
+                    self._early_lines.append(line)
 
 
 def end_with_parent() -> None:
