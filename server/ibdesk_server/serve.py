@@ -20,18 +20,25 @@ class WebServer:
     """
 
     def __init__(
-        self, desk: DeskHandle, settings: Settings, *, any_port: bool = False, is_shared: bool = False
+        self,
+        desk: DeskHandle,
+        settings: Settings,
+        *,
+        any_port: bool = False,
+        is_shared: bool = False,
+        worker: str = "1",
     ) -> None:
         """Bind the address of the settings; with `any_port` the next free one when its port is taken.
 
-        Servers of several processes that are all `is_shared` may have one address, and the connections among them.
+        Servers of several processes that are all `is_shared` may have one address, and the connections among them;
+        `worker` tells one from another, in metrics above all.
 
         Raises:
             AddressInUseError: If the port is taken and no other will do.
             ConfigError: If the address cannot be listened on, or the API key cannot be read or made.
         """
         self.security = Security.open(settings.server)
-        self.app = create_app(desk, settings, security=self.security)
+        self.app = create_app(desk, settings, security=self.security, worker=worker)
         self._hub, self._watch = self.app.state.services.hub, self.app.state.services.watch
         self._listener = Listener(
             settings.server.host,

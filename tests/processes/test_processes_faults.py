@@ -99,6 +99,10 @@ def test_one_of_two_workers_that_is_killed_is_started_again(make_stack: MakeStac
     trading.goes_on()
     eventually(lambda: first not in web.children() and len(web.children()) == 2, "two workers again")
     assert second in web.children()
+    # It has its number again: no series of figures begins with its life.
+    told: set[str] = set()
+    eventually(lambda: told.add(stack.get("/health/detailed")["worker"]) or len(told) == 2, "both have told their name")
+    assert told == {"1", "2"}
     assert stack.get("/health/ready")["status"] == "ready"
     assert trading.longest_pause() < PAUSE_SECONDS
 
@@ -123,6 +127,26 @@ def test_a_dashboard_that_is_killed_costs_no_order(make_stack: MakeStack, tradin
     assert_journals_replay(stack)
 
 
+def states(stack: Stack) -> dict[str, str]:
+    """What the health says of Redis and of the lease in it."""
+    parts = stack.get("/health/detailed")["components"]
+    return {name: parts[name]["state"] for name in ("redis", "lease")}
+
+
+def assert_all_is_well(stack: Stack) -> None:
+    """See engine and web in the health with all that they have to do with Redis."""
+    told = stack.get("/health/detailed")
+    assert (told["status"], told["reasons"]) == ("ok", [])
+    pools = told["components"]["redis"]["facts"]
+    assert {process: set(found) for process, found in pools.items()} == {"web": {"app"}, "engine": {"app", "lease"}}
+    # The lease has a connection of its own, and who reads the calls at the desk port has another.
+    assert [pools["engine"][name]["dedicated"] for name in ("app", "lease")] == [1, 1]
+    lease = told["components"]["lease"]["facts"]
+    assert (lease["state"], lease["token"]) == ("held", 1)
+    names = {"tws", "journal", "marks", "loop lag", "desk port", "redis", "market cache"}
+    assert {task["name"]: task["state"] for task in told["engine_tasks"]} == dict.fromkeys(names, "running")
+
+
 @pytest.fixture
 def redis() -> Iterator[RedisServer]:
     with RedisServer() as server:
@@ -138,13 +162,18 @@ def test_redis_that_is_killed_stalled_and_started_again_costs_no_order(
     run_id = start_churner(stack)
     trading.goes_on()
 
+    assert_all_is_well(stack)
+
     for harm, repair in ((redis.stop, redis.start), (redis.stall, redis.resume)):
         harm()
         trading.goes_on(fills=20)
         # Redis may take a few calls until it is left alone; the desk must not be among those that wait for it.
         assert stack.get("/health/ready")["status"] == "ready"
+        eventually(lambda: states(stack) == {"redis": "degraded", "lease": "degraded"}, "the health says so")
         repair()
         trading.goes_on(fills=20)
+        eventually(lambda: states(stack) == {"redis": "ok", "lease": "ok"}, "all is well again")
+        assert_all_is_well(stack)
 
     assert trading.longest_pause() < PAUSE_SECONDS
     stop_run(stack, run_id)

@@ -18,7 +18,7 @@ from ibdesk.desk import Desk
 from ibdesk.store import RedisSettings
 from ibdesk.store.audit import AuditLine
 from ibdesk.store.audit_proof import newest, verify
-from ibdesk.telemetry import Logs, LogSettings
+from ibdesk.telemetry import AT_ONCE_OVER, Logs, LogSettings, Supervisor
 from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import Settings
 
@@ -126,8 +126,33 @@ async def test_health_names_each_part_and_what_is_wrong(api: httpx.AsyncClient) 
     assert halted["status"] == "degraded"
     assert "the news" in halted["reasons"][0]
     assert {task["name"] for task in well["tasks"]} >= {"feed hub", "audit trail", "loop lag"}
-    assert {task["state"] for task in well["tasks"]} == {"running"}
+    assert {task["name"] for task in well["engine_tasks"]} == {"tws", "journal", "marks", "loop lag"}
+    assert {task["state"] for task in well["tasks"] + well["engine_tasks"]} == {"running"}
     assert "/" not in well["desk"]["journal"]
+
+
+async def test_work_around_the_desk_that_fails_is_told_without_the_folders_of_the_machine(
+    desk: Desk, api: httpx.AsyncClient
+) -> None:
+    around = Supervisor()
+
+    async def read() -> None:
+        raise FileNotFoundError(2, "there is no", "/home/vera/secret place/prices.csv")
+
+    around.add("prices", read, policy=AT_ONCE_OVER)
+    running = asyncio.create_task(around.run())
+    desk.surroundings.tasks = around.tasks
+    async with asyncio.timeout(SECONDS):
+        while (told := (await api.get("/health/detailed")).json())["status"] == "ok":  # noqa: ASYNC110 - one can only ask
+            await asyncio.sleep(0.01)
+    desk.surroundings.tasks = list
+    running.cancel()
+    await asyncio.wait({running})
+
+    [prices] = [task for task in told["engine_tasks"] if task["name"] == "prices"]
+    assert (told["status"], told["reasons"]) == ("degraded", ["tasks: prices failed"])
+    assert (prices["state"], prices["restarts"]) == ("failed", 0)
+    assert prices["last_error"] == "FileNotFoundError: [Errno 2] there is no: 'prices.csv'"
 
 
 async def test_readiness_waits_for_a_desk_that_reconciles(desk: Desk, api: httpx.AsyncClient) -> None:

@@ -14,7 +14,8 @@ import pytest
 from tests.redis_server import RedisServer
 
 from ibdesk.errors import JournalError, NotLeadingError
-from ibdesk.store.lease import Lease, LeaseState, TokenMark
+from ibdesk.store.lease import Lease, TokenMark
+from ibdesk.store.lease_health import LeaseState
 from ibdesk.store.redis import RedisError
 from ibdesk.store.redis.pool import RedisPool
 

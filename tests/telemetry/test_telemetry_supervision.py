@@ -58,7 +58,9 @@ async def test_failures_of_one_do_not_touch_another(supervisor: Supervisor) -> N
     assert [(info.name, info.restarts) for info in supervisor.tasks()] == [("steady", 0), ("flaky", 5)]
 
 
-async def test_essential_work_that_fails_for_good_ends_the_process_with_its_error() -> None:
+async def test_essential_work_that_fails_for_good_ends_the_process_with_its_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     supervisor, steady = Supervisor(), Flaky(0)
     supervisor.add("steady", steady)
     supervisor.add("feed", Flaky(1), essential=True, policy=AT_ONCE_OVER)
@@ -67,6 +69,8 @@ async def test_essential_work_that_fails_for_good_ends_the_process_with_its_erro
         await asyncio.wait_for(supervisor.run(), SECONDS)
 
     assert [(info.name, info.state) for info in supervisor.tasks()] == [("steady", "cancelled"), ("feed", "failed")]
+    # Whoever gets the error tells it.
+    assert caplog.records == []
 
 
 async def test_other_work_that_gives_up_is_shown_as_failed(supervisor: Supervisor) -> None:

@@ -20,6 +20,7 @@ from ibdesk.desk.child import end_with_parent
 from ibdesk.desk.port.host import Door, PortHost
 from ibdesk.desk.port.socket_door import SocketDoor
 from ibdesk.store import MarketCache, RedisCache
+from ibdesk.telemetry import AT_ONCE_OVER, Supervisor
 
 if TYPE_CHECKING:
     from ibdesk.desk.election import Election
@@ -45,21 +46,24 @@ def run_engine(
         end_with_parent()
     with Belongings() as belongings:
         belongings.enter_context(open_log("engine", settings, is_child=is_child))
-        works, token = list[Work](), 0
+        supervisor, token = Supervisor(), 0
+        works: list[Work] = [supervisor.run]
         if settings.redis.url is None or settings.mode == "embedded":
             desk = belongings.enter_context(open_desk(settings, resume=connection.resume))
         else:
             desk, election = _open_when_elected(belongings, settings, resume=connection.resume)
             works.append(election.until_lost)
             token = election.health.token
+            desk.surroundings.lease = lambda: election.health
+            desk.surroundings.pools.append(lambda: election.pool)
+        desk.surroundings.tasks = supervisor.tasks
         doors: list[Door] = [SocketDoor(settings.socket.path)]
         where = [str(settings.socket)]
         if settings.redis.url is not None:
-            door, *keep_up = _open_to_other_machines(desk, settings, token=token)
-            doors.append(door)
+            doors.append(_open_to_other_machines(desk, settings, supervisor, token=token))
             where.append(str(settings.stream))
-            works += keep_up
         host = PortHost(desk, desk.feed, *doors)
+        supervisor.add("desk port", host.run, essential=True, policy=AT_ONCE_OVER)
         step(f"Engine, {settings.mode}")
         line("TWS", f"{desk.address}, account {desk.health().account}")
         line("journal", Text(desk.journal_path))
@@ -78,7 +82,7 @@ def run_engine(
             sys.stdout.flush()
             await asyncio.Event().wait()
 
-        serve(host.run, desk.until_ended, tell_parent if is_child else show, *works, seconds=seconds)
+        serve(desk.until_ended, tell_parent if is_child else show, *works, seconds=seconds)
 
 
 def _open_when_elected(belongings: Belongings, settings: DeskSettings, *, resume: str | None) -> tuple[Desk, Election]:
@@ -92,8 +96,8 @@ def _open_when_elected(belongings: Belongings, settings: DeskSettings, *, resume
     return belongings.enter_context(desk), election
 
 
-def _open_to_other_machines(desk: Desk, settings: DeskSettings, *, token: int) -> tuple[Door, Work, Work]:
-    """Return the door in Redis, what keeps its connections, and what keeps the market in the cache."""
+def _open_to_other_machines(desk: Desk, settings: DeskSettings, supervisor: Supervisor, *, token: int) -> Door:
+    """Return the door in Redis; its connections, and the market in the cache, are kept up in the background."""
     from ibdesk.desk.port.stream_door import StreamDoor
     from ibdesk.store.redis.pool import RedisPool
 
@@ -106,7 +110,7 @@ def _open_to_other_machines(desk: Desk, settings: DeskSettings, *, token: int) -
         finally:
             await pool.close()
 
-    async def keep_cache() -> None:
-        await market.keep_up_with(desk.batches())
-
-    return StreamDoor(pool, settings.stream.name, token=token), keep_redis, keep_cache
+    supervisor.add("redis", keep_redis)
+    supervisor.add("market cache", lambda: market.keep_up_with(desk.batches()))
+    desk.surroundings.pools.append(lambda: pool.health)
+    return StreamDoor(pool, settings.stream.name, token=token)

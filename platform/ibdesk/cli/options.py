@@ -174,6 +174,15 @@ EndWithStdin = Annotated[
     bool,
     typer.Option("--end-with-stdin", help="Be a child: one line when ready, end with standard input", hidden=True),
 ]
+Worker = Annotated[
+    int | None,
+    typer.Option(
+        "--worker",
+        min=1,
+        help="Be the child of this number: one line when ready, a shared port, end with standard input",
+        hidden=True,
+    ),
+]
 DashboardPort = Annotated[
     int | None,
     typer.Option(

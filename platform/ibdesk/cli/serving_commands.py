@@ -126,7 +126,7 @@ def web(
     desk: o.DeskAddress = None,
     seconds: o.Seconds = None,
     *,
-    end_with_stdin: o.EndWithStdin = False,
+    worker: o.Worker = None,
 ) -> None:
     """Serve API and feed of a desk that `ibdesk engine` keeps open, until Ctrl-C.
 
@@ -146,7 +146,7 @@ def web(
         config=context.obj.config,
     )
     common = [] if context.obj.config is None else ["--config", str(context.obj.config)]
-    run_web(settings, common, seconds=seconds, is_child=end_with_stdin)
+    run_web(settings, common, seconds=seconds, worker=worker)
 
 
 @command("Serve", "ibdesk dashboard", "ibdesk dashboard --feed wss://desk.example.com/feed --port 5007")

@@ -28,22 +28,23 @@ READY_SECONDS = 120.0
 """How long a child of a busy machine may take until it answers: most of it is the import of libraries."""
 
 
-def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: float | None, is_child: bool) -> None:
+def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: float | None, worker: int | None) -> None:
     """Serve the desk at the address of the settings until Ctrl-C or for some seconds.
 
-    `common_arguments` make another process read the same settings. A child prints one line, its address, once it
-    answers, shares its port, and ends when its standard input does.
+    `common_arguments` make another process read the same settings. `worker` is the number of a child, which prints one
+    line, its address, once it answers, shares its port, and ends when its standard input does.
 
     Raises:
         IbdeskError: If it cannot be started, or fails.
     """
+    is_child = worker is not None
     if is_child:
         console.quiet = True
         end_with_parent()
     with Belongings() as belongings:
         belongings.enter_context(open_log("web", settings, is_child=is_child))
         if settings.server.workers == 1 or is_child:
-            works = _one(belongings, settings, seconds=seconds, is_child=is_child)
+            works = _one(belongings, settings, seconds=seconds, worker=worker)
         else:
             workers = belongings.enter_context(Workers(settings, common_arguments))
             with waiting(f"starting {settings.server.workers} workers"):
@@ -59,10 +60,11 @@ def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: flo
         serve(*works, seconds=seconds)
 
 
-def _one(belongings: Belongings, settings: Settings, *, seconds: float | None, is_child: bool) -> list[Work]:
+def _one(belongings: Belongings, settings: Settings, *, seconds: float | None, worker: int | None) -> list[Work]:
     """Serve from this process."""
+    is_child = worker is not None
     desk = belongings.enter_context(AttachedDesk.open(settings=settings, timeout_seconds=0))
-    server = WebServer(desk, settings, is_shared=is_child)
+    server = WebServer(desk, settings, is_shared=is_child, worker=str(worker or 1))
     belongings.callback(server.close)
 
     async def show() -> None:
@@ -114,13 +116,13 @@ class Workers:
         Raises:
             ChildError: If one does not.
         """
-        self._children = [self._spawn(number) for number in range(self._count)]
+        self._children = [self._spawn(number) for number in range(1, self._count + 1)]
         for child in self._children:
             child.until_ready(READY_SECONDS)
 
     def supervise(self, supervisor: Supervisor) -> None:
         """Have each started again whenever it has ended."""
-        for number, child in enumerate(self._children):
+        for number, child in enumerate(self._children, start=1):
             supervisor.add(child.name, kept(child, functools.partial(self._again, number)), policy=PATIENT)
 
     def __enter__(self) -> Self:
@@ -134,7 +136,7 @@ class Workers:
         self._reserved.close()
 
     def _spawn(self, number: int) -> ChildProcess:
-        return ChildProcess(f"web worker {number + 1}", "ibdesk.cli", [*self._arguments, "--end-with-stdin"])
+        return ChildProcess(f"web worker {number}", "ibdesk.cli", [*self._arguments, "--worker", str(number)])
 
     def _again(self, number: int) -> ChildProcess:
         child = self._spawn(number)

@@ -10,6 +10,9 @@ from typing import Any
 import msgspec
 
 from ibdesk.model import Link
+from ibdesk.store.lease_health import LeaseHealth
+from ibdesk.store.redis import RedisHealth
+from ibdesk.telemetry import TaskInfo, Vitals
 
 
 class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +33,18 @@ class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
     messages_sent: int
     messages_waiting: int
     journal: str
+
+
+class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """How the process is that a desk lives in: itself, its background work, its pools of connections to Redis.
+
+    `lease` is how it stands to the other engines of the account, None where none are elected.
+    """
+
+    vitals: Vitals
+    tasks: list[TaskInfo]
+    pools: list[RedisHealth]
+    lease: LeaseHealth | None
 
 
 class RunInfo(msgspec.Struct, frozen=True, kw_only=True):

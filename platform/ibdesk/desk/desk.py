@@ -20,6 +20,7 @@ from ibdesk.desk.loop import loop_factory
 from ibdesk.desk.operations import Operations
 from ibdesk.desk.runtime import Runtime
 from ibdesk.desk.settings import DeskSettings
+from ibdesk.desk.surroundings import Surroundings
 from ibdesk.errors import DeskError
 from ibdesk.gateway import Faults
 from ibdesk.store import Feed, Sequencer
@@ -51,6 +52,8 @@ class Desk(DeskHandle):
         super().__init__()
         self.settings = settings
         self._fence = fence
+        # surroundings: what else is in its process, which `process` tells of too.
+        self.surroundings = Surroundings()
         self._feed = Feed()
         self.state = DeskState.OPENING
         self._closing = False
@@ -264,7 +267,7 @@ class Desk(DeskHandle):
             stopping = asyncio.create_task(self._stop.wait(), name="stop")
             if not await _done_before(runtime.service.connect(), stopping):
                 return
-            self._operations = Operations(runtime)
+            self._operations = Operations(runtime, self.surroundings)
             running = asyncio.create_task(runtime.run(), name="runtime")
             self.state = DeskState.OPEN
             self._ready.set_result(None)

@@ -21,7 +21,9 @@ from typing import Self
 from ibdesk.desk.desk import Desk
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.errors import ClientIdInUseError, IbdeskError, LinkError, NotLeadingError
-from ibdesk.store.lease import Lease, LeaseHealth, TokenMark
+from ibdesk.store.lease import Lease, TokenMark
+from ibdesk.store.lease_health import LeaseHealth
+from ibdesk.store.redis import RedisHealth
 from ibdesk.store.redis.pool import RedisPool
 
 _log = logging.getLogger(__name__)
@@ -63,6 +65,11 @@ class Election:
     def health(self) -> LeaseHealth:
         """Return how the lease stands."""
         return self._lease.health
+
+    @property
+    def pool(self) -> RedisHealth:
+        """Return how the connection is over which the lease is asked for."""
+        return self._pool.health
 
     # --- the fence
 

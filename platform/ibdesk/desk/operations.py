@@ -5,11 +5,12 @@ from __future__ import annotations
 from ibdesk.desk.commands import Commands
 from ibdesk.desk.questions import Questions
 from ibdesk.desk.runtime import Runtime
+from ibdesk.desk.surroundings import Surroundings
 
 
 class Operations(Commands, Questions):
     """The desk's commands and questions, as coroutines for its loop."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, surroundings: Surroundings) -> None:
         Commands.__init__(self, runtime)
-        Questions.__init__(self, runtime)
+        Questions.__init__(self, runtime, surroundings)

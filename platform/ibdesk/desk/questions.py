@@ -8,15 +8,16 @@ from pathlib import Path
 
 import polars as pl
 
-from ibdesk.desk.answers import DeskHealth, InstrumentInfo, RiskInfo, RunDetail, RunInfo, RunLog
+from ibdesk.desk.answers import DeskHealth, InstrumentInfo, ProcessInfo, RiskInfo, RunDetail, RunInfo, RunLog
 from ibdesk.desk.inspection import instrument_info, risk_info, run_detail
 from ibdesk.desk.latency import LatencySummary
 from ibdesk.desk.run_log import read_log
 from ibdesk.desk.runtime import Runtime, named
+from ibdesk.desk.surroundings import Surroundings
 from ibdesk.errors import DataError, InstrumentError, JournalError
 from ibdesk.model import EVENT_KINDS, Account, Instrument, interval_ns
 from ibdesk.store import JournalFilter, JournalPage, LifeInfo, Topic, lives_in, read_page
-from ibdesk.telemetry import Span, Vitals, vitals
+from ibdesk.telemetry import Span, vitals
 from ibdesk.tws import Match
 
 _LONGEST_SEARCH = 64
@@ -25,8 +26,8 @@ _LONGEST_SEARCH = 64
 class Questions:
     """The desk's questions, as coroutines for its loop."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Runtime, surroundings: Surroundings) -> None:
+        self._runtime, self._surroundings = runtime, surroundings
         self._opened = time.monotonic()
 
     async def history(self, symbol: str | Instrument, *, bar: str = "5 secs", count: int = 300) -> pl.DataFrame:
@@ -194,9 +195,15 @@ class Questions:
         """Return how long the steps took that matter, by their names in the settings' section ``performance``."""
         return self._runtime.performance.spans()
 
-    async def vitals(self) -> Vitals:
-        """Return how the process is that the desk lives in."""
-        return vitals()
+    async def process(self) -> ProcessInfo:
+        """Return how the process is that the desk lives in, with all that is around the desk."""
+        around = self._surroundings
+        return ProcessInfo(
+            vitals=vitals(),
+            tasks=self._runtime.supervisor.tasks() + around.tasks(),
+            pools=[health() for health in around.pools],
+            lease=None if around.lease is None else around.lease(),
+        )
 
     async def health(self) -> DeskHealth:
         """Return how the desk is doing."""

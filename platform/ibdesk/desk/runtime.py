@@ -49,7 +49,7 @@ from ibdesk.model import (
 )
 from ibdesk.store import Feed, Journal, JournalHeader, OrderIdMark, take_over_from
 from ibdesk.strategy import LoadedStrategy, Strategy, StrategyShelf, load_strategy, make_strategy, strategy_of
-from ibdesk.telemetry import Performance, measure_lag
+from ibdesk.telemetry import AT_ONCE_OVER, Performance, Supervisor, measure_lag
 from ibdesk.tws import Fence, TwsService, TwsSettings
 
 _log = logging.getLogger(__name__)
@@ -99,6 +99,14 @@ class Runtime:
         self._last_run_second = 0
         self._day_ends_ns = 0
         self._tasks = asyncio.TaskGroup()
+        self.supervisor = Supervisor()
+        for name, work in (
+            ("tws", self.service.run),
+            ("journal", self._commit_regularly),
+            ("marks", self._mark_regularly),
+            ("loop lag", lambda: measure_lag(self.performance)),
+        ):
+            self.supervisor.add(name, work, essential=True, policy=AT_ONCE_OVER)
 
     async def run(self) -> None:
         """Keep link, journal, marks and timers going until cancelled; an error in any of them ends all."""
@@ -107,10 +115,7 @@ class Runtime:
                 self.service.subscribe_quotes(instrument)
         with EmaMonitor(self.feed, self.settings.ema_spans):
             async with self._tasks as tasks:
-                tasks.create_task(self.service.run(), name="tws")
-                tasks.create_task(self._commit_regularly(), name="journal")
-                tasks.create_task(self._mark_regularly(), name="marks")
-                tasks.create_task(measure_lag(self.performance), name="loop lag")
+                tasks.create_task(self.supervisor.run(), name="background work")
 
     # --- the life before
 

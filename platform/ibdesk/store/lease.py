@@ -30,7 +30,6 @@ early. The connection to TWS guards against that too.
 from __future__ import annotations
 
 import asyncio
-import enum
 import logging
 import os
 import secrets
@@ -40,9 +39,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ibdesk.errors import JournalError, NotLeadingError
+from ibdesk.store.lease_health import LeaseHealth, LeaseState
 from ibdesk.store.redis.errors import RedisError
 from ibdesk.store.redis.pool import Client, RedisPool
 
@@ -95,28 +93,6 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return {token, ARGV[1], token, 0}
 """
 _RELEASING = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
-
-
-class LeaseState(enum.Enum):
-    """How an engine stands to the lease."""
-
-    # WAITING: somebody else holds it, or Redis has not said.
-    WAITING = "waiting"
-    # HELD: this engine leads.
-    HELD = "held"
-    # ADRIFT: it led when Redis answered last; Redis does not answer now.
-    ADRIFT = "adrift"
-    # LOST: it led, and somebody else may have since: it never leads again.
-    LOST = "lost"
-
-
-class LeaseHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How the lease stands; `held_by` is who held it when Redis answered last, `token` is ours, 0 before we led."""
-
-    name: str
-    state: LeaseState
-    token: int
-    held_by: str
 
 
 class TokenMark:

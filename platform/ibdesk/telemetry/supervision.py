@@ -177,6 +177,9 @@ class Supervisor:
         most = task.policy.restarts
         is_over = most is not None and failures > most
         task.become(TaskState.FAILED if is_over else TaskState.WAITING)
+        if is_over and task.essential:
+            # `run` raises it: whoever runs it has the last word.
+            return failures
         what_now = "it is not started again" if is_over else "it is started again"
         _log.error("background task %s failed, %s", task.name, what_now, exc_info=error, extra={"task": task.name})
         return failures

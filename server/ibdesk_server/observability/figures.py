@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from ibdesk.desk import DeskHealth
 from ibdesk.model import Link
+from ibdesk.store.lease_health import LeaseHealth, LeaseState
 from ibdesk.store.redis import RedisHealth
 from ibdesk.telemetry import Span, TaskInfo, Vitals
 from ibdesk.telemetry.histogram import Counts
@@ -68,14 +69,24 @@ def process_families(processes: dict[str, Vitals]) -> Iterator[Metric]:
     yield from (cpu, memory, threads, files, collections, lines)
 
 
-def task_families(tasks: list[TaskInfo]) -> Iterator[Metric]:
-    """Yield how each background task is."""
-    running = GaugeMetricFamily("ibdesk_task_running", "Whether a background task runs", labels=["task"])
-    restarts = CounterMetricFamily("ibdesk_task_restarts", "Times it was started again", labels=["task"])
-    for task in tasks:
-        running.add_metric([task.name], task.state == "running")
-        restarts.add_metric([task.name], task.restarts)
+def task_families(processes: dict[str, list[TaskInfo]]) -> Iterator[Metric]:
+    """Yield how each background task is, by process."""
+    labels = ["process", "task"]
+    running = GaugeMetricFamily("ibdesk_task_running", "Whether a background task runs", labels=labels)
+    restarts = CounterMetricFamily("ibdesk_task_restarts", "Times it was started again", labels=labels)
+    for process, tasks in processes.items():
+        for task in tasks:
+            running.add_metric([process, task.name], task.state == "running")
+            restarts.add_metric([process, task.name], task.restarts)
     yield from (running, restarts)
+
+
+def lease_families(health: LeaseHealth | None) -> Iterator[Metric]:
+    """Yield how the engine stands to the others of its account; nothing where none are elected."""
+    if health is None:
+        return
+    yield GaugeMetricFamily("ibdesk_lease_held", "Whether the engine leads", value=health.state is LeaseState.HELD)
+    yield GaugeMetricFamily("ibdesk_lease_token", "The number of its leadership", value=health.token)
 
 
 def redis_families(pools: dict[str, list[RedisHealth]]) -> Iterator[Metric]:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any, Literal
 
 import msgspec
 from pydantic import BaseModel, Field
 
-from ibdesk.desk import DeskHealth
+from ibdesk.desk import DeskHealth, ProcessInfo
 from ibdesk.errors import IbdeskError
 from ibdesk.model import Link
+from ibdesk.store.lease_health import LeaseHealth, LeaseState
 from ibdesk.store.redis import RedisHealth
-from ibdesk.telemetry import Span, TaskInfo, Vitals, vitals
+from ibdesk.telemetry import Span, TaskInfo, vitals
 from ibdesk_server.dependencies import Services
 from ibdesk_server.observability.families import finite
 
 # How long the desk may take to say how it is.
 _PATIENCE_SECONDS = 2.0
+# The folders before the name of a file, which may have spaces in them where it is quoted.
+_FOLDERS = re.compile(r"""(?<=['"])/(?:[^/'"]+/)+|(?<![\w.:/'"-])/(?:[^\s/'"]+/)+""")
 
 
 class Component(BaseModel):
@@ -55,8 +59,13 @@ class DeskFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     health: DeskHealth | None = None
     spans: dict[str, Span] = {}
-    vitals: Vitals | None = None
+    process: ProcessInfo | None = None
     why_not: str = ""
+
+    @property
+    def tasks(self) -> list[TaskInfo]:
+        """Return the background work of the desk and of what is around it."""
+        return [] if self.process is None else self.process.tasks
 
 
 async def ask_desk(found: Services) -> DeskFigures:
@@ -64,7 +73,7 @@ async def ask_desk(found: Services) -> DeskFigures:
     aio = found.desk.aio
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            return DeskFigures(health=await aio.health(), spans=await aio.performance(), vitals=await aio.vitals())
+            return DeskFigures(health=await aio.health(), spans=await aio.performance(), process=await aio.process())
     except TimeoutError:
         return DeskFigures(why_not=f"the desk did not answer within {_PATIENCE_SECONDS:g} s")
     except IbdeskError:
@@ -93,26 +102,37 @@ def components(found: Services, figures: DeskFigures) -> dict[str, Component]:
         "link": _link(figures.health),
         "feed": _feed(found),
         "audit": _audit(found),
-        "tasks": _tasks(found.watch.supervisor.tasks()),
+        "tasks": _tasks([*found.watch.supervisor.tasks(), *figures.tasks]),
         "process": Component(facts=plain(vitals())),
     }
-    pools = pools_of(found)
+    pools = pools_of(found, figures)
     if any(pools.values()):
         parts["redis"] = _redis(pools)
-    if figures.vitals is not None and figures.vitals.pid != vitals().pid:
-        parts["engine"] = Component(facts=plain(figures.vitals))
+    engine = figures.process
+    if engine is not None and engine.lease is not None:
+        parts["lease"] = _lease(engine.lease)
+    if engine is not None and engine.vitals.pid != vitals().pid:
+        parts["engine"] = Component(facts=plain(engine.vitals))
     return parts
 
 
-def pools_of(found: Services) -> dict[str, list[RedisHealth]]:
+def pools_of(found: Services, figures: DeskFigures) -> dict[str, list[RedisHealth]]:
     """Return how all pools of connections to Redis are, by process."""
     redis = found.watch.redis
-    return {"web": [*([] if redis is None else [redis.health]), *found.desk.pools]}
+    engine = [] if figures.process is None else figures.process.pools
+    return {"web": [*([] if redis is None else [redis.health]), *found.desk.pools], "engine": engine}
 
 
 def reasons(parts: dict[str, Component]) -> list[str]:
     """Return what is wrong, part by part."""
     return [f"{name}: {part.reason or part.state}" for name, part in parts.items() if part.state != "ok"]
+
+
+def tasks_of(found: list[TaskInfo]) -> list[TaskAnswer]:
+    """Return each piece of background work for people, who need no folders of ours to know what failed."""
+    return [
+        TaskAnswer.model_validate(plain(task) | {"last_error": _FOLDERS.sub("", task.last_error)}) for task in found
+    ]
 
 
 def spans_of(found: dict[str, Span]) -> dict[str, SpanAnswer]:
@@ -180,6 +200,24 @@ def _pool_facts(pool: RedisHealth) -> dict[str, Any]:
         "failures": pool.failures,
         "refused": pool.refused,
     }
+
+
+def _lease(health: LeaseHealth) -> Component:
+    facts = {
+        "office": health.name,
+        "state": health.state.value,
+        "token": health.token,
+        "held_by": health.held_by.partition(" ")[2],
+    }
+    match health.state:
+        case LeaseState.HELD:
+            return Component(facts=facts)
+        case LeaseState.ADRIFT:
+            return Component(
+                state="degraded", reason="Redis cannot say who leads: no standby can take over", facts=facts
+            )
+        case LeaseState.WAITING | LeaseState.LOST:
+            return Component(state="down", reason="this engine does not lead: it sends nothing", facts=facts)
 
 
 def _audit(found: Services) -> Component:

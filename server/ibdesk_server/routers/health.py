@@ -17,6 +17,7 @@ from ibdesk_server.observability.families import Labeled, as_plain, as_text
 from ibdesk_server.observability.figures import (
     audit_families,
     desk_families,
+    lease_families,
     process_families,
     redis_families,
     span_families,
@@ -34,6 +35,7 @@ from ibdesk_server.observability.health import (
     pools_of,
     reasons,
     spans_of,
+    tasks_of,
 )
 from ibdesk_server.problems import Problem
 from ibdesk_server.security.principal import Role
@@ -62,6 +64,7 @@ class DetailedHealth(BaseModel):
     worker: str = Field(description="which of several servers answers", examples=["1"])
     components: dict[str, Component]
     tasks: list[TaskAnswer] = Field(description="background work of this server")
+    engine_tasks: list[TaskAnswer] = Field(description="background work of the engine; none when it is not known")
     spans: dict[str, SpanAnswer] = Field(description="how long the steps of the desk took")
     server_spans: dict[str, SpanAnswer] = Field(description="how long the steps of this server took")
     desk: dict[str, Any] | None = Field(description="link, account, mode, halt, counts; null when it is not known")
@@ -104,7 +107,8 @@ async def detailed(found: AppServices) -> DetailedHealth:
         reasons=reasons(parts),
         worker=found.watch.worker,
         components=parts,
-        tasks=[TaskAnswer.model_validate(plain(task)) for task in found.watch.supervisor.tasks()],
+        tasks=tasks_of(found.watch.supervisor.tasks()),
+        engine_tasks=tasks_of(figures.tasks),
         spans=spans_of(figures.spans),
         server_spans=spans_of(found.watch.performance.spans()),
         desk=None if figures.health is None else _public(figures.health),
@@ -131,17 +135,18 @@ async def metrics(request: Request, found: AppServices) -> Response:
 
 def _collector(found: Services, figures: DeskFigures) -> Labeled:
     spans, processes = {"web": found.watch.performance.spans()}, {"web": vitals()}
-    if figures.health is not None and figures.vitals is not None:
-        spans["engine"], processes["engine"] = figures.spans, figures.vitals
+    if figures.process is not None:
+        spans["engine"], processes["engine"] = figures.spans, figures.process.vitals
     return Labeled(
         found.watch.worker,
         found.registry.collect(),
         desk_families(figures.health),
         span_families(spans),
         process_families(processes),
-        task_families(found.watch.supervisor.tasks()),
+        task_families({"web": found.watch.supervisor.tasks(), "engine": figures.tasks}),
         audit_families(found.watch.trail),
-        redis_families(pools_of(found)),
+        redis_families(pools_of(found, figures)),
+        lease_families(None if figures.process is None else figures.process.lease),
     )
 
 
