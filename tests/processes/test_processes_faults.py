@@ -101,7 +101,12 @@ def test_one_of_two_workers_that_is_killed_is_started_again(make_stack: MakeStac
     assert second in web.children()
     # It has its number again: no series of figures begins with its life.
     told: set[str] = set()
-    eventually(lambda: told.add(stack.get("/health/detailed")["worker"]) or len(told) == 2, "both have told their name")
+
+    def both_have_told() -> bool:
+        told.add(stack.get("/health/detailed")["worker"])
+        return len(told) == 2
+
+    eventually(both_have_told, "the names of both")
     assert told == {"1", "2"}
     assert stack.get("/health/ready")["status"] == "ready"
     assert trading.longest_pause() < PAUSE_SECONDS
