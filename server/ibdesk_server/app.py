@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from starlette.middleware.cors import CORSMiddleware
 
 from ibdesk.desk import DeskHandle, DeskState
-from ibdesk.store import MemoryCache, RedisCache
+from ibdesk.store import MarketCache, MemoryCache, RedisCache
 from ibdesk.store.redis.pool import RedisPool
 from ibdesk_server import problems
 from ibdesk_server.backtests.service import Backtests
@@ -102,6 +102,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
         worker=worker,
     )
     budgets = Budgets(settings.server.limits, redis)
+    cache = MemoryCache() if redis is None else RedisCache(redis, name=settings.stream.name)
     services = Services(
         desk=desk,
         settings=settings,
@@ -118,7 +119,9 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
         strategies=strategy_folder,
         backtests=Backtests(kept / "backtests", settings.server.backtests, strategy_folder),
         replays=Replays(kept / "replays"),
-        cache=MemoryCache() if redis is None else RedisCache(redis),
+        cache=cache,
+        # What an engine says of the market reaches a server over Redis only.
+        market=None if redis is None else MarketCache(cache),
         registry=registry,
         watch=watch,
     )

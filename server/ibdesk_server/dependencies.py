@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import HTTPConnection
 
 from ibdesk.desk import DeskHandle
-from ibdesk.store import Cache
+from ibdesk.store import Cache, MarketCache
 from ibdesk_server.backtests.service import Backtests
 from ibdesk_server.content import require_readable_answer
 from ibdesk_server.etags import TaggedRoute
@@ -45,6 +45,7 @@ class Services(msgspec.Struct, frozen=True):
     backtests: Backtests
     replays: Replays
     cache: Cache
+    market: MarketCache | None
     registry: CollectorRegistry
     watch: Watch
 
@@ -102,6 +103,10 @@ def _cache(found: AppServices) -> Cache:
     return found.cache
 
 
+def _market(found: AppServices) -> MarketCache | None:
+    return found.market
+
+
 def _registry(found: AppServices) -> CollectorRegistry:
     return found.registry
 
@@ -117,6 +122,7 @@ TheStrategies = Annotated[StrategyFolder, Depends(_strategies)]
 TheBacktests = Annotated[Backtests, Depends(_backtests)]
 TheReplays = Annotated[Replays, Depends(_replays)]
 TheCache = Annotated[Cache, Depends(_cache)]
+TheMarket = Annotated[MarketCache | None, Depends(_market)]
 TheRegistry = Annotated[CollectorRegistry, Depends(_registry)]
 
 # The ways in, as the OpenAPI page shows them; `_caller` does the checking.

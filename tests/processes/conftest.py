@@ -48,13 +48,13 @@ def make_stack(tmp_path: Path, walking_gateway: RunningGateway) -> Iterator[Make
     (strategies / "churner.py").write_text(CHURNER)
     made: list[Stack] = []
 
-    def make(*, redis_url: str = "", workers: int = 1) -> Stack:
+    def make(*, redis_url: str = "", workers: int = 1, **variables: str) -> Stack:
         stack = Stack(
             tmp_path,
             tws_port=walking_gateway.port,
             redis_url=redis_url,
             workers=workers,
-            variables={"IBDESK_SERVER__STRATEGIES": str(strategies)},
+            variables={"IBDESK_SERVER__STRATEGIES": str(strategies)} | variables,
         )
         made.append(stack)
         return stack

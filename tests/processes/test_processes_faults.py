@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from tests.redis_server import RedisServer
 from tests.stack import IBDESK, Program, Stack, eventually
@@ -184,6 +185,36 @@ def test_redis_that_is_killed_stalled_and_started_again_costs_no_order(
     stop_run(stack, run_id)
     assert engine.stop() == 0
     assert_journals_replay(stack)
+
+
+def test_without_the_engine_its_last_quotes_and_bars_are_told_to_whom_they_are_young_enough(
+    make_stack: MakeStack, redis: RedisServer
+) -> None:
+    # As on another machine: Redis is all that engine and web have in common.
+    stack = make_stack(redis_url=redis.url, IBDESK_PORT_ADDRESS="redis:far-away")
+    engine = stack.start_engine()
+    stack.start_web()
+    start_churner(stack)
+    with stack.api() as api:
+
+        def ask(path: str, max_age: float) -> httpx.Response:
+            return api.get(f"/api/v1/{path}", params={"max_age": max_age})
+
+        eventually(lambda: ask("bars/AAPL", 0).json()["total"] >= 2, "bars")
+        before = ask("bars/AAPL", 0).json()["items"][0]
+
+        engine.kill()
+
+        eventually(lambda: ask("quotes", 1).status_code == 503, "they are too old for that")
+        gone = ask("quotes", 1)
+        quotes, bars = ask("quotes", 600), ask("bars/AAPL", 600)
+        older = eventually(lambda: int(ask("quotes", 600).headers["age"]) > int(quotes.headers["age"]), "it grows old")
+
+    assert (gone.status_code, gone.headers["content-type"]) == (503, "application/problem+json")
+    assert [quote["symbol"] for quote in quotes.json()["items"]] == ["AAPL"]
+    assert int(quotes.headers["age"]) >= 1
+    assert (bars.status_code, bars.json()["items"][0]) == (200, before)
+    assert older
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it looks into /proc")

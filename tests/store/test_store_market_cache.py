@@ -1,4 +1,4 @@
-"""The market in the cache is what the feed told last, with the age it has on the wall."""
+"""The market in the cache is what the feed told last, and as old as it is long that nobody said so."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tests.redis_server import RedisServer
 
-from ibdesk.clock import SECOND, ScaledClock
-from ibdesk.store import CachedRow, Feed, MarketCache, MemoryCache, RedisCache, Sequencer, Topic
+from ibdesk.clock import SECOND
+from ibdesk.store import Feed, MarketCache, MemoryCache, RedisCache, Row, Sequencer, Topic
 from ibdesk.store.redis.pool import RedisPool
 
 MakePool = Callable[..., RedisPool]
@@ -29,14 +29,35 @@ def bar(symbol: str, opened_ns: int, close: float) -> dict[str, Any]:
     return {"symbol": symbol, "opened_ns": opened_ns, "interval_ns": FIVE, **prices, "volume": 10.0}
 
 
-async def until(market: MarketCache, look: Callable[[list[CachedRow]], bool], **wanted: Any) -> list[CachedRow]:
-    """Read until what is read looks right: bars of the symbol wanted, else quotes."""
+async def read(market: MarketCache, *, max_age_seconds: float = HOUR, **wanted: Any) -> list[Row]:
+    """Read bars of the symbol wanted, else quotes; nothing when they are too old."""
+    if "symbol" in wanted:
+        found = await market.bars(max_age_seconds=max_age_seconds, **wanted)
+    else:
+        found = await market.quotes(max_age_seconds=max_age_seconds)
+    return [] if found is None else list(found.value)
+
+
+async def until(market: MarketCache, look: Callable[[list[Row]], bool], **wanted: Any) -> list[Row]:
+    """Read until what is read looks right."""
     async with asyncio.timeout(20):
         while True:
-            rows = await (market.bars(**wanted) if "symbol" in wanted else market.quotes(**wanted))
+            rows = await read(market, **wanted)
             if look(rows):
                 return rows
             await asyncio.sleep(0.01)
+
+
+class Later:
+    """A clock that can be put ahead of the wall's."""
+
+    speed = 1.0
+
+    def __init__(self) -> None:
+        self.by_seconds = 0.0
+
+    def now_ns(self) -> int:
+        return time.time_ns() + int(self.by_seconds * SECOND)
 
 
 @pytest.fixture
@@ -58,31 +79,45 @@ async def test_the_last_quote_of_each_symbol_is_there(feed: Feed, market: Market
     for symbol, bid in (("AAPL", 1.0), ("IBM", 2.0), ("AAPL", 3.0)):
         feed.publish(Topic.QUOTES, symbol, quote(symbol, bid, now_ns))
 
-    rows = await until(market, lambda rows: len(rows) == 2, max_age_seconds=HOUR)
+    rows = await until(market, lambda rows: len(rows) == 2)
 
-    assert {each.row["symbol"]: each.row["bid"] for each in rows} == {"AAPL": 3.0, "IBM": 2.0}
-
-
-async def test_a_quote_that_is_too_old_is_left_out_beside_one_that_is_not(feed: Feed, market: MarketCache) -> None:
-    now_ns = time.time_ns()
-    feed.publish(Topic.QUOTES, "OLD", quote("OLD", 1.0, now_ns - 100 * SECOND))
-    feed.publish(Topic.QUOTES, "NEW", quote("NEW", 1.0, now_ns))
-    rows = await until(market, lambda rows: len(rows) == 2, max_age_seconds=HOUR)
-
-    young = await market.quotes(max_age_seconds=50)
-
-    assert [each.row["symbol"] for each in young] == ["NEW"]
-    assert next(each.age_seconds for each in rows if each.row["symbol"] == "OLD") == pytest.approx(100, abs=15)
+    assert {row["symbol"]: row["bid"] for row in rows} == {"AAPL": 3.0, "IBM": 2.0}
 
 
-async def test_what_was_known_before_the_cache_came_is_in_it_with_its_true_age(feed: Feed) -> None:
-    feed.publish(Topic.QUOTES, "AAPL", quote("AAPL", 1.0, time.time_ns() - 60 * SECOND))
-    market = MarketCache(MemoryCache())
+async def test_a_market_that_nobody_tells_of_any_more_grows_old(feed: Feed) -> None:
+    later = Later()
+    market = MarketCache(MemoryCache(clock=later))
     writing = asyncio.create_task(market.keep_up_with(Sequencer(feed)))
+    feed.publish(Topic.QUOTES, "AAPL", quote("AAPL", 1.0, time.time_ns()))
+    await until(market, lambda rows: len(rows) == 1)
+    writing.cancel()
+    await asyncio.wait([writing])
 
-    await until(market, lambda rows: len(rows) == 1, max_age_seconds=HOUR)
+    later.by_seconds = 100
 
-    assert await market.quotes(max_age_seconds=59) == []
+    found = await market.quotes(max_age_seconds=HOUR)
+    assert found is not None
+    assert found.age_seconds == pytest.approx(100, abs=15)
+    assert await market.quotes(max_age_seconds=99) is None
+
+
+async def test_a_quiet_market_stays_young_and_tells_when_its_quotes_were_heard(feed: Feed) -> None:
+    heard_ns = time.time_ns() - 60 * SECOND
+    feed.publish(Topic.QUOTES, "AAPL", quote("AAPL", 1.0, heard_ns))
+    market = MarketCache(MemoryCache(), repeat_seconds=0.01)
+    writing = asyncio.create_task(market.keep_up_with(Sequencer(feed)))
+    await until(market, lambda rows: len(rows) == 1)
+    first = await market.quotes(max_age_seconds=HOUR)
+    assert first is not None
+
+    async with asyncio.timeout(20):
+        while True:
+            again = await market.quotes(max_age_seconds=HOUR)
+            if again is not None and again.at_ns > first.at_ns:
+                break
+            await asyncio.sleep(0.005)
+
+    assert again.value[0]["at_ns"] == heard_ns
     writing.cancel()
     await asyncio.wait([writing])
 
@@ -92,12 +127,10 @@ async def test_bars_come_oldest_first_and_each_once(feed: Feed, market: MarketCa
     for number in (1, 2, 0, 2):
         feed.publish(Topic.BARS, "AAPL", bar("AAPL", began_ns + number * FIVE, 100.0 + number))
 
-    rows = await until(market, lambda rows: len(rows) == 3, symbol="AAPL", interval_ns=FIVE, max_age_seconds=HOUR)
+    rows = await until(market, lambda rows: len(rows) == 3, symbol="AAPL", interval_ns=FIVE)
 
-    assert [each.row for each in rows] == [bar("AAPL", began_ns + number * FIVE, 100.0 + number) for number in range(3)]
-    assert [round(each.age_seconds - rows[-1].age_seconds) for each in rows] == [10, 5, 0]
-    assert await market.bars("AAPL", interval_ns=FIVE, max_age_seconds=1) == []
-    assert await market.bars("IBM", interval_ns=FIVE, max_age_seconds=HOUR) == []
+    assert rows == [bar("AAPL", began_ns + number * FIVE, 100.0 + number) for number in range(3)]
+    assert await market.bars("IBM", interval_ns=FIVE, max_age_seconds=HOUR) is None
 
 
 async def test_no_more_than_the_newest_bars_are_kept(feed: Feed, market: MarketCache) -> None:
@@ -105,28 +138,9 @@ async def test_no_more_than_the_newest_bars_are_kept(feed: Feed, market: MarketC
     for number in range(999):
         feed.publish(Topic.BARS, "AAPL", bar("AAPL", began_ns + number * FIVE, float(number)))
 
-    rows = await until(
-        market,
-        lambda rows: bool(rows) and rows[-1].row["close"] == 998,
-        symbol="AAPL",
-        interval_ns=FIVE,
-        max_age_seconds=HOUR,
-    )
+    rows = await until(market, lambda rows: bool(rows) and rows[-1]["close"] == 998, symbol="AAPL", interval_ns=FIVE)
 
-    assert [each.row["close"] for each in rows] == [float(number) for number in range(699, 999)]
-
-
-async def test_in_a_market_that_runs_faster_ages_are_still_those_of_the_wall(feed: Feed) -> None:
-    clock = ScaledClock(1_500 * SECOND, speed=50.0)
-    market = MarketCache(MemoryCache(), clock=clock)
-    feed.publish(Topic.QUOTES, "AAPL", quote("AAPL", 1.0, 1_500 * SECOND - 500 * SECOND))
-    writing = asyncio.create_task(market.keep_up_with(Sequencer(feed)))
-
-    rows = await until(market, lambda rows: len(rows) == 1, max_age_seconds=HOUR)
-
-    assert rows[0].age_seconds == pytest.approx(10, abs=5)
-    writing.cancel()
-    await asyncio.wait([writing])
+    assert [row["close"] for row in rows] == [float(number) for number in range(699, 999)]
 
 
 async def test_another_process_reads_the_market_and_goes_on_without_redis(
@@ -136,16 +150,16 @@ async def test_another_process_reads_the_market_and_goes_on_without_redis(
     reader = MarketCache(RedisCache(make_pool(redis_server.url)))
     writing = asyncio.create_task(writer.keep_up_with(Sequencer(feed)))
     feed.publish(Topic.QUOTES, "AAPL", quote("AAPL", 1.0, time.time_ns()))
-    await until(reader, lambda rows: len(rows) == 1, max_age_seconds=HOUR)
+    await until(reader, lambda rows: len(rows) == 1)
 
     redis_server.stop()
     feed.publish(Topic.QUOTES, "AAPL", quote("AAPL", 2.0, time.time_ns()))
-    await until(writer, lambda rows: rows[0].row["bid"] == 2.0, max_age_seconds=HOUR)
-    known = await reader.quotes(max_age_seconds=HOUR)
+    await until(writer, lambda rows: rows[0]["bid"] == 2.0)
+    known = await read(reader)
     redis_server.start()
 
-    assert known[0].row["bid"] == 1.0
+    assert known[0]["bid"] == 1.0
     # Nothing new comes: what Redis missed is written again.
-    await until(reader, lambda rows: rows[0].row["bid"] == 2.0, max_age_seconds=HOUR)
+    await until(reader, lambda rows: rows[0]["bid"] == 2.0)
     writing.cancel()
     await asyncio.wait([writing])

@@ -102,7 +102,7 @@ def _open_to_other_machines(desk: Desk, settings: DeskSettings, supervisor: Supe
     from ibdesk.store.redis.pool import RedisPool
 
     pool = RedisPool(settings.redis)
-    market = MarketCache(RedisCache(pool), clock=desk.clock)
+    market = MarketCache(RedisCache(pool, name=settings.stream.name))
 
     async def keep_redis() -> None:
         try:

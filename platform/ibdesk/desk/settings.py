@@ -76,8 +76,8 @@ class DeskSettings(SettingsTree):
 
     @property
     def stream(self) -> StreamAddress:
-        """Return under which name the desk is found in Redis."""
-        address = self.port()
+        """Return under which name the desk is found in Redis, and what is cached of it."""
+        address = address_of(self.port_address) if self.port_address else None
         return address if isinstance(address, StreamAddress) else StreamAddress(self.mode)
 
     @field_validator("gateway", mode="before")

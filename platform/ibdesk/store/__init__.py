@@ -7,17 +7,17 @@ from ibdesk.store.journal import Entry, Journal, JournalHeader, JournalReader
 from ibdesk.store.journal_pages import JournalFilter, JournalPage, JournalRow, read_page, stretch
 from ibdesk.store.life_list import LifeInfo, lives_in
 from ibdesk.store.lives import take_over_from
-from ibdesk.store.market_cache import CachedRow, MarketCache
+from ibdesk.store.market_cache import KEPT_BARS, MarketCache
 from ibdesk.store.order_ids import OrderIdMark
 from ibdesk.store.redis import RedisError, RedisSettings
 from ibdesk.store.replay import ReplayReport, replay
 
 __all__ = [
+    "KEPT_BARS",
     "Batch",
     "BatchSource",
     "Cache",
     "Cached",
-    "CachedRow",
     "Entry",
     "Feed",
     "FeedReader",

@@ -78,9 +78,12 @@ class RedisCache:
     in or read before is still found when Redis is gone or came back empty: its age is told as ever.
     """
 
-    def __init__(self, pool: RedisPool, *, most: int = 10_000, clock: Clock | None = None) -> None:
-        """Make a cache; `most` bounds what this process remembers, not what Redis holds."""
-        self._pool = pool
+    def __init__(self, pool: RedisPool, *, name: str = "", most: int = 10_000, clock: Clock | None = None) -> None:
+        """Make a cache; `most` bounds what this process remembers, not what Redis holds.
+
+        Caches of one `name` are one; desks that share a Redis each have their own.
+        """
+        self._pool, self._name = pool, name
         self._clock = clock or SystemClock()
         self._memory = MemoryCache(most=most, clock=clock)
 
@@ -106,7 +109,7 @@ class RedisCache:
         return _if_young(value, at_ns, self._clock.now_ns(), max_age_seconds)
 
     def _key(self, key: str) -> str:
-        return self._pool.settings.key("cache", key)
+        return self._pool.settings.key("cache", self._name, key)
 
 
 _pack = msgspec.msgpack.Encoder().encode

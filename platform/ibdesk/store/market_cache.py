@@ -12,78 +12,75 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ibdesk.clock import SECOND, Clock, SystemClock
 from ibdesk.store.batches import Batch, BatchSource, FeedState
-from ibdesk.store.cache import Cache
+from ibdesk.store.cache import Cache, Cached
 from ibdesk.store.feed import Row, Topic
 
 # Writes at most so often; what comes in between goes with the next one.
 _FLUSH_SECONDS = 0.05
 _KEEP_SECONDS = 86_400.0
-_KEPT_BARS = 300
 _QUOTES = "quotes"
 
-
-class CachedRow(msgspec.Struct, frozen=True):
-    """A row of the feed and how old it was when it was read; of a bar, how long ago it closed."""
-
-    row: Row
-    age_seconds: float
+KEPT_BARS = 300
+"""How many bars of a symbol and length are in the cache at most."""
 
 
 class MarketCache:
-    """Writes and reads the market in a cache: all quotes in one value, the bars of a symbol and length in another."""
+    """Writes and reads the market in a cache: all quotes in one value, the bars of a symbol and length in another.
 
-    def __init__(self, cache: Cache, *, clock: Clock | None = None, repeat_seconds: float = 10.0) -> None:
+    The age of what is read is for how long nobody has said that it is still the newest; `at_ns` of a quote and
+    `opened_ns` of a bar tell when it was heard, which in a quiet market may be longer ago.
+    """
+
+    def __init__(self, cache: Cache, *, repeat_seconds: float = 10.0) -> None:
         """Make one on a cache.
 
         Args:
             cache: Where to write and read.
-            clock: The one that the feed's rows are stamped by.
             repeat_seconds: All is written again so often: what a Redis missed while it was away, or forgot when it
-                was started again, is there soon also when the market is quiet.
+                was started again, is there soon, and what is there is young, also when the market is quiet.
         """
         self._cache = cache
         self._repeat_seconds = repeat_seconds
-        self._clock = clock or SystemClock()
-        # What is to be in the cache: symbol to the wall's time and row, and bars by key in the order they opened in.
-        self._quotes: dict[str, tuple[int, Row]] = {}
+        # What is to be in the cache: symbol to row, and bars by key in the order they opened in.
+        self._quotes: dict[str, Row] = {}
         self._bars: dict[str, dict[int, Row]] = {}
+        # _taken_ns: when the news came that are being written; 0 while everything that was told is in them.
+        self._taken_ns = 0
 
     async def keep_up_with(self, source: BatchSource) -> None:
         """Write what the source tells, until cancelled."""
         try:
-            await self._take(_rows_of_state(await source.open()))
+            state = await source.open()
+            self._taken_ns = time.time_ns()
+            await self._take(_rows_of_state(state))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow(source), name="cache follows")
                 tasks.create_task(self._repeat(), name="cache repeats")
         finally:
             await source.close()
 
-    async def quotes(self, *, max_age_seconds: float) -> list[CachedRow]:
-        """Return the last quote of each symbol, of those that are no older than `max_age_seconds`."""
-        cached = await self._cache.get(_QUOTES, max_age_seconds=max_age_seconds)
-        if cached is None:
-            return []
-        now_ns = cached.at_ns + cached.age_seconds * SECOND
-        rows = (CachedRow(row, max(0.0, (now_ns - at_ns) / SECOND)) for at_ns, row in cached.value)
-        return [each for each in rows if each.age_seconds <= max_age_seconds]
+    async def quotes(self, *, max_age_seconds: float) -> Cached | None:
+        """Return the last quote of each symbol, a list of rows, if they are no older than `max_age_seconds`."""
+        return await self._cache.get(_QUOTES, max_age_seconds=max_age_seconds)
 
-    async def bars(self, symbol: str, *, interval_ns: int, max_age_seconds: float) -> list[CachedRow]:
-        """Return the newest closed bars, oldest first, if the newest closed no longer than `max_age_seconds` ago."""
+    async def bars(self, symbol: str, *, interval_ns: int, max_age_seconds: float) -> Cached | None:
+        """Return the newest closed bars, a list of rows, oldest first, if they are no older than `max_age_seconds`.
+
+        There are `KEPT_BARS` of them at most.
+        """
         cached = await self._cache.get(_bars_key(symbol, interval_ns), max_age_seconds=max_age_seconds)
         if cached is None:
-            return []
-        names, newest_ns = cached.value["names"], cached.value["columns"][0][-1]
+            return None
+        names = cached.value["names"]
         rows = [dict(zip(names, figures, strict=True)) for figures in zip(*cached.value["columns"], strict=True)]
-        return [
-            CachedRow(row | {"symbol": symbol}, cached.age_seconds + (newest_ns - row["opened_ns"]) / SECOND)
-            for row in rows
-        ]
+        return msgspec.structs.replace(cached, value=[row | {"symbol": symbol} for row in rows])
 
     async def _follow(self, source: BatchSource) -> None:
         while True:
+            self._taken_ns = 0
             news = await source.next()
+            self._taken_ns = time.time_ns()
             await self._take(_rows_of_state(news) if isinstance(news, FeedState) else _rows_of(news))
             await asyncio.sleep(_FLUSH_SECONDS)
 
@@ -98,21 +95,20 @@ class MarketCache:
         """Remember rows, and write what they changed."""
         if quotes := rows.get(Topic.QUOTES):
             for row in quotes:
-                self._quotes[row["symbol"]] = (self._on_the_wall(row["at_ns"]), row)
+                self._quotes[row["symbol"]] = row
             await self._write_quotes()
         for key in self._take_bars(rows.get(Topic.BARS, [])):
             await self._write_bars(key)
 
     async def _write_quotes(self) -> None:
         if self._quotes:
-            newest_ns = max(at_ns for at_ns, _ in self._quotes.values())
-            await self._cache.put(_QUOTES, list(self._quotes.values()), at_ns=newest_ns, keep_seconds=_KEEP_SECONDS)
+            await self._put(_QUOTES, list(self._quotes.values()))
 
     async def _write_bars(self, key: str) -> None:
-        bars = self._bars[key]
-        newest = bars[max(bars)]
-        closed_ns = self._on_the_wall(newest["opened_ns"] + newest["interval_ns"])
-        await self._cache.put(key, _columns(bars.values()), at_ns=closed_ns, keep_seconds=_KEEP_SECONDS)
+        await self._put(key, _columns(self._bars[key].values()))
+
+    async def _put(self, key: str, value: object) -> None:
+        await self._cache.put(key, value, at_ns=self._taken_ns or time.time_ns(), keep_seconds=_KEEP_SECONDS)
 
     def _take_bars(self, rows: list[Row]) -> set[str]:
         """Keep bars, each once however often it was told; return the keys that have new ones."""
@@ -122,12 +118,8 @@ class MarketCache:
             self._bars.setdefault(key, {})[row["opened_ns"]] = row
             changed.add(key)
         for key in changed:
-            self._bars[key] = dict(sorted(self._bars[key].items())[-_KEPT_BARS:])
+            self._bars[key] = dict(sorted(self._bars[key].items())[-KEPT_BARS:])
         return changed
-
-    def _on_the_wall(self, at_ns: int) -> int:
-        """Return when, by the wall's clock, the feed's clock stood at `at_ns`: a replayed market's runs faster."""
-        return time.time_ns() - int((self._clock.now_ns() - at_ns) / self._clock.speed)
 
 
 def _bars_key(symbol: str, interval_ns: int) -> str:

@@ -29,7 +29,7 @@ from ibdesk_server.answers.desk import (
     RiskAnswer,
     SettingAnswer,
 )
-from ibdesk_server.answers.market import BarAnswer, QuoteAnswer
+from ibdesk_server.answers.market import BarAnswer, QuoteAnswer, bar_of, quote_of
 from ibdesk_server.answers.strategies import (
     LaneAnswer,
     LogLineAnswer,
@@ -72,6 +72,8 @@ __all__ = [
     "RunStateAnswer",
     "SettingAnswer",
     "StrategyAnswer",
+    "bar_of",
     "finite_plain",
     "items_of",
+    "quote_of",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from ibdesk.model import moment
+from ibdesk.store import Row
 from ibdesk_server.answers.base import Answer, Figure, Moment
 
 
@@ -28,3 +30,13 @@ class BarAnswer(Answer):
     low: Figure = Field(examples=[187.8])
     close: Figure = Field(examples=[188.1])
     volume: Figure = Field(examples=[1_200])
+
+
+def quote_of(row: Row) -> QuoteAnswer:
+    """Return what the feed told of a quote as an answer."""
+    return QuoteAnswer.model_validate(row | {"at": moment(row["at_ns"])})
+
+
+def bar_of(row: Row) -> BarAnswer:
+    """Return what the feed told of a bar as an answer."""
+    return BarAnswer.model_validate(row | {"opened_at": moment(row["opened_ns"])})

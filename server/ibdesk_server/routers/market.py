@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
+import polars as pl
 from fastapi import Path, Query, Response
 
-from ibdesk_server.answers import BarAnswer, Listing, QuoteAnswer, items_of
-from ibdesk_server.dependencies import TheCache, TheDesk, api_router
-from ibdesk_server.freshness import MaxAge, fresh_enough
+from ibdesk.model import interval_ns
+from ibdesk.store import KEPT_BARS, Cache, Cached
+from ibdesk_server.answers import BarAnswer, Listing, QuoteAnswer, bar_of, items_of, quote_of
+from ibdesk_server.dependencies import TheCache, TheDesk, TheMarket, api_router
+from ibdesk_server.freshness import Knowledge, MaxAge, Remembered, Told, fresh_enough
 from ibdesk_server.routers.filters import Symbol, narrowed
 
 router = api_router("market")
@@ -21,7 +26,12 @@ Count = Annotated[int, Query(ge=1, le=10_000, description="how many bars; the ne
 
 @router.get("/quotes", summary="The best bid and ask of everything watched")
 async def quotes(
-    desk: TheDesk, cache: TheCache, response: Response, symbol: Symbol = None, max_age: MaxAge = 0
+    desk: TheDesk,
+    cache: TheCache,
+    market: TheMarket,
+    response: Response,
+    symbol: Symbol = None,
+    max_age: MaxAge = 0,
 ) -> Listing[QuoteAnswer]:
     """Return the last quotes; `at` says when each was heard."""
 
@@ -29,28 +39,46 @@ async def quotes(
         found = narrowed(await desk.aio.quotes(), symbol=symbol)
         return Listing[QuoteAnswer](items=items_of(QuoteAnswer, found), total=found.height)
 
-    key = f"answer:quotes:{symbol or ''}"
-    return await fresh_enough(cache, key, Listing[QuoteAnswer], ask, max_age=max_age, response=response)
+    def told(quotes: Cached) -> Listing[QuoteAnswer]:
+        items = [quote_of(row) for row in quotes.value if symbol is None or row["symbol"] == symbol]
+        return Listing[QuoteAnswer](items=items, total=len(items))
+
+    knowledge: Knowledge[QuoteAnswer] = Remembered(cache, f"quotes:{symbol or ''}", Listing[QuoteAnswer])
+    if market is not None:
+        knowledge = Told(lambda age: market.quotes(max_age_seconds=age), told)
+    return await fresh_enough(knowledge, ask, max_age=max_age, response=response)
 
 
 @router.get("/bars/{symbol}", summary="Bars of this session")
 async def bars(
     desk: TheDesk,
     cache: TheCache,
+    market: TheMarket,
     response: Response,
     symbol: Instrument,
     bar: Interval = "5 secs",
     count: Count = 500,
     max_age: MaxAge = 0,
 ) -> Listing[BarAnswer]:
-    """Return the last closed bars of an instrument that a run watches, the newest last."""
+    """Return the last closed bars of an instrument that a run watches, the newest last.
 
-    async def ask() -> Listing[BarAnswer]:
-        found = await desk.aio.bars(symbol, bar=bar, count=count)
-        return Listing[BarAnswer](items=items_of(BarAnswer, found), total=found.height)
+    While the desk cannot be reached there may be fewer of them than asked for: the newest 300.
+    """
 
-    key = f"answer:bars:{symbol}:{bar}:{count}"
-    return await fresh_enough(cache, key, Listing[BarAnswer], ask, max_age=max_age, response=response)
+    def told(bars: Cached) -> Listing[BarAnswer]:
+        items = [bar_of(row) for row in bars.value[-count:]]
+        return Listing[BarAnswer](items=items, total=len(items))
+
+    knowledge = _remembered(cache, f"bars:{symbol}:{bar}:{count}")
+    if market is not None:
+        length_ns = interval_ns(bar)
+        knowledge = Told(
+            lambda age: market.bars(symbol, interval_ns=length_ns, max_age_seconds=age),
+            told,
+            is_whole=lambda bars: len(bars.value) < KEPT_BARS or count <= KEPT_BARS,
+        )
+    ask = functools.partial(_asked, functools.partial(desk.aio.bars, symbol, bar=bar, count=count))
+    return await fresh_enough(knowledge, ask, max_age=max_age, response=response)
 
 
 @router.get("/history/{symbol}", summary="Past bars, asked of TWS")
@@ -64,10 +92,16 @@ async def history(
     max_age: MaxAge = 0,
 ) -> Listing[BarAnswer]:
     """Return bars from before now, the newest last. It takes as long as TWS takes, which lets only so many ask."""
+    knowledge = _remembered(cache, f"history:{symbol}:{bar}:{count}")
+    ask = functools.partial(_asked, functools.partial(desk.aio.history, symbol, bar=bar, count=count))
+    return await fresh_enough(knowledge, ask, max_age=max_age, response=response)
 
-    async def ask() -> Listing[BarAnswer]:
-        found = await desk.aio.history(symbol, bar=bar, count=count)
-        return Listing[BarAnswer](items=items_of(BarAnswer, found), total=found.height)
 
-    key = f"answer:history:{symbol}:{bar}:{count}"
-    return await fresh_enough(cache, key, Listing[BarAnswer], ask, max_age=max_age, response=response)
+def _remembered(cache: Cache, key: str) -> Knowledge[BarAnswer]:
+    return Remembered(cache, key, Listing[BarAnswer])
+
+
+async def _asked(question: Callable[[], Awaitable[pl.DataFrame]]) -> Listing[BarAnswer]:
+    """Return the bars that the desk answers with."""
+    found = await question()
+    return Listing[BarAnswer](items=items_of(BarAnswer, found), total=found.height)
