@@ -13,12 +13,14 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 from tests.redis_server import RedisServer
+from tests.server.conftest import People
 
 from ibdesk.desk import Desk
 from ibdesk.store import RedisSettings
 from ibdesk.store.audit import AuditLine
 from ibdesk.store.audit_proof import newest, verify
 from ibdesk.telemetry import AT_ONCE_OVER, Logs, LogSettings, Supervisor
+from ibdesk_server.client import AioApiClient, FeedClient
 from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import Settings
 
@@ -153,6 +155,21 @@ async def test_work_around_the_desk_that_fails_is_told_without_the_folders_of_th
     assert (told["status"], told["reasons"]) == ("degraded", ["tasks: prices failed"])
     assert (prices["state"], prices["restarts"]) == ("failed", 0)
     assert prices["last_error"] == "FileNotFoundError: [Errno 2] there is no: 'prices.csv'"
+
+
+async def test_an_admin_sees_who_follows_the_feed_and_how_far_behind_each_is(
+    web: WebServer, key: str, people: People, stranger: httpx.AsyncClient
+) -> None:
+    async with FeedClient(web.feed_url, key, topics=["orders"]) as feed, AioApiClient(web.url, key) as desk:
+        await anext(aiter(feed))
+        listed = await desk.feed_clients()
+        refused = await stranger.get("/api/v1/feed/clients", headers=people.bearer("tom"))
+        allowed = await stranger.get("/api/v1/feed/clients", headers=people.bearer("ann"))
+
+    [client] = listed.items
+    assert (client.worker, client.client, client.kind, client.topics) == ("1", "local", "websocket", ["orders"])
+    assert client.lag_ms >= 0
+    assert (refused.status_code, allowed.json()["total"]) == (403, 1)
 
 
 async def test_readiness_waits_for_a_desk_that_reconciles(desk: Desk, api: httpx.AsyncClient) -> None:

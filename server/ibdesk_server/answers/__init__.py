@@ -29,6 +29,7 @@ from ibdesk_server.answers.desk import (
     RiskAnswer,
     SettingAnswer,
 )
+from ibdesk_server.answers.feed import FeedClientAnswer
 from ibdesk_server.answers.market import BarAnswer, QuoteAnswer, bar_of, quote_of
 from ibdesk_server.answers.strategies import (
     LaneAnswer,
@@ -49,6 +50,7 @@ __all__ = [
     "BarAnswer",
     "CancelAllAnswer",
     "ExposureAnswer",
+    "FeedClientAnswer",
     "Figure",
     "FillAnswer",
     "HaltAnswer",

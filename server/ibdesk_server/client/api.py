@@ -138,6 +138,7 @@ class ApiClient:
     resume = _blocking(calls.resume)
     journal = _blocking(calls.journal)
     journals = _blocking(calls.journals)
+    feed_clients = _blocking(calls.feed_clients)
     settings = _blocking(calls.settings)
 
     def walk(self, call: Call[Listing[M]]) -> Iterator[M]:
@@ -216,6 +217,7 @@ class AioApiClient:
     resume = _awaitable(calls.resume)
     journal = _awaitable(calls.journal)
     journals = _awaitable(calls.journals)
+    feed_clients = _awaitable(calls.feed_clients)
     settings = _awaitable(calls.settings)
 
     async def walk(self, call: Call[Listing[M]]) -> AsyncIterator[M]:

@@ -17,6 +17,7 @@ from ibdesk_server.answers import (
     BacktestTradeAnswer,
     BarAnswer,
     CancelAllAnswer,
+    FeedClientAnswer,
     FillAnswer,
     InstrumentAnswer,
     JournalAnswer,
@@ -64,6 +65,11 @@ class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 def health() -> Call[dict[str, Any]]:
     """How the desk, its latency and the feed are."""
     return Call(method="GET", path="/health/detailed", read=msgspec.json.decode)
+
+
+def feed_clients() -> Call[Listing[FeedClientAnswer]]:
+    """Who follows the feed of the server that answers, the one furthest behind first; for admins."""
+    return _get("feed/clients", Listing[FeedClientAnswer])
 
 
 # --- the book
