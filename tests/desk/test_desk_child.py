@@ -15,7 +15,7 @@ SECONDS = 60.0
 def test_one_that_dies_of_an_exception_leaves_its_whole_traceback_in_our_log(caplog: pytest.LogCaptureFixture) -> None:
     child = ChildProcess("stopwatch", "timeit", ["1 / 0"])
 
-    with pytest.raises(ChildError, match="stopwatch.*ZeroDivisionError: division by zero"):
+    with pytest.raises(ChildError, match=r"stopwatch.*ZeroDivisionError: division by zero"):
         child.until_ready(SECONDS)
 
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.proof
 
-SECONDS = float(os.environ.get("IBDESK_FUZZ_SECONDS", "30"))
+SECONDS = float(os.environ.get("IBDESK_FUZZ_SECONDS", "8"))
 ONE_SEED = os.environ.get("IBDESK_FUZZ_SEED")
 OPENED_NS = 1_776_088_800_000_000_000  # 2026-04-13 14:00 UTC, a Monday
 MESSAGES = 60

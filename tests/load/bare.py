@@ -15,6 +15,7 @@ import uvloop
 from starlette.types import Receive, Scope, Send
 from tests.load import source
 
+from ibdesk.desk.loop import spare_from_collection
 from ibdesk_server.listener import Listener
 
 _READY = {"type": "snapshot", "topic": source.TOPIC, "seq": 0, "columns": {}}
@@ -77,4 +78,5 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
+    spare_from_collection()
     uvloop.run(_main())

@@ -14,6 +14,7 @@ import uvloop
 from tests.load import source
 
 from ibdesk.desk import Desk
+from ibdesk.desk.loop import spare_from_collection
 from ibdesk.desk.port.host import PortHost
 from ibdesk.desk.port.socket_door import SocketDoor
 from ibdesk.store import Topic
@@ -41,6 +42,7 @@ async def _serve(desk: Desk) -> None:
 def main() -> None:
     """Be that desk until standard input ends."""
     with Desk.open("embedded", gateway={"port": 0}) as desk:
+        spare_from_collection()
         uvloop.run(_serve(desk))
 
 

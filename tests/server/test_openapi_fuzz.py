@@ -36,7 +36,7 @@ from ibdesk_server.security.settings import LimitSettings
 from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import ServerSettings, Settings
 
-SECONDS = float(os.environ.get("IBDESK_FUZZ_SECONDS", "60"))
+SECONDS = float(os.environ.get("IBDESK_FUZZ_SECONDS", "10"))
 CHECKS: Any = [
     not_a_server_error,
     status_code_conformance,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ibdesk.cli.screen import address, line, step
+from ibdesk.desk.loop import spare_from_collection
 from ibdesk_server.dashboard.running import read_machine_key, run_dashboard
 from ibdesk_server.security.dashboard_key import obtain_dashboard_key
 from ibdesk_server.settings import Settings
@@ -26,4 +27,5 @@ def run(settings: Settings) -> None:
         line("dashboard", address(login))
         line("end", "Ctrl-C")
 
+    spare_from_collection()
     asyncio.run(run_dashboard(feed=feed, key=key, host=chosen.host, port=chosen.port, names=chosen.names, ready=ready))

@@ -23,6 +23,7 @@ from ibdesk.cli.interrupt import on_stop_signals
 from ibdesk.cli.logs import open_log as open_process_log
 from ibdesk.cli.sample import SECONDS_A_DAY, first_day
 from ibdesk.cli.screen import console, line, step
+from ibdesk.desk.loop import spare_from_collection
 from ibdesk.errors import AddressInUseError, ConfigError, DataError
 from ibdesk.gateway import Gateway, GatewaySettings, make_gateway
 from ibdesk.gateway.listening import Listener, Listeners
@@ -99,6 +100,7 @@ def run_gateway_until_stopped(
         traffic = Traffic(clock.now_ns)
         listener = Listeners([traffic, *watching.listeners(belongings, clock.now_ns)])
         gateway = make_gateway(settings, bars=bars, clock=clock, listener=listener)
+        spare_from_collection()
         asyncio.run(_serve(gateway, settings, _Screen(gateway, traffic, watching), seconds=seconds))
 
 

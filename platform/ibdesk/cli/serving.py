@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ibdesk.cli.interrupt import on_stop_signals
-from ibdesk.desk.loop import loop_factory
+from ibdesk.desk.loop import loop_factory, spare_from_collection
 
 Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -20,6 +20,7 @@ def serve(*works: Work, seconds: float | None, begun: Callable[[], None] = lambd
     Raises:
         Exception: What one of them failed of.
     """
+    spare_from_collection()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(works, seconds=seconds, begun=begun))
 

@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from ibdesk.desk.attached import AttachedDesk
 from ibdesk.desk.child import ChildProcess, end_with_parent
 from ibdesk.desk.handle import DeskState
+from ibdesk.desk.loop import spare_from_collection
 from ibdesk.desk.port.addresses import SocketAddress
 from ibdesk.desk.port.host import PortHost
 from ibdesk.desk.port.socket_door import SocketDoor
@@ -110,6 +111,7 @@ def _run(settings: DeskSettings, path: Path) -> int:
         _say({"error": type(error).__name__, "facts": facts_of(error), "text": str(error)})
         return 1
     with desk:
+        spare_from_collection()
         asyncio.run(_serve(desk, path))
     return 1 if desk.state is DeskState.FAILED else 0
 

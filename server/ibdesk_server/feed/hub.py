@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -29,6 +30,9 @@ _SLICE_SECONDS = 0.005
 # After so many clients it is looked at the clock.
 _SLICE_CLIENTS = 64
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 2.0
+# The patrol looks at so many parts of the clients in turn, and multiples of the golden ratio spread their pings evenly,
+# so that no flush has to wait until a thousand clients have been looked after.
+_PATROL_PARTS, _GOLDEN_RATIO = 10, 0.618034
 
 
 class FeedLimits(msgspec.Struct, frozen=True):
@@ -71,6 +75,7 @@ class FeedHub:
         self._channels, self.filters = Channels(replay_bytes=limits.replay_bytes), Filters()
         self._pace = Pace(limits.flush_seconds)
         self._subscribers: set[Subscriber] = set()
+        self._joined = itertools.count()
         self._closing, self._deserted = False, asyncio.Event()
         self._ended = asyncio.Event()
         self._failure: Exception | None = None
@@ -114,8 +119,14 @@ class FeedHub:
         """Return the place of a new client, None when all are taken or the feed is closing."""
         if self._closing or len(self._subscribers) >= self.limits.clients:
             return None
-        now = asyncio.get_running_loop().time()
-        subscriber = Subscriber(self._channels, self.filters, outlet, budget=self.limits.budget, now=now)
+        early = next(self._joined) * _GOLDEN_RATIO % 1 * self.limits.heartbeat_seconds
+        subscriber = Subscriber(
+            self._channels,
+            self.filters,
+            outlet,
+            budget=self.limits.budget,
+            pinged_at=asyncio.get_running_loop().time() - early,
+        )
         self._subscribers.add(subscriber)
         self._metrics.clients.set(len(self._subscribers))
         return subscriber
@@ -239,12 +250,14 @@ class FeedHub:
     async def _patrol(self) -> None:
         """Tell clients how they do, and cut those that are too far behind, also while the desk has no news."""
         loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(min(self.limits.heartbeat_seconds, self.limits.budget.seconds, 1.0) / 4)
+        round_seconds = min(self.limits.heartbeat_seconds, self.limits.budget.seconds, 1.0) / 4
+        for part in itertools.cycle(range(_PATROL_PARTS)):
+            await asyncio.sleep(round_seconds / _PATROL_PARTS)
             now = loop.time()
-            if self.epoch:
-                self._tell(attached=self._is_reachable(), detail="the desk cannot be reached")
-            for subscriber in tuple(self._subscribers):
+            for subscriber in tuple(self._subscribers)[part::_PATROL_PARTS]:
                 self._cut_when_overdue(subscriber, now)
                 subscriber.keep_alive(now, self.limits.heartbeat_seconds)
-            self._metrics.observe_lags([each.lag_seconds(now) for each in self._subscribers])
+            if part == 0:
+                if self.epoch:
+                    self._tell(attached=self._is_reachable(), detail="the desk cannot be reached")
+                self._metrics.observe_lags([each.lag_seconds(now) for each in self._subscribers])

@@ -108,7 +108,10 @@ class Subscriber:
     `cut_when_overdue` says goodbye.
     """
 
-    def __init__(self, channels: Channels, filters: Filters, outlet: Outlet, *, budget: Budget, now: float) -> None:
+    def __init__(
+        self, channels: Channels, filters: Filters, outlet: Outlet, *, budget: Budget, pinged_at: float
+    ) -> None:
+        """Make one that has subscribed to nothing; `pinged_at` is from when on its pings are counted."""
         self.number = next(_numbers)
         self.name, self.greeted = "", False
         self._channels, self._filters, self._outlet, self._budget = channels, filters, outlet, budget
@@ -121,7 +124,7 @@ class Subscriber:
         self._behind_since: float | None = None
         self._worst_seconds, self._worst_bytes = 0.0, 0
         self._skipped = 0
-        self._pinged_at = now
+        self._pinged_at = pinged_at
 
     # --- what it asks for
 
