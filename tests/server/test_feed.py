@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
+
+import msgpack  # type: ignore[import-untyped] # it ships no types
 
 from ibdesk.store.feed import Topic
 from ibdesk_server.feed.subscriber import Budget
@@ -161,6 +164,34 @@ async def test_a_client_that_takes_nothing_at_all_is_cut_for_its_age(start_feed:
             number += 1
             server.publish_quote("AAPL", float(number), padding=MEGABYTE // 2)
             assert (await healthy.receive_of("quotes"))["columns"]["bid"] == [float(number)]
+
+
+async def test_the_socket_of_a_client_that_is_cut_and_takes_nothing_is_dropped_without_its_help(
+    start_feed: StartFeed,
+) -> None:
+    server = await start_feed(budget=Budget(bytes=MEGABYTE, seconds=60.0))
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1_024)
+    writer.write(
+        f"GET /feed HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+        f"X-API-Key: {server.key}\r\n\r\n".encode()
+    )
+    message = msgpack.packb({"type": "subscribe", "topics": ["orders"]})
+    # A final binary frame, masked (as a client must) with zeros.
+    writer.write(bytes((0x82, 0x80 | len(message))) + bytes(4) + message)
+    healthy = await server.join("orders")
+    await healthy.receive_of("orders")
+
+    while server.hub.clients > 1:
+        server.publish_order(padding=MEGABYTE // 2)
+        await healthy.receive_of("orders")
+
+    # It never answers the close frame: only the server can end this.
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(10):
+            while await reader.read(MEGABYTE):
+                pass
+    writer.close()
 
 
 async def test_under_load_changes_travel_together_and_in_order(feed_server: FeedServer) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 
+import httpx
 import msgpack  # type: ignore[import-untyped] # it ships no types
 import pytest
 from tests.server.conftest import People
@@ -77,6 +78,24 @@ async def test_a_revoked_login_ends_the_connections_it_opened_and_no_others(web:
         assert await end(hers) == ENDED
         await his.send(msgpack.packb({"type": "ping", "at_ns": 7}))
         assert await hello(his) == "pong"
+
+
+async def test_a_revoked_login_ends_its_stream_of_events(web: WebServer, people: People) -> None:
+    headers = {"Authorization": f"Bearer {people.token('vera')}", "Accept": "text/event-stream"}
+    said = []
+    async with (
+        asyncio.timeout(20),
+        httpx.AsyncClient(trust_env=False) as client,
+        client.stream("GET", f"{web.url}/api/v1/events", headers=headers) as stream,
+    ):
+        async for line in stream.aiter_lines():
+            if not said:
+                people.security.users.revoke("vera")
+            said.append(line)
+
+    assert "event: hello" in said
+    assert said[-3] == "event: bye"
+    assert str(ENDED[0]) in said[-2]
 
 
 async def test_a_revoked_key_ends_the_connections_it_opened(web: WebServer, people: People) -> None:

@@ -62,10 +62,13 @@ class SocketDoor:
             raise ConfigError(f"the desk cannot be reached at {self._path}: {error.strerror or error}") from None
 
     def close(self) -> None:
-        """Give the address back."""
+        """Give the address back, and let go of those who have knocked and not been let in."""
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)
+        while not self._arrivals.empty():
+            _, writer = self._arrivals.get_nowait()
+            writer.transport.abort()
 
     async def run(self, host: PortHost) -> None:
         """Let clients in until cancelled."""
