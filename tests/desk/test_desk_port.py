@@ -115,7 +115,8 @@ def socket_host(desk: Desk, address: SocketAddress) -> Iterator[Host]:
 
 @pytest.fixture
 def redis(redis_server: RedisServer) -> RedisSettings:
-    return RedisSettings(url=SecretStr(redis_server.socket_url))
+    # A busy machine may take longer to answer than a trader would wait.
+    return RedisSettings(url=SecretStr(redis_server.socket_url), timeout_seconds=2)
 
 
 @pytest.fixture
