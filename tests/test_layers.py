@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,6 +184,7 @@ def strays(module: Module) -> Iterator[str]:
     yield from reads_a_clock(module)
 
 
+@functools.cache
 def modules(*folders: str) -> list[Module]:
     """Every Python file below the folders, named as it is imported from there."""
     found = []

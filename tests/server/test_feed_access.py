@@ -82,7 +82,7 @@ async def test_a_revoked_login_ends_the_connections_it_opened_and_no_others(web:
 
 async def test_a_revoked_login_ends_its_stream_of_events(web: WebServer, people: People) -> None:
     headers = {"Authorization": f"Bearer {people.token('vera')}", "Accept": "text/event-stream"}
-    said = []
+    said: list[str] = []
     async with (
         asyncio.timeout(20),
         httpx.AsyncClient(trust_env=False) as client,
