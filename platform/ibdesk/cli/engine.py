@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -20,10 +22,11 @@ from ibdesk.desk.child import end_with_parent
 from ibdesk.desk.port.host import Door, PortHost
 from ibdesk.desk.port.socket_door import SocketDoor
 from ibdesk.store import MarketCache, RedisCache
-from ibdesk.telemetry import AT_ONCE_OVER, Supervisor
+from ibdesk.telemetry import AT_ONCE_OVER, Supervisor, TaskInfo
 
 if TYPE_CHECKING:
     from ibdesk.desk.election import Election
+    from ibdesk.desk.journal_sender import JournalSender
 
 
 def run_engine(
@@ -48,15 +51,17 @@ def run_engine(
         belongings.enter_context(open_log("engine", settings, is_child=is_child))
         supervisor, token = Supervisor(), 0
         works: list[Work] = [supervisor.run]
+        more_tasks: Callable[[], list[TaskInfo]] = list
         if settings.redis.url is None or settings.mode == "embedded":
             desk = belongings.enter_context(open_desk(settings, resume=connection.resume))
         else:
-            desk, election = _open_when_elected(belongings, settings, resume=connection.resume)
+            desk, election, sender = _open_when_elected(belongings, settings, resume=connection.resume)
             works.append(election.until_lost)
             token = election.health.token
             desk.surroundings.lease = lambda: election.health
             desk.surroundings.pools.append(lambda: election.pool)
-        desk.surroundings.tasks = supervisor.tasks
+            more_tasks = sender.tasks
+        desk.surroundings.tasks = lambda: [*supervisor.tasks(), *more_tasks()]
         doors: list[Door] = [SocketDoor(settings.socket.path)]
         where = [str(settings.socket)]
         if settings.redis.url is not None:
@@ -85,15 +90,33 @@ def run_engine(
         serve(desk.until_ended, tell_parent if is_child else show, *works, seconds=seconds)
 
 
-def _open_when_elected(belongings: Belongings, settings: DeskSettings, *, resume: str | None) -> tuple[Desk, Election]:
-    """Stand by until no other engine trades the account, then open the desk."""
+def _open_when_elected(
+    belongings: Belongings, settings: DeskSettings, *, resume: str | None
+) -> tuple[Desk, Election, JournalSender]:
+    """Stand by until no other engine trades the account, then open the desk on the books of the engine before.
+
+    Where those are known to be lacking trading is halted, whatever may have been resumed.
+    """
     from ibdesk.desk.election import Election
+    from ibdesk.desk.journal_follower import JournalFollower
+    from ibdesk.desk.journal_sender import JournalSender
 
     election = belongings.enter_context(Election(settings))
-    with waiting(f"standing by for {election.office}"):
-        election.wait()
-    desk = election.open(lambda: open_desk(settings, resume=resume, fence=election))
-    return belongings.enter_context(desk), election
+    # Closed behind the desk and before the lease is given back: so whoever follows finds all of the journal.
+    sender = belongings.enter_context(JournalSender(settings, election.office))
+    with JournalFollower(settings, election.office) as follower:
+        with waiting(f"standing by for {election.office}"):
+            election.wait()
+
+        def open_up_to_date() -> Desk:
+            follower.catch_up()
+            return open_desk(settings, resume=resume, fence=election)
+
+        desk = belongings.enter_context(election.open(open_up_to_date))
+        if follower.fault:
+            desk.halt(follower.fault, by="standby")
+    sender.send(Path(desk.journal_path), token=election.health.token)
+    return desk, election, sender
 
 
 def _open_to_other_machines(desk: Desk, settings: DeskSettings, supervisor: Supervisor, *, token: int) -> Door:

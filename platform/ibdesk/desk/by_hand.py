@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from ibdesk.desk.runtime import Runtime, base36
+from ibdesk.engine import MANUAL, mark_of
 from ibdesk.errors import DeskError, OrderChangedError, OrderDeniedError, OrderError
 from ibdesk.model import (
     Action,
@@ -68,7 +69,7 @@ class ByHand:
         runtime = self._runtime
         instrument = await runtime.qualified(symbol)
         request = PlaceRequest(
-            order_id=self._new_id(),
+            order_id=self._new_id(by, client_key),
             instrument=instrument,
             side=_word(Side, side, "side"),
             quantity=float(quantity),
@@ -160,10 +161,14 @@ class ByHand:
                 f"order would come to: try again when its market is open"
             )
 
-    def _new_id(self) -> str:
-        """Return a name that no order had before, here or in another desk of this account: it marks it for good."""
+    def _new_id(self, by: str, client_key: str) -> str:
+        """Return a name that no order had before, here or in another desk of this account: it marks it for good.
+
+        It tells the caller's key too: so that a repeat is known for one where everything else of the order was lost.
+        """
         self._last_microsecond = max(time.time_ns() // 1_000, self._last_microsecond + 1)
-        return f"manual-{base36(self._last_microsecond)}"
+        name = f"{MANUAL}-{base36(self._last_microsecond)}"
+        return f"{name}-{mark_of(by, client_key)}" if client_key else name
 
 
 def refuse_denied(actions: Sequence[Action]) -> None:

@@ -23,6 +23,7 @@ from ibdesk.model import (
     ModifyOrder,
     Order,
     OrderDenied,
+    OrderFound,
     OrderReport,
     PlaceOrder,
     ResumeTrading,
@@ -43,7 +44,7 @@ _DONE: dict[type, str] = {
     HaltTrading: "halted",
     ResumeTrading: "resumed",
 }
-TOLD = frozenset({Fill, OrderReport, *_DONE})
+TOLD = frozenset({Fill, OrderFound, OrderReport, *_DONE})
 """The events that are worth a line although they may cause no action."""
 
 _Line = tuple[int, str, tuple[object, ...], dict[str, Any]]
@@ -72,6 +73,8 @@ class OrderLog:
                 self._add_known(logging.INFO, "filled", order_id, **facts)
             case OrderReport(order_id=order_id):
                 self._note_report(order_id)
+            case OrderFound(order=order):
+                self._add_known(logging.WARNING, "was found at the venue, and not on our record", order.id)
 
     def _note_command(self, command: Command) -> None:
         what = getattr(command, "run_id", "") or ("risk" if isinstance(command, ChangeLimits) else "trading")

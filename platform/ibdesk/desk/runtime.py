@@ -22,7 +22,7 @@ from ibdesk.desk.publisher import Publisher
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.succession import predecessor
 from ibdesk.desk.warm_up import fetch_history, recent_bars
-from ibdesk.engine import Engine, RunState, halt_words
+from ibdesk.engine import MANUAL, Engine, RunState, halt_words
 from ibdesk.errors import DeskError
 from ibdesk.model import (
     Action,
@@ -45,9 +45,8 @@ from ibdesk.model import (
     StrategySource,
     TimerFired,
     instrument_of,
-    moment,
 )
-from ibdesk.store import Feed, Journal, JournalHeader, OrderIdMark, take_over_from
+from ibdesk.store import Feed, Journal, JournalHeader, OrderIdMark, path_of_new_life, take_over_from
 from ibdesk.strategy import LoadedStrategy, Strategy, StrategyShelf, load_strategy, make_strategy, strategy_of
 from ibdesk.telemetry import AT_ONCE_OVER, Performance, Supervisor, measure_lag
 from ibdesk.tws import Fence, TwsService, TwsSettings
@@ -75,8 +74,10 @@ class Runtime:
         self.ledger = Ledger(self.engine)
         self.performance = Performance(settings.performance)
         self._header = self._make_header(tws.client_id)
-        self.journal = Journal.create(_journal_path(settings), self._header)
-        self._mark = OrderIdMark(settings.state_folder / f"order-ids-{tws.host}-{tws.port}-{tws.client_id}")
+        self.journal = Journal.create(
+            path_of_new_life(settings.state_folder / "journals", settings.mode, time.time_ns()), self._header
+        )
+        self._mark = OrderIdMark.of(settings.state_folder, host=tws.host, port=tws.port, client_id=tws.client_id)
         self.service = TwsService(
             tws,
             clock=clock,
@@ -150,6 +151,7 @@ class Runtime:
                 for left in known
             ],
             instruments=instruments.values(),
+            owners=[*(left.start.run_id for left in estate.runs), MANUAL] if command.earlier else [],
         )
         self.ledger.take_over(estate.fills)
         self.turn(command)
@@ -426,7 +428,3 @@ def base36(number: int) -> str:
 def named(name: str | Instrument) -> AnyInstrument:
     """Return the instrument that a name stands for; an instrument stands for itself."""
     return instrument_of(name) if isinstance(name, str) else name  # type: ignore[return-value] # all kinds are listed
-
-
-def _journal_path(settings: DeskSettings) -> Path:
-    return settings.state_folder / "journals" / f"{settings.mode}-{moment(time.time_ns()):%Y%m%d-%H%M%S-%f}.sqlite"

@@ -1,7 +1,7 @@
 """The engine: sans-IO, deterministic; event in, actions out."""
 
 from ibdesk.engine.bars import BarBuilder
-from ibdesk.engine.blotter import Blotter
+from ibdesk.engine.blotter import Blotter, mark_of
 from ibdesk.engine.engine import Engine
 from ibdesk.engine.estate import estate_of, halt_words
 from ibdesk.engine.features import TARGET, ColumnFeatures, FeatureSource, GrowingFeatures, evaluate
@@ -29,4 +29,5 @@ __all__ = [
     "estate_of",
     "evaluate",
     "halt_words",
+    "mark_of",
 ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
+from ibdesk.engine.portfolio import MANUAL
 from ibdesk.model import Fill, Order, OrderReport, OrderStatus
 
 
@@ -15,6 +18,8 @@ class Blotter:
         self._open: dict[tuple[str, str], dict[str, Order]] = {}
         # The orders that were placed by hand, by who placed them and what they call them.
         self._by_client_key: dict[tuple[str, str], str] = {}
+        # The same by the mark of that in the order's id, which the venue tells again when our record has lost the rest.
+        self._by_mark: dict[str, str] = {}
         # How far the open orders of each lane would move the position; kept, so that no order need scan them.
         self._pending: dict[tuple[str, str], float] = {}
 
@@ -23,6 +28,8 @@ class Blotter:
         self.orders[order.id] = order
         if order.client_key:
             self._by_client_key[order.by, order.client_key] = order.id
+        elif order.owner == MANUAL:
+            self._by_mark[order.id.rpartition("-")[2]] = order.id
         key = order.owner, order.instrument
         lane = self._open.get(key)
         if lane is None:
@@ -40,7 +47,7 @@ class Blotter:
 
     def called(self, by: str, client_key: str) -> Order | None:
         """Return the order that somebody placed under a key of their own, None when there is none."""
-        order_id = self._by_client_key.get((by, client_key))
+        order_id = self._by_client_key.get((by, client_key)) or self._by_mark.get(mark_of(by, client_key))
         return None if order_id is None else self.orders[order_id]
 
     def open_orders(self, owner: str, instrument: str) -> list[Order]:
@@ -114,3 +121,8 @@ class Blotter:
             stop_price=order.stop_price if report.stop_price is None else report.stop_price,
             updated_ns=report.at_ns,
         )
+
+
+def mark_of(by: str, client_key: str) -> str:
+    """Return what stands at the end of the id of an order by hand for who placed it under which key of theirs."""
+    return hashlib.sha256(f"{by}\0{client_key}".encode()).hexdigest()[:12]

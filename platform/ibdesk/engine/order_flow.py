@@ -25,10 +25,12 @@ from ibdesk.model import (
     ModifyRequest,
     Order,
     OrderDenied,
+    OrderFound,
     OrderReport,
     OrderStatus,
     PlaceOrder,
     PlaceRequest,
+    Severity,
     TradingHalted,
 )
 
@@ -166,6 +168,29 @@ class OrderFlow:
         order = self.blotter.report(report)
         if order is not None:
             self.order_changed(order)
+
+    def on_order_found(self, found: OrderFound) -> None:
+        """Take an order that the venue has and our record lacks: it is its owner's, who counts on from it.
+
+        One on an instrument that its run has nothing to do with is left alone.
+        """
+        order = found.order
+        run = self.runs.get(order.owner)
+        if order.id in self.blotter.orders or (run is not None and order.instrument not in run.lanes):
+            return
+        self.watch(found.instrument)
+        self.blotter.put(order)
+        if run is not None:
+            run.count(order.id)
+        self._outbox.alert(
+            order.owner,
+            f"order {order.id} is at the venue and was missing here: {order.side.value} {order.quantity:g} "
+            f"{order.instrument} belongs to {order.owner} from now on",
+            Severity.WARNING,
+        )
+        self.order_changed(order)
+        if run is not None and run.state in (RunState.STOPPED, RunState.FAILED):
+            self.cancel(order.id)
 
     def on_fill(self, fill: Fill) -> None:
         """Book an execution, once, to the owner of its order, or to EXTERNAL when it is not of ours."""

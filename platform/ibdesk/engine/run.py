@@ -177,6 +177,12 @@ class Run:
         for lane in self.lanes.values():
             lane.exposure = engine.orders.exposure(start.run_id, lane.instrument)
 
+    def count(self, order_id: str) -> None:
+        """Take note of an order of this run that an earlier life has made: the next one gets a higher number."""
+        run_id, _, number = order_id.rpartition(".")
+        if run_id == self.id and number.isdigit():
+            self.orders_made = max(self.orders_made, int(number))
+
     @property
     def is_running(self) -> bool:
         """Whether it gets events and may order."""

@@ -50,6 +50,17 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True, tag="order_report")
     stop_price: float | None = None
 
 
+class OrderFound(msgspec.Struct, frozen=True, tag="order_found"):
+    """The venue has an order that an earlier life placed and our record lacks, as when its last moments were lost.
+
+    `order` is UNKNOWN and without fills: reports and executions follow. `instrument` is what it trades.
+    """
+
+    order: Order
+    instrument: AnyInstrument
+    at_ns: int
+
+
 class PositionReport(msgspec.Struct, frozen=True, tag="position_report"):
     """What the venue says the whole account holds in one instrument, whoever opened it."""
 
@@ -183,6 +194,7 @@ Event = (
     | Fill
     | Commission
     | OrderReport
+    | OrderFound
     | PositionReport
     | AccountReport
     | LinkChanged

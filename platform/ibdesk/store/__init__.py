@@ -3,10 +3,11 @@
 from ibdesk.store.batches import Batch, BatchSource, FeedState, Sequencer, TopicState
 from ibdesk.store.cache import Cache, Cached, MemoryCache, RedisCache
 from ibdesk.store.feed import Feed, FeedReader, Row, Topic
-from ibdesk.store.journal import Entry, Journal, JournalHeader, JournalReader
+from ibdesk.store.journal import Journal, JournalHeader
 from ibdesk.store.journal_pages import JournalFilter, JournalPage, JournalRow, read_page, stretch
+from ibdesk.store.journal_reader import Entry, JournalReader
 from ibdesk.store.life_list import LifeInfo, lives_in
-from ibdesk.store.lives import take_over_from
+from ibdesk.store.lives import path_of_new_life, take_over_from
 from ibdesk.store.market_cache import KEPT_BARS, MarketCache
 from ibdesk.store.order_ids import OrderIdMark
 from ibdesk.store.redis import RedisError, RedisSettings
@@ -41,6 +42,7 @@ __all__ = [
     "Topic",
     "TopicState",
     "lives_in",
+    "path_of_new_life",
     "read_page",
     "replay",
     "stretch",

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from ibdesk.engine import MANUAL
-from ibdesk.model import Action, Event, PlaceOrder, StartStrategy, TakeOver
-from ibdesk.store.journal import Entry, JournalReader
+from ibdesk.model import Action, Event, OrderFound, PlaceOrder, StartStrategy, TakeOver
+from ibdesk.store.journal_reader import Entry, JournalReader
 
 # How many events one page looks at, at most, and how many rows it gives.
 _STRETCH = 200_000
@@ -135,7 +135,7 @@ def row_of(entry: Entry) -> JournalRow:
 
 
 def _order_of(part: Event | Action) -> str:
-    return part.order.id if isinstance(part, PlaceOrder) else getattr(part, "order_id", "")
+    return part.order.id if isinstance(part, PlaceOrder | OrderFound) else getattr(part, "order_id", "")
 
 
 def _plain_event(event: Event) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from pathlib import Path
 import msgspec
 
 from ibdesk.errors import JournalError
-from ibdesk.store.journal import JournalReader
+from ibdesk.store.journal_reader import JournalReader
 
 
 class LifeInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One life of a desk: the file of its journal, and what its header says.
 
+    `is_copy` tells the copy of a journal that another machine has; only events that may have changed books are in it.
     `note` tells what is wrong with a journal that cannot be read; then the other facts are empty.
     """
 
@@ -24,6 +25,7 @@ class LifeInfo(msgspec.Struct, frozen=True, kw_only=True):
     started_ns: int = 0
     program: str = ""
     is_current: bool = False
+    is_copy: bool = False
     note: str = ""
 
 
@@ -38,7 +40,7 @@ def _life(path: Path, *, is_current: bool) -> LifeInfo:
     size = path.stat().st_size
     try:
         with JournalReader(path) as journal:
-            header = journal.header
+            header, copy = journal.header, journal.copy
     except JournalError as error:
         return LifeInfo(name=path.name, size_bytes=size, is_current=is_current, note=str(error))
     return LifeInfo(
@@ -50,4 +52,6 @@ def _life(path: Path, *, is_current: bool) -> LifeInfo:
         started_ns=header.started_ns,
         program=header.program,
         is_current=is_current,
+        is_copy=copy is not None,
+        note="" if copy is None else copy.fault,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,9 +25,14 @@ from ibdesk.model import (
     StopStrategy,
     TakeOver,
     TradingHalted,
+    moment,
 )
-from ibdesk.store.journal import SCHEMA_VERSION, JournalHeader, JournalReader
+from ibdesk.store.journal import SCHEMA_VERSION, CopyMark, JournalHeader
+from ibdesk.store.journal_reader import JournalReader
 from ibdesk.strategy import Strategy
+
+# How the name of a life tells when it began, UTC.
+_BEGAN = "%Y%m%d-%H%M%S-%f"
 
 
 class RecordedGate(RiskGate):
@@ -58,10 +65,24 @@ class RecordedGate(RiskGate):
         return -math.inf
 
 
+def path_of_new_life(folder: Path, mode: str, at_ns: int) -> Path:
+    """Return where a life that begins now keeps its journal: its name comes behind those of all lives before it.
+
+    Names tell the order of lives, and the clock of a machine from which one was copied may be ahead of this one's.
+    """
+    began = moment(at_ns)
+    newest = max((path.stem.removeprefix(f"{mode}-") for path in folder.glob(f"{mode}-*.sqlite")), default="")
+    if f"{began:{_BEGAN}}" <= newest:
+        with contextlib.suppress(ValueError):
+            began = dt.datetime.strptime(newest, _BEGAN).replace(tzinfo=dt.UTC) + dt.timedelta(microseconds=1)
+    return folder / f"{mode}-{began:{_BEGAN}}.sqlite"
+
+
 def take_over_from(own: Path, header: JournalHeader, *, account: str, at_ns: int, halt_only: bool = False) -> TakeOver:
     """Return the command by which a new life, whose journal is `own`, goes on from the newest one before it.
 
-    With `halt_only` everything else is left behind: the account of that life ended with it.
+    With `halt_only` everything else is left behind: the account of that life ended with it. A life behind a copy that
+    nobody can go on from begins with empty books, and halted.
 
     That is the newest journal of the same mode, client id and account in the folder of `own`; a life that ended
     before it took over from its own predecessor is passed over, for it has not traded.
@@ -74,13 +95,29 @@ def take_over_from(own: Path, header: JournalHeader, *, account: str, at_ns: int
         if path.name >= own.name:
             continue
         with _opened(path) as journal:
-            same_desk = journal.header.client_id == header.client_id
-            if same_desk and account_of(journal) == account:
+            if journal.header.client_id != header.client_id:
+                continue
+            traded = account_of(journal)
+            if journal.copy is not None and journal.copy.fault and traded in ("", account):
+                return _halted(journal.copy, account, at_ns)
+            if traded == account:
                 estate = estate_in(journal, at_ns)
                 if halt_only:
                     return TakeOver(account=account, at_ns=at_ns, estate=Estate(halt=estate.halt))
                 return TakeOver(account=account, at_ns=at_ns, earlier=path.name, estate=estate)
     return TakeOver(account=account, at_ns=at_ns)
+
+
+def _halted(copy: CopyMark, account: str, at_ns: int) -> TakeOver:
+    """Return the command by which a life begins whose predecessor's books are known to be lacking: halted.
+
+    What that one held is not known here, nor whether it was halted: a strategy would buy what is there already.
+    """
+    reason = (
+        f"the books of the desk on {copy.host}, which traded before, could not be copied ({copy.fault}): compare the "
+        f"account with what strategies should hold"
+    )
+    return TakeOver(account=account, at_ns=at_ns, estate=Estate(halt=Halt(reason, "standby", at_ns)))
 
 
 def take_over_from_journal(path: Path, command: TakeOver) -> TakeOver:
@@ -142,10 +179,9 @@ def _redo(engine: Engine, action: Action) -> None:
 
 
 def _count(engine: Engine, order_id: str) -> None:
-    run_id, _, number = order_id.rpartition(".")
-    run = engine.runs.get(run_id)
+    run = engine.runs.get(order_id.rpartition(".")[0])
     if run is not None:
-        run.orders_made = max(run.orders_made, int(number))
+        run.count(order_id)
 
 
 def _opened(path: Path) -> JournalReader:

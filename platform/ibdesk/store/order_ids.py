@@ -14,6 +14,15 @@ _BLOCK = 100
 class OrderIdMark:
     """Keeps one number per TWS and client id in a small file; every id below it may have been used."""
 
+    @classmethod
+    def of(cls, folder: Path, *, host: str, port: int, client_id: int) -> OrderIdMark:
+        """Return the mark of a client at a TWS.
+
+        Raises:
+            JournalError: If the file holds no number.
+        """
+        return cls(folder / f"order-ids-{host}-{port}-{client_id}")
+
     def __init__(self, path: Path) -> None:
         """Read the mark.
 
@@ -35,9 +44,17 @@ class OrderIdMark:
         Raises:
             JournalError: If the file cannot be written.
         """
-        if order_id < self.reserved:
+        if order_id >= self.reserved:
+            self.raise_to(order_id + _BLOCK)
+
+    def raise_to(self, reserved: int) -> None:
+        """Take over that every id below `reserved` may have been used, as another engine says; on disk at once.
+
+        Raises:
+            JournalError: If the file cannot be written.
+        """
+        if reserved <= self.reserved:
             return
-        reserved = order_id + _BLOCK
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             beside = self._path.with_name(f"{self._path.name}.new")

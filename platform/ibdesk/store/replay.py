@@ -11,7 +11,7 @@ import msgspec
 from ibdesk.engine import Engine
 from ibdesk.errors import ReplayMismatchError
 from ibdesk.model import Action, PlaceOrder, StartStrategy, TakeOver, encode_actions, encode_event
-from ibdesk.store.journal import JournalReader
+from ibdesk.store.journal_reader import JournalReader
 from ibdesk.store.lives import take_over_from_journal
 from ibdesk.strategy import StrategyShelf
 

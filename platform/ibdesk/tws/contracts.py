@@ -120,6 +120,19 @@ class Contracts:
         except KeyError:
             raise InstrumentError(f"{instrument_id} is not qualified: call qualify first") from None
 
+    def named(self, instrument_id: str) -> AnyInstrument:
+        """Return an instrument that was qualified, or that TWS has told of, by its id.
+
+        Raises:
+            InstrumentError: If there was none.
+        """
+        if instrument_id in self._by_id:
+            return self._by_id[instrument_id][0]
+        told = next((each for each in self._by_number.values() if each.id == instrument_id), None)
+        if told is None:
+            raise InstrumentError(f"{instrument_id} is none of an instrument that TWS has told of")
+        return told
+
     def name_of(self, contract: Contract) -> tuple[str, float]:
         """Return instrument id and multiplier of a contract that TWS reports, also one that we never asked for.
 

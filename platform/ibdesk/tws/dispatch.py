@@ -140,6 +140,8 @@ class Dispatch:
             return "TWS has not named it since this program started"
         if not self._book.is_mine(tracked):
             return f"it was placed under client id {tracked.client_id}, connect with that one to change it"
+        if tracked.order.instrument not in self._contracts:
+            return f"{tracked.order.instrument} is not qualified"
         return ""
 
     def _refuse(self, tracked: Tracked, status: OrderStatus, reason: str) -> None:

@@ -20,6 +20,7 @@ from ibdesk.tws import codes
 from ibdesk.tws.account import AccountBook
 from ibdesk.tws.contracts import Contracts
 from ibdesk.tws.executions import Executions
+from ibdesk.tws.lost_orders import LostOrders
 from ibdesk.tws.orderbook import OrderBook
 from ibdesk.tws.orders import side_of_execution
 from ibdesk.tws.requests import Requests
@@ -42,6 +43,7 @@ class Rooms(msgspec.Struct, frozen=True):
 
     contracts: Contracts
     orders: OrderBook
+    lost: LostOrders
     executions: Executions
     account: AccountBook
     market: Subscriptions
@@ -171,9 +173,14 @@ class Ears:
 
     # ---- orders
 
-    def openOrder(self, orderId: int, _contract: Contract, order: IbOrder, _state: OrderState) -> None:
+    def openOrder(self, orderId: int, contract: Contract, order: IbOrder, _state: OrderState) -> None:
         """Take the working terms of an order."""
-        self._rooms.orders.open_order(orderId, order)
+        if order.clientId == self._rooms.orders.client_id:
+            # An order of an earlier life, also on another machine, may carry a number that is unknown here.
+            self._office.number_proposed(orderId + 1)
+            self._rooms.lost.look_at_order(contract, order)
+        if not self._rooms.lost.is_looking:
+            self._rooms.orders.open_order(orderId, order)
 
     def openOrderEnd(self) -> None:
         """Take the end of the open orders."""
@@ -194,11 +201,14 @@ class Ears:
         _mktCapPrice: float = 0.0,
     ) -> None:
         """Take the state of an order; its quantities are not used, executions tell them."""
-        self._rooms.orders.status(orderId, status, permanent_id=permId, client_id=clientId, why_held=whyHeld)
+        if not self._rooms.lost.is_looking:
+            self._rooms.orders.status(orderId, status, permanent_id=permId, client_id=clientId, why_held=whyHeld)
 
-    def completedOrder(self, _contract: Contract, order: IbOrder, state: OrderState) -> None:
-        """Take an order that is no longer open."""
-        self._rooms.orders.completed(order, state)
+    def completedOrder(self, contract: Contract, order: IbOrder, state: OrderState) -> None:
+        """Take an order that is no longer open; TWS does not say which client placed it."""
+        self._rooms.lost.look_at_order(contract, order)
+        if not self._rooms.lost.is_looking:
+            self._rooms.orders.completed(order, state)
 
     def completedOrdersEnd(self) -> None:
         """Take the end of the completed orders."""
@@ -208,7 +218,10 @@ class Ears:
         """Take an execution: one that just happened, or one of the day that we asked for."""
         if execution.acctNumber != self._rooms.account.id:
             return
+        if execution.clientId == self._rooms.orders.client_id:
+            self._office.number_proposed(execution.orderId + 1)
         instrument, multiplier = self._rooms.contracts.name_of(contract)
+        self._rooms.lost.look_at_execution(contract, execution)
         was_asked_for = reqId in self._requests
         fill = Fill(
             execution_id=execution.execId,

@@ -25,7 +25,7 @@ class OrderBook:
     """
 
     def __init__(self, settings: TwsSettings, tell: Callable[[Event], None], now_ns: Callable[[], int]) -> None:
-        self._client_id = settings.client_id
+        self.client_id = settings.client_id
         # _patience: an order is looked for twice, so many seconds apart, before anything is concluded.
         self._patience = settings.answer_timeout_seconds
         self._zone = ZoneInfo(settings.time_zone)
@@ -65,13 +65,13 @@ class OrderBook:
         """
         if order.id in self._by_id:
             raise OrderError(f"order {order.id} was sent before: give a new order a new id")
-        tracked = self._by_id[order.id] = self._by_number[number] = Tracked(order, number, self._client_id)
+        tracked = self._by_id[order.id] = self._by_number[number] = Tracked(order, number, self.client_id)
         tracked.sent_ns = self._now_ns()
         return tracked
 
     def adopt(self, order: Order) -> None:
         """Track an order of an earlier life, open or ended; its number comes with TWS's first word on it."""
-        tracked = self._by_id[order.id] = Tracked(order, 0, self._client_id)
+        tracked = self._by_id[order.id] = Tracked(order, 0, self.client_id)
         if order.permanent_id:
             self._by_permanent_id[order.permanent_id] = tracked
 
@@ -104,7 +104,7 @@ class OrderBook:
     def status(self, number: int, word: str, *, permanent_id: int, client_id: int, why_held: str) -> None:
         """Take TWS's word for the state of an order (its `orderStatus`)."""
         tracked = self._by_permanent_id.get(permanent_id) if permanent_id else None
-        if tracked is None and client_id == self._client_id:
+        if tracked is None and client_id == self.client_id:
             tracked = self._by_number.get(number)
         if tracked is None:
             return
@@ -253,7 +253,7 @@ class OrderBook:
     def _identify(self, tracked: Tracked, number: int, client_id: int, permanent_id: int) -> None:
         self._found(tracked)
         tracked.number, tracked.client_id = number, client_id
-        if client_id == self._client_id and number > 0:
+        if client_id == self.client_id and number > 0:
             self._by_number[number] = tracked
         if permanent_id:
             tracked.permanent_id = permanent_id
@@ -276,7 +276,7 @@ class OrderBook:
 
     def is_mine(self, tracked: Tracked) -> bool:
         """Return whether the order was placed under this program's client id: only those can be changed."""
-        return tracked.client_id == self._client_id
+        return tracked.client_id == self.client_id
 
     def _explain_cancel(self, tracked: Tracked, text: str) -> None:
         # "Order Canceled - reason:" and mostly nothing behind the colon.

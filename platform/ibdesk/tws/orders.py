@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import msgspec
 from ib_async.order import Order as IbOrder
+from ib_async.util import UNSET_DOUBLE
 
 from ibdesk.model import Order, OrderStatus, OrderType, Side, TimeInForce
 
@@ -17,6 +18,9 @@ _ORDER_TYPE = {
 }
 _TIME_IN_FORCE = {TimeInForce.DAY: "DAY", TimeInForce.GTC: "GTC", TimeInForce.IOC: "IOC"}
 _SIDE = {Side.BUY: "BUY", Side.SELL: "SELL"}
+_OUR_TYPE = {word: kind for kind, word in _ORDER_TYPE.items()}
+_OUR_TIME_IN_FORCE = {word: kind for kind, word in _TIME_IN_FORCE.items()}
+_OUR_SIDE = {word: side for side, word in _SIDE.items()}
 _LIMIT_TYPES = frozenset({"LMT", "STP LMT"})
 _STOP_TYPES = frozenset({"STP", "STP LMT"})
 _EXECUTION_SIDE = {"BOT": Side.BUY, "SLD": Side.SELL}
@@ -59,6 +63,32 @@ def order_for_tws(order: Order, account: str) -> IbOrder:
     if order.stop_price is not None:
         message.auxPrice = order.stop_price
     return message
+
+
+def order_from(order: IbOrder, *, owner: str, instrument: str, at_ns: int) -> Order | None:
+    """Return our form of an order that TWS tells of, UNKNOWN as yet; None when it is none that we can have placed."""
+    kind, time_in_force = _OUR_TYPE.get(order.orderType), _OUR_TIME_IN_FORCE.get(order.tif)
+    side = _OUR_SIDE.get(order.action)
+    # Of a filled one TWS tells the quantity zero, and what was filled beside it.
+    quantity = float(order.totalQuantity or order.filledQuantity)
+    if kind is None or time_in_force is None or side is None or not 0 < quantity < UNSET_DOUBLE:
+        return None
+    terms = terms_from(order)
+    return Order(
+        id=order.orderRef,
+        owner=owner,
+        instrument=instrument,
+        side=side,
+        quantity=quantity,
+        type=kind,
+        limit_price=terms.limit_price,
+        stop_price=terms.stop_price,
+        time_in_force=time_in_force,
+        status=OrderStatus.UNKNOWN,
+        created_ns=at_ns,
+        updated_ns=at_ns,
+        permanent_id=order.permId,
+    )
 
 
 def side_of_execution(word: str) -> Side:

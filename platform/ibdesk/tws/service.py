@@ -18,6 +18,7 @@ from ibdesk.tws.executions import Executions
 from ibdesk.tws.fence import Fence, NoFence
 from ibdesk.tws.ids import Ids
 from ibdesk.tws.keeper import Keeper, ignore
+from ibdesk.tws.lost_orders import LostOrders
 from ibdesk.tws.matches import Match
 from ibdesk.tws.orderbook import OrderBook
 from ibdesk.tws.queries import Queries
@@ -76,9 +77,11 @@ class TwsService:
         self._ids = Ids(first_order_id)
         self._stamp = stamp = Stamp(clock)
         contracts = Contracts()
+        book = OrderBook(settings, self._tell, stamp.now_ns)
         self._rooms = rooms = Rooms(
             contracts=contracts,
-            orders=OrderBook(settings, self._tell, stamp.now_ns),
+            orders=book,
+            lost=LostOrders(book=book, contracts=contracts, tell=self._tell, now_ns=stamp.now_ns),
             executions=Executions(),
             account=AccountBook(self._tell),
             market=Subscriptions(contracts, self._ids, self._tell),
@@ -148,6 +151,7 @@ class TwsService:
         fills: Iterable[Fill],
         commissions: Iterable[Commission],
         instruments: Iterable[AnyInstrument] = (),
+        owners: Iterable[str] = (),
     ) -> None:
         """Take over what the journal of an earlier life knows; call it before `connect`, or in `on_account`.
 
@@ -158,7 +162,9 @@ class TwsService:
             commissions: Those told with the fills.
             instruments: What was traded; it is qualified before the comparison, so that TWS's contracts go by the
                 same names as in the life before.
+            owners: The runs of that life, and `MANUAL`: orders of theirs that TWS has and `orders` lacks are ours.
         """
+        self._rooms.lost.expect(owners)
         self._resumed = list(instruments)
         for order in orders:
             self._rooms.orders.adopt(order)

@@ -28,6 +28,8 @@ class Comparison:
         Raises:
             LinkError: If the connection goes, or TWS leaves a question open.
         """
+        if self._rooms.lost.is_due:
+            await self._look_for_lost_orders(wire, requests)
         await self._orders(wire, requests, after_break=True)
         self._rooms.account.begin_positions()
         await requests.ask(POSITIONS, wire.reqPositions, "the positions")
@@ -46,9 +48,21 @@ class Comparison:
     async def _orders(self, wire: Wire, requests: Requests, *, after_break: bool) -> None:
         self._rooms.orders.begin_comparison(after_break=after_break)
         await self._executions(wire, requests)
+        await self._open_and_completed(wire, requests)
+        self._rooms.orders.end_comparison()
+
+    async def _look_for_lost_orders(self, wire: Wire, requests: Requests) -> None:
+        """Find what our record lacks before executions come, so that those are booked to whom they belong."""
+        self._rooms.lost.is_looking = True
+        try:
+            await self._open_and_completed(wire, requests)
+            self._rooms.lost.is_due = False
+        finally:
+            self._rooms.lost.is_looking = False
+
+    async def _open_and_completed(self, wire: Wire, requests: Requests) -> None:
         await requests.ask(OPEN_ORDERS, wire.reqAllOpenOrders, "the open orders")
         await requests.ask(COMPLETED_ORDERS, lambda: wire.reqCompletedOrders(False), "the completed orders")
-        self._rooms.orders.end_comparison()
 
     async def _executions(self, wire: Wire, requests: Requests) -> None:
         number = self._ids.take()

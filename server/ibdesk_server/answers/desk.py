@@ -100,7 +100,10 @@ class LifeAnswer(Answer):
     started_at: Moment | None
     program: str = Field(examples=["ibdesk 0.1.0"])
     is_current: bool = Field(examples=[True])
-    note: str = Field(description="what is wrong with one that cannot be read", examples=[""])
+    is_copy: bool = Field(
+        description="a copy of what changed books in the journal of another machine's engine", examples=[False]
+    )
+    note: str = Field(description="what is wrong with one that cannot be read, or gone on from", examples=[""])
 
 
 class SettingAnswer(Answer):

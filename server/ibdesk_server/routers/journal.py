@@ -86,6 +86,7 @@ async def journals(desk: TheDesk, limit: Rows = 100) -> Listing[LifeAnswer]:
             started_at=moment(life.started_ns) if life.started_ns else None,
             program=life.program,
             is_current=life.is_current,
+            is_copy=life.is_copy,
             note=life.note,
         )
         for life in lives

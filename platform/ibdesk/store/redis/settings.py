@@ -30,6 +30,10 @@ class RedisSettings(BaseModel):
         True, description="an engine goes on over its connection to TWS while Redis cannot say who leads"
     )
 
+    journal_megabytes: int = Field(
+        512, ge=1, le=100_000, description="most of a life's journal that is kept there for standbys elsewhere"
+    )
+
     @field_validator("url")
     @classmethod
     def _is_understood(cls, url: SecretStr | None) -> SecretStr | None:

@@ -1,0 +1,146 @@
+"""Sends what an engine writes into its journal to Redis, so that an engine on another machine can go on from there.
+
+It reads the journal's file, as anybody may who looks at it, on a thread of its own: neither the trading path nor the
+lease ever waits for it, whatever Redis does. It is behind by some hundredths of a second, or for as long as Redis is
+away; what had not been sent when an engine died is found again by the comparison with TWS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ibdesk.desk.settings import DeskSettings
+from ibdesk.store import JournalReader, OrderIdMark, RedisError
+from ibdesk.store.life_stream import Life, LifeReplacedError, LifeStream
+from ibdesk.store.life_writer import LifeWriter
+from ibdesk.store.redis.pool import RedisPool
+from ibdesk.telemetry.supervision import Policy, Supervisor, TaskInfo
+
+_log = logging.getLogger(__name__)
+
+# Between two looks at the journal, between two words when nothing is written, and between attempts while Redis is away.
+_LOOK_SECONDS, _WORD_SECONDS, _RETRY_SECONDS = 0.02, 0.5, 0.25
+# What an engine that ends waits at most for its last events to be sent.
+_LAST_SECONDS = 1.0
+_PATIENT = Policy(first_seconds=0.2, last_seconds=10.0)
+
+
+class JournalSender:
+    """Sends the journal of one life, inside a ``with`` block; leaving it sends what is left.
+
+    Leave it when the desk is closed, and before the lease is given back: then whoever follows finds everything.
+    """
+
+    def __init__(self, settings: DeskSettings, office: str) -> None:
+        """Make a sender; `office` is what the engine leads."""
+        self._settings, self._office = settings, office
+        self._path, self._token = Path(), 0
+        self._supervisor = Supervisor()
+        self._closing = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sending: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._run, name="ibdesk-journal-sender", daemon=True)
+
+    def send(self, path: Path, *, token: int) -> None:
+        """Begin to send the journal at `path`, of the life that the leadership numbered `token` has begun."""
+        self._path, self._token = path, token
+        self._thread.start()
+
+    def tasks(self) -> list[TaskInfo]:
+        """Return how its work is, for the health endpoint."""
+        return self._supervisor.tasks()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.set()
+        if not self._thread.is_alive():
+            return
+        self._thread.join(_LAST_SECONDS)
+        loop, sending = self._loop, self._sending
+        if loop is not None and sending is not None:
+            # A loop that has ended already needs no stop.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(sending.cancel)
+        self._thread.join()
+
+    # --- the sender's thread
+
+    def _run(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(self._supervised())
+
+    async def _supervised(self) -> None:
+        """Send until there is nothing more to be sent, whatever fails meanwhile."""
+        self._loop, self._sending = asyncio.get_running_loop(), asyncio.current_task()
+        ended = asyncio.Event()
+
+        async def send() -> None:
+            await self._send()
+            ended.set()
+
+        self._supervisor.add("journal to Redis", send, policy=_PATIENT)
+        running = asyncio.create_task(self._supervisor.run())
+        try:
+            await ended.wait()
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+
+    async def _send(self) -> None:
+        """Send until this engine has ended, or a later one has taken over."""
+        pool = RedisPool(self._settings.redis)
+        stream = LifeStream(pool, self._office)
+        try:
+            with JournalReader(self._path) as journal:
+                life = Life(token=self._token, name=self._path.name, header=journal.header, host=socket.gethostname())
+                writer = LifeWriter(
+                    stream,
+                    journal,
+                    life,
+                    order_ids=self._order_ids,
+                    most_megabytes=self._settings.redis.journal_megabytes,
+                )
+                await self._keep_up(writer)
+        except LifeReplacedError as error:
+            _log.warning("the journal is not sent to Redis any more: %s", error)
+        finally:
+            await stream.close()
+            await pool.close()
+
+    async def _keep_up(self, writer: LifeWriter) -> None:
+        loop = asyncio.get_running_loop()
+        next_word, is_told = 0.0, False
+        while True:
+            # Asked before the journal is read: all that was written by then is sent.
+            is_last = self._closing.is_set()
+            if not (is_last or writer.has_news) and loop.time() < next_word:
+                await asyncio.sleep(_LOOK_SECONDS)
+                continue
+            try:
+                if await writer.send() and is_last:
+                    return
+            except RedisError as error:
+                if not is_told:
+                    _log.warning("standbys on other machines are not told what is traded: %s", error)
+                is_told = True
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            if is_told:
+                _log.warning("standbys on other machines are told again what is traded")
+            is_told, next_word = False, loop.time() + _WORD_SECONDS
+
+    def _order_ids(self) -> int:
+        tws = self._settings.tws
+        mark = OrderIdMark.of(self._settings.state_folder, host=tws.host, port=tws.port, client_id=tws.client_id)
+        return mark.reserved

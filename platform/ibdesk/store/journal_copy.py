@@ -1,0 +1,151 @@
+"""A copy of another machine's journal: what changed books in it, so that a desk can go on from it here.
+
+It lies among the journals of this machine under the name of the one that it copies, and is read like one; a mark in
+it tells it apart. It holds the first events of the journal that changed books, up to some number, and never misses one
+in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ibdesk.errors import JournalError
+from ibdesk.store.journal import INSERT, CopyMark, JournalHeader, begin_file
+from ibdesk.store.journal_reader import BookRow, JournalReader
+
+# How a desk calls the journal of a life; a name that comes from elsewhere must not lead out of the folder.
+_NAME = re.compile(r"(paper|live)-\d{8}-\d{6}-\d{6}\.sqlite")
+# Several standbys of one machine may keep the same copy.
+_LOCK_SECONDS = 2.0
+
+
+class FaultyRowsError(JournalError):
+    """What came for a copy is not what a journal holds: nobody may go on from that copy."""
+
+
+class JournalCopy:
+    """Keeps one copy up to date. Any number of processes may, at the same time; used from one thread each."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the copy that there is; use `open`."""
+        self.path = path
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=_LOCK_SECONDS)
+        self.last = self._last()
+
+    @classmethod
+    def open(cls, folder: Path, name: str, header: JournalHeader, *, host: str) -> JournalCopy | None:
+        """Open the copy of the journal `name` in a folder, begun if need be; None where that journal itself is there.
+
+        One that nobody can go on from is begun anew.
+
+        Raises:
+            FaultyRowsError: If the name is none of a desk's journal, or that of another copy.
+            JournalError: If the file cannot be used.
+        """
+        if not _NAME.fullmatch(name) or not name.startswith(f"{header.mode}-"):
+            raise FaultyRowsError(f"{name[:80]!r} of mode {header.mode!r} is no name of a journal")
+        path = folder / name
+        try:
+            if path.exists():
+                with JournalReader(path) as there:
+                    known, mark = there.header, there.copy
+                if mark is None:
+                    return None
+                if mark.fault:
+                    for each in (path, *folder.glob(f"{name}-*")):
+                        each.unlink(missing_ok=True)
+                elif known != header:
+                    raise FaultyRowsError(f"{path} is the copy of another journal of this name")
+            if not path.exists():
+                _begin(path, header, CopyMark(host=host))
+            return cls(path)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"the copy {path} cannot be used: {error}") from error
+
+    def append(self, rows: Sequence[BookRow]) -> None:
+        """Add what is new among the rows, all of it or nothing.
+
+        Raises:
+            FaultyRowsError: If a row cannot be read, or one before it is missing.
+            JournalError: If the file cannot be written.
+        """
+        for row in rows:
+            _check(row)
+        with self._writing():
+            last = self._last()
+            for row in rows:
+                if row.number <= last:
+                    continue
+                if row.after != last:
+                    raise FaultyRowsError(f"event {row.number} follows on {row.after}, the copy ends with {last}")
+                self._connection.execute(INSERT, (row.number, row.at_ns, row.event, row.actions, 1))
+                last = row.number
+        self.last = last
+
+    def give_up(self, fault: str) -> None:
+        """Put down why no desk can go on from this copy.
+
+        Raises:
+            JournalError: If the file cannot be written.
+        """
+        with self._writing():
+            [(mark,)] = self._connection.execute("SELECT value FROM meta WHERE key = 'copy'")
+            marked = msgspec.structs.replace(msgspec.json.decode(mark, type=CopyMark), fault=fault)
+            self._connection.execute("UPDATE meta SET value = ? WHERE key = 'copy'", (msgspec.json.encode(marked),))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Do what is in the block in one transaction."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise JournalError(f"the copy {self.path} cannot be written: {error}") from error
+
+    def _last(self) -> int:
+        [(number,)] = self._connection.execute("SELECT max(number) FROM events")
+        return number or 0
+
+
+def _check(row: BookRow) -> None:
+    """Let a row pass that can be read.
+
+    Raises:
+        FaultyRowsError: If it cannot.
+    """
+    if row.number <= row.after or row.after < 0:
+        raise FaultyRowsError(f"event {row.number} cannot follow on {row.after}")
+    try:
+        row.entry()
+    except JournalError as error:
+        raise FaultyRowsError(str(error)) from None
+
+
+def _begin(path: Path, header: JournalHeader, mark: CopyMark) -> None:
+    """Make an empty copy, which is there whole or not at all, and never in the place of another file."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    beside.unlink(missing_ok=True)
+    begin_file(beside, header, mark).close()
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        # Another standby of this machine was faster.
+        pass
+    finally:
+        beside.unlink()

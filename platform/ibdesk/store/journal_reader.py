@@ -1,0 +1,210 @@
+"""Reading a desk's record, or a copy of one: all of it, what changed books, or a stretch."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from ibdesk.errors import IbdeskError, JournalError
+from ibdesk.model import Action, Event, decode_actions, decode_event, encode_kind
+from ibdesk.store.journal import SCHEMA_VERSION, CopyMark, JournalHeader, decode_header
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One event, numbered from 1, and the actions it caused."""
+
+    number: int
+    event: Event
+    actions: list[Action]
+
+
+class BookRow(msgspec.Struct, frozen=True, array_like=True):
+    """An event that may have changed a book, and its actions, as they are written.
+
+    `after` is the number of the one before it, 0 for the first: so that none can be missing unnoticed.
+    """
+
+    number: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    after: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    at_ns: Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+    event: bytes
+    actions: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes it takes, about."""
+        return len(self.event) + len(self.actions or b"") + 64
+
+    def entry(self) -> Entry:
+        """Return what it says.
+
+        Raises:
+            JournalError: If it cannot be read.
+        """
+        try:
+            return Entry(self.number, decode_event(self.event), decode_actions(self.actions) if self.actions else [])
+        except (msgspec.DecodeError, IbdeskError) as error:
+            raise JournalError(f"event {self.number} cannot be read: {error}") from None
+
+
+class JournalReader:
+    """Reads a journal, or a copy of one, also while it is being written; `copy` is None for the journal itself."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file.
+
+        Raises:
+            JournalError: If it is missing, no journal, or of another schema.
+        """
+        self.path = path
+        if not path.is_file():
+            raise JournalError(f"there is no journal {path}")
+        try:
+            self._connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        except sqlite3.Error as error:
+            raise JournalError(f"{path} cannot be opened: {error}") from None
+        try:
+            self.header = self._read_header()
+        except JournalError:
+            self._connection.close()
+            raise
+
+    def _read_header(self) -> JournalHeader:
+        try:
+            found = dict(self._connection.execute("SELECT key, value FROM meta WHERE key IN ('header', 'copy')"))
+            header = decode_header(found["header"]) if "header" in found else None
+            self.copy = msgspec.json.decode(found["copy"], type=CopyMark) if "copy" in found else None
+        except (sqlite3.Error, msgspec.DecodeError, IbdeskError) as error:
+            raise JournalError(f"{self.path} is not a journal of ibdesk: {error}") from None
+        if header is None or header.schema != SCHEMA_VERSION:
+            written = "no schema" if header is None else f"schema {header.schema}"
+            raise JournalError(
+                f"{self.path} was written by another version of ibdesk ({written}, this one reads {SCHEMA_VERSION}): "
+                f"read it with that version"
+            )
+        return header
+
+    def entries(self) -> Iterator[Entry]:
+        """Give every event and its actions, in order.
+
+        Raises:
+            JournalError: At an entry that cannot be read, or a number that is missing; if it is a copy.
+        """
+        if self.copy is not None:
+            raise JournalError(
+                f"{self.path} is a copy, which holds only what changed books: take the journal of this name on "
+                f"{self.copy.host}, where that desk ran"
+            )
+        for expected, row in enumerate(self._rows("SELECT number, event, actions FROM events ORDER BY 1"), 1):
+            if row[0] != expected:
+                raise JournalError(f"{self.path} lacks event {expected}: it is damaged")
+            yield self._entry(*row)
+
+    def book_entries(self) -> Iterator[Entry]:
+        """Give the events that may have changed a book, an order or a run, in order: few among those of the market.
+
+        Raises:
+            JournalError: At an entry that cannot be read.
+        """
+        for row in self._rows("SELECT number, event, actions FROM events WHERE books ORDER BY 1"):
+            yield self._entry(*row)
+
+    def book_rows(self, after: int, *, at_most_bytes: int) -> list[BookRow]:
+        """Give the events that may have changed books behind the number `after` as they are written, oldest first.
+
+        They are at most so many bytes together, but one if there is any.
+
+        Raises:
+            JournalError: If the file cannot be read.
+        """
+        rows: list[BookRow] = []
+        size, query = 0, "SELECT number, at_ns, event, actions FROM events WHERE books AND number > ? ORDER BY number"
+        with contextlib.closing(self._select(query, (after,))) as found:
+            for number, at_ns, event, actions in found:
+                row = BookRow(number, after, at_ns, event, actions)
+                size += row.size
+                if rows and size > at_most_bytes:
+                    break
+                rows.append(row)
+                after = number
+        return rows
+
+    @property
+    def last_book_number(self) -> int:
+        """The number of the newest event that may have changed a book, 0 when there is none."""
+        [(number,)] = self._select("SELECT max(number) FROM events WHERE books", ())
+        return number or 0
+
+    def book_bytes(self, last: int) -> int:
+        """Return how many bytes the events take that may have changed a book, up to the number `last`, about."""
+        query = "SELECT total(64 + length(event) + ifnull(length(actions), 0)) FROM events WHERE books AND number <= ?"
+        [(size,)] = self._select(query, (last,))
+        return int(size)
+
+    @property
+    def last_number(self) -> int:
+        """The number of the newest event that has been written, 0 when none has."""
+        [(number,)] = self._select("SELECT max(number) FROM events", ())
+        return number or 0
+
+    def between(
+        self,
+        first: int,
+        last: int,
+        *,
+        texts: Sequence[str] = (),
+        kinds: Sequence[str] = (),
+        since_ns: int = 0,
+        until_ns: int = 2**63 - 1,
+        newest_first: bool = False,
+    ) -> Iterator[Entry]:
+        """Give the events numbered from `first` to `last` that happened between two times.
+
+        Those that contain none of `texts` (when there are any), or are of none of `kinds`, are left out, not all of
+        them: SQLite looks at bytes only.
+
+        Raises:
+            JournalError: At an entry that cannot be read.
+        """
+        conditions = ["number BETWEEN ? AND ?", "at_ns BETWEEN ? AND ?"]
+        values: list[object] = [first, last, since_ns, until_ns]
+        for text in texts:
+            conditions.append("(instr(event, ?) OR instr(actions, ?))")
+            values += [text.encode()] * 2
+        if kinds:
+            conditions.append(f"({' OR '.join('instr(event, ?)' for _ in kinds)})")
+            values += [encode_kind(kind) for kind in kinds]
+        order = "DESC" if newest_first else "ASC"
+        query = f"SELECT number, event, actions FROM events WHERE {' AND '.join(conditions)} ORDER BY number {order}"  # noqa: S608 - of fixed parts
+        for row in self._select(query, values):
+            yield self._entry(*row)
+
+    def _entry(self, number: int, event: bytes, actions: bytes | None) -> Entry:
+        try:
+            return Entry(number, decode_event(event), decode_actions(actions) if actions else [])
+        except (msgspec.DecodeError, IbdeskError) as error:
+            raise JournalError(f"{self.path}, event {number}, cannot be read: {error}") from None
+
+    def _rows(self, query: str) -> Iterator[tuple[int, bytes, bytes | None]]:
+        yield from self._select(query, ())
+
+    def _select(self, query: str, values: Sequence[object]) -> Generator[Any]:
+        try:
+            yield from self._connection.execute(query, values)
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.path} cannot be read: {error}") from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def __enter__(self) -> JournalReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,94 @@
+"""Reading the life to go on from out of Redis, into a copy among the journals of this machine."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from ibdesk.store.journal_copy import FaultyRowsError, JournalCopy
+from ibdesk.store.life_stream import Head, Life, LifeStream
+
+_log = logging.getLogger(__name__)
+
+
+class LifeReader:
+    """Keeps the copy of whichever life is the present one. What it reads twice is in the copy once.
+
+    `head` is what the engine of that life said last, None before. `fault` is why nobody can go on from what came of
+    it, empty when somebody can.
+    """
+
+    def __init__(self, stream: LifeStream, folder: Path) -> None:
+        """Make a reader that keeps its copies in `folder`."""
+        self.head: Head | None = None
+        self.fault = ""
+        self._stream, self._folder = stream, folder
+        # _copy: None before there was a life, and where its journal itself lies in the folder.
+        self._copy: JournalCopy | None = None
+
+    @property
+    def life(self) -> Life | None:
+        """Return whose journal is copied, None when there is none yet."""
+        return self.head.life if self.head else None
+
+    @property
+    def last(self) -> int:
+        """Return the number of the last event in the copy, 0 when there is none."""
+        return self._copy.last if self._copy else 0
+
+    @property
+    def is_original(self) -> bool:
+        """Return whether the journal itself lies here, so that there is nothing to copy."""
+        return self.head is not None and self._copy is None and not self.fault
+
+    async def read(self) -> bool:
+        """Read the next piece; return whether that was all there is.
+
+        What is not a journal's is never gone on from: it is said in `fault` and in the log, and once.
+
+        Raises:
+            RedisError: If Redis cannot be read now; the next call goes on.
+            JournalError: If the copy cannot be written.
+        """
+        name = self.head.life.name if self.head else ""
+        try:
+            head, rows = await self._stream.read(name, after=self.last)
+            if head is None:
+                return True
+            if head.life.name != name:
+                self._turn_to(head)
+                return False
+            self.head = head
+            if head.fault:
+                raise FaultyRowsError(head.fault)
+            if self._copy is None or self.fault:
+                return True
+            self._copy.append(rows)
+        except FaultyRowsError as error:
+            self._give_up(str(error))
+            return True
+        return not rows
+
+    def close(self) -> None:
+        """Let go of the copy."""
+        if self._copy is not None:
+            self._copy.close()
+            self._copy = None
+
+    def _turn_to(self, head: Head) -> None:
+        self.close()
+        self.head, life = None, head.life
+        self._copy = JournalCopy.open(self._folder, life.name, life.header, host=life.host)
+        self.head, self.fault = head, ""
+        if self._copy is None:
+            _log.info("the journal of the engine that leads, %s, lies in %s itself", life.name, self._folder)
+        else:
+            _log.info("keeping a copy of %s, the journal of the engine that leads, on %s", life.name, life.host)
+
+    def _give_up(self, fault: str) -> None:
+        if self.fault == fault:
+            return
+        self.fault = fault
+        _log.error("the copy of the leading engine's journal cannot be gone on from: %s", fault)
+        if self._copy is not None:
+            self._copy.give_up(fault)

@@ -1,0 +1,65 @@
+"""Writing a journal's life into Redis, piece by piece, from wherever Redis has it to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ibdesk.store.journal_reader import JournalReader
+from ibdesk.store.life_stream import MESSAGE_BYTES, Life, LifeStream
+
+_MEGABYTE = 1_000_000
+
+
+class LifeWriter:
+    """Knows how far one life is in Redis, and brings it on. What it has sent twice is there once."""
+
+    def __init__(
+        self,
+        stream: LifeStream,
+        journal: JournalReader,
+        life: Life,
+        *,
+        order_ids: Callable[[], int],
+        most_megabytes: int,
+    ) -> None:
+        """Make a writer.
+
+        Args:
+            stream: Where to.
+            journal: What is written.
+            life: Whose life that is.
+            order_ids: Tells up to which number order ids may have been used.
+            most_megabytes: A life that takes more is given up: standbys are told that it is not whole.
+        """
+        self.fault = ""
+        self._stream, self._journal, self._life, self._order_ids = stream, journal, life, order_ids
+        self._most_megabytes = most_megabytes
+        # Up to which event Redis has it, as far as is known, and the bytes that is.
+        self._after = self._size = 0
+
+    @property
+    def has_news(self) -> bool:
+        """Return whether the journal holds more than Redis."""
+        return not self.fault and self._journal.last_book_number > self._after
+
+    async def send(self) -> bool:
+        """Send the next piece, or just a word when there is none; return whether all has arrived.
+
+        Raises:
+            RedisError: If Redis cannot take it now; the next call goes on.
+            LifeReplacedError: If a later engine has its life there.
+            JournalError: If the journal cannot be read.
+        """
+        newest = self._journal.last_book_number
+        rows = [] if self.fault else self._journal.book_rows(self._after, at_most_bytes=MESSAGE_BYTES)
+        size = self._size + sum(row.size for row in rows)
+        if size > _MEGABYTE * self._most_megabytes:
+            self.fault = f"its journal outgrew redis.journal_megabytes, {self._most_megabytes}, at event {self._after}"
+            rows, size = [], self._size
+        last = rows[-1].number if rows else self._after
+        is_whole = last >= newest or bool(self.fault)
+        arrived = await self._stream.append(
+            self._life, rows, after=self._after, is_whole=is_whole, order_ids=self._order_ids(), fault=self.fault
+        )
+        self._after, self._size = arrived, size if arrived == last else self._journal.book_bytes(arrived)
+        return is_whole and arrived == last
