@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from tests.redis_server import RedisServer
 from tests.stack import IBDESK, Program, eventually, own_environment
 
 from ibdesk.desk import AttachedDesk, Desk
 from ibdesk.errors import OrderDeniedError
 from ibdesk.gateway.faults import Gap
+from ibdesk.model import Event, HaltTrading
 from ibdesk.store import JournalReader
 from ibdesk.testing.gateway import RunningGateway
 
@@ -87,13 +89,13 @@ class Machine:
                 found[path.name] = journal.copy is not None
         return found
 
-    def has_copied(self, events: int) -> bool:
-        """Whether so many events have come of what is traded elsewhere."""
+    def copied(self) -> list[Event]:
+        """The events that have come of what is traded elsewhere."""
         copies = [name for name, is_copy in self.journals().items() if is_copy]
         if not copies:
-            return False
+            return []
         with JournalReader(self.state / "journals" / copies[-1]) as journal:
-            return len(list(journal.book_entries())) >= events
+            return [entry.event for entry in journal.book_entries()]
 
     def close(self) -> None:
         for program in self._started:
@@ -180,7 +182,7 @@ def test_a_standby_on_another_machine_takes_over_books_orders_and_runs_and_so_ba
     run = first.engine.until(r"run +(Keeper-\w+)")[1]
     second.stand_by()
     venue.trades()
-    eventually(lambda: second.has_copied(20), "the journal is copied")
+    eventually(lambda: len(second.copied()) >= 20, "the journal is copied")
 
     first.engine.kill()
     # Nobody listens while the order that waited is filled.
@@ -216,7 +218,7 @@ def test_a_halt_goes_along_to_another_machine(make_machine: MakeMachine, venue: 
     venue.trades()
     with first.attach() as desk:
         desk.halt("a person wants to look")
-    time.sleep(0.5)
+    eventually(lambda: any(isinstance(event, HaltTrading) for event in second.copied()), "the halt is copied")
 
     first.engine.kill()
 
@@ -225,3 +227,23 @@ def test_a_halt_goes_along_to_another_machine(make_machine: MakeMachine, venue: 
         with pytest.raises(OrderDeniedError):
             desk.place("AAPL", "buy", 1)
     assert len(venue.references) == len(set(venue.references))
+
+
+def test_whoever_takes_over_books_that_are_spoiled_is_halted_and_trades_nothing(
+    make_machine: MakeMachine, redis_server: RedisServer, venue: Venue
+) -> None:
+    first, second = make_machine("first"), make_machine("second")
+    first.lead()
+    second.stand_by()
+    venue.trades()
+    with redis.Redis.from_url(redis_server.url) as client:
+        [life] = client.keys("ibdesk:{journal:*}:*")
+        client.xadd(life, {"m": b"\xc1"}, id=f"{10**9}-0")
+    second.engine.until("cannot be gone on from")
+
+    first.engine.kill()
+
+    with second.attach() as desk:
+        assert "cannot be read" in desk.health().halted
+        with pytest.raises(OrderDeniedError):
+            desk.place("AAPL", "buy", 1)
