@@ -97,8 +97,8 @@ class ApiKeys:
             UnknownNameError: If there is none.
         """
         with self._directory.change() as connection:
-            connection.execute("UPDATE keys SET revoked = 1 WHERE name = ?1 OR prefix = ?1", (name,))
-        row = self._directory.row(f"SELECT {_COLUMNS} FROM keys WHERE name = ?1 OR prefix = ?1", name)  # noqa: S608
+            connection.execute("UPDATE keys SET revoked = 1 WHERE name = ? OR prefix = ?", (name, name))
+        row = self._directory.row(f"SELECT {_COLUMNS} FROM keys WHERE name = ? OR prefix = ?", name, name)  # noqa: S608
         if row is None:
             raise UnknownNameError("key", name)
         return _key(row)

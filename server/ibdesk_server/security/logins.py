@@ -47,9 +47,9 @@ class Logins:
         with self._directory.change() as connection:
             connection.execute("DELETE FROM logins WHERE expires_ns <= ?", (now,))
             connection.execute(
-                "DELETE FROM logins WHERE user = ?1 AND id NOT IN "
-                "(SELECT id FROM logins WHERE user = ?1 ORDER BY created_ns DESC, rowid DESC LIMIT ?2)",
-                (user, _MOST_LOGINS - 1),
+                "DELETE FROM logins WHERE user = ? AND id NOT IN "
+                "(SELECT id FROM logins WHERE user = ? ORDER BY created_ns DESC, rowid DESC LIMIT ?)",
+                (user, user, _MOST_LOGINS - 1),
             )
             connection.execute(
                 "INSERT INTO logins VALUES (?, ?, ?, ?, ?, ?)",

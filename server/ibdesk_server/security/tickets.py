@@ -41,9 +41,9 @@ class Tickets:
         with self._directory.change() as connection:
             connection.execute("DELETE FROM tickets WHERE expires_ns <= ?", (now,))
             connection.execute(
-                "DELETE FROM tickets WHERE use = ?1 AND digest NOT IN "
-                "(SELECT digest FROM tickets WHERE use = ?1 ORDER BY created_ns DESC, rowid DESC LIMIT ?2)",
-                (self._use.value, _MOST_TICKETS - 1),
+                "DELETE FROM tickets WHERE use = ? AND digest NOT IN "
+                "(SELECT digest FROM tickets WHERE use = ? ORDER BY created_ns DESC, rowid DESC LIMIT ?)",
+                (self._use.value, self._use.value, _MOST_TICKETS - 1),
             )
             connection.execute(
                 "INSERT INTO tickets VALUES (?, ?, ?, ?, ?, ?, ?)", (digest_of(ticket), self._use.value, *values)
