@@ -33,7 +33,8 @@ import uvloop
 # AGES: a histogram's bucket is wider than the one below by so much.
 WIDTH = 1.02
 _PAYLOAD_16, _PAYLOAD_64 = 126, 127
-_BINARY = 0x82
+# The first byte of frames that stand for themselves (RFC 6455, 5.5.2).
+_BINARY, _PING, _PONG = 0x82, 0x89, 0x8A
 # How long stragglers are waited for once everything has been published.
 _GRACE_SECONDS = 10.0
 EVERYTHING = "*"
@@ -109,7 +110,9 @@ class RawClient(asyncio.Protocol):
             begin, end = span
             kind, payload = self._buffer[0], bytes(self._buffer[begin:end])
             del self._buffer[:end]
-            if kind == _BINARY:
+            if kind == _PING:
+                self._write(_PONG, payload)
+            elif kind == _BINARY:
                 try:
                     self._take(payload, now_ns)
                 except (KeyError, msgspec.DecodeError) as error:
@@ -161,10 +164,12 @@ class RawClient(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _send(self, message: dict[str, Any]) -> None:
-        """Send a final binary frame of under 64 KiB, masked (as a client must) with zeros."""
-        payload = msgspec.msgpack.encode(message)
+        self._write(_BINARY, msgspec.msgpack.encode(message))
+
+    def _write(self, kind: int, payload: bytes) -> None:
+        """Send a frame of under 64 KiB, masked (as a client must) with zeros."""
         length = len(payload)
-        head = bytes((0x82, 0x80 | length)) if length < 126 else bytes((0x82, 0xFE)) + length.to_bytes(2)
+        head = bytes((kind, 0x80 | length)) if length < 126 else bytes((kind, 0xFE)) + length.to_bytes(2)
         self._transport.write(head + bytes(4) + payload)
 
 

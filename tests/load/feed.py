@@ -166,7 +166,7 @@ def rows(load: Load, *, console: Console) -> list[Row]:
             found.append(against(f"{name}: sends a second of a processor", one_worker, "", measure.sends_a_second))
         elif side.workers > 1:
             found.append(
-                against(f"{name}: sends a second", side.workers * seen.sends_a_second, "", one_worker, "nearly double")
+                against(f"{name}: sends a second of its busiest", seen.sends_a_second, "", one_worker, "nearly double")
             )
     return found
 
