@@ -157,10 +157,12 @@ def test_the_wait_doubles_and_a_success_forgives_the_name_but_not_the_address() 
 
 
 def test_several_processes_may_make_the_directory_at_once(tmp_path: Path) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        directories = list(pool.map(lambda _: Directory(tmp_path / "access.db"), range(8)))
+    for number in range(25):
+        file = tmp_path / f"access-{number}.db"
+        with ThreadPoolExecutor(8) as pool:
+            directories = list(pool.map(Directory, [file] * 8))
 
-    assert [directory.rows("SELECT count(*) FROM users") for directory in directories] == [[(0,)]] * 8
+        assert [directory.rows("SELECT count(*) FROM users") for directory in directories] == [[(0,)]] * 8
 
 
 def test_nothing_secret_shows_in_a_repr_or_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,8 +87,21 @@ class Directory:
             self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection
 
+    def _begin_wal(self) -> None:
+        """Have readers and a writer not wait for each other; SQLite waits for nobody while it changes to that."""
+        ends = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
     def _prepare(self) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._begin_wal()
         # A revocation that was confirmed must outlive a loss of power.
         self._connection.execute("PRAGMA synchronous = FULL")
         with self.change() as connection:
@@ -105,6 +119,8 @@ class Directory:
 def _reserve(path: Path) -> None:
     """Make the file for its owner alone, or see that it is."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    # One that is there is not even opened: closing it again would take SQLite's locks from all of this process.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     if stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise ConfigError(f"others may read users and keys in {path}: run `chmod 600 {path}`")
