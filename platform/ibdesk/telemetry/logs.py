@@ -133,10 +133,6 @@ class _Outbox(logging.Handler):
         for writer in self._writers:
             writer.offer(record)
 
-    def createLock(self) -> None:  # noqa: N802 - the standard library's name
-        """Have no lock: the queues have theirs, and hold it for no longer than a record takes to go in."""
-        self.lock = None
-
 
 class _Writer:
     """A place that lines go to, with the queue before it and the thread that empties it."""
