@@ -247,3 +247,21 @@ def test_whoever_takes_over_books_that_are_spoiled_is_halted_and_trades_nothing(
         assert "cannot be read" in desk.health().halted
         with pytest.raises(OrderDeniedError):
             desk.place("AAPL", "buy", 1)
+
+
+def test_whoever_takes_over_from_a_life_that_cannot_be_copied_is_halted_too(
+    make_machine: MakeMachine, redis_server: RedisServer, venue: Venue
+) -> None:
+    first, second = make_machine("first"), make_machine("second")
+    first.lead()
+    second.stand_by()
+    venue.trades()
+    eventually(second.copied, "the journal is copied")
+
+    first.engine.kill()
+    with redis.Redis.from_url(redis_server.url) as client:
+        [head] = [key for key in client.keys("ibdesk:{journal:*}") if client.type(key) == b"hash"]
+        client.hset(head, "life", "../../elsewhere.sqlite")
+
+    with second.attach() as desk:
+        assert "is no name of a journal" in desk.health().halted
