@@ -8,14 +8,13 @@ ratio is theirs alone. The two take turns, so that a busy machine disturbs both 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from tests.bench.relay import Relay
 from tests.bench.row import Row, against, percentile
 
 from ibdesk.clock import SECOND
@@ -26,7 +25,6 @@ from ibdesk.model import Instrument, Quote, Tick
 TICKS_PER_SECOND = 25
 ORDERS = 250
 ROUNDS = 3
-_PLACE_ORDER, _TICK_PRICE = b"3\0", b"1\0"
 
 _BARE = """
 import asyncio, sys, uvloop
@@ -112,49 +110,15 @@ class Pulse:
         return None
 
 
-class Relay:
-    """Passes bytes between one client and the gateway, and notes ticks and orders as they pass."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._tick_at = 0.0
-        self.latencies: list[float] = []
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Relay one connection until either side closes it."""
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        with contextlib.suppress(ConnectionError):
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._down(up_reader, writer))
-                tasks.create_task(self._up(reader, up_writer))
-
-    async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            if data[4:6] == _TICK_PRICE:
-                self._tick_at = time.perf_counter()
-            writer.write(data)
-        writer.close()
-
-    async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            if data[4:6] == _PLACE_ORDER and self._tick_at:
-                self.latencies.append((time.perf_counter() - self._tick_at) * 1000)
-                self._tick_at = 0.0
-            writer.write(data)
-        writer.close()
-
-
 async def _client(code: str, port: int, client_id: int, *extra: str) -> list[float]:
     """Run one client through a relay for as long as it takes; return its latencies in ms, warm-up left out."""
-    relay = Relay(port)
-    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
     seconds = ORDERS / TICKS_PER_SECOND + 3
-    async with server:
+    with Relay(port) as relay:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
             code,
-            str(server.sockets[0].getsockname()[1]),
+            str(relay.port),
             str(client_id),
             str(seconds),
             *extra,
@@ -162,7 +126,7 @@ async def _client(code: str, port: int, client_id: int, *extra: str) -> list[flo
         )
         async with asyncio.timeout(seconds + 30):
             await process.wait()
-    return relay.latencies[TICKS_PER_SECOND:]
+        return (await asyncio.to_thread(relay.latencies))[TICKS_PER_SECOND:]
 
 
 async def _measure() -> tuple[list[float], list[float]]:

@@ -1,6 +1,6 @@
 """Tick bytes in to order bytes out while the web is busy, against the same engine while it is quiet.
 
-The engine is `ibdesk engine`, in a process of its own behind the relay of `tests.bench.latency`; beside it `ibdesk web`
+The engine is `ibdesk engine`, in a process of its own behind the relay; beside it `ibdesk web`
 serves 500 feed clients, which follow everything, and users that poll, place and cancel. The two take turns.
 """
 
@@ -10,13 +10,15 @@ import asyncio
 import contextlib
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench.latency import ON_EACH_TICK, ORDERS, TICKS_PER_SECOND, Pulse, Relay
+from tests.bench.latency import ON_EACH_TICK, ORDERS, TICKS_PER_SECOND, Pulse
+from tests.bench.relay import Relay
 from tests.bench.row import Row, against, percentile
 from tests.load.clients import EVERYTHING
-from tests.load.process import LoadProcess
+from tests.load.process import LoadProcess, stand_aside
 from tests.load.rest import NO_LIMITS, locust_words
 from tests.stack import ROOT, Program, Stack
 
@@ -25,14 +27,17 @@ from ibdesk.gateway import Gateway
 CLIENTS = 500
 USERS = 10
 ROUNDS = 2
-SECONDS = ORDERS / TICKS_PER_SECOND
 
 
 @contextlib.contextmanager
 def _busy_web(stack: Stack, *, clients: int, users: int) -> Iterator[None]:
-    """Have the web server serve so many feed clients and users inside the block."""
+    """Have the web server serve so many feed clients and users inside the block.
+
+    They stand for other machines: on this one they have the processors that nobody else wants.
+    """
     words = locust_words(stack, users=users, seconds=3_600)
     with LoadProcess("tests.load.clients", stack.port, clients, 0, EVERYTHING) as watching:
+        stand_aside(watching.pid)
         watching.say(stack.key)
         watching.hear()
         polling = subprocess.Popen(
@@ -41,7 +46,9 @@ def _busy_web(stack: Stack, *, clients: int, users: int) -> Iterator[None]:
             env=stack.environment | {"LOAD_KEY": stack.key},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
+        stand_aside(polling.pid)
         try:
             yield
         finally:
@@ -59,13 +66,30 @@ def _start(stack: Stack) -> Program:
     return engine
 
 
-async def _latencies(relay: Relay, *, orders: int) -> list[float]:
+def _latencies(relay: Relay, *, orders: int) -> list[float]:
     """Return the latencies of the next so many orders, in ms."""
-    relay.latencies.clear()
-    async with asyncio.timeout(60 + 4 * orders / TICKS_PER_SECOND):
-        while len(relay.latencies) < orders:  # noqa: ASYNC110 - the relay tells nobody
-            await asyncio.sleep(0.05)
-    return relay.latencies[:orders]
+    relay.latencies()
+    noted = list[float]()
+    ends = time.monotonic() + 60 + 4 * orders / TICKS_PER_SECOND
+    while len(noted) < orders:
+        assert time.monotonic() < ends, f"only {len(noted)} of {orders} orders came"
+        time.sleep(0.5)
+        noted += relay.latencies()
+    return noted[:orders]
+
+
+def _take_turns(
+    stack: Stack, relay: Relay, *, clients: int, users: int, orders: int, rounds: int
+) -> tuple[list[float], list[float]]:
+    quiet, busy = list[float](), list[float]()
+    engine = _start(stack)
+    _latencies(relay, orders=TICKS_PER_SECOND)
+    for _ in range(rounds):
+        quiet += _latencies(relay, orders=orders)
+        with _busy_web(stack, clients=clients, users=users):
+            busy += _latencies(relay, orders=orders)
+    engine.stop()
+    return quiet, busy
 
 
 async def compare(
@@ -75,35 +99,23 @@ async def compare(
     strategies = folder / "strategies"
     strategies.mkdir()
     (strategies / "on_each_tick.py").write_text(ON_EACH_TICK)
-    quiet, busy = list[float](), list[float]()
     async with Gateway(market=Pulse()) as gateway:
-        relay = Relay(gateway.port)
-        server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-        stack = Stack(
-            folder,
-            tws_port=server.sockets[0].getsockname()[1],
-            variables={
-                "IBDESK_SERVER__STRATEGIES": str(strategies),
-                "IBDESK_RISK__MAX_ORDERS_PER_SECOND": "inf",
-            }
-            | NO_LIMITS,
-        )
-        try:
-            engine = await asyncio.to_thread(_start, stack)
-            await _latencies(relay, orders=TICKS_PER_SECOND)
-            for _ in range(rounds):
-                quiet += await _latencies(relay, orders=orders)
-                load = _busy_web(stack, clients=clients, users=users)
-                await asyncio.to_thread(load.__enter__)
-                try:
-                    busy += await _latencies(relay, orders=orders)
-                finally:
-                    await asyncio.to_thread(load.__exit__, None, None, None)
-            await asyncio.to_thread(engine.stop)
-        finally:
-            await asyncio.to_thread(stack.close)
-            server.close()
-    return quiet, busy
+        with Relay(gateway.port) as relay:
+            stack = Stack(
+                folder,
+                tws_port=relay.port,
+                variables={
+                    "IBDESK_SERVER__STRATEGIES": str(strategies),
+                    "IBDESK_RISK__MAX_ORDERS_PER_SECOND": "inf",
+                }
+                | NO_LIMITS,
+            )
+            try:
+                return await asyncio.to_thread(
+                    _take_turns, stack, relay, clients=clients, users=users, orders=orders, rounds=rounds
+                )
+            finally:
+                await asyncio.to_thread(stack.close)
 
 
 def measure() -> list[Row]:

@@ -29,6 +29,7 @@ from typing import Any, cast
 
 import msgspec
 import uvloop
+from tests.load.process import standard_input
 
 # AGES: a histogram's bucket is wider than the one below by so much.
 WIDTH = 1.02
@@ -203,7 +204,7 @@ async def _connect(make: Callable[[], RawClient], port: int, *, is_stuck: bool) 
 
 
 async def _run(port: int, clients: int, stuck: int, topic: str) -> None:
-    commands = await _standard_input()
+    commands = await standard_input()
     key = (await commands.readline()).decode().strip()
     score = Score(topic)
     at_once = asyncio.Semaphore(_CONNECTING_AT_ONCE)
@@ -234,12 +235,6 @@ async def _until(score: Score, holds: Callable[[], bool], *, seconds: float) -> 
             while not holds():
                 score.news.clear()
                 await score.news.wait()
-
-
-async def _standard_input() -> asyncio.StreamReader:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    return reader
 
 
 def _say(line: str) -> None:

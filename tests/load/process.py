@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -65,6 +66,11 @@ class LoadProcess:
             self._process.wait()
 
     @property
+    def pid(self) -> int:
+        """Its id."""
+        return self._process.pid
+
+    @property
     def is_running(self) -> bool:
         """Whether it has not ended."""
         return self._process.poll() is None
@@ -88,6 +94,24 @@ class LoadProcess:
         me = self._process.pid
         children = Path(f"/proc/{me}/task/{me}/children").read_text(encoding="ascii")
         return [me, *map(int, children.split())]
+
+
+def stand_aside(pid: int) -> None:
+    """Let a process that was started in a session of its own have only the processors that nobody else wants.
+
+    For one that stands for programs on other machines.
+    """
+    os.setpriority(os.PRIO_PROCESS, pid, 19)
+    shares = Path(f"/proc/{pid}/autogroup")
+    if shares.exists():
+        shares.write_text("19", encoding="ascii")
+
+
+async def standard_input() -> asyncio.StreamReader:
+    """Return this process's own standard input, to be read by its loop."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    return reader
 
 
 def processor_seconds(pid: int) -> float:

@@ -18,6 +18,7 @@ from ibdesk.cli.screen import address, console, line, step, until, waiting
 from ibdesk.cli.serving import Work, serve
 from ibdesk.desk import AttachedDesk
 from ibdesk.desk.child import ChildProcess, end_with_parent
+from ibdesk.desk.priority import give_way
 from ibdesk.telemetry.supervision import Supervisor
 from ibdesk_server.listener import reserve, url_of
 from ibdesk_server.security.guard import Security
@@ -37,6 +38,7 @@ def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: flo
     Raises:
         IbdeskError: If it cannot be started, or fails.
     """
+    give_way()
     is_child = worker is not None
     if is_child:
         console.quiet = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable
 
@@ -9,6 +10,7 @@ import msgspec
 import polars as pl
 
 from ibdesk.backtest.round_trips import round_trips
+from ibdesk.desk.tables import BlockTable
 from ibdesk.engine import EXTERNAL, Engine
 from ibdesk.model import Commission, Fill, FillLeft, Order
 from ibdesk.store import Row
@@ -83,6 +85,7 @@ class Ledger:
         self._engine = engine
         self._fills: dict[str, BookedFill] = {}
         self._early: dict[str, float] = {}
+        self._order_table, self._fill_table = BlockTable(_order_frame), BlockTable(_fill_frame)
 
     def book(self, fill: Fill) -> BookedFill:
         """Keep a fill that the engine has just booked; one already here is returned as it is."""
@@ -142,43 +145,30 @@ class Ledger:
 
     # --- tables for people
 
-    def orders(self) -> pl.DataFrame:
+    # There may be a day's worth of orders and fills, and no tick must wait while they are put into a table: the loop
+    # only copies references to values that never change. The rest is done in another thread, and there is little of it,
+    # because that thread may be kept from running while it has the interpreter.
+
+    async def orders(self) -> pl.DataFrame:
         """Return every order, oldest first."""
-        return _frame([order_row(order) for order in self._engine.blotter.orders.values()], ORDER_SCHEMA)
+        return await asyncio.to_thread(self._order_table.of, list(self._engine.blotter.orders.values()))
 
-    def fills(self) -> pl.DataFrame:
+    async def fills(self) -> pl.DataFrame:
         """Return every fill, oldest first."""
-        return _frame(self.rows(), FILL_SCHEMA)
+        return await asyncio.to_thread(self._fill_table.of, list(self._fills.values()))
 
-    def round_trips(self) -> pl.DataFrame:
+    async def round_trips(self) -> pl.DataFrame:
         """Return closed round trips by owner; a commission that is not known yet counts as zero.
 
         A trip that began before the oldest fill known here is left out.
         """
-        by_owner: dict[str, list[tuple[Fill, float]]] = {}
-        for booked in self._since_flat():
-            by_owner.setdefault(booked.owner, []).append((booked.fill, booked.commission or 0.0))
-        trips = [round_trips(fills).select(pl.lit(owner).alias("owner"), pl.all()) for owner, fills in by_owner.items()]
-        return pl.concat(trips) if trips else round_trips([]).select(pl.lit("").alias("owner"), pl.all())
-
-    def _since_flat(self) -> list[BookedFill]:
-        """Return the fills from the first moment on at which their book was flat: earlier ones may be forgotten."""
-        held: dict[tuple[str, str], float] = {}
-        for book in self._engine.portfolio.books.values():
-            if book.owner != EXTERNAL:
-                held |= {(book.owner, p.instrument): p.quantity for p in book.positions.values()}
-        for booked in self._fills.values():
-            key = booked.owner, booked.fill.instrument
-            if key in held:
-                held[key] -= booked.fill.signed_quantity
-        kept = []
-        for booked in self._fills.values():
-            key = booked.owner, booked.fill.instrument
-            if abs(held.get(key, 0.0)) > _FLAT:
-                held[key] += booked.fill.signed_quantity
-            else:
-                kept.append(booked)
-        return kept
+        held = {
+            (book.owner, position.instrument): position.quantity
+            for book in self._engine.portfolio.books.values()
+            if book.owner != EXTERNAL
+            for position in book.positions.values()
+        }
+        return await asyncio.to_thread(_round_trip_frame, list(self._fills.values()), held)
 
     def positions(self) -> pl.DataFrame:
         """Return what is or was held, by owner."""
@@ -239,6 +229,60 @@ def fill_row(booked: BookedFill) -> Row:
         "commission": booked.commission,
         "at_ns": fill.at_ns,
     }
+
+
+def _order_frame(orders: list[Order]) -> pl.DataFrame:
+    columns = {
+        "id": [order.id for order in orders],
+        "owner": [order.owner for order in orders],
+        "symbol": [order.instrument for order in orders],
+        "side": [order.side.value for order in orders],
+        "quantity": [order.quantity for order in orders],
+        "filled": [order.filled for order in orders],
+        "type": [order.type.value for order in orders],
+        "limit_price": [order.limit_price for order in orders],
+        "stop_price": [order.stop_price for order in orders],
+        "time_in_force": [order.time_in_force.value for order in orders],
+        "status": [order.status.value for order in orders],
+        "average_price": [order.average_price if order.filled else None for order in orders],
+        "reason": [order.reason for order in orders],
+        "by": [order.by for order in orders],
+        "client_key": [order.client_key for order in orders],
+        "correlation_id": [order.correlation_id for order in orders],
+        "created_at": [order.created_ns for order in orders],
+        "updated_at": [order.updated_ns for order in orders],
+    }
+    return pl.DataFrame(columns, schema=ORDER_SCHEMA)
+
+
+def _fill_frame(fills: list[BookedFill]) -> pl.DataFrame:
+    return _frame([fill_row(booked) for booked in fills], FILL_SCHEMA)
+
+
+def _round_trip_frame(fills: list[BookedFill], held: dict[tuple[str, str], float]) -> pl.DataFrame:
+    """Return the closed round trips of these fills, which have led to what is `held` by owner and instrument."""
+    by_owner: dict[str, list[tuple[Fill, float]]] = {}
+    for booked in _since_flat(fills, held):
+        by_owner.setdefault(booked.owner, []).append((booked.fill, booked.commission or 0.0))
+    trips = [round_trips(fills).select(pl.lit(owner).alias("owner"), pl.all()) for owner, fills in by_owner.items()]
+    return pl.concat(trips) if trips else round_trips([]).select(pl.lit("").alias("owner"), pl.all())
+
+
+def _since_flat(fills: list[BookedFill], held: dict[tuple[str, str], float]) -> list[BookedFill]:
+    """Return the fills from the first moment on at which their book was flat: earlier ones may be forgotten."""
+    quantities = dict(held)
+    for booked in fills:
+        key = booked.owner, booked.fill.instrument
+        if key in quantities:
+            quantities[key] -= booked.fill.signed_quantity
+    kept = []
+    for booked in fills:
+        key = booked.owner, booked.fill.instrument
+        if abs(quantities.get(key, 0.0)) > _FLAT:
+            quantities[key] += booked.fill.signed_quantity
+        else:
+            kept.append(booked)
+    return kept
 
 
 def finite(figure: float) -> float | None:

@@ -154,15 +154,15 @@ class Questions:
 
     async def orders(self) -> pl.DataFrame:
         """Return every order of this desk, oldest first."""
-        return self._runtime.ledger.orders()
+        return await self._runtime.ledger.orders()
 
     async def fills(self) -> pl.DataFrame:
         """Return every fill, oldest first; `commission` is null until the venue has told it."""
-        return self._runtime.ledger.fills()
+        return await self._runtime.ledger.fills()
 
     async def round_trips(self) -> pl.DataFrame:
         """Return every position that was opened and closed again, with what it earned, by owner and instrument."""
-        return self._runtime.ledger.round_trips()
+        return await self._runtime.ledger.round_trips()
 
     async def account(self) -> Account:
         """Return the account as it last reported itself."""

@@ -46,7 +46,7 @@ from ibdesk.model import (
     TimerFired,
     instrument_of,
 )
-from ibdesk.store import Feed, Journal, JournalHeader, OrderIdMark, path_of_new_life, take_over_from
+from ibdesk.store import Feed, Journal, JournalHeader, JournalLogKeeper, OrderIdMark, path_of_new_life, take_over_from
 from ibdesk.strategy import LoadedStrategy, Strategy, StrategyShelf, load_strategy, make_strategy, strategy_of
 from ibdesk.telemetry import AT_ONCE_OVER, Performance, Supervisor, measure_lag
 from ibdesk.tws import Fence, TwsService, TwsSettings
@@ -114,7 +114,7 @@ class Runtime:
         for instrument in self._inherited:
             if self.service.knows(instrument.id):
                 self.service.subscribe_quotes(instrument)
-        with EmaMonitor(self.feed, self.settings.ema_spans):
+        with EmaMonitor(self.feed, self.settings.ema_spans), JournalLogKeeper(self.journal.path):
             async with self._tasks as tasks:
                 tasks.create_task(self.supervisor.run(), name="background work")
 

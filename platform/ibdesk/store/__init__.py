@@ -4,6 +4,7 @@ from ibdesk.store.batches import Batch, BatchSource, FeedState, Sequencer, Topic
 from ibdesk.store.cache import Cache, Cached, MemoryCache, RedisCache
 from ibdesk.store.feed import Feed, FeedReader, Row, Topic
 from ibdesk.store.journal import Journal, JournalHeader
+from ibdesk.store.journal_log import JournalLogKeeper
 from ibdesk.store.journal_pages import JournalFilter, JournalPage, JournalRow, read_page, stretch
 from ibdesk.store.journal_reader import Entry, JournalReader
 from ibdesk.store.life_list import LifeInfo, lives_in
@@ -26,6 +27,7 @@ __all__ = [
     "Journal",
     "JournalFilter",
     "JournalHeader",
+    "JournalLogKeeper",
     "JournalPage",
     "JournalReader",
     "JournalRow",

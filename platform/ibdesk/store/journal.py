@@ -75,7 +75,7 @@ class CopyMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal:
-    """Writes the record. Used from one thread."""
+    """Writes the record. Used from one thread; a `JournalLogKeeper` beside it keeps the file's log short."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
@@ -91,6 +91,8 @@ class Journal:
             JournalError: If the file exists or cannot be written.
         """
         connection = begin_file(path, header)
+        # Its `JournalLogKeeper` does that, where no order waits for it.
+        connection.execute("PRAGMA wal_autocheckpoint=0")
         return cls(path, connection)
 
     @property

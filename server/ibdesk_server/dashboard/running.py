@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ibdesk.desk.priority import give_way
 from ibdesk.errors import ConfigError
 from ibdesk_server.security.keyfile import obtain_key
 
@@ -27,6 +28,7 @@ async def run_dashboard(
     Raises:
         AddressInUseError: If the port is taken.
     """
+    give_way()
     # Panel takes seconds to import, which whoever has a wrong key should not have to wait for.
     from ibdesk_server.dashboard.mirror import FeedMirror
     from ibdesk_server.dashboard.server import serve
