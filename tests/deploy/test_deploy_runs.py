@@ -122,7 +122,11 @@ class Machine:
     def until_well(self, name: str) -> None:
         """Wait until every check of a process passes."""
         for check in self.checks[name]:
-            eventually(functools.partial(self.is_well, name, check), f"{check} of {name}")
+            try:
+                eventually(functools.partial(self.is_well, name, check), f"{check} of {name}")
+            except AssertionError as error:
+                logs = {log.stem: log.read_text()[-4_000:] for log in self._folder.glob("*.log")}
+                raise AssertionError("\n".join([str(error), *(f"--- {each}\n{logs[each]}" for each in logs)])) from None
 
     def admit_people(self) -> None:
         """Do by the engine's container what is to be done once before the web server can start."""
