@@ -177,9 +177,8 @@ def test_one_id_leads_from_the_request_to_the_fill(desk: Desk, watch: Watch, cap
     assert said[-1] == "filled"
 
 
-def test_a_market_without_a_price_takes_no_order_by_hand(open_desk: OpenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ibdesk.desk.by_hand.FIRST_PRICE_SECONDS", 0.0)
-    desk = open_desk({"speed": 0.01})
+def test_a_market_without_a_price_takes_no_order_by_hand(open_desk: OpenDesk) -> None:
+    desk = open_desk({"speed": 0.01}, first_price_seconds=0)
 
     with pytest.raises(DeskError, match="no price of IBM came within 0 s"):
         desk.place("IBM", "buy", 1)

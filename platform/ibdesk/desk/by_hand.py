@@ -27,9 +27,6 @@ from ibdesk.model import (
     WatchMarket,
 )
 
-# So long an order waits for the first price of its instrument, without which the risk gate cannot value it.
-FIRST_PRICE_SECONDS = 3.0
-
 Word = TypeVar("Word", bound=enum.Enum)
 
 
@@ -151,13 +148,13 @@ class ByHand:
         Raises:
             DeskError: If none comes, as where the market is closed.
         """
-        runtime = self._runtime
+        runtime, seconds = self._runtime, self._runtime.settings.first_price_seconds
         if instrument.id not in runtime.engine.markets:
             runtime.command(WatchMarket(instrument, runtime.clock.now_ns(), by, correlation_id))
         runtime.service.subscribe_quotes(instrument)
-        if not await runtime.first_price(instrument.id, FIRST_PRICE_SECONDS):
+        if not await runtime.first_price(instrument.id, seconds):
             raise DeskError(
-                f"no price of {instrument.id} came within {FIRST_PRICE_SECONDS:g} s, so that nothing tells what the "
+                f"no price of {instrument.id} came within {seconds:g} s, so that nothing tells what the "
                 f"order would come to: try again when its market is open"
             )
 

@@ -47,6 +47,12 @@ class DeskSettings(SettingsTree):
     performance: PerformanceSettings = Field(
         default_factory=PerformanceSettings, description="how long things may take before it is worth a warning"
     )
+    first_price_seconds: float = Field(
+        3.0,
+        ge=0,
+        le=60,
+        description="how long an order by hand waits for a price, without which it cannot be valued, seconds",
+    )
     ema_spans: tuple[Annotated[int, Field(ge=1, le=5_000)], ...] = Field(
         (12, 26, 200), max_length=16, description="spans of the moving averages that watchers are shown, bars"
     )
