@@ -11,6 +11,7 @@ from the publishing to a client having the bytes. Everything is on 127.0.0.1 and
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import contextlib
 import json
 import math
@@ -68,6 +69,17 @@ def bare(load: Load) -> Outcome:
     with LoadProcess("tests.load.bare") as server:
         port = int(server.hear().split()[1])
         return _measure(server, port, _ANY_KEY, msgspec.structs.replace(load, stuck=0), server.family())
+
+
+def bare_by_several(load: Load) -> float:
+    """Return how many batches a second one processor could have delivered where so many bare broadcasts share the load.
+
+    What they gain over one is what this machine lets several processes gain.
+    """
+    share = msgspec.structs.replace(load, clients=load.clients // load.workers, workers=1)
+    with concurrent.futures.ThreadPoolExecutor(load.workers) as pool:
+        seen = list(pool.map(bare, [share] * load.workers))
+    return load.workers * min(each.sends_a_second for each in seen)
 
 
 def feed(load: Load, folder: Path) -> Outcome:
@@ -165,9 +177,10 @@ def rows(load: Load, *, console: Console) -> list[Row]:
             one_worker = seen.sends_a_second
             found.append(against(f"{name}: sends a second of a processor", one_worker, "", measure.sends_a_second))
         elif side.workers > 1:
-            found.append(
-                against(f"{name}: sends a second of its busiest", seen.sends_a_second, "", one_worker, "nearly double")
-            )
+            with console.status(f"{load.workers} bare broadcasts side by side"):
+                gain = bare_by_several(load) / measure.sends_a_second
+            budget = f"nearly double; {gain:.2f} x with bare broadcasts"
+            found.append(against(f"{name}: sends a second of its busiest", seen.sends_a_second, "", one_worker, budget))
     return found
 
 
