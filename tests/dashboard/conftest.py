@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import BrowserContext, Page, async_playwright, expect
+from playwright.async_api import BrowserContext, Page, async_playwright
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
@@ -205,8 +205,6 @@ async def browser(tmp_path: Path) -> AsyncIterator[Browser]:
     """Return a real Chromium with a profile of its own."""
     if shutil.which(CHROMIUM) is None:
         pytest.skip(f"there is no {CHROMIUM}: apt-get install chromium")
-    # Between a page and the desk are four processes, which share the machine with other tests.
-    expect.set_options(timeout=20_000)
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
             tmp_path / "profile",

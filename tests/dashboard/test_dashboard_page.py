@@ -23,7 +23,7 @@ async def test_a_reader_sees_the_numbers_move(
     await feed_server.start(feed)
     page = await browser.open((await start(feed_server.url)).address)
     profit, states = page.locator(".figure.large .value"), page.locator(".states")
-    await expect(states).to_contain_text("feed live")
+    await expect(states).to_contain_text("feed live", timeout=20_000)
     await expect(profit).to_have_text("0.00")
     await expect(page.locator(".line .symbol")).to_have_text("AAPL")
 
@@ -55,7 +55,7 @@ async def test_another_instrument_is_one_click_away(browser: Any, feed_server: A
         desk.bar()
     await feed_server.start(feed)
     page = await browser.open((await start(feed_server.url)).address)
-    await expect(page.locator(".line .symbol")).to_have_text("AAPL")
+    await expect(page.locator(".line .symbol")).to_have_text("AAPL", timeout=20_000)
 
     await page.get_by_role("button", name="MSFT").click()
     await expect(page.locator(".line .symbol")).to_have_text("MSFT")
@@ -71,11 +71,11 @@ async def test_another_instrument_is_one_click_away(browser: Any, feed_server: A
 
 async def test_an_empty_desk_is_explained(browser: Any, feed_server: Any, start: Any) -> None:
     page = await browser.open((await start(feed_server.url)).address)
-    await expect(page.locator(".states")).to_contain_text("feed connecting")
+    await expect(page.locator(".states")).to_contain_text("feed connecting", timeout=20_000)
 
     await feed_server.start(Feed())
 
-    await expect(page.locator(".states")).to_contain_text("feed live")
+    await expect(page.locator(".states")).to_contain_text("feed live", timeout=20_000)
     for sentence in ("No bars yet", "No profit or loss yet", "No positions yet", "No orders yet", "No quotes yet"):
         await expect(page.get_by_text(re.compile(sentence))).to_be_visible()
     assert browser.complaints == []
@@ -93,15 +93,15 @@ async def test_a_restarted_server_is_waited_for_and_its_new_state_replaces_the_o
     await feed_server.start(before)
     page = await browser.open((await start(feed_server.url)).address)
     states, who = page.locator(".states"), page.locator(".who")
-    await expect(who).to_contain_text("DU1")
+    await expect(who).to_contain_text("DU1", timeout=20_000)
     await page.get_by_role("button", name="IBM").click()
 
     await feed_server.stop()
-    await expect(states).to_contain_text("feed reconnecting")
+    await expect(states).to_contain_text("feed reconnecting", timeout=20_000)
     await expect(who).to_contain_text("DU1")
 
     await feed_server.start(after)
-    await expect(states).to_contain_text("feed live")
+    await expect(states).to_contain_text("feed live", timeout=20_000)
     await expect(who).to_contain_text("DU2")
     await expect(page.locator(".line .symbol")).to_have_text("IBM")
     await expect(page.get_by_text(re.compile("No orders yet"))).to_be_visible()
@@ -117,7 +117,7 @@ async def test_a_halt_shows_on_every_open_page(browser: Any, feed_server: Any, s
     # The browser has the cookie now; the second tab needs no code.
     second = await browser.open(address.partition("/login")[0])
     for page in (first, second):
-        await expect(page.locator(".states")).to_contain_text("TWS up")
+        await expect(page.locator(".states")).to_contain_text("TWS up", timeout=20_000)
 
     link = {"link": "down", "at_ns": 1, "detail": "", "address": "127.0.0.1:4002", "mode": "paper"}
     feed.publish(Topic.LINK, "link", link | {"halted": "daily loss"})
@@ -130,8 +130,8 @@ async def test_a_halt_shows_on_every_open_page(browser: Any, feed_server: Any, s
 async def test_a_page_whose_dashboard_died_does_not_look_alive(browser: Any, feed_server: Any, start: Any) -> None:
     dashboard = await start(feed_server.url)
     page = await browser.open(dashboard.address)
-    await expect(page.locator(".states")).to_be_visible()
+    await expect(page.locator(".states")).to_be_visible(timeout=20_000)
 
     dashboard.close()
 
-    await expect(page.locator("body.stale")).to_be_visible()
+    await expect(page.locator("body.stale")).to_be_visible(timeout=20_000)
