@@ -93,6 +93,8 @@ class Journal:
         connection = begin_file(path, header)
         # Its `JournalLogKeeper` does that, where no order waits for it.
         connection.execute("PRAGMA wal_autocheckpoint=0")
+        # A log that begins anew is cut short: its keeper goes by its length.
+        connection.execute("PRAGMA journal_size_limit=0")
         return cls(path, connection)
 
     @property
