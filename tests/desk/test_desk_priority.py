@@ -9,34 +9,38 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="priorities of sessions are Linux's")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="priorities are Linux's")
 
-CODE = """
-import os
-from pathlib import Path
-from ibdesk.desk.priority import give_way
-give_way()
-give_way()
-shares = Path("/proc/self/autogroup")
-print(os.getpriority(os.PRIO_PROCESS, 0), shares.read_text().split()[-1] if shares.exists() else "5")
-"""
+SWITCH = Path("/proc/sys/kernel/sched_autogroup_enabled")
+by_session = pytest.mark.skipif(
+    not SWITCH.exists() or SWITCH.read_text().strip() != "1", reason="this kernel does not share out by session"
+)
+OWN = "print(os.getpriority(os.PRIO_PROCESS, 0))"
+OF_THE_SESSION = "print(Path('/proc/self/autogroup').read_text().split()[-1])"
 
 
-def priorities(*, own_session: bool) -> list[int]:
-    """Those of a process that has given way: its own, and that of its session."""
-    words = [sys.executable, "-c", CODE]
-    said = subprocess.run(words, capture_output=True, text=True, check=True, start_new_session=own_session).stdout
-    return [int(word) for word in said.split()]
+def after_giving_way(asked: str, *, leads_its_session: bool) -> int:
+    """What a process prints that has given way twice, in a session of its own or in one that a shell leads."""
+    imports = "import os; from pathlib import Path; from ibdesk.desk.priority import give_way"
+    code = f"{imports}; give_way(); give_way(); {asked}"
+    words = [sys.executable, "-c", code]
+    if not leads_its_session:
+        words = ["sh", "-c", '"$@"; exit $?', "sh", *words]
+    return int(subprocess.run(words, capture_output=True, text=True, check=True, start_new_session=True).stdout)
 
 
-def test_a_process_goes_behind_and_so_does_its_session() -> None:
+def test_a_process_goes_behind() -> None:
     assert os.getpriority(os.PRIO_PROCESS, 0) == 0, "the tests themselves run at another priority"
 
-    assert priorities(own_session=True) == [5, 5]
+    assert after_giving_way(OWN, leads_its_session=True) == 5
+    assert after_giving_way(OWN, leads_its_session=False) == 5
 
 
-@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="this kernel shares out by process alone")
-def test_a_session_that_is_shared_keeps_its_priority() -> None:
-    own = int(Path("/proc/self/autogroup").read_text().split()[-1])
+@by_session
+def test_a_session_goes_behind_with_its_leader() -> None:
+    assert after_giving_way(OF_THE_SESSION, leads_its_session=True) == 5
 
-    assert priorities(own_session=False) == [5, own]
+
+@by_session
+def test_a_session_that_another_leads_keeps_its_priority() -> None:
+    assert after_giving_way(OF_THE_SESSION, leads_its_session=False) == 0
