@@ -1,8 +1,10 @@
 """The watch of the latency benchmarks: a relay between clients and gateway that notes ticks and orders as they pass.
 
-It is a process of its own, and goes first where that is allowed, so that what it measures is the client's time and not
-how long it has waited for a processor itself. ``python -m tests.bench.relay PORT`` prints its own port, then answers
-each line on standard input, ``latencies`` with those noted since the last answer, in ms, as a JSON list.
+It is a process of its own, goes first where that is allowed, and asks the kernel when an order came, so that what it
+measures is the client's time and not how long it has waited for a processor itself.
+
+``python -m tests.bench.relay PORT`` prints its own port, then answers each line on standard input, ``latencies`` with
+those noted since the last answer, in ms, as a JSON list.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import asyncio
 import contextlib
 import json
 import os
+import socket
+import struct
 import sys
 import time
 from pathlib import Path
@@ -20,7 +24,13 @@ from typing import Any, Self
 import uvloop
 from tests.load.process import LoadProcess, standard_input
 
+from ibdesk.clock import SECOND
+
 _PLACE_ORDER, _TICK_PRICE = b"3\0", b"1\0"
+_READ = 65_536
+_SO_TIMESTAMPNS = 35
+_MOMENT = struct.Struct("ll")
+"""What the kernel says of when the last bytes came, socket(7): seconds and nanoseconds of the system's clock."""
 _FIRST = -10
 
 
@@ -48,44 +58,76 @@ class Relay:
 
 
 class _Watch:
-    """Passes bytes between clients and gateway; a tick's moment is when it is handed over, an order's when it came."""
+    """Passes bytes between clients and gateway, and notes how long after a tick an order followed.
+
+    A tick's moment is when it is handed over; an order's is when it was sent, which the kernel knows, and not when this
+    process gets around to reading it: where processors are few that can be milliseconds later.
+    """
 
     def __init__(self, gateway_port: int) -> None:
         self._gateway_port = gateway_port
-        self._tick_at = 0.0
+        self._tick_at_ns = 0
         self.latencies: list[float] = []
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Relay one connection until either side closes it."""
-        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._gateway_port)
-        with contextlib.suppress(ConnectionError):
-            await asyncio.gather(self._down(up_reader, writer), self._up(reader, up_writer))
+    async def listen(self, listener: socket.socket) -> None:
+        """Relay every connection that comes, until cancelled."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as connections:
+            while True:
+                client, _ = await loop.sock_accept(listener)
+                client.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+                connections.create_task(self._serve(client))
 
-    async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
+    async def _serve(self, client: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with client, socket.socket() as gateway, contextlib.suppress(ConnectionError):
+            for side in (client, gateway):
+                side.setblocking(False)
+                side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await loop.sock_connect(gateway, ("127.0.0.1", self._gateway_port))
+            await asyncio.gather(self._down(gateway, client), self._up(client, gateway))
+
+    async def _down(self, gateway: socket.socket, client: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while data := await loop.sock_recv(gateway, _READ):
             if data[4:6] == _TICK_PRICE:
-                self._tick_at = time.perf_counter()
-            writer.write(data)
-        writer.close()
+                self._tick_at_ns = time.time_ns()
+            await loop.sock_sendall(client, data)
+        client.shutdown(socket.SHUT_WR)
 
-    async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            if data[4:6] == _PLACE_ORDER and self._tick_at:
-                self.latencies.append((time.perf_counter() - self._tick_at) * 1000)
-                self._tick_at = 0.0
-            writer.write(data)
-        writer.close()
+    async def _up(self, client: socket.socket, gateway: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(client, readable.set)
+        try:
+            while await readable.wait():
+                readable.clear()
+                try:
+                    data, said, *_ = client.recvmsg(_READ, socket.CMSG_SPACE(_MOMENT.size))
+                except BlockingIOError:  # What was to be read has been, by the turn before.
+                    continue
+                if not data:
+                    break
+                if data[4:6] == _PLACE_ORDER and self._tick_at_ns:
+                    seconds, ns = _MOMENT.unpack(said[0][2])
+                    self.latencies.append((seconds * SECOND + ns - self._tick_at_ns) / 1e6)
+                    self._tick_at_ns = 0
+                await loop.sock_sendall(gateway, data)
+        finally:
+            loop.remove_reader(client)
 
 
 async def _run(gateway_port: int) -> None:
     watch = _Watch(gateway_port)
-    server = await asyncio.start_server(watch.serve, "127.0.0.1", 0)
-    _say(server.sockets[0].getsockname()[1])
-    commands = await standard_input()
-    while await commands.readline():
-        noted, watch.latencies = watch.latencies, []
-        _say(noted)
-    server.close()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        _say(listener.getsockname()[1])
+        listening = asyncio.create_task(watch.listen(listener))
+        commands = await standard_input()
+        while await commands.readline():
+            noted, watch.latencies = watch.latencies, []
+            _say(noted)
+        listening.cancel()
 
 
 def _say(answer: Any) -> None:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench.latency import ON_EACH_TICK, ORDERS, TICKS_PER_SECOND, Pulse
+from tests.bench.latency import ON_EACH_TICK, TICKS_PER_SECOND, Pulse
 from tests.bench.relay import Relay
 from tests.bench.row import Row, against, percentile
 from tests.load.clients import EVERYTHING
@@ -26,6 +26,7 @@ from ibdesk.gateway import Gateway
 
 CLIENTS = 500
 USERS = 10
+ORDERS = 500
 ROUNDS = 2
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.stack import may_go_first
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="priorities are Linux's")
 
@@ -44,3 +45,42 @@ def test_a_session_goes_behind_with_its_leader() -> None:
 @by_session
 def test_a_session_that_another_leads_keeps_its_priority() -> None:
     assert after_giving_way(OF_THE_SESSION, leads_its_session=False) == 0
+
+
+REAL_TIME = """
+import os, sys, threading
+from pathlib import Path
+from ibdesk.desk.priority import go_first
+from ibdesk.telemetry import vitals
+
+def policies():
+    return {os.sched_getscheduler(int(path.name)) for path in Path("/proc/self/task").iterdir()}
+
+ended = threading.Event()
+for _ in range(5):
+    threading.Thread(target=ended.wait, daemon=True).start()
+assert not vitals().real_time
+if "limited" in sys.argv:
+    os.setuid(65534)
+went = go_first()
+threading.Thread(target=ended.wait, daemon=True).start()
+print(went, vitals().real_time, policies() == {os.SCHED_RR}, policies() == {os.SCHED_OTHER})
+"""
+
+
+def after_going_first(*arguments: str) -> list[bool]:
+    """Whether a process went first, says so, has all threads at real-time priority, and all at none."""
+    words = [sys.executable, "-c", REAL_TIME, *arguments]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    return [word == "True" for word in said]
+
+
+def test_all_threads_go_first_where_they_may() -> None:
+    allowed = may_go_first()
+
+    assert after_going_first() == [allowed, allowed, allowed, not allowed]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not")
+def test_none_goes_first_where_it_may_not() -> None:
+    assert after_going_first("limited") == [False, False, False, True]

@@ -21,12 +21,18 @@ from ibdesk.desk import Desk, DeskSettings
 from ibdesk.desk.child import end_with_parent
 from ibdesk.desk.port.host import Door, PortHost
 from ibdesk.desk.port.socket_door import SocketDoor
+from ibdesk.desk.priority import go_first
 from ibdesk.store import MarketCache, RedisCache
 from ibdesk.telemetry import AT_ONCE_OVER, Supervisor, TaskInfo
 
 if TYPE_CHECKING:
     from ibdesk.desk.election import Election
     from ibdesk.desk.journal_sender import JournalSender
+
+_PRIORITIES = {
+    True: "before all other programs of this machine",
+    False: "like any other program (ulimit -r 1 would let it go first)",
+}
 
 
 def run_engine(
@@ -70,6 +76,8 @@ def run_engine(
         host = PortHost(desk, desk.feed, *doors)
         supervisor.add("desk port", host.run, essential=True, policy=AT_ONCE_OVER)
         step(f"Engine, {settings.mode}")
+        if settings.real_time_priority and settings.mode != "embedded":
+            line("priority", _PRIORITIES[go_first()])
         line("TWS", f"{desk.address}, account {desk.health().account}")
         line("journal", Text(desk.journal_path))
         if run is not None:

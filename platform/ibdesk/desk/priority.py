@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 
 _NICE = 5
 """A third of the share of a process that has not given way, where both want a processor; all of it where not."""
+
+
+def go_first() -> bool:
+    """Have this process's threads, and those they start, run as soon as they can, before all other programs.
+
+    They get the lowest of the real-time priorities (``SCHED_RR``, sched(7)), where this process may have it: as root,
+    or with ``ulimit -r 1``. Without it a thread that wakes while others keep every processor busy waits for the
+    kernel's next tick, up to 4 ms. The kernel keeps a twentieth of each processor for the others whatever happens.
+
+    Returns:
+        Whether all threads run so; if not, none was changed.
+    """
+    if sys.platform != "linux":
+        return False
+    # A thread that starts another one meanwhile has not been reached yet, nor has the one that it starts.
+    while waiting := [thread for thread in _threads() if not _is_real_time(thread)]:
+        try:
+            for thread in waiting:
+                with contextlib.suppress(ProcessLookupError):
+                    os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(1))
+        except OSError:
+            return False
+    return True
 
 
 def give_way() -> None:
@@ -25,3 +49,14 @@ def give_way() -> None:
             Path("/proc/self/autogroup").write_text(str(_NICE), encoding="ascii")
     except OSError:
         return
+
+
+def _threads() -> list[int]:
+    return [int(path.name) for path in Path("/proc/self/task").iterdir()]
+
+
+def _is_real_time(thread: int) -> bool:
+    try:
+        return os.sched_getscheduler(thread) == os.SCHED_RR
+    except ProcessLookupError:
+        return True

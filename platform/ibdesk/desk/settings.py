@@ -53,6 +53,9 @@ class DeskSettings(SettingsTree):
         le=60,
         description="how long an order by hand waits for a price, without which it cannot be valued, seconds",
     )
+    real_time_priority: bool = Field(
+        True, description="whether `ibdesk engine` goes before all other programs of its machine, where it may"
+    )
     ema_spans: tuple[Annotated[int, Field(ge=1, le=5_000)], ...] = Field(
         (12, 26, 200), max_length=16, description="spans of the moving averages that watchers are shown, bars"
     )

@@ -23,7 +23,8 @@ _LAG_SECONDS = 0.1
 class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     """A process at one instant; `memory_bytes` is what it holds of the machine's memory, `cpu_seconds` since it began.
 
-    `collections` counts garbage collections of all generations, `dropped_lines` what the log lost.
+    `collections` counts garbage collections of all generations, `dropped_lines` what the log lost; `real_time` says
+    whether it goes before all other programs of the machine.
     """
 
     pid: int
@@ -33,6 +34,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     open_files: int
     collections: int
     dropped_lines: int
+    real_time: bool
 
 
 def vitals() -> Vitals:
@@ -46,6 +48,7 @@ def vitals() -> Vitals:
         open_files=_open_files(),
         collections=sum(generation["collections"] for generation in gc.get_stats()),
         dropped_lines=dropped_lines(),
+        real_time=_is_real_time(),
     )
 
 
@@ -71,3 +74,7 @@ def _open_files() -> int:
         return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only counted
     except OSError:
         return 0
+
+
+def _is_real_time() -> bool:
+    return sys.platform == "linux" and os.sched_getscheduler(os.getpid()) in (os.SCHED_FIFO, os.SCHED_RR)
