@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import socket
-import struct
 import sys
 import time
 from pathlib import Path
@@ -22,15 +21,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import uvloop
+from tests.load.arrivals import READ, note_arrivals, receive
 from tests.load.process import LoadProcess, standard_input
 
-from ibdesk.clock import SECOND
-
 _PLACE_ORDER, _TICK_PRICE = b"3\0", b"1\0"
-_READ = 65_536
-_SO_TIMESTAMPNS = 35
-_MOMENT = struct.Struct("ll")
-"""What the kernel says of when the last bytes came, socket(7): seconds and nanoseconds of the system's clock."""
 _FIRST = -10
 
 
@@ -75,7 +69,6 @@ class _Watch:
         async with asyncio.TaskGroup() as connections:
             while True:
                 client, _ = await loop.sock_accept(listener)
-                client.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
                 connections.create_task(self._serve(client))
 
     async def _serve(self, client: socket.socket) -> None:
@@ -89,7 +82,7 @@ class _Watch:
 
     async def _down(self, gateway: socket.socket, client: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        while data := await loop.sock_recv(gateway, _READ):
+        while data := await loop.sock_recv(gateway, READ):
             if data[4:6] == _TICK_PRICE:
                 self._tick_at_ns = time.time_ns()
             await loop.sock_sendall(client, data)
@@ -103,14 +96,13 @@ class _Watch:
             while await readable.wait():
                 readable.clear()
                 try:
-                    data, said, *_ = client.recvmsg(_READ, socket.CMSG_SPACE(_MOMENT.size))
+                    data, at_ns = receive(client)
                 except BlockingIOError:  # What was to be read has been, by the turn before.
                     continue
                 if not data:
                     break
                 if data[4:6] == _PLACE_ORDER and self._tick_at_ns:
-                    seconds, ns = _MOMENT.unpack(said[0][2])
-                    self.latencies.append((seconds * SECOND + ns - self._tick_at_ns) / 1e6)
+                    self.latencies.append((at_ns - self._tick_at_ns) / 1e6)
                     self._tick_at_ns = 0
                 await loop.sock_sendall(gateway, data)
         finally:
@@ -121,6 +113,7 @@ async def _run(gateway_port: int) -> None:
     watch = _Watch(gateway_port)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
+        note_arrivals(listener)
         _say(listener.getsockname()[1])
         listening = asyncio.create_task(watch.listen(listener))
         commands = await standard_input()

@@ -1,8 +1,8 @@
 """Many feed clients in one process, so light that what is measured is the server's work and hardly their own.
 
 ``python -m tests.load.clients PORT CLIENTS STUCK TOPIC`` with the API key on the first line of standard input. They
-read raw frames, and one frame that all of them get is decoded once. The conversation with whoever started them, line by
-line:
+read raw frames now and then, whose age is known from when they came, and one frame that all of them get is decoded
+once. The conversation with whoever started them, line by line:
 
     > (the key)
     < ready                            every client has its snapshot
@@ -23,12 +23,12 @@ import math
 import resource
 import socket
 import sys
-import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import uvloop
+from tests.load.arrivals import Mailbox
 from tests.load.process import standard_input
 
 # AGES: a histogram's bucket is wider than the one below by so much.
@@ -74,36 +74,37 @@ class Score:
             self._frame, self._decoded = frame, msgspec.msgpack.decode(frame)
         return self._decoded
 
-    def take(self, rows: int, stamps: list[int], now_ns: int) -> None:
-        """Count rows that came, with the moments at which they were published."""
+    def take(self, rows: int, stamps: list[int], at_ns: int) -> None:
+        """Count rows that came at `at_ns`, with the moments at which they were published."""
         self.received += rows
         for stamp in stamps:
-            self.ages[bucket_of((now_ns - stamp) / 1e6)] += 1
+            self.ages[bucket_of((at_ns - stamp) / 1e6)] += 1
         self.news.set()
 
 
-class RawClient(asyncio.Protocol):
+class RawClient:
     """A WebSocket client that knows the feed's messages and no more; a stuck one reads nothing after its snapshot."""
 
-    def __init__(self, score: Score, *, port: int, key: str, is_stuck: bool) -> None:
-        self._score, self._port, self._key, self._is_stuck = score, port, key, is_stuck
+    def __init__(self, score: Score, mailbox: Mailbox, connection: socket.socket, *, is_stuck: bool) -> None:
+        self._score, self._mailbox, self._connection, self._is_stuck = score, mailbox, connection, is_stuck
         self._buffer = bytearray()
         self._greeted = self._ready = False
         self._seq = 0
+        mailbox.open(connection, self.take)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def ask(self, *, port: int, key: str) -> None:
         """Ask for the WebSocket."""
-        # uvloop's transports are no subclasses of asyncio's.
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(
-            f"GET /feed HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        self._connection.send(
+            f"GET /feed HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
-            f"X-API-Key: {self._key}\r\n\r\n".encode()
+            f"X-API-Key: {key}\r\n\r\n".encode()
         )
 
-    def data_received(self, data: bytes) -> None:
-        """Take the answer to the request, then frames."""
-        now_ns = time.monotonic_ns()
+    def take(self, data: bytes, at_ns: int) -> None:
+        """Take the answer to the request, then frames, which came at `at_ns`."""
+        if not data:
+            self._score.news.set()
+            return
         self._buffer += data
         if not self._greeted and not self._take_head():
             return
@@ -115,13 +116,9 @@ class RawClient(asyncio.Protocol):
                 self._write(_PONG, payload)
             elif kind == _BINARY:
                 try:
-                    self._take(payload, now_ns)
+                    self._take(payload, at_ns)
                 except (KeyError, msgspec.DecodeError) as error:
                     raise SystemExit(f"a frame is not understood: {error!r}") from None
-
-    def connection_lost(self, _: Exception | None) -> None:
-        """Let those who wait look again."""
-        self._score.news.set()
 
     def _take_head(self) -> bool:
         end = self._buffer.find(b"\r\n\r\n")
@@ -134,7 +131,7 @@ class RawClient(asyncio.Protocol):
         self._greeted = True
         return True
 
-    def _take(self, payload: bytes, now_ns: int) -> None:
+    def _take(self, payload: bytes, at_ns: int) -> None:
         message = self._score.decode(payload)
         match message["type"]:
             case "hello":
@@ -144,16 +141,16 @@ class RawClient(asyncio.Protocol):
                 self._seq = message["seq"]
                 self._be_ready()
             case "delta" if message["topic"] == self._score.topic:
-                self._take_delta(message, now_ns)
+                self._take_delta(message, at_ns)
             case "ping":
                 self._send({"type": "pong", "at_ns": message["at_ns"]})
 
-    def _take_delta(self, message: dict[str, Any], now_ns: int) -> None:
+    def _take_delta(self, message: dict[str, Any], at_ns: int) -> None:
         if message["after"] != self._seq:
             self._score.holes += 1
         self._seq = message["seq"]
         stamps = message["columns"]["at_ns"]
-        self._score.take(len(stamps), _one_of_each(stamps), now_ns)
+        self._score.take(len(stamps), _one_of_each(stamps), at_ns)
 
     def _be_ready(self) -> None:
         if self._ready:
@@ -162,7 +159,7 @@ class RawClient(asyncio.Protocol):
         self._score.ready += 1
         self._score.news.set()
         if self._is_stuck:
-            self._transport.pause_reading()
+            self._mailbox.close(self._connection)
 
     def _send(self, message: dict[str, Any]) -> None:
         self._write(_BINARY, msgspec.msgpack.encode(message))
@@ -171,7 +168,7 @@ class RawClient(asyncio.Protocol):
         """Send a frame of under 64 KiB, masked (as a client must) with zeros."""
         length = len(payload)
         head = bytes((kind, 0x80 | length)) if length < 126 else bytes((kind, 0xFE)) + length.to_bytes(2)
-        self._transport.write(head + bytes(4) + payload)
+        self._connection.send(head + bytes(4) + payload)
 
 
 def _one_of_each(stamps: list[int]) -> list[int]:
@@ -192,27 +189,28 @@ def _frame_span(buffer: bytearray) -> tuple[int, int] | None:
     return (begin, begin + length) if len(buffer) >= begin + length else None
 
 
-async def _connect(make: Callable[[], RawClient], port: int, *, is_stuck: bool) -> None:
+async def _connect(score: Score, mailbox: Mailbox, *, port: int, key: str, is_stuck: bool) -> RawClient:
     connection = socket.socket()
     connection.setblocking(False)
     if is_stuck:
         # So that what it does not read waits at the server, and not in this machine's buffers.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _STUCK_BUFFER)
-    loop = asyncio.get_running_loop()
-    await loop.sock_connect(connection, ("127.0.0.1", port))
-    await loop.create_connection(make, sock=connection)
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    client = RawClient(score, mailbox, connection, is_stuck=is_stuck)
+    client.ask(port=port, key=key)
+    return client
 
 
 async def _run(port: int, clients: int, stuck: int, topic: str) -> None:
     commands = await standard_input()
     key = (await commands.readline()).decode().strip()
-    score = Score(topic)
+    score, mailbox = Score(topic), Mailbox()
+    reading = asyncio.create_task(mailbox.run())
     at_once = asyncio.Semaphore(_CONNECTING_AT_ONCE)
 
-    async def join(number: int) -> None:
-        is_stuck = number < stuck
+    async def join(number: int) -> RawClient:
         async with at_once:
-            await _connect(lambda: RawClient(score, port=port, key=key, is_stuck=is_stuck), port, is_stuck=is_stuck)
+            return await _connect(score, mailbox, port=port, key=key, is_stuck=number < stuck)
 
     await asyncio.gather(*(join(number) for number in range(clients + stuck)))
     await _until(score, lambda: score.ready == clients + stuck, seconds=30 + clients / 50)
@@ -227,6 +225,7 @@ async def _run(port: int, clients: int, stuck: int, topic: str) -> None:
     _say(json.dumps({"received": score.received, "holes": score.holes, "ages": score.ages}))
     # Whoever started us ends us: until then the connections stay as they are.
     await commands.read()
+    reading.cancel()
 
 
 async def _until(score: Score, holds: Callable[[], bool], *, seconds: float) -> None:
