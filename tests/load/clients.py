@@ -6,8 +6,9 @@ once. The conversation with whoever started them, line by line:
 
     > (the key)
     < ready                            every client has its snapshot
-    > expect ROWS                      so many rows were published since then
+    > expect ROWS                      so many rows were published since then, or since the last answer
     < {received, holes, ages}          the totals over those that are not stuck; ages in ms as a histogram
+    > ...
 
 The stuck ones subscribe and never read again. With the topic ``*`` they take all there are and count nothing. They end
 with standard input.
@@ -80,6 +81,12 @@ class Score:
         for stamp in stamps:
             self.ages[bucket_of((at_ns - stamp) / 1e6)] += 1
         self.news.set()
+
+    def totals(self) -> dict[str, Any]:
+        """Return what was counted, and begin anew."""
+        totals = {"received": self.received, "holes": self.holes, "ages": self.ages}
+        self.received, self.holes, self.ages = 0, 0, collections.Counter()
+        return totals
 
 
 class RawClient:
@@ -217,15 +224,14 @@ async def _run(port: int, clients: int, stuck: int, topic: str) -> None:
     if score.ready < clients + stuck:
         raise SystemExit(f"only {score.ready} of {clients + stuck} clients were served a snapshot")
     _say("ready")
-    expected = (await commands.readline()).split()
-    if not expected:
-        return
-    wanted = clients * int(expected[1])
-    await _until(score, lambda: score.received >= wanted, seconds=_GRACE_SECONDS)
-    _say(json.dumps({"received": score.received, "holes": score.holes, "ages": score.ages}))
-    # Whoever started us ends us: until then the connections stay as they are.
-    await commands.read()
+    while line := await commands.readline():
+        await _until_received(score, clients * int(line.split()[1]))
+        _say(json.dumps(score.totals()))
     reading.cancel()
+
+
+async def _until_received(score: Score, rows: int) -> None:
+    await _until(score, lambda: score.received >= rows, seconds=_GRACE_SECONDS)
 
 
 async def _until(score: Score, holds: Callable[[], bool], *, seconds: float) -> None:

@@ -45,13 +45,14 @@ class Channel(abc.ABC):
     """The sending side of one topic.
 
     `seq` is the number of the newest batch; what is known at that point is the snapshot. `life` counts the epochs: a
-    cursor of an earlier one means nothing. `flushed` is where `seq` stood before the newest flush.
+    cursor of an earlier one means nothing. `flushed` is where `seq` stood before the newest flush, and `first` the
+    earliest cursor that can go on from where it is.
     """
 
     def __init__(self, topic: Topic) -> None:
-        self.topic, self.layout = topic, LAYOUTS[topic]
+        self.topic, self.layout, self.conflated = topic, LAYOUTS[topic], topic.conflated
         self.epoch, self.life = "", 0
-        self.seq = self.flushed = 0
+        self.seq = self.flushed = self.first = 0
         # _kept: by thing, then by time where a thing has more than one row.
         self._kept: dict[tuple[object, ...], dict[tuple[object, ...], Row]] = {}
         self._snapshots: dict[tuple[Filter | None, Coding], tuple[int, bytes]] = {}
@@ -113,9 +114,9 @@ class Channel(abc.ABC):
         """Return the frame that tells a client that up to `looked` there was nothing for it."""
         return coding.write(Delta(topic=self.topic, after=told, seq=looked, columns={}))
 
-    @abc.abstractmethod
     def reaches(self, cursor: int) -> bool:
         """Return whether everything after `cursor` can still be sent as deltas, or is still to come."""
+        return self.first <= cursor <= self.seq + _AHEAD
 
     @abc.abstractmethod
     def backlog(self, cursor: int) -> int:
@@ -164,13 +165,8 @@ class ConflatedChannel(Channel):
 
     def __init__(self, topic: Topic) -> None:
         super().__init__(topic)
-        self._first = 0
         # _changed: thing to the batch that changed it last, the latest change at the end.
         self._changed: dict[tuple[object, ...], int] = {}
-
-    def reaches(self, cursor: int) -> bool:
-        """Return whether everything after `cursor` is known, which only a start-over prevents."""
-        return self._first <= cursor <= self.seq + _AHEAD
 
     def backlog(self, cursor: int) -> int:  # noqa: ARG002 - other channels need it
         """Return nothing: whatever waits can be left out for something newer."""
@@ -199,10 +195,10 @@ class ConflatedChannel(Channel):
             self._changed.pop(group, None)
             self._changed[group] = self.seq
         while len(self._changed) > _KEPT_GROUPS:
-            self._first = self._changed.pop(next(iter(self._changed)))
+            self.first = self._changed.pop(next(iter(self._changed)))
 
     def _forget(self, recent: list[Batch]) -> None:  # noqa: ARG002 - other channels need it
-        self._first, self._changed = self.seq, {}
+        self.first, self._changed = self.seq, {}
 
     def _changed_after(self, cursor: int) -> list[Row]:
         rows: list[Row] = []
@@ -233,10 +229,6 @@ class OrderedChannel(Channel):
         self._replay_bytes = replay_bytes
         self._batches: collections.deque[_Kept] = collections.deque()
         self._end = 0
-
-    def reaches(self, cursor: int) -> bool:
-        """Return whether every batch after `cursor` is still kept or still to come."""
-        return self.seq - len(self._batches) <= cursor <= self.seq + _AHEAD
 
     def backlog(self, cursor: int) -> int:
         """Return the bytes of all batches after `cursor` that are still kept."""
@@ -282,9 +274,11 @@ class OrderedChannel(Channel):
             self._batches[-1 - _FRESH_BATCHES].rows = None
         while len(self._batches) > 1 and self._end - self._batches[0].end > self._replay_bytes:
             self._batches.popleft()
+        self.first = batch.seq - len(self._batches)
 
     def _forget(self, recent: list[Batch]) -> None:
         self._batches.clear()
+        self.first = self.seq
         for batch in recent:
             self._append(batch)
 

@@ -22,6 +22,9 @@ class Coding(enum.Enum):
     # line that ends it, because an id may follow.
     JSON = "json"
 
+    # By identity and not, as enums do it in Python code, by name: it is part of a key that each client looks up.
+    __hash__ = object.__hash__
+
     def write(self, message: ServerMessage) -> bytes:
         """Return the bytes of a message."""
         if self is Coding.MSGPACK:

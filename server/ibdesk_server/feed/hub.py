@@ -220,8 +220,7 @@ class FeedHub:
         slice_ends = loop.time() + _SLICE_SECONDS
         now = loop.time()
         for number, subscriber in enumerate(tuple(self._subscribers), start=1):
-            subscriber.pump(now)
-            if subscriber.behind:
+            if not subscriber.pump(now):
                 self._cut_when_overdue(subscriber, now)
             if number % _SLICE_CLIENTS == 0:
                 now = loop.time()

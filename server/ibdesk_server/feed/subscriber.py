@@ -176,8 +176,8 @@ class Subscriber:
         self._words.append(data + b"\n" if self.coding is Coding.JSON else data)
         self.pump(now)
 
-    def pump(self, now: float) -> None:
-        """Write what is due as far as the client takes it; `now` is the loop's time."""
+    def pump(self, now: float) -> bool:
+        """Write what is due as far as the client takes it, and return whether it is all; `now` is the loop's time."""
         outlet = self._outlet
         while outlet.taking:
             frame = self._words.popleft() if self._words else self._next_frame()
@@ -185,10 +185,11 @@ class Subscriber:
                 if self._behind_since is not None:
                     self._worst_seconds = max(self._worst_seconds, now - self._behind_since)
                     self._behind_since = None
-                return
+                return True
             outlet.write(frame)
         if self._behind_since is None:
             self._behind_since = now
+        return False
 
     def keep_alive(self, now: float, silence_seconds: float) -> None:
         """Tell it from time to time how it does, and up to where there was nothing for it."""
@@ -272,19 +273,19 @@ class Subscriber:
                 if at.life != channel.life and not self._judge(channel, at):
                     break
                 cursor = at.cursor
-                if cursor is None or not channel.reaches(cursor):
+                if cursor is None or cursor < channel.first or (cursor > channel.seq and not channel.reaches(cursor)):
                     at.told, frame = channel.snapshot(at.chosen, self.coding)
                     at.cursor = at.told
                     return self._with_id(frame)
                 if cursor >= channel.seq:
                     # It was told more by another server of the same desk than this one knows yet.
                     break
-                if channel.topic.conflated and cursor < channel.flushed:
+                if channel.conflated and cursor < channel.flushed:
                     self._skipped += channel.flushed - cursor
                 at.cursor, delta = channel.after(at.told, cursor, at.chosen, self.coding)
                 if delta is not None:
                     at.told = at.cursor
-                    return self._with_id(delta)
+                    return self._with_id(delta) if self.coding is Coding.JSON else delta
         return None
 
     def _judge(self, channel: Channel, at: _Subscription) -> bool:

@@ -31,22 +31,32 @@ class FeedTransport(WebSocketsSansIOProtocol):
     """A WebSocket connection; the `Outlet` of a feed client."""
 
     coding = Coding.MSGPACK
-    on_taking: Callable[[], None] | None = None
+    on_taking: Callable[[], object] | None = None
+    # write: sends a whole frame; only while `taking`. It is the transport's own: each flush calls it for each client.
+    write: Callable[[bytes], None]
+    _is_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Have the transport say so as soon as the socket does not take all bytes, rather than buffer 64 KiB."""
         super().connection_made(transport)
         # Not 0: over TLS, asyncio pauses from the limit on, and would never see less than nothing in the buffer.
         self.transport.set_write_buffer_limits(high=1)
+        self.write = self.transport.write
 
     async def run_asgi(self) -> None:
         """Run the application, with the extension."""
         self.scope["extensions"][WIRE] = self  # type: ignore[assignment] # ASGI leaves open what an extension is
         await super().run_asgi()
 
+    def pause_writing(self) -> None:
+        """Take note that the client takes no more for now."""
+        super().pause_writing()
+        self._is_paused = True
+
     def resume_writing(self) -> None:
         """Take note that the client has taken everything."""
         super().resume_writing()
+        self._is_paused = False
         if self.on_taking is not None:
             self.on_taking()
 
@@ -58,11 +68,7 @@ class FeedTransport(WebSocketsSansIOProtocol):
     @property
     def taking(self) -> bool:
         """Whether nothing is buffered and the connection is open."""
-        return self.writable.is_set() and not self.close_sent and not self.transport.is_closing()
-
-    def write(self, data: bytes) -> None:
-        """Send a whole frame; only while `taking`."""
-        self.transport.write(data)
+        return not (self._is_paused or self.close_sent or self.transport.is_closing())
 
     async def until_taking(self) -> None:
         """Wait until the client has taken what is buffered, or is gone."""
