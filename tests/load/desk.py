@@ -18,6 +18,7 @@ from ibdesk.desk.loop import spare_from_collection
 from ibdesk.desk.port.host import PortHost
 from ibdesk.desk.port.socket_door import SocketDoor
 from ibdesk.store import Topic
+from ibdesk.store.layout import changes_of
 
 
 async def _serve(desk: Desk) -> None:
@@ -29,8 +30,7 @@ async def _serve(desk: Desk) -> None:
     sys.stdout.flush()
 
     def publish(rows: list[dict[str, Any]]) -> None:
-        for row in rows:
-            desk.feed.publish(Topic(source.TOPIC), row["id"], row)
+        desk.feed.publish_all(changes_of(Topic(source.TOPIC), rows))
 
     obeying = threading.Thread(target=source.obey, args=(publish,))
     obeying.start()

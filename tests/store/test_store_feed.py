@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -242,3 +242,23 @@ def test_whoever_comes_at_the_worst_moment_misses_no_row() -> None:
 
     seen = [each["n"] for each in rows]
     assert seen == list(range(seen[0], seen[0] + 6))
+
+
+def test_what_is_published_together_is_never_drained_in_parts() -> None:
+    feed = Feed()
+    reader, _ = feed.subscribe(Wakes())
+    drained: list[dict[Topic, list[dict[str, int]]]] = []
+    draining = threading.Thread(target=lambda: drained.append(reader.drain()[0]))
+
+    def changes() -> Iterator[tuple[Topic, str, dict[str, int]]]:
+        yield Topic.ORDERS, "r.1", row(1)
+        draining.start()
+        draining.join(0.2)  # Long enough for one that need not wait.
+        yield Topic.ORDERS, "r.2", row(2)
+        yield Topic.FILLS, "e.1", row(3)
+
+    feed.publish_all(changes())
+    draining.join()
+
+    assert drained == [{Topic.ORDERS: [row(1), row(2)], Topic.FILLS: [row(3)]}]
+    assert feed.snapshot()[Topic.ORDERS] == [row(1), row(2)]

@@ -15,9 +15,8 @@ from ibdesk.desk.port.client import PortClient
 from ibdesk.desk.port.following import Following
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.errors import DeskError, DetachedError
-from ibdesk.store import Feed, FeedState, Topic
-from ibdesk.store.feed import Row
-from ibdesk.store.layout import LAYOUTS
+from ibdesk.store import Feed, FeedState
+from ibdesk.store.layout import changes_of
 from ibdesk.store.redis import RedisHealth, RedisSettings
 
 _log = logging.getLogger(__name__)
@@ -149,16 +148,16 @@ class AttachedDesk(DeskHandle):
             await asyncio.wait(others)
 
     async def _mirror(self, feed: Feed) -> None:
-        """Publish here what the desk publishes there, row by row."""
+        """Publish here what the desk publishes there, what came together together."""
         following = self.batches()
         news: object = await following.open()
         while True:
             if isinstance(news, FeedState):
                 for topic, state in news.topics.items():
-                    _publish(feed, topic, state.rows)
+                    feed.publish_all(changes_of(topic, state.rows))
             elif isinstance(news, list):
                 for batch in news:
-                    _publish(feed, batch.topic, batch.rows)
+                    feed.publish_all(changes_of(batch.topic, batch.rows))
             news = await following.next()
 
     def _changed(self, attached: bool) -> None:
@@ -172,8 +171,3 @@ class AttachedDesk(DeskHandle):
         if self._loop is None or self.state in (DeskState.CLOSED, DeskState.FAILED):
             raise DeskError(f"the handle on the desk at {self.address} is {self.state.value}: attach again")
         return self._loop
-
-
-def _publish(feed: Feed, topic: Topic, rows: list[Row]) -> None:
-    for row in rows:
-        feed.publish(topic, LAYOUTS[topic].key_of(row), row)

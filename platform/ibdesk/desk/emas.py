@@ -144,5 +144,5 @@ class EmaMonitor:
             self._feed.unsubscribe(reader)
 
     def _publish(self, bars: list[Row]) -> None:
-        for row in self._board.take(bars):
-            self._feed.publish(Topic.EMAS, f"{row['symbol']}/{row['interval_ns']}", row)
+        rows = self._board.take(bars)
+        self._feed.publish_all([(Topic.EMAS, f"{row['symbol']}/{row['interval_ns']}", row) for row in rows])

@@ -16,6 +16,7 @@ class Marks:
     def __init__(self, engine: Engine, ledger: Ledger, feed: Feed) -> None:
         self._engine, self._ledger, self._feed = engine, ledger, feed
         self._shown: dict[tuple[Topic, str], object] = {}
+        self._changes: list[tuple[Topic, str, Row]] = []
 
     def publish(self) -> None:
         """Publish what has changed, at the present prices."""
@@ -25,9 +26,11 @@ class Marks:
         self._profits(positions)
         self._progress()
         self._limits()
+        changes, self._changes = self._changes, []
+        self._feed.publish_all(changes)
 
     def _profits(self, positions: list[Row]) -> None:
-        """Publish the profit of each owner and of all: as a point in time, and as it stands."""
+        """Show the profit of each owner and of all: as a point in time, and as it stands."""
         at_ns, engine = self._engine.now_ns, self._engine
         profits = {book.owner: book.pnl(engine.price_of) for book in engine.portfolio.books.values()}
         profits[""] = engine.portfolio.pnl(engine.price_of)
@@ -42,7 +45,7 @@ class Marks:
             self._show(Topic.PNL, owner, stamped | sums, (pnl, *sums.values()))
 
     def _progress(self) -> None:
-        """Publish the bars that are being built."""
+        """Show the bars that are being built."""
         for market in self._engine.markets.values():
             for lane in market.lanes:
                 bar = lane.bar_in_progress
@@ -60,7 +63,7 @@ class Marks:
                     self._show(Topic.PROGRESS, f"{bar.instrument}/{bar.interval_ns}", row)
 
     def _limits(self) -> None:
-        """Publish each limit of the risk gate that is another one than before."""
+        """Show each limit of the risk gate that is another one than before."""
         at_ns = self._engine.now_ns
         for rule, limit in dataclasses.asdict(self._engine.gate.limits).items():
             if isinstance(limit, float):
@@ -68,11 +71,11 @@ class Marks:
                 self._show(Topic.RISK, f"limit/{rule}", row, limit)
 
     def _show(self, topic: Topic, key: str, row: Row, sign: object = None) -> None:
-        """Publish a row unless its sign, by default the row itself, is as it was."""
+        """Have a row published unless its sign, by default the row itself, is as it was."""
         sign = row if sign is None else sign
         if self._shown.get((topic, key)) != sign:
             self._shown[topic, key] = sign
-            self._feed.publish(topic, key, row)
+            self._changes.append((topic, key, row))
 
 
 def risk_row(

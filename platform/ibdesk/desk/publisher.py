@@ -105,8 +105,7 @@ class Publisher:
 
     def _on_take_over(self, command: TakeOver) -> None:
         """Publish what an earlier life has left."""
-        for row in self._ledger.rows():
-            self._feed.publish(Topic.FILLS, str(row["execution_id"]), row)
+        self._feed.publish_all([(Topic.FILLS, str(row["execution_id"]), row) for row in self._ledger.rows()])
         for order in command.estate.orders:
             self._order(order.id)
         self._changed_runs()

@@ -118,16 +118,26 @@ class Feed:
 
     def publish(self, topic: Topic, key: str, row: Row) -> None:
         """Hand a row to every reader and keep it for snapshots. The row must not be changed afterwards."""
-        kept = self._kept[topic]
         with self._lock:
-            history = kept.get(key)
-            if history is None:
-                history = kept[key] = collections.deque(maxlen=_KEPT_PER_KEY.get(topic, 1))
-                if len(kept) > _KEPT_KEYS:
-                    kept.popitem(last=False)
-            history.append(row)
-            for reader in self._readers:
-                reader._offer(topic, key, row)
+            self._publish(topic, key, row)
+
+    def publish_all(self, changes: Iterable[tuple[Topic, str, Row]]) -> None:
+        """Publish rows that belong together, each with its topic and key: no reader ever drains a part of them."""
+        with self._lock:
+            for topic, key, row in changes:
+                self._publish(topic, key, row)
+
+    def _publish(self, topic: Topic, key: str, row: Row) -> None:
+        """Publish a row; called with the feed's lock held."""
+        kept = self._kept[topic]
+        history = kept.get(key)
+        if history is None:
+            history = kept[key] = collections.deque(maxlen=_KEPT_PER_KEY.get(topic, 1))
+            if len(kept) > _KEPT_KEYS:
+                kept.popitem(last=False)
+        history.append(row)
+        for reader in self._readers:
+            reader._offer(topic, key, row)
 
     def forget(self, topic: Topic, key: str) -> None:
         """Leave a key out of later snapshots."""

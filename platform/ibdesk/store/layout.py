@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from ibdesk.store.feed import Row, Topic
@@ -59,3 +61,9 @@ LAYOUTS: dict[Topic, Layout] = {
     ),
     Topic.EQUITY: Layout(("owner",), time=("at_ns",), kept=2_000, owner="owner"),
 }
+
+
+def changes_of(topic: Topic, rows: Iterable[Row]) -> list[tuple[Topic, str, Row]]:
+    """Return rows of one topic as `Feed.publish_all` takes them."""
+    layout = LAYOUTS[topic]
+    return [(topic, layout.key_of(row), row) for row in rows]

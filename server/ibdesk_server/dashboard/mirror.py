@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 
 from ibdesk.store.feed import Feed, Row, Topic
-from ibdesk.store.layout import LAYOUTS
+from ibdesk.store.layout import changes_of
 from ibdesk.views.summary import FeedStatus
 from ibdesk_server.client import FeedClient, FeedError, FeedState
 
@@ -57,18 +57,13 @@ class FeedMirror:
                 if known:
                     self.feed = _replaced(self.feed, topic, message.rows)
                 else:
-                    _publish(self.feed, topic, message.rows)
+                    self.feed.publish_all(changes_of(topic, message.rows))
 
 
 def _replaced(feed: Feed, topic: Topic, rows: Iterable[Row]) -> Feed:
     """Return a feed with these rows of one topic, and the other topics as they were."""
     fresh = Feed()
     for other, kept in feed.snapshot(set(Topic) - {topic}).items():
-        _publish(fresh, other, kept)
-    _publish(fresh, topic, rows)
+        fresh.publish_all(changes_of(other, kept))
+    fresh.publish_all(changes_of(topic, rows))
     return fresh
-
-
-def _publish(feed: Feed, topic: Topic, rows: Iterable[Row]) -> None:
-    for row in rows:
-        feed.publish(topic, LAYOUTS[topic].key_of(row), row)
