@@ -19,7 +19,6 @@ import math
 import socket
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import httpx
@@ -33,9 +32,6 @@ from tests.load.clients import percentile_of
 from tests.load.process import LoadProcess, MemoryWatch, processor_seconds
 from tests.load.rest import NO_LIMITS
 
-from ibdesk_server.probe import NoAnswerError, probe
-
-_ANSWER_SECONDS = 180.0
 # So long both sides are loaded before it counts: what fresh processes touch for the first time is slow.
 _WARM_UP_SECONDS = 3.0
 _ANY_KEY = "k" * 43
@@ -107,7 +103,7 @@ def feed(load: Load, folder: Path) -> Outcome:
                 "ibdesk.cli", "web", "--port", port, "--workers", load.workers, environment=own, log=folder / "web.log"
             )
         )
-        _wait_until_live(web, port, folder / "web.log")
+        _wait_until_all_answer(web, folder / "web.log")
         key = (state / "api.key").read_text(encoding="utf-8").strip()
         seen = _measure(desk, port, key, load, web.family())
         return msgspec.structs.replace(seen, cut=_cut(port, key))
@@ -149,17 +145,13 @@ def _cut(port: int, key: str) -> int:
     return sum(int(sample["value"]) for sample in samples if sample["name"] == "ibdesk_feed_cut_total")
 
 
-def _wait_until_live(web: LoadProcess, port: int, log: Path) -> None:
-    ends = time.monotonic() + _ANSWER_SECONDS
-    while True:
-        try:
-            probe(f"http://127.0.0.1:{port}/health/live")
-        except NoAnswerError:
-            if not web.is_running or time.monotonic() > ends:
-                raise RuntimeError(f"the web server does not answer:\n{log.read_text(encoding='utf-8')}") from None
-            time.sleep(0.05)
-        else:
-            return
+def _wait_until_all_answer(web: LoadProcess, log: Path) -> None:
+    """Wait until the server says where it is, once all workers answer: the first one would get all clients."""
+    try:
+        while "API" not in web.hear():
+            continue
+    except RuntimeError:
+        raise RuntimeError(f"the web server does not answer:\n{log.read_text(encoding='utf-8')}") from None
 
 
 def _free_port() -> int:
