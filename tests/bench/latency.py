@@ -122,7 +122,7 @@ async def _client(code: str, port: int, client_id: int, *extra: str) -> list[flo
             str(client_id),
             str(seconds),
             *extra,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "IBDESK_RISK__MAX_ORDERS_PER_SECOND": "inf"},
         )
         async with asyncio.timeout(seconds + 30):
             await process.wait()

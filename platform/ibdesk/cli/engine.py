@@ -76,7 +76,7 @@ def run_engine(
         host = PortHost(desk, desk.feed, *doors)
         supervisor.add("desk port", host.run, essential=True, policy=AT_ONCE_OVER)
         step(f"Engine, {settings.mode}")
-        if settings.real_time_priority and settings.mode != "embedded":
+        if settings.real_time_priority and settings.mode != "embedded" and sys.platform == "linux":
             line("priority", _PRIORITIES[go_first()])
         line("TWS", f"{desk.address}, account {desk.health().account}")
         line("journal", Text(desk.journal_path))

@@ -237,11 +237,6 @@ class Subscriber:
         return True
 
     @property
-    def behind(self) -> bool:
-        """Return whether there is more for it than it has taken."""
-        return self._behind_since is not None
-
-    @property
     def backlog(self) -> int:
         """Return how many bytes of topics never dropped wait to be sent."""
         return sum(channel.backlog(at.cursor) for channel, at in self._lanes if at.cursor is not None)
@@ -273,6 +268,7 @@ class Subscriber:
                 if at.life != channel.life and not self._judge(channel, at):
                     break
                 cursor = at.cursor
+                # The same as not to be reached; but a call for each client of each flush is felt.
                 if cursor is None or cursor < channel.first or (cursor > channel.seq and not channel.reaches(cursor)):
                     at.told, frame = channel.snapshot(at.chosen, self.coding)
                     at.cursor = at.told
@@ -285,7 +281,7 @@ class Subscriber:
                 at.cursor, delta = channel.after(at.told, cursor, at.chosen, self.coding)
                 if delta is not None:
                     at.told = at.cursor
-                    return self._with_id(delta) if self.coding is Coding.JSON else delta
+                    return self._with_id(delta)
         return None
 
     def _judge(self, channel: Channel, at: _Subscription) -> bool:
