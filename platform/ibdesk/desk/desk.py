@@ -269,6 +269,8 @@ class Desk(DeskHandle):
                 return
             self._operations = Operations(runtime, self.surroundings)
             running = asyncio.create_task(runtime.run(), name="runtime")
+            # Its first step starts threads, which no interpreter lets start any more when the program ends at once.
+            await asyncio.sleep(0)
             self.state = DeskState.OPEN
             self._ready.set_result(None)
             try:
