@@ -57,6 +57,6 @@ def _threads() -> list[int]:
 
 def _is_real_time(thread: int) -> bool:
     try:
-        return os.sched_getscheduler(thread) == os.SCHED_RR
+        return os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR)
     except ProcessLookupError:
         return True
