@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from tests.plain_http import PLAIN
 
 from ibdesk_server.client import FeedClient, FeedMessage
 
@@ -203,7 +204,7 @@ class Stack:
 
     def api(self) -> httpx.Client:
         """A client of the API that may do everything."""
-        return httpx.Client(base_url=self.url, headers={"X-API-Key": self.key}, trust_env=False, timeout=WAIT_SECONDS)
+        return httpx.Client(base_url=self.url, headers={"X-API-Key": self.key}, **PLAIN, timeout=WAIT_SECONDS)
 
     def watch_feed(self, *topics: str) -> FeedWatch:
         """Follow these topics of the feed, or all; the stack closes it."""
@@ -221,7 +222,7 @@ class Stack:
     def _answers(self, program: Program, address: str) -> bool:
         assert program.is_running, program.said
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(address, trust_env=False).status_code < 500
+            return httpx.get(address, **PLAIN).status_code < 500
         return False
 
     def _is_ready(self, web: Program) -> bool:

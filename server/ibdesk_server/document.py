@@ -6,14 +6,15 @@ login on a server that can trade, and shows nothing on a machine without the int
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from ibdesk_server.content import JSON
@@ -69,18 +70,19 @@ says what to do. News come over the WebSocket at <code>/feed</code>.</p>
 <code>ibdesk_server.client.ApiClient</code>.</p>"""
 
 
-def document_router(app: FastAPI, routers: Iterable[APIRouter]) -> APIRouter:
-    """Return the routes of the description of `app`, which has `routers`; they need to know who asks, like the rest."""
+def document_router(routers: Sequence[APIRouter]) -> APIRouter:
+    """Return the routes of the description of `routers`; they need to know who asks, like the rest."""
     router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
-    document = cache(lambda: describe(app, list(routers)))
+    # Made once, when somebody asks, and beside the loop: it takes a third of a second.
+    document = cache(lambda: describe(routers))
 
     @router.get("/openapi.json")
     async def openapi(request: Request) -> Response:
-        return tagged(request, JSONResponse(document()))
+        return tagged(request, JSONResponse(await asyncio.to_thread(document)))
 
     @router.get("/docs")
     async def docs(request: Request) -> Response:
-        return tagged(request, HTMLResponse(page(document(), str(request.base_url).rstrip("/"))))
+        return tagged(request, HTMLResponse(page(await asyncio.to_thread(document), str(request.base_url).rstrip("/"))))
 
     return router
 

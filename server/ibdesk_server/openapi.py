@@ -6,17 +6,20 @@ answers, and an example of each body, put together from the examples of its fiel
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from fastapi.dependencies.models import Dependant
+from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic.json_schema import models_json_schema
 
 from ibdesk_server.content import JSON, MSGPACK, PROBLEM
 from ibdesk_server.dependencies import Demand
 from ibdesk_server.idempotency import HEADER as IDEMPOTENCY_KEY
+from ibdesk_server.problems import Problem
 from ibdesk_server.security.principal import Role
 
 Plain = dict[str, Any]
@@ -64,13 +67,20 @@ _HEADERS = {
 }
 
 
-def describe(app: FastAPI, routers: Iterable[APIRouter]) -> Plain:
+def describe(routers: Sequence[APIRouter]) -> Plain:
     """Return the OpenAPI document of an app that has these routers."""
-    document = app.openapi()
-    roles = {
-        (route.path, method): _role(route.dependant) for route in _routes(routers) for method in route.methods or ()
-    }
+    routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    document = get_openapi(
+        title="ibdesk",
+        version="1",
+        summary="A trading desk on Interactive Brokers: strategies, book, market, control.",
+        routes=routes,
+        separate_input_output_schemas=False,
+    )
+    roles = {(route.path, method): _role(route.dependant) for route in routes for method in route.methods or ()}
     schemas: Plain = document["components"]["schemas"]
+    _, problem = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
+    schemas |= problem["$defs"]
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     tags = []
@@ -84,10 +94,6 @@ def describe(app: FastAPI, routers: Iterable[APIRouter]) -> Plain:
 
 def _place(tag: str) -> int:
     return list(_TAGS).index(tag) if tag in _TAGS else len(_TAGS)
-
-
-def _routes(routers: Iterable[APIRouter]) -> Iterator[APIRoute]:
-    return (route for router in routers for route in router.routes if isinstance(route, APIRoute))
 
 
 def _role(dependant: Dependant) -> Role | None:
@@ -105,8 +111,7 @@ def _complete(operation: Plain, path: str, method: str, role: Role | None, schem
         operation["x-role"] = role.value
         operation["description"] += f"\n\nNeeds the role **{role.value}**."
     is_api = path.startswith("/api/")
-    for name in ("4XX", "422"):
-        operation["responses"].pop(name, None)
+    operation["responses"].pop("422", None)
     for status, response in operation["responses"].items():
         _complete_answer(operation, path, method, int(status), response, schemas)
     if is_api and method == "get":

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.plain_http import PLAIN
 
 from ibdesk.desk import Desk
 
@@ -25,7 +26,7 @@ def key_of(home: Any) -> str:
 
 
 def answer(url: str, path: str, home: Any) -> httpx.Response:
-    return httpx.get(f"{url}{path}", headers={"X-API-Key": key_of(home)}, timeout=20, trust_env=False)
+    return httpx.get(f"{url}{path}", headers={"X-API-Key": key_of(home)}, timeout=20, **PLAIN)
 
 
 def until(condition: Any, what: str) -> None:

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from tests.plain_http import PLAIN
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin
@@ -39,7 +40,7 @@ def root_of(address: str) -> str:
 
 @pytest.mark.parametrize("path", ["/", "/autoload.js?bokeh-autoload-element=x", "/metadata", "/ws"])
 async def test_without_a_login_nothing_is_shown(dashboard: DashboardProcess, path: str) -> None:
-    async with httpx.AsyncClient(base_url=root_of(dashboard.address), follow_redirects=True) as stranger:
+    async with httpx.AsyncClient(base_url=root_of(dashboard.address), follow_redirects=True, **PLAIN) as stranger:
         answer = await stranger.get(path)
 
     assert answer.status_code in {401, 403}
@@ -48,7 +49,7 @@ async def test_without_a_login_nothing_is_shown(dashboard: DashboardProcess, pat
 
 
 async def test_a_code_works_once_and_its_cookie_goes_on(dashboard: DashboardProcess) -> None:
-    async with httpx.AsyncClient(follow_redirects=True) as reader, httpx.AsyncClient() as thief:
+    async with httpx.AsyncClient(follow_redirects=True, **PLAIN) as reader, httpx.AsyncClient(**PLAIN) as thief:
         first = await reader.get(dashboard.address)
         again = await reader.get(root_of(dashboard.address))
         stolen = await thief.get(dashboard.address)
@@ -61,7 +62,7 @@ async def test_a_code_works_once_and_its_cookie_goes_on(dashboard: DashboardProc
 
 
 async def test_without_the_server_nobody_can_be_asked_who_is_who(dashboard: DashboardProcess, key: str) -> None:
-    async with httpx.AsyncClient() as reader:
+    async with httpx.AsyncClient(**PLAIN) as reader:
         for typed in ({"name": "vera", "password": "four words nobody guesses"}, {"password": key}):
             answer = await reader.post(f"{root_of(dashboard.address)}/login", data=typed)
 
@@ -76,7 +77,7 @@ async def test_a_web_socket_without_the_cookie_or_from_another_site_is_refused(
     dashboard = await start(NOWHERE)
     root = root_of(dashboard.address)
     address = f"{root.replace('http', 'ws', 1)}/ws"
-    async with httpx.AsyncClient(follow_redirects=True) as reader:
+    async with httpx.AsyncClient(follow_redirects=True, **PLAIN) as reader:
         await reader.get(dashboard.address)
         cookie = "; ".join(f"{name}={value}" for name, value in reader.cookies.items())
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from playwright.async_api import expect
+from tests.plain_http import PLAIN
 
 from ibdesk.desk import Desk
 from ibdesk_server.dashboard import start_dashboard
@@ -91,7 +92,7 @@ async def test_the_dashboards_own_key_reads_the_feed_and_opens_nothing_else(
         for method in methods
         if path.startswith("/api/v1/") and not path.startswith(("/api/v1/auth/", "/api/v1/events"))
     ]
-    async with httpx.AsyncClient(base_url=web.url, headers={"X-API-Key": key}, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=web.url, headers={"X-API-Key": key}, **PLAIN) as client:
         answers = {route: (await client.request(*route, json={})).status_code for route in routes}
 
     assert len(routes) > 20
@@ -101,7 +102,7 @@ async def test_the_dashboards_own_key_reads_the_feed_and_opens_nothing_else(
 async def test_a_key_typed_without_a_name_lets_its_holder_look(web: WebServer, dashboard: Any, tmp_path: Path) -> None:
     login = f"{root_of(dashboard.address)}/login"
     key = (tmp_path / "keys" / "api.key").read_text().strip()
-    async with httpx.AsyncClient() as reader:
+    async with httpx.AsyncClient(**PLAIN) as reader:
         wrong = await reader.post(login, data={"password": key[:-1]})
         foreign = await reader.post(login, data={"password": key}, headers={"Origin": "http://evil.example"})
         right = await reader.post(login, data={"password": key})

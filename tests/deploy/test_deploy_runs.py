@@ -20,6 +20,7 @@ import httpx
 import pytest
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.manifests import SYSTEMD, Check, deployed
+from tests.plain_http import PLAIN
 from tests.stack import Program, eventually, free_port, own_environment
 
 from ibdesk_server.client import FeedClient
@@ -197,11 +198,11 @@ def test_every_process_comes_up_is_well_and_ends_in_time(machine: Machine) -> No
         machine.start(name)
         machine.until_well(name)
 
-    with httpx.Client(base_url=machine.url, headers={"X-API-Key": machine.key}, trust_env=False) as api:
+    with httpx.Client(base_url=machine.url, headers={"X-API-Key": machine.key}, **PLAIN) as api:
         assert api.get("/health/ready").json()["status"] == "ready"
         assert api.get("/api/v1/account").json()["id"].startswith("DU")
     assert asyncio.run(first_quotes(machine)) >= 2
-    page = httpx.get(f"http://127.0.0.1:{machine.ports[5006]}/", trust_env=False, follow_redirects=True)
+    page = httpx.get(f"http://127.0.0.1:{machine.ports[5006]}/", **PLAIN, follow_redirects=True)
     assert "ibdesk" in page.text
     for name in reversed(names):
         assert (name, machine.running[name].stop(seconds=GRACE_SECONDS)) == (name, 0), machine.running[name].said

@@ -31,6 +31,7 @@ from tests.load import source
 from tests.load.clients import percentile_of
 from tests.load.process import LoadProcess, MemoryWatch, processor_seconds
 from tests.load.rest import NO_LIMITS
+from tests.plain_http import PLAIN
 
 # So long both sides are loaded before it counts: what fresh processes touch for the first time is slow.
 _WARM_UP_SECONDS = 3.0
@@ -140,7 +141,7 @@ def _load(publisher: LoadProcess, clients: LoadProcess, seconds: float) -> _Seen
 def _cut(port: int, key: str) -> int:
     """Return how many clients a worker has cut because they were too slow."""
     headers = {"X-API-Key": key, "Accept": "application/json"}
-    answer = httpx.get(f"http://127.0.0.1:{port}/health/metrics", headers=headers, trust_env=False)
+    answer = httpx.get(f"http://127.0.0.1:{port}/health/metrics", headers=headers, **PLAIN)
     samples = [sample for samples in answer.json().values() for sample in samples]
     return sum(int(sample["value"]) for sample in samples if sample["name"] == "ibdesk_feed_cut_total")
 

@@ -17,6 +17,7 @@ import msgpack  # type: ignore[import-untyped] # it ships no types
 import pytest
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from tests.plain_http import PLAIN
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -408,12 +409,12 @@ def people(web: WebServer, password_hash: str) -> People:
 @pytest.fixture
 async def api(web: WebServer, key: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client that has the key."""
-    async with httpx.AsyncClient(base_url=web.url, headers={"X-API-Key": key}, timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=web.url, headers={"X-API-Key": key}, timeout=60, **PLAIN) as client:
         yield client
 
 
 @pytest.fixture
 async def stranger(web: WebServer) -> AsyncIterator[httpx.AsyncClient]:
     """A client that nobody knows."""
-    async with httpx.AsyncClient(base_url=web.url, timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=web.url, timeout=60, **PLAIN) as client:
         yield client

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import polars as pl
 import pytest
+from tests.plain_http import PLAIN
 from tests.server.conftest import StartWeb
 
 from ibdesk.backtest import sample_daily_bars
@@ -358,7 +359,7 @@ async def test_another_web_worker_tells_of_it_and_ends_it(
 ) -> None:
     other = await start_web(desk)
     job = await start(api, "endless")
-    async with httpx.AsyncClient(base_url=other.url, headers={"X-API-Key": key}, timeout=60, trust_env=False) as second:
+    async with httpx.AsyncClient(base_url=other.url, headers={"X-API-Key": key}, timeout=60, **PLAIN) as second:
         await until(second, job, "running")
 
         await second.post(f"/api/v1/backtests/{job['id']}/cancel")

@@ -12,6 +12,7 @@ import httpx
 import pytest
 import trustme
 from starlette.datastructures import Headers
+from tests.plain_http import PLAIN
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -114,7 +115,7 @@ async def test_rest_feed_and_login_over_tls(secure: WebServer, authority: trustm
 
 
 async def test_over_tls_nothing_is_answered_in_the_clear(secure: WebServer) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(**PLAIN) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.get(f"http://127.0.0.1:{secure.port}/health")
 

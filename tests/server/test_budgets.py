@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.plain_http import PLAIN
 from tests.redis_server import RedisServer
 from tests.server.conftest import People
 
@@ -34,7 +35,7 @@ async def limited(desk: Desk, server_settings: Settings, password_hash: str) -> 
         web = WebServer(desk, server_settings.model_copy(update={"server": server}))
         tasks.append(asyncio.create_task(web.run()))
         await asyncio.wait_for(web.until_answering(), 30)
-        clients.append(httpx.AsyncClient(base_url=web.url, trust_env=False))
+        clients.append(httpx.AsyncClient(base_url=web.url, **PLAIN))
         return clients[-1], People(web.security, password_hash)
 
     yield start

@@ -9,6 +9,7 @@ import logging
 import httpx
 import msgpack  # type: ignore[import-untyped] # it ships no types
 import pytest
+from tests.plain_http import PLAIN
 from tests.server.conftest import People
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -85,7 +86,7 @@ async def test_a_revoked_login_ends_its_stream_of_events(web: WebServer, people:
     said: list[str] = []
     async with (
         asyncio.timeout(20),
-        httpx.AsyncClient(trust_env=False) as client,
+        httpx.AsyncClient(**PLAIN) as client,
         client.stream("GET", f"{web.url}/api/v1/events", headers=headers) as stream,
     ):
         async for line in stream.aiter_lines():

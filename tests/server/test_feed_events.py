@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from tests.plain_http import PLAIN
 from tests.server.browser import open_page
 
 from ibdesk_server.feed.subscriber import Budget
@@ -75,7 +76,7 @@ class Streams:
 
 @pytest.fixture
 async def streams() -> AsyncIterator[Streams]:
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(**PLAIN, timeout=10) as client:
         streams = Streams(client)
         yield streams
         await streams.close()
@@ -158,7 +159,7 @@ async def test_a_stuck_client_of_events_is_cut_and_its_connection_dropped(start_
 async def test_what_cannot_be_asked_for_is_refused(
     feed_server: FeedServer, query: dict[str, Any], status: int, words: str
 ) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(**PLAIN) as client:
         url = f"http://127.0.0.1:{feed_server.port}/api/v1/events"
         answer = await client.get(url, params=query, headers={"X-API-Key": feed_server.key})
         stranger = await client.get(url)

@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # it ships no types
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
+from tests.plain_http import PLAIN
 
 from ibdesk_server.content import JSON, MSGPACK, PROBLEM
 from ibdesk_server.security.principal import Role
@@ -153,7 +154,7 @@ async def test_two_apps_beside_each_other_share_nothing(
     others = [await start_web(desk) for _ in range(3)]
 
     for other in others:
-        async with httpx.AsyncClient(base_url=other.url, headers={"X-API-Key": key}, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=other.url, headers={"X-API-Key": key}, **PLAIN) as client:
             assert (await client.get("/openapi.json")).json() == document
         assert other.app.state.services is not api
     assert len({id(other.app.state.services.replays) for other in others}) == 3

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.plain_http import PLAIN
 from tests.server.conftest import StartWeb
 
 from ibdesk.desk import Desk
@@ -151,7 +152,7 @@ async def test_two_web_workers_make_one_order_of_one_key(
     desk: Desk, api: httpx.AsyncClient, start_web: StartWeb, key: str
 ) -> None:
     other = await start_web(desk)
-    async with httpx.AsyncClient(base_url=other.url, headers={"X-API-Key": key}, trust_env=False) as second:
+    async with httpx.AsyncClient(base_url=other.url, headers={"X-API-Key": key}, **PLAIN) as second:
         answers = await asyncio.gather(
             *(place(client, key="ticket-3", side="buy", quantity=2) for client in (api, second) * 4)
         )

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from tests.plain_http import PLAIN
 
 from ibdesk.desk import Desk
 from ibdesk.errors import DetachedError, IbdeskError, StrategyError
@@ -172,7 +173,7 @@ async def test_pages_of_other_sites_read_nothing_unless_they_are_named(
     web = WebServer(desk, server_settings.model_copy(update={"server": server}))
     running = asyncio.create_task(web.run())
     await asyncio.wait_for(web.until_answering(), 30)
-    async with httpx.AsyncClient(base_url=web.url, headers=dict(api.headers), trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=web.url, headers=dict(api.headers), **PLAIN) as client:
         allowed = await client.get("/health", headers=page)
         preflight = await client.options("/api/v1/risk/halt", headers=asks)
         other = await client.get("/health", headers={"Origin": "https://evil.example"})

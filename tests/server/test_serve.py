@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.plain_http import PLAIN
 from websockets.asyncio.client import connect
 
 from ibdesk.desk import Desk
@@ -131,7 +132,7 @@ async def test_a_closed_desk_is_told_as_unavailable(
     await desk.aio.close()
     headers = {"X-API-Key": server_settings.server.key_file.read_text().strip()}
 
-    async with httpx.AsyncClient(base_url=web.url, headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=web.url, headers=headers, **PLAIN) as client:
         orders = await client.get("/api/v1/orders")
         ready = await client.get("/health/ready")
         metrics = await client.get("/health/metrics")
@@ -146,7 +147,7 @@ async def test_a_closed_desk_is_told_as_unavailable(
 async def test_two_servers_of_one_machine_know_the_same_logins(start_web: StartWeb, desk: Desk) -> None:
     first, second = await start_web(desk), await start_web(desk)
 
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(**PLAIN) as client:
         code = first.login_url().partition("code=")[2]
         assert (await client.get(f"{second.url}/login", params={"code": code})).status_code == 303
         assert (await client.get(f"{first.url}/login", params={"code": code})).status_code == 401

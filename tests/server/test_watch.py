@@ -12,6 +12,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 from redis import Redis
+from tests.plain_http import PLAIN
 from tests.redis_server import RedisServer
 from tests.server.conftest import People
 
@@ -79,7 +80,7 @@ async def test_the_record_is_whole_when_the_server_has_ended(desk: Desk, server_
     server = WebServer(desk, server_settings)
     running = asyncio.create_task(server.run())
     await asyncio.wait_for(server.until_answering(), SECONDS)
-    async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=server.url, **PLAIN) as client:
         await asyncio.gather(*(client.post(f"/api/v1/risk/halt?n={n}", json={}) for n in range(50)))
 
     running.cancel()
@@ -225,7 +226,7 @@ async def test_a_redis_that_is_gone_degrades_the_health_and_heals_by_itself(
     await asyncio.wait_for(web.until_answering(), SECONDS)
     key = server_settings.server.key_file.read_text().strip()
 
-    async with httpx.AsyncClient(base_url=web.url, headers={"X-API-Key": key}, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=web.url, headers={"X-API-Key": key}, **PLAIN) as client:
 
         async def until(state: str) -> httpx.Response:
             async with asyncio.timeout(SECONDS):
