@@ -20,8 +20,10 @@ from ibdesk.gateway.protocol.codec import Value
 if TYPE_CHECKING:
     from tests.gateway.conftest import MakeWire, Wire
 
-CYCLES = 10_000 if "IBDESK_PROOF_SEEDS" in os.environ else 1_000
-AT_ONCE, WARM_UP = 20, 200
+CYCLES = 2_500 if "IBDESK_PROOF_SEEDS" in os.environ else 240
+AT_ONCE, ROUNDS = 20, 4
+# Until then what visitors struck off may stay in the gateway's list: the longest wait is that for an account's values.
+ALL_PAST_SECONDS = 200.0
 AAPL: dict[str, Value] = {"conId": 265598, "symbol": "AAPL", "secType": "STK", "exchange": "SMART", "currency": "USD"}
 
 
@@ -68,13 +70,24 @@ async def visits(dial: MakeWire, gateway: Gateway, count: int) -> None:
 @pytest.mark.proof
 @pytest.mark.timeout(180)
 async def test_visits_leave_no_object_behind(gateway: Gateway, dial_once: MakeWire) -> None:
-    await visits(dial_once, gateway, WARM_UP)
-    before, blocks = objects(), sys.getallocatedblocks()
+    async def round_of_visits() -> None:
+        await visits(dial_once, gateway, CYCLES)
+        gateway.advance(ALL_PAST_SECONDS)
 
-    await visits(dial_once, gateway, CYCLES)
+    await round_of_visits()
+    # To count fills caches of the interpreter's own, so the first count is for nothing.
+    objects()
+    before, blocks = objects(), []
+
+    for _ in range(ROUNDS):
+        began_with = sys.getallocatedblocks()
+        await round_of_visits()
+        gc.collect()
+        blocks.append(sys.getallocatedblocks() - began_with)
 
     # A leak of one object a visit would show as many times that; caches may still grow by a few.
     grown = {name: count - before[name] for name, count in objects().items() if count - before[name] > CYCLES // 100}
     assert grown == {}
-    # Not even a number: what the collector does not see is counted by the allocator.
-    assert sys.getallocatedblocks() - blocks < CYCLES // 2
+    # Not even a number: what the collector does not see is counted by the allocator. A leak grows in every round; what
+    # Python 3.12 remembers of code that runs often does so in the first ones.
+    assert min(blocks) < CYCLES // 2, blocks
