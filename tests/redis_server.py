@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 import pytest
+from tests.ports import free_port
 
 _START_SECONDS = 20.0
 
@@ -35,7 +36,7 @@ class RedisServer:
         self._socket = self._folder / "socket"
         self._password = password
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
 
     @property
     def url(self) -> str:
@@ -122,10 +123,3 @@ class RedisServer:
             client.sendall(b"PING\r\n")
             return client.recv(64).startswith((b"+PONG", b"-NOAUTH"))
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port

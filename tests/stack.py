@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 
 import httpx
 from tests.plain_http import PLAIN
+from tests.ports import free_port
 
 from ibdesk_server.client import FeedClient, FeedMessage
 
@@ -29,19 +29,14 @@ _LOOK_SECONDS = 0.05
 T = TypeVar("T")
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses now."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def eventually(look: Callable[[], T | None], what: str, *, seconds: float = WAIT_SECONDS) -> T:
+def eventually(
+    look: Callable[[], T | None], what: str, *, seconds: float = WAIT_SECONDS, every: float = _LOOK_SECONDS
+) -> T:
     """Look until something true is seen, and return it: processes tell nobody when they have come so far."""
     ends = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < ends, f"not within {seconds:g} s: {what}"
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(every)
     return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ports import free_port
 
 from ibdesk.cli import main
 
@@ -157,8 +158,7 @@ def test_a_port_in_use_is_named_with_the_way_out(cli: Cli) -> None:
 
 
 def test_a_tws_that_is_not_there_is_told(cli: Cli) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
 
     told = sentence(cli("run", EMA_CROSS, "--on", "AAPL", "--mode", "paper", "--port", port), 1)
 

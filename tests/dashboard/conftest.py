@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import random
 import shutil
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from playwright.async_api import BrowserContext, Page, async_playwright
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
+from tests.ports import free_port
 
 from ibdesk.store.batches import Sequencer
 from ibdesk.store.feed import Feed, Row, Topic
@@ -118,8 +118,7 @@ class FeedServer:
     """A feed served on a port of its own; stopping and starting it is what a restart of the server is to a client."""
 
     def __init__(self, key_file: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self._port: int = probe.getsockname()[1]
+        self._port = free_port()
         self._key_file = key_file
         self._task: asyncio.Task[None] | None = None
         self.url = f"ws://127.0.0.1:{self._port}/feed"

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import kubernetes_validate  # type: ignore[import-untyped] # it ships no types
 import pytest
 import yaml
 from tests.deploy.dockerfile import ROOT, Dockerfile
@@ -107,6 +106,9 @@ def test_secrets_come_as_files_and_make_secrets_makes_them(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("thing", identified(kubernetes()))
 def test_a_manifest_is_as_the_newest_schema_has_it(thing: Yaml) -> None:
+    # It builds grammars for four seconds when it is loaded, which no other test should wait for.
+    import kubernetes_validate  # type: ignore[import-untyped] # it ships no types
+
     kubernetes_validate.validate(thing, kubernetes_validate.latest_version(), strict=True)
 
 

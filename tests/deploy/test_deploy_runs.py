@@ -21,7 +21,8 @@ import pytest
 from tests.deploy.dockerfile import ROOT
 from tests.deploy.manifests import SYSTEMD, Check, deployed
 from tests.plain_http import PLAIN
-from tests.stack import Program, eventually, free_port, own_environment
+from tests.ports import free_port
+from tests.stack import Program, eventually, own_environment
 
 from ibdesk_server.client import FeedClient
 from ibdesk_server.probe import NoAnswerError, probe
@@ -37,6 +38,8 @@ ORDER = ("gateway", "redis", "engine", "web", "dashboard")
 PORTS = (7497, 6379, 8000, 5006)
 HOSTS = ("gateway", "redis", "engine", "web", "watch", "api", "dashboard")
 GRACE_SECONDS = 20.0
+# A check is a process of its own: asked without a pause it would take the processor from what it asks for.
+_CHECK_SECONDS = 0.5
 
 
 class Machine:
@@ -124,7 +127,7 @@ class Machine:
         """Wait until every check of a process passes."""
         for check in self.checks[name]:
             try:
-                eventually(functools.partial(self.is_well, name, check), f"{check} of {name}")
+                eventually(functools.partial(self.is_well, name, check), f"{check} of {name}", every=_CHECK_SECONDS)
             except AssertionError as error:
                 logs = {log.stem: log.read_text()[-4_000:] for log in self._folder.glob("*.log")}
                 raise AssertionError("\n".join([str(error), *(f"--- {each}\n{logs[each]}" for each in logs)])) from None

@@ -16,7 +16,6 @@ import concurrent.futures
 import contextlib
 import json
 import math
-import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -32,6 +31,7 @@ from tests.load.clients import percentile_of
 from tests.load.process import LoadProcess, MemoryWatch, processor_seconds
 from tests.load.rest import NO_LIMITS
 from tests.plain_http import PLAIN
+from tests.ports import free_port
 
 # So long both sides are loaded before it counts: what fresh processes touch for the first time is slow.
 _WARM_UP_SECONDS = 3.0
@@ -93,7 +93,7 @@ def bare_by_several(load: Load) -> float:
 
 def feed(load: Load, folder: Path) -> Outcome:
     """Return how the feed does under this load, with everything it keeps in `folder`."""
-    port = _free_port()
+    port = free_port()
     state = folder / "ibdesk"
     own = {"XDG_STATE_HOME": str(folder)} | NO_LIMITS
     with contextlib.ExitStack() as stack:
@@ -153,12 +153,6 @@ def _wait_until_all_answer(web: LoadProcess, log: Path) -> None:
             continue
     except RuntimeError:
         raise RuntimeError(f"the web server does not answer:\n{log.read_text(encoding='utf-8')}") from None
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def rows(load: Load, *, console: Console) -> list[Row]:

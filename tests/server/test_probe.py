@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.ports import free_port
 
 from ibdesk_server import probe
 
@@ -38,13 +39,6 @@ def port() -> Iterator[int]:
     server.shutdown()
     thread.join()
     server.server_close()
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize("path", ["200", "204", "303"])
@@ -81,8 +75,8 @@ def test_a_port_that_takes_connections_is_well(port: int) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "http"])
-def test_a_port_where_nobody_listens_is_not(scheme: str, free_port: int, capsys: pytest.CaptureFixture[str]) -> None:
-    assert probe.main([f"{scheme}://127.0.0.1:{free_port}"]) == 1
+def test_a_port_where_nobody_listens_is_not(scheme: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert probe.main([f"{scheme}://127.0.0.1:{free_port()}"]) == 1
     assert "does not answer" in capsys.readouterr().err
 
 

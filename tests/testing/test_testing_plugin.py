@@ -17,9 +17,10 @@ import pytest
 import ibdesk.testing
 from ibdesk.testing.gateway import RunningGateway
 
-# The last line is for pytest-asyncio, which warns without it.
+# Plug-ins that these tests have no use for would take a second of each start. The last line is for pytest-asyncio,
+# which warns without it.
 SETTINGS = """[pytest]
-addopts = -p no:cacheprovider
+addopts = -p no:cacheprovider -p no:schemathesis -p no:hypothesispytest -p no:locust -p no:anyio
 filterwarnings = error
 asyncio_default_fixture_loop_scope = function
 """
