@@ -62,14 +62,18 @@ for _ in range(5):
 assert not vitals().real_time
 if "limited" in sys.argv:
     os.setuid(65534)
+if "higher" in sys.argv:
+    for thread in Path("/proc/self/task").iterdir():
+        os.sched_setscheduler(int(thread.name), os.SCHED_FIFO, os.sched_param(20))
 went = go_first()
 threading.Thread(target=ended.wait, daemon=True).start()
-print(went, vitals().real_time, policies() == {os.SCHED_RR}, policies() == {os.SCHED_OTHER})
+kept = policies() == {os.SCHED_FIFO} and os.sched_getparam(0).sched_priority == 20
+print(went, vitals().real_time, policies() == {os.SCHED_RR}, policies() == {os.SCHED_OTHER}, kept)
 """
 
 
 def after_going_first(*arguments: str) -> list[bool]:
-    """Whether a process went first, says so, has all threads at real-time priority, and all at none."""
+    """Whether a process went first, says so, has all threads at the priority it takes, at none, at the one it had."""
     words = [sys.executable, "-c", REAL_TIME, *arguments]
     said = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
     return [word == "True" for word in said]
@@ -78,9 +82,14 @@ def after_going_first(*arguments: str) -> list[bool]:
 def test_all_threads_go_first_where_they_may() -> None:
     allowed = may_go_first()
 
-    assert after_going_first() == [allowed, allowed, allowed, not allowed]
+    assert after_going_first() == [allowed, allowed, allowed, not allowed, False]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user who may not")
 def test_none_goes_first_where_it_may_not() -> None:
-    assert after_going_first("limited") == [False, False, False, True]
+    assert after_going_first("limited") == [False, False, False, True, False]
+
+
+@pytest.mark.skipif(not may_go_first(), reason="this user may have no real-time priority: ulimit -r")
+def test_a_higher_priority_that_it_was_given_is_kept() -> None:
+    assert after_going_first("higher") == [True, True, False, False, True]

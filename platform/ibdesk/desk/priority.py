@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from ibdesk.telemetry.vitals import is_real_time
+
 _NICE = 5
 """A third of the share of a process that has not given way, where both want a processor; all of it where not."""
 
@@ -24,7 +26,7 @@ def go_first() -> bool:
     if sys.platform != "linux":
         return False
     # A thread that starts another one meanwhile has not been reached yet, nor has the one that it starts.
-    while waiting := [thread for thread in _threads() if not _is_real_time(thread)]:
+    while waiting := [thread for thread in _threads() if _waits(thread)]:
         try:
             for thread in waiting:
                 with contextlib.suppress(ProcessLookupError):
@@ -55,8 +57,8 @@ def _threads() -> list[int]:
     return [int(path.name) for path in Path("/proc/self/task").iterdir()]
 
 
-def _is_real_time(thread: int) -> bool:
+def _waits(thread: int) -> bool:
     try:
-        return os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR)
+        return not is_real_time(thread)
     except ProcessLookupError:
-        return True
+        return False

@@ -48,7 +48,7 @@ def vitals() -> Vitals:
         open_files=_open_files(),
         collections=sum(generation["collections"] for generation in gc.get_stats()),
         dropped_lines=dropped_lines(),
-        real_time=_is_real_time(),
+        real_time=is_real_time(os.getpid()),
     )
 
 
@@ -76,5 +76,10 @@ def _open_files() -> int:
         return 0
 
 
-def _is_real_time() -> bool:
-    return sys.platform == "linux" and os.sched_getscheduler(os.getpid()) in (os.SCHED_FIFO, os.SCHED_RR)
+def is_real_time(thread: int) -> bool:
+    """Return whether a thread goes before all that are not of real-time priority.
+
+    Raises:
+        ProcessLookupError: If it has ended.
+    """
+    return sys.platform == "linux" and os.sched_getscheduler(thread) in (os.SCHED_FIFO, os.SCHED_RR)
