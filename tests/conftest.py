@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 from collections.abc import Callable, Iterator
 
 import pytest
 from tests.redis_server import RedisServer
+
+from ibdesk.desk.loop import spare_from_collection
 
 MakeRedisServer = Callable[..., RedisServer]
 
@@ -18,6 +21,19 @@ def pytest_configure() -> None:
         if name.startswith("IBDESK_") and ("__" in name or name in {"IBDESK_MODE", "IBDESK_STATE_FOLDER"}):
             del os.environ[name]
     os.environ["IBDESK_CONFIG"] = ""
+    # Until all tests are found there is no garbage worth a second.
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Have a garbage collection not look through the tests themselves: a full one would stop them for a second."""
+    spare_from_collection()
+    gc.enable()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Have three workers for two processors: a test waits half of its time for processes that it has started."""
+    return max(2, len(os.sched_getaffinity(0)) * 3 // 2)
 
 
 @pytest.fixture
