@@ -8,8 +8,8 @@ from collections.abc import Callable
 from ibdesk.model import Order, OrderStatus
 from ibdesk.tws.contracts import Contracts
 from ibdesk.tws.ids import Ids
+from ibdesk.tws.order_messages import OrderMessages
 from ibdesk.tws.orderbook import OrderBook
-from ibdesk.tws.orders import order_for_tws
 from ibdesk.tws.tracked import Tracked
 from ibdesk.tws.wire import Wire
 
@@ -29,13 +29,14 @@ class Dispatch:
         self._ids = ids
         self._link = link
         self._wire: Wire | None = None
-        self._account = ""
+        # _messages: writes for `_wire`, while there is one.
+        self._messages: OrderMessages
         # _unanswered: when each order was sent that TWS has not mentioned yet, oldest first.
         self._unanswered: dict[str, float] = {}
 
     def open(self, wire: Wire, account: str) -> None:
         """Let orders leave over this wire; cancels that were wanted and not answered go first, again."""
-        self._wire, self._account = wire, account
+        self._wire, self._messages = wire, OrderMessages(wire.serverVersion(), account)
         for tracked in self._book.to_cancel():
             self.cancel(tracked.order.id)
 
@@ -126,7 +127,7 @@ class Dispatch:
 
     def _send(self, wire: Wire, tracked: Tracked) -> None:
         _, contract = self._contracts.of(tracked.order.instrument)
-        wire.placeOrder(tracked.number, contract, order_for_tws(tracked.order, self._account))
+        wire.place(tracked.number, self._messages.write(tracked.number, contract, tracked.order))
 
     def _has_left(self, wire: Wire, tracked: Tracked) -> bool:
         return tracked.acknowledged or tracked.is_unknown or wire.pacer.has_left(tracked.number)

@@ -52,7 +52,7 @@ def order_for_tws(order: Order, account: str) -> IbOrder:
     """Return IB's form of the order; our id travels as `orderRef`."""
     message = IbOrder(
         action=_SIDE[order.side],
-        totalQuantity=int(order.quantity) if order.quantity == int(order.quantity) else order.quantity,
+        totalQuantity=quantity_for_tws(order),
         orderType=_ORDER_TYPE[order.type],
         tif=_TIME_IN_FORCE[order.time_in_force],
         account=account,
@@ -63,6 +63,12 @@ def order_for_tws(order: Order, account: str) -> IbOrder:
     if order.stop_price is not None:
         message.auxPrice = order.stop_price
     return message
+
+
+def quantity_for_tws(order: Order) -> float:
+    """Return the quantity of an order in IB's form: an integer, where it is one."""
+    whole = int(order.quantity)
+    return whole if order.quantity == whole else order.quantity
 
 
 def order_from(order: IbOrder, *, owner: str, instrument: str, at_ns: int) -> Order | None:

@@ -25,7 +25,7 @@ from ibdesk.tws.times import instant_ns
 
 # No message of TWS is near this size: a longer one means that the other side is not TWS.
 _LONGEST_MESSAGE = 64 * 1024 * 1024
-_PLACE, _CANCEL, _CANCEL_ALL = "3", "4", "58"
+_CANCEL, _CANCEL_ALL = "4", "58"
 _EXECUTION_TIME = 15
 # Ids of the messages that `Ears` hears; all others are passed over.
 _HEARD = (1, 2, 3, 4, 5, 6, 9, 10, 11, 15, 17, 49, 50, 52, 53, 54, 55, 59, 61, 62, 79, 101, 102)
@@ -166,15 +166,15 @@ class Wire(Client):
         self.sendMsg(encoded(fields))
 
     def sendMsg(self, msg: str) -> None:  # noqa: N802 - the one door through which `Client` sends
-        """Give an encoded message to the pacer, by how urgent its kind is."""
-        kind, _, rest = msg.partition("\0")
-        data = _framed(msg.encode())
-        if kind == _PLACE:
-            self.pacer.send(data, Urgency.ORDER, int(rest[: rest.index("\0")]))
-        elif kind in (_CANCEL, _CANCEL_ALL):
-            self.pacer.send(data, Urgency.CANCEL)
-        else:
-            self.pacer.send(data, Urgency.DATA)
+        """Give an encoded message that places no order to the pacer, by how urgent its kind is."""
+        kind = msg[: msg.index("\0")]
+        self.pacer.send(_framed(msg.encode()), Urgency.CANCEL if kind in (_CANCEL, _CANCEL_ALL) else Urgency.DATA)
+
+    def place(self, number: int, message: str) -> None:
+        """Give the message that places or changes the order of this number to the pacer."""
+        if not self.isConnected():
+            raise ConnectionError("Not connected")
+        self.pacer.send(_framed(message.encode()), Urgency.ORDER, number)
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the socket and tell each whole message in them."""
