@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
-from typing import Any
+import functools
+from typing import Any, ClassVar
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict
 
 from ibdesk.errors import StrategyError
 from ibdesk.model import Bar, Fill, Order, Position, Quote, Severity, Side, TimeInForce
@@ -22,10 +23,15 @@ class Strategy(BaseModel):
     runs in a backtest, on paper and live; it reads no clock and no file, so that its decisions can be replayed.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(pl.Expr,))
+    model_config = ConfigDict(extra="forbid", frozen=True, ignored_types=(pl.Expr, functools.cached_property))
 
-    _trading: Trading | None = PrivateAttr(default=None)
-    _state: dict[str, Any] = PrivateAttr(default_factory=dict)
+    # Both are among the object's own attributes once it is bound. As private attributes of pydantic they would cost
+    # 3 us at each look, and every helper looks.
+    _trading: ClassVar[Trading | None] = None
+
+    @functools.cached_property
+    def _state(self) -> dict[str, Any]:
+        return {}
 
     # --- what to declare
 
@@ -148,8 +154,9 @@ class Strategy(BaseModel):
         It is journaled with each event that changes it. What an event changes before the strategy's code raises is
         not kept.
         """
-        if self._trading is not None:
-            self._trading.touch_state()
+        trading = self._trading
+        if trading is not None:
+            trading.touch_state()
         return self._state
 
     def position(self, symbol: str) -> Position:
@@ -170,12 +177,13 @@ class Strategy(BaseModel):
 
     @property
     def _engine(self) -> Trading:
-        if self._trading is None:
+        trading = self._trading
+        if trading is None:
             raise StrategyError(
                 f"{type(self).__name__} is not running: its helpers work only inside its on_... hooks, "
                 f"in a backtest or on a desk"
             )
-        return self._trading
+        return trading
 
     def _submit(
         self,
@@ -200,6 +208,5 @@ class Strategy(BaseModel):
 def bind(strategy: Strategy, trading: Trading, state: dict[str, Any]) -> Strategy:
     """Return a copy of the strategy that belongs to one run: it trades through `trading` and starts at `state`."""
     bound = strategy.model_copy(deep=True)
-    bound._trading = trading
-    bound._state = copy.deepcopy(state)
+    vars(bound).update(_trading=trading, _state=copy.deepcopy(state))
     return bound
