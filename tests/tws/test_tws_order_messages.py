@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,8 @@ from ib_async.contract import Contract
 from ibdesk.model import Order, OrderType, Side, TimeInForce
 from ibdesk.tws.order_messages import OrderMessages
 from ibdesk.tws.orders import order_for_tws
+from ibdesk.tws.settings import TwsSettings
+from ibdesk.tws.wire import Listener, Wire
 
 AAPL = Contract(secType="STK", symbol="AAPL", exchange="SMART", currency="USD", conId=265598)
 CONTRACTS = [
@@ -134,3 +136,13 @@ async def test_ib_async_writes_only_the_first_of_a_kind(kind: OrderType, monkeyp
     assert asked[0] == 7
     # The order itself, and the template made after it.
     assert len(asked) == first == 2
+
+
+async def test_an_order_leaves_by_no_other_way_than_the_one_with_the_fence() -> None:
+    wire = Wire(cast("Listener", None), TwsSettings(), may_send=lambda: True, on_fenced=lambda: None)
+    wire.connState, wire._serverVersion = Client.CONNECTED, 178
+
+    with pytest.raises(ValueError, match=r"Wire\.place"):
+        wire.placeOrder(7, AAPL, order_for_tws(order(1, OrderType.MARKET), "DU1"))
+
+    assert (wire.pacer.messages_sent, wire.pacer.waiting) == (0, 0)

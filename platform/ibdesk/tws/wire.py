@@ -25,7 +25,7 @@ from ibdesk.tws.times import instant_ns
 
 # No message of TWS is near this size: a longer one means that the other side is not TWS.
 _LONGEST_MESSAGE = 64 * 1024 * 1024
-_CANCEL, _CANCEL_ALL = "4", "58"
+_PLACE, _CANCEL, _CANCEL_ALL = "3", "4", "58"
 _EXECUTION_TIME = 15
 # Ids of the messages that `Ears` hears; all others are passed over.
 _HEARD = (1, 2, 3, 4, 5, 6, 9, 10, 11, 15, 17, 49, 50, 52, 53, 54, 55, 59, 61, 62, 79, 101, 102)
@@ -166,8 +166,14 @@ class Wire(Client):
         self.sendMsg(encoded(fields))
 
     def sendMsg(self, msg: str) -> None:  # noqa: N802 - the one door through which `Client` sends
-        """Give an encoded message that places no order to the pacer, by how urgent its kind is."""
+        """Give an encoded message that places no order to the pacer, by how urgent its kind is.
+
+        Raises:
+            ValueError: If it does: an order leaves by `place` alone, before which the fence is asked.
+        """
         kind = msg[: msg.index("\0")]
+        if kind == _PLACE:
+            raise ValueError("an order leaves by `Wire.place`")
         self.pacer.send(_framed(msg.encode()), Urgency.CANCEL if kind in (_CANCEL, _CANCEL_ALL) else Urgency.DATA)
 
     def place(self, number: int, message: str) -> None:
