@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import time
@@ -303,6 +304,45 @@ async def test_after_a_restart_of_redis_the_engine_that_leads_comes_back_in(
     assert first.token == 2
     assert not await second.try_acquire()
     assert second.health.held_by == first.health.held_by
+
+
+async def test_who_led_before_the_last_one_does_not_come_back_in_when_redis_forgets_them(
+    redis_server: RedisServer, make_lease: MakeLease
+) -> None:
+    first = await led(make_lease("a", seconds=0.4))
+    # Its time goes by without a renewal.
+    second = await led(make_lease("b", seconds=0.4))
+    assert not first.is_held()
+    redis_server.restart()
+    # Its connection was to the Redis before.
+    await adrift(first)
+
+    await first.renew()
+
+    assert (first.is_held(), second.is_held()) == (False, True)
+    for _ in range(2):
+        await second.renew()
+    assert (second.state, second.is_held()) == (LeaseState.HELD, True)
+    with pytest.raises(NotLeadingError):
+        await first.renew()
+
+
+async def test_who_was_away_as_long_as_a_redis_that_has_forgotten_all_is_back_before_anybody_new(
+    redis_server: RedisServer, make_lease: MakeLease
+) -> None:
+    leader, standby = await led(make_lease("a", seconds=0.4)), make_lease("b", seconds=0.4)
+    redis_server.stop()
+    while leader.is_held():
+        await leader.renew()
+    redis_server.start()
+
+    while leader.state is not LeaseState.HELD:
+        with contextlib.suppress(RedisError):
+            assert not await standby.try_acquire()
+        await leader.renew()
+        await asyncio.sleep(0.01)
+
+    assert leader.is_held()
 
 
 async def test_after_a_restart_of_redis_somebody_leads_when_nobody_came_back(

@@ -8,9 +8,11 @@ is that no two engines ever send orders for one account at once. What each part 
   the lease, however late an answer came. An engine that was frozen finds its time over before it sends anything, and
   sends nothing before Redis has answered again.
 * **Redis restarted.** A Redis that has lost its memory, or was restored from an old one, does not know who leads. The
-  first engine to ask it puts nobody into the key for twice the lease's time. An engine that leads uses that to come
-  back in: only its token, or an older one, was ever drawn there. Tokens never go backwards: each engine keeps the
-  highest that it has seen in a file beside its journals, and leads with a higher one or not at all.
+  first engine to ask it puts nobody into the key for twice the lease's time. An engine that still believes in its
+  lease uses that to come back in. One whose time is over (it was frozen, or Redis was away for it) lets one lease's
+  time go by first: another may have led since and been forgotten too, and whoever led last is back by then. Tokens
+  never go backwards: each engine keeps the highest that it has seen in a file beside its journals, and leads with a
+  higher one or not at all.
 * **Redis stalled, or its clock moved.** A Redis that stood still for a while has let the lease expire under an engine
   that could not renew it. So a contender takes a lease only from a Redis with which it has been in touch: each question
   carries Redis' own time of the last answer, and after a gap of half the lease's time it waits for a whole one first.
@@ -57,7 +59,8 @@ _NOBODY = "0 nobody"
 # a lease that was renewed in time, so that none expires in such a gap.
 _IN_TOUCH = 1 / 2
 
-# Both answer: whether it is granted with which token (0: no), who holds it, the highest token drawn, and Redis' time.
+# Both answer: whether it is granted with which token (0: no, -1: not yet), who holds it, the highest token drawn, and
+# Redis' time.
 _ACQUIRING = """
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local held = redis.call('GET', KEYS[1])
@@ -86,6 +89,16 @@ local drawn = tonumber(redis.call('GET', KEYS[2]) or '0')
 local token = tonumber(ARGV[3])
 if held ~= ARGV[1] and (drawn > token or (held and held ~= ARGV[4])) then
     return {0, held or ARGV[4], drawn, 0}
+end
+if ARGV[5] == '0' then
+    if redis.call('GET', KEYS[3]) ~= run then
+        redis.call('SET', KEYS[3], run)
+        redis.call('SET', KEYS[1], ARGV[4], 'PX', 2 * ARGV[2])
+        return {-1, ARGV[4], drawn, 0}
+    end
+    if held == ARGV[4] and redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then
+        return {-1, ARGV[4], drawn, 0}
+    end
 end
 redis.call('SET', KEYS[3], run)
 redis.call('SET', KEYS[2], math.max(drawn, token))
@@ -245,16 +258,20 @@ class Lease:
             await self.renew()
 
     async def renew(self) -> None:
-        """Ask once for more time; without an answer of Redis we are adrift.
+        """Ask once for more time; without an answer of a Redis that knows who leads we are adrift.
 
         Raises:
             NotLeadingError: When Redis says that somebody else leads, or has led since.
         """
         asked_at = self._now()
+        known = (self._value, round(1_000 * self._seconds), self.token, _NOBODY, int(asked_at < self._held_until))
         try:
-            token, _ = await self._ask(_RENEWING, self._value, round(1_000 * self._seconds), self.token, _NOBODY)
+            token, _ = await self._ask(_RENEWING, *known)
         except RedisError as error:
-            self._drift(error, asked_at)
+            self._drift(str(error), asked_at)
+            return
+        if token < 0:
+            self._drift("Redis has forgotten who leads, and whoever led last may come back first", asked_at)
             return
         if not token:
             self.state, self._held_until, self._sends_until = LeaseState.LOST, 0.0, 0.0
@@ -291,16 +308,16 @@ class Lease:
         self.state = LeaseState.HELD
         self._held_until = self._sends_until = asked_at + (1 - _MARGIN) * self._seconds
 
-    def _drift(self, error: RedisError, asked_at: float) -> None:
+    def _drift(self, reason: str, asked_at: float) -> None:
         if self.state is LeaseState.HELD:
-            _log.warning("leading %s is not confirmed any more: %s", self.name, error)
+            _log.warning("leading %s is not confirmed any more: %s", self.name, reason)
             self.state = LeaseState.ADRIFT
         if self._trade_without:
             # Counted from the question, so that an engine that was frozen while it asked must ask again first.
             self._sends_until = max(self._sends_until, asked_at + self._seconds)
 
     async def _ask(self, script: str, *arguments: str | int) -> tuple[int, int]:
-        """Run a script; return the token it granted, 0 when it granted none, and Redis' time in ms."""
+        """Run a script; return the token it granted, 0 or -1 when it granted none, and Redis' time in ms."""
         answer: Any = await self._bounded(lambda client: client.eval(script, 3, *self._keys, *arguments))
         granted, held_by, drawn = int(answer[0]), str(answer[1], "utf-8"), int(answer[2])
         self._held_by = held_by
