@@ -14,7 +14,7 @@ class LeaseState(enum.Enum):
     WAITING = "waiting"
     # HELD: this engine leads.
     HELD = "held"
-    # ADRIFT: it led when Redis answered last; Redis does not answer now.
+    # ADRIFT: it led when Redis answered last; Redis does not answer now, or has forgotten who leads.
     ADRIFT = "adrift"
     # LOST: it led, and somebody else may have since: it never leads again.
     LOST = "lost"
