@@ -93,6 +93,8 @@ def test_one_of_two_workers_that_is_killed_is_started_again(make_stack: MakeStac
     web = stack.start_web()
     start_churner(stack)
     trading.goes_on()
+    # One answers for both: a worker that dies while it starts ends the command.
+    web.until(r"API and feed, 2 workers")
     first, second = web.children()
 
     os.kill(first, signal.SIGKILL)
