@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 from tests.redis_server import RedisServer
@@ -21,14 +21,17 @@ def pytest_configure() -> None:
         if name.startswith("IBDESK_") and ("__" in name or name in {"IBDESK_MODE", "IBDESK_STATE_FOLDER"}):
             del os.environ[name]
     os.environ["IBDESK_CONFIG"] = ""
-    # Until all tests are found there is no garbage worth a second.
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage while tests are found, nor look through those afterwards: it would stop all for a second."""
     gc.disable()
-
-
-def pytest_collection_finish() -> None:
-    """Have a garbage collection not look through the tests themselves: a full one would stop them for a second."""
-    spare_from_collection()
-    gc.enable()
+    try:
+        return (yield)
+    finally:
+        spare_from_collection()
+        gc.enable()
 
 
 def pytest_xdist_auto_num_workers() -> int:

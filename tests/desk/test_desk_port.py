@@ -320,6 +320,27 @@ async def test_a_second_desk_at_the_address_is_refused_and_a_dead_ones_socket_re
     host.start()
 
 
+@pytest.mark.parametrize("turns", range(12))
+async def test_whoever_knocks_while_the_desk_closes_is_hung_up_on(
+    turns: int, address: SocketAddress, desk: Desk
+) -> None:
+    host = PortHost(desk, desk.feed, SocketDoor(address.path))
+    running = asyncio.create_task(host.run())
+    await asyncio.wait_for(host.answering.wait(), SECONDS)
+    connected = socket.socket(socket.AF_UNIX)
+    connected.connect(str(address.path))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+    running.cancel()
+    await asyncio.wait({running})
+
+    reader, writer = await asyncio.open_unix_connection(sock=connected)
+    with contextlib.suppress(ConnectionResetError):
+        await asyncio.wait_for(reader.read(), SECONDS)
+    writer.close()
+
+
 @given(st.binary(max_size=200))
 def test_bytes_that_are_no_message_are_refused_in_one_way(data: bytes) -> None:
     for decode in (decode_client_message, decode_desk_message):

@@ -19,7 +19,7 @@ from ibdesk.model import Order
 from ibdesk.tws.encoding import encoded, text_of
 from ibdesk.tws.orders import order_for_tws, quantity_for_tws
 
-# What a template is recognized by where it is blank: no field of a real order has any of these.
+# What stands in a template where it is blank. An order with another field like one of these goes without a template.
 _NUMBER, _QUANTITY, _LIMIT, _STOP, _REFERENCE = 987_654_321, 1_234_567.25, 7_654_321.5, 7_654_321.75, "\x02reference"
 _BLANKS = [text_of(value) for value in (_NUMBER, _QUANTITY, _LIMIT, _STOP, _REFERENCE)]
 

@@ -30,6 +30,9 @@ class SocketDoor:
         self._peers: set[_Peer] = set()
         self._server: asyncio.Server | None = None
         self._arrivals: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
+        # _knocking: those who have not been let in yet, also while the task is on its way that will do so.
+        self._knocking: set[asyncio.StreamWriter] = set()
+        self._is_closed = False
 
     @property
     def is_watched(self) -> bool:
@@ -48,7 +51,12 @@ class SocketDoor:
             ConfigError: If another desk answers there, or it cannot be listened on.
         """
 
-        async def arrive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        def arrive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if self._is_closed:
+                # The system had taken the call before the door was shut.
+                writer.transport.abort()
+                return
+            self._knocking.add(writer)
             self._arrivals.put_nowait((reader, writer))
 
         try:
@@ -63,11 +71,11 @@ class SocketDoor:
 
     def close(self) -> None:
         """Give the address back, and let go of those who have knocked and not been let in."""
+        self._is_closed = True
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)
-        while not self._arrivals.empty():
-            _, writer = self._arrivals.get_nowait()
+        for writer in self._knocking:
             writer.transport.abort()
 
     async def run(self, host: PortHost) -> None:
@@ -75,7 +83,7 @@ class SocketDoor:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 reader, writer = await self._arrivals.get()
-                tasks.create_task(self._serve(Line(reader, writer, longest=LONGEST_CALL), host))
+                tasks.create_task(self._serve(reader, writer, host))
 
     def tell(self, data: bytes) -> None:
         """Send news to those who follow the feed."""
@@ -88,7 +96,9 @@ class SocketDoor:
         for peer in self._peers:
             peer.pulse(data)
 
-    async def _serve(self, line: Line, host: PortHost) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: PortHost) -> None:
+        self._knocking.discard(writer)
+        line = Line(reader, writer, longest=LONGEST_CALL)
         peer = _Peer(line, host.state)
         self._peers.add(peer)
         peer.say(host.welcome())
