@@ -6,8 +6,9 @@ answers at once, and neither pulls in a server, a browser or a notebook.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ibdesk.lazy import at_first_use
 
 if TYPE_CHECKING:
     from pydantic import Field
@@ -35,35 +36,6 @@ if TYPE_CHECKING:
     from ibdesk.strategy import Strategy, load_strategy
 
 __version__ = "0.1.0"
-
-_HOMES = {
-    "Bar": "ibdesk.model",
-    "Desk": "ibdesk.desk",
-    "DeskSettings": "ibdesk.desk",
-    "Ema": "ibdesk.indicators",
-    "Field": "pydantic",
-    "Fill": "ibdesk.model",
-    "Forex": "ibdesk.model",
-    "Future": "ibdesk.model",
-    "Index": "ibdesk.model",
-    "Option": "ibdesk.model",
-    "Order": "ibdesk.model",
-    "OrderStatus": "ibdesk.model",
-    "Position": "ibdesk.model",
-    "Quote": "ibdesk.model",
-    "Result": "ibdesk.backtest",
-    "RiskLimits": "ibdesk.engine",
-    "Severity": "ibdesk.model",
-    "Side": "ibdesk.model",
-    "Stock": "ibdesk.model",
-    "Strategy": "ibdesk.strategy",
-    "TimeInForce": "ibdesk.model",
-    "backtest": "ibdesk.backtest",
-    "ema": "ibdesk.indicators",
-    "load_strategy": "ibdesk.strategy",
-    "read_bars": "ibdesk.backtest",
-    "sample_daily_bars": "ibdesk.backtest",
-}
 
 __all__ = [
     "Bar",
@@ -94,8 +66,4 @@ __all__ = [
     "sample_daily_bars",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'ibdesk' has no attribute {name!r}")
+__getattr__, __dir__ = at_first_use(__name__, __file__)

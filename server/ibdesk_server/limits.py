@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from pydantic import Field
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ibdesk.config import Section
 from ibdesk_server.problems import problem_response
-
-
-class RequestSettings(Section):
-    """How large and how slow a request may be."""
-
-    body_bytes: int = Field(1_048_576, ge=1_024, description="how long a body may be")
-    url_bytes: int = Field(8_192, ge=256, le=65_536, description="how long path and query together may be")
-    header_count: int = Field(100, ge=20, le=1_000, description="how many header fields there may be")
-    header_bytes: int = Field(32_768, ge=2_048, le=65_536, description="how long all header fields together may be")
-    body_seconds: float = Field(15, gt=0, le=600, description="how long a body may take to arrive")
+from ibdesk_server.settings import RequestSettings
 
 
 class LimitsMiddleware:

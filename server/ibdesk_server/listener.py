@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import resource
 import socket
 from collections.abc import Iterator
@@ -12,14 +11,12 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-from ibdesk.errors import AddressInUseError, ConfigError
+from ibdesk_server.bound import bind, url_of
 from ibdesk_server.feed.protocol import MAX_MESSAGE_BYTES
 from ibdesk_server.feed.transport import FeedTransport, HttpTransport
 from ibdesk_server.security.certificate import check_certificate
 from ibdesk_server.security.settings import TlsSettings
 
-# How many ports after the wanted one are tried when any will do.
-_PORTS_TRIED = 50
 # How many files and sockets a server may have open; many systems give 1,024 unless asked.
 _FILES = 65_536
 
@@ -52,9 +49,7 @@ class Listener:
         """
         self._tls = tls or TlsSettings()
         check_certificate(self._tls)
-        tries = _PORTS_TRIED if any_port else 1
-        self._socket = _bind(host, port, tries=tries, setting=setting, is_shared=is_shared)
-        # Two sockets may be bound to one port until one of them listens.
+        self._socket = bind(host, port, any_port=any_port, setting=setting, is_shared=is_shared)
         self._shutdown_seconds = shutdown_seconds
         self.port: int = self._socket.getsockname()[1]
         self.url = url_of(self._socket, is_encrypted=self._tls.on)
@@ -122,42 +117,3 @@ class _Uvicorn(uvicorn.Server):
         """Start, and tell."""
         await super().startup(sockets)
         self._answering.set()
-
-
-def url_of(bound: socket.socket, *, is_encrypted: bool = False) -> str:
-    """Return the address of a bound socket, such as ``http://127.0.0.1:8000``."""
-    host, port = bound.getsockname()[:2]
-    return f"{'https' if is_encrypted else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def reserve(host: str, port: int, *, any_port: bool = False, setting: str) -> socket.socket:
-    """Return a socket that keeps an address for shared listeners of other processes, and takes no connection itself.
-
-    Raises:
-        AddressInUseError: If the port is taken and no other will do; it names `setting` as the way out.
-        ConfigError: If the address cannot be listened on for another reason.
-    """
-    return _bind(host, port, tries=_PORTS_TRIED if any_port else 1, setting=setting, is_shared=True, listens=False)
-
-
-def _bind(
-    host: str, port: int, *, tries: int, setting: str, is_shared: bool = False, listens: bool = True
-) -> socket.socket:
-    """Return a socket that listens on the port or, for more than one try, on the next free one after it."""
-    for candidate in range(port, min(port + tries, 65_536)):
-        found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if is_shared:
-            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        try:
-            found.bind((host, candidate))
-            # Two sockets may be bound to one port until one of them listens.
-            if listens:
-                found.listen()
-        except OSError as error:
-            found.close()
-            if error.errno != errno.EADDRINUSE:
-                raise ConfigError(f"{host}:{candidate} cannot be listened on: {error.strerror}") from None
-        else:
-            return found
-    raise AddressInUseError(host, port, setting)

@@ -11,13 +11,22 @@ from ibdesk.config import Section, state_folder
 from ibdesk.desk import DeskSettings
 from ibdesk_server.backtests.settings import BacktestSettings
 from ibdesk_server.feed.settings import FeedSettings
-from ibdesk_server.limits import RequestSettings
 from ibdesk_server.security.addresses import is_loopback
 from ibdesk_server.security.settings import LimitSettings, SecuritySettings, TlsSettings
 
 
 def _key_file(state_folder: Path) -> Path:
     return state_folder / "api.key"
+
+
+class RequestSettings(Section):
+    """How large and how slow a request may be."""
+
+    body_bytes: int = Field(1_048_576, ge=1_024, description="how long a body may be")
+    url_bytes: int = Field(8_192, ge=256, le=65_536, description="how long path and query together may be")
+    header_count: int = Field(100, ge=20, le=1_000, description="how many header fields there may be")
+    header_bytes: int = Field(32_768, ge=2_048, le=65_536, description="how long all header fields together may be")
+    body_seconds: float = Field(15, gt=0, le=600, description="how long a body may take to arrive")
 
 
 class ServerSettings(Section):

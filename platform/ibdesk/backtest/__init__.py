@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 import types
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ibdesk.backtest.bars import CheckedBars, check_bars
-from ibdesk.backtest.blame import blaming
-from ibdesk.backtest.reader import read_bars
-from ibdesk.backtest.result import Result
-from ibdesk.backtest.run import backtest
-from ibdesk.backtest.sample import sample_daily_bars
-from ibdesk.backtest.stats import Stats
-from ibdesk.errors import LookAheadError
+from ibdesk.lazy import at_first_use
+
+if TYPE_CHECKING:
+    from ibdesk.backtest.bars import CheckedBars, check_bars
+    from ibdesk.backtest.blame import blaming
+    from ibdesk.backtest.reader import read_bars
+    from ibdesk.backtest.result import Result
+    from ibdesk.backtest.run import backtest
+    from ibdesk.backtest.sample import sample_daily_bars
+    from ibdesk.backtest.stats import Stats
+    from ibdesk.errors import LookAheadError
 
 __all__ = [
     "CheckedBars",
@@ -36,7 +39,11 @@ class _Room(types.ModuleType):
     """
 
     def __call__(self, *args: Any, **settings: Any) -> Result:
+        from ibdesk.backtest.run import backtest
+
         return backtest(*args, **settings)
 
 
 sys.modules[__name__].__class__ = _Room
+
+__getattr__, __dir__ = at_first_use(__name__, __file__)

@@ -36,14 +36,7 @@ def run(arguments: Sequence[str], common: Common) -> int:
     Raises:
         ConfigError: If there is no such command or option, or a value is not of its type.
     """
-    for commands in (
-        "commands",
-        "serving_commands",
-        "gateway_commands",
-        "config_commands",
-        "access_commands",
-        "audit_commands",
-    ):
+    for commands in _ROOMS:
         importlib.import_module(f"ibdesk.cli.{commands}")
     try:
         code = typer.main.get_command(app).main(

@@ -27,8 +27,8 @@ from ibdesk.desk.loop import spare_from_collection
 from ibdesk.errors import AddressInUseError, ConfigError, DataError
 from ibdesk.gateway import Gateway, GatewaySettings, make_gateway
 from ibdesk.gateway.listening import Listener, Listeners
+from ibdesk.gateway.make import clock_of
 from ibdesk.gateway.proxy import Recorder
-from ibdesk.gateway.settings import clock_of
 from ibdesk.model import instrument_of
 
 _LOOK_SECONDS = 0.1

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from ibdesk.cli.logs import record
 from ibdesk.cli.screen import waiting
 from ibdesk.config import Given
-from ibdesk.desk import Desk, DeskHandle, DeskSettings
+from ibdesk.desk import DeskHandle, DeskSettings
 from ibdesk.errors import ConfigError, DeskError
 from ibdesk.model import instrument_of, interval_ns
 from ibdesk.strategy import load_strategy, make_strategy
 from ibdesk.telemetry import correlated
-from ibdesk.tws import Fence
+
+if TYPE_CHECKING:
+    from ibdesk.desk import Desk
+    from ibdesk.tws import Fence
 
 _SETTLING_SECONDS = 5.0
 
@@ -121,6 +124,9 @@ def open_desk(settings: DeskSettings, *, resume: str | None = None, fence: Fence
 
     `fence` stands before its orders where other engines stand by.
     """
+    # All of the engine, and ib_async: whoever has another process trade does without.
+    from ibdesk.desk import Desk
+
     where = "the embedded gateway" if settings.mode == "embedded" else f"TWS at {settings.tws.address}"
     with waiting(f"connecting to {where}"):
         desk = Desk.open(settings, fence=fence)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import importlib.util
 import socket
+from typing import TYPE_CHECKING
 
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.screen import address, line, waiting
 from ibdesk.config import Given
-from ibdesk.desk import Desk
+from ibdesk.desk import DeskHandle
 from ibdesk.errors import AddressInUseError
 from ibdesk_server.dashboard.process import start_dashboard
 from ibdesk_server.security.dashboard_key import obtain_dashboard_key
-from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import Settings
+
+if TYPE_CHECKING:
+    from ibdesk_server.serve import WebServer
 
 _HOST = "127.0.0.1"
 _PORTS_TRIED = 50
@@ -24,7 +27,7 @@ def web_options(port: int | None, dashboard_port: int | None) -> tuple[Given, Gi
     return Given("server.port", port, "--port"), Given("dashboard.port", dashboard_port, "--dashboard-port")
 
 
-def open_web(belongings: Belongings, desk: Desk, settings: Settings, *, with_dashboard: bool) -> WebServer:
+def open_web(belongings: Belongings, desk: DeskHandle, settings: Settings, *, with_dashboard: bool) -> WebServer:
     """Take the addresses, start the dashboard's process if there is to be one, and print where they are.
 
     What is taken is given back with `belongings`. The server answers once `serve` runs it.
@@ -34,6 +37,9 @@ def open_web(belongings: Belongings, desk: Desk, settings: Settings, *, with_das
         ConfigError: If the API key cannot be kept.
         ChildError: If the dashboard does not start.
     """
+    # A web server's libraries, which who only asks for a free port does without.
+    from ibdesk_server.serve import WebServer
+
     server = WebServer(desk, settings, any_port=True)
     belongings.callback(server.close)
     key_file = settings.server.key_file

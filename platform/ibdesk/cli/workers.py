@@ -20,9 +20,8 @@ from ibdesk.desk import AttachedDesk
 from ibdesk.desk.child import ChildProcess, end_with_parent
 from ibdesk.desk.priority import give_way
 from ibdesk.telemetry.supervision import Supervisor
-from ibdesk_server.listener import reserve, url_of
+from ibdesk_server.bound import reserve, url_of
 from ibdesk_server.security.guard import Security
-from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import Settings
 
 READY_SECONDS = 120.0
@@ -64,6 +63,9 @@ def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: flo
 
 def _one(belongings: Belongings, settings: Settings, *, seconds: float | None, worker: int | None) -> list[Work]:
     """Serve from this process."""
+    # Who only starts workers does without a web server's libraries.
+    from ibdesk_server.serve import WebServer
+
     is_child = worker is not None
     desk = belongings.enter_context(AttachedDesk.open(settings=settings, timeout_seconds=0))
     server = WebServer(desk, settings, is_shared=is_child, worker=str(worker or 1))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from ibdesk.desk.runtime import Runtime, base36
+from ibdesk.desk.naming import base36
 from ibdesk.engine import MANUAL, mark_of
 from ibdesk.errors import DeskError, OrderChangedError, OrderDeniedError, OrderError
 from ibdesk.model import (
@@ -26,6 +26,9 @@ from ibdesk.model import (
     TimeInForce,
     WatchMarket,
 )
+
+if TYPE_CHECKING:
+    from ibdesk.desk.runtime import Runtime
 
 Word = TypeVar("Word", bound=enum.Enum)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from ibdesk.desk.answers import OrderInfo, RiskInfo, RunInfo
 from ibdesk.desk.by_hand import ByHand, no_order
 from ibdesk.desk.inspection import order_info, risk_info, run_info
-from ibdesk.desk.runtime import Runtime
 from ibdesk.engine import RiskLimits
 from ibdesk.errors import ConfigError, DeskError
 from ibdesk.model import (
@@ -35,6 +35,9 @@ from ibdesk.model import (
 )
 from ibdesk.strategy import Strategy, make_strategy
 from ibdesk.telemetry import correlation_id
+
+if TYPE_CHECKING:
+    from ibdesk.desk.runtime import Runtime
 
 
 class Commands:

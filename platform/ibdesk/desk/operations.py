@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ibdesk.desk.commands import Commands
 from ibdesk.desk.questions import Questions
-from ibdesk.desk.runtime import Runtime
 from ibdesk.desk.surroundings import Surroundings
+
+if TYPE_CHECKING:
+    from ibdesk.desk.runtime import Runtime
 
 
 class Operations(Commands, Questions):

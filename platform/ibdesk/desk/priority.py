@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from ibdesk.telemetry.vitals import is_real_time
+from ibdesk.telemetry.process_vitals import is_real_time
 
 _NICE = 5
 """A third of the share of a process that has not given way, where both want a processor; all of it where not."""

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from ibdesk.desk.answers import DeskHealth, InstrumentInfo, ProcessInfo, RiskInfo, RunDetail, RunInfo, RunLog
 from ibdesk.desk.inspection import instrument_info, risk_info, run_detail
 from ibdesk.desk.latency import LatencySummary
+from ibdesk.desk.naming import named
 from ibdesk.desk.run_log import read_log
-from ibdesk.desk.runtime import Runtime, named
 from ibdesk.desk.surroundings import Surroundings
 from ibdesk.errors import DataError, InstrumentError, JournalError
 from ibdesk.model import EVENT_KINDS, Account, Instrument, interval_ns
 from ibdesk.store import JournalFilter, JournalPage, LifeInfo, Topic, lives_in, read_page
 from ibdesk.telemetry import Span, vitals
 from ibdesk.tws import Match
+
+if TYPE_CHECKING:
+    from ibdesk.desk.runtime import Runtime
 
 _LONGEST_SEARCH = 64
 

@@ -17,6 +17,7 @@ from ibdesk.desk.answers import RunInfo
 from ibdesk.desk.emas import EmaMonitor
 from ibdesk.desk.inspection import run_info
 from ibdesk.desk.ledger import Ledger
+from ibdesk.desk.naming import base36, named
 from ibdesk.desk.order_log import TOLD, OrderLog
 from ibdesk.desk.publisher import Publisher
 from ibdesk.desk.settings import DeskSettings
@@ -44,7 +45,6 @@ from ibdesk.model import (
     StateChanged,
     StrategySource,
     TimerFired,
-    instrument_of,
 )
 from ibdesk.store import Feed, Journal, JournalHeader, JournalLogKeeper, OrderIdMark, path_of_new_life, take_over_from
 from ibdesk.strategy import LoadedStrategy, Strategy, StrategyShelf, load_strategy, make_strategy, strategy_of
@@ -414,17 +414,3 @@ def _made(
         return make_strategy(loaded.cls, strategy.model_dump() | parameters), loaded
     loaded = strategy_of(strategy)
     return make_strategy(loaded.cls, parameters), loaded
-
-
-def base36(number: int) -> str:
-    """Return a positive number in digits and small letters."""
-    digits = ""
-    while number:
-        number, rest = divmod(number, 36)
-        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + digits
-    return digits
-
-
-def named(name: str | Instrument) -> AnyInstrument:
-    """Return the instrument that a name stands for; an instrument stands for itself."""
-    return instrument_of(name) if isinstance(name, str) else name  # type: ignore[return-value] # all kinds are listed

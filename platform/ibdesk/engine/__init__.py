@@ -1,13 +1,18 @@
 """The engine: sans-IO, deterministic; event in, actions out."""
 
-from ibdesk.engine.bars import BarBuilder
-from ibdesk.engine.blotter import Blotter, mark_of
-from ibdesk.engine.engine import Engine
-from ibdesk.engine.estate import estate_of, halt_words
-from ibdesk.engine.features import TARGET, ColumnFeatures, FeatureSource, GrowingFeatures, evaluate
-from ibdesk.engine.portfolio import EXTERNAL, MANUAL, Book, Portfolio
-from ibdesk.engine.risk import Exposure, RiskGate, RiskLimits
-from ibdesk.engine.run import Run, RunState
+from typing import TYPE_CHECKING
+
+from ibdesk.lazy import at_first_use
+
+if TYPE_CHECKING:
+    from ibdesk.engine.bars import BarBuilder
+    from ibdesk.engine.blotter import Blotter, mark_of
+    from ibdesk.engine.engine import Engine
+    from ibdesk.engine.estate import estate_of, halt_words
+    from ibdesk.engine.features import TARGET, ColumnFeatures, FeatureSource, GrowingFeatures, evaluate
+    from ibdesk.engine.portfolio import EXTERNAL, MANUAL, Book, Portfolio
+    from ibdesk.engine.risk import Exposure, RiskGate, RiskLimits
+    from ibdesk.engine.run import Run, RunState
 
 __all__ = [
     "EXTERNAL",
@@ -31,3 +36,5 @@ __all__ = [
     "halt_words",
     "mark_of",
 ]
+
+__getattr__, __dir__ = at_first_use(__name__, __file__)

@@ -9,20 +9,26 @@ to pytest.
 How far to trust what it does stands in README.md beside this module: every behavior, by where it was seen.
 """
 
-from ibdesk.gateway.faults.chance import random_script
-from ibdesk.gateway.faults.faults import Faults
-from ibdesk.gateway.faults.script import FaultScript
-from ibdesk.gateway.market.replay import Replay
-from ibdesk.gateway.market.script import MarketScript
-from ibdesk.gateway.market.source import MarketSource
-from ibdesk.gateway.market.walk import RandomWalk
-from ibdesk.gateway.market.walks import Walk
-from ibdesk.gateway.pacing import Pacing
-from ibdesk.gateway.protocol.framing import ProtocolError
-from ibdesk.gateway.refusal import RefusedError
-from ibdesk.gateway.server import Gateway
-from ibdesk.gateway.settings import GatewaySettings, make_gateway, run_gateway
-from ibdesk.gateway.thread import GatewayThread
+from typing import TYPE_CHECKING
+
+from ibdesk.lazy import at_first_use
+
+if TYPE_CHECKING:
+    from ibdesk.gateway.faults.chance import random_script
+    from ibdesk.gateway.faults.faults import Faults
+    from ibdesk.gateway.faults.script import FaultScript
+    from ibdesk.gateway.make import make_gateway, run_gateway
+    from ibdesk.gateway.market.replay import Replay
+    from ibdesk.gateway.market.script import MarketScript
+    from ibdesk.gateway.market.source import MarketSource
+    from ibdesk.gateway.market.walk import RandomWalk
+    from ibdesk.gateway.market.walks import Walk
+    from ibdesk.gateway.pacing import Pacing
+    from ibdesk.gateway.protocol.framing import ProtocolError
+    from ibdesk.gateway.refusal import RefusedError
+    from ibdesk.gateway.server import Gateway
+    from ibdesk.gateway.settings import GatewaySettings
+    from ibdesk.gateway.thread import GatewayThread
 
 __all__ = [
     "FaultScript",
@@ -42,3 +48,5 @@ __all__ = [
     "random_script",
     "run_gateway",
 ]
+
+__getattr__, __dir__ = at_first_use(__name__, __file__)

@@ -1,27 +1,15 @@
-"""How a gateway is to run, as the command line and configuration files say it, and the run itself."""
+"""How a gateway is to run, as the command line and configuration files say it."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Self
 
-import polars as pl
 from pydantic import Field, field_validator, model_validator
 
-from ibdesk.clock import Clock, ScaledClock, SystemClock
 from ibdesk.config import Section
 from ibdesk.errors import ConfigError
-from ibdesk.gateway.account.accounts import checked_id
-from ibdesk.gateway.faults.script import FaultScript
-from ibdesk.gateway.listening import Listener
-from ibdesk.gateway.market.replay import Replay
-from ibdesk.gateway.market.script import MarketScript
-from ibdesk.gateway.market.source import MarketSource
-from ibdesk.gateway.market.walk import RandomWalk
-from ibdesk.gateway.pacing import Pacing
-from ibdesk.gateway.server import Gateway
+from ibdesk.gateway.account.paper_ids import checked_id
 
 
 class GatewaySettings(Section):
@@ -76,79 +64,3 @@ def _checked(account: str) -> str:
         return checked_id(account)
     except ConfigError as error:
         raise ValueError(str(error)) from None
-
-
-def clock_of(settings: GatewaySettings) -> Clock:
-    """Return the clock that settings describe: the wall's, or one that starts there now and runs faster."""
-    return SystemClock() if settings.speed == 1 else ScaledClock(time.time_ns(), settings.speed)
-
-
-def make_gateway(
-    settings: GatewaySettings,
-    *,
-    bars: pl.DataFrame | None = None,
-    clock: Clock | None = None,
-    listener: Listener | None = None,
-) -> Gateway:
-    """Return the gateway that settings describe, not started; `bars` is the bar frame read from `settings.replay`.
-
-    `clock` is one that `clock_of` made before, for who needs it too; `listener` hears every message.
-
-    Raises:
-        ConfigError: If a setting or the fault script is wrong, or bars are missing for a replay.
-        DataError: If the bars cannot be played.
-    """
-    return Gateway(
-        market=_market(settings, bars),
-        clock=clock_of(settings) if clock is None else clock,
-        listener=listener,
-        host=settings.host,
-        port=settings.port,
-        seed=settings.seed,
-        account=settings.account,
-        accounts=settings.accounts,
-        cash=settings.cash,
-        strict=settings.strict,
-        partial=settings.partial,
-        state=settings.state,
-        hours=settings.hours,
-        data=settings.data,
-        pacing=Pacing() if settings.pacing else None,
-        faults=None if settings.faults is None else FaultScript.read(settings.faults),
-    )
-
-
-async def run_gateway(
-    settings: GatewaySettings, on_ready: Callable[[Gateway], None], *, bars: pl.DataFrame | None = None
-) -> None:
-    """Serve until cancelled; `on_ready` is called with the gateway once it listens.
-
-    Raises:
-        AddressInUseError: If the port is taken.
-        ConfigError: If a setting is wrong.
-        DataError: If the replay cannot be read or played.
-    """
-    gateway = make_gateway(settings, bars=bars)
-    await gateway.start()
-    try:
-        on_ready(gateway)
-        await gateway.served()
-    finally:
-        await gateway.stop()
-
-
-def _market(settings: GatewaySettings, bars: pl.DataFrame | None) -> MarketSource:
-    if settings.script is not None:
-        return MarketScript.read(settings.script)
-    if settings.replay is None:
-        return RandomWalk(settings.seed, settings.symbols) if settings.symbols else RandomWalk(settings.seed)
-    if bars is None:
-        raise ConfigError(f"gateway.replay is {settings.replay}, but its bars were not read")
-    if settings.symbols:
-        bars = bars.filter(pl.col("symbol").is_in(settings.symbols))
-    return Replay(
-        bars,
-        play_each_over_seconds=settings.play_each_over_seconds,
-        start=settings.start,
-        loop=settings.loop,
-    )

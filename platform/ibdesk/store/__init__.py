@@ -1,18 +1,23 @@
 """What lasts and what streams: the journal and its replay, the feed of state changes, caches, and Redis."""
 
-from ibdesk.store.batches import Batch, BatchSource, FeedState, Sequencer, TopicState
-from ibdesk.store.cache import Cache, Cached, MemoryCache, RedisCache
-from ibdesk.store.feed import Feed, FeedReader, Row, Topic
-from ibdesk.store.journal import Journal, JournalHeader
-from ibdesk.store.journal_log import JournalLogKeeper
-from ibdesk.store.journal_pages import JournalFilter, JournalPage, JournalRow, read_page, stretch
-from ibdesk.store.journal_reader import Entry, JournalReader
-from ibdesk.store.life_list import LifeInfo, lives_in
-from ibdesk.store.lives import path_of_new_life, take_over_from
-from ibdesk.store.market_cache import KEPT_BARS, MarketCache
-from ibdesk.store.order_ids import OrderIdMark
-from ibdesk.store.redis import RedisError, RedisSettings
-from ibdesk.store.replay import ReplayReport, replay
+from typing import TYPE_CHECKING
+
+from ibdesk.lazy import at_first_use
+
+if TYPE_CHECKING:
+    from ibdesk.store.batches import Batch, BatchSource, FeedState, Sequencer, TopicState
+    from ibdesk.store.cache import Cache, Cached, MemoryCache, RedisCache
+    from ibdesk.store.feed import Feed, FeedReader, Row, Topic
+    from ibdesk.store.journal import Journal, JournalHeader
+    from ibdesk.store.journal_log import JournalLogKeeper
+    from ibdesk.store.journal_pages import JournalFilter, JournalPage, JournalRow, read_page, stretch
+    from ibdesk.store.journal_reader import Entry, JournalReader
+    from ibdesk.store.journal_replay import ReplayReport, replay
+    from ibdesk.store.life_list import LifeInfo, lives_in
+    from ibdesk.store.lives import path_of_new_life, take_over_from
+    from ibdesk.store.market_cache import KEPT_BARS, MarketCache
+    from ibdesk.store.order_ids import OrderIdMark
+    from ibdesk.store.redis import RedisError, RedisSettings
 
 __all__ = [
     "KEPT_BARS",
@@ -50,3 +55,5 @@ __all__ = [
     "stretch",
     "take_over_from",
 ]
+
+__getattr__, __dir__ = at_first_use(__name__, __file__)

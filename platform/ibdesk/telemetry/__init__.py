@@ -1,12 +1,17 @@
 """How the desk is watched from outside: what one request caused, logs, how long things take, what runs."""
 
-from ibdesk.telemetry.logs import Logs
-from ibdesk.telemetry.masking import secrets_in
-from ibdesk.telemetry.performance import Performance, Span, SpanSummary, track_performance
-from ibdesk.telemetry.settings import LogSettings, PerformanceSettings
-from ibdesk.telemetry.supervision import AT_ONCE_OVER, Policy, Supervisor, TaskInfo
-from ibdesk.telemetry.trace import correlated, correlation_id, new_correlation_id
-from ibdesk.telemetry.vitals import Vitals, measure_lag, vitals
+from typing import TYPE_CHECKING
+
+from ibdesk.lazy import at_first_use
+
+if TYPE_CHECKING:
+    from ibdesk.telemetry.logs import Logs
+    from ibdesk.telemetry.masking import secrets_in
+    from ibdesk.telemetry.performance import Performance, Span, SpanSummary, track_performance
+    from ibdesk.telemetry.process_vitals import Vitals, measure_lag, vitals
+    from ibdesk.telemetry.settings import LogSettings, PerformanceSettings
+    from ibdesk.telemetry.supervision import AT_ONCE_OVER, Policy, Supervisor, TaskInfo
+    from ibdesk.telemetry.trace import correlated, correlation_id, new_correlation_id
 
 __all__ = [
     "AT_ONCE_OVER",
@@ -28,3 +33,5 @@ __all__ = [
     "track_performance",
     "vitals",
 ]
+
+__getattr__, __dir__ = at_first_use(__name__, __file__)

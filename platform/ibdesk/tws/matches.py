@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
-from ib_async.contract import ContractDescription
+
+if TYPE_CHECKING:
+    from ib_async.contract import ContractDescription
 
 # IB's words for kinds, and ours; only these kinds can be named by what a search tells.
 _KINDS = {"STK": "stock", "CASH": "forex", "IND": "index", "FUT": "future", "OPT": "option"}

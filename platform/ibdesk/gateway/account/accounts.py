@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ibdesk.errors import ConfigError
 from ibdesk.gateway.account.ledger import Ledger
+from ibdesk.gateway.account.paper_ids import checked_id
 from ibdesk.gateway.account.rates import Rates
 from ibdesk.gateway.refusal import RefusedError, invalid
 
@@ -77,14 +78,3 @@ class Accounts:
             RefusedError: If it names one that is unknown (321).
         """
         return list(self) if account in ("", EVERYBODY) else [self.named(account)]
-
-
-def checked_id(account: str) -> str:
-    """Return an account's id if it is that of a paper account.
-
-    Raises:
-        ConfigError: If it is not; the sentence names it.
-    """
-    if not (account.startswith("D") and account.isalnum() and account.isascii()):
-        raise ConfigError(f"gateway.account must begin with D as paper accounts do, got {account!r}")
-    return account

@@ -1,0 +1,56 @@
+"""Sockets bound to the address that a server is to have."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from ibdesk.errors import AddressInUseError, ConfigError
+
+# How many ports after the wanted one are tried when any will do.
+_PORTS_TRIED = 50
+
+
+def url_of(bound: socket.socket, *, is_encrypted: bool = False) -> str:
+    """Return the address of a bound socket, such as ``http://127.0.0.1:8000``."""
+    host, port = bound.getsockname()[:2]
+    return f"{'https' if is_encrypted else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def reserve(host: str, port: int, *, any_port: bool = False, setting: str) -> socket.socket:
+    """Return a socket that keeps an address for shared listeners of other processes, and takes no connection itself.
+
+    Raises:
+        AddressInUseError: If the port is taken and no other will do; it names `setting` as the way out.
+        ConfigError: If the address cannot be listened on for another reason.
+    """
+    return bind(host, port, any_port=any_port, setting=setting, is_shared=True, listens=False)
+
+
+def bind(
+    host: str, port: int, *, any_port: bool = False, setting: str, is_shared: bool = False, listens: bool = True
+) -> socket.socket:
+    """Return a socket that listens on the port or, with `any_port`, on the next free one after it.
+
+    Raises:
+        AddressInUseError: If the port is taken and no other will do; it names `setting` as the way out.
+        ConfigError: If the address cannot be listened on for another reason.
+    """
+    tries = _PORTS_TRIED if any_port else 1
+    for candidate in range(port, min(port + tries, 65_536)):
+        found = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if is_shared:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            found.bind((host, candidate))
+            # Two sockets may be bound to one port until one of them listens.
+            if listens:
+                found.listen()
+        except OSError as error:
+            found.close()
+            if error.errno != errno.EADDRINUSE:
+                raise ConfigError(f"{host}:{candidate} cannot be listened on: {error.strerror}") from None
+        else:
+            return found
+    raise AddressInUseError(host, port, setting)
