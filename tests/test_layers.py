@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -284,3 +287,43 @@ LAWFUL = [
 @pytest.mark.parametrize(("rule", "name", "source"), LAWFUL)
 def test_what_is_lawful_is_left_alone(rule: Rule, name: str, source: str) -> None:
     assert list(rule(Module(name, ast.parse(source)))) == []
+
+
+def lazy_packages() -> dict[str, dict[str, str]]:
+    """The packages that load their names at first use, each with the module of each of its names."""
+    found: dict[str, dict[str, str]] = {}
+    for module in [*modules("platform"), *modules("server")]:
+        if "at_first_use(__name__" in ast.unparse(module.tree):
+            blocks = [node for node in module.tree.body if isinstance(node, ast.If)]
+            imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
+            found[module.name] = {alias.name: str(node.module) for node in imports for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("package", ["ibdesk", "ibdesk.desk", "ibdesk.gateway", "ibdesk_server.client"])
+def test_packages_that_load_at_first_use_were_found(package: str) -> None:
+    assert len(lazy_packages()[package]) > 5
+
+
+def test_what_a_package_loads_at_first_use_is_what_it_says() -> None:
+    """Also after the module that a name is from was imported: one of the same name would stand in its place."""
+    for package, homes in lazy_packages().items():
+        room = importlib.import_module(package)
+        assert set(homes) <= set(room.__all__)
+        assert set(room.__all__) <= set(dir(room))
+        for name, home in homes.items():
+            # The package of that name can be called like its function.
+            if (package, name) == ("ibdesk", "backtest"):
+                continue
+            assert getattr(room, name) is getattr(importlib.import_module(home), name), f"{package}.{name}"
+        with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+            room.nonsense  # noqa: B018 - asking is the test
+
+
+def test_settings_are_read_without_the_libraries_of_engine_and_server() -> None:
+    heavy = {"polars", "numpy", "ib_async", "fastapi", "uvicorn", "panel", "bokeh", "redis", "httpx"}
+    program = f"import sys, ibdesk_server.settings; print({heavy} & set(sys.modules))"
+
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=55)
+
+    assert told.stdout.strip() == "set()"

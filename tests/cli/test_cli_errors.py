@@ -166,10 +166,11 @@ def test_a_tws_that_is_not_there_is_told(cli: Cli) -> None:
     assert "start TWS or IB Gateway" in told
 
 
-def test_a_missing_package_is_told_with_the_extra_that_brings_it() -> None:
+@pytest.mark.parametrize("command", ["up", "web"])
+def test_a_missing_package_is_told_with_the_extra_that_brings_it(command: str) -> None:
     program = (
         "import sys; sys.modules['fastapi'] = None; sys.modules['uvicorn'] = None\n"
-        "from ibdesk.cli import main; sys.exit(main(['up']))"
+        f"from ibdesk.cli import main; sys.exit(main(['{command}']))"
     )
 
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=55, check=False)

@@ -12,6 +12,7 @@ from ibdesk.backtest import sample_daily_bars
 from ibdesk.cli.backtest import Costs, only, run_backtest
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.logs import open_log
+from ibdesk.cli.packages import check_packages
 from ibdesk.cli.replay import replay_journal
 from ibdesk.cli.sample import SECONDS_A_DAY, first_day
 from ibdesk.cli.screen import line, span, step, until
@@ -19,7 +20,7 @@ from ibdesk.cli.serving import serve
 from ibdesk.cli.tables import Summary
 from ibdesk.cli.trading import Run, end_run, open_desk
 from ibdesk.cli.watch import watch
-from ibdesk.cli.web import check_packages, open_web
+from ibdesk.cli.web import open_web
 from ibdesk.config import Given
 from ibdesk.desk import Desk
 from ibdesk.engine import RiskLimits
@@ -43,7 +44,7 @@ def run_demo(
     Raises:
         IbdeskError: If a step fails.
     """
-    check_packages(dashboard=with_dashboard)
+    check_packages("bokeh", "bokeh_sampledata", *(["panel"] if with_dashboard else []))
     bars = only(sample_daily_bars(), symbols, where="the sample")
     on = bars["symbol"].unique().sort().to_list()
     run = Run(strategy=strategy, on=on)

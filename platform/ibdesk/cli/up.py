@@ -7,13 +7,14 @@ from rich.text import Text
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.keeping import PATIENT, kept, until_ended
 from ibdesk.cli.logs import open_log
+from ibdesk.cli.packages import check_packages
 from ibdesk.cli.screen import address, line, step, until, waiting
 from ibdesk.cli.serving import serve
 from ibdesk.cli.tables import Summary
 from ibdesk.cli.trading import Connection, Run, end_run
 from ibdesk.cli.watch import watch
 from ibdesk.cli.web import free_port, web_options
-from ibdesk.cli.workers import Workers
+from ibdesk.cli.workers import WEB_PACKAGES, Workers
 from ibdesk.config import Given
 from ibdesk.desk import AttachedDesk
 from ibdesk.desk.child import ChildProcess
@@ -41,6 +42,7 @@ def run_up(
     Raises:
         IbdeskError: If it cannot be started, or its engine ends.
     """
+    check_packages(*WEB_PACKAGES, *(["panel"] if with_dashboard else []))
     if run is not None:
         run.check()
     settings = connection.settings(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import socket
 from typing import TYPE_CHECKING
 
@@ -56,17 +55,6 @@ def open_web(belongings: Belongings, desk: DeskHandle, settings: Settings, *, wi
     line("feed", f"{server.feed_url} (msgpack)")
     line("API key", f"{key_file} (each address above logs one browser in, once)")
     return server
-
-
-def check_packages(*, dashboard: bool) -> None:
-    """Refuse to begin when a package is missing that is needed later.
-
-    Raises:
-        ModuleNotFoundError: If one is.
-    """
-    for name in ("bokeh", "bokeh_sampledata", *(["panel"] if dashboard else [])):
-        if importlib.util.find_spec(name) is None:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def free_port(wanted: int) -> int:

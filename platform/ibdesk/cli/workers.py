@@ -14,6 +14,7 @@ from rich.text import Text
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.keeping import PATIENT, kept
 from ibdesk.cli.logs import open_log
+from ibdesk.cli.packages import check_packages
 from ibdesk.cli.screen import address, console, line, step, until, waiting
 from ibdesk.cli.serving import Work, serve
 from ibdesk.desk import AttachedDesk
@@ -24,6 +25,8 @@ from ibdesk_server.bound import reserve, url_of
 from ibdesk_server.security.guard import Security
 from ibdesk_server.settings import Settings
 
+WEB_PACKAGES = ("fastapi", "uvicorn")
+"""What a web server needs first of the extra that brings it."""
 READY_SECONDS = 120.0
 """How long a child of a busy machine may take until it answers: most of it is the import of libraries."""
 
@@ -37,6 +40,7 @@ def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: flo
     Raises:
         IbdeskError: If it cannot be started, or fails.
     """
+    check_packages(*WEB_PACKAGES)
     give_way()
     is_child = worker is not None
     if is_child:
