@@ -13,6 +13,7 @@ import pytest
 from tests.redis_server import RedisServer
 from tests.stack import IBDESK, Program, eventually, own_environment
 
+from ibdesk.desk import AttachedDesk
 from ibdesk.testing.gateway import RunningGateway
 
 if TYPE_CHECKING:
@@ -85,6 +86,23 @@ def test_a_standby_trades_within_five_seconds_of_the_end_of_the_leader(
     trading.goes_on()
     references = [order.reference for order in walking_gateway.orders]
     assert len(set(references)) == len(references)
+
+
+def test_who_stands_by_is_known_to_whoever_asks_the_leader(
+    start_engine: StartEngine, trading: Trading, tmp_path: Path
+) -> None:
+    _, standby = leader_and_standby(start_engine, trading)
+
+    with AttachedDesk.open(f"unix:{tmp_path}/ibdesk/desk-paper.sock") as desk:
+
+        def standbys() -> list[str]:
+            lease = desk.process().lease
+            assert lease is not None
+            return [name.split("/")[1] for name in lease.standbys]
+
+        eventually(lambda: standbys() == [str(standby.pid)], "the standby is known by its process")
+        standby.kill()
+        eventually(lambda: standbys() == [], "it is missed")
 
 
 def test_a_leader_that_was_frozen_sends_nothing_more_and_ends(

@@ -80,6 +80,43 @@ async def test_the_first_contender_leads_and_the_others_wait(make_lease: MakeLea
     assert second.health.held_by == first.health.held_by
 
 
+async def test_the_holder_knows_who_stands_by_until_they_are_gone_or_lead(make_lease: MakeLease) -> None:
+    first, second = await led(make_lease("a", seconds=1)), make_lease("b", seconds=1)
+    third = make_lease("c", seconds=1)
+
+    assert not await second.try_acquire()
+    assert not await third.try_acquire()
+    await first.renew()
+    both = first.health.standbys
+    # The third asks no more.
+    async with asyncio.timeout(20):
+        while len(first.health.standbys) == 2:
+            assert not await second.try_acquire()
+            await first.renew()
+    one = first.health.standbys
+    await first.release()
+    await led(second)
+    await second.renew()
+
+    assert len({*both}) == 2
+    assert one == (second.health.held_by.partition(" ")[2],)
+    assert second.health.standbys == ()
+
+
+async def test_nobody_is_known_to_stand_by_while_redis_is_away(
+    redis_server: RedisServer, make_lease: MakeLease
+) -> None:
+    first, second = await led(make_lease("a", seconds=20)), make_lease("b", seconds=20)
+    assert not await second.try_acquire()
+    await first.renew()
+    known = first.health.standbys
+
+    redis_server.stop()
+    await adrift(first)
+
+    assert (len(known), first.health.standbys) == (1, ())
+
+
 async def test_a_lease_that_is_given_back_is_had_at_once_with_a_higher_token(make_lease: MakeLease) -> None:
     first, second = await led(make_lease("a", seconds=20)), make_lease("b", seconds=20)
     assert not await second.try_acquire()
@@ -325,6 +362,24 @@ async def test_who_led_before_the_last_one_does_not_come_back_in_when_redis_forg
     assert (second.state, second.is_held()) == (LeaseState.HELD, True)
     with pytest.raises(NotLeadingError):
         await first.renew()
+
+
+@pytest.mark.parametrize("trade_without", [True, False])
+async def test_who_waits_at_a_redis_that_has_forgotten_all_sends_only_where_that_is_allowed(
+    trade_without: bool, redis_server: RedisServer, make_lease: MakeLease
+) -> None:
+    clock = HandClock()
+    leader = await led(make_lease("a", seconds=20, now=clock, trade_without=trade_without))
+    redis_server.restart()
+    # Its connection was to the Redis before.
+    await adrift(leader)
+    clock.seconds += 60
+    assert not leader.may_send()
+
+    await leader.renew()
+
+    assert (leader.state, leader.is_held()) == (LeaseState.ADRIFT, False)
+    assert leader.may_send() is trade_without
 
 
 async def test_who_was_away_as_long_as_a_redis_that_has_forgotten_all_is_back_before_anybody_new(

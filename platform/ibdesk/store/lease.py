@@ -59,28 +59,31 @@ _NOBODY = "0 nobody"
 # a lease that was renewed in time, so that none expires in such a gap.
 _IN_TOUCH = 1 / 2
 
-# Both answer: whether it is granted with which token (0: no, -1: not yet), who holds it, the highest token drawn, and
-# Redis' time.
+# Both answer: whether it is granted with which token (0: no, -1: not yet), who holds it, the highest token drawn,
+# Redis' time, and, to who renews, those who asked for the lease within its own length and would take over.
 _ACQUIRING = """
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local held = redis.call('GET', KEYS[1])
 local drawn = tonumber(redis.call('GET', KEYS[2]) or '0')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if held then return {0, held, drawn, now} end
+redis.call('ZADD', KEYS[4], now, ARGV[1])
+redis.call('PEXPIRE', KEYS[4], ARGV[2])
+if held then return {0, held, drawn, now, {}} end
 if redis.call('GET', KEYS[3]) ~= run then
     redis.call('SET', KEYS[3], run)
     redis.call('SET', KEYS[1], ARGV[5], 'PX', ARGV[4])
-    return {0, ARGV[5], drawn, now}
+    return {0, ARGV[5], drawn, now, {}}
 end
 local last, since = tonumber(ARGV[6]), tonumber(ARGV[7])
 if now < last or now - last > tonumber(ARGV[8]) or now - since < tonumber(ARGV[2]) then
-    return {0, ARGV[5], drawn, now}
+    return {0, ARGV[5], drawn, now, {}}
 end
 local token = math.max(drawn, tonumber(ARGV[3])) + 1
 redis.call('SET', KEYS[2], token)
 redis.call('SET', KEYS[1], token .. ' ' .. ARGV[1], 'PX', ARGV[2])
-return {token, token .. ' ' .. ARGV[1], token, now}
+redis.call('ZREM', KEYS[4], ARGV[1])
+return {token, token .. ' ' .. ARGV[1], token, now, {}}
 """
 _RENEWING = """
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
@@ -88,22 +91,24 @@ local held = redis.call('GET', KEYS[1])
 local drawn = tonumber(redis.call('GET', KEYS[2]) or '0')
 local token = tonumber(ARGV[3])
 if held ~= ARGV[1] and (drawn > token or (held and held ~= ARGV[4])) then
-    return {0, held or ARGV[4], drawn, 0}
+    return {0, held or ARGV[4], drawn, 0, {}}
 end
 if ARGV[5] == '0' then
     if redis.call('GET', KEYS[3]) ~= run then
         redis.call('SET', KEYS[3], run)
         redis.call('SET', KEYS[1], ARGV[4], 'PX', 2 * ARGV[2])
-        return {-1, ARGV[4], drawn, 0}
+        return {-1, ARGV[4], drawn, 0, {}}
     end
     if held == ARGV[4] and redis.call('PTTL', KEYS[1]) > tonumber(ARGV[2]) then
-        return {-1, ARGV[4], drawn, 0}
+        return {-1, ARGV[4], drawn, 0, {}}
     end
 end
 redis.call('SET', KEYS[3], run)
 redis.call('SET', KEYS[2], math.max(drawn, token))
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-return {token, ARGV[1], token, 0}
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+return {token, ARGV[1], token, now, redis.call('ZRANGE', KEYS[4], now - ARGV[2], '+inf', 'BYSCORE')}
 """
 _RELEASING = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
@@ -189,19 +194,22 @@ class Lease:
         self._pool, self._mark, self._seconds, self._trade_without, self._now = pool, mark, seconds, trade_without, now
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         self._held_by = ""
+        self._standbys: tuple[str, ...] = ()
         # Redis' time, ms: of its last answer (0: none yet), and since when we must be in touch for a whole lease first.
         self._last_ms = self._since_ms = 0
         # Until when we believe in the lease, and until when we may send.
         self._held_until = self._sends_until = 0.0
-        # In braces, so that a cluster keeps the three together.
+        # In braces, so that a cluster keeps them together.
         group = pool.settings.key(f"{{lease:{name}}}")
-        self._keys = (group, f"{group}:token", f"{group}:run")
+        self._keys = (group, f"{group}:token", f"{group}:run", f"{group}:standbys")
         self._client: Client | None = None
 
     @property
     def health(self) -> LeaseHealth:
         """Return how it stands."""
-        return LeaseHealth(name=self.name, state=self.state, token=self.token, held_by=self._held_by)
+        return LeaseHealth(
+            name=self.name, state=self.state, token=self.token, held_by=self._held_by, standbys=self._standbys
+        )
 
     def is_held(self) -> bool:
         """Return whether nobody else can hold the lease now. A comparison with the clock, for any thread."""
@@ -309,6 +317,8 @@ class Lease:
         self._held_until = self._sends_until = asked_at + (1 - _MARGIN) * self._seconds
 
     def _drift(self, reason: str, asked_at: float) -> None:
+        # Nobody is known to.
+        self._standbys = ()
         if self.state is LeaseState.HELD:
             _log.warning("leading %s is not confirmed any more: %s", self.name, reason)
             self.state = LeaseState.ADRIFT
@@ -318,9 +328,10 @@ class Lease:
 
     async def _ask(self, script: str, *arguments: str | int) -> tuple[int, int]:
         """Run a script; return the token it granted, 0 or -1 when it granted none, and Redis' time in ms."""
-        answer: Any = await self._bounded(lambda client: client.eval(script, 3, *self._keys, *arguments))
+        answer: Any = await self._bounded(lambda client: client.eval(script, len(self._keys), *self._keys, *arguments))
         granted, held_by, drawn = int(answer[0]), str(answer[1], "utf-8"), int(answer[2])
         self._held_by = held_by
+        self._standbys = tuple(str(name, "utf-8") for name in answer[4])
         # On disk before we lead with it.
         self._mark.raise_to(max(drawn, int(held_by.partition(" ")[0])))
         return granted, int(answer[3])

@@ -21,9 +21,13 @@ class LeaseState(enum.Enum):
 
 
 class LeaseHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How the lease stands; `held_by` is who held it when Redis answered last, `token` is ours, 0 before we led."""
+    """How the lease stands; `held_by` is who held it when Redis answered last, `token` is ours, 0 before we led.
+
+    `standbys` are those who would take over, as the holder knows them: who asked for the lease within its own length.
+    """
 
     name: str
     state: LeaseState
     token: int
     held_by: str
+    standbys: tuple[str, ...] = ()

@@ -87,6 +87,7 @@ def lease_families(health: LeaseHealth | None) -> Iterator[Metric]:
         return
     yield GaugeMetricFamily("ibdesk_lease_held", "Whether the engine leads", value=health.state is LeaseState.HELD)
     yield GaugeMetricFamily("ibdesk_lease_token", "The number of its leadership", value=health.token)
+    yield GaugeMetricFamily("ibdesk_lease_standbys", "Engines that would take over", value=len(health.standbys))
 
 
 def redis_families(pools: dict[str, list[RedisHealth]]) -> Iterator[Metric]:

@@ -208,6 +208,7 @@ def _lease(health: LeaseHealth) -> Component:
         "state": health.state.value,
         "token": health.token,
         "held_by": health.held_by.partition(" ")[2],
+        "standbys": list(health.standbys),
     }
     match health.state:
         case LeaseState.HELD:
