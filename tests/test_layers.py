@@ -77,6 +77,11 @@ class Module:
     name: str
     tree: ast.Module
 
+    @functools.cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the tree."""
+        return list(ast.walk(self.tree))
+
     @property
     def room(self) -> str:
         """`engine` for `ibdesk.engine.blotter`, `ibdesk_server` for all of the server, empty for `ibdesk`."""
@@ -87,7 +92,7 @@ class Module:
 
     def imports(self) -> Iterator[str]:
         """Every imported name in full: `from a import b` gives `a.b`. A relative one starts with a dot."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
@@ -145,9 +150,9 @@ def depends_on_the_day(module: Module) -> Iterator[str]:
 
 
 def reads_a_clock(module: Module) -> Iterator[str]:
-    called = {node.func for node in ast.walk(module.tree) if isinstance(node, ast.Call)}
-    for node in ast.walk(module.tree):
-        if not isinstance(node, ast.Attribute):
+    called = {node.func for node in module.nodes if isinstance(node, ast.Call)}
+    for node in module.nodes:
+        if not isinstance(node, ast.Attribute) or node.attr not in CLOCK_READINGS | {"random"}:
             continue
         owner = ast.unparse(node.value)
         on_the_class = owner.rpartition(".")[2] in {"date", "datetime"}
@@ -170,7 +175,7 @@ def loads_twice(module: Module) -> Iterator[str]:
     doubles = ("server.ibdesk_server", "platform.ibdesk")
     strings = (
         node.value
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in doubles
     )
     for name in [*module.imports(), *strings]:
@@ -202,6 +207,7 @@ def forgotten() -> Iterator[None]:
     """Let go of the trees afterwards: the tests that come later would collect garbage around them."""
     yield
     modules.cache_clear()
+    lazy_packages.cache_clear()
 
 
 def breaches(rule: Rule, *folders: str) -> list[str]:
@@ -289,11 +295,12 @@ def test_what_is_lawful_is_left_alone(rule: Rule, name: str, source: str) -> Non
     assert list(rule(Module(name, ast.parse(source)))) == []
 
 
+@functools.cache
 def lazy_packages() -> dict[str, dict[str, str]]:
     """The packages that load their names at first use, each with the module of each of its names."""
     found: dict[str, dict[str, str]] = {}
     for module in [*modules("platform"), *modules("server")]:
-        if "at_first_use(__name__" in ast.unparse(module.tree):
+        if any(name.endswith("lazy.at_first_use") for name in module.imports()):
             blocks = [node for node in module.tree.body if isinstance(node, ast.If)]
             imports = [node for block in blocks for node in block.body if isinstance(node, ast.ImportFrom)]
             found[module.name] = {alias.name: str(node.module) for node in imports for alias in node.names}
