@@ -36,7 +36,7 @@ demo: setup ## backtest, paper account, API and dashboard at once (ARGS="--for 6
 
 .PHONY: test
 test: setup tools ## run the tests (ARGS="-k gateway" picks some)
-	@.venv/bin/python -m pytest -n auto --dist loadfile $(ARGS)
+	@.venv/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: proof
 proof: setup tools ## prove the design's promises with hundreds of seeds (IBDESK_PROOF_SEEDS=1000 for more)

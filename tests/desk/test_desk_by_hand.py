@@ -172,7 +172,9 @@ def test_one_id_leads_from_the_request_to_the_fill(desk: Desk, watch: Watch, cap
     assert {line.order_id for line in lines} == {placed.id}
     assert {line.symbol for line in lines} == {"IBM"}
     assert lines[0].latency_ms > 0
-    said = [line.getMessage().removeprefix(f"order {placed.id} ").partition(":")[0] for line in lines]
+    # On a busy machine a warning that the order was slow is among them.
+    told = [line.getMessage() for line in lines if line.levelno == logging.INFO]
+    said = [message.removeprefix(f"order {placed.id} ").partition(":")[0] for message in told]
     assert said[0] == "sent"
     assert said[-1] == "filled"
 
