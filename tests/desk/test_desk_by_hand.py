@@ -179,6 +179,15 @@ def test_one_id_leads_from_the_request_to_the_fill(desk: Desk, watch: Watch, cap
     assert said[-1] == "filled"
 
 
+def test_the_times_of_an_order_by_hand_are_not_among_those_that_the_market_caused(desk: Desk, watch: Watch) -> None:
+    placed = desk.place("IBM", "buy", 10)
+    watch(desk).wait_for(Topic.ORDERS, id=placed.id, status="filled")
+
+    taken = {name: span.counts.count for name, span in desk.performance().items() if name.startswith("order_")}
+
+    assert taken == {"order_command": 1, "order_answer": 1}
+
+
 def test_a_market_without_a_price_takes_no_order_by_hand(open_desk: OpenDesk) -> None:
     desk = open_desk({"speed": 0.01}, first_price_seconds=0)
 

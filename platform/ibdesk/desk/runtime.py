@@ -19,6 +19,7 @@ from ibdesk.desk.inspection import run_info
 from ibdesk.desk.ledger import Ledger
 from ibdesk.desk.naming import base36, named
 from ibdesk.desk.order_log import TOLD, OrderLog
+from ibdesk.desk.order_times import OrderTimes
 from ibdesk.desk.publisher import Publisher
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.succession import predecessor
@@ -73,6 +74,7 @@ class Runtime:
         self.engine = Engine(strategies=self.shelf.find, limits=settings.risk)
         self.ledger = Ledger(self.engine)
         self.performance = Performance(settings.performance)
+        self._order_times = OrderTimes(self.performance)
         self._header = self._make_header(tws.client_id)
         self.journal = Journal.create(
             path_of_new_life(settings.state_folder / "journals", settings.mode, time.time_ns()), self._header
@@ -92,8 +94,6 @@ class Runtime:
         self._priceless: list[tuple[str, asyncio.Event]] = []
         # _inherited: what an earlier life traded by hand, whose quotes are not asked for yet in this one.
         self._inherited: list[AnyInstrument] = []
-        # _sent_ns: when the bytes of an order left that the venue has not spoken of yet, on the performance counter.
-        self._sent_ns: dict[str, int] = {}
         self._waiting: collections.deque[Event] = collections.deque()
         self._turning = False
         self._recent: dict[str, collections.deque[Bar]] = {}
@@ -201,9 +201,9 @@ class Runtime:
             for action in actions:
                 placed = self._execute(action) or placed
             if placed is not None:
-                latency_ns = self._measure_order(placed, began_ns, is_of_market=read_at_ns > 0)
+                latency_ns = self._order_times.sent(placed, began_ns, is_of_market=read_at_ns > 0)
         if event.__class__ is OrderReport:
-            self._measure_answer(event)
+            self._order_times.answered(event)
         if event.__class__ is Bar and event.instrument in self._recent:
             self._recent[event.instrument].append(event)
         self.publisher.publish(event, actions)
@@ -237,23 +237,6 @@ class Runtime:
         began_ns = time.perf_counter_ns()
         if self.journal.commit():
             self.performance.add("journal_commit", time.perf_counter_ns() - began_ns)
-
-    def _measure_order(self, order: Order, began_ns: int, *, is_of_market: bool) -> int:
-        """Take the time from what caused an order to its bytes being with the socket, and return it, in ns."""
-        now_ns = time.perf_counter_ns()
-        self._sent_ns[order.id] = now_ns
-        span = "order_execution" if is_of_market else "order_command"
-        facts = {"order_id": order.id, "symbol": order.instrument, "correlation_id": order.correlation_id}
-        self.performance.add(span, now_ns - began_ns, **facts)
-        return now_ns - began_ns
-
-    def _measure_answer(self, report: OrderReport) -> None:
-        """Take the time from an order's bytes being with the socket to the venue's first word on it."""
-        if report.status is OrderStatus.UNKNOWN:
-            return
-        sent_ns = self._sent_ns.pop(report.order_id, 0)
-        if sent_ns:
-            self.performance.add("order_answer", time.perf_counter_ns() - sent_ns, order_id=report.order_id)
 
     def _execute(self, action: Action) -> Order | None:
         """Carry out one action; return the order if it placed one."""

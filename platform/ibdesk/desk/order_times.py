@@ -1,0 +1,34 @@
+"""How long orders take: from what caused one to its bytes being with the socket, and on to the venue's first word."""
+
+from __future__ import annotations
+
+import time
+
+from ibdesk.model import Order, OrderReport, OrderStatus
+from ibdesk.telemetry import Performance
+
+
+class OrderTimes:
+    """Takes the times of each order, all on the performance counter, in ns."""
+
+    def __init__(self, performance: Performance) -> None:
+        self._performance = performance
+        # When the bytes of an order left that the venue has not spoken of yet.
+        self._sent_ns: dict[str, int] = {}
+
+    def sent(self, order: Order, began_ns: int, *, is_of_market: bool) -> int:
+        """Note that an order's bytes are with the socket now; return how long that took from `began_ns` on."""
+        now_ns = time.perf_counter_ns()
+        self._sent_ns[order.id] = now_ns
+        span = "order_execution" if is_of_market else "order_command"
+        facts = {"order_id": order.id, "symbol": order.instrument, "correlation_id": order.correlation_id}
+        self._performance.add(span, now_ns - began_ns, **facts)
+        return now_ns - began_ns
+
+    def answered(self, report: OrderReport) -> None:
+        """Note what the venue says of an order; the first word that it says itself ends the span."""
+        if report.status is OrderStatus.UNKNOWN:
+            return
+        sent_ns = self._sent_ns.pop(report.order_id, 0)
+        if sent_ns:
+            self._performance.add("order_answer", time.perf_counter_ns() - sent_ns, order_id=report.order_id)
