@@ -103,6 +103,27 @@ async def test_the_holder_knows_who_stands_by_until_they_are_gone_or_lead(make_l
     assert second.health.standbys == ()
 
 
+async def test_redis_forgets_who_stood_by_once_whether_or_not_somebody_still_does(
+    redis_server: RedisServer, make_lease: MakeLease, make_pool: MakePool
+) -> None:
+    leader, standby = await led(make_lease("a", seconds=0.5)), make_lease("b", seconds=0.5)
+    pool = make_pool(redis_server.url)
+    # Engines that are started again and again, each under a name of its own.
+    for _ in range(20):
+        assert not await make_lease("c", seconds=0.5).try_acquire()
+
+    async with asyncio.timeout(20):
+        while await pool.call(lambda client: client.zcard("ibdesk:{lease:account}:standbys")) > 1:
+            assert not await standby.try_acquire()
+            await leader.renew()
+
+    assert len(leader.health.standbys) == 1
+    # And the last one, when nobody asks any more.
+    async with asyncio.timeout(20):
+        while leader.health.standbys:
+            await leader.renew()
+
+
 async def test_nobody_is_known_to_stand_by_while_redis_is_away(
     redis_server: RedisServer, make_lease: MakeLease
 ) -> None:

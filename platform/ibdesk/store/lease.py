@@ -67,6 +67,7 @@ local held = redis.call('GET', KEYS[1])
 local drawn = tonumber(redis.call('GET', KEYS[2]) or '0')
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now - ARGV[2])
 redis.call('ZADD', KEYS[4], now, ARGV[1])
 redis.call('PEXPIRE', KEYS[4], ARGV[2])
 if held then return {0, held, drawn, now, {}} end
@@ -106,9 +107,7 @@ end
 redis.call('SET', KEYS[3], run)
 redis.call('SET', KEYS[2], math.max(drawn, token))
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-return {token, ARGV[1], token, now, redis.call('ZRANGE', KEYS[4], now - ARGV[2], '+inf', 'BYSCORE')}
+return {token, ARGV[1], token, 0, redis.call('ZRANGE', KEYS[4], 0, -1)}
 """
 _RELEASING = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
 
