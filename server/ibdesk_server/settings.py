@@ -11,7 +11,7 @@ from ibdesk.config import Section, state_folder
 from ibdesk.desk import DeskSettings
 from ibdesk_server.backtests.settings import BacktestSettings
 from ibdesk_server.feed.settings import FeedSettings
-from ibdesk_server.security.addresses import is_loopback
+from ibdesk_server.security.ip_addresses import is_loopback
 from ibdesk_server.security.settings import LimitSettings, SecuritySettings, TlsSettings
 
 

@@ -26,7 +26,8 @@ from ibdesk.store.batches import Batch, FeedState, Sequencer
 from ibdesk.store.feed import Feed, Topic
 from ibdesk_server.feed.channel import columns_of
 from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
-from ibdesk_server.feed.hub import FeedHub, FeedLimits
+from ibdesk_server.feed.hub import FeedHub
+from ibdesk_server.feed.limits import FeedLimits
 from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.feed.protocol import Delta, Subscribe, encode
 from ibdesk_server.listener import Listener, raise_file_limit

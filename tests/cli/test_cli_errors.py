@@ -180,6 +180,19 @@ def test_a_missing_package_is_told_with_the_extra_that_brings_it(command: str) -
     assert "pip install 'ibdesk[server]'" in told.stderr
 
 
+def test_settings_are_shown_also_where_no_extra_is_installed() -> None:
+    program = (
+        "import sys; from ibdesk import cli\n"
+        "for name in cli._EXTRAS: sys.modules[name] = None\n"
+        "sys.exit(cli.main(['config', 'show', 'server.port']))"
+    )
+
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=55, check=False)
+
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "port = 8000" in told.stdout
+
+
 def test_debug_shows_where_an_error_came_from(cli: Cli) -> None:
     told = cli("--debug", "backtest", "no/such.py", "--sample")
 

@@ -22,7 +22,8 @@ from ibdesk.store.batches import Sequencer
 from ibdesk.store.feed import Feed, Row, Topic
 from ibdesk_server.dashboard import DashboardProcess, start_dashboard
 from ibdesk_server.feed.endpoint import FeedEndpoint
-from ibdesk_server.feed.hub import FeedHub, FeedLimits
+from ibdesk_server.feed.hub import FeedHub
+from ibdesk_server.feed.limits import FeedLimits
 from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.listener import Listener
 from ibdesk_server.security.guard import Security

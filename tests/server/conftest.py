@@ -25,7 +25,8 @@ from ibdesk.desk import Desk
 from ibdesk.store.batches import Batch, FeedState, Sequencer
 from ibdesk.store.feed import Feed, Row, Topic
 from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
-from ibdesk_server.feed.hub import FeedHub, FeedLimits
+from ibdesk_server.feed.hub import FeedHub
+from ibdesk_server.feed.limits import FeedLimits
 from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.listener import Listener
 from ibdesk_server.routers import events

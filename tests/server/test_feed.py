@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgpack  # type: ignore[import-untyped] # it ships no types
 
 from ibdesk.store.feed import Topic
-from ibdesk_server.feed.subscriber import Budget
+from ibdesk_server.feed.limits import Budget
 from ibdesk_server.feed.token import Place, make_token
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from tests.plain_http import PLAIN
 from tests.server.browser import open_page
 
-from ibdesk_server.feed.subscriber import Budget
+from ibdesk_server.feed.limits import Budget
 
 if TYPE_CHECKING:
     from tests.server.conftest import Cable, FeedServer, Relay, StartFeed

@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry
 from ibdesk.store.batches import Sequencer
 from ibdesk.store.feed import Feed, Topic
 from ibdesk_server.feed.coding import Coding
-from ibdesk_server.feed.hub import FeedHub, FeedLimits
+from ibdesk_server.feed.hub import FeedHub
+from ibdesk_server.feed.limits import FeedLimits
 from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.feed.pace import Pace
 from ibdesk_server.feed.protocol import Subscribe

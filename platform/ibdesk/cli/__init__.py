@@ -68,10 +68,11 @@ def main(arguments: list[str] | None = None) -> int:
     except IbdeskError as error:
         return _told(str(error), exit_code(error), shows_trace=common.debug)
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        package = (error.name or "").partition(".")[0]
+        extra = _EXTRAS.get(package)
         if extra is None:
             return _told_of_a_fault()
-        sentence = f"this needs the package {error.name}, which is not installed: pip install 'ibdesk[{extra}]'"
+        sentence = f"this needs the package {package}, which is not installed: pip install 'ibdesk[{extra}]'"
         return _told(sentence, WRONG, shows_trace=common.debug)
     except Exception:  # noqa: BLE001 - the last stop: whatever it is, it is shown in full
         return _told_of_a_fault()

@@ -8,8 +8,6 @@ import logging
 import time
 from collections.abc import Callable
 
-import msgspec
-
 from ibdesk.errors import IbdeskError
 from ibdesk.store.batches import Batch, BatchSource, FeedState
 from ibdesk.store.feed import Topic
@@ -18,10 +16,11 @@ from ibdesk.telemetry import track_performance
 from ibdesk_server.feed.channel import Channels
 from ibdesk_server.feed.coding import Coding
 from ibdesk_server.feed.filter import Filters
+from ibdesk_server.feed.limits import FeedLimits
 from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.feed.pace import Pace
 from ibdesk_server.feed.protocol import GOING_AWAY, Hello, Status, TopicInfo
-from ibdesk_server.feed.subscriber import Budget, Lag, Outlet, Subscriber
+from ibdesk_server.feed.subscriber import Lag, Outlet, Subscriber
 
 _log = logging.getLogger(__name__)
 
@@ -33,24 +32,6 @@ _FIRST_DELAY, _LONGEST_DELAY = 0.1, 2.0
 # The patrol looks at so many parts of the clients in turn, and multiples of the golden ratio spread their pings evenly,
 # so that no flush has to wait until a thousand clients have been looked after.
 _PATROL_PARTS, _GOLDEN_RATIO = 10, 0.618034
-
-
-class FeedLimits(msgspec.Struct, frozen=True):
-    """What the feed allows itself and its clients.
-
-    `flush_seconds` is the longest a change waits under load; `budget` how far a client may fall behind;
-    `replay_bytes` how much of each topic never dropped is kept for clients to catch up or resume; `messages` and
-    `message_bytes` what a client may send a second.
-    """
-
-    flush_seconds: float = 0.05
-    heartbeat_seconds: float = 5.0
-    auth_seconds: float = 5.0
-    budget: Budget = Budget(bytes=4_194_304, seconds=10.0)
-    replay_bytes: int = 8_388_608
-    clients: int = 2_000
-    messages: float = 20.0
-    message_bytes: float = 65_536.0
 
 
 class FeedHub:

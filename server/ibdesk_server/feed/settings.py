@@ -5,8 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from ibdesk.config import Section
-from ibdesk_server.feed.hub import FeedLimits
-from ibdesk_server.feed.subscriber import Budget
+from ibdesk_server.feed.limits import Budget, FeedLimits
 
 
 class FeedSettings(Section):

@@ -14,6 +14,7 @@ from ibdesk.store.layout import LAYOUTS
 from ibdesk_server.feed.channel import Channel, Channels
 from ibdesk_server.feed.coding import Coding
 from ibdesk_server.feed.filter import Filter, Filters, excess
+from ibdesk_server.feed.limits import Budget
 from ibdesk_server.feed.protocol import (
     MALFORMED,
     TRY_AGAIN_LATER,
@@ -27,13 +28,6 @@ from ibdesk_server.feed.protocol import (
 from ibdesk_server.feed.token import Place, make_token, read_token
 
 _numbers = itertools.count(1)
-
-
-class Budget(msgspec.Struct, frozen=True):
-    """How far a client may fall behind: unsent bytes of topics never dropped, and seconds since it last had all."""
-
-    bytes: int
-    seconds: float
 
 
 class Lag(msgspec.Struct, frozen=True):

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from ibdesk_server.security.ip_addresses import Address, parse_address
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Addresses:
@@ -26,12 +27,12 @@ class Addresses:
         of ours was written by the client and may be anything. All of one IPv6 subscriber's addresses (/64) are one.
         """
         peer = scope.get("client")
-        address = _parsed(peer[0]) if peer else None
+        address = parse_address(peer[0]) if peer else None
         if address is None:
             return "unknown"
         forwarded = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
         while self._is_proxy(address) and forwarded:
-            named = _parsed(forwarded.pop().strip())
+            named = parse_address(forwarded.pop().strip())
             if named is None:
                 break
             address = named
@@ -46,16 +47,10 @@ class Addresses:
         its browser then writes into ``Host``. Plain addresses are nobody's name.
         """
         name = _host_name(headers.get("host", ""))
-        return name in self._hosts or _parsed(name) is not None
+        return name in self._hosts or parse_address(name) is not None
 
-    def _is_proxy(self, address: _Address) -> bool:
+    def _is_proxy(self, address: Address) -> bool:
         return any(address in network for network in self._proxies)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches what listens at this host."""
-    address = _parsed(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def _host_name(host: str) -> str:
@@ -63,11 +58,3 @@ def _host_name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0].lower().rstrip(".")
-
-
-def _parsed(text: str) -> _Address | None:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address

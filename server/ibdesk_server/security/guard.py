@@ -18,8 +18,9 @@ import msgspec
 from starlette.datastructures import Headers
 
 from ibdesk.errors import ConfigError
-from ibdesk_server.security.addresses import Addresses, is_loopback
+from ibdesk_server.security.addresses import Addresses
 from ibdesk_server.security.directory import Directory
+from ibdesk_server.security.ip_addresses import is_loopback
 from ibdesk_server.security.keyfile import obtain_key
 from ibdesk_server.security.keys import ApiKeys
 from ibdesk_server.security.logins import Logins
