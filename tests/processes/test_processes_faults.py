@@ -150,7 +150,7 @@ def assert_all_is_well(stack: Stack) -> None:
     # The lease has a connection of its own, and who reads the calls at the desk port has another.
     assert [pools["engine"][name]["dedicated"] for name in ("app", "lease")] == [1, 1]
     lease = told["components"]["lease"]["facts"]
-    assert (lease["state"], lease["token"]) == ("held", 1)
+    assert (lease["state"], lease["token"], lease["standbys"]) == ("held", 1, [])
     names = {"tws", "journal", "journal to Redis", "marks", "loop lag", "desk port", "redis", "market cache"}
     assert {task["name"]: task["state"] for task in told["engine_tasks"]} == dict.fromkeys(names, "running")
 

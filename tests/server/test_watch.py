@@ -20,8 +20,10 @@ from ibdesk.desk import Desk
 from ibdesk.store import RedisSettings
 from ibdesk.store.audit import AuditLine
 from ibdesk.store.audit_proof import newest, verify
+from ibdesk.store.lease_health import LeaseHealth, LeaseState
 from ibdesk.telemetry import AT_ONCE_OVER, Logs, LogSettings, Supervisor
 from ibdesk_server.client import AioApiClient, FeedClient
+from ibdesk_server.observability.figures import lease_families
 from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import Settings
 
@@ -201,6 +203,14 @@ async def test_metrics_hold_the_spans_of_desk_and_server(api: httpx.AsyncClient)
     assert figures["ibdesk_tws_connections"][0]["value"] == 1
     assert {"ibdesk_process_cpu_seconds", "ibdesk_process_memory_bytes", "ibdesk_task_running"} <= set(figures)
     assert all("worker" in sample["labels"] for family in figures.values() for sample in family)
+
+
+def test_metrics_say_whether_the_engine_leads_and_how_many_stand_by() -> None:
+    health = LeaseHealth(name="DU1", state=LeaseState.HELD, token=4, held_by="4 a", standbys=("b", "c"))
+
+    told = {sample.name: sample.value for metric in lease_families(health) for sample in metric.samples}
+
+    assert told == {"ibdesk_lease_held": 1, "ibdesk_lease_token": 4, "ibdesk_lease_standbys": 2}
 
 
 async def test_a_slow_request_is_warned_of_with_its_route(

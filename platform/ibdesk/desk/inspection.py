@@ -19,7 +19,7 @@ from ibdesk.desk.answers import (
 from ibdesk.desk.ledger import order_row
 from ibdesk.desk.publisher import run_row
 from ibdesk.engine import EXTERNAL, Engine, Run
-from ibdesk.engine.run import Lane
+from ibdesk.engine.lane import Lane
 from ibdesk.model import AnyInstrument, Order
 
 _SECOND = 1_000_000_000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ibdesk.model import AnyInstrument, Quote
 
 if TYPE_CHECKING:
-    from ibdesk.engine.run import Lane
+    from ibdesk.engine.lane import Lane
 
 
 class Market:

@@ -24,8 +24,8 @@ from pydantic import BaseModel
 
 from ibdesk.errors import IbdeskError
 from ibdesk_server.answers import Listing
-from ibdesk_server.client import calls
-from ibdesk_server.client.calls import Call
+from ibdesk_server.client import backtest_calls, calls
+from ibdesk_server.client.call import Call
 from ibdesk_server.security.presented import KEY_HEADER
 
 P = ParamSpec("P")
@@ -125,13 +125,13 @@ class ApiClient:
     run_log = _blocking(calls.run_log)
     change_parameters = _blocking(calls.change_parameters)
     stop = _blocking(calls.stop)
-    start_backtest = _blocking(calls.start_backtest)
-    backtests = _blocking(calls.backtests)
-    backtest = _blocking(calls.backtest)
-    backtest_trades = _blocking(calls.backtest_trades)
-    backtest_report = _blocking(calls.backtest_report)
-    cancel_backtest = _blocking(calls.cancel_backtest)
-    delete_backtest = _blocking(calls.delete_backtest)
+    start_backtest = _blocking(backtest_calls.start_backtest)
+    backtests = _blocking(backtest_calls.backtests)
+    backtest = _blocking(backtest_calls.backtest)
+    backtest_trades = _blocking(backtest_calls.backtest_trades)
+    backtest_report = _blocking(backtest_calls.backtest_report)
+    cancel_backtest = _blocking(backtest_calls.cancel_backtest)
+    delete_backtest = _blocking(backtest_calls.delete_backtest)
     risk = _blocking(calls.risk)
     change_limits = _blocking(calls.change_limits)
     halt = _blocking(calls.halt)
@@ -204,13 +204,13 @@ class AioApiClient:
     run_log = _awaitable(calls.run_log)
     change_parameters = _awaitable(calls.change_parameters)
     stop = _awaitable(calls.stop)
-    start_backtest = _awaitable(calls.start_backtest)
-    backtests = _awaitable(calls.backtests)
-    backtest = _awaitable(calls.backtest)
-    backtest_trades = _awaitable(calls.backtest_trades)
-    backtest_report = _awaitable(calls.backtest_report)
-    cancel_backtest = _awaitable(calls.cancel_backtest)
-    delete_backtest = _awaitable(calls.delete_backtest)
+    start_backtest = _awaitable(backtest_calls.start_backtest)
+    backtests = _awaitable(backtest_calls.backtests)
+    backtest = _awaitable(backtest_calls.backtest)
+    backtest_trades = _awaitable(backtest_calls.backtest_trades)
+    backtest_report = _awaitable(backtest_calls.backtest_report)
+    cancel_backtest = _awaitable(backtest_calls.cancel_backtest)
+    delete_backtest = _awaitable(backtest_calls.delete_backtest)
     risk = _awaitable(calls.risk)
     change_limits = _awaitable(calls.change_limits)
     halt = _awaitable(calls.halt)

@@ -1,20 +1,19 @@
-"""Every call of the REST interface, described once: `ApiClient` makes them and waits, `AioApiClient` awaits them."""
+"""The calls of the REST interface, each described once: `ApiClient` makes them and waits, `AioApiClient` awaits them.
+
+Those that are about backtests stand in `ibdesk_server.client.backtest_calls`.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-import uuid
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from pydantic import TypeAdapter
 
 from ibdesk_server.answers import (
     AccountAnswer,
-    BacktestAnswer,
-    BacktestTradeAnswer,
     BarAnswer,
     CancelAllAnswer,
     FeedClientAnswer,
@@ -35,31 +34,7 @@ from ibdesk_server.answers import (
     SettingAnswer,
     StrategyAnswer,
 )
-
-T = TypeVar("T")
-
-API = "/api/v1"
-IDEMPOTENCY_KEY = "Idempotency-Key"
-
-
-class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """One request, and how its answer is read; `body` goes as JSON."""
-
-    method: str
-    path: str
-    read: Callable[[bytes], T]
-    params: dict[str, Any] = {}
-    body: dict[str, Any] | None = None
-    headers: dict[str, str] = {}
-
-    @property
-    def may_be_repeated(self) -> bool:
-        """Return whether sending it twice does no more than sending it once."""
-        return self.method == "GET" or IDEMPOTENCY_KEY in self.headers
-
-    def at(self, cursor: str) -> Call[T]:
-        """Return the call for the page of a list that begins at `cursor`."""
-        return msgspec.structs.replace(self, params=self.params | {"cursor": cursor})
+from ibdesk_server.client.call import Call, ask, do, get, key_or_new
 
 
 def health() -> Call[dict[str, Any]]:
@@ -69,7 +44,7 @@ def health() -> Call[dict[str, Any]]:
 
 def feed_clients() -> Call[Listing[FeedClientAnswer]]:
     """Who follows the feed of the server that answers, the one furthest behind first; for admins."""
-    return _get("feed/clients", Listing[FeedClientAnswer])
+    return get("feed/clients", Listing[FeedClientAnswer])
 
 
 # --- the book
@@ -77,14 +52,14 @@ def feed_clients() -> Call[Listing[FeedClientAnswer]]:
 
 def account() -> Call[AccountAnswer]:
     """The account's own figures."""
-    return _get("account", AccountAnswer)
+    return get("account", AccountAnswer)
 
 
 def positions(
     *, owner: str | None = None, symbol: str | None = None, held: bool = False, limit: int = 100
 ) -> Call[Listing[PositionAnswer]]:
     """What is held, by owner and instrument; with `held` without what is flat."""
-    return _get("positions", Listing[PositionAnswer], owner=owner, symbol=symbol, held=held, limit=limit)
+    return get("positions", Listing[PositionAnswer], owner=owner, symbol=symbol, held=held, limit=limit)
 
 
 def fills(
@@ -98,7 +73,7 @@ def fills(
     limit: int = 100,
 ) -> Call[Listing[FillAnswer]]:
     """Executions of our orders, the newest first."""
-    return _get(
+    return get(
         "fills",
         Listing[FillAnswer],
         owner=owner,
@@ -121,7 +96,7 @@ def round_trips(
     limit: int = 100,
 ) -> Call[Listing[RoundTripAnswer]]:
     """Positions opened and closed again, the newest first."""
-    return _get(
+    return get(
         "round-trips",
         Listing[RoundTripAnswer],
         owner=owner,
@@ -147,7 +122,7 @@ def orders(
     limit: int = 100,
 ) -> Call[Listing[OrderAnswer]]:
     """Orders, open and closed, the newest first."""
-    return _get(
+    return get(
         "orders",
         Listing[OrderAnswer],
         owner=owner,
@@ -162,7 +137,7 @@ def orders(
 
 def order(order_id: str) -> Call[OrderAnswer]:
     """One order."""
-    return _get(f"orders/{quote(order_id, safe='')}", OrderAnswer)
+    return get(f"orders/{quote(order_id, safe='')}", OrderAnswer)
 
 
 def place(
@@ -187,7 +162,7 @@ def place(
         "stop": stop,
         "time_in_force": time_in_force,
     }
-    return _call("POST", "orders", OrderAnswer, body=request, key=_key(key))
+    return ask("POST", "orders", OrderAnswer, body=request, key=key_or_new(key))
 
 
 def modify(
@@ -200,7 +175,7 @@ def modify(
 ) -> Call[OrderAnswer]:
     """Ask for other terms of an open order; if it is not the `version` that was `seen` any more, nothing is asked."""
     terms = {"quantity": quantity, "limit": limit, "stop": stop}
-    call = _call(
+    call = ask(
         "PATCH",
         f"orders/{quote(order_id, safe='')}",
         OrderAnswer,
@@ -211,12 +186,12 @@ def modify(
 
 def cancel_all(*, owner: str | None = None, symbol: str | None = None) -> Call[CancelAllAnswer]:
     """Ask the venue to cancel every open order, or those of one owner or instrument."""
-    return _call("DELETE", "orders", CancelAllAnswer, params={"owner": owner, "symbol": symbol})
+    return ask("DELETE", "orders", CancelAllAnswer, params={"owner": owner, "symbol": symbol})
 
 
 def cancel(order_id: str) -> Call[OrderAnswer]:
     """Ask the venue to cancel an order; it is returned as it was."""
-    return _call("DELETE", f"orders/{quote(order_id, safe='')}", OrderAnswer)
+    return ask("DELETE", f"orders/{quote(order_id, safe='')}", OrderAnswer)
 
 
 # --- the market
@@ -224,27 +199,27 @@ def cancel(order_id: str) -> Call[OrderAnswer]:
 
 def quotes(*, symbol: str | None = None, max_age: float = 0) -> Call[Listing[QuoteAnswer]]:
     """The best bids and asks; the answer may be `max_age` seconds old."""
-    return _get("quotes", Listing[QuoteAnswer], symbol=symbol, max_age=max_age)
+    return get("quotes", Listing[QuoteAnswer], symbol=symbol, max_age=max_age)
 
 
 def bars(symbol: str, *, bar: str = "5 secs", count: int = 500, max_age: float = 0) -> Call[Listing[BarAnswer]]:
     """The last bars of this session, the newest last."""
-    return _get(f"bars/{quote(symbol, safe='')}", Listing[BarAnswer], bar=bar, count=count, max_age=max_age)
+    return get(f"bars/{quote(symbol, safe='')}", Listing[BarAnswer], bar=bar, count=count, max_age=max_age)
 
 
 def history(symbol: str, *, bar: str = "1 day", count: int = 300, max_age: float = 0) -> Call[Listing[BarAnswer]]:
     """Past bars, the newest last."""
-    return _get(f"history/{quote(symbol, safe='')}", Listing[BarAnswer], bar=bar, count=count, max_age=max_age)
+    return get(f"history/{quote(symbol, safe='')}", Listing[BarAnswer], bar=bar, count=count, max_age=max_age)
 
 
 def search_instruments(text: str) -> Call[Listing[MatchAnswer]]:
     """What TWS has whose symbol or name is like the text."""
-    return _get("instruments", Listing[MatchAnswer], text=text)
+    return get("instruments", Listing[MatchAnswer], text=text)
 
 
 def instrument(symbol: str) -> Call[InstrumentAnswer]:
     """What TWS knows of an instrument."""
-    return _get(f"instruments/{quote(symbol, safe='')}", InstrumentAnswer)
+    return get(f"instruments/{quote(symbol, safe='')}", InstrumentAnswer)
 
 
 # --- strategies
@@ -252,22 +227,22 @@ def instrument(symbol: str) -> Call[InstrumentAnswer]:
 
 def strategies() -> Call[list[StrategyAnswer]]:
     """The strategy files, each with the JSON schema of its parameters or its error."""
-    return _get("strategies", list[StrategyAnswer])
+    return get("strategies", list[StrategyAnswer])
 
 
 def strategy(file: str) -> Call[StrategyAnswer]:
     """One strategy file."""
-    return _get(f"strategies/{quote(file, safe='')}", StrategyAnswer)
+    return get(f"strategies/{quote(file, safe='')}", StrategyAnswer)
 
 
 def runs(*, state: str | None = None, limit: int = 100) -> Call[Listing[RunAnswer]]:
     """The strategies that run or have run, the newest first."""
-    return _get("runs", Listing[RunAnswer], state=state, limit=limit)
+    return get("runs", Listing[RunAnswer], state=state, limit=limit)
 
 
 def run(run_id: str) -> Call[RunAnswer]:
     """One run."""
-    return _get(f"runs/{quote(run_id, safe='')}", RunAnswer)
+    return get(f"runs/{quote(run_id, safe='')}", RunAnswer)
 
 
 def start(
@@ -281,94 +256,28 @@ def start(
 ) -> Call[RunAnswer]:
     """Start a strategy and return the run; asked again with the same `key`, the run that was started then."""
     request = {"file": file, "symbols": list(on), "bar": bar, "warm_up": warm_up, "parameters": dict(parameters or {})}
-    return _call("POST", "runs", RunAnswer, body=request, key=_key(key))
+    return ask("POST", "runs", RunAnswer, body=request, key=key_or_new(key))
 
 
 def run_state(run_id: str) -> Call[RunStateAnswer]:
     """A run from inside: what its strategy keeps, holds, saw and ordered."""
-    return _get(f"runs/{quote(run_id, safe='')}/state", RunStateAnswer)
+    return get(f"runs/{quote(run_id, safe='')}/state", RunStateAnswer)
 
 
 def run_log(run_id: str, *, limit: int = 100, cursor: str | None = None, life: str = "") -> Call[RunLogAnswer]:
     """What a run said, did and suffered; `cursor` is the `next` of newer lines, `life` an earlier journal."""
-    return _get(f"runs/{quote(run_id, safe='')}/log", RunLogAnswer, limit=limit, cursor=cursor, life=life)
+    return get(f"runs/{quote(run_id, safe='')}/log", RunLogAnswer, limit=limit, cursor=cursor, life=life)
 
 
 def change_parameters(run_id: str, parameters: Mapping[str, Any]) -> Call[RunAnswer]:
     """Have a run go on with other parameters; those not named stay."""
     body = {"parameters": dict(parameters)}
-    return _call("PATCH", f"runs/{quote(run_id, safe='')}/parameters", RunAnswer, body=body)
+    return ask("PATCH", f"runs/{quote(run_id, safe='')}/parameters", RunAnswer, body=body)
 
 
 def stop(run_id: str, *, flatten: bool = False) -> Call[RunAnswer]:
     """Stop a run, with `flatten` also close its positions, and return it."""
-    return _call("POST", f"runs/{quote(run_id, safe='')}/stop", RunAnswer, params={"flatten": flatten})
-
-
-# --- backtests
-
-
-def start_backtest(
-    file: str,
-    *,
-    bars: Mapping[str, Any] | None = None,
-    parameters: Mapping[str, Any] | None = None,
-    cash: float = 100_000,
-    commission: str = "fixed",
-    slippage_ticks: float = 1,
-    warm_up: int = 0,
-    key: str | None = None,
-) -> Call[BacktestAnswer]:
-    """Start a backtest and return it as it stands.
-
-    `bars` is ``{"source": "sample"}``, ``{"source": "file", "file": ...}`` or ``{"source": "history", "symbols":
-    [...], "bar": ..., "count": ...}``.
-    """
-    request = {
-        "file": file,
-        "bars": dict(bars or {"source": "sample"}),
-        "parameters": dict(parameters or {}),
-        "cash": cash,
-        "commission": commission,
-        "slippage_ticks": slippage_ticks,
-        "warm_up": warm_up,
-    }
-    return _call("POST", "backtests", BacktestAnswer, body=request, key=_key(key))
-
-
-def backtests(*, state: str | None = None, limit: int = 100) -> Call[Listing[BacktestAnswer]]:
-    """The backtests, the newest first."""
-    return _get("backtests", Listing[BacktestAnswer], state=state, limit=limit)
-
-
-def backtest(backtest_id: str) -> Call[BacktestAnswer]:
-    """One backtest: state, progress, result."""
-    return _get(f"backtests/{quote(backtest_id, safe='')}", BacktestAnswer)
-
-
-def backtest_trades(backtest_id: str, *, limit: int = 100) -> Call[Listing[BacktestTradeAnswer]]:
-    """The round trips of a backtest, the oldest first."""
-    return _get(f"backtests/{quote(backtest_id, safe='')}/trades", Listing[BacktestTradeAnswer], limit=limit)
-
-
-def backtest_report(backtest_id: str) -> Call[bytes]:
-    """The report of a backtest, a page of HTML."""
-    return Call(
-        method="GET",
-        path=f"{API}/backtests/{quote(backtest_id, safe='')}/report",
-        read=bytes,
-        headers={"Accept": "text/html"},
-    )
-
-
-def cancel_backtest(backtest_id: str) -> Call[BacktestAnswer]:
-    """End a backtest that is under way."""
-    return _call("POST", f"backtests/{quote(backtest_id, safe='')}/cancel", BacktestAnswer)
-
-
-def delete_backtest(backtest_id: str) -> Call[None]:
-    """Remove a backtest."""
-    return _do("DELETE", f"backtests/{quote(backtest_id, safe='')}")
+    return ask("POST", f"runs/{quote(run_id, safe='')}/stop", RunAnswer, params={"flatten": flatten})
 
 
 # --- risk
@@ -376,22 +285,22 @@ def delete_backtest(backtest_id: str) -> Call[None]:
 
 def risk(*, owner: str | None = None) -> Call[RiskAnswer]:
     """The limits of the risk gate, how much of them is used, and whether trading is halted."""
-    return _get("risk", RiskAnswer, owner=owner)
+    return get("risk", RiskAnswer, owner=owner)
 
 
 def change_limits(limits: Mapping[str, float | str | None]) -> Call[RiskAnswer]:
     """Change limits of the risk gate by name; None switches one off."""
-    return _call("PATCH", "risk/limits", RiskAnswer, body={"limits": dict(limits)})
+    return ask("PATCH", "risk/limits", RiskAnswer, body={"limits": dict(limits)})
 
 
 def halt(reason: str) -> Call[None]:
     """Let no order out that does not reduce a position."""
-    return _do("POST", "risk/halt", body={"reason": reason})
+    return do("POST", "risk/halt", body={"reason": reason})
 
 
 def resume(reason: str) -> Call[None]:
     """Lift a halt."""
-    return _do("POST", "risk/resume", body={"reason": reason})
+    return do("POST", "risk/resume", body={"reason": reason})
 
 
 # --- the record
@@ -410,7 +319,7 @@ def journal(
     life: str = "",
 ) -> Call[JournalAnswer]:
     """What reached the engine, and what it did, the newest first."""
-    return _get(
+    return get(
         "journal",
         JournalAnswer,
         kind=list(kind) or None,
@@ -427,44 +336,9 @@ def journal(
 
 def journals(*, limit: int = 100) -> Call[Listing[LifeAnswer]]:
     """The lives of this desk, the newest first."""
-    return _get("journals", Listing[LifeAnswer], limit=limit)
+    return get("journals", Listing[LifeAnswer], limit=limit)
 
 
 def settings(*, section: str = "") -> Call[Listing[SettingAnswer]]:
     """The settings in effect, or those of a section, with where each is from."""
-    return _get("settings", Listing[SettingAnswer], section=section)
-
-
-def _get(path: str, answer: type[T], /, **params: Any) -> Call[T]:
-    return _call("GET", path, answer, params=params)
-
-
-def _do(method: str, path: str, *, body: dict[str, Any] | None = None) -> Call[None]:
-    return Call(method=method, path=f"{API}/{path}", read=_nothing, body=body)
-
-
-def _call(
-    method: str,
-    path: str,
-    kind: type[T],
-    *,
-    params: dict[str, Any] | None = None,
-    body: dict[str, Any] | None = None,
-    key: str = "",
-) -> Call[T]:
-    given = {name: _text(value) for name, value in (params or {}).items() if value is not None}
-    headers = {IDEMPOTENCY_KEY: key} if key else {}
-    read = TypeAdapter(kind).validate_json
-    return Call(method=method, path=f"{API}/{path}", read=read, params=given, body=body, headers=headers)
-
-
-def _nothing(_: bytes) -> None:
-    return None
-
-
-def _text(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, dt.datetime) else value
-
-
-def _key(given: str | None) -> str:
-    return given or uuid.uuid4().hex
+    return get("settings", Listing[SettingAnswer], section=section)

@@ -1,0 +1,114 @@
+"""One running strategy on one of its instruments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ibdesk.engine.bars import BarBuilder
+from ibdesk.engine.features import FeatureSource
+from ibdesk.model import Bar, BarHistory, BarSource, Quote, StartStrategy, Tick
+from ibdesk.strategy import Strategy
+
+if TYPE_CHECKING:
+    from ibdesk.engine.run import Run
+
+
+class Lane:
+    """One run on one instrument: builds its bars, steps its features, and compares target with exposure."""
+
+    __slots__ = (
+        "_aimed",
+        "_builder",
+        "_by_hooks",
+        "_interval_ns",
+        "_last_opened_ns",
+        "_refused",
+        "_source",
+        "closing_order",
+        "exposure",
+        "features",
+        "instrument",
+        "last_bar",
+        "run",
+        "takes_bars",
+    )
+
+    def __init__(self, run: Run, instrument: str, start: StartStrategy, features: FeatureSource) -> None:
+        self.run, self.instrument, self.features = run, instrument, features
+        self._interval_ns, self._source = start.interval_ns, start.bar_source
+        self.takes_bars = start.bar_source is BarSource.BARS
+        self._builder = BarBuilder(instrument, start.interval_ns)
+        # A strategy that writes its own on_bar decides by itself; the others are compared with their target here.
+        self._by_hooks = type(run.strategy).on_bar is not Strategy.on_bar
+        self._last_opened_ns = -1
+        # The last target ordered for, and one whose order was refused: asking again would be refused again.
+        self._aimed: float | None = None
+        self._refused: float | None = None
+        self.last_bar: Bar | None = None
+        # The position once all open orders have filled.
+        self.exposure = 0.0
+        # The order that makes a run flat which was stopped so.
+        self.closing_order: str | None = None
+
+    def warm_up(self, history: BarHistory) -> None:
+        """Take past bars of the run's interval, on which nothing is decided."""
+        self.features.warm_up(history)
+        if history.opened_ns:
+            self._last_opened_ns = history.opened_ns[-1]
+
+    def catch_up(self, history: BarHistory) -> None:
+        """Take the parts of the bar in progress that are past already."""
+        if not self.takes_bars:
+            return
+        columns = (history.opened_ns, history.open, history.high, history.low, history.close, history.volume)
+        for opened_ns, *prices in zip(*columns, strict=True):
+            self.on_bar(Bar(self.instrument, opened_ns, history.interval_ns, *prices))
+
+    @property
+    def bar_in_progress(self) -> Bar | None:
+        """The bar of this lane that is still being built, if it is built here."""
+        return self._builder.in_progress
+
+    def on_bar(self, bar: Bar) -> None:
+        """Take a bar from the venue: a bar of this lane, or a part of one."""
+        if bar.interval_ns == self._interval_ns:
+            self.decide(bar)
+        elif bar.interval_ns < self._interval_ns:
+            for built in self._builder.add_bar(bar):
+                self.decide(built)
+
+    def on_tick(self, tick: Tick) -> None:
+        """Take a trade print."""
+        if self._source is BarSource.TICKS:
+            for built in self._builder.add_tick(tick):
+                self.decide(built)
+
+    def on_quote(self, quote: Quote) -> None:
+        """Take a quote."""
+        if self._source is BarSource.QUOTES:
+            for built in self._builder.add_quote(quote):
+                self.decide(built)
+        self.run.strategy.on_quote(quote)
+
+    def decide(self, bar: Bar) -> None:
+        """Step the features over a closed bar and let the strategy act on it. A bar known already is passed over."""
+        if bar.opened_ns <= self._last_opened_ns:
+            return
+        self._last_opened_ns = bar.opened_ns
+        self.last_bar = bar
+        wanted = self.features.step(bar)
+        if self._by_hooks:
+            self.run.strategy.on_bar(bar)
+        elif wanted is not None and wanted != self._refused:
+            self._refused = None
+            if wanted != self.exposure:
+                self._aimed = wanted
+                self.run.aim(self.instrument, wanted)
+
+    def refuse(self) -> None:
+        """Remember that the venue or the risk gate refused the order that would have led to the target."""
+        self._refused = self._aimed
+
+    def allow(self) -> None:
+        """Forget the refusal: what stood in the way is gone."""
+        self._refused = None

@@ -1,0 +1,73 @@
+"""The calls of the REST interface that are about backtests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from ibdesk_server.answers import BacktestAnswer, BacktestTradeAnswer, Listing
+from ibdesk_server.client.call import API, Call, ask, do, get, key_or_new
+
+
+def start_backtest(
+    file: str,
+    *,
+    bars: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    cash: float = 100_000,
+    commission: str = "fixed",
+    slippage_ticks: float = 1,
+    warm_up: int = 0,
+    key: str | None = None,
+) -> Call[BacktestAnswer]:
+    """Start a backtest and return it as it stands.
+
+    `bars` is ``{"source": "sample"}``, ``{"source": "file", "file": ...}`` or ``{"source": "history", "symbols":
+    [...], "bar": ..., "count": ...}``.
+    """
+    request = {
+        "file": file,
+        "bars": dict(bars or {"source": "sample"}),
+        "parameters": dict(parameters or {}),
+        "cash": cash,
+        "commission": commission,
+        "slippage_ticks": slippage_ticks,
+        "warm_up": warm_up,
+    }
+    return ask("POST", "backtests", BacktestAnswer, body=request, key=key_or_new(key))
+
+
+def backtests(*, state: str | None = None, limit: int = 100) -> Call[Listing[BacktestAnswer]]:
+    """The backtests, the newest first."""
+    return get("backtests", Listing[BacktestAnswer], state=state, limit=limit)
+
+
+def backtest(backtest_id: str) -> Call[BacktestAnswer]:
+    """One backtest: state, progress, result."""
+    return get(f"backtests/{quote(backtest_id, safe='')}", BacktestAnswer)
+
+
+def backtest_trades(backtest_id: str, *, limit: int = 100) -> Call[Listing[BacktestTradeAnswer]]:
+    """The round trips of a backtest, the oldest first."""
+    return get(f"backtests/{quote(backtest_id, safe='')}/trades", Listing[BacktestTradeAnswer], limit=limit)
+
+
+def backtest_report(backtest_id: str) -> Call[bytes]:
+    """The report of a backtest, a page of HTML."""
+    return Call(
+        method="GET",
+        path=f"{API}/backtests/{quote(backtest_id, safe='')}/report",
+        read=bytes,
+        headers={"Accept": "text/html"},
+    )
+
+
+def cancel_backtest(backtest_id: str) -> Call[BacktestAnswer]:
+    """End a backtest that is under way."""
+    return ask("POST", f"backtests/{quote(backtest_id, safe='')}/cancel", BacktestAnswer)
+
+
+def delete_backtest(backtest_id: str) -> Call[None]:
+    """Remove a backtest."""
+    return do("DELETE", f"backtests/{quote(backtest_id, safe='')}")
