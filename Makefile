@@ -76,8 +76,8 @@ constraints: setup ## pin the newest versions that fit into constraints.txt
 	@mv constraints.new constraints.txt
 
 .PHONY: calendars
-calendars: setup ## rewrite the gateway's table of trading days from exchange_calendars
-	@.venv/bin/python -m ibdesk.gateway.contracts.tabulation
+calendars: setup ## rewrite the table of trading days from exchange_calendars
+	@.venv/bin/python -m ibdesk.data.calendars.tabulation
 
 .PHONY: clean
 clean: ## remove the environment, caches and build results

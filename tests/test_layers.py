@@ -25,7 +25,7 @@ LAYERS = (
     {"backtest", "tws", "gateway", "store"},
     {"telemetry"},
     {"engine", "exchange", "strategy"},
-    {"indicators"},
+    {"data", "indicators"},
     {"model", "config", "clock"},
     {"errors", "lazy"},
 )
@@ -60,7 +60,7 @@ RESERVED = {
     "uvicorn": {"ibdesk_server", "cli"},
     "panel": {"views", "notebook", "ibdesk_server"},
     "IPython": {"notebook"},
-    "exchange_calendars": {"gateway"},
+    "exchange_calendars": {"data"},
     # Clients that the gateway is tried with; IB's own has a license that this code must stay clear of.
     "ibapi": set(),
     "ib_insync": set(),

@@ -13,7 +13,8 @@ from ibdesk.lazy import at_first_use
 if TYPE_CHECKING:
     from pydantic import Field
 
-    from ibdesk.backtest import Result, backtest, read_bars, sample_daily_bars
+    from ibdesk.backtest import Result, backtest
+    from ibdesk.data import read_bars, sample_daily_bars
     from ibdesk.desk import Desk, DeskSettings
     from ibdesk.engine import RiskLimits
     from ibdesk.indicators import Ema, ema

@@ -13,7 +13,8 @@ from bokeh.models import ColumnDataSource, Plot, TabPanel
 from bokeh.models.annotations import Title
 
 from ibdesk import Strategy, ema
-from ibdesk.backtest import Result, backtest, sample_daily_bars
+from ibdesk.backtest import Result, backtest
+from ibdesk.data import sample_daily_bars
 
 MakeBars = Callable[..., pl.DataFrame]
 EMA_CROSS = Path(__file__).parents[2] / "strategies" / "ema_cross.py"

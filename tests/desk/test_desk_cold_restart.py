@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ibdesk.backtest import sample_daily_bars
+from ibdesk.data import sample_daily_bars
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.errors import DeskError, JournalError, OrderDeniedError, OrderError, ReplayMismatchError
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway

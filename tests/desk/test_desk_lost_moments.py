@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ibdesk.backtest import sample_daily_bars
+from ibdesk.data import sample_daily_bars
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.errors import OrderError
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway

@@ -15,7 +15,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ibdesk.backtest import backtest, sample_daily_bars
+from ibdesk.backtest import backtest
+from ibdesk.data import sample_daily_bars
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
 from ibdesk.gateway.faults import random_script

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibdesk.gateway.contracts.calendars import read, shipped, write
-from ibdesk.gateway.contracts.exchange_calendar import ask
+from ibdesk.data.calendars.exchange_calendar import ask
+from ibdesk.data.calendars.sessions import FOREX, session_of
+from ibdesk.data.calendars.table import read, shipped, write
+from ibdesk.data.calendars.tabulation import tabulate
 from ibdesk.gateway.contracts.hours import RULES, hours_of
-from ibdesk.gateway.contracts.sessions import FOREX, session_of
-from ibdesk.gateway.contracts.tabulation import tabulate
 from ibdesk.model import nanoseconds
 
 CALENDARS = sorted({rule.calendar for rule in RULES.values()} - {FOREX})
@@ -210,7 +210,7 @@ print(*sorted({"exchange_calendars", "pandas"} & sys.modules.keys()))
 def test_what_pandas_warns_the_package_of_is_no_error_here() -> None:
     program = """
 import datetime as dt
-from ibdesk.gateway.contracts.sessions import session_of
+from ibdesk.data.calendars.sessions import session_of
 print(session_of("XETR", dt.date(1999, 12, 24)) is None)
 """
     fresh = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)

@@ -17,7 +17,7 @@ import pytest
 from tests.plain_http import PLAIN
 from tests.server.conftest import StartWeb
 
-from ibdesk.backtest import sample_daily_bars
+from ibdesk.data import sample_daily_bars
 from ibdesk.desk import Desk
 from ibdesk_server.backtests.jobs import JobFolder, Jobs
 from ibdesk_server.backtests.request import BacktestRequest, SampleBars

@@ -9,25 +9,18 @@ from typing import TYPE_CHECKING, Any
 from ibdesk.lazy import at_first_use
 
 if TYPE_CHECKING:
-    from ibdesk.backtest.bars import CheckedBars, check_bars
     from ibdesk.backtest.blame import blaming
-    from ibdesk.backtest.reader import read_bars
     from ibdesk.backtest.result import Result
     from ibdesk.backtest.run import backtest
-    from ibdesk.backtest.sample import sample_daily_bars
     from ibdesk.backtest.stats import Stats
     from ibdesk.errors import LookAheadError
 
 __all__ = [
-    "CheckedBars",
     "LookAheadError",
     "Result",
     "Stats",
     "backtest",
     "blaming",
-    "check_bars",
-    "read_bars",
-    "sample_daily_bars",
 ]
 
 

@@ -11,10 +11,10 @@ import polars as pl
 from bokeh.embed import components
 from bokeh.resources import INLINE
 
-from ibdesk.backtest.bars import span
 from ibdesk.backtest.palette import BACKGROUND, FONT, GAIN, LINE, LOSS, MUTED, SURFACE, TEXT
 from ibdesk.backtest.plot import plot_result
 from ibdesk.backtest.table import data_range, money, number, percent, stats_groups
+from ibdesk.data.bars import span
 
 if TYPE_CHECKING:
     from ibdesk.backtest.result import Result

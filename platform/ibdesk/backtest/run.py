@@ -9,10 +9,10 @@ from pathlib import Path
 
 import polars as pl
 
-from ibdesk.backtest.bars import CheckedBars, check_bars
 from ibdesk.backtest.look_ahead import check_look_ahead
 from ibdesk.backtest.result import Result, make_result
 from ibdesk.backtest.simulation import Simulation
+from ibdesk.data.bars import CheckedBars, check_bars
 from ibdesk.engine import TARGET, RiskLimits, evaluate
 from ibdesk.errors import ConfigError, DataError
 from ibdesk.exchange import CommissionSchedule, Exchange, FixedCommission, Slippage, TickSlippage

@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from ibdesk.backtest import Result, backtest, blaming, check_bars, read_bars, sample_daily_bars
+from ibdesk.backtest import Result, backtest, blaming
 from ibdesk.cli.screen import console, file_address, line, waiting
 from ibdesk.cli.tables import stats_view
+from ibdesk.data import check_bars, read_bars, sample_daily_bars
 from ibdesk.errors import ConfigError, DataError
 from ibdesk.exchange import SCHEDULES, TickSlippage
 from ibdesk.strategy import load_strategy, make_strategy

@@ -8,7 +8,6 @@ from pathlib import Path
 import polars as pl
 from rich.text import Text
 
-from ibdesk.backtest import sample_daily_bars
 from ibdesk.cli.backtest import Costs, only, run_backtest
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.logs import open_log
@@ -22,6 +21,7 @@ from ibdesk.cli.trading import Run, end_run, open_desk
 from ibdesk.cli.watch import watch
 from ibdesk.cli.web import open_web
 from ibdesk.config import Given
+from ibdesk.data import sample_daily_bars
 from ibdesk.desk import Desk
 from ibdesk.engine import RiskLimits
 from ibdesk.gateway import GatewaySettings

@@ -13,7 +13,6 @@ import polars as pl
 from rich.console import RenderableType
 from rich.live import Live
 
-from ibdesk.backtest import sample_daily_bars
 from ibdesk.cli.backtest import only, read_file
 from ibdesk.cli.gateway_log import MessageLog, open_log
 from ibdesk.cli.gateway_news import GatewayNews
@@ -23,6 +22,7 @@ from ibdesk.cli.interrupt import on_stop_signals
 from ibdesk.cli.logs import open_log as open_process_log
 from ibdesk.cli.sample import SECONDS_A_DAY, first_day
 from ibdesk.cli.screen import console, line, step
+from ibdesk.data import sample_daily_bars
 from ibdesk.desk.loop import spare_from_collection
 from ibdesk.errors import AddressInUseError, ConfigError, DataError
 from ibdesk.gateway import Gateway, GatewaySettings, make_gateway

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Self
 
-from ibdesk.backtest import read_bars
 from ibdesk.clock import Clock
+from ibdesk.data import read_bars
 from ibdesk.gateway import Faults, GatewaySettings, GatewayThread, make_gateway
 from ibdesk.tws import TwsSettings
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import polars as pl
 
-from ibdesk.backtest import Result, backtest, blaming, read_bars
+from ibdesk.backtest import Result, backtest, blaming
+from ibdesk.data import read_bars
 from ibdesk.errors import DataError, IbdeskError
 from ibdesk.exchange import SCHEDULES, TickSlippage
 from ibdesk.strategy import load_strategy, make_strategy

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from ibdesk.data.calendars.sessions import session_of
 from ibdesk.gateway.contracts.contract import ContractData, made_up_id
-from ibdesk.gateway.contracts.sessions import session_of
 from ibdesk.model import Future
 
 _MONTH_CODES = "FGHJKMNQUVXZ"

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ibdesk.gateway.contracts.sessions import FOREX, session_of
-from ibdesk.gateway.contracts.trading_session import TradingSession, instant_ns
+from ibdesk.data.calendars.sessions import FOREX, session_of
+from ibdesk.data.calendars.trading_session import TradingSession, instant_ns
 
 # TWS names zones by their old names.
 ZONE_NAMES = {"America/New_York": "US/Eastern", "America/Chicago": "US/Central", "Europe/Berlin": "MET"}

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from ibdesk.data.calendars.trading_session import instant_ns
 from ibdesk.gateway.contracts.black_scholes import Greeks, Terms, greeks, implied_volatility
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.contracts.trading_session import instant_ns
 from ibdesk.model import Quote, Right
 
 # The world options are priced in (a choice): a flat rate, no dividends, and a volatility that is SMILE higher for each

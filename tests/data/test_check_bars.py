@@ -8,7 +8,7 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from ibdesk.backtest import check_bars
+from ibdesk.data import check_bars
 from ibdesk.errors import DataError
 
 MakeBars = Callable[..., pl.DataFrame]

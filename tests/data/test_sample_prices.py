@@ -7,8 +7,8 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from ibdesk.backtest import check_bars, sample_daily_bars
-from ibdesk.backtest.sample import Split, adjust_for_splits, find_splits, quoted_prices
+from ibdesk.data import check_bars, sample_daily_bars
+from ibdesk.data.sample import Split, adjust_for_splits, find_splits, quoted_prices
 from ibdesk.errors import DataError
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
-from ibdesk.backtest.bars import COLUMNS, PRICES, check_bars
+from ibdesk.data.bars import COLUMNS, PRICES, check_bars
 from ibdesk.errors import DataError
 
 SYMBOLS = ("AAPL", "GOOG", "IBM", "MSFT")

@@ -11,7 +11,7 @@ import warnings
 
 import msgspec
 
-from ibdesk.gateway.contracts.trading_session import TradingSession
+from ibdesk.data.calendars.trading_session import TradingSession
 
 
 class AskedCalendar(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """Writes the table of calendars from what the installed exchange_calendars says.
 
-Run ``make calendars``, or ``python -m ibdesk.gateway.contracts.tabulation``, after a new version of that package or
-when `hours.RULES` names another calendar.
+Run ``make calendars``, or ``python -m ibdesk.data.calendars.tabulation``, after a new version of that package or a
+change of `NAMES`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ import sys
 from collections import Counter
 from zoneinfo import ZoneInfo
 
-from ibdesk.gateway.contracts.calendars import PATH, Calendar, CalendarTable, write
-from ibdesk.gateway.contracts.exchange_calendar import ask
-from ibdesk.gateway.contracts.hours import RULES
-from ibdesk.gateway.contracts.sessions import FOREX
-from ibdesk.gateway.contracts.trading_session import TradingSession
+from ibdesk.data.calendars.exchange_calendar import ask
+from ibdesk.data.calendars.table import PATH, Calendar, CalendarTable, write
+from ibdesk.data.calendars.trading_session import TradingSession
 
 FIRST_YEAR, LAST_YEAR = 2000, 2035
+NAMES = ("CMES", "XETR", "XNYS")
 _PACKAGE = "exchange_calendars"
 _DAY = dt.timedelta(days=1)
 
 
 def tabulate() -> CalendarTable:
-    """Return the calendars of all `hours.RULES` for the years from `FIRST_YEAR` to `LAST_YEAR`."""
-    names = sorted({rule.calendar for rule in RULES.values()} - {FOREX})
+    """Return the calendars of `NAMES` for the years from `FIRST_YEAR` to `LAST_YEAR`."""
     version = importlib.metadata.version(_PACKAGE)
-    calendars = {name: _calendar(name) for name in names}
+    calendars = {name: _calendar(name) for name in NAMES}
     return CalendarTable(f"{_PACKAGE} {version}", FIRST_YEAR, LAST_YEAR, calendars)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ibdesk.backtest import read_bars
+from ibdesk.data import read_bars
 from ibdesk.errors import DataError
 
 GOOD = "Date,Open,High,Low,Close,Adj Close,Volume\n2024-01-02,10,12,9,11,5,100\n2024-01-03,11,12,10,12,6,200\n"

@@ -1,6 +1,6 @@
 """The calendars that are shipped: for each exchange its regular week, and the days that differ from it.
 
-The table is `calendars.json`, written by `ibdesk.gateway.contracts.tabulation` (``make calendars``). Reading it takes
+The table is `calendars.json`, written by `ibdesk.data.calendars.tabulation` (``make calendars``). Reading it takes
 less than a millisecond, where importing the package it comes from takes a second.
 """
 
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ibdesk.gateway.contracts.trading_session import TradingSession, instant_ns
+from ibdesk.data.calendars.trading_session import TradingSession, instant_ns
 
 PATH = Path(__file__).with_name("calendars.json")
 _DAY = dt.timedelta(days=1)

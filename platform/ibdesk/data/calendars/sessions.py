@@ -6,9 +6,9 @@ import datetime as dt
 import functools
 from zoneinfo import ZoneInfo
 
-from ibdesk.gateway.contracts.calendars import shipped
-from ibdesk.gateway.contracts.exchange_calendar import asked_year
-from ibdesk.gateway.contracts.trading_session import TradingSession, instant_ns
+from ibdesk.data.calendars.exchange_calendar import asked_year
+from ibdesk.data.calendars.table import shipped
+from ibdesk.data.calendars.trading_session import TradingSession, instant_ns
 
 # FOREX: the calendar that exchange_calendars does not have: IDEALPRO's days, Monday to Friday without holidays.
 FOREX = "forex"

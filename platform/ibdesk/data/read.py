@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from ibdesk.backtest.bars import COLUMNS, OPENED_AT, PRICES, CheckedBars, check_bars
-from ibdesk.backtest.sample import sample_daily_bars
+from ibdesk.data.bars import COLUMNS, OPENED_AT, PRICES, CheckedBars, check_bars
+from ibdesk.data.sample import sample_daily_bars
 from ibdesk.errors import DataError
 
 _SAMPLE = Path("sample")

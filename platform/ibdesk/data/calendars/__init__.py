@@ -1,0 +1,1 @@
+"""The trading days and hours of exchanges."""
