@@ -22,6 +22,7 @@ from ibdesk_server.dependencies import needs
 from ibdesk_server.etags import tagged
 from ibdesk_server.openapi import describe
 from ibdesk_server.security.principal import Role
+from ibdesk_server.strict import StrictRoute
 
 _STYLE = """
 :root { --ink: #1d2733; --quiet: #5b6b7c; --line: #dde3ea; --soft: #f4f6f9; --page: #fff; --link: #0b5cad;
@@ -72,7 +73,7 @@ says what to do. News come over the WebSocket at <code>/feed</code>.</p>
 
 def document_router(routers: Sequence[APIRouter]) -> APIRouter:
     """Return the routes of the description of `routers`; they need to know who asks, like the rest."""
-    router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+    router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)], route_class=StrictRoute)
     # Made once, when somebody asks, and beside the loop: it takes a third of a second.
     document = cache(lambda: describe(routers))
 

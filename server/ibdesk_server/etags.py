@@ -10,10 +10,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from ibdesk_server.content import unpacked_tag
+from ibdesk_server.strict import StrictRoute
 
 _KEPT_IF_KNOWN = ("etag", "cache-control", "vary", "link", "age")
 
@@ -21,7 +21,7 @@ REVALIDATE = "private, no-cache"
 """What `Cache-Control` says of an answer with a tag: keep it, and ask whether it still holds each time."""
 
 
-class TaggedRoute(APIRoute):
+class TaggedRoute(StrictRoute):
     """A route whose answers to GET carry an entity tag, and are 304 for a caller that has them already."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

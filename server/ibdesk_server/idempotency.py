@@ -72,7 +72,7 @@ class Replays:
         What is raised inside the block is not kept: the request may be tried again.
 
         Raises:
-            HTTPException: 422, if the key was used for something else.
+            HTTPException: 409, if the key was used for something else.
         """
         if key is None:
             yield Once(None)
@@ -108,7 +108,7 @@ class Replays:
 
 def reused(key: str) -> HTTPException:
     """Return the error of a key that was used for something else."""
-    return HTTPException(422, f"the {HEADER} {key!r} was used for another request: take a new one for each")
+    return HTTPException(409, f"the {HEADER} {key!r} was used for another request: take a new one for each")
 
 
 def _read(path: Path) -> _Kept | None:

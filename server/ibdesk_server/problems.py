@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -32,6 +33,7 @@ from ibdesk.errors import (
 from ibdesk.telemetry import correlation_id
 from ibdesk_server.backtests.service import QueueFullError
 from ibdesk_server.security.errors import AccessError, NameTakenError, UnknownNameError
+from ibdesk_server.strict import StrictRoute, did_you_mean
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -141,14 +143,20 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
             reason = fault.get("ctx", {}).get("error", "it cannot be read")
             return problem_response(400, f"the body is no JSON: {reason}", path=request.url.path)
     faults = [
-        FieldProblem(
-            where=".".join(str(part)[:_LONGEST_NAME] for part in fault["loc"]),
-            what=fault["msg"].removeprefix("Value error, "),
-        )
+        FieldProblem(where=".".join(str(part)[:_LONGEST_NAME] for part in fault["loc"]), what=_what(fault, request))
         for fault in error.errors()[:_MOST_FAULTS]
     ]
     detail = "; ".join(f"{fault.where}: {fault.what}" for fault in faults)
     return problem_response(422, detail, path=request.url.path, errors=faults)
+
+
+def _what(fault: dict[str, Any], request: Request) -> str:
+    """Return what is wrong in a sentence; an unknown field is told with the one that was probably meant."""
+    route = request.scope.get("route")
+    if fault["type"] == "extra_forbidden" and isinstance(route, StrictRoute):
+        _, *path, name = fault["loc"]
+        return f"unknown name: {did_you_mean(str(name), route.body_names(tuple(path)))}"
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 async def _on_ours(request: Request, error: Exception) -> JSONResponse:

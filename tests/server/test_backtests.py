@@ -350,7 +350,7 @@ async def test_the_same_key_starts_one_backtest(api: httpx.AsyncClient) -> None:
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert sorted(answer.headers.get("idempotent-replayed", "false") for answer in answers) == ["false"] + 4 * ["true"]
     assert len({answer.headers["location"] for answer in answers}) == 1
-    assert (other.status_code, "was used for another request" in other.json()["detail"]) == (422, True)
+    assert (other.status_code, "was used for another request" in other.json()["detail"]) == (409, True)
     assert (await api.get("/api/v1/backtests")).json()["total"] == 1
 
 

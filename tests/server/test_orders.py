@@ -131,7 +131,7 @@ async def test_a_key_makes_one_order_however_often_it_is_sent(api: httpx.AsyncCl
     assert [answer.headers.get("idempotent-replayed") for answer in answers].count(None) == 1
     assert again.headers["idempotent-replayed"] == "true"
     assert again.headers["location"] == answers[0].headers["location"]
-    assert (other.status_code, "was used for another request" in other.json()["detail"]) == (422, True)
+    assert (other.status_code, "was used for another request" in other.json()["detail"]) == (409, True)
     assert (await api.get("/api/v1/orders")).json()["total"] == before + 1
 
 

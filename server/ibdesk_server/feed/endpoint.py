@@ -28,6 +28,7 @@ from ibdesk_server.feed.protocol import (
 )
 from ibdesk_server.feed.subscriber import Subscriber
 from ibdesk_server.feed.transport import WIRE, FeedTransport
+from ibdesk_server.problems import problem_response
 from ibdesk_server.security.budgets import Budgets
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.presented import FEED_PROTOCOL, offered_protocols, presented_secret
@@ -72,6 +73,11 @@ class FeedEndpoint:
         headers = websocket.headers
         if not self._security.addresses.knows_host(headers) or not self._security.allows_origin(headers):
             await websocket.close(NOT_ALLOWED, "this origin may not read the feed")
+            return
+        names = list(websocket.query_params)
+        if names:
+            sentence = f"query.{names[0][:100]}: the address of the feed takes no names: subscribe in a message"
+            await websocket.send_denial_response(problem_response(422, sentence, path=FEED_PATH))
             return
         standing = await self._budgets.spend(self._budgets.anything, self._security.addresses.client(scope))
         if not standing.allowed:

@@ -43,11 +43,13 @@ place. After 1003, 1007, 1008 and 1009 the same client would fare no better.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, get_args
 
 import msgspec
 
 from ibdesk.store.feed import Topic
+from ibdesk_server.strict import did_you_mean
 
 SCHEMA = 2
 """The version of these messages; a client refuses another one."""
@@ -179,6 +181,8 @@ ClientMessage = Auth | Subscribe | Unsubscribe | Ping | Pong
 ServerMessage = Hello | Status | Snapshot | Delta | Ping | Pong | Warn | Error | Bye
 
 _ENCODER = msgspec.msgpack.Encoder()
+_UNKNOWN_FIELD = re.compile(r"unknown field `([^`]{1,100})`")
+_CLIENT_FIELDS = {name for kind in get_args(ClientMessage) for name in kind.__struct_fields__}
 _DECODER: msgspec.msgpack.Decoder[ClientMessage] = msgspec.msgpack.Decoder(ClientMessage)
 
 
@@ -207,9 +211,15 @@ def decode_client_message(data: bytes) -> ClientMessage:
     try:
         return _DECODER.decode(data)
     except msgspec.ValidationError as error:
-        raise ProtocolError(MALFORMED, f"the message is not understood: {error}") from None
+        raise ProtocolError(MALFORMED, f"the message is not understood: {error}{_hint(str(error))}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(MALFORMED, f"the message is no msgpack: {error}") from None
+
+
+def _hint(fault: str) -> str:
+    """Return what an unknown field was probably meant to be."""
+    found = _UNKNOWN_FIELD.search(fault)
+    return "" if found is None else f"; {did_you_mean(found[1], _CLIENT_FIELDS)}"
 
 
 def topic_named(name: str) -> Topic:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
@@ -47,6 +48,13 @@ class FeedTransport(WebSocketsSansIOProtocol):
         """Run the application, with the extension."""
         self.scope["extensions"][WIRE] = self  # type: ignore[assignment] # ASGI leaves open what an extension is
         await super().run_asgi()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send an event of the application."""
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            # uvicorn takes a refusal with a body for no answer at all, and would log a fault of the application.
+            self.handshake_complete = True
 
     def pause_writing(self) -> None:
         """Take note that the client takes no more for now."""

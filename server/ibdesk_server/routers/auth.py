@@ -12,8 +12,9 @@ from ibdesk_server.dependencies import Caller, TheBudgets, TheReception, TheSecu
 from ibdesk_server.security.passwords import TooManyChecksError
 from ibdesk_server.security.principal import Kind, Principal, Role
 from ibdesk_server.security.reception import Admission, LoginDelayedError, LoginRefusedError
+from ibdesk_server.strict import StrictRoute
 
-router = APIRouter(prefix="/api/v1/auth", tags=["login"])
+router = APIRouter(prefix="/api/v1/auth", tags=["login"], route_class=StrictRoute)
 
 _Secret = Annotated[SecretStr, Field(max_length=1_024)]
 

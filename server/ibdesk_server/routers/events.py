@@ -15,12 +15,13 @@ from ibdesk_server.feed.events import EVENT_STREAM, EventResponse
 from ibdesk_server.feed.protocol import ProtocolError, Subscribe
 from ibdesk_server.feed.subscriber import check
 from ibdesk_server.security.principal import Role
+from ibdesk_server.strict import StrictRoute
 
 # Answers are no JSON here, so that what `api_router` asks of them does not apply.
-router = APIRouter(prefix="/api/v1", tags=["feed"], dependencies=[needs(Role.VIEWER, "feed")])
+router = APIRouter(prefix="/api/v1", tags=["feed"], dependencies=[needs(Role.VIEWER, "feed")], route_class=StrictRoute)
 
 # The module for browsers holds nothing that is not in the source, and is fetched before anybody logs in.
-module_router = APIRouter()
+module_router = APIRouter(route_class=StrictRoute)
 
 _MODULE = Path(ibdesk_server.__file__).parent / "static" / "feed.js"
 
@@ -54,6 +55,9 @@ async def events(
     owners may be patterns. With the id of an event that came before, the stream goes on right after it: nothing is
     missed and nothing comes twice. What is asked for then stands in the id.
     """
+    # A browser that comes back sends the id beside the address that it began with.
+    if token and not last_event_id and (topics, symbols, owners) != (None, None, None):
+        raise HTTPException(422, "a token says what to subscribe to: name no topics, symbols or owners")
     token = last_event_id or token
     words = {"topics": _split(topics), "symbols": _split(symbols), "owners": _split(owners)}
     try:

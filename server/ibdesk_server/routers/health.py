@@ -39,8 +39,9 @@ from ibdesk_server.observability.health import (
 )
 from ibdesk_server.problems import Problem
 from ibdesk_server.security.principal import Role
+from ibdesk_server.strict import StrictRoute
 
-router = APIRouter(prefix="/health", tags=["health"])
+router = APIRouter(prefix="/health", tags=["health"], route_class=StrictRoute)
 
 
 class Health(BaseModel):

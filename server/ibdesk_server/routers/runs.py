@@ -79,6 +79,14 @@ class ParametersRequest(BaseModel):
     parameters: dict[str, Any] = Field(min_length=1, max_length=200, examples=[{"size": 50}])
 
 
+class StopRequest(BaseModel):
+    """How to stop a run; the same may stand in the query."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"flatten": True}]})
+
+    flatten: bool = Field(False, description="also close its positions at the market", examples=[True])
+
+
 @router.get("/runs", summary="Strategies that run or have run")
 async def runs(
     desk: TheDesk,
@@ -174,11 +182,15 @@ async def stop(
     run_id: RunId,
     caller: Caller,
     desk: TheDesk,
-    flatten: Annotated[bool, Query(description="also close its positions at the market")] = False,
+    request: StopRequest | None = None,
+    flatten: Annotated[bool | None, Query(description="as in the body", examples=[True])] = None,
 ) -> RunAnswer:
-    """Stop a run; its open orders are cancelled."""
+    """Stop a run; its open orders are cancelled, and its positions closed where `flatten` says so."""
+    asked = {each for each in (flatten, None if request is None else request.flatten) if each is not None}
+    if len(asked) > 1:
+        raise HTTPException(422, "flatten is true in one of body and query and false in the other: say it once")
     await _run(desk, run_id)
-    await desk.aio.stop(run_id, flatten=flatten, by=caller.name)
+    await desk.aio.stop(run_id, flatten=True in asked, by=caller.name)
     return await _run(desk, run_id)
 
 

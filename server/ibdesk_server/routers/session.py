@@ -11,8 +11,9 @@ from ibdesk_server.dependencies import Caller, TheReception, TheSettings, needs
 from ibdesk_server.security.presented import COOKIE
 from ibdesk_server.security.principal import Role
 from ibdesk_server.settings import Settings
+from ibdesk_server.strict import StrictRoute
 
-router = APIRouter(tags=["session"])
+router = APIRouter(tags=["session"], route_class=StrictRoute)
 
 
 @router.get("/login", status_code=303, response_class=RedirectResponse, summary="Log a browser in, once")
