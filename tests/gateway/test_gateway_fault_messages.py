@@ -17,6 +17,7 @@ from ibdesk.gateway.faults import (
     FaultScript,
     FilledBeforeExecution,
     HangUp,
+    LeaveUnset,
     LoseAcknowledgement,
     OnMessage,
     OnOrder,
@@ -337,3 +338,30 @@ async def test_ib_async_tells_of_no_commission_when_the_order_comes_last(
 
     assert heard == [before.fills[0].execution.execId]
     assert trade.fills[0].commissionReport.commission > 0
+
+
+async def test_figures_are_left_unset_in_the_messages_and_fields_named(gateway: Gateway, dial: MakeWire) -> None:
+    wire = await dial(1)
+    await told(wire)
+    gateway.faults.cause(LeaveUnset(messages=("commissionReport",), fields=("commission",)))
+
+    buy(wire, 1)
+    buy(wire, 2)
+
+    [first, second] = [fields for name, fields in await told(wire) if name == "commissionReport"]
+    assert first["commission"] == "1.7976931348623157E308"
+    assert first["currency"] == "USD"
+    # IB's least commission.
+    assert second["commission"] == "1.0"
+
+
+async def test_every_figure_is_left_unset_when_no_field_is_named(gateway: Gateway, dial: MakeWire) -> None:
+    wire = await dial(1)
+    buy(wire, 1)
+    await told(wire)
+    gateway.faults.cause(LeaveUnset(messages=("position",), text="2147483647"))
+
+    wire.send(61)
+
+    [(_, position), *_] = [each for each in await told(wire) if each[0] == "position"]
+    assert (position["position"], position["avgCost"], position["symbol"]) == ("2147483647", "2147483647", "AAPL")

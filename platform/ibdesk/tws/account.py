@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import msgspec
 
 from ibdesk.model import Account, AccountReport, Event, PositionReport
+from ibdesk.tws.figures import figure_or_nan
 
 _FIELDS = {
     "NetLiquidation": "net_liquidation",
@@ -50,12 +52,12 @@ class AccountBook:
             self._has_base.add(tag)
         elif tag in self._has_base or (tag.endswith("PnL") and currency not in ("", self._account.currency)):
             return
-        changes: dict[str, object] = {field: float(value)}
+        # What is blank, unset or no number is unknown, and an unknown figure takes the place of a known one.
+        changes: dict[str, object] = {field: figure_or_nan(value)}
         if tag == "NetLiquidation" and currency not in ("", _BASE):
             changes["currency"] = currency
-        changed = msgspec.structs.replace(self._account, **changes)
-        if changed != self._account:
-            self._account, self._changed = changed, True
+        if not all(_same(getattr(self._account, name), new) for name, new in changes.items()):
+            self._account, self._changed = msgspec.structs.replace(self._account, **changes), True
 
     def tell_changes(self, at_ns: int) -> None:
         """Tell the account's figures if any changed."""
@@ -68,10 +70,14 @@ class AccountBook:
         """Take what the account holds in one instrument; told when it differs from what was told."""
         self._mentioned.add(report.instrument)
         known = self._positions.get(report.instrument)
-        if known is not None and known == msgspec.structs.replace(report, at_ns=known.at_ns):
+        if known is not None and known.quantity == report.quantity and _same(known.average_price, report.average_price):
             return
         self._positions[report.instrument] = report
         self._tell(report)
+
+    def mention(self, instrument: str) -> None:
+        """Take that TWS lists a position, of which it says nothing that can be read."""
+        self._mentioned.add(instrument)
 
     def begin_positions(self) -> None:
         """Start to note which positions TWS mentions: it leaves out those that are flat."""
@@ -82,3 +88,10 @@ class AccountBook:
         for name, known in list(self._positions.items()):
             if known.quantity and name not in self._mentioned:
                 self.position(PositionReport(name, 0.0, 0.0, at_ns))
+
+
+def _same(one: object, other: object) -> bool:
+    """Return whether two figures are equal, or both unknown."""
+    if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
+        return math.isnan(other)
+    return one == other

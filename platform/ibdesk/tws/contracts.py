@@ -12,6 +12,7 @@ from ib_async.contract import Contract, ContractDetails
 
 from ibdesk.errors import InstrumentError
 from ibdesk.model import AnyInstrument, Forex, Future, Index, Option, Right, Session, Stock
+from ibdesk.tws.figures import NAN, figure_or_nan, known
 
 _SECURITY_TYPE: dict[type, str] = {Stock: "STK", Forex: "CASH", Future: "FUT", Option: "OPT", Index: "IND"}
 _HOURS = re.compile(r"(\d{8}):(\d\d)(\d\d)-(\d{8}):(\d\d)(\d\d)")
@@ -43,7 +44,9 @@ def instrument_from(contract: Contract) -> AnyInstrument:
     common: dict[str, Any] = {"symbol": contract.symbol, "currency": contract.currency}
     if contract.exchange:
         common["exchange"] = contract.exchange
-    multiplier = float(contract.multiplier or 1)
+    multiplier = _multiplier_in(contract)
+    if not multiplier > 0:
+        raise InstrumentError(f"{contract.symbol}: the multiplier {contract.multiplier!r} is not a positive number")
     match contract.secType:
         case "STK":
             return Stock(**common)
@@ -58,8 +61,8 @@ def instrument_from(contract: Contract) -> AnyInstrument:
             return Option(
                 **common,
                 expiry=contract.lastTradeDateOrContractMonth,
-                strike=contract.strike,
-                right=Right(contract.right[:1]),
+                strike=known(contract.strike),
+                right=_right(contract),
                 multiplier=multiplier,
             )
     raise InstrumentError(f"{contract.symbol}: ibdesk does not trade instruments of IB's type {contract.secType}")
@@ -71,14 +74,22 @@ def instrument_with(instrument: AnyInstrument, details: ContractDetails) -> AnyI
     Its id stays what it was.
     """
     contract = details.contract or Contract()
+    multiplier = _multiplier_in(contract)
     session = _session(details.liquidHours, details.timeZoneId)
     return msgspec.structs.replace(
         instrument,
-        tick_size=details.minTick or instrument.tick_size,
-        multiplier=float(contract.multiplier or instrument.multiplier),
+        tick_size=details.minTick if known(details.minTick) > 0 else instrument.tick_size,
+        multiplier=multiplier if contract.multiplier and multiplier > 0 else instrument.multiplier,
         exchange=contract.exchange or instrument.exchange,
         session=session or instrument.session,
     )
+
+
+def _right(contract: Contract) -> Right:
+    try:
+        return Right(contract.right[:1])
+    except ValueError:
+        raise InstrumentError(f"{contract.symbol}: {contract.right!r} is not the right of an option") from None
 
 
 class Contracts:
@@ -137,20 +148,37 @@ class Contracts:
         """Return instrument id and multiplier of a contract that TWS reports, also one that we never asked for.
 
         A contract of a kind that ibdesk does not trade is named by IB's type and local symbol, e.g.
-        ``BOND:US-T 4.25``.
+        ``BOND:US-T 4.25``. The multiplier is NaN where TWS sent none that can be, or a contract that makes no sense.
         """
-        known = self._by_number.get(contract.conId)
-        if known is None:
+        instrument = self._by_number.get(contract.conId)
+        if instrument is None:
             try:
-                known = instrument_from(contract)
+                instrument = instrument_from(contract)
             except InstrumentError:
-                return f"{contract.secType}:{contract.localSymbol or contract.symbol}", float(contract.multiplier or 1)
-            self._by_number[contract.conId] = known
-        return known.id, known.multiplier
+                name = contract.localSymbol or contract.symbol or contract.conId
+                is_odd = contract.secType in ("", *_SECURITY_TYPE.values())
+                return f"{contract.secType}:{name}", NAN if is_odd else _multiplier_in(contract)
+            self._by_number[contract.conId] = instrument
+        return instrument.id, instrument.multiplier
+
+    def multiplier_of(self, instrument_id: str) -> float:
+        """Return the multiplier of a qualified instrument, NaN of one that is not."""
+        return self._by_id[instrument_id][0].multiplier if instrument_id in self._by_id else NAN
+
+    def with_number(self, number: int) -> str:
+        """Return the id of the instrument that IB's number means, an empty string when it is not known."""
+        known = self._by_number.get(number)
+        return "" if known is None else known.id
 
 
 def _multiplier(contract: Contract | None) -> float:
-    return float(contract.multiplier or 1) if contract is not None else 0.0
+    return _multiplier_in(contract) if contract is not None else 0.0
+
+
+def _multiplier_in(contract: Contract) -> float:
+    """Return the multiplier of a contract, 1 where there is none, NaN where it is not a positive number."""
+    multiplier = figure_or_nan(contract.multiplier) if contract.multiplier else 1.0
+    return multiplier if multiplier > 0 else NAN
 
 
 def _ambiguous(instrument: AnyInstrument, details: list[ContractDetails]) -> str:

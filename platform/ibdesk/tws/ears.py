@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 from ib_async.contract import Contract, ContractDescription, ContractDetails
-from ib_async.objects import BarData, CommissionReport, Execution
+from ib_async.objects import BarData, Execution
 from ib_async.order import Order as IbOrder
 from ib_async.order import OrderState
 
@@ -20,10 +20,21 @@ from ibdesk.tws import codes
 from ibdesk.tws.account import AccountBook
 from ibdesk.tws.contracts import Contracts
 from ibdesk.tws.executions import Executions
+from ibdesk.tws.figures import is_known, known
 from ibdesk.tws.lost_orders import LostOrders
 from ibdesk.tws.orderbook import OrderBook
 from ibdesk.tws.orders import side_of_execution
 from ibdesk.tws.requests import Requests
+from ibdesk.tws.set_aside import (
+    ABOUT_ORDERS,
+    COMPLETED_ORDER,
+    OPEN_ORDER,
+    POSITION,
+    REQUEST_AT,
+    SetAside,
+    kind_of,
+    may_hide_execution,
+)
 from ibdesk.tws.stamp import Stamp
 from ibdesk.tws.subscriptions import Subscriptions
 from ibdesk.tws.wire import Wire
@@ -47,6 +58,7 @@ class Rooms(msgspec.Struct, frozen=True):
     executions: Executions
     account: AccountBook
     market: Subscriptions
+    aside: SetAside
 
 
 class Office(msgspec.Struct, frozen=True):
@@ -90,11 +102,30 @@ class Ears:
         self._office.stamp.release()
 
     def failed(self, fields: list[str], error: Exception) -> None:
-        """End the service: a message that cannot be read may have been an execution."""
+        """Set a message aside that cannot be read; one that may have been an execution of ours ends the service."""
+        orders, account = self._rooms.orders, self._rooms.account
+        if not may_hide_execution(fields, account=account.id, client_id=orders.client_id, orders=orders):
+            self._set_aside(fields, error)
+            return
         shown = " ".join(fields[:20])
         unreadable = DataError(f"TWS sent a message that cannot be read ({shown}): {error!r}")
         unreadable.__cause__ = error
         self._office.failed(unreadable)
+
+    def _set_aside(self, fields: list[str], error: Exception) -> None:
+        """Say that a row was set aside, and conclude nothing from what it does not say."""
+        kind, aside = kind_of(fields), self._rooms.aside
+        if kind == POSITION:
+            self._rooms.account.mention(aside.instrument_of(fields))
+        elif kind in (OPEN_ORDER, COMPLETED_ORDER):
+            self._rooms.orders.mention(fields)
+        elif kind in REQUEST_AT:
+            request = fields[REQUEST_AT[kind]] if len(fields) > REQUEST_AT[kind] else ""
+            if request.isdecimal() and len(request) < 20:
+                self._requests.refuse(int(request), 0, f"the answer cannot be read: {error}")
+        aside.note(fields, error, self._now_ns)
+        if kind in ABOUT_ORDERS and self.wire is not None and self.wire.ready.done():
+            self._office.compare_soon()
 
     def lost(self, reason: str) -> None:
         """Pass on that the socket is gone."""
@@ -121,11 +152,11 @@ class Ears:
 
     def priceSizeTick(self, reqId: int, tickType: int, price: float, size: float) -> None:
         """Take a price tick."""
-        self._market.price(reqId, tickType, price, size, self._now_ns)
+        self._market.price(reqId, tickType, known(price), known(size), self._now_ns)
 
     def tickSize(self, reqId: int, tickType: int, size: float) -> None:
         """Take a size tick."""
-        self._market.size(reqId, tickType, size, self._now_ns)
+        self._market.size(reqId, tickType, known(size), self._now_ns)
 
     def realtimeBar(
         self,
@@ -139,8 +170,15 @@ class Ears:
         _wap: float,
         _count: int,
     ) -> None:
-        """Take a 5-second bar."""
-        self._market.bar(reqId, time, (open_, high, low, close), volume)
+        """Take a 5-second bar.
+
+        Raises:
+            DataError: If it lacks a price.
+        """
+        prices = known(open_), known(high), known(low), known(close)
+        if not all(map(is_known, prices)):
+            raise DataError("a bar without a price")
+        self._market.bar(reqId, time, prices, known(volume))
 
     # ---- answers
 
@@ -221,6 +259,12 @@ class Ears:
         if execution.clientId == self._rooms.orders.client_id:
             self._office.number_proposed(execution.orderId + 1)
         instrument, multiplier = self._rooms.contracts.name_of(contract)
+        if not is_known(multiplier) and execution.orderRef in self._rooms.orders:
+            # Of an order of ours we know what it trades.
+            instrument = self._rooms.orders.of(execution.orderRef).order.instrument
+            multiplier = self._rooms.contracts.multiplier_of(instrument)
+        if not is_known(multiplier):
+            raise DataError(f"what {instrument} is cannot be told")
         self._rooms.lost.look_at_execution(contract, execution)
         was_asked_for = reqId in self._requests
         fill = Fill(
@@ -243,14 +287,11 @@ class Ears:
         """Take the end of the day's executions."""
         self._requests.end(reqId)
 
-    def commissionReport(self, report: CommissionReport) -> None:
-        """Take what an execution cost."""
-        commission = Commission(
-            execution_id=report.execId,
-            amount=report.commission,
-            at_ns=self._now_ns,
-            currency=report.currency,
-        )
+    def commission(self, execution_id: str, amount: float, currency: str) -> None:
+        """Take what an execution cost; as long as TWS leaves that unset it stays unknown."""
+        if not is_known(amount):
+            return
+        commission = Commission(execution_id=execution_id, amount=amount, at_ns=self._now_ns, currency=currency)
         for event in self._rooms.executions.take_commission(commission):
             self._office.tell(event)
 
@@ -265,10 +306,18 @@ class Ears:
         self._requests.end(ACCOUNT)
 
     def position(self, account: str, contract: Contract, quantity: float, average_cost: float) -> None:
-        """Take what the account holds in one instrument; IB's average cost includes the multiplier."""
+        """Take what the account holds in one instrument; IB's average cost includes the multiplier.
+
+        Raises:
+            DataError: If TWS does not say how much, or how much a unit is.
+        """
         if account != self._rooms.account.id:
             return
         instrument, multiplier = self._rooms.contracts.name_of(contract)
+        if not is_known(multiplier):
+            raise DataError(f"what {instrument} is cannot be told")
+        if not is_known(quantity):
+            raise DataError(f"how much of {instrument} is held cannot be told")
         self._rooms.account.position(PositionReport(instrument, quantity, average_cost / multiplier, self._now_ns))
 
     def positionEnd(self) -> None:

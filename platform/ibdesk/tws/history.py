@@ -9,6 +9,7 @@ from ib_async.objects import BarData
 
 from ibdesk.errors import HistoryError
 from ibdesk.model import AnyInstrument, Session
+from ibdesk.tws.figures import is_known, known
 from ibdesk.tws.times import instant_ns
 
 _SECOND = 1_000_000_000
@@ -104,9 +105,20 @@ def frame_of(
     """Return the bars that were complete at `end_ns`, oldest first, in the columns of a bar frame.
 
     A day's bar opens at midnight UTC of its date. Bars of midpoints have no volume: 0.
+
+    Raises:
+        HistoryError: If a bar lacks a price.
     """
     rows = sorted(
-        (instant_ns(str(bar.date), zone), bar.open, bar.high, bar.low, bar.close, max(bar.volume, 0.0)) for bar in bars
+        (instant_ns(str(bar.date), zone), bar.open, bar.high, bar.low, bar.close, _volume(bar)) for bar in bars
     )
+    lacking = [row for row in rows if not all(is_known(known(price)) for price in row[1:5])]
+    if lacking:
+        raise HistoryError(f"TWS sent {len(lacking)} bars of {instrument.id} without a price: ask for another span")
     complete = [(instrument.id, *row) for row in rows if row[0] + interval_ns <= end_ns]
     return pl.DataFrame(complete, schema=_SCHEMA, orient="row")
+
+
+def _volume(bar: BarData) -> float:
+    volume = known(bar.volume)
+    return volume if volume > 0 else 0.0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# TWS writes an order id that was never set as the largest integer.
+_UNSET = 2_147_483_647
+
 
 class Ids:
     """A counter that only goes up, whatever TWS proposes.
@@ -21,4 +24,5 @@ class Ids:
 
     def raise_to(self, number: int) -> None:
         """Go up to TWS's proposal; a lower one changes nothing."""
-        self.next = max(self.next, number)
+        if number < _UNSET:
+            self.next = max(self.next, number)

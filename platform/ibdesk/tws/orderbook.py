@@ -97,9 +97,16 @@ class OrderBook:
             return
         self._identify(tracked, number, order.clientId, order.permId)
         tracked.acknowledged = True
-        tracked.terms = terms_from(order)
+        tracked.terms = terms_from(order, tracked.order)
         if tracked.reported is not None and tracked.word:
             self._report(tracked)
+
+    def mention(self, fields: list[str]) -> None:
+        """Take that TWS lists an order of which nothing can be read but our name of it: it is there, however it is."""
+        for field in fields:
+            tracked = self._by_id.get(field)
+            if tracked is not None:
+                self._found(tracked)
 
     def status(self, number: int, word: str, *, permanent_id: int, client_id: int, why_held: str) -> None:
         """Take TWS's word for the state of an order (its `orderStatus`)."""

@@ -9,6 +9,7 @@ from ib_async.order import Order as IbOrder
 from ib_async.util import UNSET_DOUBLE
 
 from ibdesk.model import Order, OrderStatus, OrderType, Side, TimeInForce
+from ibdesk.tws.figures import is_known, known
 
 _ORDER_TYPE = {
     OrderType.MARKET: "MKT",
@@ -39,12 +40,14 @@ def terms_of(order: Order) -> Terms:
     return Terms(order.quantity, order.limit_price, order.stop_price)
 
 
-def terms_from(order: IbOrder) -> Terms:
-    """Return the terms at which TWS works an order."""
+def terms_from(order: IbOrder, asked: Order | None = None) -> Terms:
+    """Return the terms at which TWS works an order; those that it leaves unset are the ones `asked` for."""
+    quantity = known(float(order.totalQuantity))
+    wanted = Terms(quantity, None, None) if asked is None else terms_of(asked)
     return Terms(
-        quantity=float(order.totalQuantity),
-        limit_price=_price(order.lmtPrice) if order.orderType in _LIMIT_TYPES else None,
-        stop_price=_price(order.auxPrice) if order.orderType in _STOP_TYPES else None,
+        quantity=quantity if is_known(quantity) else wanted.quantity,
+        limit_price=_price(order.lmtPrice, wanted.limit_price) if order.orderType in _LIMIT_TYPES else None,
+        stop_price=_price(order.auxPrice, wanted.stop_price) if order.orderType in _STOP_TYPES else None,
     )
 
 
@@ -123,6 +126,7 @@ def status_from(word: str, *, refused: bool) -> OrderStatus | None:
     return None
 
 
-def _price(value: float | Decimal | None) -> float:
+def _price(value: float | Decimal | None, asked: float | None) -> float | None:
     # ib_async's order admits decimals and None here; what its decoder reads is always a float.
-    return float(value or 0.0)
+    price = known(float(value or 0.0))
+    return price if is_known(price) else asked

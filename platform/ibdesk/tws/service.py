@@ -22,6 +22,7 @@ from ibdesk.tws.lost_orders import LostOrders
 from ibdesk.tws.matches import Match
 from ibdesk.tws.orderbook import OrderBook
 from ibdesk.tws.queries import Queries
+from ibdesk.tws.set_aside import SetAside
 from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.stamp import Stamp
 from ibdesk.tws.subscriptions import Kind, Subscriptions
@@ -85,6 +86,7 @@ class TwsService:
             executions=Executions(),
             account=AccountBook(self._tell),
             market=Subscriptions(contracts, self._ids, self._tell),
+            aside=SetAside(self._tell, contracts),
         )
         self._dispatch = Dispatch(book=rooms.orders, contracts=contracts, ids=self._ids, link=lambda: self.link.value)
         self._keeper = Keeper(

@@ -42,6 +42,7 @@ class QuoteFeed:
     def price(self, kind: int, price: float, size: float, at_ns: int) -> Tick | None:
         """Take a price with its size; return the trade print if it was one."""
         kind = _DELAYED.get(kind, kind)
+        size = 0.0 if math.isnan(size) else size
         # IB writes "no quote" as price -1 (or 0) with size 0.
         if size == 0 and price <= 0:
             price = _NAN
@@ -51,7 +52,7 @@ class QuoteFeed:
             self._ask, self._ask_size = price, size
         elif kind == _LAST:
             self._last, self._last_size = price, size
-            if size > 0:
+            if size > 0 and not math.isnan(price):
                 return Tick(self.instrument, at_ns, price, size)
         return None
 
@@ -60,7 +61,7 @@ class QuoteFeed:
 
         IB repeats the size after each price that carried it: that echo of a trade is no second trade.
         """
-        kind = _DELAYED.get(kind, kind)
+        kind, size = _DELAYED.get(kind, kind), 0.0 if math.isnan(size) else size
         if kind == _BID_SIZE:
             self._bid_size = size
         elif kind == _ASK_SIZE:
@@ -147,8 +148,9 @@ class Subscriptions:
         """Take one 5-second bar that opened at `opened`, seconds since 1970."""
         instrument = self._bars.get(number)
         if instrument is not None:
-            # A bar made of midpoints has volume -1.
-            self._tell(Bar(instrument, opened * 1_000_000_000, _INTERVAL_NS, *prices, max(volume, 0.0)))
+            # A bar made of midpoints has volume -1; one that is unset counts as none.
+            traded = volume if volume > 0 else 0.0
+            self._tell(Bar(instrument, opened * 1_000_000_000, _INTERVAL_NS, *prices, traded))
 
     def price(self, number: int, kind: int, price: float, size: float, at_ns: int) -> None:
         """Take a price tick."""

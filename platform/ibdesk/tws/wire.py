@@ -14,11 +14,13 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from ib_async.client import Client
+from ib_async.contract import Contract
 from ib_async.decoder import Decoder
 from ib_async.wrapper import Wrapper
 
-from ibdesk.errors import ClientIdInUseError, LinkError
+from ibdesk.errors import ClientIdInUseError, DataError, LinkError
 from ibdesk.tws.encoding import encoded
+from ibdesk.tws.figures import figure, is_known
 from ibdesk.tws.pacer import Pacer, Urgency
 from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.times import instant_ns
@@ -27,6 +29,10 @@ from ibdesk.tws.times import instant_ns
 _LONGEST_MESSAGE = 64 * 1024 * 1024
 _PLACE, _CANCEL, _CANCEL_ALL = "3", "4", "58"
 _EXECUTION_TIME = 15
+_EXECUTION_FIGURES = (19, 20)
+# liquidation, avgPrice, evRule, evMultiplier, modelCode, lastLiquidity, pendingPriceRevision
+_EXECUTION_UNREAD = frozenset({23, 25, 27, 28, 29, 30, 31})
+_POSITION_QUANTITY = 14
 # Ids of the messages that `Ears` hears; all others are passed over.
 _HEARD = (1, 2, 3, 4, 5, 6, 9, 10, 11, 15, 17, 49, 50, 52, 53, 54, 55, 59, 61, 62, 79, 101, 102)
 
@@ -46,12 +52,18 @@ class Listener(Protocol):
     def lost(self, reason: str) -> None:
         """Hear that the socket is gone; not told of a socket that we closed ourselves."""
 
+    def position(self, account: str, contract: Contract, quantity: float, average_cost: float) -> None:
+        """Hear what an account holds in one instrument; NaN is unknown."""
+
+    def commission(self, execution_id: str, amount: float, currency: str) -> None:
+        """Hear what an execution cost; NaN is unknown."""
+
 
 class _LoudDecoder(Decoder):
     """ib_async's decoder for the messages that are heard here; exceptions are passed on instead of logged."""
 
     def __init__(self, listener: Listener, zone: str) -> None:
-        self._zone = zone
+        self._zone, self._hears = zone, listener
         super().__init__(cast("Wrapper", listener), 0)
         self.handlers = {kind: self.handlers[kind] for kind in _HEARD}
 
@@ -65,9 +77,42 @@ class _LoudDecoder(Decoder):
         return handler
 
     def execDetails(self, fields: list[str]) -> None:  # noqa: N802 - ib_async's name
-        """Read an execution; its time is first put into a form that ib_async reads right in every zone."""
+        """Read an execution; its time is first put into a form that ib_async reads right in every zone.
+
+        Raises:
+            DataError: If its quantity or price is unset: a blank is not zero.
+        """
+        for at in _EXECUTION_FIGURES:
+            if not is_known(figure(fields[at])):
+                raise DataError(f"an execution without {'a quantity' if at == _EXECUTION_FIGURES[0] else 'a price'}")
+        # What nobody here reads may be as odd as it likes.
+        fields = ["" if at in _EXECUTION_UNREAD else field for at, field in enumerate(fields)]
         fields[_EXECUTION_TIME] = str(instant_ns(fields[_EXECUTION_TIME], self._zone) // 1_000_000_000)
         super().execDetails(fields)
+
+    def position(self, fields: list[str]) -> None:
+        """Read a position; what is blank or unset is NaN, where ib_async reads zero."""
+        quantity, cost = (figure(field) for field in fields[_POSITION_QUANTITY : _POSITION_QUANTITY + 2])
+        contract = Contract()
+        (
+            contract.conId,
+            contract.symbol,
+            contract.secType,
+            contract.lastTradeDateOrContractMonth,
+            contract.strike,
+            contract.right,
+            contract.multiplier,
+            contract.exchange,
+            contract.currency,
+            contract.localSymbol,
+            contract.tradingClass,
+        ) = cast("list[Any]", fields[3:_POSITION_QUANTITY])
+        self.parse(contract)
+        self._hears.position(fields[2], contract, quantity, cost)
+
+    def commissionReport(self, fields: list[str]) -> None:  # noqa: N802 - ib_async's name
+        """Read what an execution cost; what is blank or unset is NaN."""
+        self._hears.commission(fields[2], figure(fields[3]), fields[4])
 
 
 _READ: dict[type, Callable[[str], Any]] = {
@@ -215,7 +260,7 @@ class Wire(Client):
             handler = self.decoder.handlers.get(int(fields[0]))
             if handler is not None:
                 handler(fields)
-        except Exception as error:  # noqa: BLE001 - not lost: the listener ends the service with it
+        except Exception as error:  # noqa: BLE001 - not lost: the listener sets it aside, or ends the service with it
             self._listener.failed(fields, error)
 
     def _take_version(self, text: str) -> None:

@@ -3,6 +3,7 @@
 from ibdesk.gateway.faults.chance import random_script
 from ibdesk.gateway.faults.fault import Fault
 from ibdesk.gateway.faults.faults import Faults
+from ibdesk.gateway.faults.figures import LeaveUnset
 from ibdesk.gateway.faults.kinds import KINDS
 from ibdesk.gateway.faults.links import (
     BreakFarm,
@@ -63,6 +64,7 @@ __all__ = [
     "HalfOpen",
     "Halt",
     "HangUp",
+    "LeaveUnset",
     "LogOff",
     "LoseAcknowledgement",
     "LoseConnectivity",

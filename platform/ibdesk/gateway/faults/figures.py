@@ -1,0 +1,79 @@
+"""The fault of figures that TWS leaves unset: messages that carry its marks for "no number" in the place of numbers."""
+
+from __future__ import annotations
+
+import random
+from typing import Annotated, Self
+
+import msgspec
+
+from ibdesk.gateway.faults.messages import MessageFault, SharedRule
+from ibdesk.gateway.faults.passing import Passing, Scope
+from ibdesk.gateway.faults.wire import Onward, Rule
+from ibdesk.gateway.protocol.codec import Texts, Value, decode, encode, plan_of
+from ibdesk.gateway.protocol.fields import UNSET_NUMBER_TEXT, Field, Kind
+from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
+from ibdesk.gateway.schedule import Schedule
+
+# _MARKS: how TWS writes that there is no number.
+_MARKS = ("", UNSET_NUMBER_TEXT, "2147483647", "9223372036854775807", "-9223372036854775808")
+_TAMPERED = ("position", "portfolioValue", "commissionReport", "accountValue", "tickPrice")
+# _WORDED: figures that travel as text.
+_WORDED = {"accountValue": ("value",)}
+
+
+class LeaveUnset(MessageFault, frozen=True, kw_only=True):
+    """Messages carry `text` in the place of their numbers; of those in `fields` only, when they are named."""
+
+    fields: Annotated[tuple[str, ...], msgspec.Meta(max_length=50)] = ()
+    text: Annotated[str, msgspec.Meta(max_length=50)] = UNSET_NUMBER_TEXT
+
+    def rule(self, scope: Scope, chance: random.Random, schedule: Schedule) -> Rule:  # noqa: ARG002
+        """Return the rule."""
+        return UnsetRule(scope, self.count or None, chance, self.share, fields=self.fields, text=self.text)
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Self:
+        """Return one of a message whose figures a client shows."""
+        return cls(messages=(chance.choice(_TAMPERED),), count=chance.randint(1, 5), text=chance.choice(_MARKS))
+
+
+class UnsetRule(SharedRule):
+    """Overwrites numbers of messages."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        left: int | None,
+        chance: random.Random,
+        share: float,
+        *,
+        fields: tuple[str, ...],
+        text: str,
+    ) -> None:
+        super().__init__(scope, left, chance, share)
+        self._fields = fields
+        self._text = text
+
+    def meet(self, passing: Passing, onward: Onward) -> None:
+        """Overwrite those of one; a message of a client is sent on as it is."""
+        self.spend()
+        message = OUTGOING_BY_NAME.get(passing.name) if passing.is_outgoing else None
+        if message is None:
+            onward(passing)
+            return
+        version = passing.session.version
+        numbers = [
+            entry.name
+            for entry in plan_of(message, version)
+            if isinstance(entry, Field) and entry.kind in (Kind.NUMBER, Kind.SIZE)
+        ]
+        names = self._fields or (*numbers, *_WORDED.get(passing.name, ()))
+        texts = decode(message, passing.texts(), version)
+        onward(msgspec.structs.replace(passing, data=encode(message, _values(texts, names, self._text), version)))
+
+
+def _values(texts: Texts, names: tuple[str, ...], text: str) -> dict[str, Value]:
+    """Return a message's texts, with those of some fields replaced."""
+    values: dict[str, Value] = dict(texts.items())
+    return values | {name: text for name in names if name in texts}
