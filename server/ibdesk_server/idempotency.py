@@ -20,6 +20,7 @@ import msgspec
 from fastapi import Header, HTTPException
 from pydantic import BaseModel
 
+from ibdesk.config import private_folder
 from ibdesk_server.etags import fingerprint
 
 HEADER = "Idempotency-Key"
@@ -92,7 +93,7 @@ class Replays:
 
     def _lock(self, path: Path) -> int:
         """Return the descriptor of a lock that nobody else holds now."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self._folder)
         self._forget_old()
         handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(handle, fcntl.LOCK_EX)

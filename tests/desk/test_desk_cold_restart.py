@@ -318,7 +318,7 @@ def test_a_run_that_was_stopped_goes_on_when_it_is_named(
     assert desk.positions().select("owner", "quantity").rows() == [(run, 14.0)]
 
 
-def test_a_desk_of_another_client_id_takes_nothing_over(
+def test_a_desk_of_another_client_id_goes_on_with_the_books_of_the_account(
     gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, write_strategy: WriteStrategy
 ) -> None:
     life = Life(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
@@ -327,9 +327,10 @@ def test_a_desk_of_another_client_id_takes_nothing_over(
 
     desk = reopen(client_id=CLIENT + 1)
 
-    assert desk.runs() == []
-    assert desk.orders().is_empty()
-    assert set(desk.positions()["owner"]) <= {"external"}
+    assert [(info.run_id, info.state) for info in desk.runs()] == [(life.run, "orphaned")]
+    assert booked(desk) == executed(gateway)
+    assert desk.positions()["owner"].unique().to_list() == [life.run]
+    assert desk.orders().filter(desk.orders()["quantity"] == 7)["status"].to_list() == ["working"] * 2
 
 
 def test_a_desk_and_its_gateway_both_restart(tmp_path: Path, watch: Watch, write_strategy: WriteStrategy) -> None:

@@ -65,9 +65,14 @@ def strategy_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_header() -> Callable[..., JournalHeader]:
-    def make(limits: RiskLimits | None = None) -> JournalHeader:
+    def make(limits: RiskLimits | None = None, client_id: int = 0) -> JournalHeader:
         return JournalHeader(
-            program="ibdesk 0", mode="paper", account="DU1", started_ns=TEN, limits=limits or RiskLimits()
+            program="ibdesk 0",
+            mode="paper",
+            account="DU1",
+            started_ns=TEN,
+            limits=limits or RiskLimits(),
+            client_id=client_id,
         )
 
     return make

@@ -124,7 +124,7 @@ def test_another_database_is_no_journal(tmp_path: Path) -> None:
         connection.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
     connection.close()
 
-    with pytest.raises(JournalError, match=f"{path} was written by another version of ibdesk"):
+    with pytest.raises(JournalError, match=f"{path} is not a journal of ibdesk: it has no header and no events"):
         JournalReader(path)
 
 

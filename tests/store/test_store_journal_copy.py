@@ -14,8 +14,9 @@ from ibdesk.errors import JournalError
 from ibdesk.model import HaltTrading, Quote, ResumeTrading, TakeOver
 from ibdesk.store import Journal, JournalFilter, JournalHeader, JournalReader, lives_in, read_page, replay
 from ibdesk.store.journal_copy import FaultyRowsError, JournalCopy
+from ibdesk.store.journal_files import path_of_new_life
 from ibdesk.store.journal_reader import BookRow
-from ibdesk.store.lives import estate_in, path_of_new_life, take_over_from
+from ibdesk.store.lives import estate_in, take_over_from
 
 NAME = "paper-20260310-140000-000000.sqlite"
 AT_NS = 1_773_151_200_000_000_000 + 10**13

@@ -9,6 +9,7 @@ from ibdesk.config.document import as_plain, as_toml, example
 from ibdesk.config.doubts import doubts
 from ibdesk.config.house import Mode, state_folder
 from ibdesk.config.layer import Given
+from ibdesk.config.private_files import owner_only, private_folder, secure_state_folder, write_private
 from ibdesk.config.section import Section
 from ibdesk.config.setting import MASK
 from ibdesk.config.tree import SettingsTree
@@ -23,5 +24,9 @@ __all__ = [
     "as_toml",
     "doubts",
     "example",
+    "owner_only",
+    "private_folder",
+    "secure_state_folder",
     "state_folder",
+    "write_private",
 ]

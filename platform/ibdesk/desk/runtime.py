@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from ibdesk.clock import Clock, SystemClock
+from ibdesk.config import secure_state_folder
 from ibdesk.desk.answers import RunInfo
 from ibdesk.desk.emas import EmaMonitor
 from ibdesk.desk.inspection import run_info
@@ -37,17 +38,28 @@ from ibdesk.model import (
     Event,
     Instrument,
     ModifyOrder,
+    Notice,
     Order,
     OrderReport,
     OrderStatus,
     PlaceOrder,
     SetTimer,
+    Severity,
     StartStrategy,
     StateChanged,
     StrategySource,
     TimerFired,
 )
-from ibdesk.store import Feed, Journal, JournalHeader, JournalLogKeeper, OrderIdMark, path_of_new_life, take_over_from
+from ibdesk.store import (
+    Feed,
+    Journal,
+    JournalHeader,
+    JournalLogKeeper,
+    OrderIdMark,
+    path_of_new_life,
+    set_aside_unborn,
+    take_over_from,
+)
 from ibdesk.strategy import LoadedStrategy, Strategy, StrategyShelf, load_strategy, make_strategy, strategy_of
 from ibdesk.telemetry import AT_ONCE_OVER, Performance, Supervisor, measure_lag
 from ibdesk.tws import Fence, TwsService, TwsSettings
@@ -76,9 +88,10 @@ class Runtime:
         self.performance = Performance(settings.performance)
         self._order_times = OrderTimes(self.performance)
         self._header = self._make_header(tws.client_id)
-        self.journal = Journal.create(
-            path_of_new_life(settings.state_folder / "journals", settings.mode, time.time_ns()), self._header
-        )
+        secure_state_folder(settings.state_folder)
+        folder = settings.state_folder / "journals"
+        self._set_aside = set_aside_unborn(folder, settings.mode)
+        self.journal = Journal.create(path_of_new_life(folder, settings.mode, time.time_ns()), self._header)
         self._mark = OrderIdMark.of(settings.state_folder, host=tws.host, port=tws.port, client_id=tws.client_id)
         self.service = TwsService(
             tws,
@@ -155,6 +168,8 @@ class Runtime:
         )
         self.ledger.take_over(estate.fills)
         self.turn(command)
+        for text in self._set_aside:
+            self.turn(Notice(text, self.clock.now_ns(), Severity.WARNING))
         self.journal.commit()
         if estate.halt is not None:
             _log.warning("%s", halt_words(estate.halt))

@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from ibdesk.store.cache import Cache, Cached, MemoryCache, RedisCache
     from ibdesk.store.feed import Feed, FeedReader, Row, Topic
     from ibdesk.store.journal import Journal, JournalHeader
+    from ibdesk.store.journal_files import path_of_new_life, set_aside_unborn
     from ibdesk.store.journal_log import JournalLogKeeper
     from ibdesk.store.journal_pages import JournalFilter, JournalPage, JournalRow, read_page, stretch
     from ibdesk.store.journal_reader import Entry, JournalReader
     from ibdesk.store.journal_replay import ReplayReport, replay
     from ibdesk.store.life_list import LifeInfo, lives_in
-    from ibdesk.store.lives import path_of_new_life, take_over_from
+    from ibdesk.store.lives import take_over_from
     from ibdesk.store.market_cache import KEPT_BARS, MarketCache
     from ibdesk.store.order_ids import OrderIdMark
     from ibdesk.store.redis import RedisError, RedisSettings
@@ -52,6 +53,7 @@ __all__ = [
     "path_of_new_life",
     "read_page",
     "replay",
+    "set_aside_unborn",
     "stretch",
     "take_over_from",
 ]

@@ -22,6 +22,7 @@ from typing import Any
 
 import msgspec
 
+from ibdesk.config import private_folder
 from ibdesk.errors import IbdeskError
 from ibdesk.model import moment
 from ibdesk.telemetry import correlation_id
@@ -149,7 +150,7 @@ class AuditLog:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self.folder)
         lock = os.open(self.folder / ".audit.lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)

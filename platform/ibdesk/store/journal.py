@@ -7,6 +7,7 @@ the process at any point; after a loss of power the last moments may be missing 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from ibdesk.config import private_folder
 from ibdesk.engine import RiskLimits
 from ibdesk.errors import JournalError
 from ibdesk.model import (
@@ -35,17 +37,12 @@ SCHEMA_VERSION = 2
 # Events that change no book, no order and no run as long as they cause no action.
 _PASSING: frozenset[type] = frozenset({Bar, Quote, Tick, AccountReport, Notice, TimerFired})
 
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE events (
-    number INTEGER PRIMARY KEY,
-    at_ns INTEGER NOT NULL,
-    event BLOB NOT NULL,
-    actions BLOB,
-    books INTEGER
-);
-CREATE INDEX book_events ON events (number) WHERE books;
-"""
+_SCHEMA = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL)",
+    "CREATE TABLE events (number INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, event BLOB NOT NULL, actions BLOB, "
+    "books INTEGER)",
+    "CREATE INDEX book_events ON events (number) WHERE books",
+)
 INSERT = "INSERT INTO events (number, at_ns, event, actions, books) VALUES (?, ?, ?, ?, ?)"
 
 
@@ -140,25 +137,52 @@ class Journal:
 def begin_file(path: Path, header: JournalHeader, copy: CopyMark | None = None) -> sqlite3.Connection:
     """Begin a file that only its owner may read, with no events in it yet, and return a connection that writes it.
 
+    It is there whole, with its header and on disk, or not at all: whoever dies on the way leaves nothing of this name.
+
     Raises:
         JournalError: If the file exists or cannot be written.
     """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        private_folder(path.parent)
+        try:
+            _write_header(beside, header, copy)
+            os.link(beside, path)
+        finally:
+            for suffix in ("", "-journal", "-wal", "-shm"):
+                beside.with_name(f"{beside.name}{suffix}").unlink(missing_ok=True)
+        _sync(path.parent)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
-        connection.executescript(_SCHEMA)
-        if copy is not None:
-            # Before the header: a file without one is taken for no journal.
-            connection.execute("INSERT INTO meta VALUES ('copy', ?)", (msgspec.json.encode(copy),))
-        connection.execute("INSERT INTO meta VALUES ('header', ?)", (encode_header(header),))
     except (OSError, sqlite3.Error) as error:
         if isinstance(error, FileExistsError) and path.exists():
             raise JournalError(f"journal {path} exists already: a journal is never written over") from None
         raise JournalError(f"journal {path} cannot be begun: {error}") from error
     return connection
+
+
+def _write_header(path: Path, header: JournalHeader, copy: CopyMark | None) -> None:
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN")
+        for statement in _SCHEMA:
+            connection.execute(statement)
+        if copy is not None:
+            connection.execute("INSERT INTO meta VALUES ('copy', ?)", (msgspec.json.encode(copy),))
+        connection.execute("INSERT INTO meta VALUES ('header', ?)", (encode_header(header),))
+        connection.execute("COMMIT")
+        # Here already: whoever dies while the mode changes leaves a file that a reader cannot open.
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _sync(folder: Path) -> None:
+    """Have the names in a folder on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def encode_header(header: JournalHeader) -> bytes:

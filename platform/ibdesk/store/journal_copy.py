@@ -8,7 +8,6 @@ in between.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -138,14 +137,9 @@ def _check(row: BookRow) -> None:
 
 
 def _begin(path: Path, header: JournalHeader, mark: CopyMark) -> None:
-    """Make an empty copy, which is there whole or not at all, and never in the place of another file."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.new")
-    beside.unlink(missing_ok=True)
-    begin_file(beside, header, mark).close()
+    """Make an empty copy; one that another standby of this machine has made meanwhile will do."""
     try:
-        os.link(beside, path)
-    except FileExistsError:
-        # Another standby of this machine was faster.
-        pass
-    finally:
-        beside.unlink()
+        begin_file(path, header, mark).close()
+    except JournalError:
+        if not path.exists():
+            raise

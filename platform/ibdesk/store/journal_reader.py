@@ -15,6 +15,10 @@ from ibdesk.model import Action, Event, decode_actions, decode_event, encode_kin
 from ibdesk.store.journal import SCHEMA_VERSION, CopyMark, JournalHeader, decode_header
 
 
+class UnbornJournalError(JournalError):
+    """A file in a journal's place that no header was written to: whoever began it ended before anything was traded."""
+
+
 class Entry(msgspec.Struct, frozen=True):
     """One event, numbered from 1, and the actions it caused."""
 
@@ -59,6 +63,7 @@ class JournalReader:
         """Open the file.
 
         Raises:
+            UnbornJournalError: If nothing has ever been written to it.
             JournalError: If it is missing, no journal, or of another schema.
         """
         self.path = path
@@ -80,7 +85,10 @@ class JournalReader:
             header = decode_header(found["header"]) if "header" in found else None
             self.copy = msgspec.json.decode(found["copy"], type=CopyMark) if "copy" in found else None
         except (sqlite3.Error, msgspec.DecodeError, IbdeskError) as error:
-            raise JournalError(f"{self.path} is not a journal of ibdesk: {error}") from None
+            kind = UnbornJournalError if self._is_empty() else JournalError
+            raise kind(f"{self.path} is not a journal of ibdesk: {error}") from None
+        if header is None and self._is_empty():
+            raise UnbornJournalError(f"{self.path} is not a journal of ibdesk: it has no header and no events")
         if header is None or header.schema != SCHEMA_VERSION:
             written = "no schema" if header is None else f"schema {header.schema}"
             raise JournalError(
@@ -88,6 +96,18 @@ class JournalReader:
                 f"read it with that version"
             )
         return header
+
+    def _is_empty(self) -> bool:
+        """Return whether the file is a database, if anything, with no event in it."""
+        try:
+            tables = {
+                name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            }
+            if "events" not in tables:
+                return tables <= {"meta"}
+            return not self._connection.execute("SELECT 1 FROM events LIMIT 1").fetchall()
+        except sqlite3.Error:
+            return False
 
     def entries(self) -> Iterator[Entry]:
         """Give every event and its actions, in order.

@@ -41,6 +41,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ibdesk.config import private_folder, write_private
 from ibdesk.errors import JournalError, NotLeadingError
 from ibdesk.store.lease_health import LeaseHealth, LeaseState
 from ibdesk.store.redis.errors import RedisError
@@ -135,13 +136,8 @@ class TokenMark:
         # Another engine of this machine may have written a higher one.
         self.highest = max(token, self._read())
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            beside = self._path.with_name(f"{self._path.name}.new")
-            with beside.open("w", encoding="ascii") as file:
-                file.write(str(self.highest))
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
+            private_folder(self._path.parent)
+            write_private(self._path, str(self.highest).encode())
         except OSError as error:
             raise JournalError(f"the mark of lease tokens in {self._path} cannot be written: {error}") from error
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from ibdesk.errors import JournalError
+from ibdesk.store.journal_files import journals_in
 from ibdesk.store.journal_reader import JournalReader
 
 
@@ -31,9 +32,7 @@ class LifeInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 def lives_in(folder: Path, *, current: str, limit: int) -> list[LifeInfo]:
     """Return the lives whose journals lie in a folder, the newest first."""
-    # A name ends with the time at which its life began.
-    paths = sorted(folder.glob("*.sqlite"), key=lambda path: path.stem.partition("-")[2], reverse=True)
-    return [_life(path, is_current=path.name == current) for path in paths[:limit]]
+    return [_life(path, is_current=path.name == current) for path in journals_in(folder)[:limit]]
 
 
 def _life(path: Path, *, is_current: bool) -> LifeInfo:

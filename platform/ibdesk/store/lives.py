@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import datetime as dt
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,14 +23,11 @@ from ibdesk.model import (
     StopStrategy,
     TakeOver,
     TradingHalted,
-    moment,
 )
 from ibdesk.store.journal import SCHEMA_VERSION, CopyMark, JournalHeader
-from ibdesk.store.journal_reader import JournalReader
+from ibdesk.store.journal_files import journals_in
+from ibdesk.store.journal_reader import JournalReader, UnbornJournalError
 from ibdesk.strategy import Strategy
-
-# How the name of a life tells when it began, UTC.
-_BEGAN = "%Y%m%d-%H%M%S-%f"
 
 
 class RecordedGate(RiskGate):
@@ -65,38 +60,28 @@ class RecordedGate(RiskGate):
         return -math.inf
 
 
-def path_of_new_life(folder: Path, mode: str, at_ns: int) -> Path:
-    """Return where a life that begins now keeps its journal: its name comes behind those of all lives before it.
-
-    Names tell the order of lives, and the clock of a machine from which one was copied may be ahead of this one's.
-    """
-    began = moment(at_ns)
-    newest = max((path.stem.removeprefix(f"{mode}-") for path in folder.glob(f"{mode}-*.sqlite")), default="")
-    if f"{began:{_BEGAN}}" <= newest:
-        with contextlib.suppress(ValueError):
-            began = dt.datetime.strptime(newest, _BEGAN).replace(tzinfo=dt.UTC) + dt.timedelta(microseconds=1)
-    return folder / f"{mode}-{began:{_BEGAN}}.sqlite"
-
-
 def take_over_from(own: Path, header: JournalHeader, *, account: str, at_ns: int, halt_only: bool = False) -> TakeOver:
     """Return the command by which a new life, whose journal is `own`, goes on from the newest one before it.
 
     With `halt_only` everything else is left behind: the account of that life ended with it. A life behind a copy that
     nobody can go on from begins with empty books, and halted.
 
-    That is the newest journal of the same mode, client id and account in the folder of `own`; a life that ended
-    before it took over from its own predecessor is passed over, for it has not traded.
+    That is the newest journal of the same mode and account in the folder of `own`, whatever its client id was: books,
+    the day's loss and halts belong to the account. A life that ended before it took over from its own predecessor is
+    passed over, for it has not traded, and so is a file without a header.
 
     Raises:
         JournalError: If that journal cannot be read, or was written by another version of ibdesk: what it holds may
             be open orders, so that the desk must not trade beside them.
     """
-    for path in sorted(own.parent.glob(f"{header.mode}-*.sqlite"), reverse=True):
+    for path in journals_in(own.parent, header.mode):
         if path.name >= own.name:
             continue
-        with _opened(path) as journal:
-            if journal.header.client_id != header.client_id:
-                continue
+        try:
+            journal = _opened(path)
+        except UnbornJournalError:
+            continue
+        with journal:
             traded = account_of(journal)
             if journal.copy is not None and journal.copy.fault and traded in ("", account):
                 return _halted(journal.copy, account, at_ns)
@@ -187,6 +172,8 @@ def _count(engine: Engine, order_id: str) -> None:
 def _opened(path: Path) -> JournalReader:
     try:
         return JournalReader(path)
+    except UnbornJournalError:
+        raise
     except JournalError as error:
         raise JournalError(
             f"the desk cannot go on from its earlier life, which may have left open orders: {error}; settle its orders "

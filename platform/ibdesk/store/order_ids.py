@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from ibdesk.config import private_folder, write_private
 from ibdesk.errors import JournalError
 
 # Ids are set aside in blocks, so that the file is written once in a hundred orders and not once an order.
@@ -56,13 +56,8 @@ class OrderIdMark:
         if reserved <= self.reserved:
             return
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            beside = self._path.with_name(f"{self._path.name}.new")
-            with beside.open("w", encoding="ascii") as file:
-                file.write(str(reserved))
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
+            private_folder(self._path.parent)
+            write_private(self._path, str(reserved).encode())
         except OSError as error:
             raise JournalError(f"the mark of order ids in {self._path} cannot be written: {error}") from error
         self.reserved = reserved

@@ -20,6 +20,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
+from ibdesk.config import owner_only, private_folder
 from ibdesk.errors import ConfigError
 from ibdesk.telemetry.lines import json_formatter, text_formatter
 from ibdesk.telemetry.masking import Mask
@@ -203,10 +204,7 @@ class _File(logging.handlers.RotatingFileHandler):
         )
 
     def _open(self) -> TextIOWrapper:
-        def private(name: str, flags: int) -> int:
-            return os.open(name, flags, 0o600)
-
-        return open(self.baseFilename, "a", encoding="utf-8", errors="replace", opener=private)
+        return open(self.baseFilename, "a", encoding="utf-8", errors="replace", opener=owner_only)
 
     def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
         """Say once that the disk takes no more; later lines are tried again each."""
@@ -234,7 +232,7 @@ def _claim(folder: Path, process: str) -> tuple[Path, TextIO]:
         ConfigError: If none can be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(folder)
         for number in range(1, _NAMESAKES):
             name = process if number == 1 else f"{process}-{number}"
             descriptor = os.open(folder / f".{name}.lock", os.O_CREAT | os.O_RDWR, 0o600)

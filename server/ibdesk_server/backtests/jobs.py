@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from ibdesk.config import owner_only, private_folder
 from ibdesk_server.backtests.job import BacktestTask, Job, JobState, Outcome
 
 _TASK, _OUTCOME, _PROGRESS, _CANCELLED = "task.json", "outcome.json", "progress", "cancelled"
@@ -56,7 +57,8 @@ class JobFolder:
         """Write down how it ended; the first word is the last one, and of one that was deleted there is none."""
         part = self.path / f"{_OUTCOME}.{secrets.token_hex(4)}"
         with contextlib.suppress(FileExistsError, FileNotFoundError):
-            part.write_bytes(msgspec.json.encode(outcome))
+            with open(part, "xb", opener=owner_only) as file:
+                file.write(msgspec.json.encode(outcome))
             (self.path / _OUTCOME).hardlink_to(part)
         part.unlink(missing_ok=True)
 
@@ -128,7 +130,8 @@ class Jobs:
             OSError: If it cannot be written.
         """
         job = JobFolder(self._folder / _new_id())
-        job.path.mkdir(parents=True, mode=0o700)
+        private_folder(self._folder)
+        job.path.mkdir(mode=0o700)
         lock = os.open(job.path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         job.tell_task(task)
@@ -164,7 +167,7 @@ class Jobs:
     @contextlib.contextmanager
     def slot(self, count: int) -> Iterator[int | None]:
         """Give the descriptor of one of `count` places to run in, None when all are taken; its heirs keep it."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self._folder)
         for number in range(count):
             place = os.open(self._folder / f".slot-{number}", os.O_CREAT | os.O_RDWR, 0o600)
             try:
@@ -202,7 +205,8 @@ def _take(handle: int, kind: int) -> bool:
 def _write(path: Path, data: bytes) -> None:
     """Write a file so that nobody ever sees half of it."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    part.write_bytes(data)
+    with open(part, "xb", opener=owner_only) as file:
+        file.write(data)
     part.replace(path)
 
 

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 
 import polars as pl
 
+from ibdesk.config import owner_only
 from ibdesk.errors import IbdeskError
 from ibdesk_server.backtests.job import BacktestTask, JobState, Outcome
 from ibdesk_server.backtests.jobs import JobFolder, Jobs
@@ -111,7 +112,7 @@ class BacktestRunner:
 
 
 def _start(job: JobFolder, inherited: tuple[int, int]) -> subprocess.Popen[bytes]:
-    with job.log.open("wb") as log:
+    with open(job.log, "wb", opener=owner_only) as log:
         return subprocess.Popen(  # noqa: S603 - our own module, on a folder that we named
             [sys.executable, "-m", "ibdesk_server.backtests.worker", str(job.path)],
             stdin=subprocess.PIPE,

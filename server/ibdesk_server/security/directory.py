@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ibdesk.config import private_folder
 from ibdesk.errors import ConfigError
 
 Row = tuple[Any, ...]
@@ -118,7 +119,7 @@ class Directory:
 
 def _reserve(path: Path) -> None:
     """Make the file for its owner alone, or see that it is."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(path.parent)
     # One that is there is not even opened: closing it again would take SQLite's locks from all of this process.
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))

@@ -7,6 +7,7 @@ import secrets
 import stat
 from pathlib import Path
 
+from ibdesk.config import private_folder
 from ibdesk.errors import ConfigError
 
 _KEY_BYTES = 32
@@ -20,7 +21,7 @@ def obtain_key(path: Path) -> str:
         ConfigError: If the file cannot be read or made, others may read it, or it holds no key.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(path.parent)
         if not path.exists():
             _make_key(path)
         if stat.S_IMODE(path.stat().st_mode) & 0o077:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from ibdesk.config import private_folder
 from ibdesk.desk.port.host import PortHost
 from ibdesk.desk.port.line import Line
 from ibdesk.desk.port.messages import LONGEST_CALL, Call, Watch, decode_client_message
@@ -60,7 +61,7 @@ class SocketDoor:
             self._arrivals.put_nowait((reader, writer))
 
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private_folder(self._path.parent)
             if self._path.is_socket():
                 await _refuse_a_living_one(self._path)
                 self._path.unlink(missing_ok=True)
