@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -76,8 +75,7 @@ def test_a_journal_that_a_full_disk_lets_nobody_begin_leaves_nothing_half(
         path = disk / "paper-20260310-140000-000000.sqlite"
         try:
             journal = Journal.create(path, make_header())
-        except JournalError as error:
-            assert str(path) in str(error)
+        except JournalError:
             assert not list(disk.glob(".*"))
         else:
             journal.close()
@@ -140,7 +138,7 @@ def test_a_journal_that_lost_its_header_is_not_taken_for_one_that_never_traded(
 ) -> None:
     journal = begun(make_journal, "paper-20260310-140000-000000.sqlite", "DU1")
     with journal.path.open("r+b") as file:
-        file.truncate(os.path.getsize(journal.path) // 2)
+        file.truncate(journal.path.stat().st_size // 2)
 
     assert set_aside_unborn(tmp_path, "paper") == []
     with pytest.raises(JournalError, match="which may have left open orders"):
