@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import resource
 import socket
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp
 from ibdesk_server.bound import bind, url_of
 from ibdesk_server.feed.protocol import MAX_MESSAGE_BYTES
 from ibdesk_server.feed.transport import FeedTransport, HttpTransport
+from ibdesk_server.heads import HeadLimits, WaitingHeads
 from ibdesk_server.security.certificate import check_certificate
 from ibdesk_server.security.settings import TlsSettings
 
@@ -38,6 +40,7 @@ class Listener:
         setting: str,
         shutdown_seconds: int = 1,
         tls: TlsSettings | None = None,
+        heads: HeadLimits | None = None,
     ) -> None:
         """Bind the address; with `any_port` the next free port when this one is taken. `tls` may encrypt it.
 
@@ -50,6 +53,7 @@ class Listener:
         self._tls = tls or TlsSettings()
         check_certificate(self._tls)
         self._socket = bind(host, port, any_port=any_port, setting=setting, is_shared=is_shared)
+        self.heads = WaitingHeads(heads or HeadLimits())
         self._shutdown_seconds = shutdown_seconds
         self.port: int = self._socket.getsockname()[1]
         self.url = url_of(self._socket, is_encrypted=self._tls.on)
@@ -77,7 +81,7 @@ class Listener:
         return uvicorn.Config(
             app,
             interface="asgi3",
-            http=HttpTransport,
+            http=functools.partial(HttpTransport, heads=self.heads),  # type: ignore[arg-type] # uvicorn calls it
             ws=FeedTransport,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,

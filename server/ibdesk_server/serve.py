@@ -48,6 +48,7 @@ class WebServer:
             setting="server.port",
             tls=settings.server.tls,
             shutdown_seconds=settings.server.shutdown_seconds,
+            heads=settings.server.requests.heads,
         )
 
     @property

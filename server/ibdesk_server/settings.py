@@ -11,6 +11,7 @@ from ibdesk.config import Section, state_folder
 from ibdesk.desk import DeskSettings
 from ibdesk_server.backtests.settings import BacktestSettings
 from ibdesk_server.feed.settings import FeedSettings
+from ibdesk_server.heads import HeadLimits
 from ibdesk_server.security.ip_addresses import is_loopback
 from ibdesk_server.security.settings import LimitSettings, SecuritySettings, TlsSettings
 
@@ -27,6 +28,15 @@ class RequestSettings(Section):
     header_count: int = Field(100, ge=20, le=1_000, description="how many header fields there may be")
     header_bytes: int = Field(32_768, ge=2_048, le=65_536, description="how long all header fields together may be")
     body_seconds: float = Field(15, gt=0, le=600, description="how long a body may take to arrive")
+    head_seconds: float = Field(10, gt=0, le=600, description="how long path and header fields may take to arrive")
+    heads_per_address: int = Field(
+        64, ge=1, description="how many connections of one address may take so long; any more have a second"
+    )
+
+    @property
+    def heads(self) -> HeadLimits:
+        """Return the limits of heads."""
+        return HeadLimits(seconds=self.head_seconds, per_address=self.heads_per_address)
 
 
 class ServerSettings(Section):

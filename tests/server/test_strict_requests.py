@@ -21,10 +21,10 @@ from ibdesk_server.client import FeedClient
 from ibdesk_server.serve import WebServer
 from ibdesk_server.strict import StrictRoute
 
-# The pages themselves are not in the document.
-PAGES = [("get", path, {}) for path in ("/docs", "/openapi.json", "/feed.js")]
-
 Operation = tuple[str, str, dict[str, Any]]
+
+# The pages themselves are not in the document.
+PAGES: list[Operation] = [("get", path, {}) for path in ("/docs", "/openapi.json", "/feed.js")]
 
 
 class Lenient(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import logging
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -66,6 +67,7 @@ class FeedEndpoint:
     ) -> None:
         self._hub, self._security, self._vigil = hub, security, vigil or Vigil(security)
         self._budgets = budgets or Budgets(LimitSettings())
+        self._unknown: collections.Counter[str] = collections.Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client until it or the server ends the connection."""
@@ -85,53 +87,118 @@ class FeedEndpoint:
             return
         wire: FeedTransport = scope["extensions"][WIRE]
         await websocket.accept(FEED_PROTOCOL if FEED_PROTOCOL in offered_protocols(headers) else None)
+        try:
+            principal = await self._identify(websocket)
+            await self._serve(websocket, wire, principal)
+        except ProtocolError as error:
+            if error.code != TRY_AGAIN_LATER:
+                self._hub.refused()
+                if wire.taking:
+                    wire.write(wire.coding.write(Error(text=error.text)))
+            wire.end(error.code, error.text)
+        except (WebSocketDisconnect, OSError):
+            _log.debug("a feed client left")
+
+    async def _identify(self, websocket: WebSocket) -> Principal:
+        """Return who a client is: by its headers, else by its first message, for which few may wait.
+
+        Raises:
+            ProtocolError: If it does not say so in time, its key is wrong or not for the feed, or too many wait.
+            WebSocketDisconnect: When it leaves.
+        """
+        principal = await self._security.identify(websocket.headers)
+        if principal is None and presented_secret(websocket.headers) is not None:
+            raise ProtocolError(NOT_ALLOWED, _WRONG_KEY)
+        if principal is None:
+            limits, address = self._hub.limits, self._security.addresses.client(websocket.scope)
+            if self._unknown.total() >= limits.unknown_clients:
+                raise ProtocolError(TRY_AGAIN_LATER, "too many clients have not said yet who they are")
+            if self._unknown[address] >= limits.unknown_per_address:
+                raise ProtocolError(TRY_AGAIN_LATER, "too many clients of this address have not said yet who they are")
+            self._unknown[address] += 1
+            try:
+                principal = await self._authenticate(websocket)
+            finally:
+                self._unknown[address] -= 1
+                # A Counter keeps what is at zero.
+                self._unknown += collections.Counter()
+        if not principal.reaches("feed", writing=False):
+            raise ProtocolError(NOT_ALLOWED, f"{principal.name} is narrowed to other things than the feed")
+        return principal
+
+    async def _authenticate(self, websocket: WebSocket) -> Principal:
+        seconds = self._hub.limits.auth_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                message = decode_client_message(await _received(websocket))
+        except TimeoutError:
+            raise ProtocolError(NOT_ALLOWED, f"no auth message within {seconds:g} s") from None
+        if not isinstance(message, Auth):
+            raise ProtocolError(NOT_ALLOWED, "the first message must be auth, with a key or access token as `key`")
+        principal = await self._security.principal_of(message.key)
+        if principal is None:
+            raise ProtocolError(NOT_ALLOWED, _WRONG_KEY)
+        return principal
+
+    async def _serve(self, websocket: WebSocket, wire: FeedTransport, principal: Principal) -> None:
+        """Give a client that is known one of the places, and hear it out.
+
+        Raises:
+            ProtocolError: When it says something that ends the connection, or no place is left.
+            WebSocketDisconnect: When it leaves.
+        """
         subscriber = self._hub.join(wire)
         if subscriber is None:
-            wire.end(TRY_AGAIN_LATER, "the server takes no more feed clients now")
-            return
+            raise ProtocolError(TRY_AGAIN_LATER, "the server takes no more feed clients now")
         loop = asyncio.get_running_loop()
         wire.on_taking = lambda: subscriber.pump(loop.time())
         try:
-            await _Conversation(websocket, wire, subscriber, self._hub, self._security, self._vigil).hold()
+            await _Conversation(websocket, wire, subscriber, self._hub, self._vigil).hold(principal)
         except ProtocolError as error:
+            # What waits for the client already comes before the reason.
             self._hub.refused()
             subscriber.say(Error(text=error.text), loop.time())
             subscriber.cut(error.code, error.text)
-        except (WebSocketDisconnect, OSError):
-            _log.debug("a feed client left")
         finally:
             wire.on_taking = None
             self._hub.leave(subscriber)
+
+
+async def _received(websocket: WebSocket) -> bytes:
+    """Return the next message.
+
+    Raises:
+        ProtocolError: If it is text.
+        WebSocketDisconnect: When the client leaves.
+    """
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1005))
+    data: bytes | None = message.get("bytes")
+    if data is None:
+        raise ProtocolError(NOT_BINARY, "messages must be msgpack in binary frames, this one was text")
+    return data
 
 
 class _Conversation:
     """What one client says, and the answers."""
 
     def __init__(
-        self,
-        websocket: WebSocket,
-        wire: FeedTransport,
-        subscriber: Subscriber,
-        hub: FeedHub,
-        security: Security,
-        vigil: Vigil,
+        self, websocket: WebSocket, wire: FeedTransport, subscriber: Subscriber, hub: FeedHub, vigil: Vigil
     ) -> None:
         self._websocket, self._wire, self._subscriber = websocket, wire, subscriber
-        self._hub, self._security, self._vigil = hub, security, vigil
+        self._hub, self._vigil = hub, vigil
         self._loop = asyncio.get_running_loop()
         limits = hub.limits
         self._allowance = Allowance(messages=limits.messages, size=limits.message_bytes, now=self._loop.time())
 
-    async def hold(self) -> None:
+    async def hold(self, principal: Principal) -> None:
         """Hear the client out.
 
         Raises:
-            ProtocolError: When it says something that ends the connection, or not who it is.
+            ProtocolError: When it says something that ends the connection.
             WebSocketDisconnect: When it leaves.
         """
-        principal = await self._security.identify(self._websocket.headers) or await self._authenticate()
-        if not principal.reaches("feed", writing=False):
-            raise ProtocolError(NOT_ALLOWED, f"{principal.name} is narrowed to other things than the feed")
         self._subscriber.name, self._subscriber.greeted = principal.name, True
         self._subscriber.say(self._hub.hello(), self._loop.time())
 
@@ -147,22 +214,6 @@ class _Conversation:
         finally:
             self._vigil.leave(principal, end)
 
-    async def _authenticate(self) -> Principal:
-        if presented_secret(self._websocket.headers) is not None:
-            raise ProtocolError(NOT_ALLOWED, _WRONG_KEY)
-        seconds = self._hub.limits.auth_seconds
-        try:
-            async with asyncio.timeout(seconds):
-                message = await self._receive()
-        except TimeoutError:
-            raise ProtocolError(NOT_ALLOWED, f"no auth message within {seconds:g} s") from None
-        if not isinstance(message, Auth):
-            raise ProtocolError(NOT_ALLOWED, "the first message must be auth, with a key or access token as `key`")
-        principal = await self._security.principal_of(message.key)
-        if principal is None:
-            raise ProtocolError(NOT_ALLOWED, _WRONG_KEY)
-        return principal
-
     def _answer(self, message: ClientMessage) -> None:
         match message:
             case Subscribe():
@@ -175,13 +226,8 @@ class _Conversation:
                 return
 
     async def _receive(self) -> ClientMessage:
-        message = await self._websocket.receive()
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message.get("code", 1005))
-        data = message.get("bytes")
-        warning = self._allowance.spend(len(data if data is not None else message["text"]), self._loop.time())
+        data = await _received(self._websocket)
+        warning = self._allowance.spend(len(data), self._loop.time())
         if warning is not None:
             self._subscriber.say(Warn(text=warning), self._loop.time())
-        if data is None:
-            raise ProtocolError(NOT_BINARY, "messages must be msgpack in binary frames, this one was text")
         return decode_client_message(data)

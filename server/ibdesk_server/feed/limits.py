@@ -16,6 +16,7 @@ class FeedLimits(msgspec.Struct, frozen=True):
     """What the feed allows itself and its clients.
 
     `flush_seconds` is the longest a change waits under load; `budget` how far a client may fall behind;
+    `clients` counts those that have said who they are, `unknown_clients` the others, each for `auth_seconds` at most;
     `replay_bytes` how much of each topic never dropped is kept for clients to catch up or resume; `messages` and
     `message_bytes` what a client may send a second.
     """
@@ -26,5 +27,7 @@ class FeedLimits(msgspec.Struct, frozen=True):
     budget: Budget = Budget(bytes=4_194_304, seconds=10.0)
     replay_bytes: int = 8_388_608
     clients: int = 2_000
+    unknown_clients: int = 200
+    unknown_per_address: int = 20
     messages: float = 20.0
     message_bytes: float = 65_536.0

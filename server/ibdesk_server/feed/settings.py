@@ -18,6 +18,10 @@ class FeedSettings(Section):
     budget_seconds: float = Field(10, gt=0, le=600, description="how long a client may be behind")
     replay_bytes: int = Field(8_388_608, ge=1_024, description="how much of a topic is kept for clients to resume")
     max_clients: int = Field(2_000, ge=1, description="how many feed clients there may be")
+    max_unknown_clients: int = Field(
+        200, ge=1, description="how many clients there may be that have not said yet who they are"
+    )
+    max_unknown_per_address: int = Field(20, ge=1, description="how many of them may have one address")
     client_messages: float = Field(20, gt=0, description="how many messages a client may send a second")
     client_bytes: float = Field(65_536, gt=0, description="how many bytes a client may send a second")
 
@@ -32,6 +36,8 @@ class FeedSettings(Section):
             # A client within its budget can always be brought up to date.
             replay_bytes=max(self.replay_bytes, self.budget_bytes),
             clients=self.max_clients,
+            unknown_clients=self.max_unknown_clients,
+            unknown_per_address=self.max_unknown_per_address,
             messages=self.client_messages,
             message_bytes=self.client_bytes,
         )

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
+import h11
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -17,6 +19,8 @@ from websockets.exceptions import InvalidState
 
 from ibdesk_server.feed.coding import Coding
 from ibdesk_server.feed.protocol import Bye
+from ibdesk_server.heads import WaitingHeads
+from ibdesk_server.problems import problem_response
 
 WIRE = "ibdesk.wire"
 """The ASGI extension under which a WebSocket application finds its `FeedTransport`."""
@@ -111,12 +115,78 @@ class FeedTransport(WebSocketsSansIOProtocol):
 
 
 class HttpTransport(H11Protocol):
-    """An HTTP connection that an application can drop, with all that is buffered for a client that takes nothing."""
+    """An HTTP connection whose heads have a time limit, and which an application can drop.
+
+    Dropping it drops all that is buffered for a client that takes nothing. From the first byte of a head, or from the
+    connection's beginning, `heads` says how long it may take; between two requests uvicorn's own limit holds.
+    """
+
+    def __init__(self, *args: Any, heads: WaitingHeads, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._heads = heads
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_has_begun = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Note in the state of every request how to drop its connection."""
+        """Note in the state of every request how to drop its connection, and begin to wait for a head."""
         super().connection_made(transport)
         self.app_state = self.app_state | {ABORT: transport.abort}
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in."""
+        if not self._is_answering:
+            self._await_head()
+            self._head_has_begun = True
+        super().data_received(data)
+        if self._is_answering:
+            self._await_head_no_more()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
+        self._await_head_no_more()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection on to the feed; its head is whole."""
+        self._await_head_no_more()
+        super().handle_websocket_upgrade(event)
+
+    @property
+    def _is_answering(self) -> bool:
+        # None before the first request.
+        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr] # as above
+
+    def _await_head(self) -> None:
+        if self._head_timer is None and not self.transport.is_closing():
+            seconds = self._heads.begin(self._peer)
+            self._head_timer = self.loop.call_later(seconds, self._give_up, seconds)
+
+    def _await_head_no_more(self) -> None:
+        self._head_has_begun = False
+        if self._head_timer is not None:
+            self._heads.end(self._peer)
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self, seconds: float) -> None:
+        """Close the connection; a browser that has only connected, to be quick later, gets no answer to nothing."""
+        if self._head_has_begun:
+            self.transport.write(_too_slow(seconds))
+        self._await_head_no_more()
+        self.transport.close()
+        self.loop.call_later(_CLOSE_SECONDS, self.transport.abort)
+
+    @property
+    def _peer(self) -> str:
+        return "" if self.client is None else self.client[0]
+
+
+def _too_slow(seconds: float) -> bytes:
+    body = problem_response(408, f"the head of the request did not arrive within {seconds:g} s", path="")
+    fields = {**dict(body.headers), "connection": "close"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 408 Request Timeout\r\n{head}\r\n".encode() + bytes(body.body)
 
 
 def _short(reason: str) -> str:

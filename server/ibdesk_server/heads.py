@@ -1,0 +1,59 @@
+"""How long a connection has until the head of its request is whole, and how many of one address may take their time."""
+
+from __future__ import annotations
+
+import collections
+import ipaddress
+
+import msgspec
+
+from ibdesk_server.security.ip_addresses import parse_address
+
+HURRIED_SECONDS = 1.0
+"""How long a connection has when too many of its address wait already."""
+
+
+class HeadLimits(msgspec.Struct, frozen=True):
+    """A head has `seconds` to arrive, and `HURRIED_SECONDS` where `per_address` connections of its address wait."""
+
+    seconds: float = 10.0
+    per_address: int = 64
+
+
+class WaitingHeads:
+    """Counts by address the connections whose head has not arrived.
+
+    An address that floods the server holds `per_address` connections for long and the others for a second, while
+    everybody else, and whoever sends a head at once, is served as ever. All of one IPv6 subscriber's addresses (/64)
+    are one.
+    """
+
+    def __init__(self, limits: HeadLimits) -> None:
+        self._limits = limits
+        self._waiting: collections.Counter[str] = collections.Counter()
+
+    @property
+    def total(self) -> int:
+        """Return how many connections wait."""
+        return self._waiting.total()
+
+    def begin(self, address: str) -> float:
+        """Count a connection and return how many seconds it has."""
+        place = _place(address)
+        self._waiting[place] += 1
+        seconds, limit = self._limits.seconds, self._limits.per_address
+        return seconds if self._waiting[place] <= limit else min(seconds, HURRIED_SECONDS)
+
+    def end(self, address: str) -> None:
+        """Count a connection no more."""
+        place = _place(address)
+        self._waiting[place] -= 1
+        if self._waiting[place] <= 0:
+            del self._waiting[place]
+
+
+def _place(address: str) -> str:
+    found = parse_address(address)
+    if found is None or found.version == 4:
+        return address
+    return str(ipaddress.ip_network((found, 64), strict=False))
