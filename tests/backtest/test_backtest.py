@@ -64,7 +64,7 @@ class Alarmed(Strategy):
 
 
 def test_a_decision_at_a_close_is_filled_at_the_next_open_with_costs(make_bars: MakeBars) -> None:
-    bars = make_bars([(10, 10, 10, 10), (10, 11, 10, 11), (12, 13, 12, 13), (12.5, 12.5, 9, 9), (8, 8, 8, 8)])
+    bars = make_bars([(10, 10, 10, 10), (10, 11, 10, 11), (12, 13, 12, 13), (12.5, 12.5, 9, 9), (8, 8, 7.9, 8)])
 
     result = backtest(Above(), bars, cash=10_000)
 

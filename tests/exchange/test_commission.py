@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.exchange.conftest import meet
 
 from ibdesk.exchange import CommissionSchedule, Exchange, FixedCommission, TickSlippage, TieredCommission
 from ibdesk.model import AnyInstrument, Commission, Forex, Future, Option, Order, Quote, Right, Side, Stock
@@ -58,7 +59,7 @@ def test_the_minimum_is_per_order_however_many_executions_it_takes(make_order: M
     amounts = [
         event.amount
         for i in range(4)
-        for event in exchange.on_quote(Quote("AAPL", i, 49.99, 50, 100, 100))
+        for event in meet(exchange, Quote("AAPL", i, 49.99, 50, 100, 100))
         if isinstance(event, Commission)
     ]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
+from tests.exchange.conftest import fills, meet, statuses
 
-from ibdesk.exchange import Exchange, FractionSlippage, NoCommission, TickSlippage, VenueEvent
-from ibdesk.model import Bar, Commission, Fill, Order, OrderReport, OrderStatus, Side, Stock, TimeInForce
+from ibdesk.exchange import Exchange, FractionSlippage, NoCommission, TickSlippage
+from ibdesk.model import Bar, Commission, Fill, Order, OrderReport, OrderStatus, Quote, Side, Stock, TimeInForce
 
 BUY, SELL = Side.BUY, Side.SELL
 MINUTE = 60_000_000_000
@@ -19,19 +20,9 @@ def bar(open_: float, high: float, low: float, close: float, *, minute: int = 0)
     return Bar("AAPL", minute * MINUTE, MINUTE, open_, high, low, close, 1000)
 
 
-def fills(events: Sequence[VenueEvent]) -> list[tuple[float, float]]:
-    """Return quantity and price of each execution among the events."""
-    return [(event.quantity, event.price) for event in events if isinstance(event, Fill)]
-
-
-def statuses(events: Sequence[VenueEvent]) -> list[OrderStatus]:
-    """Return the states that were reported, in order."""
-    return [event.status for event in events if isinstance(event, OrderReport)]
-
-
 def test_a_market_order_waits_and_fills_at_the_open_of_the_next_bar(exchange: Exchange, make_order: MakeOrder) -> None:
     placed = exchange.place(make_order(BUY), 5)
-    events = exchange.on_bar(bar(10, 12, 9, 11, minute=1))
+    events = meet(exchange, bar(10, 12, 9, 11, minute=1))
 
     assert statuses(placed) == [OrderStatus.HELD]
     assert fills(events) == [(100, 10)]
@@ -58,7 +49,7 @@ def test_a_limit_order_fills_at_the_open_or_when_traded_through(
 ) -> None:
     exchange.place(make_order(side, limit=limit), 0)
 
-    assert fills(exchange.on_bar(bar(10, 12, 9, 11))) == expected
+    assert fills(meet(exchange, bar(10, 12, 9, 11))) == expected
 
 
 @pytest.mark.parametrize(
@@ -78,7 +69,7 @@ def test_a_stop_fills_at_its_price_or_at_the_open_that_gapped_over_it(
 ) -> None:
     exchange.place(make_order(side, stop=stop), 0)
 
-    assert fills(exchange.on_bar(bar(10, 12, 9, 11))) == expected
+    assert fills(meet(exchange, bar(10, 12, 9, 11))) == expected
 
 
 def test_a_stop_limit_triggered_inside_a_bar_fills_there_only_if_the_close_is_through_its_limit(
@@ -87,11 +78,11 @@ def test_a_stop_limit_triggered_inside_a_bar_fills_there_only_if_the_close_is_th
     exchange.place(make_order(SELL, stop=9.5, limit=9.4), 0)
     exchange.place(make_order(SELL, stop=9.5, limit=9.2), 0)
 
-    events = exchange.on_bar(bar(10, 10, 9, 9.3))
+    events = meet(exchange, bar(10, 10, 9, 9.3))
 
-    assert fills(events) == [(100, 9.2)]
+    assert fills(events) == [(100, 9.5)]
     assert statuses(events) == [OrderStatus.WORKING, OrderStatus.FILLED]
-    assert fills(exchange.on_bar(bar(9.3, 9.6, 9.3, 9.5, minute=1))) == [(100, 9.4)]
+    assert fills(meet(exchange, bar(9.3, 9.6, 9.3, 9.5, minute=1))) == [(100, 9.4)]
 
 
 def test_a_stop_limit_gapped_over_rests_at_its_limit_from_the_open_on(
@@ -99,32 +90,34 @@ def test_a_stop_limit_gapped_over_rests_at_its_limit_from_the_open_on(
 ) -> None:
     exchange.place(make_order(SELL, stop=9.5, limit=9.4), 0)
 
-    assert fills(exchange.on_bar(bar(9, 9.6, 8.5, 9))) == [(100, 9.4)]
+    assert fills(meet(exchange, bar(9, 9.6, 8.5, 9))) == [(100, 9.4)]
 
 
 def test_of_stop_and_target_reached_by_one_bar_the_stop_is_taken(exchange: Exchange, make_order: MakeOrder) -> None:
     exchange.place(make_order(SELL, limit=11.5), 0)
     exchange.place(make_order(SELL, stop=9.5), 0)
 
-    assert fills(exchange.on_bar(bar(10, 12, 9, 11))) == [(100, 9.5)]
+    assert fills(meet(exchange, bar(10, 12, 9, 11))) == [(100, 9.5)]
     assert [order.limit_price for order in exchange.open_orders] == [11.5]
 
 
 def test_an_order_placed_after_the_open_meets_the_rest_of_the_bar(exchange: Exchange, make_order: MakeOrder) -> None:
-    first = bar(10, 12, 9, 11)
     exchange.place(make_order(BUY), 0)
-    assert fills(exchange.on_bar_open(first)) == [(100, 10)]
+    happenings = exchange.meet_bars([bar(10, 12, 9, 11)])
+    assert fills(next(happenings)) == [(100, 10)]
     exchange.place(make_order(SELL, stop=9.5), 0)
     exchange.place(make_order(SELL), 0)
 
-    assert fills(exchange.on_bar_inside(first)) == [(100, 9.5)]
-    assert fills(exchange.on_bar(bar(11, 11, 11, 11, minute=1))) == [(100, 11)]
+    # The market order trades at once: at 10, the worse of the open and the close.
+    assert fills(next(happenings)) == [(100, 10)]
+    assert fills(next(happenings)) == [(100, 9.5)]
+    assert list(happenings) == []
 
 
 def test_immediate_or_cancel_has_one_chance(exchange: Exchange, make_order: MakeOrder) -> None:
     exchange.place(make_order(BUY, limit=9.5, time_in_force=TimeInForce.IOC), 0)
 
-    events = exchange.on_bar(bar(10, 12, 9, 11))
+    events = meet(exchange, bar(10, 12, 9, 11))
 
     assert statuses(events) == [OrderStatus.CANCELLED]
     assert fills(events) == []
@@ -134,7 +127,7 @@ def test_day_orders_expire_and_others_stay(exchange: Exchange, make_order: MakeO
     exchange.place(make_order(BUY, limit=5, time_in_force=TimeInForce.DAY), 0)
     exchange.place(make_order(BUY, limit=5), 0)
 
-    assert statuses(exchange.close_day(99)) == [OrderStatus.EXPIRED]
+    assert statuses([event for events in exchange.end_day("AAPL", 99) for event in events]) == [OrderStatus.EXPIRED]
     assert len(exchange.open_orders) == 1
 
 
@@ -147,10 +140,10 @@ def test_slippage_makes_market_orders_and_stops_worse_and_leaves_limits_alone(
     exchange.place(make_order(SELL, stop=9.5), 0)
     exchange.place(make_order(SELL, limit=10.0), 0)
 
-    filled = fills(exchange.on_bar(bar(10, 12, 9, 11)))
+    filled = fills(meet(exchange, bar(10, 12, 9, 11)))
 
     assert filled == [(100, 10.02), (100, 10.0), (100, 9.48)]
-    assert exchange.slippage_paid == pytest.approx(4.0)
+    assert exchange.book.slippage_paid == pytest.approx(4.0)
 
 
 def test_slippage_of_basis_points_is_a_fraction_of_the_price(make_order: MakeOrder) -> None:
@@ -158,7 +151,7 @@ def test_slippage_of_basis_points_is_a_fraction_of_the_price(make_order: MakeOrd
     exchange.add(Stock("AAPL"))
     exchange.place(make_order(SELL), 0)
 
-    assert fills(exchange.on_bar(bar(100, 100, 100, 100))) == [(100, 99.9)]
+    assert fills(meet(exchange, bar(100, 100, 99, 100))) == [(100, 99.9)]
 
 
 def test_a_sale_never_slips_to_a_price_of_nothing(make_order: MakeOrder) -> None:
@@ -166,11 +159,11 @@ def test_a_sale_never_slips_to_a_price_of_nothing(make_order: MakeOrder) -> None
     exchange.add(Stock("AAPL"))
     exchange.place(make_order(SELL), 0)
 
-    assert fills(exchange.on_bar(bar(0.02, 0.02, 0.02, 0.02))) == [(100, 0.01)]
+    assert fills(meet(exchange, Quote("AAPL", 0, 0.02, 0.03, 1000, 1000))) == [(100, 0.01)]
 
 
 def test_bars_without_orders_cost_nothing_and_give_nothing(exchange: Exchange) -> None:
-    assert exchange.on_bar(bar(10, 12, 9, 11)) == []
+    assert meet(exchange, bar(10, 12, 9, 11)) == []
     assert exchange.working == {}
 
 
@@ -180,6 +173,6 @@ def test_the_same_orders_and_bars_give_the_same_events(make_order: MakeOrder) ->
     def run() -> list[object]:
         exchange = Exchange(slippage=TickSlippage(1))
         exchange.add(Stock("AAPL"))
-        return [*exchange.place(order, 0), *exchange.on_bar(bar(10, 12, 9, 11))]
+        return [*exchange.place(order, 0), *meet(exchange, bar(10, 12, 9, 11))]
 
     assert run() == run()

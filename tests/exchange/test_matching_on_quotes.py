@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
+from tests.exchange.conftest import fills, meet, statuses
 
 from ibdesk.errors import InstrumentError
-from ibdesk.exchange import Exchange, NoCommission, VenueEvent
-from ibdesk.model import Fill, Index, Order, OrderReport, OrderStatus, Quote, Side, Stock, TimeInForce
+from ibdesk.exchange import Exchange, NoCommission
+from ibdesk.model import Index, Order, OrderReport, OrderStatus, Quote, Side, Stock, TimeInForce
 
 BUY, SELL = Side.BUY, Side.SELL
 NAN = float("nan")
@@ -20,18 +21,8 @@ def quote(bid: float, ask: float, *, at_ns: int = 0, size: float = 1000) -> Quot
     return Quote("AAPL", at_ns, bid, ask, size, size)
 
 
-def fills(events: Sequence[VenueEvent]) -> list[tuple[float, float]]:
-    """Return quantity and price of each execution among the events."""
-    return [(event.quantity, event.price) for event in events if isinstance(event, Fill)]
-
-
-def statuses(events: Sequence[VenueEvent]) -> list[OrderStatus]:
-    """Return the states that were reported, in order."""
-    return [event.status for event in events if isinstance(event, OrderReport)]
-
-
 def test_a_market_order_buys_at_the_ask_and_sells_at_the_bid_at_once(exchange: Exchange, make_order: MakeOrder) -> None:
-    exchange.on_quote(quote(9.99, 10.01))
+    meet(exchange, quote(9.99, 10.01))
 
     bought = exchange.place(make_order(BUY), 1)
     sold = exchange.place(make_order(SELL), 2)
@@ -43,9 +34,9 @@ def test_a_market_order_buys_at_the_ask_and_sells_at_the_bid_at_once(exchange: E
 
 def test_without_a_quote_on_its_side_a_market_order_is_held(exchange: Exchange, make_order: MakeOrder) -> None:
     assert statuses(exchange.place(make_order(BUY), 1)) == [OrderStatus.HELD]
-    assert fills(exchange.on_quote(quote(9.99, NAN))) == []
+    assert fills(meet(exchange, quote(9.99, NAN))) == []
 
-    events = exchange.on_quote(quote(9.99, 10.01, at_ns=5))
+    events = meet(exchange, quote(9.99, 10.01, at_ns=5))
 
     assert fills(events) == [(100, 10.01)]
     assert statuses(events) == [OrderStatus.WORKING, OrderStatus.FILLED]
@@ -54,38 +45,38 @@ def test_without_a_quote_on_its_side_a_market_order_is_held(exchange: Exchange, 
 def test_a_limit_order_fills_at_the_displayed_price_once_that_is_good_enough(
     exchange: Exchange, make_order: MakeOrder
 ) -> None:
-    exchange.on_quote(quote(9.99, 10.01))
+    meet(exchange, quote(9.99, 10.01))
     assert fills(exchange.place(make_order(BUY, limit=10.00), 1)) == []
 
-    assert fills(exchange.on_quote(quote(9.95, 9.97))) == [(100, 9.97)]
+    assert fills(meet(exchange, quote(9.95, 9.97))) == [(100, 9.97)]
 
 
 def test_a_buy_stop_is_triggered_by_the_ask_and_a_sell_stop_by_the_bid(
     exchange: Exchange, make_order: MakeOrder
 ) -> None:
-    exchange.on_quote(quote(9.99, 10.01))
+    meet(exchange, quote(9.99, 10.01))
     exchange.place(make_order(BUY, stop=10.05), 1)
     exchange.place(make_order(SELL, stop=9.90), 1)
-    assert fills(exchange.on_quote(quote(10.02, 10.04))) == []
+    assert fills(meet(exchange, quote(10.02, 10.04))) == []
 
-    assert fills(exchange.on_quote(quote(10.03, 10.06))) == [(100, 10.06)]
-    assert fills(exchange.on_quote(quote(9.88, 9.93))) == [(100, 9.88)]
+    assert fills(meet(exchange, quote(10.03, 10.06))) == [(100, 10.06)]
+    assert fills(meet(exchange, quote(9.88, 9.93))) == [(100, 9.88)]
 
 
 def test_a_triggered_stop_limit_goes_to_work_at_its_limit(exchange: Exchange, make_order: MakeOrder) -> None:
-    exchange.on_quote(quote(9.99, 10.01))
+    meet(exchange, quote(9.99, 10.01))
     exchange.place(make_order(SELL, stop=9.90, limit=9.85), 1)
 
-    triggered = exchange.on_quote(quote(9.80, 9.82))
+    triggered = meet(exchange, quote(9.80, 9.82))
 
     assert statuses(triggered) == [OrderStatus.WORKING]
-    assert fills(exchange.on_quote(quote(9.86, 9.88))) == [(100, 9.86)]
+    assert fills(meet(exchange, quote(9.86, 9.88))) == [(100, 9.86)]
 
 
 def test_partial_fills_take_the_displayed_size_once(make_order: MakeOrder) -> None:
     exchange = Exchange(commissions=NoCommission(), partial=True)
     exchange.add(Stock("AAPL"))
-    exchange.on_quote(quote(9.99, 10.01, size=60))
+    meet(exchange, quote(9.99, 10.01, size=60))
 
     first = exchange.place(make_order(BUY, 100), 1)
     second = exchange.place(make_order(BUY, 100, time_in_force=TimeInForce.IOC), 2)
@@ -94,11 +85,11 @@ def test_partial_fills_take_the_displayed_size_once(make_order: MakeOrder) -> No
     assert statuses(first) == [OrderStatus.WORKING]
     assert fills(second) == []
     assert statuses(second) == [OrderStatus.WORKING, OrderStatus.CANCELLED]
-    assert fills(exchange.on_quote(quote(9.99, 10.02, size=60))) == [(40, 10.02)]
+    assert fills(meet(exchange, quote(9.99, 10.02, size=60))) == [(40, 10.02)]
 
 
 def test_new_terms_may_fill_an_order_at_once(exchange: Exchange, make_order: MakeOrder) -> None:
-    exchange.on_quote(quote(9.99, 10.01))
+    meet(exchange, quote(9.99, 10.01))
     order = make_order(BUY, limit=9.00)
     exchange.place(order, 1)
 
@@ -132,7 +123,7 @@ def test_a_cancelled_order_fills_no_more_and_is_not_cancelled_twice(exchange: Ex
     assert [event.reason for event in again if isinstance(event, OrderReport)] == [
         f"order {order.id} is cancelled and cannot be cancelled"
     ]
-    assert exchange.on_quote(quote(9.99, 10.01)) == []
+    assert meet(exchange, quote(9.99, 10.01)) == []
 
 
 def test_orders_that_cannot_be_taken_are_rejected_with_a_reason(exchange: Exchange, make_order: MakeOrder) -> None:

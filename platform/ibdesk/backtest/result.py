@@ -13,6 +13,7 @@ from ibdesk.backtest.equity import equity_curve
 from ibdesk.backtest.round_trips import round_trips
 from ibdesk.backtest.stats import Stats, compute_stats
 from ibdesk.backtest.table import stats_html, stats_table
+from ibdesk.exchange import OrderBook
 from ibdesk.model import Alert, AnyInstrument, Fill, Order, StrategySource, TradingHalted
 from ibdesk.strategy import Strategy
 
@@ -140,7 +141,7 @@ def make_result(
     cash: float,
     fills: Sequence[BookedFill],
     commissions: Mapping[str, float],
-    slippage_paid: float,
+    book: OrderBook,
     orders: Sequence[Order],
     alerts: tuple[Alert | TradingHalted, ...],
     warnings: tuple[str, ...],
@@ -157,7 +158,9 @@ def make_result(
         orders=len(orders),
         fills=len(fills),
         commission=float(filled["commission"].sum()),
-        slippage=slippage_paid,
+        slippage=book.slippage_paid,
+        slippage_cut=book.slippage_cut,
+        fills_cut=book.fills_cut,
     )
     by_symbol = bars.sort("symbol", "opened_at")
     return Result(

@@ -84,7 +84,7 @@ def backtest(
         cash=cash,
         fills=simulation.fills,
         commissions=simulation.commissions,
-        slippage_paid=exchange.slippage_paid,
+        book=exchange.book,
         orders=list(simulation.engine.blotter.orders.values()),
         alerts=tuple(simulation.alerts),
         warnings=checked.warnings,

@@ -122,13 +122,16 @@ class Simulation:
         exchange = self.exchange
         self._bar_opened_ns, closed_ns = group[0].opened_ns, group[0].at_ns
         self._fire(self._bar_opened_ns)
-        self._report([event for bar in group for event in exchange.on_bar_open(bar)])
-        self._report([event for bar in group for event in exchange.on_bar_inside(bar)])
+        for happening in exchange.meet_bars(group):
+            self._report(happening)
         self._fire(closed_ns)
         if day_ends:
-            self._report(exchange.close_day(closed_ns))
+            for bar in group:
+                for happening in exchange.end_day(bar.instrument, closed_ns):
+                    self._report(happening)
 
     def _report(self, events: Sequence[VenueEvent]) -> None:
+        """Tell the engine what happened, and carry out its answer before anything else happens."""
         for event in events:
             actions = self._told(event)
             if actions:

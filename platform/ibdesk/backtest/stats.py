@@ -63,6 +63,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     fills: int
     commission: float
     slippage: float
+    # slippage_cut, fills_cut: what slippage would have cost more had prices not ended at their bar's high and low.
+    slippage_cut: float = 0.0
+    fills_cut: int = 0
 
 
 def compute_stats(
@@ -75,6 +78,8 @@ def compute_stats(
     fills: int,
     commission: float,
     slippage: float,
+    slippage_cut: float = 0.0,
+    fills_cut: int = 0,
 ) -> Stats:
     """Return the figures of an equity curve (see `equity_curve`) and its round trips."""
     values = np.concatenate([[cash], equity["equity"].to_numpy()])
@@ -116,6 +121,8 @@ def compute_stats(
         fills=fills,
         commission=commission,
         slippage=slippage,
+        slippage_cut=slippage_cut,
+        fills_cut=fills_cut,
     )
 
 

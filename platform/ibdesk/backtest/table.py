@@ -62,6 +62,8 @@ def stats_groups(stats: Stats) -> list[Group]:
                 ("Fills", f"{stats.fills:,}"),
                 ("Commission", money(stats.commission)),
                 ("Slippage", money(stats.slippage)),
+                # Only where there is some: prices do not leave their bar.
+                *([(f"Cut in {stats.fills_cut:,} fills", money(stats.slippage_cut))] if stats.fills_cut else []),
             ],
         ),
     ]

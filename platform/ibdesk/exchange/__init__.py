@@ -1,7 +1,8 @@
 """The simulated venue of the backtest and the embedded gateway: matching, commissions, slippage. Sans IO."""
 
 from ibdesk.exchange.commission import SCHEDULES, CommissionSchedule, FixedCommission, NoCommission, TieredCommission
-from ibdesk.exchange.matching import Exchange, VenueEvent
+from ibdesk.exchange.matching import Exchange
+from ibdesk.exchange.order_book import OrderBook, VenueEvent
 from ibdesk.exchange.slippage import FractionSlippage, NoSlippage, Slippage, TickSlippage
 from ibdesk.exchange.ticket import Ticket
 
@@ -13,6 +14,7 @@ __all__ = [
     "FractionSlippage",
     "NoCommission",
     "NoSlippage",
+    "OrderBook",
     "Slippage",
     "TickSlippage",
     "Ticket",

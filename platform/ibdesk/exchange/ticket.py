@@ -1,33 +1,75 @@
 """An order as the venue holds it, and the price at which the market fills it.
 
-The rules of matching, where a bar leaves open what happened, take the worse for us:
+Where a bar does not say what happened, the rules take the outcome that is worse for the trader:
 
-* A price that is not reached does not fill; a limit inside a bar must be traded *through*, since at the limit
-  itself others may stand before us in the queue.
-* A limit that the open already betters fills at the open; so does a stop that the open has gapped over.
+* A price that is not reached does not fill. A limit inside a bar must be traded *through*, since at the limit
+  itself other orders may stand first in the queue.
+* A limit that the open betters fills at the open; so does a stop that the open has gapped over.
 * A stop inside a bar fills at its stop price, and slippage comes on top.
-* A stop-limit that is triggered inside a bar fills in the same bar only if the close is through its limit:
-  then, whatever the path was, the market has crossed the limit after the trigger. Else it rests as a limit
-  order.
+* A stop-limit that is triggered inside a bar fills there only if the close is through its limit: then, whatever
+  the path was, the market has crossed the limit after the trigger. It fills at its stop price, or at its limit
+  where that is beyond the stop. Otherwise it rests as a limit order.
+* An order that came, or got other prices, inside a bar meets the rest of that bar; see `Arrival`.
 * On quotes a buy trades at the ask and a sale at the bid; stops are triggered by the same side (a buy stop
   when the ask is at or over it), one of the trigger methods IB offers and the one that needs no trade prints.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ibdesk.model import AnyInstrument, Bar, Order, OrderStatus, Quote, Side
+
+
+class Arrival(NamedTuple):
+    """The moment inside a bar at which an order came or got other prices.
+
+    `price` is the last price known then. What traded after it is known only in part, and is taken so:
+
+    * A market order, a limit that `price` betters and a stop that `price` is over trade at once, at the worse of
+      `price` and the close.
+    * A stop is triggered if the highest price that may still come (for a sale the lowest) reaches it.
+    * A limit fills only if the close is through it: then the market crossed it afterwards for certain.
+
+    After the open (`whole`) all of the bar is still to come, so a limit need only be traded through. An order that
+    answers one that traded at once does not trade at once itself (`waits`), but at the next bar's open: otherwise
+    a strategy that answers every fill with an order would never see the bar end.
+    """
+
+    bar: Bar
+    price: float
+    high_ahead: float
+    low_ahead: float
+    whole: bool
+    waits: bool
+
+
+class Reach(NamedTuple):
+    """Where a bar reaches an order after its open, and at which price it fills; None if it only triggers it.
+
+    `by_stop` says that the stop price is what is reached, `at_once` that the order did not have to wait for it.
+    """
+
+    level: float
+    price: float | None
+    by_stop: bool = False
+    at_once: bool = False
 
 
 class Ticket:
     """One order at the venue: its terms and state, and what it has cost so far."""
 
-    __slots__ = ("charged", "instrument", "order", "triggered", "value")
+    __slots__ = ("arrival", "charged", "instrument", "order", "passed", "triggered", "value")
 
     def __init__(self, order: Order, instrument: AnyInstrument) -> None:
         self.order = order
         self.instrument = instrument
         # triggered: whether the stop price was reached; an order without one is live from the start.
         self.triggered = order.stop_price is None
+        # arrival: when it came or changed inside a bar; of interest in that bar only.
+        self.arrival: Arrival | None = None
+        # passed: the bar that has reached it already and left it resting.
+        self.passed: Bar | None = None
         # value, charged: quantity x price x multiplier executed so far, and the commission taken for it.
         self.value = 0.0
         self.charged = 0.0
@@ -43,6 +85,14 @@ class Ticket:
         """Return whether it trades as a market order, so that slippage applies."""
         return self.order.limit_price is None
 
+    def came_in(self, bar: Bar) -> bool:
+        """Return whether it came or changed inside this bar."""
+        return self.arrival is not None and self.arrival.bar is bar
+
+    def waits_for_open(self, at_ns: int) -> bool:
+        """Return whether it came in a bar that closed at `at_ns` and could not trade there any more."""
+        return self.arrival is not None and self.arrival.waits and self.arrival.bar.at_ns == at_ns
+
     def price_at_open(self, bar: Bar) -> float | None:
         """Return the price at which the bar's open fills the order, None if it does not."""
         return self._price_on_screen(bar.open)
@@ -51,23 +101,51 @@ class Ticket:
         """Return the price at which the quote fills the order, None if it does not or its side is missing."""
         return self._price_on_screen(quote.ask if self.order.side is Side.BUY else quote.bid)
 
-    def price_inside(self, bar: Bar) -> float | None:
-        """Return the price at which the bar fills the order after its open, None if it does not.
-
-        An order that takes any price has had its turn at the open.
-        """
-        side, limit, stop = self.order.side, self.order.limit_price, self.order.stop_price
-        buys = side is Side.BUY
-        if not self.triggered and stop is not None:
-            if not _is_over(bar.high if buys else bar.low, stop, side):
-                return None
-            self.triggered = True
-            if limit is None:
-                return max(bar.open, stop) if buys else min(bar.open, stop)
-            return limit if _is_through(bar.close, limit, side) else None
-        if limit is None or not _is_through(bar.low if buys else bar.high, limit, side):
+    def reached_inside(self, bar: Bar) -> Reach | None:
+        """Return where the bar reaches the order after its open, None if it does not."""
+        if self.passed is bar:
             return None
-        return min(bar.open, limit) if buys else max(bar.open, limit)
+        arrival = self.arrival
+        if arrival is not None and arrival.bar is bar:
+            return self._reached_after(arrival)
+        side, limit, stop = self.order.side, self.order.limit_price, self.order.stop_price
+        far = bar.high if side is Side.BUY else bar.low
+        if not self.triggered and stop is not None:
+            return self._reached_by_stop(bar, stop) if _is_over(far, stop, side) else None
+        # An order that takes any price has had its turn at the open.
+        near = bar.low if side is Side.BUY else bar.high
+        return Reach(limit, limit) if limit is not None and _is_through(near, limit, side) else None
+
+    def _reached_by_stop(self, bar: Bar, stop: float) -> Reach:
+        side, limit = self.order.side, self.order.limit_price
+        if limit is None:
+            return Reach(stop, stop, by_stop=True)
+        price = _better(stop, limit, side)
+        return Reach(stop, price if _is_through(bar.close, limit, side) else None, by_stop=True)
+
+    def _reached_after(self, arrival: Arrival) -> Reach | None:
+        """Return where the rest of the bar reaches the order; see `Arrival`."""
+        side, limit, stop = self.order.side, self.order.limit_price, self.order.stop_price
+        bar, price = arrival.bar, arrival.price
+        buys = side is Side.BUY
+        triggers = False
+        if not self.triggered and stop is not None:
+            if not _is_over(price, stop, side):
+                far = arrival.high_ahead if buys else arrival.low_ahead
+                return self._reached_by_stop(bar, stop) if _is_over(far, stop, side) else None
+            if arrival.waits:
+                return Reach(price, None, at_once=True)
+            triggers = True
+        worst = _worse(price, bar.close, side)
+        if limit is None:
+            return None if arrival.waits else Reach(price, worst, at_once=True)
+        if _is_through(price, limit, side):
+            return None if arrival.waits else Reach(price, _better(worst, limit, side), at_once=True)
+        near = (bar.low if buys else bar.high) if arrival.whole else bar.close
+        at_once = limit == price
+        if _is_through(near, limit, side) and not (at_once and arrival.waits):
+            return Reach(limit, limit, at_once=at_once)
+        return Reach(price, None, at_once=True) if triggers else None
 
     def _price_on_screen(self, price: float) -> float | None:
         """Return `price` if an order that meets the market at it fills, else None; NaN fills nothing."""
@@ -89,3 +167,11 @@ def _is_over(price: float, stop: float, side: Side) -> bool:
 
 def _is_through(price: float, limit: float, side: Side) -> bool:
     return price < limit if side is Side.BUY else price > limit
+
+
+def _better(one: float, other: float, side: Side) -> float:
+    return min(one, other) if side is Side.BUY else max(one, other)
+
+
+def _worse(one: float, other: float, side: Side) -> float:
+    return max(one, other) if side is Side.BUY else min(one, other)

@@ -157,13 +157,9 @@ class Floor:
 
     def on_quote(self, quote: Quote) -> None:
         """Meet the open orders with a quote, then let those that look at its instrument look."""
-        name, exchange = quote.instrument, self._exchange
-        if name in exchange.working:
-            self.route.meet(quote)
-        else:
-            exchange.on_quote(quote)
-        if name in self._watching.by_instrument:
-            self._look_around(name)
+        self.route.meet(quote)
+        if quote.instrument in self._watching.by_instrument:
+            self._look_around(quote.instrument)
 
     def _look_around(self, instrument: str) -> None:
         for record in self._watching.of(instrument):

@@ -99,8 +99,8 @@ class Route:
         self._there.pop(record.order.id, None)
 
     def meet(self, quote: Quote) -> None:
-        """Let the open orders of an instrument meet its next quote."""
-        for events in self._exchange.meet(quote):
+        """Let the exchange take the next quote of an instrument, and its open orders meet it."""
+        for events in self._exchange.meet_quote(quote):
             self._take(events)
 
     def _take(self, events: list[VenueEvent]) -> None:
