@@ -111,7 +111,9 @@ def test_the_journal_is_asked_for_pages_by_kind_order_and_run(desk: Desk, watch:
     assert [action["kind"] for action in request.actions] == ["place_order"]
     assert desk.journal(newest_first=True, limit=1, kinds=["halt_trading"]).rows[0].event["reason"] == "enough"
     assert desk.journal(run_id="manual", after=request.number).rows[0].number > request.number
-    with pytest.raises(DataError, match="there are no events of kind trades: there are account_report, bar"):
+    with pytest.raises(
+        DataError, match="there are no events of kind trades: there are accept_external, account_report, bar"
+    ):
         desk.journal(kinds=["trades"])
     with pytest.raises(DataError, match="limit must be at least 1"):
         desk.journal(limit=0)

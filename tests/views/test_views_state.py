@@ -60,3 +60,17 @@ def test_the_last_price_is_the_middle_of_the_quote_else_the_newest_close(bar: An
 
     state.apply({Topic.QUOTES: [quote("AAPL", 103.0, 104.0)]})
     assert state.last_price("AAPL") == pytest.approx(103.5)
+
+
+def test_a_profit_of_which_a_part_is_unknown_is_unknown(position: Any) -> None:
+    """Books that say 300 and an account that has none: what the difference cost nobody knows."""
+    ours = position("AAPL", 300, realized_pnl=0.0, unrealized_pnl=20.0, commission=1.0, owner="run")
+    difference = {"owner": "external", "average_price": None, "unrealized_pnl": None, "realized_pnl": 0.0}
+    state, priced = BoardState(), BoardState()
+
+    state.apply({Topic.POSITIONS: [ours, position("AAPL", -300, commission=0.0, **difference)]})
+    priced.apply({Topic.POSITIONS: [ours, position("BOND", 5, commission=0.0, **difference | {"average_price": 99.0})]})
+
+    assert (state.totals().profit, state.totals().unrealized, state.totals().realized) == (None, None, 0.0)
+    # What others hold in an instrument that nobody follows is not ours.
+    assert priced.totals().profit == 19.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from ibdesk.backtest.table import data_range, stats_groups
 from ibdesk.cli.screen import console, line, milliseconds, money, plain_table, price, quantity, span
 from ibdesk.desk import DeskHandle, DeskHealth, LatencySummary, RunInfo
 from ibdesk.errors import DeskError
+from ibdesk.store.totals import profit, total
 
 # How many of the newest rows a table shows.
 _ROWS = 6
@@ -122,13 +124,13 @@ def profit_table(positions: pl.DataFrame) -> Table:
     table = plain_table(
         "symbol", "position", "last", "realized", "unrealized", "commission", "P&L", title="Profit and loss", right=6
     )
-    sums = [pl.col(name).sum() for name in ("quantity", "realized_pnl", "unrealized_pnl", "commission")]
-    by_symbol = positions.group_by("symbol").agg(*sums, pl.col("last_price").last()).sort("symbol")
-    for row in by_symbol.iter_rows(named=True):
-        table.add_row(row["symbol"], quantity(row["quantity"]), price(row["last_price"]), *_profit(row))
+    rows = positions.to_dicts()
+    for symbol in sorted({row["symbol"] for row in rows}):
+        held = [row for row in rows if row["symbol"] == symbol]
+        amount = math.fsum(row["quantity"] for row in held)
+        table.add_row(symbol, quantity(amount), price(held[-1]["last_price"]), *_profit(held))
     table.add_section()
-    totals = by_symbol.select(pl.col("realized_pnl", "unrealized_pnl", "commission").sum()).row(0, named=True)
-    table.add_row("total", "", "", *_profit(totals), style="bold")
+    table.add_row("total", "", "", *_profit(rows), style="bold")
     return table
 
 
@@ -145,8 +147,7 @@ def live_line(health: DeskHealth, positions: pl.DataFrame, latency: LatencySumma
     parts = [span(seconds), f"link {health.link.value}", f"{health.orders:,} orders", f"{health.fills:,} fills"]
     if latency.count:
         parts.append(f"tick to order p50 {milliseconds(latency.p50_ms)}")
-    pnl = positions.select(pl.sum("realized_pnl", "unrealized_pnl", "commission")).row(0)
-    parts.append(f"P&L {money(pnl[0] + pnl[1] - pnl[2])}")
+    parts.append(f"P&L {money(profit(positions.to_dicts()))}")
     if health.halted:
         parts.append(f"HALTED: {health.halted}")
     return "  ".join(parts)
@@ -174,6 +175,6 @@ def _clock(moment: dt.datetime) -> str:
     return f"{moment:%H:%M:%S}"
 
 
-def _profit(row: dict[str, Any]) -> tuple[Text, Text, Text, Text]:
-    realized, unrealized, commission = row["realized_pnl"], row["unrealized_pnl"], row["commission"]
-    return money(realized), money(unrealized), money(commission), money(realized + unrealized - commission)
+def _profit(rows: list[dict[str, Any]]) -> tuple[Text, Text, Text, Text]:
+    realized, unrealized, commission = (total(rows, n) for n in ("realized_pnl", "unrealized_pnl", "commission"))
+    return money(realized), money(unrealized), money(commission), money(profit(rows))

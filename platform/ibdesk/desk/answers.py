@@ -96,7 +96,7 @@ class LaneInfo(msgspec.Struct, frozen=True, kw_only=True):
     average_price: float
     exposure: float
     last_price: float | None
-    unrealized_pnl: float
+    unrealized_pnl: float | None
     realized_pnl: float
     bar: dict[str, float | int] | None
     features: dict[str, float | None]
@@ -172,6 +172,7 @@ class RiskInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     `limits` are by name, None where a rule is off; `changed` says whether they differ from the settings.
     `day_loss` is positive when money was lost, None while no day is counted; that day ends at `day_ends_ns`.
+    `uncovered` is what of the books' positions the account does not have, by instrument: see `accept_external`.
     """
 
     limits: dict[str, float | str | None]
@@ -182,3 +183,4 @@ class RiskInfo(msgspec.Struct, frozen=True, kw_only=True):
     day_ends_ns: int
     orders_last_second: int
     exposures: list[ExposureInfo]
+    uncovered: dict[str, float]

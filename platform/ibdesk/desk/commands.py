@@ -19,6 +19,7 @@ from ibdesk.engine import RiskLimits
 from ibdesk.errors import ConfigError, DeskError
 from ibdesk.model import (
     OPERATOR,
+    AcceptExternal,
     BarSource,
     CancelOrder,
     CancelRequest,
@@ -252,6 +253,23 @@ class Commands:
     async def resume(self, reason: str, *, by: str = OPERATOR) -> None:
         """Lift a halt; `reason` goes on the record."""
         self._runtime.command(ResumeTrading(_said(reason, "resume"), self._now_ns, by, correlation_id.get()))
+
+    async def accept_external(self, symbol: str, *, run_id: str = "", by: str = OPERATOR) -> None:
+        """Book to the runs what somebody has traded of their positions outside this desk, and let them order again.
+
+        Runs whose position the account does not cover are refused every order in the instrument until then (`risk`
+        shows which). Their books take the trade at its price; strategies go on from what is left, and one that aims
+        at a position may open it again: stop its run first if it must not. `run_id` takes only what that run holds,
+        or ``manual``.
+
+        Raises:
+            DeskError: If the account covers what is held, or no price of the instrument is known.
+        """
+        self._runtime.command(
+            AcceptExternal(
+                instrument=symbol, at_ns=self._now_ns, owner=run_id, by=by, correlation_id=correlation_id.get()
+            )
+        )
 
     @property
     def _now_ns(self) -> int:

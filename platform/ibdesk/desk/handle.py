@@ -108,6 +108,7 @@ class AioDesk:
     modify = _awaitable(Operations.modify)
     cancel = _awaitable(Operations.cancel)
     cancel_all = _awaitable(Operations.cancel_all)
+    accept_external = _awaitable(Operations.accept_external)
     halt = _awaitable(Operations.halt)
     resume = _awaitable(Operations.resume)
 
@@ -153,6 +154,7 @@ class DeskHandle(abc.ABC):
     modify = _blocking(Operations.modify)
     cancel = _blocking(Operations.cancel)
     cancel_all = _blocking(Operations.cancel_all)
+    accept_external = _blocking(Operations.accept_external)
     halt = _blocking(Operations.halt)
     resume = _blocking(Operations.resume)
 

@@ -16,7 +16,7 @@ from ibdesk.desk.answers import (
     RunDetail,
     RunInfo,
 )
-from ibdesk.desk.ledger import order_row
+from ibdesk.desk.ledger import order_row, unrealized
 from ibdesk.desk.publisher import run_row
 from ibdesk.engine import EXTERNAL, Engine, Run
 from ibdesk.engine.lane import Lane
@@ -58,7 +58,7 @@ def _lane_info(engine: Engine, lane: Lane) -> LaneInfo:
         average_price=position.average_price,
         exposure=lane.exposure,
         last_price=price,
-        unrealized_pnl=position.unrealized_pnl(position.average_price if price is None else price),
+        unrealized_pnl=unrealized(position, price),
         realized_pnl=position.realized_pnl,
         bar=None if bar is None else {name: getattr(bar, name) for name in columns},
         features=lane.features.values(),
@@ -78,6 +78,7 @@ def risk_info(engine: Engine, at_ns: int) -> RiskInfo:
         day_ends_ns=gate.day[1],
         orders_last_second=gate.sent_since(at_ns - _SECOND),
         exposures=_exposures(engine),
+        uncovered=dict(engine.orders.outside.uncovered),
     )
 
 

@@ -12,7 +12,7 @@ import polars as pl
 from ibdesk.backtest.round_trips import round_trips
 from ibdesk.desk.tables import BlockTable
 from ibdesk.engine import EXTERNAL, Engine
-from ibdesk.model import Commission, Fill, FillLeft, Order
+from ibdesk.model import Commission, Fill, FillLeft, Order, Position
 from ibdesk.store import Row
 
 _TIME = pl.Datetime("ns", "UTC")
@@ -128,15 +128,14 @@ class Ledger:
         for book in self._engine.portfolio.books.values():
             for position in book.positions.values():
                 price = self._engine.price_of(position.instrument)
-                mark = position.average_price if price is None else price
                 rows.append(
                     {
                         "owner": book.owner,
                         "symbol": position.instrument,
                         "quantity": position.quantity,
-                        "average_price": position.average_price,
+                        "average_price": finite(position.average_price),
                         "last_price": price,
-                        "unrealized_pnl": position.unrealized_pnl(mark),
+                        "unrealized_pnl": unrealized(position, price),
                         "realized_pnl": position.realized_pnl,
                         "commission": position.commission,
                     }
@@ -283,6 +282,13 @@ def _since_flat(fills: list[BookedFill], held: dict[tuple[str, str], float]) -> 
         else:
             kept.append(booked)
     return kept
+
+
+def unrealized(position: Position, price: float | None) -> float | None:
+    """Return what closing a position would earn, None while its cost or the price is not known."""
+    if not position.quantity:
+        return 0.0
+    return None if price is None else finite(position.unrealized_pnl(price))
 
 
 def finite(figure: float) -> float | None:

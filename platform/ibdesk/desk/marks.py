@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 from ibdesk.desk.ledger import Ledger, finite
 from ibdesk.engine import Engine
 from ibdesk.store import Feed, Row, Topic
+from ibdesk.store.totals import total
 
 
 class Marks:
@@ -34,14 +34,13 @@ class Marks:
         at_ns, engine = self._engine.now_ns, self._engine
         profits = {book.owner: book.pnl(engine.price_of) for book in engine.portfolio.books.values()}
         profits[""] = engine.portfolio.pnl(engine.price_of)
-        for owner, pnl in profits.items():
+        for owner, booked in profits.items():
+            of_owner = [row for row in positions if not owner or row["owner"] == owner]
+            sums = {name: total(of_owner, name) for name in ("unrealized_pnl", "realized_pnl", "commission")}
+            # A profit of which a part is unknown is unknown.
+            pnl = None if sums["unrealized_pnl"] is None else booked
             stamped = {"owner": owner, "at_ns": at_ns, "pnl": pnl}
             self._show(Topic.EQUITY, owner, stamped, pnl)
-            of_owner = [row for row in positions if not owner or row["owner"] == owner]
-            sums = {
-                name: math.fsum(row[name] for row in of_owner)
-                for name in ("unrealized_pnl", "realized_pnl", "commission")
-            }
             self._show(Topic.PNL, owner, stamped | sums, (pnl, *sums.values()))
 
     def _progress(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ibdesk.engine import Engine
 from ibdesk.model import (
+    AcceptExternal,
     Action,
     CancelOrder,
     ChangeLimits,
@@ -33,7 +34,7 @@ from ibdesk.model import (
 
 _log = logging.getLogger(__name__)
 
-Command = StartStrategy | StopStrategy | ChangeParameters | ChangeLimits | HaltTrading | ResumeTrading
+Command = StartStrategy | StopStrategy | ChangeParameters | ChangeLimits | HaltTrading | ResumeTrading | AcceptExternal
 
 # What a person has done, in the words of the log.
 _DONE: dict[type, str] = {
@@ -43,6 +44,7 @@ _DONE: dict[type, str] = {
     ChangeLimits: "given other limits",
     HaltTrading: "halted",
     ResumeTrading: "resumed",
+    AcceptExternal: "booked as traded elsewhere",
 }
 TOLD = frozenset({Fill, OrderFound, OrderReport, *_DONE})
 """The events that are worth a line although they may cause no action."""
@@ -77,7 +79,8 @@ class OrderLog:
                 self._add_known(logging.WARNING, "was found at the venue, and not on our record", order.id)
 
     def _note_command(self, command: Command) -> None:
-        what = getattr(command, "run_id", "") or ("risk" if isinstance(command, ChangeLimits) else "trading")
+        what = getattr(command, "run_id", "") or getattr(command, "instrument", "")
+        what = what or ("risk" if isinstance(command, ChangeLimits) else "trading")
         reason = getattr(command, "reason", "")
         extra = {"by": command.by, "correlation_id": command.correlation_id, "reason": reason}
         if isinstance(command, StartStrategy | StopStrategy | ChangeParameters):

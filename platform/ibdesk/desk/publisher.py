@@ -11,6 +11,7 @@ from ibdesk.desk.ledger import Ledger, fill_row, finite, order_row
 from ibdesk.desk.marks import Marks, risk_row
 from ibdesk.engine import TARGET, Engine, Run, evaluate
 from ibdesk.model import (
+    AcceptExternal,
     AccountReport,
     Action,
     Alert,
@@ -62,6 +63,7 @@ class Publisher:
             ChangeParameters: lambda _: self._changed_runs(),
             TakeOver: self._on_take_over,
             ResumeTrading: self._on_resume,
+            AcceptExternal: self._on_accept_external,
         }
 
     def publish(self, event: Event, actions: Sequence[Action]) -> None:
@@ -199,6 +201,11 @@ class Publisher:
                     for opened_ns, value in zip(history.opened_ns, features[name], strict=True):
                         self._indicator(run, history.instrument, opened_ns, name, value)
         self._changed_runs()
+
+    def _on_accept_external(self, _command: AcceptExternal) -> None:
+        """Publish the executions by which trades outside were booked to those who held the position."""
+        for fill in self._engine.orders.outside.accepted:
+            self._feed.publish(Topic.FILLS, fill.execution_id, fill_row(self._ledger.book(fill)))
 
     def _on_resume(self, command: ResumeTrading) -> None:
         self._risk(risk_row(command.at_ns, "resumed", rule=command.by, text=command.reason))

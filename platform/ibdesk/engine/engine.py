@@ -20,6 +20,7 @@ from ibdesk.engine.risk import RiskGate, RiskLimits
 from ibdesk.engine.run import FeatureFactory, Run, RunState
 from ibdesk.errors import DeskError, StrategyError
 from ibdesk.model import (
+    AcceptExternal,
     Account,
     AccountReport,
     Action,
@@ -87,6 +88,7 @@ class Engine:
         self.blotter, self.portfolio = self.orders.blotter, self.orders.portfolio
         self.markets, self.runs = self.orders.markets, self.orders.runs
         self.price_of = self.orders.price_of
+        self._unpriced = self.orders.outside.unpriced
         self.account = Account()
         self.link = Link.UP
         self.make_features = make_features
@@ -116,6 +118,7 @@ class Engine:
             PlaceRequest: self.orders.on_place_request,
             ModifyRequest: self.orders.on_modify_request,
             CancelRequest: self.orders.on_cancel_request,
+            AcceptExternal: self.orders.on_accept_external,
             DayBegan: self._on_day_began,
             TakeOver: lambda command: take_over(self, command),
             Notice: self._on_notice,
@@ -199,6 +202,8 @@ class Engine:
         if bar.opened_ns >= self.gate.day_ends_ns:
             self._begin_day(bar.opened_ns)
         market.price = bar.close
+        if self._unpriced:
+            self.orders.outside.price(bar.instrument, bar.close)
         for lane in market.bar_lanes:
             try:
                 lane.on_bar(bar)
@@ -215,6 +220,8 @@ class Engine:
         # A quote with both sides is the freshest price there is.
         if quote.spread >= 0:
             market.price = quote.mid
+            if self._unpriced:
+                self.orders.outside.price(quote.instrument, quote.mid)
         for lane in market.lanes:
             try:
                 lane.on_quote(quote)
@@ -228,6 +235,8 @@ class Engine:
         if tick.at_ns >= self.gate.day_ends_ns:
             self._begin_day(tick.at_ns)
         market.price = tick.price
+        if self._unpriced:
+            self.orders.outside.price(tick.instrument, tick.price)
         for lane in market.lanes:
             try:
                 lane.on_tick(tick)
@@ -245,6 +254,8 @@ class Engine:
 
     def _on_position_report(self, report: PositionReport) -> None:
         self._reported[report.instrument] = report
+        if report.confirmed:
+            self.orders.outside.settle(report)
 
     def _on_account_report(self, report: AccountReport) -> None:
         self.account = report.account
@@ -262,19 +273,8 @@ class Engine:
                     flat = PositionReport(instrument, 0.0, 0.0, change.at_ns)
                     self._reported.setdefault(instrument, flat)
                 for report in self._reported.values():
-                    self._settle(report)
+                    self.orders.outside.settle(report)
                 self.allow_targets()
-
-    def _settle(self, report: PositionReport) -> None:
-        """Give what the account holds and no book explains to EXTERNAL, and say so."""
-        moved = self.portfolio.settle_external(report.instrument, report.quantity, report.average_price)
-        if moved:
-            self.alert(
-                EXTERNAL,
-                f"{report.instrument}: the account holds {report.quantity:g}, our books explain "
-                f"{report.quantity - moved:g}; the rest is kept apart as {EXTERNAL}",
-                Severity.WARNING,
-            )
 
     # --- commands
 

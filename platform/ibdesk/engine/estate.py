@@ -39,6 +39,7 @@ def estate_of(engine: Engine, at_ns: int) -> Estate:
         fills=fills,
         runs=runs,
         halt=gate.halt,
+        uncovered=dict(engine.orders.outside.uncovered),
         # What books that are left behind have earned must not look like a loss of this day.
         day_pnl=day_pnl - engine.portfolio.pnl_without({book.owner for book in books}) if day_ends_ns else 0.0,
         day_ends_ns=day_ends_ns,
@@ -52,6 +53,7 @@ def take_over(engine: Engine, command: TakeOver) -> None:
     """Go on from an estate: runs of the earlier life wait to be started again, and a halt still holds."""
     estate = command.estate
     engine.portfolio.take_over(estate.books, estate.fills)
+    engine.orders.outside.take_over(estate.uncovered)
     for instrument in estate.instruments:
         engine.orders.watch(instrument)
     for order in estate.orders:

@@ -10,11 +10,13 @@ import msgspec
 from ibdesk.engine.blotter import Blotter
 from ibdesk.engine.market import Market
 from ibdesk.engine.outbox import Outbox
+from ibdesk.engine.outside import OutsideTrades
 from ibdesk.engine.portfolio import EXTERNAL, MANUAL, Portfolio
 from ibdesk.engine.risk import Exposure, RiskGate
 from ibdesk.engine.run import Run, RunState
 from ibdesk.errors import OrderDeniedError, OrderError
 from ibdesk.model import (
+    AcceptExternal,
     AnyInstrument,
     CancelOrder,
     CancelRequest,
@@ -48,6 +50,7 @@ class OrderFlow:
         self.runs: dict[str, Run] = {}
         self.link_up = True
         self._gate, self._outbox, self._call = gate, outbox, call
+        self.outside = OutsideTrades(self.portfolio, self.blotter, outbox, self.price_of)
 
     def price_of(self, instrument: str) -> float | None:
         """Return the last price of an instrument, None when there is none yet."""
@@ -98,6 +101,20 @@ class OrderFlow:
             if request.owner in ("", order.owner) and request.symbol in ("", order.instrument):
                 self.cancel(order.id)
 
+    def on_accept_external(self, command: AcceptExternal) -> None:
+        """Book what a trade outside has closed to those who held it, and let them order again.
+
+        Raises:
+            DeskError: If there is nothing of the kind.
+        """
+        self.outside.accept(command.instrument, command.owner, command.at_ns)
+        for run in self.runs.values():
+            lane = run.lanes.get(command.instrument)
+            if lane is not None:
+                lane.exposure = self.exposure(run.id, command.instrument)
+                lane.allow()
+        self.watch_loss()
+
     # --- the way out
 
     def submit(self, order: Order) -> None:
@@ -110,6 +127,8 @@ class OrderFlow:
         _refuse_index(order, market.instrument)
         order = _on_grid(market, order)
         try:
+            if self.outside.uncovered:
+                self.outside.check(order)
             self._gate.check(order, self._exposure(order, market), self._outbox.now_ns)
         except OrderDeniedError as denial:
             self._deny(order, denial)
@@ -140,6 +159,8 @@ class OrderFlow:
         ).checked()
         changed = _on_grid(market, changed)
         try:
+            if self.outside.uncovered:
+                self.outside.check(changed)
             self._gate.check(changed, self._exposure(order, market), self._outbox.now_ns)
         except OrderDeniedError as denial:
             self._tell_denial(denial)
@@ -196,8 +217,14 @@ class OrderFlow:
         """Book an execution, once, to the owner of its order, or to EXTERNAL when it is not of ours."""
         known = self.blotter.orders.get(fill.order_id)
         owner = EXTERNAL if known is None else known.owner
+        if known is None and not self.portfolio.owner_of(fill.execution_id):
+            self.outside.trade(fill)
         if not self.portfolio.book(fill, owner):
             return
+        if known is None:
+            self.outside.note_unpriced(fill.instrument)
+        elif fill.instrument in self.outside.uncovered:
+            self.outside.trim(fill.instrument)
         order = self.blotter.filled(fill)
         if order is not None:
             self._refresh(order)

@@ -123,23 +123,6 @@ class Portfolio:
         held = (p.instrument for book in self.books.values() for p in book.positions.values() if p.quantity)
         return list(dict.fromkeys(held))
 
-    def settle_external(self, instrument: str, quantity: float, average_price: float) -> float:
-        """Make the books add up to what the venue reports, by EXTERNAL's position; return by how much it changed."""
-        missing = quantity - self.held(instrument)
-        if abs(missing) <= 1e-9 * max(abs(quantity), 1.0):
-            return 0.0
-        external = self.open_book(EXTERNAL)
-        held = external.position(instrument)
-        external.positions[instrument] = Position(
-            instrument,
-            held.quantity + missing,
-            average_price,
-            held.realized_pnl,
-            held.commission,
-            held.multiplier,
-        )
-        return missing
-
     def pnl(self, price_of: PriceOf) -> float:
         """Return the profit of all books but EXTERNAL's."""
         return sum(book.pnl(price_of) for book in self.books.values() if book.owner != EXTERNAL)

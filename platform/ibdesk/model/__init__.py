@@ -18,6 +18,7 @@ from ibdesk.model.action import (
 from ibdesk.model.bar import Bar
 from ibdesk.model.command import (
     OPERATOR,
+    AcceptExternal,
     BarHistory,
     BarSource,
     CancelRequest,
@@ -79,6 +80,7 @@ __all__ = [
     "FINAL_STATUSES",
     "OPERATOR",
     "TRANSITIONS",
+    "AcceptExternal",
     "Account",
     "AccountReport",
     "Action",

@@ -170,3 +170,13 @@ class CancelRequest(msgspec.Struct, frozen=True, tag="cancel_request"):
     symbol: str = ""
     by: str = OPERATOR
     correlation_id: str = ""
+
+
+class AcceptExternal(msgspec.Struct, frozen=True, kw_only=True, tag="accept_external"):
+    """Book what trades outside the desk have closed to those who hold it, or as much as `owner` holds to that one."""
+
+    instrument: str
+    at_ns: int
+    owner: str = ""
+    by: str = OPERATOR
+    correlation_id: str = ""

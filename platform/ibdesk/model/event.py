@@ -15,6 +15,7 @@ import msgspec
 from ibdesk.model.account import Account
 from ibdesk.model.bar import Bar
 from ibdesk.model.command import (
+    AcceptExternal,
     CancelRequest,
     ChangeLimits,
     ChangeParameters,
@@ -62,12 +63,17 @@ class OrderFound(msgspec.Struct, frozen=True, tag="order_found"):
 
 
 class PositionReport(msgspec.Struct, frozen=True, tag="position_report"):
-    """What the venue says the whole account holds in one instrument, whoever opened it."""
+    """What the venue says the whole account holds in one instrument, whoever opened it.
+
+    `average_price` is NaN where the venue does not say. `confirmed` says that it stands after the venue was asked for
+    executions and then for positions anew: what no book explains of it was traded elsewhere.
+    """
 
     instrument: str
     quantity: float
     average_price: float
     at_ns: int
+    confirmed: bool = False
 
 
 class AccountReport(msgspec.Struct, frozen=True, tag="account_report"):
@@ -144,7 +150,8 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     `orders` are those that may still fill and those that ended in the last days; `fills` are those of the last days:
     TWS may tell them again. `day_pnl` and `day_ends_ns` are those of the last `DayBegan`. `instruments` are those
     traded by hand; those of runs stand in their starts. `limits` are those of the risk gate when they were changed at
-    run time, and `limits_before` those that the settings gave; both are empty else.
+    run time, and `limits_before` those that the settings gave; both are empty else. `uncovered` is what trades outside
+    the desk have closed of its positions, by instrument, and nobody has accepted yet.
     """
 
     books: list[BookLeft] = []
@@ -157,6 +164,7 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     instruments: list[AnyInstrument] = []
     limits: dict[str, float | str] = {}
     limits_before: dict[str, float | str] = {}
+    uncovered: dict[str, float] = {}
 
 
 class TakeOver(msgspec.Struct, frozen=True, kw_only=True, tag="take_over"):
@@ -209,6 +217,7 @@ Event = (
     | PlaceRequest
     | ModifyRequest
     | CancelRequest
+    | AcceptExternal
     | DayBegan
     | TakeOver
     | Notice

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable
 
 import msgspec
 
-from ibdesk.model import Account, AccountReport, Event, PositionReport
+from ibdesk.model import Account, AccountReport, Event, Fill, PositionReport
 from ibdesk.tws.figures import figure_or_nan
 
 _FIELDS = {
@@ -22,8 +23,16 @@ _FIELDS = {
 _BASE = "BASE"
 
 
+# What adding binary fractions may leave between a position and the executions that led to it.
+_DUST = 1e-6
+
+
 class AccountBook:
-    """Collects the rows of the account into one value, and knows the positions told last."""
+    """Collects the rows of the account into one value, and knows the positions told last.
+
+    A position is in doubt while executions do not explain it: somebody has traded without our hearing of it yet, or
+    TWS's row is older than our last execution. Which of both it is only more evidence tells.
+    """
 
     def __init__(self, tell: Callable[[Event], None]) -> None:
         self._tell = tell
@@ -32,6 +41,11 @@ class AccountBook:
         self._has_base: set[str] = set()
         self._positions: dict[str, PositionReport] = {}
         self._mentioned: set[str] = set()
+        # _explained: what the books hold of each instrument, by the last comparison and the executions since.
+        self._explained: dict[str, float] = {}
+        # _doubtful: since when each position is in doubt; _filled_at: when each was last moved by an execution.
+        self._doubtful: dict[str, float] = {}
+        self._filled_at: dict[str, float] = {}
 
     @property
     def id(self) -> str:
@@ -73,7 +87,42 @@ class AccountBook:
         if known is not None and known.quantity == report.quantity and _same(known.average_price, report.average_price):
             return
         self._positions[report.instrument] = report
+        self._compare(report.instrument)
         self._tell(report)
+
+    def fill(self, fill: Fill) -> None:
+        """Take an execution, whoever's: it explains a change of the position."""
+        name = fill.instrument
+        self._explained[name] = self._explained.get(name, 0.0) + fill.signed_quantity
+        self._filled_at[name] = _now()
+        self._compare(name)
+
+    def settled(self) -> None:
+        """Take that the books are equal to the positions told."""
+        self._explained = {name: report.quantity for name, report in self._positions.items()}
+        self._doubtful.clear()
+
+    def is_doubtful(self, seconds: float) -> bool:
+        """Return whether a position has been in doubt for so long."""
+        return any(since <= _now() - seconds for since in self._doubtful.values())
+
+    def confirm(self, seconds: float, at_ns: int) -> None:
+        """Tell of each position that has been in doubt for so long, and unmoved by executions, that it stands."""
+        latest = _now() - seconds
+        for name, since in list(self._doubtful.items()):
+            if since <= latest and self._filled_at.get(name, -math.inf) <= latest:
+                report = self._positions.get(name) or PositionReport(name, 0.0, 0.0, at_ns)
+                self._explained[name] = report.quantity
+                del self._doubtful[name]
+                self._tell(msgspec.structs.replace(report, at_ns=at_ns, confirmed=True))
+
+    def _compare(self, name: str) -> None:
+        report = self._positions.get(name)
+        held = 0.0 if report is None else report.quantity
+        if abs(held - self._explained.get(name, 0.0)) <= _DUST:
+            self._doubtful.pop(name, None)
+        else:
+            self._doubtful.setdefault(name, _now())
 
     def mention(self, instrument: str) -> None:
         """Take that TWS lists a position, of which it says nothing that can be read."""
@@ -88,6 +137,10 @@ class AccountBook:
         for name, known in list(self._positions.items()):
             if known.quantity and name not in self._mentioned:
                 self.position(PositionReport(name, 0.0, 0.0, at_ns))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _same(one: object, other: object) -> bool:

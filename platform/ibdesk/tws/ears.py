@@ -282,6 +282,7 @@ class Ears:
             self._office.tell(event)
             if isinstance(event, Fill):
                 self._rooms.orders.fill(event)
+                self._rooms.account.fill(event)
 
     def execDetailsEnd(self, reqId: int) -> None:
         """Take the end of the day's executions."""

@@ -197,8 +197,15 @@ class Keeper:
         orders = self._rooms.orders
         if overdue or orders.short_of_executions or orders.is_to_ask_again:
             await self._compare_orders(wire)
+        await self._follow_positions(wire)
         if wire.silent_seconds > self._settings.heartbeat_seconds:
             await self.requests.ask(TIME, wire.reqCurrentTime, "whether it is still there")
+
+    async def _follow_positions(self, wire: Wire) -> None:
+        """Find out what a position means that our executions do not explain: somebody else trades in the account."""
+        seconds = self._settings.position_grace_seconds
+        if self.link is Link.UP and not self._cut_off and self._rooms.account.is_doubtful(seconds / 2):
+            await self._comparison.of_positions(wire, self.requests, seconds=seconds)
 
     async def _come_back(self) -> None:
         """Connect again, however long it takes."""
@@ -229,6 +236,7 @@ class Keeper:
         if not self._cut_off:
             # Open first: whoever hears that the link is up may place orders at once.
             self._dispatch.open(wire, self._rooms.account.id)
+            self._rooms.account.settled()
             self._set_link(Link.UP)
 
     def _connectivity(self, code: int, text: str) -> None:

@@ -23,6 +23,9 @@ class TwsSettings(Section):
     connect_timeout_seconds: float = Field(10.0, gt=0, description="wait for socket and handshake")
     request_timeout_seconds: float = Field(15.0, gt=0, description="wait for the answer to a request")
     answer_timeout_seconds: float = Field(5.0, gt=0, description="an order without any answer for so long is unknown")
+    position_grace_seconds: float = Field(
+        2.0, gt=0, description="a position that no execution explains for so long was traded elsewhere, seconds"
+    )
     heartbeat_seconds: float = Field(20.0, gt=0, description="silence after which TWS is asked for the time")
     reconnect_first_seconds: float = Field(0.25, gt=0, description="pause before the first reconnection")
     reconnect_last_seconds: float = Field(30.0, gt=0, description="longest pause between reconnections")

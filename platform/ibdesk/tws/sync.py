@@ -31,11 +31,27 @@ class Comparison:
         if self._rooms.lost.is_due:
             await self._look_for_lost_orders(wire, requests)
         await self._orders(wire, requests, after_break=True)
+        await self._positions(wire, requests)
+        account = self._rooms.account.id
+        await requests.ask(ACCOUNT, lambda: wire.reqAccountUpdates(True, account), "the account's figures")
+
+    async def of_positions(self, wire: Wire, requests: Requests, *, seconds: float) -> None:
+        """Find out why a position is not what executions explain: ask for those of all clients, then for the positions.
+
+        What is still unexplained, and has been for so many seconds, was traded elsewhere: it is told as confirmed.
+
+        Raises:
+            LinkError: If the connection goes, or TWS leaves a question open.
+        """
+        await self._orders(wire, requests, after_break=False)
+        if self._rooms.account.is_doubtful(seconds):
+            await self._positions(wire, requests)
+            self._rooms.account.confirm(seconds, self._office.stamp.now_ns())
+
+    async def _positions(self, wire: Wire, requests: Requests) -> None:
         self._rooms.account.begin_positions()
         await requests.ask(POSITIONS, wire.reqPositions, "the positions")
         self._rooms.account.end_positions(self._office.stamp.now_ns())
-        account = self._rooms.account.id
-        await requests.ask(ACCOUNT, lambda: wire.reqAccountUpdates(True, account), "the account's figures")
 
     async def of_orders(self, wire: Wire, requests: Requests) -> None:
         """Compare orders and executions.

@@ -8,6 +8,7 @@ from typing import Any
 
 from ibdesk.model import FINAL_STATUSES
 from ibdesk.store.feed import Row, Topic
+from ibdesk.store.totals import profit, total
 
 Update = Mapping[Topic, Iterable[Row]]
 """What came since the last tick, by topic, oldest first."""
@@ -42,14 +43,14 @@ def key_of(topic: Topic, row: Row) -> Hashable:
 
 
 class Totals:
-    """The sums over all positions; `profit` is what is left after commissions."""
+    """The sums over all positions, None where unknown; `profit` is what is left after commissions."""
 
     def __init__(self, positions: Iterable[Row]) -> None:
         rows = list(positions)
-        self.realized = _total(rows, "realized_pnl")
-        self.unrealized = _total(rows, "unrealized_pnl")
-        self.commission = _total(rows, "commission")
-        self.profit = self.realized + self.unrealized - self.commission
+        self.realized = total(rows, "realized_pnl")
+        self.unrealized = total(rows, "unrealized_pnl")
+        self.commission = total(rows, "commission")
+        self.profit = profit(rows)
         self.open_positions = sum(1 for row in rows if row["quantity"])
 
 
@@ -117,7 +118,3 @@ class BoardState:
     def working_orders(self) -> int:
         """Return how many orders are not yet filled, cancelled or refused."""
         return sum(1 for row in self.latest(Topic.ORDERS) if row["status"] not in _FINAL)
-
-
-def _total(rows: Iterable[Row], field: str) -> float:
-    return float(sum(row[field] or 0.0 for row in rows))

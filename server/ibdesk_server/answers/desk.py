@@ -42,6 +42,10 @@ class RiskAnswer(Answer):
     day_ends_at: Moment | None
     orders_last_second: int = Field(examples=[0])
     exposures: list[ExposureAnswer]
+    uncovered: dict[str, float] = Field(
+        description="positions of the books that trades outside the desk have closed, by instrument, not yet accepted",
+        examples=[{"AAPL": 100}],
+    )
 
 
 class InstrumentAnswer(Answer):

@@ -303,6 +303,11 @@ def resume(reason: str) -> Call[None]:
     return do("POST", "risk/resume", body={"reason": reason})
 
 
+def accept_external(symbol: str, *, run_id: str = "") -> Call[None]:
+    """Book trades made outside the desk to the runs whose positions they closed."""
+    return do("POST", "risk/accept", body={"symbol": symbol, "run_id": run_id})
+
+
 # --- the record
 
 

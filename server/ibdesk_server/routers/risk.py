@@ -41,6 +41,15 @@ class LimitsRequest(BaseModel):
     )
 
 
+class OutsideTrade(BaseModel):
+    """What was traded outside the desk, and of whose position; an empty `run_id` is of all who hold it."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"symbol": "AAPL"}]})
+
+    symbol: str = Field(min_length=1, max_length=64, examples=["AAPL"])
+    run_id: str = Field("", max_length=200, examples=["EmaCross-t4x7k2"])
+
+
 @router.get("/risk", summary="Limits, exposures, and whether trading is halted")
 async def risk(
     desk: TheDesk,
@@ -76,6 +85,17 @@ async def resume(request: Reason, caller: Caller, desk: TheDesk) -> None:
     await desk.aio.resume(request.reason, by=caller.name)
 
 
+@router.post(
+    "/risk/accept",
+    dependencies=[needs(Role.TRADER)],
+    status_code=204,
+    summary="Book trades made outside the desk to the runs whose positions they closed",
+)
+async def accept_external(request: OutsideTrade, caller: Caller, desk: TheDesk) -> None:
+    """Book such trades at their price; the runs may order in the instrument again. See `uncovered` of the risk."""
+    await desk.aio.accept_external(request.symbol, run_id=request.run_id, by=caller.name)
+
+
 def _answer(found: RiskInfo) -> RiskAnswer:
     halt = found.halt
     return RiskAnswer(
@@ -87,4 +107,5 @@ def _answer(found: RiskInfo) -> RiskAnswer:
         day_ends_at=moment(found.day_ends_ns) if found.day_ends_ns else None,
         orders_last_second=found.orders_last_second,
         exposures=[ExposureAnswer(**msgspec.structs.asdict(each)) for each in found.exposures],
+        uncovered=found.uncovered,
     )

@@ -1,0 +1,244 @@
+"""Trades made outside this desk: whose book they are in, what they cost, and what they take away from our strategies.
+
+A person may sell in TWS what a strategy holds. The books then say that the strategy still has it, and that `EXTERNAL`
+is short as much. The strategy's exit would take the account through zero. So what is not covered any more is kept by
+instrument, those who hold it may not order in it, and a person decides.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from ibdesk.engine.blotter import Blotter
+from ibdesk.engine.outbox import Outbox
+from ibdesk.engine.portfolio import EXTERNAL, Portfolio, PriceOf
+from ibdesk.errors import DeskError, OrderDeniedError
+from ibdesk.model import CancelOrder, Fill, Order, Position, PositionReport, Severity, Side
+
+RULE = "external_trade"
+"""The rule by which orders are denied in what the account does not cover."""
+
+_DUST = 1e-9
+
+
+class OutsideTrades:
+    """Books what others do in the account, and keeps what of our positions it has closed.
+
+    `uncovered` is that by instrument, signed like the positions: 100 means that books hold 100 which the account does
+    not have. A trade outside takes first what `EXTERNAL` holds itself, and only then what is ours.
+    """
+
+    def __init__(self, portfolio: Portfolio, blotter: Blotter, outbox: Outbox, price_of: PriceOf) -> None:
+        self._portfolio, self._blotter, self._outbox, self._price_of = portfolio, blotter, outbox, price_of
+        self.uncovered: dict[str, float] = {}
+        # unpriced: instruments in which `EXTERNAL` holds something of unknown cost, until there is a price.
+        self.unpriced: set[str] = set()
+        # accepted: the executions that the last `accept` has booked.
+        self.accepted: list[Fill] = []
+
+    # --- what others do
+
+    def trade(self, fill: Fill) -> None:
+        """Take an execution that is not of ours, before it is booked."""
+        self._moves(fill.instrument, fill.signed_quantity)
+
+    def settle(self, report: PositionReport) -> None:
+        """Give what the account holds and no book explains to `EXTERNAL`, and say so.
+
+        What it cost is known only where nothing of the account is ours: TWS tells the mean of all. Else it counts
+        from the last price on, and as long as there is none its profit is unknown.
+        """
+        name = report.instrument
+        explained = self._portfolio.held(name)
+        change = report.quantity - explained
+        if abs(change) <= _DUST * max(abs(report.quantity), 1.0):
+            return
+        self._moves(name, change)
+        external = self._portfolio.open_book(EXTERNAL)
+        held = external.position(name)
+        quantity = held.quantity + change
+        if not self._holders(name):
+            cost = report.average_price
+        else:
+            price = self._price_of(name)
+            cost = math.nan if price is None else _mean(held, change, price)
+        external.positions[name] = msgspec.structs.replace(held, quantity=quantity, average_price=cost)
+        self.note_unpriced(name)
+        self._outbox.alert(EXTERNAL, _difference_words(report.quantity, explained, name), Severity.WARNING)
+
+    def note_unpriced(self, instrument: str) -> None:
+        """Remember whether what `EXTERNAL` holds of an instrument has a known cost."""
+        position = self._portfolio.open_book(EXTERNAL).position(instrument)
+        if position.quantity and math.isnan(position.average_price):
+            self.unpriced.add(instrument)
+        else:
+            self.unpriced.discard(instrument)
+
+    def price(self, instrument: str, price: float) -> None:
+        """Count what has no known cost from this price on."""
+        if instrument not in self.unpriced:
+            return
+        self.unpriced.discard(instrument)
+        external = self._portfolio.open_book(EXTERNAL)
+        external.positions[instrument] = msgspec.structs.replace(external.position(instrument), average_price=price)
+
+    # --- what it takes away
+
+    def trim(self, instrument: str) -> None:
+        """Take that positions of ours have changed: no more than they hold can be uncovered."""
+        sign = math.copysign(1, self.uncovered[instrument])
+        self._put(instrument, sign * min(abs(self.uncovered[instrument]), self._ours(instrument, sign)))
+
+    def check(self, order: Order) -> None:
+        """Refuse an order of an owner who holds what the account does not cover.
+
+        Raises:
+            OrderDeniedError: With how much of the position the account has.
+        """
+        missing = self.uncovered.get(order.instrument, 0.0)
+        held = self._portfolio.open_book(order.owner).position(order.instrument).quantity
+        if missing * held > 0:
+            covered = max(self._ours(order.instrument, math.copysign(1, missing)) - abs(missing), 0.0)
+            raise OrderDeniedError(order.id, RULE, covered, order.quantity)
+
+    def accept(self, instrument: str, owner: str, at_ns: int) -> None:
+        """Book what is uncovered to those who hold it, as closed at the price of the trades outside.
+
+        With `owner` only as much as that one holds. `accepted` are the executions, two for each owner.
+
+        Raises:
+            DeskError: If nothing is uncovered, `owner` holds none of it, or no price of it is known.
+        """
+        missing = self.uncovered.get(instrument, 0.0)
+        holders = [(name, q) for name, q in self._holders(instrument) if q * missing > 0 and owner in ("", name)]
+        if not holders:
+            raise DeskError(_nothing_words(instrument, owner, self.uncovered))
+        price = self._price_outside(instrument, missing)
+        self.accepted = []
+        for name, quantity in holders:
+            part = min(abs(quantity), abs(missing))
+            if not part:
+                continue
+            position = self._portfolio.open_book(name).position(instrument)
+            side = Side.SELL if missing > 0 else Side.BUY
+            for book, way in ((name, side), (EXTERNAL, Side.BUY if side is Side.SELL else Side.SELL)):
+                fill = Fill(
+                    execution_id=f"accepted/{instrument}/{at_ns}/{name}/{book}",
+                    order_id="",
+                    instrument=instrument,
+                    side=way,
+                    quantity=part,
+                    price=price,
+                    at_ns=at_ns,
+                    multiplier=position.multiplier,
+                )
+                self._portfolio.book(fill, book)
+                self.accepted.append(fill)
+            missing -= math.copysign(part, missing)
+        self._put(instrument, missing)
+        self.note_unpriced(instrument)
+
+    def take_over(self, uncovered: dict[str, float]) -> None:
+        """Go on from what an earlier life has left."""
+        self.uncovered = dict(uncovered)
+        external = self._portfolio.books.get(EXTERNAL)
+        for instrument in () if external is None else external.positions:
+            self.note_unpriced(instrument)
+
+    # --- inside
+
+    def _moves(self, instrument: str, change: float) -> None:
+        """Take that others change what the account holds, before it is booked."""
+        before = self.uncovered.get(instrument, 0.0)
+        if before * change > 0:
+            # What had been closed is opened again.
+            undone = math.copysign(min(abs(before), abs(change)), change)
+            self._put(instrument, before - undone)
+            change -= undone
+        sign = -math.copysign(1, change)
+        external = self._portfolio.open_book(EXTERNAL).position(instrument).quantity * sign
+        closed = min(abs(change), max(self._portfolio.held(instrument) * sign, 0.0)) - max(external, 0.0)
+        if closed <= _DUST * max(abs(change), 1.0):
+            return
+        ours = self._ours(instrument, sign)
+        missing = min(max(self.uncovered.get(instrument, 0.0) * sign, 0.0) + closed, ours)
+        if missing > 0:
+            self._put(instrument, sign * missing)
+            self._stop_holders(instrument, sign, closed, missing)
+
+    def _stop_holders(self, instrument: str, sign: float, closed: float, missing: float) -> None:
+        holders = [(name, quantity) for name, quantity in self._holders(instrument) if quantity * sign > 0]
+        who = ", ".join(f"{name} ({quantity:g})" for name, quantity in holders)
+        ours = sum(quantity for _, quantity in holders)
+        self._outbox.alert(
+            EXTERNAL,
+            f"{instrument}: {closed:g} {'sold' if sign > 0 else 'bought'} outside this desk; the books say {who}, and "
+            f"the account covers {max(abs(ours) - missing, 0.0):g}. Orders of these owners in {instrument} are "
+            f"cancelled and refused until a person decides: accept_external({instrument!r}) books the trade to them "
+            f"(stop a run first that must not open the position again), or undo it in TWS.",
+            Severity.ERROR,
+        )
+        for name, _ in holders:
+            for order in self._blotter.open_orders(name, instrument):
+                self._outbox.add(CancelOrder(order.id))
+
+    def _put(self, instrument: str, missing: float) -> None:
+        if abs(missing) <= _DUST:
+            if self.uncovered.pop(instrument, 0.0):
+                self._outbox.alert(
+                    EXTERNAL,
+                    f"{instrument}: the account covers the books again; orders in it are accepted again",
+                    Severity.INFO,
+                )
+        else:
+            self.uncovered[instrument] = missing
+
+    def _holders(self, instrument: str) -> list[tuple[str, float]]:
+        """Return whose books but `EXTERNAL`'s hold the instrument, and how much, oldest book first."""
+        held = (
+            (book.owner, book.position(instrument).quantity)
+            for book in self._portfolio.books.values()
+            if book.owner != EXTERNAL
+        )
+        return [(owner, quantity) for owner, quantity in held if quantity]
+
+    def _ours(self, instrument: str, sign: float) -> float:
+        return sum(quantity * sign for _, quantity in self._holders(instrument) if quantity * sign > 0)
+
+    def _price_outside(self, instrument: str, missing: float) -> float:
+        """Return at which price the position was closed outside, as far as it is known; else the last price.
+
+        Raises:
+            DeskError: If neither is known.
+        """
+        external = self._portfolio.open_book(EXTERNAL).position(instrument)
+        if external.quantity * missing < 0 and not math.isnan(external.average_price):
+            return external.average_price
+        price = self._price_of(instrument)
+        if price is None:
+            raise DeskError(
+                f"no price of {instrument} is known at which to book the trade: watch({instrument!r}) follows one"
+            )
+        return price
+
+
+def _mean(held: Position, change: float, price: float) -> float:
+    """Return the mean cost of a position to which `change` is added at `price`."""
+    if held.quantity * change > 0:
+        return (held.average_price * abs(held.quantity) + price * abs(change)) / (abs(held.quantity) + abs(change))
+    return held.average_price if abs(held.quantity) > abs(change) else price
+
+
+def _difference_words(quantity: float, explained: float, instrument: str) -> str:
+    return (
+        f"{instrument}: the account holds {quantity:g} but the books say {explained:g}. The difference of "
+        f"{quantity - explained:g} is booked under `{EXTERNAL}`; check for trades made elsewhere."
+    )
+
+
+def _nothing_words(instrument: str, owner: str, uncovered: dict[str, float]) -> str:
+    known = ", ".join(f"{name} ({missing:g})" for name, missing in uncovered.items()) or "nothing"
+    whose = f" by {owner}" if owner else ""
+    return f"{instrument} has no position{whose} that a trade outside has closed: uncovered is {known}"

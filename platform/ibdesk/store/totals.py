@@ -1,0 +1,33 @@
+"""Sums over the rows of positions that are shown, in which a figure may be unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ibdesk.engine.portfolio import EXTERNAL
+from ibdesk.store.feed import Row
+
+
+def total(rows: Iterable[Row], name: str) -> float | None:
+    """Return the sum of a figure over positions, None while one is unknown that counts.
+
+    Of what others hold in the account, a position without a price counts nothing; a difference between account and
+    books whose cost is unknown counts, because it may be ours.
+    """
+    found = 0.0
+    for row in rows:
+        figure = row[name]
+        if figure is not None:
+            found += figure
+        elif row["quantity"] and (row["owner"] != EXTERNAL or row["average_price"] is None):
+            return None
+    return found
+
+
+def profit(rows: Iterable[Row]) -> float | None:
+    """Return realized and unrealized profit less commission, None while a part of it is unknown."""
+    positions = list(rows)
+    realized, unrealized, commission = (total(positions, n) for n in ("realized_pnl", "unrealized_pnl", "commission"))
+    if realized is None or unrealized is None or commission is None:
+        return None
+    return realized + unrealized - commission
