@@ -69,7 +69,8 @@ def test_an_order_shows_the_prices_it_has_and_why_it_was_denied(order: Any) -> N
     )
 
     assert column(table, "Price") == ["", "99.00 / 98.50"]
-    assert column(table, "Status") == ["denied: largest order allows 100, asked 500", "working"]
+    assert column(table, "Status") == ["denied", "working"]
+    assert column(table, "Reason") == ["largest order allows 100, asked 500", ""]
 
 
 def test_positions_stay_where_they_first_stood(position: Any) -> None:

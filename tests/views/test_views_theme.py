@@ -35,5 +35,5 @@ def test_quantities_have_no_decimals_of_their_own() -> None:
 
 def test_times_are_utc() -> None:
     # 1,700,000,000 s after 1970 is the 14th of November 2023, 22:13:20 UTC.
-    assert theme.clock_time(1_700_000_000_000_000_000) == "14 Nov 22:13:20"
+    assert theme.clock_time(1_700_000_000_000_000_000) == "2023-11-14 22:13:20"
     assert theme.time_of_day(1_700_000_000_000_000_000) == "22:13:20"

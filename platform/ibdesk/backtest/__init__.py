@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ibdesk.lazy import at_first_use
@@ -24,19 +26,32 @@ __all__ = [
 ]
 
 
-class _Room(types.ModuleType):
-    """This package, which is called like the function it is named after.
+class _CallablePackage(types.ModuleType):
+    """This package, which can be called like the function it is named after.
 
-    The import system binds the name `ibdesk.backtest` to the package, also where someone wants the function
-    of ``from ibdesk import backtest``; so the package can be called, too.
+    The import system binds the name `ibdesk.backtest` to the package once one of its modules is loaded, also where
+    ``from ibdesk import backtest`` means the function. So the package takes the call, and shows the function's
+    signature and docstring to `help`, to completion and to notebooks.
     """
 
     def __call__(self, *args: Any, **settings: Any) -> Result:
-        from ibdesk.backtest.run import backtest
+        return _function()(*args, **settings)
 
-        return backtest(*args, **settings)
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(_function())
+
+    def __getattribute__(self, name: str) -> Any:
+        # A property cannot be used here: a class has a `__doc__` of its own.
+        return _function().__doc__ if name == "__doc__" else super().__getattribute__(name)
 
 
-sys.modules[__name__].__class__ = _Room
+def _function() -> Callable[..., Result]:
+    from ibdesk.backtest.run import backtest
+
+    return backtest
+
+
+sys.modules[__name__].__class__ = _CallablePackage
 
 __getattr__, __dir__ = at_first_use(__name__, __file__)

@@ -21,17 +21,17 @@ _Series = tuple[str, int]
 _CONTAINER = ":host { container-type: inline-size; }"
 _GRID = f"""
 :host {{ display: grid !important; gap: 8px; padding: 0 8px 8px 8px; box-sizing: border-box;
-  background: {palette.BACKGROUND}; grid-template-columns: minmax(0, 8fr) minmax(0, 5fr);
-  grid-template-rows: auto minmax(340px, 3fr) minmax(220px, 2fr);
-  grid-template-areas: "top top" "price side" "activity side"; min-height: 660px; }}
+  background: {palette.BACKGROUND}; grid-template-columns: minmax(0, 8fr) minmax(610px, 5fr);
+  grid-template-rows: auto minmax(420px, 5fr) minmax(220px, 3fr);
+  grid-template-areas: "top top" "price side" "activity activity"; min-height: 740px; }}
 .top {{ grid-area: top; height: max-content !important; }} .scroll-button {{ display: none; }}
 .price {{ grid-area: price; }} .side {{ grid-area: side; }} .activity {{ grid-area: activity; }}
-@container (max-width: 860px) {{
+@container (max-width: 1100px) {{
   :host {{ grid-template-columns: minmax(0, 1fr); height: auto !important;
     grid-template-rows: auto 420px 520px 320px; grid-template-areas: "top" "price" "side" "activity"; }} }}
 """
 _CARD = f":host {{ background: {palette.SURFACE}; border: 1px solid {palette.LINE}; border-radius: 6px; }}"
-_SHARES = ".chart { flex: 5 1 0 !important; } .table { flex: 3 1 0 !important; min-height: 90px; }"
+_SHARES = ".chart { flex: 1 1 0 !important; } .table { flex: 1 1 0 !important; min-height: 90px; }"
 _HEADLINE = f"""
 :host {{ font: 13px {palette.FONT}; color: {palette.TEXT}; font-variant-numeric: tabular-nums; }}
 .line {{ display: flex; flex-wrap: wrap; align-items: baseline; gap: 2px 16px; padding: 2px 12px; }}

@@ -13,9 +13,12 @@ from bokeh.plotting import figure
 from ibdesk.backtest import palette
 from ibdesk.store.feed import Row
 from ibdesk.views import theme
+from ibdesk.views.pointer import add_readout, keep_in_sight
 
 _COLUMNS = ("at", "pnl", "gain", "loss")
 _ALL = ""
+# How far the wheel and a drag may leave the first and the last point.
+_ROOM_MILLISECONDS = 60_000.0
 
 
 class EquityChart:
@@ -77,6 +80,7 @@ class EquityChart:
             sizing_mode="stretch_both",
             min_height=150,
         )
+        keep_in_sight(chart.x_range, self._total, time_column="at", room=_ROOM_MILLISECONDS)
         theme.dress(chart)
         self._legend = theme.legend()
         self._legend.visible = False
@@ -90,10 +94,8 @@ class EquityChart:
             self.figure.varea_step(
                 "at", y1=0, y2=column, source=self._total, step_mode="after", color=color, alpha=0.16
             )
-        line = self.figure.step("at", "pnl", source=self._total, mode="after", color=palette.TEXT, line_width=1.6)
-        self.figure.add_tools(
-            theme.hover([("P&L", "@pnl{+0,0.00}"), ("", "@at{%d %b %H:%M:%S} UTC")], renderers=[line], mode="vline")
-        )
+        self.figure.step("at", "pnl", source=self._total, mode="after", color=palette.TEXT, line_width=1.6)
+        add_readout(self.figure, self._total, time_column="at", columns=[("P&L", "pnl", 2)])
 
     def _draw_tag(self) -> None:
         self._tag = theme.axis_tag(palette.GAIN)

@@ -15,11 +15,14 @@ from bokeh.plotting import figure
 from ibdesk.backtest import palette
 from ibdesk.store.feed import Row
 from ibdesk.views import theme
+from ibdesk.views.pointer import add_readout, keep_in_sight
 
 _BAR_COLUMNS = ("opened", "open", "high", "low", "close", "volume", "top", "bottom", "color")
 _FILL_COLUMNS = ("at", "price", "side", "quantity", "color", "marker")
 # The share of the chart's height that the tallest volume column may take.
 _VOLUME_SHARE = 5.0
+# The wheel stops when so few bars are in sight.
+_FEWEST_SHOWN = 10
 
 
 class PriceChart:
@@ -97,7 +100,10 @@ class PriceChart:
             range_padding=self._shown / 12 * bar,
             range_padding_units="absolute",
             default_span=self._shown * bar,
+            min_interval=_FEWEST_SHOWN * bar,
+            max_interval=self._kept * bar,
         )
+        keep_in_sight(self._times, self._bars, time_column="opened", room=self._shown * bar)
         self._prices = DataRange1d(range_padding=0.12)
         chart = figure(
             x_axis_type="datetime",
@@ -158,16 +164,14 @@ class PriceChart:
         )
         # The ranges follow the bars alone: a marker or an indicator on another scale must not flatten the prices.
         self._times.renderers, self._prices.renderers = [bodies], [wicks]
-        self.figure.add_tools(
-            theme.hover(
-                [
-                    ("", "@opened{%d %b %H:%M:%S} UTC"),
-                    *((name.capitalize(), f"@{name}{{{self._form}}}") for name in ("open", "high", "low", "close")),
-                    ("Volume", "@volume{0,0}"),
-                ],
-                renderers=[bodies],
-                mode="vline",
-            )
+        add_readout(
+            self.figure,
+            self._bars,
+            time_column="opened",
+            columns=[
+                *((name, name.lower(), self._digits) for name in ("Open", "High", "Low", "Close")),
+                ("Volume", "volume", 0),
+            ],
         )
 
     def _draw_fills(self) -> None:

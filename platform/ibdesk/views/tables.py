@@ -23,6 +23,8 @@ _GOOD, _BAD, _OPEN = (
     ("sell", "denied", "rejected", "failed", "error"),
     ("working", "sent", "held"),
 )
+# The width of a digit of the tables' font, and what a cell leaves free beside its text; pixels.
+_CHARACTER, _CELL_PADDING = 6.7, 13
 _STYLE = f"""
 .tabulator, .tabulator * {{ font: 12px {palette.FONT} !important; font-variant-numeric: tabular-nums !important; }}
 .tabulator, .tabulator-header, .tabulator-header-contents, .tabulator-col, .tabulator-tableholder,
@@ -30,6 +32,9 @@ _STYLE = f"""
   background: transparent !important; color: {palette.TEXT} !important; border: none !important; }}
 .tabulator-col .tabulator-col-title {{ color: {palette.MUTED} !important; overflow: visible !important; }}
 .tabulator-col .tabulator-col-content {{ padding: 4px 6px !important; }}
+.tabulator-col.tabulator-sortable .tabulator-col-title {{ padding-right: 0 !important; }}
+.tabulator-col[aria-sort="none"] .tabulator-col-sorter {{ display: none !important; }}
+.tabulator-col[aria-sort="none"]:hover .tabulator-col-title {{ color: {palette.TEXT} !important; }}
 .tabulator-header, .tabulator-row, .tabulator-row.tabulator-row-even {{
   border-bottom: 1px solid {palette.LINE} !important; min-height: 24px !important; }}
 .tabulator-row .tabulator-cell {{ border: none !important; padding: 4px 6px !important; height: 24px !important; }}
@@ -48,7 +53,11 @@ _STYLE = f"""
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One column: its title, its width in characters, and how a row's cell is written."""
+    """One column: its title, how many characters it holds, and how a row's cell is written.
+
+    A column never becomes narrower than that, so that a figure is not cut: a table too wide for its place scrolls. What
+    is longer still ends in an ellipsis, and the tooltip has all of it.
+    """
 
     title: str
     width: int
@@ -146,7 +155,8 @@ class KeyedTable:
             },
             configuration={
                 "placeholder": empty,
-                "columnDefaults": {"headerSort": False, "resizable": False, "tooltip": True},
+                "columnDefaults": {"resizable": True, "tooltip": True, "headerSortTristate": True},
+                "columns": [_own_settings(column) for column in self._columns],
             },
             stylesheets=[_STYLE],
         )
@@ -158,11 +168,11 @@ def quotes_table(*, replace_values: bool = False) -> KeyedTable:
         Topic.QUOTES,
         [
             Column("Symbol", 8, lambda row: row["symbol"]),
-            Column("Bid size", 8, lambda row: theme.quantity(row["bid_size"]), number=True),
-            Column("Bid", 9, lambda row: _price(row, "bid"), number=True),
-            Column("Ask", 9, lambda row: _price(row, "ask"), number=True),
-            Column("Ask size", 8, lambda row: theme.quantity(row["ask_size"]), number=True),
-            Column("Time", 17, lambda row: theme.clock_time(row["at_ns"]), number=True),
+            Column("Bid size", 9, lambda row: theme.quantity(row["bid_size"]), number=True),
+            Column("Bid", 10, lambda row: _price(row, "bid"), number=True),
+            Column("Ask", 10, lambda row: _price(row, "ask"), number=True),
+            Column("Ask size", 9, lambda row: theme.quantity(row["ask_size"]), number=True),
+            Column("Time", 8, lambda row: theme.time_of_day(row["at_ns"])),
         ],
         empty="No quotes yet: they appear as soon as a strategy watches an instrument.",
         newest_first=False,
@@ -176,12 +186,12 @@ def positions_table(*, replace_values: bool = False) -> KeyedTable:
         Topic.POSITIONS,
         [
             Column("Symbol", 8, lambda row: row["symbol"]),
-            Column("Held", 7, lambda row: theme.quantity(row["quantity"], signed=True), number=True),
-            Column("Average", 9, lambda row: _price(row, "average_price") if row["quantity"] else "", number=True),
-            Column("Last", 9, lambda row: _price(row, "last_price"), number=True),
+            Column("Held", 9, lambda row: theme.quantity(row["quantity"], signed=True), number=True),
+            Column("Average", 10, lambda row: _price(row, "average_price") if row["quantity"] else "", number=True),
+            Column("Last", 10, lambda row: _price(row, "last_price"), number=True),
             _profit_column("Open P&L", "unrealized_pnl"),
             _profit_column("Realized", "realized_pnl"),
-            Column("Owner", 14, lambda row: row["owner"] or "account"),
+            Column("Owner", 9, lambda row: row["owner"] or "account"),
         ],
         empty="No positions yet: they appear with the first fill.",
         newest_first=False,
@@ -194,15 +204,16 @@ def orders_table(*, replace_values: bool = False) -> KeyedTable:
     return KeyedTable(
         Topic.ORDERS,
         [
-            Column("Time", 17, lambda row: theme.clock_time(row["created_ns"])),
+            Column("Time", 19, lambda row: theme.clock_time(row["created_ns"])),
             Column("Symbol", 8, lambda row: row["symbol"]),
             Column("Side", 5, lambda row: row["side"], template=_WORD),
             Column("Quantity", 9, lambda row: theme.quantity(row["quantity"]), number=True),
             Column("Type", 10, lambda row: row["type"].replace("_", " ")),
-            Column("Price", 17, _order_price, number=True),
-            Column("Filled", 7, lambda row: theme.quantity(row["filled"]), number=True),
-            Column("Average", 9, lambda row: _price(row, "average_price") if row["filled"] else "", number=True),
-            Column("Status", 18, _status, template=_WORD),
+            Column("Price", 15, _order_price, number=True),
+            Column("Filled", 9, lambda row: theme.quantity(row["filled"]), number=True),
+            Column("Average", 10, lambda row: _price(row, "average_price") if row["filled"] else "", number=True),
+            Column("Status", 9, lambda row: row["status"], template=_WORD),
+            Column("Reason", 40, lambda row: row["reason"]),
         ],
         empty="No orders yet: a strategy places them when its target changes.",
         replace_values=replace_values,
@@ -214,11 +225,11 @@ def fills_table(*, replace_values: bool = False) -> KeyedTable:
     return KeyedTable(
         Topic.FILLS,
         [
-            Column("Time", 17, lambda row: theme.clock_time(row["at_ns"])),
+            Column("Time", 19, lambda row: theme.clock_time(row["at_ns"])),
             Column("Symbol", 8, lambda row: row["symbol"]),
             Column("Side", 5, lambda row: row["side"], template=_WORD),
             Column("Quantity", 9, lambda row: theme.quantity(row["quantity"]), number=True),
-            Column("Price", 17, lambda row: _price(row, "price"), number=True),
+            Column("Price", 10, lambda row: _price(row, "price"), number=True),
             Column("Commission", 11, lambda row: theme.money(row["commission"]), number=True),
             Column("Owner", 14, lambda row: row["owner"] or "account"),
         ],
@@ -232,7 +243,7 @@ def runs_table(*, replace_values: bool = False) -> KeyedTable:
     return KeyedTable(
         Topic.RUNS,
         [
-            Column("Started", 17, lambda row: theme.clock_time(row["started_ns"])),
+            Column("Started", 19, lambda row: theme.clock_time(row["started_ns"])),
             Column("Strategy", 14, lambda row: row["class_name"]),
             Column("On", 22, lambda row: ", ".join(row["symbols"])),
             Column("Bars", 8, lambda row: row["bar"]),
@@ -249,7 +260,7 @@ def alerts_table(*, replace_values: bool = False) -> KeyedTable:
     return KeyedTable(
         Topic.ALERTS,
         [
-            Column("Time", 17, lambda row: theme.clock_time(row["at_ns"])),
+            Column("Time", 19, lambda row: theme.clock_time(row["at_ns"])),
             Column("Severity", 9, lambda row: row["severity"], template=_WORD),
             Column("From", 12, lambda row: row["origin"]),
             Column("Message", 60, lambda row: row["text"]),
@@ -266,8 +277,16 @@ def _shares(columns: tuple[Column, ...]) -> dict[str, str]:
     return {column.title: f"{edges[i + 1] - edges[i]}%" for i, column in enumerate(columns)}
 
 
+def _own_settings(column: Column) -> dict[str, Any]:
+    """Return a column's settings for Tabulator: its least width, and numbers sorted as numbers."""
+    settings: dict[str, Any] = {"field": column.title, "minWidth": round(_CELL_PADDING + _CHARACTER * column.width)}
+    if column.number:
+        settings |= {"sorter": "number", "sorterParams": {"thousandSeparator": ",", "alignEmptyValues": "bottom"}}
+    return settings
+
+
 def _profit_column(title: str, field: str) -> Column:
-    return Column(title, 10, lambda row: theme.profit(row[field]), number=True, template=_SIGNED)
+    return Column(title, 13, lambda row: theme.profit(row[field]), number=True, template=_SIGNED)
 
 
 def _price(row: Row, field: str) -> str:
@@ -278,10 +297,6 @@ def _order_price(row: Row) -> str:
     """Write the limit, the stop, or both; a market order has neither."""
     prices = [_price(row, field) for field in ("stop_price", "limit_price") if row[field] is not None]
     return " / ".join(prices)
-
-
-def _status(row: Row) -> str:
-    return f"{row['status']}: {row['reason']}" if row["reason"] else str(row["status"])
 
 
 def _parameters(row: Row) -> str:

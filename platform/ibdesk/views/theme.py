@@ -58,10 +58,10 @@ def percent(value: float | None) -> str:
 
 
 def clock_time(at_ns: int | None) -> str:
-    """Write a time (nanoseconds UTC) as day, month and time of day in UTC."""
+    """Write a time (nanoseconds UTC) as date and time of day in UTC; later times sort after earlier ones."""
     if not at_ns:
         return MISSING
-    return datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%d %b %H:%M:%S")
+    return datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def time_of_day(at_ns: int) -> str:
