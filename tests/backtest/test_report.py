@@ -90,6 +90,63 @@ def test_a_browser_draws_the_report_and_asks_nobody_for_anything(result: Result,
     assert said == []
 
 
+# The ranges of the first price plot, and the glyphs that are shown.
+PRICE_PLOT = """() => {
+  const plot = Object.values(Bokeh.index)[0].model.document.roots()[0].children[0].tabs[0].child.children[0];
+  const shown = plot.renderers.filter(r => r.visible).map(r => r.glyph.type);
+  return [plot.x_range.start, plot.x_range.end, plot.y_range.start, plot.y_range.end, shown];
+}"""
+
+
+def test_the_prices_follow_the_time_in_sight_and_the_wheel_stays_in_the_history(result: Result, tmp_path: Path) -> None:
+    chromium = Path("/usr/bin/chromium")
+    if not chromium.exists():
+        pytest.skip("needs Debian's chromium: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    bars = result.bars.filter(pl.col("symbol") == "AAPL")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(chromium),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"],
+        )
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.goto(result.report(tmp_path / "report.html").as_uri())
+        plot = page.locator(".bk-Figure").first
+        plot.wait_for(timeout=20_000)
+        box = plot.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        *_, shown = page.evaluate(PRICE_PLOT)
+        assert "VArea" in shown
+        assert "VBar" not in shown
+
+        for _ in range(60):
+            page.mouse.wheel(0, -240)
+        page.wait_for_function(f"({PRICE_PLOT})()[4].includes('VBar')")
+        start, end, low, high, shown = page.evaluate(PRICE_PLOT)
+        page.screenshot(path=tmp_path / "zoomed.png", full_page=True)
+        assert "VArea" not in shown
+        day = 86_400_000
+        assert 9.9 * day <= end - start < 400 * day
+        first, last = (dt.datetime.fromtimestamp(at / 1000, dt.UTC) for at in (start, end))
+        in_sight = bars.filter(pl.col("opened_at").is_between(first, last))
+        lowest, highest = in_sight["low"].min(), in_sight["high"].max()
+        assert isinstance(lowest, float)
+        assert isinstance(highest, float)
+        assert lowest * 0.9 < low < lowest
+        assert highest < high < highest * 1.1
+
+        for _ in range(120):
+            page.mouse.wheel(0, 240)
+        page.wait_for_function(f"({PRICE_PLOT})()[4].includes('VArea')")
+        start, end, *_ = page.evaluate(PRICE_PLOT)
+        history = [at.timestamp() * 1000 for at in (bars["opened_at"][0], bars["opened_at"][-1])]
+        assert start >= history[0] - 60 * day
+        assert end <= history[1] + 60 * day
+        browser.close()
+
+
 class Oscillator(Strategy):
     """Buy after a fall; its feature is no price."""
 

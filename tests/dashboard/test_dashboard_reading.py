@@ -49,7 +49,12 @@ async def page(browser: Any, feed_server: Any, start: Any, market: Any) -> Any:
 
 async def test_no_figure_is_cut(page: Any, tmp_path: Any) -> None:
     page.desk.position(
-        "AAPL", -12_500.0, unrealized=-1_234_567.89, realized_pnl=24_719.25, average_price=118_242.6, last_price=18_242.6
+        "AAPL",
+        -12_500.0,
+        unrealized=-1_234_567.89,
+        realized_pnl=24_719.25,
+        average_price=118_242.6,
+        last_price=18_242.6,
     )
     row = {"symbol": "AAPL", "at_ns": page.desk.at_ns, "bid": 118_242.6, "ask": 118_242.7}
     page.feed.publish(Topic.QUOTES, "AAPL", row | {"bid_size": 1_250_000.0, "ask_size": 980_000.0})

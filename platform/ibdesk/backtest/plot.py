@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from bokeh.layouts import column
 from bokeh.models import (
+    BasicTicker,
     ColumnDataSource,
     CrosshairTool,
     DatetimeTickFormatter,
-    FixedTicker,
     HoverTool,
     InlineStyleSheet,
     LayoutDOM,
@@ -24,15 +25,14 @@ from bokeh.models.renderers import DataRenderer, GlyphRenderer
 from bokeh.plotting import figure
 
 from ibdesk.backtest.palette import ACCENT, BACKGROUND, FONT, GAIN, LINE, LINES, LOSS, MUTED, SURFACE, TEXT, TIME_TICKS
+from ibdesk.backtest.plot_range import CANDLES, follow_time
 from ibdesk.engine import TARGET
 
 if TYPE_CHECKING:
     from ibdesk.backtest.result import Result
 
-# Up to so many bars candles can be told apart; more are a line inside the band of their highs and lows.
-_CANDLES = 400
-# Bokeh's own ticks of a logarithmic axis are whole powers of ten, too few for a price.
-_LOG_TICKS = [mantissa * 10.0**power for power in range(-4, 7) for mantissa in (1, 1.5, 2, 3, 4, 5, 7)]
+# The wheel stops when so few bars are in sight.
+_FEWEST_BARS = 10
 # No screen shows more points; longer series are drawn in buckets of several bars.
 _POINTS = 4000
 _TICKS = DatetimeTickFormatter(**TIME_TICKS)
@@ -46,10 +46,16 @@ _TABS_CSS = f"""
 
 
 def plot_result(result: Result) -> LayoutDOM:
-    """Return the plots of a result, linked along the time: a tab a symbol, equity and drawdown below."""
+    """Return the plots of a result, linked along the time: a tab a symbol, equity and drawdown below.
+
+    The prices follow the part of time in sight, bars become candles once they can be told apart, and neither the wheel
+    nor a drag leaves the history.
+    """
     times = result.equity["opened_at"]
-    step = times[-1] - times[0]
-    x_range = Range1d(times[0] - step * 0.01, times[-1] + step * 0.01, bounds=None)
+    step, bar = times[-1] - times[0], dt.timedelta(microseconds=result.interval_ns / 1_000)
+    room = max(step * 0.01, bar)
+    first, last = times[0] - room, times[-1] + room
+    x_range = Range1d(first, last, bounds=(first, last), min_interval=bar * _FEWEST_BARS)
     cursor = Span(dimension="height", line_color=MUTED, line_alpha=0.6, line_width=1)
     panels = [
         TabPanel(title=symbol, child=column(_price_plots(result, symbol, x_range, cursor), sizing_mode="stretch_width"))
@@ -81,16 +87,19 @@ def _price_plots(result: Result, symbol: str, x_range: Range1d, cursor: Span) ->
         scale="log" if grown else "linear",
     )
     if grown:
-        price.yaxis.ticker = FixedTicker(ticks=_LOG_TICKS)
+        # A logarithmic axis has ticks at powers of ten, which are too few for a price.
+        price.yaxis.ticker = BasicTicker(desired_num_ticks=10)
     price.yaxis.formatter = NumeralTickFormatter(format="0,0.[0000]")
-    if drawn.height <= _CANDLES:
-        width_ms = result.interval_ns * bucket / 1e6 * 0.7
-        line = _draw_candles(price, drawn, width_ms)
-    else:
-        price.varea("opened_at", "low", "high", source=source, color=MUTED, alpha=0.18)
-        line = price.line("opened_at", "close", source=source, color=TEXT, line_width=1.2, alpha=0.85)
+    candles = _draw_candles(price, source, width_ms=result.interval_ns * bucket / 1e6 * 0.7)
+    band = price.varea("opened_at", "low", "high", source=source, color=MUTED, alpha=0.18)
+    line = price.line("opened_at", "close", source=source, color=TEXT, line_width=1.2, alpha=0.85)
+    for renderer in candles:
+        renderer.visible = drawn.height <= CANDLES
+    for renderer in (band, line):
+        renderer.visible = drawn.height > CANDLES
     _draw_features(price, source, on_price)
-    price.add_tools(_hover([line], [*("open", "high", "low", "close"), *on_price], time=_time_form(result)))
+    follow_time(price, source, low="low", high="high", others=on_price, candles=candles, instead=[band, line])
+    price.add_tools(_hover([line, candles[1]], [*("open", "high", "low", "close"), *on_price], time=_time_form(result)))
     _draw_fills(price, result.fills.filter(pl.col("symbol") == symbol))
     _dress_legend(price)
     others = [name for name in features if name not in on_price]
@@ -98,6 +107,7 @@ def _price_plots(result: Result, symbol: str, x_range: Range1d, cursor: Span) ->
         return [price]
     panel = _figure(x_range, cursor, height=150, title="")
     _draw_features(panel, source, others)
+    follow_time(panel, source, low=others[0], high=others[0], others=others[1:])
     _dress_legend(panel)
     return [price, panel]
 
@@ -138,12 +148,16 @@ def _is_price(bars: pl.DataFrame, name: str) -> bool:
     return bool(len(values)) and bool(values.min() >= low / 2 and values.max() <= high * 2)
 
 
-def _draw_candles(plot: figure, bars: pl.DataFrame, width_ms: float) -> GlyphRenderer[Any]:
-    rises = bars["close"] >= bars["open"]
-    source = ColumnDataSource({name: bars[name].to_numpy() for name in bars.columns if name != "symbol"})
-    source.data["color"] = [GAIN if up else LOSS for up in rises]
-    plot.segment("opened_at", "high", "opened_at", "low", source=source, color="color", line_width=1)
-    return plot.vbar("opened_at", width_ms, "open", "close", source=source, fill_color="color", line_color="color")
+def _draw_candles(plot: figure, source: ColumnDataSource, *, width_ms: float) -> list[GlyphRenderer[Any]]:
+    """Draw wicks, then bodies, and return both."""
+    source.data["color"] = [
+        GAIN if closed >= opened else LOSS
+        for opened, closed in zip(source.data["open"], source.data["close"], strict=True)
+    ]
+    return [
+        plot.segment("opened_at", "high", "opened_at", "low", source=source, color="color", line_width=1),
+        plot.vbar("opened_at", width_ms, "open", "close", source=source, fill_color="color", line_color="color"),
+    ]
 
 
 def _draw_features(plot: figure, source: ColumnDataSource, names: list[str]) -> None:
@@ -182,6 +196,7 @@ def _equity_plot(result: Result, x_range: Range1d, cursor: Span) -> figure:
     plot.varea("opened_at", y1=start, y2="equity", source=source, color=ACCENT, alpha=0.15)
     line = plot.line("opened_at", "equity", source=source, color=ACCENT, line_width=1.6)
     plot.add_layout(Span(location=start, dimension="width", line_color=MUTED, line_dash="dotted"))
+    follow_time(plot, source, low="equity", high="equity")
     plot.add_tools(_hover([line], ["equity", "cash", "position_value"], time=_time_form(result)))
     plot.yaxis.formatter = NumeralTickFormatter(format="0,0")
     return plot
@@ -192,6 +207,7 @@ def _drawdown_plot(result: Result, x_range: Range1d, cursor: Span) -> figure:
     source = _equity_source(result)
     plot.varea("opened_at", y1=0, y2="drawdown", source=source, color=LOSS, alpha=0.25)
     line = plot.line("opened_at", "drawdown", source=source, color=LOSS, line_width=1.2)
+    follow_time(plot, source, low="drawdown", high="drawdown")
     plot.add_tools(_hover([line], ["drawdown"], time=_time_form(result), form="0.00%"))
     plot.yaxis.formatter = NumeralTickFormatter(format="0.[0]%")
     return plot
@@ -217,10 +233,11 @@ def _figure(
         x_range=x_range,
         height=height,
         title=Title(text=title, text_color=TEXT, text_font=FONT, text_font_size="13px"),
-        tools="xpan,xwheel_zoom,box_zoom,reset,save",
+        tools="xpan,xwheel_zoom,xbox_zoom,reset,save",
         active_drag="xpan",
         active_scroll="xwheel_zoom",
-        window_axis="x",
+        # Bokeh would thin out the points while one zooms.
+        lod_threshold=None,
         background_fill_color=BACKGROUND,
         border_fill_color=BACKGROUND,
         outline_line_color=None,

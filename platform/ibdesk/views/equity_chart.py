@@ -70,9 +70,10 @@ class EquityChart:
         self._tag.visible = True
 
     def _frame(self) -> figure:
+        times = DataRange1d(range_padding=0.05)
         chart = figure(
             x_axis_type="datetime",
-            x_range=DataRange1d(range_padding=0.05),
+            x_range=times,
             y_range=DataRange1d(range_padding=0.15, min_interval=2),
             y_axis_location="right",
             tools="xpan,xwheel_zoom,reset",
@@ -80,7 +81,7 @@ class EquityChart:
             sizing_mode="stretch_both",
             min_height=150,
         )
-        keep_in_sight(chart.x_range, self._total, time_column="at", room=_ROOM_MILLISECONDS)
+        keep_in_sight(times, self._total, time_column="at", room=_ROOM_MILLISECONDS)
         theme.dress(chart)
         self._legend = theme.legend()
         self._legend.visible = False

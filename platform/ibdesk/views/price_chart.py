@@ -114,6 +114,8 @@ class PriceChart:
             tools="xpan,xwheel_zoom,reset",
             active_drag="xpan",
             active_scroll="xwheel_zoom",
+            # Bokeh would thin out the points while one zooms.
+            lod_threshold=None,
             sizing_mode="stretch_both",
             min_height=240,
         )
