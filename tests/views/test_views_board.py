@@ -10,11 +10,11 @@ from ibdesk.views.summary import FeedStatus
 
 
 def headline(board: Board) -> str:
-    return str(board._headline.object)
+    return str(board._headline.text)
 
 
 def summary(board: Board) -> str:
-    return str(board._summary.view.object)
+    return str(board._summary._text.text)
 
 
 def test_importing_ibdesk_brings_no_panel() -> None:
@@ -80,8 +80,9 @@ def test_a_tick_without_news_sends_nothing(bar: Any, position: Any) -> None:
     board = Board()
     board.apply({Topic.BARS: [bar(0, 105.0)], Topic.POSITIONS: [position("AAPL", 100)]})
     sent: list[Any] = []
-    for pane in (board._summary.view, board._headline, board._positions.view):
-        pane.param.watch(sent.append, ["object"] if hasattr(pane, "object") else ["value"])
+    board._positions.view.param.watch(sent.append, ["value"])
+    for text in (board._summary._text, board._headline):
+        text._div.on_change("text", lambda attr, old, new: sent.append((attr, old, new)))
 
     board.apply({Topic.BARS: [bar(0, 105.0)], Topic.POSITIONS: [position("AAPL", 100)]})
 

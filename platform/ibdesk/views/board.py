@@ -12,13 +12,14 @@ from ibdesk.backtest import palette
 from ibdesk.store.feed import Row, Topic
 from ibdesk.views import tables, theme
 from ibdesk.views.equity_chart import EquityChart
+from ibdesk.views.live_text import LiveText
 from ibdesk.views.price_chart import PriceChart
 from ibdesk.views.state import BoardState, Update
 from ibdesk.views.summary import FeedStatus, Summary
 
 _Series = tuple[str, int]
 # What is shown where follows the width of the board, which in a notebook is not that of the window.
-_CONTAINER = ":host { container-type: inline-size; }"
+_CONTAINER = ":host { container-type: inline-size; overflow-y: auto; }"
 _GRID = f"""
 :host {{ display: grid !important; gap: 8px; padding: 0 8px 8px 8px; box-sizing: border-box;
   background: {palette.BACKGROUND}; grid-template-columns: minmax(0, 8fr) minmax(610px, 5fr);
@@ -26,7 +27,7 @@ _GRID = f"""
   grid-template-areas: "top top" "price side" "activity activity"; min-height: 740px; }}
 .top {{ grid-area: top; height: max-content !important; }} .scroll-button {{ display: none; }}
 .price {{ grid-area: price; }} .side {{ grid-area: side; }} .activity {{ grid-area: activity; }}
-@container (max-width: 1100px) {{
+@container (max-width: 960px) {{
   :host {{ grid-template-columns: minmax(0, 1fr); height: auto !important;
     grid-template-rows: auto 420px 520px 320px; grid-template-areas: "top" "price" "side" "activity"; }} }}
 """
@@ -81,7 +82,7 @@ class Board:
         }
         self._selector = pn.widgets.RadioButtonGroup(options={}, stylesheets=[_BUTTONS], margin=(6, 8, 0, 8))
         self._selector.param.watch(self._choose, "value")
-        self._headline = pn.pane.HTML("", sizing_mode="stretch_width", stylesheets=[_HEADLINE], margin=0)
+        self._headline = LiveText(_HEADLINE)
         self._chart_place = pn.Column(
             _note("No bars yet: they appear as soon as a strategy watches an instrument."),
             sizing_mode="stretch_both",
@@ -147,9 +148,7 @@ class Board:
         chart = self._charts.get(self._selector.value)
         if chart is not None:
             chart.show_last_price(self.state.last_price(chart.symbol))
-            text = _headline(self.state, chart.symbol, chart.interval_ns)
-            if text != self._headline.object:
-                self._headline.object = text
+            self._headline.show(_headline(self.state, chart.symbol, chart.interval_ns))
 
     def _offer_series(self) -> None:
         """Add instruments that came since to the selector; the first one is chosen."""
@@ -189,7 +188,7 @@ class Board:
     def _grid(self, height: str) -> pn.Column:
         price = pn.Column(
             self._selector,
-            self._headline,
+            self._headline.view,
             self._chart_place,
             css_classes=["price"],
             sizing_mode="stretch_both",
@@ -221,12 +220,14 @@ class Board:
             price,
             side,
             activity,
-            styles={"height": height},
+            styles={"height": "100%"},
             sizing_mode="stretch_both",
             margin=0,
             stylesheets=[_GRID],
         )
-        return pn.Column(grid, sizing_mode="stretch_both", margin=0, stylesheets=[_CONTAINER])
+        return pn.Column(
+            grid, styles={"height": height}, sizing_mode="stretch_both", margin=0, stylesheets=[_CONTAINER]
+        )
 
 
 def _headline(state: BoardState, symbol: str, interval_ns: int) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import enum
 from html import escape
 
-import panel as pn
-
 from ibdesk.backtest import palette
 from ibdesk.store.feed import Row, Topic
 from ibdesk.views import theme
+from ibdesk.views.live_text import LiveText
 from ibdesk.views.state import BoardState
 
 
@@ -53,13 +52,13 @@ class Summary:
     """One line of figures and, while trading is halted, a banner; `view` is the Panel component to show."""
 
     def __init__(self) -> None:
-        self.view = pn.pane.HTML("", sizing_mode="stretch_width", stylesheets=[_STYLE], margin=0)
+        self._text = LiveText(_STYLE)
+        self.view = self._text.view
 
     def show(self, state: BoardState, feed: FeedStatus) -> None:
         """Write the figures as they are now; unchanged figures send nothing."""
-        text = _banner(state) + '<div class="top">' + _name(state) + _figures(state) + _states(state, feed) + "</div>"
-        if text != self.view.object:
-            self.view.object = text
+        line = f'<div class="top">{_name(state)}{_figures(state)}{_states(state, feed)}</div>'
+        self._text.show(_banner(state) + line)
 
 
 def _banner(state: BoardState) -> str:
