@@ -25,7 +25,15 @@ def _stats(values: list[float], *, cash: float = 100.0) -> Stats:
         exposed=pl.lit(value=True),
     )
     return compute_stats(
-        frame, round_trips([]), cash=cash, interval_ns=DAY_NS, orders=0, fills=0, commission=0, slippage=0
+        frame,
+        round_trips([]),
+        frame["opened_at"].dt.date(),
+        cash=cash,
+        interval_ns=DAY_NS,
+        orders=0,
+        fills=0,
+        commission=0,
+        slippage=0,
     )
 
 
@@ -81,7 +89,7 @@ def test_the_bar_spacing_says_how_many_bars_a_year_has(
 ) -> None:
     times = pl.Series([MONDAY + i * step for i in range(bars)], dtype=pl.Datetime("ns", "UTC"))
 
-    assert periods_per_year(times, interval) == pytest.approx(expected)
+    assert periods_per_year(times.dt.date(), interval) == pytest.approx(expected)
 
 
 def test_figures_are_written_as_people_write_them() -> None:

@@ -13,6 +13,7 @@ from ibdesk.backtest.equity import equity_curve
 from ibdesk.backtest.round_trips import round_trips
 from ibdesk.backtest.stats import Stats, compute_stats
 from ibdesk.backtest.table import stats_html, stats_table
+from ibdesk.data.trading_dates import dates_of_times
 from ibdesk.exchange import OrderBook
 from ibdesk.model import Alert, AnyInstrument, Fill, Order, StrategySource, TradingHalted
 from ibdesk.strategy import Strategy
@@ -135,6 +136,7 @@ def make_result(
     strategy: Strategy,
     source: StrategySource,
     bars: pl.DataFrame,
+    dates: pl.Series,
     columns: pl.DataFrame,
     instruments: Mapping[str, AnyInstrument],
     interval_ns: int,
@@ -146,13 +148,17 @@ def make_result(
     alerts: tuple[Alert | TradingHalted, ...],
     warnings: tuple[str, ...],
 ) -> Result:
-    """Return the result of a run; `columns` are features and target of the bars sorted by symbol, then time."""
+    """Return the result of a run.
+
+    `dates` has the trading date of each bar, `columns` features and target of the bars sorted by symbol, then time.
+    """
     filled = _fill_frame(fills, commissions)
     equity = equity_curve(bars, filled, instruments, cash=cash)
     trips = round_trips((booked.fill, commissions[booked.fill.execution_id]) for booked in fills)
     stats = compute_stats(
         equity,
         trips,
+        dates_of_times(bars, dates),
         cash=cash,
         interval_ns=interval_ns,
         orders=len(orders),

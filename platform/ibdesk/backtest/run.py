@@ -13,6 +13,7 @@ from ibdesk.backtest.look_ahead import check_look_ahead
 from ibdesk.backtest.result import Result, make_result
 from ibdesk.backtest.simulation import Simulation
 from ibdesk.data.bars import CheckedBars, check_bars
+from ibdesk.data.trading_dates import dates_of_rows
 from ibdesk.engine import TARGET, RiskLimits, evaluate
 from ibdesk.errors import ConfigError, DataError
 from ibdesk.exchange import CommissionSchedule, Exchange, FixedCommission, Slippage, TickSlippage
@@ -44,8 +45,8 @@ def backtest(
     bars is done; what it raises ends the backtest.
 
     Orders made at a bar's close reach the exchange then, and fill at the next bar's open the earliest; how
-    bars fill orders stands in `ibdesk.exchange.ticket`. DAY orders expire when the next trading day ends,
-    which is a date of the instrument's session, and each bar of daily data.
+    bars fill orders stands in `ibdesk.exchange.ticket`. DAY orders expire when the next trading day of their
+    instrument ends, which is a date of its session, and each bar of daily data.
 
     Raises:
         DataError: If the bars cannot be traded on.
@@ -73,11 +74,13 @@ def backtest(
         limits=limits or RiskLimits.none(),
         interval_ns=checked.interval_ns,
     )
-    simulation.run(traded, cash=cash, warm_up=warm_up, progress=progress)
+    dates = dates_of_rows(traded, {name: each.session for name, each in listed.items()}, checked.interval_ns)
+    simulation.run(traded, dates, cash=cash, warm_up=warm_up, progress=progress)
     return make_result(
         strategy=made,
         source=source,
         bars=traded,
+        dates=dates,
         columns=pl.concat([columns[name].slice(warm_up) for name in checked.symbols]),
         instruments=listed,
         interval_ns=checked.interval_ns,

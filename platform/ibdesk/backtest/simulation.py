@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import datetime as dt
 import gc
 import heapq
 import itertools
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import polars as pl
 
 from ibdesk.backtest.result import BookedFill
+from ibdesk.data.trading_dates import last_bars_of_days
 from ibdesk.engine import ColumnFeatures, Engine, RiskLimits
 from ibdesk.exchange import Exchange, VenueEvent
 from ibdesk.model import (
@@ -64,6 +64,9 @@ class Simulation:
         self._timers: list[tuple[int, int, str]] = []
         self._timers_set = itertools.count()
         self._bar_opened_ns = 0
+        self._why_cancelled = ""
+        # The instruments whose trading day ends with the bars of an opening time; None when each bar is a day.
+        self._day_ends: dict[int, list[str]] | None = None
         self.engine = Engine(
             strategies=lambda _: strategy,
             limits=limits,
@@ -78,21 +81,34 @@ class Simulation:
         """The id of the one run: the strategy's class name."""
         return type(self.strategy).__name__
 
-    def run(self, bars: pl.DataFrame, *, cash: float, warm_up: int, progress: bool | Callable[[float], None]) -> None:
-        """Start the strategy, take it through all bars, and stop it; its positions stay as they are."""
+    def run(
+        self,
+        bars: pl.DataFrame,
+        dates: pl.Series,
+        *,
+        cash: float,
+        warm_up: int,
+        progress: bool | Callable[[float], None],
+    ) -> None:
+        """Start the strategy, take it through all bars, and stop it; its positions stay as they are.
+
+        `dates` are the trading dates of the bars.
+        """
         first_ns: int = bars["opened_at"].to_physical()[0]
         for name, features in self._features.items():
             features.warm_up(_empty_rows(name, self.interval_ns, warm_up))
         self._do(self.engine.handle(self._start(cash, first_ns)), first_ns)
-        day_ends = self._day_ends(bars)
-        groups = zip(_groups(bars, self.interval_ns), day_ends, strict=True)
-        stretch = _stretch(len(day_ends), progress)
-        with _progress(len(day_ends), progress) as advance:
-            for _ in range(0, len(day_ends), stretch):
+        if self.interval_ns < _DAY_NS:
+            self._day_ends = _by_time(last_bars_of_days(bars, dates))
+        groups, count = _groups(bars, self.interval_ns), bars["opened_at"].n_unique()
+        stretch = _stretch(count, progress)
+        with _progress(count, progress) as advance:
+            for _ in range(0, count, stretch):
                 with _collector_at_rest():
                     self._take(itertools.islice(groups, stretch))
                 advance(stretch)
         last_ns: int = bars["opened_at"].to_physical()[-1] + self.interval_ns
+        self._why_cancelled = "the data ended"
         self._do(self.engine.handle(StopStrategy(self.run_id, last_ns)), last_ns)
 
     def _start(self, cash: float, at_ns: int) -> StartStrategy:
@@ -106,18 +122,18 @@ class Simulation:
             cash=cash,
         )
 
-    def _take(self, groups: Iterable[tuple[Sequence[Bar], bool]]) -> None:
+    def _take(self, groups: Iterable[Sequence[Bar]]) -> None:
         """Take bars through the exchange and the engine; the bars of a group open at the same time."""
         handle, working, timers = self.engine.handle, self.exchange.working, self._timers
-        for group, day_ends in groups:
+        for group in groups:
             if working or timers:
-                self._meet(group, day_ends)
+                self._meet(group)
             for bar in group:
                 actions = handle(bar)
                 if actions:
                     self._do(actions, bar.at_ns)
 
-    def _meet(self, group: Sequence[Bar], day_ends: bool) -> None:
+    def _meet(self, group: Sequence[Bar]) -> None:
         """Let what happens before the bars are known happen: fills, in order of time, timers, the day's end."""
         exchange = self.exchange
         self._bar_opened_ns, closed_ns = group[0].opened_ns, group[0].at_ns
@@ -125,10 +141,15 @@ class Simulation:
         for happening in exchange.meet_bars(group):
             self._report(happening)
         self._fire(closed_ns)
-        if day_ends:
-            for bar in group:
-                for happening in exchange.end_day(bar.instrument, closed_ns):
-                    self._report(happening)
+        for name in self._ended_by(group):
+            for happening in exchange.end_day(name, closed_ns):
+                self._report(happening)
+
+    def _ended_by(self, group: Sequence[Bar]) -> Sequence[str]:
+        """Return the instruments whose trading day ends with these bars."""
+        if self._day_ends is None:
+            return [bar.instrument for bar in group]
+        return self._day_ends.get(group[0].opened_ns, ())
 
     def _report(self, events: Sequence[VenueEvent]) -> None:
         """Tell the engine what happened, and carry out its answer before anything else happens."""
@@ -165,7 +186,7 @@ class Simulation:
                     at_ns=at_ns,
                 )
             case CancelOrder(order_id):
-                return self.exchange.cancel(order_id, at_ns)
+                return self.exchange.cancel(order_id, at_ns, reason=self._why_cancelled)
             case SetTimer(timer_id, due_ns):
                 heapq.heappush(self._timers, (due_ns, next(self._timers_set), timer_id))
             case Alert() | TradingHalted():
@@ -177,17 +198,6 @@ class Simulation:
             due_ns, _, timer_id = heapq.heappop(self._timers)
             event: Event = TimerFired(timer_id, due_ns)
             self._do(self.engine.handle(event), due_ns)
-
-    def _day_ends(self, bars: pl.DataFrame) -> list[bool]:
-        """Return for each group of bars whether a trading day ends with it."""
-        times = bars["opened_at"].unique(maintain_order=True)
-        if self.interval_ns >= _DAY_NS:
-            return [True] * len(times)
-        session = next(iter(self.instruments.values())).session
-        # A session that opens in the evening belongs to the date on which it closes.
-        ahead = dt.timedelta(minutes=1440 - session.opens if session.closes <= session.opens else 0)
-        dates = (times.dt.convert_time_zone(session.zone).dt.replace_time_zone(None) + ahead).dt.date()
-        return [*(dates.diff().to_physical().to_numpy()[1:] != 0).tolist(), True]
 
 
 @contextlib.contextmanager
@@ -218,6 +228,12 @@ def _groups(bars: pl.DataFrame, interval_ns: int) -> Iterator[tuple[Bar, ...]]:
         return zip(values)
     sizes = bars["opened_at"].rle().struct.field("len").to_list()
     return (tuple(itertools.islice(values, size)) for size in sizes)
+
+
+def _by_time(last_bars: pl.DataFrame) -> dict[int, list[str]]:
+    """Return the symbols by the time at which their bars open."""
+    grouped = last_bars.group_by("opened_at").agg("symbol")
+    return dict(zip(grouped["opened_at"].to_physical().to_list(), grouped["symbol"].to_list(), strict=True))
 
 
 def _empty_rows(name: str, interval_ns: int, count: int) -> BarHistory:

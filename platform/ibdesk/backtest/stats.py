@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 _DAY_NS = 86_400_000_000_000
@@ -14,19 +16,24 @@ _TRADING_DAYS = 252.0
 _CALENDAR_DAYS = 365.25
 _NAN = float("nan")
 
+_Floats = npt.NDArray[np.float64]
+
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of a backtest; NaN where there is nothing to compute one from.
 
     A return is that of the equity from one bar's close to the next, the first one from the cash at the start.
-    `periods_per_year` (P) annualizes: bars per date that has bars, times 252, or times 365.25 when there are
-    bars on weekends; for bars longer than a day, 365.25 days over the bar. Ratios take the riskless rate as
-    zero. Fractions are of one (0.05 is 5 %), money is in the instruments' currency.
+    `periods_per_year` (P) annualizes: bars per trading date, times 252, or times 365.25 when there are bars on
+    Saturdays; for bars longer than a day, 365.25 days over the bar. A trading date is that of the instrument's
+    session, so that Sunday evening in a future is Monday. Ratios take the riskless rate as zero. Fractions are of
+    one (0.05 is 5 %), money is in the instruments' currency.
     """
 
     started_at: dt.datetime
     ended_at: dt.datetime
     bars: int
+    # days: trading dates with bars; for bars longer than a day, bars.
+    days: int
     periods_per_year: float
     start_equity: float
     end_equity: float
@@ -42,6 +49,11 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     sharpe: float
     # sortino: mean return / root of the mean square of the negative returns (over all returns) * sqrt(P).
     sortino: float
+    # daily_volatility, daily_sharpe, daily_sortino: the same of the returns from one trading date's last close to the
+    # next, which is how intraday strategies are compared with others; P is 252 or 365.25 then.
+    daily_volatility: float
+    daily_sharpe: float
+    daily_sortino: float
     # max_drawdown: the lowest equity / highest equity before - 1; zero or negative.
     max_drawdown: float
     # max_drawdown_time: the longest time between two highs of the equity, or from the last high to the end.
@@ -71,6 +83,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 def compute_stats(
     equity: pl.DataFrame,
     trips: pl.DataFrame,
+    dates: pl.Series,
     *,
     cash: float,
     interval_ns: int,
@@ -81,16 +94,15 @@ def compute_stats(
     slippage_cut: float = 0.0,
     fills_cut: int = 0,
 ) -> Stats:
-    """Return the figures of an equity curve (see `equity_curve`) and its round trips."""
-    values = np.concatenate([[cash], equity["equity"].to_numpy()])
-    # A return on nothing or on a debt has no meaning; from there on the ratios are NaN.
-    returns = np.diff(values) / np.where(values[:-1] > 0, values[:-1], _NAN)
-    per_year = periods_per_year(equity["opened_at"], interval_ns)
-    root = math.sqrt(per_year)
-    mean, deviation = float(np.mean(returns)), _deviation(returns)
-    downside = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)))
+    """Return the figures of an equity curve (see `equity_curve`), the trading date of each row, and round trips."""
+    per_year = periods_per_year(dates, interval_ns)
+    values = equity["equity"].to_numpy()
+    bar = _ratios(values, cash, per_year)
+    last_of_days = dates.ne_missing(dates.shift(-1)).to_numpy() if interval_ns < _DAY_NS else slice(None)
+    daily = values[last_of_days]
+    day = _ratios(daily, cash, per_year * len(daily) / len(values))
     end = float(values[-1])
-    annual = _power(end / cash, per_year / len(returns)) - 1 if end > 0 else _NAN
+    annual = _power(end / cash, per_year / len(values)) - 1 if end > 0 else _NAN
     drawdown = float(equity["drawdown"].to_numpy().min())
     pnl = trips["pnl"].to_numpy()
     gained, lost = float(pnl[pnl > 0].sum()), float(-pnl[pnl < 0].sum())
@@ -98,15 +110,19 @@ def compute_stats(
         started_at=equity["opened_at"][0],
         ended_at=equity["opened_at"][-1] + dt.timedelta(microseconds=interval_ns // 1000),
         bars=equity.height,
+        days=len(daily),
         periods_per_year=per_year,
         start_equity=cash,
         end_equity=end,
         profit=end - cash,
         total_return=end / cash - 1,
         annual_return=annual,
-        annual_volatility=deviation * root,
-        sharpe=_ratio(mean, deviation) * root,
-        sortino=_ratio(mean, downside) * root,
+        annual_volatility=bar.volatility,
+        sharpe=bar.sharpe,
+        sortino=bar.sortino,
+        daily_volatility=day.volatility,
+        daily_sharpe=day.sharpe,
+        daily_sortino=day.sortino,
         max_drawdown=drawdown,
         max_drawdown_time=_longest_drawdown(equity, interval_ns),
         calmar=_ratio(annual, -drawdown),
@@ -126,14 +142,31 @@ def compute_stats(
     )
 
 
-def periods_per_year(opened_at: pl.Series, interval_ns: int) -> float:
-    """Return how many bars a year has, from their times (sorted, unique) and interval."""
+def periods_per_year(dates: pl.Series, interval_ns: int) -> float:
+    """Return how many bars a year has, from the trading date of each and their interval."""
     if interval_ns > _DAY_NS:
         return _CALENDAR_DAYS * _DAY_NS / interval_ns
-    dates = opened_at.dt.date().unique()
-    # Six is Saturday; currencies open on Sunday evening, and that alone makes no seven-day market.
-    days = _CALENDAR_DAYS if (dates.dt.weekday() == 6).any() else _TRADING_DAYS
-    return len(opened_at) / len(dates) * days
+    different = dates.unique()
+    # Six is Saturday: a market that is open then is open every day.
+    days = _CALENDAR_DAYS if (different.dt.weekday() == 6).any() else _TRADING_DAYS
+    return len(dates) / len(different) * days
+
+
+class _Ratios(NamedTuple):
+    volatility: float
+    sharpe: float
+    sortino: float
+
+
+def _ratios(values: _Floats, cash: float, per_year: float) -> _Ratios:
+    """Return what the returns of an equity that began with `cash` come to in a year."""
+    before = np.concatenate([[cash], values[:-1]])
+    # A return on nothing or on a debt has no meaning; from there on the ratios are NaN.
+    returns = (values - before) / np.where(before > 0, before, _NAN)
+    root = math.sqrt(per_year)
+    mean, deviation = float(np.mean(returns)), _deviation(returns)
+    downside = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)))
+    return _Ratios(deviation * root, _ratio(mean, deviation) * root, _ratio(mean, downside) * root)
 
 
 def _longest_drawdown(equity: pl.DataFrame, interval_ns: int) -> dt.timedelta:
@@ -150,7 +183,7 @@ def _longest_drawdown(equity: pl.DataFrame, interval_ns: int) -> dt.timedelta:
     return dt.timedelta(microseconds=int(spans.max(initial=0)) // 1000)
 
 
-def _deviation(returns: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+def _deviation(returns: _Floats) -> float:
     return float(np.std(returns, ddof=1)) if len(returns) > 1 else _NAN
 
 

@@ -38,6 +38,14 @@ def stats_groups(stats: Stats) -> list[Group]:
                 ("Annual volatility", percent(stats.annual_volatility)),
                 ("Sharpe", number(stats.sharpe)),
                 ("Sortino", number(stats.sortino)),
+                *(
+                    [
+                        ("Sharpe, daily returns", number(stats.daily_sharpe)),
+                        ("Sortino, daily returns", number(stats.daily_sortino)),
+                    ]
+                    if stats.days < stats.bars
+                    else []
+                ),
                 ("Max drawdown", percent(stats.max_drawdown)),
                 ("Longest drawdown", _span(stats.max_drawdown_time)),
                 ("Calmar", number(stats.calmar)),

@@ -15,6 +15,7 @@ class BacktestFigures(Answer):
     started_at: Moment = Field(description="of the first bar")
     ended_at: Moment = Field(description="of the last bar")
     bars: int = Field(examples=[13_400])
+    days: int = Field(description="trading dates with bars", examples=[13_400])
     start_equity: Figure = Field(examples=[100_000])
     end_equity: Figure = Field(examples=[131_250])
     profit: Figure = Field(examples=[31_250])
@@ -23,6 +24,9 @@ class BacktestFigures(Answer):
     annual_volatility: Figure = Field(examples=[0.091])
     sharpe: Figure = Field(examples=[0.27])
     sortino: Figure = Field(examples=[0.35])
+    daily_volatility: Figure = Field(description="of the returns from one trading date to the next", examples=[0.091])
+    daily_sharpe: Figure = Field(description="of the same returns", examples=[0.27])
+    daily_sortino: Figure = Field(description="of the same returns", examples=[0.35])
     max_drawdown: Figure = Field(description="zero or negative", examples=[-0.148])
     max_drawdown_time: Figure = Field(description="seconds between two highs of the equity", examples=[86_400_000])
     calmar: Figure = Field(examples=[0.14])
@@ -37,6 +41,10 @@ class BacktestFigures(Answer):
     fills: int = Field(examples=[297])
     commission: Figure = Field(examples=[297])
     slippage: Figure = Field(examples=[297])
+    slippage_cut: Figure = Field(
+        description="what slippage would have cost more had prices not ended at their bar's high and low", examples=[3]
+    )
+    fills_cut: int = Field(description="in how many fills", examples=[4])
 
 
 class BacktestResultAnswer(Answer):

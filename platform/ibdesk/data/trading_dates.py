@@ -1,0 +1,72 @@
+"""The trading date of a bar: the day of its instrument's session to which it belongs, whatever the date is in UTC."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+import polars as pl
+
+from ibdesk.model import Session
+
+_DAY_NS = 86_400_000_000_000
+_DAY_MINUTES = 1440
+
+
+def trading_dates(opened_at: pl.Series, interval_ns: int, session: Session) -> pl.Series:
+    """Return the trading date (Date) of each bar of one instrument; `opened_at` is Datetime(ns, UTC).
+
+    A bar belongs to the session in which it ends. A session that opens in the evening belongs to the date on which it
+    closes, so that Sunday evening is Monday. Bars of a day and longer carry their date already.
+    """
+    if interval_ns >= _DAY_NS:
+        return opened_at.dt.date()
+    ends = opened_at + dt.timedelta(microseconds=(interval_ns - 1) // 1000)
+    local = ends.dt.convert_time_zone(session.zone).dt.replace_time_zone(None)
+    if session.closes > session.opens:
+        return local.dt.date()
+    dates = (local + dt.timedelta(minutes=_DAY_MINUTES - session.opens)).dt.date()
+    # What trades before the week's first session opens, as currencies on Sunday at 17:00, belongs to it.
+    days_ahead = {day + 1: _days_to_session(day, session.weekdays) for day in range(7)}
+    ahead = dates.dt.weekday().replace_strict(days_ahead, return_dtype=pl.Int32)
+    return (dates.to_physical() + ahead).cast(pl.Date)
+
+
+def last_bars_of_days(bars: pl.DataFrame, dates: pl.Series) -> pl.DataFrame:
+    """Return `symbol` and `opened_at` of the bars that are their symbol's last of a trading date; sorted by time.
+
+    `bars` has the columns of a bar frame, sorted by time; `dates` has the trading date of each row.
+    """
+    dated = bars.select("symbol", "opened_at", date=dates)
+    if dated["symbol"].n_unique() == 1:
+        return dated.filter(pl.col("date").ne_missing(pl.col("date").shift(-1))).drop("date")
+    return dated.filter(pl.col("date").ne_missing(pl.col("date").shift(-1).over("symbol"))).drop("date")
+
+
+def dates_of_rows(bars: pl.DataFrame, sessions: Mapping[str, Session], interval_ns: int) -> pl.Series:
+    """Return the trading date of each row of a bar frame, by the session of its symbol."""
+    different = list(dict.fromkeys(sessions.values()))
+    if len(different) == 1:
+        return trading_dates(bars["opened_at"], interval_ns, different[0]).rename("date")
+    found = pl.Series("date", [None] * bars.height, dtype=pl.Date)
+    for session in different:
+        of_session = bars["symbol"].is_in([name for name, theirs in sessions.items() if theirs == session])
+        dates = trading_dates(bars["opened_at"].filter(of_session), interval_ns, session)
+        found = found.scatter(of_session.arg_true(), dates)
+    return found
+
+
+def dates_of_times(bars: pl.DataFrame, dates: pl.Series) -> pl.Series:
+    """Return the trading date of each bar time, one row a time; where symbols differ, the latest, never going back."""
+    if bars["symbol"].n_unique() == 1:
+        return dates
+    return (
+        pl.DataFrame({"opened_at": bars["opened_at"], "date": dates})
+        .group_by("opened_at", maintain_order=True)
+        .agg(pl.col("date").max())["date"]
+        .cum_max()
+    )
+
+
+def _days_to_session(day: int, weekdays: tuple[int, ...]) -> int:
+    return next((ahead for ahead in range(7) if (day + ahead) % 7 in weekdays), 0)
