@@ -139,13 +139,13 @@ def test_a_halt_denies_new_risk_and_lets_positions_be_closed(
     watcher = watch(desk)
     watcher.wait_for(Topic.FILLS, side="buy")
 
-    desk.halt("testing the halt")
+    halt = desk.halt("testing the halt")
     desk.start(write_strategy("hold_two", "def target(self):\n    return pl.lit(2.0)"), on="IBM")
     watcher.wait_for(Topic.ORDERS, status="denied")
     desk.stop(run, flatten=True)
     watcher.wait_for(Topic.FILLS, side="sell")
     halted = desk.health().halted
-    desk.resume("the test is over")
+    desk.resume("the test is over", id=halt.id)
 
     assert halted == "testing the halt"
     assert desk.health().halted == ""

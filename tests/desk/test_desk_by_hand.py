@@ -63,11 +63,11 @@ def test_an_order_that_the_gate_refuses_raises_with_rule_limit_and_figure(open_d
 
 
 def test_a_halt_holds_up_orders_by_hand_too(desk: Desk) -> None:
-    desk.halt("enough", by="bob")
+    halt = desk.halt("enough", by="bob")
 
     with pytest.raises(OrderDeniedError, match="halt allows 0"):
         desk.place("IBM", "buy", 6)
-    desk.resume("all is well", by="bob")
+    desk.resume("all is well", id=halt.id, by="bob")
 
     assert desk.place("IBM", "buy", 6).status == "sent"
 
@@ -216,8 +216,8 @@ def test_an_instrument_is_followed_without_an_order(desk: Desk) -> None:
 def test_what_people_do_is_logged_with_who_and_the_request(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="ibdesk.desk.order_log")
     with correlated("request-0002"):
-        desk.halt("enough", by="alice")
-        desk.resume("all is well", by="bob")
+        halt = desk.halt("enough", by="alice")
+        desk.resume("all is well", id=halt.id, by="bob")
         desk.change_limits({"max_order_quantity": 5}, by="carol")
     desk.close()
 

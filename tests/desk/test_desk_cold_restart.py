@@ -275,24 +275,45 @@ def test_a_halt_outlives_a_killed_desk_until_a_person_lifts_it(
 
     again = reopen()
     assert again.health().halted == "the books look wrong"
-    again.resume(reason="they were right")
+    again.resume(reason="they were right", id=again.health().halt_ids[0])
     assert again.start(path, on=["AAPL", "IBM"]) == run
     watch(again).wait_for(Topic.FILLS, count=len(booked(again)) + 3)
     again.close()
 
     assert words.startswith("trading has been halted since 20")
-    assert "by operator (the books look wrong): only orders that reduce a position pass until resume(" in words
+    assert "by operator (the books look wrong): only orders that reduce a position pass until resume(id=" in words
     assert set(sent(gateway)) > set(before)
     assert reopen().health().halted == ""
 
 
+def test_a_halt_and_the_days_loss_hold_under_another_client_id(
+    gateway: GatewayThread, reopen: Callable[..., Desk]
+) -> None:
+    desk = reopen()
+    halt = desk.halt("the books look wrong")
+    desk.close()
+
+    other = reopen(client_id=CLIENT + 5)
+    with pytest.raises(OrderDeniedError, match="halt allows 0"):
+        other.place("IBM", "buy", 1)
+    with pytest.raises(DeskError, match=f"say which halt is to be lifted: trading is halted by id='{halt.id}'"):
+        other.resume(reason="they were right")
+    other.resume(id=halt.id, reason="they were right")
+    other.close()
+
+    third = reopen()
+    assert third.health().halted == ""
+    with pytest.raises(DeskError, match=f"there is no halt '{halt.id}': trading is not halted"):
+        third.resume(id=halt.id, reason="once more")
+
+
 def test_a_halt_outlives_a_desk_on_the_embedded_gateway_too(tmp_path: Path) -> None:
     with Desk.open("embedded", state_folder=tmp_path) as desk:
-        desk.halt("enough for today")
+        halt = desk.halt("enough for today")
 
     with Desk.open("embedded", state_folder=tmp_path) as desk:
         assert desk.health().halted == "enough for today"
-        desk.resume(reason="a new day")
+        desk.resume(reason="a new day", id=halt.id)
 
     with Desk.open("embedded", state_folder=tmp_path) as desk:
         assert desk.health().halted == ""
@@ -319,7 +340,7 @@ def test_a_run_that_was_stopped_goes_on_when_it_is_named(
 
 
 def test_a_desk_of_another_client_id_goes_on_with_the_books_of_the_account(
-    gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, write_strategy: WriteStrategy
+    gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, watch: Watch, write_strategy: WriteStrategy
 ) -> None:
     life = Life(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
     until(lambda: life.placed() >= 6)
@@ -330,7 +351,21 @@ def test_a_desk_of_another_client_id_goes_on_with_the_books_of_the_account(
     assert [(info.run_id, info.state) for info in desk.runs()] == [(life.run, "orphaned")]
     assert booked(desk) == executed(gateway)
     assert desk.positions()["owner"].unique().to_list() == [life.run]
-    assert desk.orders().filter(desk.orders()["quantity"] == 7)["status"].to_list() == ["working"] * 2
+    waiting = desk.orders().filter(desk.orders()["quantity"] == 7)
+    assert waiting["status"].to_list() == ["working"] * 2
+    # They are followed, and said to be out of reach: TWS lets only the client that placed an order withdraw it.
+    watcher = watch(desk)
+    for order in waiting["id"]:
+        text = (
+            f"order {order}: was placed under client id {CLIENT}: it is followed, but only a desk under that id, or a "
+            f"person in TWS, can change or withdraw it"
+        )
+        watcher.wait_for(Topic.ALERTS, text=text)
+    desk.stop(life.run)
+    reason = f"it was placed under client id {CLIENT}, connect with that one to change it"
+    for order in waiting["id"]:
+        watcher.wait_for(Topic.ALERTS, text=f"order {order}: cannot be cancelled: {reason}")
+    assert len(gateway.call(lambda: list(gateway.gateway.venue.open()))) == 2
 
 
 def test_a_desk_and_its_gateway_both_restart(tmp_path: Path, watch: Watch, write_strategy: WriteStrategy) -> None:
@@ -401,7 +436,7 @@ def test_an_earlier_journal_of_another_version_stops_the_desk_with_one_sentence(
         connection.execute("UPDATE meta SET value = ?", (older,))
     connection.close()
 
-    with pytest.raises(JournalError, match=r"may have left open orders: .*\(schema 1, this one reads 2\)") as caught:
+    with pytest.raises(JournalError, match=r"may have left open orders: .*\(schema 1, this one reads 3\)") as caught:
         reopen()
     assert "\n" not in str(caught.value)
 

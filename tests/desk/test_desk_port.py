@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from tests.redis_server import RedisServer
 
-from ibdesk.desk import AttachedDesk, Desk, DeskSettings, DeskState
+from ibdesk.desk import AttachedDesk, Desk, DeskSettings, DeskState, HaltInfo
 from ibdesk.desk.handle import OPERATIONS, AioDesk, DeskHandle
 from ibdesk.desk.operations import Operations
 from ibdesk.desk.port.addresses import Address, SocketAddress, StreamAddress
@@ -215,16 +215,16 @@ async def test_an_awaited_call_carries_the_correlation_id(attached: AttachedDesk
     seen: list[str] = []
     original = type(desk.aio).halt
 
-    async def listening(aio: AioDesk, reason: str, **others: str) -> None:
+    async def listening(aio: AioDesk, reason: str, **others: str) -> HaltInfo:
         seen.append(correlation_id.get())
-        await original(aio, reason, **others)
+        return await original(aio, reason, **others)
 
     # The desk's side alone is listened to: `desk.aio` is what the host calls.
     desk.aio.halt = listening.__get__(desk.aio)  # type: ignore[method-assign]
     try:
         with correlated("request-12345678"):
-            await attached.aio.halt("a look")
-        await attached.aio.resume("looked")
+            halt = await attached.aio.halt("a look")
+        await attached.aio.resume("looked", id=halt.id)
     finally:
         del desk.aio.halt
 

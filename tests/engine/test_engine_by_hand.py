@@ -11,6 +11,7 @@ from ibdesk.errors import DeskError, OrderError
 from ibdesk.model import (
     CancelOrder,
     CancelRequest,
+    HaltTrading,
     Index,
     ModifyOrder,
     ModifyRequest,
@@ -173,7 +174,8 @@ def test_orders_that_the_market_causes_have_none(story) -> None:
 
 
 def test_who_resumed_is_told(story) -> None:
-    [alert] = story.tell(ResumeTrading("calm", 1, "alice"))
+    [halted] = story.tell(HaltTrading("news", 1, "bob"))
+    [alert] = story.tell(ResumeTrading(halted.id, "calm", 1, "alice"))
 
     assert (alert.origin, alert.text) == ("alice", "trading resumed: calm")
 

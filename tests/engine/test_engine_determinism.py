@@ -42,6 +42,7 @@ from ibdesk.model import (
     decode_event,
     encode_actions,
     encode_event,
+    moment,
 )
 from ibdesk.strategy import StrategyShelf, load_strategy
 
@@ -97,6 +98,7 @@ LIMITS = RiskLimits(max_order_quantity=500, max_position=800, max_orders_per_sec
 def events_of(draws: Sequence[tuple[int, int, int]], start: StartStrategy) -> list[Event]:
     """A life made of numbers: what, of which instrument or order, and a figure."""
     events: list[Event] = [start]
+    first_halt = ""
     for number, (what, which, figure) in enumerate(draws):
         at_ns, symbol, order_id = TEN + number * SECOND, SYMBOLS[which % 2], f"busy.{which + 1}"
         price = 100.0 + figure / 8
@@ -118,7 +120,7 @@ def events_of(draws: Sequence[tuple[int, int, int]], start: StartStrategy) -> li
             PositionReport(symbol, float(figure), price, at_ns),
             LinkChanged(list(Link)[figure % 3], at_ns),
             TimerFired(f"busy/{'first' if figure % 2 else 'second'}", at_ns),
-            HaltTrading("news", at_ns) if figure % 2 else ResumeTrading("calm", at_ns),
+            HaltTrading("news", at_ns) if figure % 2 else ResumeTrading(first_halt, "calm", at_ns),
             CancelRequest(order_id if figure % 2 else "", at_ns),
             PlaceRequest(
                 order_id=f"manual-{number}",
@@ -140,6 +142,8 @@ def events_of(draws: Sequence[tuple[int, int, int]], start: StartStrategy) -> li
             ChangeLimits(limits=LIMITS.by_name | {"max_order_quantity": 10.0 + 20 * figure}, at_ns=at_ns),
         ]
         events.append(made[what])
+        if isinstance(made[what], HaltTrading) and not first_halt:
+            first_halt = f"{moment(at_ns):%Y%m%d-%H%M%S}-1"
     return [*events, StopStrategy("busy", TEN + 10_000 * SECOND, flatten=True)]
 
 

@@ -172,7 +172,9 @@ def test_the_loss_of_the_day_halts_trading_when_a_fill_shows_it(tell_story, hand
 
     (halted,) = story.fill(order, price=9.4)
 
-    assert halted == TradingHalted("the day's loss of 60.00 is beyond risk.max_daily_loss of 50", story.at_ns)
+    assert halted == TradingHalted(
+        "the day's loss of 60.00 is beyond risk.max_daily_loss of 50", story.at_ns, "risk", "20260310-140100-1"
+    )
 
 
 def test_the_loss_of_the_day_denies_the_next_order_and_halts(ask) -> None:
@@ -184,7 +186,9 @@ def test_the_loss_of_the_day_denies_the_next_order_and_halts(ask) -> None:
 
     # A crossed quote tells no price: the middle is still 9.1, 90 below the cost of 100 shares.
     assert denial(actions) == ("max_daily_loss", 50, 90)
-    assert actions[-1] == TradingHalted("the day's loss of 90.00 is beyond risk.max_daily_loss of 50", story.at_ns)
+    assert actions[-1] == TradingHalted(
+        "the day's loss of 90.00 is beyond risk.max_daily_loss of 50", story.at_ns, "risk", "20260310-140003-1"
+    )
 
 
 def test_a_change_of_an_order_beyond_the_days_loss_halts_too(tell_story, hands) -> None:
@@ -248,10 +252,39 @@ def test_trading_goes_on_when_a_person_says_so(ask) -> None:
     _, actions = ask(
         lambda me: me.buy("AAPL", 5),
         limits(),
-        before=[lambda at_ns: HaltTrading("news", at_ns), lambda at_ns: ResumeTrading("read it", at_ns)],
+        before=[
+            lambda at_ns: HaltTrading("news", at_ns),
+            lambda at_ns: ResumeTrading("20260310-140000-1", "read it", at_ns),
+        ],
     )
 
     assert [type(action) for action in actions] == [PlaceOrder]
+
+
+def test_each_halt_holds_until_it_is_lifted_by_its_own_id(ask) -> None:
+    story, actions = ask(
+        lambda me: me.buy("AAPL", 5),
+        limits(),
+        before=[
+            lambda at_ns: HaltTrading("news", at_ns, "ann"),
+            lambda at_ns: HaltTrading("the feed", at_ns, "bob"),
+            lambda at_ns: HaltTrading("the feed", at_ns, "bob"),
+            lambda at_ns: ResumeTrading("20260310-140000-1", "read them", at_ns, "ann"),
+        ],
+    )
+    second = story.engine.gate.halt
+
+    assert denial(actions) == ("halt", 0, 5)
+    assert (second.id, second.reason, second.by) == ("20260310-140000-2", "the feed", "bob")
+    [alert] = story.tell(ResumeTrading("20260310-140000-1", "again", story.at_ns, "ann"))
+    assert alert.text == (
+        "nothing is lifted: there is no halt '20260310-140000-1': "
+        "trading is halted by id='20260310-140000-2' (the feed, by bob)"
+    )
+    story.tell(ResumeTrading(second.id, "it is back", story.at_ns, "bob"))
+    story.tell(HaltTrading("news", story.at_ns, "ann"))
+    # No number comes twice, so that an id that was lifted once lifts nothing ever after.
+    assert story.engine.gate.halt.id.endswith("-3")
 
 
 TIGHT = limits(max_order_quantity=1, max_position=1, max_notional=1, max_daily_loss=1)

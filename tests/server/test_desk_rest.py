@@ -94,7 +94,7 @@ async def test_limits_are_told_and_changed(api: httpx.AsyncClient, run_id: str) 
     unknown = await api.patch("/api/v1/risk/limits", json={"limits": {"luck": 1}})
     await api.patch("/api/v1/risk/limits", json={"limits": before["limits"]})
 
-    assert (before["changed"], before["halt"], before["link_up"]) == (False, None, True)
+    assert (before["changed"], before["halts"], before["link_up"]) == (False, [], True)
     assert [(each["symbol"], each["held"], each["pending"]) for each in before["exposures"]] == [("AAPL", 7, 1)]
     assert (changed.json()["changed"], changed.json()["limits"]["max_notional"]) == (True, None)
     assert (denied.status_code, denied.json()["facts"]["limit"]) == (409, 5)
@@ -103,10 +103,11 @@ async def test_limits_are_told_and_changed(api: httpx.AsyncClient, run_id: str) 
 
 
 async def test_a_halt_tells_who_and_why(api: httpx.AsyncClient) -> None:
-    await api.post("/api/v1/risk/halt", json={"reason": "the spread looks wrong"})
-    halt = (await api.get("/api/v1/risk")).json()["halt"]
-    await api.post("/api/v1/risk/resume", json={"reason": "it was the feed"})
+    told = (await api.post("/api/v1/risk/halt", json={"reason": "the spread looks wrong"})).json()
+    [halt] = (await api.get("/api/v1/risk")).json()["halts"]
+    await api.post("/api/v1/risk/resume", json={"id": halt["id"], "reason": "it was the feed"})
 
+    assert halt == told
     assert halt["reason"] == "the spread looks wrong"
     assert halt["by"]
     assert halt["at"].endswith("Z")

@@ -48,8 +48,9 @@ async def test_halts_and_limits_are_told_and_none_is_left_out(web: WebServer, ap
         snapshot = await anext(feed)
         limits = {row["rule"]: row["limit"] for row in snapshot.rows if row["kind"] == "limit"}
         for _ in range(3):
-            (await api.post("/api/v1/risk/halt", json={"reason": "a test"})).raise_for_status()
-            (await api.post("/api/v1/risk/resume", json={"reason": "it is over"})).raise_for_status()
+            halt = (await api.post("/api/v1/risk/halt", json={"reason": "a test"})).raise_for_status().json()
+            body = {"id": halt["id"], "reason": "it is over"}
+            (await api.post("/api/v1/risk/resume", json=body)).raise_for_status()
         news: list[tuple[str, str]] = []
         while len(news) < 6:
             news += [(row["kind"], row["text"]) for row in (await anext(feed)).rows]

@@ -202,11 +202,11 @@ async def test_while_halted_only_what_reduces_a_position_goes_out(
 ) -> None:
     bought = (await place(api, side="buy", quantity=5)).json()
     await until(web, key, bought["id"], "filled")
-    await api.post("/api/v1/risk/halt", json={"reason": "the spread looks wrong"})
+    halt = (await api.post("/api/v1/risk/halt", json={"reason": "the spread looks wrong"})).json()
 
     more = await place(api, side="buy", quantity=1)
     less = await place(api, side="sell", quantity=1)
-    await api.post("/api/v1/risk/resume", json={"reason": "it was the feed"})
+    await api.post("/api/v1/risk/resume", json={"id": halt["id"], "reason": "it was the feed"})
     again = await place(api, side="buy", quantity=1)
 
     assert (more.status_code, more.json()["facts"]["rule"]) == (409, "halt")
@@ -254,7 +254,8 @@ async def test_the_client_places_once_though_the_answer_was_lost(web: WebServer,
         lost = 0
         with pytest.raises(ApiError, match="cannot be reached"):
             await client.halt("no key, so nobody may send it twice")
-        await direct.resume("it went through")
+        [halt] = (await direct.risk()).halts
+        await direct.resume("it went through", id=halt.id)
     server.close()
 
     assert (lost, after - before, order.owner) == (1, 1, "manual")

@@ -118,10 +118,15 @@ async def test_a_halt_needs_a_reason_and_is_lifted_with_one(api: httpx.AsyncClie
     empty = await api.post("/api/v1/risk/halt", json={"reason": "  "})
     halted = await api.post("/api/v1/risk/halt", json={"reason": "the spread looks wrong"})
     during = (await api.get("/health/detailed")).json()
-    resumed = await api.post("/api/v1/risk/resume", json={"reason": "it was the feed"})
+    body = {"id": halted.json()["id"], "reason": "it was the feed"}
+    unnamed = await api.post("/api/v1/risk/resume", json={"reason": "it was the feed"})
+    resumed = await api.post("/api/v1/risk/resume", json=body)
+    stale = await api.post("/api/v1/risk/resume", json=body)
     after = (await api.get("/health/detailed")).json()
 
-    assert (empty.status_code, halted.status_code, resumed.status_code) == (422, 204, 204)
+    assert (empty.status_code, halted.status_code, resumed.status_code) == (422, 200, 204)
+    assert (unnamed.status_code, stale.status_code) == (422, 409)
+    assert stale.json()["detail"] == f"there is no halt {body['id']!r}: trading is not halted"
     assert (during["status"], during["desk"]["halted"]) == ("degraded", "the spread looks wrong")
     assert (after["status"], after["desk"]["halted"]) == ("ok", "")
 

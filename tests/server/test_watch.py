@@ -48,7 +48,7 @@ def recorded(web: WebServer, server_settings: Settings) -> Recorded:
 
 async def test_every_change_is_on_record_with_who_and_how_it_ended(api: httpx.AsyncClient, recorded: Recorded) -> None:
     halted = await api.post("/api/v1/risk/halt", json={"reason": "news"}, headers={"X-Request-ID": "halt-0001"})
-    resumed = await api.post("/api/v1/risk/resume", json={"reason": "calm"})
+    resumed = await api.post("/api/v1/risk/resume", json={"id": halted.json()["id"], "reason": "calm"})
     wrong = await api.request("DELETE", "/api/v1/orders/none")
     await api.get("/api/v1/account")
 
@@ -122,9 +122,9 @@ async def test_one_id_goes_from_the_request_through_the_engine_to_what_tws_says_
 
 async def test_health_names_each_part_and_what_is_wrong(api: httpx.AsyncClient) -> None:
     well = (await api.get("/health/detailed")).json()
-    await api.post("/api/v1/risk/halt", json={"reason": "the news"})
+    halt = (await api.post("/api/v1/risk/halt", json={"reason": "the news"})).json()
     halted = (await api.get("/health/detailed")).json()
-    await api.post("/api/v1/risk/resume", json={"reason": "read them"})
+    await api.post("/api/v1/risk/resume", json={"id": halt["id"], "reason": "read them"})
 
     assert set(well["components"]) >= {"desk", "link", "feed", "audit", "tasks", "process"}
     assert (well["status"], well["reasons"]) == ("ok", [])

@@ -114,8 +114,7 @@ def test_a_file_without_a_header_is_set_aside_and_the_books_before_it_are_gone_o
     assert own.name == f"paper-{moment(NOW_NS):%Y%m%d-%H%M%S-%f}.sqlite"
     taken = take_over_from(own, make_header(), account="DU1", at_ns=9)
     assert taken.earlier == "paper-20260310-140000-000000.sqlite"
-    assert taken.estate.halt is not None
-    assert taken.estate.halt.reason == "the books look wrong"
+    assert [halt.reason for halt in taken.estate.halts] == ["the books look wrong"]
     # Once only.
     assert set_aside_unborn(tmp_path, "paper") == []
     assert sorted(path.name for path in tmp_path.glob("*.unborn")) == [f"{name}.unborn"]
@@ -163,4 +162,4 @@ def test_halts_and_books_belong_to_the_account_whatever_the_client_id_was(
     taken = take_over_from(own, make_header(client_id=8), account="DU1", at_ns=9)
 
     assert taken.earlier == "paper-20260310-140000-000000.sqlite"
-    assert isinstance(taken.estate.halt, Halt)
+    assert taken.estate.halts == [Halt("the books look wrong", "operator", 2, "19700101-000000-1")]

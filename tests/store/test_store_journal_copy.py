@@ -176,12 +176,10 @@ def test_a_life_behind_a_copy_without_all_books_begins_halted_and_with_empty_boo
 
     command = take_over_from(path_of_new_life(folder, "paper", AT_NS), make_header(), account="DU1", at_ns=AT_NS)
 
-    assert command.estate.halt is not None
-    assert command == TakeOver(account="DU1", at_ns=AT_NS, estate=type(command.estate)(halt=command.estate.halt))
-    assert command.estate.halt.by == "standby"
-    assert (
-        "on elsewhere, which traded before, could not be copied (event 7 cannot be read)" in command.estate.halt.reason
-    )
+    [halt] = command.estate.halts
+    assert command == TakeOver(account="DU1", at_ns=AT_NS, estate=type(command.estate)(halts=[halt], halts_made=1))
+    assert halt.by == "standby"
+    assert "on elsewhere, which traded before, could not be copied (event 7 cannot be read)" in halt.reason
     assert lives_in(folder, current="", limit=1)[0].note == "event 7 cannot be read"
 
 

@@ -44,7 +44,7 @@ def test_a_failure_and_a_state_are_read_from_the_actions(make_journal, recorded)
 
     [run] = left.runs
     assert (run.state, run.note, run.was_running) == ({"a": 1}, "it broke", False)
-    assert left.halt == Halt("stop", "guardian", 7)
+    assert left.halts == [Halt("stop", "guardian", 7, "19700101-000000-1")]
 
 
 def test_market_data_alone_is_passed_over(make_journal) -> None:
@@ -71,7 +71,10 @@ def test_the_newest_life_of_the_same_desk_is_taken_over(make_journal, make_heade
 
     taken = take_over_from(own, make_header(), account="DU1", at_ns=9)
 
-    assert (taken.earlier, taken.estate.halt) == ("paper-1.sqlite", Halt("the first", "operator", 2))
+    assert (taken.earlier, taken.estate.halts) == (
+        "paper-1.sqlite",
+        [Halt("the first", "operator", 2, "19700101-000000-1")],
+    )
     assert take_over_from(own, make_header(), account="DU3", at_ns=9) == TakeOver(account="DU3", at_ns=9)
     assert take_over_from(first.path, make_header(), account="DU1", at_ns=9).earlier == ""
 

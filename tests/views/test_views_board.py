@@ -66,13 +66,13 @@ def test_a_halt_and_a_lost_feed_cannot_be_overlooked() -> None:
     board = Board()
     link = {"link": "up", "at_ns": 1, "detail": "", "address": "127.0.0.1:4002", "mode": "paper"}
 
-    board.apply({Topic.LINK: [link | {"halted": "daily loss <limit>"}]})
+    board.apply({Topic.LINK: [link | {"halted": "daily loss <limit>", "halt_ids": ["20261130-143000-3"]}]})
     board.show_feed(FeedStatus.RECONNECTING)
 
-    assert "Trading is halted: daily loss &lt;limit&gt;" in summary(board)
+    assert "Trading is halted: daily loss &lt;limit&gt; (halt 20261130-143000-3)" in summary(board)
     assert "reconnecting" in summary(board)
 
-    board.apply({Topic.LINK: [link | {"halted": None}]})
+    board.apply({Topic.LINK: [link | {"halted": None, "halt_ids": []}]})
     assert "halted" not in summary(board)
 
 

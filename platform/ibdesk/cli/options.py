@@ -104,7 +104,9 @@ TwsPort = Annotated[
 Resume = Annotated[
     str | None,
     typer.Option(
-        metavar="REASON", help="Lift a halt that an earlier life left; why goes on the record", show_default=False
+        metavar="ID",
+        help="Lift the halt of this id, once; one that was lifted before lifts nothing",
+        show_default=False,
     ),
 ]
 ClientId = Annotated[

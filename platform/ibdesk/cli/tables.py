@@ -149,7 +149,7 @@ def live_line(health: DeskHealth, positions: pl.DataFrame, latency: LatencySumma
         parts.append(f"tick to order p50 {milliseconds(latency.p50_ms)}")
     parts.append(f"P&L {money(profit(positions.to_dicts()))}")
     if health.halted:
-        parts.append(f"HALTED: {health.halted}")
+        parts.append(f"HALTED: {health.halted} (halt {', '.join(health.halt_ids)})")
     return "  ".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from ibdesk.cli.logs import record
-from ibdesk.cli.screen import waiting
+from ibdesk.cli.screen import line, waiting
 from ibdesk.config import Given
 from ibdesk.desk import DeskHandle, DeskSettings
 from ibdesk.errors import ConfigError, DeskError
@@ -20,6 +21,8 @@ from ibdesk.telemetry import correlated
 if TYPE_CHECKING:
     from ibdesk.desk import Desk
     from ibdesk.tws import Fence
+
+_log = logging.getLogger(__name__)
 
 _SETTLING_SECONDS = 5.0
 
@@ -36,7 +39,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     client_id: int | None = None
     account: str | None = None
     speed: float | None = None
-    # resume: why the halt of an earlier life may be lifted.
+    # resume: the id of a halt that may be lifted.
     resume: str | None = None
 
     def settings(self, root: type[_Tree], *more: Given, symbols: tuple[str, ...] = ()) -> _Tree:
@@ -120,7 +123,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_desk(settings: DeskSettings, *, resume: str | None = None, fence: Fence | None = None) -> Desk:
-    """Open a desk, with a sign of life meanwhile; `resume` is the reason for which a halt is lifted.
+    """Open a desk, with a sign of life meanwhile; `resume` is the id of a halt to be lifted.
+
+    One that does not hold, such as that of a unit file that was lifted at an earlier start, lifts nothing, and a line
+    says so.
 
     `fence` stands before its orders where other engines stand by.
     """
@@ -132,9 +138,20 @@ def open_desk(settings: DeskSettings, *, resume: str | None = None, fence: Fence
         desk = Desk.open(settings, fence=fence)
     if resume is not None:
         with correlated():
-            desk.resume(resume, by="local")
-            record(settings, "risk.resume", reason=resume)
+            _lift(desk, settings, resume)
     return desk
+
+
+def _lift(desk: DeskHandle, settings: DeskSettings, halt_id: str) -> None:
+    reason = f"--resume {halt_id}"
+    try:
+        desk.resume(reason, id=halt_id, by="local")
+    except DeskError as error:
+        _log.warning("--resume lifts nothing: %s", error)
+        line("resume", f"lifts nothing: {error}")
+    else:
+        record(settings, "risk.resume", id=halt_id, reason=reason)
+        line("resume", f"halt {halt_id} is lifted")
 
 
 def end_run(desk: DeskHandle, run_id: str, *, flatten: bool) -> bool:

@@ -16,13 +16,14 @@ from ibdesk.telemetry import TaskInfo, Vitals
 
 
 class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How a desk is doing; `halted` is the reason of a halt or empty, times are in seconds."""
+    """How a desk is doing; `halted` has the reasons of all halts, `halt_ids` what lifts them, times are in seconds."""
 
     link: Link
     address: str
     account: str
     mode: str
     halted: str
+    halt_ids: list[str]
     uptime_seconds: float
     events: int
     orders: int
@@ -148,8 +149,9 @@ class InstrumentInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HaltInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Why trading is halted, by whom and since when."""
+    """Why trading is halted, by whom and since when; `id` is what lifts it."""
 
+    id: str
     reason: str
     by: str
     at_ns: int
@@ -170,14 +172,15 @@ class ExposureInfo(msgspec.Struct, frozen=True, kw_only=True):
 class RiskInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of the risk gate, how much of them is used, and whether trading is halted.
 
-    `limits` are by name, None where a rule is off; `changed` says whether they differ from the settings.
-    `day_loss` is positive when money was lost, None while no day is counted; that day ends at `day_ends_ns`.
+    `halts` are those that hold, oldest first, none while trading goes on. `limits` are by name, None where a rule is
+    off; `changed` says whether they differ from the settings. `day_loss` is positive when money was lost, None while
+    no day is counted; that day ends at `day_ends_ns`.
     `uncovered` is what of the books' positions the account does not have, by instrument: see `accept_external`.
     """
 
     limits: dict[str, float | str | None]
     changed: bool
-    halt: HaltInfo | None
+    halts: list[HaltInfo]
     link_up: bool
     day_loss: float | None
     day_ends_ns: int

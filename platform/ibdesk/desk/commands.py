@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from ibdesk.desk.answers import OrderInfo, RiskInfo, RunInfo
+from ibdesk.desk.answers import HaltInfo, OrderInfo, RiskInfo, RunInfo
 from ibdesk.desk.by_hand import ByHand, no_order
-from ibdesk.desk.inspection import order_info, risk_info, run_info
+from ibdesk.desk.inspection import halt_info, order_info, risk_info, run_info
 from ibdesk.engine import RiskLimits
 from ibdesk.errors import ConfigError, DeskError
 from ibdesk.model import (
@@ -243,16 +243,27 @@ class Commands:
         )
         return sum(isinstance(action, CancelOrder) for action in self._runtime.command(request))
 
-    async def halt(self, reason: str, *, by: str = OPERATOR) -> None:
+    async def halt(self, reason: str, *, by: str = OPERATOR) -> HaltInfo:
         """Deny every order that does not reduce a position, until `resume`: also after a restart of the desk.
 
-        `by` says who wants it.
+        `by` says who wants it. The halt is returned with the id that lifts it; asked again for the same reason by
+        the same one, the halt that holds already.
         """
-        self._runtime.command(HaltTrading(_said(reason, "halt"), self._now_ns, by, correlation_id.get()))
+        said = _said(reason, "halt")
+        self._runtime.command(HaltTrading(said, self._now_ns, by, correlation_id.get()))
+        halts = self._runtime.engine.gate.halts.values()
+        return next(halt_info(halt) for halt in halts if halt.by == by and halt.reason == said)
 
-    async def resume(self, reason: str, *, by: str = OPERATOR) -> None:
-        """Lift a halt; `reason` goes on the record."""
-        self._runtime.command(ResumeTrading(_said(reason, "resume"), self._now_ns, by, correlation_id.get()))
+    async def resume(self, reason: str, *, id: str = "", by: str = OPERATOR) -> None:  # noqa: A002 - as people say
+        """Lift the halt of this id, once, and no other; `reason` goes on the record.
+
+        `risk` lists the halts that hold; trading goes on when none does.
+
+        Raises:
+            DeskError: If no such halt holds, or no id or reason is given; then nothing is lifted.
+        """
+        self._runtime.engine.gate.halt_of(id)
+        self._runtime.command(ResumeTrading(id, _said(reason, "resume"), self._now_ns, by, correlation_id.get()))
 
     async def accept_external(self, symbol: str, *, run_id: str = "", by: str = OPERATOR) -> None:
         """Book to the runs what somebody has traded of their positions outside this desk, and let them order again.

@@ -20,7 +20,7 @@ from ibdesk.desk.ledger import order_row, unrealized
 from ibdesk.desk.publisher import run_row
 from ibdesk.engine import EXTERNAL, Engine, Run
 from ibdesk.engine.lane import Lane
-from ibdesk.model import AnyInstrument, Order
+from ibdesk.model import AnyInstrument, Halt, Order
 
 _SECOND = 1_000_000_000
 
@@ -65,14 +65,18 @@ def _lane_info(engine: Engine, lane: Lane) -> LaneInfo:
     )
 
 
+def halt_info(halt: Halt) -> HaltInfo:
+    """Return a halt and what lifts it."""
+    return HaltInfo(id=halt.id, reason=halt.reason, by=halt.by, at_ns=halt.at_ns)
+
+
 def risk_info(engine: Engine, at_ns: int) -> RiskInfo:
     """Return the limits and what is used of them at `at_ns`."""
     gate = engine.gate
-    halt = None if gate.halt is None else HaltInfo(reason=gate.halt.reason, by=gate.halt.by, at_ns=gate.halt.at_ns)
     return RiskInfo(
         limits={name: None if limit == math.inf else limit for name, limit in gate.limits.by_name.items()},
         changed=gate.limits != gate.settings,
-        halt=halt,
+        halts=[halt_info(halt) for halt in gate.halts.values()],
         link_up=engine.orders.link_up,
         day_loss=gate.lost(engine.portfolio.pnl(engine.price_of)),
         day_ends_ns=gate.day[1],

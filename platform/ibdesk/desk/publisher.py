@@ -87,6 +87,7 @@ class Publisher:
             "address": self._address,
             "mode": self._mode,
             "halted": self._engine.gate.halted or None,
+            "halt_ids": list(self._engine.gate.halts),
         }
         self._feed.publish(Topic.LINK, "link", row)
 
@@ -227,7 +228,7 @@ class Publisher:
                 self._changed_runs()
                 self.link(action.at_ns, "")
             case TradingHalted():
-                self.alert(action.at_ns, Severity.ERROR, "risk", f"trading halted: {action.reason}")
+                self.alert(action.at_ns, Severity.ERROR, "risk", f"trading halted: {action.reason} (halt {action.id})")
                 self._risk(risk_row(action.at_ns, "halted", rule=action.by, text=action.reason))
                 self.link(action.at_ns, "")
             case _:

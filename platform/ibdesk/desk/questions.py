@@ -218,6 +218,7 @@ class Questions:
             account=link.account,
             mode=runtime.settings.mode,
             halted=engine.gate.halted,
+            halt_ids=list(engine.gate.halts),
             uptime_seconds=time.monotonic() - self._opened,
             events=runtime.journal.count,
             orders=len(engine.blotter.orders),

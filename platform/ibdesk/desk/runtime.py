@@ -165,14 +165,15 @@ class Runtime:
             ],
             instruments=instruments.values(),
             owners=[*(left.start.run_id for left in estate.runs), MANUAL] if command.earlier else [],
+            client_id=command.client_id if command.earlier else None,
         )
         self.ledger.take_over(estate.fills)
         self.turn(command)
         for text in self._set_aside:
             self.turn(Notice(text, self.clock.now_ns(), Severity.WARNING))
         self.journal.commit()
-        if estate.halt is not None:
-            _log.warning("%s", halt_words(estate.halt))
+        for halt in estate.halts:
+            _log.warning("%s", halt_words(halt))
 
     # --- the trading path
 

@@ -321,9 +321,17 @@ class Engine:
         self.gate.continue_day(day.pnl, day.ends_ns)
 
     def _on_resume_trading(self, resume: ResumeTrading) -> None:
-        self.gate.halt = None
+        try:
+            self.gate.lift_halt(resume.id)
+        except DeskError as error:
+            self.alert(resume.by, f"nothing is lifted: {error}", Severity.WARNING)
+            return
         self.allow_targets()
-        self.alert(resume.by, f"trading resumed: {resume.reason}", Severity.WARNING)
+        if self.gate.halts:
+            text = f"halt {resume.id} lifted: {resume.reason}; trading stays halted by {', '.join(self.gate.halts)}"
+        else:
+            text = f"trading resumed: {resume.reason}"
+        self.alert(resume.by, text, Severity.WARNING)
 
     def _on_notice(self, notice: Notice) -> None:
         if notice.severity is not Severity.INFO:

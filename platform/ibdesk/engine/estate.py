@@ -38,7 +38,8 @@ def estate_of(engine: Engine, at_ns: int) -> Estate:
         orders=orders,
         fills=fills,
         runs=runs,
-        halt=gate.halt,
+        halts=list(gate.halts.values()),
+        halts_made=gate.halts_made,
         uncovered=dict(engine.orders.outside.uncovered),
         # What books that are left behind have earned must not look like a loss of this day.
         day_pnl=day_pnl - engine.portfolio.pnl_without({book.owner for book in books}) if day_ends_ns else 0.0,
@@ -69,16 +70,17 @@ def take_over(engine: Engine, command: TakeOver) -> None:
         if run is not None and run.state is not RunState.ORPHANED:
             engine.orders.cancel(order.id)
     _tell_orphans(engine)
-    if estate.halt is not None:
-        engine.gate.halt = estate.halt
-        engine.alert("desk", halt_words(estate.halt), Severity.ERROR)
+    engine.gate.halts_made = estate.halts_made
+    for halt in estate.halts:
+        engine.gate.put_halt(halt)
+        engine.alert("desk", halt_words(halt), Severity.ERROR)
 
 
 def halt_words(halt: Halt) -> str:
     """Return the sentence that says why, by whom and since when trading is halted, and what to do."""
     return (
         f"trading has been halted since {moment(halt.at_ns):%Y-%m-%d %H:%M:%S} UTC by {halt.by} ({halt.reason}): "
-        f"only orders that reduce a position pass until resume(reason=...) lifts it"
+        f"only orders that reduce a position pass until resume(id={halt.id!r}, reason=...) lifts it"
     )
 
 

@@ -34,7 +34,11 @@ from ibdesk.model import (
     PlaceRequest,
     Severity,
     TradingHalted,
+    moment,
 )
+
+GATE = "risk"
+"""Who halts when a limit is broken."""
 
 Call = Callable[..., None]
 """Calls a hook of a run: ``call(run, hook, *arguments)``; what the hook raises ends that run."""
@@ -275,7 +279,7 @@ class OrderFlow:
             )
         )
         if denial.rule == "max_daily_loss":
-            self.halt(_loss_words(denial.asked, denial.limit))
+            self._halt_for_loss(denial.asked, denial.limit)
 
     def order_changed(self, order: Order) -> None:
         """Take an order's new state into its lane, and tell its run."""
@@ -310,13 +314,25 @@ class OrderFlow:
             return
         loss = self._gate.loss(self.portfolio.pnl(self.price_of), self._outbox.now_ns)
         if loss > limit:
-            self.halt(_loss_words(loss, limit))
+            self._halt_for_loss(loss, limit)
 
-    def halt(self, reason: str, by: str = "risk") -> None:
-        """Let pass only what reduces a position from here on; the first reason stands."""
-        if self._gate.halt is None:
-            halt = self._gate.halt = Halt(reason or "no reason was given", by, self._outbox.now_ns)
-            self._outbox.add(TradingHalted(halt.reason, halt.at_ns, halt.by))
+    def halt(self, reason: str, by: str) -> None:
+        """Let pass only what reduces a position from here on, until a person lifts this halt.
+
+        What the same one has halted for already, and holds, is not halted for again.
+        """
+        reason = reason or "no reason was given"
+        if any(held.by == by and held.reason == reason for held in self._gate.halts.values()):
+            return
+        at_ns = self._outbox.now_ns
+        halt = Halt(reason, by, at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-{self._gate.halts_made + 1}")
+        self._gate.put_halt(halt)
+        self._outbox.add(TradingHalted(halt.reason, halt.at_ns, halt.by, halt.id))
+
+    def _halt_for_loss(self, loss: float, limit: float) -> None:
+        """Halt for a loss, once: it goes on changing while that halt holds."""
+        if not any(held.by == GATE for held in self._gate.halts.values()):
+            self.halt(f"the day's loss of {loss:.2f} is beyond risk.max_daily_loss of {limit:g}", GATE)
 
 
 def _by_hand(request: PlaceRequest) -> Order:
@@ -353,7 +369,3 @@ def _on_grid(market: Market, order: Order) -> Order:
         limit_price=None if limit is None else rounded(limit),
         stop_price=None if stop is None else rounded(stop),
     )
-
-
-def _loss_words(loss: float, limit: float) -> str:
-    return f"the day's loss of {loss:.2f} is beyond risk.max_daily_loss of {limit:g}"

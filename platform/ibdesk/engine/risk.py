@@ -14,7 +14,7 @@ import msgspec
 from pydantic import AfterValidator, ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from ibdesk.errors import OrderDeniedError
+from ibdesk.errors import DeskError, OrderDeniedError
 from ibdesk.model import Halt, Order, OrderType, Quote, Side
 
 _SECOND = 1_000_000_000
@@ -102,12 +102,14 @@ class Exposure(msgspec.Struct, frozen=True):
 
 
 class RiskGate:
-    """Applies the limits to orders; remembers recent orders, the day's start and whether trading is halted."""
+    """Applies the limits to orders; remembers recent orders, the day's start and the halts that hold."""
 
     def __init__(self, limits: RiskLimits) -> None:
         # settings: the limits it began with; limits: those that hold now.
         self.settings = self.limits = limits
-        self.halt: Halt | None = None
+        # halts: those that hold, by id, oldest first; halts_made: the number of the newest that ever was.
+        self.halts: dict[str, Halt] = {}
+        self.halts_made = 0
         self._sent_ns: collections.deque[int] = collections.deque()
         self._zone = ZoneInfo(limits.day_zone)
         # day_ends_ns: when the day of the daily loss is over; never, when there is no such limit.
@@ -115,9 +117,41 @@ class RiskGate:
         self._pnl_at_day_start = 0.0
 
     @property
+    def halt(self) -> Halt | None:
+        """Return the oldest halt that holds, None while trading is not halted."""
+        return next(iter(self.halts.values()), None)
+
+    @property
     def halted(self) -> str:
         """Return why trading is halted, an empty string when it is not."""
-        return "" if self.halt is None else self.halt.reason
+        return "; ".join(halt.reason for halt in self.halts.values())
+
+    def put_halt(self, halt: Halt) -> None:
+        """Hold a halt, until `lift_halt` is called with its id; the next one gets a higher number."""
+        self.halts[halt.id] = halt
+        number = halt.id.rpartition("-")[2]
+        if number.isdigit():
+            self.halts_made = max(self.halts_made, int(number))
+
+    def halt_of(self, halt_id: str) -> Halt:
+        """Return the halt of this id.
+
+        Raises:
+            DeskError: If no such halt holds.
+        """
+        if halt_id in self.halts:
+            return self.halts[halt_id]
+        which = f"there is no halt {halt_id!r}" if halt_id else "say which halt is to be lifted"
+        holding = ", ".join(f"id={each.id!r} ({each.reason}, by {each.by})" for each in self.halts.values())
+        raise DeskError(f"{which}: trading is halted by {holding}" if holding else f"{which}: trading is not halted")
+
+    def lift_halt(self, halt_id: str) -> None:
+        """Stop holding the halt of this id.
+
+        Raises:
+            DeskError: If no such halt holds.
+        """
+        del self.halts[self.halt_of(halt_id).id]
 
     def change(self, limits: RiskLimits) -> None:
         """Apply other limits from now on; what the day has lost so far goes on to count."""
@@ -136,7 +170,7 @@ class RiskGate:
         reduces = self._reduces(order, exposure)
         if not exposure.link_up:
             raise OrderDeniedError(order.id, "link", 0, 1)
-        if self.halt is not None and not reduces:
+        if self.halts and not reduces:
             raise OrderDeniedError(order.id, "halt", 0, order.quantity)
         if not reduces:
             self._at_most(order, "max_order_quantity", order.quantity)

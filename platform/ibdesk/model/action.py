@@ -62,11 +62,12 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, tag="alert"):
 
 
 class TradingHalted(msgspec.Struct, frozen=True, tag="trading_halted"):
-    """From here on only orders that reduce a position pass the risk gate, until a person resumes."""
+    """From here on only orders that reduce a position pass the risk gate, until a person lifts the halt `id`."""
 
     reason: str
     at_ns: int
-    by: str = "risk"
+    by: str
+    id: str
 
 
 class RunFailed(msgspec.Struct, frozen=True, tag="run_failed"):

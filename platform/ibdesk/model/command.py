@@ -111,8 +111,9 @@ class HaltTrading(msgspec.Struct, frozen=True, tag="halt_trading"):
 
 
 class ResumeTrading(msgspec.Struct, frozen=True, tag="resume_trading"):
-    """Lift the halt; `reason` says why that is right."""
+    """Lift the halt `id`, and no other; `reason` says why that is right."""
 
+    id: str
     reason: str
     at_ns: int
     by: str = OPERATOR

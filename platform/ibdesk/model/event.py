@@ -107,11 +107,16 @@ class DayBegan(msgspec.Struct, frozen=True, tag="day_began"):
 
 
 class Halt(msgspec.Struct, frozen=True):
-    """Why trading is halted, by whom (``operator``, ``risk``, ...) and since when (ns UTC)."""
+    """Why trading is halted, by whom (``operator``, ``risk``, ...) and since when (ns UTC).
+
+    `id` is the time and the number of the halt among those of the account, such as ``20261130-121204-3``: it names
+    this halt and no other, also after restarts.
+    """
 
     reason: str
     by: str
     at_ns: int
+    id: str
 
 
 class BookLeft(msgspec.Struct, frozen=True):
@@ -148,7 +153,8 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     """What one life of a desk leaves to the next, all of it read from its journal.
 
     `orders` are those that may still fill and those that ended in the last days; `fills` are those of the last days:
-    TWS may tell them again. `day_pnl` and `day_ends_ns` are those of the last `DayBegan`. `instruments` are those
+    TWS may tell them again. `halts` are those that hold, oldest first; `halts_made` is the number of the newest that
+    ever was. `day_pnl` and `day_ends_ns` are those of the last `DayBegan`. `instruments` are those
     traded by hand; those of runs stand in their starts. `limits` are those of the risk gate when they were changed at
     run time, and `limits_before` those that the settings gave; both are empty else. `uncovered` is what trades outside
     the desk have closed of its positions, by instrument, and nobody has accepted yet.
@@ -158,7 +164,8 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     orders: list[Order] = []
     fills: list[FillLeft] = []
     runs: list[RunLeft] = []
-    halt: Halt | None = None
+    halts: list[Halt] = []
+    halts_made: int = 0
     day_pnl: float = 0.0
     day_ends_ns: int = 0
     instruments: list[AnyInstrument] = []
@@ -171,11 +178,13 @@ class TakeOver(msgspec.Struct, frozen=True, kw_only=True, tag="take_over"):
     """The desk begins a life on this account where the one before, recorded in the journal `earlier`, left off.
 
     `earlier` is a file's name in the same folder; it is empty, and the estate too, when there was no life before.
+    `client_id` is the one at TWS of that life.
     """
 
     account: str
     at_ns: int
     earlier: str = ""
+    client_id: int = 0
     estate: Estate = Estate()
 
 

@@ -23,6 +23,7 @@ from ibdesk.model import (
     StopStrategy,
     TakeOver,
     TradingHalted,
+    moment,
 )
 from ibdesk.store.journal import SCHEMA_VERSION, CopyMark, JournalHeader
 from ibdesk.store.journal_files import journals_in
@@ -88,8 +89,11 @@ def take_over_from(own: Path, header: JournalHeader, *, account: str, at_ns: int
             if traded == account:
                 estate = estate_in(journal, at_ns)
                 if halt_only:
-                    return TakeOver(account=account, at_ns=at_ns, estate=Estate(halt=estate.halt))
-                return TakeOver(account=account, at_ns=at_ns, earlier=path.name, estate=estate)
+                    return TakeOver(
+                        account=account, at_ns=at_ns, estate=Estate(halts=estate.halts, halts_made=estate.halts_made)
+                    )
+                client_id = journal.header.client_id
+                return TakeOver(account=account, at_ns=at_ns, earlier=path.name, client_id=client_id, estate=estate)
     return TakeOver(account=account, at_ns=at_ns)
 
 
@@ -102,7 +106,8 @@ def _halted(copy: CopyMark, account: str, at_ns: int) -> TakeOver:
         f"the books of the desk on {copy.host}, which traded before, could not be copied ({copy.fault}): compare the "
         f"account with what strategies should hold"
     )
-    return TakeOver(account=account, at_ns=at_ns, estate=Estate(halt=Halt(reason, "standby", at_ns)))
+    halt = Halt(reason, "standby", at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-1")
+    return TakeOver(account=account, at_ns=at_ns, estate=Estate(halts=[halt], halts_made=1))
 
 
 def take_over_from_journal(path: Path, command: TakeOver) -> TakeOver:
@@ -153,8 +158,8 @@ def _redo(engine: Engine, action: Action) -> None:
             _count(engine, order.id)
         case OrderDenied(order_id=order_id):
             _count(engine, order_id)
-        case TradingHalted(reason, at_ns, by):
-            engine.gate.halt = Halt(reason, by, at_ns)
+        case TradingHalted(reason, at_ns, by, halt_id):
+            engine.gate.put_halt(Halt(reason, by, at_ns, halt_id))
         case RunFailed(run_id, note):
             engine.runs[run_id].state, engine.runs[run_id].note = RunState.FAILED, note
         case StateChanged(run_id, state):

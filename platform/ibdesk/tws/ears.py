@@ -216,6 +216,7 @@ class Ears:
         if order.clientId == self._rooms.orders.client_id:
             # An order of an earlier life, also on another machine, may carry a number that is unknown here.
             self._office.number_proposed(orderId + 1)
+        if order.clientId in self._rooms.lost.clients:
             self._rooms.lost.look_at_order(contract, order)
         if not self._rooms.lost.is_looking:
             self._rooms.orders.open_order(orderId, order)

@@ -32,10 +32,13 @@ class LostOrders:
         self.is_looking = False
         self._book, self._contracts, self._tell, self._now_ns = book, contracts, tell, now_ns
         self._owners: frozenset[str] = frozenset()
+        # clients: the ids of programs at TWS that can have sent them: this one's, and that of the life before.
+        self.clients: frozenset[int] = frozenset((book.client_id,))
 
-    def expect(self, owners: Iterable[str]) -> None:
-        """Know whose orders they can be: runs of the life before, and what was traded by hand in it."""
+    def expect(self, owners: Iterable[str], client_id: int) -> None:
+        """Know whose orders they can be: runs of the life before, and what was traded by hand under its client id."""
         self._owners = frozenset(owners)
+        self.clients |= {client_id}
         self.is_due = bool(self._owners)
 
     def look_at_order(self, contract: Contract, order: IbOrder) -> None:
@@ -51,7 +54,7 @@ class LostOrders:
     def look_at_execution(self, contract: Contract, execution: Execution) -> None:
         """Take an execution of an order that TWS names nowhere else: its quantity is as much as that shows."""
         owner = self._owner_of(execution.orderRef)
-        if not owner or execution.clientId != self._book.client_id:
+        if not owner or execution.clientId not in self.clients:
             return
         name, _ = self._contracts.name_of(contract)
         self._take(

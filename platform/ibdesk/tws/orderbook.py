@@ -36,6 +36,8 @@ class OrderBook:
         self._by_permanent_id: dict[int, Tracked] = {}
         # _suspects: open orders that TWS has not mentioned since the comparison began.
         self._suspects: dict[str, Tracked] = {}
+        # _elsewhere: orders of another client id, of which that was said.
+        self._elsewhere: set[str] = set()
         # _short: orders that TWS calls filled while executions are missing.
         self._short: set[str] = set()
         # _lost: orders that a comparison did not find, and for which TWS is to be asked once more.
@@ -97,6 +99,14 @@ class OrderBook:
             return
         self._identify(tracked, number, order.clientId, order.permId)
         tracked.acknowledged = True
+        if not self.is_mine(tracked) and tracked.order.id not in self._elsewhere:
+            self._elsewhere.add(tracked.order.id)
+            self._notice(
+                tracked,
+                f"was placed under client id {tracked.client_id}: it is followed, but only a desk under that id, or a "
+                f"person in TWS, can change or withdraw it",
+                Severity.WARNING,
+            )
         tracked.terms = terms_from(order, tracked.order)
         if tracked.reported is not None and tracked.word:
             self._report(tracked)

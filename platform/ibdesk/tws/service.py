@@ -154,6 +154,7 @@ class TwsService:
         commissions: Iterable[Commission],
         instruments: Iterable[AnyInstrument] = (),
         owners: Iterable[str] = (),
+        client_id: int | None = None,
     ) -> None:
         """Take over what the journal of an earlier life knows; call it before `connect`, or in `on_account`.
 
@@ -165,8 +166,9 @@ class TwsService:
             instruments: What was traded; it is qualified before the comparison, so that TWS's contracts go by the
                 same names as in the life before.
             owners: The runs of that life, and `MANUAL`: orders of theirs that TWS has and `orders` lacks are ours.
+            client_id: Its client id, when it was another one.
         """
-        self._rooms.lost.expect(owners)
+        self._rooms.lost.expect(owners, self._rooms.orders.client_id if client_id is None else client_id)
         self._resumed = list(instruments)
         for order in orders:
             self._rooms.orders.adopt(order)

@@ -65,7 +65,8 @@ def _banner(state: BoardState) -> str:
     link = state.newest(Topic.LINK, "link")
     if link is None or not link["halted"]:
         return ""
-    return f'<div class="banner">Trading is halted: {escape(link["halted"])}</div>'
+    ids = ", ".join(link["halt_ids"])
+    return f'<div class="banner">Trading is halted: {escape(link["halted"])} (halt {escape(ids)})</div>'
 
 
 def _name(state: BoardState) -> str:

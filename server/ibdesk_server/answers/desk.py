@@ -12,6 +12,7 @@ from ibdesk_server.answers.base import Answer, Figure, Moment
 class HaltAnswer(Answer):
     """Why trading is halted, by whom and since when."""
 
+    id: str = Field(description="what `/risk/resume` takes", examples=["20261130-143000-3"])
     reason: str = Field(examples=["the spread of AAPL looks wrong"])
     by: str = Field(description="a person, or `risk`", examples=["ann"])
     at: Moment
@@ -36,7 +37,7 @@ class RiskAnswer(Answer):
         description="by name; null where a rule is off", examples=[{"max_position": 50_000, "max_daily_loss": 25_000}]
     )
     changed: bool = Field(description="whether they differ from the settings", examples=[False])
-    halt: HaltAnswer | None = Field(description="null while trading goes on")
+    halts: list[HaltAnswer] = Field(description="those that hold, oldest first; none while trading goes on")
     link_up: bool = Field(description="whether orders can leave at all", examples=[True])
     day_loss: Figure = Field(description="since the day began, positive when money was lost", examples=[120.5])
     day_ends_at: Moment | None

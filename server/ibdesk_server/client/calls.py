@@ -18,6 +18,7 @@ from ibdesk_server.answers import (
     CancelAllAnswer,
     FeedClientAnswer,
     FillAnswer,
+    HaltAnswer,
     InstrumentAnswer,
     JournalAnswer,
     LifeAnswer,
@@ -293,14 +294,14 @@ def change_limits(limits: Mapping[str, float | str | None]) -> Call[RiskAnswer]:
     return ask("PATCH", "risk/limits", RiskAnswer, body={"limits": dict(limits)})
 
 
-def halt(reason: str) -> Call[None]:
-    """Let no order out that does not reduce a position."""
-    return do("POST", "risk/halt", body={"reason": reason})
+def halt(reason: str) -> Call[HaltAnswer]:
+    """Let no order out that does not reduce a position; the answer has the id that lifts the halt."""
+    return ask("POST", "risk/halt", HaltAnswer, body={"reason": reason})
 
 
-def resume(reason: str) -> Call[None]:
-    """Lift a halt."""
-    return do("POST", "risk/resume", body={"reason": reason})
+def resume(reason: str, *, id: str) -> Call[None]:  # noqa: A002 - as the API says
+    """Lift the halt of this id, and no other."""
+    return do("POST", "risk/resume", body={"id": id, "reason": reason})
 
 
 def accept_external(symbol: str, *, run_id: str = "") -> Call[None]:

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from ibdesk.desk import RiskInfo
+from ibdesk.desk import HaltInfo, RiskInfo
 from ibdesk.model import moment
 from ibdesk_server.answers import ExposureAnswer, HaltAnswer, RiskAnswer
 from ibdesk_server.dependencies import Caller, TheDesk, api_router, needs
@@ -27,6 +27,16 @@ class Reason(BaseModel):
     )
 
     reason: str = Field(min_length=1, max_length=500, examples=["the spread of AAPL looks wrong"])
+
+
+class ResumeRequest(Reason):
+    """Which halt is lifted, and why."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"id": "20261130-143000-3", "reason": "the spread was right"}]}
+    )
+
+    id: str = Field(min_length=1, max_length=100, examples=["20261130-143000-3"])
 
 
 class LimitsRequest(BaseModel):
@@ -71,18 +81,21 @@ async def change_limits(request: LimitsRequest, caller: Caller, desk: TheDesk) -
 @router.post(
     "/risk/halt",
     dependencies=[needs(Role.TRADER)],
-    status_code=204,
     summary="Let no order out that does not reduce a position",
 )
-async def halt(request: Reason, caller: Caller, desk: TheDesk) -> None:
-    """Halt trading until somebody resumes it; strategies go on, and what they order is denied."""
-    await desk.aio.halt(request.reason, by=caller.name)
+async def halt(request: Reason, caller: Caller, desk: TheDesk) -> HaltAnswer:
+    """Halt trading until somebody lifts this halt; strategies go on, and what they order is denied."""
+    return _halt(await desk.aio.halt(request.reason, by=caller.name))
 
 
 @router.post("/risk/resume", dependencies=[needs(Role.TRADER)], status_code=204, summary="Lift a halt")
-async def resume(request: Reason, caller: Caller, desk: TheDesk) -> None:
-    """Let strategies trade again."""
-    await desk.aio.resume(request.reason, by=caller.name)
+async def resume(request: ResumeRequest, caller: Caller, desk: TheDesk) -> None:
+    """Lift the halt of this id, once, and no other; strategies trade again when none holds."""
+    await desk.aio.resume(request.reason, id=request.id, by=caller.name)
+
+
+def _halt(found: HaltInfo) -> HaltAnswer:
+    return HaltAnswer(id=found.id, reason=found.reason, by=found.by, at=moment(found.at_ns))
 
 
 @router.post(
@@ -97,11 +110,10 @@ async def accept_external(request: OutsideTrade, caller: Caller, desk: TheDesk) 
 
 
 def _answer(found: RiskInfo) -> RiskAnswer:
-    halt = found.halt
     return RiskAnswer(
         limits=found.limits,
         changed=found.changed,
-        halt=None if halt is None else HaltAnswer(reason=halt.reason, by=halt.by, at=moment(halt.at_ns)),
+        halts=[_halt(each) for each in found.halts],
         link_up=found.link_up,
         day_loss=found.day_loss,
         day_ends_at=moment(found.day_ends_ns) if found.day_ends_ns else None,
