@@ -18,7 +18,7 @@ from ibdesk.strategy.replayable import LIBRARIES, STANDARD_LIBRARY
 
 ROOT = Path(__file__).parent.parent
 
-# A room may import only what stands in a row below its own. `errors` and `lazy` are the ground: all use them.
+# A room may import only what stands in a row below its own; all use the last row.
 LAYERS = (
     {"cli", "notebook", "testing", "ibdesk_server"},
     {"desk", "promotion", "views"},
@@ -27,7 +27,7 @@ LAYERS = (
     {"engine", "exchange", "strategy"},
     {"data", "indicators"},
     {"model", "config", "clock"},
-    {"errors", "lazy"},
+    {"errors", "lazy", "display"},
 )
 # Doors between rooms of one row: the engine calls strategies, the command line starts the server.
 DOORS = {("engine", "strategy"), ("cli", "ibdesk_server")}

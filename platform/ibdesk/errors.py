@@ -33,9 +33,15 @@ are events, not errors; errors are for what a caller may not ignore.
 
 from __future__ import annotations
 
+import traceback
+
 
 class IbdeskError(Exception):
     """The root of every error raised on purpose by ibdesk."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook prints: the sentence says what to do, the frames of ibdesk do not."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 class ConfigError(IbdeskError):
@@ -52,6 +58,10 @@ class StrategyError(IbdeskError):
 
 class DecisionError(StrategyError):
     """The strategy's own code raised while it was deciding; trading of that strategy stops."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the whole traceback: it leads to the line of the strategy."""
+        return traceback.format_exception(self)
 
 
 class LookAheadError(StrategyError):

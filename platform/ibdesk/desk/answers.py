@@ -9,13 +9,14 @@ from typing import Any
 
 import msgspec
 
+from ibdesk.display import HtmlRepr, rows_html
 from ibdesk.model import Link
 from ibdesk.store.lease_health import LeaseHealth
 from ibdesk.store.redis import RedisHealth
 from ibdesk.telemetry import TaskInfo, Vitals
 
 
-class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
+class DeskHealth(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
     """How a desk is doing; `halted` has the reasons of all halts, `halt_ids` what lifts them, times are in seconds."""
 
     link: Link
@@ -36,7 +37,7 @@ class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
     journal: str
 
 
-class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
+class ProcessInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
     """How the process is that a desk lives in: itself, its background work, its pools of connections to Redis.
 
     `lease` is how it stands to the other engines of the account, None where none are elected.
@@ -48,7 +49,7 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     lease: LeaseHealth | None
 
 
-class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
+class RunInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
     """A run as people see it; `bar` is its bar length in words, `started_ns` ns UTC."""
 
     run_id: str
@@ -63,7 +64,14 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     note: str
 
 
-class OrderInfo(msgspec.Struct, frozen=True, kw_only=True):
+class RunList(list[RunInfo]):
+    """Runs, oldest first; a notebook shows them as a table."""
+
+    def _repr_html_(self) -> str:
+        return rows_html("Runs", self, names=("run_id", "symbols", "bar", "parameters", "state", "started_ns", "note"))
+
+
+class OrderInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
     """An order as people see it; `by` and `client_key` are empty for an order of a strategy."""
 
     id: str
@@ -103,7 +111,7 @@ class LaneInfo(msgspec.Struct, frozen=True, kw_only=True):
     features: dict[str, float | None]
 
 
-class RunDetail(msgspec.Struct, frozen=True, kw_only=True):
+class RunDetail(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a run: `kept` is its strategy's `state`, `pnl` its profit at the last prices."""
 
     run: RunInfo
@@ -124,14 +132,14 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
-class RunLog(msgspec.Struct, frozen=True, kw_only=True):
+class RunLog(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
     """Lines of a run, oldest first; `next` is what to ask on with as `before`, 0 when there are no older ones."""
 
     lines: list[LogLine]
     next: int
 
 
-class InstrumentInfo(msgspec.Struct, frozen=True, kw_only=True):
+class InstrumentInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
     """What TWS knows of an instrument; `name` is what orders, runs and history take.
 
     `multiplier` is money gained per unit of price and quantity; `session` the regular hours in words.
@@ -169,7 +177,7 @@ class ExposureInfo(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None
 
 
-class RiskInfo(msgspec.Struct, frozen=True, kw_only=True):
+class RiskInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
     """The limits of the risk gate, how much of them is used, and whether trading is halted.
 
     `halts` are those that hold, oldest first, none while trading goes on. `limits` are by name, None where a rule is

@@ -7,18 +7,24 @@ import asyncio
 import concurrent.futures
 import enum
 import functools
+import html
 import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from ibdesk.desk.answers import RunList
 from ibdesk.desk.operations import Operations
 from ibdesk.desk.settings import DeskSettings
+from ibdesk.display import facts_html, fields_of
+from ibdesk.errors import DeskError
 from ibdesk.store import BatchSource, Feed
 from ibdesk.store.redis import RedisHealth
 from ibdesk.telemetry import track_performance
 
 P = ParamSpec("P")
 R = TypeVar("R")
+# How long a cell waits for a desk that is shown.
+_REPR_SECONDS = 1.0
 Operation = Callable[Concatenate[Operations, P], Coroutine[Any, Any, R]]
 
 OPERATIONS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
@@ -82,7 +88,6 @@ class AioDesk:
     history = _awaitable(Operations.history)
     start = _awaitable(Operations.start)
     stop = _awaitable(Operations.stop)
-    runs = _awaitable(Operations.runs)
     run_state = _awaitable(Operations.run_state)
     run_log = _awaitable(Operations.run_log)
     change_parameters = _awaitable(Operations.change_parameters)
@@ -112,6 +117,10 @@ class AioDesk:
     halt = _awaitable(Operations.halt)
     resume = _awaitable(Operations.resume)
 
+    async def runs(self) -> RunList:
+        """Return every run of this desk, oldest first."""
+        return RunList(await asyncio.wrap_future(self.desk.submit(Operations.runs)))
+
     async def close(self) -> None:
         """Close the handle; see its `close`."""
         await asyncio.get_running_loop().run_in_executor(None, self.desk.close)
@@ -128,7 +137,6 @@ class DeskHandle(abc.ABC):
     history = _blocking(Operations.history)
     start = _blocking(Operations.start)
     stop = _blocking(Operations.stop)
-    runs = _blocking(Operations.runs)
     run_state = _blocking(Operations.run_state)
     run_log = _blocking(Operations.run_log)
     change_parameters = _blocking(Operations.change_parameters)
@@ -158,6 +166,10 @@ class DeskHandle(abc.ABC):
     halt = _blocking(Operations.halt)
     resume = _blocking(Operations.resume)
 
+    def runs(self) -> RunList:
+        """Return every run of this desk, oldest first."""
+        return RunList(self.submit(Operations.runs).result())
+
     @property
     @abc.abstractmethod
     def feed(self) -> Feed:
@@ -183,6 +195,15 @@ class DeskHandle(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """Let go of the desk; closing twice is one closing."""
+
+    def _repr_html_(self) -> str:
+        if self.state is not DeskState.OPEN:
+            return f"<div><b>Desk</b>: {self.state.value}</div>"
+        try:
+            health = self.submit(Operations.health).result(_REPR_SECONDS)
+        except (DeskError, TimeoutError, concurrent.futures.TimeoutError) as error:
+            return f"<div><b>Desk</b>: {self.state.value}, does not answer: {html.escape(str(error))}</div>"
+        return facts_html("Desk", {"state": self.state, **fields_of(health)})
 
     def __enter__(self) -> Self:
         return self

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from ibdesk.display import HtmlRepr
 from ibdesk.telemetry import Span
 
 
-class LatencySummary(msgspec.Struct, frozen=True):
+class LatencySummary(HtmlRepr, msgspec.Struct, frozen=True):
     """Time from the arrival of market data to the moment its order's bytes are with the socket, in ms.
 
     It covers features, strategy, risk gate, journal and encoding; NaN while `count` is zero. Percentiles are right

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from ibdesk.display import HtmlRepr
 
-class Account(msgspec.Struct, frozen=True):
+
+class Account(HtmlRepr, msgspec.Struct, frozen=True):
     """Figures of the account in its base currency, as last reported; NaN where not reported yet."""
 
     id: str = ""
