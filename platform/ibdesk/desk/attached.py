@@ -65,6 +65,26 @@ class AttachedDesk(DeskHandle):
         desk._attach(timeout_seconds)
         return desk
 
+    def check(self, *, mode: str, account: str) -> None:
+        """Refuse a desk of another mode or account than these; an empty one is any.
+
+        Raises:
+            DeskError: With what differs.
+        """
+        if not (mode or account):
+            return
+        found = self.health()
+        differences = [
+            f"{name} is {there}, not {wanted}"
+            for name, there, wanted in (("mode", found.mode, mode), ("account", found.account, account))
+            if wanted and there != wanted
+        ]
+        if differences:
+            raise DeskError(
+                f"the desk at {self.address} is not the one asked for ({'; '.join(differences)}): name the address of "
+                f"the other one, or the mode and account of this one"
+            )
+
     @property
     def feed(self) -> Feed:
         """A copy of the desk's feed, kept in this process from the first time it is asked for."""

@@ -17,6 +17,7 @@ from ibdesk.desk.attached import AttachedDesk
 from ibdesk.desk.embedded import EmbeddedGateway
 from ibdesk.desk.handle import DeskHandle, DeskState, Operation
 from ibdesk.desk.loop import loop_factory
+from ibdesk.desk.open_desks import OpenDesks
 from ibdesk.desk.operations import Operations
 from ibdesk.desk.runtime import Runtime
 from ibdesk.desk.settings import DeskSettings
@@ -45,7 +46,7 @@ class Desk(DeskHandle):
     block, or at the latest when the program ends.
     """
 
-    _open_desks: ClassVar[dict[str, Desk]] = {}
+    _open_desks: ClassVar[OpenDesks] = OpenDesks()
 
     def __init__(self, settings: DeskSettings, *, fence: Fence | None = None) -> None:
         """Make a desk that is not open yet; use `Desk.open`."""
@@ -98,8 +99,8 @@ class Desk(DeskHandle):
         `settings` is a mode or whole settings: ``embedded`` starts our own gateway in this process, ``paper`` and
         ``live`` connect to a TWS or IB Gateway. `changes` are settings by name (``port=4002``, ``account="U123"``,
         ``risk={"max_position": 500}``); ``live`` needs `account` spelled out. What is not given is read from the
-        environment and ``ibdesk.toml``. A cell that is run again gets the desk it opened before: one that is open on
-        the same TWS with the same client id is returned as it is.
+        environment and ``ibdesk.toml``. A cell that is run again gets the desk it opened before. A desk that is open
+        in this process on the same TWS or state folder, with another mode, account or setting, is an error.
 
         With `process` the desk lives in a child process, where a cell that holds the interpreter lock cannot touch it;
         there it runs strategies by their files, and ends with this process. `fence` is asked before the bytes of an
@@ -109,6 +110,7 @@ class Desk(DeskHandle):
             ConfigError: If a setting is wrong, or the account is not of the kind that the mode trades.
             LinkError: If TWS cannot be reached.
             ClientIdInUseError: If another program uses the client id.
+            DeskError: If another desk is open here; the sentence says what differs.
         """
         if settings is None or isinstance(settings, str):
             settings = DeskSettings.make(settings, **changes)
@@ -118,12 +120,11 @@ class Desk(DeskHandle):
         if process:
             from ibdesk.desk.process import ProcessDesk
 
-            desk_there = ProcessDesk.spawn(settings)
-            atexit.register(desk_there.close)
-            return desk_there
-        known = cls._open_desks.get(_address(settings))
-        if known is not None and known.state is DeskState.OPEN and settings.mode != "embedded":
-            return known
+            return cls._open_desks.get(settings, ProcessDesk, lambda: ProcessDesk.spawn(settings))
+        return cls._open_desks.get(settings, Desk, lambda: cls._opened(settings, fence))
+
+    @classmethod
+    def _opened(cls, settings: DeskSettings, fence: Fence | None) -> Desk:
         desk = cls(settings, fence=fence)
         desk._thread.start()
         try:
@@ -132,21 +133,42 @@ class Desk(DeskHandle):
             desk.close()
             raise
         atexit.register(desk.close)
-        cls._open_desks[_address(settings)] = desk
         return desk
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it answers, so that it can be opened again by returning it."""
+        return self.state is DeskState.OPEN
+
     @staticmethod
-    def attach(address: str = "", *, timeout_seconds: float = 10.0) -> AttachedDesk:
+    def attach(address: str = "", *, mode: str = "", account: str = "", timeout_seconds: float = 10.0) -> AttachedDesk:
         """Return a handle on a desk that runs in another process, once it answers.
 
         `address` is where `ibdesk engine` says it is, such as ``unix:/path/desk.sock`` or ``redis:paper``; by
-        default where a desk with the present settings would be. Closing the handle leaves the desk running.
+        default where a desk with the present settings would be, and then it must be one of their mode and account.
+        With `mode` and `account` it must be one of those. Closing the handle leaves the desk running.
 
         Raises:
             ConfigError: If it is no address.
             DetachedError: If no desk answers there in time.
+            DeskError: If the desk there is of another mode or account.
         """
-        return AttachedDesk.open(address, timeout_seconds=timeout_seconds)
+        if not address:
+            settings = DeskSettings.load()
+            mode = mode or settings.mode
+            account = account or ("" if mode == "embedded" else settings.tws.account)
+        desk = AttachedDesk.open(address, timeout_seconds=timeout_seconds)
+        try:
+            desk.check(mode=mode, account=account)
+        except BaseException:
+            desk.close()
+            raise
+        return desk
+
+    @property
+    def account_id(self) -> str:
+        """The account that it trades."""
+        return self._running().service.account_id
 
     @property
     def feed(self) -> Feed:
@@ -225,8 +247,7 @@ class Desk(DeskHandle):
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join()
         atexit.unregister(self.close)
-        if Desk._open_desks.get(_address(self.settings)) is self:
-            del Desk._open_desks[_address(self.settings)]
+        Desk._open_desks.forget(self)
 
     def __repr__(self) -> str:
         return f"<Desk {self.settings.mode} {self.state.value}>"
@@ -303,10 +324,6 @@ async def _done_before(work: Coroutine[Any, Any, None], stopping: asyncio.Task[A
     task.cancel()
     await asyncio.wait([task])
     return False
-
-
-def _address(settings: DeskSettings) -> str:
-    return f"{settings.tws.address}/{settings.tws.client_id}"
 
 
 def _only(error: BaseException) -> BaseException:

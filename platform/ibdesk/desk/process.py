@@ -7,6 +7,7 @@ whether it is up, and ends when standard input does.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import json
 import signal
@@ -53,14 +54,16 @@ class ProcessDesk(AttachedDesk):
             if answer is not None:
                 raise error_of(answer["error"], answer["facts"], answer["text"])
             desk = cls(address, settings.redis)
-            desk._child, desk._folder = child, folder
+            desk._child, desk._folder, desk.settings = child, folder, settings
             desk._attach(_START_SECONDS)
         except BaseException:
             child.close()
             folder.cleanup()
             raise
+        atexit.register(desk.close)
         return desk
 
+    settings: DeskSettings
     _child: ChildProcess | None = None
     _folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -70,8 +73,19 @@ class ProcessDesk(AttachedDesk):
         assert self._child is not None  # noqa: S101 - `spawn` makes it
         return self._child.pid
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its process runs and was not closed."""
+        return self.state not in (DeskState.CLOSED, DeskState.FAILED) and bool(self._child and self._child.running)
+
+    @property
+    def account_id(self) -> str:
+        """Return the account that the desk trades."""
+        return self.health().account
+
     def close(self) -> None:
         """Close the desk and end its process; closing twice is one closing."""
+        atexit.unregister(self.close)
         super().close()
         if self._child is not None:
             self._child.close()
