@@ -21,7 +21,9 @@
     ├── ChildError            a process of ours did not start, or ended
     └── DeskError             the desk cannot do this now
         └── NotLeadingError   another engine may trade this account, this one may not
-        └── DetachedError     it lives in another process, which does not answer
+        ├── DetachedError     it lives in another process, which cannot be reached
+        │   └── OutcomeUnknownError   whether a command was carried out there is not known
+        └── CommandExpiredError   a command reached the engine too late, and was not carried out
 
 Rooms that speak with others add their own under the same root: `gateway` ProtocolError and RefusedError (a client's
 request cannot be read, or is refused), the server's clients FeedError and ApiError.
@@ -186,7 +188,7 @@ class DeskError(IbdeskError):
 
 
 class DetachedError(DeskError):
-    """The desk lives in another process, which does not answer; what was asked of it may or may not have been done."""
+    """The desk lives in another process, which cannot be reached; a command was not carried out, and will not be."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(address, reason)
@@ -194,6 +196,28 @@ class DetachedError(DeskError):
 
     def __str__(self) -> str:
         return f"the desk at {self.address} cannot be reached: {self.reason}; is `ibdesk engine` running there?"
+
+
+class OutcomeUnknownError(DetachedError):
+    """A command was sent to the desk's process and not answered; whether it was carried out is not known."""
+
+    def __str__(self) -> str:
+        return (
+            f"the desk at {self.address} has not answered: {self.reason}; whether the command was carried out is not "
+            f"known: look at orders, runs and risk before you give it again"
+        )
+
+
+class CommandExpiredError(DeskError):
+    """A command reached the engine after its deadline, and was not carried out."""
+
+    def __init__(self, operation: str, late_seconds: float) -> None:
+        super().__init__(operation, late_seconds)
+        self.operation, self.late_seconds = operation, late_seconds
+
+    def __str__(self) -> str:
+        late = f"{self.late_seconds:.1f} s after its deadline" if self.late_seconds else "not before its deadline"
+        return f"the engine came to the command {self.operation} {late} and has not carried it out: give it again"
 
 
 class NotLeadingError(DeskError):

@@ -54,7 +54,8 @@ _SAYS = {
     422: "The request is not valid; `errors` tells each fault.",
     429: "Too many requests: `Retry-After` tells when to come again.",
     502: "TWS refused, and its reason is told.",
-    503: "The desk or TWS cannot be reached now, or a queue is full.",
+    503: "The desk or TWS cannot be reached now, or a queue is full; nothing was done, and nothing will be.",
+    504: "The engine has not answered: whether it was done is not known.",
 }
 _HEADERS = {
     "X-Request-ID": "find the request in the log by it",
@@ -116,7 +117,7 @@ def _complete(operation: Plain, path: str, method: str, role: Role | None, schem
         _complete_answer(operation, path, method, int(status), response, schemas)
     if is_api and method == "get":
         operation["responses"]["304"] = {"description": "The caller has it already.", "headers": _headers("ETag")}
-    for status in _failures(operation, path, role):
+    for status in _failures(operation, path, method, role):
         operation["responses"][str(status)] = _problem(status, path)
     for parameter in operation.get("parameters", ()):
         _complete_parameter(parameter, schemas)
@@ -156,7 +157,7 @@ def _is_null(schema: Plain) -> bool:
     return schema.get("default", ...) is None or {"type": "null"} in schema.get("anyOf", ())
 
 
-def _failures(operation: Plain, path: str, role: Role | None) -> list[int]:
+def _failures(operation: Plain, path: str, method: str, role: Role | None) -> list[int]:
     """Return the statuses of the problems that an operation may answer with."""
     found = {429}
     if role is not None:
@@ -170,6 +171,8 @@ def _failures(operation: Plain, path: str, role: Role | None) -> list[int]:
         found |= {400, 413, 415}
     if path.startswith("/api/"):
         found |= {404, 406, 409, 502, 503}
+        if method != "get":
+            found.add(504)
     if path.endswith(("/login", "/refresh", "/session")):
         found |= {401, 403, 422}
     if path == "/health/ready":

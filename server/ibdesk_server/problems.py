@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from ibdesk.desk import DeskState
 from ibdesk.errors import (
     AddressInUseError,
+    CommandExpiredError,
     ConfigError,
     DataError,
     DeskError,
@@ -28,6 +29,7 @@ from ibdesk.errors import (
     OrderChangedError,
     OrderDeniedError,
     OrderError,
+    OutcomeUnknownError,
     StrategyError,
 )
 from ibdesk.telemetry import correlation_id
@@ -61,7 +63,9 @@ _STATUS_OF: tuple[tuple[type[IbdeskError], HTTPStatus], ...] = (
     (LinkError, HTTPStatus.SERVICE_UNAVAILABLE),
     (AddressInUseError, HTTPStatus.CONFLICT),
     (QueueFullError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (OutcomeUnknownError, HTTPStatus.GATEWAY_TIMEOUT),
     (DetachedError, HTTPStatus.SERVICE_UNAVAILABLE),
+    (CommandExpiredError, HTTPStatus.SERVICE_UNAVAILABLE),
     (DeskError, HTTPStatus.CONFLICT),
 )
 
@@ -165,11 +169,16 @@ async def _on_ours(request: Request, error: Exception) -> JSONResponse:
         raise error
     detail, headers = without_paths(str(error)), None
     state: DeskState = request.app.state.services.desk.state
-    if state is not DeskState.OPEN:
+    if state is not DeskState.OPEN and status is not HTTPStatus.GATEWAY_TIMEOUT:
         status = HTTPStatus.SERVICE_UNAVAILABLE
     # Why a desk has failed and where it lives is for its log, and for who may read it.
-    if isinstance(error, DetachedError):
-        detail = "the desk cannot be reached now: what was asked of it may or may not have been done"
+    if isinstance(error, OutcomeUnknownError):
+        detail = (
+            "the engine has not answered: whether the command was carried out is not known; look at orders, runs and "
+            "risk before you give it again"
+        )
+    elif isinstance(error, DetachedError):
+        detail = "the engine is away: nothing was done, and nothing of this will be done later; try again"
     elif state is DeskState.FAILED:
         detail = "the desk has failed and stopped trading: its log says why"
     if status is HTTPStatus.SERVICE_UNAVAILABLE:

@@ -19,6 +19,8 @@ WITH_FACTS = {
     errors.ReplayMismatchError: (12, "nothing", "PlaceOrder"),
     errors.ChildError: ("web worker 1", -9, "it ended without a word"),
     errors.DetachedError: ("unix:/run/desk.sock", "the connection broke"),
+    errors.OutcomeUnknownError: ("unix:/run/desk.sock", "no answer within 17 s"),
+    errors.CommandExpiredError: ("place", 14.2),
     errors.NotLeadingError: ("paper", 7, "engine-2"),
     errors.AddressInUseError: ("127.0.0.1", 8000, "--port"),
 }

@@ -17,7 +17,7 @@ from ibdesk.desk.settings import DeskSettings
 from ibdesk.errors import DeskError, DetachedError
 from ibdesk.store import Feed, FeedState
 from ibdesk.store.layout import changes_of
-from ibdesk.store.redis import RedisHealth, RedisSettings
+from ibdesk.store.redis import RedisHealth
 
 _log = logging.getLogger(__name__)
 
@@ -32,12 +32,14 @@ class AttachedDesk(DeskHandle):
     all the time. Closing the handle leaves the desk running.
     """
 
-    def __init__(self, address: Address, redis: RedisSettings) -> None:
+    def __init__(self, address: Address, settings: DeskSettings) -> None:
         """Make a handle that is not attached yet; use `open`."""
         super().__init__()
         self.address = str(address)
         self.state = DeskState.OPENING
-        self._client = PortClient(address, redis, on_change=self._changed)
+        self._client = PortClient(
+            address, settings.redis, command_seconds=settings.command_seconds, on_change=self._changed
+        )
         self._attached = threading.Event()
         self._feed: Feed | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -61,7 +63,7 @@ class AttachedDesk(DeskHandle):
             DeskError: If the desk is of another version of ibdesk.
         """
         settings = settings or DeskSettings.load()
-        desk = cls(address_of(address) if address else settings.port(), settings.redis)
+        desk = cls(address_of(address) if address else settings.port(), settings)
         desk._attach(timeout_seconds)
         return desk
 

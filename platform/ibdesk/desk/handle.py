@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from ibdesk.desk.answers import RunList
+from ibdesk.desk.commands import Commands
 from ibdesk.desk.operations import Operations
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.display import facts_html, fields_of
@@ -33,6 +34,9 @@ OPERATIONS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
     if not name.startswith("_")
 }
 """Everything that can be asked of a desk, by name."""
+
+COMMANDS = frozenset(name for name in OPERATIONS if name in vars(Commands))
+"""The operations that change something; the others are questions."""
 
 
 class DeskState(enum.Enum):

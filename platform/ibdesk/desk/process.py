@@ -53,7 +53,7 @@ class ProcessDesk(AttachedDesk):
             answer = json.loads(child.until_ready(_START_SECONDS))
             if answer is not None:
                 raise error_of(answer["error"], answer["facts"], answer["text"])
-            desk = cls(address, settings.redis)
+            desk = cls(address, settings)
             desk._child, desk._folder, desk.settings = child, folder, settings
             desk._attach(_START_SECONDS)
         except BaseException:

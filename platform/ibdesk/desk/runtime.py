@@ -15,6 +15,7 @@ import msgspec
 from ibdesk.clock import Clock, SystemClock
 from ibdesk.config import secure_state_folder
 from ibdesk.desk.answers import RunInfo
+from ibdesk.desk.deadline import begin_command
 from ibdesk.desk.emas import EmaMonitor
 from ibdesk.desk.inspection import run_info
 from ibdesk.desk.ledger import Ledger
@@ -195,6 +196,7 @@ class Runtime:
         Raises:
             IbdeskError: If it cannot be carried out; then nothing has changed and it is not on the record.
         """
+        begin_command()
         self._turning = True
         try:
             actions = self._turn(command)

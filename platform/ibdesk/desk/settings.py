@@ -53,6 +53,12 @@ class DeskSettings(SettingsTree):
         le=60,
         description="how long an order by hand waits for a price, without which it cannot be valued, seconds",
     )
+    command_seconds: float = Field(
+        15.0,
+        ge=1,
+        le=600,
+        description="how long after it was given a command from another process may take effect; later it is refused",
+    )
     real_time_priority: bool = Field(
         True, description="whether `ibdesk engine` goes before all other programs of its machine, where it may"
     )

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ibdesk.desk.deadline import machine_ns
+from ibdesk.desk.handle import COMMANDS
 from ibdesk.desk.port.addresses import Address, SocketAddress
 from ibdesk.desk.port.following import Following
 from ibdesk.desk.port.line import AnyLine, Line
@@ -32,7 +34,7 @@ from ibdesk.desk.port.messages import (
     encode,
 )
 from ibdesk.desk.port.values import Operation, decode_value, encode_arguments, error_of
-from ibdesk.errors import DeskError, DetachedError
+from ibdesk.errors import DeskError, DetachedError, OutcomeUnknownError
 from ibdesk.store.redis import RedisHealth, RedisSettings
 from ibdesk.telemetry.trace import correlation_id
 
@@ -46,28 +48,39 @@ _FIRST_DELAY, _LONGEST_DELAY = 0.05, 1.0
 _CONNECT_SECONDS = 5.0
 # After so many pulses that did not come the desk is taken for dead.
 _PATIENCE = 5.0
-# How long an operation may take: history of a busy TWS is the slowest.
+# How long a question may take, and a run to start: history of a busy TWS is the slowest.
 _ANSWER_SECONDS = 120.0
+# So long after its deadline the answer to a command may be on its way.
+_SPARE_SECONDS = 2.0
+# Commands that wait for history first.
+_SLOW = frozenset({"start"})
 
 
 class PortClient:
     """A connection to one desk that keeps itself alive while `run` runs; used on that loop, except `following`."""
 
     def __init__(
-        self, address: Address, redis: RedisSettings, *, on_change: Callable[[bool], None] = lambda _: None
+        self,
+        address: Address,
+        redis: RedisSettings,
+        *,
+        command_seconds: float = 15.0,
+        on_change: Callable[[bool], None] = lambda _: None,
     ) -> None:
         """Make one that is not connected; `on_change` hears whether the desk can be reached.
 
+        A command may take effect up to `command_seconds` after it was given.
         `redis` is where a desk is found whose address is a name there.
         """
         self._address, self._redis, self._on_change = address, redis, on_change
+        self._command_seconds = command_seconds
         self._pool: RedisPool | None = None
         self._stream: StreamLine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._line: AnyLine | None = None
         self._outbox: asyncio.Queue[ClientMessage] = asyncio.Queue()
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._asked: dict[int, _Asked] = {}
         self._followers: set[Following] = set()
         self._why_not = "not connected yet"
 
@@ -85,7 +98,9 @@ class PortClient:
                     line = await self._connect()
                     delay = _FIRST_DELAY
                     await self._converse(line)
-                except (OSError, TimeoutError) as error:
+                except TimeoutError:
+                    self._lose("it does not answer", may_go_on=True)
+                except OSError as error:
                     self._lose(str(error) or "it does not answer")
                 await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
                 delay = min(2 * delay, _LONGEST_DELAY)
@@ -96,30 +111,35 @@ class PortClient:
     async def call(self, operation: Operation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Have an operation done at the desk and return what it gave.
 
+        A command that is not answered is waited for until its deadline has passed, also when the desk is taken for
+        dead before: what is raised here is never followed by the command's taking effect.
+
         Raises:
             IbdeskError: What the operation raised there.
-            DetachedError: If the desk cannot be reached, or was lost before it answered (it may have done it).
+            DetachedError: If the desk cannot be reached; a command was not carried out, and never will be.
+            OutcomeUnknownError: If a command was sent and not answered.
         """
         arguments = encode_arguments(operation, args, kwargs)
         if self._line is None:
             raise DetachedError(str(self._address), self._why_not)
         number = next(self._numbers)
-        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
+        asked = self._asked[number] = _Asked(self._seconds_of(operation.__name__))
+        call = Call(
+            number=number,
+            operation=operation.__name__,
+            arguments=msgspec.Raw(arguments),
+            correlation_id=correlation_id.get(),
+            begin_by_ns=asked.begin_by_ns,
+        )
         try:
-            self._outbox.put_nowait(
-                Call(
-                    number=number,
-                    operation=operation.__name__,
-                    arguments=msgspec.Raw(arguments),
-                    correlation_id=correlation_id.get(),
-                )
-            )
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                return decode_value(operation, bytes(await waiting))
+            self._outbox.put_nowait(call)
+            seconds = asked.seconds + _SPARE_SECONDS if asked.is_command else _ANSWER_SECONDS
+            async with asyncio.timeout(seconds):
+                return decode_value(operation, bytes(await asked.answer))
         except TimeoutError:
-            raise DetachedError(str(self._address), f"no answer within {_ANSWER_SECONDS:g} s") from None
+            raise self._unanswered(asked, f"no answer within {seconds:g} s") from None
         finally:
-            del self._waiting[number]
+            del self._asked[number]
 
     @property
     def pools(self) -> list[RedisHealth]:
@@ -131,6 +151,12 @@ class PortClient:
         return Following(self._soon(self._begin), self._soon(self._followers.discard))
 
     # --- inside
+
+    def _seconds_of(self, operation: str) -> float:
+        """Return how long an operation may take to take effect, 0 for a question."""
+        if operation not in COMMANDS:
+            return 0.0
+        return max(self._command_seconds, _ANSWER_SECONDS) if operation in _SLOW else self._command_seconds
 
     def _soon(self, function: Callable[[Following], None]) -> Callable[[Following], None]:
         def later(follower: Following) -> None:
@@ -187,23 +213,34 @@ class PortClient:
             self._begin(follower)
         self._on_change(True)
         sending = asyncio.create_task(self._send(line), name="desk port sender")
+        is_silent = False
         try:
             while True:
-                async with asyncio.timeout(_PATIENCE * PULSE_SECONDS):
-                    data = await line.receive()
+                try:
+                    async with asyncio.timeout(_PATIENCE * PULSE_SECONDS):
+                        data = await line.receive()
+                except TimeoutError:
+                    is_silent = True
+                    raise
                 self._hear(data)
         finally:
             self._line = None
             sending.cancel()
             await asyncio.wait({sending})
             line.close()
-            self._lose("the connection broke")
+            self._lose("it does not answer" if is_silent else "the connection broke", may_go_on=is_silent)
 
     async def _send(self, line: AnyLine) -> None:
         # A broken line is noticed, and told, where it is read.
         with contextlib.suppress(OSError):
             while True:
-                await line.send(encode(await self._outbox.get()))
+                message = await self._outbox.get()
+                if isinstance(message, Call):
+                    asked = self._asked.get(message.number)
+                    if asked is None or not asked.may_be_sent():
+                        continue
+                    message = msgspec.structs.replace(message, seconds=asked.seconds_left)
+                await line.send(encode(message))
 
     def _hear(self, data: bytes) -> None:
         match decode_desk_message(data):
@@ -230,18 +267,56 @@ class PortClient:
                 self._begin(follower)
 
     def _settle(self, number: int, outcome: msgspec.Raw | Exception) -> None:
-        waiting = self._waiting.get(number)
-        if waiting is None or waiting.done():
+        asked = self._asked.get(number)
+        if asked is not None:
+            asked.settle(outcome)
+
+    def _lose(self, reason: str, *, may_go_on: bool = False) -> None:
+        """Let everybody know who waits for an answer that it will not come.
+
+        A desk that is only silent `may_go_on` with the commands that it has: their callers wait until they expire.
+        """
+        self._why_not = reason
+        for asked in self._asked.values():
+            if not (may_go_on and asked.is_command and asked.was_sent):
+                asked.settle(self._unanswered(asked, f"{reason} before it answered"))
+        self._on_change(False)
+
+    def _unanswered(self, asked: _Asked, reason: str) -> DetachedError:
+        """Return what to tell a caller who gets no answer, and see to it that what was not sent never is."""
+        if asked.is_command and asked.was_sent:
+            return OutcomeUnknownError(str(self._address), reason)
+        asked.is_withdrawn = True
+        return DetachedError(str(self._address), reason)
+
+
+class _Asked:
+    """A call that waits for its answer; a command has a deadline."""
+
+    def __init__(self, seconds: float) -> None:
+        """Make one that may take effect for so many seconds from now on; 0 for a question."""
+        self.is_command, self.seconds = seconds > 0, seconds
+        self.begin_by_ns = machine_ns() + int(1e9 * seconds) if seconds else 0
+        self.answer: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+        self.was_sent = self.is_withdrawn = False
+
+    @property
+    def seconds_left(self) -> float:
+        """Return how long a command may still take effect, 0 for a question."""
+        return (self.begin_by_ns - machine_ns()) / 1e9 if self.is_command else 0.0
+
+    def may_be_sent(self) -> bool:
+        """Return whether it is still worth sending, and take note that it is sent."""
+        if self.is_withdrawn or (self.is_command and self.seconds_left <= 0):
+            return False
+        self.was_sent = True
+        return True
+
+    def settle(self, outcome: msgspec.Raw | Exception) -> None:
+        """Hand the answer to the caller, once."""
+        if self.answer.done():
             return
         if isinstance(outcome, Exception):
-            waiting.set_exception(outcome)
+            self.answer.set_exception(outcome)
         else:
-            waiting.set_result(outcome)
-
-    def _lose(self, reason: str) -> None:
-        """Let everybody know who waits for an answer that it will not come."""
-        self._why_not = reason
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(DetachedError(str(self._address), f"{reason} before it answered"))
-        self._on_change(False)
+            self.answer.set_result(outcome)

@@ -7,12 +7,13 @@ import contextlib
 import importlib.metadata
 import logging
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
-from ibdesk.desk.handle import OPERATIONS, DeskHandle
+from ibdesk.desk.deadline import Deadline, limited, machine_ns
+from ibdesk.desk.handle import COMMANDS, OPERATIONS, DeskHandle
 from ibdesk.desk.port.messages import (
     PULSE_SECONDS,
     Answer,
@@ -25,7 +26,7 @@ from ibdesk.desk.port.messages import (
     encode,
 )
 from ibdesk.desk.port.values import decode_arguments, encode_value, facts_of
-from ibdesk.errors import DeskError, IbdeskError
+from ibdesk.errors import CommandExpiredError, DeskError, IbdeskError
 from ibdesk.store import Feed, FeedState, Sequencer
 from ibdesk.telemetry.trace import correlated
 
@@ -121,11 +122,15 @@ class PortHost:
         """Return where the feed stands, in answer to the request of this number."""
         return encode(State(number=number, state=self._sequencer.state()))
 
-    def take(self, call: Call, answered: Callable[[bytes], None]) -> None:
-        """Have a call done and hand on the answer. It is done even if who asked goes meanwhile: it may be half done."""
+    def take(self, call: Call, answered: Callable[[bytes], None], *, age_seconds: float | None = None) -> None:
+        """Have a call done and hand on the answer. It is done even if who asked goes meanwhile: it may be half done.
+
+        `age_seconds` is how old a call from another machine is; one of this machine tells its deadline itself.
+        """
+        deadline = _deadline_of(call, age_seconds)
 
         async def do() -> None:
-            answered(encode(await self._answer(call)))
+            answered(encode(await self._answer(call, deadline)))
 
         self._tasks.create_task(do(), name=f"call {call.operation}")
 
@@ -149,7 +154,7 @@ class PortHost:
             for door in self._doors:
                 door.pulse(data)
 
-    async def _answer(self, call: Call) -> Answer | Failure:
+    async def _answer(self, call: Call, deadline: Deadline | None) -> Answer | Failure:
         try:
             if not self._may_act():
                 raise DeskError("this engine no longer leads: another one is taking over")
@@ -157,8 +162,10 @@ class PortHost:
             if operation is None:
                 raise DeskError(f"a desk has no operation {call.operation!r}")
             arguments = decode_arguments(operation, bytes(call.arguments))
-            with correlated(call.correlation_id):
-                value = await getattr(self._desk.aio, call.operation)(**arguments)
+            if deadline is None and call.operation in COMMANDS:
+                raise DeskError(f"the command {call.operation} came without a deadline")
+            with correlated(call.correlation_id), limited(deadline):
+                value = await _in_time(getattr(self._desk.aio, call.operation)(**arguments), deadline, call.operation)
             return Answer(number=call.number, value=msgspec.Raw(encode_value(value)))
         except IbdeskError as error:
             return Failure(number=call.number, error=type(error).__name__, arguments=facts_of(error), text=str(error))
@@ -166,3 +173,28 @@ class PortHost:
             _log.exception("%s, asked for over the desk port, failed", call.operation)
             text = f"the desk failed at {call.operation}: its log says why"
             return Failure(number=call.number, error=DeskError.__name__, arguments=[text], text=text)
+
+
+def _deadline_of(call: Call, age_seconds: float | None) -> Deadline | None:
+    if not call.begin_by_ns:
+        return None
+    if age_seconds is None:
+        return Deadline(call.operation, call.begin_by_ns)
+    return Deadline(call.operation, machine_ns() + int(1e9 * (call.seconds - age_seconds)))
+
+
+async def _in_time(work: Coroutine[Any, Any, Any], deadline: Deadline | None, operation: str) -> Any:
+    """Return what work gives. When its deadline passes first, and it has had no effect, it is not waited for.
+
+    Raises:
+        CommandExpiredError: In this case: the command was not carried out and never will be.
+    """
+    if deadline is None:
+        return await work
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait({task}, timeout=max(deadline.seconds_left, 0.0))
+    if not done and deadline.give_up():
+        # On the desk's loop it ends with the same error as soon as it would take effect.
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        raise CommandExpiredError(operation, 0.0)
+    return await task

@@ -3,13 +3,17 @@
 A conversation goes like this (``C`` is the client, ``D`` the desk's side)::
 
     D  welcome {schema, program, epoch}                    at once
-    C  call {number, operation, arguments, correlation_id}
+    C  call {number, operation, arguments, correlation_id, begin_by_ns, seconds}
     D  answer {number, value}  or  failure {number, error, arguments, text}
     C  watch {number}
     D  state {number, state}                               where the feed stands
     D  news {batches}                                      all that follows it, with no hole
     D  state {number: 0, state}                            at any time: start over from it
     D  pulse {}                                            when nothing else was said for a while
+
+A command takes effect before its deadline or never. Over a socket both sides have one clock, that of the machine, and
+`begin_by_ns` is a time of it. Machines that share a Redis need not have one: there the command's age is what Redis's
+clock says has passed since it took the command in, and `seconds` is how old it may be.
 
 Answers come in the order in which they are ready, not in that of the calls.
 """
@@ -23,7 +27,7 @@ import msgspec
 from ibdesk.errors import DeskError
 from ibdesk.store import Batch, FeedState
 
-SCHEMA = 1
+SCHEMA = 2
 """The version of these messages; each side refuses another one."""
 
 LONGEST_CALL = 4 * 1024 * 1024
@@ -41,12 +45,17 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Call(_Message, frozen=True, tag="call"):
-    """Client: do this operation; `arguments` are by name, in the form of `values`."""
+    """Client: do this operation; `arguments` are by name, in the form of `values`.
+
+    A command has a deadline, `begin_by_ns` by the machine's clock, which is in `seconds`; a question has 0 in both.
+    """
 
     number: int
     operation: str
     arguments: msgspec.Raw
     correlation_id: str = ""
+    begin_by_ns: int = 0
+    seconds: float = 0.0
 
 
 class Watch(_Message, frozen=True, tag="watch"):

@@ -21,7 +21,7 @@ from ibdesk.desk.port.messages import Call, Watch, decode_client_message
 from ibdesk.errors import DeskError
 from ibdesk.store.redis import RedisError
 from ibdesk.store.redis.pool import RedisPool
-from ibdesk.store.redis.stream import START, Gap, Stream
+from ibdesk.store.redis.stream import START, Gap, Message, Stream
 
 _log = logging.getLogger(__name__)
 
@@ -118,8 +118,8 @@ class StreamDoor:
                     await reader.close()
                     reader = self._streams.calls.read(START)
                     continue
-                for message in found:
-                    self._take(message.data, host)
+                if found:
+                    await self._take_all(found, host)
         finally:
             await reader.close()
 
@@ -132,7 +132,17 @@ class StreamDoor:
                 # The pool has told it.
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    def _take(self, data: bytes, host: PortHost) -> None:
+    async def _take_all(self, messages: list[Message], host: PortHost) -> None:
+        """Have calls done that are as old as Redis's own clock says: the clocks of machines need not agree."""
+        try:
+            now_ms = await self._streams.calls.now_ms()
+        except RedisError as error:
+            _log.warning("%d calls over Redis are ignored, because their age is not known: %s", len(messages), error)
+            return
+        for message in messages:
+            self._take(message.data, host, age_seconds=max(now_ms - message.at_ms, 0) / 1e3)
+
+    def _take(self, data: bytes, host: PortHost, *, age_seconds: float) -> None:
         try:
             envelope = msgspec.msgpack.decode(data, type=ToDesk)
             message = decode_client_message(envelope.data)
@@ -145,7 +155,7 @@ class StreamDoor:
             case Watch(number=number):
                 self._outbox.put_nowait((answers, host.state(number)))
             case Call() as call:
-                host.take(call, lambda answer: self._outbox.put_nowait((answers, answer)))
+                host.take(call, lambda answer: self._outbox.put_nowait((answers, answer)), age_seconds=age_seconds)
 
     async def _send(self, host: PortHost) -> None:
         """Append what waits, for ever: in the order in which it was said, as much at once as there is."""

@@ -38,6 +38,11 @@ class Message(msgspec.Struct, frozen=True):
     id: str
     data: bytes
 
+    @property
+    def at_ms(self) -> int:
+        """When Redis took it in, by its own clock, in ms."""
+        return _parts(self.id)[0]
+
 
 class Gap(msgspec.Struct, frozen=True):
     """Messages behind `after` may be lost: the stream holds `oldest` to `newest` now (`START`: it is empty)."""
@@ -89,6 +94,15 @@ class Stream:
             RedisError: If Redis cannot tell now.
         """
         return (await self._pool.call(lambda client: _ends(client, self.key)))[1]
+
+    async def now_ms(self) -> int:
+        """Return the time by Redis's own clock, in ms: minus a message's `at_ms` it is how old that is.
+
+        Raises:
+            RedisError: If Redis cannot tell now.
+        """
+        seconds, microseconds = await self._pool.call(lambda client: client.time())
+        return int(seconds) * 1_000 + int(microseconds) // 1_000
 
     async def delete(self) -> None:
         """Take the stream away, with all that is in it.
