@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +49,8 @@ def project() -> dict[str, Any]:
 
 def declared_requirements() -> list[Requirement]:
     declared = project()
-    extras = declared["optional-dependencies"].values()
+    # The extra `all` is made of the others.
+    extras = [lines for name, lines in declared["optional-dependencies"].items() if name != "all"]
     lines = [*declared["dependencies"], *(line for extra in extras for line in extra)]
     return [Requirement(line) for line in lines]
 
@@ -129,6 +133,34 @@ def test_importing_ibdesk_brings_no_web_server_no_dashboard_and_no_notebook() ->
     fresh = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert HEAVY & set(fresh.stdout.split()) == set()
+
+
+def test_the_extra_all_is_what_a_trader_needs() -> None:
+    extras = project()["optional-dependencies"]
+
+    assert extras["all"] == [f"ibdesk[{','.join(name for name in extras if name not in ('all', 'dev'))}]"]
+
+
+def test_the_wheel_alone_has_a_strategy_to_run(tmp_path: Path) -> None:
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    if uv is None:
+        pytest.skip("needs uv, which `make setup` installs")
+    subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", tmp_path, ROOT], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "site")
+
+    listed = subprocess.run(
+        [sys.executable, "-m", "ibdesk.cli", "strategies"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "EmaCross" in listed.stdout
+    assert "site/ibdesk/examples" in re.sub(r"\s", "", listed.stdout)
 
 
 @pytest.mark.parametrize("folder", ["platform", "server"])

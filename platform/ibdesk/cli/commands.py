@@ -9,15 +9,17 @@ import typer
 
 from ibdesk.cli import options as o
 from ibdesk.cli.app import command
+from ibdesk.cli.example import example_strategy
 from ibdesk.cli.loading import loading
-
-SHIPPED = Path("strategies/ema_cross.py")
 
 
 @command("Begin here", "ibdesk demo", "ibdesk demo --for 60", "ibdesk demo --speed 40 --no-dashboard")
 def demo(
     context: typer.Context,
-    strategy: Annotated[Path, typer.Option(metavar="FILE", help="Strategy file to backtest and then to run")] = SHIPPED,
+    strategy: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Strategy file to backtest and then to run", show_default="ema_cross.py"),
+    ] = None,
     symbols: o.Symbols = "",
     seconds: o.Seconds = None,
     speed: o.Speed = 20.0,
@@ -38,7 +40,7 @@ def demo(
         from ibdesk.cli.web import web_options
 
     run_demo(
-        strategy,
+        strategy or example_strategy(),
         symbols=o.names(symbols),
         seconds=seconds,
         speed=speed,
@@ -95,13 +97,15 @@ def backtest(
 
 @command("Research", "ibdesk strategies", "ibdesk strategies ~/research")
 def strategies(
-    folder: Annotated[Path, typer.Argument(help="Folder of strategy files")] = SHIPPED.parent,
+    folder: Annotated[
+        Path | None, typer.Argument(help="Folder of strategy files", show_default="strategies, or ibdesk's examples")
+    ] = None,
 ) -> None:
     """List the strategies of a folder and their parameters, and say what is wrong with files that cannot be used."""
     with loading():
         from ibdesk.cli.strategies import list_strategies
 
-    list_strategies(folder)
+    list_strategies(folder or example_strategy().parent)
 
 
 @command(
