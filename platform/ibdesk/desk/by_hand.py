@@ -155,7 +155,7 @@ class ByHand:
         if instrument.id not in runtime.engine.markets:
             runtime.command(WatchMarket(instrument, runtime.clock.now_ns(), by, correlation_id))
         runtime.service.subscribe_quotes(instrument)
-        if not await runtime.first_price(instrument.id, seconds):
+        if not await runtime.first_prices.wait(instrument.id, seconds):
             raise DeskError(
                 f"no price of {instrument.id} came within {seconds:g} s, so that nothing tells what the "
                 f"order would come to: try again when its market is open"

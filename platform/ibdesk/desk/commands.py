@@ -6,6 +6,7 @@ Each command goes on the record with who wanted it, and with the request from ou
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from ibdesk.desk.answers import HaltInfo, OrderInfo, RiskInfo, RunInfo
 from ibdesk.desk.by_hand import ByHand, no_order
 from ibdesk.desk.inspection import halt_info, order_info, risk_info, run_info
-from ibdesk.engine import RiskLimits
+from ibdesk.engine import EXTERNAL, MANUAL, RiskLimits
 from ibdesk.errors import ConfigError, DeskError
 from ibdesk.model import (
     OPERATOR,
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     from ibdesk.desk.runtime import Runtime
 
 
+# The name of a run stands in the ids of its orders, which TWS tells again.
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
+
+
 class Commands:
     """The desk's commands, as coroutines for its loop."""
 
@@ -59,6 +64,7 @@ class Commands:
         parameters: dict[str, object] | None = None,
         cash: float = 0.0,
         run_id: str = "",
+        name: str = "",
         by: str = OPERATOR,
     ) -> str:
         """Run a strategy on some instruments and return the run's id.
@@ -72,15 +78,22 @@ class Commands:
         `state` are the new run's. `run_id` names a run that has ended, or one whose parameters are to change, to
         be continued; stop an orphaned run to begin a new one in its place.
 
+        A strategy that runs already on one of the instruments is not started twice: with the same parameters,
+        instruments, bars and cash its run is returned, else an error says what differs. A second one on purpose needs
+        a `name`, by which it is known from then on.
+
         Raises:
             StrategyError: If the file or the parameters are wrong.
             InstrumentError: If an instrument is unknown or ambiguous.
             ConfigError: If `bar` or `bars_from` is none, or `warm_up` is negative.
-            DeskError: If it fails while it starts, or `run_id` names no run that has ended.
+            DeskError: If it fails while it starts, `run_id` names no run that has ended, or the strategy runs there
+                already in another way.
         """
         if warm_up < 0:
             raise ConfigError(f"warm_up must be a number of bars, got {warm_up}")
         names = [on] if isinstance(on, str | Instrument) else list(on)
+        if name and (not _NAME.fullmatch(name) or name in (MANUAL, EXTERNAL)):
+            raise ConfigError(f"a run's name is 1 to 40 letters, digits, - and _, got {name!r}")
         if not names:
             raise DeskError("name at least one instrument to run on, such as on=['AAPL']")
         return await self._runtime.start(
@@ -92,6 +105,7 @@ class Commands:
             parameters=parameters or {},
             cash=cash,
             run_id=run_id,
+            name=name,
             by=by,
             correlation_id=correlation_id.get(),
         )

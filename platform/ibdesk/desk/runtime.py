@@ -17,12 +17,14 @@ from ibdesk.config import secure_state_folder
 from ibdesk.desk.answers import RunInfo
 from ibdesk.desk.deadline import begin_command
 from ibdesk.desk.emas import EmaMonitor
+from ibdesk.desk.first_prices import FirstPrices
 from ibdesk.desk.inspection import run_info
 from ibdesk.desk.ledger import Ledger
 from ibdesk.desk.naming import base36, named
 from ibdesk.desk.order_log import TOLD, OrderLog
 from ibdesk.desk.order_times import OrderTimes
 from ibdesk.desk.publisher import Publisher
+from ibdesk.desk.repeats import running_like
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.succession import predecessor
 from ibdesk.desk.warm_up import fetch_history, recent_bars
@@ -48,7 +50,6 @@ from ibdesk.model import (
     Severity,
     StartStrategy,
     StateChanged,
-    StrategySource,
     TimerFired,
 )
 from ibdesk.store import (
@@ -104,8 +105,7 @@ class Runtime:
         )
         self.publisher = Publisher(self.engine, self.ledger, feed, address=tws.address, mode=settings.mode)
         self.order_log = OrderLog(self.engine)
-        # _priceless: who waits for the first price of which instrument.
-        self._priceless: list[tuple[str, asyncio.Event]] = []
+        self.first_prices = FirstPrices(self.engine.price_of)
         # _inherited: what an earlier life traded by hand, whose quotes are not asked for yet in this one.
         self._inherited: list[AnyInstrument] = []
         self._waiting: collections.deque[Event] = collections.deque()
@@ -227,28 +227,9 @@ class Runtime:
         self.publisher.publish(event, actions)
         if actions or event.__class__ in TOLD:
             self.order_log.note(event, actions, latency_ns)
-        if self._priceless:
-            self._wake_priced()
+        if self.first_prices.waiting:
+            self.first_prices.wake()
         return actions
-
-    def _wake_priced(self) -> None:
-        for name, known in self._priceless:
-            if self.engine.price_of(name) is not None:
-                known.set()
-
-    async def first_price(self, instrument: str, seconds: float) -> bool:
-        """Wait, at most so many seconds, until a price of a watched instrument is known; return whether it is."""
-        if self.engine.price_of(instrument) is not None:
-            return True
-        waiting = (instrument, asyncio.Event())
-        self._priceless.append(waiting)
-        try:
-            async with asyncio.timeout(seconds):
-                return await waiting[1].wait()
-        except TimeoutError:
-            return False
-        finally:
-            self._priceless.remove(waiting)
 
     def _commit(self) -> None:
         """Write what is buffered, and take the time it took."""
@@ -300,13 +281,14 @@ class Runtime:
         parameters: dict[str, object],
         cash: float,
         run_id: str,
+        name: str,
         by: str,
         correlation_id: str,
     ) -> str:
         """Qualify, subscribe, warm up and start; return the run's id.
 
-        The run goes on with the book, the orders and the state of the one named `run_id`, else of the orphaned run
-        that was started like it; else it is a new one.
+        A run that does this already is returned. The run goes on with the book, the orders and the state of the one
+        named `run_id`, else of the orphaned run that was started like it; else it is a new one.
         """
         made, loaded = _made(strategy, parameters)
         instruments = [await self.service.qualify(named(name)) for name in on]
@@ -328,12 +310,15 @@ class Runtime:
             history=[*history, *recent_bars(history, self._recent, interval_ns=bar_ns)],
             cash=cash,
             by=by,
+            name=name,
             correlation_id=correlation_id,
         )
         # From here to the turn there is no await, so that two starts do not go on with one run.
+        if not run_id and (there := running_like(self.engine.runs.values(), start, loaded.cls)):
+            return there.id
         before = predecessor(self.engine.runs, start, run_id)
         if before is None:
-            start = msgspec.structs.replace(start, run_id=self._run_id(loaded.source))
+            start = msgspec.structs.replace(start, run_id=self._run_id(name or loaded.source.class_name))
         else:
             start = msgspec.structs.replace(start, run_id=before.id, state=before.saved_state)
         self.shelf.put(loaded.cls, loaded.source)
@@ -367,10 +352,10 @@ class Runtime:
         self.service.subscribe_bars(instrument)
         self.service.subscribe_quotes(instrument)
 
-    def _run_id(self, source: StrategySource) -> str:
+    def _run_id(self, name: str) -> str:
         """Return a name that no run before had, here or in another desk of this account: it marks orders for good."""
         self._last_run_second = max(time.time_ns() // 1_000_000_000, self._last_run_second + 1)
-        return f"{source.class_name}-{base36(self._last_run_second)}"
+        return f"{name}-{base36(self._last_run_second)}"
 
     def _make_header(self, client_id: int) -> JournalHeader:
         return JournalHeader(

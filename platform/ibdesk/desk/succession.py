@@ -26,4 +26,4 @@ def predecessor(runs: Mapping[str, Run], start: StartStrategy, run_id: str) -> R
 def _likeness(start: StartStrategy) -> object:
     """Return what makes two starts mean the same run; the code may have been mended in between."""
     names = sorted(instrument.id for instrument in start.instruments)
-    return start.source.class_name, start.parameters, names, start.interval_ns, start.bar_source
+    return start.source.class_name, start.name, start.parameters, names, start.interval_ns, start.bar_source

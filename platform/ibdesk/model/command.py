@@ -55,7 +55,8 @@ class StartStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="start_strate
     """Run a strategy on some instruments, on bars of `interval_ns`.
 
     `history` of that interval warms the features up; history of a shorter interval belongs to the bar in progress.
-    `cash` is the money allotted to the run, in the account's currency. `state` is what an earlier run left.
+    `cash` is the money allotted to the run, in the account's currency. `state` is what an earlier run left. `name`
+    tells runs apart that are alike in all else; it is empty for the usual one.
     """
 
     run_id: str
@@ -68,6 +69,7 @@ class StartStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="start_strate
     history: list[BarHistory] = []
     cash: float = 0.0
     state: dict[str, Any] = {}
+    name: str = ""
     by: str = OPERATOR
     correlation_id: str = ""
 

@@ -69,6 +69,14 @@ class StartRequest(BaseModel):
     warm_up: int = Field(
         300, ge=0, le=100_000, description="how many past bars its features begin with", examples=[300]
     )
+    name: str = Field(
+        "",
+        max_length=40,
+        pattern="^[A-Za-z0-9_-]*$",
+        description="for a second run of a strategy on the same instrument, on purpose; without one, a strategy that "
+        "runs already is not started twice",
+        examples=[""],
+    )
 
 
 class ParametersRequest(BaseModel):
@@ -202,6 +210,7 @@ async def _start(request: StartRequest, desk: TheDesk, folder: TheStrategies, *,
         bar=request.bar,
         warm_up=request.warm_up,
         parameters=request.parameters,
+        name=request.name,
         by=by,
     )
     return await _run(desk, run_id)

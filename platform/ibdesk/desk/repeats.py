@@ -1,0 +1,75 @@
+"""A strategy that is asked for again while it runs: the run that is there, or an error, and never a second position."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Iterator
+
+from ibdesk.engine import Run
+from ibdesk.errors import DeskError
+from ibdesk.model import StartStrategy
+from ibdesk.strategy import Strategy
+
+
+def running_like(runs: Iterable[Run], start: StartStrategy, cls: type[Strategy]) -> Run | None:
+    """Return the run that does what `start` asks for, None when none has to do with it.
+
+    A run is of the same strategy when class, file and name are the same and it trades one of the instruments.
+
+    Raises:
+        DeskError: If such a run does something else than is asked for; the sentence says what, and the ways out.
+    """
+    wanted = {instrument.id for instrument in start.instruments}
+    for run in runs:
+        if not run.is_running or not _is_same_strategy(run.start, start) or wanted.isdisjoint(run.lanes):
+            continue
+        differences = list(_differences(run, start, cls))
+        if not differences:
+            return run
+        raise DeskError(
+            f"{start.source.class_name} runs on {', '.join(run.lanes)} already as {run.id} ({'; '.join(differences)}): "
+            f"give it other parameters with change_parameters, stop it first, or start a second one with name="
+        )
+    return None
+
+
+def _is_same_strategy(one: StartStrategy, other: StartStrategy) -> bool:
+    return (one.source.class_name, one.source.path, one.name) == (
+        other.source.class_name,
+        other.source.path,
+        other.name,
+    )
+
+
+def _differences(run: Run, start: StartStrategy, cls: type[Strategy]) -> Iterator[str]:
+    """Yield what a run does otherwise than is asked for."""
+    known = run.start
+    for name, value in start.parameters.items():
+        if known.parameters.get(name) != value:
+            yield f"{name} is {known.parameters.get(name)}, not {value}"
+    asked = {instrument.id for instrument in start.instruments}
+    if asked != set(run.lanes):
+        yield f"it was asked for on {', '.join(sorted(asked))}"
+    if known.interval_ns != start.interval_ns or known.bar_source is not start.bar_source:
+        yield "its bars are others"
+    if known.cash != start.cash:
+        yield f"cash is {known.cash:g}, not {start.cash:g}"
+    if known.source.sha256 != start.source.sha256 or _code_of(type(run.strategy)) != _code_of(cls):
+        yield "its code has changed since"
+
+
+def _code_of(cls: type[Strategy]) -> list[object]:
+    """Return the code of a class that has no file, so that a cell run again is told from one that was edited."""
+    return [
+        (name, _bytes_of(member))
+        for kind in cls.__mro__
+        if issubclass(kind, Strategy) and kind is not Strategy
+        for name, member in sorted(vars(kind).items())
+        if isinstance(member, types.FunctionType)
+    ]
+
+
+def _bytes_of(function: types.FunctionType | types.CodeType) -> object:
+    code = function.__code__ if isinstance(function, types.FunctionType) else function
+    constants = [_bytes_of(each) if isinstance(each, types.CodeType) else repr(each) for each in code.co_consts]
+    return code.co_code, code.co_names, code.co_varnames, constants
