@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydantic import Field
 
     from ibdesk.backtest import Result, backtest
-    from ibdesk.data import read_bars, sample_daily_bars
+    from ibdesk.data import Bars, read_bars, sample_daily_bars
     from ibdesk.desk import Desk, DeskSettings
     from ibdesk.engine import RiskLimits
     from ibdesk.indicators import Ema, ema
@@ -40,6 +40,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Bar",
+    "Bars",
     "Desk",
     "DeskSettings",
     "Ema",

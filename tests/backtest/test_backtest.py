@@ -181,4 +181,4 @@ def test_missing_bars_are_told_with_the_result(make_bars: MakeBars) -> None:
     result = backtest(Above(), bars.filter(pl.int_range(pl.len()) != 2))
 
     assert len(result.warnings) == 1
-    assert "1 bars of 1 min are missing" in result.warnings[0]
+    assert "1 bar of 1 min is missing" in result.warnings[0]

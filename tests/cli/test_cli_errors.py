@@ -101,8 +101,8 @@ FIRST = "IBM,2024-01-02,10,11,9,10,100\n"
 @pytest.mark.parametrize(
     ("rows", "parts"),
     [
-        (FIRST + "IBM,2024-01-03,10,11,9,NaN,100\n", ["IBM", "row 1", "2024-01-03", "close"]),
-        (FIRST + FIRST, ["IBM", "row 1", "2024-01-02"]),
+        (FIRST + "IBM,2024-01-03,10,11,9,NaN,100\n", ["row 1", "column close"]),
+        (FIRST + "IBM,2024-01-02,10,12,9,10,100\n", ["IBM", "row 1", "2024-01-02"]),
         (FIRST + "IBM,2024-01-03,10,11,9,10,100\nIBM,2024-03-04,10,11,9,10,100\n", ["missing", "--allow-gaps"]),
         (FIRST + "IBM,today,10,11,9,10,100\n", ["row 1", "column date", "'today'"]),
         (FIRST + "IBM,2024-01-03,10,9,9,10,100\n", ["row 1", "high is below"]),

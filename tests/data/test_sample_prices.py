@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 
 from ibdesk.data import check_bars, sample_daily_bars
-from ibdesk.data.sample import Split, adjust_for_splits, find_splits, quoted_prices
+from ibdesk.data.sample import quoted_prices
+from ibdesk.data.splits import Split, adjust_for_splits, find_splits
 from ibdesk.errors import DataError
 
 
@@ -25,7 +26,7 @@ def test_the_splits_found_are_those_that_happened() -> None:
 def test_no_day_of_the_adjusted_series_moves_by_a_split() -> None:
     quoted = quoted_prices()
     splits = find_splits(quoted)
-    adjusted = adjust_for_splits(quoted, splits)
+    adjusted = adjust_for_splits(quoted, splits, time="date")
     moves = adjusted.select(
         "symbol",
         "date",
@@ -43,7 +44,7 @@ def test_no_day_of_the_adjusted_series_moves_by_a_split() -> None:
 
 def test_adjusting_keeps_the_money_that_changed_hands() -> None:
     quoted = quoted_prices()
-    adjusted = adjust_for_splits(quoted, find_splits(quoted))
+    adjusted = adjust_for_splits(quoted, find_splits(quoted), time="date")
     first = adjusted.filter(pl.col("symbol") == "AAPL").row(0, named=True)
 
     # Two splits of 2:1 came later: 130.31 a share was quoted, 9,616,100 shares traded.

@@ -299,7 +299,7 @@ async def test_bars_come_from_the_history_of_the_desk(api: httpx.AsyncClient) ->
         ({"source": "file", "file": "bad.csv"}, "'much' is not a number"),
         (
             {"source": "sample", "symbols": ["TSLA"]},
-            "no bars of TSLA: there are some of AAPL, GOOG, IBM, MSFT",
+            "no bars of TSLA: it has AAPL, GOOG, IBM, MSFT",
         ),
         ({"source": "sample"}, "bars are more than the 5,000 that a backtest may be about"),
         ({"source": "history", "symbols": ["NOSUCH"]}, "NOSUCH"),

@@ -6,13 +6,14 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from ibdesk.backtest.look_ahead import check_look_ahead
 from ibdesk.backtest.result import Result, make_result
 from ibdesk.backtest.simulation import Simulation
-from ibdesk.data.bars import CheckedBars, check_bars
+from ibdesk.data import Bars, as_bars
 from ibdesk.data.trading_dates import dates_of_rows
 from ibdesk.engine import TARGET, RiskLimits, evaluate
 from ibdesk.errors import ConfigError, DataError
@@ -23,7 +24,7 @@ from ibdesk.strategy import Strategy, load_strategy, make_strategy
 
 def backtest(
     strategy: Strategy | type[Strategy] | str | Path,
-    bars: pl.DataFrame,
+    bars: Any,
     *,
     cash: float = 100_000.0,
     commissions: CommissionSchedule | None = None,
@@ -36,8 +37,9 @@ def backtest(
 ) -> Result:
     """Return what the strategy would have done and earned on past bars.
 
-    `strategy` is an instance, a class that needs no parameters, or the path of a strategy file. `bars` is a
-    frame as `check_bars` describes, of one symbol or many; symbols are taken as `instrument_of` reads them
+    `strategy` is an instance, a class that needs no parameters, or the path of a strategy file. `bars` is what
+    `read_bars` returns or takes (a path, a folder, a pandas or Polars frame), or a frame as `check_bars`
+    describes, of one symbol or many; symbols are taken as `instrument_of` reads them
     unless `instruments` says otherwise, and all must be priced in one currency. Costs are on: IB's fixed
     commissions and one tick of slippage unless other ones are given. `limits` are the risk rules, by default
     none. The first `warm_up` rows of each symbol feed its features only. There is no margin account: cash may
@@ -57,7 +59,7 @@ def backtest(
     if not 0 < cash < float("inf"):
         raise ConfigError(f"cash must be a positive amount, got {cash!r}")
     made = _strategy_of(strategy)
-    checked = check_bars(bars)
+    checked = as_bars(bars, instruments=instruments)
     listed = _instruments(checked.symbols, instruments or {})
     columns, traded = _features(made, checked, warm_up=warm_up, samples=look_ahead_samples)
     exchange = Exchange(
@@ -127,7 +129,7 @@ def _instruments(symbols: Sequence[str], given: Mapping[str, AnyInstrument]) -> 
 
 
 def _features(
-    strategy: Strategy, checked: CheckedBars, *, warm_up: int, samples: int
+    strategy: Strategy, checked: Bars, *, warm_up: int, samples: int
 ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
     """Return features and target of each symbol, proved not to look ahead, and the bars after the warm-up."""
     columns = {}

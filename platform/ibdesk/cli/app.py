@@ -17,7 +17,15 @@ _Function = TypeVar("_Function", bound=Callable[..., None])
 
 _INTERRUPTED = 130
 # Where commands stand, in the order of the page of help.
-_ROOMS = ("commands", "serving_commands", "gateway_commands", "config_commands", "access_commands", "audit_commands")
+_ROOMS = (
+    "commands",
+    "data_commands",
+    "serving_commands",
+    "gateway_commands",
+    "config_commands",
+    "access_commands",
+    "audit_commands",
+)
 
 app = typer.Typer(
     name="ibdesk",

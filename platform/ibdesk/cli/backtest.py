@@ -9,9 +9,10 @@ import msgspec
 import polars as pl
 
 from ibdesk.backtest import Result, backtest, blaming
+from ibdesk.cli.reading import NOTHING, Reading, read_file
 from ibdesk.cli.screen import console, file_address, line, waiting
 from ibdesk.cli.tables import stats_view
-from ibdesk.data import check_bars, read_bars, sample_daily_bars
+from ibdesk.data import Bars, sample_daily_bars
 from ibdesk.errors import ConfigError, DataError
 from ibdesk.exchange import SCHEDULES, TickSlippage
 from ibdesk.strategy import load_strategy, make_strategy
@@ -25,8 +26,8 @@ class Costs(msgspec.Struct, frozen=True):
 
 
 def choose_bars(
-    path: Path | None, *, sample: bool, symbols: Sequence[str], zone: str = "UTC", allow_gaps: bool = False
-) -> pl.DataFrame:
+    path: Path | None, *, sample: bool, symbols: Sequence[str], reading: Reading = NOTHING, allow_gaps: bool = False
+) -> Bars | pl.DataFrame:
     """Return the bars of a file, or the sample, of all or only some symbols.
 
     Raises:
@@ -37,23 +38,11 @@ def choose_bars(
         raise ConfigError("say which bars to use: --bars FILE for a CSV or Parquet file, or --sample for the sample")
     if path is None:
         return only(sample_daily_bars(), symbols, where="the sample")
-    bars = only(read_file(path, zone=zone), symbols, where=str(path))
-    gaps = check_bars(bars).warnings
-    if gaps and not allow_gaps:
-        more = f" (and {len(gaps) - 1} more gaps)" if len(gaps) > 1 else ""
-        raise DataError(f"{path}: {gaps[0]}{more}: add the missing bars, or go on without them with --allow-gaps")
+    bars = read_file(path, reading).only(symbols)
+    if bars.gaps and not allow_gaps:
+        more = f" (and {len(bars.gaps) - 1} more gaps)" if len(bars.gaps) > 1 else ""
+        raise DataError(f"{path}: {bars.gaps[0]}{more}: add the missing bars, or go on without them with --allow-gaps")
     return bars
-
-
-def read_file(path: Path, *, zone: str = "UTC") -> pl.DataFrame:
-    """Return the bars of a CSV or Parquet file; bars may be missing in it.
-
-    Raises:
-        DataError: If they cannot be used.
-    """
-    if not path.is_file():
-        raise DataError(f"there is no file {path}: name a CSV or Parquet file of bars")
-    return read_bars(path, zone=zone, allow_gaps=True)
 
 
 def only(bars: pl.DataFrame, symbols: Sequence[str], *, where: str) -> pl.DataFrame:
@@ -70,7 +59,7 @@ def only(bars: pl.DataFrame, symbols: Sequence[str], *, where: str) -> pl.DataFr
 
 def run_backtest(
     strategy: Path,
-    bars: pl.DataFrame,
+    bars: Bars | pl.DataFrame,
     *,
     parameters: dict[str, object],
     cash: float,

@@ -60,7 +60,7 @@ def demo(
 def backtest(
     strategy: o.StrategyFile,
     bars: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="CSV or Parquet file of bars", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="File of bars, or a folder of them", show_default=False)
     ] = None,
     symbols: o.Symbols = "",
     params: o.Parameters = [],  # noqa: B006 - typer takes a copy
@@ -69,8 +69,14 @@ def backtest(
     slippage_ticks: Annotated[
         float, typer.Option(min=0, help="How much worse market orders and stops fill, in ticks")
     ] = 1.0,
-    zone: Annotated[str, typer.Option(help="Zone of times in the file that carry none")] = "UTC",
     report: o.Report = None,
+    symbol: o.Symbol = None,
+    zone: o.Zone = None,
+    date_order: o.DateOrder = None,
+    decimal: o.Decimal = None,
+    format: o.Format = None,  # noqa: A002 - the option's name
+    interval: o.Interval = [],  # noqa: B006 - typer takes a copy
+    splits: o.Splits = [],  # noqa: B006
     *,
     sample: Annotated[bool, typer.Option("--sample", help=f"Use {o.SAMPLE}")] = False,
     allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Go on where bars are missing")] = False,
@@ -78,15 +84,22 @@ def backtest(
 ) -> None:
     """Tell what a strategy would have done and earned on past bars, costs included.
 
-    The file needs columns for date or time, open, high, low and close, better also symbol and volume, under any of
-    their usual names. Orders made at a bar's close fill at the next bar's open, the earliest.
+    Files of most vendors are read as they come; `ibdesk data check` shows how one is understood. Orders made at a
+    bar's close fill at the next bar's open, the earliest.
     """
     with loading():
         from ibdesk.cli.backtest import Costs, choose_bars, run_backtest
+        from ibdesk.cli.reading import Reading, interval_of
 
     run_backtest(
         strategy,
-        choose_bars(bars, sample=sample, symbols=o.names(symbols), zone=zone, allow_gaps=allow_gaps),
+        choose_bars(
+            bars,
+            sample=sample,
+            symbols=o.names(symbols),
+            reading=Reading(symbol, zone, date_order, decimal, format, interval_of(interval), splits),
+            allow_gaps=allow_gaps,
+        ),
         parameters=o.parameters(params),
         cash=cash,
         costs=Costs(commission.value, slippage_ticks),

@@ -9,22 +9,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
-import polars as pl
 from rich.console import RenderableType
 from rich.live import Live
 
-from ibdesk.cli.backtest import only, read_file
+from ibdesk.cli.backtest import only
 from ibdesk.cli.gateway_log import MessageLog, open_log
 from ibdesk.cli.gateway_news import GatewayNews
 from ibdesk.cli.gateway_status import status_view
 from ibdesk.cli.gateway_traffic import Traffic
 from ibdesk.cli.interrupt import on_stop_signals
 from ibdesk.cli.logs import open_log as open_process_log
+from ibdesk.cli.reading import read_file
 from ibdesk.cli.sample import SECONDS_A_DAY, first_day
 from ibdesk.cli.screen import console, line, step
 from ibdesk.data import sample_daily_bars
 from ibdesk.desk.loop import spare_from_collection
-from ibdesk.errors import AddressInUseError, ConfigError, DataError
+from ibdesk.errors import AddressInUseError, ConfigError
 from ibdesk.gateway import Gateway, GatewaySettings, make_gateway
 from ibdesk.gateway.listening import Listener, Listeners
 from ibdesk.gateway.make import clock_of
@@ -93,7 +93,7 @@ def run_gateway_until_stopped(
         }
         settings = settings.model_copy(update=market)
     elif settings.replay is not None:
-        bars = only(_read(settings.replay), settings.symbols, where=str(settings.replay))
+        bars = read_file(settings.replay).only(settings.symbols).frame
     clock = clock_of(settings)
     with contextlib.ExitStack() as belongings:
         belongings.enter_context(open_process_log("gateway"))
@@ -102,20 +102,6 @@ def run_gateway_until_stopped(
         gateway = make_gateway(settings, bars=bars, clock=clock, listener=listener)
         spare_from_collection()
         asyncio.run(_serve(gateway, settings, _Screen(gateway, traffic, watching), seconds=seconds))
-
-
-def _read(path: Path) -> pl.DataFrame:
-    """Return the bars of a file, or of every CSV and Parquet file of a folder.
-
-    Raises:
-        DataError: If a file cannot be used, or the folder has none.
-    """
-    if not path.is_dir():
-        return read_file(path)
-    files = sorted(file for file in path.iterdir() if file.name.endswith((".csv", ".csv.gz", ".parquet")))
-    if not files:
-        raise DataError(f"folder {path} holds no bars: no file in it ends with .csv, .csv.gz or .parquet")
-    return pl.concat([read_file(file) for file in files]).sort("opened_at", "symbol")
 
 
 async def _serve(gateway: Gateway, settings: GatewaySettings, screen: _Screen, *, seconds: float | None) -> None:

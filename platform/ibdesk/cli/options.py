@@ -218,3 +218,59 @@ def parameters(pairs: list[str]) -> dict[str, object]:
             raise ConfigError(f"--param {name.strip()} is given twice: which value is meant?")
         found[name.strip()] = value.strip()
     return found
+
+
+_DATA = "What a file of bars does not say itself"
+Symbol = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="The instrument of a file that names none", show_default=False, rich_help_panel=_DATA
+    ),
+]
+Zone = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ZONE",
+        help="Zone of times that carry none, such as America/New_York",
+        show_default=False,
+        rich_help_panel=_DATA,
+    ),
+]
+DateOrder = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ORDER", help="mdy or dmy, for dates like 01/02/2024", show_default=False, rich_help_panel=_DATA
+    ),
+]
+Decimal = Annotated[
+    str | None,
+    typer.Option(metavar="MARK", help=". or , for numbers like 1,234", show_default=False, rich_help_panel=_DATA),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Layout by name, see [bold]ibdesk data formats[/bold]",
+        show_default=False,
+        rich_help_panel=_DATA,
+    ),
+]
+Interval = Annotated[
+    list[str],
+    typer.Option(
+        metavar="LENGTH",
+        help="How long bars last; 'SYMBOL=1 day' for each where lengths differ",
+        show_default=False,
+        rich_help_panel=_DATA,
+    ),
+]
+Splits = Annotated[
+    list[str],
+    typer.Option(
+        "--split",
+        metavar="SPLIT",
+        help="A split to take out of the prices: 'AAPL 2020-08-31 4:1'",
+        show_default=False,
+        rich_help_panel=_DATA,
+    ),
+]

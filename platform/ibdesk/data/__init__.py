@@ -7,10 +7,29 @@ from typing import TYPE_CHECKING
 from ibdesk.lazy import at_first_use
 
 if TYPE_CHECKING:
-    from ibdesk.data.bars import CheckedBars, check_bars
-    from ibdesk.data.read import read_bars
+    from ibdesk.data.bars import Bars
+    from ibdesk.data.checks import check_bars
+    from ibdesk.data.doubts import doubtful_rows
+    from ibdesk.data.formats.raw import RawBars
+    from ibdesk.data.formats.registry import BarFormat, bar_formats, register_format, unregister_format
+    from ibdesk.data.read import as_bars, read_bars
     from ibdesk.data.sample import sample_daily_bars
+    from ibdesk.data.splits import Split, adjust_for_splits
 
-__all__ = ["CheckedBars", "check_bars", "read_bars", "sample_daily_bars"]
+__all__ = [
+    "BarFormat",
+    "Bars",
+    "RawBars",
+    "Split",
+    "adjust_for_splits",
+    "as_bars",
+    "bar_formats",
+    "check_bars",
+    "doubtful_rows",
+    "read_bars",
+    "register_format",
+    "sample_daily_bars",
+    "unregister_format",
+]
 
 __getattr__, __dir__ = at_first_use(__name__, __file__)

@@ -1,146 +1,189 @@
-"""Reads bars from CSV and Parquet files, whatever their headers call the columns."""
+"""Reads bars: files in whatever layout, folders of them, pandas and Polars frames."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import polars as pl
 
-from ibdesk.data.bars import COLUMNS, OPENED_AT, PRICES, CheckedBars, check_bars
+from ibdesk.data.bars import COLUMNS, INTERVAL, Bars
+from ibdesk.data.checks import check_bars
+from ibdesk.data.content import MAX_BYTES, read_content
+from ibdesk.data.convert import Part, ReadOptions, convert, in_order
+from ibdesk.data.formats.registry import format_of
+from ibdesk.data.frames import PANDAS, POLARS, is_pandas, read_pandas, read_polars
+from ibdesk.data.intervals import Interval
+from ibdesk.data.layouts import DATE_ORDERS
 from ibdesk.data.sample import sample_daily_bars
+from ibdesk.data.splits import Split, adjust_for_splits
+from ibdesk.data.times import zone_or_error
 from ibdesk.errors import DataError
+from ibdesk.model import AnyInstrument
 
 _SAMPLE = Path("sample")
-_ENDINGS = (".csv", ".csv.gz", ".parquet")
-# How the columns are commonly spelled, in lower case without blanks and underscores.
-_SPELLINGS = {
-    "symbol": ("symbol", "ticker", "instrument"),
-    "opened_at": ("openedat", "date", "datetime", "time", "timestamp"),
-    "open": ("open", "o"),
-    "high": ("high", "h"),
-    "low": ("low", "l"),
-    "close": ("close", "c", "last"),
-    "volume": ("volume", "vol", "v"),
-}
+# What a folder's files of bars may be called, apart from a further .gz, .zip, .xz, .bz2 or .zst.
+ENDINGS = (".csv", ".txt", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".arrow", ".feather")
+_PACKED = (".gz", ".zip", ".xz", ".bz2", ".zst")
 
 
 def read_bars(
-    path: str | Path, *, symbol: str | None = None, zone: str = "UTC", allow_gaps: bool = False
-) -> pl.DataFrame:
-    """Return the bars of a CSV (also gzipped) or Parquet file as a checked frame, sorted by time and symbol.
+    source: Any,
+    *,
+    symbol: str | None = None,
+    zone: str | None = None,
+    date_order: str | None = None,
+    decimal: str | None = None,
+    format: str | None = None,  # noqa: A002 - the word for it
+    interval: Interval = None,
+    splits: Iterable[Split | str] = (),
+    instruments: Mapping[str, AnyInstrument] | None = None,
+    allow_gaps: bool = False,
+    max_bytes: int = MAX_BYTES,
+) -> Bars:
+    """Return the bars of a file, a folder, a pandas or a Polars frame, checked and sorted.
 
-    A folder stands for all such files in it, and the name ``sample`` for the daily prices of
-    `sample_daily_bars`. The usual spellings of the columns are known (Date, timestamp, Open, Adj Close is
-    left out, ...). A file without a symbol column takes `symbol`, or else the file's own name. Times without
-    a zone are in `zone`; dates are midnight UTC, so that a daily bar closes at the next one, after New York
-    has closed. A file without volume gets zeros. Missing bars are errors unless `allow_gaps`.
+    The layout is recognized by content (`ibdesk data formats` lists those there are) and named in `Bars.format`;
+    files may be packed. A folder stands for all files of bars in it, and the name ``sample`` for the daily prices
+    of `sample_daily_bars`. What a file does not say is asked for in one sentence and never guessed:
+
+    * `symbol`: the instrument, where neither content nor file name tells it.
+    * `zone`: the zone of times that carry none. Daily bars need none; they belong to their date.
+    * `date_order`: ``mdy`` or ``dmy`` for dates like 01/02/2024 when no row shows it.
+    * `decimal`: ``.`` or ``,`` for numbers like 1,234 when no row shows it.
+    * `format`: a layout by name, to use what that vendor states about its files.
+    * `interval`: how long bars last (``1 min``, or by symbol) when they differ or there is one row only.
+    * `splits`: splits to take out of the prices, as ``AAPL 2020-08-31 4:1``.
+    * `instruments`: instruments by symbol that are not what `instrument_of` makes of their names.
+
+    Missing bars are errors unless `allow_gaps`.
 
     Raises:
-        DataError: If the file cannot be read, or a bar cannot be used; names file, row (counted from 0 after
+        DataError: If the source cannot be read, or a bar cannot be used; names file, row (counted from 0 after
         the header) and column.
     """
-    path = Path(path)
-    if path == _SAMPLE:
-        return sample_daily_bars()
-    if path.is_dir():
-        return _read_folder(path, zone=zone, allow_gaps=allow_gaps)
-    raw = _read(path)
-    names = _columns(raw, path)
-    frame = raw.select(pl.col(found).alias(name) for name, found in names.items())
-    if "symbol" not in names:
-        frame = frame.with_columns(symbol=pl.lit(symbol or path.name.partition(".")[0]))
-    if "volume" not in names:
-        frame = frame.with_columns(volume=pl.lit(0.0))
-    frame = frame.with_columns(_times(frame["opened_at"], path, names["opened_at"], zone))
-    for name in (*PRICES, "volume"):
-        frame = frame.with_columns(_numbers(frame[name], path, names.get(name, name)))
+    options = ReadOptions(
+        symbol=symbol,
+        zone=None if zone is None else zone_or_error(zone),
+        date_order=_date_order(date_order),
+        decimal=decimal,
+        format=format,
+        interval=interval,
+        max_bytes=max_bytes,
+    )
+    cuts = [split if isinstance(split, Split) else Split.parse(split) for split in splits]
+    parts = list(_parts(source, options))
+    where = parts[0].where if len(parts) == 1 else str(source)
     try:
-        checked: CheckedBars = check_bars(frame.select(COLUMNS), allow_gaps=allow_gaps)
+        return _checked(parts, where, options, cuts, instruments=instruments, allow_gaps=allow_gaps)
     except DataError as error:
-        raise DataError(f"{path}: {error}") from None
-    return checked.frame
+        raise DataError(f"{where}: {error}") from None
 
 
-def _read_folder(folder: Path, *, zone: str, allow_gaps: bool) -> pl.DataFrame:
-    files = sorted(file for file in folder.iterdir() if file.name.endswith(_ENDINGS))
-    if not files:
-        raise DataError(f"{folder} holds no CSV or Parquet file")
-    bars = pl.concat([read_bars(file, zone=zone, allow_gaps=allow_gaps) for file in files])
-    return check_bars(bars, allow_gaps=True).frame
+def as_bars(source: Any, *, instruments: Mapping[str, AnyInstrument] | None = None) -> Bars:
+    """Return what a backtest was given as bars; a frame with ibdesk's own columns is checked as it stands.
+
+    Raises:
+        DataError: If it cannot be traded on.
+    """
+    if isinstance(source, Bars):
+        return source
+    if isinstance(source, pl.DataFrame) and set(COLUMNS) <= set(source.columns):
+        return check_bars(source, instruments=instruments)
+    return read_bars(source, instruments=instruments, allow_gaps=True)
 
 
-def _read(path: Path) -> pl.DataFrame:
-    try:
-        if path.suffix == ".parquet":
-            return pl.read_parquet(path)
-        return pl.read_csv(path, infer_schema=False, truncate_ragged_lines=False)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{path} is no table that can be read: {reason}") from None
+def _checked(
+    parts: list[Part],
+    where: str,
+    options: ReadOptions,
+    splits: list[Split],
+    *,
+    instruments: Mapping[str, AnyInstrument] | None,
+    allow_gaps: bool,
+) -> Bars:
+    frame = _joined(parts)
+    if splits:
+        _check_splits(splits, frame)
+        frame = adjust_for_splits(frame, splits)
+    bars = check_bars(frame, allow_gaps=allow_gaps, interval=options.interval, instruments=instruments)
+    return msgspec.structs.replace(
+        bars,
+        format=", ".join(dict.fromkeys(part.format for part in parts)),
+        source=where,
+        zone=", ".join(dict.fromkeys(part.zone for part in parts if part.zone)),
+        warnings=(*(warning for part in parts for warning in part.warnings), *bars.warnings),
+        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+    )
 
 
-def _columns(raw: pl.DataFrame, path: Path) -> dict[str, str]:
-    """Return which column of the file holds what."""
-    plain = {name.lower().replace(" ", "").replace("_", ""): name for name in raw.columns}
-    names = {
-        name: plain[spelling]
-        for name, spellings in _SPELLINGS.items()
-        for spelling in spellings[::-1]
-        if spelling in plain
-    }
-    missing = [name for name in ("opened_at", *PRICES) if name not in names]
-    if missing:
-        wanted = "; ".join(f"{name} ({', '.join(_SPELLINGS[name])})" for name in missing)
-        raise DataError(f"{path} lacks {wanted}: its columns are {', '.join(raw.columns)}")
-    return names
+def _joined(parts: list[Part]) -> pl.DataFrame:
+    """Return the bars of all parts; what overlaps and is equal counts once."""
+    if len(parts) == 1:
+        return parts[0].frame
+    states_length = all(INTERVAL in part.frame.columns for part in parts)
+    frames = [part.frame if states_length else part.frame.drop(INTERVAL, strict=False) for part in parts]
+    return in_order(pl.concat(frames).sort("symbol", "opened_at", maintain_order=True), parts[-1])
 
 
-def _times(column: pl.Series, path: Path, name: str, zone: str) -> pl.Series:
-    match column.dtype:
-        case pl.Date():
-            return column.cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
-        case pl.Datetime(time_zone=None):
-            return column.dt.replace_time_zone(zone).dt.convert_time_zone("UTC").cast(OPENED_AT)
-        case pl.Datetime():
-            return column.dt.convert_time_zone("UTC").cast(OPENED_AT)
-        case pl.String():
-            return _parsed_times(column, path, name, zone)
-    raise DataError(f"{path}: column {name} holds {column.dtype}, not dates or times")
+def _check_splits(splits: list[Split], frame: pl.DataFrame) -> None:
+    known = set(frame["symbol"].unique())
+    for split in splits:
+        if split.symbol not in known:
+            there = ", ".join(sorted(known)[:12])
+            raise DataError(
+                f"a split of {split.symbol} is given, and there are no bars of it: there are bars of {there}"
+            )
 
 
-def _parsed_times(column: pl.Series, path: Path, name: str, zone: str) -> pl.Series:
-    """Return ISO dates or times as instants; the first row decides which of the two they are."""
-    first = column.drop_nulls().head(1)
-    is_date = bool(first.len()) and first.str.to_date("%Y-%m-%d", strict=False).null_count() == 0
-    if is_date:
-        parsed = column.str.to_date("%Y-%m-%d", strict=False)
-        times = parsed.cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+def _parts(source: Any, options: ReadOptions) -> Iterator[Part]:
+    if isinstance(source, Bars):
+        source = source.frame
+    if isinstance(source, pl.DataFrame | pl.LazyFrame):
+        yield convert(read_polars(source), Part(POLARS, pl.DataFrame(), "polars"), options)
+    elif is_pandas(source):
+        yield convert(read_pandas(source), Part(PANDAS, pl.DataFrame(), "pandas"), options)
+    elif not isinstance(source, str | Path):
+        raise DataError(f"bars come from a path, a pandas or a Polars frame, got {type(source).__name__}")
+    elif Path(source) == _SAMPLE and not Path(source).exists():
+        yield Part("sample", sample_daily_bars(), "sample")
+    elif Path(source).is_dir():
+        yield from _read_folder(Path(source), options)
     else:
-        zoned = bool(first.len()) and bool(first.str.contains(r"(Z|[+-]\d\d:?\d\d)$").all())
-        plain = column.str.replace(" ", "T").str.to_datetime(
-            time_unit="ns", time_zone="UTC" if zoned else None, strict=False
-        )
-        times = plain if zoned else plain.dt.replace_time_zone(zone).dt.convert_time_zone("UTC")
-    _refuse_null(times, column, path, name, "a date or time like 2024-01-31 or 2024-01-31 09:30:00")
-    return times.alias("opened_at")
+        yield _read_file(Path(source), options)
 
 
-def _numbers(column: pl.Series, path: Path, name: str) -> pl.Series:
-    if column.dtype.is_numeric():
-        return column.cast(pl.Float64)
-    if column.dtype != pl.String:
-        raise DataError(f"{path}: column {name} holds {column.dtype}, not numbers")
-    numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
-    _refuse_null(numbers, column, path, name, "a number")
-    return numbers
+def _read_folder(folder: Path, options: ReadOptions) -> Iterator[Part]:
+    files = sorted(file for file in folder.iterdir() if _may_hold_bars(file.name) and file.is_file())
+    if not files:
+        raise DataError(f"{folder} holds no file of bars ({', '.join(ENDINGS)}, or packed)")
+    for file in files:
+        yield _read_file(file, options)
 
 
-def _refuse_null(parsed: pl.Series, column: pl.Series, path: Path, name: str, wanted: str) -> None:
-    rows = parsed.is_null().arg_true()
-    if not rows.is_empty():
-        row = rows[0]
-        more = f" (and {len(rows) - 1} more rows)" if len(rows) > 1 else ""
-        found = "empty" if column[row] is None else repr(column[row])
-        raise DataError(f"{path}: row {row}, column {name}: {found} is not {wanted}{more}")
+def _may_hold_bars(name: str) -> bool:
+    lower = name.lower()
+    for ending in _PACKED:
+        lower = lower.removesuffix(ending)
+    return lower.endswith(ENDINGS) and not name.startswith(".")
+
+
+def _read_file(path: Path, options: ReadOptions) -> Part:
+    content = read_content(path, max_bytes=options.max_bytes)
+    try:
+        format = format_of(content, options.format)  # noqa: A001
+        raw = format.read(content)
+        raw.notes += tuple(dict.fromkeys(content.notes))
+        if options.format is not None:
+            raw.zone, raw.date_order = raw.zone or format.zone, raw.date_order or format.date_order
+        return convert(raw, Part(str(path), pl.DataFrame(), format.name), options, file_name=path.name)
+    except DataError as error:
+        raise error if str(error).startswith(str(path)) else DataError(f"{path}: {error}") from None
+
+
+def _date_order(given: str | None) -> str | None:
+    if given is not None and given.lower() not in DATE_ORDERS:
+        raise DataError(f"date_order must be one of {', '.join(DATE_ORDERS)}, got {given!r}")
+    return None if given is None else given.lower()

@@ -20,7 +20,7 @@ class EmbeddedGateway:
             ConfigError: If a setting is wrong.
             DataError: If the bars to replay cannot be read.
         """
-        bars = None if settings.replay is None else read_bars(settings.replay)
+        bars = None if settings.replay is None else read_bars(settings.replay, allow_gaps=True).frame
         self._thread = GatewayThread(make_gateway(settings, bars=bars))
 
     @property

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ibdesk.errors import DataError
 
-ENDINGS = (".csv", ".csv.gz", ".parquet")
+_UNPACKED = (".csv", ".txt", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
+ENDINGS = (*_UNPACKED, *(f"{ending}{packed}" for ending in _UNPACKED for packed in (".gz", ".xz", ".bz2", ".zip")))
 
 
 class DataFolder:

@@ -34,7 +34,8 @@ class BacktestTask(msgspec.Struct, frozen=True, kw_only=True):
     """All that the process of a backtest must know.
 
     `bars` is ``sample``, the path of a file, or empty when they lie in the job's own folder; `symbols` are those to
-    trade on, all when there are none. `asked` is the request as it came.
+    trade on, all when there are none. `reading` is what the file does not say
+    itself, by argument of `read_bars`. `asked` is the request as it came.
     """
 
     file: str
@@ -42,11 +43,13 @@ class BacktestTask(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any]
     bars: str
     symbols: list[str]
+    reading: dict[str, Any]
     cash: float
     commission: str
     slippage_ticks: float
     warm_up: int
     max_bars: int
+    max_file_bytes: int
     memory_bytes: int
     niceness: int
     asked: dict[str, Any]

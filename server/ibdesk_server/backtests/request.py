@@ -10,7 +10,7 @@ Name = Annotated[str, Field(min_length=1, max_length=64)]
 Symbols = Annotated[list[Name], Field(max_length=1_000, examples=[["AAPL", "MSFT"]])]
 
 STRATEGY_FILE = r"^[A-Za-z0-9][A-Za-z0-9_-]*\.py$"
-_DATA_FILE = r"^[A-Za-z0-9][A-Za-z0-9._-]*\.(csv|csv\.gz|parquet)$"
+_DATA_FILE = r"^[A-Za-z0-9][A-Za-z0-9._-]*\.(csv|txt|tsv|json|jsonl|ndjson|parquet)(\.(gz|xz|bz2|zip))?$"
 
 
 class _Request(BaseModel):
@@ -30,6 +30,17 @@ class FileBars(_Request):
     source: Literal["file"] = Field(examples=["file"])
     file: str = Field(max_length=100, pattern=_DATA_FILE, examples=["prices.parquet"])
     symbols: Symbols = Field([], description="all that are in it when there are none")
+    symbol: Name | None = Field(None, description="the instrument of a file that names none", examples=["AAPL"])
+    zone: str | None = Field(
+        None, max_length=64, description="the zone of times that carry none", examples=["America/New_York"]
+    )
+    date_order: Literal["mdy", "dmy", "ymd"] | None = Field(None, description="of dates that may be read either way")
+    decimal: Literal[".", ","] | None = Field(None, description="what begins decimals, when no number shows it")
+    format: str | None = Field(None, max_length=40, description="the file's layout by name", examples=["kibot"])
+
+    def reading(self) -> dict[str, Any]:
+        """Return the arguments of `read_bars` that are given."""
+        return self.model_dump(include={"symbol", "zone", "date_order", "decimal", "format"}, exclude_none=True)
 
 
 class HistoryBars(_Request):

@@ -16,10 +16,8 @@ import threading
 import time
 from pathlib import Path
 
-import polars as pl
-
 from ibdesk.backtest import Result, backtest, blaming
-from ibdesk.data import read_bars
+from ibdesk.data import Bars, read_bars
 from ibdesk.errors import DataError, IbdeskError
 from ibdesk.exchange import SCHEDULES, TickSlippage
 from ibdesk.strategy import load_strategy, make_strategy
@@ -60,19 +58,16 @@ def _work(job: JobFolder, task: BacktestTask) -> Outcome:
     return _keep(job, result)
 
 
-def _bars(job: JobFolder, task: BacktestTask) -> pl.DataFrame:
+def _bars(job: JobFolder, task: BacktestTask) -> Bars:
     """Return the bars to test on.
 
     Raises:
         DataError: If they cannot be read, are too many, or lack a symbol.
     """
-    bars = read_bars(task.bars or job.bars, allow_gaps=True)
-    known = bars["symbol"].unique().sort().to_list()
-    if missing := [symbol for symbol in task.symbols if symbol not in known]:
-        raise DataError(f"there are no bars of {', '.join(missing)}: there are some of {', '.join(known)}")
-    chosen = bars.filter(pl.col("symbol").is_in(task.symbols)) if task.symbols else bars
-    if chosen.height > task.max_bars:
-        raise DataError(f"{chosen.height:,} bars are more than the {task.max_bars:,} that a backtest may be about")
+    bars = read_bars(task.bars or job.bars, **task.reading, allow_gaps=True, max_bytes=task.max_file_bytes)
+    chosen = bars.only(task.symbols)
+    if len(chosen) > task.max_bars:
+        raise DataError(f"{len(chosen):,} bars are more than the {task.max_bars:,} that a backtest may be about")
     return chosen
 
 

@@ -1,0 +1,108 @@
+"""`ibdesk data`: how files of bars are understood, and which layouts are recognized."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.text import Text
+
+from ibdesk.cli.reading import Reading, as_options, read_file
+from ibdesk.cli.screen import console, line, plain_table, step
+from ibdesk.data import Bars, bar_formats, doubtful_rows
+from ibdesk.errors import DataError, IbdeskError
+
+_SHOWN = 20
+
+
+def check_files(files: Sequence[Path], reading: Reading, *, as_json: bool) -> None:
+    """Print how each file is understood, and what is doubtful about it.
+
+    Raises:
+        UnusableFilesError: After all files, if one cannot be used; it says how many.
+    """
+    unusable = 0
+    for file in files:
+        try:
+            bars = read_file(file, reading)
+        except DataError as error:
+            unusable += 1
+            _print_error(file, str(error), as_json=as_json)
+            continue
+        if as_json:
+            console.out(msgspec.json.encode(_facts(file, bars)).decode(), highlight=False)
+        else:
+            _print(file, bars)
+    if unusable:
+        raise UnusableFilesError(unusable, len(files))
+
+
+class UnusableFilesError(IbdeskError):
+    """Files of bars cannot be used as they are."""
+
+    def __init__(self, unusable: int, files: int) -> None:
+        super().__init__(unusable, files)
+        self.unusable, self.files = unusable, files
+
+    def __str__(self) -> str:
+        if self.files == 1:
+            return "the file cannot be used as it is"
+        return f"{self.unusable} of {self.files} files cannot be used as they are"
+
+
+def _print_error(file: Path, sentence: str, *, as_json: bool) -> None:
+    if as_json:
+        console.out(msgspec.json.encode({"file": str(file), "error": sentence}).decode(), highlight=False)
+        return
+    step(str(file))
+    line("error", Text(sentence, style="red"))
+
+
+def _print(file: Path, bars: Bars) -> None:
+    step(str(file))
+    for label, text in bars.facts():
+        line(label, Text(text))
+    for note in bars.notes:
+        line("note", Text(note))
+    line("gaps", Text("none" if not bars.gaps else f"{len(bars.gaps)}"))
+    line("splits", Text("none suspected" if not bars.suspected else f"{len(bars.suspected)} suspected"))
+    for warning in bars.warnings:
+        line("warning", Text(as_options(warning), style="yellow"))
+    doubts = doubtful_rows(bars)
+    line("rows", Text("none is doubtful" if not doubts else f"{len(doubts)} doubtful"))
+    for doubt in doubts[:_SHOWN]:
+        line("doubtful", Text(doubt, style="yellow"))
+    if len(doubts) > _SHOWN:
+        line("doubtful", Text(f"and {len(doubts) - _SHOWN} more", style="yellow"))
+
+
+def _facts(file: Path, bars: Bars) -> dict[str, Any]:
+    return {
+        "file": str(file),
+        "format": bars.format,
+        "zone": bars.zone,
+        "symbols": bars.symbols,
+        "interval_seconds": {symbol: interval / 1e9 for symbol, interval in bars.intervals.items()},
+        "bars": len(bars),
+        "first": bars["opened_at"].min(),
+        "last": bars["opened_at"].max(),
+        "gaps": bars.gaps,
+        "splits_suspected": bars.suspected,
+        "warnings": bars.warnings,
+        "doubtful_rows": doubtful_rows(bars),
+        "notes": bars.notes,
+    }
+
+
+def list_formats(*, as_json: bool) -> None:
+    """Print the formats that are recognized."""
+    if as_json:
+        for format in bar_formats():  # noqa: A001
+            console.out(msgspec.json.encode({"name": format.name, "about": format.about}).decode(), highlight=False)
+        return
+    table = plain_table("format", "what it is", title="Layouts of bars, in the order in which they are tried")
+    for format in bar_formats():  # noqa: A001
+        table.add_row(format.name, format.about)
+    console.print(table)

@@ -1,0 +1,150 @@
+"""Checks whether a frame of prices can be traded on, and says what is wrong with one that cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from ibdesk.data.bars import COLUMNS, INTERVAL, OPENED_AT, PRICES, Bars, shown
+from ibdesk.data.gaps import find_gaps
+from ibdesk.data.intervals import Interval, bar_intervals
+from ibdesk.data.names import instrument_or_none
+from ibdesk.data.splits import suspect_splits
+from ibdesk.errors import DataError
+from ibdesk.model import AnyInstrument, Future
+
+_GAPS_NAMED = 20
+_NOT_POSITIVE = "; only a future may trade at 0 and below: name it with its expiry, such as CL-202005"
+
+
+def check_bars(
+    frame: pl.DataFrame,
+    *,
+    allow_gaps: bool = True,
+    interval: Interval = None,
+    instruments: Mapping[str, AnyInstrument] | None = None,
+) -> Bars:
+    """Return the bars when they can be traded on.
+
+    `frame` has the columns symbol, opened_at (the start of each bar, with a zone, or a date, which means
+    midnight UTC), open, high, low, close, volume. Rows of one symbol come oldest first; symbols may follow
+    each other or be mixed. A symbol's interval is the most common step between its bars. Bars of several lengths
+    are refused unless `interval` (one for all, or one by symbol) or a column `interval` declares them.
+
+    Which bars are missing follows from the sessions of the instrument: those in `instruments`, or the ones that
+    the symbols name. Missing bars are warnings, or errors unless `allow_gaps`. A day that looks like a split is a
+    warning. Prices of 0 and below are for futures alone.
+
+    Raises:
+        DataError: At the first thing wrong; the sentence names symbol, row (counted from 0) and time.
+    """
+    bars = _typed(frame)
+    known = _instruments(bars, instruments or {})
+    _check_values(bars, known)
+    steps = _steps(bars)
+    _check_order(bars, steps)
+    bars, intervals = bar_intervals(bars, steps, declared=interval)
+    gaps = find_gaps(steps, intervals, known)
+    if gaps and not allow_gaps:
+        more = f" (and {len(gaps) - 1} more gaps)" if len(gaps) > 1 else ""
+        raise DataError(f"{gaps[0]}{more}: add the missing bars, or pass allow_gaps=True to go on without them")
+    if len(gaps) > _GAPS_NAMED:
+        gaps = [*gaps[:_GAPS_NAMED], f"and {len(gaps) - _GAPS_NAMED} more gaps"]
+    suspected = tuple(suspect_splits(bars, intervals, known))
+    return Bars(
+        frame=_sorted(bars, intervals),
+        intervals=intervals,
+        warnings=(*gaps, *suspected),
+        gaps=tuple(gaps),
+        suspected=suspected,
+    )
+
+
+def _sorted(bars: pl.DataFrame, intervals: Mapping[str, int]) -> pl.DataFrame:
+    """Return the bars in the order in which they become known."""
+    if INTERVAL in bars.columns:
+        return bars.sort(pl.col("opened_at") + pl.col(INTERVAL), "symbol")
+    return bars if len(intervals) == 1 else bars.sort("opened_at", "symbol")
+
+
+def _instruments(bars: pl.DataFrame, given: Mapping[str, AnyInstrument]) -> dict[str, AnyInstrument | None]:
+    names = bars["symbol"].drop_nulls().unique().sort()
+    return {name: given[name] if name in given else instrument_or_none(name) for name in names}
+
+
+def _typed(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame's bar columns in their types."""
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        hint = "; add it with .with_columns(symbol=pl.lit('AAPL'))" if missing == ["symbol"] else ""
+        raise DataError(
+            f"bars lack the column{'s' * (len(missing) > 1)} {', '.join(missing)}: "
+            f"they have {', '.join(frame.columns) or 'none'}{hint}"
+        )
+    match frame.schema["opened_at"]:
+        case pl.Date():
+            opened_at = pl.col("opened_at").cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+        case pl.Datetime(time_zone=None):
+            raise DataError(
+                "bars: opened_at has no time zone; say which it is with "
+                ".with_columns(pl.col('opened_at').dt.replace_time_zone('UTC'))"
+            )
+        case pl.Datetime():
+            opened_at = pl.col("opened_at").dt.convert_time_zone("UTC").cast(OPENED_AT)
+        case other:
+            raise DataError(f"bars: opened_at must be a datetime with a zone or a date, got {other}")
+    for name in (*PRICES, "volume"):
+        if not frame.schema[name].is_numeric():
+            raise DataError(f"bars: {name} must be numbers, got {frame.schema[name]}")
+    numbers = [pl.col(name).cast(pl.Float64) for name in (*PRICES, "volume")]
+    lengths = [pl.col(INTERVAL)] if INTERVAL in frame.columns else []
+    return frame.select(pl.col("symbol").cast(pl.String), opened_at, *numbers, *lengths)
+
+
+def _check_values(bars: pl.DataFrame, known: Mapping[str, AnyInstrument | None]) -> None:
+    for name in ("symbol", "opened_at"):
+        _refuse(bars, pl.col(name).is_null(), f"{name} is missing")
+    for name in (*PRICES, "volume"):
+        _refuse(bars, pl.col(name).is_null() | ~pl.col(name).is_finite(), f"{name} is no number", name)
+    # A name that is no single instrument is a combination, whose price is a difference.
+    below_zero = [name for name, instrument in known.items() if instrument is None or isinstance(instrument, Future)]
+    above_zero = ~pl.col("symbol").is_in(below_zero)
+    for name in PRICES:
+        _refuse(bars, (pl.col(name) <= 0) & above_zero, f"{name} is not positive", name, _NOT_POSITIVE)
+    _refuse(bars, pl.col("volume") < 0, "volume is negative", "volume")
+    top, bottom = pl.max_horizontal("open", "low", "close"), pl.min_horizontal("open", "close")
+    _refuse(bars, pl.col("high") < top, "high is below open, low or close", "high")
+    _refuse(bars, pl.col("low") > bottom, "low is above open or close", "low")
+
+
+def _check_order(bars: pl.DataFrame, steps: pl.DataFrame) -> None:
+    rows = steps.filter(pl.col("step") <= 0)
+    if rows.is_empty():
+        return
+    row, _, _, _, step = rows.row(0)
+    what = "older than the one before: sort by opened_at" if step else "the second of this time: keep one"
+    _refuse(bars, pl.int_range(pl.len()) == row, f"the bar is {what}")
+
+
+def _refuse(bars: pl.DataFrame, wrong: pl.Expr, what: str, column: str = "", remedy: str = "") -> None:
+    """Raise for the first row where `wrong` holds."""
+    rows = bars.select(wrong.fill_null(value=False).arg_true()).to_series()
+    if rows.is_empty():
+        return
+    row = rows[0]
+    bar = bars.row(row, named=True)
+    value = f" ({bar[column]!r})" if column else ""
+    more = f" (and {len(rows) - 1} more rows)" if len(rows) > 1 else ""
+    raise DataError(f"{bar['symbol']}: row {row}, {shown(bar['opened_at'])}: {what}{value}{more}{remedy}")
+
+
+def _steps(bars: pl.DataFrame) -> pl.DataFrame:
+    """Return for each bar that has one before it: row, symbol, opened_at, the time before, and the step in ns."""
+    before = pl.col("opened_at").shift(1).over("symbol")
+    return (
+        bars.select("symbol", "opened_at", before=before)
+        .with_row_index("row")
+        .with_columns(step=(pl.col("opened_at") - pl.col("before")).cast(pl.Int64))
+        .filter(pl.col("step").is_not_null())
+    )

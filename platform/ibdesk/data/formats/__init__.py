@@ -1,0 +1,1 @@
+"""The layouts of bars that are recognized, one reader each."""

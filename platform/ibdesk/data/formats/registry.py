@@ -1,0 +1,89 @@
+"""The formats that are recognized, in the order in which they are tried; a user can add to them."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable
+
+import msgspec
+
+from ibdesk.data.content import Content
+from ibdesk.data.formats.raw import RawBars
+from ibdesk.errors import DataError
+
+# Modules with a tuple FORMATS, tried in this order: what names its vendor comes before what anybody may write.
+_SHIPPED = ("databento", "yfinance", "vendors", "documents", "tables")
+
+
+class BarFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """One layout of bars.
+
+    `recognizes` looks at a `Content` (its `head` and `header`, `document` or `frame`) and says whether it has this
+    layout; it must not raise. `read` returns its bars under ibdesk's names. `about` is one line for people. `zone` and
+    `date_order` are what the vendor states about files that anybody could have written: they are used when the format
+    is asked for by name, and asked for when its layout alone was recognized.
+    """
+
+    name: str
+    about: str
+    recognizes: Callable[[Content], bool]
+    read: Callable[[Content], RawBars]
+    zone: str | None = None
+    date_order: str | None = None
+
+
+_added: list[BarFormat] = []
+
+
+def register_format(format: BarFormat) -> None:  # noqa: A002 - the word of `read_bars`
+    """Add a format; it is tried before all that are there.
+
+    Raises:
+        DataError: If one of this name is there already.
+    """
+    if format.name in {known.name for known in bar_formats()}:
+        raise DataError(f"there is a format {format.name!r} already: choose another name")
+    _added.insert(0, format)
+
+
+def unregister_format(name: str) -> None:
+    """Take out a format that was added."""
+    _added[:] = [known for known in _added if known.name != name]
+
+
+def bar_formats() -> tuple[BarFormat, ...]:
+    """Return all formats in the order in which they are tried."""
+    return (*_added, *_shipped())
+
+
+def format_of(content: Content, wanted: str | None) -> BarFormat:
+    """Return the format that a file has, or the one that was asked for.
+
+    Raises:
+        DataError: If none is recognized, or there is none of the name.
+    """
+    formats = bar_formats()
+    if wanted is not None:
+        for known in formats:
+            if known.name == wanted:
+                return known
+        raise DataError(f"there is no format {wanted!r}: there are {', '.join(known.name for known in formats)}")
+    for known in formats:
+        if known.recognizes(content):
+            return known
+    raise DataError(f"{content.name} is no table that can be read as bars{_described(content)}")
+
+
+def _described(content: Content) -> str:
+    if content.head:
+        return f": its first line is {','.join(content.head[0])[:100]!r}, none of the known formats"
+    if content.frame is not None:
+        return f": its columns are {', '.join(content.frame.columns[:12])}"
+    return f": its JSON is of none of the known formats (a {type(content.document).__name__})"
+
+
+@functools.cache
+def _shipped() -> tuple[BarFormat, ...]:
+    modules = (importlib.import_module(f"ibdesk.data.formats.{name}") for name in _SHIPPED)
+    return tuple(known for module in modules for known in module.FORMATS)

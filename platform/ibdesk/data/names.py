@@ -1,0 +1,84 @@
+"""Which instrument a symbol or the name of a file means."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from ibdesk.errors import DataError, InstrumentError
+from ibdesk.model import AnyInstrument, instrument_of
+
+_ENDINGS = re.compile(
+    r"(\.(csv|txt|tsv|json|jsonl|ndjson|parquet|pq|arrow|feather|gz|bz2|xz|zip|zst))+$", re.IGNORECASE
+)
+# The endings by which data vendors mark US shares.
+_US = re.compile(r"\.US$", re.IGNORECASE)
+# Words of file names that are about the file and not about an instrument, in lower case.
+# fmt: off
+_ABOUT_FILES = frozenset({
+    "adj", "adjsplit", "adjsplitdiv", "adjsplitdividend", "adjusted", "all", "ascii", "ask", "backtest", "bar",
+    "bars", "bid", "candle", "candles", "candlestick", "csv", "d", "d1", "daily", "dat", "data", "day", "days",
+    "db", "dbn", "download", "eod", "example", "export", "file", "fixed", "full", "generic", "h", "h1", "h4",
+    "hist", "histdata", "historical", "historicaldata", "history", "hour", "hourly", "ib", "input", "intraday",
+    "investing", "json", "kibot", "last", "m", "m1", "m15", "m30", "m5", "market", "midpoint", "min", "mins",
+    "minute", "minutes", "mn", "mn1", "monthly", "mt4", "mt5", "my", "nasdaq", "new", "nohdr", "ohlc", "ohlcv",
+    "old", "out", "output", "part", "polygon", "price", "prices", "quotes", "raw", "sample", "sec", "series",
+    "stock", "stocks", "stooq", "table", "test", "tick", "ticks", "time", "timeseries", "trade", "trades",
+    "tradingview", "unadjusted", "w", "w1", "weekly", "yahoo", "yf", "yfinance",
+})
+# fmt: on
+_TIMEFRAME = re.compile(r"\d+(s|sec|secs|second|m|min|mins|minute|h|hour|hours|d|day|days|w|mo)?", re.IGNORECASE)
+_DATES = re.compile(r"[\d.\-]{4,}")
+
+
+@functools.lru_cache(maxsize=4096)
+def instrument_or_none(name: str) -> AnyInstrument | None:
+    """Return the instrument that a name means, in whatever case; nothing when there is none."""
+    try:
+        return instrument_of(name)
+    except InstrumentError:
+        return None
+
+
+def symbol_id(name: str) -> str:
+    """Return the id of the instrument that a symbol in a file means, or the symbol itself when it means none."""
+    name = name.strip()
+    instrument = instrument_or_none(_US.sub("", name))
+    return name if instrument is None else instrument.id
+
+
+def file_symbol(file: str) -> str:
+    """Return the id of the instrument that the name of a file means.
+
+    The whole name is tried first (``BRK.B.csv``, ``eurusd.csv``), then its only part that may be an instrument
+    (``EURUSD_M1_202401.csv``, ``AAPL Historical Data.csv``).
+
+    Raises:
+        DataError: If it means none, or more than one.
+    """
+    stem = _ENDINGS.sub("", file)
+    found = _instrument(stem)
+    if found is None:
+        parts = [part for part in re.split(r"[\s_,()\[\]]+", stem) if part]
+        # Vendors write instruments in capitals.
+        candidates = {meant for part in parts if part == part.upper() and (meant := _instrument(part)) is not None}
+        found = candidates.pop() if len(candidates) == 1 and len(parts) > 1 else None
+    if found is None:
+        raise DataError(f"the file's name {file!r} names no single instrument: say which it is, e.g. symbol='AAPL'")
+    return found
+
+
+def _instrument(text: str) -> str | None:
+    """Return the id of the instrument that a word means when it is meant to be one."""
+    if text.lower() in _ABOUT_FILES or _TIMEFRAME.fullmatch(text) or _DATES.fullmatch(text):
+        return None
+    name = _US.sub("", text)
+    instrument = instrument_or_none(name)
+    if instrument is None or (instrument.id == name.upper() and not _is_ticker(name)):
+        return None
+    return instrument.id
+
+
+def _is_ticker(name: str) -> bool:
+    """Return whether a word that is taken for a share looks like one: up to 5 letters, or a class or venue behind."""
+    return re.fullmatch(r"[A-Za-z0-9]{1,5}([.\- ][A-Za-z0-9]{1,3})?|[A-Z]{3}\.[A-Z]{3}|\S+-\d+\S*", name) is not None

@@ -1,0 +1,74 @@
+"""Numbers as people and vendors write them: ``$1,234.50``, ``1.234,5``, ``1.20M``, ``N/A``."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from ibdesk.errors import DataError
+
+# What stands for no number, in lower case.
+_MISSING = ("", "-", "--", "n/a", "na", "nan", "null", "none", "#n/a", "n.a.", ".", "\N{EN DASH}", "\N{EM DASH}")
+_DECORATION = "[\\s$\N{EURO SIGN}\N{POUND SIGN}\N{YEN SIGN}'\N{RIGHT SINGLE QUOTATION MARK}_]"
+_FACTORS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
+
+
+class DecimalMark:
+    """Which of ``,`` and ``.`` begins the decimals in the numbers of a file."""
+
+    def __init__(self, columns: list[pl.Series], given: str | None, where: str) -> None:
+        """Tell it from all numbers of a file.
+
+        Raises:
+            DataError: If a comma may be either.
+        """
+        if given not in (None, ".", ","):
+            raise DataError(f"decimal must be '.' or ',', got {given!r}")
+        self.is_comma = given == "," if given else self._told_by(columns, where)
+
+    @staticmethod
+    def _told_by(columns: list[pl.Series], where: str) -> bool:
+        texts = [column for column in columns if column.dtype == pl.String]
+        with_comma = [column.filter(column.str.contains(",", literal=True).fill_null(value=False)) for column in texts]
+        commas = pl.concat(with_comma) if with_comma else pl.Series([], dtype=pl.String)
+        if commas.is_empty():
+            return False
+        plain = commas.str.replace_all(_DECORATION, "").str.replace("[KMBTkmbt%]$", "")
+        numbers = plain.str.strip_chars("+-\N{MINUS SIGN}")
+        if numbers.str.contains(r"\..*,").any():
+            return True
+        if numbers.str.contains(r",.*\.").any() or numbers.str.contains(r",.*,").any():
+            return False
+        if not numbers.str.contains(r"^[1-9]\d{0,2},\d{3}$").all():
+            return True
+        raise DataError(
+            f"{where}: {commas[0]!r} may be {commas[0].replace(',', '')} or {commas[0].replace(',', '.')}: "
+            f"say which with decimal='.' or decimal=','"
+        )
+
+
+def parse_numbers(column: pl.Series, mark: DecimalMark) -> pl.Series:
+    """Return a column as floats: null where there is no number, NaN where there is something else."""
+    if column.dtype.is_numeric():
+        return column.cast(pl.Float64)
+    if column.dtype == pl.Null:
+        return column.cast(pl.Float64)
+    if column.dtype != pl.String:
+        return pl.repeat(float("nan"), len(column), dtype=pl.Float64, eager=True)
+    plain = column.str.strip_chars()
+    numbers = plain.cast(pl.Float64, strict=False)
+    if not mark.is_comma and numbers.null_count() == column.null_count():
+        # The text "NaN" is no number.
+        return numbers.fill_nan(None)
+    lower = plain.str.to_lowercase()
+    missing = lower.is_null() | lower.is_in(_MISSING)
+    cleaned = lower.str.replace_all(_DECORATION, "").str.replace("\N{MINUS SIGN}", "-", literal=True)
+    cleaned = cleaned.str.replace_all(r"\.", "") if mark.is_comma else cleaned.str.replace_all(",", "")
+    if mark.is_comma:
+        cleaned = cleaned.str.replace(",", ".", literal=True)
+    suffix = cleaned.str.extract(r"\d([kmbt])$")
+    factor = suffix.replace_strict(_FACTORS, default=1.0, return_dtype=pl.Float64)
+    parsed = cleaned.str.replace(r"[kmbt]$", "").cast(pl.Float64, strict=False) * factor
+    frame = pl.DataFrame({"parsed": parsed, "missing": missing})
+    return frame.select(
+        pl.when("missing").then(None).otherwise(pl.col("parsed").fill_null(float("nan"))).cast(pl.Float64)
+    ).to_series()
