@@ -6,7 +6,10 @@ the TWS service beside it can agree on a market time that runs faster than the w
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
+import threading
 import time
 from typing import Protocol
 
@@ -25,6 +28,10 @@ class Clock(Protocol):
         """Return the present time, ns UTC."""
         ...
 
+    async def wait_until(self, at_ns: int) -> None:
+        """Return once this clock shows `at_ns` (ns UTC) or later."""
+        ...
+
 
 class SystemClock:
     """The wall's time."""
@@ -34,6 +41,10 @@ class SystemClock:
     def now_ns(self) -> int:
         """Return the wall's time, ns UTC."""
         return time.time_ns()
+
+    async def wait_until(self, at_ns: int) -> None:
+        """Sleep until the wall's time is `at_ns`, ns UTC."""
+        await asyncio.sleep(max(0.0, (at_ns - self.now_ns()) / SECOND))
 
 
 class ScaledClock:
@@ -53,6 +64,10 @@ class ScaledClock:
         """Return the scaled time, ns UTC."""
         return self._start_ns + int((time.monotonic_ns() - self._anchor_ns) * self.speed)
 
+    async def wait_until(self, at_ns: int) -> None:
+        """Sleep until the scaled time is `at_ns`, ns UTC."""
+        await asyncio.sleep(max(0.0, (at_ns - self.now_ns()) / SECOND / self.speed))
+
 
 class ManualClock:
     """A clock that stands still until it is moved; for tests and stepped markets."""
@@ -61,13 +76,31 @@ class ManualClock:
 
     def __init__(self, start_ns: int) -> None:
         self._now_ns = start_ns
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     def now_ns(self) -> int:
         """Return where the clock was last put, ns UTC."""
         return self._now_ns
 
     def advance(self, nanoseconds: int) -> None:
-        """Move the clock forward; time never goes back."""
+        """Move the clock forward, in any thread, and wake those who waited; time never goes back."""
         if nanoseconds < 0:
             raise ValueError(f"a clock only goes forward, got {nanoseconds} ns")
-        self._now_ns += nanoseconds
+        with self._lock:
+            self._now_ns += nanoseconds
+            due = [waiter for waiter in self._waiting if waiter[0] <= self._now_ns]
+            self._waiting = [waiter for waiter in self._waiting if waiter[0] > self._now_ns]
+        for _, loop, reached in due:
+            # The loop of a desk that was closed meanwhile waits for nothing.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(reached.set)
+
+    async def wait_until(self, at_ns: int) -> None:
+        """Wait until the clock was advanced to `at_ns`, ns UTC."""
+        reached = asyncio.Event()
+        with self._lock:
+            if at_ns <= self._now_ns:
+                return
+            self._waiting.append((at_ns, asyncio.get_running_loop(), reached))
+        await reached.wait()

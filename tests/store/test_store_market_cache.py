@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.redis_server import RedisServer
 
-from ibdesk.clock import SECOND
+from ibdesk.clock import SECOND, SystemClock
 from ibdesk.store import Feed, MarketCache, MemoryCache, RedisCache, Row, Sequencer, Topic
 from ibdesk.store.redis.pool import RedisPool
 
@@ -48,10 +48,8 @@ async def until(market: MarketCache, look: Callable[[list[Row]], bool], **wanted
             await asyncio.sleep(0.01)
 
 
-class Later:
+class Later(SystemClock):
     """A clock that can be put ahead of the wall's."""
-
-    speed = 1.0
 
     def __init__(self) -> None:
         self.by_seconds = 0.0

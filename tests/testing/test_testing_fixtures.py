@@ -9,6 +9,7 @@ import time
 import ib_async as ib
 import pytest
 
+from ibdesk import Bar, Strategy
 from ibdesk.desk import Desk
 from ibdesk.errors import ConfigError, DataError
 from ibdesk.gateway import Faults
@@ -150,3 +151,46 @@ def test_a_desk_trades_on_the_gateway(desk: Desk, gateway: RunningGateway, marke
     assert desk.health().account == gateway.account
     assert desk.address == f"{gateway.host}:{gateway.port}"
     assert "pytest-" in desk.journal_path
+
+
+class EveryBar(Strategy):
+    """Buys a share at each bar."""
+
+    def on_bar(self, bar: Bar) -> None:
+        self.buy(bar.instrument, 1)
+
+
+@pytest.mark.gateway(clock="stepped", symbols=["AAPL"], seed=3)
+def test_a_desk_trades_a_minute_of_a_stepped_clock_at_once(gateway: RunningGateway, desk: Desk) -> None:
+    began = time.monotonic()
+    desk.start(EveryBar, on=["AAPL"], bar="5 secs", warm_up=0)
+
+    gateway.advance(61)
+
+    # Twelve bars of five seconds close in the minute, the first of them when it is complete.
+    assert desk.positions().filter(symbol="AAPL")["quantity"].to_list() == [12.0]
+    assert len(gateway.executions) == 12
+    placed_at = desk.orders()["created_at"].to_list()
+    assert (placed_at[-1] - placed_at[0]).total_seconds() == 55
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.gateway(clock="stepped")
+def test_the_timers_of_a_strategy_follow_a_stepped_clock(gateway: RunningGateway, desk: Desk) -> None:
+    desk.start(Alarm, on=["AAPL"], bar="5 secs", warm_up=0)
+
+    gateway.advance(599)
+    assert gateway.orders == ()
+    gateway.advance(2)
+
+    assert gateway.wait_for_order(symbol="AAPL").quantity == 1
+
+
+class Alarm(Strategy):
+    """Buys a share after ten minutes."""
+
+    def on_start(self) -> None:
+        self.after(600, "later")
+
+    def on_timer(self, name: str) -> None:
+        self.buy("AAPL", 1)

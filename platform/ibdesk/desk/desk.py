@@ -48,11 +48,11 @@ class Desk(DeskHandle):
 
     _open_desks: ClassVar[OpenDesks] = OpenDesks()
 
-    def __init__(self, settings: DeskSettings, *, fence: Fence | None = None) -> None:
+    def __init__(self, settings: DeskSettings, *, fence: Fence | None = None, clock: Clock | None = None) -> None:
         """Make a desk that is not open yet; use `Desk.open`."""
         super().__init__()
         self.settings = settings
-        self._fence = fence
+        self._fence, self._clock = fence, clock
         # surroundings: what else is in its process, which `process` tells of too.
         self.surroundings = Surroundings()
         self._feed = Feed()
@@ -76,6 +76,7 @@ class Desk(DeskHandle):
         *,
         process: Literal[False] = False,
         fence: Fence | None = None,
+        clock: Clock | None = None,
         **changes: Any,
     ) -> Desk: ...
 
@@ -92,6 +93,7 @@ class Desk(DeskHandle):
         *,
         process: bool = False,
         fence: Fence | None = None,
+        clock: Clock | None = None,
         **changes: Any,
     ) -> Desk | ProcessDesk:
         """Open a desk and return it once it is connected and reconciled.
@@ -104,7 +106,7 @@ class Desk(DeskHandle):
 
         With `process` the desk lives in a child process, where a cell that holds the interpreter lock cannot touch it;
         there it runs strategies by their files, and ends with this process. `fence` is asked before the bytes of an
-        order leave, by a desk of this process.
+        order leave, by a desk of this process. `clock` stands in for the wall's, as where a simulated TWS has its own.
 
         Raises:
             ConfigError: If a setting is wrong, or the account is not of the kind that the mode trades.
@@ -121,11 +123,11 @@ class Desk(DeskHandle):
             from ibdesk.desk.process import ProcessDesk
 
             return cls._open_desks.get(settings, ProcessDesk, lambda: ProcessDesk.spawn(settings))
-        return cls._open_desks.get(settings, Desk, lambda: cls._opened(settings, fence))
+        return cls._open_desks.get(settings, Desk, lambda: cls._opened(settings, fence, clock))
 
     @classmethod
-    def _opened(cls, settings: DeskSettings, fence: Fence | None) -> Desk:
-        desk = cls(settings, fence=fence)
+    def _opened(cls, settings: DeskSettings, fence: Fence | None, clock: Clock | None) -> Desk:
+        desk = cls(settings, fence=fence, clock=clock)
         desk._thread.start()
         try:
             desk._ready.result()
@@ -169,6 +171,16 @@ class Desk(DeskHandle):
     def account_id(self) -> str:
         """The account that it trades."""
         return self._running().service.account_id
+
+    def catch_up(self) -> None:
+        """Return once the desk has acted on all that TWS sent before, and TWS has what it sent.
+
+        Raises:
+            LinkError: If there is no connection to TWS, or no answer.
+        """
+        loop = self._loop
+        if loop is not None and self.state is DeskState.OPEN:
+            asyncio.run_coroutine_threadsafe(self._running().service.round_trip(), loop).result()
 
     @property
     def feed(self) -> Feed:
@@ -279,7 +291,7 @@ class Desk(DeskHandle):
         if self._closing:
             return
         with contextlib.ExitStack() as stack:
-            tws, clock = self.settings.tws, None
+            tws, clock = self.settings.tws, self._clock
             if self.settings.mode == "embedded":
                 self._gateway = stack.enter_context(EmbeddedGateway(self.settings.gateway))
                 tws, clock = self._gateway.reached_by(tws), self._gateway.clock

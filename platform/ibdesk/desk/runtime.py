@@ -265,7 +265,7 @@ class Runtime:
 
     async def _fire(self, timer: SetTimer) -> None:
         """Wait for the market's time, then take the timer's turn."""
-        await asyncio.sleep(max(0.0, (timer.at_ns - self.clock.now_ns()) / 1e9 / self.clock.speed))
+        await self.clock.wait_until(timer.at_ns)
         self.turn(TimerFired(timer.timer_id, timer.at_ns))
 
     # --- commands

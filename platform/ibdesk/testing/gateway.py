@@ -32,6 +32,8 @@ SIZE = 1000.0
 STEPPED_START = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
 _PAST_MINUTES = 60
 _LOOK_SECONDS = 0.05
+# The shortest bars that TWS sends.
+_STEP_SECONDS = 5.0
 
 
 def still_market() -> MarketScript:
@@ -78,6 +80,7 @@ class RunningGateway:
         if market is None:
             market = RandomWalk(seed, symbols) if symbols else still_market()
         self._news = _News()
+        self._followers: list[Callable[[], None]] = []
         self.inner = Gateway(market=market, seed=seed, clock=_clock(clock), listener=self._news, **options)
         self._thread = GatewayThread(self.inner)
 
@@ -111,9 +114,9 @@ class RunningGateway:
         return self.inner.faults
 
     @property
-    def is_real_time(self) -> bool:
-        """Return whether its clock is the wall's."""
-        return isinstance(self.inner.schedule.clock, SystemClock)
+    def clock(self) -> Clock:
+        """Return the clock of its market."""
+        return self.inner.schedule.clock
 
     @property
     def client_ids(self) -> tuple[int, ...]:
@@ -133,12 +136,28 @@ class RunningGateway:
     def advance(self, seconds: float) -> None:
         """Let time pass on a stepped clock, with everything that happens in it.
 
+        A desk of the fixture `desk` follows in steps of five seconds: after each it has taken what the gateway sent,
+        and its orders are at the gateway.
+
         Raises:
             ConfigError: If the clock is not stepped.
         """
         if not isinstance(self.inner.schedule.clock, ManualClock):
             raise ConfigError('only a stepped gateway can be advanced: mark the test with gateway(clock="stepped")')
+        left = seconds
+        while self._followers and left > _STEP_SECONDS:
+            self._step(_STEP_SECONDS)
+            left -= _STEP_SECONDS
+        self._step(left)
+
+    def _step(self, seconds: float) -> None:
         self.call(lambda: self.inner.advance(seconds))
+        for caught_up in self._followers:
+            caught_up()
+
+    def follow(self, caught_up: Callable[[], None]) -> None:
+        """Have `advance` wait after each step for a client: `caught_up` returns once it has acted on what happened."""
+        self._followers.append(caught_up)
 
     def wait_for_order(self, *, timeout_seconds: float = 5.0, **wanted: object) -> SeenOrder:
         """Wait until there is an order with these attributes of `SeenOrder`, and return the first.

@@ -54,14 +54,17 @@ def faults(gateway: RunningGateway) -> Faults:
 
 @pytest.fixture
 def desk(gateway: RunningGateway, tmp_path: Path) -> Iterator[Desk]:
-    """An ibdesk desk that trades on `gateway`; its journal is in the test's temporary folder."""
+    """An ibdesk desk that trades on `gateway`, by its clock; its journal is in the test's temporary folder.
+
+    On a stepped clock `gateway.advance` returns once the desk has acted on all that happened.
+    """
     from ibdesk.desk import Desk, DeskSettings
     from ibdesk.tws import TwsSettings
 
-    if not gateway.is_real_time:
-        raise pytest.UsageError("the fixture desk needs a gateway on the real clock: leave clock= out of the marker")
     tws = TwsSettings(host=gateway.host, port=gateway.port, account=gateway.account)
     # Made directly, settings read neither the environment nor the ibdesk.toml of who runs the tests.
-    opened = Desk.open(DeskSettings(mode="paper", tws=tws, state_folder=tmp_path / "ibdesk"))
+    settings = DeskSettings(mode="paper", tws=tws, state_folder=tmp_path / "ibdesk")
+    opened = Desk.open(settings, clock=gateway.clock)
+    gateway.follow(opened.catch_up)
     yield opened
     opened.close()

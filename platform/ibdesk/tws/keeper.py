@@ -201,6 +201,15 @@ class Keeper:
         if wire.silent_seconds > self._settings.heartbeat_seconds:
             await self.requests.ask(TIME, wire.reqCurrentTime, "whether it is still there")
 
+    async def round_trip(self) -> None:
+        """Ask TWS for its time, which it answers after everything that was sent before.
+
+        Raises:
+            LinkError: If there is no connection, or no answer.
+        """
+        wire, requests = self.connected()
+        await requests.ask(TIME, wire.reqCurrentTime, "its time")
+
     async def _follow_positions(self, wire: Wire) -> None:
         """Find out what a position means that our executions do not explain: somebody else trades in the account."""
         seconds = self._settings.position_grace_seconds

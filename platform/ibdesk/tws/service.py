@@ -144,6 +144,14 @@ class TwsService:
             last_heard_ns=keeper.ears.heard_ns if keeper.ears else 0,
         )
 
+    async def round_trip(self) -> None:
+        """Wait until TWS has answered everything that was sent before, and all of its answers were taken.
+
+        Raises:
+            LinkError: If there is no connection, or no answer.
+        """
+        await self._keeper.round_trip()
+
     # ---- its life
 
     def resume(
