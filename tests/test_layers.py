@@ -27,7 +27,7 @@ LAYERS = (
     {"engine", "exchange", "strategy"},
     {"data", "indicators"},
     {"model", "config", "clock"},
-    {"errors", "lazy", "display"},
+    {"errors", "interrupts", "lazy", "display"},
 )
 # Doors between rooms of one row: the engine calls strategies, the command line starts the server.
 DOORS = {("engine", "strategy"), ("cli", "ibdesk_server")}

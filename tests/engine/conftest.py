@@ -20,15 +20,16 @@ from ibdesk.model import (
     Event,
     Fill,
     Order,
+    OrderFound,
     OrderReport,
     OrderStatus,
+    OrderType,
     PlaceOrder,
     Quote,
     Side,
     StartStrategy,
     Stock,
     StrategySource,
-    TimerFired,
     nanoseconds,
 )
 from ibdesk.strategy import Strategy
@@ -156,14 +157,23 @@ class Story:
         return self.engine.runs[run_id]
 
     def hold(self, quantity: float, price: float = 10.0) -> None:
-        """Have the run hold so much, bought at a price by the way it trades itself."""
+        """Have the run hold so much, bought at a price by an order of its own that the venue had kept."""
         run = self.run()
         missing = quantity - run.position("AAPL").quantity
         side = Side.BUY if missing > 0 else Side.SELL
-        self.tell(TimerFired("nobody/clock", self.at_ns))
-        order_id = run.submit("AAPL", side=side, quantity=abs(missing))
-        self.tell(TimerFired("nobody/clock", self.at_ns))
-        self.fill(self.order(order_id), price=price)
+        order = Order(
+            id=f"{run.id}.{run.orders_made + 1}",
+            owner=run.id,
+            instrument="AAPL",
+            side=side,
+            quantity=abs(missing),
+            type=OrderType.MARKET,
+            created_ns=self.at_ns,
+            updated_ns=self.at_ns,
+            status=OrderStatus.UNKNOWN,
+        )
+        self.tell(OrderFound(order, Stock("AAPL"), self.at_ns))
+        self.fill(order, price=price)
 
     def order(self, order_id: str) -> Order:
         return self.engine.blotter.orders[order_id]

@@ -216,9 +216,13 @@ def test_an_order_that_makes_no_sense_stops_the_run_with_a_sentence(story, hands
 
 
 def test_new_terms_hold_once_the_venue_works_them(story, hands) -> None:
-    story.start(hands(timer=lambda me, _: me.modify("run.1", quantity=80, limit=9.5)))
-    story.engine.runs["run"].submit("AAPL", side=Side.BUY, quantity=100, limit_price=9.0)
     from ibdesk.model import TimerFired
+
+    strategy = hands(
+        start=lambda me, _: me.buy("AAPL", 100, limit=9.0),
+        timer=lambda me, _: me.modify("run.1", quantity=80, limit=9.5),
+    )
+    story.start(strategy)
 
     actions = story.tell(TimerFired("run/x", story.at_ns))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import polars as pl
 from ibdesk.desk.ledger import Ledger, fill_row, finite, order_row
 from ibdesk.desk.marks import Marks, risk_row
 from ibdesk.engine import TARGET, Engine, Run, evaluate
+from ibdesk.errors import StrategyError
 from ibdesk.model import (
     AcceptExternal,
     AccountReport,
@@ -37,6 +39,8 @@ from ibdesk.model import (
     interval_words,
 )
 from ibdesk.store import Feed, Row, Topic
+
+_log = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -196,7 +200,12 @@ class Publisher:
             frame = _frame(history)
             for opened_ns, *figures in zip(history.opened_ns, *_prices(history), strict=True):
                 self._bar(Bar(history.instrument, opened_ns, history.interval_ns, *figures))
-            features = evaluate(run.strategy, frame)
+            try:
+                features = evaluate(run.strategy, frame)
+            except StrategyError as error:
+                # A run whose features fail has ended, or ends at its next bar; its chart begins without them.
+                _log.warning("%s: its features over the warm-up cannot be shown: %s", run.id, error)
+                continue
             for name in features.columns:
                 if name != TARGET:
                     for opened_ns, value in zip(history.opened_ns, features[name], strict=True):

@@ -45,6 +45,15 @@ class Blotter:
         # Without open orders nothing is pending, whatever adding binary fractions has left.
         self._pending[key] = pending if lane else 0.0
 
+    def forget(self, order_id: str) -> None:
+        """Drop an order of a run that never left, also one that was not put here in full."""
+        order = self.orders.pop(order_id, None)
+        if order is not None:
+            key = order.owner, order.instrument
+            lane = self._open.get(key, {})
+            lane.pop(order_id, None)
+            self._pending[key] = sum((each.signed_remaining for each in lane.values()), 0.0)
+
     def called(self, by: str, client_key: str) -> Order | None:
         """Return the order that somebody placed under a key of their own, None when there is none."""
         order_id = self._by_client_key.get((by, client_key)) or self._by_mark.get(mark_of(by, client_key))

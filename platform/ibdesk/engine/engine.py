@@ -6,7 +6,7 @@ backtest, on paper, live and in a replay.
 
 from __future__ import annotations
 
-import re
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,8 +17,9 @@ from ibdesk.engine.order_flow import OrderFlow
 from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.portfolio import EXTERNAL, MANUAL
 from ibdesk.engine.risk import RiskGate, RiskLimits
-from ibdesk.engine.run import FeatureFactory, Run, RunState
-from ibdesk.errors import DeskError, StrategyError
+from ibdesk.engine.run import FeatureFactory, Run, RunState, check_succession
+from ibdesk.engine.strategy_calls import StrategyCalls
+from ibdesk.errors import DeskError
 from ibdesk.model import (
     AcceptExternal,
     Account,
@@ -43,23 +44,19 @@ from ibdesk.model import (
     PositionReport,
     Quote,
     ResumeTrading,
-    RunFailed,
     SetTimer,
     Severity,
     StartStrategy,
-    StateChanged,
     StopStrategy,
     TakeOver,
     Tick,
     TimerFired,
     WatchMarket,
 )
-from ibdesk.strategy import Strategy
+from ibdesk.strategy import Strategy, as_strategy_error
 
 _SECOND = 1_000_000_000
 _NOTHING: tuple[Action, ...] = ()
-# Where an object lies in memory, as Python writes it into messages: another place at each replay.
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 StrategyResolver = Callable[[StartStrategy], Strategy]
 """Returns the strategy that a start command means; must give the same for the same command."""
@@ -70,7 +67,8 @@ class Engine:
 
     `strategies` finds the strategy of a start command; `make_features` says how features are computed, by default
     at each bar over all bars so far. `gate` stands in for the gate that `limits` would make. With `strict` an error in
-    a strategy's code is raised (a backtest wants that); otherwise that run fails and the others go on.
+    a strategy's code is raised (a backtest wants that); otherwise that run fails, whatever its code raises: what it has
+    ordered in the event is taken back, and the others go on.
     """
 
     def __init__(
@@ -84,7 +82,8 @@ class Engine:
     ) -> None:
         self.gate = gate or RiskGate(limits or RiskLimits())
         self._outbox = Outbox()
-        self.orders = OrderFlow(gate=self.gate, outbox=self._outbox, call=self._call)
+        self.calls = StrategyCalls(self, self._outbox, strict=strict)
+        self.orders = OrderFlow(gate=self.gate, outbox=self._outbox, call=self.calls.call)
         self.blotter, self.portfolio = self.orders.blotter, self.orders.portfolio
         self.markets, self.runs = self.orders.markets, self.orders.runs
         self.price_of = self.orders.price_of
@@ -93,8 +92,6 @@ class Engine:
         self.link = Link.UP
         self.make_features = make_features
         self._strategies, self._strict = strategies, strict
-        # The runs whose strategies use their state.
-        self._with_state: list[Run] = []
         self._reported: dict[str, PositionReport] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
             Bar: self._on_bar,
@@ -130,6 +127,11 @@ class Engine:
         return self._outbox.now_ns
 
     @property
+    def is_handling(self) -> bool:
+        """Whether an event is being handled, which is when strategies may act."""
+        return self._outbox.is_open
+
+    @property
     def correlation_id(self) -> str:
         """The request from outside that the event being handled goes back to, empty when there is none."""
         return self._outbox.correlation_id
@@ -140,13 +142,20 @@ class Engine:
         Raises:
             DeskError: If a command cannot be carried out (a run id twice, a run that does not exist).
             OrderError: If an order by hand has terms that make no sense together.
-            Exception: With `strict`, whatever a strategy's code raises.
+            BaseException: With `strict`, whatever a strategy's code raises; otherwise only what a signal does.
         """
         outbox = self._outbox
-        outbox.event = event
-        self._handlers[event.__class__](event)
-        if self._with_state:
-            self._keep_states()
+        outbox.event, outbox.is_open = event, True
+        try:
+            self._handlers[event.__class__](event)
+            if self.calls.with_state:
+                self.calls.keep_states()
+        except BaseException:
+            # What is left undone now must not come out with the next event.
+            outbox.actions, self.calls.faults = [], []
+            raise
+        finally:
+            outbox.is_open = False
         if not outbox.actions:
             return _NOTHING
         actions, outbox.actions = outbox.actions, []
@@ -188,11 +197,6 @@ class Engine:
         """Tell a person."""
         self._outbox.alert(origin, text, severity)
 
-    def watch_state(self, run: Run) -> None:
-        """Compare the state of a run's strategy after each event, and have it kept when it has changed."""
-        if run not in self._with_state:
-            self._with_state.append(run)
-
     # --- the market
 
     def _on_bar(self, bar: Bar) -> None:
@@ -204,11 +208,14 @@ class Engine:
         market.price = bar.close
         if self._unpriced:
             self.orders.outside.price(bar.instrument, bar.close)
+        calls = self.calls
         for lane in market.bar_lanes:
             try:
                 lane.on_bar(bar)
-            except Exception as error:
-                self._fail(lane.run, error)
+            except BaseException as error:
+                calls.fail(lane.run, error)
+            if calls.faults:
+                calls.end_faulty()
 
     def _on_quote(self, quote: Quote) -> None:
         market = self.markets.get(quote.instrument)
@@ -222,11 +229,14 @@ class Engine:
             market.price = quote.mid
             if self._unpriced:
                 self.orders.outside.price(quote.instrument, quote.mid)
+        calls = self.calls
         for lane in market.lanes:
             try:
                 lane.on_quote(quote)
-            except Exception as error:
-                self._fail(lane.run, error)
+            except BaseException as error:
+                calls.fail(lane.run, error)
+            if calls.faults:
+                calls.end_faulty()
 
     def _on_tick(self, tick: Tick) -> None:
         market = self.markets.get(tick.instrument)
@@ -237,11 +247,14 @@ class Engine:
         market.price = tick.price
         if self._unpriced:
             self.orders.outside.price(tick.instrument, tick.price)
+        calls = self.calls
         for lane in market.lanes:
             try:
                 lane.on_tick(tick)
-            except Exception as error:
-                self._fail(lane.run, error)
+            except BaseException as error:
+                calls.fail(lane.run, error)
+            if calls.faults:
+                calls.end_faulty()
 
     def _begin_day(self, at_ns: int) -> None:
         """Measure the day's loss from the last prices of the day before, whatever the first ones of this day are."""
@@ -283,18 +296,12 @@ class Engine:
             raise DeskError(f"{start.run_id} is a book of its own and no run: give the run another id")
         before = self.runs.get(start.run_id)
         if before is not None:
-            _check_succession(before, start)
+            check_succession(before, start)
         # What fails up to here fails the command: it leaves nothing behind.
-        run = self.runs[start.run_id] = Run(
-            self,
-            start,
-            self._strategies(start),
-            self.make_features,
-            orders_made=0 if before is None else before.orders_made,
-        )
+        run = self.runs[start.run_id] = self._made(start, orders_made=0 if before is None else before.orders_made)
         for instrument in start.instruments:
             self.orders.watch(instrument)
-        self._call(run, self._begin, run)
+        self.calls.call(run, self._begin, run)
         if run.state is RunState.RUNNING:
             for lane in run.lanes.values():
                 self.markets[lane.instrument].add(lane)
@@ -302,9 +309,9 @@ class Engine:
     def _on_stop_strategy(self, stop: StopStrategy) -> None:
         run = self.run_of(stop.run_id)
         if run.state is RunState.RUNNING:
-            self._call(run, run.strategy.on_stop)
+            self.calls.call(run, run.strategy.on_stop)
         if run.state in (RunState.RUNNING, RunState.ORPHANED):
-            self._end(run, RunState.STOPPED, "")
+            self.end_run(run, RunState.STOPPED, "")
         if stop.flatten:
             run.flatten()
 
@@ -312,7 +319,7 @@ class Engine:
         run_id, _, name = timer.timer_id.partition("/")
         run = self.runs.get(run_id)
         if run is not None and run.state is RunState.RUNNING:
-            self._call(run, run.strategy.on_timer, name)
+            self.calls.call(run, run.strategy.on_timer, name)
 
     def _on_halt_trading(self, halt: HaltTrading) -> None:
         self.orders.halt(halt.reason, halt.by)
@@ -339,6 +346,12 @@ class Engine:
 
     # --- inside
 
+    def _made(self, start: StartStrategy, *, orders_made: int) -> Run:
+        """Return the run of a start command; unless `strict`, what its code raises becomes a StrategyError."""
+        what = f"{start.source.class_name} cannot be started"
+        with contextlib.nullcontext() if self._strict else as_strategy_error(what):
+            return Run(self, start, self._strategies(start), self.make_features, orders_made=orders_made)
+
     def _begin(self, run: Run) -> None:
         """Warm the features up, tell the strategy, and give it what the bar in progress has seen so far."""
         interval_ns = run.start.interval_ns
@@ -354,54 +367,11 @@ class Engine:
             if history.interval_ns < interval_ns:
                 run.lanes[history.instrument].catch_up(history)
 
-    def _call(self, run: Run, hook: Callable[..., None], *arguments: object) -> None:
-        try:
-            hook(*arguments)
-        except Exception as error:
-            self._fail(run, error)
-
-    def _fail(self, run: Run, error: Exception) -> None:
-        """End a run whose own code raised; the other runs go on."""
-        if self._strict:
-            raise error
-        if run.state is RunState.RUNNING:
-            note = _ADDRESS.sub("", f"{type(error).__name__}: {error}")
-            self._end(run, RunState.FAILED, note)
-            self._outbox.add(RunFailed(run.id, note, self.now_ns))
-            self.alert(run.id, f"stopped, because its code failed: {note}", Severity.ERROR)
-
-    def _keep_states(self) -> None:
-        """Put on the record what this event has changed in the states of strategies, after all other actions."""
-        for run in list(self._with_state):
-            if run.state is RunState.FAILED:
-                # Its last good state stands.
-                self._with_state.remove(run)
-                continue
-            try:
-                if run.keep_state():
-                    self._outbox.add(StateChanged(run.id, run.saved_state))
-            except StrategyError as error:
-                self._fail(run, error)
-            if not run.is_running:
-                self._with_state.remove(run)
-
-    def _end(self, run: Run, state: RunState, note: str) -> None:
+    def end_run(self, run: Run, state: RunState, note: str) -> None:
+        """End a run: it gets no more events, and its open orders are cancelled."""
         run.state, run.note = state, note
         for lane in run.lanes.values():
             market = self.markets[lane.instrument]
             market.remove(lane)
             for order in self.blotter.open_orders(run.id, lane.instrument):
                 self.orders.cancel(order.id)
-
-
-def _check_succession(before: Run, start: StartStrategy) -> None:
-    """Refuse a start under the id of a run that is not over, or that leaves out an instrument that run has been on.
-
-    Raises:
-        DeskError: With the reason.
-    """
-    if before.is_running:
-        raise DeskError(f"there is a run {before.id} already: give the new one another id")
-    missing = set(before.lanes) - {instrument.id for instrument in start.instruments}
-    if missing:
-        raise DeskError(f"to go on with {before.id}, start it on {', '.join(sorted(missing))} too")

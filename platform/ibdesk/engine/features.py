@@ -12,8 +12,9 @@ import numpy as np
 import polars as pl
 
 from ibdesk.errors import DecisionError
+from ibdesk.interrupts import is_interrupt
 from ibdesk.model import Bar, BarHistory
-from ibdesk.strategy import Strategy
+from ibdesk.strategy import Strategy, error_words
 
 TARGET = "target"
 """The column of `evaluate` that holds the wanted position."""
@@ -33,8 +34,10 @@ class Decision:
         self._name = type(strategy).__name__
         try:
             features, target = strategy.features(), strategy.target()
-        except Exception as error:
-            raise DecisionError(f"{self._name}: its features or target fail: {error}") from error
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            raise DecisionError(f"{self._name}: its features or target fail: {error_words(error)}") from error
         if not isinstance(features, dict):
             raise DecisionError(f"{self._name}: features() must give a dictionary, it gives {features!r}")
         for name, feature in features.items():
@@ -63,7 +66,7 @@ class Decision:
             # with_columns rather than select: a constant target holds for every bar.
             values = bars.with_columns(**self._features) if self._features else bars
             return values.with_columns(self._wanted).select(*self._features, *(TARGET for _ in self._wanted))
-        except pl.exceptions.PolarsError as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise DecisionError(f"{self._name}: its features or target fail: {error}") from error
 
     def last(self, bars: pl.DataFrame) -> dict[str, float | None]:

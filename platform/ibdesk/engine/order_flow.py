@@ -138,9 +138,10 @@ class OrderFlow:
             self._deny(order, denial)
             return
         sent = order.moved(OrderStatus.SENT, self._outbox.now_ns)
+        # First, so that it is found when what follows has to be undone.
+        self._outbox.add(PlaceOrder(sent))
         self.blotter.put(sent)
         self._refresh(sent)
-        self._outbox.add(PlaceOrder(sent))
 
     def modify(
         self,
@@ -207,13 +208,13 @@ class OrderFlow:
         self.blotter.put(order)
         if run is not None:
             run.count(order.id)
+        self.order_changed(order)
         self._outbox.alert(
             order.owner,
             f"order {order.id} is at the venue and was missing here: {order.side.value} {order.quantity:g} "
             f"{order.instrument} belongs to {order.owner} from now on",
             Severity.WARNING,
         )
-        self.order_changed(order)
         if run is not None and run.state in (RunState.STOPPED, RunState.FAILED):
             self.cancel(order.id)
 
@@ -260,8 +261,8 @@ class OrderFlow:
 
     def _deny(self, order: Order, denial: OrderDeniedError) -> None:
         denied = order.moved(OrderStatus.DENIED, self._outbox.now_ns, reason=str(denial))
-        self.blotter.put(denied)
         self._tell_denial(denial)
+        self.blotter.put(denied)
         self.order_changed(denied)
         run = self.runs.get(order.owner)
         if run is not None and denial.rule == "max_orders_per_second":

@@ -6,12 +6,16 @@ from ibdesk.model import Action, Alert, Event, Severity
 
 
 class Outbox:
-    """The event being handled, which is the engine's only clock, and the actions it has caused so far."""
+    """The event being handled, which is the engine's only clock, and the actions it has caused so far.
 
-    __slots__ = ("actions", "event")
+    It is open while the event is handled: an action that is added at another time would leave with the next event.
+    """
+
+    __slots__ = ("actions", "event", "is_open")
 
     def __init__(self) -> None:
         self.event: Event | None = None
+        self.is_open = False
         self.actions: list[Action] = []
 
     @property

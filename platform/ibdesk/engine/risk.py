@@ -195,6 +195,12 @@ class RiskGate:
         """Return how many orders and modifications passed after `at_ns`, at most a second back."""
         return sum(sent_ns > at_ns for sent_ns in self._sent_ns)
 
+    def forget_sent(self, count: int, at_ns: int) -> None:
+        """Take so many orders and modifications off the count that passed at `at_ns` and never left."""
+        while count and self._sent_ns and self._sent_ns[-1] == at_ns:
+            self._sent_ns.pop()
+            count -= 1
+
     def begin_day(self, pnl: float, at_ns: int) -> None:
         """Measure the loss of the day in which `at_ns` lies from this profit."""
         today = dt.datetime.fromtimestamp(at_ns // _SECOND, self._zone).date()

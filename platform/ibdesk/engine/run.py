@@ -11,7 +11,7 @@ import msgspec
 
 from ibdesk.engine.features import FeatureSource
 from ibdesk.engine.lane import Lane
-from ibdesk.errors import InstrumentError, StrategyError
+from ibdesk.errors import DeskError, InstrumentError, StrategyError
 from ibdesk.model import (
     Order,
     OrderType,
@@ -23,7 +23,7 @@ from ibdesk.model import (
     TimeInForce,
     moment,
 )
-from ibdesk.strategy import Strategy, bind
+from ibdesk.strategy import Strategy, as_strategy_error, bind, plain_text, rebound
 
 if TYPE_CHECKING:
     from ibdesk.engine.engine import Engine
@@ -60,6 +60,10 @@ class Run:
         self._engine = engine
         self.id, self.start = start.run_id, start
         self.state, self.note = RunState.RUNNING, ""
+        # orders_inside: its orders on their way through the gate, each made in the on_order of the one before.
+        self.orders_inside = 0
+        # is_faulty: one of its hooks has raised inside another one, so it is about to end.
+        self.is_faulty = False
         self.strategy = bind(strategy, self, start.state)
         self.lanes = {
             instrument.id: Lane(self, instrument.id, start, make_features(self.strategy, instrument.id))
@@ -87,11 +91,11 @@ class Run:
         """Go on with the parameters of `strategy`: features are computed anew over all bars so far, state stays.
 
         Raises:
-            DecisionError: If the features cannot be computed with them; then nothing has changed.
+            StrategyError: If the features cannot be computed with them; then nothing has changed.
         """
-        fields = {name: getattr(strategy, name) for name in type(strategy).model_fields}
-        changed = self.strategy.model_copy(update=fields)
-        features = [lane.features.again(changed) for lane in self.lanes.values()]
+        with as_strategy_error(f"{self.id} cannot go on with these parameters"):
+            changed = rebound(self.strategy, strategy)
+            features = [lane.features.again(changed) for lane in self.lanes.values()]
         self.strategy, self.start = changed, msgspec.structs.replace(self.start, parameters=parameters)
         for lane, computed in zip(self.lanes.values(), features, strict=True):
             lane.features = computed
@@ -112,10 +116,12 @@ class Run:
         """
         try:
             encoded = encode_state(self.strategy.state)
-        except (TypeError, ValueError, RecursionError) as error:
+            if encoded == self._saved:
+                return False
+            # Its keys must be text, which only reading it back shows.
+            decode_state(encoded)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise StrategyError(f"{self.id}: self.state takes numbers, text, lists and dicts only: {error}") from None
-        if encoded == self._saved:
-            return False
         self._saved = encoded
         return True
 
@@ -125,7 +131,7 @@ class Run:
 
     def touch_state(self) -> None:
         """Have the state looked at after each event from now on: the strategy uses it."""
-        self._engine.watch_state(self)
+        self._engine.calls.watch_state(self)
 
     # --- what the strategy may know
 
@@ -180,7 +186,7 @@ class Run:
             StrategyError: If the run has ended.
         """
         self._check_running()
-        return self._send(
+        order_id = self._send(
             symbol,
             side=side,
             quantity=float(quantity),
@@ -188,6 +194,9 @@ class Run:
             stop_price=stop_price,
             time_in_force=TimeInForce(time_in_force),
         )
+        # Its on_order may have failed over the denial.
+        self._check_running()
+        return order_id
 
     def _send(
         self,
@@ -200,9 +209,9 @@ class Run:
         time_in_force: TimeInForce = TimeInForce.DAY,
     ) -> str:
         lane = self._lane(symbol)
-        self.orders_made += 1
+        number = self.orders_made + 1
         order = Order(
-            id=f"{self.id}.{self.orders_made}",
+            id=f"{self.id}.{number}",
             owner=self.id,
             instrument=lane.instrument,
             side=side,
@@ -216,13 +225,26 @@ class Run:
             updated_ns=self._engine.now_ns,
             correlation_id=self._engine.correlation_id,
         )
-        self._engine.orders.submit(order.checked())
+        order = order.checked()
+        self._go_inside()
+        self.orders_made = number
+        try:
+            self._engine.orders.submit(order)
+        except BaseException:
+            if order.id not in self._engine.blotter.orders:
+                # It came to nothing, and so did its number.
+                self.orders_made = number - 1
+            raise
+        finally:
+            self.orders_inside -= 1
         return order.id
 
     def aim(self, symbol: str, quantity: float) -> str | None:
         """Order what is missing to hold `quantity` once all open orders have filled."""
         self._check_running()
-        return self._aim(symbol, float(quantity))
+        order_id = self._aim(symbol, float(quantity))
+        self._check_running()
+        return order_id
 
     def flatten(self) -> None:
         """Close what the run holds, each position once, although it has ended.
@@ -256,28 +278,54 @@ class Run:
         order = self._engine.blotter.orders.get(order_id)
         if order is None or order.owner != self.id:
             return
-        self._engine.orders.modify(
-            order_id,
-            quantity=None if quantity is None else float(quantity),
-            limit_price=limit_price,
-            stop_price=stop_price,
-        )
+        self._go_inside()
+        try:
+            self._engine.orders.modify(
+                order.id,
+                quantity=None if quantity is None else float(quantity),
+                limit_price=limit_price,
+                stop_price=stop_price,
+            )
+        finally:
+            self.orders_inside -= 1
 
     def cancel(self, order_id: str) -> None:
         """Withdraw an open order of this run."""
+        self._check_running()
         order = self._engine.blotter.orders.get(order_id)
         if order is not None and order.owner == self.id:
-            self._engine.orders.cancel(order_id)
+            self._engine.orders.cancel(order.id)
 
     def set_timer(self, name: str, seconds: float) -> None:
         """Have `on_timer(name)` called after so many seconds."""
-        self._engine.set_timer(f"{self.id}/{name}", seconds)
+        self._check_running()
+        if not abs(seconds) <= _LONGEST_TIMER:
+            raise StrategyError(f"{self.id}: a timer is set by seconds, at most {_LONGEST_TIMER:,.0f}; got {seconds!r}")
+        self._engine.set_timer(plain_text(f"{self.id}/{name}", longest=_LONGEST_NAME), float(seconds))
 
     def say(self, text: str, severity: Severity = Severity.INFO) -> None:
         """Put a line on the record and before people's eyes."""
-        self._engine.alert(self.id, str(text), Severity(severity))
+        self._check_running()
+        self._engine.alert(self.id, plain_text(text, longest=_LONGEST_LINE), Severity(severity))
+
+    def _go_inside(self) -> None:
+        """Count an order on its way through the gate.
+
+        Raises:
+            StrategyError: If its on_order orders again over each denial, without an end.
+        """
+        if self.orders_inside >= _DEEPEST:
+            raise StrategyError(
+                f"{self.id}: its on_order has ordered again over a denial {_DEEPEST} times in one event: let it stop "
+                f"when an order is denied"
+            )
+        self.orders_inside += 1
 
     def _check_running(self) -> None:
+        if not self._engine.is_handling:
+            raise StrategyError(f"{self.id}: the helpers of a strategy work only inside its on_... hooks")
+        if self.is_faulty:
+            raise StrategyError(f"{self.id} has failed and does no more: its on_order raised")
         if not self.is_running:
             raise StrategyError(f"{self.id} is {self.state.value} and orders no more: start it again")
 
@@ -287,6 +335,25 @@ class Run:
         except KeyError:
             on = ", ".join(self.lanes)
             raise InstrumentError(f"{self.id} runs on {on}, not on {symbol!r}: start it on that too") from None
+
+
+_DEEPEST = 20
+_LONGEST_TIMER = 1e9
+_LONGEST_NAME = 200
+_LONGEST_LINE = 10_000
+
+
+def check_succession(before: Run, start: StartStrategy) -> None:
+    """Refuse a start under the id of a run that is not over, or that leaves out an instrument that run has been on.
+
+    Raises:
+        DeskError: With the reason.
+    """
+    if before.is_running:
+        raise DeskError(f"there is a run {before.id} already: give the new one another id")
+    missing = set(before.lanes) - {instrument.id for instrument in start.instruments}
+    if missing:
+        raise DeskError(f"to go on with {before.id}, start it on {', '.join(sorted(missing))} too")
 
 
 encode_state = msgspec.msgpack.Encoder().encode

@@ -1,6 +1,7 @@
 """Strategies: the base class, what they may ask for, and how their files are loaded."""
 
-from ibdesk.strategy.base import Strategy, bind
+from ibdesk.strategy.base import Strategy, bind, rebound
+from ibdesk.strategy.failures import as_strategy_error, error_words, plain_text
 from ibdesk.strategy.loader import LoadedStrategy, load_source, load_strategy, make_strategy, strategy_of
 from ibdesk.strategy.shelf import StrategyShelf
 from ibdesk.strategy.trading import Trading
@@ -10,9 +11,13 @@ __all__ = [
     "Strategy",
     "StrategyShelf",
     "Trading",
+    "as_strategy_error",
     "bind",
+    "error_words",
     "load_source",
     "load_strategy",
     "make_strategy",
+    "plain_text",
+    "rebound",
     "strategy_of",
 ]

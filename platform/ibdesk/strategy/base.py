@@ -205,6 +205,16 @@ class Strategy(BaseModel):
         )
 
 
+def rebound(bound: Strategy, strategy: Strategy) -> Strategy:
+    """Return a copy of a bound strategy with the parameters of `strategy`, and without what the old ones had cached."""
+    cls = type(bound)
+    changed = bound.model_copy(update={name: getattr(strategy, name) for name in cls.model_fields})
+    for name in list(vars(changed)):
+        if name != "_state" and isinstance(getattr(cls, name, None), functools.cached_property):
+            del vars(changed)[name]
+    return changed
+
+
 def bind(strategy: Strategy, trading: Trading, state: dict[str, Any]) -> Strategy:
     """Return a copy of the strategy that belongs to one run: it trades through `trading` and starts at `state`."""
     bound = strategy.model_copy(deep=True)

@@ -14,8 +14,10 @@ import msgspec
 from pydantic import ValidationError
 
 from ibdesk.errors import StrategyError
+from ibdesk.interrupts import is_interrupt
 from ibdesk.model import StrategySource
 from ibdesk.strategy.base import Strategy
+from ibdesk.strategy.failures import as_strategy_error, error_words, plain_text
 from ibdesk.strategy.replayable import check_replayable
 
 
@@ -61,9 +63,12 @@ def load_source(code: bytes, path: Path) -> LoadedStrategy:
     except StrategyError:
         del sys.modules[module.__name__]
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         del sys.modules[module.__name__]
-        raise StrategyError(f"{path}{_failed_at(error, path)}, fails while it is loaded: {_short(error)}") from error
+        if is_interrupt(error):
+            raise
+        words = error_words(error).partition("\n")[0]
+        raise StrategyError(f"{path}{_failed_at(error, path)}, fails while it is loaded: {words}") from error
     return LoadedStrategy(cls, StrategySource(cls.__name__, str(path.resolve()), sha256))
 
 
@@ -86,18 +91,25 @@ def make_strategy(cls: type[Strategy], parameters: dict[str, Any]) -> Strategy:
     """Return a strategy with these parameters.
 
     Raises:
-        StrategyError: If a parameter is unknown or out of its range; the sentence names each.
+        StrategyError: If a parameter is unknown or out of its range, or the code that checks them fails; the sentence
+            names each.
     """
-    try:
-        return cls(**parameters)
-    except ValidationError as error:
-        known = ", ".join(cls.model_fields) or "none"
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc']) or cls.__name__}: {fault['msg']}"
-            + (f" (its parameters: {known})" if fault["type"] == "extra_forbidden" else "")
-            for fault in error.errors()
-        )
-        raise StrategyError(f"{cls.__name__} cannot have these parameters: {faults}") from None
+    with as_strategy_error(f"{cls.__name__} cannot have these parameters"):
+        try:
+            return cls(**parameters)
+        except ValidationError as error:
+            raise StrategyError(f"{cls.__name__} cannot have these parameters: {_faults(cls, error)}") from None
+
+
+def _faults(cls: type[Strategy], error: ValidationError) -> str:
+    """Return what is wrong with each parameter."""
+    known = ", ".join(cls.model_fields) or "none"
+    faults = "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc']) or cls.__name__}: {fault['msg']}"
+        + (f" (its parameters: {known})" if fault["type"] == "extra_forbidden" else "")
+        for fault in error.errors(include_context=False, include_input=False, include_url=False)
+    )
+    return plain_text(faults, longest=2_000)
 
 
 def _at(line: int | None) -> str:
@@ -108,11 +120,6 @@ def _failed_at(error: BaseException, path: Path) -> str:
     """Return the line of the file at which loading it failed."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     return _at(lines[-1] if lines else None)
-
-
-def _short(error: BaseException) -> str:
-    """Return kind and first line of an error."""
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _is_strategy_file(path: Path, class_name: str) -> bool:
