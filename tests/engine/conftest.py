@@ -30,6 +30,7 @@ from ibdesk.model import (
     StartStrategy,
     Stock,
     StrategySource,
+    TimerFired,
     nanoseconds,
 )
 from ibdesk.strategy import Strategy
@@ -174,6 +175,15 @@ class Story:
         )
         self.tell(OrderFound(order, Stock("AAPL"), self.at_ns))
         self.fill(order, price=price)
+
+    def act(self, act: Callable[[Any], Any], run_id: str = "run") -> Any:
+        """Have a run of `Hands` do something of its own, when a timer of it fires, and return what came of it."""
+        done: list[Any] = []
+        strategy = self.run(run_id).strategy
+        assert isinstance(strategy, Hands)
+        strategy._on["timer"] = lambda me, _: done.append(act(me))
+        self.tell(TimerFired(f"{run_id}/act", self.at_ns))
+        return done[0]
 
     def order(self, order_id: str) -> Order:
         return self.engine.blotter.orders[order_id]

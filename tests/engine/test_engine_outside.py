@@ -24,6 +24,7 @@ from ibdesk.model import (
     Severity,
     Side,
     TakeOver,
+    TimerFired,
 )
 
 
@@ -156,7 +157,7 @@ def test_resting_orders_of_the_holders_are_withdrawn(story, hands) -> None:
     story.start(hands())
     story.hold(100.0)
     sync(story, AAPL=100.0)
-    resting = story.run().submit("AAPL", side=Side.SELL, quantity=100.0, stop_price=8.0)
+    resting = story.act(lambda me: me.sell("AAPL", 100.0, stop=8.0))
 
     assert CancelOrder(resting) in outside(story, Side.SELL, 100.0)
 
@@ -175,12 +176,12 @@ def test_new_terms_of_an_order_do_not_leave_either(story, hands) -> None:
     story.start(hands())
     story.hold(100.0)
     sync(story, AAPL=100.0)
-    resting = story.run().submit("AAPL", side=Side.SELL, quantity=50.0, limit_price=20.0)
+    resting = story.act(lambda me: me.sell("AAPL", 50.0, limit=20.0))
     outside(story, Side.SELL, 100.0)
 
-    story.run().modify(resting, limit_price=11.0)
+    story.run().strategy._on["timer"] = lambda me, _: me.modify(resting, limit=11.0)
 
-    assert denied(story.bar(12.0))[0].rule == "external_trade"
+    assert denied(story.tell(TimerFired("run/x", story.at_ns)))[0].rule == "external_trade"
 
 
 def test_what_others_hold_themselves_is_taken_first(story, hands) -> None:
@@ -247,7 +248,7 @@ def test_accepting_goes_to_the_oldest_holder_first_or_to_the_one_named(story, ha
     story.start(hands())
     story.hold(100.0)
     story.start(hands(), run_id="other")
-    order_id = story.run("other").submit("AAPL", side=Side.BUY, quantity=50.0)
+    order_id = story.act(lambda me: me.buy("AAPL", 50.0), "other")
     story.bar(10.0)
     story.fill(story.order(order_id))
     sync(story, AAPL=150.0)
@@ -312,7 +313,7 @@ def test_whoever_trades_in_which_order_books_add_up_and_no_more_is_uncovered_tha
             outside(story, side, abs(change))
             account += change
             continue
-        order_id = story.run().submit("AAPL", side=side, quantity=float(abs(change)))
+        order_id = story.act(lambda me, by=change: (me.buy if by > 0 else me.sell)("AAPL", abs(by)))
         story.bar(10.0)
         order = story.order(order_id)
         if order.status is OrderStatus.DENIED:
