@@ -41,6 +41,30 @@ async def test_the_first_strategy_trades_on_paper_while_a_cell_is_busy(
     assert "equal, byte for byte" in said
 
 
+PROGRESS = """
+import sys
+{before}
+from ibdesk import Strategy, backtest, sample_daily_bars
+class Idle(Strategy):
+    pass
+print(backtest(Idle(), sample_daily_bars(), progress=True).stats.trades)
+"""
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("before", ["", "sys.modules['ipywidgets'] = None"], ids=["with ipywidgets", "without"])
+async def test_a_progress_bar_warns_about_nothing(before: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(PROGRESS.format(before=before))])
+
+    client = NotebookClient(notebook, timeout=60, kernel_name="python3", resources={"metadata": {"path": tmp_path}})
+    await client.async_execute(env=dict(os.environ))
+
+    outputs = notebook.cells[0].outputs
+    assert [output.text for output in outputs if output.get("name") == "stderr"] == []
+    assert "0" in text_of(notebook)
+
+
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.name)
 def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)

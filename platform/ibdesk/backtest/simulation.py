@@ -8,6 +8,7 @@ import gc
 import heapq
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 
 import polars as pl
 
@@ -262,9 +263,12 @@ def _progress(bars: int, progress: bool | Callable[[float], None]) -> Iterator[C
     if not progress:
         yield lambda _: None
         return
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    # In a notebook rich draws with ipywidgets; where that is not installed, it would warn instead of drawing.
+    console = Console(force_jupyter=None if find_spec("ipywidgets") else False)
     look = (TextColumn("backtest"), BarColumn(), MofNCompleteColumn(), TextColumn("bars"), TimeRemainingColumn())
-    with Progress(*look, transient=True) as shown:
+    with Progress(*look, console=console, transient=True) as shown:
         task = shown.add_task("backtest", total=bars)
         yield lambda count: shown.advance(task, count)
