@@ -125,7 +125,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
             is_reachable=lambda: desk.state is DeskState.OPEN,
         ),
         strategies=strategy_folder,
-        backtests=Backtests(kept / "backtests", settings.server.backtests, strategy_folder),
+        backtests=Backtests(kept / "backtests", settings.server.backtests, strategy_folder, settings.risk),
         replays=Replays(kept / "replays"),
         cache=cache,
         # What an engine says of the market reaches a server over Redis only.

@@ -19,6 +19,7 @@ from tests.server.conftest import StartWeb
 
 from ibdesk.data import sample_daily_bars
 from ibdesk.desk import Desk
+from ibdesk.engine import RiskLimits
 from ibdesk_server.backtests.jobs import JobFolder, Jobs
 from ibdesk_server.backtests.request import BacktestRequest, SampleBars
 from ibdesk_server.backtests.service import Backtests
@@ -174,6 +175,19 @@ async def test_a_backtest_runs_to_its_figures_trades_and_report(api: httpx.Async
     assert "'unsafe-inline'" not in policy.partition("script-src")[2].partition(";")[0]
     assert report.text.startswith("<!doctype html>")
     assert re.search(r"<h1>Trend</h1>", report.text)
+
+
+async def test_a_backtest_has_the_limits_of_the_desk_unless_told_otherwise(api: httpx.AsyncClient) -> None:
+    limited = await start(api, "trend", parameters={"size": 20_000})
+    *_, denied = await until(api, limited, "done", "failed")
+    free = await start(api, "trend", parameters={"size": 20_000}, limits="none")
+    *_, filled = await until(api, free, "done", "failed")
+
+    [warning, *_] = denied["result"]["warnings"]
+    assert (denied["result"]["stats"]["fills"], denied["result"]["stats"]["halted_at"]) == (0, None)
+    assert denied["result"]["stats"]["denied"] == denied["result"]["stats"]["orders"] > 0
+    assert "denied by risk.max_order_quantity" in warning
+    assert filled["result"]["stats"]["fills"] > filled["result"]["stats"]["denied"] == 0
 
 
 async def test_the_progress_of_the_bars_is_told(api: httpx.AsyncClient) -> None:
@@ -369,7 +383,7 @@ async def test_another_web_worker_tells_of_it_and_ends_it(
 
 @pytest.fixture
 async def backtests(tmp_path: Path, strategies_folder: Path, limits: BacktestSettings) -> AsyncIterator[Backtests]:
-    found = Backtests(tmp_path / "backtests", limits, StrategyFolder(strategies_folder))
+    found = Backtests(tmp_path / "backtests", limits, StrategyFolder(strategies_folder), RiskLimits())
     yield found
     await found.close()
 
@@ -391,6 +405,7 @@ async def test_the_processes_end_with_the_server(backtests: Backtests, desk: Des
 LONELY_SERVER = """
 import asyncio, sys
 from pathlib import Path
+from ibdesk.engine import RiskLimits
 from ibdesk_server.backtests.service import Backtests
 from ibdesk_server.backtests.settings import BacktestSettings
 from ibdesk_server.backtests.request import BacktestRequest, SampleBars
@@ -398,7 +413,8 @@ from ibdesk_server.strategy_folder import StrategyFolder
 
 
 async def main() -> None:
-    backtests = Backtests(Path(sys.argv[1]), BacktestSettings(niceness=0), StrategyFolder(Path(sys.argv[2])))
+    jobs, strategies = Path(sys.argv[1]), StrategyFolder(Path(sys.argv[2]))
+    backtests = Backtests(jobs, BacktestSettings(niceness=0), strategies, RiskLimits())
     request = BacktestRequest(file="endless.py", bars=SampleBars(source="sample"))
     print((await backtests.start(request, by="ann", desk=None)).id, flush=True)
     await asyncio.Event().wait()
@@ -432,7 +448,7 @@ async def test_a_process_whose_server_was_killed_ends_and_the_backtest_is_lost(
 async def test_the_oldest_finished_ones_leave(tmp_path: Path, strategies_folder: Path, desk: Desk) -> None:
     jobs = Jobs(tmp_path / "backtests")
     limits = BacktestSettings(niceness=0, keep=2)
-    backtests = Backtests(tmp_path / "backtests", limits, StrategyFolder(strategies_folder))
+    backtests = Backtests(tmp_path / "backtests", limits, StrategyFolder(strategies_folder), RiskLimits())
     request = BacktestRequest(file="trend.py", bars=SampleBars(source="sample", symbols=["IBM"]))
     started = []
     for _ in range(4):

@@ -13,7 +13,7 @@ from bokeh.resources import INLINE
 
 from ibdesk.backtest.palette import BACKGROUND, FONT, GAIN, LINE, LOSS, MUTED, SURFACE, TEXT
 from ibdesk.backtest.plot import plot_result
-from ibdesk.backtest.table import data_range, money, number, percent, stats_groups
+from ibdesk.backtest.table import data_range, money, number, percent, stats_groups, tone
 from ibdesk.data.bars import span
 
 if TYPE_CHECKING:
@@ -102,16 +102,12 @@ def _cards(result: Result) -> str:
 
 
 def _card(label: str, text: str) -> str:
-    return f'<div class="card"><span>{label}</span><b class="{_tone(text)}">{text}</b></div>'
-
-
-def _tone(text: str) -> str:
-    return "loss" if text.startswith("\N{MINUS SIGN}") else ""
+    return f'<div class="card"><span>{label}</span><b class="{tone("", text)}">{text}</b></div>'
 
 
 def _box(heading: str, figures: list[tuple[str, str]]) -> str:
     rows = "".join(
-        f'<tr><td>{html.escape(label)}</td><td class="{_tone(text)}">{html.escape(text)}</td></tr>'
+        f'<tr><td>{html.escape(label)}</td><td class="{tone(heading, text)}">{html.escape(text)}</td></tr>'
         for label, text in figures
     )
     return f'<div class="box"><h2>{heading}</h2><table>{rows}</table></div>'
@@ -166,7 +162,7 @@ def _table(heading: str, heads: list[str], rows: list[list[str]]) -> str:
         return ""
     head = "".join(f"<th>{text}</th>" for text in heads)
     body = "".join(
-        "<tr>" + "".join(f'<td class="{_tone(text)}">{html.escape(text)}</td>' for text in row) + "</tr>"
+        "<tr>" + "".join(f'<td class="{tone("", text)}">{html.escape(text)}</td>' for text in row) + "</tr>"
         for row in rows
     )
     return f'<div class="box wide"><h2>{heading}</h2><table><tr>{head}</tr>{body}</table></div>'

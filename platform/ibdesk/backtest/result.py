@@ -10,16 +10,19 @@ import msgspec
 import polars as pl
 
 from ibdesk.backtest.equity import equity_curve
+from ibdesk.backtest.limits import Denials, halt_words
 from ibdesk.backtest.round_trips import round_trips
 from ibdesk.backtest.stats import Stats, compute_stats
 from ibdesk.backtest.table import stats_html, stats_table
 from ibdesk.data.trading_dates import dates_of_times
+from ibdesk.engine import RiskLimits
 from ibdesk.exchange import OrderBook
-from ibdesk.model import Alert, AnyInstrument, Fill, Order, StrategySource, TradingHalted
+from ibdesk.model import Alert, AnyInstrument, Fill, Order, StrategySource, TradingHalted, moment
 from ibdesk.strategy import Strategy
 
 if TYPE_CHECKING:
     from bokeh.models import LayoutDOM
+    from rich.console import RenderableType
     from rich.table import Table
 
 _TIME = pl.Datetime("ns", "UTC")
@@ -71,7 +74,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     * `round_trips`: see `ibdesk.backtest.round_trips.SCHEMA`.
     * `equity`: see `ibdesk.backtest.equity.equity_curve`.
     * `bars`: the bars traded on, with the strategy's features and target beside them.
-    * `warnings`: what is doubtful about the data; `alerts`: what strategy and engine said.
+    * `denials`: the orders that the risk rules, `limits`, denied, by rule; see `halt` too.
+    * `warnings`: what was denied and what is doubtful about the data; `alerts`: what strategy and engine said.
     """
 
     strategy: Strategy
@@ -84,6 +88,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     round_trips: pl.DataFrame
     equity: pl.DataFrame
     stats: Stats
+    limits: RiskLimits
+    denials: tuple[Denials, ...] = ()
     alerts: tuple[Alert | TradingHalted, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -96,6 +102,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     def symbols(self) -> tuple[str, ...]:
         """The ids of the instruments traded on."""
         return tuple(self.instruments)
+
+    @property
+    def halt(self) -> TradingHalted | None:
+        """The halt that a risk rule brought, which lasts to the end; None without one."""
+        return next((alert for alert in self.alerts if isinstance(alert, TradingHalted)), None)
 
     def table(self) -> Table:
         """Return the figures as a rich table."""
@@ -124,11 +135,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
         return write_report(self, Path(path))
 
-    def __rich__(self) -> Table:
-        return self.table()
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.text import Text
+
+        return Group(self.table(), *(Text(f"warning: {text}", style="yellow") for text in self.warnings))
 
     def _repr_html_(self) -> str:
-        return stats_html(self.stats, title=self.source.class_name)
+        return stats_html(self.stats, title=self.source.class_name, warnings=self.warnings)
 
 
 def make_result(
@@ -145,6 +159,8 @@ def make_result(
     commissions: Mapping[str, float],
     book: OrderBook,
     orders: Sequence[Order],
+    limits: RiskLimits,
+    denials: tuple[Denials, ...],
     alerts: tuple[Alert | TradingHalted, ...],
     warnings: tuple[str, ...],
 ) -> Result:
@@ -155,6 +171,7 @@ def make_result(
     filled = _fill_frame(fills, commissions)
     equity = equity_curve(bars, filled, instruments, cash=cash)
     trips = round_trips((booked.fill, commissions[booked.fill.execution_id]) for booked in fills)
+    halt = next((alert for alert in alerts if isinstance(alert, TradingHalted)), None)
     stats = compute_stats(
         equity,
         trips,
@@ -167,6 +184,8 @@ def make_result(
         slippage=book.slippage_paid,
         slippage_cut=book.slippage_cut,
         fills_cut=book.fills_cut,
+        denied=sum(each.count for each in denials),
+        halted_at=None if halt is None else moment(halt.at_ns),
     )
     by_symbol = bars.sort("symbol", "opened_at")
     return Result(
@@ -180,8 +199,10 @@ def make_result(
         round_trips=trips,
         equity=equity,
         stats=stats,
+        limits=limits,
+        denials=denials,
         alerts=alerts,
-        warnings=warnings,
+        warnings=(*([] if halt is None else [halt_words(halt)]), *map(str, denials), *warnings),
     )
 
 

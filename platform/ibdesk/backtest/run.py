@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from ibdesk.backtest.limits import limits_in_effect
 from ibdesk.backtest.look_ahead import check_look_ahead
 from ibdesk.backtest.result import Result, make_result
 from ibdesk.backtest.simulation import Simulation
@@ -42,9 +43,11 @@ def backtest(
     describes, of one symbol or many; symbols are taken as `instrument_of` reads them
     unless `instruments` says otherwise, and all must be priced in one currency. Costs are on: IB's fixed
     commissions and one tick of slippage unless other ones are given. `limits` are the risk rules, by default
-    none. The first `warm_up` rows of each symbol feed its features only. There is no margin account: cash may
-    go below zero. `progress` shows a bar on the terminal, or is told about a hundred times which fraction of the
-    bars is done; what it raises ends the backtest.
+    those with which a desk would open here (``ibdesk.toml``, the environment); ``RiskLimits.none()`` switches
+    them off. What they deny, and a halt, stand in the result's `denials`, `halt` and `warnings`. The first
+    `warm_up` rows of each symbol feed its features only. There is no margin account: cash may go below zero.
+    `progress` shows a bar on the terminal, or is told about a hundred times which fraction of the bars is
+    done; what it raises ends the backtest.
 
     Orders made at a bar's close reach the exchange then, and fill at the next bar's open the earliest; how
     bars fill orders stands in `ibdesk.exchange.ticket`. DAY orders expire when the next trading day of their
@@ -54,11 +57,12 @@ def backtest(
         DataError: If the bars cannot be traded on.
         LookAheadError: If, at one of `look_ahead_samples` bars a symbol, features or target need later bars.
         StrategyError: If the strategy file or its parameters are wrong. What its code raises comes through.
-        ConfigError: If `cash` or `warm_up` make no sense for these bars.
+        ConfigError: If `cash` or `warm_up` make no sense for these bars, or a limit of the settings cannot be used.
     """
     if not 0 < cash < float("inf"):
         raise ConfigError(f"cash must be a positive amount, got {cash!r}")
     made = _strategy_of(strategy)
+    rules = limits_in_effect() if limits is None else limits
     checked = as_bars(bars, instruments=instruments)
     listed = _instruments(checked.symbols, instruments or {})
     columns, traded = _features(made, checked, warm_up=warm_up, samples=look_ahead_samples)
@@ -73,7 +77,7 @@ def backtest(
         listed,
         columns,
         exchange,
-        limits=limits or RiskLimits.none(),
+        limits=rules,
         interval_ns=checked.interval_ns,
     )
     dates = dates_of_rows(traded, {name: each.session for name, each in listed.items()}, checked.interval_ns)
@@ -91,6 +95,8 @@ def backtest(
         commissions=simulation.commissions,
         book=exchange.book,
         orders=list(simulation.engine.blotter.orders.values()),
+        limits=rules,
+        denials=tuple(simulation.denials.values()),
         alerts=tuple(simulation.alerts),
         warnings=checked.warnings,
     )

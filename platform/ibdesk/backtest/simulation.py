@@ -12,6 +12,7 @@ from importlib.util import find_spec
 
 import polars as pl
 
+from ibdesk.backtest.limits import Denials
 from ibdesk.backtest.result import BookedFill
 from ibdesk.data.trading_dates import last_bars_of_days
 from ibdesk.engine import ColumnFeatures, Engine, RiskLimits
@@ -27,6 +28,7 @@ from ibdesk.model import (
     Event,
     Fill,
     ModifyOrder,
+    OrderDenied,
     PlaceOrder,
     SetTimer,
     StartStrategy,
@@ -61,6 +63,7 @@ class Simulation:
         self.fills: list[BookedFill] = []
         self.commissions: dict[str, float] = {}
         self.alerts: list[Alert | TradingHalted] = []
+        self.denials: dict[str, Denials] = {}
         self._features = {name: ColumnFeatures(frame) for name, frame in columns.items()}
         self._timers: list[tuple[int, int, str]] = []
         self._timers_set = itertools.count()
@@ -190,6 +193,9 @@ class Simulation:
                 return self.exchange.cancel(order_id, at_ns, reason=self._why_cancelled)
             case SetTimer(timer_id, due_ns):
                 heapq.heappush(self._timers, (due_ns, next(self._timers_set), timer_id))
+            case OrderDenied(rule=rule):
+                known = self.denials.get(rule)
+                self.denials[rule] = Denials.first(action) if known is None else known.and_another()
             case Alert() | TradingHalted():
                 self.alerts.append(action)
         return ()

@@ -78,6 +78,10 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     # slippage_cut, fills_cut: what slippage would have cost more had prices not ended at their bar's high and low.
     slippage_cut: float = 0.0
     fills_cut: int = 0
+    # denied: orders, and changes of orders, that a risk rule denied.
+    denied: int = 0
+    # halted_at: when a risk rule halted trading, which lasts to the end.
+    halted_at: dt.datetime | None = None
 
 
 def compute_stats(
@@ -93,6 +97,8 @@ def compute_stats(
     slippage: float,
     slippage_cut: float = 0.0,
     fills_cut: int = 0,
+    denied: int = 0,
+    halted_at: dt.datetime | None = None,
 ) -> Stats:
     """Return the figures of an equity curve (see `equity_curve`), the trading date of each row, and round trips."""
     per_year = periods_per_year(dates, interval_ns)
@@ -139,6 +145,8 @@ def compute_stats(
         slippage=slippage,
         slippage_cut=slippage_cut,
         fills_cut=fills_cut,
+        denied=denied,
+        halted_at=halted_at,
     )
 
 

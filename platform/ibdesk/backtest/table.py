@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import html
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ibdesk.backtest.stats import Stats
@@ -74,7 +75,22 @@ def stats_groups(stats: Stats) -> list[Group]:
                 *([(f"Cut in {stats.fills_cut:,} fills", money(stats.slippage_cut))] if stats.fills_cut else []),
             ],
         ),
+        *([(RISK_GATE, _denied(stats))] if stats.denied or stats.halted_at else []),
     ]
+
+
+RISK_GATE = "Risk gate"
+"""The heading of the figures that are there only when the risk gate denied something."""
+
+
+def _denied(stats: Stats) -> list[tuple[str, str]]:
+    denied = [("Denied", f"{stats.denied:,} of {stats.orders:,}")]
+    return denied if stats.halted_at is None else [*denied, ("Halted at", f"{stats.halted_at:%Y-%m-%d %H:%M}")]
+
+
+def tone(heading: str, text: str) -> str:
+    """Return ``loss`` for figures that should alarm, else nothing."""
+    return "loss" if text.startswith(_MINUS) or heading == RISK_GATE else ""
 
 
 def data_range(stats: Stats) -> str:
@@ -98,16 +114,17 @@ def stats_table(stats: Stats, *, title: str) -> Table:
     for heading, figures in stats_groups(stats):
         table.add_row(Text(heading, style="bold not dim"), "")
         for label, text in figures:
-            table.add_row(f"  {label}", Text(text, style="red" if text.startswith(_MINUS) else ""))
+            table.add_row(f"  {label}", Text(text, style="red" if tone(heading, text) else ""))
         table.add_section()
     return table
 
 
-def stats_html(stats: Stats, *, title: str) -> str:
-    """Return the figures as an HTML fragment of one small table a group."""
+def stats_html(stats: Stats, *, title: str, warnings: Sequence[str] = ()) -> str:
+    """Return warnings and figures as an HTML fragment of one small table a group."""
     groups = "".join(_group_html(heading, figures) for heading, figures in stats_groups(stats))
+    notes = "".join(f'<p style="color:#b58900">{html.escape(text)}</p>' for text in warnings)
     return (
-        f'<div class="ibdesk-stats"><h3>{html.escape(title)}</h3><p>{data_range(stats)}</p>'
+        f'<div class="ibdesk-stats"><h3>{html.escape(title)}</h3><p>{data_range(stats)}</p>{notes}'
         f'<div style="display:flex;flex-wrap:wrap;gap:2rem;align-items:flex-start">{groups}</div></div>'
     )
 

@@ -13,6 +13,7 @@ from ibdesk.cli.reading import NOTHING, Reading, read_file
 from ibdesk.cli.screen import console, file_address, line, waiting
 from ibdesk.cli.tables import stats_view
 from ibdesk.data import Bars, sample_daily_bars
+from ibdesk.engine import RiskLimits
 from ibdesk.errors import ConfigError, DataError
 from ibdesk.exchange import SCHEDULES, TickSlippage
 from ibdesk.strategy import load_strategy, make_strategy
@@ -64,6 +65,7 @@ def run_backtest(
     parameters: dict[str, object],
     cash: float,
     costs: Costs,
+    limits: RiskLimits,
     report: Path | None,
     as_json: bool = False,
 ) -> Result:
@@ -80,6 +82,7 @@ def run_backtest(
             cash=cash,
             commissions=SCHEDULES[costs.commission](),
             slippage=TickSlippage(costs.slippage_ticks),
+            limits=limits,
             progress=console.is_terminal and not as_json,
         )
     written = None if report is None else _write(result, report, quiet=as_json)
@@ -115,6 +118,7 @@ def _json(result: Result, report: Path | None) -> str:
         "parameters": result.parameters,
         "symbols": result.symbols,
         "stats": result.stats,
+        "denials": result.denials,
         "warnings": result.warnings,
         "report": None if report is None else str(report),
     }

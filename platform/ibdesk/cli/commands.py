@@ -58,6 +58,7 @@ def demo(
     "ibdesk backtest my.py --bars prices.parquet --json | jq .stats.sharpe",
 )
 def backtest(
+    context: typer.Context,
     strategy: o.StrategyFile,
     bars: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File of bars, or a folder of them", show_default=False)
@@ -80,16 +81,20 @@ def backtest(
     *,
     sample: Annotated[bool, typer.Option("--sample", help=f"Use {o.SAMPLE}")] = False,
     allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Go on where bars are missing")] = False,
+    no_limits: Annotated[bool, typer.Option("--no-limits", help="Without the risk rules of a desk")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON and nothing else")] = False,
 ) -> None:
     """Tell what a strategy would have done and earned on past bars, costs included.
 
     Files of most vendors are read as they come; `ibdesk data check` shows how one is understood. Orders made at a
-    bar's close fill at the next bar's open, the earliest.
+    bar's close fill at the next bar's open, the earliest. The risk rules of a desk
+    apply.
     """
     with loading():
+        from ibdesk.backtest.limits import limits_in_effect
         from ibdesk.cli.backtest import Costs, choose_bars, run_backtest
         from ibdesk.cli.reading import Reading, interval_of
+        from ibdesk.engine import RiskLimits
 
     run_backtest(
         strategy,
@@ -103,6 +108,7 @@ def backtest(
         parameters=o.parameters(params),
         cash=cash,
         costs=Costs(commission.value, slippage_ticks),
+        limits=RiskLimits.none() if no_limits else limits_in_effect(context.obj.config),
         report=report,
         as_json=as_json,
     )

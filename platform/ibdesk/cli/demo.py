@@ -57,7 +57,7 @@ def run_demo(
 
     step(f"Backtest of {strategy} on daily prices of {', '.join(on)}")
     folder = report or settings.state_folder / "reports"
-    run_backtest(strategy, bars, parameters={}, cash=100_000.0, costs=Costs(), report=folder)
+    run_backtest(strategy, bars, parameters={}, cash=100_000.0, costs=Costs(), limits=settings.risk, report=folder)
 
     with Belongings() as belongings:
         belongings.enter_context(open_log("demo", settings))

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ibdesk.backtest import Result
-from ibdesk.backtest.table import data_range, stats_groups
+from ibdesk.backtest.table import data_range, stats_groups, tone
 from ibdesk.cli.screen import console, line, milliseconds, money, plain_table, price, quantity, span
 from ibdesk.desk import DeskHandle, DeskHealth, LatencySummary, RunInfo
 from ibdesk.errors import DeskError
@@ -73,7 +73,7 @@ def stats_view(result: Result) -> RenderableType:
         table = plain_table(heading, "", title="", right=1)
         table.title = None
         for label, text in figures:
-            table.add_row(label, Text(text, style="red" if text.startswith("\N{MINUS SIGN}") else ""))
+            table.add_row(label, Text(text, style="red" if tone(heading, text) else ""))
         groups.append(table)
     return Group(Columns(groups, padding=(0, 3)), Text(f"  {data_range(result.stats)}", style="dim"))
 

@@ -67,7 +67,7 @@ class Reader:
             self._read_section(path, value)
         elif (of := _setting_of_file(path)) in settings:
             self._take_file(settings[of], path, value)
-        elif path[0] not in self._catalog.others:
+        elif not self._catalog.is_elsewhere(path[0]):
             origin = self._origin(_first_leaf(path, value))
             self._fault(f"there is no setting {'.'.join(path)} ({origin}): {self._catalog.nearest(path)}")
 

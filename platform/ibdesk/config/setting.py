@@ -95,12 +95,17 @@ def variable_of(path: Path_) -> str:
 class Catalog(msgspec.Struct, frozen=True):
     """All settings and sections below a root, by their paths.
 
-    `others` are the sections of other roots that may stand in the same file.
+    `others` are the sections of other roots that may stand in the same file; beside a root that `is_part`, any may.
     """
 
     settings: Mapping[Path_, Setting]
     sections: Mapping[Path_, type]
     others: frozenset[str]
+    is_part: bool = False
+
+    def is_elsewhere(self, name: str) -> bool:
+        """Return whether a section that this root does not have may be there for another."""
+        return name in self.others or (self.is_part and (name,) not in self.sections)
 
     def nearest(self, path: Path_) -> str:
         """Return what may have been meant by a name that there is not, in words."""
@@ -117,7 +122,7 @@ class Catalog(msgspec.Struct, frozen=True):
 
 
 @functools.cache
-def catalog_of(root: type[BaseModel], others: frozenset[str] = frozenset()) -> Catalog:
+def catalog_of(root: type[BaseModel], others: frozenset[str] = frozenset(), *, is_part: bool = False) -> Catalog:
     """Return what can be set below a root."""
     settings: dict[Path_, Setting] = {}
     sections: dict[Path_, type] = {(): root}
@@ -127,7 +132,7 @@ def catalog_of(root: type[BaseModel], others: frozenset[str] = frozenset()) -> C
             settings[path] = Setting(path, field)
         else:
             sections[path] = section
-    return Catalog(settings, sections, others)
+    return Catalog(settings, sections, others, is_part)
 
 
 def section_of(field: FieldInfo) -> type | None:

@@ -28,6 +28,8 @@ class SettingsTree(BaseSettings):
 
     # others: sections that a file or the environment may hold for other roots.
     others: ClassVar[frozenset[str]] = frozenset()
+    # is_part: whether all sections but its own are somebody else's, known or not.
+    is_part: ClassVar[bool] = False
 
     _origins: dict[Path_, str] = PrivateAttr(default_factory=dict)
     _file: Path | None = PrivateAttr(default=None)
@@ -47,7 +49,7 @@ class SettingsTree(BaseSettings):
     @classmethod
     def catalog(cls) -> Catalog:
         """Return all that can be set."""
-        return catalog_of(cls, cls.others)
+        return catalog_of(cls, cls.others, is_part=cls.is_part)
 
     @classmethod
     def load(cls, *given: Given, config: Path | None = None) -> Self:

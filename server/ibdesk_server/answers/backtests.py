@@ -45,6 +45,10 @@ class BacktestFigures(Answer):
         description="what slippage would have cost more had prices not ended at their bar's high and low", examples=[3]
     )
     fills_cut: int = Field(description="in how many fills", examples=[4])
+    denied: int = Field(description="orders, and changes of orders, that a risk rule denied", examples=[0])
+    halted_at: Moment | None = Field(
+        description="when a risk rule halted trading, which lasts to the end", examples=[None]
+    )
 
 
 class BacktestResultAnswer(Answer):
@@ -58,7 +62,7 @@ class BacktestResultAnswer(Answer):
     parameters: dict[str, Any] = Field(examples=[{"fast": 12, "slow": 26, "size": 100}])
     symbols: list[str] = Field(examples=[["AAPL", "MSFT"]])
     stats: BacktestFigures
-    warnings: list[str] = Field(description="what is doubtful about the bars", examples=[[]])
+    warnings: list[str] = Field(description="what was denied, and what is doubtful about the bars", examples=[[]])
 
 
 class BacktestAnswer(Answer):

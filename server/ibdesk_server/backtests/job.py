@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
+import math
 from typing import Any
 
 import msgspec
 
 from ibdesk.backtest import Result, Stats
+from ibdesk.engine import RiskLimits
 
 
 class JobState(enum.Enum):
@@ -33,9 +35,9 @@ class JobState(enum.Enum):
 class BacktestTask(msgspec.Struct, frozen=True, kw_only=True):
     """All that the process of a backtest must know.
 
-    `bars` is ``sample``, the path of a file, or empty when they lie in the job's own folder; `symbols` are those to
-    trade on, all when there are none. `reading` is what the file does not say
-    itself, by argument of `read_bars`. `asked` is the request as it came.
+    `limits` are the risk rules by name, None where one is off. `bars` is ``sample``, the path of a file, or empty when
+    they lie in the job's own folder; `symbols` are those to trade on, all when there are none. `reading` is what the
+    file does not say itself, by argument of `read_bars`. `asked` is the request as it came.
     """
 
     file: str
@@ -47,6 +49,7 @@ class BacktestTask(msgspec.Struct, frozen=True, kw_only=True):
     cash: float
     commission: str
     slippage_ticks: float
+    limits: dict[str, float | str | None]
     warm_up: int
     max_bars: int
     max_file_bytes: int
@@ -89,6 +92,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def error(self) -> str:
         """Why it failed, else nothing."""
         return self.outcome.error if self.outcome is not None else ""
+
+
+def plain_limits(limits: RiskLimits) -> dict[str, float | str | None]:
+    """Return risk rules as JSON takes them, None where a rule is off; `limits_from` reads them."""
+    return {name: None if limit == math.inf else limit for name, limit in limits.by_name.items()}
+
+
+def limits_from(plain: dict[str, float | str | None]) -> RiskLimits:
+    """Return the risk rules that `plain_limits` wrote."""
+    return RiskLimits().but({name: math.inf if limit is None else limit for name, limit in plain.items()})
 
 
 def figures(stats: Stats) -> dict[str, Any]:

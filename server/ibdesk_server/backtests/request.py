@@ -81,6 +81,9 @@ class BacktestRequest(_Request):
     cash: float = Field(100_000, gt=0, le=1e15, description="money at the start", examples=[100_000])
     commission: Literal["fixed", "tiered", "none"] = Field("fixed", description="IB's price list", examples=["fixed"])
     slippage_ticks: float = Field(1, ge=0, le=10_000, description="ticks lost on each fill", examples=[1])
+    limits: Literal["desk", "none"] = Field(
+        "desk", description="the risk rules of the settings, as a desk opens with them, or none", examples=["desk"]
+    )
     warm_up: int = Field(
         0, ge=0, le=1_000_000, description="how many bars of each symbol only feed the features", examples=[0]
     )

@@ -9,10 +9,11 @@ from pathlib import Path
 import polars as pl
 
 from ibdesk.desk import DeskHandle
+from ibdesk.engine import RiskLimits
 from ibdesk.errors import DataError, DeskError
 from ibdesk.strategy import load_strategy, make_strategy
 from ibdesk_server.backtests.data_folder import DataFolder
-from ibdesk_server.backtests.job import BacktestTask, Job
+from ibdesk_server.backtests.job import BacktestTask, Job, plain_limits
 from ibdesk_server.backtests.jobs import JobFolder, Jobs
 from ibdesk_server.backtests.request import BacktestRequest, FileBars, HistoryBars
 from ibdesk_server.backtests.runner import BacktestRunner, FetchBars
@@ -36,8 +37,10 @@ class QueueFullError(DeskError):
 class Backtests:
     """The backtests of a server; each is known to every web worker of the machine."""
 
-    def __init__(self, folder: Path, settings: BacktestSettings, strategies: StrategyFolder) -> None:
-        self._settings, self._strategies = settings, strategies
+    def __init__(
+        self, folder: Path, settings: BacktestSettings, strategies: StrategyFolder, limits: RiskLimits
+    ) -> None:
+        self._settings, self._strategies, self._limits = settings, strategies, limits
         self._jobs = Jobs(folder)
         self._data = DataFolder(settings.data_folder, max_bytes=settings.max_file_bytes)
         self._runner = BacktestRunner(self._jobs, settings)
@@ -64,6 +67,7 @@ class Backtests:
             cash=request.cash,
             commission=request.commission,
             slippage_ticks=request.slippage_ticks,
+            limits=plain_limits(RiskLimits.none() if request.limits == "none" else self._limits),
             warm_up=request.warm_up,
             max_bars=self._settings.max_bars,
             max_file_bytes=self._settings.max_file_bytes,

@@ -21,7 +21,7 @@ from ibdesk.data import Bars, read_bars
 from ibdesk.errors import DataError, IbdeskError
 from ibdesk.exchange import SCHEDULES, TickSlippage
 from ibdesk.strategy import load_strategy, make_strategy
-from ibdesk_server.backtests.job import BacktestTask, JobState, Outcome, done
+from ibdesk_server.backtests.job import BacktestTask, JobState, Outcome, done, limits_from
 from ibdesk_server.backtests.jobs import JobFolder
 
 
@@ -52,6 +52,7 @@ def _work(job: JobFolder, task: BacktestTask) -> Outcome:
             cash=task.cash,
             commissions=SCHEDULES[task.commission](),
             slippage=TickSlippage(task.slippage_ticks),
+            limits=limits_from(task.limits),
             warm_up=task.warm_up,
             progress=job.tell_progress,
         )

@@ -18,13 +18,14 @@ def start_backtest(
     cash: float = 100_000,
     commission: str = "fixed",
     slippage_ticks: float = 1,
+    limits: str = "desk",
     warm_up: int = 0,
     key: str | None = None,
 ) -> Call[BacktestAnswer]:
     """Start a backtest and return it as it stands.
 
     `bars` is ``{"source": "sample"}``, ``{"source": "file", "file": ...}`` or ``{"source": "history", "symbols":
-    [...], "bar": ..., "count": ...}``.
+    [...], "bar": ..., "count": ...}``; `limits` are those of a ``desk``, or ``none``.
     """
     request = {
         "file": file,
@@ -33,6 +34,7 @@ def start_backtest(
         "cash": cash,
         "commission": commission,
         "slippage_ticks": slippage_ticks,
+        "limits": limits,
         "warm_up": warm_up,
     }
     return ask("POST", "backtests", BacktestAnswer, body=request, key=key_or_new(key))

@@ -1,0 +1,82 @@
+"""The risk rules of a backtest, which are those of a desk, and what they did to its orders."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+from pydantic import Field
+
+from ibdesk.config import SettingsTree
+from ibdesk.engine import RiskLimits
+from ibdesk.model import OrderDenied, TradingHalted, moment
+
+_WITHOUT = "test without limits (limits=RiskLimits.none(), --no-limits)"
+
+
+class _RiskSettings(SettingsTree):
+    """The settings of a desk that a backtest shares; the others are the desk's business."""
+
+    is_part: ClassVar[bool] = True
+
+    risk: RiskLimits = Field(default_factory=RiskLimits, description="what the risk gate allows")
+
+
+def limits_in_effect(config: Path | None = None) -> RiskLimits:
+    """Return the limits with which a desk would open here: of the environment, ``ibdesk.toml`` or the defaults.
+
+    Raises:
+        ConfigError: If one of them cannot be used; the sentence names it, and where it is from.
+    """
+    return _RiskSettings.load(config=config).risk
+
+
+class Denials(msgspec.Struct, frozen=True, kw_only=True):
+    """The orders that one risk rule denied: how many, and the first of them."""
+
+    rule: str
+    count: int
+    limit: float
+    first_at: dt.datetime
+    first_order: str
+    first_asked: float
+
+    def and_another(self) -> Denials:
+        """Return the denials once another order was denied."""
+        return msgspec.structs.replace(self, count=self.count + 1)
+
+    @classmethod
+    def first(cls, denied: OrderDenied) -> Denials:
+        """Return the denials of a rule after its first."""
+        return cls(
+            rule=denied.rule,
+            count=1,
+            limit=denied.limit,
+            first_at=moment(denied.at_ns),
+            first_order=denied.order_id,
+            first_asked=denied.asked,
+        )
+
+    def __str__(self) -> str:
+        first = f"the first at {_shown(self.first_at)} ({self.first_order}"
+        many = "1 order was" if self.count == 1 else f"{self.count:,} orders were"
+        if self.rule == "halt":
+            return f"{many} denied because trading was halted, {first}): see the halt"
+        return (
+            f"{many} denied by risk.{self.rule}, {first}: asked {self.first_asked:g}, allowed {self.limit:g}), as "
+            f"a desk would deny them: change risk.{self.rule}, or {_WITHOUT}"
+        )
+
+
+def halt_words(halt: TradingHalted) -> str:
+    """Return a sentence about a halt, and how to do without."""
+    return (
+        f"trading was halted at {_shown(moment(halt.at_ns))}: {halt.reason}. From there to the end only orders that "
+        f"reduce a position passed, for no person lifts a halt in a backtest: raise the limit, or {_WITHOUT}"
+    )
+
+
+def _shown(when: dt.datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M:%S} UTC"
