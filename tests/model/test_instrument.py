@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ibdesk.errors import InstrumentError
-from ibdesk.model import Forex, Future, Index, Option, Right, Session, Stock, instrument_of, nanoseconds
+from ibdesk.model import Future, Index, Option, Session, Stock, nanoseconds
 from ibdesk.model.instrument import FOREX_HOURS, US_EQUITY_HOURS, US_FUTURE_HOURS
 
 CHICAGO, NEW_YORK = ZoneInfo("America/Chicago"), ZoneInfo("America/New_York")
@@ -55,7 +55,8 @@ def test_a_price_is_rounded_to_the_nearest_tick(tick_size: float, price: float, 
     ],
 )
 def test_half_a_tick_as_people_write_it_rounds_away_from_zero(tick_size: float, price: float, rounded: float) -> None:
-    assert Stock("X", tick_size=tick_size).round_price(price) == rounded
+    # A share that is not traded in the United States: there a step is finer below a dollar.
+    assert Stock("X", currency="EUR", tick_size=tick_size).round_price(price) == rounded
 
 
 @given(
@@ -74,39 +75,6 @@ def test_a_rounded_price_lies_on_the_grid_at_most_half_a_tick_away_and_stays_the
     assert ticks.denominator == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "instrument"),
-    [
-        ("AAPL", Stock("AAPL")),
-        ("aapl", Stock("AAPL")),
-        ("BRK B", Stock("BRK B")),
-        ("BRK.B", Stock("BRK.B")),
-        (" AAPL ", Stock("AAPL")),
-        ("EUR.USD", Forex("EUR", currency="USD")),
-        ("eur.usd", Forex("EUR", currency="USD")),
-        ("ES-202612", Future("ES", expiry="202612")),
-        ("es-20261218", Future("ES", expiry="20261218")),
-        ("AAPL-20261218-C-250", Option("AAPL", expiry="20261218", right=Right.CALL, strike=250.0)),
-        ("spy-20261218-p-512.5", Option("SPY", expiry="20261218", right=Right.PUT, strike=512.5)),
-    ],
-)
-def test_a_short_name_stands_for_an_instrument(name: str, instrument: Stock | Forex | Future | Option) -> None:
-    assert instrument_of(name) == instrument
-
-
-@pytest.mark.parametrize("name", ["AAPL", "BRK B", "EUR.USD", "ES-202612", "AAPL-20261218-C-250", "X-20261218-P-0.5"])
-def test_the_id_of_an_instrument_names_it_again(name: str) -> None:
-    assert instrument_of(name).id == name
-
-
-@pytest.mark.parametrize(
-    "name", ["", "   ", ".", "AAPL!", "ES-", "-202612", "AAPL-20261218-X-250", "AAPL-20261218-C-."]
-)
-def test_a_name_of_no_form_is_refused_with_the_forms_there_are(name: str) -> None:
-    with pytest.raises(InstrumentError, match=r"write AAPL, EUR.USD, ES-202612 or AAPL-20261218-C-250"):
-        instrument_of(name)
-
-
 @pytest.mark.parametrize("expiry", ["2026", "202613", "20260230", "2026121", "20261218T", ""])
 def test_an_expiry_that_is_no_date_is_refused(expiry: str) -> None:
     with pytest.raises(InstrumentError, match="ES: expiry must be YYYYMM or YYYYMMDD"):
@@ -118,7 +86,7 @@ def test_a_month_names_no_option() -> None:
         Option("AAPL", expiry="202612", strike=100.0)
 
 
-@pytest.mark.parametrize("figure", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize("figure", [-1.0, math.nan, math.inf])
 def test_tick_size_multiplier_and_strike_must_be_positive_numbers(figure: float) -> None:
     with pytest.raises(InstrumentError, match="X: tick_size must be positive"):
         Stock("X", tick_size=figure)

@@ -58,6 +58,7 @@ from ibdesk.model.event import (
 from ibdesk.model.fill import Commission, Fill
 from ibdesk.model.instrument import (
     AnyInstrument,
+    Combination,
     Forex,
     Future,
     Index,
@@ -66,13 +67,14 @@ from ibdesk.model.instrument import (
     Right,
     Session,
     Stock,
-    instrument_of,
 )
 from ibdesk.model.interval import interval_ns, interval_words
 from ibdesk.model.link import Link
 from ibdesk.model.moment import moment, nanoseconds
+from ibdesk.model.names import instrument_of
 from ibdesk.model.order import FINAL_STATUSES, TRANSITIONS, Order, OrderStatus, OrderType, Side, TimeInForce
 from ibdesk.model.position import Position
+from ibdesk.model.price_grid import PriceIncrements, Rounding
 from ibdesk.model.quote import Quote, Tick
 
 __all__ = [
@@ -94,6 +96,7 @@ __all__ = [
     "CancelRequest",
     "ChangeLimits",
     "ChangeParameters",
+    "Combination",
     "Commission",
     "DayBegan",
     "Estate",
@@ -122,9 +125,11 @@ __all__ = [
     "PlaceRequest",
     "Position",
     "PositionReport",
+    "PriceIncrements",
     "Quote",
     "ResumeTrading",
     "Right",
+    "Rounding",
     "RunFailed",
     "RunLeft",
     "Session",

@@ -1,0 +1,120 @@
+"""Price grids: by which step the price of an instrument moves, where the step may depend on the price."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import math
+from collections.abc import Sequence
+
+PriceIncrements = tuple[tuple[float, float], ...]
+"""Pairs of lowest price and step, ascending, as a market rule of IB states them."""
+
+# Sub-penny rule: a US share moves by 0.0001 below one dollar (SEC Rule 612 of Regulation NMS).
+US_SHARE_INCREMENTS: PriceIncrements = ((0.0, 0.0001), (1.0, 0.01))
+
+# How many units in the last place computing a price may leave: 0.1 + 0.2 is meant to be 0.3.
+_NOISE_ULPS = 8
+# What binary fractions leave of half a step, in steps.
+_HALF_DUST = 1e-6
+
+
+class Rounding(enum.Enum):
+    """Which price of the grid stands for one that lies between two."""
+
+    NEAREST = "nearest"
+    DOWN = "down"
+    UP = "up"
+
+
+def rounded(price: float, increments: PriceIncrements, rounding: Rounding) -> float:
+    """Return the price of the grid for `price`, as the shortest float that prints so.
+
+    Half a step to the nearest rounds away from zero. A price below zero has the grid of its absolute value.
+    """
+    if rounding is Rounding.NEAREST:
+        nearest = _nearest(abs(price), increments)
+        return -nearest if price < 0 else nearest
+    if price < 0:
+        return 0.0 - (_up(-price, increments) if rounding is Rounding.DOWN else _down(-price, increments))
+    return _down(price, increments) if rounding is Rounding.DOWN else _up(price, increments)
+
+
+def step_at(price: float, increments: PriceIncrements) -> float:
+    """Return the step by which a price moves."""
+    return increments[_band(abs(price), increments)][1]
+
+
+def merged(rules: Sequence[PriceIncrements]) -> PriceIncrements:
+    """Return one grid whose prices are on all the grids: the widest step at each price.
+
+    Each step of IB's rules for one contract is a multiple of the finer ones, so the widest is on all of them.
+    """
+    edges = sorted({edge for rule in rules for edge, _ in rule})
+    steps = [max(step_at(edge, rule) for rule in rules) for edge in edges]
+    bands = enumerate(zip(edges, steps, strict=True))
+    return tuple((edge, step) for at, (edge, step) in bands if not at or step != steps[at - 1])
+
+
+def checked(increments: PriceIncrements) -> str:
+    """Return what is wrong with a grid, empty if nothing is."""
+    edges = [edge for edge, _ in increments]
+    if edges != sorted(set(edges)) or (edges and edges[0] != 0.0):
+        return f"price increments must begin at 0 and ascend, got {edges}"
+    if not all(step > 0 and math.isfinite(step) for _, step in increments):
+        return f"each price increment must be positive, got {[step for _, step in increments]}"
+    return ""
+
+
+def decimals_of(step: float) -> int:
+    """Return how many decimals a grid needs (0.01 -> 2, 0.25 -> 2, 1/32 -> 5)."""
+    return _decimals(step)
+
+
+@functools.cache
+def _decimals(step: float) -> int:
+    for decimals in range(12):
+        if math.isclose(round(step, decimals), step, rel_tol=1e-12):
+            return decimals
+    return 12
+
+
+def _nearest(price: float, increments: PriceIncrements) -> float:
+    if len(increments) == 1:
+        step = increments[0][1]
+        return _point(math.floor(price / step + 0.5 + _HALF_DUST), step)
+    below, above = _down(price, increments), _up(price, increments)
+    return above if price - below >= (above - below) * (0.5 - _HALF_DUST) else below
+
+
+def _down(price: float, increments: PriceIncrements) -> float:
+    edge, step = increments[_band(price, increments)]
+    highest = price + _NOISE_ULPS * math.ulp(price)
+    count = math.floor(price / step) + 1
+    while (point := _point(count, step)) > highest:
+        count -= 1
+    # An edge that is off its own grid: the next lower price belongs to the band below.
+    return point if point >= edge else _down(math.nextafter(edge, 0.0), increments)
+
+
+def _up(price: float, increments: PriceIncrements) -> float:
+    band = _band(price, increments)
+    step = increments[band][1]
+    lowest = price - _NOISE_ULPS * math.ulp(price)
+    count = math.ceil(price / step) - 1
+    while (point := _point(count, step)) < lowest:
+        count += 1
+    if band + 1 < len(increments) and point >= increments[band + 1][0]:
+        return _up(increments[band + 1][0], increments)
+    return point
+
+
+def _band(price: float, increments: PriceIncrements) -> int:
+    band = len(increments) - 1
+    while band and price < increments[band][0]:
+        band -= 1
+    return band
+
+
+def _point(count: int, step: float) -> float:
+    return round(count * step, _decimals(step))

@@ -1,0 +1,188 @@
+"""How people, vendors and IB write the names of instruments, read into their parts.
+
+Each reader returns None for a text that is not of its kind, and raises InstrumentError, with the question to answer,
+for one that is but leaves something open. `ibdesk.model.names` puts the readers in their order.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ibdesk.errors import InstrumentError
+from ibdesk.model.currencies import CURRENCIES
+from ibdesk.model.future_roots import MONTH_CODES, roots_called
+from ibdesk.model.listings import BY_SUFFIX
+
+# OPTION_CLASSES: trading classes whose options have another underlying's symbol (Cboe, Nasdaq).
+OPTION_CLASSES = {"SPXW": "SPX", "NDXP": "NDX", "RUTW": "RUT", "VIXW": "VIX"}
+# INDICES: exchange and currency of the usual indices by IB's symbol; of any other index they must be given.
+INDICES = {
+    "SPX": ("CBOE", "USD"),
+    "VIX": ("CBOE", "USD"),
+    "NDX": ("NASDAQ", "USD"),
+    "RUT": ("RUSSELL", "USD"),
+    "DAX": ("EUREX", "EUR"),
+    "ESTX50": ("EUREX", "EUR"),
+}
+# The usual indices as Yahoo calls them.
+_YAHOO_INDICES = {"GSPC": "SPX", "GDAXI": "DAX", "STOXX50E": "ESTX50"}
+
+_PAIR = re.compile(r"([A-Z]{3})([./\- ]?)([A-Z]{3})(=X)?")
+_DOLLAR_PAIR = re.compile(r"([A-Z]{3})=X")
+_OCC = re.compile(r"(?:O:)?([A-Z]{1,5}[A-Z0-9]?) ?(\d\d)(\d\d)(\d\d)([CP])(\d{8})")
+_OPTION = re.compile(r"([A-Z0-9.]+)[- ](\d{8})[- ]([CP])[- ](\d+(?:\.\d+)?|\.\d+)")
+_FUTURE = re.compile(r"([A-Z0-9]+)[- ](\d{6}|\d{8})")
+_LOCAL = re.compile(rf"([A-Z0-9]+?)([{MONTH_CODES}])(\d|\d\d|\d{{4}})")
+_CONTINUOUS = re.compile(r"([A-Z0-9]+)=F")
+_INDEX = re.compile(r"\^([A-Z0-9]+)|([A-Z0-9]+)-IND")
+_LISTED = re.compile(r"([A-Z0-9][A-Z0-9.&\-]*)\.([A-Z]{1,2})")
+_SHARE = re.compile(r"([A-Z0-9]+)(?:[ .\-/^]([A-Z0-9 .\-]+))?")
+# What a second part says of a US share: its class, or that it is a preferred, a warrant, a unit or a right, as the
+# Consolidated Tape, Nasdaq, NYSE and Yahoo write it, and as IB does: `BAC PRL`.
+_PREFERRED = re.compile(r"PR?[ .\-]?([A-Z])|PR")
+_KINDS = {"WS": "WS", "WT": "WS", "W": "WS", "WSA": "WS A", "WSB": "WS B", "U": "U", "UN": "U", "RT": "RT", "RI": "RT"}
+# One letter behind a point that Reuters uses for a US exchange.
+_REUTERS = {"N": "NYSE", "O": "NASDAQ", "P": "ARCA", "Q": "NASDAQ"}
+
+
+class FutureText(NamedTuple):
+    """A future as it is written: the names before and the expiry."""
+
+    name: str
+    expiry: str
+
+
+class OptionText(NamedTuple):
+    """An option as it is written."""
+
+    root: str
+    expiry: str
+    right: str
+    strike: float
+
+
+def read_pair(text: str) -> tuple[str, str] | None:
+    """Return base and quote of a currency pair: ``EUR.USD EURUSD EUR/USD EUR-USD EURUSD=X JPY=X``."""
+    against_dollar = _DOLLAR_PAIR.fullmatch(text)
+    if against_dollar and against_dollar[1] in CURRENCIES:
+        return ("USD", against_dollar[1])
+    found = _PAIR.fullmatch(text)
+    if found is None or found[1] == found[3]:
+        return None
+    return (found[1], found[3]) if {found[1], found[3]} <= CURRENCIES else None
+
+
+def read_option(text: str) -> OptionText | None:
+    """Return the parts of an option: ``AAPL-20261218-C-250``, or the OCC's ``AAPL  261218C00250000``."""
+    if found := _OPTION.fullmatch(text):
+        return OptionText(found[1], found[2], found[3], float(found[4]))
+    found = _OCC.fullmatch(text)
+    if found is None:
+        return None
+    root = found[1]
+    if root[-1].isdigit():
+        raise InstrumentError(
+            f"{text}: {root} is an adjusted class, whose contracts deliver something else than 100 shares: "
+            f"pass an Option with its symbol, multiplier and trading_class"
+        )
+    return OptionText(root, f"20{found[2]}{found[3]}{found[4]}", found[5], int(found[6]) / 1000)
+
+
+def read_future(text: str, near_year: int) -> FutureText | None:
+    """Return name and expiry of a future: ``ES-202403``, ``ESH24``, ``ESH2024``, or ``ESH4`` nearest to a year."""
+    if found := _FUTURE.fullmatch(text):
+        return FutureText(found[1], found[2])
+    if (found := _CONTINUOUS.fullmatch(text)) and roots_called(found[1]):
+        raise InstrumentError(
+            f"{text} is a series of contracts put together: name one of them, as {found[1]}-{near_year}03"
+        )
+    found = _LOCAL.fullmatch(text)
+    if found is None or not roots_called(found[1]):
+        return None
+    month = MONTH_CODES.index(found[2]) + 1
+    return FutureText(found[1], f"{_year(found[3], near_year)}{month:02d}")
+
+
+def _year(digits: str, near_year: int) -> int:
+    """Return the year that digits stand for: one digit the nearest to `near_year`, two the 2000s."""
+    if len(digits) == 1:
+        first = near_year - 4
+        return first + (int(digits) - first) % 10
+    return int(digits) if len(digits) == 4 else 2000 + int(digits)
+
+
+def read_index(text: str) -> str | None:
+    """Return IB's symbol of an index: ``SPX-IND``, ``^GSPC``."""
+    found = _INDEX.fullmatch(text)
+    if found is None:
+        return None
+    if found[2]:
+        return found[2]
+    symbol = _YAHOO_INDICES.get(found[1], found[1])
+    if symbol not in INDICES:
+        raise InstrumentError(
+            f"{text}: this index is not known here, write IB's symbol and exchange, as {found[1]}-IND@CBOE"
+        )
+    return symbol
+
+
+def read_listed(text: str) -> tuple[str, str] | None:
+    """Return IB's symbol of a share outside the United States and the suffix of its exchange: ``SAP.DE``."""
+    found = _LISTED.fullmatch(text)
+    if found is None or found[2] not in BY_SUFFIX:
+        return None
+    symbol, suffix = found[1], found[2]
+    if suffix == "V" or (suffix == "T" and not symbol[0].isdigit()):
+        exchange = BY_SUFFIX[suffix].exchange
+        raise InstrumentError(
+            f"{text} can be the US share class {symbol}-{suffix} or a listing at {exchange}: "
+            f"write {symbol}-{suffix} or {symbol}@{exchange}"
+        )
+    # IB writes a class with a point (BT.A, RCI.B), Hong Kong's codes without leading zeros, and London's two-letter
+    # codes with the point that the exchange gives them (BP.).
+    symbol = symbol.replace("-", ".")
+    if suffix == "HK":
+        symbol = symbol.lstrip("0") or "0"
+    if suffix == "L" and len(symbol) == 2:
+        symbol += "."
+    return symbol, suffix
+
+
+def read_share(text: str) -> str | None:
+    """Return IB's symbol of a US share: ``BRK.B BRK-B BRK/B`` are ``BRK B``, ``BAC-PL`` is ``BAC PRL``."""
+    found = _SHARE.fullmatch(text)
+    if found is None:
+        return None
+    base, rest = found[1], found[2]
+    if rest is None:
+        return base
+    if text[len(base)] == "^":
+        return f"{base} PR{rest}" if len(rest) == 1 and rest.isalpha() else None
+    if text[len(base)] == "." and rest in _REUTERS:
+        raise InstrumentError(
+            f"{text} can be the share class {base}-{rest} or Reuters' name of {base} at {_REUTERS[rest]}: "
+            f"write {base}-{rest} or {base}"
+        )
+    if len(rest) == 1 and rest.isalpha() and rest not in _KINDS:
+        return f"{base} {rest}"
+    if rest in _KINDS:
+        return f"{base} {_KINDS[rest]}"
+    if preferred := _PREFERRED.fullmatch(rest):
+        return f"{base} PR{preferred[1] or ''}"
+    return None
+
+
+def reads_as_share(text: str, symbol: str) -> bool:
+    """Return whether a name on its own is read as the US share of this symbol, and as nothing else."""
+    try:
+        return (
+            read_pair(text) is None
+            and read_option(text) is None
+            and read_future(text, 2025) is None
+            and read_index(text) is None
+            and read_listed(text) is None
+            and read_share(text) == symbol
+        )
+    except InstrumentError:
+        return False
