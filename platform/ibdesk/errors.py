@@ -98,15 +98,35 @@ class OrderError(IbdeskError):
     """An order cannot be taken as it stands."""
 
 
+# What the figures of a rule are a number of; other rules say it by their name, or have none.
+_UNITS = {
+    "max_order_shares": " shares",
+    "max_order_contracts": " contracts",
+    "max_order_currency": " of the account's currency",
+    "max_position_shares": " shares",
+    "max_position_contracts": " contracts",
+    "max_position_currency": " of the account's currency",
+}
+
+
 class OrderDeniedError(OrderError):
-    """Our own risk rule refused the order, so the venue never saw it."""
+    """Our own risk rule refused the order, so the venue never saw it.
+
+    `rule` is the name of a setting of `risk`, or ``link``, ``halt``, ``size_increment`` or ``lowest_price``.
+    """
 
     def __init__(self, order_id: str, rule: str, limit: float, asked: float) -> None:
         super().__init__(order_id, rule, limit, asked)
         self.order_id, self.rule, self.limit, self.asked = order_id, rule, limit, asked
 
     def __str__(self) -> str:
-        return f"order {self.order_id} denied: {self.rule} allows {self.limit:g}, asked {self.asked:g}"
+        if self.rule == "size_increment":
+            why = f"its size of {self.asked:.10g} is not a multiple of {self.limit:.10g}, the instrument's size increment"
+        elif self.rule == "lowest_price":
+            why = f"its price of {self.asked:.10g} is below {self.limit:.10g}, the instrument's lowest"
+        else:
+            why = f"{self.rule} allows {self.limit:.10g}{_UNITS.get(self.rule, '')}, asked {self.asked:.10g}"
+        return f"order {self.order_id} denied: {why}"
 
 
 class OrderChangedError(OrderError):

@@ -90,7 +90,7 @@ class Problem(BaseModel):
     facts: dict[str, str | float | None] = Field(
         {},
         description="the figures behind the sentence, by name",
-        examples=[{"order_id": "manual-h1k2", "rule": "max_position", "limit": 500, "asked": 700}],
+        examples=[{"order_id": "manual-h1k2", "rule": "max_position_shares", "limit": 500, "asked": 700}],
     )
 
 

@@ -78,13 +78,13 @@ def test_what_is_shown_says_the_same_when_it_is_read(place: Place, cli: Cli) -> 
 
 def test_origins_stand_beside_the_values(place: Place, cli: Cli) -> None:
     place.write("[tws]\nport = 4002\n")
-    place.set(TWS__HOST="tws", RISK__MAX_POSITION=5)
+    place.set(TWS__HOST="tws", RISK__MAX_POSITION_SHARES=5)
 
     code, printed, _ = cli("config", "show", "--origin")
 
     assert code == 0
     told = dict(re.findall(r"^(\S+) = .*?  # (.+)$", printed, re.MULTILINE))
-    assert told["max_position"] == "IBDESK_RISK__MAX_POSITION"
+    assert told["max_position_shares"] == "IBDESK_RISK__MAX_POSITION_SHARES"
     assert re.search(rf"^port = 4002 +# {re.escape(str(place.file))}$", printed, re.MULTILINE)
     assert re.search(r'^host = "tws" +# IBDESK_TWS__HOST$', printed, re.MULTILINE)
     assert told["client_id"] == DEFAULT
@@ -92,18 +92,18 @@ def test_origins_stand_beside_the_values(place: Place, cli: Cli) -> None:
 
 
 def test_settings_are_shown_as_json(place: Place, cli: Cli) -> None:
-    place.set(RISK__MAX_POSITION="inf", REDIS__URL="redis://:hush@here", GATEWAY__SYMBOLS="A,B")
+    place.set(RISK__MAX_POSITION_SHARES="inf", REDIS__URL="redis://:hush@here", GATEWAY__SYMBOLS="A,B")
 
     _, plain, _ = cli("config", "show", "--json")
     _, with_origins, _ = cli("config", "show", "--json", "--origin")
 
     shown = json.loads(plain)
     assert shown == as_plain(Settings.load())
-    assert (shown["risk"]["max_position"], shown["redis"]["url"]) == ("inf", "********")
+    assert (shown["risk"]["max_position_shares"], shown["redis"]["url"]) == ("inf", "********")
     assert (shown["gateway"]["symbols"], shown["gateway"]["replay"]) == (["A", "B"], None)
-    assert json.loads(with_origins)["risk"]["max_position"] == {
+    assert json.loads(with_origins)["risk"]["max_position_shares"] == {
         "value": "inf",
-        "origin": "IBDESK_RISK__MAX_POSITION",
+        "origin": "IBDESK_RISK__MAX_POSITION_SHARES",
     }
 
 

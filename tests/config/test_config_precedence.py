@@ -33,7 +33,7 @@ VALUES: dict[str, tuple[Any, Any, Any]] = {
     "tws.regular_hours_only": (False, True, False),
     "gateway.symbols": (["A"], ["B", "C"], []),
     "gateway.replay": ("/a.csv", "/b.csv", "/c.csv"),
-    "risk.max_position": (1.5, 2.5, 3.5),
+    "risk.max_position_shares": (1.5, 2.5, 3.5),
     "redis.url": ("redis://a", "redis://b", "redis://c"),
     "log.level": ("debug", "error", "warning"),
     "server.feed.flush_seconds": (0.1, 0.2, 0.3),
@@ -136,11 +136,11 @@ def test_sections_are_mixed_setting_by_setting(place: Place) -> None:
 
 
 def test_a_section_given_whole_is_taken_whole(place: Place) -> None:
-    place.set(RISK__MAX_POSITION=7, RISK__PRICE_COLLAR=0.5)
+    place.set(RISK__MAX_POSITION_SHARES=7, RISK__PRICE_COLLAR=0.5)
 
-    settings = DeskSettings.make(risk=RiskLimits(max_position=9))
+    settings = DeskSettings.make(risk=RiskLimits(max_position_shares=9))
 
-    assert settings.risk == RiskLimits(max_position=9)
+    assert settings.risk == RiskLimits(max_position_shares=9)
     assert settings.origin("risk.price_collar") == "the argument risk"
 
 
@@ -214,15 +214,15 @@ def test_a_desk_reads_past_the_sections_of_the_server(place: Place) -> None:
 
 
 def test_a_value_that_a_program_sets_is_told_as_its(place: Place) -> None:
-    place.set(RISK__MAX_POSITION=5)
+    place.set(RISK__MAX_POSITION_SHARES=5)
     settings = Settings.load()
 
-    changed = settings.with_value("risk.max_position", 6).with_value("server.port", 0)
+    changed = settings.with_value("risk.max_position_shares", 6).with_value("server.port", 0)
 
-    assert (changed.risk.max_position, changed.server.port) == (6, 0)
-    assert (settings.risk.max_position, settings.server.port) == (5, 8000)
-    assert changed.origin("risk.max_position") == changed.origin("server.port") == PROGRAM
-    assert settings.origin("risk.max_position") == "IBDESK_RISK__MAX_POSITION"
+    assert (changed.risk.max_position_shares, changed.server.port) == (6, 0)
+    assert (settings.risk.max_position_shares, settings.server.port) == (5, 8000)
+    assert changed.origin("risk.max_position_shares") == changed.origin("server.port") == PROGRAM
+    assert settings.origin("risk.max_position_shares") == "IBDESK_RISK__MAX_POSITION_SHARES"
 
 
 def test_settings_made_directly_read_nothing(place: Place) -> None:
@@ -235,9 +235,9 @@ def test_settings_made_directly_read_nothing(place: Place) -> None:
 def test_a_desk_opened_by_a_program_reads_the_file_and_arguments_go_before_it(place: Place) -> None:
     place.write("[gateway]\nspeed = 7.0\nseed = 5\n[risk]\nmax_position = 11\nmax_notional = 12\n")
 
-    with Desk.open(risk={"max_position": 13}, state_folder=place.folder / "state") as desk:
+    with Desk.open(risk={"max_position_shares": 13}, state_folder=place.folder / "state") as desk:
         assert (desk.settings.mode, desk.settings.gateway.speed, desk.settings.gateway.seed) == ("embedded", 7, 5)
-        assert (desk.settings.risk.max_position, desk.settings.risk.max_notional) == (13, 12)
+        assert (desk.settings.risk.max_position_shares, desk.settings.risk.max_notional) == (13, 12)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ WRONG = [
     ("tws.regular_hours_only", "perhaps", "it should be a valid boolean"),
     ("tws.request_timeout_seconds", "0", "it should be greater than 0"),
     ("mode", "demo", "it should be 'embedded', 'paper' or 'live'"),
-    ("risk.max_position", "-1", r"it must be positive \(inf switches the rule off\)"),
+    ("risk.max_position_shares", "-1", r"it must be positive \(inf switches the rule off\)"),
     ("risk.max_daily_loss", "nan", r"it must be positive"),
     ("risk.day_zone", "Mars/Olympus", "'Mars/Olympus' is no time zone"),
     ("gateway.account", "U1", "must begin with D"),
@@ -164,7 +164,7 @@ def test_settings_that_contradict_each_other_are_told_with_both_origins(place: P
     )
 
 
-@pytest.mark.parametrize("settings", [{"colour": "red"}, {"risk": {"max_posision": 1}}, {"port": 0}, {"tws": 3}])
+@pytest.mark.parametrize("settings", [{"colour": "red"}, {"risk": {"max_position_share": 1}}, {"port": 0}, {"tws": 3}])
 def test_a_wrong_argument_of_a_program_is_named(place: Place, settings: dict[str, Any]) -> None:
     name = next(iter(settings))
 
@@ -177,7 +177,7 @@ def test_a_wrong_argument_of_a_program_is_named(place: Place, settings: dict[str
     [
         (("run", "strategies/ema_cross.py", "--on", "AAPL"), "gateway.speed"),
         (("up",), "server.port"),
-        (("demo",), "risk.max_position"),
+        (("demo",), "risk.max_position_shares"),
         (("gateway",), "gateway.speed"),
         (("config", "show"), "dashboard.port"),
         (("config", "check"), "server.feed.max_clients"),

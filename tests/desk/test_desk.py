@@ -121,13 +121,13 @@ def test_a_second_run_has_a_book_of_its_own(desk: Desk, watch: Watch, write_stra
 def test_a_denied_order_names_rule_limit_and_figure(
     open_desk: OpenDesk, watch: Watch, write_strategy: WriteStrategy
 ) -> None:
-    desk = open_desk(risk={"max_position": 5})
+    desk = open_desk(risk={"max_position_shares": 5})
     desk.start(write_strategy("hold_ten", "def target(self):\n    return pl.lit(10.0)"), on="IBM")
 
     [alert] = watch(desk).wait_for(Topic.ALERTS, origin="risk")
     orders = desk.orders()
 
-    assert alert["text"].endswith("denied: max_position allows 5, asked 10")
+    assert alert["text"].endswith("denied: max_position_shares allows 5 shares, asked 10")
     assert orders["status"].to_list() == ["denied"]
     assert desk.fills().is_empty()
 
@@ -305,8 +305,8 @@ def test_paper_refuses_an_account_that_is_none(tmp_path: Path) -> None:
     [
         ({"mode": "demo"}, "mode cannot be 'demo' .* it should be 'embedded', 'paper' or 'live'"),
         ({"port": 0}, "tws.port"),
-        ({"risk": {"max_position": -1}}, "risk.max_position cannot be -1 .* it must be positive"),
-        ({"risk": {"max_posision": 1}}, "there is no setting risk.max_posision .*: did you mean risk.max_position"),
+        ({"risk": {"max_position_shares": -1}}, "risk.max_position_shares cannot be -1 .* it must be positive"),
+        ({"risk": {"max_position_share": 1}}, "there is no setting risk.max_position_share .*: did you mean risk.max_position_shares"),
         ({"gateway": {"speeed": 2}}, "there is no setting gateway.speeed"),
         ({"colour": "red"}, "colour"),
     ],
@@ -318,9 +318,9 @@ def test_a_wrong_setting_is_named(settings: dict[str, object], named: str) -> No
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IBDESK_TWS__PORT", "4002")
-    monkeypatch.setenv("IBDESK_RISK__MAX_POSITION", "500")
+    monkeypatch.setenv("IBDESK_RISK__MAX_POSITION_SHARES", "500")
 
     settings = DeskSettings.make("paper")
 
     assert settings.tws.port == 4002
-    assert settings.risk.max_position == 500
+    assert settings.risk.max_position_shares == 500

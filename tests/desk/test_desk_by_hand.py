@@ -51,12 +51,12 @@ def test_an_order_waits_at_its_limit_is_changed_and_withdrawn(desk: Desk, watch:
 
 
 def test_an_order_that_the_gate_refuses_raises_with_rule_limit_and_figure(open_desk: OpenDesk) -> None:
-    desk = open_desk(risk={"max_order_quantity": 5})
+    desk = open_desk(risk={"max_order_shares": 5})
 
-    with pytest.raises(OrderDeniedError, match="max_order_quantity allows 5, asked 6"):
+    with pytest.raises(OrderDeniedError, match="max_order_shares allows 5 shares, asked 6"):
         desk.place("IBM", "buy", 6)
     placed = desk.place("IBM", "buy", 5, limit=1)
-    with pytest.raises(OrderDeniedError, match="max_order_quantity allows 5, asked 7"):
+    with pytest.raises(OrderDeniedError, match="max_order_shares allows 5 shares, asked 7"):
         desk.modify(placed.id, quantity=7)
 
     assert desk.orders()["status"].to_list()[0] == "denied"
@@ -95,7 +95,7 @@ async def test_of_two_requests_at_once_with_one_key_one_places(desk: Desk) -> No
 
 
 def test_a_denied_key_stays_denied(open_desk: OpenDesk) -> None:
-    desk = open_desk(risk={"max_order_quantity": 5})
+    desk = open_desk(risk={"max_order_shares": 5})
     with pytest.raises(OrderDeniedError):
         desk.place("IBM", "buy", 6, client_key="big")
 
@@ -218,7 +218,7 @@ def test_what_people_do_is_logged_with_who_and_the_request(desk: Desk, caplog: p
     with correlated("request-0002"):
         halt = desk.halt("enough", by="alice")
         desk.resume("all is well", id=halt.id, by="bob")
-        desk.change_limits({"max_order_quantity": 5}, by="carol")
+        desk.change_limits({"max_order_shares": 5}, by="carol")
     desk.close()
 
     lines: list[Any] = [line for line in caplog.records if getattr(line, "correlation_id", "") == "request-0002"]

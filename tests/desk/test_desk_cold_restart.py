@@ -390,7 +390,7 @@ def test_a_desk_and_its_gateway_both_restart(tmp_path: Path, watch: Watch, write
 def test_orders_by_hand_outlive_a_desk_with_their_book_and_their_keys(
     gateway: GatewayThread, reopen: Callable[..., Desk], watch: Watch
 ) -> None:
-    desk = reopen(risk={"max_order_quantity": 50})
+    desk = reopen(risk={"max_order_shares": 50})
     bought = desk.place("IBM", "buy", 10, client_key="bought", by="alice")
     waiting = desk.place("AAPL", "buy", 7, limit=1, client_key="waiting", by="alice")
     with pytest.raises(OrderDeniedError):
@@ -400,7 +400,7 @@ def test_orders_by_hand_outlive_a_desk_with_their_book_and_their_keys(
     first = Path(desk.journal_path)
     desk.close()
 
-    again = reopen(risk={"max_order_quantity": 500})
+    again = reopen(risk={"max_order_shares": 500})
 
     # Without a limit in its way the denied one would go out: the key is what stops it.
     with pytest.raises(OrderError, match="a new try needs a new key"):

@@ -87,7 +87,7 @@ def test_the_log_of_a_run_is_read_from_its_journal(desk: Desk, watch: Watch, wri
 
     said = [line.text for line in log.lines]
     assert said[:4] == ["started on IBM by alice", "bar 1", "bar 2", "bar 3"]
-    assert said[4] == f"order {run}.1 denied: max_order_quantity allows 10000, asked 1e+06"
+    assert said[4] == f"order {run}.1 denied: max_order_shares allows 10000 shares, asked 1000000"
     assert said[-1] == "stopped by bob"
     assert [line.severity for line in log.lines[:5]] == ["info"] * 4 + ["warning"]
     newest = desk.run_log(run, limit=2)
@@ -150,7 +150,7 @@ def test_risk_shows_limits_what_is_used_of_them_and_the_halt(desk: Desk, watch: 
     assert (exposure.owner, exposure.symbol, exposure.held, exposure.pending) == ("manual", "IBM", 10.0, 5.0)
     assert exposure.exposure == 15.0
     assert exposure.value == pytest.approx(15 * (exposure.last_price or 0))
-    assert (risk.limits["max_order_quantity"], risk.changed, risk.halts, risk.link_up) == (10_000.0, False, [], True)
+    assert (risk.limits["max_order_shares"], risk.changed, risk.halts, risk.link_up) == (10_000.0, False, [], True)
     assert risk.day_loss is not None
     assert halt is not None
     assert (halt.reason, halt.by) == ("enough", "alice")
@@ -161,12 +161,12 @@ def test_limits_are_changed_on_the_way_and_outlive_the_desk(open_desk: OpenDesk,
     desk = open_desk(**settings)
     desk.place("IBM", "buy", 6, limit=1)
 
-    changed = desk.change_limits({"max_order_quantity": 5, "price_collar": None}, by="alice")
-    with pytest.raises(OrderDeniedError, match="max_order_quantity allows 5, asked 6"):
+    changed = desk.change_limits({"max_order_shares": 5, "price_collar": None}, by="alice")
+    with pytest.raises(OrderDeniedError, match="max_order_shares allows 5 shares, asked 6"):
         desk.place("IBM", "buy", 6, limit=1)
-    with pytest.raises(ConfigError, match=r"risk.max_position: Value error, it must be positive"):
-        desk.change_limits({"max_position": -1, "max_order_quantity": 50})
-    with pytest.raises(ConfigError, match="there is no limit max_fun: the limits are max_order_quantity"):
+    with pytest.raises(ConfigError, match=r"risk.max_position_shares: Value error, it must be positive"):
+        desk.change_limits({"max_position_shares": -1, "max_order_shares": 50})
+    with pytest.raises(ConfigError, match="there is no limit max_fun: the limits are max_order_shares"):
         desk.change_limits({"max_fun": 1})
     first = Path(desk.journal_path)
     desk.close()
@@ -176,7 +176,7 @@ def test_limits_are_changed_on_the_way_and_outlive_the_desk(open_desk: OpenDesk,
     second = Path(again.journal_path)
     again.close()
 
-    assert (changed.limits["max_order_quantity"], changed.limits["price_collar"], changed.changed) == (5.0, None, True)
+    assert (changed.limits["max_order_shares"], changed.limits["price_collar"], changed.changed) == (5.0, None, True)
     assert (kept.limits, kept.changed) == (changed.limits, True)
     replay(first)
     assert replay(second).earlier == first.name

@@ -196,7 +196,7 @@ def test_an_error_of_the_desk_is_the_same_error_here(attached: AttachedDesk) -> 
 @pytest.mark.parametrize(
     "error",
     [
-        OrderDeniedError("r.1", "max_position", 100.0, 200.0),
+        OrderDeniedError("r.1", "max_position_shares", 100.0, 200.0),
         ClientIdInUseError(1, "127.0.0.1:7497"),
         ReplayMismatchError(3, "a", "b"),
         DetachedError("unix:/x", "gone"),

@@ -115,7 +115,7 @@ def test_what_keeps_a_desk_from_opening_there_is_raised_here(tmp_path: Path) -> 
 def test_its_settings_arrive_whole(tmp_path: Path) -> None:
     settings = DeskSettings(
         state_folder=tmp_path,
-        risk=RiskLimits(max_position=float("inf")),
+        risk=RiskLimits(max_position_shares=float("inf")),
         redis=RedisSettings(url=SecretStr("redis://user:secret@127.0.0.1:1/0")),
         gateway=EmbeddedGatewaySettings(symbols=("AAPL",), seed=3),
     )

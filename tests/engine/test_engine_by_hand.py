@@ -62,14 +62,14 @@ def test_a_run_on_the_same_instrument_hears_nothing_of_it(story, hands) -> None:
 
 
 def test_the_gate_counts_what_the_book_by_hand_holds_and_has_on_the_way(tell_story) -> None:
-    story = tell_story(RiskLimits(max_position=12, max_daily_loss=float("inf"), max_notional=float("inf")))
+    story = tell_story(RiskLimits(max_position_shares=12, max_daily_loss=float("inf"), max_notional=float("inf")))
     story.tell(by_hand("m1"))
     story.fill(story.order("m1"))
     story.tell(by_hand("m2"))
 
     [denied] = story.tell(by_hand("m3"))
 
-    assert denied == OrderDenied(order_id="m3", rule="max_position", limit=12.0, asked=15.0, at_ns=1)
+    assert denied == OrderDenied(order_id="m3", rule="max_position_shares", limit=12.0, asked=15.0, at_ns=1)
     assert story.order("m3").status is OrderStatus.DENIED
 
 
@@ -99,7 +99,7 @@ def test_a_key_places_once_for_each_who_uses_it(story) -> None:
     [
         ({"quantity": 0.0}, "quantity must be a positive number"),
         ({"order_type": OrderType.LIMIT}, "a limit order needs a limit_price"),
-        ({"instrument": Index("SPX")}, "SPX is an index, which takes no orders"),
+        ({"instrument": Index("SPX")}, "SPX-IND is an index, which takes no orders"),
     ],
 )
 def test_a_request_that_makes_no_sense_changes_nothing(story, wrong: dict[str, Any], sentence: str) -> None:

@@ -164,21 +164,21 @@ def test_changed_limits_hold_from_the_next_order_on(story) -> None:
     story.start()
     story.bar(10.0)
 
-    [alert] = story.tell(limits(max_order_quantity=2.0))
+    [alert] = story.tell(limits(max_order_shares=2.0))
     [denied, *_] = story.bar(15.0)
 
-    assert (alert.origin, alert.text) == ("risk", "the limits were changed by alice: max_order_quantity inf -> 2.0")
+    assert (alert.origin, alert.text) == ("risk", "the limits were changed by alice: max_order_shares inf -> 2.0")
     assert isinstance(denied, OrderDenied)
-    assert (denied.rule, denied.limit) == ("max_order_quantity", 2.0)
+    assert (denied.rule, denied.limit) == ("max_order_shares", 2.0)
 
 
 def test_what_was_refused_is_asked_again_when_the_limit_is_raised(tell_story) -> None:
-    story = tell_story(UNLIMITED.but({"max_order_quantity": 5.0}))
+    story = tell_story(UNLIMITED.but({"max_order_shares": 5.0}))
     story.start()
     story.bar(10.0)
     assert story.bar(10.0) == []
 
-    story.tell(limits(max_order_quantity=20.0))
+    story.tell(limits(max_order_shares=20.0))
 
     assert len(story.placed(story.bar(10.0))) == 1
 
@@ -212,12 +212,12 @@ def heir_of(engine: Engine, settings_now: RiskLimits) -> tuple[Engine, list[Any]
 
 
 def test_changed_limits_outlive_a_restart_until_the_settings_are_changed(story) -> None:
-    story.tell(limits(max_order_quantity=2.0))
+    story.tell(limits(max_order_shares=2.0))
 
     same, [kept] = heir_of(story.engine, UNLIMITED)
     other, [dropped] = heir_of(story.engine, RiskLimits())
 
-    assert same.gate.limits.max_order_quantity == 2.0
+    assert same.gate.limits.max_order_shares == 2.0
     assert "still hold" in kept.text
     assert other.gate.limits == RiskLimits()
     assert "hold no more: the settings were changed since" in dropped.text

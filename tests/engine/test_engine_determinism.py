@@ -92,7 +92,7 @@ class Busy(Strategy):
         self.log(str(self.state))
 '''
 SYMBOLS = ("AAPL", "GOOG")
-LIMITS = RiskLimits(max_order_quantity=500, max_position=800, max_orders_per_second=15, max_daily_loss=400)
+LIMITS = RiskLimits(max_order_shares=500, max_position_shares=800, max_orders_per_second=15, max_daily_loss=400)
 
 
 def events_of(draws: Sequence[tuple[int, int, int]], start: StartStrategy) -> list[Event]:
@@ -139,7 +139,7 @@ def events_of(draws: Sequence[tuple[int, int, int]], start: StartStrategy) -> li
             CancelRequest("", at_ns, owner="manual" if figure % 2 else "busy", symbol=symbol),
             WatchMarket(Stock("IBM", tick_size=0.05), at_ns),
             ChangeParameters(run_id="busy", parameters={"span": 1 + figure}, at_ns=at_ns),
-            ChangeLimits(limits=LIMITS.by_name | {"max_order_quantity": 10.0 + 20 * figure}, at_ns=at_ns),
+            ChangeLimits(limits=LIMITS.by_name | {"max_order_shares": 10.0 + 20 * figure}, at_ns=at_ns),
         ]
         events.append(made[what])
         if isinstance(made[what], HaltTrading) and not first_halt:
@@ -192,7 +192,7 @@ from pathlib import Path
 from ibdesk.engine import Engine, RiskLimits
 from ibdesk.model import decode_event, encode_actions
 from ibdesk.strategy import StrategyShelf
-limits = RiskLimits(max_order_quantity=500, max_position=800, max_orders_per_second=15, max_daily_loss=400)
+limits = RiskLimits(max_order_shares=500, max_position_shares=800, max_orders_per_second=15, max_daily_loss=400)
 engine = Engine(strategies=StrategyShelf().find, limits=limits)
 events = [decode_event(bytes.fromhex(line)) for line in Path(sys.argv[1]).read_text().split()]
 print(hashlib.sha256(b"|".join(encode_actions(engine.handle(event)) for event in events)).hexdigest())

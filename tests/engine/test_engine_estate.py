@@ -238,7 +238,7 @@ def test_a_book_that_is_flat_and_long_untouched_is_left_behind_and_looks_like_no
 
 
 def test_a_denied_modification_is_told_to_the_strategy_and_the_order_lives_on(tell_story, hands) -> None:
-    story = tell_story(RiskLimits(max_order_quantity=10, max_daily_loss=float("inf")))
+    story = tell_story(RiskLimits(max_order_shares=10, max_daily_loss=float("inf")))
     me = hands(bar=lambda me, _: me.buy("AAPL", 5, limit=9.0), quote=lambda me, _: me.modify("run.1", quantity=50))
     story.start(me)
     story.bar(10.0)
@@ -248,7 +248,7 @@ def test_a_denied_modification_is_told_to_the_strategy_and_the_order_lives_on(te
 
     heard = story.run().strategy.told("order")[-1]
     assert (heard.status, heard.quantity) == (OrderStatus.WORKING, 5.0)
-    assert heard.reason == "order run.1 denied: max_order_quantity allows 10, asked 50"
+    assert heard.reason == "order run.1 denied: max_order_shares allows 10 shares, asked 50"
     assert story.order("run.1").reason == ""
 
 
@@ -286,7 +286,7 @@ def test_what_was_traded_by_hand_goes_on_with_its_instrument_and_its_keys(story)
 
 
 def test_a_key_that_was_denied_is_not_placed_by_the_next_life(tell_story) -> None:
-    story = tell_story(RiskLimits(max_order_quantity=1, max_daily_loss=float("inf"), max_notional=float("inf")))
+    story = tell_story(RiskLimits(max_order_shares=1, max_daily_loss=float("inf"), max_notional=float("inf")))
     story.tell(by_hand(1, story.at_ns, key=1))
     story.tell(by_hand(2, story.at_ns))
 
@@ -335,7 +335,7 @@ def command(story, what: str, number: int) -> None:
         case "watch":
             story.tell(WatchMarket(Stock("MSFT"), at_ns))
         case "limits":
-            changed = LAW.by_name | {"max_order_quantity": 15.0 + number, "max_daily_loss": 10.0 + number or 1.0}
+            changed = LAW.by_name | {"max_order_shares": 15.0 + number, "max_daily_loss": 10.0 + number or 1.0}
             story.tell(ChangeLimits(limits=changed, at_ns=at_ns))
         case "parameters":
             story.tell(ChangeParameters(run_id="run", parameters={"number": number}, at_ns=at_ns))
@@ -343,7 +343,7 @@ def command(story, what: str, number: int) -> None:
 
 MOVES = ("bar", "fill", "commission", "position", "report", "link")
 COMMANDS = ("halt", "place", "modify", "watch", "limits", "parameters")
-LAW = RiskLimits(max_order_quantity=12, max_daily_loss=float("inf"), max_notional=float("inf"))
+LAW = RiskLimits(max_order_shares=12, max_daily_loss=float("inf"), max_notional=float("inf"))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

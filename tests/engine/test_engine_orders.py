@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ibdesk.engine import Blotter, RiskLimits
 from ibdesk.model import (
+    Stock,
     Alert,
     CancelOrder,
     CancelRequest,
@@ -95,7 +96,7 @@ def test_what_was_cancelled_is_ordered_again_at_the_next_bar(story) -> None:
 
 
 def test_a_target_that_binary_fractions_miss_by_dust_orders_nothing(story) -> None:
-    story.start()
+    story.start(on=[Stock("AAPL", size_increment=0.1)])
     (order,) = story.placed(story.bar(0.3))
     for _ in range(3):
         story.fill(order, 0.1)
@@ -104,7 +105,7 @@ def test_a_target_that_binary_fractions_miss_by_dust_orders_nothing(story) -> No
 
 
 def test_a_refused_target_is_not_asked_again_until_another_one_was_wanted(tell_story) -> None:
-    story = tell_story(dataclasses.replace(RiskLimits.none(), max_order_quantity=10))
+    story = tell_story(dataclasses.replace(RiskLimits.none(), max_order_shares=10))
     story.start()
 
     assert [type(action) for action in story.bar(50.0)] == [OrderDenied]

@@ -59,15 +59,15 @@ def ask(tell_story, hands):
 
 
 def test_the_largest_order(ask) -> None:
-    _, actions = ask(lambda me: me.buy("AAPL", 101), limits(max_order_quantity=100))
+    _, actions = ask(lambda me: me.buy("AAPL", 101), limits(max_order_shares=100))
 
-    assert denial(actions) == ("max_order_quantity", 100, 101)
+    assert denial(actions) == ("max_order_shares", 100, 101)
 
 
 def test_the_largest_position_counts_what_is_held(ask) -> None:
-    _, actions = ask(lambda me: me.buy("AAPL", 60), limits(max_position=150), held=100)
+    _, actions = ask(lambda me: me.buy("AAPL", 60), limits(max_position_shares=150), held=100)
 
-    assert denial(actions) == ("max_position", 150, 160)
+    assert denial(actions) == ("max_position_shares", 150, 160)
 
 
 def test_the_largest_position_counts_what_is_open(ask) -> None:
@@ -75,10 +75,10 @@ def test_the_largest_position_counts_what_is_open(ask) -> None:
         me.sell("AAPL", 100, limit=10.5)
         me.sell("AAPL", 100, limit=10.6)
 
-    _, actions = ask(two, limits(max_position=150))
+    _, actions = ask(two, limits(max_position_shares=150))
 
     assert [type(action) for action in actions] == [PlaceOrder, OrderDenied]
-    assert (actions[1].rule, actions[1].asked) == ("max_position", 200)
+    assert (actions[1].rule, actions[1].asked) == ("max_position_shares", 200)
 
 
 def test_the_largest_value_is_reckoned_at_the_last_price(ask) -> None:
@@ -287,7 +287,7 @@ def test_each_halt_holds_until_it_is_lifted_by_its_own_id(ask) -> None:
     assert story.engine.gate.halt.id.endswith("-3")
 
 
-TIGHT = limits(max_order_quantity=1, max_position=1, max_notional=1, max_daily_loss=1)
+TIGHT = limits(max_order_shares=1, max_position_shares=1, max_notional=1, max_daily_loss=1)
 
 
 @pytest.mark.parametrize("held", [100, -100])
@@ -325,7 +325,7 @@ def test_a_second_exit_beside_an_open_one_is_not_getting_out(tell_story, hands) 
 
 
 def test_a_denied_order_is_kept_with_its_sentence_and_told(tell_story, hands) -> None:
-    story = tell_story(limits(max_order_quantity=100))
+    story = tell_story(limits(max_order_shares=100))
     story.start(hands(bar=lambda me, bar: me.buy("AAPL", 101)))
 
     story.bar(10.0)
@@ -333,7 +333,7 @@ def test_a_denied_order_is_kept_with_its_sentence_and_told(tell_story, hands) ->
     (told,) = story.run().strategy.told("order")
     assert told == story.order("run.1")
     assert told.status is OrderStatus.DENIED
-    assert told.reason == "order run.1 denied: max_order_quantity allows 100, asked 101"
+    assert told.reason == "order run.1 denied: max_order_shares allows 100 shares, asked 101"
 
 
 def test_prices_leave_on_the_tick_grid(tell_story, hands) -> None:
@@ -346,21 +346,22 @@ def test_prices_leave_on_the_tick_grid(tell_story, hands) -> None:
     story.start(hands(bar=both), on=[Stock("AAPL", tick_size=0.01)])
 
     order, change = story.bar(10.0)
-    assert (order.order.stop_price, order.order.limit_price) == (10.12, 10.13)
-    assert (change.stop_price, change.limit_price) == (10.12, 10.13)
+    # A buy's limit is rounded down, its stop up.
+    assert (order.order.stop_price, order.order.limit_price) == (10.13, 10.12)
+    assert (change.stop_price, change.limit_price) == (10.13, 10.12)
 
 
 def test_an_index_takes_no_orders(tell_story, hands) -> None:
     story = tell_story()
-    story.start(hands(bar=lambda me, bar: me.buy("SPX", 1)), on=[Index("SPX")])
+    story.start(hands(bar=lambda me, bar: me.buy("SPX-IND", 1)), on=[Index("SPX")])
 
-    _, alert = story.bar(5000.0, instrument="SPX")
+    _, alert = story.bar(5000.0, instrument="SPX-IND")
 
-    assert alert.text.endswith("OrderError: order run.1: SPX is an index, which takes no orders")
+    assert alert.text.endswith("OrderError: order run.1: SPX-IND is an index, which takes no orders")
 
 
 def test_two_runs_are_measured_each_by_its_own_position(tell_story, hands) -> None:
-    story = tell_story(limits(max_position=100))
+    story = tell_story(limits(max_position_shares=100))
     for run_id in ("one", "two"):
         story.start(hands(bar=lambda me, bar: me.buy("AAPL", 100)), run_id)
 

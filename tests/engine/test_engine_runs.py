@@ -249,7 +249,7 @@ def test_an_error_while_it_stops_is_told_and_its_orders_are_cancelled_once(story
 def test_a_run_that_failed_inside_its_own_order_orders_no_more(tell_story, hands) -> None:
     from ibdesk.engine import RiskLimits
 
-    story = tell_story(RiskLimits(max_order_quantity=10))
+    story = tell_story(RiskLimits(max_order_shares=10))
     story.start(hands(bar=lambda me, bar: [me.buy("AAPL", 50), me.buy("AAPL", 5)], order=fail))
 
     actions = story.bar(10.0)

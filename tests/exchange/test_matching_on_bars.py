@@ -159,7 +159,8 @@ def test_a_sale_never_slips_to_a_price_of_nothing(make_order: MakeOrder) -> None
     exchange.add(Stock("AAPL"))
     exchange.place(make_order(SELL), 0)
 
-    assert fills(meet(exchange, Quote("AAPL", 0, 0.02, 0.03, 1000, 1000))) == [(100, 0.01)]
+    # Below a dollar a tick of a US share is a hundredth of a cent.
+    assert fills(meet(exchange, Quote("AAPL", 0, 0.0003, 0.0004, 1000, 1000))) == [(100, 0.0001)]
 
 
 def test_bars_without_orders_cost_nothing_and_give_nothing(exchange: Exchange) -> None:

@@ -13,7 +13,7 @@ from ibdesk.clock import ManualClock, ScaledClock, SystemClock
 from ibdesk.errors import IbdeskError
 
 WITH_FACTS = {
-    errors.OrderDeniedError: ("r.1", "max_position", 100.0, 250.0),
+    errors.OrderDeniedError: ("r.1", "max_position_shares", 100.0, 250.0),
     errors.LookAheadError: ("EmaCross", "fast", "AAPL", 3, "2026-03-05", 1.5, None),
     errors.ClientIdInUseError: (7, "127.0.0.1:4002"),
     errors.ReplayMismatchError: (12, "nothing", "PlaceOrder"),
@@ -39,9 +39,9 @@ def test_an_error_survives_a_pickle_with_its_facts(kind: type[IbdeskError]) -> N
 
 
 def test_a_denied_order_names_rule_limit_and_figure() -> None:
-    error = errors.OrderDeniedError("r.1", "max_position", 100.0, 250.0)
+    error = errors.OrderDeniedError("r.1", "max_position_shares", 100.0, 250.0)
 
-    assert str(error) == "order r.1 denied: max_position allows 100, asked 250"
+    assert str(error) == "order r.1 denied: max_position_shares allows 100 shares, asked 250"
 
 
 def test_the_tree_in_the_documentation_is_the_tree() -> None:

@@ -88,9 +88,9 @@ async def test_a_log_is_read_backwards_page_by_page(api: httpx.AsyncClient, run_
 async def test_limits_are_told_and_changed(api: httpx.AsyncClient, run_id: str) -> None:
     before = (await api.get("/api/v1/risk", params={"owner": run_id})).json()
 
-    changed = await api.patch("/api/v1/risk/limits", json={"limits": {"max_order_quantity": 5, "max_notional": None}})
+    changed = await api.patch("/api/v1/risk/limits", json={"limits": {"max_order_shares": 5, "max_notional": None}})
     denied = await api.post("/api/v1/orders", json={"symbol": "AAPL", "side": "buy", "quantity": 6})
-    wrong = await api.patch("/api/v1/risk/limits", json={"limits": {"max_order_quantity": -1}})
+    wrong = await api.patch("/api/v1/risk/limits", json={"limits": {"max_order_shares": -1}})
     unknown = await api.patch("/api/v1/risk/limits", json={"limits": {"luck": 1}})
     await api.patch("/api/v1/risk/limits", json={"limits": before["limits"]})
 

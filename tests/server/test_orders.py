@@ -89,9 +89,9 @@ async def test_a_denied_order_is_a_problem_that_names_rule_limit_and_figure(api:
     problem = answer.json()
 
     assert (answer.status_code, problem["type"]) == (409, "urn:ibdesk:OrderDeniedError")
-    assert "max_order_quantity allows 10000, asked 20000" in problem["detail"]
+    assert "max_order_shares allows 10000 shares, asked 20000" in problem["detail"]
     facts = problem["facts"]
-    assert (facts["rule"], facts["limit"], facts["asked"]) == ("max_order_quantity", 10_000, 20_000)
+    assert (facts["rule"], facts["limit"], facts["asked"]) == ("max_order_shares", 10_000, 20_000)
     assert (await api.get(f"/api/v1/orders/{facts['order_id']}")).json()["status"] == "denied"
 
 

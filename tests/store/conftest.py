@@ -139,7 +139,7 @@ def recorded(make_journal, strategy_file: Path) -> SimpleNamespace:
             )
         )
     turn(ModifyRequest(order_id="manual-5", at_ns=TEN, quantity=2.0))
-    turn(ChangeLimits(limits=RiskLimits().by_name | {"max_order_quantity": 7.0}, at_ns=TEN))
+    turn(ChangeLimits(limits=RiskLimits().by_name | {"max_order_shares": 7.0}, at_ns=TEN))
     turn(CancelRequest("", TEN, owner="manual"))
     turn(StopStrategy("run", TEN + 1000 * SECOND, flatten=True))
     return SimpleNamespace(path=journal.path, events=events, caused=caused, engine=engine)

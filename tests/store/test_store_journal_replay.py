@@ -107,7 +107,7 @@ def test_a_strategy_file_that_is_gone_is_refused(recorded, strategy_file: Path) 
 
 def test_other_limits_give_other_decisions(make_journal, recorded) -> None:
     """The limits of the header count: with tight ones the same events place no order."""
-    tight = make_journal("tight.sqlite", RiskLimits(max_order_quantity=0.5))
+    tight = make_journal("tight.sqlite", RiskLimits(max_order_shares=0.5))
     for event, actions in zip(recorded.events, recorded.caused, strict=True):
         tight.record(event, actions)
     tight.close()

@@ -110,6 +110,6 @@ def _start(desk: Desk, run: Run) -> str:
 
 def _rules(limits: RiskLimits) -> str:
     return (
-        f"at most {limits.max_order_quantity:,.0f} shares and {limits.max_notional:,.0f} USD an order, "
+        f"at most {limits.max_order_shares:,.0f} shares and {limits.max_notional:,.0f} USD an order, "
         f"{limits.max_orders_per_second:g} orders a second; a day's loss of {limits.max_daily_loss:,.0f} USD halts"
     )

@@ -100,7 +100,7 @@ class Desk(DeskHandle):
 
         `settings` is a mode or whole settings: ``embedded`` starts our own gateway in this process, ``paper`` and
         ``live`` connect to a TWS or IB Gateway. `changes` are settings by name (``port=4002``, ``account="U123"``,
-        ``risk={"max_position": 500}``); ``live`` needs `account` spelled out. What is not given is read from the
+        ``risk={"max_position_shares": 500}``); ``live`` needs `account` spelled out. What is not given is read from the
         environment and ``ibdesk.toml``. A cell that is run again gets the desk it opened before. A desk that is open
         in this process on the same TWS or state folder, with another mode, account or setting, is an error.
 

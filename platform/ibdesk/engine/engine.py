@@ -272,6 +272,7 @@ class Engine:
 
     def _on_account_report(self, report: AccountReport) -> None:
         self.account = report.account
+        self.orders.account_currency = report.account.currency
 
     def _on_link_changed(self, change: LinkChanged) -> None:
         self.link = change.link

@@ -12,8 +12,10 @@ from ibdesk.engine.market import Market
 from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.outside import OutsideTrades
 from ibdesk.engine.portfolio import EXTERNAL, MANUAL, Portfolio
+from ibdesk.engine.rates import rate_between
 from ibdesk.engine.risk import Exposure, RiskGate
 from ibdesk.engine.run import Run, RunState
+from ibdesk.engine.terms import fitted
 from ibdesk.errors import OrderDeniedError, OrderError
 from ibdesk.model import (
     AcceptExternal,
@@ -21,6 +23,7 @@ from ibdesk.model import (
     CancelOrder,
     CancelRequest,
     Fill,
+    Forex,
     Halt,
     Index,
     ModifyOrder,
@@ -53,6 +56,8 @@ class OrderFlow:
         self.markets: dict[str, Market] = {}
         self.runs: dict[str, Run] = {}
         self.link_up = True
+        # account_currency: the currency of the account's money, as the venue reports it.
+        self.account_currency = "USD"
         self._gate, self._outbox, self._call = gate, outbox, call
         self.outside = OutsideTrades(self.portfolio, self.blotter, outbox, self.price_of)
 
@@ -129,8 +134,8 @@ class OrderFlow:
         """
         market = self.markets[order.instrument]
         _refuse_index(order, market.instrument)
-        order = _on_grid(market, order)
         try:
+            order = fitted(order, market.instrument)
             if self.outside.uncovered:
                 self.outside.check(order)
             self._gate.check(order, self._exposure(order, market), self._outbox.now_ns)
@@ -162,8 +167,8 @@ class OrderFlow:
             limit_price=order.limit_price if limit_price is None else limit_price,
             stop_price=order.stop_price if stop_price is None else stop_price,
         ).checked()
-        changed = _on_grid(market, changed)
         try:
+            changed = fitted(changed, market.instrument)
             if self.outside.uncovered:
                 self.outside.check(changed)
             self._gate.check(changed, self._exposure(order, market), self._outbox.now_ns)
@@ -255,9 +260,20 @@ class OrderFlow:
             price=market.price,
             quote=market.quote,
             multiplier=market.instrument.multiplier,
+            counted_in=market.instrument.counted_in,
+            unit_worth=self._unit_worth(market.instrument),
             pnl=self.portfolio.pnl(self.price_of) if self._gate.limits.max_daily_loss < math.inf else 0.0,
             link_up=self.link_up,
         )
+
+    def _unit_worth(self, instrument: AnyInstrument) -> float:
+        """Return what one unit counts against its limits: 1, or a pair's base currency in the account's money.
+
+        A base currency whose rate is not known counts as it is.
+        """
+        if not isinstance(instrument, Forex):
+            return 1.0
+        return rate_between(instrument.symbol, self.account_currency, self.price_of) or 1.0
 
     def _deny(self, order: Order, denial: OrderDeniedError) -> None:
         denied = order.moved(OrderStatus.DENIED, self._outbox.now_ns, reason=str(denial))
@@ -360,13 +376,3 @@ def _refuse_index(order: Order, instrument: AnyInstrument) -> None:
         raise OrderError(f"order {order.id}: {order.instrument} is an index, which takes no orders")
 
 
-def _on_grid(market: Market, order: Order) -> Order:
-    """Return the order with its prices on the tick grid, the one place where prices are rounded."""
-    limit, stop, rounded = order.limit_price, order.stop_price, market.instrument.round_price
-    if limit is None and stop is None:
-        return order
-    return msgspec.structs.replace(
-        order,
-        limit_price=None if limit is None else rounded(limit),
-        stop_price=None if stop is None else rounded(stop),
-    )

@@ -36,14 +36,27 @@ class RiskLimits:
     """What the gate allows; infinity switches a rule off. An order that only reduces a position is not held up by
     its size, its value, the day's loss or a halt: getting out is always allowed.
 
-    Quantities are shares or contracts, money is in the account's currency, `price_collar` is a fraction (0.05 is
-    5 %). The day of the daily loss begins at midnight in `day_zone`.
+    Sizes are limited by what they count: shares, contracts, or the base currency of a pair, converted into the
+    account's currency where a rate is known, else as it is. Money is in the account's currency, `price_collar` is a
+    fraction (0.05 is 5 %). The day of the daily loss begins at midnight in `day_zone`.
     """
 
-    max_order_quantity: Annotated[_Limit, Field(description="largest single order, shares or contracts")] = 10_000.0
-    max_position: Annotated[
-        _Limit, Field(description="largest position of one run in one instrument, its open orders counted as filled")
+    max_order_shares: Annotated[_Limit, Field(description="largest single order of a share or fund")] = 10_000.0
+    max_order_contracts: Annotated[
+        _Limit, Field(description="largest single order of futures, options or combinations, contracts")
+    ] = 1_000.0
+    max_order_currency: Annotated[
+        _Limit, Field(description="largest single order of a currency pair, its base currency in the account's money")
+    ] = 1_000_000.0
+    max_position_shares: Annotated[
+        _Limit, Field(description="largest position of one run in one share, its open orders counted as filled")
     ] = 50_000.0
+    max_position_contracts: Annotated[
+        _Limit, Field(description="the same in one future, option or combination, contracts")
+    ] = 5_000.0
+    max_position_currency: Annotated[
+        _Limit, Field(description="the same in one currency pair, its base currency in the account's money")
+    ] = 5_000_000.0
     max_notional: Annotated[_Limit, Field(description="largest value of a single order at the last price")] = (
         1_000_000.0
     )
@@ -90,6 +103,8 @@ class Exposure(msgspec.Struct, frozen=True):
 
     `held` is the run's position, `pending` how far its other open orders would move it; `price` and `quote` are the
     market's last; `pnl` is the profit of all runs together; `link_up` says whether orders can leave at all.
+    `counted_in` says what quantities are a number of (`Instrument.counted_in`), `unit_worth` what one of these units
+    counts against its limits: 1, or the worth of a pair's base currency in the account's.
     """
 
     held: float
@@ -99,6 +114,8 @@ class Exposure(msgspec.Struct, frozen=True):
     multiplier: float
     pnl: float
     link_up: bool
+    counted_in: str = "shares"
+    unit_worth: float = 1.0
 
 
 class RiskGate:
@@ -173,8 +190,9 @@ class RiskGate:
         if self.halts and not reduces:
             raise OrderDeniedError(order.id, "halt", 0, order.quantity)
         if not reduces:
-            self._at_most(order, "max_order_quantity", order.quantity)
-            self._at_most(order, "max_position", abs(after))
+            kind, worth = exposure.counted_in, exposure.unit_worth
+            self._at_most(order, f"max_order_{kind}", order.quantity * worth)
+            self._at_most(order, f"max_position_{kind}", abs(after) * worth)
             self._check_value(order, exposure)
             if limits.max_daily_loss < _NO_LIMIT:
                 self._at_most(order, "max_daily_loss", self.loss(exposure.pnl, at_ns))
@@ -234,6 +252,9 @@ class RiskGate:
     def _check_value(self, order: Order, exposure: Exposure) -> None:
         if self.limits.max_notional == _NO_LIMIT:
             return
+        if exposure.counted_in == "currency":
+            self._at_most(order, "max_notional", order.quantity * exposure.unit_worth)
+            return
         prices = [p for p in (order.limit_price, order.stop_price, exposure.price) if p is not None]
         # Without any price the value is unknown, and an unknown value is more than any limit.
         worst = max(map(abs, prices)) * order.quantity * exposure.multiplier if prices else _NO_LIMIT
@@ -249,9 +270,10 @@ class RiskGate:
         market = exposure.price if side is None or math.isnan(side) else side
         if order.type is OrderType.STOP_LIMIT:
             market = order.stop_price
-        if market is None or market <= 0:
+        if market is None or market == 0:
             return
-        reach = order.side.sign * (order.limit_price - market) / market
+        # A price below zero, as of oil in April 2020 or of a spread, is measured by its size.
+        reach = order.side.sign * (order.limit_price - market) / abs(market)
         self._at_most(order, "price_collar", reach)
 
     def _check_rate(self, order: Order, at_ns: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from ibdesk.model import (
     Side,
     StartStrategy,
     TimeInForce,
+    instrument_of,
     moment,
 )
 from ibdesk.strategy import Strategy, as_strategy_error, bind, plain_text, rebound
@@ -259,7 +261,9 @@ class Run:
 
     def _aim(self, symbol: str, quantity: float) -> str | None:
         lane = self._lane(symbol)
-        missing = quantity - lane.exposure
+        instrument = self._engine.markets[lane.instrument].instrument
+        # A target between two sizes is the one nearer to nothing, and so is what is missing to it.
+        missing = instrument.round_size(instrument.round_size(quantity) - lane.exposure)
         # Less than a billionth is what adding binary fractions leaves.
         if abs(missing) <= 1e-9 * max(abs(quantity), abs(lane.exposure)):
             return None
@@ -330,11 +334,11 @@ class Run:
             raise StrategyError(f"{self.id} is {self.state.value} and orders no more: start it again")
 
     def _lane(self, symbol: str) -> Lane:
-        try:
-            return self.lanes[symbol]
-        except KeyError:
+        lane = self.lanes.get(symbol) or self.lanes.get(_id_of(symbol))
+        if lane is None:
             on = ", ".join(self.lanes)
-            raise InstrumentError(f"{self.id} runs on {on}, not on {symbol!r}: start it on that too") from None
+            raise InstrumentError(f"{self.id} runs on {on}, not on {symbol!r}: start it on that too")
+        return lane
 
 
 _DEEPEST = 20
@@ -358,6 +362,15 @@ def check_succession(before: Run, start: StartStrategy) -> None:
 
 encode_state = msgspec.msgpack.Encoder().encode
 decode_state = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+
+@functools.lru_cache(maxsize=1024)
+def _id_of(name: str) -> str:
+    """Return the id of the instrument that a strategy calls by another of its names, as BRK-B."""
+    try:
+        return instrument_of(name).id
+    except InstrumentError:
+        return ""
 
 
 def _float(figure: float | None) -> float | None:

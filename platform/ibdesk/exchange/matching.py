@@ -255,10 +255,24 @@ def _bad_terms(order: Order, instrument: AnyInstrument) -> str:
         order.checked()
     except OrderError as error:
         return str(error)
+    if not instrument.fits_size(order.quantity):
+        return (
+            f"order {order.id}: its size of {order.quantity:.10g} is not a multiple of {instrument.size_increment:.10g}, "
+            f"the size increment of {order.instrument}"
+        )
     for name, price in (("limit_price", order.limit_price), ("stop_price", order.stop_price)):
-        if price is not None and not math.isclose(price, instrument.round_price(price), abs_tol=1e-9):
+        if price is None:
+            continue
+        if price < instrument.lowest_price:
+            return f"order {order.id}: {name} {price!r} is below {instrument.lowest_price:g}, the lowest there is"
+        if not on_grid(price, instrument):
             return (
                 f"order {order.id}: {name} {price!r} does not conform to the minimum price variation "
-                f"of {instrument.tick_size:g}"
+                f"of {instrument.tick_at(price):g}"
             )
     return ""
+
+
+def on_grid(price: float, instrument: AnyInstrument) -> bool:
+    """Return whether a price lies on the instrument's grid, up to what computing in binary fractions leaves."""
+    return math.isclose(price, instrument.round_price(price), rel_tol=1e-12, abs_tol=instrument.tick_at(price) * 1e-6)

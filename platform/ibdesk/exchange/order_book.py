@@ -106,8 +106,8 @@ class OrderBook:
 
     def _slipped(self, instrument: AnyInstrument, side: Side, price: float) -> float:
         slipped = price + side.sign * self._slippage.per_unit(instrument, price)
-        # Nothing that has a price is given away: a sale of a share at a cent does not slip to zero.
-        return slipped if slipped > 0 or price <= 0 else min(price, instrument.tick_size)
+        # A share that has a price is not given away: a sale at a cent does not slip to zero.
+        return slipped if slipped >= instrument.lowest_price or price <= 0 else min(price, instrument.lowest_price)
 
     def _forget(self, ticket: Ticket) -> None:
         """Take the order off the working ones; it stays known by its id."""

@@ -33,9 +33,9 @@ class TickSlippage(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         _check("ticks", self.ticks)
 
-    def per_unit(self, instrument: AnyInstrument, price: float) -> float:  # noqa: ARG002 - price plays no part
-        """Return that many ticks."""
-        return self.ticks * instrument.tick_size
+    def per_unit(self, instrument: AnyInstrument, price: float) -> float:
+        """Return that many ticks, as wide as they are at the price."""
+        return self.ticks * instrument.tick_at(price)
 
 
 class FractionSlippage(msgspec.Struct, frozen=True):

@@ -89,6 +89,17 @@ def _in_full(text: str) -> AnyInstrument:
     if exchange in _FOREX_VENUES and (pair := read_pair(body)):
         return Forex(pair[0], exchange=exchange, currency=pair[1])
     currency = currency or usual_currency(exchange)
+    if currency and (found := _FULL_OPTION.fullmatch(body)):
+        return Option(
+            found[1].replace(".", " "),
+            exchange=exchange,
+            currency=currency,
+            multiplier=_positive(text, multiplier) or 100.0,
+            expiry=found[2],
+            right=Right(found[3]),
+            strike=float(found[4]),
+            trading_class=trading_class,
+        )
     if found := _FULL_FUTURE.fullmatch(body):
         return Future(
             _symbol(found[1], us=False),
@@ -104,17 +115,6 @@ def _in_full(text: str) -> AnyInstrument:
     if not currency:
         raise InstrumentError(f"{text}: give the currency too, as {text}_EUR; that of {exchange} is not known here")
     us = currency == "USD" and exchange in US_EXCHANGES
-    if found := _FULL_OPTION.fullmatch(body):
-        return Option(
-            found[1].replace(".", " "),
-            exchange=exchange,
-            currency=currency,
-            multiplier=_positive(text, multiplier) or 100.0,
-            expiry=found[2],
-            right=Right(found[3]),
-            strike=float(found[4]),
-            trading_class=trading_class,
-        )
     return Stock(_symbol(body, us=us), exchange=exchange, currency=currency)
 
 

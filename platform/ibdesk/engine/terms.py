@@ -1,0 +1,41 @@
+"""The terms of an order as its instrument takes them: prices on the grid, sizes on the increment."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ibdesk.errors import OrderDeniedError
+from ibdesk.model import AnyInstrument, Order, Rounding, Side
+
+
+def fitted(order: Order, instrument: AnyInstrument) -> Order:
+    """Return the order with its prices on the instrument's grid, the one place where they are rounded.
+
+    A limit is rounded away from harm: down for a buy, up for a sale, so that nothing is bought above or sold below the
+    limit that was asked for. A stop is rounded the other way, up for a buy and down for a sale: the market trades on
+    the grid, so the stop is triggered by exactly the prices by which the one asked for would have been.
+
+    Raises:
+        OrderDeniedError: If the size is off the size increment, or a price is below the lowest there is; neither is
+            changed without asking.
+    """
+    if not instrument.fits_size(order.quantity):
+        raise OrderDeniedError(order.id, "size_increment", instrument.size_increment, order.quantity)
+    limit, stop = order.limit_price, order.stop_price
+    if limit is None and stop is None:
+        return order
+    buys = order.side is Side.BUY
+    return msgspec.structs.replace(
+        order,
+        limit_price=_price(order, instrument, limit, Rounding.DOWN if buys else Rounding.UP),
+        stop_price=_price(order, instrument, stop, Rounding.UP if buys else Rounding.DOWN),
+    )
+
+
+def _price(order: Order, instrument: AnyInstrument, asked: float | None, rounding: Rounding) -> float | None:
+    if asked is None:
+        return None
+    price = instrument.round_price(asked, rounding)
+    if price < instrument.lowest_price or asked <= 0 < instrument.lowest_price:
+        raise OrderDeniedError(order.id, "lowest_price", instrument.lowest_price, asked)
+    return price
