@@ -9,6 +9,7 @@
     │   ├── DecisionError     its code failed while deciding
     │   └── LookAheadError    it decides by what is not known yet
     ├── InstrumentError       an instrument is unknown or ambiguous
+    │   └── UnlistedFutureError  a future whose terms are not shipped and were not given
     ├── OrderError            an order cannot be taken
     │   ├── OrderDeniedError  our own risk rule refused it
     │   └── OrderChangedError it is not any more what the caller has seen
@@ -94,6 +95,20 @@ class InstrumentError(IbdeskError):
     """No instrument, or more than one, answers to a description."""
 
 
+class UnlistedFutureError(InstrumentError):
+    """A future that is not in the shipped table of usual ones, and whose terms were not given; TWS may know them."""
+
+    def __init__(self, symbol: str, expiry: str, missing: tuple[str, ...]) -> None:
+        super().__init__(symbol, expiry, missing)
+        self.symbol, self.expiry, self.missing = symbol, expiry, missing
+
+    def __str__(self) -> str:
+        return (
+            f"{self.symbol} is not in the table of usual futures: give its {' and '.join(self.missing)}, "
+            f"as Future({self.symbol!r}, expiry={self.expiry!r}, exchange=..., multiplier=..., tick_size=...)"
+        )
+
+
 class OrderError(IbdeskError):
     """An order cannot be taken as it stands."""
 
@@ -121,7 +136,9 @@ class OrderDeniedError(OrderError):
 
     def __str__(self) -> str:
         if self.rule == "size_increment":
-            why = f"its size of {self.asked:.10g} is not a multiple of {self.limit:.10g}, the instrument's size increment"
+            why = (
+                f"its size of {self.asked:.10g} is not a multiple of {self.limit:.10g}, the instrument's size increment"
+            )
         elif self.rule == "lowest_price":
             why = f"its price of {self.asked:.10g} is below {self.limit:.10g}, the instrument's lowest"
         else:

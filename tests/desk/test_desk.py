@@ -306,7 +306,10 @@ def test_paper_refuses_an_account_that_is_none(tmp_path: Path) -> None:
         ({"mode": "demo"}, "mode cannot be 'demo' .* it should be 'embedded', 'paper' or 'live'"),
         ({"port": 0}, "tws.port"),
         ({"risk": {"max_position_shares": -1}}, "risk.max_position_shares cannot be -1 .* it must be positive"),
-        ({"risk": {"max_position_share": 1}}, "there is no setting risk.max_position_share .*: did you mean risk.max_position_shares"),
+        (
+            {"risk": {"max_position_share": 1}},
+            "there is no setting risk.max_position_share .*: did you mean risk.max_position_shares",
+        ),
         ({"gateway": {"speeed": 2}}, "there is no setting gateway.speeed"),
         ({"colour": "red"}, "colour"),
     ],

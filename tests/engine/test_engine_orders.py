@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from ibdesk.engine import Blotter, RiskLimits
 from ibdesk.model import (
-    Stock,
     Alert,
     CancelOrder,
     CancelRequest,
@@ -31,6 +30,7 @@ from ibdesk.model import (
     ResumeTrading,
     Severity,
     Side,
+    Stock,
     TimeInForce,
     decode_actions,
     encode_actions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -136,7 +137,9 @@ def test_an_order_of_a_strategy_off_the_increment_is_denied_with_a_sentence(tell
     [denied] = story.bar(10.0)
 
     assert (denied.rule, denied.limit, denied.asked) == ("size_increment", 1.0, 1.5)
-    assert story.order("run.1").reason.endswith("its size of 1.5 is not a multiple of 1, the instrument's size increment")
+    assert story.order("run.1").reason.endswith(
+        "its size of 1.5 is not a multiple of 1, the instrument's size increment"
+    )
 
 
 def test_a_strategy_may_call_its_instrument_by_any_of_its_names(tell_story, hands) -> None:
@@ -149,7 +152,7 @@ def test_a_strategy_may_call_its_instrument_by_any_of_its_names(tell_story, hand
     assert placed.order.instrument == "BRK.B"
 
 
-def limits(**rules: float) -> RiskLimits:
+def limits(**rules: Any) -> RiskLimits:
     return dataclasses.replace(RiskLimits.none(), **rules)
 
 
@@ -185,7 +188,8 @@ def test_a_currency_order_is_measured_by_its_base_currency_in_the_accounts_money
     [denied] = story.bar(price, instrument=name)
 
     assert isinstance(denied, OrderDenied)
-    assert (denied.rule, denied.limit, denied.asked) == (rule, 800_000, pytest.approx(asked))
+    assert (denied.rule, denied.limit) == (rule, 800_000)
+    assert denied.asked == pytest.approx(asked)
     assert f"{rule} allows 800000 of the account's currency, asked {asked}" in story.order("run.1").reason
 
 
@@ -217,7 +221,9 @@ def test_each_kind_of_instrument_has_limits_of_its_own(tell_story, hands, name: 
 
 def test_the_largest_position_is_of_one_kind_too(tell_story, hands) -> None:
     story = tell_story(limits(max_position_contracts=5, max_position_shares=1))
-    story.start(hands(bar=lambda me, bar: [me.buy("ES-202612", 3), me.buy("ES-202612", 3)]), on=[Future("ES", expiry="202612")])
+    story.start(
+        hands(bar=lambda me, bar: [me.buy("ES-202612", 3), me.buy("ES-202612", 3)]), on=[Future("ES", expiry="202612")]
+    )
 
     _, denied = story.bar(4500.0, instrument="ES-202612")
 
@@ -227,7 +233,9 @@ def test_the_largest_position_is_of_one_kind_too(tell_story, hands) -> None:
 def test_oil_below_nothing_is_measured_by_its_size(tell_story, hands) -> None:
     oil = Future("CL", expiry="202005")
     story = tell_story(limits(max_notional=37_000, price_collar=0.05))
-    story.start(hands(bar=lambda me, bar: [me.buy("CL-202005", 1, limit=-35.0), me.buy("CL-202005", 1, limit=-36.5)]), on=[oil])
+    story.start(
+        hands(bar=lambda me, bar: [me.buy("CL-202005", 1, limit=-35.0), me.buy("CL-202005", 1, limit=-36.5)]), on=[oil]
+    )
 
     too_far, too_much = story.bar(-37.63, instrument="CL-202005")
 
@@ -240,7 +248,8 @@ def test_a_limit_order_without_any_price_of_the_market_is_measured_by_its_limit(
     story = tell_story(RiskLimits())
 
     actions = story.start(
-        hands(start=lambda me, _: me.buy("AAPL-20261218-C-250", 1, limit=2.0)), on=[instrument_of("AAPL-20261218-C-250")]
+        hands(start=lambda me, _: me.buy("AAPL-20261218-C-250", 1, limit=2.0)),
+        on=[instrument_of("AAPL-20261218-C-250")],
     )
 
     assert [type(action) for action in actions] == [PlaceOrder]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ibdesk.errors import InstrumentError
 from ibdesk.model import Combination, Forex, Future, Option, Rounding, Stock, instrument_of
-from ibdesk.model.price_grid import US_SHARE_INCREMENTS, merged
+from ibdesk.model.price_grid import US_SHARE_INCREMENTS
 
 UP, DOWN, NEAREST = Rounding.UP, Rounding.DOWN, Rounding.NEAREST
 INDEX_OPTION = ((0.0, 0.05), (3.0, 0.1))
@@ -70,8 +70,11 @@ def test_an_edge_that_is_off_its_own_grid_is_no_price() -> None:
 
 
 grids = st.sampled_from(
-    [((0.0, 0.01),), US_SHARE_INCREMENTS, INDEX_OPTION, ((0.0, 1 / 64),), ((0.0, 0.0000005),), ((0.0, 5.0),)]
-    + [((0.0, 0.001), (0.25, 0.005), (0.5, 0.01), (10.0, 0.02), (20.0, 0.05)), ((0.0, 0.3), (1.0, 0.4))]
+    [
+        *(((0.0, 0.01),), US_SHARE_INCREMENTS, INDEX_OPTION, ((0.0, 1 / 64),), ((0.0, 0.0000005),), ((0.0, 5.0),)),
+        ((0.0, 0.001), (0.25, 0.005), (0.5, 0.01), (10.0, 0.02), (20.0, 0.05)),
+        ((0.0, 0.3), (1.0, 0.4)),
+    ]
 )
 prices = st.one_of(st.floats(-100_000, 100_000), st.integers(-(10**8), 10**8).map(lambda count: count / 10_000))
 
@@ -111,7 +114,13 @@ def test_what_may_be_worthless_has_no_lowest_price() -> None:
 
 @pytest.mark.parametrize(
     ("increment", "wanted", "rounded"),
-    [(1.0, 53.4178, 53.0), (1.0, -53.4178, -53.0), (1.0, 0.7, 0.0), (100.0, 250.0, 200.0), (0.0001, 0.30000000000000004, 0.3)],
+    [
+        (1.0, 53.4178, 53.0),
+        (1.0, -53.4178, -53.0),
+        (1.0, 0.7, 0.0),
+        (100.0, 250.0, 200.0),
+        (0.0001, 0.30000000000000004, 0.3),
+    ],
 )
 def test_a_size_is_rounded_towards_nothing(increment: float, wanted: float, rounded: float) -> None:
     instrument = Stock("X", size_increment=increment)
@@ -131,15 +140,7 @@ def test_a_rounded_size_is_never_more_than_was_wanted(wanted: float, increment: 
     assert instrument.fits_size(rounded)
 
 
-def test_the_grid_that_several_exchanges_share_has_the_widest_steps() -> None:
-    pennies, nickels = ((0.0, 0.01),), ((0.0, 0.01), (3.0, 0.05))
-
-    assert merged([pennies, nickels, nickels]) == nickels
-    assert merged([pennies, US_SHARE_INCREMENTS]) == pennies
-    assert merged([INDEX_OPTION, pennies]) == INDEX_OPTION
-
-
 @pytest.mark.parametrize("increments", [((1.0, 0.01),), ((0.0, 0.01), (0.0, 0.05)), ((0.0, 0.0),), ((0.0, math.nan),)])
 def test_a_grid_that_is_none_is_refused(increments) -> None:
-    with pytest.raises(InstrumentError, match="X: .*price increment"):
+    with pytest.raises(InstrumentError, match=r"X: .*price increment"):
         Stock("X", price_increments=increments)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ib_async.client import Client
-from ib_async.contract import ContractDetails
+from ib_async.contract import Contract, ContractDetails
+from ib_async.objects import PriceIncrement
 
 from ibdesk.errors import DataError, InstrumentError
 from ibdesk.model import (
+    AnyInstrument,
     Forex,
     Future,
     Index,
@@ -24,9 +27,18 @@ from ibdesk.model import (
     Side,
     Stock,
     TimeInForce,
+    instrument_of,
     nanoseconds,
 )
-from ibdesk.tws.contracts import Contracts, contract_of, instrument_from, instrument_with
+from ibdesk.tws.contracts import (
+    Contracts,
+    contract_of,
+    increments_of,
+    instrument_from,
+    instrument_with,
+    market_rule_of,
+    the_one,
+)
 from ibdesk.tws.encoding import encoded
 from ibdesk.tws.history import duration, seconds_for
 from ibdesk.tws.orders import order_for_tws, status_from, terms_from, terms_of
@@ -40,7 +52,15 @@ instruments = st.one_of(
     st.builds(Stock, symbols, currency=st.sampled_from(["USD", "EUR"])),
     st.builds(Forex, st.sampled_from(["EUR", "GBP"]), currency=st.sampled_from(["USD", "CHF"])),
     st.builds(Index, symbols),
-    st.builds(Future, symbols, expiry=expiries, multiplier=multipliers),
+    st.builds(
+        Future,
+        symbols,
+        expiry=expiries,
+        multiplier=multipliers,
+        exchange=st.sampled_from(["CME", "EUREX"]),
+        tick_size=st.just(0.01),
+    ),
+    st.builds(Future, st.sampled_from(["ES", "6E", "GC", "SIL", "FDAX", "VX"]), expiry=expiries),
     st.builds(Option, symbols, expiry=expiries, strike=prices, right=st.sampled_from(Right), multiplier=multipliers),
 )
 
@@ -203,31 +223,104 @@ def test_regular_hours_are_the_commonest_ones(hours, zone, session) -> None:
 def futures_on_dax(multipliers: list[str]) -> list[ContractDetails]:
     found = []
     for number, multiplier in enumerate(multipliers, start=1):
-        contract = contract_of(Future("DAX", exchange="EUREX", currency="EUR", expiry="20261218"))
+        contract = contract_of(Future("FDAX", expiry="20261218"))
         contract.conId, contract.multiplier = number, multiplier
         found.append(ContractDetails(contract=contract, minTick=1.0))
     return found
 
 
-def test_a_multiplier_that_was_guessed_is_corrected() -> None:
-    guessed = Future("DAX", exchange="EUREX", currency="EUR", expiry="202612")
+def test_another_multiplier_than_the_one_given_is_refused() -> None:
+    [details] = futures_on_dax(["5"])
 
-    assert Contracts().add(guessed, futures_on_dax(["25"])).multiplier == 25
+    with pytest.raises(InstrumentError, match="FDAX-202612: TWS says that its multiplier is 5, not 25"):
+        Contracts().add(Future("FDAX", expiry="202612"), details)
 
 
 def test_the_multiplier_tells_contracts_apart_that_share_all_else() -> None:
-    mini = Future("DAX", exchange="EUREX", currency="EUR", expiry="202612", multiplier=5)
-    other = Future("DAX", exchange="EUREX", currency="EUR", expiry="202612", multiplier=50)
-    contracts = Contracts()
+    found = futures_on_dax(["25", "5", "1"])
+    other = Future("DAX", exchange="EUREX", currency="EUR", expiry="202612", multiplier=50, tick_size=1.0)
 
-    assert contracts.add(mini, futures_on_dax(["25", "5", "1"])).multiplier == 5
-    assert contracts.of("DAX-202612")[1].conId == 2
+    contract = the_one(Future("FDXM", expiry="202612"), found).contract
+
+    assert contract is not None
+    assert contract.conId == 2
     with pytest.raises(InstrumentError, match="ambiguous, TWS knows 3"):
-        contracts.add(other, futures_on_dax(["25", "5", "1"]))
+        the_one(other, found)
+
+
+def test_corn_is_priced_in_cents() -> None:
+    corn = Future("ZC", expiry="202612")
+    details = ContractDetails(contract=contract_of(corn), minTick=0.25, priceMagnifier=100)
+
+    # IB's multiplier of 5,000 bushels is for a price in dollars; a cent on a contract is 50 dollars.
+    assert contract_of(corn).multiplier == "5000"
+    assert instrument_with(corn, details).multiplier == 50
+    assert instrument_from(contract_of(corn)) == corn
+
+
+@pytest.mark.parametrize(
+    ("told", "instrument"),
+    [
+        # A position names the listing of a share, an execution where it was; orders for it go to SMART.
+        ({"secType": "STK", "symbol": "AAPL", "currency": "USD", "exchange": "NASDAQ"}, Stock("AAPL")),
+        ({"secType": "STK", "symbol": "BRK B", "currency": "USD", "exchange": "IEX"}, Stock("BRK B")),
+        ({"secType": "STK", "symbol": "SAP", "currency": "EUR", "exchange": "IBIS"}, instrument_of("SAP.DE")),
+        ({"secType": "STK", "symbol": "SAP", "currency": "EUR", "primaryExchange": "IBIS"}, instrument_of("SAP.DE")),
+        (
+            {"secType": "FUT", "symbol": "SI", "tradingClass": "SIL", "multiplier": "1000", "currency": "USD"}
+            | {"lastTradeDateOrContractMonth": "20240529"},
+            Future("SIL", expiry="20240529"),
+        ),
+        (
+            {"secType": "OPT", "symbol": "SPX", "tradingClass": "SPXW", "multiplier": "100", "currency": "USD"}
+            | {"lastTradeDateOrContractMonth": "20240119", "strike": 4500.0, "right": "P"},
+            instrument_of("SPXW-20240119-P-4500"),
+        ),
+    ],
+)
+def test_what_tws_reports_goes_by_the_name_that_people_use(told, instrument) -> None:
+    assert instrument_from(Contract(**told)) == instrument
+
+
+def test_a_future_of_another_program_is_named_with_its_terms() -> None:
+    told = Contract(
+        secType="FUT", symbol="XYZ", currency="USD", multiplier="10", lastTradeDateOrContractMonth="20240119"
+    )
+
+    assert Contracts().name_of(told) == ("XYZ-20240119@UNKNOWN_USD_10", 10)
+
+
+def test_the_rule_of_the_order_s_exchange_decides_how_prices_move() -> None:
+    details = ContractDetails(validExchanges="SMART,AMEX,CBOE", marketRuleIds="32,109,110")
+
+    assert [market_rule_of(details, exchange) for exchange in ("SMART", "CBOE", "NYSE")] == [32, 110, None]
+    assert market_rule_of(ContractDetails(), "SMART") is None
+
+
+def test_a_rule_that_begins_below_nothing_has_the_same_steps_there() -> None:
+    assert increments_of([PriceIncrement(-9999.0, 1.0), PriceIncrement(0.0, 1.0)]) == ((0.0, 1.0),)
+    assert increments_of([PriceIncrement(3.0, 0.1), PriceIncrement(0.0, 0.05)]) == ((0.0, 0.05), (3.0, 0.1))
+
+
+@pytest.mark.parametrize("rule", [[], [(0.0, 0.0)], [(0.0, math.nan)], [(math.nan, 0.1)], [(1.0, 0.1)]])
+def test_a_rule_that_makes_no_sense_is_none(rule) -> None:
+    assert increments_of([PriceIncrement(*each) for each in rule]) == ()
+
+
+def test_shares_and_currencies_are_ordered_in_whole_numbers_whatever_tws_says_of_fractions() -> None:
+    def completed(instrument: AnyInstrument, increment: float) -> float:
+        details = ContractDetails(contract=contract_of(instrument), minTick=0.01, sizeIncrement=increment)
+        return instrument_with(instrument, details).size_increment
+
+    assert completed(Stock("AAPL"), 0.0001) == 1
+    assert completed(Forex("EUR", currency="USD"), 0.01) == 1
+    assert completed(Stock("7203", exchange="TSEJ", currency="JPY"), 100.0) == 100
+    assert completed(Stock("AAPL"), 0.0) == 1
+    assert completed(Future("ES", expiry="202612"), 1.0) == 1
 
 
 def test_an_instrument_of_a_kind_we_do_not_trade_keeps_a_name_of_its_own() -> None:
-    bond = contract_of(Stock("US-T"))
+    bond = contract_of(Stock("US T"))
     bond.secType, bond.localSymbol = "BOND", "US-T 4.25"
 
     with pytest.raises(InstrumentError, match="type BOND"):

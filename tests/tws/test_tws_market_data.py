@@ -194,7 +194,7 @@ async def test_qualifying_fills_in_what_tws_knows(tws) -> None:
 
 
 async def test_an_unknown_instrument_is_named(tws) -> None:
-    with pytest.raises(InstrumentError, match=r"no index NOSUCH in USD on CBOE: .*\(TWS error 200\)"):
+    with pytest.raises(InstrumentError, match=r"no index NOSUCH-IND in USD on CBOE: .*\(TWS error 200\)"):
         await tws.service.qualify(Index("NOSUCH"))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ibdesk.model import AnyInstrument, Instrument, instrument_of
+from ibdesk.errors import UnlistedFutureError
+from ibdesk.model import AnyInstrument, Instrument, instrument_of, moment
+from ibdesk.tws import TwsService
 
 
 def base36(number: int) -> str:
@@ -14,6 +16,35 @@ def base36(number: int) -> str:
     return digits
 
 
-def named(name: str | Instrument) -> AnyInstrument:
-    """Return the instrument that a name stands for; an instrument stands for itself."""
-    return instrument_of(name) if isinstance(name, str) else name  # type: ignore[return-value] # all kinds are listed
+def named(name: str | Instrument, at_ns: int) -> AnyInstrument:
+    """Return the instrument that a name stands for; an instrument stands for itself.
+
+    `at_ns` tells the decade of ``ESH7``: IB lists the contracts of the coming years.
+
+    Raises:
+        InstrumentError: If the name stands for none, or leaves something open.
+    """
+    if not isinstance(name, str):
+        return name  # type: ignore[return-value] # all kinds are listed
+    # From four years before to five years after this one.
+    return instrument_of(name, near_year=moment(at_ns).year)
+
+
+async def qualify_named(
+    service: TwsService, name: str | Instrument, at_ns: int, *, from_memory: bool = False
+) -> AnyInstrument:
+    """Return the instrument with what TWS knows of it; also a future whose terms only TWS knows.
+
+    With `from_memory` TWS is not asked again for one that was qualified already.
+
+    Raises:
+        InstrumentError: If TWS knows none, or several.
+        LinkError: If TWS cannot be asked.
+    """
+    try:
+        instrument = named(name, at_ns)
+    except UnlistedFutureError as unlisted:
+        return await service.qualify_unlisted(unlisted.symbol, unlisted.expiry)
+    if from_memory and service.knows(instrument.id):
+        return service.instrument(instrument.id)
+    return await service.qualify(instrument)

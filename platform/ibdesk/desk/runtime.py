@@ -20,7 +20,7 @@ from ibdesk.desk.emas import EmaMonitor
 from ibdesk.desk.first_prices import FirstPrices
 from ibdesk.desk.inspection import run_info
 from ibdesk.desk.ledger import Ledger
-from ibdesk.desk.naming import base36, named
+from ibdesk.desk.naming import base36, qualify_named
 from ibdesk.desk.order_log import TOLD, OrderLog
 from ibdesk.desk.order_times import OrderTimes
 from ibdesk.desk.publisher import Publisher
@@ -291,7 +291,7 @@ class Runtime:
         named `run_id`, else of the orphaned run that was started like it; else it is a new one.
         """
         made, loaded = _made(strategy, parameters)
-        instruments = [await self.service.qualify(named(name)) for name in on]
+        instruments = [await qualify_named(self.service, name, self.clock.now_ns()) for name in on]
         for instrument in instruments:
             self._watch(instrument)
         history = [
@@ -335,10 +335,7 @@ class Runtime:
             InstrumentError: If the instrument is unknown or ambiguous.
             LinkError: If TWS cannot be asked.
         """
-        instrument = named(name)
-        if self.service.knows(instrument.id):
-            return self.service.instrument(instrument.id)
-        return await self.service.qualify(instrument)
+        return await qualify_named(self.service, name, self.clock.now_ns(), from_memory=True)
 
     def runs(self) -> list[RunInfo]:
         """Return every run of this desk, oldest first."""

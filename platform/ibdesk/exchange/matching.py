@@ -257,8 +257,8 @@ def _bad_terms(order: Order, instrument: AnyInstrument) -> str:
         return str(error)
     if not instrument.fits_size(order.quantity):
         return (
-            f"order {order.id}: its size of {order.quantity:.10g} is not a multiple of {instrument.size_increment:.10g}, "
-            f"the size increment of {order.instrument}"
+            f"order {order.id}: its size of {order.quantity:.10g} is not a multiple of "
+            f"{instrument.size_increment:.10g}, the size increment of {order.instrument}"
         )
     for name, price in (("limit_price", order.limit_price), ("stop_price", order.stop_price)):
         if price is None:

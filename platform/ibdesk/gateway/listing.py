@@ -66,7 +66,7 @@ class Listing:
         self._venue.exchange.add(contract.instrument)
         if contract.sec_type == "OPT":
             self._keep_hours(contract.id)
-            self._options.begin(contract, self._tape.quote(contract.under_symbol))
+            self._options.begin(contract, self._tape.quote(contract.under_id))
         elif contract.legs:
             for leg in contract.legs:
                 self._contracts.single_out(leg.contract)

@@ -68,7 +68,7 @@ HOURS: dict[str, tuple[str, str, str]] = {
 
 
 # Quoted in hundredths of the currency.
-_IN_CENTS = frozenset("ZC ZS ZW KE ZL ZO LE HE GF KC SB CT OJ Z".split())
+_IN_CENTS = frozenset(["ZC", "ZS", "ZW", "KE", "ZL", "ZO", "LE", "HE", "GF", "KC", "SB", "CT", "OJ", "Z"])
 # Root | IB's symbol, exchange and currency | multiplier | tick | months | hours | name | source
 _TABLE = """
 ES   | ES CME USD         | 50         | 0.25       | HMUZ         | globex    | E-mini S&P 500             | cme

@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ibdesk.errors import InstrumentError
+from ibdesk.errors import InstrumentError, UnlistedFutureError
 from ibdesk.model.future_roots import HOURS, FutureRoot, roots_called
 from ibdesk.model.listings import BY_EXCHANGE, US_EXCHANGES, usual_currency
-from ibdesk.model.price_grid import US_SHARE_INCREMENTS, PriceIncrements, Rounding, checked, rounded, step_at
+from ibdesk.model.price_grid import US_SHARE_INCREMENTS, PriceIncrements, Rounding, rounded, step_at, wrong_increments
 from ibdesk.model.spelling import INDICES, OPTION_CLASSES, read_share, reads_as_share
 
 
@@ -58,6 +58,8 @@ US_INDEX_HOURS = Session("America/New_York", 9 * 60 + 30, 16 * 60 + 15)
 FOREX_HOURS = Session("America/New_York", 17 * 60 + 15, 17 * 60)
 # Options on these indices move by 0.05 below a premium of 3 and by 0.10 from there (Cboe and Nasdaq specifications).
 _INDEX_OPTIONS, _DIMES_FROM_3 = frozenset({"SPX", "NDX", "RUT"}), ((0.0, 0.05), (3.0, 0.1))
+# Exchange and currency of an index that is not one of the usual ones.
+_USUAL_INDEX = ("CBOE", "USD")
 # Stands for the hours that the exchange usually has, until the instrument is made.
 _USUAL = Session("", 0, 0)
 
@@ -101,7 +103,7 @@ class Instrument(msgspec.Struct, frozen=True, tag_field="kind"):
             figure = getattr(self, name)
             if not (figure > 0 and math.isfinite(figure)):
                 raise InstrumentError(f"{self.symbol}: {name} must be positive, got {figure:g}")
-        if wrong := checked(self.price_increments):
+        if wrong := wrong_increments(self.price_increments):
             raise InstrumentError(f"{self.symbol}: {wrong}")
 
     def _complete(self) -> None:
@@ -243,12 +245,9 @@ class Future(Instrument, frozen=True, tag="future"):
                 tick_size=self.tick_size or root.tick_size,
                 session=Session(zone, _minute(opens), _minute(closes)) if self.session == _USUAL else self.session,
             )
-        missing = [name for name in ("exchange", "multiplier", "tick_size") if not getattr(self, name)]
+        missing = tuple(name for name in ("exchange", "multiplier", "tick_size") if not getattr(self, name))
         if missing:
-            raise InstrumentError(
-                f"{self.symbol} is not in the table of usual futures: give its {' and '.join(missing)}, "
-                f"as Future({self.symbol!r}, expiry={self.expiry!r}, exchange=..., multiplier=..., tick_size=...)"
-            )
+            raise UnlistedFutureError(self.symbol, self.expiry, missing)
         self._set(currency=self.currency or "USD")
         super()._complete()
 
@@ -272,7 +271,7 @@ class Future(Instrument, frozen=True, tag="future"):
 
     @property
     def id(self) -> str:
-        """Return root and expiry, e.g. ``ES-202612``; with exchange, currency and multiplier if it is an unusual one."""
+        """Return root and expiry, e.g. ``ES-202612``; of an unusual one also exchange, currency and multiplier."""
         root = next((root for root in roots_called(self.symbol) if self._fits(root)), None)
         if root is not None and root.trading_class == self.trading_class:
             return f"{root.root}-{self.expiry}"
@@ -323,7 +322,7 @@ class Index(Instrument, frozen=True, tag="index"):
 
     def _complete(self) -> None:
         if not self.exchange:
-            exchange, currency = INDICES.get(self.symbol, ("CBOE", self.currency))
+            exchange, currency = INDICES.get(self.symbol, _USUAL_INDEX)
             self._set(exchange=exchange, currency=currency)
         super()._complete()
 
@@ -331,7 +330,7 @@ class Index(Instrument, frozen=True, tag="index"):
     def id(self) -> str:
         """Return the symbol and what it is, e.g. ``SPX-IND``; with the exchange if that is not the usual one."""
         name = f"{_escaped(self.symbol)}-IND"
-        if INDICES.get(self.symbol) == (self.exchange, self.currency):
+        if INDICES.get(self.symbol, _USUAL_INDEX) == (self.exchange, self.currency):
             return name
         return name + _venue(self.exchange, self.currency)
 

@@ -9,7 +9,6 @@ from ibdesk.model.future_roots import roots_called
 from ibdesk.model.instrument import AnyInstrument, Forex, Future, Index, Option, Right, Stock
 from ibdesk.model.listings import BY_SUFFIX, US_EXCHANGES, usual_currency
 from ibdesk.model.spelling import (
-    INDICES,
     OPTION_CLASSES,
     OptionText,
     read_future,
@@ -50,7 +49,7 @@ def instrument_of(name: str, *, near_year: int = 2025) -> AnyInstrument:
     if future := read_future(text, near_year):
         return Future(future.name, expiry=future.expiry)
     if index := read_index(text):
-        return _index(index)
+        return Index(index)
     if listed := read_listed(text):
         symbol, suffix = listed
         return Stock(symbol, exchange=BY_SUFFIX[suffix].exchange, currency=BY_SUFFIX[suffix].currency)
@@ -71,13 +70,6 @@ def _option(text: OptionText) -> Option:
         strike=text.strike,
         trading_class=text.root if underlying else "",
     )
-
-
-def _index(symbol: str) -> Index:
-    if symbol not in INDICES:
-        raise InstrumentError(f"{symbol}-IND: give the exchange of the index, as {symbol}-IND@CBOE")
-    exchange, currency = INDICES[symbol]
-    return Index(symbol, exchange=exchange, currency=currency)
 
 
 def _in_full(text: str) -> AnyInstrument:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import functools
 import math
-from collections.abc import Sequence
 
 PriceIncrements = tuple[tuple[float, float], ...]
 """Pairs of lowest price and step, ascending, as a market rule of IB states them."""
@@ -45,34 +44,21 @@ def step_at(price: float, increments: PriceIncrements) -> float:
     return increments[_band(abs(price), increments)][1]
 
 
-def merged(rules: Sequence[PriceIncrements]) -> PriceIncrements:
-    """Return one grid whose prices are on all the grids: the widest step at each price.
-
-    Each step of IB's rules for one contract is a multiple of the finer ones, so the widest is on all of them.
-    """
-    edges = sorted({edge for rule in rules for edge, _ in rule})
-    steps = [max(step_at(edge, rule) for rule in rules) for edge in edges]
-    bands = enumerate(zip(edges, steps, strict=True))
-    return tuple((edge, step) for at, (edge, step) in bands if not at or step != steps[at - 1])
-
-
-def checked(increments: PriceIncrements) -> str:
+def wrong_increments(increments: PriceIncrements) -> str:
     """Return what is wrong with a grid, empty if nothing is."""
     edges = [edge for edge, _ in increments]
-    if edges != sorted(set(edges)) or (edges and edges[0] != 0.0):
+    if not increments:
+        return ""
+    if edges != sorted(set(edges)) or edges[0] != 0.0:
         return f"price increments must begin at 0 and ascend, got {edges}"
     if not all(step > 0 and math.isfinite(step) for _, step in increments):
         return f"each price increment must be positive, got {[step for _, step in increments]}"
     return ""
 
 
-def decimals_of(step: float) -> int:
-    """Return how many decimals a grid needs (0.01 -> 2, 0.25 -> 2, 1/32 -> 5)."""
-    return _decimals(step)
-
-
 @functools.cache
 def _decimals(step: float) -> int:
+    """Return how many decimals a grid needs (0.01 -> 2, 0.25 -> 2, 1/32 -> 5)."""
     for decimals in range(12):
         if math.isclose(round(step, decimals), step, rel_tol=1e-12):
             return decimals

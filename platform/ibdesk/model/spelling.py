@@ -16,7 +16,7 @@ from ibdesk.model.listings import BY_SUFFIX
 
 # OPTION_CLASSES: trading classes whose options have another underlying's symbol (Cboe, Nasdaq).
 OPTION_CLASSES = {"SPXW": "SPX", "NDXP": "NDX", "RUTW": "RUT", "VIXW": "VIX"}
-# INDICES: exchange and currency of the usual indices by IB's symbol; of any other index they must be given.
+# INDICES: exchange and currency of the usual indices by IB's symbol; others are CBOE's unless they are given.
 INDICES = {
     "SPX": ("CBOE", "USD"),
     "VIX": ("CBOE", "USD"),

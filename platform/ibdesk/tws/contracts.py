@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from typing import Any
@@ -9,12 +10,20 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from ib_async.contract import Contract, ContractDetails
+from ib_async.objects import PriceIncrement
 
 from ibdesk.errors import InstrumentError
-from ibdesk.model import AnyInstrument, Forex, Future, Index, Option, Right, Session, Stock
+from ibdesk.model import AnyInstrument, Forex, Future, Index, Option, PriceIncrements, Right, Session, Stock
+from ibdesk.model.future_roots import roots_called
+from ibdesk.model.price_grid import wrong_increments
 from ibdesk.tws.figures import NAN, figure_or_nan, known
 
 _SECURITY_TYPE: dict[type, str] = {Stock: "STK", Forex: "CASH", Future: "FUT", Option: "OPT", Index: "IND"}
+# What an API client may order no fractions of, although `sizeIncrement` of US shares is 0.0001 and of currencies 0.01
+# (captured): TWS answers 10243 and 10318.
+_WHOLE_ONLY = (Stock, Forex)
+# A tick size that TWS does not tell in a position or an execution; it is told when the instrument is qualified.
+_UNTOLD_TICK = 0.01
 _HOURS = re.compile(r"(\d{8}):(\d\d)(\d\d)-(\d{8}):(\d\d)(\d\d)")
 
 
@@ -28,15 +37,23 @@ def contract_of(instrument: AnyInstrument) -> Contract:
     )
     if isinstance(instrument, Future | Option):
         contract.lastTradeDateOrContractMonth = instrument.expiry
-        contract.multiplier = f"{instrument.multiplier:.10g}"
+        contract.multiplier = f"{instrument.multiplier * _magnifier_of(instrument):.10g}"
+        contract.tradingClass = instrument.trading_class
     if isinstance(instrument, Option):
         contract.strike = instrument.strike
         contract.right = instrument.right.value
     return contract
 
 
-def instrument_from(contract: Contract) -> AnyInstrument:
+def unlisted_future(symbol: str, expiry: str) -> Contract:
+    """Return the contract by which TWS finds a future of which only symbol and expiry are known."""
+    return Contract(secType="FUT", symbol=symbol, lastTradeDateOrContractMonth=expiry)
+
+
+def instrument_from(contract: Contract, price_magnifier: int = 1) -> AnyInstrument:
     """Return the instrument that a contract describes; what the contract leaves open takes its usual value.
+
+    `price_magnifier` is what contract details say of it; of a usual future the table knows it.
 
     Raises:
         InstrumentError: If it is of a kind that ibdesk does not know (a bond, a combination, ...).
@@ -49,40 +66,108 @@ def instrument_from(contract: Contract) -> AnyInstrument:
         raise InstrumentError(f"{contract.symbol}: the multiplier {contract.multiplier!r} is not a positive number")
     match contract.secType:
         case "STK":
-            return Stock(**common)
+            return Stock(**common | {"exchange": _routed(contract)})
         case "CASH":
             return Forex(**common)
         case "IND":
             return Index(**common)
         case "FUT":
-            expiry = contract.lastTradeDateOrContractMonth
-            return Future(**common, expiry=expiry, multiplier=multiplier)
+            return _future_from(contract, multiplier, price_magnifier)
         case "OPT":
             return Option(
-                **common,
+                **common | {"exchange": _routed(contract)},
                 expiry=contract.lastTradeDateOrContractMonth,
                 strike=known(contract.strike),
                 right=_right(contract),
                 multiplier=multiplier,
+                trading_class="" if contract.tradingClass == contract.symbol else contract.tradingClass,
             )
     raise InstrumentError(f"{contract.symbol}: ibdesk does not trade instruments of IB's type {contract.secType}")
 
 
-def instrument_with(instrument: AnyInstrument, details: ContractDetails) -> AnyInstrument:
-    """Return the instrument with what TWS knows better: tick size, multiplier, exchange and regular hours.
+def _routed(contract: Contract) -> str:
+    """Return where orders for it go: TWS reports the listing of a share, or where an execution was."""
+    if contract.currency == "USD":
+        return "SMART"
+    if contract.exchange in ("", "SMART"):
+        return contract.primaryExchange or "SMART"
+    return contract.exchange
 
-    Its id stays what it was.
+
+def _future_from(contract: Contract, multiplier: float, price_magnifier: int) -> Future:
+    expiry = contract.lastTradeDateOrContractMonth.partition(" ")[0]
+    for root in roots_called(contract.symbol):
+        named = contract.tradingClass in ("", root.trading_class) and contract.exchange in ("", root.exchange)
+        if named and multiplier == root.multiplier * root.price_magnifier:
+            return Future(root.root, expiry=expiry)
+    return Future(
+        contract.symbol,
+        exchange=contract.exchange or contract.primaryExchange or "UNKNOWN",
+        currency=contract.currency,
+        multiplier=multiplier / price_magnifier,
+        tick_size=_UNTOLD_TICK,
+        expiry=expiry,
+        trading_class=contract.tradingClass,
+    )
+
+
+def instrument_with(
+    instrument: AnyInstrument, details: ContractDetails, increments: PriceIncrements = ()
+) -> AnyInstrument:
+    """Return the instrument with what TWS knows better: price increments, size increment and regular hours.
+
+    `increments` are those of its market rule. Its id stays what it was.
+
+    Raises:
+        InstrumentError: If TWS says that its multiplier is another one.
     """
-    contract = details.contract or Contract()
-    multiplier = _multiplier_in(contract)
-    session = _session(details.liquidHours, details.timeZoneId)
+    multiplier = _told_multiplier(details)
+    if multiplier > 0 and not math.isclose(multiplier, instrument.multiplier, rel_tol=1e-9):
+        raise InstrumentError(
+            f"{instrument.id}: TWS says that its multiplier is {multiplier:g}, not {instrument.multiplier:g}: "
+            f"pass the instrument with that multiplier"
+        )
+    tick = details.minTick if known(details.minTick) > 0 else instrument.tick_size
+    size = known(float(details.sizeIncrement))
     return msgspec.structs.replace(
         instrument,
-        tick_size=details.minTick if known(details.minTick) > 0 else instrument.tick_size,
-        multiplier=multiplier if contract.multiplier and multiplier > 0 else instrument.multiplier,
-        exchange=contract.exchange or instrument.exchange,
-        session=session or instrument.session,
+        tick_size=tick,
+        price_increments=increments or ((0.0, tick),),
+        size_increment=max(size, 1.0 if isinstance(instrument, _WHOLE_ONLY) else 0.0) if size > 0 else 1.0,
+        session=_session(details.liquidHours, details.timeZoneId) or instrument.session,
     )
+
+
+def market_rule_of(details: ContractDetails, exchange: str) -> int | None:
+    """Return the number of the market rule by which prices move at an exchange, None where TWS says none."""
+    rules = dict(zip(details.validExchanges.split(","), details.marketRuleIds.split(","), strict=False))
+    number = rules.get(exchange, "")
+    return int(number) if number.isdecimal() else None
+
+
+def increments_of(rule: list[PriceIncrement]) -> PriceIncrements:
+    """Return the price increments of a market rule of TWS, none if it makes no sense.
+
+    Some rules begin below zero, where prices have the same steps.
+    """
+    steps = {0.0 if each.lowEdge < 0 else each.lowEdge: each.increment for each in rule}
+    increments = tuple(sorted(steps.items()))
+    return () if wrong_increments(increments) else increments
+
+
+def _told_multiplier(details: ContractDetails) -> float:
+    """Return the money per unit of price that TWS tells of a contract, NaN where it tells none."""
+    if details.contract is None or not details.contract.multiplier:
+        return NAN
+    return _multiplier_in(details.contract) / (details.priceMagnifier or 1)
+
+
+def _magnifier_of(instrument: Future | Option) -> int:
+    if isinstance(instrument, Future):
+        for root in roots_called(instrument.symbol):
+            if root.trading_class == instrument.trading_class and root.multiplier == instrument.multiplier:
+                return root.price_magnifier
+    return 1
 
 
 def _right(contract: Contract) -> Right:
@@ -99,20 +184,16 @@ class Contracts:
         self._by_id: dict[str, tuple[AnyInstrument, Contract]] = {}
         self._by_number: dict[int, AnyInstrument] = {}
 
-    def add(self, instrument: AnyInstrument, details: list[ContractDetails]) -> AnyInstrument:
-        """Keep the one contract that TWS found for the instrument, and return the instrument completed.
+    def add(
+        self, instrument: AnyInstrument, details: ContractDetails, increments: PriceIncrements = ()
+    ) -> AnyInstrument:
+        """Keep the contract that TWS found for the instrument, and return the instrument completed.
 
         Raises:
-            InstrumentError: If TWS found none, or several that the multiplier does not tell apart.
+            InstrumentError: If TWS says that its multiplier is another one.
         """
-        exact = [each for each in details if _multiplier(each.contract) == instrument.multiplier]
-        candidates = exact if len(details) > 1 and len(exact) == 1 else details
-        if len(candidates) > 1:
-            raise InstrumentError(_ambiguous(instrument, details))
-        if not candidates or candidates[0].contract is None:
-            raise InstrumentError(f"TWS knows no instrument {instrument.id}")
-        contract = candidates[0].contract
-        completed = instrument_with(instrument, candidates[0])
+        contract = details.contract or Contract()
+        completed = instrument_with(instrument, details, increments)
         self._by_id[completed.id] = (completed, contract)
         self._by_number[contract.conId] = completed
         return completed
@@ -171,23 +252,36 @@ class Contracts:
         return "" if known is None else known.id
 
 
-def _multiplier(contract: Contract | None) -> float:
-    return _multiplier_in(contract) if contract is not None else 0.0
-
-
 def _multiplier_in(contract: Contract) -> float:
     """Return the multiplier of a contract, 1 where there is none, NaN where it is not a positive number."""
     multiplier = figure_or_nan(contract.multiplier) if contract.multiplier else 1.0
     return multiplier if multiplier > 0 else NAN
 
 
-def _ambiguous(instrument: AnyInstrument, details: list[ContractDetails]) -> str:
+def the_one(instrument: AnyInstrument, found: list[ContractDetails]) -> ContractDetails:
+    """Return the one of the contracts found that the instrument means.
+
+    Raises:
+        InstrumentError: If TWS found none, or several that the multiplier does not tell apart.
+    """
+    found = [each for each in found if each.contract is not None]
+    if not found:
+        raise InstrumentError(f"TWS knows no instrument {instrument.id}")
+    exact = [each for each in found if _told_multiplier(each) == instrument.multiplier]
+    candidates = exact if len(found) > 1 and len(exact) == 1 else found
+    if len(candidates) > 1:
+        raise InstrumentError(ambiguous(instrument.id, found))
+    return candidates[0]
+
+
+def ambiguous(name: str, details: list[ContractDetails]) -> str:
+    """Return the sentence that asks which of several contracts a name means."""
     found = [d.contract for d in details if d.contract is not None]
     names = sorted({f"{c.localSymbol or c.symbol} on {c.primaryExchange or c.exchange}" for c in found})
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
     return (
-        f"{instrument.id} is ambiguous, TWS knows {len(found)} of it ({shown}): "
-        f"give the exchange, the currency, the full expiry or the multiplier"
+        f"{name} is ambiguous, TWS knows {len(found)} of it ({shown}): "
+        f"give the exchange, the currency, the full expiry, the trading class or the multiplier"
     )
 
 

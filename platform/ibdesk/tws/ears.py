@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 from ib_async.contract import Contract, ContractDescription, ContractDetails
-from ib_async.objects import BarData, Execution
+from ib_async.objects import BarData, Execution, PriceIncrement
 from ib_async.order import Order as IbOrder
 from ib_async.order import OrderState
 
@@ -24,7 +24,7 @@ from ibdesk.tws.figures import is_known, known
 from ibdesk.tws.lost_orders import LostOrders
 from ibdesk.tws.orderbook import OrderBook
 from ibdesk.tws.orders import side_of_execution
-from ibdesk.tws.requests import Requests
+from ibdesk.tws.requests import Requests, market_rule
 from ibdesk.tws.set_aside import (
     ABOUT_ORDERS,
     COMPLETED_ORDER,
@@ -189,6 +189,12 @@ class Ears:
     def contractDetailsEnd(self, reqId: int) -> None:
         """Take the end of the matching contracts."""
         self._requests.end(reqId)
+
+    def marketRule(self, marketRuleId: int, increments: list[PriceIncrement]) -> None:
+        """Take the price increments of a market rule."""
+        for increment in increments:
+            self._requests.add(market_rule(marketRuleId), increment)
+        self._requests.end(market_rule(marketRuleId))
 
     def symbolSamples(self, reqId: int, samples: list[ContractDescription]) -> None:
         """Take all contracts whose name is like what was asked for."""

@@ -7,16 +7,26 @@ import math
 from collections.abc import Callable
 
 import polars as pl
+from ib_async.contract import Contract, ContractDetails
 from ib_async.objects import BarData
 
 from ibdesk.clock import Clock
 from ibdesk.errors import HistoryError, InstrumentError
-from ibdesk.model import AnyInstrument
-from ibdesk.tws.contracts import Contracts, contract_of
+from ibdesk.model import AnyInstrument, PriceIncrements
+from ibdesk.tws.contracts import (
+    Contracts,
+    ambiguous,
+    contract_of,
+    increments_of,
+    instrument_from,
+    market_rule_of,
+    the_one,
+    unlisted_future,
+)
 from ibdesk.tws.history import bar_size, duration, frame_of, longest_span, no_bars, seconds_for
 from ibdesk.tws.ids import Ids
 from ibdesk.tws.matches import Match, match_from
-from ibdesk.tws.requests import RequestError, Requests
+from ibdesk.tws.requests import NoAnswerError, RequestError, Requests, market_rule
 from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.subscriptions import what_to_show
 from ibdesk.tws.times import utc_text
@@ -52,6 +62,8 @@ class Queries:
         self._searched_at = -math.inf
         # _found: answers to searches, with when they came.
         self._found: dict[str, tuple[float, list[Match]]] = {}
+        # _rules: the price increments of the market rules asked for so far, by their numbers.
+        self._rules: dict[int, PriceIncrements] = {}
 
     async def qualify(self, instrument: AnyInstrument) -> AnyInstrument:
         """Return the instrument completed with what TWS knows of it, and remember its contract.
@@ -60,20 +72,51 @@ class Queries:
             InstrumentError: If TWS knows none, or several.
             LinkError: If there is no connection, or no answer.
         """
-        wire, requests = self._connected()
-        number, contract = self._ids.take(), contract_of(instrument)
-        # The multiplier may be a guess: TWS is to tell it, and it only decides between several that match.
+        contract = contract_of(instrument)
+        # TWS is to tell the multiplier; ours only decides between several that match.
         contract.multiplier = ""
+        what = f"{type(instrument).__name__.lower()} {instrument.id} in {instrument.currency} on {instrument.exchange}"
+        details = the_one(instrument, await self._details(contract, instrument.id, what))
+        return self._contracts.add(instrument, details, await self._increments(details, instrument.exchange))
+
+    async def qualify_unlisted(self, symbol: str, expiry: str) -> AnyInstrument:
+        """Return a future that is not in the shipped table, with the exchange and the terms that TWS tells.
+
+        Raises:
+            InstrumentError: If TWS knows none, or several.
+            LinkError: If there is no connection, or no answer.
+        """
+        name = f"{symbol}-{expiry}"
+        found = await self._details(unlisted_future(symbol, expiry), name, f"future {name}")
+        if len(found) != 1 or found[0].contract is None:
+            raise InstrumentError(ambiguous(name, found))
+        instrument = instrument_from(found[0].contract, found[0].priceMagnifier or 1)
+        return self._contracts.add(instrument, found[0], await self._increments(found[0], instrument.exchange))
+
+    async def _details(self, contract: Contract, name: str, what: str) -> list[ContractDetails]:
+        wire, requests = self._connected()
+        number = self._ids.take()
         try:
-            found = await requests.ask(
-                number, lambda: wire.reqContractDetails(number, contract), f"what {instrument.id} is"
-            )
+            return await requests.ask(number, lambda: wire.reqContractDetails(number, contract), f"what {name} is")
         except RequestError as error:
-            raise InstrumentError(
-                f"TWS knows no {type(instrument).__name__.lower()} {instrument.id} in {instrument.currency} "
-                f"on {instrument.exchange}: {error}"
-            ) from error
-        return self._contracts.add(instrument, found)
+            raise InstrumentError(f"TWS knows no {what}: {error}") from error
+
+    async def _increments(self, details: ContractDetails, exchange: str) -> PriceIncrements:
+        """Return the price increments at an exchange; each market rule is asked for once and kept."""
+        rule = market_rule_of(details, exchange)
+        if rule is None:
+            return ()
+        if rule not in self._rules:
+            wire, requests = self._connected()
+            try:
+                told = await requests.ask(
+                    market_rule(rule), lambda: wire.reqMarketRule(rule), f"how prices move by market rule {rule}"
+                )
+            except NoAnswerError:
+                # TWS refuses a rule that it does not know with an error that names no request: the tick size stands.
+                return ()
+            self._rules[rule] = increments_of(told)
+        return self._rules[rule]
 
     async def search(self, text: str) -> list[Match]:
         """Return what TWS has whose symbol or name is like the text, from memory when that is known for an hour.

@@ -24,6 +24,11 @@ class NoAnswerError(LinkError):
     """TWS did not answer a question in time."""
 
 
+def market_rule(number: int) -> Hashable:
+    """Return the name of the question for a market rule, whose answer carries the rule's number only."""
+    return ("market rule", number)
+
+
 class Requests:
     """The open questions of one connection, by request id, or by name where TWS echoes no id.
 

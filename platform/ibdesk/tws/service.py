@@ -294,6 +294,15 @@ class TwsService:
         """
         return await self._queries.qualify(instrument)
 
+    async def qualify_unlisted(self, symbol: str, expiry: str) -> AnyInstrument:
+        """Return a future that is not in the shipped table, with the exchange and the terms that TWS tells.
+
+        Raises:
+            InstrumentError: If TWS knows none, or several.
+            LinkError: If there is no connection, or no answer.
+        """
+        return await self._queries.qualify_unlisted(symbol, expiry)
+
     async def search(self, text: str) -> list[Match]:
         """Return what TWS has whose symbol or name is like the text; TWS takes one such question a second.
 

@@ -16,11 +16,12 @@ from typing import Any, Protocol, cast
 from ib_async.client import Client
 from ib_async.contract import Contract
 from ib_async.decoder import Decoder
+from ib_async.objects import PriceIncrement
 from ib_async.wrapper import Wrapper
 
 from ibdesk.errors import ClientIdInUseError, DataError, LinkError
 from ibdesk.tws.encoding import encoded
-from ibdesk.tws.figures import figure, is_known
+from ibdesk.tws.figures import figure, figure_or_nan, is_known
 from ibdesk.tws.pacer import Pacer, Urgency
 from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.times import instant_ns
@@ -34,7 +35,7 @@ _EXECUTION_FIGURES = (19, 20)
 _EXECUTION_UNREAD = frozenset({23, 25, 27, 28, 29, 30, 31})
 _POSITION_QUANTITY = 14
 # Ids of the messages that `Ears` hears; all others are passed over.
-_HEARD = (1, 2, 3, 4, 5, 6, 9, 10, 11, 15, 17, 49, 50, 52, 53, 54, 55, 59, 61, 62, 79, 101, 102)
+_HEARD = (1, 2, 3, 4, 5, 6, 9, 10, 11, 15, 17, 49, 50, 52, 53, 54, 55, 59, 61, 62, 79, 93, 101, 102)
 
 
 class Listener(Protocol):
@@ -57,6 +58,9 @@ class Listener(Protocol):
 
     def commission(self, execution_id: str, amount: float, currency: str) -> None:
         """Hear what an execution cost; NaN is unknown."""
+
+    def marketRule(self, marketRuleId: int, increments: list[PriceIncrement]) -> None:  # noqa: N802, N803 - ib_async's
+        """Hear by which steps prices move; NaN is unknown."""
 
 
 class _LoudDecoder(Decoder):
@@ -113,6 +117,12 @@ class _LoudDecoder(Decoder):
     def commissionReport(self, fields: list[str]) -> None:  # noqa: N802 - ib_async's name
         """Read what an execution cost; what is blank or unset is NaN."""
         self._hears.commission(fields[2], figure(fields[3]), fields[4])
+
+    def marketRule(self, fields: list[str]) -> None:  # noqa: N802 - ib_async's name
+        """Read the price increments of a rule; what is not a number is NaN."""
+        figures = [figure_or_nan(field) for field in fields[3:]]
+        increments = [PriceIncrement(*pair) for pair in zip(figures[::2], figures[1::2], strict=False)]
+        self._hears.marketRule(int(fields[1]), increments)
 
 
 _READ: dict[type, Callable[[str], Any]] = {

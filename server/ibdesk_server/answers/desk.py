@@ -34,7 +34,8 @@ class RiskAnswer(Answer):
     """The limits of the risk gate, how much of them is used, and whether trading is halted."""
 
     limits: dict[str, float | str | None] = Field(
-        description="by name; null where a rule is off", examples=[{"max_position_shares": 50_000, "max_daily_loss": 25_000}]
+        description="by name; null where a rule is off",
+        examples=[{"max_position_shares": 50_000, "max_daily_loss": 25_000}],
     )
     changed: bool = Field(description="whether they differ from the settings", examples=[False])
     halts: list[HaltAnswer] = Field(description="those that hold, oldest first; none while trading goes on")

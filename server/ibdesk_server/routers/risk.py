@@ -43,7 +43,8 @@ class LimitsRequest(BaseModel):
     """Limits to be changed, by name; null switches one off, and those not named stay."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"limits": {"max_position_shares": 60_000, "price_collar": 0.05}}]}
+        extra="forbid",
+        json_schema_extra={"examples": [{"limits": {"max_position_shares": 60_000, "price_collar": 0.05}}]},
     )
 
     limits: dict[str, Annotated[float, Field(allow_inf_nan=False)] | str | None] = Field(

@@ -226,8 +226,8 @@ class Ledger:
         return Exposure(contract, holding.position.quantity, self.price(holding))
 
     def _requirement(self, exposure: Exposure) -> Requirement:
-        instrument = exposure.contract.instrument
-        underlying = self._price_of(instrument.symbol) if isinstance(instrument, Option) else None
+        instrument, under_id = exposure.contract.instrument, exposure.contract.under_id
+        underlying = self._price_of(under_id) if isinstance(instrument, Option) else None
         needed = requirement(exposure.contract, exposure.quantity, exposure.price, underlying_price=underlying)
         return needed.times(self.rates.rate(instrument.currency))
 

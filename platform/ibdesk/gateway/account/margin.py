@@ -21,7 +21,7 @@ from __future__ import annotations
 import msgspec
 
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.model import Forex, Future, Index, Option, Right, Stock
+from ibdesk.model import Combination, Forex, Future, Index, Option, Right, Stock
 
 STOCK_INITIAL = 0.5
 LONG_STOCK_MAINTENANCE = 0.25
@@ -33,7 +33,7 @@ FUTURE_INITIAL_RATIO = 1.1
 FUTURE_RATE = 0.10
 SHORT_OPTION_RATE = 0.20
 SHORT_OPTION_MINIMUM = 0.10
-# FUTURE_MAINTENANCE: money per contract, in its currency, by symbol.
+# FUTURE_MAINTENANCE: money per contract, in its currency, by root.
 FUTURE_MAINTENANCE = {
     "ES": 20_000.0,
     "MES": 2_000.0,
@@ -81,10 +81,10 @@ def requirement(
     instrument, count = contract.instrument, abs(quantity)
     value = count * abs(price) * instrument.multiplier
     match instrument:
-        case Stock():
+        case Stock() | Combination():
             return _shares(value, count, is_short=quantity < 0)
         case Future():
-            per_contract = FUTURE_MAINTENANCE.get(instrument.symbol)
+            per_contract = FUTURE_MAINTENANCE.get(instrument.trading_class)
             maintenance = FUTURE_RATE * value if per_contract is None else per_contract * count
             return Requirement(maintenance * FUTURE_INITIAL_RATIO, maintenance)
         case Option():

@@ -70,13 +70,15 @@ class ContractBook:
             wanted = instrument_of(instrument)
         except InstrumentError:
             return None
+        if wanted.id in self._by_name:
+            return self._by_name[wanted.id]
         if isinstance(wanted, Option):
             chain = self._chain(wanted.symbol)
             options = () if chain is None else chain.expiring(wanted.expiry)
-            return next((each for each in options if each.id == wanted.id), None)
+            return next((each for each in options if _is_option(each, wanted)), None)
         if isinstance(wanted, Forex):
             return self._pair_by_rule(wanted.symbol, wanted.currency)
-        return self._share_by_rule(wanted.symbol) if isinstance(wanted, Stock) else None
+        return self._share_by_rule(wanted.symbol) if wanted == Stock(wanted.symbol) else None
 
     def instrument(self, name: str) -> AnyInstrument:
         """Return what the market plays under this name.
@@ -203,12 +205,13 @@ class ContractBook:
         match instrument:
             case Forex():
                 return currency_pair(instrument.symbol, instrument.currency)
-            case Future() if instrument.symbol in TERMS and len(instrument.expiry) == 6:
-                return future(instrument.symbol, int(instrument.expiry[:4]), int(instrument.expiry[4:]))
+            case Future() if instrument.trading_class in TERMS and len(instrument.expiry) == 6:
+                return future(instrument.trading_class, int(instrument.expiry[:4]), int(instrument.expiry[4:]))
             case Option() if instrument.symbol in self._by_name:
                 expiry = dt.date.fromisoformat(instrument.expiry)
                 return option(self._by_name[instrument.symbol], expiry, instrument.strike, instrument.right)
-        return us_share(name, f"{name} INC")
+        symbol = instrument.symbol if isinstance(instrument, Stock) else name
+        return us_share(symbol, f"{symbol} INC")
 
     def _found_by_rule(self, query: Fields) -> list[ContractData]:
         symbol, currency = query.text("symbol"), query.text("currency")
@@ -220,7 +223,7 @@ class ContractBook:
         return [] if made is None else [made]
 
     def _share_by_rule(self, symbol: str) -> ContractData | None:
-        if self._is_full or symbol in self._by_name or not is_plausible(symbol):
+        if self._is_full or not is_plausible(symbol) or Stock(symbol).id in self._by_name:
             return None
         self._by_rule += 1
         return self._add(us_share(symbol, f"{symbol} INC"))
@@ -234,6 +237,14 @@ class ContractBook:
     @property
     def _is_full(self) -> bool:
         return self._strict or self._by_rule >= MOST_BY_RULE
+
+
+def _is_option(contract: ContractData, wanted: Option) -> bool:
+    """Return whether a contract is an option that may be named without its trading class."""
+    return (contract.strike, contract.right) == (wanted.strike, wanted.right.value) and wanted.trading_class in (
+        "",
+        contract.trading_class,
+    )
 
 
 def _continuous(contract: ContractData) -> ContractData:

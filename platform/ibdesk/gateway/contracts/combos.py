@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ibdesk.gateway.contracts.contract import ContractData, Leg, made_up_id
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import invalid, unknown_contract
-from ibdesk.model import Stock
+from ibdesk.model import Combination
 
 MAX_LEGS = 8
 _MAX_RATIO = 10_000
@@ -30,7 +30,7 @@ def combo(query: Fields, leg_of: Callable[[int], ContractData | None]) -> Contra
     are_options = all(leg.contract.sec_type == "OPT" for leg in legs)
     first = legs[0].contract
     return ContractData(
-        instrument=Stock(
+        instrument=Combination(
             name,
             currency=first.instrument.currency,
             tick_size=min(leg.contract.instrument.tick_size for leg in legs),

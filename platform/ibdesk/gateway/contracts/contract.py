@@ -7,6 +7,7 @@ import zlib
 import msgspec
 
 from ibdesk.gateway.contracts.hours import Hours, hours_of
+from ibdesk.gateway.contracts.rules import MARKET_RULES
 from ibdesk.model import AnyInstrument
 
 FIRST_MADE_UP_ID = 900_000_000
@@ -38,8 +39,8 @@ class Leg(msgspec.Struct, frozen=True):
 class ContractData(msgspec.Struct, frozen=True, kw_only=True):
     """What TWS tells of one contract, beside the `instrument` it is to the rest of ibdesk.
 
-    `trades_as` names its hours in `contracts.hours.RULES`. `expiry` is the last trading day, `contract_month` the
-    month it is called by, which for energy is a later one.
+    `trades_as` names its hours in `contracts.hours.RULES`, `under_id` the instrument that an option is on. `expiry` is
+    the last trading day, `contract_month` the month it is called by, which for energy is a later one.
     """
 
     instrument: AnyInstrument
@@ -65,13 +66,22 @@ class ContractData(msgspec.Struct, frozen=True, kw_only=True):
     stock_type: str = ""
     market_rule: int = 26
     size_increment: float = 1.0
+    price_magnifier: int = 1
     under_con_id: int = 0
     under_symbol: str = ""
+    under_id: str = ""
     under_sec_type: str = ""
     isin: str = ""
     has_options: bool = False
     is_expired: bool = False
     legs: tuple[Leg, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Give the instrument the price increments of its market rule; a combination has those of its legs."""
+        increments = MARKET_RULES.get(self.market_rule)
+        if increments is not None and not self.legs and self.instrument.price_increments != increments:
+            moved = msgspec.structs.replace(self.instrument, price_increments=increments)
+            msgspec.structs.force_setattr(self, "instrument", moved)
 
     @property
     def id(self) -> str:

@@ -1,4 +1,4 @@
-"""Futures of CME Group: what is shipped, and when each contract expires."""
+"""Futures: which roots of the shipped table the gateway lists, and when each contract expires."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import msgspec
 
 from ibdesk.data.calendars.sessions import session_of
 from ibdesk.gateway.contracts.contract import ContractData, made_up_id
+from ibdesk.gateway.contracts.rules import rule_of
 from ibdesk.model import Future
+from ibdesk.model.future_roots import MONTH_CODES, ROOTS, FutureRoot
 
-_MONTH_CODES = "FGHJKMNQUVXZ"
-_QUARTERS, _EVEN_MONTHS, _ALL_MONTHS = (3, 6, 9, 12), (2, 4, 6, 8, 10, 12), tuple(range(1, 13))
 # The calendars whose days are business days, by their names in exchange_calendars.
 _SHARES, _FUTURES = "XNYS", "CMES"
 # _EXPIRED: how many past contracts stay known, for requests that include expired ones.
@@ -22,43 +22,55 @@ _INDEX_UNDER_ES = 11004968
 
 
 class FutureTerms(msgspec.Struct, frozen=True):
-    """The terms of one kind of future; `expires` names the rule for its last trading day, `count` how many trade."""
+    """What the gateway knows of one kind of future beside its root.
 
-    name: str
-    exchange: str
-    multiplier: int
-    tick: float
-    months: tuple[int, ...]
+    `expires` names the rule for its last trading day, `count` how many contracts trade.
+    """
+
+    root: FutureRoot
     expires: str
     last_time: str
-    market_rule: int
-    count: int = 4
-    under: str = "IND"
+    count: int
+    under: str
 
 
-# Terms as CME Group publishes them. The last trading time of ES is captured, those of the others believed.
-TERMS = {
-    "ES": FutureTerms("E-mini S&P 500", "CME", 50, 0.25, _QUARTERS, "third friday", "08:30:00", 67),
-    "MES": FutureTerms(
-        "Micro E-Mini S&P 500 Stock Price Index", "CME", 5, 0.25, _QUARTERS, "third friday", "08:30:00", 67
-    ),
-    "NQ": FutureTerms("E-mini NASDAQ 100", "CME", 20, 0.25, _QUARTERS, "third friday", "08:30:00", 67),
-    "MNQ": FutureTerms("Micro E-Mini Nasdaq-100 Index", "CME", 2, 0.25, _QUARTERS, "third friday", "08:30:00", 67),
-    "YM": FutureTerms("Mini Dow Jones Industrial Average", "CBOT", 5, 1.0, _QUARTERS, "third friday", "08:30:00", 68),
-    "CL": FutureTerms("Light Sweet Crude Oil", "NYMEX", 1000, 0.01, _ALL_MONTHS, "energy", "13:30:00", 32, 8, "CMDTY"),
-    "GC": FutureTerms("Gold", "COMEX", 100, 0.1, _EVEN_MONTHS, "metal", "12:30:00", 69, 6, "CMDTY"),
-    "ZN": FutureTerms("10 Year US Treasury Note", "CBOT", 1000, 1 / 64, _QUARTERS, "note", "12:01:00", 70, 3, "BOND"),
-}
+# Roots by the rule for their last trading day, with the time of day at which trading ends then, how many contracts
+# trade, and what is below. The time of ES is captured, all others are believed.
+_RULES = """
+third friday | 08:30:00 | 4 | IND   | ES MES NQ MNQ RTY M2K EMD YM MYM
+energy       | 13:30:00 | 8 | CMDTY | CL MCL
+gas          | 13:30:00 | 8 | CMDTY | NG
+product      | 13:30:00 | 8 | CMDTY | RB HO
+metal        | 12:30:00 | 6 | CMDTY | GC MGC SI SIL HG MHG PL PA
+note         | 12:01:00 | 3 | BOND  | ZN TN ZB UB
+last         | 12:01:00 | 3 | BOND  | ZF ZT
+grain        | 12:00:00 | 5 | CMDTY | ZC ZS ZW KE ZM ZL ZO
+currency     | 09:16:00 | 4 | CASH  | 6E 6B 6J 6A 6C 6S 6N 6M M6E M6A M6B
+last         | 12:00:00 | 5 | CMDTY | LE
+volatility   | 08:00:00 | 6 | IND   | VX VXM
+"""
+
+
+def _terms() -> dict[str, FutureTerms]:
+    found = {}
+    for line in _RULES.strip().splitlines():
+        expires, last_time, count, under, roots = (cell.strip() for cell in line.split("|"))
+        for root in roots.split():
+            found[root] = FutureTerms(ROOTS[root], expires, last_time, int(count), under)
+    return found
+
+
+TERMS = _terms()
 
 
 def shipped_futures(today: dt.date) -> Iterator[ContractData]:
     """Yield the contracts that trade on this day, and the last that have expired."""
-    for symbol, terms in TERMS.items():
+    for root, terms in TERMS.items():
         past: list[ContractData] = []
         coming = 0
-        for year, month in _months_from(today.year - 1, terms.months):
+        for year, month in _months_from(today.year - 1, terms.root.month_numbers):
             expiry = last_trading_day(terms.expires, year, month)
-            contract = future(symbol, year, month, is_expired=expiry < today)
+            contract = future(root, year, month, is_expired=expiry < today)
             if contract.is_expired:
                 past.append(contract)
                 continue
@@ -69,34 +81,30 @@ def shipped_futures(today: dt.date) -> Iterator[ContractData]:
         yield from past[-_EXPIRED:]
 
 
-def future(symbol: str, year: int, month: int, *, is_expired: bool = False) -> ContractData:
-    """Return the contract of this kind and contract month."""
-    terms, called = TERMS[symbol], f"{year}{month:02d}"
+def future(name: str, year: int, month: int, *, is_expired: bool = False) -> ContractData:
+    """Return the contract of a root of `TERMS` and a contract month."""
+    terms, called = TERMS[name], f"{year}{month:02d}"
+    root = terms.root
     return ContractData(
-        instrument=Future(
-            symbol,
-            exchange=terms.exchange,
-            tick_size=terms.tick,
-            multiplier=float(terms.multiplier),
-            expiry=called,
-        ),
-        con_id=_FUTURE_IDS.get((symbol, called)) or made_up_id(f"{symbol}-{called}"),
+        instrument=Future(name, expiry=called),
+        con_id=_FUTURE_IDS.get((name, called)) or made_up_id(f"{name}-{called}"),
         sec_type="FUT",
-        symbol=symbol,
-        local_symbol=f"{symbol}{_MONTH_CODES[month - 1]}{year % 10}",
-        trading_class=symbol,
-        exchange=terms.exchange,
+        symbol=root.symbol,
+        local_symbol=f"{name}{MONTH_CODES[month - 1]}{year % 10}",
+        trading_class=name,
+        exchange=root.exchange,
         primary_exchange="",
-        long_name=terms.name,
+        long_name=root.name,
         trades_as="future",
         expiry=f"{last_trading_day(terms.expires, year, month):%Y%m%d}",
         contract_month=called,
         last_trade_time=terms.last_time,
-        multiplier=str(terms.multiplier),
-        valid_exchanges=f"{terms.exchange},QBALGO",
-        market_rule=terms.market_rule,
-        under_con_id=_INDEX_UNDER_ES if symbol == "ES" else made_up_id(f"{symbol} underlying"),
-        under_symbol=symbol,
+        multiplier=f"{root.multiplier * root.price_magnifier:.10g}",
+        price_magnifier=root.price_magnifier,
+        valid_exchanges=f"{root.exchange},QBALGO",
+        market_rule=rule_of(root.tick_size),
+        under_con_id=_INDEX_UNDER_ES if name == "ES" else made_up_id(f"{name} underlying"),
+        under_symbol=root.symbol,
         under_sec_type=terms.under,
         is_expired=is_expired,
     )
@@ -105,18 +113,32 @@ def future(symbol: str, year: int, month: int, *, is_expired: bool = False) -> C
 def last_trading_day(rule: str, year: int, month: int) -> dt.date:
     """Return the last trading day of a contract month.
 
-    The rules are those of CME Group: ``third friday`` of the month, or the day before when New York's exchange is
-    closed on it (captured: MESM6 ends on 2026-06-18); ``energy``, three business days before the 25th of the month
-    before, or before the business day before it; ``metal``, the third last business day of the month; ``note``, seven
-    business days before the last one.
+    The rules are those of CME Group and Cboe: ``third friday`` of the month, or the day before when New York's exchange
+    is closed on it (captured: MESM6 ends on 2026-06-18); ``energy``, three business days before the 25th of the month
+    before, or before the business day before it; ``gas``, three business days before the month; ``product``, the last
+    business day before the month; ``metal``, the third last business day of the month; ``note``, seven business days
+    before the last one; ``last``, the last one; ``grain``, the business day before the 15th; ``currency``, two business
+    days before the third Wednesday; ``volatility``, thirty days before the third Friday of the next month.
     """
-    if rule == "third friday":
-        return _business_day_on_or_before(third_friday(year, month), _SHARES)
-    if rule == "energy":
-        before = dt.date(year, month, 1) - dt.timedelta(days=1)
-        return _business_days_back(_business_day_on_or_before(before.replace(day=25), _FUTURES), 3)
+    first = dt.date(year, month, 1)
+    match rule:
+        case "third friday":
+            return _business_day_on_or_before(third_friday(year, month), _SHARES)
+        case "energy":
+            before = first - dt.timedelta(days=1)
+            return _business_days_back(_business_day_on_or_before(before.replace(day=25), _FUTURES), 3)
+        case "gas" | "product":
+            return _business_days_back(first, 3 if rule == "gas" else 1)
+        case "grain":
+            return _business_days_back(first.replace(day=15), 1)
+        case "currency":
+            wednesday = first + dt.timedelta(days=(2 - first.weekday()) % 7 + 14)
+            return _business_days_back(wednesday, 2)
+        case "volatility":
+            following = _first_of_next(year, month)
+            return third_friday(following.year, following.month) - dt.timedelta(days=30)
     last = _business_day_on_or_before(_first_of_next(year, month) - dt.timedelta(days=1), _FUTURES)
-    return _business_days_back(last, 2 if rule == "metal" else 7)
+    return _business_days_back(last, {"metal": 2, "note": 7}.get(rule, 0))
 
 
 def third_friday(year: int, month: int) -> dt.date:

@@ -13,7 +13,7 @@ import msgspec
 from ibdesk.data.calendars.trading_session import instant_ns
 from ibdesk.gateway.contracts.black_scholes import Greeks, Terms, greeks, implied_volatility
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.model import Quote, Right
+from ibdesk.model import Quote, Right, Rounding
 
 # The world options are priced in (a choice): a flat rate, no dividends, and a volatility that is SMILE higher for each
 # squared unit of log moneyness, at most by its own size again.
@@ -64,12 +64,11 @@ def quote_of(option: ContractData, spot: float, at_ns: int) -> Quote:
 
     Without a bid its side is NaN with size zero.
     """
-    value, tick = valuation(option, spot, at_ns).greeks.price, option.instrument.tick_size
-    half = max(tick, value * SPREAD / 2)
-    # 1e-9 keeps a price that is on the grid where it is.
-    bid = option.instrument.round_price(math.floor((value - half) / tick + 1e-9) * tick)
-    ask = option.instrument.round_price(max(1, math.ceil((value + half) / tick - 1e-9)) * tick)
-    if bid < tick:
+    value, instrument = valuation(option, spot, at_ns).greeks.price, option.instrument
+    half = max(instrument.tick_at(value), value * SPREAD / 2)
+    bid = instrument.round_price(value - half, Rounding.DOWN)
+    ask = max(instrument.lowest_price, instrument.round_price(value + half, Rounding.UP))
+    if bid < instrument.lowest_price:
         return Quote(option.id, at_ns, math.nan, ask, 0.0, SIZE)
     return Quote(option.id, at_ns, bid, ask, SIZE, SIZE)
 
@@ -86,7 +85,7 @@ class OptionQuotes:
 
     def begin(self, option: ContractData, underlying: Quote | None) -> None:
         """Quote an option from now on; its underlying's present quote prices it at once."""
-        self._options[option.under_symbol].append(option)
+        self._options[option.under_id].append(option)
         if underlying is not None:
             self._quote(option, underlying)
 

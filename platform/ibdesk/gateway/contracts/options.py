@@ -104,6 +104,7 @@ def option(underlying: ContractData, expiry: dt.date, strike: float, right: Righ
         expiry=day,
         strike=strike,
         right=right,
+        trading_class="" if root == underlying.symbol else root,
     )
     return ContractData(
         instrument=instrument,
@@ -125,6 +126,7 @@ def option(underlying: ContractData, expiry: dt.date, strike: float, right: Righ
         market_rule=_INDEX_RULE if is_index else _SHARE_RULE,
         under_con_id=underlying.con_id,
         under_symbol=underlying.symbol,
+        under_id=underlying.id,
         under_sec_type=underlying.sec_type,
     )
 

@@ -67,9 +67,13 @@ _ISINS = {
     "SPY": "US78462F1030",
     "TSLA": "US88160R1014",
 }
+# By SEC Rule 612 a share moves by 0.0001 below a dollar; `minTick` is a cent all the same (captured for AAPL), so that
+# a client that knows no market rules stays on the grid. TWS lists shares by ten thousandths (captured).
+_RULE, _SIZE_INCREMENT = 557, 0.0001
 US_VENUES = ("SMART", "NASDAQ", "ISLAND", "NYSE", "ARCA", "AMEX", "BATS", "IEX")
-# _PLAUSIBLE: what symbols of US shares look like: up to five letters, and the letter of a share class as IB writes it.
-_PLAUSIBLE = re.compile(r"[A-Z]{1,5}( [A-Z])?")
+# _PLAUSIBLE: what symbols of US shares look like: up to five letters, and the letter of a share class or the mark of a
+# preferred, a warrant, a unit or a right as IB writes it.
+_PLAUSIBLE = re.compile(r"[A-Z]{1,5}( ([A-Z]|PR[A-Z]?|WS|RT))?")
 
 
 def is_plausible(symbol: str) -> bool:
@@ -117,6 +121,8 @@ def us_share(
         valid_exchanges=",".join(dict.fromkeys(("SMART", primary_exchange, *US_VENUES[1:]))),
         industry=industry,
         stock_type=stock_type,
+        market_rule=_RULE,
+        size_increment=_SIZE_INCREMENT,
         isin=_ISINS.get(symbol, ""),
         has_options=has_options,
     )
@@ -125,11 +131,11 @@ def us_share(
 def _sap_in_frankfurt() -> ContractData:
     """Return a second listing of a symbol, so that the symbol alone is ambiguous.
 
-    Its instrument is named ``SAP.IBIS``: a market source that plays this name plays it.
+    Its instrument is named ``SAP@IBIS``: a market source that plays this name plays it.
     """
     return ContractData(
-        instrument=Stock("SAP.IBIS", exchange="IBIS", currency="EUR", tick_size=0.02),
-        con_id=made_up_id("SAP.IBIS"),
+        instrument=Stock("SAP", exchange="IBIS", currency="EUR", tick_size=0.02),
+        con_id=made_up_id("SAP@IBIS"),
         sec_type="STK",
         symbol="SAP",
         local_symbol="SAP",

@@ -36,7 +36,7 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
         return self
 
 
-# Rounded figures of recent years: price, volatility, and the volume of a day. A future is known by its symbol.
+# Rounded figures of recent years: price, volatility, and the volume of a day. A future is known by its root.
 WALKS = {
     "AAPL": Walk(price=230.0, volume=50e6),
     "AMD": Walk(price=160.0, yearly_volatility=0.45, volume=45e6),
@@ -60,5 +60,28 @@ WALKS = {
     "ES": Walk(price=5900.0, yearly_volatility=0.15, spread=0.00004, volume=1.5e6),
     "MES": Walk(price=5900.0, yearly_volatility=0.15, spread=0.00004, volume=1e6),
     "NQ": Walk(price=21000.0, yearly_volatility=0.2, spread=0.00002, volume=0.6e6),
-    "SPX": Walk(price=5900.0, yearly_volatility=0.15, volume=0.0),
+    "YM": Walk(price=43000.0, yearly_volatility=0.15, spread=0.00003, volume=0.1e6),
+    "RTY": Walk(price=2250.0, yearly_volatility=0.22, spread=0.00005, volume=0.2e6),
+    "CL": Walk(price=72.0, yearly_volatility=0.35, volume=0.3e6),
+    "MCL": Walk(price=72.0, yearly_volatility=0.35, volume=0.1e6),
+    "NG": Walk(price=3.2, yearly_volatility=0.6, spread=0.0003, volume=0.15e6),
+    "RB": Walk(price=2.1, yearly_volatility=0.35, volume=0.05e6),
+    "HO": Walk(price=2.3, yearly_volatility=0.35, volume=0.05e6),
+    "GC": Walk(price=2650.0, yearly_volatility=0.15, spread=0.00004, volume=0.2e6),
+    "MGC": Walk(price=2650.0, yearly_volatility=0.15, spread=0.00004, volume=0.1e6),
+    "SI": Walk(price=31.0, yearly_volatility=0.3, volume=0.06e6),
+    "SIL": Walk(price=31.0, yearly_volatility=0.3, volume=0.02e6),
+    "HG": Walk(price=4.2, yearly_volatility=0.22, volume=0.06e6),
+    "ZN": Walk(price=110.0, yearly_volatility=0.06, volume=1.5e6),
+    "ZB": Walk(price=118.0, yearly_volatility=0.11, volume=0.3e6),
+    "ZF": Walk(price=107.0, yearly_volatility=0.04, volume=1e6),
+    "ZT": Walk(price=103.0, yearly_volatility=0.02, volume=0.5e6),
+    "ZC": Walk(price=430.0, yearly_volatility=0.25, volume=0.15e6),
+    "ZS": Walk(price=1010.0, yearly_volatility=0.2, volume=0.12e6),
+    "ZW": Walk(price=550.0, yearly_volatility=0.3, volume=0.06e6),
+    "6E": Walk(price=1.08, yearly_volatility=0.07, spread=0.00005, volume=0.2e6),
+    "6B": Walk(price=1.27, yearly_volatility=0.08, spread=0.00008, volume=0.1e6),
+    "6J": Walk(price=0.0067, yearly_volatility=0.09, spread=0.00008, volume=0.15e6),
+    "VX": Walk(price=16.0, yearly_volatility=0.8, spread=0.003, volume=0.1e6),
+    "SPX-IND": Walk(price=5900.0, yearly_volatility=0.15, volume=0.0),
 }

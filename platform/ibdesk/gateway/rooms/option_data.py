@@ -69,7 +69,7 @@ class Computations:
         """Pass over: what it does to the quote follows."""
 
     def _spot(self) -> float | None:
-        underlying = self._tape.quote(self._option.under_symbol)
+        underlying = self._tape.quote(self._option.under_id)
         return underlying.mid if underlying is not None and underlying.mid > 0 else None
 
     def _send(self, tick_type: int, price: float, found: Valuation | None, spot: float) -> None:

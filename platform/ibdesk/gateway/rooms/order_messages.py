@@ -151,7 +151,7 @@ def _limit(record: OrderRecord) -> float:
     if order.type is OrderType.STOP and record.kind.waits and record.shown == 1:
         stop = order.stop_price if order.stop_price is not None else terms.trail_stop
         instrument = record.contract.instrument
-        return 0.0 if stop is None else instrument.round_price(stop + 3 * instrument.tick_size)
+        return 0.0 if stop is None else instrument.round_price(stop + 3 * instrument.tick_at(stop))
     return terms.limit or 0.0
 
 

@@ -79,7 +79,8 @@ class Orders:
         """Take a new order, or new terms of an open one, or a what-if question."""
         order_id, client_id = request.required("orderId"), self._session.client_id
         contract = the_contract(self._contracts, request)
-        order = read_order(request, contract, owner=str(client_id))
+        known = self._venue.find(client_id, order_id)
+        order = read_order(request, contract, owner=str(client_id), is_change=known is not None)
         record = OrderRecord(
             client_id=client_id,
             order_id=order_id,
@@ -93,7 +94,6 @@ class Orders:
         if request.flag("whatIf"):
             self._answer_what_if(record)
             return
-        known = self._venue.find(client_id, order_id)
         if known is None:
             record.permanent_id = self._venue.new_permanent_id()
             if self._tells_preset and not request.text("tif"):

@@ -231,7 +231,7 @@ def _details(contract: ContractData, now_ns: int) -> dict[str, Value]:
         "mdSizeMultiplier": 1,
         "orderTypes": _SHARE_ORDER_TYPES if contract.sec_type == "STK" else _ORDER_TYPES,
         "validExchanges": contract.valid_exchanges,
-        "priceMagnifier": 1,
+        "priceMagnifier": contract.price_magnifier,
         "underConId": contract.under_con_id,
         "longName": contract.long_name,
         "contractMonth": contract.contract_month,

@@ -198,7 +198,7 @@ class Midprice:
             return before
         limit = instrument.round_price(middle)
         if side.sign * (limit - middle) > _DUST:
-            limit = instrument.round_price(limit - side.sign * instrument.tick_size)
+            limit = instrument.round_price(limit - side.sign * instrument.tick_at(limit))
         return Shape(self.base, _capped(limit, terms, side))
 
 

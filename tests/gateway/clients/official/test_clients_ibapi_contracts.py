@@ -16,7 +16,7 @@ def test_a_contract_that_is_one_has_one_set_of_details(client: Official, contrac
     assert (details.longName, details.marketName, details.minTick) == ("APPLE INC", "NMS", 0.01)
     assert (details.timeZoneId, details.stockType) == ("US/Eastern", "COMMON")
     assert details.contract.strike == 0
-    assert (details.minSize, details.sizeIncrement) == (1, 1)
+    assert (float(details.minSize), float(details.sizeIncrement)) == (0.0001, 0.0001)
     # New York trades from half past nine to four on that Monday.
     assert "20260413:0930-20260413:1600" in details.liquidHours.split(";")
 

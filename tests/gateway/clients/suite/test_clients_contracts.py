@@ -112,11 +112,12 @@ async def test_a_side_of_a_chain_is_found_by_an_open_description(ib, client) -> 
     assert {details.contract.strike for details in calls} <= set(chain.strikes)
 
 
-async def test_prices_of_shares_move_by_cents(ib, client) -> None:
+async def test_prices_of_shares_move_by_cents_and_by_less_below_a_dollar(ib, client) -> None:
     [details] = await client.reqContractDetailsAsync(ib.Stock("AAPL", "SMART", "USD"))
     rule = int(details.marketRuleIds.split(",")[0])
 
-    assert [(step.lowEdge, step.increment) for step in await client.reqMarketRuleAsync(rule)] == [(0.0, 0.01)]
+    steps = [(step.lowEdge, step.increment) for step in await client.reqMarketRuleAsync(rule)]
+    assert steps == [(0.0, 0.0001), (1.0, 0.01)]
 
 
 async def test_the_venues_behind_smart_have_letters(client) -> None:
