@@ -64,7 +64,7 @@ def test_bounds_are_told_in_words(name: str, bounds: str) -> None:
 
 def test_what_is_shown_says_the_same_when_it_is_read(place: Place, cli: Cli) -> None:
     place.write(
-        'state_folder = "a \\"quoted\\" folder\\u007f\\u20ac"\n[risk]\nmax_position = inf\n'
+        'state_folder = "a \\"quoted\\" folder\\u007f\\u20ac"\n[risk]\nmax_position_shares = inf\n'
         '[gateway]\nsymbols = ["A", "B"]\n[log.loggers]\n"a.b" = "debug"\n'
     )
     settings = Settings.load()

@@ -233,7 +233,7 @@ def test_settings_made_directly_read_nothing(place: Place) -> None:
 
 
 def test_a_desk_opened_by_a_program_reads_the_file_and_arguments_go_before_it(place: Place) -> None:
-    place.write("[gateway]\nspeed = 7.0\nseed = 5\n[risk]\nmax_position = 11\nmax_notional = 12\n")
+    place.write("[gateway]\nspeed = 7.0\nseed = 5\n[risk]\nmax_position_shares = 11\nmax_notional = 12\n")
 
     with Desk.open(risk={"max_position_shares": 13}, state_folder=place.folder / "state") as desk:
         assert (desk.settings.mode, desk.settings.gateway.speed, desk.settings.gateway.seed) == ("embedded", 7, 5)

@@ -72,10 +72,12 @@ async def test_no_figure_is_cut(page: Any, tmp_path: Any) -> None:
 
 async def test_a_denied_order_shows_its_reason_first(page: Any) -> None:
     row = page.desk.order("order-denied", "IBM", "buy", "denied")
-    page.feed.publish(Topic.ORDERS, "order-denied", row | {"reason": "max_position allows 500, asked 600"})
+    page.feed.publish(
+        Topic.ORDERS, "order-denied", row | {"reason": "max_position_shares allows 500 shares, asked 600"}
+    )
 
     newest = page.locator(".activity .tabulator-row").first
-    await expect(newest).to_contain_text("max_position allows 500, asked 600")
+    await expect(newest).to_contain_text("max_position_shares allows 500 shares, asked 600")
     reason = newest.locator(".tabulator-cell[tabulator-field=Reason]")
     assert await reason.evaluate_all(CUT) == []
 

@@ -48,7 +48,7 @@ def test_an_embedded_desk_is_opened_once_too(embedded: Desk, tmp_path: Path) -> 
 def test_a_desk_that_was_closed_is_opened_anew(port: int, tmp_path: Path) -> None:
     with Desk.open("paper", port=port, client_id=7, state_folder=tmp_path) as first:
         pass
-    with Desk.open("paper", port=port, client_id=7, state_folder=tmp_path, risk={"max_position": 7}) as second:
+    with Desk.open("paper", port=port, client_id=7, state_folder=tmp_path, risk={"max_position_shares": 7}) as second:
         assert second is not first
 
 
@@ -63,7 +63,7 @@ def test_a_paper_desk_is_not_answered_with_the_embedded_one(embedded: Desk, tmp_
     [
         ({"mode": "live", "account": "U1234567"}, "mode is paper, not live"),
         ({"account": "DU1111111"}, "tws.account is DU9000001, not DU1111111"),
-        ({"risk": {"max_position": 500}}, "risk.max_position is 50000.0, not 500.0"),
+        ({"risk": {"max_position_shares": 500}}, "risk.max_position_shares is 50000.0, not 500.0"),
         ({"client_id": 8}, "tws.client_id is 7, not 8"),
         ({"first_price_seconds": 1}, "first_price_seconds is 3.0, not 1.0"),
     ],
@@ -101,8 +101,8 @@ def test_a_desk_of_a_child_process_is_the_same_desk_when_asked_again(tmp_path: P
         assert Desk.open("paper", process=True, **asked) is first
         with pytest.raises(DeskError, match="one of both is in a process of its own"):
             Desk.open("paper", **asked)
-        with pytest.raises(DeskError, match=r"risk\.max_position"):
-            Desk.open("paper", process=True, risk={"max_position": 5}, **asked)
+        with pytest.raises(DeskError, match=r"risk\.max_position_shares"):
+            Desk.open("paper", process=True, risk={"max_position_shares": 5}, **asked)
     with Desk.open("paper", **asked) as second:
         assert second.health().link.value == "up"
 
@@ -113,8 +113,8 @@ async def test_two_cells_at_once_get_one_desk(port: int, tmp_path: Path) -> None
     first, second = await asyncio.gather(AioDesk.open("paper", **asked), AioDesk.open("paper", **asked))
 
     assert first.desk is second.desk
-    with pytest.raises(DeskError, match=r"risk\.max_position"):
-        await AioDesk.open("paper", risk={"max_position": 5}, **asked)
+    with pytest.raises(DeskError, match=r"risk\.max_position_shares"):
+        await AioDesk.open("paper", risk={"max_position_shares": 5}, **asked)
     await first.close()
 
 

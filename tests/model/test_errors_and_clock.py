@@ -14,6 +14,7 @@ from ibdesk.errors import IbdeskError
 
 WITH_FACTS = {
     errors.OrderDeniedError: ("r.1", "max_position_shares", 100.0, 250.0),
+    errors.UnlistedFutureError: ("XYZ", "202612", ("exchange", "tick_size")),
     errors.LookAheadError: ("EmaCross", "fast", "AAPL", 3, "2026-03-05", 1.5, None),
     errors.ClientIdInUseError: (7, "127.0.0.1:4002"),
     errors.ReplayMismatchError: (12, "nothing", "PlaceOrder"),

@@ -374,5 +374,3 @@ def _by_hand(request: PlaceRequest) -> Order:
 def _refuse_index(order: Order, instrument: AnyInstrument) -> None:
     if isinstance(instrument, Index):
         raise OrderError(f"order {order.id}: {order.instrument} is an index, which takes no orders")
-
-
