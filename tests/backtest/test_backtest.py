@@ -161,7 +161,7 @@ def test_settings_that_make_no_sense_are_named(make_bars: MakeBars, tmp_path: Pa
 
     with pytest.raises(ConfigError, match="cash must be a positive amount, got -1"):
         backtest(Above(), bars, cash=-1)
-    with pytest.raises(ConfigError, match="AAPL: warm_up must leave bars to trade on, got 2 of 2 rows"):
+    with pytest.raises(ConfigError, match="warm_up must leave bars to trade on, got 2 of 2 rows"):
         backtest(Above(), bars, warm_up=2)
     with pytest.raises(StrategyError, match=r"none\.py cannot be read"):
         backtest(tmp_path / "none.py", bars)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -16,11 +17,11 @@ from ibdesk.backtest.result import Result, make_result
 from ibdesk.backtest.simulation import Simulation
 from ibdesk.data import Bars, as_bars
 from ibdesk.data.trading_dates import dates_of_rows
-from ibdesk.engine import TARGET, RiskLimits, evaluate
+from ibdesk.engine import TARGET, ColumnFeatures, RiskLimits, evaluate
 from ibdesk.errors import ConfigError, DataError
 from ibdesk.exchange import CommissionSchedule, Exchange, FixedCommission, Slippage, TickSlippage
 from ibdesk.model import AnyInstrument, StrategySource, instrument_of
-from ibdesk.strategy import Strategy, load_strategy, make_strategy
+from ibdesk.strategy import Strategy, bars_needed, load_strategy, make_strategy
 
 
 def backtest(
@@ -45,7 +46,8 @@ def backtest(
     commissions and one tick of slippage unless other ones are given. `limits` are the risk rules, by default
     those with which a desk would open here (``ibdesk.toml``, the environment); ``RiskLimits.none()`` switches
     them off. What they deny, and a halt, stand in the result's `denials`, `halt` and `warnings`. The first
-    `warm_up` rows of each symbol feed its features only. There is no margin account: cash may go below zero.
+    `warm_up` rows of each symbol feed its features only; a symbol that has no more is not traded, and one that
+    starts later is warmed up later. There is no margin account: cash may go below zero.
     `progress` shows a bar on the terminal, or is told about a hundred times which fraction of the bars is
     done; what it raises ends the backtest.
 
@@ -65,7 +67,8 @@ def backtest(
     rules = limits_in_effect() if limits is None else limits
     checked = as_bars(bars, instruments=instruments)
     listed = _instruments(checked.symbols, instruments or {})
-    columns, traded = _features(made, checked, warm_up=warm_up, samples=look_ahead_samples)
+    prepared = _prepared(made, checked, warm_up=warm_up, samples=look_ahead_samples)
+    columns, traded = prepared.columns, prepared.traded
     exchange = Exchange(
         commissions=commissions if commissions is not None else FixedCommission(),
         slippage=slippage if slippage is not None else TickSlippage(1.0),
@@ -75,13 +78,13 @@ def backtest(
         made,
         source,
         listed,
-        columns,
+        prepared.features,
         exchange,
         limits=rules,
         interval_ns=checked.interval_ns,
     )
     dates = dates_of_rows(traded, {name: each.session for name, each in listed.items()}, checked.interval_ns)
-    simulation.run(traded, dates, cash=cash, warm_up=warm_up, progress=progress)
+    simulation.run(traded, dates, cash=cash, progress=progress)
     return make_result(
         strategy=made,
         source=source,
@@ -98,7 +101,7 @@ def backtest(
         limits=rules,
         denials=tuple(simulation.denials.values()),
         alerts=tuple(simulation.alerts),
-        warnings=checked.warnings,
+        warnings=(*prepared.warnings, *checked.warnings),
     )
 
 
@@ -134,21 +137,61 @@ def _instruments(symbols: Sequence[str], given: Mapping[str, AnyInstrument]) -> 
     return listed
 
 
-def _features(
-    strategy: Strategy, checked: Bars, *, warm_up: int, samples: int
-) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
-    """Return features and target of each symbol, proved not to look ahead, and the bars after the warm-up."""
+class _Prepared(NamedTuple):
+    """What a strategy says of bars before it trades on them.
+
+    `columns` and `features` have target and features of each symbol, `traded` the bars after the warm-up.
+    """
+
+    columns: dict[str, pl.DataFrame]
+    features: dict[str, ColumnFeatures]
+    traded: pl.DataFrame
+    warnings: list[str]
+
+
+def _prepared(strategy: Strategy, checked: Bars, *, warm_up: int, samples: int) -> _Prepared:
+    """Return features and target of each symbol, proved not to look ahead, and the bars after the warm-up.
+
+    A symbol whose bars all belong to the warm-up is not traded, and warned of.
+    """
     columns = {}
     for name in checked.symbols:
         bars = checked.frame.filter(pl.col("symbol") == name)
-        if not 0 <= warm_up < bars.height:
-            raise ConfigError(f"{name}: warm_up must leave bars to trade on, got {warm_up} of {bars.height} rows")
         columns[name] = evaluate(strategy, bars)
         if columns[name].width:
             check_look_ahead(strategy, name, bars, columns[name], samples=samples)
         else:
             # A strategy of hooks alone has no columns; one without opinions keeps the count of the bars.
             columns[name] = bars.select(pl.repeat(None, pl.len(), dtype=pl.Float64).alias(TARGET))
-    if not warm_up:
-        return columns, checked.frame
-    return columns, checked.frame.filter(pl.int_range(pl.len()).over("symbol") >= warm_up)
+    counts = {name: frame.height for name, frame in columns.items()}
+    longest = max(counts.values())
+    if not 0 <= warm_up < longest:
+        raise ConfigError(f"warm_up must leave bars to trade on, got {warm_up} of {longest} rows")
+    traded = checked.frame
+    if warm_up:
+        traded = traded.filter(pl.int_range(pl.len()).over("symbol") >= warm_up)
+    # A symbol that starts later has not seen its warm-up yet when the others begin.
+    past = checked.frame.filter(
+        pl.col("opened_at") <= traded["opened_at"][0] - dt.timedelta(microseconds=checked.interval_ns // 1000)
+    )
+    seen = dict(past.group_by("symbol").len().iter_rows())
+    features = {
+        name: ColumnFeatures(frame, skipped=warm_up, known=min(warm_up, seen.get(name, 0)))
+        for name, frame in columns.items()
+    }
+    return _Prepared(columns, features, traded, _short_of_bars(strategy, counts, warm_up))
+
+
+def _short_of_bars(strategy: Strategy, counts: Mapping[str, int], warm_up: int) -> list[str]:
+    """Return a sentence for each symbol that has fewer bars than the warm-up or the strategy needs."""
+    needed, told = bars_needed(strategy), type(strategy).__name__
+    found = []
+    for name, count in counts.items():
+        needs = f"{name}: {told} needs {needed:,} bars before it can decide, and"
+        if count <= warm_up:
+            found.append(f"{name} is not traded: it has {count:,} bars, and {warm_up:,} of each symbol are the warm-up")
+        elif count < needed:
+            found.append(f"{needs} there are {count:,}: it never does")
+        elif 0 < warm_up < needed - 1:
+            found.append(f"{needs} the warm-up has {warm_up:,}: use warm_up={needed}")
+    return found

@@ -22,7 +22,6 @@ from ibdesk.model import (
     Alert,
     AnyInstrument,
     Bar,
-    BarHistory,
     CancelOrder,
     Commission,
     Event,
@@ -52,7 +51,7 @@ class Simulation:
         strategy: Strategy,
         source: StrategySource,
         instruments: Mapping[str, AnyInstrument],
-        columns: Mapping[str, pl.DataFrame],
+        features: Mapping[str, ColumnFeatures],
         exchange: Exchange,
         *,
         limits: RiskLimits,
@@ -64,7 +63,6 @@ class Simulation:
         self.commissions: dict[str, float] = {}
         self.alerts: list[Alert | TradingHalted] = []
         self.denials: dict[str, Denials] = {}
-        self._features = {name: ColumnFeatures(frame) for name, frame in columns.items()}
         self._timers: list[tuple[int, int, str]] = []
         self._timers_set = itertools.count()
         self._bar_opened_ns = 0
@@ -74,7 +72,7 @@ class Simulation:
         self.engine = Engine(
             strategies=lambda _: strategy,
             limits=limits,
-            make_features=lambda _, name: self._features[name],
+            make_features=lambda _, name: features[name],
             strict=True,
         )
         for instrument in instruments.values():
@@ -91,7 +89,6 @@ class Simulation:
         dates: pl.Series,
         *,
         cash: float,
-        warm_up: int,
         progress: bool | Callable[[float], None],
     ) -> None:
         """Start the strategy, take it through all bars, and stop it; its positions stay as they are.
@@ -99,8 +96,6 @@ class Simulation:
         `dates` are the trading dates of the bars.
         """
         first_ns: int = bars["opened_at"].to_physical()[0]
-        for name, features in self._features.items():
-            features.warm_up(_empty_rows(name, self.interval_ns, warm_up))
         self._do(self.engine.handle(self._start(cash, first_ns)), first_ns)
         if self.interval_ns < _DAY_NS:
             self._day_ends = _by_time(last_bars_of_days(bars, dates))
@@ -241,11 +236,6 @@ def _by_time(last_bars: pl.DataFrame) -> dict[int, list[str]]:
     """Return the symbols by the time at which their bars open."""
     grouped = last_bars.group_by("opened_at").agg("symbol")
     return dict(zip(grouped["opened_at"].to_physical().to_list(), grouped["symbol"].to_list(), strict=True))
-
-
-def _empty_rows(name: str, interval_ns: int, count: int) -> BarHistory:
-    """Return a history whose length alone matters: columns that are known already are skipped by it."""
-    return BarHistory(name, interval_ns, [0] * count, [], [], [], [], [])
 
 
 def _stretch(bars: int, progress: bool | Callable[[float], None]) -> int:

@@ -27,7 +27,7 @@ from ibdesk.desk.publisher import Publisher
 from ibdesk.desk.repeats import running_like
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.succession import predecessor
-from ibdesk.desk.warm_up import fetch_history, recent_bars
+from ibdesk.desk.warm_up import fetch_histories, recent_bars
 from ibdesk.engine import MANUAL, Engine, RunState, halt_words
 from ibdesk.errors import DeskError
 from ibdesk.model import (
@@ -294,11 +294,7 @@ class Runtime:
         instruments = [await qualify_named(self.service, name, self.clock.now_ns()) for name in on]
         for instrument in instruments:
             self._watch(instrument)
-        history = [
-            past
-            for instrument in instruments
-            for past in await fetch_history(self.service, instrument, interval_ns=bar_ns, count=warm_up)
-        ]
+        history = await fetch_histories(self.service, instruments, interval_ns=bar_ns, count=warm_up)
         start = StartStrategy(
             run_id="",
             source=loaded.source,

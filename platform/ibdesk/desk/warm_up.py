@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
+from ibdesk.errors import HistoryError
 from ibdesk.model import AnyInstrument, Bar, BarHistory
 from ibdesk.tws import TwsService
+
+_log = logging.getLogger(__name__)
 
 PART_NS = 5_000_000_000
 """Length of the real-time bars of TWS, of which longer bars are built."""
 
 
-async def fetch_history(
+async def fetch_histories(
+    service: TwsService, instruments: Sequence[AnyInstrument], *, interval_ns: int, count: int
+) -> list[BarHistory]:
+    """Return the past of each instrument; one without any begins with its first live bar, unless all are without.
+
+    Raises:
+        HistoryError: If TWS has history of none of them.
+        LinkError: If the link breaks meanwhile.
+    """
+    found, refusals = [], []
+    for instrument in instruments:
+        try:
+            found += await _fetch_history(service, instrument, interval_ns=interval_ns, count=count)
+        except HistoryError as error:
+            refusals.append(error)
+            _log.warning("%s starts without history: %s", instrument.id, error)
+    if refusals and len(refusals) == len(instruments):
+        raise refusals[0]
+    return found
+
+
+async def _fetch_history(
     service: TwsService, instrument: AnyInstrument, *, interval_ns: int, count: int
 ) -> list[BarHistory]:
     """Return the last `count` complete bars, and for longer bars the 5-second parts of the one in progress.

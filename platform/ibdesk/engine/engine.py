@@ -18,6 +18,7 @@ from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.portfolio import EXTERNAL, MANUAL
 from ibdesk.engine.risk import RiskGate, RiskLimits
 from ibdesk.engine.run import FeatureFactory, Run, RunState, check_succession
+from ibdesk.engine.short_history import short_histories
 from ibdesk.engine.strategy_calls import StrategyCalls
 from ibdesk.errors import DeskError
 from ibdesk.model import (
@@ -363,6 +364,8 @@ class Engine:
                 market.price = history.close[-1]
             if history.interval_ns == interval_ns:
                 run.lanes[history.instrument].warm_up(history)
+        for text in short_histories(run.strategy, run.start):
+            self.alert(run.id, text, Severity.WARNING)
         run.strategy.on_start()
         for history in run.start.history:
             if history.interval_ns < interval_ns:

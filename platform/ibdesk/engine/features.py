@@ -192,16 +192,23 @@ class ColumnFeatures:
     For the backtest, where the look-ahead test proves that this makes no difference.
     """
 
-    def __init__(self, columns: pl.DataFrame) -> None:
+    def __init__(self, columns: pl.DataFrame, *, skipped: int = 0, known: int | None = None) -> None:
+        """Take the columns; the first bar to come is that of the row after those `skipped`.
+
+        `known` of the skipped rows, all by default, are of the past when the run starts: until the first bar comes,
+        values are those of the last of them.
+        """
         self._columns = columns
         self._names = tuple(name for name in columns.columns if name != TARGET)
         empty: list[float | None] = [None] * columns.height
         self._targets = columns[TARGET].to_list() if TARGET in columns.columns else empty
-        self._row = -1
+        self._row, self._first = skipped - 1, skipped
+        self._known = (skipped if known is None else known) - 1
 
     def warm_up(self, history: BarHistory) -> None:
         """Skip the rows of past bars, on which nothing is decided."""
-        self._row += len(history.opened_ns)
+        count = len(history.opened_ns)
+        self._row, self._first, self._known = self._row + count, self._first + count, self._known + count
 
     def step(self, bar: Bar) -> float | None:  # noqa: ARG002 - the row is known; the bar is not needed
         """Go to the next row and return the position wanted after it; None is no opinion."""
@@ -211,7 +218,8 @@ class ColumnFeatures:
     def value(self, name: str) -> float | None:
         """Return a feature at the last row, None before the first. Raises as the protocol says."""
         column = self._columns[_known(name, self._names)]
-        return column[self._row] if self._row >= 0 else None
+        row = self._row if self._row >= self._first else self._known
+        return column[row] if row >= 0 else None
 
     def values(self) -> dict[str, float | None]:
         """Return all features at the last row."""

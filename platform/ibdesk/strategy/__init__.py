@@ -1,5 +1,6 @@
 """Strategies: the base class, what they may ask for, and how their files are loaded."""
 
+from ibdesk.strategy.bars_needed import bars_needed
 from ibdesk.strategy.base import Strategy, bind, rebound
 from ibdesk.strategy.failures import as_strategy_error, error_words, plain_text
 from ibdesk.strategy.loader import LoadedStrategy, load_source, load_strategy, make_strategy, strategy_of
@@ -12,6 +13,7 @@ __all__ = [
     "StrategyShelf",
     "Trading",
     "as_strategy_error",
+    "bars_needed",
     "bind",
     "error_words",
     "load_source",
