@@ -69,23 +69,23 @@ def test_the_limits_are_those_of_file_and_environment_as_for_a_desk(
     make_bars: MakeBars, write_settings: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_settings(
-        'mode = "paper"\nport_address = "redis:mine"\n[risk]\nmax_position = 70\nmax_order_quantity = 60\n'
+        'mode = "paper"\nport_address = "redis:mine"\n[risk]\nmax_position_shares = 70\nmax_order_shares = 60\n'
         '[redis]\nurl = "redis://127.0.0.1"\n[server]\nport = 8100\n'
     )
-    monkeypatch.setenv("IBDESK_RISK__MAX_ORDER_QUANTITY", "50")
+    monkeypatch.setenv("IBDESK_RISK__MAX_ORDER_SHARES", "50")
     monkeypatch.setenv("IBDESK_SERVER__PORT", "8200")
 
     result = backtest(Above(), make_bars([11, 11, 11]))
 
-    assert result.limits == DeskSettings.load().risk == RiskLimits(max_position=70, max_order_quantity=50)
+    assert result.limits == DeskSettings.load().risk == RiskLimits(max_position_shares=70, max_order_shares=50)
     assert result.orders["status"].to_list() == ["denied"]
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[risk]\nmax_positon = 70\n", "did you mean risk.max_position"),
-        ("[risk]\nmax_position = -1\n", "risk.max_position cannot be"),
+        ("[risk]\nmax_positon_shares = 70\n", "did you mean risk.max_position_shares"),
+        ("[risk]\nmax_position_shares = -1\n", "risk.max_position_shares cannot be"),
     ],
 )
 def test_a_limit_that_cannot_be_used_is_named(write_settings: Place, text: str, words: str) -> None:
@@ -98,17 +98,17 @@ def test_a_limit_that_cannot_be_used_is_named(write_settings: Place, text: str, 
 def test_denials_are_counted_by_rule_and_said_in_warnings_table_and_report(make_bars: MakeBars, tmp_path: Path) -> None:
     bars = make_bars([11, 9, 11, 9, 11, 11])
 
-    result = backtest(Above(), bars, limits=RiskLimits(max_order_quantity=50), **FREE)
+    result = backtest(Above(), bars, limits=RiskLimits(max_order_shares=50), **FREE)
 
     [denials] = result.denials
-    assert (denials.rule, denials.count, denials.limit, denials.first_asked) == ("max_order_quantity", 3, 50, 100)
+    assert (denials.rule, denials.count, denials.limit, denials.first_asked) == ("max_order_shares", 3, 50, 100)
     assert denials.first_order == "Above.1"
     # The first bar's close.
     assert denials.first_at == dt.datetime(2024, 1, 3, tzinfo=dt.UTC)
     assert (result.stats.denied, result.stats.orders, result.stats.halted_at) == (3, 3, None)
     [warning] = result.warnings
     assert warning.startswith(
-        "3 orders were denied by risk.max_order_quantity, the first at 2024-01-03 00:00:00 UTC (Above.1: asked 100, "
+        "3 orders were denied by risk.max_order_shares, the first at 2024-01-03 00:00:00 UTC (Above.1: asked 100, "
         "allowed 50), as a desk would deny them"
     )
     for page in (told(result), result._repr_html_(), result.report(tmp_path / "report.html").read_text()):

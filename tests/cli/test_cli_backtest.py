@@ -49,7 +49,7 @@ def test_figures_come_as_json_and_nothing_else(cli: Cli, prices: Path) -> None:
 
 def test_the_limits_are_those_of_a_desk_unless_told_otherwise(cli: Cli, prices: Path, tmp_path: Path) -> None:
     config = tmp_path / "tight.toml"
-    config.write_text("[risk]\nmax_order_quantity = 5\n")
+    config.write_text("[risk]\nmax_order_shares = 5\n")
 
     limited = json.loads(cli("--config", config, "backtest", EMA_CROSS, "--bars", prices, "--json", *QUICK).out)
     seen = cli("--config", config, "backtest", EMA_CROSS, "--bars", prices, *QUICK).out
@@ -57,8 +57,8 @@ def test_the_limits_are_those_of_a_desk_unless_told_otherwise(cli: Cli, prices: 
 
     assert (limited["stats"]["fills"], limited["stats"]["denied"]) == (0, 1)
     [denials] = limited["denials"]
-    assert (denials["rule"], denials["count"]) == ("max_order_quantity", 1)
-    assert "denied by risk.max_order_quantity" in " ".join(seen.split())
+    assert (denials["rule"], denials["count"]) == ("max_order_shares", 1)
+    assert "denied by risk.max_order_shares" in " ".join(seen.split())
     assert (json.loads(free.out)["stats"]["fills"], json.loads(free.out)["denials"]) == (2, [])
 
 

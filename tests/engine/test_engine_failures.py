@@ -195,7 +195,7 @@ def test_a_hook_that_swallows_the_failure_of_its_own_on_order_acts_no_more(tell_
                 continue
             raise AssertionError("a run that has failed acted")
 
-    story = tell_story(RiskLimits(max_order_quantity=10))
+    story = tell_story(RiskLimits(max_order_shares=10))
     story.start(hands(start=lambda me, _: me.buy("AAPL", 1, limit=9.0), bar=stubborn, order=lambda me, _: 1 / 0))
 
     actions = story.bar(10.0)
@@ -205,7 +205,7 @@ def test_a_hook_that_swallows_the_failure_of_its_own_on_order_acts_no_more(tell_
 
 
 def test_an_on_order_that_orders_again_over_each_denial_ends_the_run(tell_story, hands) -> None:
-    story = tell_story(RiskLimits(max_order_quantity=10))
+    story = tell_story(RiskLimits(max_order_shares=10))
     story.start(hands(bar=lambda me, _: me.buy("AAPL", 50), order=lambda me, _: me.buy("AAPL", 50)))
 
     actions = story.bar(10.0)
@@ -237,7 +237,7 @@ def test_a_stack_that_is_full_in_the_middle_of_an_order_leaves_nothing_of_it(tel
         raise RecursionError
 
     for quantity in (1.0, 99.0):
-        story = tell_story(RiskLimits(max_order_quantity=10, max_orders_per_second=1e9))
+        story = tell_story(RiskLimits(max_order_shares=10, max_orders_per_second=1e9))
         story.start(hands(bar=lambda me, _, quantity=quantity: dive(me, quantity)))
 
         actions = story.bar(10.0)
@@ -647,7 +647,7 @@ def test_a_run_beside_one_that_misbehaves_trades_as_if_it_were_alone(
     limited: bool, events: list[Event], plan: list[tuple[int, int]], bad_plan: list[tuple[int, int]]
 ) -> None:
     """With limits that all runs share, the other one acts only in the hook that fails: nothing of it may count."""
-    limits = RiskLimits(max_order_quantity=60, max_orders_per_second=4) if limited else RiskLimits.none()
+    limits = RiskLimits(max_order_shares=60, max_orders_per_second=4) if limited else RiskLimits.none()
     good = {"good": {"plan": plan}}
     both = good | {"bad": {"plan": bad_plan, "only_in_the_end": limited}}
 

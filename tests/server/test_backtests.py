@@ -186,7 +186,7 @@ async def test_a_backtest_has_the_limits_of_the_desk_unless_told_otherwise(api: 
     [warning, *_] = denied["result"]["warnings"]
     assert (denied["result"]["stats"]["fills"], denied["result"]["stats"]["halted_at"]) == (0, None)
     assert denied["result"]["stats"]["denied"] == denied["result"]["stats"]["orders"] > 0
-    assert "denied by risk.max_order_quantity" in warning
+    assert "denied by risk.max_order_shares" in warning
     assert filled["result"]["stats"]["fills"] > filled["result"]["stats"]["denied"] == 0
 
 
