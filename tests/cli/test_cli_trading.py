@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -146,3 +148,29 @@ def test_the_gateway_ends_at_ctrl_c_with_its_clients_cut_off(home: Any) -> None:
 
     assert (told.code, told.err, rest) == (0, "", b"")
     assert "closed; it had 0 orders" in told.out
+
+
+def test_a_run_left_by_a_killed_program_is_taken_over_by_one_flag(home: Any, tmp_path: Path) -> None:
+    gateway = home.start("gateway", "--port", 0, "--sample", "--speed", 40)
+    port = gateway.until(r"gateway on 127\.0\.0\.1:(\d+)")[1]
+    hold = tmp_path / "hold.py"
+    hold.write_text(
+        "import polars as pl\nfrom ibdesk import Strategy\n\n\nclass Hold(Strategy):\n    size: int = 100\n\n"
+        "    def target(self):\n        return pl.lit(float(self.size))\n"
+    )
+    common = ("run", hold, "--on", "IBM", "--mode", "paper", "--port", port, "--client-id", 6)
+    killed = home.start(*common)
+    run_id = killed.until(r"(Hold-\w+) on IBM")[1]
+    gateway.until(r"client 6 order \d+: bought 100 IBM at")
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.end()
+
+    refused = home.start(*common, "-p", "size=120").end()
+    taken = home.start(*common, "-p", "size=120", "--take-over", run_id, "--flatten")
+    gateway.until(r"client 6 order \d+: bought 20 IBM at")
+    taken.press_ctrl_c()
+
+    assert refused.code != 0
+    assert f"{run_id} was left by an earlier desk with 100 IBM" in " ".join(refused.err.split())
+    assert f"--take-over {run_id}" in " ".join(refused.err.split())
+    assert taken.end().code == 0

@@ -149,6 +149,7 @@ def run_strategy(
     speed: o.EmbeddedSpeed = None,
     *,
     resume: o.Resume = None,
+    take_over: o.TakeOver = "",
     flatten: Annotated[bool, typer.Option("--flatten", help="Close its positions at the end")] = False,
 ) -> None:
     """Run a strategy until Ctrl-C and print what it trades; no web.
@@ -170,7 +171,7 @@ def run_strategy(
             speed=speed,
             resume=resume,
         ),
-        Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
+        Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params), take_over=take_over),
         seconds=seconds,
         flatten=flatten,
     )

@@ -109,6 +109,14 @@ Resume = Annotated[
         show_default=False,
     ),
 ]
+TakeOver = Annotated[
+    str,
+    typer.Option(
+        metavar="RUN",
+        help="Go on with the book of a run that an earlier desk left, with the parameters, instruments and bars of now",
+        show_default=False,
+    ),
+]
 ClientId = Annotated[
     int | None,
     typer.Option(

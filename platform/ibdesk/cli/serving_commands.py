@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ibdesk.cli import options as o
 from ibdesk.cli.app import command
 from ibdesk.cli.loading import loading
+
+if TYPE_CHECKING:
+    from ibdesk.cli.trading import Run
+
+
+def _run(strategy: Path | None, *, on: str, bar: str, params: list[str], take_over: str) -> Run | None:
+    from ibdesk.cli.trading import Run
+
+    if strategy is None:
+        return None
+    return Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params), take_over=take_over)
 
 
 @command(
@@ -35,6 +46,7 @@ def up(
     dashboard_port: o.DashboardPort = None,
     *,
     resume: o.Resume = None,
+    take_over: o.TakeOver = "",
     dashboard: o.Dashboard = True,
 ) -> None:
     """Open a desk and serve its API, its feed and its dashboard until Ctrl-C, each in a process of its own.
@@ -42,7 +54,7 @@ def up(
     Strategies of the folder strategies/ can be started and stopped over the API; --strategy starts one at once.
     """
     with loading():
-        from ibdesk.cli.trading import Connection, Run
+        from ibdesk.cli.trading import Connection
         from ibdesk.cli.up import run_up
 
     run_up(
@@ -56,7 +68,7 @@ def up(
             speed=speed,
             resume=resume,
         ),
-        None if strategy is None else Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
+        _run(strategy, on=on, bar=bar, params=params, take_over=take_over),
         seconds=seconds,
         port=port,
         workers=workers,
@@ -88,6 +100,7 @@ def engine(
     desk: o.DeskAddress = None,
     *,
     resume: o.Resume = None,
+    take_over: o.TakeOver = "",
     end_with_stdin: o.EndWithStdin = False,
 ) -> None:
     """Keep a desk open, reachable for `ibdesk web` and for Desk.attach(), until Ctrl-C. There is one for an account.
@@ -96,7 +109,7 @@ def engine(
     """
     with loading():
         from ibdesk.cli.engine import run_engine
-        from ibdesk.cli.trading import Connection, Run
+        from ibdesk.cli.trading import Connection
 
     run_engine(
         Connection(
@@ -109,7 +122,7 @@ def engine(
             speed=speed,
             resume=resume,
         ),
-        None if strategy is None else Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params)),
+        _run(strategy, on=on, bar=bar, params=params, take_over=take_over),
         address=desk,
         seconds=seconds,
         is_child=end_with_stdin,

@@ -95,6 +95,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     on: list[str]
     bar: str = "5 secs"
     parameters: dict[str, object] = {}
+    # take_over: the id of a run that an earlier desk left, to go on with as it is asked for now.
+    take_over: str = ""
 
     def check(self) -> None:
         """Refuse what could not be started, before anything is opened for it.
@@ -114,12 +116,15 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     def arguments(self) -> list[str]:
         """Return the options that make `ibdesk engine` start it."""
         options = ["--strategy", str(self.strategy), "--on", ",".join(self.on), "--bar", self.bar]
-        return [*options, *(part for name, value in self.parameters.items() for part in ("-p", f"{name}={value}"))]
+        options += [part for name, value in self.parameters.items() for part in ("-p", f"{name}={value}")]
+        return [*options, "--take-over", self.take_over] if self.take_over else options
 
     def start(self, desk: DeskHandle) -> str:
         """Start it on a desk and return the run's id."""
         with waiting(f"warming up {self.strategy.stem} on {', '.join(self.on)}"):
-            return desk.start(self.strategy, on=self.on, bar=self.bar, parameters=self.parameters)
+            return desk.start(
+                self.strategy, on=self.on, bar=self.bar, parameters=self.parameters, run_id=self.take_over
+            )
 
 
 def open_desk(settings: DeskSettings, *, resume: str | None = None, fence: Fence | None = None) -> Desk:

@@ -75,8 +75,8 @@ class Commands:
 
         A run that went on when an earlier life of the desk ended (its state is ``orphaned``) is continued when it is
         started like then, with the same class, parameters, instruments and bars: its book, its open orders and its
-        `state` are the new run's. `run_id` names a run that has ended, or one whose parameters are to change, to
-        be continued; stop an orphaned run to begin a new one in its place.
+        `state` are the new run's. Started in another way it is refused, so that not two runs hold what is meant for
+        one: `run_id` takes over the run of that id, which must have ended, as it is asked for now; or stop it first.
 
         A strategy that runs already on one of the instruments is not started twice: with the same parameters,
         instruments, bars and cash its run is returned, else an error says what differs. A second one on purpose needs
@@ -87,7 +87,7 @@ class Commands:
             InstrumentError: If an instrument is unknown or ambiguous.
             ConfigError: If `bar` or `bars_from` is none, or `warm_up` is negative.
             DeskError: If it fails while it starts, `run_id` names no run that has ended, or the strategy runs there
-                already in another way.
+                already, or was left there by an earlier desk, in another way.
         """
         if warm_up < 0:
             raise ConfigError(f"warm_up must be a number of bars, got {warm_up}")

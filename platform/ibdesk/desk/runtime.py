@@ -111,7 +111,8 @@ class Runtime:
         self._waiting: collections.deque[Event] = collections.deque()
         self._turning = False
         self._recent: dict[str, collections.deque[Bar]] = {}
-        self._last_run_second = 0
+        # A desk before this one may have started a run in this very second.
+        self._last_run_second = time.time_ns() // 1_000_000_000
         self._day_ends_ns = 0
         self._tasks = asyncio.TaskGroup()
         self.supervisor = Supervisor()
@@ -348,7 +349,9 @@ class Runtime:
     def _run_id(self, name: str) -> str:
         """Return a name that no run before had, here or in another desk of this account: it marks orders for good."""
         self._last_run_second = max(time.time_ns() // 1_000_000_000, self._last_run_second + 1)
-        return f"{name}-{base36(self._last_run_second)}"
+        while (run_id := f"{name}-{base36(self._last_run_second)}") in self.engine.runs:
+            self._last_run_second += 1
+        return run_id
 
     def _make_header(self, client_id: int) -> JournalHeader:
         return JournalHeader(

@@ -77,6 +77,13 @@ class StartRequest(BaseModel):
         "runs already is not started twice",
         examples=[""],
     )
+    run_id: str = Field(
+        "",
+        max_length=200,
+        description="a run that an earlier desk left, or that has ended, to be taken over: its book, orders and state "
+        "go on with what is asked for here",
+        examples=[""],
+    )
 
 
 class ParametersRequest(BaseModel):
@@ -211,6 +218,7 @@ async def _start(request: StartRequest, desk: TheDesk, folder: TheStrategies, *,
         warm_up=request.warm_up,
         parameters=request.parameters,
         name=request.name,
+        run_id=request.run_id,
         by=by,
     )
     return await _run(desk, run_id)
