@@ -14,6 +14,7 @@ from ibdesk.backtest.limits import Denials, halt_words
 from ibdesk.backtest.round_trips import round_trips
 from ibdesk.backtest.stats import Stats, compute_stats
 from ibdesk.backtest.table import stats_html, stats_table
+from ibdesk.data.bars import INTERVAL
 from ibdesk.data.trading_dates import dates_of_times
 from ibdesk.engine import RiskLimits
 from ibdesk.exchange import OrderBook
@@ -169,13 +170,14 @@ def make_result(
     `dates` has the trading date of each bar, `columns` features and target of the bars sorted by symbol, then time.
     """
     filled = _fill_frame(fills, commissions)
-    equity = equity_curve(bars, filled, instruments, cash=cash)
+    known = _by_close(bars, interval_ns)
+    equity = equity_curve(known, filled, instruments, cash=cash)
     trips = round_trips((booked.fill, commissions[booked.fill.execution_id]) for booked in fills)
     halt = next((alert for alert in alerts if isinstance(alert, TradingHalted)), None)
     stats = compute_stats(
         equity,
         trips,
-        dates_of_times(bars, dates),
+        dates_of_times(known, dates),
         cash=cash,
         interval_ns=interval_ns,
         orders=len(orders),
@@ -204,6 +206,14 @@ def make_result(
         alerts=alerts,
         warnings=(*([] if halt is None else [halt_words(halt)]), *map(str, denials), *warnings),
     )
+
+
+def _by_close(bars: pl.DataFrame, interval_ns: int) -> pl.DataFrame:
+    """Return bars of several lengths as if each were as long as the shortest, and so known at its close."""
+    if INTERVAL not in bars.columns:
+        return bars
+    longer = pl.col(INTERVAL) - pl.duration(nanoseconds=interval_ns)
+    return bars.with_columns(pl.col("opened_at") + longer)
 
 
 def _fill_frame(fills: Sequence[BookedFill], commissions: Mapping[str, float]) -> pl.DataFrame:

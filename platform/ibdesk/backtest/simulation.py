@@ -14,9 +14,10 @@ import polars as pl
 
 from ibdesk.backtest.limits import Denials
 from ibdesk.backtest.result import BookedFill
+from ibdesk.data.bars import INTERVAL
 from ibdesk.data.trading_dates import last_bars_of_days
 from ibdesk.engine import ColumnFeatures, Engine, RiskLimits
-from ibdesk.exchange import Exchange, VenueEvent
+from ibdesk.exchange import BarMeeting, Exchange, VenueEvent
 from ibdesk.model import (
     Action,
     Alert,
@@ -67,6 +68,7 @@ class Simulation:
         self._timers_set = itertools.count()
         self._bar_opened_ns = 0
         self._why_cancelled = ""
+        self._is_uneven = False
         # The instruments whose trading day ends with the bars of an opening time; None when each bar is a day.
         self._day_ends: dict[int, list[str]] | None = None
         self.engine = Engine(
@@ -95,10 +97,25 @@ class Simulation:
 
         `dates` are the trading dates of the bars.
         """
-        first_ns: int = bars["opened_at"].to_physical()[0]
+        first_ns = int(bars["opened_at"].to_physical().min())  # type: ignore[arg-type]  # there are bars
+        self._is_uneven = INTERVAL in bars.columns
         self._do(self.engine.handle(self._start(cash, first_ns)), first_ns)
         if self.interval_ns < _DAY_NS:
             self._day_ends = _by_time(last_bars_of_days(bars, dates))
+        if self._is_uneven:
+            self._run_uneven(bars, progress)
+        else:
+            self._run_even(bars, progress)
+        last_ns = self._last_ns(bars)
+        self._why_cancelled = "the data ended"
+        self._do(self.engine.handle(StopStrategy(self.run_id, last_ns)), last_ns)
+
+    def _last_ns(self, bars: pl.DataFrame) -> int:
+        lengths = bars[INTERVAL].to_physical() if INTERVAL in bars.columns else self.interval_ns
+        return int((bars["opened_at"].to_physical() + lengths).max())  # type: ignore[arg-type]  # there are bars
+
+    def _run_even(self, bars: pl.DataFrame, progress: bool | Callable[[float], None]) -> None:
+        """Take bars of one length through the exchange and the engine, those that open together at once."""
         groups, count = _groups(bars, self.interval_ns), bars["opened_at"].n_unique()
         stretch = _stretch(count, progress)
         with _progress(count, progress) as advance:
@@ -106,9 +123,42 @@ class Simulation:
                 with _collector_at_rest():
                     self._take(itertools.islice(groups, stretch))
                 advance(stretch)
-        last_ns: int = bars["opened_at"].to_physical()[-1] + self.interval_ns
-        self._why_cancelled = "the data ended"
-        self._do(self.engine.handle(StopStrategy(self.run_id, last_ns)), last_ns)
+
+    def _run_uneven(self, bars: pl.DataFrame, progress: bool | Callable[[float], None]) -> None:
+        """Take bars of several lengths: each opens and closes at its own time, and at one time closes come first."""
+        groups = uneven_groups(bars)
+        opening = iter(sorted(groups, key=_opened_ns))
+        following = next(opening, None)
+        meetings: dict[int, BarMeeting] = {}
+        with _progress(len(groups), progress) as advance, _collector_at_rest():
+            for group in groups:
+                closed_ns = group[0].at_ns
+                while following is not None and following[0].opened_ns < closed_ns:
+                    meetings[id(following)] = self._open(following)
+                    following = next(opening, None)
+                self._close(group, meetings.pop(id(group)))
+                advance(1)
+
+    def _open(self, group: Sequence[Bar]) -> BarMeeting:
+        """Let the opens of bars happen."""
+        self._bar_opened_ns = group[0].opened_ns
+        self._fire(group[0].opened_ns)
+        meeting, happenings = self.exchange.open_bars(group)
+        for happening in happenings:
+            self._report(happening)
+        return meeting
+
+    def _close(self, group: Sequence[Bar], meeting: BarMeeting) -> None:
+        """Let what happens inside bars happen, and then let the engine know the bars."""
+        closed_ns = group[0].at_ns
+        self._bar_opened_ns = closed_ns - self.interval_ns
+        for happening in self.exchange.close_bars(meeting):
+            self._report(happening)
+        self._end_days(group)
+        for bar in group:
+            actions = self.engine.handle(bar)
+            if actions:
+                self._do(actions, closed_ns)
 
     def _start(self, cash: float, at_ns: int) -> StartStrategy:
         return StartStrategy(
@@ -117,6 +167,7 @@ class Simulation:
             parameters=self.strategy.model_dump(mode="json"),
             instruments=list(self.instruments.values()),
             interval_ns=self.interval_ns,
+            whole_bars=self._is_uneven,
             at_ns=at_ns,
             cash=cash,
         )
@@ -135,20 +186,27 @@ class Simulation:
     def _meet(self, group: Sequence[Bar]) -> None:
         """Let what happens before the bars are known happen: fills, in order of time, timers, the day's end."""
         exchange = self.exchange
-        self._bar_opened_ns, closed_ns = group[0].opened_ns, group[0].at_ns
+        self._bar_opened_ns = group[0].opened_ns
         self._fire(self._bar_opened_ns)
         for happening in exchange.meet_bars(group):
             self._report(happening)
+        self._end_days(group)
+
+    def _end_days(self, group: Sequence[Bar]) -> None:
+        """Let timers fire until the bars close, and then end the trading days that end with them."""
+        closed_ns = group[0].at_ns
         self._fire(closed_ns)
+        since_ns = group[0].opened_ns if self._is_uneven and group[0].interval_ns >= _DAY_NS else None
         for name in self._ended_by(group):
-            for happening in exchange.end_day(name, closed_ns):
+            for happening in self.exchange.end_day(name, closed_ns, since_ns=since_ns):
                 self._report(happening)
 
     def _ended_by(self, group: Sequence[Bar]) -> Sequence[str]:
         """Return the instruments whose trading day ends with these bars."""
         if self._day_ends is None:
             return [bar.instrument for bar in group]
-        return self._day_ends.get(group[0].opened_ns, ())
+        ended = self._day_ends.get(group[0].opened_ns, ())
+        return [name for name in ended if any(bar.instrument == name for bar in group)] if ended else ()
 
     def _report(self, events: Sequence[VenueEvent]) -> None:
         """Tell the engine what happened, and carry out its answer before anything else happens."""
@@ -230,6 +288,18 @@ def _groups(bars: pl.DataFrame, interval_ns: int) -> Iterator[tuple[Bar, ...]]:
         return zip(values)
     sizes = bars["opened_at"].rle().struct.field("len").to_list()
     return (tuple(itertools.islice(values, size)) for size in sizes)
+
+
+def _opened_ns(group: Sequence[Bar]) -> int:
+    return group[0].opened_ns
+
+
+def uneven_groups(bars: pl.DataFrame) -> list[tuple[Bar, ...]]:
+    """Return bars of several lengths as values, those that open and close together as one, in order of their close."""
+    opened, lengths = bars["opened_at"].to_physical().to_list(), bars[INTERVAL].to_physical().to_list()
+    prices = (bars[name].to_list() for name in ("open", "high", "low", "close", "volume"))
+    values = map(Bar, bars["symbol"].to_list(), opened, lengths, *prices)
+    return [tuple(group) for _, group in itertools.groupby(values, key=lambda bar: (bar.at_ns, bar.opened_ns))]
 
 
 def _by_time(last_bars: pl.DataFrame) -> dict[int, list[str]]:

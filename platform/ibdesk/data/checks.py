@@ -64,7 +64,7 @@ def check_bars(
 def _sorted(bars: pl.DataFrame, intervals: Mapping[str, int]) -> pl.DataFrame:
     """Return the bars in the order in which they become known."""
     if INTERVAL in bars.columns:
-        return bars.sort(pl.col("opened_at") + pl.col(INTERVAL), "symbol")
+        return bars.sort(pl.col("opened_at") + pl.col(INTERVAL), "opened_at", "symbol")
     return bars if len(intervals) == 1 else bars.sort("opened_at", "symbol")
 
 

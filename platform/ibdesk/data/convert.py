@@ -47,7 +47,6 @@ def convert(raw: RawBars, part: Part, options: ReadOptions, *, file_name: str = 
         DataError: If a value cannot be used, or something has to be asked for; all that has to be, at once.
     """
     where = part.where
-    part.notes += raw.notes
     asked: list[UndecidedError] = []
     symbols = _symbols(raw, options, where, file_name, asked)
     zone = raw.own_zone or options.zone or raw.zone
@@ -62,6 +61,7 @@ def convert(raw: RawBars, part: Part, options: ReadOptions, *, file_name: str = 
         symbols.alias("symbol"), opened_at.cast(OPENED_AT).alias("opened_at")
     )
     frame = frame.select(*COLUMNS, *([INTERVAL] if INTERVAL in raw.frame.columns else []))
+    part.notes = [*raw.notes, *part.notes]
     part.frame = in_order(_without_empty(frame, part), part)
     return part
 

@@ -108,13 +108,15 @@ def _shown_by(bars: pl.DataFrame, steps: pl.DataFrame) -> dict[str, int]:
     by_symbol = _by_symbol(steps)
     base: int = by_symbol["interval"].min()  # type: ignore[assignment]  # the frame is not empty
     longer = by_symbol.filter(pl.col("shortest") * CALENDAR_SLACK > base)
+    if base >= DAY_NS * CALENDAR_SLACK:
+        # Nobody has bars of two, three or four days: such steps are holes in daily bars.
+        longer = longer.filter(pl.col("shortest") >= 5 * DAY_NS)
     mixed = longer.filter((pl.col("share") >= _REGULAR) | (pl.col("steps") < _FEW_STEPS))
     found = dict.fromkeys(bars["symbol"].unique().to_list(), base)
     lone = sorted(found.keys() - set(by_symbol["symbol"])) if base < DAY_NS else []
     if mixed.height or lone:
         _ask_for_lengths(found, mixed, lone, base)
-    own = by_symbol.filter(pl.col("shortest") * CALENDAR_SLACK <= base)
-    return found | dict(own.select("symbol", "interval").iter_rows())
+    return found
 
 
 def _by_symbol(steps: pl.DataFrame) -> pl.DataFrame:

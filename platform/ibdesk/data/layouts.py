@@ -12,7 +12,7 @@ _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _WEEKDAY = r"(?P<weekday>(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*)(?P<after>,? +)"
 _DATES = (
     (re.compile(r"(?P<y>\d{4})(?P<s>[-/.])\d{1,2}(?P=s)\d{1,2}"), "%Y{s}%m{s}%d"),
-    (re.compile(r"(?P<y>\d{4})[01]\d[0-3]\d(?!\d)"), "%Y%m%d"),
+    (re.compile(r"(?P<y>\d{4})[01]\d[0-3]\d(?=\D|$|\d{4}$|\d{6}$)"), "%Y%m%d"),
     (re.compile(r"\d{1,2}(?P<s>[-/.])\d{1,2}(?P=s)(?P<y>\d{4}|\d{2})(?!\d)"), ""),
     (re.compile(r"(?P<b>[a-z]{3,9})(?P<s>\.? +)\d{1,2}(?P<t>,? +)(?P<y>\d{4})", re.IGNORECASE), "%B{s}%d{t}%Y"),
     (

@@ -21,12 +21,13 @@ _REVERSE = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 35, 40, 50, 60, 75, 
 _RATIOS = (*_FORWARD, *(1.0 / shares for shares in _REVERSE))
 # A jump from a close to the next open by less than this factor is no split.
 _LEAST = 1.4
-# How far a suspected split may be from its ratio: this fraction at least and at most, and else two usual days' moves.
-_NEAREST, _FARTHEST = 0.015, 0.06
+# How far the open of a suspected split may be from its ratio: this fraction at least and at most, and else one and a
+# half usual moves; and its close: this fraction, or five usual moves.
+_NEAREST, _FARTHEST, _CLOSE_NEAREST = 0.015, 0.05, 0.03
 # The days before and after a suspected split that are compared with each other.
 _BEFORE, _AFTER = 20, 5
 # A crash is followed by moves, and comes with a range and a volume, of a multiple of the usual ones.
-_CALM_FACTOR, _VOLUME_FACTOR = 3.0, 5.0
+_CALM_FACTOR, _RANGE_FACTOR, _VOLUME_FACTOR = 3.0, 8.0, 5.0
 # A dividend on the day of a split moves the ratio of quoted and adjusted close by no more than this fraction.
 _TOLERANCE = 0.01
 
@@ -137,10 +138,10 @@ def _days(bars: pl.DataFrame, instrument: Stock, interval: int) -> pl.DataFrame:
 def _suspected(symbol: str, days: pl.DataFrame) -> Iterator[tuple[Split, float, float]]:
     """Yield the suspected splits of one symbol with the closes around each.
 
-    A day is suspected when, from the close before it, its open and its close are both at the same usual ratio
-    (within `_NEAREST`, or two usual moves of a day, up to `_FARTHEST`), its range and the moves of the days after it
-    are at most `_CALM_FACTOR` times the usual ones, the price stays where it is, and the volume is not a
-    panic's. A fall by half that is none of this is a crash.
+    A day is suspected when its open is at a usual ratio to the close before, within `_NEAREST` or one and a half
+    usual moves (up to `_FARTHEST`), and its close is near the same ratio; when its range is at most `_RANGE_FACTOR`
+    usual moves, and the moves of the days after it `_CALM_FACTOR`; when the prices before and after it stay where they
+    are; and when its volume is not a panic's. A fall by half that is none of this is a crash.
     """
     if days.height < 2:
         return
@@ -148,18 +149,17 @@ def _suspected(symbol: str, days: pl.DataFrame) -> Iterator[tuple[Split, float, 
     with np.errstate(divide="ignore", invalid="ignore"):
         jumps = closes[:-1] / opens[1:]
     for index in np.flatnonzero((jumps > _LEAST) | (jumps < 1 / _LEAST)) + 1:
-        usual = _usual_move(closes[max(0, index - _BEFORE) : index])
-        near = min(max(_NEAREST, 2 * usual), _FARTHEST)
-        before, ratio = closes[index - 1], _ratio_near(closes[index - 1] / opens[index], near)
-        if ratio is None or abs(before / closes[index] / ratio - 1) > max(near, 3 * usual):
+        past, after = closes[max(0, index - _BEFORE) : index], closes[index : index + 1 + _AFTER]
+        usual, before = _usual_move(past), past[-1]
+        ratio = _ratio_near(before / opens[index], min(max(_NEAREST, 1.5 * usual), _FARTHEST))
+        if ratio is None or abs(before / closes[index] / ratio - 1) > max(_CLOSE_NEAREST, 5 * usual):
             continue
         calm = _CALM_FACTOR * max(usual, 0.01)
-        after = closes[index : index + 1 + _AFTER]
-        settled = abs(float(np.median(after)) / (before / ratio) - 1) <= 2 * max(near, calm)
         if (
-            highs[index] / lows[index] - 1 <= 2 * calm
-            and settled
+            highs[index] / lows[index] - 1 <= _RANGE_FACTOR * max(usual, 0.01)
             and _usual_move(after) <= calm
+            and abs(float(np.median(after)) / (before / ratio) - 1) <= 3 * calm
+            and abs(float(np.median(past[-1 - _AFTER :])) / before - 1) <= 3 * calm
             and _is_usual_volume(volumes, int(index), ratio)
         ):
             yield Split(symbol, days["date"][int(index)], ratio), float(before), float(closes[index])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from ibdesk.data.bars import INTERVAL
 from ibdesk.model import Session
 
 _DAY_NS = 86_400_000_000_000
@@ -44,7 +45,17 @@ def last_bars_of_days(bars: pl.DataFrame, dates: pl.Series) -> pl.DataFrame:
 
 
 def dates_of_rows(bars: pl.DataFrame, sessions: Mapping[str, Session], interval_ns: int) -> pl.Series:
-    """Return the trading date of each row of a bar frame, by the session of its symbol."""
+    """Return the trading date of each row of a bar frame, by the session of its symbol.
+
+    `interval_ns` is the length of all bars of a frame without a column `interval`.
+    """
+    if INTERVAL in bars.columns:
+        rows = bars.with_row_index("row")
+        parts = [
+            part.select("row", date=dates_of_rows(part.drop(INTERVAL), sessions, part[INTERVAL].to_physical()[0]))
+            for part in rows.partition_by(INTERVAL)
+        ]
+        return pl.concat(parts).sort("row")["date"]
     different = list(dict.fromkeys(sessions.values()))
     if len(different) == 1:
         return trading_dates(bars["opened_at"], interval_ns, different[0]).rename("date")

@@ -24,6 +24,7 @@ class Lane:
         "_last_opened_ns",
         "_refused",
         "_source",
+        "_whole_bars",
         "closing_order",
         "exposure",
         "features",
@@ -36,6 +37,7 @@ class Lane:
     def __init__(self, run: Run, instrument: str, start: StartStrategy, features: FeatureSource) -> None:
         self.run, self.instrument, self.features = run, instrument, features
         self._interval_ns, self._source = start.interval_ns, start.bar_source
+        self._whole_bars = start.whole_bars
         self.takes_bars = start.bar_source is BarSource.BARS
         self._builder = BarBuilder(instrument, start.interval_ns)
         # A strategy that writes its own on_bar decides by itself; the others are compared with their target here.
@@ -71,7 +73,7 @@ class Lane:
 
     def on_bar(self, bar: Bar) -> None:
         """Take a bar from the venue: a bar of this lane, or a part of one."""
-        if bar.interval_ns == self._interval_ns:
+        if bar.interval_ns == self._interval_ns or self._whole_bars:
             self.decide(bar)
         elif bar.interval_ns < self._interval_ns:
             for built in self._builder.add_bar(bar):

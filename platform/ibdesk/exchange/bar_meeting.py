@@ -67,16 +67,20 @@ class BarMeeting:
         # bar: of a stop and a target that one bar reaches both, the stop is taken.
         self._stopped: set[tuple[str, str, Side]] = set()
 
-    def happenings(self) -> Iterator[list[VenueEvent]]:
-        """Yield what becomes of each order: at the open of all bars first, then inside one after the other."""
+    def opens(self) -> Iterator[list[VenueEvent]]:
+        """Yield what becomes of each order at the open of all bars."""
         working = self._book.working
         waiting = [(bar, ticket) for bar in self._bars for ticket in working.get(bar.instrument, {}).values()]
         for bar, ticket in waiting:
-            if not ticket.order.is_open or ticket.came_in(bar):
+            if not ticket.order.is_open or ticket.came_in(bar) or ticket.missed(bar):
                 continue
             events = self._meet_open(bar, ticket)
             if events:
                 yield events
+
+    def insides(self) -> Iterator[list[VenueEvent]]:
+        """Yield what becomes of each order after the opens: inside one bar after the other."""
+        working = self._book.working
         self._whole = False
         if not working:
             return
@@ -136,6 +140,8 @@ class BarMeeting:
         """Return the orders that the bar reaches, in the order of the market."""
         reached = []
         for ticket in self._book.working.get(bar.instrument, {}).values():
+            if ticket.missed(bar):
+                continue
             reach = ticket.reached_inside(bar)
             if ticket.order.time_in_force is TimeInForce.IOC and (reach is None or not reach.at_once):
                 # It came inside the bar: those from before had their chance at the open.

@@ -109,6 +109,7 @@ class Exchange:
         if quote is not None and ticket.triggered:
             status = OrderStatus.WORKING
         ticket.order = msgspec.structs.replace(order, status=status, updated_ns=at_ns)
+        ticket.came_ns = at_ns
         self.book.add(ticket)
         if self._meeting is not None:
             self._meeting.arrive(ticket)
@@ -143,6 +144,7 @@ class Exchange:
         if reason:
             return [report_of(ticket, at_ns, reason)]
         ticket.order = changed
+        ticket.came_ns = at_ns
         if self._meeting is not None and (limit_price, stop_price) != (order.limit_price, order.stop_price):
             self._meeting.arrive(ticket)
         events: list[VenueEvent] = [report_of(ticket, at_ns)]
@@ -191,18 +193,37 @@ class Exchange:
 
         What happens at the open is dated there, what happens inside at the bar's close.
         """
-        meeting = self._meeting = BarMeeting(self.book, bars)
-        yield from meeting.happenings()
+        meeting = BarMeeting(self.book, bars)
+        yield from self._during(meeting, meeting.opens())
+        yield from self._during(meeting, meeting.insides())
+
+    def open_bars(self, bars: Sequence[Bar]) -> tuple[BarMeeting, Iterator[list[VenueEvent]]]:
+        """Begin bars that do not close before others open: what their opens do, and what `close_bars` ends them with.
+
+        An order that comes before they close, and not as an answer to what they do, waits for the next bar.
+        """
+        meeting = BarMeeting(self.book, bars)
+        return meeting, self._during(meeting, meeting.opens())
+
+    def close_bars(self, meeting: BarMeeting) -> Iterator[list[VenueEvent]]:
+        """Yield what happens inside bars that have been opened, dated at their close."""
+        return self._during(meeting, meeting.insides())
+
+    def _during(self, meeting: BarMeeting, happenings: Iterator[list[VenueEvent]]) -> Iterator[list[VenueEvent]]:
+        self._meeting = meeting
+        yield from happenings
         self._meeting = None
 
-    def end_day(self, instrument: str, at_ns: int) -> Iterator[list[VenueEvent]]:
+    def end_day(self, instrument: str, at_ns: int, *, since_ns: int | None = None) -> Iterator[list[VenueEvent]]:
         """Yield how each open DAY order of an instrument expires at the end of its trading day.
 
-        One that came in the bar just over, and has yet to meet its first open, belongs to the next day.
+        One that came in the bar just over, and has yet to meet its first open, belongs to the next day; so does one
+        that came after `since_ns`, where a bar opened that was the whole day.
         """
         for ticket in [*self.working.get(instrument, {}).values()]:
             is_day = ticket.order.is_open and ticket.order.time_in_force is TimeInForce.DAY
-            if is_day and not ticket.waits_for_open(at_ns):
+            is_early = since_ns is not None and ticket.came_ns > since_ns
+            if is_day and not is_early and not ticket.waits_for_open(at_ns):
                 yield [self.book.close(ticket, OrderStatus.EXPIRED, at_ns, _DAY_REASON)]
 
     def _objection(self, order: Order) -> str:

@@ -59,7 +59,7 @@ class Reach(NamedTuple):
 class Ticket:
     """One order at the venue: its terms and state, and what it has cost so far."""
 
-    __slots__ = ("arrival", "charged", "instrument", "order", "passed", "triggered", "value")
+    __slots__ = ("arrival", "came_ns", "charged", "instrument", "order", "passed", "triggered", "value")
 
     def __init__(self, order: Order, instrument: AnyInstrument) -> None:
         self.order = order
@@ -68,6 +68,8 @@ class Ticket:
         self.triggered = order.stop_price is None
         # arrival: when it came or changed inside a bar; of interest in that bar only.
         self.arrival: Arrival | None = None
+        # came_ns: when it came or changed last; a bar that had opened before is over for it unless it came inside.
+        self.came_ns = 0
         # passed: the bar that has reached it already and left it resting.
         self.passed: Bar | None = None
         # value, charged: quantity x price x multiplier executed so far, and the commission taken for it.
@@ -88,6 +90,10 @@ class Ticket:
     def came_in(self, bar: Bar) -> bool:
         """Return whether it came or changed inside this bar."""
         return self.arrival is not None and self.arrival.bar is bar
+
+    def missed(self, bar: Bar) -> bool:
+        """Return whether it came after a bar had opened, and not as an answer to what happened inside it."""
+        return self.came_ns > bar.opened_ns and not self.came_in(bar)
 
     def waits_for_open(self, at_ns: int) -> bool:
         """Return whether it came in a bar that closed at `at_ns` and could not trade there any more."""

@@ -56,7 +56,8 @@ class StartStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="start_strate
 
     `history` of that interval warms the features up; history of a shorter interval belongs to the bar in progress.
     `cash` is the money allotted to the run, in the account's currency. `state` is what an earlier run left. `name`
-    tells runs apart that are alike in all else; it is empty for the usual one.
+    tells runs apart that are alike in all else; it is empty for the usual one. With `whole_bars` each bar that comes
+    is decided on at its close, whatever its length: those of some instruments are longer than those of others.
     """
 
     run_id: str
@@ -66,6 +67,7 @@ class StartStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="start_strate
     interval_ns: int
     at_ns: int
     bar_source: BarSource = BarSource.BARS
+    whole_bars: bool = False
     history: list[BarHistory] = []
     cash: float = 0.0
     state: dict[str, Any] = {}

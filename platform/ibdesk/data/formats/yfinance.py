@@ -11,6 +11,7 @@ from ibdesk.data.bars import PRICES
 from ibdesk.data.content import Content, plain
 from ibdesk.data.formats.raw import SPELLINGS, RawBars
 from ibdesk.data.formats.registry import BarFormat
+from ibdesk.data.layouts import layout_of
 from ibdesk.errors import DataError
 
 _FIELDS = {spelling: name for name in (*PRICES, "volume") for spelling in SPELLINGS[name]}
@@ -33,11 +34,7 @@ def field_levels(one: list[str], other: list[str]) -> tuple[list[str], list[str]
 
 
 def _is_ticker(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return bool(text)
-    return False
+    return any(character.isalpha() for character in text) and layout_of(text) is None
 
 
 def by_ticker(time: pl.Series, columns: list[pl.Series], fields: list[str], tickers: list[str]) -> pl.DataFrame:
@@ -66,7 +63,7 @@ def _is_filled(column: pl.Series) -> pl.Series:
 
 def _levels(content: Content) -> tuple[list[str], list[str]] | None:
     head = content.head
-    if len(head) < 3 or len(head[0]) < 5 or len(head[0]) != len(head[1]):
+    if len(head) < 3 or len(head[0]) < 5 or len(head[0]) != len(head[1]) or layout_of(head[1][0]) is not None:
         return None
     return field_levels(head[0][1:], head[1][1:])
 
