@@ -100,7 +100,7 @@ def test_midnight_in_the_zone_that_is_given_is_that_day(tmp_path: Path) -> None:
         (["1704205800.0", "1704205860.0"], {}, "14:30"),
     ],
 )
-def test_a_time_is_an_instant(tmp_path: Path, times: list[str], said: dict[str, str], first: str) -> None:
+def test_a_time_is_an_instant(tmp_path: Path, times: list[str], said: dict[str, Any], first: str) -> None:
     assert times_of(read(tmp_path, times, **said))[0] in {
         f"2024-{date} {first}" for date in ("01-02", "01-16", "07-02")
     }
@@ -128,7 +128,7 @@ def test_a_time_is_an_instant(tmp_path: Path, times: list[str], said: dict[str, 
     ],
 )  # fmt: skip
 def test_what_may_be_read_in_two_ways_is_not_guessed(
-    tmp_path: Path, times: list[str], said: dict[str, str], sentence: str
+    tmp_path: Path, times: list[str], said: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(DataError) as caught:
         read(tmp_path, times, **said)

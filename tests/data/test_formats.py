@@ -25,7 +25,7 @@ class Case(NamedTuple):
     """A file, what has to be said about it, and what then comes out."""
 
     file: str
-    said: dict[str, str]
+    said: dict[str, Any]
     format: str
     symbol: str
     rows: int
@@ -139,7 +139,7 @@ def test_a_vendors_file_is_recognized_and_read(case: Case) -> None:
     ],
 )
 def test_what_a_file_does_not_say_is_asked_for_in_one_sentence(
-    file: str, said: dict[str, str], asked: list[str]
+    file: str, said: dict[str, Any], asked: list[str]
 ) -> None:
     with pytest.raises(DataError) as caught:
         read_bars(FILES / file, **said)

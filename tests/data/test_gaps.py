@@ -164,5 +164,7 @@ def test_a_future_and_a_spread_may_trade_below_zero(make_bars: MakeBars, symbol:
 
 @pytest.mark.parametrize("symbol", ["AAPL", "EUR.USD", "AAPL-20261218-C-250"])
 def test_what_cannot_trade_below_zero_is_refused(make_bars: MakeBars, symbol: str) -> None:
-    with pytest.raises(Exception, match=rf"{symbol}: row 1, .*: low is not positive \(-1\.0\); only a future may"):
+    with pytest.raises(
+        Exception, match=rf"{symbol}: row 1, .*: low is not positive \(-1\.0\); only futures and combinations"
+    ):
         check_bars(make_bars([10, (10, 11, -1, 10)], symbol=symbol))
