@@ -36,6 +36,7 @@ are events, not errors; errors are for what a caller may not ignore.
 
 from __future__ import annotations
 
+import signal
 import traceback
 
 
@@ -216,8 +217,18 @@ class ChildError(IbdeskError):
         self.name, self.code, self.last_words = name, code, last_words
 
     def __str__(self) -> str:
-        ended = "did not start" if self.code is None else f"ended with code {self.code}"
-        return f"{self.name} {ended}: {self.last_words.removeprefix('ibdesk: ')}"
+        ended = "did not start" if self.code is None else how_ended(self.code)
+        return f"{self.name} {ended}: {self.last_words.removeprefix('ibdesk: ') or 'its log may say why'}"
+
+
+def how_ended(code: int) -> str:
+    """Return in words how a process ended: by itself, or killed by a signal."""
+    if code >= 0:
+        return f"ended with code {code}"
+    try:
+        return f"was killed ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"was killed (signal {-code})"
 
 
 class DeskError(IbdeskError):

@@ -18,7 +18,7 @@ WITH_FACTS = {
     errors.LookAheadError: ("EmaCross", "fast", "AAPL", 3, "2026-03-05", 1.5, None),
     errors.ClientIdInUseError: (7, "127.0.0.1:4002"),
     errors.ReplayMismatchError: (12, "nothing", "PlaceOrder"),
-    errors.ChildError: ("web worker 1", -9, "it ended without a word"),
+    errors.ChildError: ("web worker 1", -9, ""),
     errors.DetachedError: ("unix:/run/desk.sock", "the connection broke"),
     errors.OutcomeUnknownError: ("unix:/run/desk.sock", "no answer within 17 s"),
     errors.CommandExpiredError: ("place", 14.2),

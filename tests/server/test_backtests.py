@@ -271,7 +271,7 @@ async def test_one_whose_process_dies_says_so(api: httpx.AsyncClient, tmp_path: 
     os.kill(int((tmp_path / "backtests" / job["id"] / "pid").read_text()), signal.SIGKILL)
     *_, failed = await until(api, job, "failed")
 
-    assert failed["error"] == "its process ended with code -9: it said nothing"
+    assert failed["error"] == "its process was killed (SIGKILL): it said nothing"
 
 
 class TestTimeLimit:

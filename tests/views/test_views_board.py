@@ -4,6 +4,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from ibdesk.store.feed import Topic
 from ibdesk.views.board import Board
 from ibdesk.views.summary import FeedStatus
@@ -74,6 +76,21 @@ def test_a_halt_and_a_lost_feed_cannot_be_overlooked() -> None:
 
     board.apply({Topic.LINK: [link | {"halted": None, "halt_ids": []}]})
     assert "halted" not in summary(board)
+
+
+@pytest.mark.parametrize("status", [FeedStatus.AWAY, FeedStatus.RECONNECTING, FeedStatus.REFUSED])
+def test_what_was_heard_of_tws_is_not_shown_as_if_it_held(status: FeedStatus) -> None:
+    board = Board()
+    link = {"link": "up", "at_ns": 1, "detail": "", "address": "127.0.0.1:4002", "mode": "paper"}
+    board.apply({Topic.LINK: [link | {"halted": None, "halt_ids": []}]})
+    board.show_feed(FeedStatus.LIVE)
+    assert "</span> up" in summary(board)
+
+    board.show_feed(status)
+
+    assert "</span> up" not in summary(board)
+    assert "</span> not known" in summary(board)
+    assert "state good" not in summary(board)
 
 
 def test_a_tick_without_news_sends_nothing(bar: Any, position: Any) -> None:

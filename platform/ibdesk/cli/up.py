@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 from rich.text import Text
 
 from ibdesk.cli.interrupt import Belongings
-from ibdesk.cli.keeping import PATIENT, kept, until_ended
+from ibdesk.cli.keeping import PATIENT, READY_SECONDS, KeptChild, kept
 from ibdesk.cli.logs import open_log
 from ibdesk.cli.packages import check_packages
-from ibdesk.cli.screen import address, line, step, until, waiting
+from ibdesk.cli.screen import address, console, line, step, until, waiting
 from ibdesk.cli.serving import serve
 from ibdesk.cli.tables import Summary
 from ibdesk.cli.trading import Connection, Run, end_run
@@ -18,13 +19,14 @@ from ibdesk.cli.workers import WEB_PACKAGES, Workers
 from ibdesk.config import Given
 from ibdesk.desk import AttachedDesk
 from ibdesk.desk.child import ChildProcess
-from ibdesk.telemetry.supervision import AT_ONCE_OVER, Supervisor
-from ibdesk_server.dashboard.process import start_dashboard
+from ibdesk.errors import ChildError
+from ibdesk.telemetry.supervision import Policy, Supervisor
+from ibdesk_server.dashboard.process import DashboardProcess, spawn_dashboard
 from ibdesk_server.security.dashboard_key import obtain_dashboard_key
 from ibdesk_server.settings import Settings
 
-# What a TWS that does not answer may take, and the import of all libraries on a busy machine.
-_ENGINE_SECONDS = 120.0
+# The engine is never given up; a TWS that is restarted in the night is away for minutes.
+_ENGINE = Policy(first_seconds=0.5, last_seconds=60.0, steady_seconds=60.0)
 
 
 def run_up(
@@ -53,7 +55,9 @@ def run_up(
     )
     with Belongings() as belongings:
         belongings.enter_context(open_log("up", settings))
-        engine = belongings.enter_context(_start_engine(connection, run))
+        engine = belongings.enter_context(_spawn_engine(connection, run))
+        with waiting("starting the engine"):
+            engine.until_ready(READY_SECONDS)
         desk = belongings.enter_context(AttachedDesk.open(str(settings.socket)))
         health = desk.health()
         step(f"Desk, {health.mode}")
@@ -66,7 +70,9 @@ def run_up(
         with waiting("starting the web server"):
             web.start()
         supervisor = Supervisor()
-        supervisor.add(engine.name, until_ended(engine), essential=True, policy=AT_ONCE_OVER)
+        keeping = _keep_engine(engine, connection, run, settings)
+        belongings.callback(keeping.close)
+        supervisor.add(engine.name, keeping.work, policy=_ENGINE)
         web.supervise(supervisor)
         if with_dashboard:
             _open_dashboard(belongings, supervisor, settings, web)
@@ -82,24 +88,39 @@ def run_up(
     summary.check()
 
 
-def _start_engine(connection: Connection, run: Run | None) -> ChildProcess:
+def _spawn_engine(connection: Connection, run: Run | None) -> ChildProcess:
     arguments = [*connection.common_arguments(), "engine", *connection.arguments(), "--end-with-stdin"]
-    engine = ChildProcess("the engine", "ibdesk.cli", [*arguments, *(run.arguments() if run is not None else ())])
-    with waiting("starting the engine"):
-        engine.until_ready(_ENGINE_SECONDS)
-    return engine
+    return ChildProcess("the engine", "ibdesk.cli", [*arguments, *(run.arguments() if run is not None else ())])
+
+
+def _keep_engine(engine: ChildProcess, connection: Connection, run: Run | None, settings: Settings) -> KeptChild:
+    """Have the engine started again whenever it has ended, however often, and say so loudly each time."""
+    # A halt is lifted by a person, once: not by each start.
+    again = msgspec.structs.replace(connection, resume=None)
+
+    def alert(error: ChildError) -> None:
+        log = settings.state_folder / "logs" / "engine.log"
+        said = str(error)
+        until_back = f"Open positions are unmanaged until it is back. It is started again; see {log}."
+        console.print(Text(f"{said[:1].upper()}{said[1:]}. {until_back}", style="bold red"), soft_wrap=True)
+
+    def relieve() -> None:
+        console.print(Text("The engine is back: books and account have been compared.", style="green"), soft_wrap=True)
+
+    return KeptChild(engine, lambda: _spawn_engine(again, run), on_end=alert, on_ready=relieve)
 
 
 def _open_dashboard(belongings: Belongings, supervisor: Supervisor, settings: Settings, web: Workers) -> None:
     """Start the dashboard, and have it started again on the same port whenever it has ended."""
     port = free_port(settings.dashboard.port)
 
-    def start() -> ChildProcess:
-        return start_dashboard(feed=web.feed_url, key_file=obtain_dashboard_key(settings.server), port=port)
+    def spawn() -> DashboardProcess:
+        return spawn_dashboard(feed=web.feed_url, key_file=obtain_dashboard_key(settings.server), port=port)
 
     with waiting("starting the dashboard"):
-        first = start_dashboard(feed=web.feed_url, key_file=obtain_dashboard_key(settings.server), port=port)
+        first = spawn()
+        first.until_ready(READY_SECONDS)
     belongings.callback(first.close)
     port = port or first.port
     line("dashboard", address(first.address))
-    supervisor.add(first.name, kept(first, start), policy=PATIENT)
+    supervisor.add(first.name, kept(first, spawn), policy=PATIENT)

@@ -6,12 +6,15 @@ import asyncio
 import time
 
 import polars as pl
+from rich.console import RenderableType
 from rich.live import Live
+from rich.text import Text
 
 from ibdesk.cli.news import warnings
-from ibdesk.cli.screen import console
+from ibdesk.cli.screen import console, span
 from ibdesk.cli.tables import live_line, live_view
 from ibdesk.desk import DeskHandle, DeskHealth, LatencySummary
+from ibdesk.errors import DetachedError
 
 _TABLE_SECONDS = 0.5
 _LINE_SECONDS = 10.0
@@ -19,6 +22,8 @@ _LINE_SECONDS = 10.0
 
 async def watch(desk: DeskHandle) -> None:
     """Show how the desk is doing, and print every warning it gives, until cancelled.
+
+    While a desk of another process is away, that is what is shown.
 
     Raises:
         DeskError: If the desk fails.
@@ -32,12 +37,19 @@ async def watch(desk: DeskHandle) -> None:
                 await asyncio.sleep(pause)
                 for text in warnings(reader.drain()[0]):
                     console.print(text, soft_wrap=True)
-                health, positions, latency = await _asked(desk)
                 seconds = time.monotonic() - began
-                if console.is_terminal:
-                    live.update(live_view(health, positions, latency, seconds=seconds), refresh=True)
+                try:
+                    health, positions, latency = await _asked(desk)
+                except DetachedError:
+                    shown: RenderableType = Text(f"{span(seconds)}  THE ENGINE IS AWAY", style="bold red")
                 else:
-                    console.print(live_line(health, positions, latency, seconds=seconds), soft_wrap=True)
+                    shown = live_view(health, positions, latency, seconds=seconds)
+                    if not console.is_terminal:
+                        shown = live_line(health, positions, latency, seconds=seconds)
+                if console.is_terminal:
+                    live.update(shown, refresh=True)
+                else:
+                    console.print(shown, soft_wrap=True)
     finally:
         desk.feed.unsubscribe(reader)
 

@@ -12,7 +12,7 @@ from typing import Self
 from rich.text import Text
 
 from ibdesk.cli.interrupt import Belongings
-from ibdesk.cli.keeping import PATIENT, kept
+from ibdesk.cli.keeping import PATIENT, READY_SECONDS, kept
 from ibdesk.cli.logs import open_log
 from ibdesk.cli.packages import check_packages
 from ibdesk.cli.screen import address, console, line, step, until, waiting
@@ -27,8 +27,6 @@ from ibdesk_server.settings import Settings
 
 WEB_PACKAGES = ("fastapi", "uvicorn")
 """What a web server needs first of the extra that brings it."""
-READY_SECONDS = 120.0
-"""How long a child of a busy machine may take until it answers: most of it is the import of libraries."""
 
 
 def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: float | None, worker: int | None) -> None:
@@ -131,7 +129,7 @@ class Workers:
     def supervise(self, supervisor: Supervisor) -> None:
         """Have each started again whenever it has ended."""
         for number, child in enumerate(self._children, start=1):
-            supervisor.add(child.name, kept(child, functools.partial(self._again, number)), policy=PATIENT)
+            supervisor.add(child.name, kept(child, functools.partial(self._spawn, number)), policy=PATIENT)
 
     def __enter__(self) -> Self:
         return self
@@ -145,11 +143,6 @@ class Workers:
 
     def _spawn(self, number: int) -> ChildProcess:
         return ChildProcess(f"web worker {number}", "ibdesk.cli", [*self._arguments, "--worker", str(number)])
-
-    def _again(self, number: int) -> ChildProcess:
-        child = self._spawn(number)
-        child.until_ready(READY_SECONDS)
-        return child
 
 
 def _show(settings: Settings, url: str, login_url: str, *, seconds: float | None) -> None:

@@ -36,7 +36,7 @@ class ChildProcess:
         """Start ``python -m module arguments``, in a process group of its own, so that Ctrl-C is for us alone."""
         self.name = name
         self.first_line = ""
-        self.last_words = "it ended without a word"
+        self.last_words = ""
         self._early_lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
         self._process = subprocess.Popen(  # noqa: S603 - our own module with our own arguments
             [sys.executable, "-m", module, *arguments],

@@ -19,6 +19,8 @@ class FeedStatus(enum.Enum):
     CONNECTING = "connecting"
     # LIVE: what is shown is what is.
     LIVE = "live"
+    # AWAY: the server answers, and has lost the engine; what is shown is the last that was known.
+    AWAY = "engine away"
     # RECONNECTING: the connection broke; what is shown is the last that was known.
     RECONNECTING = "reconnecting"
     # REFUSED: the key is not accepted; trying again does not help.
@@ -26,7 +28,9 @@ class FeedStatus(enum.Enum):
 
 
 _GOOD = frozenset({"up", FeedStatus.LIVE.value})
-_BAD = frozenset({"down", "closed", FeedStatus.REFUSED.value})
+_BAD = frozenset({"down", "closed", FeedStatus.REFUSED.value, FeedStatus.AWAY.value})
+# What the last row says of TWS holds only while rows come.
+_CURRENT = frozenset({FeedStatus.LIVE, FeedStatus.CONNECTING})
 _STYLE = f"""
 :host {{ font: 13px {palette.FONT}; color: {palette.TEXT}; font-variant-numeric: tabular-nums; }}
 .top {{ display: flex; flex-wrap: wrap; align-items: center; gap: 8px 26px; padding: 10px 8px 4px 8px; }}
@@ -104,6 +108,8 @@ def _figure(label: str, value: str, *, sign: float | None = None, large: bool = 
 def _states(state: BoardState, feed: FeedStatus) -> str:
     link = state.newest(Topic.LINK, "link")
     tws = (link["link"], link["address"] or "") if link else ("waiting", "")
+    if link and feed not in _CURRENT:
+        tws = ("not known", "")
     at = max((row["at_ns"] for row in state.latest(Topic.QUOTES)), default=0)
     newest = f"{theme.time_of_day(at)} UTC" if at else ""
     return f'<div class="states">{_state("TWS", *tws)}{_state("feed", feed.value, newest)}</div>'

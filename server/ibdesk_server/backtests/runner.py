@@ -14,7 +14,7 @@ from contextlib import ExitStack
 import polars as pl
 
 from ibdesk.config import owner_only
-from ibdesk.errors import IbdeskError
+from ibdesk.errors import IbdeskError, how_ended
 from ibdesk_server.backtests.job import BacktestTask, JobState, Outcome
 from ibdesk_server.backtests.jobs import JobFolder, Jobs
 from ibdesk_server.backtests.settings import BacktestSettings
@@ -108,7 +108,7 @@ class BacktestRunner:
             assert process.stdin is not None  # noqa: S101 - for the type checker; it was asked for
             process.stdin.close()
         if not job.is_cancelled:
-            _fail(job, f"its process ended with code {process.returncode}: {_last_words(job)}")
+            _fail(job, f"its process {how_ended(process.returncode)}: {_last_words(job)}")
 
 
 def _start(job: JobFolder, inherited: tuple[int, int]) -> subprocess.Popen[bytes]:

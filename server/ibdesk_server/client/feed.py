@@ -100,7 +100,7 @@ class FeedClient:
     `topics` narrow what is sent, `symbols` and `owners` too, by name or pattern (``ES-*``); None is everything. With
     a `token` of an earlier client it goes on where that one stopped, with the same subscription. A reader that is
     slow is sent only the newest quotes, positions and the like; one that is much too slow is cut, and resumes.
-    `on_state` is told each change of `state`.
+    `on_state` is told each change of `state`; `desk_at_ns` (UTC) is when the desk was found there, or away.
     """
 
     def __init__(
@@ -122,6 +122,7 @@ class FeedClient:
         self._url, self._key, self._on_state = url, key, on_state
         self._state = FeedState.CONNECTING
         self.tables: dict[str, Table] = {}
+        self.desk_at_ns = 0
         self.connections = 0
         self.lag = FeedLag()
         self._connection: ClientConnection | None = None
@@ -214,6 +215,7 @@ class FeedClient:
                 names = [topic["name"] for topic in hello["topics"]]
             self._places = [Place(dict.fromkeys(names), self._wants["symbols"], self._wants["owners"])]
         await connection.send(msgpack.packb({"type": "subscribe", "token": self.token}))
+        self.desk_at_ns = hello["desk_at_ns"]
         desk: str = hello["desk"]
         return desk
 
@@ -227,6 +229,7 @@ class FeedClient:
                     self.lag = FeedLag(message["lag_ms"], message["lag_bytes"], message["skipped"])
                     await connection.send(msgpack.packb({"type": "pong", "at_ns": message["at_ns"]}))
                 case "status":
+                    self.desk_at_ns = message["at_ns"]
                     self._heard_of(message["desk"])
 
     def _take(self, message: dict[str, Any]) -> FeedMessage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 
 from ibdesk.store.feed import Feed, Row, Topic
@@ -27,6 +28,7 @@ class FeedMirror:
         self.url, self._key = url, key
         self._client: FeedClient | None = None
         self._refused = False
+        self._lost_at_ns = 0
         self.feed = Feed()
 
     @property
@@ -36,7 +38,21 @@ class FeedMirror:
             return FeedStatus.REFUSED
         if self._client is None or not self._client.connections:
             return FeedStatus.CONNECTING
+        if self._client.state is FeedState.AWAY:
+            return FeedStatus.AWAY
         return FeedStatus.LIVE if self._client.state is FeedState.OPEN else FeedStatus.RECONNECTING
+
+    @property
+    def stale_since_ns(self) -> int:
+        """Return since when what is known is old (ns UTC), 0 while it is not."""
+        status = self.status
+        if status in {FeedStatus.LIVE, FeedStatus.CONNECTING}:
+            self._lost_at_ns = 0
+            return 0
+        if status is FeedStatus.AWAY and self._client is not None:
+            return self._client.desk_at_ns
+        self._lost_at_ns = self._lost_at_ns or time.time_ns()
+        return self._lost_at_ns
 
     async def run(self) -> None:
         """Follow until cancelled, through lost connections and restarts of the server."""

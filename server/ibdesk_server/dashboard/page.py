@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import panel as pn
 from bokeh.models import CustomJS
 
 from ibdesk.backtest import palette
+from ibdesk.model import moment
 from ibdesk.views.board import Board
+from ibdesk.views.live_text import LiveText
+from ibdesk.views.summary import FeedStatus
 from ibdesk_server.dashboard.access import Access
 from ibdesk_server.dashboard.mirror import FeedMirror
 
@@ -30,15 +34,38 @@ if (!document.body.classList.contains("stale")) {
 """
 
 
+# What is old has no color: nothing on it looks well, or like money made.
+_OLD = {"filter": "grayscale(1)", "opacity": "0.45"}
+_WARNING_STYLE = f"""
+.stale {{ background: {palette.LOSS}; color: #1b0605; font: 600 15px {palette.FONT}; padding: 11px 16px; }}
+"""
+_WHY_OLD = {
+    FeedStatus.AWAY: "The engine is away: no orders are sent, and open positions are unmanaged.",
+    FeedStatus.RECONNECTING: "The web server does not answer.",
+    FeedStatus.REFUSED: "The web server refuses the dashboard's key.",
+}
+
+
+def stale_banner(status: FeedStatus, since_ns: int, now_ns: int) -> str:
+    """Return the HTML of the banner that says why figures are old, and how old; empty while they are not."""
+    if not since_ns:
+        return ""
+    seconds = max(now_ns - since_ns, 0) // 10**9
+    age = f"{seconds} s" if seconds < 60 else f"{seconds // 60} min" if seconds < 7_200 else f"{seconds // 3_600} h"
+    what = f"{_WHY_OLD[status]} What is shown is from before {moment(since_ns):%H:%M:%S} UTC, {age} old."
+    return f'<div class="stale">{what}</div>'
+
+
 class Page:
     """What one browser tab shows; `view` is the Panel component that holds the board."""
 
     def __init__(self, mirror: FeedMirror, *, may_stay: Callable[[], bool] = lambda: True) -> None:
         self._mirror, self._may_stay = mirror, may_stay
         self._ended = False
+        self._warning = LiveText(_WARNING_STYLE)
         self.view = pn.Column(sizing_mode="stretch_both", margin=0)
         self._draw()
-        self._board.show_feed(mirror.status)
+        self._show_feed()
         self._rest = 0
 
     def tick(self) -> None:
@@ -54,11 +81,20 @@ class Page:
             self._start_over()
         elif update:
             self._board.apply(update)
-        self._board.show_feed(self._mirror.status)
+        self._show_feed()
 
     def close(self) -> None:
         """Stop reading; for a tab that was closed."""
         self._feed.unsubscribe(self._reader)
+
+    def _show_feed(self) -> None:
+        """Say how rows come; what is old is gray, under a banner that says why and how old it is."""
+        status, since_ns = self._mirror.status, self._mirror.stale_since_ns
+        self._board.show_feed(status)
+        self._warning.show(stale_banner(status, since_ns, time.time_ns()))
+        styles = _OLD if since_ns else {}
+        if self._board.view.styles != styles:
+            self._board.view.styles = styles
 
     def _end(self) -> None:
         if not self._ended:
@@ -78,7 +114,7 @@ class Page:
         self._reader, snapshot = self._feed.subscribe(lambda: None)
         self._board = Board()
         self._board.apply(snapshot)
-        self.view[:] = [self._board.view]
+        self.view[:] = [self._warning.view, self._board.view]
 
 
 def open_page(mirror: FeedMirror, access: Access) -> pn.Column:

@@ -22,6 +22,12 @@ class DashboardProcess(ChildProcess):
         return urlsplit(self.first_line).port or 0
 
 
+def spawn_dashboard(*, feed: str, key_file: Path, port: int = 5006) -> DashboardProcess:
+    """Begin to start a dashboard that reads the feed at an address; port 0 takes any free one."""
+    arguments = ["--end-with-stdin", "--feed", feed, "--key-file", str(key_file), "--port", str(port)]
+    return DashboardProcess("the dashboard", "ibdesk_server.dashboard", arguments)
+
+
 def start_dashboard(*, feed: str, key_file: Path, port: int = 5006, timeout_seconds: float = 120.0) -> DashboardProcess:
     """Start a dashboard that reads the feed at an address and return once it answers.
 
@@ -30,7 +36,6 @@ def start_dashboard(*, feed: str, key_file: Path, port: int = 5006, timeout_seco
     Raises:
         ChildError: If it ends before it is ready (a port that is taken, no key) or is not ready in time.
     """
-    arguments = ["--end-with-stdin", "--feed", feed, "--key-file", str(key_file), "--port", str(port)]
-    dashboard = DashboardProcess("the dashboard", "ibdesk_server.dashboard", arguments)
+    dashboard = spawn_dashboard(feed=feed, key_file=key_file, port=port)
     dashboard.until_ready(timeout_seconds)
     return dashboard

@@ -94,6 +94,7 @@ class FeedHub:
             heartbeat_seconds=self.limits.heartbeat_seconds,
             topics=topics,
             desk=self.status.desk,
+            desk_at_ns=self.status.at_ns,
         )
 
     def join(self, outlet: Outlet) -> Subscriber | None:

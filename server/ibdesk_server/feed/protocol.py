@@ -3,7 +3,7 @@
 A connection goes like this (``S`` is the server, ``C`` the client)::
 
     C  auth {key}                                   only when neither a header nor a cookie has said who it is
-    S  hello {schema, server_time_ns, heartbeat_seconds, desk, topics: [{name, key, conflated}]}
+    S  hello {schema, server_time_ns, heartbeat_seconds, desk, desk_at_ns, topics: [{name, key, conflated}]}
     C  subscribe {topics, symbols, owners}          absent topics: all; absent symbols or owners: all
     C  subscribe {token}                            go on where a connection before this one stopped
     S  snapshot {topic, epoch, seq, columns}        once per topic, the state at `seq`
@@ -123,12 +123,13 @@ class TopicInfo(msgspec.Struct, frozen=True):
 
 
 class Hello(_Message, frozen=True, tag="hello"):
-    """Server: you are welcome; this is how I speak. `desk` is as in `Status`."""
+    """Server: you are welcome; this is how I speak. `desk` and `desk_at_ns` are those of `Status`."""
 
     server_time_ns: int
     heartbeat_seconds: float
     topics: list[TopicInfo]
     desk: str
+    desk_at_ns: int = 0
     schema: int = SCHEMA
 
 

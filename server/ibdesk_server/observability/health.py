@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 from pydantic import BaseModel, Field
 
-from ibdesk.desk import DeskHealth, ProcessInfo
+from ibdesk.desk import DeskHealth, DeskState, ProcessInfo
 from ibdesk.errors import IbdeskError
 from ibdesk.model import Link
 from ibdesk.store.lease_health import LeaseHealth, LeaseState
@@ -17,6 +17,9 @@ from ibdesk.store.redis import RedisHealth
 from ibdesk.telemetry import Span, TaskInfo, vitals
 from ibdesk_server.dependencies import Services
 from ibdesk_server.observability.families import finite
+
+AWAY = "the engine is away: no orders are sent, open positions are unmanaged, and figures are old"
+"""What is said of a desk whose process cannot be reached."""
 
 # How long the desk may take to say how it is.
 _PATIENCE_SECONDS = 2.0
@@ -78,6 +81,8 @@ async def ask_desk(found: Services) -> DeskFigures:
         return DeskFigures(why_not=f"the desk did not answer within {_PATIENCE_SECONDS:g} s")
     except IbdeskError:
         # Where it lives and what broke in it is not for everybody: its log says more.
+        if found.desk.state is DeskState.DETACHED:
+            return DeskFigures(why_not=AWAY)
         return DeskFigures(why_not=f"the desk is {found.desk.state.value}")
 
 
