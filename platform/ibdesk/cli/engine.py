@@ -47,9 +47,7 @@ def run_engine(
     """
     if run is not None:
         run.check()
-    settings = connection.settings(
-        DeskSettings, Given("port_address", address, "--desk"), symbols=() if run is None else tuple(run.on)
-    )
+    settings = connection.settings(DeskSettings, Given("port_address", address, "--desk"))
     if is_child:
         console.quiet = True
         end_with_parent()

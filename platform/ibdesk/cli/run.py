@@ -25,7 +25,7 @@ def run_until_stopped(connection: Connection, run: Run, *, seconds: float | None
         IbdeskError: If it cannot be started, or fails.
     """
     run.check()
-    settings = connection.settings(DeskSettings, symbols=tuple(run.on))
+    settings = connection.settings(DeskSettings)
     with Belongings() as belongings:
         belongings.enter_context(open_log("run", settings))
         desk = belongings.enter_context(open_desk(settings, resume=connection.resume))

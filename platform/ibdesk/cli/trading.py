@@ -42,10 +42,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     # resume: the id of a halt that may be lifted.
     resume: str | None = None
 
-    def settings(self, root: type[_Tree], *more: Given, symbols: tuple[str, ...] = ()) -> _Tree:
+    def settings(self, root: type[_Tree], *more: Given) -> _Tree:
         """Return the tree of settings with these options, and `more`, on top.
-
-        `symbols` are what an embedded gateway's market must have.
 
         Raises:
             ConfigError: If what was asked for cannot be.
@@ -67,8 +65,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
                 f"{wrong.origin} is for a TWS of yours: the embedded gateway is found by itself; add --mode paper or "
                 f"--mode live"
             )
-        on_market = tuple(dict.fromkeys((*found.gateway.symbols, *symbols)))
-        return found.with_value("gateway.symbols", on_market)
+        return found
 
     def common_arguments(self) -> list[str]:
         """Return what stands before a command so that another process reads the same settings."""

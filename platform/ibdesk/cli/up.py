@@ -51,7 +51,6 @@ def run_up(
         Settings,
         *web_options(port, dashboard_port),
         Given("server.workers", workers, "--workers"),
-        symbols=() if run is None else tuple(run.on),
     )
     with Belongings() as belongings:
         belongings.enter_context(open_log("up", settings))

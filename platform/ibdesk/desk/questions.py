@@ -12,7 +12,6 @@ import polars as pl
 from ibdesk.desk.answers import DeskHealth, InstrumentInfo, ProcessInfo, RiskInfo, RunDetail, RunInfo, RunLog
 from ibdesk.desk.inspection import instrument_info, risk_info, run_detail
 from ibdesk.desk.latency import LatencySummary
-from ibdesk.desk.naming import qualify_named
 from ibdesk.desk.run_log import read_log
 from ibdesk.desk.surroundings import Surroundings
 from ibdesk.errors import DataError, InstrumentError, JournalError
@@ -48,8 +47,7 @@ class Questions:
         """
         if count < 1:
             raise DataError(f"count must be at least 1 bar, got {count}")
-        runtime = self._runtime
-        qualified = await qualify_named(runtime.service, symbol, runtime.clock.now_ns())
+        qualified = await self._runtime.qualify(symbol)
         with self._runtime.performance.measure("history_request", symbol=qualified.id):
             return await self._runtime.service.history(qualified, interval_ns=interval_ns(bar), count=count)
 

@@ -17,14 +17,15 @@ from ibdesk.config import secure_state_folder
 from ibdesk.desk.answers import RunInfo
 from ibdesk.desk.deadline import begin_command
 from ibdesk.desk.emas import EmaMonitor
+from ibdesk.desk.finding import found
 from ibdesk.desk.first_prices import FirstPrices
 from ibdesk.desk.inspection import run_info
 from ibdesk.desk.ledger import Ledger
-from ibdesk.desk.naming import base36, qualify_named
 from ibdesk.desk.order_log import TOLD, OrderLog
 from ibdesk.desk.order_times import OrderTimes
 from ibdesk.desk.publisher import Publisher
 from ibdesk.desk.repeats import running_like
+from ibdesk.desk.run_names import RunNames
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.succession import predecessor
 from ibdesk.desk.warm_up import fetch_histories, recent_bars
@@ -111,8 +112,7 @@ class Runtime:
         self._waiting: collections.deque[Event] = collections.deque()
         self._turning = False
         self._recent: dict[str, collections.deque[Bar]] = {}
-        # A desk before this one may have started a run in this very second.
-        self._last_run_second = time.time_ns() // 1_000_000_000
+        self._run_names = RunNames()
         self._day_ends_ns = 0
         self._tasks = asyncio.TaskGroup()
         self.supervisor = Supervisor()
@@ -292,7 +292,7 @@ class Runtime:
         named `run_id`, else of the orphaned run that was started like it; else it is a new one.
         """
         made, loaded = _made(strategy, parameters)
-        instruments = [await qualify_named(self.service, name, self.clock.now_ns()) for name in on]
+        instruments = [await self.qualify(each) for each in on]
         for instrument in instruments:
             self._watch(instrument)
         history = await fetch_histories(self.service, instruments, interval_ns=bar_ns, count=warm_up)
@@ -315,7 +315,9 @@ class Runtime:
             return there.id
         before = predecessor(self.engine.runs, start, run_id)
         if before is None:
-            start = msgspec.structs.replace(start, run_id=self._run_id(name or loaded.source.class_name))
+            start = msgspec.structs.replace(
+                start, run_id=self._run_names.new(name or loaded.source.class_name, self.engine.runs)
+            )
         else:
             start = msgspec.structs.replace(start, run_id=before.id, state=before.saved_state)
         self.shelf.put(loaded.cls, loaded.source)
@@ -332,7 +334,12 @@ class Runtime:
             InstrumentError: If the instrument is unknown or ambiguous.
             LinkError: If TWS cannot be asked.
         """
-        return await qualify_named(self.service, name, self.clock.now_ns(), from_memory=True)
+        return await self.qualify(name, from_memory=True)
+
+    async def qualify(self, name: str | Instrument, *, from_memory: bool = False) -> AnyInstrument:
+        """Return an instrument with what TWS knows of it now; raises as `qualified`."""
+        is_embedded, at_ns = self.settings.mode == "embedded", self.clock.now_ns()
+        return await found(self.service, name, at_ns, is_embedded=is_embedded, from_memory=from_memory)
 
     def runs(self) -> list[RunInfo]:
         """Return every run of this desk, oldest first."""
@@ -345,13 +352,6 @@ class Runtime:
         self._recent[instrument.id] = collections.deque(maxlen=256)
         self.service.subscribe_bars(instrument)
         self.service.subscribe_quotes(instrument)
-
-    def _run_id(self, name: str) -> str:
-        """Return a name that no run before had, here or in another desk of this account: it marks orders for good."""
-        self._last_run_second = max(time.time_ns() // 1_000_000_000, self._last_run_second + 1)
-        while (run_id := f"{name}-{base36(self._last_run_second)}") in self.engine.runs:
-            self._last_run_second += 1
-        return run_id
 
     def _make_header(self, client_id: int) -> JournalHeader:
         return JournalHeader(

@@ -23,6 +23,9 @@ class EmbeddedGatewaySettings(GatewaySettings):
     """The gateway inside a desk: found by the desk alone, so any free port does."""
 
     port: int = Field(0, ge=0, le=65_535, description="port to listen on; 0 takes any free one")
+    invent: bool = Field(
+        False, description="make up a share of any symbol; else only known ones, and those of the market, are found"
+    )
 
 
 class DeskSettings(SettingsTree):

@@ -51,6 +51,7 @@ def make_gateway(
         accounts=settings.accounts,
         cash=settings.cash,
         strict=settings.strict,
+        invent=settings.invent,
         partial=settings.partial,
         state=settings.state,
         hours=settings.hours,

@@ -57,6 +57,7 @@ class Gateway:
         accounts: Ids of several paper accounts in its place; then every order must name its own.
         cash: What each account begins with, in US dollars.
         strict: Whether only shipped contracts are known, not every symbol of the market.
+        invent: Whether a share of any other symbol that a client asks for is made up.
         partial: Whether an execution takes no more than the displayed size.
         commissions: What trading costs; IB's fixed schedule when not given.
         max_unsent_bytes: How much may wait for a client that does not read, before it is cut off.
@@ -82,6 +83,7 @@ class Gateway:
         accounts: Sequence[str] = (),
         cash: float = 1_000_000.0,
         strict: bool = False,
+        invent: bool = True,
         partial: bool = False,
         commissions: CommissionSchedule | None = None,
         max_unsent_bytes: int = 64 << 20,
@@ -102,7 +104,7 @@ class Gateway:
         # opened_ns: when the market begins or began, ns UTC; known once the gateway has started.
         self.opened_ns = now_ns
         today = dt.datetime.fromtimestamp(now_ns // SECOND, dt.UTC).date()
-        self.contracts = ContractBook(today, self.market.symbols, strict=strict)
+        self.contracts = ContractBook(today, self.market.symbols, strict=strict, invent=invent)
         self.tape = Tape(self.market, self.schedule)
         # _control: the market as history tells it, with what `quote` and `trade` said.
         self._control = Market(self.tape, self.contracts, self.schedule)

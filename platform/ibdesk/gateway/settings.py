@@ -30,6 +30,7 @@ class GatewaySettings(Section):
     accounts: tuple[str, ...] = Field((), description="ids of several paper accounts, in the place of the one")
     cash: float = Field(1_000_000.0, gt=0, allow_inf_nan=False, description="what each account begins with, US dollars")
     strict: bool = Field(False, description="know only the shipped contracts, not any symbol")
+    invent: bool = Field(True, description="make up a share of any symbol that a client asks for")
     partial: bool = Field(False, description="fill no more at once than is displayed")
     pacing: bool = Field(False, description="let clients ask no more than TWS allows, on the gateway's clock")
     state: Path | None = Field(None, description="file in which accounts and orders outlive the gateway")

@@ -32,17 +32,20 @@ class ContractBook:
     """All contracts of one gateway.
 
     `market` are the instrument names the market source plays. Beside what is shipped and what the market plays, a share
-    of any plausible symbol and any pair of known currencies is found; with `strict` only what is shipped is.
+    of any plausible symbol and any pair of known currencies is found; without `invent` no share is that nobody named,
+    and with `strict` only what is shipped is.
 
     `spot_of` tells the price around which an underlying's options are listed when they are first asked for. `on_new` is
     called once for every contract that somebody has singled out, before anything is done with it.
     """
 
-    def __init__(self, today: dt.date, market: Iterable[str] = (), *, strict: bool = False) -> None:
+    def __init__(
+        self, today: dt.date, market: Iterable[str] = (), *, strict: bool = False, invent: bool = True
+    ) -> None:
         self.spot_of: Callable[[ContractData], float | None] = _no_spot
         self.on_new: Callable[[ContractData], None] = _nobody
         self._today = today
-        self._strict = strict
+        self._strict, self._invents = strict, invent
         self._by_id: dict[int, ContractData] = {}
         self._by_name: dict[str, ContractData] = {}
         self._by_symbol: dict[str, list[ContractData]] = defaultdict(list)
@@ -223,7 +226,7 @@ class ContractBook:
         return [] if made is None else [made]
 
     def _share_by_rule(self, symbol: str) -> ContractData | None:
-        if self._is_full or not is_plausible(symbol) or Stock(symbol).id in self._by_name:
+        if self._is_full or not self._invents or not is_plausible(symbol) or Stock(symbol).id in self._by_name:
             return None
         self._by_rule += 1
         return self._add(us_share(symbol, f"{symbol} INC"))
