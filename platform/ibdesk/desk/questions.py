@@ -14,7 +14,7 @@ from ibdesk.desk.inspection import instrument_info, risk_info, run_detail
 from ibdesk.desk.latency import LatencySummary
 from ibdesk.desk.run_log import read_log
 from ibdesk.desk.surroundings import Surroundings
-from ibdesk.errors import DataError, InstrumentError, JournalError
+from ibdesk.errors import DataError, HistoryError, InstrumentError, JournalError
 from ibdesk.model import EVENT_KINDS, Account, Instrument, interval_ns
 from ibdesk.store import JournalFilter, JournalPage, LifeInfo, Topic, lives_in, read_page
 from ibdesk.telemetry import Span, vitals
@@ -41,7 +41,7 @@ class Questions:
 
         Raises:
             InstrumentError: If the instrument is unknown or ambiguous.
-            HistoryError: If TWS has no such bars.
+            HistoryError: If TWS has no such bars, or fewer; the sentence says how many there are.
             ConfigError: If `bar` names no length.
             DataError: If `count` is below 1.
         """
@@ -49,7 +49,13 @@ class Questions:
             raise DataError(f"count must be at least 1 bar, got {count}")
         qualified = await self._runtime.qualify(symbol)
         with self._runtime.performance.measure("history_request", symbol=qualified.id):
-            return await self._runtime.service.history(qualified, interval_ns=interval_ns(bar), count=count)
+            bars = await self._runtime.service.history(qualified, interval_ns=interval_ns(bar), count=count)
+        if bars.height < count:
+            raise HistoryError(
+                f"TWS has {bars.height:,} bars of {qualified.id} in bars of {bar}, and {count:,} were asked for: ask "
+                f"for count={bars.height} or less, or for longer bars"
+            )
+        return bars
 
     async def runs(self) -> list[RunInfo]:
         """Return every run of this desk, oldest first."""

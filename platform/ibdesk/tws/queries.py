@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable
 
@@ -32,11 +33,16 @@ from ibdesk.tws.subscriptions import what_to_show
 from ibdesk.tws.times import utc_text
 from ibdesk.tws.wire import Wire
 
+_log = logging.getLogger(__name__)
+
 _SECOND = 1_000_000_000
 # HMDS answers "no data" with the code of all its refusals.
 _HISTORY_REFUSED = 162
-# More pages than this of small bars would run into TWS's limit of 60 history requests in ten minutes.
-_MOST_PAGES = 50
+# More pages than this of bars up to 30 seconds would run into TWS's limit of 60 history requests in ten minutes.
+_MOST_SMALL_PAGES, _SMALL_BAR_NS = 50, 30 * _SECOND
+# Of longer bars TWS limits nothing but the span of one answer; this is to end at some time.
+_MOST_PAGES = 1_000
+_PAGES_BETWEEN_WORDS = 10
 # How long TWS wants between two searches, and how long and how many of their answers are kept.
 _SEARCH_SECONDS, _SEARCH_KEPT_SECONDS, _SEARCHES_KEPT = 1.0, 3600.0, 256
 
@@ -172,8 +178,13 @@ class Queries:
         since = 0 if seconds is None else until - int(seconds * _SECOND)
         wanted = seconds_for(count, interval_ns, known.session) if count is not None else seconds or 0.0
         span = min(wanted, longest_span(interval_ns))
+        most = _MOST_SMALL_PAGES if interval_ns <= _SMALL_BAR_NS else _MOST_PAGES
+        if wanted > most * span:
+            raise HistoryError(_too_much_words(instrument.id, interval_ns, most, span))
         frame, page_end = no_bars(), end_ns
-        for _ in range(_MOST_PAGES):
+        for number in range(most):
+            if number and number % _PAGES_BETWEEN_WORDS == 0:
+                _log.info("history of %s: %d bars after %d requests", instrument.id, frame.height, number)
             page = await self._page(
                 known, interval_ns=interval_ns, span=span, end_ns=page_end, until=until, is_first=frame.is_empty()
             )
@@ -184,6 +195,9 @@ class Queries:
             page_end = _first_ns(frame)
             if page_end <= since:
                 break
+        else:
+            if count is not None:
+                raise HistoryError(_too_much_words(instrument.id, interval_ns, most, span))
         frame = frame.filter(pl.col("opened_at").dt.epoch("ns") >= since)
         return frame if count is None else frame.tail(count)
 
@@ -224,6 +238,14 @@ class Queries:
             if is_first or error.code != _HISTORY_REFUSED:
                 raise HistoryError(f"TWS gave no history of {instrument.id} in bars of {size}: {error}") from error
         return frame_of(bars, instrument, interval_ns=interval_ns, end_ns=until, zone=self._settings.time_zone)
+
+
+def _too_much_words(name: str, interval_ns: int, pages: int, span: float) -> str:
+    most = int(pages * span * _SECOND / interval_ns)
+    return (
+        f"so many bars of {name} take more than {pages} requests to TWS, which limits them: ask for at most {most:,} "
+        f"bars of {bar_size(interval_ns)}, or for longer bars"
+    )
 
 
 def _first_ns(frame: pl.DataFrame) -> int:
