@@ -67,6 +67,8 @@ class Busy(Strategy):
 
     def on_bar(self, bar: Bar) -> None:
         self.state["bars"][bar.instrument] += 1
+        for symbol in set(self.symbols) | {"more", bar.instrument}:
+            self.log(symbol)
         average = self.feature("average", bar.instrument)
         for order in self.open_orders(bar.instrument):
             if order.stop_price is None:

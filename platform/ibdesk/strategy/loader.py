@@ -18,7 +18,8 @@ from ibdesk.interrupts import is_interrupt
 from ibdesk.model import StrategySource
 from ibdesk.strategy.base import Strategy
 from ibdesk.strategy.failures import as_strategy_error, error_words, plain_text
-from ibdesk.strategy.replayable import check_replayable
+from ibdesk.strategy.file_check import check_file
+from ibdesk.strategy.guard import namespace, with_order
 
 
 class LoadedStrategy(msgspec.Struct, frozen=True):
@@ -47,14 +48,17 @@ def load_source(code: bytes, path: Path) -> LoadedStrategy:
     """Return the one strategy class that `code` defines; `path` names it in errors. Raises as `load_strategy`."""
     try:
         tree = ast.parse(code, filename=str(path))
-        executable = compile(tree, str(path), "exec")
+        # As it stands, for what only the compiler finds.
+        compile(tree, str(path), "exec")
     except (SyntaxError, ValueError) as error:
         reason = getattr(error, "msg", None) or str(error)
         raise StrategyError(f"{path}{_at(getattr(error, 'lineno', None))}: not valid Python: {reason}") from None
-    check_replayable(tree, path)
+    check_file(tree, path)
+    executable = compile(with_order(tree), str(path), "exec")
     sha256 = hashlib.sha256(code).hexdigest()
     module = types.ModuleType(f"ibdesk_strategy_{path.stem}_{sha256[:12]}")
     module.__file__ = str(path)
+    module.__dict__.update(namespace())
     # Annotations are looked up in the module by its name.
     sys.modules[module.__name__] = module
     try:

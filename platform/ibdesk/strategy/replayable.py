@@ -1,15 +1,16 @@
 """What a strategy file may use, so that its decisions can be replayed from the recorded events alone.
 
 It may import only what computes from them: ibdesk's public names, Polars, numpy, pydantic, and those parts of the
-standard library that know no clock, no chance and no world.
+standard library that know no clock, no chance and no world. Within these, some names reach out all the same. They are
+looked for before the file is run, whatever the file calls them, and are missing from what it imports (see `guard`).
 """
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-
-from ibdesk.errors import StrategyError
+import datetime
+import sys
+from importlib import import_module
+from types import ModuleType
 
 PUBLIC_NAMES = frozenset(
     {
@@ -59,69 +60,73 @@ STANDARD_LIBRARY = frozenset(
 )
 """The parts of the standard library that give the same answer at every replay."""
 
-# Names whose use would make a decision depend on more than the events: the clock, chance, files, other code.
-_UNREPLAYABLE_NAMES = frozenset(
+UNREPLAYABLE_BUILTINS = frozenset(
     {"__import__", "breakpoint", "compile", "eval", "exec", "globals", "input", "open", "id", "hash"}
 )
-_CLOCKS = frozenset({"datetime", "date", "dt"})
-_CLOCK_READINGS = frozenset({"now", "utcnow", "today"})
-_NUMPY, _POLARS = frozenset({"np", "numpy"}), frozenset({"pl", "polars"})
-_NUMPY_FILES_AND_CHANCE = frozenset({"random", "load", "loadtxt", "genfromtxt", "fromfile", "memmap"})
+"""Built-in functions by which a decision would depend on more than the events: files, other code, memory."""
+
+CLOCK_READINGS = frozenset({"now", "utcnow", "today"})
+"""The methods of dates and times that read the clock."""
+
+_CLOCK_WORDS = "the time of the event is self.now"
+_CHANCE_WORDS = "chance is another one at each replay"
+_WORLD_WORDS = "files change"
+_ORDER_WORDS = "its order is another one in each process: use set[...], list[...] or dict[...]"
+
+# By module: names that read a clock or a file, draw chance, or have no order of their own.
+_NAMES = {
+    "numpy": dict.fromkeys(("load", "loadtxt", "genfromtxt", "fromfile", "memmap", "fromregex"), _WORLD_WORDS),
+    "polars": {"set_random_seed": _CHANCE_WORDS},
+    "pydantic": dict.fromkeys(("PastDate", "FutureDate", "PastDatetime", "FutureDatetime"), _CLOCK_WORDS)
+    | dict.fromkeys(("FilePath", "DirectoryPath", "NewPath", "ImportString"), _WORLD_WORDS),
+    "zoneinfo": {"available_timezones": _ORDER_WORDS},
+    "typing": dict.fromkeys(("Set", "FrozenSet", "AbstractSet", "MutableSet"), _ORDER_WORDS),
+    "collections.abc": dict.fromkeys(("Set", "MutableSet"), _ORDER_WORDS),
+}
 
 
-def check_replayable(tree: ast.Module, path: Path) -> None:
-    """Refuse imports and names that would make a replay depend on more than the recorded events.
-
-    This guards against accidents; it is no sandbox.
-
-    Raises:
-        StrategyError: At the first such line.
-    """
-    own_names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    own_names |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-    for node in ast.walk(tree):
-        # A name that the file gives to something of its own, `open` to a price, is not the built-in one.
-        if isinstance(node, ast.Name) and node.id in own_names:
-            continue
-        for what in _unreplayable(node):
-            raise StrategyError(
-                f"{path}, line {getattr(node, 'lineno', '?')}: a strategy may not use {what}, because its decisions "
-                f"could then not be replayed; allowed are ibdesk's public names, polars, numpy, pydantic and "
-                f"{', '.join(sorted(STANDARD_LIBRARY - {'__future__'}))}"
-            )
-
-
-def _unreplayable(node: ast.AST) -> list[str]:
-    match node:
-        case ast.Import(names=names):
-            return [f"import {alias.name}" for alias in names if not _may_import(alias.name)]
-        case ast.ImportFrom(level=level) if level:
-            return ["a relative import"]
-        case ast.ImportFrom(module="ibdesk", names=names):
-            return [f"ibdesk.{alias.name}" for alias in names if alias.name not in PUBLIC_NAMES]
-        case ast.ImportFrom(module=str(module), names=names):
-            full_names = [f"{module}.{alias.name}" for alias in names]
-            return [f"import {name}" for name in full_names if not _may_import(name)]
-        case ast.Attribute(value=ast.Name(id="ibdesk"), attr=name) if name not in PUBLIC_NAMES:
-            return [f"ibdesk.{name}"]
-        case ast.Name(id=name) if name in _UNREPLAYABLE_NAMES:
-            return [f"{name}()"]
-        case ast.Attribute(value=ast.Name(id=owner) | ast.Attribute(attr=owner), attr=name):
-            return [f"{owner}.{name}"] if _reaches_out(owner, name) else []
-    return []
-
-
-def _reaches_out(owner: str, attribute: str) -> bool:
-    """Return whether an attribute of a library reads the clock or a file, or draws chance."""
-    return (
-        (owner in _CLOCKS and attribute in _CLOCK_READINGS)
-        or (owner in _NUMPY and attribute in _NUMPY_FILES_AND_CHANCE)
-        or (owner in _POLARS and attribute.startswith(("read_", "scan_")))
-    )
-
-
-def _may_import(name: str) -> bool:
+def may_import(name: str) -> bool:
+    """Return whether a strategy may import a module, or a name of one, by its full name."""
     root = name.partition(".")[0]
-    if name.startswith("numpy.random"):
+    if name == "numpy.random" or name.startswith("numpy.random."):
         return False
     return name == "ibdesk" or root in LIBRARIES or root in STANDARD_LIBRARY
+
+
+def module_of(name: str) -> ModuleType | None:
+    """Return a module that strategies may import, None where there is none of this name."""
+    try:
+        return sys.modules.get(name) or import_module(name)
+    except ImportError:
+        return None
+
+
+def refusal(owner: object, name: str) -> str | None:
+    """Return why a strategy may not use an attribute of a module or class; None when it may."""
+    if isinstance(owner, ModuleType):
+        return _refusal_of_module(owner, name)
+    if isinstance(owner, datetime.date) and name in CLOCK_READINGS:
+        return _CLOCK_WORDS
+    if isinstance(owner, type):
+        if issubclass(owner, datetime.date) and name in CLOCK_READINGS:
+            return _CLOCK_WORDS
+        if owner.__module__ == "statistics" and (owner.__name__, name) == ("NormalDist", "samples"):
+            return _CHANCE_WORDS
+    return None
+
+
+def _refusal_of_module(module: ModuleType, name: str) -> str | None:
+    if module.__name__ == "ibdesk":
+        return None if name in PUBLIC_NAMES or name.startswith("__") else "it is not for strategies"
+    words = _NAMES.get(module.__name__, {}).get(name)
+    if words is None and module.__name__.partition(".")[0] == "polars" and name.startswith(("read_", "scan_")):
+        words = _WORLD_WORDS
+    if words is None and name in ("__dict__", "__loader__", "__spec__", "__builtins__"):
+        words = "it leads to everything else"
+    if words is not None:
+        return words
+    # Modules that a library has imported for itself, such as `statistics.random`.
+    found = vars(module).get(name)
+    if isinstance(found, ModuleType) and not may_import(found.__name__):
+        return _CHANCE_WORDS if "random" in found.__name__ else "it leads out of what can be replayed"
+    return None
