@@ -114,6 +114,7 @@ def test_another_size_takes_nothing_from_an_order(exchange: Exchange, make_order
     next(happenings)
 
     exchange.modify(waiting.id, quantity=50, limit_price=96, stop_price=None, at_ns=MINUTE)
+    exchange.place(make_order(BUY, limit=90), MINUTE)
 
     assert fills(next(happenings)) == [(50, 96)]
 

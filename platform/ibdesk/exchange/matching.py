@@ -144,8 +144,11 @@ class Exchange:
         if reason:
             return [report_of(ticket, at_ns, reason)]
         ticket.order = changed
-        ticket.came_ns = at_ns
-        if self._meeting is not None and (limit_price, stop_price) != (order.limit_price, order.stop_price):
+        if self._meeting is None:
+            ticket.came_ns = at_ns
+        elif (limit_price, stop_price) != (order.limit_price, order.stop_price):
+            # Another size alone takes nothing from an order that the bar in progress may still reach.
+            ticket.came_ns = at_ns
             self._meeting.arrive(ticket)
         events: list[VenueEvent] = [report_of(ticket, at_ns)]
         quote = self._quotes.get(order.instrument)

@@ -149,6 +149,8 @@ class Instrument(msgspec.Struct, frozen=True, tag_field="kind"):
 
     def round_size(self, quantity: float) -> float:
         """Return the quantity on the size increment, rounded towards zero: never more than was wanted."""
+        if quantity % self.size_increment == 0:
+            return quantity
         return rounded(quantity, ((0.0, self.size_increment),), Rounding.DOWN if quantity > 0 else Rounding.UP)
 
     def fits_size(self, quantity: float) -> bool:
