@@ -14,6 +14,11 @@ _PORTS_TRIED = 50
 def url_of(bound: socket.socket, *, is_encrypted: bool = False) -> str:
     """Return the address of a bound socket, such as ``http://127.0.0.1:8000``."""
     host, port = bound.getsockname()[:2]
+    return address_url(host, port, is_encrypted=is_encrypted)
+
+
+def address_url(host: str, port: int, *, is_encrypted: bool = False) -> str:
+    """Return the address of a host and port, such as ``http://127.0.0.1:8000``."""
     return f"{'https' if is_encrypted else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 

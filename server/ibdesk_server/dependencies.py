@@ -21,7 +21,7 @@ from ibdesk_server.idempotency import Replays
 from ibdesk_server.observability.watch import Watch
 from ibdesk_server.security.budgets import Budgets
 from ibdesk_server.security.guard import Security
-from ibdesk_server.security.presented import COOKIE, KEY_HEADER
+from ibdesk_server.security.presented import COOKIE, KEY_HEADER, presented_cookie, presented_secret
 from ibdesk_server.security.principal import AREAS, Principal, Role
 from ibdesk_server.security.reception import Reception
 from ibdesk_server.security.vigil import Vigil
@@ -142,11 +142,7 @@ async def _caller(
     """Return who asks; nobody unknown gets through, and no other site's page acts in the name of who is known."""
     principal = await security.identify(request.headers)
     if principal is None:
-        raise HTTPException(
-            401,
-            f"this needs a key as `{KEY_HEADER}`, an access token as bearer token, or a browser's login",
-            {"WWW-Authenticate": "Bearer"},
-        )
+        raise HTTPException(401, _why_unknown(request), {"WWW-Authenticate": "Bearer"})
     # For the audit log, which is written around the request.
     request.state.principal = principal
     is_change = request.method not in _SAFE_METHODS
@@ -157,6 +153,15 @@ async def _caller(
     if not standing.allowed:
         raise HTTPException(429, f"{principal.name} asks too much: {standing.limit:,} requests a minute are allowed")
     return principal
+
+
+def _why_unknown(request: Request) -> str:
+    """Return why nobody is known by what a request carries; a wrong secret is told like an old one."""
+    if presented_secret(request.headers) is not None:
+        return "this key or token is not valid: it may be mistyped, expired or revoked (`ibdesk keys list` shows keys)"
+    if presented_cookie(request.headers):
+        return "this browser's login has ended: log in again"
+    return f"this needs a key as `{KEY_HEADER}`, an access token as bearer token, or a browser's login"
 
 
 Caller = Annotated[Principal, Depends(_caller)]

@@ -83,7 +83,10 @@ def test_a_new_password_ends_the_logins_and_so_does_revoking(
         (("users", "add", "vera", "--role", "viewer", "--password-file", "/none"), "cannot be read from /none"),
         (("users", "remove", "nobody"), "there is no user 'nobody': `ibdesk users list` shows those that there are"),
         (("keys", "revoke", "nothing"), "there is no key 'nothing': `ibdesk keys list` shows those that there are"),
-        (("keys", "create", "bot", "--expires", "soon"), "--expires 'soon' is no time: write it as 90d or 12h"),
+        (
+            ("keys", "create", "bot", "--expires", "soon"),
+            "Invalid --expires 'soon'. Use days or hours, e.g. 90d or 12h.",
+        ),
         (("keys", "create", "bot", "--scope", "moon:read"), "'moon:read' is no scope"),
         (("keys", "create", "bot", "--expires", "9999d"), "a key lives for 731 days at most, not for 9999"),
     ],

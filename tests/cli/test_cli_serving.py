@@ -40,7 +40,7 @@ def test_a_desk_is_served_by_other_processes_and_reached_from_a_program(home: An
     engine = home.start("engine", "--strategy", EMA_CROSS, "--on", "AAPL", "--speed", 50)
     address = engine.until(r"desk port +(unix:\S+)")[1]
     web = home.start("web", "--port", 0, "--desk", address)
-    url = web.until(r"API +(http://127\.0\.0\.1:\d+)/login")[1]
+    url = web.until(r"API +(http://127\.0\.0\.1:\d+)")[1]
 
     with Desk.attach(address) as desk:
         [run] = desk.runs()
@@ -94,7 +94,7 @@ def workers_of(pid: int) -> list[int]:
 
 def test_all_of_it_is_started_looked_after_and_ended_by_one_command(home: Any) -> None:
     program = home.start("up", "--port", 0, "--no-dashboard", "--workers", 2, "--strategy", EMA_CROSS, "--on", "AAPL")
-    url = program.until(r"API +(http://127\.0\.0\.1:\d+)/login")[1]
+    url = program.until(r"API +(http://127\.0\.0\.1:\d+)")[1]
     program.until(r"end +Ctrl-C")
     before = workers_of(program.pid)
 

@@ -69,7 +69,7 @@ async def test_a_user_logs_in_by_name_and_password_until_the_login_is_revoked(
     await page.get_by_label("Name").fill("vera")
     await page.get_by_label("Password or key").fill("three words nobody guesses")
     await page.get_by_role("button", name="Log in").click()
-    await expect(page.get_by_text("That was not accepted")).to_be_visible(timeout=30_000)
+    await expect(page.get_by_text("Wrong name or password.")).to_be_visible(timeout=30_000)
 
     await page.get_by_label("Name").fill("vera")
     await page.get_by_label("Password or key").fill(PASSWORD)

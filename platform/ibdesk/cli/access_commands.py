@@ -52,6 +52,20 @@ def add_user(
     add(context.obj.config, name, role.value, password_file)
 
 
+@command(PANEL, "ibdesk login", "ibdesk login --at https://desk.example.com")
+def login(
+    context: typer.Context,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Address of the server", show_default="that of server.host and server.port"),
+    ] = None,
+) -> None:
+    """Print an address that logs a browser in, once, as the holder of this machine's key."""
+    with loading():
+        from ibdesk.cli.login import print_login
+    print_login(context.obj.config, url=at)
+
+
 @command(PANEL, "ibdesk users list", of=users, name="list")
 def list_users(context: typer.Context) -> None:
     """Print the users and what they may do."""
@@ -125,13 +139,15 @@ def remove(context: typer.Context, name: _User) -> None:
 )
 def create(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for; stands in the record of its deeds")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A label for the key, shown in the audit log.")],
     role: Annotated[Role, typer.Option(help="What its holder may do")] = Role.VIEWER,
     scope: Annotated[
         list[str],
         typer.Option(metavar="AREA", help="Narrow it to an area such as feed or orders:read; may be given repeatedly"),
     ] = [],  # noqa: B006 - typer takes a copy
-    expires: Annotated[str, typer.Option(metavar="DAYS", help="How long it is good for: 90d, 12h")] = "90d",
+    expires: Annotated[
+        str, typer.Option(metavar="TIME", help="How long it is good for: 90d, 12h, or ISO 8601, such as P90D")
+    ] = "90d",
     file: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write it to a new file that only you can read", show_default="printed"),
@@ -158,7 +174,7 @@ def list_keys(context: typer.Context) -> None:
 def revoke_key(
     context: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="Its name or its prefix")]
 ) -> None:
-    """Make a key worthless for ever."""
+    """Revoke a key permanently."""
     with loading():
         from ibdesk.cli.keys import revoke
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -68,6 +69,12 @@ def _usage(error: typer.TyperException) -> str:
     return f"{message[:1].lower()}{message[1:]} (see `{asked}`)"
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"ibdesk {importlib.metadata.version('ibdesk')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _common(
     context: typer.Context,
@@ -78,8 +85,12 @@ def _common(
         ),
     ] = None,
     *,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors")] = False,
 ) -> None:
+    del version
     context.obj.debug, context.obj.config = debug, config
 
 

@@ -10,7 +10,7 @@ import msgspec
 from rich.progress import Progress
 from rich.text import Text
 
-from ibdesk.cli.screen import console, line, plain_table
+from ibdesk.cli.screen import console, line, plain_table, show_table
 from ibdesk.desk import DeskSettings
 from ibdesk.store.audit import AuditError, AuditLine, files_of
 from ibdesk.store.audit_proof import newest, verify
@@ -63,7 +63,7 @@ def show_record(
     table = plain_table("number", "time", "action", "by", "outcome", "facts", title="")
     for each in lines:
         table.add_row(f"{each.number:,}", each.time, each.action, each.by or "-", each.outcome, _facts(each))
-    console.print(table)
+    show_table(table)
 
 
 def _facts(line: AuditLine) -> Text:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from ibdesk.cli.screen import address, line, step
+from ibdesk.cli.login import show_login
+from ibdesk.cli.screen import line, step
 from ibdesk.desk.loop import spare_from_collection
 from ibdesk_server.dashboard.running import read_machine_key, run_dashboard
 from ibdesk_server.security.dashboard_key import obtain_dashboard_key
@@ -24,7 +25,7 @@ def run(settings: Settings) -> None:
     def ready(login: str) -> None:
         step("Dashboard")
         line("feed", feed)
-        line("dashboard", address(login))
+        show_login("dashboard", login.partition("/login")[0], lambda: login)
         line("end", "Ctrl-C")
 
     spare_from_collection()

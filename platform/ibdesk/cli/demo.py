@@ -61,7 +61,7 @@ def run_demo(
 
     with Belongings() as belongings:
         belongings.enter_context(open_log("demo", settings))
-        step("The same prices as a live market, on a TWS of our own")
+        step("The same prices as a live market, on a simulated TWS")
         desk = _open_market(belongings, settings, bars)
         step("The same file on a paper account")
         run_id = _start(desk, run)

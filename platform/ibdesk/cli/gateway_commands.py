@@ -52,7 +52,7 @@ def gateway(
     log_messages: g.LogMessages = False,
     recorded_times: g.RecordedTimes = False,
 ) -> None:
-    """Run a TWS of our own that any TWS client can connect to and trade on paper, until Ctrl-C.
+    """Run a simulated TWS that any TWS client can connect to and trade on paper, until Ctrl-C.
 
     It needs no account and no network. Its market is a random walk, or past bars played again.
 

@@ -66,7 +66,7 @@ Speed = Annotated[
     typer.Option(
         min=0.1,
         max=100,
-        help="Seconds of the market in one of yours",
+        help="Market seconds per real second (20 = 20 times as fast).",
         show_default="gateway.speed: 1",
         rich_help_panel=MARKET,
     ),

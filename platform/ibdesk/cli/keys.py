@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from pathlib import Path
 
 from ibdesk.cli.access import load_settings, open_directory, operator
 from ibdesk.cli.logs import record
-from ibdesk.cli.screen import console, plain_table
+from ibdesk.cli.screen import console, plain_table, show_table
 from ibdesk.errors import ConfigError
 from ibdesk.model import moment
+from ibdesk.model.duration import parse_duration
 from ibdesk_server.security.keys import ApiKey, ApiKeys
 from ibdesk_server.security.principal import Role
 from ibdesk_server.settings import Settings
-
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([dh])")
-_DAYS = {"d": 1.0, "h": 1 / 24}
 
 
 def create(
@@ -65,11 +62,11 @@ def show(config: Path | None) -> None:
         used = "never" if key.used_ns is None else f"{moment(key.used_ns):%Y-%m-%d %H:%M}"
         until = f"{moment(key.expires_ns):%Y-%m-%d}"
         table.add_row(key.name, key.prefix, key.role.value, _reach(key), key.created_by, until, used, _state(key))
-    console.print(table)
+    show_table(table)
 
 
 def revoke(config: Path | None, name: str) -> None:
-    """Make a key worthless for ever.
+    """Revoke a key permanently.
 
     Raises:
         IbdeskError: If there is no such key.
@@ -85,10 +82,10 @@ def _keys(settings: Settings) -> ApiKeys:
 
 
 def _days(text: str) -> float:
-    form = _SPAN.fullmatch(text.strip())
-    if form is None:
-        raise ConfigError(f"--expires {text!r} is no time: write it as 90d or 12h")
-    return float(form[1]) * _DAYS[form[2]]
+    try:
+        return parse_duration(text) / 86_400
+    except ValueError as error:
+        raise ConfigError(f"Invalid --expires {text!r}. {error}") from None
 
 
 def _reach(key: ApiKey) -> str:

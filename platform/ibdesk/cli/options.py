@@ -58,7 +58,7 @@ Seconds = Annotated[
     float | None,
     typer.Option("--for", metavar="SECONDS", min=0, help="End by itself after so long", show_default="until Ctrl-C"),
 ]
-Speed = Annotated[float, typer.Option(min=0.1, max=100, help="Seconds of the market in one of yours")]
+Speed = Annotated[float, typer.Option(min=0.1, max=100, help="Market seconds per real second (20 = 20 times as fast).")]
 
 ModeOption = Annotated[
     Mode | None,

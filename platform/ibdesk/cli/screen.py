@@ -8,11 +8,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.table import Column, Table
 from rich.text import Text
 
-console = Console(highlight=False)
+# As wide as any line: a pipe or a file cuts and wraps nothing.
+_UNLIMITED = 10_000
+
+
+class _Screen(Console):
+    """Standard output; only a terminal has a width."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Return columns and lines."""
+        found = super().size
+        return found if self.file.isatty() else ConsoleDimensions(_UNLIMITED, found.height)
+
+    @size.setter
+    def size(self, new: tuple[int, int]) -> None:
+        """Fix columns and lines; only a terminal has them."""
+        self.width, self.height = new
+
+
+console = _Screen(highlight=False)
 """Standard output."""
 
 _DASH = "\N{EN DASH}"
@@ -63,6 +82,16 @@ def plain_table(*headings: str, title: str, right: int = 0) -> Table:
         is_figure = index >= len(headings) - right
         table.add_column(heading, justify="right" if is_figure else "left", no_wrap=is_figure)
     return table
+
+
+def show_table(table: Table) -> None:
+    """Print a table whole: on a terminal that is too narrow its lines go on in the next ones, and nothing is cut."""
+    width = console.measure(table, options=console.options.update(width=_UNLIMITED)).maximum
+    if width <= console.width:
+        console.print(table)
+        return
+    whole = Console(file=console.file, width=width, force_terminal=console.is_terminal, highlight=False)
+    whole.print(table)
 
 
 def money(amount: float | None) -> Text:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ibdesk.backtest import Result
 from ibdesk.backtest.table import data_range, stats_groups, tone
-from ibdesk.cli.screen import console, line, milliseconds, money, plain_table, price, quantity, span
+from ibdesk.cli.screen import console, line, milliseconds, money, plain_table, price, quantity, show_table, span
 from ibdesk.desk import DeskHandle, DeskHealth, LatencySummary, RunInfo
 from ibdesk.errors import DeskError
 from ibdesk.store.totals import profit, total
@@ -55,13 +55,13 @@ class Summary(msgspec.Struct, frozen=True):
         if self.orders.is_empty():
             console.print("No order was made.")
         else:
-            console.print(orders_table(self.orders))
+            show_table(orders_table(self.orders))
         if not self.fills.is_empty():
-            console.print(fills_table(self.fills))
+            show_table(fills_table(self.fills))
         if not self.round_trips.is_empty():
-            console.print(round_trips_table(self.round_trips))
+            show_table(round_trips_table(self.round_trips))
         if not self.positions.is_empty():
-            console.print(profit_table(self.positions))
+            show_table(profit_table(self.positions))
         if self.latency.count:
             line("latency", latency_text(self.latency))
 

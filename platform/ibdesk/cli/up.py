@@ -7,9 +7,10 @@ from rich.text import Text
 
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.keeping import PATIENT, READY_SECONDS, KeptChild, kept
+from ibdesk.cli.login import login_hint, show_login
 from ibdesk.cli.logs import open_log
 from ibdesk.cli.packages import check_packages
-from ibdesk.cli.screen import address, console, line, step, until, waiting
+from ibdesk.cli.screen import console, line, step, until, waiting
 from ibdesk.cli.serving import serve
 from ibdesk.cli.tables import Summary
 from ibdesk.cli.trading import Connection, Run, end_run
@@ -75,9 +76,9 @@ def run_up(
         web.supervise(supervisor)
         if with_dashboard:
             _open_dashboard(belongings, supervisor, settings, web)
-        line("API", address(web.login_url()))
+        show_login("API", web.url, web.login_url)
         line("feed", f"{web.feed_url} (msgpack)")
-        line("API key", f"{settings.server.key_file} (each address above logs one browser in, once)")
+        line("API key", f"{settings.server.key_file} ({login_hint()})")
         serve(supervisor.run, lambda: watch(desk), seconds=seconds, begun=lambda: line("end", until(seconds)))
         for running in desk.runs():
             if running.state == "running":
@@ -121,5 +122,5 @@ def _open_dashboard(belongings: Belongings, supervisor: Supervisor, settings: Se
         first.until_ready(READY_SECONDS)
     belongings.callback(first.close)
     port = port or first.port
-    line("dashboard", address(first.address))
+    show_login("dashboard", first.url, lambda: first.address)
     supervisor.add(first.name, kept(first, spawn), policy=PATIENT)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ibdesk.cli.access import asked_password, load_settings, open_directory
 from ibdesk.cli.logs import record
-from ibdesk.cli.screen import console, plain_table
+from ibdesk.cli.screen import console, plain_table, show_table
 from ibdesk.model import moment
 from ibdesk_server.security.passwords import Passwords, require_good
 from ibdesk_server.security.principal import Role
@@ -104,7 +104,7 @@ def show(config: Path | None) -> None:
         table.add_row(
             user.name, user.role.value, f"{moment(user.created_ns):%Y-%m-%d}", "kept out" if user.disabled else ""
         )
-    console.print(table)
+    show_table(table)
 
 
 def _users(settings: Settings) -> Users:

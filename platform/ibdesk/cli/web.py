@@ -6,7 +6,8 @@ import socket
 from typing import TYPE_CHECKING
 
 from ibdesk.cli.interrupt import Belongings
-from ibdesk.cli.screen import address, line, waiting
+from ibdesk.cli.login import login_hint, show_login
+from ibdesk.cli.screen import line, waiting
 from ibdesk.config import Given
 from ibdesk.desk import DeskHandle
 from ibdesk.errors import AddressInUseError
@@ -50,10 +51,10 @@ def open_web(belongings: Belongings, desk: DeskHandle, settings: Settings, *, wi
                 port=free_port(settings.dashboard.port),
             )
         belongings.enter_context(dashboard)
-        line("dashboard", address(dashboard.address))
-    line("API", address(server.login_url()))
+        show_login("dashboard", dashboard.url, lambda: dashboard.address)
+    show_login("API", server.url, server.login_url)
     line("feed", f"{server.feed_url} (msgpack)")
-    line("API key", f"{key_file} (each address above logs one browser in, once)")
+    line("API key", f"{key_file} ({login_hint()})")
     return server
 
 

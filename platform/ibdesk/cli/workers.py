@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -13,9 +13,10 @@ from rich.text import Text
 
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.keeping import PATIENT, READY_SECONDS, kept
+from ibdesk.cli.login import show_login
 from ibdesk.cli.logs import open_log
 from ibdesk.cli.packages import check_packages
-from ibdesk.cli.screen import address, console, line, step, until, waiting
+from ibdesk.cli.screen import console, line, step, until, waiting
 from ibdesk.cli.serving import Work, serve
 from ibdesk.desk import AttachedDesk
 from ibdesk.desk.child import ChildProcess, end_with_parent
@@ -56,7 +57,7 @@ def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: flo
             workers.supervise(supervisor)
 
             async def show() -> None:
-                _show(settings, workers.url, workers.login_url(), seconds=seconds)
+                _show(settings, workers.url, workers.login_url, seconds=seconds)
                 await asyncio.Event().wait()
 
             works = [supervisor.run, show]
@@ -75,7 +76,7 @@ def _one(belongings: Belongings, settings: Settings, *, seconds: float | None, w
 
     async def show() -> None:
         await server.until_answering()
-        _show(settings, server.url, server.login_url(), seconds=seconds)
+        _show(settings, server.url, server.login_url, seconds=seconds)
         await asyncio.Event().wait()
 
     async def tell_parent() -> None:
@@ -145,10 +146,10 @@ class Workers:
         return ChildProcess(f"web worker {number}", "ibdesk.cli", [*self._arguments, "--worker", str(number)])
 
 
-def _show(settings: Settings, url: str, login_url: str, *, seconds: float | None) -> None:
+def _show(settings: Settings, url: str, login_url: Callable[[], str], *, seconds: float | None) -> None:
     workers = settings.server.workers
     step("API and feed" + (f", {workers} workers" if workers > 1 else ""))
     line("desk", Text(str(settings.port())))
-    line("API", address(login_url))
+    show_login("API", url, login_url)
     line("feed", f"ws{url.removeprefix('http')}/feed (msgpack)")
     line("end", until(seconds))

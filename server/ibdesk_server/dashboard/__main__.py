@@ -35,7 +35,9 @@ async def _run(arguments: argparse.Namespace) -> None:
     key = read_machine_key(arguments.key_file)
 
     def ready(address: str) -> None:
-        sys.stdout.write(f"{address}\n")
+        # A login is for the process that has started this one, or for a person: it must not end up in a file.
+        is_kept = not (arguments.end_with_stdin or sys.stdout.isatty())
+        sys.stdout.write(f"{address.partition('?')[0] if is_kept else address}\n")
         sys.stdout.flush()
 
     await run_dashboard(feed=arguments.feed, key=key, port=arguments.port, ready=ready)

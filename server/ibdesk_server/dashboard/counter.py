@@ -17,7 +17,9 @@ class Refusal(enum.Enum):
     """Why a reader is not let in, in words for them."""
 
     # WRONG: the server knows nobody by this proof.
-    WRONG = "That was not accepted: name and password do not belong together, or the key is not valid."
+    WRONG = "Wrong name or password."
+    # WRONG_KEY: no key is this one.
+    WRONG_KEY = "This key is not valid: it may be mistyped, expired or revoked."
     # SLOWER: too many have failed.
     SLOWER = "Too many logins have failed: wait for a moment before you try again."
     # AWAY: the server does not answer, or not as it should.
@@ -58,7 +60,8 @@ class Counter:
 
     async def recognize(self, key: str) -> Reader | Refusal:
         """Return whose key this is."""
-        return _reader(await self._ask(HTTPRequest(f"{self._root}me", headers={"X-API-Key": key})))
+        found = _reader(await self._ask(HTTPRequest(f"{self._root}me", headers={"X-API-Key": key})))
+        return Refusal.WRONG_KEY if found is Refusal.WRONG else found
 
     async def _post(self, path: str, body: dict[str, str], headers: dict[str, str]) -> dict[str, Any] | Refusal:
         headers = headers | {"Content-Type": "application/json"}

@@ -17,6 +17,11 @@ class DashboardProcess(ChildProcess):
         return self.first_line
 
     @property
+    def url(self) -> str:
+        """Return its address, without a login."""
+        return self.first_line.partition("/login")[0]
+
+    @property
     def port(self) -> int:
         """Return the port it listens on."""
         return urlsplit(self.first_line).port or 0

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ibdesk.model import moment
+from ibdesk.model.duration import parse_duration
 from ibdesk_server.answers.base import Answer, Moment
 from ibdesk_server.dependencies import Caller, TheSecurity, api_router
-from ibdesk_server.security.keys import LONGEST_LIFE_DAYS, ApiKey
+from ibdesk_server.security.keys import ApiKey
 from ibdesk_server.security.principal import Role
 
 router = api_router("keys", role=Role.ADMIN)
@@ -49,7 +50,20 @@ class NewKey(BaseModel):
     name: str = Field(max_length=64, examples=["grafana"])
     role: Role = Field(Role.VIEWER, examples=[Role.VIEWER.value])
     scopes: _Scopes = Field(None, examples=[["feed", "orders:read"]])
-    days: float = Field(90, gt=0, le=LONGEST_LIFE_DAYS, description="how long it is good for")
+    expires: str = Field(
+        "90d", max_length=40, description="how long it is good for: 90d, 12h, or ISO 8601", examples=["90d"]
+    )
+
+    @property
+    def days(self) -> float:
+        """Return how long it is good for, in days."""
+        return parse_duration(self.expires) / 86_400
+
+    @field_validator("expires")
+    @classmethod
+    def _is_a_duration(cls, text: str) -> str:
+        parse_duration(text)
+        return text
 
 
 @router.get("/keys", summary="All keys")
@@ -72,7 +86,7 @@ async def revoke(
     name: Annotated[str, Path(min_length=1, max_length=64, description="name or prefix", examples=["grafana"])],
     security: TheSecurity,
 ) -> KeyAnswer:
-    """Make a key worthless for ever; its name stays taken, so that the record of what it did stays clear."""
+    """Revoke a key permanently; its name stays taken, so that the record of what it did stays clear."""
     return KeyAnswer(**_facts(await security.change(security.keys.revoke, name)))
 
 
