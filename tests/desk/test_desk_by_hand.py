@@ -188,7 +188,17 @@ def test_the_times_of_an_order_by_hand_are_not_among_those_that_the_market_cause
     assert taken == {"order_command": 1, "order_answer": 1}
 
 
-def test_a_market_without_a_price_takes_no_order_by_hand(open_desk: OpenDesk) -> None:
+def test_a_market_without_a_price_takes_an_order_that_states_one(open_desk: OpenDesk, watch: Watch) -> None:
+    desk = open_desk({"speed": 0.01}, first_price_seconds=0)
+
+    placed = desk.place("IBM", "buy", 10, limit=100.0)
+    watch(desk).wait_for(Topic.ORDERS, id=placed.id, status="working")
+
+    with pytest.raises(OrderDeniedError, match="max_notional allows 1000000, asked 1000100"):
+        desk.place("IBM", "buy", 10_000, limit=100.01)
+
+
+def test_a_market_without_a_price_takes_no_market_order_by_hand(open_desk: OpenDesk) -> None:
     desk = open_desk({"speed": 0.01}, first_price_seconds=0)
 
     with pytest.raises(DeskError, match="no price of IBM came within 0 s"):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 import ib_async as ib
+import polars as pl
 import pytest
 
 from ibdesk.clock import ManualClock
-from ibdesk.gateway import Gateway
+from ibdesk.errors import DataError
+from ibdesk.gateway import Gateway, MarketScript, Replay
 from ibdesk.gateway.market.walk import RandomWalk
 from ibdesk.model import nanoseconds
 
@@ -175,3 +178,67 @@ async def test_quotes_of_index_options_lie_on_their_grid(client: ib.IB, gateway:
     for ticker in tickers:
         step = 0.1 if ticker.ask >= 3 else 0.05
         assert ticker.ask / step == pytest.approx(round(ticker.ask / step), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["option", "share"])
+async def test_a_limit_order_outside_hours_is_held_for_the_next_session(name: str) -> None:
+    # A Sunday evening in New York; the option has no quote yet.
+    sunday = nanoseconds(dt.datetime(2026, 4, 13, 2, 0, tzinfo=dt.UTC))
+    market = RandomWalk(seed=1, prices={"AAPL": 230.0})
+    async with Gateway(market=market, clock=ManualClock(sunday), hours="exchange") as gateway:
+        client = ib.IB()
+        errors: list[tuple[int, str]] = []
+        await client.connectAsync("127.0.0.1", gateway.port, clientId=1)
+        client.errorEvent += lambda _id, code, text, _contract: errors.append((code, text.splitlines()[-1]))
+        trade = client.placeOrder(await contract(client, name), ib.LimitOrder("BUY", 1, 5.0))
+        async with asyncio.timeout(5):
+            while not errors:
+                await client.updateEvent
+        [still] = await client.reqAllOpenOrdersAsync()
+        client.disconnect()
+
+    held = "Warning: Your order will not be placed at the exchange until 2026-04-13 09:30:00 US/Eastern"
+    assert errors == [(399, held)]
+    assert (still.order.orderId, still.orderStatus.status) == (trade.order.orderId, "PreSubmitted")
+
+
+async def test_oil_trades_below_nothing(until: Until) -> None:
+    # April 2020 again, on a contract of 2026: the market falls to -37.63, and a buy at -37.60 trades at the ask.
+    script = MarketScript().quote("CLM6", -37.65, -37.62, at=0.5).trade("CL-202606", -37.63, at=0.6)
+    async with Gateway(market=script, clock=ManualClock(nanoseconds(OPENED_AT))) as gateway:
+        client = ib.IB()
+        await client.connectAsync("127.0.0.1", gateway.port, clientId=1)
+        [oil] = await client.qualifyContractsAsync(ib.Future("CL", "202606", "NYMEX"))
+        assert isinstance(oil, ib.Contract)
+        gateway.advance(1.0)
+        trade = client.placeOrder(oil, ib.LimitOrder("BUY", 1, -37.6))
+        await until(client, lambda: trade.fills)
+        resting = client.placeOrder(oil, ib.LimitOrder("BUY", 1, -40.0))
+        await until(client, lambda: resting.orderStatus.status == "Submitted")
+        client.disconnect()
+
+    assert [fill.execution.price for fill in trade.fills] == [-37.62]
+
+
+@pytest.mark.parametrize("name", ["AAPL", "EUR.USD", "AAPL-20260515-C-230"])
+def test_what_is_not_a_future_never_trades_at_nothing(name: str) -> None:
+    with pytest.raises(DataError, match="must be positive"):
+        MarketScript().trade(name, 0.0, at=1.0)
+    frame = bar_frame(name, -1.0)
+    with pytest.raises(DataError, match="only futures trade at zero or below"):
+        Replay(frame)
+
+
+def test_a_replay_may_fall_below_nothing() -> None:
+    Replay(bar_frame("CL-202606", -37.63))
+
+
+def test_a_market_plays_ids_however_they_are_spelled() -> None:
+    assert Replay(bar_frame("brk-b", 400.0)).symbols == ("BRK.B",)
+    assert RandomWalk(1, ["EURUSD", "ESM6", "sap.de"]).symbols == ("EUR.USD", "ES-202606", "SAP@IBIS")
+
+
+def bar_frame(name: str, price: float) -> pl.DataFrame:
+    row = (name, OPENED_AT, *[price] * 4, 100.0)
+    schema = ["symbol", "opened_at", "open", "high", "low", "close", "volume"]
+    return pl.DataFrame([row], schema=schema, orient="row")

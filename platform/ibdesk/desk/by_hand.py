@@ -63,7 +63,7 @@ class ByHand:
             OrderDeniedError: If a risk rule refuses it.
             OrderError: If its terms make no sense together, or the key was used for another order.
             InstrumentError: If the instrument is unknown or ambiguous.
-            DeskError: If nobody knows a price of it.
+            DeskError: If nobody knows a price of it, and the order states none.
             LinkError: If TWS cannot be asked.
         """
         runtime = self._runtime
@@ -85,7 +85,7 @@ class ByHand:
         known = self._called(request)
         if known is not None:
             return known
-        await self.watch(instrument, by, correlation_id)
+        await self.watch(instrument, by, correlation_id, has_price=limit is not None or stop is not None)
         # From here to the answer there is no await: of two requests with one key the second finds the first's order.
         known = self._called(request)
         if known is not None:
@@ -145,8 +145,11 @@ class ByHand:
         wanted = request.instrument.id, request.side, request.order_type, request.time_in_force
         return wanted == (known.instrument, known.side, known.type, known.time_in_force)
 
-    async def watch(self, instrument: AnyInstrument, by: str, correlation_id: str) -> None:
+    async def watch(self, instrument: AnyInstrument, by: str, correlation_id: str, *, has_price: bool = False) -> None:
         """Follow the instrument's market from now on, and wait until a price of it is known.
+
+        An order that `has_price` of its own is valued by that where the market tells none, and TWS holds it until the
+        market opens; while the market is closed nothing is waited for.
 
         Raises:
             DeskError: If none comes, as where the market is closed.
@@ -155,10 +158,12 @@ class ByHand:
         if instrument.id not in runtime.engine.markets:
             runtime.command(WatchMarket(instrument, runtime.clock.now_ns(), by, correlation_id))
         runtime.service.subscribe_quotes(instrument)
-        if not await runtime.first_prices.wait(instrument.id, seconds):
+        if has_price and not instrument.session.is_open(runtime.clock.now_ns()):
+            return
+        if not await runtime.first_prices.wait(instrument.id, seconds) and not has_price:
             raise DeskError(
                 f"no price of {instrument.id} came within {seconds:g} s, so that nothing tells what the "
-                f"order would come to: try again when its market is open"
+                f"order would come to: give it a limit, or try again when its market is open"
             )
 
     def _new_id(self, by: str, client_key: str) -> str:

@@ -11,6 +11,7 @@ from ibdesk.clock import Clock, ScaledClock, SystemClock
 from ibdesk.errors import ConfigError
 from ibdesk.gateway.faults.script import FaultScript
 from ibdesk.gateway.listening import Listener
+from ibdesk.gateway.market.names import played_name
 from ibdesk.gateway.market.replay import Replay
 from ibdesk.gateway.market.script import MarketScript
 from ibdesk.gateway.market.source import MarketSource
@@ -88,7 +89,8 @@ def _market(settings: GatewaySettings, bars: pl.DataFrame | None) -> MarketSourc
     if bars is None:
         raise ConfigError(f"gateway.replay is {settings.replay}, but its bars were not read")
     if settings.symbols:
-        bars = bars.filter(pl.col("symbol").is_in(settings.symbols))
+        chosen = {played_name(name) for name in settings.symbols}
+        bars = bars.filter(pl.col("symbol").map_elements(played_name, pl.String).is_in(chosen))
     return Replay(
         bars,
         play_each_over_seconds=settings.play_each_over_seconds,

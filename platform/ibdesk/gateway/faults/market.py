@@ -154,4 +154,4 @@ def _tick_size(stage: Stage, symbol: str) -> float:
 
 def _on_grid(stage: Stage, symbol: str, price: float) -> float:
     instrument = stage.gateway.venue.exchange.instrument(symbol)
-    return price if math.isnan(price) else max(instrument.tick_size, instrument.round_price(price))
+    return price if math.isnan(price) else max(instrument.lowest_price, instrument.round_price(price))

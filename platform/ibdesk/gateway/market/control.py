@@ -96,9 +96,9 @@ class Market:
         if isinstance(source, QuotingSource) and name in source.symbols:
             found = source.quotes(name, start_ns, end_ns)
         elif name in source.symbols:
-            found = quotes_of(source.prints(name, start_ns, end_ns), instrument.tick_size)
+            found = quotes_of(source.prints(name, start_ns, end_ns), instrument)
         else:
-            found = quotes_of(no_prints(), instrument.tick_size)
+            found = quotes_of(no_prints(), instrument)
         record = self._records.get(name)
         if record is None:
             return found

@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from ibdesk.errors import DataError
+from ibdesk.gateway.market.names import may_be_worthless, played_name
 from ibdesk.gateway.market.source import Prints, Quotes
 from ibdesk.model import Quote, Tick
 
@@ -56,16 +57,17 @@ def stated_quote(
     """Return a quote from its parts; a side that is `None` is missing and has no size.
 
     Raises:
-        DataError: If a price is not positive and finite, or a size is negative or not finite.
+        DataError: If a price is not finite, or not positive where only futures trade at zero or below; or a size is
+            negative or not finite.
     """
     for name, price in (("bid", bid), ("ask", ask)):
-        if price is not None and not 0 < price < math.inf:
+        if price is not None and not _is_price(symbol, price):
             raise DataError(f"{symbol}: {name} must be positive, or None for no {name}, got {price!r}")
     for name, size in (("bid_size", bid_size), ("ask_size", ask_size)):
         if not 0 <= size < math.inf:
             raise DataError(f"{symbol}: {name} must be zero or more, got {size!r}")
     return Quote(
-        symbol,
+        played_name(symbol),
         at_ns,
         math.nan if bid is None else float(bid),
         math.nan if ask is None else float(ask),
@@ -78,12 +80,18 @@ def stated_tick(symbol: str, at_ns: int, price: float, size: float) -> Tick:
     """Return a trade from its parts.
 
     Raises:
-        DataError: If price or size is not positive and finite.
+        DataError: If the price is not finite, or not positive where only futures trade at zero or below; or the size is
+            not positive and finite.
     """
-    for name, figure in (("price", price), ("size", size)):
-        if not 0 < figure < math.inf:
-            raise DataError(f"{symbol}: the {name} of a trade must be positive, got {figure!r}")
-    return Tick(symbol, at_ns, float(price), float(size))
+    if not _is_price(symbol, price):
+        raise DataError(f"{symbol}: the price of a trade must be positive, got {price!r}")
+    if not 0 < size < math.inf:
+        raise DataError(f"{symbol}: the size of a trade must be positive, got {size!r}")
+    return Tick(played_name(symbol), at_ns, float(price), float(size))
+
+
+def _is_price(symbol: str, price: float) -> bool:
+    return math.isfinite(price) and (price > 0 or may_be_worthless(symbol))
 
 
 def _time(event: Quote | Tick) -> int:

@@ -10,6 +10,7 @@ import polars as pl
 
 from ibdesk.clock import SECOND
 from ibdesk.errors import DataError
+from ibdesk.gateway.market.names import may_be_worthless, played_name
 from ibdesk.gateway.market.source import INSTANT_NS, Floats, Integers, Prints, Row, played, printed
 from ibdesk.model import Instrument, Quote, Tick
 
@@ -38,6 +39,8 @@ class Replay:
         loop: bool = False,
     ) -> None:
         _check(bars)
+        names = {name: played_name(name) for name in bars["symbol"].unique()}
+        bars = bars.with_columns(pl.col("symbol").replace(names))
         bars = bars.sort("opened_at", "symbol")
         line = bars["opened_at"].unique().sort()
         self._line: Integers = line.dt.epoch("ns").to_numpy()
@@ -125,7 +128,12 @@ def _check(bars: pl.DataFrame) -> None:
     if missing:
         raise DataError(f"the replay's frame lacks {', '.join(missing)}; it needs {', '.join(_COLUMNS)}")
     figures = bars.select(_PRICES).to_numpy()
-    if not (np.isfinite(figures).all() and (figures[:, :4] > 0).all()):
-        raise DataError("the replay's frame holds a price or volume that is missing, infinite or not positive")
+    worthless = [name for name in bars["symbol"].unique() if may_be_worthless(name)]
+    priced = bars.filter(~pl.col("symbol").is_in(worthless)).select(_PRICES[:4]).to_numpy()
+    if not (np.isfinite(figures).all() and (priced > 0).all()):
+        raise DataError(
+            "the replay's frame holds a price or volume that is missing, infinite or not positive: "
+            "only futures trade at zero or below"
+        )
     if not bars.select((pl.struct("symbol", "opened_at").is_duplicated()).any().not_()).item():
         raise DataError("the replay's frame holds two bars of one symbol at one time")

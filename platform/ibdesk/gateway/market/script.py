@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from ibdesk.clock import SECOND
 from ibdesk.errors import DataError
+from ibdesk.gateway.market.names import played_name
 from ibdesk.gateway.market.record import Record, stated_quote, stated_tick
 from ibdesk.gateway.market.source import Prints, Quotes
 from ibdesk.model import Forex, Instrument, Quote, Tick
@@ -33,7 +34,7 @@ class MarketScript:
     def __init__(self, symbols: Iterable[str] = ()) -> None:
         # said: times are counted from the opening.
         self._said: list[Quote | Tick] = []
-        self._symbols: dict[str, None] = dict.fromkeys(symbols)
+        self._symbols: dict[str, None] = dict.fromkeys(map(played_name, symbols))
         self._records: dict[str, Record] = {}
         self._instruments: dict[str, Instrument] = {}
         self._opened_ns: int | None = None

@@ -162,18 +162,21 @@ def played(
         yield moment_ns, events
 
 
-def quotes_around(prices: Floats, tick: float, spread: float = SPREAD) -> tuple[Floats, Floats]:
-    """Return bids and asks on the tick grid with the prices inside, `spread` of the price apart, a tick at least."""
-    width = np.maximum(1.0, np.round(prices * spread / tick))
+def quotes_around(prices: Floats, tick: float, spread: float = SPREAD, *, lowest: float = 1.0) -> tuple[Floats, Floats]:
+    """Return bids and asks on the tick grid with the prices inside, `spread` of the price apart, a tick at least.
+
+    `lowest` is the least bid in ticks, minus infinity of what may cost less than nothing.
+    """
+    width = np.maximum(1.0, np.round(np.abs(prices) * spread / tick))
     # The bid is half the width below, on the grid; 1e-9 keeps a price that is on the grid there.
-    bids = np.maximum(1.0, np.floor(prices / tick - width / 2 + 1e-9))
+    bids = np.maximum(lowest, np.floor(prices / tick - width / 2 + 1e-9))
     asks = np.maximum(bids + width, np.ceil(prices / tick - 1e-9))
     return np.round(bids * tick, 10), np.round(asks * tick, 10)
 
 
 def quote_around(price: float, volume: float, at_ns: int, instrument: Instrument, spread: float = SPREAD) -> Quote:
     """Return the quote that stands around a trade at `price`; see `quotes_around`."""
-    bids, asks = quotes_around(np.array([price]), instrument.tick_size, spread)
+    bids, asks = quotes_around(np.array([price]), instrument.tick_size, spread, lowest=lowest_ticks(instrument))
     # Half of what a quarter of the row trades stands on each side, in round lots.
     least = CURRENCY_SIZE if isinstance(instrument, Forex) else ROUND_LOT
     size = max(least, math.floor(volume / TRADES_PER_ROW / 2 / ROUND_LOT) * ROUND_LOT)
@@ -185,9 +188,14 @@ def no_prints() -> Prints:
     return Prints(np.empty(0, np.int64), np.empty(0), np.empty(0))
 
 
-def quotes_of(prints: Prints, tick: float, spread: float = SPREAD) -> Quotes:
+def lowest_ticks(instrument: Instrument) -> float:
+    """Return the least price of an instrument in ticks: one, or minus infinity where it may cost less than nothing."""
+    return -math.inf if instrument.may_be_worthless else 1.0
+
+
+def quotes_of(prints: Prints, instrument: Instrument, spread: float = SPREAD) -> Quotes:
     """Return the quotes that stand around trades, a round lot on each side."""
-    bids, asks = quotes_around(prints.prices, tick, spread)
+    bids, asks = quotes_around(prints.prices, instrument.tick_size, spread, lowest=lowest_ticks(instrument))
     sizes = np.full(len(bids), ROUND_LOT)
     return Quotes(prints.times, bids, asks, sizes, sizes)
 

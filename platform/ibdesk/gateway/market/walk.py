@@ -11,6 +11,7 @@ import numpy as np
 
 from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.hours import Hours
+from ibdesk.gateway.market.names import played_name
 from ibdesk.gateway.market.shape import trading_days, volume_shape
 from ibdesk.gateway.market.source import Floats, Integers, Prints, Quotes, Row, played, printed, quotes_of
 from ibdesk.gateway.market.walks import WALKS, Walk
@@ -54,8 +55,9 @@ class RandomWalk:
     ) -> None:
         self._volatility = yearly_volatility
         if not isinstance(prices, Mapping):
-            prices = {name: self._usual(name) for name in prices}
-        self._walks = {name: self._walk(name, price).checked(name) for name, price in prices.items()}
+            prices = {name: self._usual(name) for name in map(played_name, prices)}
+        named = {played_name(name): price for name, price in prices.items()}
+        self._walks = {name: self._walk(name, price).checked(name) for name, price in named.items()}
         self._seed = seed
         self.step_ns = int(step_seconds * SECOND)
         self._opened_ns = 0
@@ -125,8 +127,8 @@ class RandomWalk:
 
     def quotes(self, symbol: str, start_ns: int, end_ns: int) -> Quotes:
         """Return the quotes around the trades, as wide as the walk has them."""
-        tick = self._instruments[symbol].tick_size
-        return quotes_of(self.prints(symbol, start_ns, end_ns), tick, self._walks[symbol].spread)
+        instrument = self._instruments[symbol]
+        return quotes_of(self.prints(symbol, start_ns, end_ns), instrument, self._walks[symbol].spread)
 
     def recorded(
         self, symbol: str, *, end_ns: int | None, now_ns: int, span_ns: int, interval_ns: int

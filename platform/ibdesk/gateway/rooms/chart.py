@@ -171,13 +171,13 @@ class Charts:
             return
         first_ns, end_ns = int(prints.times[0]), int(prints.times[-1]) + 1
         low_ns = int(opened_of(np.array([first_ns]), question.interval_ns)[0])
-        tick = question.contract.instrument.tick_size
+        instrument = question.contract.instrument
         for start_ns, until_ns in _windows(question.interval_ns, low_ns, end_ns):
             piece = prints.between(start_ns, until_ns)
             if question.is_trades or (question.what == "MIDPOINT" and not question.contract.has_trades):
                 yield self._of_prints(question, piece, is_dated=True)
             else:
-                yield self._of_quotes(question, quotes_of(piece, tick), is_dated=True)
+                yield self._of_quotes(question, quotes_of(piece, instrument), is_dated=True)
 
     def _of_prints(self, question: Question, prints: Prints, *, is_dated: bool = False) -> Bars:
         kept, opened = self._opened(question, prints.times, is_dated=is_dated)

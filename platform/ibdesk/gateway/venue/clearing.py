@@ -129,7 +129,8 @@ class _Unpriced(msgspec.Struct):
 
 
 def _own_price(record: OrderRecord) -> float | None:
-    return record.order.limit_price or record.order.stop_price
+    limit = record.order.limit_price
+    return record.order.stop_price if limit is None else limit
 
 
 def _is_idle(record: OrderRecord) -> bool:

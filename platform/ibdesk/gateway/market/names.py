@@ -1,0 +1,26 @@
+"""What the names of a market's instruments mean: however they are spelled, a market plays their ids."""
+
+from __future__ import annotations
+
+import functools
+
+from ibdesk.errors import InstrumentError
+from ibdesk.model import instrument_of
+
+
+@functools.lru_cache(maxsize=4096)
+def played_name(name: str) -> str:
+    """Return the id of the instrument that a name stands for, the name itself where it stands for none."""
+    try:
+        return instrument_of(name).id
+    except InstrumentError:
+        return name
+
+
+@functools.lru_cache(maxsize=4096)
+def may_be_worthless(name: str) -> bool:
+    """Return whether what the name stands for can trade at zero or below: futures do, shares do not."""
+    try:
+        return instrument_of(name).may_be_worthless
+    except InstrumentError:
+        return False
