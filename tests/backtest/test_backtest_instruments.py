@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import polars as pl
 import pytest
@@ -13,7 +14,7 @@ from ibdesk.engine import RiskLimits
 from ibdesk.exchange import NoCommission, NoSlippage, TickSlippage
 
 MakeBars = Callable[..., pl.DataFrame]
-FREE = {"commissions": NoCommission(), "slippage": NoSlippage(), "limits": RiskLimits.none()}
+FREE: dict[str, Any] = {"commissions": NoCommission(), "slippage": NoSlippage(), "limits": RiskLimits.none()}
 
 
 class Hold(Strategy):
@@ -90,7 +91,7 @@ def test_bars_and_strategy_may_spell_an_instrument_as_they_like(make_bars: MakeB
 
 
 def test_a_tick_of_slippage_is_as_wide_as_it_is_at_the_price(make_bars: MakeBars) -> None:
-    costs = {"commissions": NoCommission(), "slippage": TickSlippage(1), "limits": RiskLimits.none()}
+    costs: dict[str, Any] = {"commissions": NoCommission(), "slippage": TickSlippage(1), "limits": RiskLimits.none()}
     wide = [(price - 0.5, price + 1, price - 1, price) for price in (5.0, 5.0)]
     narrow = [(2.0, 2.5, 1.5, 2.0)] * 2
     name = "SPXW-20240119-C-4500"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from ibdesk.cli.logs import record
 from ibdesk.cli.screen import line, waiting
 from ibdesk.config import Given
 from ibdesk.desk import DeskHandle, DeskSettings
-from ibdesk.errors import ConfigError, DeskError
+from ibdesk.errors import ConfigError, DeskError, UnlistedFutureError
 from ibdesk.model import instrument_of, interval_ns
 from ibdesk.strategy import load_strategy, make_strategy
 from ibdesk.telemetry import correlated
@@ -106,7 +107,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         if not self.on:
             raise ConfigError("name what to trade with --on, such as --on AAPL,MSFT")
         for name in self.on:
-            instrument_of(name)
+            # The terms of a future that is not shipped come from TWS.
+            with contextlib.suppress(UnlistedFutureError):
+                instrument_of(name)
         interval_ns(self.bar)
         make_strategy(load_strategy(self.strategy).cls, self.parameters)
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from ibdesk.desk.answers import HaltInfo, OrderInfo, RiskInfo, RunInfo
 from ibdesk.desk.by_hand import ByHand, no_order
 from ibdesk.desk.inspection import halt_info, order_info, risk_info, run_info
+from ibdesk.desk.naming import id_named
 from ibdesk.engine import EXTERNAL, MANUAL, RiskLimits
 from ibdesk.errors import ConfigError, DeskError
 from ibdesk.model import (
@@ -252,6 +253,7 @@ class Commands:
 
         An owner is a run, or ``manual`` for what was ordered by hand.
         """
+        symbol = id_named(symbol, self._now_ns)
         request = CancelRequest(
             "", self._now_ns, owner=owner, symbol=symbol, by=by, correlation_id=correlation_id.get()
         )
@@ -292,7 +294,11 @@ class Commands:
         """
         self._runtime.command(
             AcceptExternal(
-                instrument=symbol, at_ns=self._now_ns, owner=run_id, by=by, correlation_id=correlation_id.get()
+                instrument=id_named(symbol, self._now_ns),
+                at_ns=self._now_ns,
+                owner=run_id,
+                by=by,
+                correlation_id=correlation_id.get(),
             )
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ibdesk.errors import UnlistedFutureError
+from ibdesk.errors import InstrumentError, UnlistedFutureError
 from ibdesk.model import AnyInstrument, Instrument, instrument_of, moment
 from ibdesk.tws import TwsService
 
@@ -28,6 +28,14 @@ def named(name: str | Instrument, at_ns: int) -> AnyInstrument:
         return name  # type: ignore[return-value] # all kinds are listed
     # From four years before to five years after this one.
     return instrument_of(name, near_year=moment(at_ns).year)
+
+
+def id_named(name: str, at_ns: int) -> str:
+    """Return the id of the instrument that a name stands for, the name itself where it stands for none."""
+    try:
+        return named(name, at_ns).id
+    except InstrumentError:
+        return name
 
 
 async def qualify_named(

@@ -11,7 +11,7 @@ import polars as pl
 from ibdesk.desk.ledger import Ledger, fill_row, finite, order_row
 from ibdesk.desk.marks import Marks, risk_row
 from ibdesk.engine import TARGET, Engine, Run, evaluate
-from ibdesk.errors import StrategyError
+from ibdesk.errors import OrderDeniedError, StrategyError
 from ibdesk.model import (
     AcceptExternal,
     AccountReport,
@@ -228,7 +228,7 @@ class Publisher:
                 self._order(action.order.id)
             case OrderDenied():
                 self._order(action.order_id)
-                text = f"order {action.order_id} denied: {action.rule} allows {action.limit:g}, asked {action.asked:g}"
+                text = str(OrderDeniedError(action.order_id, action.rule, action.limit, action.asked))
                 self.alert(action.at_ns, Severity.WARNING, "risk", text)
                 self._denied(action, text)
             case Alert():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ibdesk.desk.answers import LogLine, RunLog
+from ibdesk.errors import OrderDeniedError
 from ibdesk.model import (
     Alert,
     OrderDenied,
@@ -49,8 +50,8 @@ def _lines(entry: Entry, run_id: str) -> list[LogLine]:
             case Alert(origin=origin, text=text, severity=severity) if origin == run_id:
                 said.append((severity, text))
             case OrderDenied(order_id=order_id) if order_id.startswith(f"{run_id}."):
-                words = f"{action.rule} allows {action.limit:g}, asked {action.asked:g}"
-                said.append((Severity.WARNING, f"order {order_id} denied: {words}"))
+                denial = OrderDeniedError(order_id, action.rule, action.limit, action.asked)
+                said.append((Severity.WARNING, str(denial)))
             case _:
                 pass
     at_ns = entry.event.at_ns
