@@ -15,7 +15,7 @@ from ibdesk.errors import HistoryError
 
 def warned(desk: Desk, run: str) -> list[str]:
     """Return what the log of a run warns of: once a later command is on the record, all before it is."""
-    desk.change_limits({"max_position": 50_000})
+    desk.change_limits({"max_position_shares": 50_000})
     return [line.text for line in desk.run_log(run).lines if line.severity == "warning"]
 
 
