@@ -66,10 +66,15 @@ def require_unchanged(request: Request, tag: str, *, what: str) -> None:
     Raises:
         HTTPException: 412, if `If-Match` names other states only: somebody changed `what` meanwhile.
     """
-    given = _tags(request, "if-match")
+    # What follows the version tells states apart that differ in nothing that a change is decided on.
+    given = {_version_of(each) for each in _tags(request, "if-match")}
     # The strong comparison: a weak tag fits nothing.
-    if given and "*" not in given and tag not in given:
+    if given and "*" not in given and _version_of(tag) not in given:
         raise HTTPException(412, f"{what} has changed since you read it: read it again and decide anew", {"ETag": tag})
+
+
+def _version_of(tag: str) -> str:
+    return f'{tag.partition("-")[0].rstrip(chr(34))}"' if tag.startswith('"') else tag
 
 
 def _tags(request: Request, header: str) -> set[str]:

@@ -90,6 +90,9 @@ class OrderInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
     by: str
     client_key: str
     correlation_id: str
+    version: int
+    pending: str
+    pending_ns: int | None
     created_ns: int
     updated_ns: int
 

@@ -96,19 +96,20 @@ class ByHand:
         refuse_denied(actions)
         return runtime.engine.blotter.orders[request.order_id]
 
-    def modify(self, request: ModifyRequest, *, seen_ns: int | None = None) -> Order:
+    def modify(self, request: ModifyRequest, *, seen: int | None = None) -> Order:
         """Ask for new terms and return the order, which keeps its own until the venue agrees.
 
         Raises:
             OrderDeniedError: If a risk rule refuses them.
-            OrderChangedError: If the order was updated at another time than `seen_ns`.
+            OrderChangedError: If it has another version than the one that was seen, or is about to get one.
             OrderError: If they make no sense together, none is given, or the order is no longer open.
             DeskError: If this desk has no such order.
         """
         order = self._runtime.engine.blotter.orders.get(request.order_id)
         if order is None:
             raise no_order(request.order_id)
-        if seen_ns is not None and order.updated_ns != seen_ns:
+        asked = self._runtime.unanswered.of(order.id)
+        if seen is not None and (order.version != seen or (asked is not None and asked.what == "change")):
             raise OrderChangedError(order.id)
         if not order.is_open:
             raise OrderError(f"order {order.id} is {order.status.value}: there is nothing left of it to change")

@@ -18,7 +18,7 @@ from ibdesk.desk.by_hand import ByHand, no_order
 from ibdesk.desk.inspection import halt_info, order_info, risk_info, run_info
 from ibdesk.desk.naming import id_named
 from ibdesk.engine import EXTERNAL, MANUAL, RiskLimits
-from ibdesk.errors import ConfigError, DeskError
+from ibdesk.errors import ConfigError, DeskError, OrderError
 from ibdesk.model import (
     OPERATOR,
     AcceptExternal,
@@ -213,17 +213,18 @@ class Commands:
         quantity: float | None = None,
         limit: float | None = None,
         stop: float | None = None,
-        seen_ns: int | None = None,
+        seen: int | str | None = None,
         by: str = OPERATOR,
     ) -> OrderInfo:
         """Ask the venue for other terms of an open order, also of a strategy's; what is None stays.
 
-        The order is returned as it is: it keeps its terms until the venue has agreed to the new ones. With `seen_ns`,
-        the `updated_ns` of the order that the caller has seen, nothing is asked when it has changed since.
+        The order is returned as it is: it keeps its terms until the venue has agreed to the new ones. With `seen`, the
+        `version` of the order that the caller has decided on, nothing is asked when its terms have changed since, or it
+        was filled in part. `pending` says what the venue has not answered yet.
 
         Raises:
             OrderDeniedError: If a risk rule refuses the new terms.
-            OrderChangedError: If the order has changed since `seen_ns`.
+            OrderChangedError: If the order is not the version that was `seen`, or a change of it is on its way.
             OrderError: If they make no sense together, none is given, or the order is no longer open.
             DeskError: If this desk has no such order.
         """
@@ -236,7 +237,10 @@ class Commands:
             by=by,
             correlation_id=correlation_id.get(),
         )
-        return order_info(self._by_hand.modify(request, seen_ns=seen_ns))
+        if seen is not None and not str(seen).isdecimal():
+            raise OrderError(f"seen is the version of an order, such as 3, got {seen!r}")
+        changed = self._by_hand.modify(request, seen=None if seen is None else int(seen))
+        return order_info(changed, self._runtime.unanswered.of(changed.id))
 
     async def cancel(self, order_id: str, *, by: str = OPERATOR) -> None:
         """Withdraw what is left of an open order.

@@ -18,6 +18,7 @@ from ibdesk.desk.answers import (
 )
 from ibdesk.desk.ledger import order_row, unrealized
 from ibdesk.desk.publisher import run_row
+from ibdesk.desk.unanswered import Asked, Unanswered
 from ibdesk.engine import EXTERNAL, Engine, Run
 from ibdesk.engine.lane import Lane
 from ibdesk.model import AnyInstrument, Halt, Order
@@ -30,12 +31,12 @@ def run_info(run: Run) -> RunInfo:
     return msgspec.convert(run_row(run), RunInfo)
 
 
-def order_info(order: Order) -> OrderInfo:
-    """Return an order as people see it."""
-    return msgspec.convert(order_row(order), OrderInfo)
+def order_info(order: Order, asked: Asked | None = None) -> OrderInfo:
+    """Return an order as people see it; `asked` is what the venue has not answered yet."""
+    return msgspec.convert(order_row(order, asked), OrderInfo)
 
 
-def run_detail(engine: Engine, run: Run) -> RunDetail:
+def run_detail(engine: Engine, run: Run, unanswered: Unanswered) -> RunDetail:
     """Return everything about a run; its strategy's state is the last good one."""
     open_orders = [order for name in run.lanes for order in engine.blotter.open_orders(run.id, name)]
     return RunDetail(
@@ -45,7 +46,7 @@ def run_detail(engine: Engine, run: Run) -> RunDetail:
         pnl=run.book.pnl(engine.price_of),
         orders_made=run.orders_made,
         lanes=[_lane_info(engine, lane) for lane in run.lanes.values()],
-        open_orders=[order_info(order) for order in open_orders],
+        open_orders=[order_info(order, unanswered.of(order.id)) for order in open_orders],
     )
 
 

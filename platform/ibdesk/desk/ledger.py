@@ -11,6 +11,7 @@ import polars as pl
 
 from ibdesk.backtest.round_trips import round_trips
 from ibdesk.desk.tables import BlockTable
+from ibdesk.desk.unanswered import Asked, Unanswered
 from ibdesk.engine import EXTERNAL, Engine
 from ibdesk.model import Commission, Fill, FillLeft, Order, Position
 from ibdesk.store import Row
@@ -36,9 +37,12 @@ ORDER_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "by": pl.String,
     "client_key": pl.String,
     "correlation_id": pl.String,
+    "version": pl.Int64,
     "created_at": _TIME,
     "updated_at": _TIME,
 }
+# What the venue has not answered yet about an order: a change or a cancel, and since when.
+PENDING_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {"pending": pl.String, "pending_since": _TIME}
 FILL_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "execution_id": pl.String,
     "order_id": pl.String,
@@ -81,8 +85,8 @@ class BookedFill(msgspec.Struct, frozen=True):
 class Ledger:
     """Keeps what the engine need not: the list of fills. Everything else is read from the engine."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, unanswered: Unanswered) -> None:
+        self._engine, self._unanswered = engine, unanswered
         self._fills: dict[str, BookedFill] = {}
         self._early: dict[str, float] = {}
         self._order_table, self._fill_table = BlockTable(_order_frame), BlockTable(_fill_frame)
@@ -150,7 +154,17 @@ class Ledger:
 
     async def orders(self) -> pl.DataFrame:
         """Return every order, oldest first."""
-        return await asyncio.to_thread(self._order_table.of, list(self._engine.blotter.orders.values()))
+        orders = list(self._engine.blotter.orders.values())
+        # Values that change while the order's own do not: few, and looked up on the loop.
+        asked = {order.id: self._unanswered.of(order.id) for order in orders} if len(self._unanswered) else {}
+        table = await asyncio.to_thread(self._order_table.of, orders)
+        found = [asked.get(order.id) for order in orders]
+        columns = {"pending": [a.what if a else "" for a in found], "pending_since": [a and a.since_ns for a in found]}
+        return table.with_columns(pl.DataFrame(columns, schema=PENDING_SCHEMA).iter_columns())
+
+    def order_row(self, order: Order) -> Row:
+        """Return the order as plain columns, with what the venue has not answered yet about it."""
+        return order_row(order, self._unanswered.of(order.id))
 
     async def fills(self) -> pl.DataFrame:
         """Return every fill, oldest first."""
@@ -190,8 +204,8 @@ class Ledger:
         return _frame(rows, QUOTE_SCHEMA)
 
 
-def order_row(order: Order) -> Row:
-    """Return the order as plain columns."""
+def order_row(order: Order, asked: Asked | None = None) -> Row:
+    """Return the order as plain columns; `asked` is what the venue has not answered yet."""
     return {
         "id": order.id,
         "owner": order.owner,
@@ -209,6 +223,9 @@ def order_row(order: Order) -> Row:
         "by": order.by,
         "client_key": order.client_key,
         "correlation_id": order.correlation_id,
+        "version": order.version,
+        "pending": "" if asked is None else asked.what,
+        "pending_ns": None if asked is None else asked.since_ns,
         "created_ns": order.created_ns,
         "updated_ns": order.updated_ns,
     }
@@ -248,6 +265,7 @@ def _order_frame(orders: list[Order]) -> pl.DataFrame:
         "by": [order.by for order in orders],
         "client_key": [order.client_key for order in orders],
         "correlation_id": [order.correlation_id for order in orders],
+        "version": [order.version for order in orders],
         "created_at": [order.created_ns for order in orders],
         "updated_at": [order.updated_ns for order in orders],
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from ibdesk.desk.ledger import Ledger, fill_row, finite, order_row
+from ibdesk.desk.ledger import Ledger, fill_row, finite
 from ibdesk.desk.marks import Marks, risk_row
 from ibdesk.engine import TARGET, Engine, Run, evaluate
 from ibdesk.errors import OrderDeniedError, StrategyError
@@ -19,11 +19,13 @@ from ibdesk.model import (
     Alert,
     Bar,
     BarHistory,
+    CancelOrder,
     ChangeParameters,
     Commission,
     Event,
     Fill,
     LinkChanged,
+    ModifyOrder,
     OrderDenied,
     OrderFound,
     OrderReport,
@@ -174,7 +176,7 @@ class Publisher:
     def _order(self, order_id: str) -> None:
         order = self._engine.blotter.orders.get(order_id)
         if order is not None:
-            self._feed.publish(Topic.ORDERS, order.id, order_row(order))
+            self._feed.publish(Topic.ORDERS, order.id, self._ledger.order_row(order))
 
     def _on_account_report(self, report: AccountReport) -> None:
         account = report.account
@@ -226,6 +228,8 @@ class Publisher:
         match action:
             case PlaceOrder():
                 self._order(action.order.id)
+            case ModifyOrder(order_id=order_id) | CancelOrder(order_id):
+                self._order(order_id)
             case OrderDenied():
                 self._order(action.order_id)
                 text = str(OrderDeniedError(action.order_id, action.rule, action.limit, action.asked))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from ibdesk.desk.answers import DeskHealth, InstrumentInfo, ProcessInfo, RiskInfo, RunDetail, RunInfo, RunLog
-from ibdesk.desk.inspection import instrument_info, risk_info, run_detail
+from ibdesk.desk.inspection import instrument_info, risk_info, run_detail, run_info
 from ibdesk.desk.latency import LatencySummary
 from ibdesk.desk.run_log import read_log
 from ibdesk.desk.surroundings import Surroundings
@@ -59,7 +59,7 @@ class Questions:
 
     async def runs(self) -> list[RunInfo]:
         """Return every run of this desk, oldest first."""
-        return self._runtime.runs()
+        return [run_info(run) for run in self._runtime.engine.runs.values()]
 
     async def run_state(self, run_id: str) -> RunDetail:
         """Return everything about a run: what its strategy keeps, and per instrument what it holds, saw and ordered.
@@ -68,7 +68,7 @@ class Questions:
             DeskError: If there is no such run.
         """
         engine = self._runtime.engine
-        return run_detail(engine, engine.run_of(run_id))
+        return run_detail(engine, engine.run_of(run_id), self._runtime.unanswered)
 
     async def run_log(self, run_id: str, *, limit: int = 100, before: int = 0, life: str = "") -> RunLog:
         """Return the newest lines of what a run said, did and suffered, oldest of them first.

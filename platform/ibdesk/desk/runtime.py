@@ -14,12 +14,10 @@ import msgspec
 
 from ibdesk.clock import Clock, SystemClock
 from ibdesk.config import secure_state_folder
-from ibdesk.desk.answers import RunInfo
 from ibdesk.desk.deadline import begin_command
 from ibdesk.desk.emas import EmaMonitor
 from ibdesk.desk.finding import found
 from ibdesk.desk.first_prices import FirstPrices
-from ibdesk.desk.inspection import run_info
 from ibdesk.desk.ledger import Ledger
 from ibdesk.desk.order_log import TOLD, OrderLog
 from ibdesk.desk.order_times import OrderTimes
@@ -28,6 +26,7 @@ from ibdesk.desk.repeats import running_like
 from ibdesk.desk.run_names import RunNames
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.succession import predecessor
+from ibdesk.desk.unanswered import Unanswered
 from ibdesk.desk.warm_up import fetch_histories, recent_bars
 from ibdesk.engine import MANUAL, Engine, RunState, halt_words
 from ibdesk.errors import DeskError
@@ -87,7 +86,8 @@ class Runtime:
         self.started_ns = clock.now_ns()
         self.shelf = StrategyShelf()
         self.engine = Engine(strategies=self.shelf.find, limits=settings.risk)
-        self.ledger = Ledger(self.engine)
+        self.unanswered = Unanswered(self.engine.blotter)
+        self.ledger = Ledger(self.engine, self.unanswered)
         self.performance = Performance(settings.performance)
         self._order_times = OrderTimes(self.performance)
         self._header = self._make_header(tws.client_id)
@@ -225,6 +225,8 @@ class Runtime:
             self._order_times.answered(event)
         if event.__class__ is Bar and event.instrument in self._recent:
             self._recent[event.instrument].append(event)
+        if actions or len(self.unanswered):
+            self.unanswered.note(event, actions, event.at_ns)
         self.publisher.publish(event, actions)
         if actions or event.__class__ in TOLD:
             self.order_log.note(event, actions, latency_ns)
@@ -341,10 +343,6 @@ class Runtime:
         is_embedded, at_ns = self.settings.mode == "embedded", self.clock.now_ns()
         return await found(self.service, name, at_ns, is_embedded=is_embedded, from_memory=from_memory)
 
-    def runs(self) -> list[RunInfo]:
-        """Return every run of this desk, oldest first."""
-        return [run_info(run) for run in self.engine.runs.values()]
-
     def _watch(self, instrument: AnyInstrument) -> None:
         """Subscribe once to what a run needs of an instrument, and keep its newest bars for the start."""
         if instrument.id in self._recent:
@@ -374,6 +372,8 @@ class Runtime:
         while True:
             await asyncio.sleep(_MARK_SECONDS)
             self._note_day()
+            for late in self.unanswered.overdue(self.clock.now_ns(), self.settings.answer_alert_seconds):
+                self.turn(late)
             self.publisher.mark()
 
     def _note_day(self) -> None:

@@ -62,6 +62,11 @@ class DeskSettings(SettingsTree):
         le=600,
         description="how long after it was given a command from another process may take effect; later it is refused",
     )
+    answer_alert_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="an alert says so when the venue has not answered a change or cancel for so long, seconds",
+    )
     real_time_priority: bool = Field(
         True, description="whether `ibdesk engine` goes before all other programs of its machine, where it may"
     )

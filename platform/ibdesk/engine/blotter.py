@@ -129,7 +129,16 @@ class Blotter:
             limit_price=order.limit_price if report.limit_price is None else report.limit_price,
             stop_price=order.stop_price if report.stop_price is None else report.stop_price,
             updated_ns=report.at_ns,
+            version=order.version + _has_other_terms(order, report),
         )
+
+
+def _has_other_terms(order: Order, report: OrderReport) -> bool:
+    return (
+        report.quantity not in (None, order.quantity)
+        or report.limit_price not in (None, order.limit_price)
+        or report.stop_price not in (None, order.stop_price)
+    )
 
 
 def mark_of(by: str, client_key: str) -> str:

@@ -140,6 +140,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     client_key: str = ""
     # correlation_id: the request from outside that caused it; empty where none did.
     correlation_id: str = ""
+    # version: counts changes of terms and executions; a status alone changes nothing that a caller has decided on.
+    version: int = 1
 
     @property
     def remaining(self) -> float:
@@ -205,5 +207,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         """
         filled = self.filled + quantity
         average = (self.average_price * self.filled + price * quantity) / filled if filled else 0.0
-        after = msgspec.structs.replace(self, filled=filled, average_price=average, updated_ns=at_ns)
+        after = msgspec.structs.replace(
+            self, filled=filled, average_price=average, updated_ns=at_ns, version=self.version + 1
+        )
         return msgspec.structs.replace(after, status=OrderStatus.FILLED) if after.is_complete else after

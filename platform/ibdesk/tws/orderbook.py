@@ -40,6 +40,8 @@ class OrderBook:
         self._elsewhere: set[str] = set()
         # _short: orders that TWS calls filled while executions are missing.
         self._short: set[str] = set()
+        # _not_cancelled: orders whose cancel TWS has refused, and its sentence, until a comparison shows how they are.
+        self._not_cancelled: dict[str, str] = {}
         # _lost: orders that a comparison did not find, and for which TWS is to be asked once more.
         self._lost: dict[str, Tracked] = {}
 
@@ -163,6 +165,8 @@ class OrderBook:
         elif code in codes.CANCEL_REFUSED:
             tracked.cancel_wanted = False
             self._notice(tracked, sentence, Severity.WARNING)
+            # It may be filled by now: only a comparison tells whether the order goes on.
+            self._not_cancelled[tracked.order.id] = sentence
             return not tracked.is_done
         elif code in codes.NOT_TAKEN and not tracked.acknowledged:
             tracked.was_refused, tracked.refusal = True, sentence
@@ -215,6 +219,9 @@ class OrderBook:
             elif not tracked.is_done:
                 self._not_found(tracked)
         self._suspects = {}
+        refused, self._not_cancelled = self._not_cancelled, {}
+        for order_id, sentence in refused.items():
+            self._tell_still_there(self._by_id[order_id], sentence)
 
     def _not_found(self, tracked: Tracked) -> None:
         """Take that a comparison did not find an order: unknown the first time, given up the second.
@@ -289,7 +296,9 @@ class OrderBook:
     def cancel_not_sent(self, tracked: Tracked, reason: str) -> None:
         """Tell that an order could not be withdrawn."""
         tracked.cancel_wanted = False
-        self._notice(tracked, f"cannot be cancelled: {reason}", Severity.ERROR)
+        text = f"cannot be cancelled: {reason}"
+        self._notice(tracked, text, Severity.ERROR)
+        self._tell_still_there(tracked, text)
 
     def is_mine(self, tracked: Tracked) -> bool:
         """Return whether the order was placed under this program's client id: only those can be changed."""
@@ -300,6 +309,12 @@ class OrderBook:
         tracked.cancel_reason = text.partition("reason:")[2].strip()
         if tracked.status is OrderStatus.CANCELLED:
             self._report(tracked)
+
+    def _tell_still_there(self, tracked: Tracked, reason: str) -> None:
+        """Tell that an order goes on as it was, although a cancel was asked for."""
+        if not tracked.is_done:
+            tracked.reported = None
+            self._report(tracked, reason=reason)
 
     def _tell_kept_terms(self, tracked: Tracked, reason: str) -> None:
         text = f"keeps its terms: {reason}"

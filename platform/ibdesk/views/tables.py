@@ -212,7 +212,7 @@ def orders_table(*, replace_values: bool = False) -> KeyedTable:
             Column("Price", 15, _order_price, number=True),
             Column("Filled", 9, lambda row: theme.quantity(row["filled"]), number=True),
             Column("Average", 10, lambda row: _price(row, "average_price") if row["filled"] else "", number=True),
-            Column("Status", 9, lambda row: row["status"], template=_WORD),
+            Column("Status", 9, _order_status, template=_WORD),
             Column("Reason", 40, lambda row: row["reason"]),
         ],
         empty="No orders yet: a strategy places them when its target changes.",
@@ -291,6 +291,13 @@ def _profit_column(title: str, field: str) -> Column:
 
 def _price(row: Row, field: str) -> str:
     return theme.price(row[field], theme.price_digits(row["symbol"]))
+
+
+def _order_status(row: Row) -> str:
+    """Write the status, and what the venue has not answered yet since when."""
+    if not row.get("pending"):
+        return str(row["status"])
+    return f"{row['status']}: {row['pending']} pending since {theme.time_of_day(row['pending_ns'])}"
 
 
 def _order_price(row: Row) -> str:

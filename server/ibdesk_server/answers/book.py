@@ -47,8 +47,11 @@ class OrderAnswer(Answer):
         description="of the request that it goes back to; empty for an order of a strategy", examples=[""]
     )
     version: str = Field(
-        description="new with each change; `If-Match` of a change takes it, in quotes", examples=["1772465405123456789"]
+        description="new when its terms change and with each fill; `If-Match` of a change takes it, in quotes",
+        examples=["3"],
     )
+    pending: str = Field(description="change or cancel, while the venue has not answered it", examples=[""])
+    pending_since: Moment | None
     created_at: Moment | None
     updated_at: Moment | None
 

@@ -10,7 +10,7 @@ from fastapi import Header, HTTPException, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from ibdesk.desk import OrderInfo
-from ibdesk.model import OrderStatus, moment
+from ibdesk.model import OrderStatus, moment, nanoseconds
 from ibdesk.telemetry import correlation_id
 from ibdesk_server.answers import CancelAllAnswer, Listing, OrderAnswer, items_of
 from ibdesk_server.dependencies import Caller, TheDesk, TheReplays, api_router, needs
@@ -25,7 +25,7 @@ router = api_router("orders")
 OrderId = Annotated[
     str, Path(min_length=1, max_length=200, description="the order's own id", examples=["EmaCross-t4x7k2-1"])
 ]
-_VERSION = pl.col("updated_at").to_physical().cast(pl.String).alias("version")
+_VERSION = pl.col("version").cast(pl.String)
 Price = Annotated[float | None, Field(allow_inf_nan=False)]
 
 
@@ -124,7 +124,7 @@ async def place(
         else:
             response.headers.update(REPLAYED)
     response.headers["Location"] = f"/api/v1/orders/{once.answer.id}"
-    response.headers["ETag"] = f'"{once.answer.version}"'
+    response.headers["ETag"] = _tag(once.answer)
     return once.answer
 
 
@@ -139,7 +139,7 @@ async def cancel_all(caller: Caller, desk: TheDesk, owner: Owner = None, symbol:
 async def order(order_id: OrderId, desk: TheDesk, response: Response) -> OrderAnswer:
     """Return the order as it stands; its `ETag` is good for `If-Match` of a change."""
     found = await _order(desk, order_id)
-    response.headers["ETag"] = f'"{found.version}"'
+    response.headers["ETag"] = _tag(found)
     return found
 
 
@@ -156,7 +156,7 @@ async def modify(
         Header(
             max_length=500,
             description="the `ETag` of the order as you have seen it",
-            examples=['"1772465405123456789"'],
+            examples=['"3"'],
         ),
     ] = None,
 ) -> OrderAnswer:
@@ -173,11 +173,11 @@ async def modify(
         limit=change.limit,
         stop=change.stop,
         # Between the look and this word it may change, too: the desk compares once more.
-        seen_ns=None if if_match in {None, "*"} else int(seen.version),
+        seen=None if if_match in {None, "*"} else int(seen.version),
         by=caller.name,
     )
     answer = _answer(changed)
-    response.headers["ETag"] = f'"{answer.version}"'
+    response.headers["ETag"] = _tag(answer)
     return answer
 
 
@@ -198,4 +198,12 @@ async def _order(desk: TheDesk, order_id: str) -> OrderAnswer:
 
 def _answer(order: OrderInfo) -> OrderAnswer:
     times = {"created_at": moment(order.created_ns), "updated_at": moment(order.updated_ns)}
-    return OrderAnswer(**(msgspec.structs.asdict(order) | times | {"version": str(order.updated_ns)}))
+    since = None if order.pending_ns is None else moment(order.pending_ns)
+    more = {"version": str(order.version), "pending_since": since}
+    return OrderAnswer(**(msgspec.structs.asdict(order) | times | more))
+
+
+def _tag(order: OrderAnswer) -> str:
+    """Return the entity tag: `If-Match` compares its version alone, `If-None-Match` all of it."""
+    updated_ns = 0 if order.updated_at is None else nanoseconds(order.updated_at)
+    return f'"{order.version}-{updated_ns}{order.pending}"'
