@@ -9,6 +9,7 @@ from ibdesk.lazy import at_first_use
 if TYPE_CHECKING:
     from ibdesk.data.bars import Bars
     from ibdesk.data.checks import check_bars
+    from ibdesk.data.content import Content
     from ibdesk.data.doubts import doubtful_rows
     from ibdesk.data.formats.raw import RawBars
     from ibdesk.data.formats.registry import BarFormat, bar_formats, register_format, unregister_format
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BarFormat",
     "Bars",
+    "Content",
     "RawBars",
     "Split",
     "adjust_for_splits",

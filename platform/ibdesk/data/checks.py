@@ -12,7 +12,7 @@ from ibdesk.data.intervals import Interval, bar_intervals
 from ibdesk.data.names import instrument_or_none
 from ibdesk.data.splits import suspect_splits
 from ibdesk.errors import DataError
-from ibdesk.model import AnyInstrument, Combination, Future
+from ibdesk.model import AnyInstrument
 
 _GAPS_NAMED = 20
 _NOT_POSITIVE = "; only futures and combinations trade at 0 and below: name a future with its expiry, such as CL-202005"
@@ -108,8 +108,7 @@ def _check_values(bars: pl.DataFrame, known: Mapping[str, AnyInstrument | None])
     for name in (*PRICES, "volume"):
         _refuse(bars, pl.col(name).is_null() | ~pl.col(name).is_finite(), f"{name} is no number", name)
     # A name that is no single instrument is a combination, whose price is a difference.
-    signed = (Future, Combination, type(None))
-    below_zero = [name for name, instrument in known.items() if isinstance(instrument, signed)]
+    below_zero = [name for name, instrument in known.items() if instrument is None or instrument.may_be_worthless]
     above_zero = ~pl.col("symbol").is_in(below_zero)
     for name in PRICES:
         _refuse(bars, (pl.col(name) <= 0) & above_zero, f"{name} is not positive", name, _NOT_POSITIVE)

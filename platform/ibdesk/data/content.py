@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import lzma
+import statistics
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from typing import IO, Any
 
 import polars as pl
 
+from ibdesk.data.layouts import layout_of
 from ibdesk.errors import DataError
 
 _DELIMITERS = ("\t", ";", "|", ",")
@@ -94,7 +96,8 @@ class Content:
         comments = body.count(b"\n#") + body.startswith(b"#")
         if comments:
             self.notes.append(f"{comments} comment line{'s were' if comments > 1 else ' was'} left out")
-        width = max(len(cells) for cells in self.head)
+        # As many as most rows have: a longer one is named below, and shorter ones lack what their last columns hold.
+        width = statistics.mode(len(cells) for cells in self.head[header_lines:] or self.head)
         try:
             table = pl.read_csv(
                 body,
@@ -102,6 +105,7 @@ class Content:
                 schema={f"c{place}": pl.String() for place in range(width)},
                 separator=self.delimiter,
                 comment_prefix="#" if comments else None,
+                missing_columns="insert",
                 quote_char='"' if b'"' in body else None,
             )
         except pl.exceptions.PolarsError as error:
@@ -117,7 +121,7 @@ class Content:
             filled = ((pl.col(name).str.strip_chars() != "").fill_null(value=False) for name in table.columns)
             table = table.filter(pl.any_horizontal(filled))
         last = [cell for cell in table.row(-1) if cell and cell.strip()] if table.height > 1 else []
-        if len(last) == 1 and table.width >= _FEWEST_CELLS:
+        if len(last) == 1 and table.width >= _FEWEST_CELLS and layout_of(last[0].strip()) is None:
             self.notes.append(f"the last line was left out: {last[0].strip()[:60]!r}")
             table = table.head(-1)
         return table

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from ibdesk.data.content import Content
-from ibdesk.data.formats.raw import RawBars
+from ibdesk.data.formats.raw import RawBars, find_columns
 from ibdesk.data.formats.tables import read_frame
 from ibdesk.data.formats.yfinance import by_ticker, field_levels
 from ibdesk.errors import DataError
@@ -44,10 +44,10 @@ def read_pandas(frame: Any) -> RawBars:
         twice = sorted({str(name) for name in frame.columns[frame.columns.duplicated()]})
         raise DataError(f"{PANDAS} has the column {', '.join(twice)} more than once: keep one")
     columns = {str(name): _series(str(name), frame[name]) for name in frame.columns}
-    for level in range(frame.index.nlevels):
-        values = frame.index.get_level_values(level)
-        name = str(values.name or "index")
-        if frame.index.nlevels > 1 or values.dtype.kind == "M" or hasattr(values, "tz") or values.dtype == object:
+    if not find_columns(list(columns)).keys() & {"opened_at", "date", "time"} or frame.index.nlevels > 1:
+        for level in range(frame.index.nlevels):
+            values = frame.index.get_level_values(level)
+            name = str(values.name or "index")
             columns.setdefault(_level_name(name, values, frame.index.nlevels), _series(name, values))
     return read_frame(Content(PANDAS, frame=pl.DataFrame([series.alias(name) for name, series in columns.items()])))
 
