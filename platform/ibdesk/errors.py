@@ -132,6 +132,8 @@ class OrderDeniedError(OrderError):
     """
 
     def __init__(self, order_id: str, rule: str, limit: float, asked: float) -> None:
+        # Floats always, which is what a journal gives back: a whole number is written there as another type.
+        limit, asked = float(limit), float(asked)
         super().__init__(order_id, rule, limit, asked)
         self.order_id, self.rule, self.limit, self.asked = order_id, rule, limit, asked
 

@@ -6,11 +6,11 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.small_disk import small_disk
 
 from ibdesk.errors import JournalError
 from ibdesk.model import Halt, HaltTrading, TakeOver, moment
@@ -49,38 +49,21 @@ def test_a_journal_whose_writer_is_killed_while_it_begins_is_there_whole_or_not_
             assert journal.header.account == "DU1"
 
 
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own that takes no more than `size`."""
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], stderr=subprocess.DEVNULL, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("only root may mount a file system that is small enough to be filled")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
 @pytest.mark.parametrize("room_bytes", [0, 4_096, 16_384, 32_768])
 def test_a_journal_that_a_full_disk_lets_nobody_begin_leaves_nothing_half(
     room_bytes: int, tmp_path: Path, make_header
 ) -> None:
-    with small_disk(tmp_path / "disk", "1m") as disk:
-        filling = disk / "filling"
-        filling.write_bytes(bytes(2**20 - room_bytes - 4_096 * 2))
-        path = disk / "paper-20260310-140000-000000.sqlite"
+    with small_disk(tmp_path / "disk", mebibytes=1) as disk:
+        disk.fill(leaving_bytes=room_bytes)
+        path = disk.folder / "paper-20260310-140000-000000.sqlite"
         try:
             journal = Journal.create(path, make_header())
         except JournalError:
-            assert not list(disk.glob(".*"))
+            assert not list(disk.folder.glob(".*"))
         else:
             journal.close()
 
-        filling.unlink()
+        disk.make_room()
         if not path.exists():
             Journal.create(path, make_header()).close()
         with JournalReader(path) as reader:

@@ -283,6 +283,8 @@ class Commands:
             DeskError: If no such halt holds, or no id or reason is given; then nothing is lifted.
         """
         self._runtime.engine.gate.halt_of(id)
+        if self._runtime.recorder.failure:
+            raise DeskError(f"no halt can be lifted while it cannot be recorded: {self._runtime.recorder.failure}")
         self._runtime.command(ResumeTrading(id, _said(reason, "resume"), self._now_ns, by, correlation_id.get()))
 
     async def accept_external(self, symbol: str, *, run_id: str = "", by: str = OPERATOR) -> None:

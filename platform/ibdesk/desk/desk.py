@@ -296,7 +296,7 @@ class Desk(DeskHandle):
                 self._gateway = stack.enter_context(EmbeddedGateway(self.settings.gateway))
                 tws, clock = self._gateway.reached_by(tws), self._gateway.clock
             runtime = self._runtime = Runtime(self.settings, tws, clock, self._feed, fence=self._fence)
-            stack.callback(runtime.journal.close)
+            stack.callback(runtime.close)
             stopping = asyncio.create_task(self._stop.wait(), name="stop")
             if not await _done_before(runtime.service.connect(), stopping):
                 return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import importlib.metadata
 import logging
 import time
 from collections.abc import Sequence
@@ -21,14 +20,16 @@ from ibdesk.desk.first_prices import FirstPrices
 from ibdesk.desk.ledger import Ledger
 from ibdesk.desk.order_log import TOLD, OrderLog
 from ibdesk.desk.order_times import OrderTimes
+from ibdesk.desk.outage import OutageFence
 from ibdesk.desk.publisher import Publisher
+from ibdesk.desk.recorder import Recorder, header_of
 from ibdesk.desk.repeats import running_like
 from ibdesk.desk.run_names import RunNames
 from ibdesk.desk.settings import DeskSettings
-from ibdesk.desk.succession import predecessor
+from ibdesk.desk.succession import hand_over, made_and_loaded, predecessor
 from ibdesk.desk.unanswered import Unanswered
 from ibdesk.desk.warm_up import fetch_histories, recent_bars
-from ibdesk.engine import MANUAL, Engine, RunState, halt_words
+from ibdesk.engine import Engine, RunState, halt_words
 from ibdesk.errors import DeskError
 from ibdesk.model import (
     Action,
@@ -36,9 +37,9 @@ from ibdesk.model import (
     Bar,
     BarSource,
     CancelOrder,
-    Commission,
     DayBegan,
     Event,
+    HaltTrading,
     Instrument,
     ModifyOrder,
     Notice,
@@ -53,26 +54,23 @@ from ibdesk.model import (
     TimerFired,
 )
 from ibdesk.store import (
+    AccountLock,
     Feed,
     Journal,
-    JournalHeader,
     JournalLogKeeper,
     OrderIdMark,
     path_of_new_life,
     set_aside_unborn,
     take_over_from,
 )
-from ibdesk.strategy import LoadedStrategy, Strategy, StrategyShelf, load_strategy, make_strategy, strategy_of
+from ibdesk.strategy import Strategy, StrategyShelf
 from ibdesk.telemetry import AT_ONCE_OVER, Performance, Supervisor, measure_lag
 from ibdesk.tws import Fence, TwsService, TwsSettings
 
 _log = logging.getLogger(__name__)
 
-# The journal is written at the latest so often, and positions and profit are marked so often.
-_COMMIT_SECONDS = 0.05
+# Positions and profit are marked so often.
 _MARK_SECONDS = 0.25
-# More orders than the pacing lets out between two commits.
-_IDS_AHEAD = 50
 
 
 class Runtime:
@@ -90,19 +88,25 @@ class Runtime:
         self.ledger = Ledger(self.engine, self.unanswered)
         self.performance = Performance(settings.performance)
         self._order_times = OrderTimes(self.performance)
-        self._header = self._make_header(tws.client_id)
+        self._header = header_of(settings, tws.client_id, self.started_ns)
         secure_state_folder(settings.state_folder)
         folder = settings.state_folder / "journals"
         self._set_aside = set_aside_unborn(folder, settings.mode)
         self.journal = Journal.create(path_of_new_life(folder, settings.mode, time.time_ns()), self._header)
-        self._mark = OrderIdMark.of(settings.state_folder, host=tws.host, port=tws.port, client_id=tws.client_id)
+        mark = OrderIdMark.of(settings.state_folder, host=tws.host, port=tws.port, client_id=tws.client_id)
+        self.recorder = Recorder(
+            self.journal, mark, self.performance, on_failure=self._record_failed, on_recovery=self._record_recovered
+        )
+        self._last_words_due = False
+        self._fence = OutageFence(fence)
+        self._lock: AccountLock | None = None
         self.service = TwsService(
             tws,
             clock=clock,
             on_event=self.turn,
-            first_order_id=self._mark.reserved,
+            first_order_id=mark.reserved,
             on_account=self._take_over,
-            fence=fence,
+            fence=self._fence,
         )
         self.publisher = Publisher(self.engine, self.ledger, feed, address=tws.address, mode=settings.mode)
         self.order_log = OrderLog(self.engine)
@@ -118,11 +122,19 @@ class Runtime:
         self.supervisor = Supervisor()
         for name, work in (
             ("tws", self.service.run),
-            ("journal", self._commit_regularly),
+            ("journal", lambda: self.recorder.keep(lambda: self.service.next_order_id)),
             ("marks", self._mark_regularly),
             ("loop lag", lambda: measure_lag(self.performance)),
         ):
             self.supervisor.add(name, work, essential=True, policy=AT_ONCE_OVER)
+
+    def close(self) -> None:
+        """Write what is buffered, and give the account back."""
+        try:
+            self.journal.close()
+        finally:
+            if self._lock is not None:
+                self._lock.release()
 
     async def run(self) -> None:
         """Keep link, journal, marks and timers going until cancelled; an error in any of them ends all."""
@@ -142,33 +154,25 @@ class Runtime:
         in a file: without one nothing but a halt is taken over.
 
         Raises:
-            JournalError: If the earlier life's journal cannot be read.
+            AccountInUseError: If another process trades the account from this state folder.
+            JournalError: If the earlier life's journal cannot be read, or the disk has no room.
         """
         settings = self.settings
+        ends_with_gateway = settings.mode == "embedded" and settings.gateway.state is None
+        if not ends_with_gateway:
+            self._lock = AccountLock.take(settings.state_folder, settings.mode, account, leads=self._fence.leads)
+            self._fence.guard(self._lock)
+        self.recorder.keep_reserve(settings.state_folder / "locks" / f"{settings.mode}-{account}.reserve")
         command = take_over_from(
             self.journal.path,
             self._header,
             account=account,
             at_ns=self.clock.now_ns(),
-            halt_only=settings.mode == "embedded" and settings.gateway.state is None,
+            halt_only=ends_with_gateway,
         )
         estate = command.estate
-        known = [left for left in estate.fills if left.commission is not None]
-        instruments = {each.id: each for left in estate.runs for each in left.start.instruments}
-        instruments |= {each.id: each for each in estate.instruments}
         self._inherited = estate.instruments
-        self.service.resume(
-            # TWS never saw a denied one.
-            orders=[order for order in estate.orders if order.status is not OrderStatus.DENIED],
-            fills=[left.fill for left in estate.fills],
-            commissions=[
-                Commission(execution_id=left.fill.execution_id, amount=left.commission or 0.0, at_ns=left.fill.at_ns)
-                for left in known
-            ],
-            instruments=instruments.values(),
-            owners=[*(left.start.run_id for left in estate.runs), MANUAL] if command.earlier else [],
-            client_id=command.client_id if command.earlier else None,
-        )
+        hand_over(self.service, command)
         self.ledger.take_over(estate.fills)
         self.turn(command)
         for text in self._set_aside:
@@ -186,8 +190,7 @@ class Runtime:
             return
         self._turning = True
         try:
-            while self._waiting:
-                self._turn(self._waiting.popleft())
+            self._drain()
         finally:
             self._turning = False
 
@@ -201,26 +204,34 @@ class Runtime:
         self._turning = True
         try:
             actions = self._turn(command)
-            while self._waiting:
-                self._turn(self._waiting.popleft())
+            self._drain()
             return actions
         finally:
             self._turning = False
+
+    def _drain(self) -> None:
+        while self._waiting:
+            self._turn(self._waiting.popleft())
+        if self._last_words_due:
+            self._last_words_due = False
+            self.recorder.last_words()
 
     def _turn(self, event: Event) -> Sequence[Action]:
         read_at_ns = self.service.read_at_ns
         began_ns = read_at_ns or time.perf_counter_ns()
         latency_ns = 0
         actions = self.engine.handle(event)
-        self.journal.record(event, actions)
+        self.recorder.record(event, actions)
         # States of strategies come after all other actions; alone they can wait for the next commit.
         if actions and actions[0].__class__ is not StateChanged:
-            self._commit()
+            carry_out = self._execute if self.recorder.write(self.service.next_order_id) else self._withhold
             placed: Order | None = None
             for action in actions:
-                placed = self._execute(action) or placed
+                placed = carry_out(action) or placed
             if placed is not None:
                 latency_ns = self._order_times.sent(placed, began_ns, is_of_market=read_at_ns > 0)
+        if event.__class__ is HaltTrading:
+            self._last_words_due = True
         if event.__class__ is OrderReport:
             self._order_times.answered(event)
         if event.__class__ is Bar and event.instrument in self._recent:
@@ -234,17 +245,10 @@ class Runtime:
             self.first_prices.wake()
         return actions
 
-    def _commit(self) -> None:
-        """Write what is buffered, and take the time it took."""
-        began_ns = time.perf_counter_ns()
-        if self.journal.commit():
-            self.performance.add("journal_commit", time.perf_counter_ns() - began_ns)
-
     def _execute(self, action: Action) -> Order | None:
         """Carry out one action; return the order if it placed one."""
         match action:
             case PlaceOrder():
-                self._mark.cover(self.service.next_order_id)
                 self.service.place(action.order)
                 return action.order
             case ModifyOrder():
@@ -265,6 +269,30 @@ class Runtime:
             case _:
                 pass
         return None
+
+    def _withhold(self, action: Action) -> Order | None:
+        """Carry out what may leave without a record of it: withdrawing an order is always right, TWS tells of it."""
+        match action:
+            case PlaceOrder(order):
+                reason, at_ns = f"never sent: {self.recorder.failure}", self.clock.now_ns()
+                self._waiting.append(
+                    OrderReport(order_id=order.id, status=OrderStatus.REJECTED, at_ns=at_ns, reason=reason)
+                )
+            case ModifyOrder(order_id=order_id):
+                text = f"order {order_id} keeps its terms: {self.recorder.failure}"
+                self._waiting.append(Notice(text, self.clock.now_ns(), Severity.WARNING))
+            case _:
+                self._execute(action)
+        return None
+
+    def _record_failed(self, failure: str) -> None:
+        _log.critical("trading is halted: %s", failure)
+        self.turn(HaltTrading(failure, self.clock.now_ns(), "journal"))
+
+    def _record_recovered(self, seconds: float) -> None:
+        text = f"the journal is written again, after {seconds:.1f} s in which no order left; what happened is recorded"
+        _log.warning("%s", text)
+        self.turn(Notice(text, self.clock.now_ns(), Severity.WARNING))
 
     async def _fire(self, timer: SetTimer) -> None:
         """Wait for the market's time, then take the timer's turn."""
@@ -293,7 +321,7 @@ class Runtime:
         A run that does this already is returned. The run goes on with the book, the orders and the state of the one
         named `run_id`, else of the orphaned run that was started like it; else it is a new one.
         """
-        made, loaded = _made(strategy, parameters)
+        made, loaded = made_and_loaded(strategy, parameters)
         instruments = [await self.qualify(each) for each in on]
         for instrument in instruments:
             self._watch(instrument)
@@ -351,26 +379,10 @@ class Runtime:
         self.service.subscribe_bars(instrument)
         self.service.subscribe_quotes(instrument)
 
-    def _make_header(self, client_id: int) -> JournalHeader:
-        return JournalHeader(
-            program=f"ibdesk {importlib.metadata.version('ibdesk')}",
-            mode=self.settings.mode,
-            account=self.settings.tws.account,
-            started_ns=self.started_ns,
-            limits=self.settings.risk,
-            client_id=client_id,
-        )
-
-    async def _commit_regularly(self) -> None:
-        """Write what no order has written, and set ids aside ahead, so that no order waits for the disk."""
-        while True:
-            self._mark.cover(self.service.next_order_id + _IDS_AHEAD)
-            self._commit()
-            await asyncio.sleep(_COMMIT_SECONDS)
-
     async def _mark_regularly(self) -> None:
         while True:
             await asyncio.sleep(_MARK_SECONDS)
+            self._fence.look()
             self._note_day()
             for late in self.unanswered.overdue(self.clock.now_ns(), self.settings.answer_alert_seconds):
                 self.turn(late)
@@ -382,17 +394,3 @@ class Runtime:
         if ends_ns != self._day_ends_ns:
             self._day_ends_ns = ends_ns
             self.turn(DayBegan(pnl, ends_ns, self.engine.now_ns))
-
-
-def _made(
-    strategy: Strategy | type[Strategy] | str | Path, parameters: dict[str, object]
-) -> tuple[Strategy, LoadedStrategy]:
-    """Return the strategy with its parameters, and the class and file that stand for it in the journal."""
-    if isinstance(strategy, str | Path):
-        loaded = load_strategy(strategy)
-        return make_strategy(loaded.cls, parameters), loaded
-    if isinstance(strategy, Strategy):
-        loaded = strategy_of(type(strategy))
-        return make_strategy(loaded.cls, strategy.model_dump() | parameters), loaded
-    loaded = strategy_of(strategy)
-    return make_strategy(loaded.cls, parameters), loaded

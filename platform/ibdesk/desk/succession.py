@@ -1,12 +1,35 @@
-"""Which run of an earlier life a start goes on with."""
+"""What of an earlier life goes on: its orders at TWS, and the run that a start continues."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from ibdesk.engine import Run, RunState
+from ibdesk.engine import MANUAL, Run, RunState
 from ibdesk.errors import DeskError
-from ibdesk.model import StartStrategy
+from ibdesk.model import Commission, OrderStatus, StartStrategy, TakeOver
+from ibdesk.strategy import LoadedStrategy, Strategy, load_strategy, make_strategy, strategy_of
+from ibdesk.tws import TwsService
+
+
+def hand_over(service: TwsService, command: TakeOver) -> None:
+    """Have the service know the orders and fills of the life before, which its first comparison asks TWS about."""
+    estate = command.estate
+    instruments = {each.id: each for left in estate.runs for each in left.start.instruments}
+    instruments |= {each.id: each for each in estate.instruments}
+    service.resume(
+        # TWS never saw a denied one.
+        orders=[order for order in estate.orders if order.status is not OrderStatus.DENIED],
+        fills=[left.fill for left in estate.fills],
+        commissions=[
+            Commission(execution_id=left.fill.execution_id, amount=left.commission, at_ns=left.fill.at_ns)
+            for left in estate.fills
+            if left.commission is not None
+        ],
+        instruments=instruments.values(),
+        owners=[*(left.start.run_id for left in estate.runs), MANUAL] if command.earlier else [],
+        client_id=command.client_id if command.earlier else None,
+    )
 
 
 def predecessor(runs: Mapping[str, Run], start: StartStrategy, run_id: str) -> Run | None:
@@ -62,3 +85,17 @@ def _likeness(start: StartStrategy) -> object:
     """Return what makes two starts of a strategy mean the same run; the code may have been mended in between."""
     names = sorted(instrument.id for instrument in start.instruments)
     return start.parameters, names, start.interval_ns, start.bar_source
+
+
+def made_and_loaded(
+    strategy: Strategy | type[Strategy] | str | Path, parameters: dict[str, object]
+) -> tuple[Strategy, LoadedStrategy]:
+    """Return the strategy with its parameters, and the class and file that stand for it in the journal."""
+    if isinstance(strategy, str | Path):
+        loaded = load_strategy(strategy)
+        return make_strategy(loaded.cls, parameters), loaded
+    if isinstance(strategy, Strategy):
+        loaded = strategy_of(type(strategy))
+        return make_strategy(loaded.cls, strategy.model_dump() | parameters), loaded
+    loaded = strategy_of(strategy)
+    return make_strategy(loaded.cls, parameters), loaded

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ibdesk.lazy import at_first_use
 
 if TYPE_CHECKING:
+    from ibdesk.store.account_lock import AccountInUseError, AccountLock, SupersededError
     from ibdesk.store.batches import Batch, BatchSource, FeedState, Sequencer, TopicState
     from ibdesk.store.cache import Cache, Cached, MemoryCache, RedisCache
     from ibdesk.store.feed import Feed, FeedReader, Row, Topic
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from ibdesk.store.market_cache import KEPT_BARS, MarketCache
     from ibdesk.store.order_ids import OrderIdMark
     from ibdesk.store.redis import RedisError, RedisSettings
+    from ibdesk.store.reserve import Reserve
 
 __all__ = [
     "KEPT_BARS",
+    "AccountInUseError",
+    "AccountLock",
     "Batch",
     "BatchSource",
     "Cache",
@@ -45,8 +49,10 @@ __all__ = [
     "RedisError",
     "RedisSettings",
     "ReplayReport",
+    "Reserve",
     "Row",
     "Sequencer",
+    "SupersededError",
     "Topic",
     "TopicState",
     "lives_in",

@@ -44,6 +44,8 @@ _SCHEMA = (
     "books INTEGER)",
     "CREATE INDEX book_events ON events (number) WHERE books",
 )
+# How long a commit waits for another program that has locked the file: the desk stands still meanwhile.
+_LOCKED_SECONDS = 0.1
 INSERT = "INSERT INTO events (number, at_ns, event, actions, books) VALUES (?, ?, ?, ?, ?)"
 
 
@@ -80,6 +82,8 @@ class Journal:
         self._connection = connection
         self._buffer: list[tuple[int, int, bytes, bytes | None, int | None]] = []
         self._number = 0
+        # waiting_bytes: how much has been recorded and not written.
+        self.waiting_bytes = 0
 
     @classmethod
     def create(cls, path: Path, header: JournalHeader) -> Journal:
@@ -105,7 +109,9 @@ class Journal:
         self._number += 1
         encoded = encode_actions(actions) if actions else None
         books = 1 if encoded is not None or event.__class__ not in _PASSING else None
-        self._buffer.append((self._number, event.at_ns, encode_event(event), encoded, books))
+        data = encode_event(event)
+        self._buffer.append((self._number, event.at_ns, data, encoded, books))
+        self.waiting_bytes += len(data) + len(encoded or b"")
 
     def commit(self) -> bool:
         """Write what is buffered, in one transaction; return whether there was anything.
@@ -125,6 +131,7 @@ class Journal:
                 self._connection.execute("ROLLBACK")
             raise JournalError(f"journal {self.path} cannot be written: {error}") from error
         self._buffer.clear()
+        self.waiting_bytes = 0
         return True
 
     def close(self) -> None:
@@ -153,7 +160,7 @@ def begin_file(path: Path, header: JournalHeader, copy: CopyMark | None = None) 
             for suffix in ("", "-journal", "-wal", "-shm"):
                 beside.with_name(f"{beside.name}{suffix}").unlink(missing_ok=True)
         _sync(path.parent)
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_LOCKED_SECONDS)
         connection.execute("PRAGMA synchronous=NORMAL")
     except (OSError, sqlite3.Error) as error:
         if isinstance(error, FileExistsError) and path.exists():

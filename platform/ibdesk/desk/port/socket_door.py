@@ -19,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 # How many bytes of news may wait for a client before it is sent a fresh state instead.
 _BUDGET = 64 * 1024 * 1024
+# How long a desk may take to greet a caller; one that is stopped never does.
+_WORD_SECONDS = 3.0
 # How many calls of one client are worked on at once; more wait in the socket.
 _CALLS_AT_ONCE = 256
 
@@ -30,6 +32,7 @@ class SocketDoor:
         self._path = path
         self._peers: set[_Peer] = set()
         self._server: asyncio.Server | None = None
+        self._inode = 0
         self._arrivals: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
         # _knocking: those who have not been let in yet, also while the task is on its way that will do so.
         self._knocking: set[asyncio.StreamWriter] = set()
@@ -46,7 +49,7 @@ class SocketDoor:
         return len(self._peers)
 
     async def open(self) -> None:
-        """Take the address; a socket that a dead desk has left is replaced.
+        """Take the address; the socket of a desk that is dead, or is stopped and says nothing, is replaced.
 
         Raises:
             ConfigError: If another desk answers there, or it cannot be listened on.
@@ -67,6 +70,7 @@ class SocketDoor:
                 self._path.unlink(missing_ok=True)
             self._server = await asyncio.start_unix_server(arrive, self._path, limit=1024 * 1024)
             self._path.chmod(0o600)
+            self._inode = self._path.stat().st_ino
         except OSError as error:
             raise ConfigError(f"the desk cannot be reached at {self._path}: {error.strerror or error}") from None
 
@@ -75,7 +79,10 @@ class SocketDoor:
         self._is_closed = True
         if self._server is not None:
             self._server.close()
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                # The address may be another desk's by now, if this one was stopped meanwhile.
+                if self._path.stat().st_ino == self._inode:
+                    self._path.unlink()
         for writer in self._knocking:
             writer.transport.abort()
 
@@ -196,9 +203,22 @@ class _Peer:
 
 
 async def _refuse_a_living_one(path: Path) -> None:
+    """Let the address of a desk pass that does not say a word to a caller.
+
+    Raises:
+        ConfigError: If it does.
+    """
     with contextlib.suppress(OSError):
-        _, writer = await asyncio.open_unix_connection(path)
-        writer.close()
-        raise ConfigError(
-            f"another desk answers at unix:{path}: stop it, or give this one another address or state_folder"
-        )
+        reader, writer = await asyncio.open_unix_connection(path)
+        try:
+            async with asyncio.timeout(_WORD_SECONDS):
+                word = await reader.read(1)
+        except TimeoutError:
+            _log.warning("the desk at unix:%s does not answer, and its address is taken", path)
+            return
+        finally:
+            writer.close()
+        if word:
+            raise ConfigError(
+                f"another desk answers at unix:{path}: stop it, or give this one another address or state_folder"
+            )
