@@ -19,6 +19,14 @@ _CELL = "text-align:left;padding:2px 14px 2px 0;vertical-align:top"
 _NUMBER_CELL = "text-align:right;padding:2px 14px 2px 0;font-variant-numeric:tabular-nums;vertical-align:top"
 
 
+def without_noise(figure: float) -> float:
+    """Return a figure without the noise of binary arithmetic: 228.97999999999996 is 228.98.
+
+    Twelve significant digits stay, more than any price, quantity or account has.
+    """
+    return float(f"{figure:.12g}") if math.isfinite(figure) else figure
+
+
 class HtmlRepr:
     """A mixin for structs: notebooks show their fields as a table instead of a line of raw text."""
 

@@ -37,6 +37,7 @@ from ibdesk_server.routers import (
     instruments,
     journal,
     keys,
+    landing,
     market,
     orders,
     risk,
@@ -74,6 +75,7 @@ _PARTS = (
     keys,
     auth,
     session,
+    landing,
     health,
 )
 _ROUTERS = (*(part.router for part in _PARTS), backtests.pages_router, events.module_router)

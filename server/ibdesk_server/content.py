@@ -6,14 +6,13 @@ Routes know JSON alone. A body in msgpack is translated on its way in, and an an
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ibdesk_server.accept import preferred
 from ibdesk_server.problems import problem_response
 
 JSON = "application/json"
@@ -27,20 +26,6 @@ _PACKABLE = (JSON.encode(), PROBLEM.encode())
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 # A strong entity tag belongs to one form of a thing; the tag of the msgpack form ends so.
 _PACKED_TAG = '.msgpack"'
-
-
-def preferred(accept: str, offers: Iterable[str]) -> str | None:
-    """Return the media type among `offers`, best first, that an `Accept` header likes most; None when it likes none.
-
-    The most specific range that fits an offer tells its weight (RFC 9110, 12.5.1); no header likes everything.
-    """
-    ranges = [_range(text) for text in accept.split(",") if text.strip()] or [("*/*", 1.0)]
-    best, weight = None, 0.0
-    for offer in offers:
-        found = _weight(offer, ranges)
-        if found > weight:
-            best, weight = offer, found
-    return best
 
 
 async def require_readable_answer(request: Request) -> None:
@@ -160,25 +145,6 @@ def _modern(kinds: str) -> str:
     for name in _OLD_NAMES:
         kinds = kinds.replace(name, MSGPACK)
     return kinds
-
-
-def _range(text: str) -> tuple[str, float]:
-    """Return a media range and its weight; a weight that is no number counts as none."""
-    kind, *options = (part.strip().lower() for part in text.split(";"))
-    weights = [option[2:] for option in options if option.startswith("q=")]
-    try:
-        return kind, min(float(weights[0]), 1.0) if weights else 1.0
-    except ValueError:
-        return kind, 0.0
-
-
-def _weight(offer: str, ranges: list[tuple[str, float]]) -> float:
-    family = offer.partition("/")[0]
-    for fitting in (offer, f"{family}/*", "*/*"):
-        weights = [weight for kind, weight in ranges if kind == fitting]
-        if weights:
-            return max(weights)
-    return 0.0
 
 
 def _has_body(headers: Headers) -> bool:

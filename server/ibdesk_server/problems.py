@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from ibdesk.desk import DeskState
 from ibdesk.errors import (
@@ -34,6 +35,7 @@ from ibdesk.errors import (
 )
 from ibdesk.telemetry import correlation_id
 from ibdesk_server.backtests.service import QueueFullError
+from ibdesk_server.pages import problem_page, wants_page
 from ibdesk_server.security.errors import AccessError, NameTakenError, UnknownNameError
 from ibdesk_server.strict import StrictRoute, did_you_mean
 
@@ -125,7 +127,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(IbdeskError, _on_ours)
 
 
-async def _on_http(request: Request, error: Exception) -> JSONResponse:
+async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker; Starlette calls by class
     detail, headers = error.detail, dict(error.headers) if error.headers else {}
     if detail == HTTPStatus(error.status_code).phrase:
@@ -137,10 +139,10 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
                 detail = f"{request.url.path} takes no {request.method}: it takes {headers.get('Allow', 'GET')}"
     if error.status_code == HTTPStatus.BAD_REQUEST and detail == _UNREADABLE_BODY:
         detail = "the body cannot be read: send JSON in UTF-8"
-    return problem_response(error.status_code, detail, path=request.url.path, headers=headers or None)
+    return _answer(request, error.status_code, detail, headers=headers or None)
 
 
-async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - for the type checker; as above
     for fault in error.errors():
         if fault["type"] == "json_invalid":
@@ -151,7 +153,7 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
         for fault in error.errors()[:_MOST_FAULTS]
     ]
     detail = "; ".join(f"{fault.where}: {fault.what}" for fault in faults)
-    return problem_response(422, detail, path=request.url.path, errors=faults)
+    return _answer(request, 422, detail, errors=faults)
 
 
 def _what(fault: dict[str, Any], request: Request) -> str:
@@ -163,7 +165,7 @@ def _what(fault: dict[str, Any], request: Request) -> str:
     return str(fault["msg"]).removeprefix("Value error, ")
 
 
-async def _on_ours(request: Request, error: Exception) -> JSONResponse:
+async def _on_ours(request: Request, error: Exception) -> Response:
     status = next((status for cls, status in _STATUS_OF if isinstance(error, cls)), None)
     if status is None:
         raise error
@@ -185,7 +187,16 @@ async def _on_ours(request: Request, error: Exception) -> JSONResponse:
         headers = {"Retry-After": _RETRY_SECONDS}
     kind = f"urn:ibdesk:{type(error).__name__}"
     facts = {} if isinstance(error, DetachedError) else _facts(error)
-    return problem_response(status, detail, path=request.url.path, kind=kind, headers=headers, facts=facts)
+    return _answer(request, status, detail, kind=kind, headers=headers, facts=facts)
+
+
+def _answer(
+    request: Request, status: int, detail: str, *, headers: dict[str, str] | None = None, **others: Any
+) -> Response:
+    """Return a problem: a page for a browser that shows what it gets, JSON for programs."""
+    if wants_page(request):
+        return problem_page(status, HTTPStatus(status).phrase, detail, correlation_id.get(), headers or {})
+    return problem_response(status, detail, path=request.url.path, headers=headers, **others)
 
 
 def without_paths(text: str) -> str:

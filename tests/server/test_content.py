@@ -6,7 +6,8 @@ import httpx
 import msgpack  # type: ignore[import-untyped] # it ships no types
 import pytest
 
-from ibdesk_server.content import JSON, MSGPACK, preferred
+from ibdesk_server.accept import preferred
+from ibdesk_server.content import JSON, MSGPACK
 
 REASON = {"reason": "the spread looks wrong"}
 

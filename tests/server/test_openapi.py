@@ -70,7 +70,9 @@ async def test_every_operation_names_its_role_and_the_ways_in(document: dict[str
     roles = {role.value for role in Role}
     for method, path, operation in operations(document):
         if operation["security"] == []:
-            assert path in {"/health", "/health/live", "/login", "/api/v1/auth/login", "/api/v1/auth/refresh"}, path
+            assert path in {"/", "/health", "/health/live", "/login", "/api/v1/auth/login", "/api/v1/auth/refresh"}, (
+                path
+            )
             continue
         assert operation["x-role"] in roles, path
         assert f"Needs the role **{operation['x-role']}**." in operation["description"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ibdesk_server.answers.base import Answer, Figure, Moment
+from ibdesk_server.answers.base import Answer, Exact, Figure, Moment
 
 
 class BacktestFigures(Answer):
@@ -70,7 +70,7 @@ class BacktestAnswer(Answer):
 
     id: str = Field(examples=["mf1v2k3x9q8w7e6r"])
     state: str = Field(description="queued, running, done, failed or cancelled", examples=["done"])
-    progress: float = Field(description="the fraction of its bars that are done", ge=0, le=1, examples=[1])
+    progress: Exact = Field(description="the fraction of its bars that are done", ge=0, le=1, examples=[1])
     request: dict[str, Any] = Field(
         description="what was asked for", examples=[{"file": "ema_cross.py", "bars": {"source": "sample"}}]
     )
@@ -87,7 +87,7 @@ class BacktestTradeAnswer(Answer):
 
     symbol: str = Field(examples=["AAPL"])
     side: str = Field(description="long or short", examples=["long"])
-    quantity: float = Field(examples=[100])
+    quantity: Exact = Field(examples=[100])
     opened_at: Moment
     closed_at: Moment
     entry_price: Figure = Field(examples=[187.42])

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Generic, TypeVar
 import polars as pl
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from ibdesk.display import without_noise
+
 Item = TypeVar("Item", bound=BaseModel)
 
 
@@ -16,8 +18,19 @@ def _known(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-Figure = Annotated[float | None, BeforeValidator(_known)]
-"""A number, null when it is not known: JSON has no NaN."""
+def _clean(value: Any) -> Any:
+    return without_noise(value) if isinstance(value, float) else value
+
+
+def _shown(value: Any) -> Any:
+    return _known(_clean(value))
+
+
+Exact = Annotated[float, BeforeValidator(_clean)]
+"""A number that is always known, without the noise of binary arithmetic."""
+
+Figure = Annotated[float | None, BeforeValidator(_shown)]
+"""A number without the noise of binary arithmetic, null when it is not known: JSON has no NaN."""
 
 Moment = Annotated[dt.datetime, Field(examples=["2026-03-02T15:30:05.123456Z"])]
 """An instant, ISO 8601 with a zone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from ibdesk_server.answers.base import Answer, Figure, Moment
+from ibdesk_server.answers.base import Answer, Exact, Figure, Moment
 
 
 class PositionAnswer(Answer):
@@ -14,7 +14,7 @@ class PositionAnswer(Answer):
         description="the run it belongs to; `external` for what was opened elsewhere", examples=["EmaCross-t4x7k2"]
     )
     symbol: str = Field(examples=["AAPL"])
-    quantity: float = Field(description="negative is short", examples=[100])
+    quantity: Exact = Field(description="negative is short", examples=[100])
     average_price: Figure = Field(examples=[187.42])
     last_price: Figure = Field(description="null before the first quote", examples=[188.1])
     unrealized_pnl: Figure = Field(examples=[68])
@@ -29,8 +29,8 @@ class OrderAnswer(Answer):
     owner: str = Field(description="the run that made it; `manual` for one by hand", examples=["EmaCross-t4x7k2"])
     symbol: str = Field(examples=["AAPL"])
     side: str = Field(description="buy or sell", examples=["buy"])
-    quantity: float = Field(examples=[100])
-    filled: float = Field(description="how much of the quantity was executed", examples=[0])
+    quantity: Exact = Field(examples=[100])
+    filled: Exact = Field(description="how much of the quantity was executed", examples=[0])
     type: str = Field(description="market, limit, stop or stop_limit", examples=["limit"])
     limit_price: Figure = Field(examples=[187.4])
     stop_price: Figure = Field(examples=[None])
@@ -70,8 +70,8 @@ class FillAnswer(Answer):
     owner: str = Field(examples=["EmaCross-t4x7k2"])
     symbol: str = Field(examples=["AAPL"])
     side: str = Field(examples=["buy"])
-    quantity: float = Field(examples=[100])
-    price: float = Field(examples=[187.42])
+    quantity: Exact = Field(examples=[100])
+    price: Exact = Field(examples=[187.42])
     commission: Figure = Field(description="null until the venue has told it", examples=[1])
     filled_at: Moment
 
@@ -82,7 +82,7 @@ class RoundTripAnswer(Answer):
     owner: str = Field(examples=["EmaCross-t4x7k2"])
     symbol: str = Field(examples=["AAPL"])
     side: str = Field(description="long or short", examples=["long"])
-    quantity: float = Field(description="all that was opened", examples=[100])
+    quantity: Exact = Field(description="all that was opened", examples=[100])
     opened_at: Moment
     closed_at: Moment
     entry_price: Figure = Field(description="mean over the quantity", examples=[187.42])

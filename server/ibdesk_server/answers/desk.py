@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ibdesk_server.answers.base import Answer, Figure, Moment
+from ibdesk_server.answers.base import Answer, Exact, Figure, Moment
 
 
 class HaltAnswer(Answer):
@@ -23,9 +23,9 @@ class ExposureAnswer(Answer):
 
     owner: str = Field(examples=["EmaCross-t4x7k2"])
     symbol: str = Field(examples=["AAPL"])
-    held: float = Field(examples=[100])
-    pending: float = Field(description="how far its open orders would move it", examples=[0])
-    exposure: float = Field(description="held and pending together", examples=[100])
+    held: Exact = Field(examples=[100])
+    pending: Exact = Field(description="how far its open orders would move it", examples=[0])
+    exposure: Exact = Field(description="held and pending together", examples=[100])
     last_price: Figure = Field(examples=[188.1])
     value: Figure = Field(description="of the exposure, at the last price", examples=[18_810])
 
@@ -58,8 +58,8 @@ class InstrumentAnswer(Answer):
     symbol: str = Field(examples=["AAPL"])
     exchange: str = Field(examples=["SMART"])
     currency: str = Field(examples=["USD"])
-    tick_size: float = Field(description="least step of a price", examples=[0.01])
-    multiplier: float = Field(description="money gained per unit of price and quantity", examples=[1])
+    tick_size: Exact = Field(description="least step of a price", examples=[0.01])
+    multiplier: Exact = Field(description="money gained per unit of price and quantity", examples=[1])
     zone: str = Field(examples=["America/New_York"])
     session: str = Field(description="the regular hours", examples=["09:30-16:00"])
 

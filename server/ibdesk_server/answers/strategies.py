@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ibdesk_server.answers.base import Answer, Figure, Moment
+from ibdesk_server.answers.base import Answer, Exact, Figure, Moment
 
 
 class StrategyAnswer(Answer):
@@ -47,7 +47,7 @@ class LaneAnswer(Answer):
     """A run on one instrument."""
 
     symbol: str = Field(examples=["AAPL"])
-    quantity: float = Field(examples=[100])
+    quantity: Exact = Field(examples=[100])
     average_price: Figure = Field(examples=[187.42])
     exposure: Figure = Field(description="the position once all open orders have filled", examples=[100])
     last_price: Figure = Field(examples=[188.1])
@@ -56,7 +56,7 @@ class LaneAnswer(Answer):
     bar: dict[str, float | int | None] | None = Field(
         description="the last bar it decided on; times are ns UTC", examples=[{"close": 188.1}]
     )
-    features: dict[str, float | None] = Field(description="what it saw there", examples=[{"fast": 188, "slow": 187.2}])
+    features: dict[str, Figure] = Field(description="what it saw there", examples=[{"fast": 188, "slow": 187.2}])
 
 
 class RunStateAnswer(Answer):
