@@ -290,8 +290,9 @@ class OrderFlow:
             OrderDenied(
                 order_id=denial.order_id,
                 rule=denial.rule,
-                limit=denial.limit,
-                asked=denial.asked,
+                # A whole number is written into the journal as another type than a float.
+                limit=float(denial.limit),
+                asked=float(denial.asked),
                 at_ns=self._outbox.now_ns,
             )
         )
