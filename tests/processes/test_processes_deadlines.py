@@ -85,5 +85,5 @@ def test_what_was_asked_of_a_stopped_engine_is_not_done_when_it_goes_on(
     eventually(lambda: len(walking_gateway.executions) == 2, "the order after it is filled")
     assert sorted(quantities(stack)) == [1, 7]
     assert sorted(execution.quantity for execution in walking_gateway.executions) == [1, 7]
-    assert stack.get("/api/v1/risk")["halt"] is None
+    assert stack.get("/health/detailed")["desk"]["halted"] == ""
     assert engine.stop() == 0

@@ -185,7 +185,7 @@ async def test_what_stands_in_the_wrong_place_is_told_where_it_belongs(api: http
     assert "it belongs in the body" in into_body
     assert "give it in the query" in into_query
     assert "did you mean symbol in the query?" in nearly
-    assert (await api.get("/api/v1/risk")).json()["halt"] is None
+    assert (await api.get("/health/detailed")).json()["desk"]["halted"] == ""
 
 
 async def test_the_same_holds_in_msgpack(api: httpx.AsyncClient) -> None:
