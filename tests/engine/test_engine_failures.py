@@ -30,6 +30,7 @@ from ibdesk.model import (
     HaltTrading,
     Order,
     OrderFound,
+    OrderQueued,
     OrderReport,
     OrderStatus,
     OrderType,
@@ -155,7 +156,7 @@ def test_what_an_event_made_it_do_is_undone_in_all_its_hooks(tell_story, hands) 
     assert [type(action) for action in actions] == [CancelOrder, RunFailed, Alert]
     assert list(story.engine.blotter.orders) == ["run.1"]
     assert (run.orders_made, run.position("AAPL").quantity, run.lanes["AAPL"].exposure) == (1, 4, 10)
-    assert story.engine.blotter.pending("run", "AAPL") == 6
+    assert story.engine.blotter.sums("run", "AAPL").exposure(0.0) == 6
     # The order of the start counts, the stop that never left does not.
     assert gate.sent_since(story.at_ns - SECOND) == 1
 
@@ -245,7 +246,7 @@ def test_a_stack_that_is_full_in_the_middle_of_an_order_leaves_nothing_of_it(tel
         assert [type(action) for action in actions] == [RunFailed, Alert]
         assert story.run().note == "RecursionError: maximum recursion depth exceeded"
         assert (story.engine.blotter.orders, story.engine.blotter.all_open(), story.run().orders_made) == ({}, [], 0)
-        assert story.run().lanes["AAPL"].exposure == story.engine.blotter.pending("run", "AAPL") == 0
+        assert story.run().lanes["AAPL"].exposure == story.engine.blotter.sums("run", "AAPL").exposure(0.0) == 0
 
 
 def test_an_order_found_at_the_venue_is_told_although_its_run_fails_over_it(story, hands) -> None:
@@ -659,8 +660,8 @@ def test_a_run_beside_one_that_misbehaves_trades_as_if_it_were_alone(
     # A fresh engine that is told the same does the same, byte for byte.
     _, again = fed(events, limits, both)
     assert [encode_actions(step) for step in seen] == [encode_actions(step) for step in again]
-    # Orders that are in the blotter were placed or denied on the record, and none else.
-    recorded = {action.order.id for step in seen for action in step if isinstance(action, PlaceOrder)}
+    # Orders that are in the blotter were placed, queued or denied on the record, and none else.
+    recorded = {action.order.id for step in seen for action in step if isinstance(action, PlaceOrder | OrderQueued)}
     recorded |= {action.order_id for step in seen for action in step if hasattr(action, "rule")}
     assert set(beside.blotter.orders) == recorded
 

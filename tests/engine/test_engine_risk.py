@@ -19,12 +19,16 @@ from ibdesk.model import (
     LinkChanged,
     ModifyOrder,
     OrderDenied,
+    OrderQueued,
     OrderStatus,
     PlaceOrder,
     ResumeTrading,
+    SetTimer,
     Stock,
     TimerFired,
     TradingHalted,
+    decode_actions,
+    encode_actions,
     nanoseconds,
 )
 
@@ -159,9 +163,8 @@ def test_orders_and_changes_in_one_second_are_counted_together(tell_story, hands
     story.start(hands(bar=three))
 
     actions = story.bar(10.0, interval=60)
-    assert [type(action) for action in actions] == [PlaceOrder, PlaceOrder, ModifyOrder, OrderDenied]
-    assert denial(actions[3:]) == ("max_orders_per_second", 3, 4)
-    assert [type(action) for action in story.bar(10.0)] == [PlaceOrder, PlaceOrder, ModifyOrder, OrderDenied]
+    assert [type(action) for action in actions] == [PlaceOrder, PlaceOrder, ModifyOrder, OrderQueued, SetTimer]
+    assert story.engine.gate.sent_since(story.at_ns - SECOND) == 3
 
 
 def test_the_loss_of_the_day_halts_trading_when_a_fill_shows_it(tell_story, hands) -> None:
@@ -230,7 +233,7 @@ def test_a_new_day_forgives_the_loss_of_the_last(tell_story, hands) -> None:
 
 def test_without_a_link_nothing_leaves(ask) -> None:
     _, actions = ask(
-        lambda me: me.close("AAPL"), limits(), held=100, before=[lambda at_ns: LinkChanged(Link.DOWN, at_ns)]
+        lambda me: me.buy("AAPL", 5), limits(), held=100, before=[lambda at_ns: LinkChanged(Link.DOWN, at_ns)]
     )
 
     assert denial(actions) == ("link", 0, 1)
@@ -322,6 +325,145 @@ def test_a_second_exit_beside_an_open_one_is_not_getting_out(tell_story, hands) 
 
     assert [type(action) for action in actions] == [PlaceOrder, OrderDenied]
     assert denial(actions[1:]) == ("halt", 0, 60)
+
+
+# --- orders that protect, and exits beside them
+
+
+@pytest.fixture
+def under_a_halt(tell_story, hands):
+    """A run that holds 100 and has these orders open; then it does something under a halt and limits of one share."""
+
+    def under(what, *, held: float = 100, before=lambda me: None):
+        story = tell_story()
+        story.start(hands(bar=lambda me, bar: (before if bar.close == 10.0 else what)(me)))
+        story.hold(held)
+        story.bar(10.0)
+        story.engine.gate.limits = TIGHT
+        story.tell(HaltTrading("news", story.at_ns))
+        return [action for action in story.bar(11.0) if not isinstance(action, SetTimer)]
+
+    return under
+
+
+STOP = lambda me: me.sell("AAPL", 100, stop=9.0)  # noqa: E731 - an action of a strategy, as the tests below take it
+PAIR = lambda me: [me.sell("AAPL", 100, stop=9.0), me.sell("AAPL", 100, limit=12.0)]  # noqa: E731 - as above
+
+
+@pytest.mark.parametrize("before", [lambda me: None, STOP, PAIR])
+def test_an_exit_at_the_market_passes_a_halt_beside_what_protects_the_position(under_a_halt, before) -> None:
+    [placed] = under_a_halt(lambda me: me.sell("AAPL", 100), before=before)
+
+    assert placed.order.quantity == 100
+
+
+@pytest.mark.parametrize("terms", [{"stop": 9.0}, {"limit": 12.0}, {"stop": 9.0, "limit": 8.9}])
+def test_an_order_that_protects_the_position_passes_a_halt(under_a_halt, terms) -> None:
+    [placed] = under_a_halt(lambda me: me.sell("AAPL", 100, **terms))
+
+    assert isinstance(placed, PlaceOrder)
+
+
+def test_a_stop_and_a_profit_target_pass_a_halt_and_a_second_stop_does_not(under_a_halt) -> None:
+    actions = under_a_halt(lambda me: me.sell("AAPL", 50, stop=8.0), before=PAIR)
+
+    assert denial(actions) == ("halt", 0, 50)
+
+
+def test_of_three_exits_by_hand_the_second_opens_a_position(under_a_halt) -> None:
+    actions = under_a_halt(lambda me: [me.sell("AAPL", 100) for _ in range(3)])
+
+    assert [type(action) for action in actions] == [PlaceOrder, OrderDenied, OrderDenied]
+
+
+@pytest.mark.parametrize("more", [{"stop": 9.0}, {"limit": 12.0}])
+def test_what_would_protect_shares_that_are_being_sold_opens_a_position(under_a_halt, more) -> None:
+    actions = under_a_halt(lambda me: me.sell("AAPL", 1, **more), before=lambda me: me.sell("AAPL", 100))
+
+    assert denial(actions) == ("halt", 0, 1)
+
+
+def test_an_exit_of_a_short_position_passes_a_halt_beside_its_stop(under_a_halt) -> None:
+    [placed] = under_a_halt(lambda me: me.buy("AAPL", 60), held=-60, before=lambda me: me.buy("AAPL", 60, stop=11.5))
+
+    assert placed.order.signed_remaining == 60
+
+
+@pytest.mark.parametrize(
+    ("change", "passes"),
+    [
+        ({"stop": 9.5}, True),
+        ({"stop": 8.0}, True),
+        ({"quantity": 40}, True),
+        ({"quantity": 100}, True),
+        ({"quantity": 101}, False),
+    ],
+)
+def test_a_change_of_a_protective_order_under_a_halt(under_a_halt, change, passes: bool) -> None:
+    [action] = under_a_halt(lambda me: me.modify("run.2", **change), before=lambda me: me.sell("AAPL", 70, stop=9.0))
+
+    assert isinstance(action, ModifyOrder) is passes
+    assert isinstance(action, OrderDenied) is not passes
+
+
+def test_an_entry_may_be_made_smaller_under_a_halt_and_nothing_else(under_a_halt) -> None:
+    entry = lambda me: me.buy("AAPL", 70, limit=9.0)  # noqa: E731 - as above
+
+    [smaller] = under_a_halt(lambda me: me.modify("run.2", quantity=30), before=entry)
+    [dearer] = under_a_halt(lambda me: me.modify("run.2", limit=9.5), before=entry)
+
+    assert (type(smaller), type(dearer)) == (ModifyOrder, OrderDenied)
+
+
+def test_the_largest_position_counts_a_stop_and_a_profit_target_once(tell_story, hands) -> None:
+    story = tell_story(limits(max_position_shares=150))
+    story.start(hands(bar=lambda me, bar: [PAIR(me), me.sell("AAPL", 60, stop=8.0)]))
+    story.hold(100)
+
+    # 100 out by the pair, 60 more by the second stop: 60 short at the worst, not 160.
+    assert [type(action) for action in story.bar(10.0)] == [PlaceOrder] * 3
+
+
+def test_the_largest_position_counts_orders_on_both_sides_each_for_its_own(tell_story, hands) -> None:
+    story = tell_story(limits(max_position_shares=150))
+    story.start(hands(bar=lambda me, bar: [me.sell("AAPL", 100, limit=12.0), me.buy("AAPL", 60, limit=9.0)]))
+    story.hold(100)
+
+    actions = story.bar(10.0)
+
+    # The sale may never come: the worst is 160.
+    assert [type(action) for action in actions] == [PlaceOrder, OrderDenied]
+    assert denial(actions[1:]) == ("max_position_shares", 150, 160)
+
+
+def test_the_largest_position_counts_a_change_that_the_venue_has_not_answered(tell_story, hands) -> None:
+    story = tell_story(limits(max_position_shares=150))
+    story.start(
+        hands(
+            start=lambda me, _: me.buy("AAPL", 10, limit=9.0),
+            bar=lambda me, bar: [me.modify("run.1", quantity=100), me.buy("AAPL", 60, limit=9.0)],
+        )
+    )
+
+    actions = story.bar(10.0)
+
+    assert [type(action) for action in actions] == [ModifyOrder, OrderDenied]
+    assert denial(actions[1:]) == ("max_position_shares", 150, 160)
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        lambda at_ns: HaltTrading("news", at_ns),
+        lambda at_ns: LinkChanged(Link.DOWN, at_ns),
+    ],
+)
+def test_a_denial_comes_back_from_the_journal_as_it_was(ask, before) -> None:
+    """Whole numbers would be written as another type than the floats that the journal gives back."""
+    _, actions = ask(lambda me: me.buy("AAPL", 5), limits(), before=[before])
+
+    data = encode_actions(actions)
+    assert encode_actions(decode_actions(data)) == data
 
 
 def test_a_denied_order_is_kept_with_its_sentence_and_told(tell_story, hands) -> None:

@@ -16,7 +16,6 @@ from ibdesk.model import (
     Notice,
     OrderDenied,
     OrderStatus,
-    PlaceOrder,
     RunFailed,
     SetTimer,
     Severity,
@@ -188,8 +187,12 @@ def test_stopping_flat_gets_out_under_a_halt_although_a_stop_order_is_open(story
     story.tell(HaltTrading("news", 1))
 
     actions = story.tell(StopStrategy("run", 2, flatten=True))
+    assert CancelOrder("run.2") in actions
+    assert story.placed(actions) == []
 
-    assert [type(action) for action in actions] == [CancelOrder, PlaceOrder]
+    # Only then: both together could fill, and turn the position round.
+    (order,) = story.placed(story.report(story.order("run.2"), OrderStatus.CANCELLED))
+    assert order.signed_remaining == -100
 
 
 def test_a_stopped_run_hears_of_late_fills_in_its_book_only(story, hands) -> None:

@@ -19,7 +19,7 @@ S = OrderStatus
 VENUE = {S.HELD, S.WORKING, S.FILLED, S.CANCELLED, S.REJECTED, S.EXPIRED}
 # Written out by hand, from the life of an order as its module draws it.
 MAY_FOLLOW = {
-    S.CREATED: {S.DENIED, S.SENT},
+    S.CREATED: {S.DENIED, S.SENT, S.CANCELLED},
     S.DENIED: set(),
     S.SENT: VENUE | {S.UNKNOWN},
     S.UNKNOWN: VENUE,

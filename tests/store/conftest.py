@@ -13,11 +13,14 @@ from ibdesk.engine import Engine, RiskLimits
 from ibdesk.model import (
     Action,
     Bar,
+    CancelOrder,
     CancelRequest,
     ChangeLimits,
     Event,
     Fill,
     ModifyRequest,
+    OrderReport,
+    OrderStatus,
     OrderType,
     PlaceOrder,
     PlaceRequest,
@@ -108,6 +111,8 @@ def recorded(make_journal, strategy_file: Path) -> SimpleNamespace:
         for action in actions:
             if isinstance(action, PlaceOrder) and action.order.limit_price is None:
                 turn(fill_of(action, len(events)))
+            elif isinstance(action, CancelOrder) and isinstance(event, Bar):
+                turn(OrderReport(order_id=action.order_id, status=OrderStatus.CANCELLED, at_ns=event.at_ns))
 
     turn(
         StartStrategy(

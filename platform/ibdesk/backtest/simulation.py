@@ -76,6 +76,7 @@ class Simulation:
             limits=limits,
             make_features=lambda _, name: features[name],
             strict=True,
+            waits=False,
         )
         for instrument in instruments.values():
             exchange.add(instrument)

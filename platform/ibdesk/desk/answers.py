@@ -98,7 +98,7 @@ class OrderInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LaneInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A run on one instrument; `exposure` is the position once all of its open orders have filled.
+    """A run on one instrument; `exposure` is the position plus the entries that are pending.
 
     `bar` is the last closed bar it decided on, by column, and `features` what it saw there.
     """
@@ -169,13 +169,19 @@ class HaltInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExposureInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What an owner holds of an instrument and has on the way; `value` is the exposure's at the last price."""
+    """What an owner holds of an instrument and has on the way; `value` is the exposure's at the last price.
+
+    `pending` are the entries: orders that protect what is held are none. `highest` and `lowest` are the positions that
+    all open orders may lead to, which `max_position` limits; a stop and a limit that protect one position count once.
+    """
 
     owner: str
     symbol: str
     held: float
     pending: float
     exposure: float
+    highest: float
+    lowest: float
     last_price: float | None
     value: float | None
 

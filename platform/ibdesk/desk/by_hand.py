@@ -55,7 +55,7 @@ class ByHand:
         by: str,
         correlation_id: str,
     ) -> Order:
-        """Return the order once it has passed the gate and its bytes were given to the socket.
+        """Return the order once it has passed the gate, and its bytes were given to the socket or it waits its turn.
 
         One that the same caller placed under the same key before is returned as it is now, and nothing is sent.
 
@@ -93,7 +93,7 @@ class ByHand:
         actions = runtime.command(request)
         if client_key:
             self._asked[by, client_key] = request
-        refuse_denied(actions)
+        refuse_denied(actions, request.order_id)
         return runtime.engine.blotter.orders[request.order_id]
 
     def modify(self, request: ModifyRequest, *, seen: int | None = None) -> Order:
@@ -115,7 +115,7 @@ class ByHand:
             raise OrderError(f"order {order.id} is {order.status.value}: there is nothing left of it to change")
         if request.quantity is request.limit_price is request.stop_price is None:
             raise OrderError(f"order {order.id}: say what is to change, its quantity, its limit or its stop price")
-        refuse_denied(self._runtime.command(request))
+        refuse_denied(self._runtime.command(request), order.id)
         return self._runtime.engine.blotter.orders[order.id]
 
     def _called(self, request: PlaceRequest) -> Order | None:
@@ -177,14 +177,14 @@ class ByHand:
         return f"{name}-{mark_of(by, client_key)}" if client_key else name
 
 
-def refuse_denied(actions: Sequence[Action]) -> None:
-    """Turn a denial among the consequences of a request into the error that its caller waits for.
+def refuse_denied(actions: Sequence[Action], order_id: str) -> None:
+    """Turn a denial of an order among the consequences of a request into the error that its caller waits for.
 
     Raises:
         OrderDeniedError: If there is one.
     """
     for action in actions:
-        if isinstance(action, OrderDenied):
+        if isinstance(action, OrderDenied) and action.order_id == order_id:
             raise OrderDeniedError(action.order_id, action.rule, action.limit, action.asked)
 
 

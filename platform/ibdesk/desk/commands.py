@@ -30,6 +30,7 @@ from ibdesk.model import (
     HaltTrading,
     Instrument,
     ModifyRequest,
+    OrderDropped,
     ResumeTrading,
     Side,
     StopStrategy,
@@ -172,8 +173,9 @@ class Commands:
         """Place an order by hand, at the market unless `limit` or `stop` (prices) say otherwise.
 
         It belongs to the book ``manual``, which no strategy touches, passes the same risk gate as theirs, and is
-        returned once its bytes were given to the socket. Asked again by the same `by` with the same `client_key`,
-        also after a restart, the order placed then is returned and nothing is sent; an empty key is never the same.
+        returned once its bytes were given to the socket; above `risk.max_orders_per_second` it waits (``created``).
+        Asked again by the same `by` with the same `client_key`, also after a restart, the order placed then is
+        returned and nothing is sent; an empty key is never the same.
         The gate needs a price: where none is known yet, the instrument's quotes are asked for first.
 
         Raises:
@@ -261,7 +263,7 @@ class Commands:
         request = CancelRequest(
             "", self._now_ns, owner=owner, symbol=symbol, by=by, correlation_id=correlation_id.get()
         )
-        return sum(isinstance(action, CancelOrder) for action in self._runtime.command(request))
+        return sum(isinstance(action, CancelOrder | OrderDropped) for action in self._runtime.command(request))
 
     async def halt(self, reason: str, *, by: str = OPERATOR) -> HaltInfo:
         """Deny every order that does not reduce a position, until `resume`: also after a restart of the desk.

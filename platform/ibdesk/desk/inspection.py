@@ -94,8 +94,9 @@ def _exposures(engine: Engine) -> list[ExposureInfo]:
     found = []
     for owner, name in dict.fromkeys(held + ordered):
         quantity = engine.portfolio.open_book(owner).position(name).quantity
-        pending, price, market = engine.blotter.pending(owner, name), engine.price_of(name), engine.markets.get(name)
-        if owner == EXTERNAL or not (quantity or pending):
+        sums, price, market = engine.blotter.sums(owner, name), engine.price_of(name), engine.markets.get(name)
+        exposure, highest, lowest = sums.exposure(quantity), sums.highest(quantity), sums.lowest(quantity)
+        if owner == EXTERNAL or not (quantity or highest or lowest):
             continue
         multiplier = 1.0 if market is None else market.instrument.multiplier
         found.append(
@@ -103,10 +104,12 @@ def _exposures(engine: Engine) -> list[ExposureInfo]:
                 owner=owner,
                 symbol=name,
                 held=quantity,
-                pending=pending,
-                exposure=quantity + pending,
+                pending=exposure - quantity,
+                exposure=exposure,
+                highest=highest,
+                lowest=lowest,
                 last_price=price,
-                value=None if price is None else (quantity + pending) * price * multiplier,
+                value=None if price is None else exposure * price * multiplier,
             )
         )
     return found

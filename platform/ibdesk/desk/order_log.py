@@ -24,7 +24,9 @@ from ibdesk.model import (
     ModifyOrder,
     Order,
     OrderDenied,
+    OrderDropped,
     OrderFound,
+    OrderQueued,
     OrderReport,
     PlaceOrder,
     ResumeTrading,
@@ -97,6 +99,10 @@ class OrderLog:
                 self._add_known(logging.INFO, "modification sent", order_id, stop_price=action.stop_price, **terms)
             case CancelOrder(order_id):
                 self._add_known(logging.INFO, "cancel sent", order_id)
+            case OrderQueued(order):
+                self._add(logging.INFO, "waits for its turn", order)
+            case OrderDropped(order_id):
+                self._add_known(logging.INFO, "withdrawn before it was sent", order_id)
             case OrderDenied(order_id=order_id):
                 facts = {"rule": action.rule, "limit": action.limit, "asked": action.asked}
                 self._add_known(logging.WARNING, "denied", order_id, **facts)

@@ -27,7 +27,9 @@ from ibdesk.model import (
     LinkChanged,
     ModifyOrder,
     OrderDenied,
+    OrderDropped,
     OrderFound,
+    OrderQueued,
     OrderReport,
     PlaceOrder,
     Quote,
@@ -226,10 +228,12 @@ class Publisher:
 
     def _action(self, action: Action) -> None:
         match action:
-            case PlaceOrder():
+            case PlaceOrder() | OrderQueued():
                 self._order(action.order.id)
             case ModifyOrder(order_id=order_id) | CancelOrder(order_id):
                 self._order(order_id)
+            case OrderDropped():
+                self._order(action.order_id)
             case OrderDenied():
                 self._order(action.order_id)
                 text = str(OrderDeniedError(action.order_id, action.rule, action.limit, action.asked))

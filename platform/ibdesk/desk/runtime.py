@@ -27,6 +27,7 @@ from ibdesk.desk.repeats import running_like
 from ibdesk.desk.run_names import RunNames
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.succession import hand_over, made_and_loaded, predecessor
+from ibdesk.desk.timers import Timers
 from ibdesk.desk.unanswered import Unanswered
 from ibdesk.desk.warm_up import fetch_histories, recent_bars
 from ibdesk.engine import Engine, RunState, halt_words
@@ -51,7 +52,6 @@ from ibdesk.model import (
     Severity,
     StartStrategy,
     StateChanged,
-    TimerFired,
 )
 from ibdesk.store import (
     AccountLock,
@@ -118,7 +118,7 @@ class Runtime:
         self._recent: dict[str, collections.deque[Bar]] = {}
         self._run_names = RunNames()
         self._day_ends_ns = 0
-        self._tasks = asyncio.TaskGroup()
+        self._timers = Timers(clock, self.turn)
         self.supervisor = Supervisor()
         for name, work in (
             ("tws", self.service.run),
@@ -142,7 +142,8 @@ class Runtime:
             if self.service.knows(instrument.id):
                 self.service.subscribe_quotes(instrument)
         with EmaMonitor(self.feed, self.settings.ema_spans), JournalLogKeeper(self.journal.path):
-            async with self._tasks as tasks:
+            async with asyncio.TaskGroup() as tasks:
+                self._timers.run_in(tasks)
                 tasks.create_task(self.supervisor.run(), name="background work")
 
     # --- the life before
@@ -264,8 +265,7 @@ class Runtime:
             case CancelOrder():
                 self.service.cancel(action.order_id)
             case SetTimer():
-                # A task of the group, because an error in what a mere callback does would only be logged.
-                self._tasks.create_task(self._fire(action), name=f"timer {action.timer_id}")
+                self._timers.set(action)
             case _:
                 pass
         return None
@@ -293,11 +293,6 @@ class Runtime:
         text = f"the journal is written again, after {seconds:.1f} s in which no order left; what happened is recorded"
         _log.warning("%s", text)
         self.turn(Notice(text, self.clock.now_ns(), Severity.WARNING))
-
-    async def _fire(self, timer: SetTimer) -> None:
-        """Wait for the market's time, then take the timer's turn."""
-        await self.clock.wait_until(timer.at_ns)
-        self.turn(TimerFired(timer.timer_id, timer.at_ns))
 
     # --- commands
 

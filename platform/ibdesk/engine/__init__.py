@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ibdesk.engine.engine import Engine
     from ibdesk.engine.estate import estate_of, halt_words
     from ibdesk.engine.features import TARGET, ColumnFeatures, FeatureSource, GrowingFeatures, evaluate
+    from ibdesk.engine.open_orders import OpenOrders
+    from ibdesk.engine.order_flow import WITHDRAWN
     from ibdesk.engine.portfolio import EXTERNAL, MANUAL, Book, Portfolio
     from ibdesk.engine.risk import Exposure, RiskGate, RiskLimits
     from ibdesk.engine.run import Run, RunState
@@ -18,6 +20,7 @@ __all__ = [
     "EXTERNAL",
     "MANUAL",
     "TARGET",
+    "WITHDRAWN",
     "BarBuilder",
     "Blotter",
     "Book",
@@ -26,6 +29,7 @@ __all__ = [
     "Exposure",
     "FeatureSource",
     "GrowingFeatures",
+    "OpenOrders",
     "Portfolio",
     "RiskGate",
     "RiskLimits",

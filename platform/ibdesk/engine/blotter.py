@@ -6,8 +6,11 @@ import hashlib
 
 import msgspec
 
+from ibdesk.engine.open_orders import OpenOrders
 from ibdesk.engine.portfolio import MANUAL
 from ibdesk.model import Fill, Order, OrderReport, OrderStatus
+
+_NONE = OpenOrders()
 
 
 class Blotter:
@@ -20,8 +23,13 @@ class Blotter:
         self._by_client_key: dict[tuple[str, str], str] = {}
         # The same by the mark of that in the order's id, which the venue tells again when our record has lost the rest.
         self._by_mark: dict[str, str] = {}
-        # How far the open orders of each lane would move the position; kept, so that no order need scan them.
-        self._pending: dict[tuple[str, str], float] = {}
+        # What the open orders of each owner in each instrument add up to, and what each of them counts for in it.
+        self._sums: dict[tuple[str, str], OpenOrders] = {}
+        self._counted: dict[str, float] = {}
+        # The newest and the largest quantity asked for by modifications that the venue has not answered.
+        self._asked: dict[str, tuple[float, float]] = {}
+        # The open orders whose cancel was asked for: they may still fill.
+        self._withdrawn: dict[str, None] = {}
 
     def put(self, order: Order) -> None:
         """Keep the order's new value."""
@@ -34,25 +42,42 @@ class Blotter:
         lane = self._open.get(key)
         if lane is None:
             lane = self._open[key] = {}
-        before = lane.get(order.id)
-        pending = self._pending.get(key, 0.0) - (before.signed_remaining if before else 0.0)
+        sums = self._sums.get(key)
+        if sums is None:
+            sums = self._sums[key] = OpenOrders()
         if order.is_open:
             # An order that changes keeps its place, so that the oldest stays first.
             lane[order.id] = order
-            pending += order.signed_remaining
-        else:
-            lane.pop(order.id, None)
-        # Without open orders nothing is pending, whatever adding binary fractions has left.
-        self._pending[key] = pending if lane else 0.0
+            quantity = order.remaining
+            if order.id in self._asked:
+                # Until the venue has answered a modification, the order may fill by either quantity.
+                quantity = max(quantity, self._asked[order.id][1] - order.filled)
+            sums.add(order, quantity - self._counted.get(order.id, 0.0))
+            self._counted[order.id] = quantity
+        elif order.id in lane:
+            del lane[order.id]
+            sums.add(order, -self._counted.pop(order.id))
+            self._asked.pop(order.id, None)
+            self._withdrawn.pop(order.id, None)
 
     def forget(self, order_id: str) -> None:
         """Drop an order of a run that never left, also one that was not put here in full."""
         order = self.orders.pop(order_id, None)
-        if order is not None:
-            key = order.owner, order.instrument
-            lane = self._open.get(key, {})
-            lane.pop(order_id, None)
-            self._pending[key] = sum((each.signed_remaining for each in lane.values()), 0.0)
+        if order is None:
+            return
+        self._counted.pop(order_id, None)
+        key = order.owner, order.instrument
+        lane = self._open.get(key, {})
+        lane.pop(order_id, None)
+        sums = self._sums[key] = OpenOrders()
+        for each in lane.values():
+            sums.add(each, self._counted[each.id])
+
+    def take_back(self, order_id: str) -> None:
+        """Forget that the venue was to change or withdraw an order: that never left."""
+        self._withdrawn.pop(order_id, None)
+        if self._asked.pop(order_id, None) is not None:
+            self.put(self.orders[order_id])
 
     def called(self, by: str, client_key: str) -> Order | None:
         """Return the order that somebody placed under a key of their own, None when there is none."""
@@ -67,9 +92,44 @@ class Blotter:
         """Return every order that may still fill."""
         return [order for lane in self._open.values() for order in lane.values()]
 
-    def pending(self, owner: str, instrument: str) -> float:
-        """Return how far an owner's open orders would move the position if all filled."""
-        return self._pending.get((owner, instrument), 0.0)
+    def sums(self, owner: str, instrument: str) -> OpenOrders:
+        """Return what an owner's open orders in an instrument add up to; it is not the caller's to change."""
+        return self._sums.get((owner, instrument), _NONE)
+
+    def sums_without(self, order: Order) -> OpenOrders:
+        """Return what the other open orders of its owner in its instrument add up to."""
+        sums = self.sums(order.owner, order.instrument)
+        counted = self._counted.get(order.id)
+        if counted:
+            sums = sums.copy()
+            sums.add(order, -counted)
+        return sums
+
+    def ask(self, order: Order, quantity: float) -> None:
+        """Take note that the venue was asked to change an open order's quantity."""
+        self._asked[order.id] = quantity, max(quantity, self._asked.get(order.id, (0.0, 0.0))[1])
+        self.put(order)
+
+    def withdraw(self, order_id: str) -> None:
+        """Take note that the venue was asked to withdraw an open order."""
+        self._withdrawn[order_id] = None
+
+    def is_withdrawn(self, order_id: str) -> bool:
+        """Return whether the venue was asked to withdraw an order that is still open."""
+        return order_id in self._withdrawn
+
+    def is_changing(self, order_id: str) -> bool:
+        """Return whether the venue was asked for another quantity of an order, and has not answered."""
+        return order_id in self._asked
+
+    def counted(self, order: Order) -> float:
+        """Return how much an open order may still fill, whichever way a change that was asked for is answered."""
+        return self._counted.get(order.id, 0.0)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the venue has answered all cancels and changes of quantity."""
+        return not self._withdrawn and not self._asked
 
     def report(self, report: OrderReport) -> Order | None:
         """Take what the venue said; return the order's new value, None when it is not ours or nothing changed.
@@ -80,6 +140,11 @@ class Blotter:
         order = self.orders.get(report.order_id)
         if order is None:
             return None
+        if order.id in self._asked and (
+            report.reason not in ("", order.reason) or report.quantity == self._asked[order.id][0]
+        ):
+            del self._asked[order.id]
+            self.put(order)
         moved = self._with_terms(order, report)
         status = report.status
         is_news = status is not order.status or report.reason not in ("", order.reason)

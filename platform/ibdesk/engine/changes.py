@@ -39,6 +39,7 @@ def change_limits(engine: Engine, command: ChangeLimits) -> None:
     words = _in_words(before, engine.gate.limits.by_name)
     engine.alert("risk", f"the limits were changed by {command.by}: {words}", Severity.WARNING)
     engine.orders.watch_loss()
+    engine.orders.queue.release()
 
 
 def _in_words(before: Mapping[str, object], after: Mapping[str, object]) -> str:

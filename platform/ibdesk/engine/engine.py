@@ -10,12 +10,14 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ibdesk.engine.aims import leaves
 from ibdesk.engine.changes import change_limits, change_parameters
 from ibdesk.engine.estate import take_over
 from ibdesk.engine.features import GrowingFeatures
 from ibdesk.engine.order_flow import OrderFlow
 from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.portfolio import EXTERNAL, MANUAL
+from ibdesk.engine.requests import Requests
 from ibdesk.engine.risk import RiskGate, RiskLimits
 from ibdesk.engine.run import FeatureFactory, Run, RunState, check_succession
 from ibdesk.engine.short_history import short_histories
@@ -69,7 +71,8 @@ class Engine:
     `strategies` finds the strategy of a start command; `make_features` says how features are computed, by default
     at each bar over all bars so far. `gate` stands in for the gate that `limits` would make. With `strict` an error in
     a strategy's code is raised (a backtest wants that); otherwise that run fails, whatever its code raises: what it has
-    ordered in the event is taken back, and the others go on.
+    ordered in the event is taken back, and the others go on. With `waits` orders
+    above the rate wait for their turn (see `engine.order_queue`).
     """
 
     def __init__(
@@ -80,11 +83,13 @@ class Engine:
         gate: RiskGate | None = None,
         make_features: FeatureFactory = lambda strategy, _: GrowingFeatures(strategy),
         strict: bool = False,
+        waits: bool = True,
     ) -> None:
         self.gate = gate or RiskGate(limits or RiskLimits())
         self._outbox = Outbox()
         self.calls = StrategyCalls(self, self._outbox, strict=strict)
-        self.orders = OrderFlow(gate=self.gate, outbox=self._outbox, call=self.calls.call)
+        self.orders = OrderFlow(gate=self.gate, outbox=self._outbox, call=self.calls.call, waits=waits)
+        requests = Requests(self.orders)
         self.blotter, self.portfolio = self.orders.blotter, self.orders.portfolio
         self.markets, self.runs = self.orders.markets, self.orders.runs
         self.price_of = self.orders.price_of
@@ -113,10 +118,10 @@ class Engine:
             HaltTrading: self._on_halt_trading,
             ResumeTrading: self._on_resume_trading,
             WatchMarket: lambda command: self.orders.watch(command.instrument),
-            PlaceRequest: self.orders.on_place_request,
-            ModifyRequest: self.orders.on_modify_request,
-            CancelRequest: self.orders.on_cancel_request,
-            AcceptExternal: self.orders.on_accept_external,
+            PlaceRequest: requests.on_place_request,
+            ModifyRequest: requests.on_modify_request,
+            CancelRequest: requests.on_cancel_request,
+            AcceptExternal: requests.on_accept_external,
             DayBegan: self._on_day_began,
             TakeOver: lambda command: take_over(self, command),
             Notice: self._on_notice,
@@ -149,8 +154,10 @@ class Engine:
         outbox.event, outbox.is_open = event, True
         try:
             self._handlers[event.__class__](event)
+            self.orders.record()
             if self.calls.with_state:
                 self.calls.keep_states()
+                self.orders.record()
         except BaseException:
             # What is left undone now must not come out with the next event.
             outbox.actions, self.calls.faults = [], []
@@ -290,6 +297,8 @@ class Engine:
                 for report in self._reported.values():
                     self.orders.outside.settle(report)
                 self.allow_targets()
+                self.orders.aims.pursue_all()
+                self.orders.queue.release()
 
     # --- commands
 
@@ -301,6 +310,8 @@ class Engine:
             check_succession(before, start)
         # What fails up to here fails the command: it leaves nothing behind.
         run = self.runs[start.run_id] = self._made(start, orders_made=0 if before is None else before.orders_made)
+        if before is not None:
+            run.go_on(before)
         for instrument in start.instruments:
             self.orders.watch(instrument)
         self.calls.call(run, self._begin, run)
@@ -310,14 +321,16 @@ class Engine:
 
     def _on_stop_strategy(self, stop: StopStrategy) -> None:
         run = self.run_of(stop.run_id)
+        made_before = run.orders_made
         if run.state is RunState.RUNNING:
             self.calls.call(run, run.strategy.on_stop)
         if run.state in (RunState.RUNNING, RunState.ORPHANED):
-            self.end_run(run, RunState.STOPPED, "")
+            self.end_run(run, RunState.STOPPED, "", made_before=made_before)
         if stop.flatten:
-            run.flatten()
+            self.calls.call(run, run.flatten)
 
     def _on_timer_fired(self, timer: TimerFired) -> None:
+        self.orders.on_timer(timer.timer_id)
         run_id, _, name = timer.timer_id.partition("/")
         run = self.runs.get(run_id)
         if run is not None and run.state is RunState.RUNNING:
@@ -371,11 +384,14 @@ class Engine:
             if history.interval_ns < interval_ns:
                 run.lanes[history.instrument].catch_up(history)
 
-    def end_run(self, run: Run, state: RunState, note: str) -> None:
-        """End a run: it gets no more events, and its open orders are cancelled."""
+    def end_run(self, run: Run, state: RunState, note: str, *, made_before: int | None = None) -> None:
+        """End a run: it gets no more events, and its open orders are cancelled.
+
+        Market orders made since the one of the number `made_before` stay, and what closes a position.
+        """
         run.state, run.note = state, note
         for lane in run.lanes.values():
-            market = self.markets[lane.instrument]
-            market.remove(lane)
+            self.markets[lane.instrument].remove(lane)
             for order in self.blotter.open_orders(run.id, lane.instrument):
-                self.orders.cancel(order.id)
+                if not leaves(lane, order, made_before=made_before):
+                    self.orders.cancel(order.id)

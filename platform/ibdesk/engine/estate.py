@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ibdesk.engine.aims import leaves
 from ibdesk.engine.market import Market
 from ibdesk.engine.portfolio import MANUAL
 from ibdesk.engine.run import Run, RunState
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
     from ibdesk.engine.engine import Engine
 
 # TWS tells executions of up to seven days again; a correction of one must find it.
+_NEVER_LEFT = "never sent: the desk ended while the order waited for its turn"
 _DAYS_KEPT_NS = 8 * 86_400 * 1_000_000_000
 
 
 def estate_of(engine: Engine, at_ns: int) -> Estate:
     """Return what the engine leaves to a life that begins at `at_ns`."""
     since_ns = at_ns - _DAYS_KEPT_NS
-    orders = [_out_of_sight(order, at_ns) for order in engine.blotter.orders.values() if _counts(order, since_ns)]
+    ended = (_as_it_ends(order, at_ns) for order in engine.blotter.orders.values())
+    orders = [order for order in ended if _counts(order, since_ns)]
     owners = {order.owner for order in orders if order.is_open}
     fills = engine.portfolio.fills_left(since_ns)
     runs = [_left(run) for run in engine.runs.values() if _matters(run, owners)]
@@ -68,7 +71,10 @@ def take_over(engine: Engine, command: TakeOver) -> None:
         # Its run was stopped, and the cancel may never have left.
         run = engine.runs.get(order.owner)
         if run is not None and run.state is not RunState.ORPHANED:
-            engine.orders.cancel(order.id)
+            lane = run.lanes.get(order.instrument)
+            if lane is None or not leaves(lane, order):
+                engine.orders.cancel(order.id)
+    _tell_never_sent(engine, command)
     _tell_orphans(engine)
     engine.gate.halts_made = estate.halts_made
     for halt in estate.halts:
@@ -102,9 +108,17 @@ def _traded_by_hand(engine: Engine, orders: list[Order]) -> list[AnyInstrument]:
     return [market.instrument for market in engine.markets.values() if market.instrument.id in used]
 
 
-def _out_of_sight(order: Order, at_ns: int) -> Order:
-    """Return an order that still waited for its first answer as UNKNOWN: the life that would have heard it is over."""
-    return order.moved(OrderStatus.UNKNOWN, at_ns) if order.status is OrderStatus.SENT else order
+def _as_it_ends(order: Order, at_ns: int) -> Order:
+    """Return an order as the end of a life leaves it.
+
+    One that still waited for its first answer is UNKNOWN: the life that would have heard it is over. One that waited
+    for its turn has never left, and never will.
+    """
+    if order.status is OrderStatus.SENT:
+        return order.moved(OrderStatus.UNKNOWN, at_ns)
+    if order.status is OrderStatus.CREATED:
+        return order.moved(OrderStatus.CANCELLED, at_ns, reason=_NEVER_LEFT)
+    return order
 
 
 def _matters(run: Run, owners_of_open_orders: set[str]) -> bool:
@@ -121,6 +135,7 @@ def _left(run: Run) -> RunLeft:
         note=run.note,
         orders_made=run.orders_made,
         state=run.saved_state,
+        aims={name: lane.aim for name, lane in run.lanes.items() if lane.aim is not None},
     )
 
 
@@ -131,6 +146,9 @@ def _add_run(engine: Engine, left: RunLeft) -> None:
         engine.markets.setdefault(instrument.id, Market(instrument))
     run = Run(engine, start, Strategy(), engine.make_features, orders_made=left.orders_made)
     run.state, run.note = RunState.ORPHANED if left.was_running else RunState.STOPPED, left.note
+    for name, aim in left.aims.items():
+        if name in run.lanes:
+            run.lanes[name].take_aim(aim)
     engine.runs[run.id] = run
 
 
@@ -142,6 +160,13 @@ def _keep_limits(engine: Engine, estate: Estate) -> None:
     else:
         text = "the limits that were changed in the desk's earlier life hold no more: the settings were changed since"
     engine.alert("risk", text, Severity.WARNING)
+
+
+def _tell_never_sent(engine: Engine, command: TakeOver) -> None:
+    for order in command.estate.orders:
+        if order.reason == _NEVER_LEFT and order.updated_ns == command.at_ns:
+            text = f"order {order.id} waited for its turn when the desk ended, and was never sent: ask for it again"
+            engine.alert(order.owner, text, Severity.WARNING)
 
 
 def _tell_orphans(engine: Engine) -> None:

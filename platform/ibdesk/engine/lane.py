@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ibdesk.engine.bars import BarBuilder
 from ibdesk.engine.features import FeatureSource
-from ibdesk.model import Bar, BarHistory, BarSource, Quote, StartStrategy, Tick
+from ibdesk.model import Aim, Bar, BarHistory, BarSource, Quote, StartStrategy, Tick
 from ibdesk.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -25,13 +25,21 @@ class Lane:
         "_refused",
         "_source",
         "_whole_bars",
-        "closing_order",
+        "aim",
+        "aimed_order",
         "exposure",
         "features",
         "instrument",
+        "is_closed",
+        "is_pursued",
+        "is_timed",
+        "kept_aim",
         "last_bar",
+        "recorded_aim",
+        "rests",
         "run",
         "takes_bars",
+        "waiting",
     )
 
     def __init__(self, run: Run, instrument: str, start: StartStrategy, features: FeatureSource) -> None:
@@ -47,10 +55,29 @@ class Lane:
         self._aimed: float | None = None
         self._refused: float | None = None
         self.last_bar: Bar | None = None
-        # The position once all open orders have filled.
+        # The position plus pending entries, which a target is compared with, and whether any order waits for a price.
         self.exposure = 0.0
-        # The order that makes a run flat which was stopped so.
-        self.closing_order: str | None = None
+        self.rests = False
+        # Where the run is on its way to (see `engine.aims`): now, before this event, and as it was put on the record.
+        self.aim: Aim | None = None
+        self.kept_aim: Aim | None = None
+        self.recorded_aim: Aim | None = None
+        # The orders that the way waits for, with what must remain of each; whether a timer looks after them.
+        self.waiting: dict[str, float] = {}
+        self.is_timed = self.is_pursued = False
+        # Whether the last that was wanted is to be out, and the last order that led to a target.
+        self.is_closed = False
+        self.aimed_order = ""
+
+    def go_on(self, before: Lane) -> None:
+        """Go on with the aim of a run that has ended."""
+        self.aim = self.kept_aim = before.aim
+        self.recorded_aim, self.waiting = before.recorded_aim, before.waiting
+        self.is_timed, self.is_closed = before.is_timed, before.is_closed
+
+    def take_aim(self, aim: Aim | None) -> None:
+        """Take an aim that is on the record."""
+        self.aim = self.kept_aim = self.recorded_aim = aim
 
     def warm_up(self, history: BarHistory) -> None:
         """Take past bars of the run's interval, on which nothing is decided."""
@@ -103,7 +130,7 @@ class Lane:
             self.run.strategy.on_bar(bar)
         elif wanted is not None and wanted != self._refused:
             self._refused = None
-            if wanted != self.exposure:
+            if wanted != self.exposure or self.rests:
                 self._aimed = wanted
                 self.run.aim(self.instrument, wanted)
 

@@ -7,34 +7,35 @@ from collections.abc import Callable
 
 import msgspec
 
+from ibdesk.engine.aims import AIM_TIMER, Aims
 from ibdesk.engine.blotter import Blotter
+from ibdesk.engine.lane import Lane
 from ibdesk.engine.market import Market
+from ibdesk.engine.open_orders import OpenOrders
+from ibdesk.engine.order_queue import QUEUE_TIMER, WAIT_RULE, OrderQueue, Waiting
 from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.outside import OutsideTrades
-from ibdesk.engine.portfolio import EXTERNAL, MANUAL, Portfolio
+from ibdesk.engine.portfolio import EXTERNAL, Portfolio
 from ibdesk.engine.rates import rate_between
 from ibdesk.engine.risk import Exposure, RiskGate
 from ibdesk.engine.run import Run, RunState
-from ibdesk.engine.terms import fitted
-from ibdesk.errors import OrderDeniedError, OrderError
+from ibdesk.engine.terms import fitted, refuse_index
+from ibdesk.errors import OrderDeniedError
 from ibdesk.model import (
-    AcceptExternal,
     AnyInstrument,
     CancelOrder,
-    CancelRequest,
     Fill,
     Forex,
     Halt,
-    Index,
     ModifyOrder,
-    ModifyRequest,
     Order,
     OrderDenied,
+    OrderDropped,
     OrderFound,
+    OrderQueued,
     OrderReport,
     OrderStatus,
     PlaceOrder,
-    PlaceRequest,
     Severity,
     TradingHalted,
     moment,
@@ -43,6 +44,9 @@ from ibdesk.model import (
 GATE = "risk"
 """Who halts when a limit is broken."""
 
+WITHDRAWN = "withdrawn before it was sent"
+"""Why an order was cancelled that had not left."""
+
 Call = Callable[..., None]
 """Calls a hook of a run: ``call(run, hook, *arguments)``; what the hook raises ends that run."""
 
@@ -50,7 +54,7 @@ Call = Callable[..., None]
 class OrderFlow:
     """Takes orders of runs and of people to the gate and the venue, and tells runs what became of theirs."""
 
-    def __init__(self, *, gate: RiskGate, outbox: Outbox, call: Call) -> None:
+    def __init__(self, *, gate: RiskGate, outbox: Outbox, call: Call, waits: bool = True) -> None:
         self.blotter = Blotter()
         self.portfolio = Portfolio()
         self.markets: dict[str, Market] = {}
@@ -58,8 +62,20 @@ class OrderFlow:
         self.link_up = True
         # account_currency: the currency of the account's money, as the venue reports it.
         self.account_currency = "USD"
-        self._gate, self._outbox, self._call = gate, outbox, call
-        self.outside = OutsideTrades(self.portfolio, self.blotter, outbox, self.price_of)
+        self.gate, self._outbox, self.call = gate, outbox, call
+        self.add, self.alert = outbox.add, outbox.alert
+        self.aims = Aims(self)
+        self.queue = OrderQueue(self, waits=waits)
+        self.outside = OutsideTrades(self.portfolio, self.blotter, outbox, self.price_of, self.cancel)
+
+    @property
+    def now_ns(self) -> int:
+        """The time of the event being handled, ns UTC."""
+        return self._outbox.now_ns
+
+    def held(self, lane: Lane) -> float:
+        """Return what a run holds in one of its instruments."""
+        return lane.run.book.position(lane.instrument).quantity
 
     def price_of(self, instrument: str) -> float | None:
         """Return the last price of an instrument, None when there is none yet."""
@@ -70,83 +86,32 @@ class OrderFlow:
         """Keep the prices of an instrument, by what TWS knows of it now."""
         self.markets.setdefault(instrument.id, Market(instrument)).instrument = instrument
 
-    # --- what people ask
-
-    def on_place_request(self, request: PlaceRequest) -> None:
-        """Pass an order by hand through the risk gate; one that was placed under the same key already is let be.
-
-        Raises:
-            OrderError: If its terms make no sense together, or its instrument takes no orders.
-        """
-        if request.client_key and self.blotter.called(request.by, request.client_key) is not None:
-            return
-        # What fails fails before anything has changed: such a request leaves nothing behind, nor is it on the record.
-        order = _by_hand(request).checked()
-        if request.order_id in self.blotter.orders:
-            raise OrderError(f"there is an order {request.order_id} already: give the new one another id")
-        _refuse_index(order, request.instrument)
-        self.watch(request.instrument)
-        self.submit(order)
-
-    def on_modify_request(self, request: ModifyRequest) -> None:
-        """Pass new terms through the risk gate.
-
-        Raises:
-            OrderError: If they make no sense together.
-        """
-        self.modify(
-            request.order_id,
-            quantity=request.quantity,
-            limit_price=request.limit_price,
-            stop_price=request.stop_price,
-        )
-
-    def on_cancel_request(self, request: CancelRequest) -> None:
-        """Withdraw one order, or all that are of an owner and in an instrument."""
-        if request.order_id:
-            self.cancel(request.order_id)
-            return
-        for order in self.blotter.all_open():
-            if request.owner in ("", order.owner) and request.symbol in ("", order.instrument):
-                self.cancel(order.id)
-
-    def on_accept_external(self, command: AcceptExternal) -> None:
-        """Book what a trade outside has closed to those who held it, and let them order again.
-
-        Raises:
-            DeskError: If there is nothing of the kind.
-        """
-        self.outside.accept(command.instrument, command.owner, command.at_ns)
-        for run in self.runs.values():
-            lane = run.lanes.get(command.instrument)
-            if lane is not None:
-                lane.exposure = self.exposure(run.id, command.instrument)
-                lane.allow()
-        self.watch_loss()
-
     # --- the way out
 
     def submit(self, order: Order) -> None:
-        """Pass an order through the risk gate: it leaves as PlaceOrder, or it is denied.
+        """Pass an order through the risk gate: it leaves as PlaceOrder, waits for its turn, or is denied.
 
         Raises:
             OrderError: If its instrument takes no orders.
         """
         market = self.markets[order.instrument]
-        _refuse_index(order, market.instrument)
+        refuse_index(order, market.instrument)
         try:
             order = fitted(order, market.instrument)
-            if self.outside.uncovered:
-                self.outside.check(order)
-            self._gate.check(order, self._exposure(order, market), self._outbox.now_ns)
+            reduces = self.examine(order, self.blotter.sums(order.owner, order.instrument))
+            if not self.gate.decides:
+                return
+            if self.queue.may_leave(order.id, reduces=reduces):
+                self.place(order)
+                return
         except OrderDeniedError as denial:
-            self._deny(order, denial)
+            self.deny(order, denial)
             return
-        sent = order.moved(OrderStatus.SENT, self._outbox.now_ns)
         # First, so that it is found when what follows has to be undone.
-        self._outbox.add(PlaceOrder(sent))
-        self.blotter.put(sent)
-        self._refresh(sent)
+        self.add(OrderQueued(order))
+        self.blotter.put(order)
+        self._refresh(order)
+        self.queue.put(Waiting(order.id, self.now_ns), reduces=reduces)
 
     def modify(
         self,
@@ -169,36 +134,104 @@ class OrderFlow:
         ).checked()
         try:
             changed = fitted(changed, market.instrument)
-            if self.outside.uncovered:
-                self.outside.check(changed)
-            self._gate.check(changed, self._exposure(order, market), self._outbox.now_ns)
+            reduces = self.examine_change(order, changed)
+            if order.status is not OrderStatus.CREATED and self.queue.may_leave(order.id, reduces=reduces):
+                self.change(changed)
+                return
         except OrderDeniedError as denial:
-            self._tell_denial(denial)
-            # The order lives on as it is; only its run is told why nothing became of the new terms.
-            self._tell_order(msgspec.structs.replace(order, reason=str(denial)))
+            self.deny_change(order, denial)
             return
-        self._outbox.add(
-            ModifyOrder(
-                order_id=order_id,
-                quantity=changed.quantity,
-                limit_price=changed.limit_price,
-                stop_price=changed.stop_price,
-            )
-        )
+        if order.status is OrderStatus.CREATED:
+            changed = msgspec.structs.replace(changed, updated_ns=self.now_ns)
+            self.add(OrderQueued(changed))
+            self.blotter.put(changed)
+            self._refresh(changed)
+            return
+        self.queue.put(Waiting(order.id, self.now_ns, _terms(changed)), reduces=reduces)
 
     def cancel(self, order_id: str) -> None:
-        """Ask the venue to withdraw an open order; cancelling is never denied."""
+        """Withdraw an open order; cancelling is never denied, and one that has not left is gone at once."""
         order = self.blotter.orders.get(order_id)
-        if order is not None and order.is_open:
-            self._outbox.add(CancelOrder(order_id))
+        if order is None or not order.is_open:
+            return
+        self.queue.drop(order_id)
+        if order.status is OrderStatus.CREATED:
+            order = order.moved(OrderStatus.CANCELLED, self.now_ns, reason=WITHDRAWN)
+            self.blotter.put(order)
+            self.add(OrderDropped(order_id, self.now_ns))
+            self.order_changed(order)
+            return
+        self.blotter.withdraw(order_id)
+        self.add(CancelOrder(order_id))
+
+    def examine(self, order: Order, others: OpenOrders) -> bool:
+        """Return whether an order only reduces or protects what is held, `others` being open beside it.
+
+        Raises:
+            OrderDeniedError: If the gate refuses it.
+        """
+        if self.outside.uncovered:
+            self.outside.check(order)
+        market = self.markets[order.instrument]
+        exposure = Exposure(
+            held=self.portfolio.open_book(order.owner).position(order.instrument).quantity,
+            others=others,
+            price=market.price,
+            quote=market.quote,
+            multiplier=market.instrument.multiplier,
+            pnl=self.portfolio.pnl(self.price_of) if self.gate.limits.max_daily_loss < math.inf else 0.0,
+            link_up=self.link_up,
+            counted_in=market.instrument.counted_in,
+            unit_worth=self._unit_worth(market.instrument),
+        )
+        return self.gate.check(order, exposure, self.now_ns)
+
+    def examine_change(self, order: Order, changed: Order) -> bool:
+        """Return whether the new terms of an order only reduce; a smaller quantity alone always does.
+
+        Raises:
+            OrderDeniedError: If the gate refuses them.
+        """
+        smaller = msgspec.structs.replace(order, quantity=changed.quantity)
+        if self.link_up and changed == smaller and changed.quantity <= order.quantity:
+            return True
+        return self.examine(changed, self.blotter.sums_without(order))
+
+    def place(self, order: Order) -> None:
+        """Let an order leave."""
+        sent = order.moved(OrderStatus.SENT, self.now_ns)
+        # First, so that it is found when what follows has to be undone.
+        self.add(PlaceOrder(sent))
+        self.blotter.put(sent)
+        self._refresh(sent)
+
+    def change(self, changed: Order) -> None:
+        """Let the new terms of an order leave."""
+        if changed.quantity != self.blotter.orders[changed.id].quantity:
+            self.blotter.ask(self.blotter.orders[changed.id], changed.quantity)
+        self.add(_terms(changed))
+
+    def record(self) -> None:
+        """Put on the record, at the end of an event, what it leaves to later ones."""
+        self.aims.record()
+        if len(self.queue):
+            self.queue.set_timer()
+
+    def on_timer(self, timer_id: str) -> None:
+        """Go on with what a timer was set for here."""
+        if timer_id == QUEUE_TIMER:
+            self.queue.release()
+        elif timer_id.startswith(AIM_TIMER):
+            self.aims.on_timer(timer_id)
 
     # --- the way back
 
     def on_order_report(self, report: OrderReport) -> None:
         """Take what the venue said about an order."""
+        before = self.blotter.orders.get(report.order_id)
         order = self.blotter.report(report)
-        if order is not None:
-            self.order_changed(order)
+        if order is not None and before is not None:
+            self.order_changed(order, "" if report.reason == before.reason else report.reason)
 
     def on_order_found(self, found: OrderFound) -> None:
         """Take an order that the venue has and our record lacks: it is its owner's, who counts on from it.
@@ -214,7 +247,7 @@ class OrderFlow:
         if run is not None:
             run.count(order.id)
         self.order_changed(order)
-        self._outbox.alert(
+        self.alert(
             order.owner,
             f"order {order.id} is at the venue and was missing here: {order.side.value} {order.quantity:g} "
             f"{order.instrument} belongs to {order.owner} from now on",
@@ -239,32 +272,17 @@ class OrderFlow:
         if order is not None:
             self._refresh(order)
             run = self.runs.get(owner)
-            if run is not None and run.is_running:
-                self._call(run, run.strategy.on_fill, fill)
+            if run is not None:
+                lane = run.lanes[order.instrument]
+                self.aims.note_fill(lane, fill)
+                if run.is_running:
+                    self.call(run, run.strategy.on_fill, fill)
             self._tell_order(order)
+            if run is not None:
+                self.call(run, self.aims.settle, lane, order)
+                if known is not None and not known.is_open:
+                    self.call(run, self.aims.reopen, lane)
         self.watch_loss()
-
-    def _exposure(self, order: Order, market: Market) -> Exposure:
-        """Return what the gate must know; `order` itself, when open already, is not counted as pending."""
-        book = self.portfolio.open_book(order.owner)
-        pending = 0.0
-        run = self.runs.get(order.owner)
-        # Of a run that has ended all orders were asked back: they keep nobody from getting out.
-        if run is None or run.is_running:
-            pending = self.blotter.pending(order.owner, order.instrument)
-            if order.id in self.blotter.orders:
-                pending -= order.signed_remaining
-        return Exposure(
-            held=book.position(order.instrument).quantity,
-            pending=pending,
-            price=market.price,
-            quote=market.quote,
-            multiplier=market.instrument.multiplier,
-            counted_in=market.instrument.counted_in,
-            unit_worth=self._unit_worth(market.instrument),
-            pnl=self.portfolio.pnl(self.price_of) if self._gate.limits.max_daily_loss < math.inf else 0.0,
-            link_up=self.link_up,
-        )
 
     def _unit_worth(self, instrument: AnyInstrument) -> float:
         """Return what one unit counts against its limits: 1, or a pair's base currency in the account's money.
@@ -275,62 +293,75 @@ class OrderFlow:
             return 1.0
         return rate_between(instrument.symbol, self.account_currency, self.price_of) or 1.0
 
-    def _deny(self, order: Order, denial: OrderDeniedError) -> None:
-        denied = order.moved(OrderStatus.DENIED, self._outbox.now_ns, reason=str(denial))
+    def deny(self, order: Order, denial: OrderDeniedError) -> None:
+        """Keep an order that the gate refused, and tell its run."""
+        denied = order.moved(OrderStatus.DENIED, self.now_ns, reason=str(denial))
         self._tell_denial(denial)
         self.blotter.put(denied)
         self.order_changed(denied)
         run = self.runs.get(order.owner)
-        if run is not None and denial.rule == "max_orders_per_second":
-            # A second later the same order may pass.
+        if run is not None and denial.rule == WAIT_RULE:
+            # A while later the same order may pass.
             run.lanes[order.instrument].allow()
 
+    def deny_change(self, order: Order, denial: OrderDeniedError) -> None:
+        """Tell that the gate refused new terms: the order lives on as it is, and its run learns why."""
+        self._tell_denial(denial)
+        self._tell_order(msgspec.structs.replace(order, reason=str(denial)))
+
     def _tell_denial(self, denial: OrderDeniedError) -> None:
-        self._outbox.add(
+        self.add(
             OrderDenied(
                 order_id=denial.order_id,
                 rule=denial.rule,
-                # A whole number is written into the journal as another type than a float.
-                limit=float(denial.limit),
-                asked=float(denial.asked),
-                at_ns=self._outbox.now_ns,
+                limit=denial.limit,
+                asked=denial.asked,
+                at_ns=self.now_ns,
             )
         )
         if denial.rule == "max_daily_loss":
             self._halt_for_loss(denial.asked, denial.limit)
 
-    def order_changed(self, order: Order) -> None:
-        """Take an order's new state into its lane, and tell its run."""
+    def order_changed(self, order: Order, news: str = "") -> None:
+        """Take an order's new state into its lane, tell its run, and go on with what waited for it.
+
+        `news` is a new reason that the venue gave.
+        """
         self._refresh(order)
         self._tell_order(order)
+        run = self.runs.get(order.owner)
+        if run is not None:
+            lane = run.lanes[order.instrument]
+            if lane.aim is not None:
+                self.call(run, self.aims.settle, lane, order, news)
 
     def _tell_order(self, order: Order) -> None:
         """Tell an order's run what became of it."""
         run = self.runs.get(order.owner)
         if run is None:
             return
-        if order.status in (OrderStatus.DENIED, OrderStatus.REJECTED):
-            run.lanes[order.instrument].refuse()
+        lane = run.lanes[order.instrument]
+        if order.id == lane.aimed_order and order.status in (OrderStatus.DENIED, OrderStatus.REJECTED):
+            lane.refuse()
         if run.state is RunState.RUNNING:
-            self._call(run, run.strategy.on_order, order)
+            self.call(run, run.strategy.on_order, order)
 
     def _refresh(self, order: Order) -> None:
-        """Recompute the exposure of the lane an order belongs to."""
         run = self.runs.get(order.owner)
         if run is not None:
-            run.lanes[order.instrument].exposure = self.exposure(order.owner, order.instrument)
+            self.refresh(run.lanes[order.instrument])
 
-    def exposure(self, owner: str, instrument: str) -> float:
-        """Return what an owner will hold of an instrument once all its open orders have filled."""
-        held = self.portfolio.open_book(owner).position(instrument).quantity
-        return held + self.blotter.pending(owner, instrument)
+    def refresh(self, lane: Lane) -> None:
+        """Recompute the exposure of a lane."""
+        sums = self.blotter.sums(lane.run.id, lane.instrument)
+        lane.exposure, lane.rests = sums.exposure(self.held(lane)), sums.rest
 
     def watch_loss(self) -> None:
         """Halt when the day has lost more than it may."""
-        limit = self._gate.limits.max_daily_loss
+        limit = self.gate.limits.max_daily_loss
         if limit == math.inf:
             return
-        loss = self._gate.loss(self.portfolio.pnl(self.price_of), self._outbox.now_ns)
+        loss = self.gate.loss(self.portfolio.pnl(self.price_of), self.now_ns)
         if loss > limit:
             self._halt_for_loss(loss, limit)
 
@@ -340,38 +371,20 @@ class OrderFlow:
         What the same one has halted for already, and holds, is not halted for again.
         """
         reason = reason or "no reason was given"
-        if any(held.by == by and held.reason == reason for held in self._gate.halts.values()):
+        if any(held.by == by and held.reason == reason for held in self.gate.halts.values()):
             return
-        at_ns = self._outbox.now_ns
-        halt = Halt(reason, by, at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-{self._gate.halts_made + 1}")
-        self._gate.put_halt(halt)
-        self._outbox.add(TradingHalted(halt.reason, halt.at_ns, halt.by, halt.id))
+        at_ns = self.now_ns
+        halt = Halt(reason, by, at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-{self.gate.halts_made + 1}")
+        self.gate.put_halt(halt)
+        self.add(TradingHalted(halt.reason, halt.at_ns, halt.by, halt.id))
 
     def _halt_for_loss(self, loss: float, limit: float) -> None:
         """Halt for a loss, once: it goes on changing while that halt holds."""
-        if not any(held.by == GATE for held in self._gate.halts.values()):
+        if not any(held.by == GATE for held in self.gate.halts.values()):
             self.halt(f"the day's loss of {loss:.2f} is beyond risk.max_daily_loss of {limit:g}", GATE)
 
 
-def _by_hand(request: PlaceRequest) -> Order:
-    return Order(
-        id=request.order_id,
-        owner=MANUAL,
-        instrument=request.instrument.id,
-        side=request.side,
-        quantity=request.quantity,
-        type=request.order_type,
-        limit_price=request.limit_price,
-        stop_price=request.stop_price,
-        time_in_force=request.time_in_force,
-        created_ns=request.at_ns,
-        updated_ns=request.at_ns,
-        by=request.by,
-        client_key=request.client_key,
-        correlation_id=request.correlation_id,
+def _terms(order: Order) -> ModifyOrder:
+    return ModifyOrder(
+        order_id=order.id, quantity=order.quantity, limit_price=order.limit_price, stop_price=order.stop_price
     )
-
-
-def _refuse_index(order: Order, instrument: AnyInstrument) -> None:
-    if isinstance(instrument, Index):
-        raise OrderError(f"order {order.id}: {order.instrument} is an index, which takes no orders")

@@ -8,6 +8,7 @@ instrument, those who hold it may not order in it, and a person decides.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import msgspec
 
@@ -15,7 +16,7 @@ from ibdesk.engine.blotter import Blotter
 from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.portfolio import EXTERNAL, Portfolio, PriceOf
 from ibdesk.errors import DeskError, OrderDeniedError
-from ibdesk.model import CancelOrder, Fill, Order, Position, PositionReport, Severity, Side
+from ibdesk.model import Fill, Order, Position, PositionReport, Severity, Side
 
 RULE = "external_trade"
 """The rule by which orders are denied in what the account does not cover."""
@@ -30,8 +31,11 @@ class OutsideTrades:
     not have. A trade outside takes first what `EXTERNAL` holds itself, and only then what is ours.
     """
 
-    def __init__(self, portfolio: Portfolio, blotter: Blotter, outbox: Outbox, price_of: PriceOf) -> None:
+    def __init__(
+        self, portfolio: Portfolio, blotter: Blotter, outbox: Outbox, price_of: PriceOf, cancel: Callable[[str], None]
+    ) -> None:
         self._portfolio, self._blotter, self._outbox, self._price_of = portfolio, blotter, outbox, price_of
+        self._cancel = cancel
         self.uncovered: dict[str, float] = {}
         # unpriced: instruments in which `EXTERNAL` holds something of unknown cost, until there is a price.
         self.unpriced: set[str] = set()
@@ -182,7 +186,7 @@ class OutsideTrades:
         )
         for name, _ in holders:
             for order in self._blotter.open_orders(name, instrument):
-                self._outbox.add(CancelOrder(order.id))
+                self._cancel(order.id)
 
     def _put(self, instrument: str, missing: float) -> None:
         if abs(missing) <= _DUST:

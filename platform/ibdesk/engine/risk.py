@@ -14,12 +14,15 @@ import msgspec
 from pydantic import AfterValidator, ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
+from ibdesk.engine.open_orders import OpenOrders, Sort, sort_of
 from ibdesk.errors import DeskError, OrderDeniedError
 from ibdesk.model import Halt, Order, OrderType, Quote, Side
 
 _SECOND = 1_000_000_000
 _NO_LIMIT = math.inf
 _NEVER_NS = 2**63
+# What adding binary fractions may leave, as a part of a position.
+_DUST = 1e-9
 
 
 def _positive(figure: float) -> float:
@@ -33,8 +36,8 @@ _Limit = Annotated[float, AfterValidator(_positive)]
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=ConfigDict(extra="forbid"))
 class RiskLimits:
-    """What the gate allows; infinity switches a rule off. An order that only reduces a position is not held up by
-    its size, its value, the day's loss or a halt: getting out is always allowed.
+    """What the gate allows; infinity switches a rule off. An order that only reduces a position, or protects it, is
+    not held up by its size, its value, the day's loss or a halt: getting out is always allowed.
 
     Sizes are limited by what they count: shares, contracts, or the base currency of a pair, converted into the
     account's currency where a rate is known, else as it is. Money is in the account's currency, `price_collar` is a
@@ -63,7 +66,12 @@ class RiskLimits:
     price_collar: Annotated[
         _Limit, Field(description="how far through the market a limit price may reach, as a fraction")
     ] = 0.05
-    max_orders_per_second: Annotated[_Limit, Field(description="orders and modifications in any one second")] = 20.0
+    max_orders_per_second: Annotated[
+        _Limit, Field(description="orders and modifications in any one second; those above it wait for their turn")
+    ] = 20.0
+    max_order_wait_seconds: Annotated[
+        _Limit, Field(description="how long an order that opens a position may wait for its turn before it is denied")
+    ] = 10.0
     max_daily_loss: Annotated[_Limit, Field(description="loss of all runs since the day began that halts trading")] = (
         25_000.0
     )
@@ -101,14 +109,14 @@ class RiskLimits:
 class Exposure(msgspec.Struct, frozen=True):
     """What the gate must know about the moment in which an order is made.
 
-    `held` is the run's position, `pending` how far its other open orders would move it; `price` and `quote` are the
-    market's last; `pnl` is the profit of all runs together; `link_up` says whether orders can leave at all.
+    `held` is the run's position, `others` what its other open orders in the instrument add up to; `price` and `quote`
+    are the market's last; `pnl` is the profit of all runs together; `link_up` says whether orders can leave at all.
     `counted_in` says what quantities are a number of (`Instrument.counted_in`), `unit_worth` what one of these units
     counts against its limits: 1, or the worth of a pair's base currency in the account's.
     """
 
     held: float
-    pending: float
+    others: OpenOrders
     price: float | None
     quote: Quote | None
     multiplier: float
@@ -119,7 +127,12 @@ class Exposure(msgspec.Struct, frozen=True):
 
 
 class RiskGate:
-    """Applies the limits to orders; remembers recent orders, the day's start and the halts that hold."""
+    """Applies the limits to orders; remembers recent orders, the day's start and the halts that hold.
+
+    `decides` is False for one that repeats what is on a record: then nothing else is decided either.
+    """
+
+    decides = True
 
     def __init__(self, limits: RiskLimits) -> None:
         # settings: the limits it began with; limits: those that hold now.
@@ -177,27 +190,43 @@ class RiskGate:
         if counted != counts:
             self.day_ends_ns = 0 if counts else _NEVER_NS
 
-    def check(self, order: Order, exposure: Exposure, at_ns: int) -> None:
-        """Let the order pass, and count it.
+    def check(self, order: Order, exposure: Exposure, at_ns: int) -> bool:
+        """Let the order pass; return whether it only reduces the position, or protects it.
 
         Raises:
             OrderDeniedError: At the first rule it breaks.
         """
-        limits, after = self.limits, exposure.held + exposure.pending + order.signed_remaining
-        reduces = self._reduces(order, exposure)
+        reduces = _reduces(order, exposure)
         if not exposure.link_up:
-            raise OrderDeniedError(order.id, "link", 0, 1)
-        if self.halts and not reduces:
-            raise OrderDeniedError(order.id, "halt", 0, order.quantity)
+            raise OrderDeniedError(order.id, "link", 0.0, 1.0)
         if not reduces:
+            if self.halts:
+                raise OrderDeniedError(order.id, "halt", 0.0, order.quantity)
             kind, worth = exposure.counted_in, exposure.unit_worth
             self._at_most(order, f"max_order_{kind}", order.quantity * worth)
-            self._at_most(order, f"max_position_{kind}", abs(after) * worth)
+            self._at_most(order, f"max_position_{kind}", _worst(order, exposure) * worth)
             self._check_value(order, exposure)
-            if limits.max_daily_loss < _NO_LIMIT:
+            if self.limits.max_daily_loss < _NO_LIMIT:
                 self._at_most(order, "max_daily_loss", self.loss(exposure.pnl, at_ns))
         self._check_collar(order, exposure)
-        self._check_rate(order, at_ns)
+        return reduces
+
+    def room_at(self, at_ns: int) -> int:
+        """Return from when on one more order may leave, not before now; never, at less than one order a second."""
+        limit = self.limits.max_orders_per_second
+        if limit == _NO_LIMIT:
+            return at_ns
+        sent_ns = self._sent_ns
+        while sent_ns and sent_ns[0] <= at_ns - _SECOND:
+            sent_ns.popleft()
+        if len(sent_ns) + 1 <= limit:
+            return at_ns
+        return max(at_ns, sent_ns[-int(limit)] + _SECOND) if limit >= 1 else _NEVER_NS
+
+    def count(self, at_ns: int) -> None:
+        """Count an order or a modification that leaves at this time."""
+        if self.limits.max_orders_per_second < _NO_LIMIT:
+            self._sent_ns.append(at_ns)
 
     def loss(self, pnl: float, at_ns: int) -> float:
         """Return the loss since the day began, positive when money was lost."""
@@ -237,17 +266,9 @@ class RiskGate:
             self._pnl_at_day_start, self.day_ends_ns = pnl, ends_ns
 
     def _at_most(self, order: Order, rule: str, asked: float) -> None:
-        limit = getattr(self.limits, rule)
+        limit: float = getattr(self.limits, rule)
         if not asked <= limit:
             raise OrderDeniedError(order.id, rule, limit, asked)
-
-    @staticmethod
-    def _reduces(order: Order, exposure: Exposure) -> bool:
-        """Return whether the order only closes what is held, even if all other open orders fill first."""
-        for base in (exposure.held, exposure.held + exposure.pending):
-            if base * order.side.sign >= 0 or order.remaining > abs(base):
-                return False
-        return True
 
     def _check_value(self, order: Order, exposure: Exposure) -> None:
         if self.limits.max_notional == _NO_LIMIT:
@@ -276,11 +297,25 @@ class RiskGate:
         reach = order.side.sign * (order.limit_price - market) / abs(market)
         self._at_most(order, "price_collar", reach)
 
-    def _check_rate(self, order: Order, at_ns: int) -> None:
-        limit = self.limits.max_orders_per_second
-        if limit == _NO_LIMIT:
-            return
-        while self._sent_ns and self._sent_ns[0] <= at_ns - _SECOND:
-            self._sent_ns.popleft()
-        self._at_most(order, "max_orders_per_second", len(self._sent_ns) + 1)
-        self._sent_ns.append(at_ns)
+
+def _reduces(order: Order, exposure: Exposure) -> bool:
+    """Return whether the order only closes or protects what is held.
+
+    Market orders on its side are taken as filled before it, and so are the others that wait for the same sort of
+    price: a stop and a profit target, each of the whole position, are a pair, and either stands beside an exit at the
+    market. A second order of the same sort for the same shares opens a position.
+    """
+    held, sign = exposure.held, order.side.sign
+    if held * sign >= 0:
+        return False
+    same_side = exposure.others.buys if sign > 0 else exposure.others.sells
+    sort = sort_of(order)
+    before = same_side[Sort.MARKET] + (same_side[sort] if sort is not Sort.MARKET else 0.0)
+    return before + order.remaining <= abs(held) * (1 + _DUST)
+
+
+def _worst(order: Order, exposure: Exposure) -> float:
+    """Return the largest position on the order's side that it and all others together may lead to."""
+    together = exposure.others.copy()
+    together.add(order, order.remaining)
+    return together.highest(exposure.held) if order.side is Side.BUY else -together.lowest(exposure.held)

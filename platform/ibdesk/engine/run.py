@@ -12,7 +12,7 @@ import msgspec
 
 from ibdesk.engine.features import FeatureSource
 from ibdesk.engine.lane import Lane
-from ibdesk.errors import DeskError, InstrumentError, StrategyError
+from ibdesk.errors import DeskError, InstrumentError, OrderDeniedError, StrategyError
 from ibdesk.model import (
     Order,
     OrderType,
@@ -76,13 +76,18 @@ class Run:
         self.orders_made = orders_made
         self._saved = encode_state(start.state)
         for lane in self.lanes.values():
-            lane.exposure = engine.orders.exposure(start.run_id, lane.instrument)
+            engine.orders.refresh(lane)
 
     def count(self, order_id: str) -> None:
         """Take note of an order of this run that an earlier life has made: the next one gets a higher number."""
         run_id, _, number = order_id.rpartition(".")
         if run_id == self.id and number.isdigit():
             self.orders_made = max(self.orders_made, int(number))
+
+    def go_on(self, before: Run) -> None:
+        """Go on with the aims of the run that had this id before."""
+        for name, lane in before.lanes.items():
+            self.lanes[name].go_on(lane)
 
     @property
     def is_running(self) -> bool:
@@ -188,8 +193,8 @@ class Run:
             StrategyError: If the run has ended.
         """
         self._check_running()
-        order_id = self._send(
-            symbol,
+        order_id = self.send(
+            self._lane(symbol),
             side=side,
             quantity=float(quantity),
             limit_price=limit_price,
@@ -200,20 +205,49 @@ class Run:
         self._check_running()
         return order_id
 
-    def _send(
+    def send(self, lane: Lane, *, aims: bool = False, **terms: Any) -> str:
+        """Send an order through the risk gate and return its id; with `aims` it is on the way to a target."""
+        order = self.make(lane, **terms).checked()
+        self._go_inside()
+        number = self.orders_made = self.orders_made + 1
+        if aims:
+            lane.aimed_order = order.id
+        else:
+            self._engine.orders.aims.note_apart(lane, order.id)
+        try:
+            self._engine.orders.submit(order)
+        except BaseException:
+            if order.id not in self._engine.blotter.orders:
+                # It came to nothing, and so did its number.
+                self.orders_made = number - 1
+            raise
+        finally:
+            self.orders_inside -= 1
+        return order.id
+
+    def deny(self, lane: Lane, order: Order, denial: OrderDeniedError) -> None:
+        """Keep an order towards a target that the gate would have refused."""
+        self._go_inside()
+        self.orders_made += 1
+        lane.aimed_order = order.id
+        try:
+            self._engine.orders.deny(order, denial)
+        finally:
+            self.orders_inside -= 1
+
+    def make(
         self,
-        symbol: str,
+        lane: Lane,
         *,
         side: Side,
         quantity: float,
         limit_price: float | None = None,
         stop_price: float | None = None,
         time_in_force: TimeInForce = TimeInForce.DAY,
-    ) -> str:
-        lane = self._lane(symbol)
-        number = self.orders_made + 1
-        order = Order(
-            id=f"{self.id}.{number}",
+    ) -> Order:
+        """Return a new order of this run."""
+        return Order(
+            id=f"{self.id}.{self.orders_made + 1}",
             owner=self.id,
             instrument=lane.instrument,
             side=side,
@@ -227,47 +261,21 @@ class Run:
             updated_ns=self._engine.now_ns,
             correlation_id=self._engine.correlation_id,
         )
-        order = order.checked()
-        self._go_inside()
-        self.orders_made = number
-        try:
-            self._engine.orders.submit(order)
-        except BaseException:
-            if order.id not in self._engine.blotter.orders:
-                # It came to nothing, and so did its number.
-                self.orders_made = number - 1
-            raise
-        finally:
-            self.orders_inside -= 1
-        return order.id
 
     def aim(self, symbol: str, quantity: float) -> str | None:
-        """Order what is missing to hold `quantity` once all open orders have filled."""
+        """Lead the position to `quantity`; return the order's id, None when none leaves now (see `engine.aims`)."""
         self._check_running()
-        order_id = self._aim(symbol, float(quantity))
+        lane = self._lane(symbol)
+        instrument = self._engine.markets[lane.instrument].instrument
+        # A target between two sizes is the one nearer to nothing.
+        order_id = self._engine.orders.aims.aim(lane, instrument.round_size(float(quantity)))
         self._check_running()
         return order_id
 
     def flatten(self) -> None:
-        """Close what the run holds, each position once, although it has ended.
-
-        What its cancelled orders fill on the way stays and is seen in its book.
-        """
+        """Close what the run holds, although it has ended."""
         for lane in self.lanes.values():
-            closing = self._engine.blotter.orders.get(lane.closing_order or "")
-            if closing is None or not closing.is_open:
-                lane.exposure = self.book.position(lane.instrument).quantity
-                lane.closing_order = self._aim(lane.instrument, 0.0)
-
-    def _aim(self, symbol: str, quantity: float) -> str | None:
-        lane = self._lane(symbol)
-        instrument = self._engine.markets[lane.instrument].instrument
-        # A target between two sizes is the one nearer to nothing, and so is what is missing to it.
-        missing = instrument.round_size(instrument.round_size(quantity) - lane.exposure)
-        # Less than a billionth is what adding binary fractions leaves.
-        if abs(missing) <= 1e-9 * max(abs(quantity), abs(lane.exposure)):
-            return None
-        return self._send(symbol, side=Side.BUY if missing > 0 else Side.SELL, quantity=abs(missing))
+            self._engine.orders.aims.aim(lane, 0.0)
 
     def modify(
         self,
@@ -286,9 +294,9 @@ class Run:
         try:
             self._engine.orders.modify(
                 order.id,
-                quantity=None if quantity is None else float(quantity),
-                limit_price=limit_price,
-                stop_price=stop_price,
+                quantity=_float(quantity),
+                limit_price=_float(limit_price),
+                stop_price=_float(stop_price),
             )
         finally:
             self.orders_inside -= 1
@@ -297,8 +305,13 @@ class Run:
         """Withdraw an open order of this run."""
         self._check_running()
         order = self._engine.blotter.orders.get(order_id)
-        if order is not None and order.owner == self.id:
+        if order is None or order.owner != self.id:
+            return
+        self._go_inside()
+        try:
             self._engine.orders.cancel(order.id)
+        finally:
+            self.orders_inside -= 1
 
     def set_timer(self, name: str, seconds: float) -> None:
         """Have `on_timer(name)` called after so many seconds."""

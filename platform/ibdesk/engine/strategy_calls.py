@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ibdesk.engine.aims import AIM_TIMER
 from ibdesk.engine.run import Run, RunState
 from ibdesk.interrupts import is_interrupt
 from ibdesk.model import (
@@ -13,6 +14,7 @@ from ibdesk.model import (
     CancelOrder,
     ModifyOrder,
     OrderDenied,
+    OrderQueued,
     OrderStatus,
     PlaceOrder,
     RunFailed,
@@ -66,6 +68,7 @@ class StrategyCalls:
         _take_back(self._engine, self._outbox, run)
         note = error_words(error)
         self._engine.end_run(run, RunState.FAILED, note)
+        self._engine.orders.aims.go_on(run)
         self._outbox.add(RunFailed(run.id, note, self._outbox.now_ns))
         self._outbox.alert(run.id, f"stopped, because its code failed: {note}", Severity.ERROR)
 
@@ -98,29 +101,36 @@ class StrategyCalls:
 
 def _take_back(engine: Engine, outbox: Outbox, run: Run) -> None:
     """Undo what a run has done in the event being handled: none of it leaves, and the books are as before it."""
+    engine.orders.aims.take_back(run)
     own = [action for action in outbox.actions if _is_of(action, run.id)]
     if not own:
         return
     outbox.actions = [action for action in outbox.actions if not any(action is each for each in own)]
     made = [order_id for action in own if (order_id := _made_by(action, engine.blotter))]
+    for action in own:
+        if isinstance(action, ModifyOrder | CancelOrder):
+            engine.blotter.take_back(action.order_id)
+        elif isinstance(action, SetTimer) and action.timer_id.startswith(AIM_TIMER):
+            run.lanes[action.timer_id.split("/", 3)[3]].is_timed = False
     for order_id in made:
+        engine.orders.queue.drop(order_id)
         engine.blotter.forget(order_id)
     # The next order gets the number of the first one that never left.
     run.orders_made = min((int(order_id.rpartition(".")[2]) - 1 for order_id in made), default=run.orders_made)
     engine.gate.forget_sent(sum(isinstance(action, PlaceOrder | ModifyOrder) for action in own), outbox.now_ns)
     for lane in run.lanes.values():
-        lane.exposure = engine.orders.exposure(run.id, lane.instrument)
+        engine.orders.refresh(lane)
 
 
 def _is_of(action: Action, run_id: str) -> bool:
     """Return whether the code of a run has caused an action of this event."""
     match action:
-        case PlaceOrder():
+        case PlaceOrder() | OrderQueued():
             return action.order.owner == run_id
         case ModifyOrder() | CancelOrder() | OrderDenied():
             return action.order_id.rpartition(".")[0] == run_id
         case SetTimer():
-            return action.timer_id.startswith(f"{run_id}/")
+            return action.timer_id.startswith((f"{run_id}/", f"{AIM_TIMER}{run_id}/"))
         case Alert():
             return action.origin == run_id
     return False
@@ -131,6 +141,9 @@ def _made_by(action: Action, blotter: Blotter) -> str:
     match action:
         case PlaceOrder():
             return action.order.id
+        case OrderQueued():
+            # It comes again when an order that waits already is changed.
+            return action.order.id if action.order.created_ns == action.order.updated_ns else ""
         case OrderDenied():
             # An order whose new terms were denied lives on.
             order = blotter.orders.get(action.order_id)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ibdesk.errors import OrderDeniedError
-from ibdesk.model import AnyInstrument, Order, Rounding, Side
+from ibdesk.errors import OrderDeniedError, OrderError
+from ibdesk.model import AnyInstrument, Index, Order, Rounding, Side
 
 
 def fitted(order: Order, instrument: AnyInstrument) -> Order:
@@ -39,3 +39,13 @@ def _price(order: Order, instrument: AnyInstrument, asked: float | None, roundin
     if price < instrument.lowest_price or asked <= 0 < instrument.lowest_price:
         raise OrderDeniedError(order.id, "lowest_price", instrument.lowest_price, asked)
     return price
+
+
+def refuse_index(order: Order, instrument: AnyInstrument) -> None:
+    """Refuse an order on an index.
+
+    Raises:
+        OrderError: If it is one.
+    """
+    if isinstance(instrument, Index):
+        raise OrderError(f"order {order.id}: {order.instrument} is an index, which takes no orders")

@@ -3,10 +3,13 @@
 from ibdesk.model.account import Account
 from ibdesk.model.action import (
     Action,
+    AimChanged,
     Alert,
     CancelOrder,
     ModifyOrder,
     OrderDenied,
+    OrderDropped,
+    OrderQueued,
     PlaceOrder,
     RunFailed,
     SetTimer,
@@ -15,6 +18,7 @@ from ibdesk.model.action import (
     decode_actions,
     encode_actions,
 )
+from ibdesk.model.aim import Aim
 from ibdesk.model.bar import Bar
 from ibdesk.model.command import (
     OPERATOR,
@@ -86,6 +90,8 @@ __all__ = [
     "Account",
     "AccountReport",
     "Action",
+    "Aim",
+    "AimChanged",
     "Alert",
     "AnyInstrument",
     "Bar",
@@ -117,7 +123,9 @@ __all__ = [
     "Option",
     "Order",
     "OrderDenied",
+    "OrderDropped",
     "OrderFound",
+    "OrderQueued",
     "OrderReport",
     "OrderStatus",
     "OrderType",

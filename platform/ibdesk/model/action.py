@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from ibdesk.model.aim import Aim
 from ibdesk.model.event import Severity
 from ibdesk.model.order import Order
 
@@ -42,6 +43,22 @@ class OrderDenied(msgspec.Struct, frozen=True, kw_only=True, tag="order_denied")
     rule: str
     limit: float
     asked: float
+    at_ns: int
+
+
+class OrderQueued(msgspec.Struct, frozen=True, tag="order_queued"):
+    """An order waits for its turn, because as many as may have left in this second; `order` is created, not sent.
+
+    It comes again with the order's new terms when those change while it waits.
+    """
+
+    order: Order
+
+
+class OrderDropped(msgspec.Struct, frozen=True, tag="order_dropped"):
+    """An order that waited for its turn was withdrawn; it never left."""
+
+    order_id: str
     at_ns: int
 
 
@@ -85,8 +102,27 @@ class StateChanged(msgspec.Struct, frozen=True, tag="state_changed"):
     state: dict[str, Any]
 
 
+class AimChanged(msgspec.Struct, frozen=True, tag="aim_changed"):
+    """A run is on its way to hold `aim.target` of an instrument; None when it is not on its way any more."""
+
+    run_id: str
+    instrument: str
+    aim: Aim | None
+
+
 Action = (
-    PlaceOrder | ModifyOrder | CancelOrder | OrderDenied | SetTimer | Alert | TradingHalted | RunFailed | StateChanged
+    PlaceOrder
+    | ModifyOrder
+    | CancelOrder
+    | OrderDenied
+    | OrderQueued
+    | OrderDropped
+    | SetTimer
+    | Alert
+    | TradingHalted
+    | RunFailed
+    | StateChanged
+    | AimChanged
 )
 
 _ENCODER = msgspec.msgpack.Encoder()

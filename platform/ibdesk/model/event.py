@@ -13,6 +13,7 @@ from typing import Any, get_args
 import msgspec
 
 from ibdesk.model.account import Account
+from ibdesk.model.aim import Aim
 from ibdesk.model.bar import Bar
 from ibdesk.model.command import (
     AcceptExternal,
@@ -139,7 +140,7 @@ class RunLeft(msgspec.Struct, frozen=True, kw_only=True):
     """A run of an earlier life: how it was started (without history), and where it stood.
 
     `was_running` says whether it still ran when that life ended; `orders_made` is the number of its last order;
-    `state` is its strategy's last good state.
+    `state` is its strategy's last good state; `aims` are the positions that it was on its way to, by instrument.
     """
 
     start: StartStrategy
@@ -147,6 +148,7 @@ class RunLeft(msgspec.Struct, frozen=True, kw_only=True):
     note: str
     orders_made: int
     state: dict[str, Any]
+    aims: dict[str, Aim] = {}
 
 
 class Estate(msgspec.Struct, frozen=True, kw_only=True):

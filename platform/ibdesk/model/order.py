@@ -3,6 +3,7 @@
 The life of an order::
 
     CREATED ─┬─> DENIED                                    our risk rule refused it; the venue never saw it
+             ├─> CANCELLED                                 withdrawn while it waited for its turn; it never left
              └─> SENT ─┬─> WORKING ⇄ HELD ──┐
                        ├─> UNKNOWN (no answer; only a comparison with the venue resolves it)
                        └────────────────────┴─> FILLED | CANCELLED | REJECTED | EXPIRED
@@ -56,7 +57,7 @@ class TimeInForce(enum.Enum):
 class OrderStatus(enum.Enum):
     """Where an order is in its life; changed only by `Order.moved`, and to FILLED by `Order.after`."""
 
-    # CREATED: the strategy wants it; nothing has checked it.
+    # CREATED: it is wanted, and has not left: it waits for its turn.
     CREATED = "created"
     # DENIED: our own risk rule refused it; final.
     DENIED = "denied"
@@ -97,7 +98,7 @@ _VENUE_ANSWERS = frozenset({_S.HELD, _S.WORKING, _S.FILLED, _S.CANCELLED, _S.REJ
 # A cancelled or expired order may still turn out FILLED: the execution was on its way while the cancel was answered.
 # REJECTED follows WORKING too: TWS reports "Inactive" for orders that an exchange turns away later.
 TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
-    _S.CREATED: frozenset({_S.DENIED, _S.SENT}),
+    _S.CREATED: frozenset({_S.DENIED, _S.SENT, _S.CANCELLED}),
     _S.DENIED: frozenset(),
     _S.SENT: _VENUE_ANSWERS | {_S.UNKNOWN},
     _S.UNKNOWN: _VENUE_ANSWERS,

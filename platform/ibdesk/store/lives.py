@@ -8,14 +8,18 @@ from pathlib import Path
 
 import msgspec
 
-from ibdesk.engine import Engine, Exposure, RiskGate, RiskLimits, RunState, estate_of
+from ibdesk.engine import WITHDRAWN, Engine, Exposure, RiskGate, RiskLimits, RunState, estate_of
 from ibdesk.errors import JournalError, OrderDeniedError
 from ibdesk.model import (
     Action,
+    AimChanged,
     Estate,
     Halt,
     Order,
     OrderDenied,
+    OrderDropped,
+    OrderQueued,
+    OrderStatus,
     PlaceOrder,
     RunFailed,
     StartStrategy,
@@ -37,6 +41,8 @@ class RecordedGate(RiskGate):
     What it refused is on the record, and that it halted too; the prices it went by are passed over.
     """
 
+    decides = False
+
     def __init__(self, limits: RiskLimits) -> None:
         super().__init__(limits)
         self._denials: dict[str, OrderDenied] = {}
@@ -45,8 +51,8 @@ class RecordedGate(RiskGate):
         """Take what was refused at the event that is handled next."""
         self._denials = {action.order_id: action for action in actions if isinstance(action, OrderDenied)}
 
-    def check(self, order: Order, exposure: Exposure, at_ns: int) -> None:  # noqa: ARG002 - the record knows better
-        """Let the order pass when it did.
+    def check(self, order: Order, exposure: Exposure, at_ns: int) -> bool:  # noqa: ARG002 - the record knows better
+        """Let the order pass when it did; whether it reduced a position does not matter any more.
 
         Raises:
             OrderDeniedError: When it did not, as it was.
@@ -54,6 +60,11 @@ class RecordedGate(RiskGate):
         denial = self._denials.get(order.id)
         if denial is not None:
             raise OrderDeniedError(denial.order_id, denial.rule, denial.limit, denial.asked)
+        return False
+
+    def room_at(self, at_ns: int) -> int:
+        """Return that anything may leave: what waited is on the record."""
+        return at_ns
 
     def loss(self, pnl: float, at_ns: int) -> float:
         """Begin the day when it is time, and find no loss that would halt: whether it did is on the record."""
@@ -153,19 +164,32 @@ def estate_in(journal: JournalReader, at_ns: int) -> Estate:
 def _redo(engine: Engine, action: Action) -> None:
     """Do again what a strategy or the risk gate did then."""
     match action:
-        case PlaceOrder(order):
+        case PlaceOrder(order) | OrderQueued(order):
             engine.blotter.put(order)
             _count(engine, order.id)
         case OrderDenied(order_id=order_id):
             _count(engine, order_id)
+            denial = OrderDeniedError(order_id, action.rule, action.limit, action.asked)
+            _end_waiting(engine, order_id, OrderStatus.DENIED, action.at_ns, str(denial))
+        case OrderDropped(order_id, at_ns):
+            _end_waiting(engine, order_id, OrderStatus.CANCELLED, at_ns, WITHDRAWN)
         case TradingHalted(reason, at_ns, by, halt_id):
             engine.gate.put_halt(Halt(reason, by, at_ns, halt_id))
         case RunFailed(run_id, note):
             engine.runs[run_id].state, engine.runs[run_id].note = RunState.FAILED, note
         case StateChanged(run_id, state):
             engine.runs[run_id].take_state(state)
+        case AimChanged(run_id, instrument, aim):
+            engine.runs[run_id].lanes[instrument].take_aim(aim)
         case _:
             pass
+
+
+def _end_waiting(engine: Engine, order_id: str, status: OrderStatus, at_ns: int, reason: str) -> None:
+    """End an order that had not left."""
+    order = engine.blotter.orders.get(order_id)
+    if order is not None and order.status is OrderStatus.CREATED:
+        engine.blotter.put(order.moved(status, at_ns, reason=reason))
 
 
 def _count(engine: Engine, order_id: str) -> None:

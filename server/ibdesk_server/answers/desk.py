@@ -24,8 +24,10 @@ class ExposureAnswer(Answer):
     owner: str = Field(examples=["EmaCross-t4x7k2"])
     symbol: str = Field(examples=["AAPL"])
     held: Exact = Field(examples=[100])
-    pending: Exact = Field(description="how far its open orders would move it", examples=[0])
+    pending: Exact = Field(description="entries; orders that protect what is held are none", examples=[0])
     exposure: Exact = Field(description="held and pending together", examples=[100])
+    highest: Exact = Field(description="the highest position that its open orders may lead to", examples=[100])
+    lowest: Exact = Field(description="the lowest position that its open orders may lead to", examples=[0])
     last_price: Figure = Field(examples=[188.1])
     value: Figure = Field(description="of the exposure, at the last price", examples=[18_810])
 

@@ -1,0 +1,370 @@
+"""The way of a run to the position that it wants, past the orders that stand in the way.
+
+Market orders lead to a target. Before one may leave, whatever else could fill must not be able to carry the position
+beyond the target, or through zero:
+
+* A target of zero, and one on the other side of zero, withdraw all orders of the run in the instrument.
+* A target that reduces the position withdraws pending entries, and cuts the orders that protect the position down to
+  what remains: of the stops together, and of the limits together, the newest first.
+* A target that adds to the position cuts pending entries down to what is missing, the newest first, and leaves the
+  orders that protect the position as they are.
+* Of market orders on the way, one that leads away from the target, or beyond it, is withdrawn.
+
+With nothing to withdraw the market order leaves in the same event. Else the run has an `Aim`: the order leaves once
+the venue has answered, for what is missing then, whatever has filled meanwhile. An aim is on the record, and a new
+one takes its place. Orders that the strategy makes by itself meanwhile, as one that opens the other way right after
+`close`, are no part of it. An aim that only gets out outlives a halt, a lost link and a restart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ibdesk.engine.open_orders import OpenOrders, Sort, sort_of
+from ibdesk.errors import OrderDeniedError
+from ibdesk.model import Aim, AimChanged, Fill, Order, OrderStatus, SetTimer, Severity, Side
+
+if TYPE_CHECKING:
+    from ibdesk.engine.blotter import Blotter
+    from ibdesk.engine.lane import Lane
+    from ibdesk.engine.order_flow import OrderFlow
+    from ibdesk.engine.run import Run
+
+AIM_TIMER = "/aim/"
+"""How the ids of the timers begin that look after aims; those of runs begin with the run's id."""
+
+_SECOND = 1_000_000_000
+# After so many seconds without an answer cancels are asked for again, and a person is told.
+_PATIENCE_SECONDS = 10
+# What adding binary fractions leaves, as a part of a quantity.
+_DUST = 1e-9
+# What must remain of an order of which only the answer is awaited: all.
+_ANSWERED = math.inf
+
+
+class Aims:
+    """Takes runs to the positions that they want."""
+
+    def __init__(self, flow: OrderFlow) -> None:
+        self._flow = flow
+        # The lanes whose aims this event may have changed.
+        self._changed: dict[tuple[str, str], Lane] = {}
+
+    def aim(self, lane: Lane, target: float) -> str | None:
+        """Lead a run to a target; return the id of the order, None when none leaves now."""
+        flow = self._flow
+        lane.is_closed = target == 0
+        is_known = lane.aim is not None and lane.aim.target == target and not lane.aim.apart
+        if is_known and (lane.waiting or not flow.link_up):
+            # It is under way already.
+            return None
+        held, sums = flow.held(lane), flow.blotter.sums(lane.run.id, lane.instrument)
+        if lane.aim is None and flow.blotter.is_settled and _is_clear(sums, held, target):
+            missing = self._rounded(lane, _missing(sums, held, target))
+            if missing == 0:
+                return None
+            if flow.link_up or abs(target) > abs(held) or target * held < 0:
+                return self._order(lane, missing)
+        self._set(lane, Aim(target=target))
+        return self._pursue(lane, is_new=True)
+
+    def note_apart(self, lane: Lane, order_id: str) -> None:
+        """Take note of an order that a strategy is about to make by itself: it is no part of an aim."""
+        lane.is_closed = False
+        if lane.aim is not None:
+            self._set(lane, msgspec.structs.replace(lane.aim, apart=[*lane.aim.apart, order_id]))
+
+    def note_fill(self, lane: Lane, fill: Fill) -> None:
+        """Take note of an execution that has just been booked."""
+        aim = lane.aim
+        if aim is not None and fill.order_id in aim.apart:
+            filled = aim.apart_filled + fill.signed_quantity
+            self._set(lane, msgspec.structs.replace(aim, apart_filled=filled))
+            if lane.kept_aim is not None and fill.order_id in lane.kept_aim.apart:
+                lane.kept_aim = msgspec.structs.replace(lane.kept_aim, apart_filled=filled)
+
+    def settle(self, lane: Lane, order: Order, news: str = "") -> None:
+        """Go on after an order of a lane has changed, once its strategy knows; `news` is why, if the venue said so."""
+        aim, waiting = lane.aim, lane.waiting
+        if aim is None or order.id in aim.apart:
+            return
+        if order.id in waiting:
+            keep = waiting[order.id]
+            if _is_answered(order, keep, self._flow.blotter):
+                del waiting[order.id]
+            elif 0 < keep < _ANSWERED and news:
+                # The venue keeps the order's quantity: all of it has to go.
+                waiting[order.id] = 0.0
+                self._flow.cancel(order.id)
+        elif order.id == aim.order_id and order.status in _ENDED_OTHERWISE:
+            self._set(lane, None)
+            return
+        if not waiting:
+            self._pursue(lane)
+
+    def reopen(self, lane: Lane) -> None:
+        """Get out again, because an order filled that had ended, and the last that was wanted was to be out."""
+        if lane.is_closed and lane.aim is None and self._flow.gate.decides:
+            self.aim(lane, 0.0)
+
+    def pursue_all(self) -> None:
+        """Go on with all aims, because the link is back or the earlier life had them; what was asked is asked again."""
+        for run in self._flow.runs.values():
+            for lane in run.lanes.values():
+                if lane.aim is not None:
+                    self._flow.call(run, self._ask_again, lane)
+
+    def on_timer(self, timer_id: str) -> None:
+        """Ask again for what has not been answered for a while, and say so."""
+        _, _, run_id, instrument = timer_id.split("/", 3)
+        run = self._flow.runs.get(run_id)
+        lane = None if run is None else run.lanes.get(instrument)
+        if lane is None or run is None:
+            return
+        lane.is_timed = False
+        if lane.aim is None or not lane.waiting:
+            return
+        self._flow.alert(
+            run.id,
+            f"{instrument}: the way to {lane.aim.target:g} has waited {_PATIENCE_SECONDS} s for the venue to withdraw "
+            f"{', '.join(lane.waiting)}: asked again; look the orders up in TWS when this comes again",
+            Severity.WARNING,
+        )
+        self._flow.call(run, self._ask_again, lane)
+
+    def _ask_again(self, lane: Lane) -> None:
+        lane.waiting = {}
+        self._pursue(lane, again=True)
+
+    def take_back(self, run: Run) -> None:
+        """Undo what a run has wanted in the event being handled."""
+        for lane in run.lanes.values():
+            if lane.aim is not lane.kept_aim:
+                self._set(lane, lane.kept_aim)
+
+    def go_on(self, run: Run) -> None:
+        """Go on with what a run that has ended was on its way to."""
+        for lane in run.lanes.values():
+            if lane.aim is not None:
+                self._ask_again(lane)
+
+    def record(self) -> None:
+        """Put on the record which aims this event has changed."""
+        if not self._changed:
+            return
+        for (run_id, instrument), lane in self._changed.items():
+            lane.kept_aim = lane.aim
+            if lane.aim != lane.recorded_aim:
+                lane.recorded_aim = lane.aim
+                self._flow.add(AimChanged(run_id, instrument, lane.aim))
+        self._changed.clear()
+
+    def _set(self, lane: Lane, aim: Aim | None) -> None:
+        lane.aim = aim
+        if aim is None:
+            lane.waiting = {}
+        self._changed[lane.run.id, lane.instrument] = lane
+
+    def _pursue(self, lane: Lane, *, is_new: bool = False, again: bool = False) -> str | None:
+        """Withdraw what stands in the way; when nothing does, send the order. With `again` ask again."""
+        if lane.is_pursued or not self._flow.gate.decides:
+            return None
+        if lane.aim is not None and lane.aim.target != 0 and not lane.run.is_running:
+            # Without its strategy a run is led to nothing but out.
+            self._set(lane, None)
+            return None
+        lane.is_pursued, order_id = True, None
+        try:
+            while lane.aim is not None and self._clear_the_way(lane, lane.aim, is_new=is_new, again=again):
+                is_new = again = False
+            if lane.aim is not None and not lane.waiting:
+                order_id = self._arrive(lane, lane.aim)
+        finally:
+            lane.is_pursued = False
+        if order_id is not None and lane.aim is not None and not lane.aim.order_id:
+            # The strategy was told of the order, and wants something else by now.
+            return self._pursue(lane, is_new=True)
+        self._look_after(lane)
+        return order_id
+
+    def _clear_the_way(self, lane: Lane, aim: Aim, *, is_new: bool, again: bool) -> bool:
+        """Ask for what must go; return whether that has settled at once, so that another look is due."""
+        flow, held = self._flow, self._flow.held(lane) - aim.apart_filled
+        obstacles = _obstacles(self._orders(lane, aim), held, aim.target, flow.blotter)
+        fresh = {order_id: keep for order_id, keep in obstacles.items() if lane.waiting.get(order_id) != keep}
+        if fresh and is_new and aim.target * held < 0 and self._is_denied(lane, aim.target - held):
+            return False
+        lane.waiting = obstacles
+        for order_id, keep in fresh.items():
+            order = flow.blotter.orders[order_id]
+            if 0 < keep < _ANSWERED and flow.link_up:
+                flow.modify(
+                    order_id, quantity=order.filled + self._rounded(lane, keep), limit_price=None, stop_price=None
+                )
+            elif not keep and (again or not flow.blotter.is_withdrawn(order_id)):
+                flow.cancel(order_id)
+        # Orders that had not left have changed already.
+        for order_id, keep in fresh.items():
+            order = flow.blotter.orders[order_id]
+            if _is_answered(order, keep, flow.blotter):
+                lane.waiting.pop(order_id, None)
+        return bool(fresh) and not lane.waiting
+
+    def _arrive(self, lane: Lane, aim: Aim) -> str | None:
+        """Order what is missing; the aim is over when nothing is."""
+        flow = self._flow
+        held, sums = flow.held(lane) - aim.apart_filled, OpenOrders()
+        for order in self._orders(lane, aim):
+            sums.add(order, order.remaining)
+        missing = self._rounded(lane, _missing(sums, held, aim.target))
+        if missing == 0:
+            if aim.order_id not in flow.blotter.orders or not flow.blotter.orders[aim.order_id].is_open:
+                self._set(lane, None)
+            return None
+        if not flow.link_up:
+            text = f"{lane.instrument}: the link is down, so that {missing:+g} are ordered once it is up"
+            flow.alert(lane.run.id, text, Severity.WARNING)
+            return None
+        order_id = self._order(lane, missing)
+        if flow.blotter.orders[order_id].status is OrderStatus.DENIED and aim.target * held < 0:
+            # What protected the position is gone: it is closed all the same.
+            order_id = self._order(lane, -held)
+        if lane.aim is not None and lane.aim.target == aim.target:
+            has_left = flow.blotter.orders[order_id].is_open
+            self._set(lane, msgspec.structs.replace(lane.aim, order_id=order_id) if has_left else None)
+        return order_id
+
+    def _rounded(self, lane: Lane, quantity: float) -> float:
+        """Return a quantity that the instrument takes: between two sizes the one nearer to nothing."""
+        return self._flow.markets[lane.instrument].instrument.round_size(quantity) if quantity else 0.0
+
+    def _order(self, lane: Lane, quantity: float) -> str:
+        return lane.run.send(lane, side=Side.BUY if quantity > 0 else Side.SELL, quantity=abs(quantity), aims=True)
+
+    def _orders(self, lane: Lane, aim: Aim) -> list[Order]:
+        orders = self._flow.blotter.open_orders(lane.run.id, lane.instrument)
+        return [order for order in orders if order.id not in aim.apart] if aim.apart else orders
+
+    def _is_denied(self, lane: Lane, quantity: float) -> bool:
+        """Return whether the gate would deny the order that goes through zero; then nothing is withdrawn for it."""
+        order = lane.run.make(lane, side=Side.BUY if quantity > 0 else Side.SELL, quantity=abs(quantity))
+        try:
+            self._flow.examine(order, OpenOrders())
+        except OrderDeniedError as denial:
+            self._set(lane, None)
+            lane.run.deny(lane, order, denial)
+            return True
+        return False
+
+    def _look_after(self, lane: Lane) -> None:
+        """Set a timer that asks again for what the venue leaves without an answer."""
+        if lane.waiting and not lane.is_timed:
+            lane.is_timed = True
+            timer_id = f"{AIM_TIMER}{lane.run.id}/{lane.instrument}"
+            self._flow.add(SetTimer(timer_id, self._flow.now_ns + _PATIENCE_SECONDS * _SECOND))
+
+
+def leaves(lane: Lane, order: Order, *, made_before: int | None = None) -> bool:
+    """Return whether an open order stays when its run ends: it closes the position, or was made in `on_stop`.
+
+    Those are the market orders made since the one of the number `made_before`.
+    """
+    if lane.aim is not None and order.id == lane.aim.order_id:
+        return True
+    number = order.id.rpartition(".")[2]
+    is_new = made_before is not None and number.isdigit() and int(number) > made_before
+    return is_new and sort_of(order) is Sort.MARKET
+
+
+_ENDED_OTHERWISE = frozenset({OrderStatus.DENIED, OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.EXPIRED})
+
+
+def _is_answered(order: Order, keep: float, blotter: Blotter) -> bool:
+    """Return whether an order is out of the way: it has ended, or has no more left than may remain."""
+    if not order.is_open:
+        return True
+    if keep == _ANSWERED:
+        return not blotter.is_changing(order.id)
+    return keep > 0 and _at_most(blotter.counted(order), keep)
+
+
+def _turns(held: float, target: float) -> bool:
+    """Return whether nothing of the position stays."""
+    return target == 0 or target * held < 0
+
+
+def _is_clear(sums: OpenOrders, held: float, target: float) -> bool:
+    """Return whether no order stands in the way, by the sums alone."""
+    way = target - held
+    onward, back = (sums.buys, sums.sells) if way > 0 else (sums.sells, sums.buys)
+    if back[0] or (onward[0] and not _at_most(onward[0], abs(way))):
+        return False
+    if not sums.rest:
+        return True
+    if _turns(held, target):
+        return False
+    entries, protection = (sums.buys, sums.sells) if target > 0 else (sums.sells, sums.buys)
+    size, adds = abs(target), abs(target) - abs(held)
+    if adds < 0:
+        return not (entries[1] or entries[2]) and _at_most(max(protection[1], protection[2]), size)
+    return not (entries[1] or entries[2]) or _at_most(entries[0] + entries[1] + entries[2], adds)
+
+
+def _missing(sums: OpenOrders, held: float, target: float) -> float:
+    """Return what is to be ordered, signed, once no order stands in the way; zero when it is dust."""
+    missing = target - sums.base(held)
+    if not _turns(held, target) and abs(target) > abs(held):
+        entries = sums.buys if target > 0 else sums.sells
+        missing -= math.copysign(entries[1] + entries[2], target)
+    return 0.0 if abs(missing) <= _DUST * max(abs(target), abs(held)) else missing
+
+
+def _obstacles(orders: list[Order], held: float, target: float, blotter: Blotter) -> dict[str, float]:
+    """Return to which quantity each order must be cut that stands in the way; zero is withdrawn.
+
+    Orders that are being withdrawn are in the way as long as they could still carry the position there, and entries
+    whose change is on its way until that is answered.
+    """
+    way, turns = target - held, _turns(held, target)
+    going = [order for order in orders if blotter.is_withdrawn(order.id)]
+    staying = [order for order in orders if not blotter.is_withdrawn(order.id)] if going else orders
+    found = {order.id: 0.0 for order in going if turns or sort_of(order) is Sort.MARKET or order.side.sign * way > 0}
+    market = [order for order in staying if sort_of(order) is Sort.MARKET]
+    resting = [order for order in staying if sort_of(order) is not Sort.MARKET]
+    onward = [order for order in market if order.side.sign * way > 0]
+    found |= {order.id: 0.0 for order in market if order.side.sign * way <= 0}
+    found |= _cut(onward, abs(way), blotter, whole=True)
+    if turns:
+        return found | {order.id: 0.0 for order in resting}
+    entries = [order for order in resting if order.side.sign * target > 0]
+    adds = abs(target) - abs(held)
+    at_market = sum(order.remaining for order in onward if order.id not in found)
+    found |= {order.id: _ANSWERED for order in entries if blotter.is_changing(order.id)}
+    found |= _cut(entries, max(0.0, adds - at_market), blotter)
+    if adds < 0:
+        protection = [order for order in resting if order.side.sign * target < 0]
+        for sort in (Sort.LIMIT, Sort.STOP):
+            found |= _cut((order for order in protection if sort_of(order) is sort), abs(target), blotter)
+    return found
+
+
+def _cut(orders: Iterable[Order], allowed: float, blotter: Blotter, *, whole: bool = False) -> dict[str, float]:
+    """Return what must remain of orders, oldest first, so that together they have no more left than is allowed."""
+    cut = {}
+    for order in orders:
+        quantity = blotter.counted(order)
+        if _at_most(quantity, allowed):
+            allowed -= quantity
+        else:
+            cut[order.id] = 0.0 if whole or allowed <= _DUST else allowed
+            allowed = allowed if whole else 0.0
+    return cut
+
+
+def _at_most(quantity: float, limit: float) -> bool:
+    """Return whether a quantity is within a limit, but for what adding binary fractions leaves."""
+    return quantity <= limit + _DUST * max(quantity, limit)

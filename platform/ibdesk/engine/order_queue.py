@@ -1,0 +1,153 @@
+"""The orders and modifications that wait, because `risk.max_orders_per_second` have left in the last second.
+
+What reduces or protects a position goes before what opens one; each in the order in which it came. What opens a
+position waits `risk.max_order_wait_seconds` at most. What reduces one waits as long as it must: getting out is
+always allowed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ibdesk.errors import OrderDeniedError
+from ibdesk.model import ModifyOrder, SetTimer
+
+if TYPE_CHECKING:
+    from ibdesk.engine.order_flow import OrderFlow
+
+QUEUE_TIMER = "/queue"
+"""The id of the timer that wakes what waits; those of runs begin with the run's id."""
+
+WAIT_RULE = "max_order_wait_seconds"
+"""The rule that denies an order whose turn does not come in time."""
+
+_SECOND = 1_000_000_000
+_NEVER_NS = 2**63
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """An order that waits, or with `change` a modification of one that the venue has; since when, ns UTC."""
+
+    order_id: str
+    since_ns: int
+    change: ModifyOrder | None = None
+
+
+class OrderQueue:
+    """What waits for its turn, by the id of its order.
+
+    With `waits` False nothing waits: what would have its turn in time leaves at once, and the rest is denied. That is
+    for a driver whose time moves in bars. A backtest cannot see a wait that is shorter than a bar: what is ordered at
+    a close and has its turn within `risk.max_order_wait_seconds` meets the next open, as if nothing had waited.
+    """
+
+    def __init__(self, flow: OrderFlow, *, waits: bool) -> None:
+        self._flow, self._waits = flow, waits
+        self._reducing: dict[str, Waiting] = {}
+        self._opening: dict[str, Waiting] = {}
+        # For when a timer is set, None when none is.
+        self._timer_ns: int | None = None
+
+    def __len__(self) -> int:
+        return len(self._reducing) + len(self._opening)
+
+    def may_leave(self, order_id: str, *, reduces: bool) -> bool:
+        """Return whether one more may leave now, and count it; else it has to wait for its turn.
+
+        Raises:
+            OrderDeniedError: If nothing waits here, and its turn would come too late.
+        """
+        gate, now_ns = self._flow.gate, self._flow.now_ns
+        if not self._waits:
+            turn_ns, patience = gate.room_at(now_ns), gate.limits.max_order_wait_seconds
+            if not reduces and turn_ns - now_ns > patience * _SECOND:
+                raise OrderDeniedError(order_id, WAIT_RULE, patience, (turn_ns - now_ns) / _SECOND)
+            gate.count(turn_ns)
+            return True
+        is_behind = self._reducing or (self._opening and not reduces)
+        if is_behind or gate.room_at(now_ns) > now_ns:
+            return False
+        gate.count(now_ns)
+        return True
+
+    def put(self, waiting: Waiting, *, reduces: bool) -> None:
+        """Have an order wait; newer terms of one that waits keep its place and its time."""
+        for queue in (self._reducing, self._opening):
+            if waiting.order_id in queue:
+                since_ns = queue[waiting.order_id].since_ns
+                queue[waiting.order_id] = msgspec.structs.replace(waiting, since_ns=since_ns)
+                return
+        (self._reducing if reduces else self._opening)[waiting.order_id] = waiting
+
+    def drop(self, order_id: str) -> None:
+        """Have an order wait no more."""
+        self._reducing.pop(order_id, None)
+        self._opening.pop(order_id, None)
+
+    def release(self) -> None:
+        """Let leave what has its turn now; deny what has waited too long."""
+        self._timer_ns = None
+        flow, now_ns = self._flow, self._flow.now_ns
+        while len(self) and flow.link_up and flow.gate.room_at(now_ns) <= now_ns:
+            queue = self._reducing or self._opening
+            self._let_go(queue.pop(next(iter(queue))))
+        for waiting in self._overdue(now_ns):
+            waited = (max(now_ns, flow.gate.room_at(now_ns)) - waiting.since_ns) / _SECOND
+            patience = flow.gate.limits.max_order_wait_seconds
+            self._refuse(waiting, OrderDeniedError(waiting.order_id, WAIT_RULE, patience, waited))
+
+    def _let_go(self, waiting: Waiting) -> None:
+        """Send what has waited, if the gate still lets it pass."""
+        flow, change = self._flow, waiting.change
+        order = flow.blotter.orders[waiting.order_id]
+        if not order.is_open:
+            return
+        try:
+            if change is None:
+                flow.examine(order, flow.blotter.sums_without(order))
+                flow.place(order)
+            else:
+                changed = msgspec.structs.replace(
+                    order, quantity=change.quantity, limit_price=change.limit_price, stop_price=change.stop_price
+                )
+                flow.examine_change(order, changed)
+                flow.change(changed)
+        except OrderDeniedError as denial:
+            self._refuse(waiting, denial)
+            return
+        flow.gate.count(flow.now_ns)
+
+    def _refuse(self, waiting: Waiting, denial: OrderDeniedError) -> None:
+        order = self._flow.blotter.orders[waiting.order_id]
+        if waiting.change is None:
+            self._flow.deny(order, denial)
+        elif order.is_open:
+            self._flow.deny_change(order, denial)
+
+    @property
+    def _patience_ns(self) -> int:
+        seconds = self._flow.gate.limits.max_order_wait_seconds
+        return _NEVER_NS if seconds == math.inf else int(seconds * _SECOND)
+
+    def _overdue(self, now_ns: int) -> list[Waiting]:
+        """Take out what has waited for too long to open a position."""
+        patience_ns = self._patience_ns
+        late = list(itertools.takewhile(lambda each: now_ns - each.since_ns >= patience_ns, self._opening.values()))
+        for waiting in late:
+            del self._opening[waiting.order_id]
+        return late
+
+    def set_timer(self) -> None:
+        """Have a timer wake the queue when the next one has its turn, or has waited too long; at an event's end."""
+        flow, gate, now_ns = self._flow, self._flow.gate, self._flow.now_ns
+        due = gate.room_at(now_ns) if flow.link_up else _NEVER_NS
+        oldest = next(iter(self._opening.values()), None)
+        if oldest is not None:
+            due = min(due, oldest.since_ns + self._patience_ns)
+        if due < _NEVER_NS and (self._timer_ns is None or due < self._timer_ns):
+            self._timer_ns = max(due, now_ns)
+            flow.add(SetTimer(QUEUE_TIMER, self._timer_ns))

@@ -1,0 +1,92 @@
+"""What people ask about orders: to place one by hand, to change one, to withdraw some."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ibdesk.engine.portfolio import MANUAL
+from ibdesk.engine.terms import refuse_index
+from ibdesk.errors import OrderError
+from ibdesk.model import AcceptExternal, CancelRequest, ModifyRequest, Order, PlaceRequest
+
+if TYPE_CHECKING:
+    from ibdesk.engine.order_flow import OrderFlow
+
+
+class Requests:
+    """Takes what people ask to the order flow."""
+
+    def __init__(self, flow: OrderFlow) -> None:
+        self._flow = flow
+
+    def on_place_request(self, request: PlaceRequest) -> None:
+        """Pass an order by hand through the risk gate; one that was placed under the same key already is let be.
+
+        Raises:
+            OrderError: If its terms make no sense together, or its instrument takes no orders.
+        """
+        if request.client_key and self._flow.blotter.called(request.by, request.client_key) is not None:
+            return
+        # What fails fails before anything has changed: such a request leaves nothing behind, nor is it on the record.
+        order = _by_hand(request).checked()
+        if request.order_id in self._flow.blotter.orders:
+            raise OrderError(f"there is an order {request.order_id} already: give the new one another id")
+        refuse_index(order, request.instrument)
+        self._flow.watch(request.instrument)
+        self._flow.submit(order)
+
+    def on_modify_request(self, request: ModifyRequest) -> None:
+        """Pass new terms through the risk gate.
+
+        Raises:
+            OrderError: If they make no sense together.
+        """
+        self._flow.modify(
+            request.order_id,
+            quantity=request.quantity,
+            limit_price=request.limit_price,
+            stop_price=request.stop_price,
+        )
+
+    def on_cancel_request(self, request: CancelRequest) -> None:
+        """Withdraw one order, or all that are of an owner and in an instrument."""
+        if request.order_id:
+            self._flow.cancel(request.order_id)
+            return
+        for order in self._flow.blotter.all_open():
+            if request.owner in ("", order.owner) and request.symbol in ("", order.instrument):
+                self._flow.cancel(order.id)
+
+    def on_accept_external(self, command: AcceptExternal) -> None:
+        """Book what a trade outside has closed to those who held it, and let them order again.
+
+        Raises:
+            DeskError: If there is nothing of the kind.
+        """
+        flow = self._flow
+        flow.outside.accept(command.instrument, command.owner, command.at_ns)
+        for run in flow.runs.values():
+            lane = run.lanes.get(command.instrument)
+            if lane is not None:
+                flow.refresh(lane)
+                lane.allow()
+        flow.watch_loss()
+
+
+def _by_hand(request: PlaceRequest) -> Order:
+    return Order(
+        id=request.order_id,
+        owner=MANUAL,
+        instrument=request.instrument.id,
+        side=request.side,
+        quantity=request.quantity,
+        type=request.order_type,
+        limit_price=request.limit_price,
+        stop_price=request.stop_price,
+        time_in_force=request.time_in_force,
+        created_ns=request.at_ns,
+        updated_ns=request.at_ns,
+        by=request.by,
+        client_key=request.client_key,
+        correlation_id=request.correlation_id,
+    )
