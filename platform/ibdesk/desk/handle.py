@@ -10,7 +10,7 @@ import functools
 import html
 import inspect
 from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self, TypeVar
 
 from ibdesk.desk.answers import RunList
 from ibdesk.desk.commands import Commands
@@ -76,6 +76,16 @@ def _awaitable(operation: Operation[P, R]) -> Callable[Concatenate[AioDesk, P], 
     return call
 
 
+@functools.wraps(Operations.runs)
+def _runs(desk: DeskHandle) -> RunList:
+    return RunList(desk.submit(Operations.runs).result())
+
+
+@functools.wraps(Operations.runs)
+async def _awaited_runs(aio: AioDesk) -> RunList:
+    return RunList(await asyncio.wrap_future(aio.desk.submit(Operations.runs)))
+
+
 class AioDesk:
     """The awaitable twin of a handle: the same names, to be awaited on any loop."""
 
@@ -92,6 +102,7 @@ class AioDesk:
     history = _awaitable(Operations.history)
     start = _awaitable(Operations.start)
     stop = _awaitable(Operations.stop)
+    runs: ClassVar[Callable[[AioDesk], Coroutine[Any, Any, RunList]]] = _awaited_runs
     run_state = _awaitable(Operations.run_state)
     run_log = _awaitable(Operations.run_log)
     change_parameters = _awaitable(Operations.change_parameters)
@@ -121,10 +132,6 @@ class AioDesk:
     halt = _awaitable(Operations.halt)
     resume = _awaitable(Operations.resume)
 
-    async def runs(self) -> RunList:
-        """Return every run of this desk, oldest first."""
-        return RunList(await asyncio.wrap_future(self.desk.submit(Operations.runs)))
-
     async def close(self) -> None:
         """Close the handle; see its `close`."""
         await asyncio.get_running_loop().run_in_executor(None, self.desk.close)
@@ -141,6 +148,7 @@ class DeskHandle(abc.ABC):
     history = _blocking(Operations.history)
     start = _blocking(Operations.start)
     stop = _blocking(Operations.stop)
+    runs: ClassVar[Callable[[DeskHandle], RunList]] = _runs
     run_state = _blocking(Operations.run_state)
     run_log = _blocking(Operations.run_log)
     change_parameters = _blocking(Operations.change_parameters)
@@ -169,10 +177,6 @@ class DeskHandle(abc.ABC):
     accept_external = _blocking(Operations.accept_external)
     halt = _blocking(Operations.halt)
     resume = _blocking(Operations.resume)
-
-    def runs(self) -> RunList:
-        """Return every run of this desk, oldest first."""
-        return RunList(self.submit(Operations.runs).result())
 
     @property
     @abc.abstractmethod
