@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from ibdesk.errors import StrategyError
-from ibdesk.model import Bar, Fill, Order, Position, Quote, Severity, Side, TimeInForce
+from ibdesk.model import Bar, Fill, Order, Position, Quote, Severity, Side, StrategySource, TimeInForce
 from ibdesk.strategy.trading import Trading
 
 
@@ -28,6 +28,8 @@ class Strategy(BaseModel):
     # Both are among the object's own attributes once it is bound. As private attributes of pydantic they would cost
     # 3 us at each look, and every helper looks.
     _trading: ClassVar[Trading | None] = None
+    # The file of a class that was loaded from one; the loader sets it.
+    _source: ClassVar[StrategySource | None] = None
 
     @functools.cached_property
     def _state(self) -> dict[str, Any]:
@@ -185,6 +187,14 @@ class Strategy(BaseModel):
             )
         return trading
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle a strategy from a file by its class, which is found again in that file, and its parameters."""
+        if self._trading is not None:
+            raise StrategyError(f"{type(self).__name__} is running: pickle the strategy that it was started from")
+        if "_source" not in vars(type(self)):
+            return super().__reduce_ex__(protocol)
+        return _remade, (type(self), self.model_dump(mode="json"))
+
     def _submit(
         self,
         symbol: str,
@@ -203,6 +213,10 @@ class Strategy(BaseModel):
             stop_price=stop,
             time_in_force=time_in_force,
         )
+
+
+def _remade(cls: type[Strategy], parameters: dict[str, Any]) -> Strategy:
+    return cls(**parameters)
 
 
 def rebound(bound: Strategy, strategy: Strategy) -> Strategy:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import copyreg
 import hashlib
 import sys
 import traceback
 import types
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +75,40 @@ def load_source(code: bytes, path: Path) -> LoadedStrategy:
             raise
         words = error_words(error).partition("\n")[0]
         raise StrategyError(f"{path}{_failed_at(error, path)}, fails while it is loaded: {words}") from error
-    return LoadedStrategy(cls, StrategySource(cls.__name__, str(path.resolve()), sha256))
+    source = cls._source = StrategySource(cls.__name__, str(path.resolve()), sha256)
+    _loaded[source] = cls
+    return LoadedStrategy(cls, source)
+
+
+# The classes in use by their files, so that what is unpickled where its file was loaded already is of that class.
+_loaded: weakref.WeakValueDictionary[StrategySource, type[Strategy]] = weakref.WeakValueDictionary()
+
+
+def class_of(source: StrategySource) -> type[Strategy]:
+    """Return the class that a source stands for, in this process or from its file.
+
+    Raises:
+        StrategyError: If the file is gone or has changed since.
+    """
+    known = _loaded.get(source)
+    if known is not None:
+        return known
+    loaded = load_strategy(source.path)
+    if loaded.source.sha256 != source.sha256:
+        raise StrategyError(
+            f"{source.path} has changed: {source.class_name} was loaded from {source.sha256[:12]} and the file is "
+            f"{loaded.source.sha256[:12]} now; bring the old file back or load it again"
+        )
+    return loaded.cls
+
+
+def _reduced(cls: type[Any]) -> str | tuple[object, ...]:
+    """Return what a class of a pydantic model is pickled as: its strategy file, or its name where it has none."""
+    source = vars(cls).get("_source")
+    return (class_of, (source,)) if isinstance(source, StrategySource) else cls.__qualname__
+
+
+copyreg.pickle(type(Strategy), _reduced)  # type: ignore[arg-type]  # its stubs know no string
 
 
 def strategy_of(cls: type[Strategy]) -> LoadedStrategy:
