@@ -101,7 +101,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
         ConfigError: If the API key cannot be read or made (when no `security` is given).
     """
     registry = CollectorRegistry()
-    strategy_folder, kept = StrategyFolder(settings.server.strategies), settings.state_folder
+    strategy_folder, kept = StrategyFolder(settings.server.strategies, settings.strategy_trial), settings.state_folder
     security = security or Security.open(settings.server)
     # The one pool of this loop: for the rate limits, what is cached, and the look after Redis itself.
     redis = None if settings.redis.url is None else RedisPool(settings.redis)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from ibdesk.desk.strategy_limits import TrialLimits
+from ibdesk.desk.strategy_trial import try_file
 from ibdesk.errors import StrategyError
-from ibdesk.strategy import load_strategy
 
 
 class StrategyFile(msgspec.Struct, frozen=True):
@@ -26,8 +26,8 @@ class StrategyFile(msgspec.Struct, frozen=True):
 class StrategyFolder:
     """Finds strategies by the name of their file; nothing outside the folder can be named."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, limits: TrialLimits | None = None) -> None:
+        self._path, self._limits = path, limits or TrialLimits()
         self._listed: dict[Path, tuple[tuple[int, int], StrategyFile]] = {}
 
     def files(self) -> list[StrategyFile]:
@@ -47,6 +47,14 @@ class StrategyFolder:
             raise StrategyError(f"there is no strategy file {file!r} in the server's folder; it has: {known}")
         return path
 
+    def check(self, path: Path, parameters: dict[str, Any]) -> None:
+        """Refuse a file that cannot be used with these parameters; it is never run in this process.
+
+        Raises:
+            StrategyError: With the reason.
+        """
+        try_file(path, parameters, self._limits)
+
     def _is_inside(self, path: Path) -> bool:
         """Return whether the file itself, links followed, lies in the folder."""
         return path.resolve().parent == self._path.resolve()
@@ -56,19 +64,19 @@ class StrategyFolder:
         version = (stat.st_mtime_ns, stat.st_size)
         known = self._listed.get(path)
         if known is None or known[0] != version:
-            known = self._listed[path] = (version, _describe(path))
+            known = self._listed[path] = (version, _describe(path, self._limits))
         return known[1]
 
 
-def _describe(path: Path) -> StrategyFile:
+def _describe(path: Path, limits: TrialLimits) -> StrategyFile:
     try:
-        loaded = load_strategy(path)
+        tried = try_file(path, None, limits)
     except StrategyError as error:
         return StrategyFile(path.name, error=str(error))
     return StrategyFile(
         file=path.name,
-        class_name=loaded.cls.__name__,
-        description=inspect.getdoc(loaded.cls) or "",
-        sha256=loaded.source.sha256,
-        parameters=loaded.cls.model_json_schema(),
+        class_name=tried.class_name,
+        description=tried.description,
+        sha256=tried.sha256,
+        parameters=tried.parameters,
     )

@@ -14,9 +14,10 @@ from ibdesk.cli.logs import record
 from ibdesk.cli.screen import line, waiting
 from ibdesk.config import Given
 from ibdesk.desk import DeskHandle, DeskSettings
+from ibdesk.desk.strategy_limits import TrialLimits
+from ibdesk.desk.strategy_trial import try_file
 from ibdesk.errors import ConfigError, DeskError, UnlistedFutureError
 from ibdesk.model import instrument_of, interval_ns
-from ibdesk.strategy import load_strategy, make_strategy
 from ibdesk.telemetry import correlated
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             with contextlib.suppress(UnlistedFutureError):
                 instrument_of(name)
         interval_ns(self.bar)
-        make_strategy(load_strategy(self.strategy).cls, self.parameters)
+        try_file(self.strategy, self.parameters, TrialLimits())
 
     def arguments(self) -> list[str]:
         """Return the options that make `ibdesk engine` start it."""

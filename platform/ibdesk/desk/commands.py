@@ -17,6 +17,7 @@ from ibdesk.desk.answers import HaltInfo, OrderInfo, RiskInfo, RunInfo
 from ibdesk.desk.by_hand import ByHand, no_order
 from ibdesk.desk.inspection import halt_info, order_info, risk_info, run_info
 from ibdesk.desk.naming import id_named
+from ibdesk.desk.strategy_loading import check_parameters
 from ibdesk.engine import EXTERNAL, MANUAL, RiskLimits
 from ibdesk.errors import ConfigError, DeskError, OrderError
 from ibdesk.model import (
@@ -37,7 +38,7 @@ from ibdesk.model import (
     TimeInForce,
     interval_ns,
 )
-from ibdesk.strategy import Strategy, make_strategy
+from ibdesk.strategy import Strategy
 from ibdesk.telemetry import correlation_id
 
 if TYPE_CHECKING:
@@ -131,11 +132,15 @@ class Commands:
             DeskError: If there is no such run, or it has ended.
         """
         run = self._runtime.engine.run_of(run_id)
-        made = make_strategy(type(run.strategy), run.start.parameters | parameters)
+        limits, before = self._runtime.settings.strategy_trial, None
+        while before is not run.start.parameters:
+            # Again, when another change came in between: what it named stays.
+            before = run.start.parameters
+            checked = await check_parameters(type(run.strategy), run.start.source, before | parameters, limits)
         self._runtime.command(
             ChangeParameters(
                 run_id=run_id,
-                parameters=made.model_dump(mode="json"),
+                parameters=checked,
                 at_ns=self._now_ns,
                 by=by,
                 correlation_id=correlation_id.get(),

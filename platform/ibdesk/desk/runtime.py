@@ -26,7 +26,8 @@ from ibdesk.desk.recorder import Recorder, header_of
 from ibdesk.desk.repeats import running_like
 from ibdesk.desk.run_names import RunNames
 from ibdesk.desk.settings import DeskSettings
-from ibdesk.desk.succession import hand_over, made_and_loaded, predecessor
+from ibdesk.desk.strategy_loading import find_strategy
+from ibdesk.desk.succession import hand_over, predecessor
 from ibdesk.desk.timers import Timers
 from ibdesk.desk.unanswered import Unanswered
 from ibdesk.desk.warm_up import fetch_histories, recent_bars
@@ -316,7 +317,8 @@ class Runtime:
         A run that does this already is returned. The run goes on with the book, the orders and the state of the one
         named `run_id`, else of the orphaned run that was started like it; else it is a new one.
         """
-        made, loaded = made_and_loaded(strategy, parameters)
+        found = await find_strategy(strategy, parameters, self.settings.strategy_trial)
+        loaded = found.loaded
         instruments = [await self.qualify(each) for each in on]
         for instrument in instruments:
             self._watch(instrument)
@@ -324,7 +326,7 @@ class Runtime:
         start = StartStrategy(
             run_id="",
             source=loaded.source,
-            parameters=made.model_dump(mode="json"),
+            parameters=found.parameters,
             instruments=instruments,
             interval_ns=bar_ns,
             bar_source=bar_source,

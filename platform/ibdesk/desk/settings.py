@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ibdesk.config import Given, Mode, SettingsTree, state_folder
 from ibdesk.desk.port.addresses import Address, SocketAddress, StreamAddress, address_of
+from ibdesk.desk.strategy_limits import TrialLimits
 from ibdesk.engine import RiskLimits
 from ibdesk.errors import ConfigError
 from ibdesk.gateway import GatewaySettings
@@ -67,12 +68,26 @@ class DeskSettings(SettingsTree):
         gt=0,
         description="an alert says so when the venue has not answered a change or cancel for so long, seconds",
     )
+    strategy_load_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=600,
+        description="how long a strategy file may take to load, in a process of its own, before it is run here",
+    )
+    strategy_load_bytes: int = Field(
+        2**30, ge=2**28, description="how much memory a strategy file may take in that process"
+    )
     real_time_priority: bool = Field(
         True, description="whether `ibdesk engine` goes before all other programs of its machine, where it may"
     )
     ema_spans: tuple[Annotated[int, Field(ge=1, le=5_000)], ...] = Field(
         (12, 26, 200), max_length=16, description="spans of the moving averages that watchers are shown, bars"
     )
+
+    @property
+    def strategy_trial(self) -> TrialLimits:
+        """Return what a strategy file may take while it is loaded."""
+        return TrialLimits(self.strategy_load_seconds, self.strategy_load_bytes)
 
     def port(self) -> Address:
         """Return where other processes find the desk.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from ibdesk.engine import MANUAL, Run, RunState
 from ibdesk.errors import DeskError
 from ibdesk.model import Commission, OrderStatus, StartStrategy, TakeOver
-from ibdesk.strategy import LoadedStrategy, Strategy, load_strategy, make_strategy, strategy_of
 from ibdesk.tws import TwsService
 
 
@@ -85,17 +83,3 @@ def _likeness(start: StartStrategy) -> object:
     """Return what makes two starts of a strategy mean the same run; the code may have been mended in between."""
     names = sorted(instrument.id for instrument in start.instruments)
     return start.parameters, names, start.interval_ns, start.bar_source
-
-
-def made_and_loaded(
-    strategy: Strategy | type[Strategy] | str | Path, parameters: dict[str, object]
-) -> tuple[Strategy, LoadedStrategy]:
-    """Return the strategy with its parameters, and the class and file that stand for it in the journal."""
-    if isinstance(strategy, str | Path):
-        loaded = load_strategy(strategy)
-        return make_strategy(loaded.cls, parameters), loaded
-    if isinstance(strategy, Strategy):
-        loaded = strategy_of(type(strategy))
-        return make_strategy(loaded.cls, strategy.model_dump() | parameters), loaded
-    loaded = strategy_of(strategy)
-    return make_strategy(loaded.cls, parameters), loaded

@@ -11,7 +11,6 @@ import polars as pl
 from ibdesk.desk import DeskHandle
 from ibdesk.engine import RiskLimits
 from ibdesk.errors import DataError, DeskError
-from ibdesk.strategy import load_strategy, make_strategy
 from ibdesk_server.backtests.data_folder import DataFolder
 from ibdesk_server.backtests.job import BacktestTask, Job, plain_limits
 from ibdesk_server.backtests.jobs import JobFolder, Jobs
@@ -97,7 +96,7 @@ class Backtests:
 
     def _checked_strategy(self, request: BacktestRequest) -> Path:
         path = self._strategies.path_of(request.file).resolve()
-        make_strategy(load_strategy(path).cls, request.parameters)
+        self._strategies.check(path, request.parameters)
         return path
 
     def _source(self, request: BacktestRequest, desk: DeskHandle) -> tuple[str, FetchBars | None]:

@@ -1,0 +1,105 @@
+"""Loads the strategy that a start asks for, on a thread of its own: a file is never run on the loop that trades."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from ibdesk.desk.strategy_limits import TrialLimits
+from ibdesk.desk.strategy_trial import load_tried, try_parameters
+from ibdesk.errors import StrategyError
+from ibdesk.model import StrategySource
+from ibdesk.strategy import LoadedStrategy, Strategy, as_strategy_error, make_strategy, strategy_of
+
+T = TypeVar("T")
+
+# For the process of the trial to start, besides what the file may take.
+_TRIAL_SECONDS = 130.0
+
+
+class FoundStrategy(msgspec.Struct, frozen=True):
+    """A strategy class, the file that stands for it in the journal, and all of its parameters."""
+
+    loaded: LoadedStrategy
+    parameters: dict[str, Any]
+
+
+async def find_strategy(
+    strategy: Strategy | type[Strategy] | str | Path, parameters: dict[str, object], limits: TrialLimits
+) -> FoundStrategy:
+    """Return the strategy that is asked for; a file is tried in a process of its own first.
+
+    Raises:
+        StrategyError: If the file or the parameters cannot be used, or take more than they may.
+    """
+    name = str(strategy) if isinstance(strategy, str | Path) else _class_of(strategy).__name__
+    return await _on_thread(
+        lambda: _found(strategy, parameters, limits), name, limits, seconds=_TRIAL_SECONDS + 2 * limits.seconds
+    )
+
+
+async def check_parameters(
+    cls: type[Strategy], source: StrategySource, parameters: dict[str, object], limits: TrialLimits
+) -> dict[str, Any]:
+    """Return all parameters of a strategy that runs already, checked by its code. Raises as `find_strategy`."""
+    what = f"{cls.__name__} cannot have these parameters"
+
+    def check() -> dict[str, Any]:
+        try_parameters(source, parameters, limits)
+        return _dumped(make_strategy(cls, parameters), what)
+
+    return await _on_thread(check, cls.__name__, limits, seconds=_TRIAL_SECONDS + 2 * limits.seconds)
+
+
+def _found(
+    strategy: Strategy | type[Strategy] | str | Path, parameters: dict[str, object], limits: TrialLimits
+) -> FoundStrategy:
+    if isinstance(strategy, str | Path):
+        loaded = load_tried(Path(strategy), parameters, limits)
+    else:
+        loaded = strategy_of(_class_of(strategy))
+    what = f"{loaded.cls.__name__} cannot be started"
+    if isinstance(strategy, Strategy):
+        with as_strategy_error(what):
+            parameters = strategy.model_dump() | parameters
+    return FoundStrategy(loaded, _dumped(make_strategy(loaded.cls, parameters), what))
+
+
+def _class_of(strategy: Strategy | type[Strategy] | str | Path) -> type[Strategy]:
+    assert not isinstance(strategy, str | Path)  # noqa: S101 - for the type checker; its callers have looked
+    return type(strategy) if isinstance(strategy, Strategy) else strategy
+
+
+def _dumped(made: Strategy, what: str) -> dict[str, Any]:
+    with as_strategy_error(what):
+        return made.model_dump(mode="json")
+
+
+async def _on_thread(work: Callable[[], T], name: str, limits: TrialLimits, *, seconds: float) -> T:
+    """Return what `work` returns; its thread is left behind when it takes longer.
+
+    A thread of the loop's own pool would hold up the end of the program.
+    """
+    future: concurrent.futures.Future[T] = concurrent.futures.Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - whoever waits is told
+            future.set_exception(error)
+
+    threading.Thread(target=run, name=f"loading {name}", daemon=True).start()
+    try:
+        async with asyncio.timeout(seconds):
+            return await asyncio.shield(asyncio.wrap_future(future))
+    except TimeoutError:
+        raise StrategyError(
+            f"{name}: its code takes more than {limits.seconds:g} s to load here (strategy_load_seconds sets the limit)"
+        ) from None
