@@ -105,6 +105,11 @@ class DashboardSettings(Section):
         None, description="API key that it reads the feed with; by default one that it makes on the server's machine"
     )
     names: tuple[str, ...] = Field((), description="names by which browsers call it, such as desk.example.com")
+    path_prefix: str = Field(
+        "",
+        pattern=r"^(/[A-Za-z0-9._-]+)*$",
+        description="what its paths begin with, such as /desk, behind a proxy that passes paths on as they are",
+    )
     behind_proxy: bool = Field(
         False, description="a proxy in front of it does the encryption, and nobody else can reach it"
     )

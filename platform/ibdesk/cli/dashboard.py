@@ -29,4 +29,15 @@ def run(settings: Settings) -> None:
         line("end", "Ctrl-C")
 
     spare_from_collection()
-    asyncio.run(run_dashboard(feed=feed, key=key, host=chosen.host, port=chosen.port, names=chosen.names, ready=ready))
+    asyncio.run(
+        run_dashboard(
+            feed=feed,
+            key=key,
+            host=chosen.host,
+            port=chosen.port,
+            names=chosen.names,
+            state_folder=settings.state_folder,
+            path_prefix=chosen.path_prefix,
+            ready=ready,
+        )
+    )

@@ -115,7 +115,13 @@ def _open_dashboard(belongings: Belongings, supervisor: Supervisor, settings: Se
     port = free_port(settings.dashboard.port)
 
     def spawn() -> DashboardProcess:
-        return spawn_dashboard(feed=web.feed_url, key_file=obtain_dashboard_key(settings.server), port=port)
+        return spawn_dashboard(
+            feed=web.feed_url,
+            key_file=obtain_dashboard_key(settings.server),
+            port=port,
+            names=settings.dashboard.names,
+            path_prefix=settings.dashboard.path_prefix,
+        )
 
     with waiting("starting the dashboard"):
         first = spawn()

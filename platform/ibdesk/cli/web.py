@@ -49,6 +49,8 @@ def open_web(belongings: Belongings, desk: DeskHandle, settings: Settings, *, wi
                 feed=server.feed_url,
                 key_file=obtain_dashboard_key(settings.server),
                 port=free_port(settings.dashboard.port),
+                names=settings.dashboard.names,
+                path_prefix=settings.dashboard.path_prefix,
             )
         belongings.enter_context(dashboard)
         show_login("dashboard", dashboard.url, lambda: dashboard.address)

@@ -40,7 +40,15 @@ async def _run(arguments: argparse.Namespace) -> None:
         sys.stdout.write(f"{address.partition('?')[0] if is_kept else address}\n")
         sys.stdout.flush()
 
-    await run_dashboard(feed=arguments.feed, key=key, port=arguments.port, ready=ready)
+    await run_dashboard(
+        feed=arguments.feed,
+        key=key,
+        port=arguments.port,
+        names=arguments.name,
+        state_folder=arguments.key_file.parent,
+        path_prefix=arguments.path_prefix,
+        ready=ready,
+    )
 
 
 def _log(*, is_child: bool) -> Logs:
@@ -60,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--feed", default="ws://127.0.0.1:8000/feed", help="address of the server's feed")
     parser.add_argument("--port", type=int, default=5006, help="port to listen on; 0 takes any free one")
     parser.add_argument("--key-file", type=Path, default=Settings().server.key_file, help="a key for the feed")
+    parser.add_argument("--name", action="append", default=[], help="a name by which browsers call it")
+    parser.add_argument("--path-prefix", default="", help="what all paths begin with, behind a proxy")
     parser.add_argument("--end-with-stdin", action="store_true", help="end when standard input ends")
     return parser
 

@@ -15,13 +15,10 @@ from tornado.web import RequestHandler
 
 from ibdesk.backtest import palette
 from ibdesk_server.dashboard.counter import Counter, Reader, Refusal
+from ibdesk_server.dashboard.logins import LoginFile
 from ibdesk_server.security.tickets import digest_of
 
 _CODE_SECONDS = 600.0
-_LOGIN_SECONDS = 43_200.0
-# How often those who logged in by password are asked for again, as a part of how long their token is good.
-_ASKED_AGAIN = 0.5
-_MOST_READERS = 1_000
 _GUEST = Reader("guest", "viewer")
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>ibdesk: log in</title><style>
@@ -31,7 +28,7 @@ form {{ display: grid; gap: 8px; max-width: 18em; }}
 input, button {{ font: inherit; padding: 8px 10px; border-radius: 4px; border: 1px solid {line}; }}
 input {{ background: {surface}; color: {text}; }} button {{ background: {accent}; }}
 </style></head><body><main><h2>ibdesk</h2><p>{message}</p>
-<form method="post" action="/login"><input name="name" aria-label="Name" placeholder="Name"
+<form method="post" action="{action}"><input name="name" aria-label="Name" placeholder="Name"
 autocomplete="username" autofocus maxlength="64"><input type="password" name="password" aria-label="Password or key"
 placeholder="Password" autocomplete="current-password" maxlength="1024">
 <button>Log in</button></form></main></body></html>"""
@@ -42,14 +39,6 @@ _WELCOME = (
 _USED = "<b>That was not accepted.</b> A printed address works once and for ten minutes."
 
 
-class _Login:
-    """One browser that was let in; `ends_at` and `ask_at` are times of the monotonic clock."""
-
-    def __init__(self, reader: Reader) -> None:
-        now = time.monotonic()
-        self.reader, self.ends_at, self.ask_at = reader, now + _LOGIN_SECONDS, now + reader.seconds * _ASKED_AGAIN
-
-
 class Access(AuthProvider):
     """Guards one dashboard: pages and their WebSocket are for browsers that have logged in.
 
@@ -57,10 +46,19 @@ class Access(AuthProvider):
     each other leave each other's logins alone.
     """
 
-    def __init__(self, counter: Counter, port: int, *, is_encrypted: bool = False) -> None:
-        self.counter, self.is_encrypted = counter, is_encrypted
+    def __init__(
+        self,
+        counter: Counter,
+        port: int,
+        *,
+        is_encrypted: bool = False,
+        logins: LoginFile | None = None,
+        path_prefix: str = "",
+    ) -> None:
+        """Guard a dashboard whose paths begin with `path_prefix`; `logins` are those of an earlier process."""
+        self.counter, self.is_encrypted, self.prefix = counter, is_encrypted, path_prefix
         self._codes: dict[bytes, float] = {}
-        self._logins: dict[bytes, _Login] = {}
+        self._logins = logins or LoginFile()
         self.cookie = f"ibdesk_dashboard_{port}"
         super().__init__()
 
@@ -68,7 +66,7 @@ class Access(AuthProvider):
         """Return the path and query of a login as a guest, who only looks; it works once."""
         code = secrets.token_urlsafe(32)
         self._codes[digest_of(code)] = time.monotonic() + _CODE_SECONDS
-        return f"/login?{urlencode({'code': code})}"
+        return f"{self.login_address}?{urlencode({'code': code})}"
 
     def redeem(self, code: str) -> bool:
         """Return whether a code is good; it never is again."""
@@ -76,16 +74,11 @@ class Access(AuthProvider):
 
     def let_in(self, reader: Reader) -> str:
         """Return the cookie's value for a reader."""
-        cookie = secrets.token_urlsafe(32)
-        while len(self._logins) >= _MOST_READERS:
-            del self._logins[next(iter(self._logins))]
-        self._logins[digest_of(cookie)] = _Login(reader)
-        return cookie
+        return self._logins.add(reader)
 
     def reader(self, cookie: str) -> Reader | None:
         """Return who came with a cookie, None when that is nobody (any more)."""
-        login = self._logins.get(digest_of(cookie))
-        return None if login is None or login.ends_at <= time.monotonic() else login.reader
+        return self._logins.find(cookie)
 
     def knows(self, handler: RequestHandler) -> bool:
         """Return whether a request carries the cookie of a login."""
@@ -98,19 +91,12 @@ class Access(AuthProvider):
         """
         while True:
             await asyncio.sleep(1)
-            now = time.monotonic()
-            for place, login in list(self._logins.items()):
-                if login.ends_at <= now:
-                    self._logins.pop(place, None)
-                elif login.reader.refresh_token and login.ask_at <= now:
-                    await self._ask_again(place, login)
-
-    async def _ask_again(self, place: bytes, login: _Login) -> None:
-        found = await self.counter.refresh(login.reader)
-        if isinstance(found, Reader):
-            login.reader, login.ask_at = found, time.monotonic() + found.seconds * _ASKED_AGAIN
-        elif found is Refusal.WRONG:
-            self._logins.pop(place, None)
+            for place, reader in self._logins.due():
+                found = await self.counter.refresh(reader)
+                if isinstance(found, Reader):
+                    self._logins.renew(place, found)
+                elif found is Refusal.WRONG:
+                    self._logins.remove(place)
 
     @property
     def get_user(self) -> Callable[[Any], Any]:
@@ -120,8 +106,13 @@ class Access(AuthProvider):
 
     @property
     def login_url(self) -> str:
-        """Return where a browser that is not logged in is sent."""
+        """Return where a browser that is not logged in is sent; Panel puts the prefix before it."""
         return "/login"
+
+    @property
+    def login_address(self) -> str:
+        """Return the whole path of the login."""
+        return f"{self.prefix}{self.login_url}"
 
     @property
     def login_handler(self) -> type[RequestHandler]:
@@ -136,7 +127,7 @@ class LoginHandler(RequestHandler):
         """Log in by the code in the address; without one, explain how to. Who is logged in goes on."""
         code = self.get_query_argument("code", "")
         if self._access.knows(self):
-            self.redirect("/")
+            self.redirect(f"{self._access.prefix}/")
         elif code and self._access.redeem(code):
             self._let_in(_GUEST)
         elif code:
@@ -169,8 +160,15 @@ class LoginHandler(RequestHandler):
     def _let_in(self, reader: Reader) -> None:
         access = self._access
         cookie = access.let_in(reader)
-        self.set_cookie(access.cookie, cookie, httponly=True, samesite="Strict", path="/", secure=access.is_encrypted)
-        self.redirect("/")
+        self.set_cookie(
+            access.cookie,
+            cookie,
+            path=f"{access.prefix}/",
+            httponly=True,
+            samesite="Strict",
+            secure=access.is_encrypted,
+        )
+        self.redirect(f"{access.prefix}/")
 
     def _explain(self, status: int, message: str) -> None:
         self.set_status(status)
@@ -181,6 +179,7 @@ class LoginHandler(RequestHandler):
         self.finish(
             _PAGE.format(
                 message=message,
+                action=escape(self._access.login_address),
                 background=palette.BACKGROUND,
                 surface=palette.SURFACE,
                 text=palette.TEXT,

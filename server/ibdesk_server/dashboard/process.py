@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,13 +28,24 @@ class DashboardProcess(ChildProcess):
         return urlsplit(self.first_line).port or 0
 
 
-def spawn_dashboard(*, feed: str, key_file: Path, port: int = 5006) -> DashboardProcess:
+def spawn_dashboard(
+    *, feed: str, key_file: Path, port: int = 5006, names: Sequence[str] = (), path_prefix: str = ""
+) -> DashboardProcess:
     """Begin to start a dashboard that reads the feed at an address; port 0 takes any free one."""
     arguments = ["--end-with-stdin", "--feed", feed, "--key-file", str(key_file), "--port", str(port)]
+    arguments += ["--path-prefix", path_prefix, *(part for name in names for part in ("--name", name))]
     return DashboardProcess("the dashboard", "ibdesk_server.dashboard", arguments)
 
 
-def start_dashboard(*, feed: str, key_file: Path, port: int = 5006, timeout_seconds: float = 120.0) -> DashboardProcess:
+def start_dashboard(
+    *,
+    feed: str,
+    key_file: Path,
+    port: int = 5006,
+    names: Sequence[str] = (),
+    path_prefix: str = "",
+    timeout_seconds: float = 120.0,
+) -> DashboardProcess:
     """Start a dashboard that reads the feed at an address and return once it answers.
 
     Port 0 takes any free one. The feed need not be there yet: the pages say so and wait for it.
@@ -41,6 +53,6 @@ def start_dashboard(*, feed: str, key_file: Path, port: int = 5006, timeout_seco
     Raises:
         ChildError: If it ends before it is ready (a port that is taken, no key) or is not ready in time.
     """
-    dashboard = spawn_dashboard(feed=feed, key_file=key_file, port=port)
+    dashboard = spawn_dashboard(feed=feed, key_file=key_file, port=port, names=names, path_prefix=path_prefix)
     dashboard.until_ready(timeout_seconds)
     return dashboard

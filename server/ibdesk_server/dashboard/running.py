@@ -19,6 +19,8 @@ async def run_dashboard(
     host: str = "127.0.0.1",
     port: int,
     names: Iterable[str] = (),
+    state_folder: Path | None = None,
+    path_prefix: str = "",
     ready: Callable[[str], None],
 ) -> None:
     """Show the desk whose feed is at an address until SIGTERM or Ctrl-C.
@@ -41,7 +43,16 @@ async def run_dashboard(
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         ready(address)
 
-    await serve(FeedMirror(feed, key), host=host, port=port, names=names, ready=begin, stop=stop)
+    await serve(
+        FeedMirror(feed, key),
+        host=host,
+        port=port,
+        names=names,
+        state_folder=state_folder,
+        path_prefix=path_prefix,
+        ready=begin,
+        stop=stop,
+    )
 
 
 def read_machine_key(path: Path) -> str:

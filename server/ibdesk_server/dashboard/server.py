@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import panel as pn
@@ -16,6 +17,7 @@ from tornado.websocket import WebSocketClosedError
 from ibdesk.errors import AddressInUseError
 from ibdesk_server.dashboard.access import Access
 from ibdesk_server.dashboard.counter import Counter
+from ibdesk_server.dashboard.logins import LoginFile
 from ibdesk_server.dashboard.mirror import FeedMirror
 from ibdesk_server.dashboard.page import STYLE, open_page
 
@@ -36,18 +38,26 @@ async def serve(
     host: str = HOST,
     port: int,
     names: Iterable[str] = (),
+    state_folder: Path | None = None,
+    path_prefix: str = "",
+    head_seconds: float = 10.0,
     ready: Callable[[str], None],
     stop: asyncio.Event,
 ) -> None:
     """Serve the dashboard until `stop` is set; port 0 takes any free one.
 
-    Browsers may call it by this machine's own addresses, and by `names`. `ready` is called once with the address that
-    logs a browser of this machine in.
+    Browsers may call it by this machine's own addresses, and by `names`; behind a proxy that passes paths on as they
+    are, all of its paths begin with `path_prefix`. Logins are kept in `state_folder`. A connection has `head_seconds`
+    until the head of its request is whole, and as long between two of them. `ready` is called once with the address
+    that logs a browser of this machine in.
 
     Raises:
         AddressInUseError: If the port is taken.
     """
-    server, access = _listen(mirror, host, port or _free_port(), names)
+    port = port or _free_port()
+    kept = LoginFile(None if state_folder is None else state_folder / f"dashboard-{port}.logins")
+    access = Access(Counter(mirror.url), port, logins=kept, path_prefix=path_prefix)
+    server = _listen(mirror, access, host, port, names, head_seconds)
     asyncio.get_running_loop().set_exception_handler(_complain)
     server.start()
     reading = asyncio.create_task(mirror.run(), name="feed mirror")
@@ -65,17 +75,20 @@ async def serve(
         await asyncio.wait({reading, asking, stopping})
 
 
-def _listen(mirror: FeedMirror, host: str, port: int, names: Iterable[str]) -> tuple[Server, Access]:
+def _listen(
+    mirror: FeedMirror, access: Access, host: str, port: int, names: Iterable[str], head_seconds: float
+) -> Server:
     logging.getLogger("bokeh").setLevel(logging.ERROR)
     pn.extension("tabulator", raw_css=[STYLE])
-    access = Access(Counter(mirror.url), port)
     try:
-        server = pn.io.server.get_server(
+        return pn.io.server.get_server(
             {"/": lambda: open_page(mirror, access)},
             port=port,
             address=host,
             websocket_origin=[f"{HOST}:{port}", f"localhost:{port}", *names],
             auth_provider=access,
+            prefix=access.prefix,
+            http_server_kwargs={"idle_connection_timeout": head_seconds},
             extra_patterns=[("/health/live", LiveHandler)],
             title="ibdesk",
             show=False,
@@ -83,7 +96,6 @@ def _listen(mirror: FeedMirror, host: str, port: int, names: Iterable[str]) -> t
         )
     except OSError:
         raise AddressInUseError(host, port, "--port") from None
-    return server, access
 
 
 def _complain(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -1,0 +1,95 @@
+"""The browsers that are logged in to a dashboard, kept in a file that only its owner can read.
+
+They outlive a restart. The file holds hashes of the cookies, not the cookies.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from ibdesk.config import write_private
+from ibdesk_server.dashboard.counter import Reader
+from ibdesk_server.security.tickets import digest_of
+
+_log = logging.getLogger(__name__)
+
+_LOGIN_SECONDS = 43_200.0
+# How often those who logged in by password are asked for again, as a part of how long their token is good.
+_ASKED_AGAIN = 0.5
+_MOST_READERS = 1_000
+
+
+class Login(msgspec.Struct, frozen=True):
+    """One browser that was let in; `ends_at` and `ask_at` are seconds of the system's clock."""
+
+    reader: Reader
+    ends_at: float
+    ask_at: float
+
+
+class LoginFile:
+    """The logins of one dashboard, by the hash of their cookie; without a path they are in memory."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Read what an earlier process has kept; a file that cannot be read is begun anew."""
+        self._path = path
+        self._logins: dict[str, Login] = {}
+        if path is not None and path.exists():
+            try:
+                self._logins = msgspec.json.decode(path.read_bytes(), type=dict[str, Login])
+            except (OSError, msgspec.DecodeError) as error:
+                _log.warning("logins in %s cannot be read, so everybody logs in again: %s", path, error)
+
+    def add(self, reader: Reader) -> str:
+        """Return the cookie's value for a reader."""
+        cookie = secrets.token_urlsafe(32)
+        while len(self._logins) >= _MOST_READERS:
+            del self._logins[next(iter(self._logins))]
+        now = time.time()
+        self._logins[_place(cookie)] = Login(reader, now + _LOGIN_SECONDS, now + reader.seconds * _ASKED_AGAIN)
+        self._keep()
+        return cookie
+
+    def find(self, cookie: str) -> Reader | None:
+        """Return who came with a cookie, None when that is nobody (any more)."""
+        login = self._logins.get(_place(cookie))
+        return None if login is None or login.ends_at <= time.time() else login.reader
+
+    def due(self) -> Iterator[tuple[str, Reader]]:
+        """Forget the logins that have run out, and return those that the server is to be asked about."""
+        now = time.time()
+        for place, login in list(self._logins.items()):
+            if login.ends_at <= now:
+                self.remove(place)
+            elif login.reader.refresh_token and login.ask_at <= now:
+                yield place, login.reader
+
+    def renew(self, place: str, reader: Reader) -> None:
+        """Keep the next tokens of a login."""
+        login = self._logins.get(place)
+        if login is not None:
+            self._logins[place] = Login(reader, login.ends_at, time.time() + reader.seconds * _ASKED_AGAIN)
+            self._keep()
+
+    def remove(self, place: str) -> None:
+        """End a login."""
+        self._logins.pop(place, None)
+        self._keep()
+
+    def _keep(self) -> None:
+        if self._path is None:
+            return
+        try:
+            write_private(self._path, msgspec.json.encode(self._logins))
+        except OSError as error:
+            _log.warning("logins cannot be kept in %s and end with this process: %s", self._path, error)
+
+
+def _place(cookie: str) -> str:
+    return digest_of(cookie).hex()
