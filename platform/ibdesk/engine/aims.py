@@ -51,8 +51,8 @@ class Aims:
 
     def __init__(self, flow: OrderFlow) -> None:
         self._flow = flow
-        # The lanes whose aims this event may have changed.
-        self._changed: dict[tuple[str, str], Lane] = {}
+        # changed: the lanes whose aims this event may have changed.
+        self.changed: dict[tuple[str, str], Lane] = {}
 
     def aim(self, lane: Lane, target: float) -> str | None:
         """Lead a run to a target; return the id of the order, None when none leaves now."""
@@ -154,20 +154,20 @@ class Aims:
 
     def record(self) -> None:
         """Put on the record which aims this event has changed."""
-        if not self._changed:
+        if not self.changed:
             return
-        for (run_id, instrument), lane in self._changed.items():
+        for (run_id, instrument), lane in self.changed.items():
             lane.kept_aim = lane.aim
             if lane.aim != lane.recorded_aim:
                 lane.recorded_aim = lane.aim
                 self._flow.add(AimChanged(run_id, instrument, lane.aim))
-        self._changed.clear()
+        self.changed.clear()
 
     def _set(self, lane: Lane, aim: Aim | None) -> None:
         lane.aim = aim
         if aim is None:
             lane.waiting = {}
-        self._changed[lane.run.id, lane.instrument] = lane
+        self.changed[lane.run.id, lane.instrument] = lane
 
     def _pursue(self, lane: Lane, *, is_new: bool = False, again: bool = False) -> str | None:
         """Withdraw what stands in the way; when nothing does, send the order. With `again` ask again."""

@@ -93,7 +93,10 @@ class Engine:
         self.blotter, self.portfolio = self.orders.blotter, self.orders.portfolio
         self.markets, self.runs = self.orders.markets, self.orders.runs
         self.price_of = self.orders.price_of
-        self._unpriced = self.orders.outside.unpriced
+        # What `handle` looks at after each event; each is changed in place only.
+        self._unpriced, self._with_state = self.orders.outside.unpriced, self.calls.with_state
+        self._aims_changed = self.orders.aims.changed
+        self._reducing, self._opening = self.orders.queue.reducing, self.orders.queue.opening
         self.account = Account()
         self.link = Link.UP
         self.make_features = make_features
@@ -154,8 +157,9 @@ class Engine:
         outbox.event, outbox.is_open = event, True
         try:
             self._handlers[event.__class__](event)
-            self.orders.record()
-            if self.calls.with_state:
+            if self._aims_changed or self._reducing or self._opening:
+                self.orders.record()
+            if self._with_state:
                 self.calls.keep_states()
                 self.orders.record()
         except BaseException:

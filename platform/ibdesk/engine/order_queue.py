@@ -47,13 +47,13 @@ class OrderQueue:
 
     def __init__(self, flow: OrderFlow, *, waits: bool) -> None:
         self._flow, self._waits = flow, waits
-        self._reducing: dict[str, Waiting] = {}
-        self._opening: dict[str, Waiting] = {}
+        self.reducing: dict[str, Waiting] = {}
+        self.opening: dict[str, Waiting] = {}
         # For when a timer is set, None when none is.
         self._timer_ns: int | None = None
 
     def __len__(self) -> int:
-        return len(self._reducing) + len(self._opening)
+        return len(self.reducing) + len(self.opening)
 
     def may_leave(self, order_id: str, *, reduces: bool) -> bool:
         """Return whether one more may leave now, and count it; else it has to wait for its turn.
@@ -68,7 +68,7 @@ class OrderQueue:
                 raise OrderDeniedError(order_id, WAIT_RULE, patience, (turn_ns - now_ns) / _SECOND)
             gate.count(turn_ns)
             return True
-        is_behind = self._reducing or (self._opening and not reduces)
+        is_behind = self.reducing or (self.opening and not reduces)
         if is_behind or gate.room_at(now_ns) > now_ns:
             return False
         gate.count(now_ns)
@@ -76,24 +76,24 @@ class OrderQueue:
 
     def put(self, waiting: Waiting, *, reduces: bool) -> None:
         """Have an order wait; newer terms of one that waits keep its place and its time."""
-        for queue in (self._reducing, self._opening):
+        for queue in (self.reducing, self.opening):
             if waiting.order_id in queue:
                 since_ns = queue[waiting.order_id].since_ns
                 queue[waiting.order_id] = msgspec.structs.replace(waiting, since_ns=since_ns)
                 return
-        (self._reducing if reduces else self._opening)[waiting.order_id] = waiting
+        (self.reducing if reduces else self.opening)[waiting.order_id] = waiting
 
     def drop(self, order_id: str) -> None:
         """Have an order wait no more."""
-        self._reducing.pop(order_id, None)
-        self._opening.pop(order_id, None)
+        self.reducing.pop(order_id, None)
+        self.opening.pop(order_id, None)
 
     def release(self) -> None:
         """Let leave what has its turn now; deny what has waited too long."""
         self._timer_ns = None
         flow, now_ns = self._flow, self._flow.now_ns
         while len(self) and flow.link_up and flow.gate.room_at(now_ns) <= now_ns:
-            queue = self._reducing or self._opening
+            queue = self.reducing or self.opening
             self._let_go(queue.pop(next(iter(queue))))
         for waiting in self._overdue(now_ns):
             waited = (max(now_ns, flow.gate.room_at(now_ns)) - waiting.since_ns) / _SECOND
@@ -136,16 +136,16 @@ class OrderQueue:
     def _overdue(self, now_ns: int) -> list[Waiting]:
         """Take out what has waited for too long to open a position."""
         patience_ns = self._patience_ns
-        late = list(itertools.takewhile(lambda each: now_ns - each.since_ns >= patience_ns, self._opening.values()))
+        late = list(itertools.takewhile(lambda each: now_ns - each.since_ns >= patience_ns, self.opening.values()))
         for waiting in late:
-            del self._opening[waiting.order_id]
+            del self.opening[waiting.order_id]
         return late
 
     def set_timer(self) -> None:
         """Have a timer wake the queue when the next one has its turn, or has waited too long; at an event's end."""
         flow, gate, now_ns = self._flow, self._flow.gate, self._flow.now_ns
         due = gate.room_at(now_ns) if flow.link_up else _NEVER_NS
-        oldest = next(iter(self._opening.values()), None)
+        oldest = next(iter(self.opening.values()), None)
         if oldest is not None:
             due = min(due, oldest.since_ns + self._patience_ns)
         if due < _NEVER_NS and (self._timer_ns is None or due < self._timer_ns):
