@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import random
 import signal
@@ -19,10 +20,11 @@ import pytest
 
 from ibdesk.data import sample_daily_bars
 from ibdesk.desk import Desk, DeskSettings
+from ibdesk.engine.state_changes import apply_changes
 from ibdesk.errors import DeskError, JournalError, OrderDeniedError, OrderError, ReplayMismatchError
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
 from ibdesk.gateway.faults import Gap
-from ibdesk.model import Fill, PlaceOrder, StateChanged
+from ibdesk.model import Fill, PlaceOrder, StartStrategy, StateChanged
 from ibdesk.store import JournalReader, Topic, replay
 
 pytestmark = pytest.mark.proof
@@ -442,6 +444,12 @@ def test_an_earlier_journal_of_another_version_stops_the_desk_with_one_sentence(
 
 
 def states(journal: Path) -> list[dict[str, Any]]:
-    """Every state that a journal has kept."""
+    """Every state of the one run that a journal has kept."""
+    found: list[dict[str, Any]] = [{}]
     with JournalReader(journal) as reader:
-        return [a.state for entry in reader.entries() for a in entry.actions if isinstance(a, StateChanged)]
+        for entry in reader.entries():
+            if isinstance(entry.event, StartStrategy):
+                found = [entry.event.state]
+            changes = [action.changes for action in entry.actions if isinstance(action, StateChanged)]
+            found += [apply_changes(copy.deepcopy(found[-1]), each) for each in changes]
+    return found[1:]

@@ -130,7 +130,8 @@ def test_state_and_features_by_hand_go_on(story) -> None:
     *_, kept = story.bar(40.0)
 
     # EMA of span 2 over 10, 20 is 10 + 2/3 * 10; of span 1 it is the close.
-    assert kept == StateChanged("run", {"seen": [None, pytest.approx(50 / 3), 40.0]})
+    assert kept == StateChanged("run", [["splice", ["seen"], 2, 0, [40.0]]])
+    assert story.run().saved_state == {"seen": [None, pytest.approx(50 / 3), 40.0]}
     assert story.run().strategy.feature("average", "AAPL") == 40.0
 
 

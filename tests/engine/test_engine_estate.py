@@ -35,6 +35,7 @@ from ibdesk.model import (
     StopStrategy,
     TakeOver,
     WatchMarket,
+    encode_actions,
     encode_event,
 )
 from ibdesk.strategy import Strategy
@@ -59,9 +60,25 @@ def count(me, _bar) -> None:
 def test_a_state_is_put_on_the_record_with_the_event_that_changed_it(story, hands) -> None:
     story.start(hands(bar=count))
 
-    assert story.bar(10.0)[-1] == StateChanged("run", {"bars": 1})
+    assert story.bar(10.0)[-1] == StateChanged("run", [["set", ["bars"], 1]])
     assert story.quote(9.0, 11.0) == []
-    assert story.bar(10.0)[-1] == StateChanged("run", {"bars": 2})
+    assert story.bar(10.0)[-1] == StateChanged("run", [["set", ["bars"], 2]])
+
+
+def test_a_state_of_thousands_of_numbers_is_recorded_by_what_has_come(story, hands) -> None:
+    def keep_window(me, bar) -> None:
+        closes = me.state.setdefault("closes", [float(number) for number in range(6_000)])
+        closes.append(bar.close)
+        del closes[0]
+
+    story.start(hands(bar=keep_window))
+    story.bar(10.0)
+    kept = story.bar(11.5)[-1]
+
+    assert kept == StateChanged("run", [["splice", ["closes"], 0, 1, []], ["splice", ["closes"], 5_999, 0, [11.5]]])
+    # The whole state takes 54 kB.
+    assert len(encode_actions([kept])) < 150
+    assert story.run().saved_state["closes"][-2:] == [10.0, 11.5]
 
 
 def test_a_state_comes_after_the_orders_of_its_event(story, hands) -> None:
@@ -106,7 +123,7 @@ def test_a_state_is_given_back_when_the_run_goes_on(story, hands) -> None:
 
     story.start(hands(bar=count), state=story.run().saved_state)
 
-    assert story.bar(10.0)[-1] == StateChanged("run", {"bars": 2})
+    assert story.bar(10.0)[-1] == StateChanged("run", [["set", ["bars"], 2]])
 
 
 # --- going on

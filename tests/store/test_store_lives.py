@@ -35,7 +35,7 @@ def test_a_failure_and_a_state_are_read_from_the_actions(make_journal, recorded)
     journal = make_journal("failed.sqlite")
     for event, actions in zip(recorded.events[:10], recorded.caused[:10], strict=True):
         journal.record(event, actions)
-    journal.record(recorded.events[10], [StateChanged("run", {"a": 1}), RunFailed("run", "it broke", 1)])
+    journal.record(recorded.events[10], [StateChanged("run", [["set", ["a"], 1]]), RunFailed("run", "it broke", 1)])
     journal.record(HaltTrading("stop", 7, "guardian"), [])
     journal.close()
 

@@ -300,7 +300,7 @@ def test_ordered_sets_keep_the_order_in_which_their_members_came(one: list[int],
 
 
 def test_a_state_takes_no_set(write: Write) -> None:
-    from ibdesk.engine.run import encode_state
+    from ibdesk.engine.state_changes import encode_state
 
     with pytest.raises(TypeError, match="OrderedSet is unsupported"):
         encode_state({"seen": OrderedSet("ab")})

@@ -12,6 +12,7 @@ import msgspec
 
 from ibdesk.engine.features import FeatureSource
 from ibdesk.engine.lane import Lane
+from ibdesk.engine.state_changes import Change, apply_changes, changes_between, decode_state, encode_state
 from ibdesk.errors import DeskError, InstrumentError, OrderDeniedError, StrategyError
 from ibdesk.model import (
     Order,
@@ -115,8 +116,8 @@ class Run:
         """A copy of the strategy's state as it was after the last event that did not fail."""
         return decode_state(self._saved)
 
-    def keep_state(self) -> bool:
-        """Keep the strategy's state as its last good one; return whether it has changed.
+    def keep_state(self) -> list[Change]:
+        """Keep the strategy's state as its last good one; return what has changed in it.
 
         Raises:
             StrategyError: If it is not plain data.
@@ -124,17 +125,17 @@ class Run:
         try:
             encoded = encode_state(self.strategy.state)
             if encoded == self._saved:
-                return False
+                return []
             # Its keys must be text, which only reading it back shows.
-            decode_state(encoded)
+            after = decode_state(encoded)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise StrategyError(f"{self.id}: self.state takes numbers, text, lists and dicts only: {error}") from None
-        self._saved = encoded
-        return True
+        before, self._saved = decode_state(self._saved), encoded
+        return changes_between(before, after)
 
-    def take_state(self, state: dict[str, Any]) -> None:
-        """Take a recorded state as the last good one."""
-        self._saved = encode_state(state)
+    def take_state_changes(self, changes: list[Change]) -> None:
+        """Take recorded changes into the last good state."""
+        self._saved = encode_state(apply_changes(decode_state(self._saved), changes))
 
     def touch_state(self) -> None:
         """Have the state looked at after each event from now on: the strategy uses it."""
@@ -371,10 +372,6 @@ def check_succession(before: Run, start: StartStrategy) -> None:
     missing = set(before.lanes) - {instrument.id for instrument in start.instruments}
     if missing:
         raise DeskError(f"to go on with {before.id}, start it on {', '.join(sorted(missing))} too")
-
-
-encode_state = msgspec.msgpack.Encoder().encode
-decode_state = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 @functools.lru_cache(maxsize=1024)

@@ -91,8 +91,9 @@ class StrategyCalls:
                 self.with_state.remove(run)
                 continue
             try:
-                if run.keep_state():
-                    self._outbox.add(StateChanged(run.id, run.saved_state))
+                changes = run.keep_state()
+                if changes:
+                    self._outbox.add(StateChanged(run.id, changes))
             except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this run only
                 self.fail(run, error)
             if not run.is_running:

@@ -96,10 +96,13 @@ class RunFailed(msgspec.Struct, frozen=True, tag="run_failed"):
 
 
 class StateChanged(msgspec.Struct, frozen=True, tag="state_changed"):
-    """The `state` of a run's strategy after this event, to be given back after a restart."""
+    """What this event has changed in the state of a run's strategy, which is given back after a restart.
+
+    `changes` are in the form of `ibdesk.engine.state_changes`; applied to the state before they give the one after.
+    """
 
     run_id: str
-    state: dict[str, Any]
+    changes: list[list[Any]]
 
 
 class AimChanged(msgspec.Struct, frozen=True, tag="aim_changed"):

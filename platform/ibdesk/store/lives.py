@@ -177,8 +177,8 @@ def _redo(engine: Engine, action: Action) -> None:
             engine.gate.put_halt(Halt(reason, by, at_ns, halt_id))
         case RunFailed(run_id, note):
             engine.runs[run_id].state, engine.runs[run_id].note = RunState.FAILED, note
-        case StateChanged(run_id, state):
-            engine.runs[run_id].take_state(state)
+        case StateChanged(run_id, changes):
+            engine.runs[run_id].take_state_changes(changes)
         case AimChanged(run_id, instrument, aim):
             engine.runs[run_id].lanes[instrument].take_aim(aim)
         case _:
