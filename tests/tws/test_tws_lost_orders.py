@@ -10,6 +10,7 @@ import pytest
 from ibdesk.engine import MANUAL
 from ibdesk.model import (
     Fill,
+    HaltTrading,
     Link,
     LinkChanged,
     OrderFound,
@@ -176,3 +177,45 @@ async def test_order_ids_are_above_those_of_an_engine_elsewhere_whatever_tws_pro
     running.service.place(msgspec.structs.replace(words.order("run-a.1"), owner="run-a"))
 
     assert int((await script.got(3))[1]) == 701
+
+
+async def test_an_order_of_our_names_that_comes_up_later_halts_trading(script, start_tws, words) -> None:
+    running = await start_tws(script.port, resume=OWNERS)
+
+    script.send(*words.shown("openOrder", 43, "run-a.18"))
+    halt = await running.heard.next(HaltTrading)
+    script.send(*words.shown("openOrder", 43, "run-a.18"))
+    script.send(*words.shown("openOrder", 44, "somebody.1"))
+    script.send(*words.shown("openOrder", 45, "run-a.19"))
+    other = await running.heard.next(HaltTrading)
+
+    assert (halt.by, halt.reason) == (
+        "tws",
+        "TWS has an order run-a.18 (permanent id 7043, client id 1) that this desk did not send: look for another "
+        "program that trades under its names",
+    )
+    assert "an order run-a.19 " in other.reason
+    # Once an order, and of what is not ours never.
+    assert len(running.heard.of(HaltTrading)) == 2
+
+
+async def test_one_reference_for_two_orders_halts_trading_and_the_first_one_stands(script, start_tws, words) -> None:
+    script.answers["16"] = [words.shown("openOrder", 42, "run-a.17"), words.status(42, "Submitted")]
+    running = await start_tws(script.port, resume=OWNERS)
+    await running.heard.next(OrderReport)
+
+    script.send(*words.shown("openOrder", 60, "run-a.17", totalQuantity=99.0))
+    halt = await running.heard.next(HaltTrading)
+    running.service.cancel("run-a.17")
+
+    assert "TWS has an order run-a.17 (permanent id 7060, client id 1) that this desk did not send" in halt.reason
+    assert (await script.got(4))[2] == "42"
+
+
+async def test_what_the_life_before_left_halts_nothing(script, start_tws, words) -> None:
+    script.answers["16"] = [words.shown("openOrder", 42, "run-a.17"), words.status(42, "Submitted")]
+    script.answers["7"] = [words.execution(42, "0001.01", shares=4, ref="run-a.17")]
+    running = await start_tws(script.port, resume=OWNERS)
+    await running.heard.next(OrderReport)
+
+    assert running.heard.of(HaltTrading) == []

@@ -222,6 +222,7 @@ class Ears:
         if order.clientId == self._rooms.orders.client_id:
             # An order of an earlier life, also on another machine, may carry a number that is unknown here.
             self._office.number_proposed(orderId + 1)
+        self._rooms.lost.check(order.orderRef, permanent_id=order.permId, client_id=order.clientId)
         if order.clientId in self._rooms.lost.clients:
             self._rooms.lost.look_at_order(contract, order)
         if not self._rooms.lost.is_looking:
@@ -272,6 +273,7 @@ class Ears:
             multiplier = self._rooms.contracts.multiplier_of(instrument)
         if not is_known(multiplier):
             raise DataError(f"what {instrument} is cannot be told")
+        self._rooms.lost.check(execution.orderRef, permanent_id=execution.permId, client_id=execution.clientId)
         self._rooms.lost.look_at_execution(contract, execution)
         was_asked_for = reqId in self._requests
         fill = Fill(

@@ -14,7 +14,7 @@ from ib_async.order import Order as IbOrder
 
 from ibdesk.engine import MANUAL
 from ibdesk.errors import InstrumentError
-from ibdesk.model import Event, Order, OrderFound, OrderStatus
+from ibdesk.model import Event, HaltTrading, Order, OrderFound, OrderStatus
 from ibdesk.tws.contracts import Contracts
 from ibdesk.tws.orderbook import OrderBook
 from ibdesk.tws.orders import order_from, side_of_execution
@@ -30,16 +30,49 @@ class LostOrders:
         self.is_due = False
         # is_looking: it is being asked now; what it says of other orders meanwhile is asked for again.
         self.is_looking = False
+        # is_settled: the books have been compared once; an order of our names that comes up later is not from us.
+        self.is_settled = False
         self._book, self._contracts, self._tell, self._now_ns = book, contracts, tell, now_ns
         self._owners: frozenset[str] = frozenset()
         # clients: the ids of programs at TWS that can have sent them: this one's, and that of the life before.
         self.clients: frozenset[int] = frozenset((book.client_id,))
+        # _strays: those for which trading was halted.
+        self._strays: set[tuple[str, int]] = set()
 
     def expect(self, owners: Iterable[str], client_id: int) -> None:
         """Know whose orders they can be: runs of the life before, and what was traded by hand under its client id."""
         self._owners = frozenset(owners)
         self.clients |= {client_id}
         self.is_due = bool(self._owners)
+
+    def check(self, reference: str, *, permanent_id: int, client_id: int) -> None:
+        """Halt trading when TWS has an order under a name of ours that this program did not send.
+
+        Then another one trades under our names, such as a second engine on a copy of our state folder: one reference
+        for two orders, or a number that a run of ours has not come to.
+        """
+        known = self._book.permanent_id_of(reference)
+        if known is not None:
+            is_stray = 0 not in (known, permanent_id) and known != permanent_id
+        else:
+            is_stray = self.is_settled and self._is_name_of_ours(reference, client_id)
+        if is_stray and (reference, permanent_id) not in self._strays:
+            self._strays.add((reference, permanent_id))
+            self._tell(
+                HaltTrading(
+                    f"TWS has an order {reference} (permanent id {permanent_id}, client id {client_id}) that this desk "
+                    f"did not send: look for another program that trades under its names",
+                    self._now_ns(),
+                    "tws",
+                )
+            )
+
+    def _is_name_of_ours(self, reference: str, client_id: int) -> bool:
+        run_id = reference.rpartition(".")[0]
+        if run_id:
+            return run_id in self._owners or run_id in self._book.owners
+        # Other desks name their orders by hand like this too, under client ids of their own.
+        return reference.startswith(f"{MANUAL}-") and MANUAL in self._book.owners and client_id in self.clients
 
     def look_at_order(self, contract: Contract, order: IbOrder) -> None:
         """Take an order as TWS works it, or has worked it."""

@@ -32,6 +32,8 @@ class OrderBook:
         self._tell = tell
         self._now_ns = now_ns
         self._by_id: dict[str, Tracked] = {}
+        # owners: whose orders these are.
+        self.owners: set[str] = set()
         self._by_number: dict[int, Tracked] = {}
         self._by_permanent_id: dict[int, Tracked] = {}
         # _suspects: open orders that TWS has not mentioned since the comparison began.
@@ -71,13 +73,20 @@ class OrderBook:
             raise OrderError(f"order {order.id} was sent before: give a new order a new id")
         tracked = self._by_id[order.id] = self._by_number[number] = Tracked(order, number, self.client_id)
         tracked.sent_ns = self._now_ns()
+        self.owners.add(order.owner)
         return tracked
 
     def adopt(self, order: Order) -> None:
         """Track an order of an earlier life, open or ended; its number comes with TWS's first word on it."""
         tracked = self._by_id[order.id] = Tracked(order, 0, self.client_id)
+        self.owners.add(order.owner)
         if order.permanent_id:
             self._by_permanent_id[order.permanent_id] = tracked
+
+    def permanent_id_of(self, order_id: str) -> int | None:
+        """Return under which permanent id TWS knows an order, 0 as long as that is not known; None for one not ours."""
+        tracked = self._by_id.get(order_id)
+        return None if tracked is None else tracked.permanent_id
 
     def of(self, order_id: str) -> Tracked:
         """Return what is known of one order.
@@ -97,7 +106,8 @@ class OrderBook:
     def open_order(self, number: int, order: IbOrder) -> None:
         """Take the terms at which TWS works an order (its `openOrder`)."""
         tracked = self._by_id.get(order.orderRef)
-        if tracked is None:
+        if tracked is None or (order.permId and tracked.permanent_id not in (0, order.permId)):
+            # The latter is another order under a name of ours, for which trading is halted.
             return
         self._identify(tracked, number, order.clientId, order.permId)
         tracked.acknowledged = True

@@ -31,6 +31,7 @@ class Comparison:
         if self._rooms.lost.is_due:
             await self._look_for_lost_orders(wire, requests)
         await self._orders(wire, requests, after_break=True)
+        self._rooms.lost.is_settled = True
         await self._positions(wire, requests)
         account = self._rooms.account.id
         await requests.ask(ACCOUNT, lambda: wire.reqAccountUpdates(True, account), "the account's figures")
