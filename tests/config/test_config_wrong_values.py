@@ -86,7 +86,7 @@ def test_every_wrong_setting_is_told_at_once(place: Place) -> None:
             r"no setting risk\.whatever_else \(.*toml\): risk has day_zone, max_daily_loss",
         ),
         ("[redis]\nul_file = 'x'\n", r"no setting redis\.ul_file \(.*toml\): did you mean redis\.url\?"),
-        ("xyz = 1\n", r"there is no setting xyz \(.*toml\): there are dashboard, .*server"),
+        ("xyz = 1\n", r"there is no setting xyz \(.*toml\): there are .*dashboard, .*server"),
     ],
 )
 def test_an_unknown_name_is_refused_with_the_nearest_known_one(place: Place, said: str, words: str) -> None:
