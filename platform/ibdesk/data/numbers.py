@@ -40,6 +40,9 @@ class DecimalMark:
             return False
         if not numbers.str.contains(r"^[1-9]\d{0,2},\d{3}$").all():
             return True
+        # A dot before other than three digits begins decimals somewhere in the file.
+        if any(column.str.contains(r"\.(\d{1,2}|\d{4,})\D*$").any() for column in texts):
+            return False
         raise DataError(
             f"{where}: {commas[0]!r} may be {commas[0].replace(',', '')} or {commas[0].replace(',', '.')}: "
             f"say which with decimal='.' or decimal=','"

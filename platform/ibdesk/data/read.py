@@ -27,6 +27,8 @@ from ibdesk.model import AnyInstrument
 _SAMPLE = Path("sample")
 # What a folder's files of bars may be called, apart from a further .gz, .zip, .xz, .bz2 or .zst.
 ENDINGS = (".csv", ".txt", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".arrow", ".feather")
+# What reading raises over a file whose like nobody has seen; formats that a user adds raise what they like.
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError)
 _PACKED = (".gz", ".zip", ".xz", ".bz2", ".zst")
 
 
@@ -189,6 +191,9 @@ def _read_file(path: Path, options: ReadOptions) -> Part:
         return convert(raw, Part(str(path), pl.DataFrame(), format.name), options, file_name=path.name)
     except DataError as error:
         raise error if str(error).startswith(str(path)) else DataError(f"{path}: {error}") from None
+    except _UNREADABLE as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise DataError(f"{path} is no table that can be read: {type(error).__name__}: {reason}") from None
 
 
 def _date_order(given: str | None) -> str | None:

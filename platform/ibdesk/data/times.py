@@ -128,9 +128,9 @@ def _are_midnights(local: pl.Series) -> bool:
     return bool((local.dt.time() == dt.time()).all())
 
 
-def _parse_texts(column: pl.Series, where: str, name: str, *, date_order: str | None) -> Times:
+def _parse_texts(column: pl.Series, where: str, name: str, *, date_order: str | None, may_count: bool = True) -> Times:
     column = column.replace("", None)
-    counts = _counts(column)
+    counts = _counts(column) if may_count else None
     if counts is not None:
         return _parse_counts(counts, where, name)
     local = pl.repeat(None, len(column), dtype=_LOCAL, eager=True)
@@ -350,7 +350,7 @@ def _parse_counts(column: pl.Series, where: str, name: str) -> Times:
     if not isinstance(largest, int | float) or not largest < 2**63:
         raise DataError(f"{where}: column {name} holds {column[0]!r}, which is not a date or time")
     if column.dtype.is_integer() and 18_000_000 <= largest < 22_000_000:
-        return _parse_texts(column.cast(pl.String), where, name, date_order=None)
+        return _parse_texts(column.cast(pl.String), where, name, date_order=None, may_count=False)
     unit, factor = next((unit, factor) for limit, unit, factor in _EPOCH_UNITS if largest < limit)
     if largest < 50_000_000:
         wanted = "a date or time like 2024-01-31, 2024-01-31 09:30:00 or seconds since 1970"

@@ -20,6 +20,12 @@ def _recognizes(content: Content) -> bool:
     return "rtype" in content.header and "tsevent" in content.header and "open" in content.header
 
 
+def _in_units(column: pl.Series) -> pl.Series:
+    """Return raw prices in units of money, each the nearest float: Polars multiplies by 1e-9 where numpy divides."""
+    whole = column.str.strip_chars().replace(_NO_PRICE, None).cast(pl.Int64, strict=False)
+    return pl.Series(column.name, whole.to_numpy() / 1e9)
+
+
 def _read(content: Content) -> RawBars:
     header = content.head[0]
     table = content.table(1)
@@ -27,10 +33,7 @@ def _read(content: Content) -> RawBars:
     raw = named(table, header, found)
     prices = [pl.col(name).str.strip_chars() for name in PRICES]
     if not raw.frame.select(pl.any_horizontal(price.str.contains(".", literal=True).any() for price in prices)).item():
-        raw.frame = raw.frame.with_columns(
-            (pl.when(price == _NO_PRICE).then(None).otherwise(price.cast(pl.Int64, strict=False)) / 1e9).alias(name)
-            for name, price in zip(PRICES, prices, strict=True)
-        )
+        raw.frame = raw.frame.with_columns(_in_units(raw.frame[name]) for name in PRICES)
         raw.notes += ("prices are counted in 1e-9",)
     types = table[table.columns[content.header.index("rtype")]].str.strip_chars()
     if unknown := sorted(set(types.unique().drop_nulls()) - _LENGTHS.keys()):

@@ -87,7 +87,15 @@ def has_prices(found: Mapping[str, int]) -> bool:
 
 
 def named(table: pl.DataFrame, header: Sequence[str], found: Mapping[str, int]) -> RawBars:
-    """Return a table of text under ibdesk's names; what is left out is noted."""
+    """Return a table under ibdesk's names; what is left out is noted.
+
+    Raises:
+        DataError: If a column is missing that every table of bars needs.
+    """
+    if not has_prices(found):
+        missing = [name for name in PRICES if name not in found]
+        missing += [] if found.keys() & {"opened_at", "date", "time"} else ["a date or time"]
+        raise DataError(f"it lacks {', '.join(missing)}: its columns are {', '.join(map(str, header))[:300]}")
     columns = {name: table.columns[place] for name, place in found.items() if place < table.width}
     frame = table.select(pl.col(column).alias(name) for name, column in columns.items())
     raw = RawBars(frame=frame, names={name: header[place] for name, place in found.items()})
