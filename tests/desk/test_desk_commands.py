@@ -149,7 +149,7 @@ def test_risk_shows_limits_what_is_used_of_them_and_the_halt(desk: Desk, watch: 
     assert placed.status == "sent"
     assert (exposure.owner, exposure.symbol, exposure.held, exposure.pending) == ("manual", "IBM", 10.0, 5.0)
     assert exposure.exposure == 15.0
-    assert exposure.value == pytest.approx(15 * (exposure.last_price or 0))
+    assert exposure.value == pytest.approx(15 * (exposure.mark_price or 0))
     assert (risk.limits["max_order_shares"], risk.changed, risk.halts, risk.link_up) == (10_000.0, False, [], True)
     assert risk.day_loss is not None
     assert halt is not None

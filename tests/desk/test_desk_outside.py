@@ -115,7 +115,7 @@ def test_what_no_execution_tells_is_booked_at_the_last_price_and_told(
     row = position(desk, "external")
     assert row["quantity"] == 50
     # It counts from the price of that moment on: what it earns since is what the price has moved.
-    assert math.isclose(row["unrealized_pnl"], 50 * (row["last_price"] - row["average_price"]))
+    assert math.isclose(row["unrealized_pnl"], 50 * (row["mark_price"] - row["average_price"]))
     assert desk.risk().uncovered == {}
 
 
@@ -181,5 +181,5 @@ def test_books_of_an_account_that_is_empty_show_no_invented_profit(
         assert row["average_price"] is not None
         # Ours counts from what it cost, the difference from the first price on, so that nothing is made up.
         ours = position(desk, run)
-        assert abs(row["unrealized_pnl"]) < 0.2 * abs(ours["quantity"] * ours["last_price"])
+        assert abs(row["unrealized_pnl"]) < 0.2 * abs(ours["quantity"] * ours["mark_price"])
         assert replays(desk)

@@ -34,7 +34,8 @@ def test_the_first_instrument_is_chosen_and_another_can_be(bar: Any, quote: Any)
     board.choose("MSFT")
     board.choose("NONE")
     assert board.chosen == "MSFT"
-    board.apply({Topic.QUOTES: [quote("MSFT", 102.9, 103.1)]})
+    # The middle of the quote is no last price where trades are known.
+    board.apply({Topic.QUOTES: [quote("MSFT", 108.9, 109.1)], Topic.PROGRESS: [bar(1, 103.0, symbol="MSFT")]})
 
     assert "MSFT" in headline(board)
     assert "103.00" in headline(board)

@@ -48,18 +48,24 @@ def test_only_orders_that_can_still_fill_are_working(order: Any) -> None:
     assert state.working_orders() == 4
 
 
-def test_the_last_price_is_the_middle_of_the_quote_else_the_newest_close(bar: Any, quote: Any) -> None:
+def test_the_last_price_is_that_of_the_newest_trade_and_without_any_the_middle_of_the_quote(
+    bar: Any, quote: Any
+) -> None:
+    """A middle lies off the grid of prices: where trades are known it is no last price."""
     state = BoardState()
     assert state.last_price("AAPL") is None
+
+    state.apply({Topic.QUOTES: [quote("AAPL", None, 104.0)]})
+    assert state.last_price("AAPL") is None
+
+    state.apply({Topic.QUOTES: [quote("AAPL", 103.0, 104.0)]})
+    assert state.last_price("AAPL") == pytest.approx(103.5)
 
     state.apply({Topic.BARS: [bar(0, 101.0), bar(1, 102.0)]})
     assert state.last_price("AAPL") == 102.0
 
-    state.apply({Topic.QUOTES: [quote("AAPL", None, 104.0)]})
-    assert state.last_price("AAPL") == 102.0
-
-    state.apply({Topic.QUOTES: [quote("AAPL", 103.0, 104.0)]})
-    assert state.last_price("AAPL") == pytest.approx(103.5)
+    state.apply({Topic.PROGRESS: [bar(2, 102.5)]})
+    assert state.last_price("AAPL") == 102.5
 
 
 def test_a_profit_of_which_a_part_is_unknown_is_unknown(position: Any) -> None:

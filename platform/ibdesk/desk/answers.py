@@ -108,6 +108,7 @@ class LaneInfo(msgspec.Struct, frozen=True, kw_only=True):
     average_price: float
     exposure: float
     last_price: float | None
+    mark_price: float | None
     unrealized_pnl: float | None
     realized_pnl: float
     bar: dict[str, float | int] | None
@@ -169,10 +170,11 @@ class HaltInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExposureInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What an owner holds of an instrument and has on the way; `value` is the exposure's at the last price.
+    """What an owner holds of an instrument and has on the way; `value` is the exposure's at the mark price.
 
     `pending` are the entries: orders that protect what is held are none. `highest` and `lowest` are the positions that
     all open orders may lead to, which `max_position` limits; a stop and a limit that protect one position count once.
+    `last_price` is that of the last trade, `mark_price` the middle of the quote where that is the freshest.
     """
 
     owner: str
@@ -183,6 +185,7 @@ class ExposureInfo(msgspec.Struct, frozen=True, kw_only=True):
     highest: float
     lowest: float
     last_price: float | None
+    mark_price: float | None
     value: float | None
 
 

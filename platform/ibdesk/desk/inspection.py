@@ -58,7 +58,8 @@ def _lane_info(engine: Engine, lane: Lane) -> LaneInfo:
         quantity=position.quantity,
         average_price=position.average_price,
         exposure=lane.exposure,
-        last_price=price,
+        last_price=engine.last_of(lane.instrument),
+        mark_price=price,
         unrealized_pnl=unrealized(position, price),
         realized_pnl=position.realized_pnl,
         bar=None if bar is None else {name: getattr(bar, name) for name in columns},
@@ -108,7 +109,8 @@ def _exposures(engine: Engine) -> list[ExposureInfo]:
                 exposure=exposure,
                 highest=highest,
                 lowest=lowest,
-                last_price=price,
+                last_price=engine.last_of(name),
+                mark_price=price,
                 value=None if price is None else exposure * price * multiplier,
             )
         )

@@ -43,6 +43,7 @@ from ibdesk.model import (
     interval_words,
 )
 from ibdesk.store import Feed, Row, Topic
+from ibdesk.store.totals import gross_profit
 
 _log = logging.getLogger(__name__)
 
@@ -191,6 +192,8 @@ class Publisher:
             "available_funds": finite(account.available_funds),
             "realized_pnl": finite(account.realized_pnl),
             "unrealized_pnl": finite(account.unrealized_pnl),
+            # The desk's profit before commissions when these figures came: what they are now follows from it.
+            "gross_pnl": gross_profit(self._ledger.position_rows()),
             "updated_ns": account.updated_ns,
         }
         self._feed.publish(Topic.ACCOUNT, account.id, row)

@@ -93,6 +93,7 @@ class Engine:
         self.blotter, self.portfolio = self.orders.blotter, self.orders.portfolio
         self.markets, self.runs = self.orders.markets, self.orders.runs
         self.price_of = self.orders.price_of
+        self.last_of = self.orders.last_of
         # What `handle` looks at after each event; each is changed in place only.
         self._unpriced, self._with_state = self.orders.outside.unpriced, self.calls.with_state
         self._aims_changed = self.orders.aims.changed
@@ -218,6 +219,8 @@ class Engine:
         if bar.opened_ns >= self.gate.day_ends_ns:
             self._begin_day(bar.opened_ns)
         market.price = bar.close
+        if market.has_trades:
+            market.last = bar.close
         if self._unpriced:
             self.orders.outside.price(bar.instrument, bar.close)
         calls = self.calls
@@ -256,7 +259,7 @@ class Engine:
             return
         if tick.at_ns >= self.gate.day_ends_ns:
             self._begin_day(tick.at_ns)
-        market.price = tick.price
+        market.price = market.last = tick.price
         if self._unpriced:
             self.orders.outside.price(tick.instrument, tick.price)
         calls = self.calls
@@ -379,6 +382,7 @@ class Engine:
             # Where other runs watch already, a fresher price is known.
             if history.close and not market.lanes:
                 market.price = history.close[-1]
+                market.last = market.price if market.has_trades else None
             if history.interval_ns == interval_ns:
                 run.lanes[history.instrument].warm_up(history)
         for text in short_histories(run.strategy, run.start):

@@ -78,9 +78,14 @@ class OrderFlow:
         return lane.run.book.position(lane.instrument).quantity
 
     def price_of(self, instrument: str) -> float | None:
-        """Return the last price of an instrument, None when there is none yet."""
+        """Return the price at which an instrument is valued, None when there is none yet."""
         market = self.markets.get(instrument)
         return None if market is None else market.price
+
+    def last_of(self, instrument: str) -> float | None:
+        """Return at which price an instrument traded last, None when no trade is known."""
+        market = self.markets.get(instrument)
+        return None if market is None else market.last
 
     def watch(self, instrument: AnyInstrument) -> None:
         """Keep the prices of an instrument, by what TWS knows of it now."""

@@ -31,3 +31,10 @@ def profit(rows: Iterable[Row]) -> float | None:
     if realized is None or unrealized is None or commission is None:
         return None
     return realized + unrealized - commission
+
+
+def gross_profit(rows: Iterable[Row]) -> float | None:
+    """Return realized and unrealized profit before commission, None while a part of it is unknown."""
+    positions = list(rows)
+    realized, unrealized = total(positions, "realized_pnl"), total(positions, "unrealized_pnl")
+    return None if realized is None or unrealized is None else realized + unrealized

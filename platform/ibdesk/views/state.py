@@ -104,12 +104,19 @@ class BoardState:
         return list(self._rows[Topic.BARS])
 
     def last_price(self, symbol: str) -> float | None:
-        """Return the middle of the newest quote, else the newest close, else nothing."""
+        """Return the close of the newest bar, of one in progress too; without any the middle of the quote."""
+        bars = [
+            rows[-1]
+            for topic in (Topic.BARS, Topic.PROGRESS)
+            for (name, _), rows in self._rows[topic].items()
+            if name == symbol
+        ]
+        if bars:
+            return float(max(bars, key=lambda row: int(row["opened_ns"] + row["interval_ns"]))["close"])
         quote = self.newest(Topic.QUOTES, symbol)
         if quote and quote["bid"] is not None and quote["ask"] is not None:
             return float(quote["bid"] + quote["ask"]) / 2
-        closes = [rows[-1] for (name, _), rows in self._rows[Topic.BARS].items() if name == symbol]
-        return max(closes, key=lambda row: int(row["opened_ns"]))["close"] if closes else None
+        return None
 
     def totals(self) -> Totals:
         """Return the sums over all positions."""

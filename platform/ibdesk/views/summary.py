@@ -9,7 +9,7 @@ from ibdesk.backtest import palette
 from ibdesk.store.feed import Row, Topic
 from ibdesk.views import theme
 from ibdesk.views.live_text import LiveText
-from ibdesk.views.state import BoardState
+from ibdesk.views.state import BoardState, Totals
 
 
 class FeedStatus(enum.Enum):
@@ -83,7 +83,7 @@ def _name(state: BoardState) -> str:
 def _figures(state: BoardState) -> str:
     totals, accounts = state.totals(), state.latest(Topic.ACCOUNT)
     account: Row = accounts[0] if accounts else {"net_liquidation": None, "currency": ""}
-    liquidation = f"{theme.money(account['net_liquidation'])} {escape(account['currency'])}"
+    liquidation = f"{theme.money(_liquidation(account, totals))} {escape(account['currency'])}"
     orders, working = state.count(Topic.ORDERS), state.working_orders()
     return "".join(
         [
@@ -97,6 +97,17 @@ def _figures(state: BoardState) -> str:
             _figure("Fills", str(state.count(Topic.FILLS))),
         ]
     )
+
+
+def _liquidation(account: Row, totals: Totals) -> float | None:
+    """Return the net liquidation value that belongs to the profit beside it.
+
+    TWS tells it every three minutes; until then it is what was told and what positions have earned since.
+    """
+    told, before = account["net_liquidation"], account.get("gross_pnl")
+    if told is None or before is None or totals.realized is None or totals.unrealized is None:
+        return None if told is None else float(told)
+    return float(told) + totals.realized + totals.unrealized - float(before)
 
 
 def _figure(label: str, value: str, *, sign: float | None = None, large: bool = False) -> str:

@@ -188,7 +188,7 @@ def positions_table(*, replace_values: bool = False) -> KeyedTable:
             Column("Symbol", 8, lambda row: row["symbol"]),
             Column("Held", 9, lambda row: theme.quantity(row["quantity"], signed=True), number=True),
             Column("Average", 10, lambda row: _price(row, "average_price") if row["quantity"] else "", number=True),
-            Column("Last", 10, lambda row: _price(row, "last_price"), number=True),
+            Column("Last", 10, _last_or_mid, number=True),
             _profit_column("Open P&L", "unrealized_pnl"),
             _profit_column("Realized", "realized_pnl"),
             Column("Owner", 9, lambda row: row["owner"] or "account"),
@@ -291,6 +291,13 @@ def _profit_column(title: str, field: str) -> Column:
 
 def _price(row: Row, field: str) -> str:
     return theme.price(row[field], theme.price_digits(row["symbol"]))
+
+
+def _last_or_mid(row: Row) -> str:
+    """Write the price of the last trade; where none is told, the middle of the quote by its name."""
+    if row["last_price"] is None and row.get("mark_price") is not None:
+        return f"mid {_price(row, 'mark_price')}"
+    return _price(row, "last_price")
 
 
 def _order_status(row: Row) -> str:

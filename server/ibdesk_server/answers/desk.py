@@ -28,8 +28,9 @@ class ExposureAnswer(Answer):
     exposure: Exact = Field(description="held and pending together", examples=[100])
     highest: Exact = Field(description="the highest position that its open orders may lead to", examples=[100])
     lowest: Exact = Field(description="the lowest position that its open orders may lead to", examples=[0])
-    last_price: Figure = Field(examples=[188.1])
-    value: Figure = Field(description="of the exposure, at the last price", examples=[18_810])
+    last_price: Figure = Field(description="of the last trade; null where none is known", examples=[188.1])
+    mark_price: Figure = Field(description="what it is valued at: middle of the quote, or a trade", examples=[188.1])
+    value: Figure = Field(description="of the exposure, at the mark price", examples=[18_810])
 
 
 class RiskAnswer(Answer):

@@ -50,7 +50,8 @@ class LaneAnswer(Answer):
     quantity: Exact = Field(examples=[100])
     average_price: Figure = Field(examples=[187.42])
     exposure: Figure = Field(description="the position once all open orders have filled", examples=[100])
-    last_price: Figure = Field(examples=[188.1])
+    last_price: Figure = Field(description="of the last trade; null where none is known", examples=[188.1])
+    mark_price: Figure = Field(description="what it is valued at: middle of the quote, or a trade", examples=[188.1])
     unrealized_pnl: Figure = Field(examples=[68])
     realized_pnl: Figure = Field(examples=[0])
     bar: dict[str, float | int | None] | None = Field(
