@@ -87,12 +87,12 @@ class All(Strategy):
             self.buy(bar.instrument, 10)
 
 
-@pytest.mark.parametrize(("symbols", "filled"), [(100, 100), (300, 220)])
+@pytest.mark.parametrize(("symbols", "filled"), [(100, 100), (500, 440)])
 @pytest.mark.parametrize("step", [dt.timedelta(days=1), dt.timedelta(minutes=1)])
 def test_symbols_that_decide_at_one_close_all_fill_at_the_next_open(
     make_bars: MakeBars, symbols: int, filled: int, step: dt.timedelta
 ) -> None:
-    """20 orders a second for the 10 s that one may wait, and 20 at once: what a desk would not send is denied."""
+    """40 orders a second for the 10 s that one may wait, and 40 at once: what a desk would not send is denied."""
     start = dt.datetime(2024, 1, 2, 15, tzinfo=dt.UTC)
     frames = [make_bars([10.0, 11.0, 12.0, 12.5], symbol=f"S{n:03}", step=step, start=start) for n in range(symbols)]
     bars = pl.concat(frames).sort("opened_at", "symbol")

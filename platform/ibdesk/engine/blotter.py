@@ -10,21 +10,19 @@ from ibdesk.engine.open_orders import OpenOrders
 from ibdesk.engine.portfolio import MANUAL
 from ibdesk.model import Fill, Order, OrderReport, OrderStatus
 
-_NONE = OpenOrders()
-
 
 class Blotter:
     """Orders by id, and the open ones by owner and instrument. Nothing else changes an order's state."""
 
     def __init__(self) -> None:
         self.orders: dict[str, Order] = {}
-        self._open: dict[tuple[str, str], dict[str, Order]] = {}
+        # The open ones of each owner in each instrument, and what they add up to.
+        self._open: dict[tuple[str, str], tuple[dict[str, Order], OpenOrders]] = {}
         # The orders that were placed by hand, by who placed them and what they call them.
         self._by_client_key: dict[tuple[str, str], str] = {}
         # The same by the mark of that in the order's id, which the venue tells again when our record has lost the rest.
         self._by_mark: dict[str, str] = {}
-        # What the open orders of each owner in each instrument add up to, and what each of them counts for in it.
-        self._sums: dict[tuple[str, str], OpenOrders] = {}
+        # What each of them counts for in that.
         self._counted: dict[str, float] = {}
         # The newest and the largest quantity asked for by modifications that the venue has not answered.
         self._asked: dict[str, tuple[float, float]] = {}
@@ -38,27 +36,27 @@ class Blotter:
             self._by_client_key[order.by, order.client_key] = order.id
         elif order.owner == MANUAL:
             self._by_mark[order.id.rpartition("-")[2]] = order.id
-        key = order.owner, order.instrument
-        lane = self._open.get(key)
-        if lane is None:
-            lane = self._open[key] = {}
-        sums = self._sums.get(key)
-        if sums is None:
-            sums = self._sums[key] = OpenOrders()
+        lane, sums = self._open.get((order.owner, order.instrument)) or self._begin(order.owner, order.instrument)
         if order.is_open:
             # An order that changes keeps its place, so that the oldest stays first.
             lane[order.id] = order
             quantity = order.remaining
-            if order.id in self._asked:
+            if self._asked and order.id in self._asked:
                 # Until the venue has answered a modification, the order may fill by either quantity.
                 quantity = max(quantity, self._asked[order.id][1] - order.filled)
-            sums.add(order, quantity - self._counted.get(order.id, 0.0))
-            self._counted[order.id] = quantity
+            before = self._counted.get(order.id, 0.0)
+            if quantity != before:
+                sums.add(order, quantity - before)
+                self._counted[order.id] = quantity
         elif order.id in lane:
             del lane[order.id]
             sums.add(order, -self._counted.pop(order.id))
             self._asked.pop(order.id, None)
             self._withdrawn.pop(order.id, None)
+
+    def _begin(self, owner: str, instrument: str) -> tuple[dict[str, Order], OpenOrders]:
+        begun = self._open[owner, instrument] = {}, OpenOrders()
+        return begun
 
     def forget(self, order_id: str) -> None:
         """Drop an order of a run that never left, also one that was not put here in full."""
@@ -66,10 +64,9 @@ class Blotter:
         if order is None:
             return
         self._counted.pop(order_id, None)
-        key = order.owner, order.instrument
-        lane = self._open.get(key, {})
+        lane, sums = self._open.get((order.owner, order.instrument)) or self._begin(order.owner, order.instrument)
         lane.pop(order_id, None)
-        sums = self._sums[key] = OpenOrders()
+        sums.clear()
         for each in lane.values():
             sums.add(each, self._counted[each.id])
 
@@ -86,15 +83,16 @@ class Blotter:
 
     def open_orders(self, owner: str, instrument: str) -> list[Order]:
         """Return an owner's orders in an instrument that may still fill, oldest first."""
-        return list(self._open.get((owner, instrument), {}).values())
+        found = self._open.get((owner, instrument))
+        return [] if found is None else list(found[0].values())
 
     def all_open(self) -> list[Order]:
         """Return every order that may still fill."""
-        return [order for lane in self._open.values() for order in lane.values()]
+        return [order for lane, _ in self._open.values() for order in lane.values()]
 
     def sums(self, owner: str, instrument: str) -> OpenOrders:
-        """Return what an owner's open orders in an instrument add up to; it is not the caller's to change."""
-        return self._sums.get((owner, instrument), _NONE)
+        """Return what an owner's open orders in an instrument add up to, now and later; not the caller's to change."""
+        return (self._open.get((owner, instrument)) or self._begin(owner, instrument))[1]
 
     def sums_without(self, order: Order) -> OpenOrders:
         """Return what the other open orders of its owner in its instrument add up to."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ibdesk.engine.bars import BarBuilder
 from ibdesk.engine.features import FeatureSource
+from ibdesk.engine.open_orders import OpenOrders
 from ibdesk.model import Aim, Bar, BarHistory, BarSource, Quote, StartStrategy, Tick
 from ibdesk.strategy import Strategy
 
@@ -20,6 +21,7 @@ class Lane:
         "_aimed",
         "_builder",
         "_by_hooks",
+        "_exposure",
         "_interval_ns",
         "_last_opened_ns",
         "_refused",
@@ -27,17 +29,17 @@ class Lane:
         "_whole_bars",
         "aim",
         "aimed_order",
-        "exposure",
         "features",
         "instrument",
         "is_closed",
         "is_pursued",
+        "is_stale",
         "is_timed",
         "kept_aim",
         "last_bar",
         "recorded_aim",
-        "rests",
         "run",
+        "sums",
         "takes_bars",
         "waiting",
     )
@@ -55,9 +57,9 @@ class Lane:
         self._aimed: float | None = None
         self._refused: float | None = None
         self.last_bar: Bar | None = None
-        # The position plus pending entries, which a target is compared with, and whether any order waits for a price.
-        self.exposure = 0.0
-        self.rests = False
+        # sums: what the run's open orders add up to; is_stale: position or orders have changed since the last look.
+        self.sums = OpenOrders()
+        self.is_stale, self._exposure = True, 0.0
         # Where the run is on its way to (see `engine.aims`): now, before this event, and as it was put on the record.
         self.aim: Aim | None = None
         self.kept_aim: Aim | None = None
@@ -68,6 +70,14 @@ class Lane:
         # Whether the last that was wanted is to be out, and the last order that led to a target.
         self.is_closed = False
         self.aimed_order = ""
+
+    @property
+    def exposure(self) -> float:
+        """The position plus the entries that are pending, which a target is compared with."""
+        if self.is_stale:
+            self.is_stale = False
+            self._exposure = self.sums.exposure(self.run.book.position(self.instrument).quantity)
+        return self._exposure
 
     def go_on(self, before: Lane) -> None:
         """Go on with the aim of a run that has ended."""
@@ -130,7 +140,7 @@ class Lane:
             self.run.strategy.on_bar(bar)
         elif wanted is not None and wanted != self._refused:
             self._refused = None
-            if wanted != self.exposure or self.rests:
+            if wanted != self.exposure or self.sums.rest:
                 self._aimed = wanted
                 self.run.aim(self.instrument, wanted)
 

@@ -59,6 +59,10 @@ class OpenOrders:
         copied.buys, copied.sells = self.buys[:], self.sells[:]
         return copied
 
+    def clear(self) -> None:
+        """Count no order any more."""
+        self.buys[:], self.sells[:] = (0.0,) * 3, (0.0,) * 3
+
     def add(self, order: Order, quantity: float) -> None:
         """Count so much more of an order, less when it is negative."""
         sums = self.buys if order.side is Side.BUY else self.sells

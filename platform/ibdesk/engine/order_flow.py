@@ -276,18 +276,24 @@ class OrderFlow:
         order = self.blotter.filled(fill)
         if order is not None:
             self._refresh(order)
-            run = self.runs.get(owner)
-            if run is not None:
-                lane = run.lanes[order.instrument]
-                self.aims.note_fill(lane, fill)
-                if run.is_running:
-                    self.call(run, run.strategy.on_fill, fill)
-            self._tell_order(order)
-            if run is not None:
-                self.call(run, self.aims.settle, lane, order)
-                if known is not None and not known.is_open:
-                    self.call(run, self.aims.reopen, lane)
+            self._tell_fill(order, fill, is_late=known is not None and not known.is_open)
         self.watch_loss()
+
+    def _tell_fill(self, order: Order, fill: Fill, *, is_late: bool) -> None:
+        """Tell a run of an execution, and go on with what waited for it."""
+        run = self.runs.get(order.owner)
+        if run is None:
+            return
+        lane = run.lanes[order.instrument]
+        if lane.aim is not None:
+            self.aims.note_fill(lane, fill)
+        if run.is_running:
+            self.call(run, run.strategy.on_fill, fill)
+        self._tell_order(order)
+        if lane.aim is not None:
+            self.call(run, self.aims.settle, lane, order)
+        if is_late:
+            self.call(run, self.aims.reopen, lane)
 
     def _unit_worth(self, instrument: AnyInstrument) -> float:
         """Return what one unit counts against its limits: 1, or a pair's base currency in the account's money.
@@ -352,14 +358,10 @@ class OrderFlow:
             self.call(run, run.strategy.on_order, order)
 
     def _refresh(self, order: Order) -> None:
+        """Have the lane of an order look again at its exposure."""
         run = self.runs.get(order.owner)
         if run is not None:
-            self.refresh(run.lanes[order.instrument])
-
-    def refresh(self, lane: Lane) -> None:
-        """Recompute the exposure of a lane."""
-        sums = self.blotter.sums(lane.run.id, lane.instrument)
-        lane.exposure, lane.rests = sums.exposure(self.held(lane)), sums.rest
+            run.lanes[order.instrument].is_stale = True
 
     def watch_loss(self) -> None:
         """Halt when the day has lost more than it may."""

@@ -68,7 +68,7 @@ class Requests:
         for run in flow.runs.values():
             lane = run.lanes.get(command.instrument)
             if lane is not None:
-                flow.refresh(lane)
+                lane.is_stale = True
                 lane.allow()
         flow.watch_loss()
 

@@ -68,7 +68,7 @@ class RiskLimits:
     ] = 0.05
     max_orders_per_second: Annotated[
         _Limit, Field(description="orders and modifications in any one second; those above it wait for their turn")
-    ] = 20.0
+    ] = 40.0
     max_order_wait_seconds: Annotated[
         _Limit, Field(description="how long an order that opens a position may wait for its turn before it is denied")
     ] = 10.0

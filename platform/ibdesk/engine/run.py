@@ -77,7 +77,7 @@ class Run:
         self.orders_made = orders_made
         self._saved = encode_state(start.state)
         for lane in self.lanes.values():
-            engine.orders.refresh(lane)
+            lane.sums = engine.blotter.sums(start.run_id, lane.instrument)
 
     def count(self, order_id: str) -> None:
         """Take note of an order of this run that an earlier life has made: the next one gets a higher number."""

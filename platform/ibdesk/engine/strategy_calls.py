@@ -120,7 +120,7 @@ def _take_back(engine: Engine, outbox: Outbox, run: Run) -> None:
     run.orders_made = min((int(order_id.rpartition(".")[2]) - 1 for order_id in made), default=run.orders_made)
     engine.gate.forget_sent(sum(isinstance(action, PlaceOrder | ModifyOrder) for action in own), outbox.now_ns)
     for lane in run.lanes.values():
-        engine.orders.refresh(lane)
+        lane.is_stale = True
 
 
 def _is_of(action: Action, run_id: str) -> bool:
