@@ -137,16 +137,23 @@ class OrderDeniedError(OrderError):
         super().__init__(order_id, rule, limit, asked)
         self.order_id, self.rule, self.limit, self.asked = order_id, rule, limit, asked
 
+    @property
+    def reason(self) -> str:
+        """Why, without the order's id, as it stands in an order's own row."""
+        match self.rule:
+            case "halt":
+                return "trading is halted: only orders that reduce a position are accepted"
+            case "link":
+                return "the connection to TWS is down: orders can leave once it is back"
+            case "size_increment":
+                size, step = f"{self.asked:.10g}", f"{self.limit:.10g}"
+                return f"its size of {size} is not a multiple of {step}, the instrument's size increment"
+            case "lowest_price":
+                return f"its price of {self.asked:.10g} is below {self.limit:.10g}, the instrument's lowest"
+        return f"{self.rule} allows {self.limit:.10g}{_UNITS.get(self.rule, '')}, asked {self.asked:.10g}"
+
     def __str__(self) -> str:
-        if self.rule == "size_increment":
-            why = (
-                f"its size of {self.asked:.10g} is not a multiple of {self.limit:.10g}, the instrument's size increment"
-            )
-        elif self.rule == "lowest_price":
-            why = f"its price of {self.asked:.10g} is below {self.limit:.10g}, the instrument's lowest"
-        else:
-            why = f"{self.rule} allows {self.limit:.10g}{_UNITS.get(self.rule, '')}, asked {self.asked:.10g}"
-        return f"order {self.order_id} denied: {why}"
+        return f"order {self.order_id} denied: {self.reason}"
 
 
 class OrderChangedError(OrderError):

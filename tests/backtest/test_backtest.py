@@ -129,7 +129,7 @@ def test_risk_limits_deny_orders_and_the_result_says_why(make_bars: MakeBars) ->
     result = backtest(Above(), make_bars([11, 11, 11]), limits=limits)
 
     assert result.orders["status"].to_list() == ["denied"]
-    assert result.orders["reason"].to_list() == ["order Above.1 denied: max_order_shares allows 50 shares, asked 100"]
+    assert result.orders["reason"].to_list() == ["max_order_shares allows 50 shares, asked 100"]
 
 
 def test_a_strategy_may_be_given_by_class_or_file(make_bars: MakeBars) -> None:

@@ -61,7 +61,7 @@ def test_an_order_of_a_fraction_is_denied_with_a_sentence(make_bars: MakeBars) -
 
     assert result.orders["status"].to_list() == ["denied"]
     assert result.orders["reason"].to_list() == [
-        "order Once.1 denied: its size of 1.5 is not a multiple of 1, the instrument's size increment"
+        "its size of 1.5 is not a multiple of 1, the instrument's size increment"
     ]
 
 

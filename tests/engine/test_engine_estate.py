@@ -265,7 +265,7 @@ def test_a_denied_modification_is_told_to_the_strategy_and_the_order_lives_on(te
 
     heard = story.run().strategy.told("order")[-1]
     assert (heard.status, heard.quantity) == (OrderStatus.WORKING, 5.0)
-    assert heard.reason == "order run.1 denied: max_order_shares allows 10 shares, asked 50"
+    assert heard.reason == "max_order_shares allows 10 shares, asked 50"
     assert story.order("run.1").reason == ""
 
 

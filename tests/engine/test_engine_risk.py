@@ -475,7 +475,7 @@ def test_a_denied_order_is_kept_with_its_sentence_and_told(tell_story, hands) ->
     (told,) = story.run().strategy.told("order")
     assert told == story.order("run.1")
     assert told.status is OrderStatus.DENIED
-    assert told.reason == "order run.1 denied: max_order_shares allows 100 shares, asked 101"
+    assert told.reason == "max_order_shares allows 100 shares, asked 101"
 
 
 def test_prices_leave_on_the_tick_grid(tell_story, hands) -> None:

@@ -216,7 +216,7 @@ def test_each_kind_of_instrument_has_limits_of_its_own(tell_story, hands, name: 
 
     assert isinstance(placed, PlaceOrder)
     assert (denied.rule, denied.limit, denied.asked) == (f"max_order_{rule}", 4, 5)
-    assert story.order("run.2").reason == f"order run.2 denied: max_order_{rule} allows 4 {rule}, asked 5"
+    assert story.order("run.2").reason == f"max_order_{rule} allows 4 {rule}, asked 5"
 
 
 def test_the_largest_position_is_of_one_kind_too(tell_story, hands) -> None:

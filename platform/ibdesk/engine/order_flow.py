@@ -306,7 +306,7 @@ class OrderFlow:
 
     def deny(self, order: Order, denial: OrderDeniedError) -> None:
         """Keep an order that the gate refused, and tell its run."""
-        denied = order.moved(OrderStatus.DENIED, self.now_ns, reason=str(denial))
+        denied = order.moved(OrderStatus.DENIED, self.now_ns, reason=denial.reason)
         self._tell_denial(denial)
         self.blotter.put(denied)
         self.order_changed(denied)
@@ -318,7 +318,7 @@ class OrderFlow:
     def deny_change(self, order: Order, denial: OrderDeniedError) -> None:
         """Tell that the gate refused new terms: the order lives on as it is, and its run learns why."""
         self._tell_denial(denial)
-        self._tell_order(msgspec.structs.replace(order, reason=str(denial)))
+        self._tell_order(msgspec.structs.replace(order, reason=denial.reason))
 
     def _tell_denial(self, denial: OrderDeniedError) -> None:
         self.add(
