@@ -58,7 +58,7 @@ def _lane_info(engine: Engine, lane: Lane) -> LaneInfo:
         quantity=position.quantity,
         average_price=position.average_price,
         exposure=lane.exposure,
-        last_price=engine.last_of(lane.instrument),
+        last_price=engine.orders.last_of(lane.instrument),
         mark_price=price,
         unrealized_pnl=unrealized(position, price),
         realized_pnl=position.realized_pnl,
@@ -109,7 +109,7 @@ def _exposures(engine: Engine) -> list[ExposureInfo]:
                 exposure=exposure,
                 highest=highest,
                 lowest=lowest,
-                last_price=engine.last_of(name),
+                last_price=engine.orders.last_of(name),
                 mark_price=price,
                 value=None if price is None else exposure * price * multiplier,
             )

@@ -139,7 +139,7 @@ class Ledger:
                         "symbol": position.instrument,
                         "quantity": position.quantity,
                         "average_price": finite(position.average_price),
-                        "last_price": self._engine.last_of(position.instrument),
+                        "last_price": self._engine.orders.last_of(position.instrument),
                         "mark_price": price,
                         "unrealized_pnl": unrealized(position, price),
                         "realized_pnl": position.realized_pnl,

@@ -93,7 +93,6 @@ class Engine:
         self.blotter, self.portfolio = self.orders.blotter, self.orders.portfolio
         self.markets, self.runs = self.orders.markets, self.orders.runs
         self.price_of = self.orders.price_of
-        self.last_of = self.orders.last_of
         # What `handle` looks at after each event; each is changed in place only.
         self._unpriced, self._with_state = self.orders.outside.unpriced, self.calls.with_state
         self._aims_changed = self.orders.aims.changed
@@ -218,9 +217,7 @@ class Engine:
             return
         if bar.opened_ns >= self.gate.day_ends_ns:
             self._begin_day(bar.opened_ns)
-        market.price = bar.close
-        if market.has_trades:
-            market.last = bar.close
+        market.price = market.last = bar.close
         if self._unpriced:
             self.orders.outside.price(bar.instrument, bar.close)
         calls = self.calls
@@ -299,8 +296,7 @@ class Engine:
             case Link.UP:
                 for instrument in self.portfolio.instruments():
                     # The venue does not report what the account does not hold.
-                    flat = PositionReport(instrument, 0.0, 0.0, change.at_ns)
-                    self._reported.setdefault(instrument, flat)
+                    self._reported.setdefault(instrument, PositionReport(instrument, 0.0, 0.0, change.at_ns))
                 for report in self._reported.values():
                     self.orders.outside.settle(report)
                 self.allow_targets()
@@ -381,8 +377,7 @@ class Engine:
             market = self.markets[history.instrument]
             # Where other runs watch already, a fresher price is known.
             if history.close and not market.lanes:
-                market.price = history.close[-1]
-                market.last = market.price if market.has_trades else None
+                market.price = market.last = history.close[-1]
             if history.interval_ns == interval_ns:
                 run.lanes[history.instrument].warm_up(history)
         for text in short_histories(run.strategy, run.start):

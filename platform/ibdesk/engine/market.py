@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ibdesk.model import AnyInstrument, Forex, Quote
+from ibdesk.model import AnyInstrument, Quote
 
 if TYPE_CHECKING:
     from ibdesk.engine.lane import Lane
@@ -16,15 +16,14 @@ class Market:
     `bar_lanes` are those that take the venue's bars; the others build theirs from ticks or quotes.
     """
 
-    __slots__ = ("bar_lanes", "has_trades", "instrument", "lanes", "last", "price", "quote")
+    __slots__ = ("bar_lanes", "instrument", "lanes", "last", "price", "quote")
 
     def __init__(self, instrument: AnyInstrument) -> None:
         self.instrument = instrument
         # price: what positions are valued at: the middle of the quote, where that is the freshest.
         self.price: float | None = None
-        # last: at which it traded last; None for currencies, of which no trades are told.
+        # last: at which it traded last; of currencies, of which no trades are told, the middle at the end of a bar.
         self.last: float | None = None
-        self.has_trades = not isinstance(instrument, Forex)
         self.quote: Quote | None = None
         self.lanes: list[Lane] = []
         self.bar_lanes: list[Lane] = []

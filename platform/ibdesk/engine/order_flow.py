@@ -85,7 +85,7 @@ class OrderFlow:
     def last_of(self, instrument: str) -> float | None:
         """Return at which price an instrument traded last, None when no trade is known."""
         market = self.markets.get(instrument)
-        return None if market is None else market.last
+        return None if market is None or isinstance(market.instrument, Forex) else market.last
 
     def watch(self, instrument: AnyInstrument) -> None:
         """Keep the prices of an instrument, by what TWS knows of it now."""
