@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.stack import eventually
 
 from ibdesk.desk import Desk
 from ibdesk.errors import (
@@ -222,3 +223,20 @@ def test_everything_works_on_a_desk_in_another_process(desk: Desk) -> None:
     for name, answer in answers.items():
         operation = getattr(type(desk), name)
         assert decode_value(operation, encode_value(answer)) == answer
+
+
+def test_the_journal_of_an_earlier_desk_is_packed_and_read_as_before(open_desk: OpenDesk) -> None:
+    first = open_desk()
+    first.halt("the first life")
+    first.close()
+    name = Path(first.journal_path).name
+
+    desk = open_desk()
+    packed = Path(first.journal_path).with_name(f"{name}.gz")
+    eventually(packed.exists, "it is packed")
+    page = desk.journal(life=name, kinds=["halt_trading"])
+
+    assert not Path(first.journal_path).exists()
+    assert [row.event["reason"] for row in page.rows] == ["the first life"]
+    assert [(life.name, life.note) for life in desk.journals() if not life.is_current] == [(name, "")]
+    assert replay(packed).events == replay(Path(first.journal_path)).events > 0

@@ -147,7 +147,7 @@ def recorded(make_journal, strategy_file: Path) -> SimpleNamespace:
     turn(ChangeLimits(limits=RiskLimits().by_name | {"max_order_shares": 7.0}, at_ns=TEN))
     turn(CancelRequest("", TEN, owner="manual"))
     turn(StopStrategy("run", TEN + 1000 * SECOND, flatten=True))
-    return SimpleNamespace(path=journal.path, events=events, caused=caused, engine=engine)
+    return SimpleNamespace(journal=journal, path=journal.path, events=events, caused=caused, engine=engine)
 
 
 def fill_of(action: PlaceOrder, number: int) -> Fill:

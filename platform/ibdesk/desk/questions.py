@@ -16,7 +16,7 @@ from ibdesk.desk.run_log import read_log
 from ibdesk.desk.surroundings import Surroundings
 from ibdesk.errors import DataError, HistoryError, InstrumentError, JournalError
 from ibdesk.model import EVENT_KINDS, Account, Instrument, interval_ns
-from ibdesk.store import JournalFilter, JournalPage, LifeInfo, Topic, lives_in, read_page
+from ibdesk.store import JournalFilter, JournalPage, LifeInfo, Topic, journals_in, lives_in, read_page
 from ibdesk.telemetry import Span, vitals
 from ibdesk.tws import Match
 
@@ -246,7 +246,7 @@ class Questions:
         if life in ("", own.name):
             return own
         # Compared by name, so that no path leads out of the folder.
-        for path in own.parent.glob("*.sqlite"):
+        for path in journals_in(own.parent):
             if path.name == life:
                 return path
         raise JournalError(f"there is no journal {life!r} of an earlier life: journals() lists them")

@@ -59,6 +59,7 @@ from ibdesk.store import (
     Feed,
     Journal,
     JournalLogKeeper,
+    JournalTidier,
     OrderIdMark,
     path_of_new_life,
     set_aside_unborn,
@@ -114,6 +115,7 @@ class Runtime:
         self.first_prices = FirstPrices(self.engine.price_of)
         # _inherited: what an earlier life traded by hand, whose quotes are not asked for yet in this one.
         self._inherited: list[AnyInstrument] = []
+        self._earlier = ""
         self._waiting: collections.deque[Event] = collections.deque()
         self._turning = False
         self._recent: dict[str, collections.deque[Bar]] = {}
@@ -142,7 +144,10 @@ class Runtime:
         for instrument in self._inherited:
             if self.service.knows(instrument.id):
                 self.service.subscribe_quotes(instrument)
-        with EmaMonitor(self.feed, self.settings.ema_spans), JournalLogKeeper(self.journal.path):
+        tidier = JournalTidier(
+            self.journal.path, self.settings.mode, self.service.account_id, self._earlier, self.settings.journal
+        )
+        with EmaMonitor(self.feed, self.settings.ema_spans), JournalLogKeeper(self.journal.path), tidier:
             async with asyncio.TaskGroup() as tasks:
                 self._timers.run_in(tasks)
                 tasks.create_task(self.supervisor.run(), name="background work")
@@ -173,7 +178,7 @@ class Runtime:
             halt_only=ends_with_gateway,
         )
         estate = command.estate
-        self._inherited = estate.instruments
+        self._inherited, self._earlier = estate.instruments, command.earlier
         hand_over(self.service, command)
         self.ledger.take_over(estate.fills)
         self.turn(command)

@@ -13,7 +13,7 @@ from ibdesk.desk.strategy_limits import TrialLimits
 from ibdesk.engine import RiskLimits
 from ibdesk.errors import ConfigError
 from ibdesk.gateway import GatewaySettings
-from ibdesk.store import RedisSettings
+from ibdesk.store import JournalSettings, RedisSettings
 from ibdesk.telemetry.settings import LogSettings, PerformanceSettings
 from ibdesk.tws import TwsSettings
 
@@ -46,6 +46,9 @@ class DeskSettings(SettingsTree):
         default_factory=EmbeddedGatewaySettings, description="the embedded gateway's market and account"
     )
     risk: RiskLimits = Field(default_factory=RiskLimits, description="what the risk gate allows")
+    journal: JournalSettings = Field(
+        default_factory=JournalSettings, description="how long the records of desks are kept"
+    )
     redis: RedisSettings = Field(default_factory=RedisSettings, description="where Redis is, if there is one")
     log: LogSettings = Field(default_factory=LogSettings, description="what is logged, and where")
     performance: PerformanceSettings = Field(

@@ -10,11 +10,13 @@ if TYPE_CHECKING:
     from ibdesk.store.cache import Cache, Cached, MemoryCache, RedisCache
     from ibdesk.store.feed import Feed, FeedReader, Row, Topic
     from ibdesk.store.journal import Journal, JournalHeader
-    from ibdesk.store.journal_files import path_of_new_life, set_aside_unborn
+    from ibdesk.store.journal_files import journals_in, path_of_new_life, set_aside_unborn
     from ibdesk.store.journal_log import JournalLogKeeper
     from ibdesk.store.journal_pages import JournalFilter, JournalPage, JournalRow, read_page, stretch
     from ibdesk.store.journal_reader import Entry, JournalReader
     from ibdesk.store.journal_replay import ReplayReport, replay
+    from ibdesk.store.journal_settings import JournalSettings
+    from ibdesk.store.journal_tidier import JournalTidier
     from ibdesk.store.life_list import LifeInfo, lives_in
     from ibdesk.store.lives import take_over_from
     from ibdesk.store.market_cache import KEPT_BARS, MarketCache
@@ -41,6 +43,8 @@ __all__ = [
     "JournalPage",
     "JournalReader",
     "JournalRow",
+    "JournalSettings",
+    "JournalTidier",
     "LifeInfo",
     "MarketCache",
     "MemoryCache",
@@ -55,6 +59,7 @@ __all__ = [
     "SupersededError",
     "Topic",
     "TopicState",
+    "journals_in",
     "lives_in",
     "path_of_new_life",
     "read_page",

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from ibdesk.errors import JournalError
 from ibdesk.model import moment
+from ibdesk.store.journal_packing import PACKED
 from ibdesk.store.journal_reader import JournalReader, UnbornJournalError
 
 _log = logging.getLogger(__name__)
 
 SUFFIX = ".sqlite"
-PACKED = ".gz"
 # How the name of a journal tells when it began, UTC.
 _BEGAN = "%Y%m%d-%H%M%S-%f"
 

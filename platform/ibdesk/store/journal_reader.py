@@ -13,6 +13,7 @@ import msgspec
 from ibdesk.errors import IbdeskError, JournalError
 from ibdesk.model import Action, Event, decode_actions, decode_event, encode_kind
 from ibdesk.store.journal import SCHEMA_VERSION, CopyMark, JournalHeader, decode_header
+from ibdesk.store.journal_packing import PACKED, packed_path, unpack
 
 
 class UnbornJournalError(JournalError):
@@ -57,7 +58,10 @@ class BookRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 class JournalReader:
-    """Reads a journal, or a copy of one, also while it is being written; `copy` is None for the journal itself."""
+    """Reads a journal, packed or not, or a copy of one, also while it is being written.
+
+    `copy` is None for the journal itself.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open the file.
@@ -66,11 +70,16 @@ class JournalReader:
             UnbornJournalError: If nothing has ever been written to it.
             JournalError: If it is missing, no journal, or of another schema.
         """
-        self.path = path
-        if not path.is_file():
-            raise JournalError(f"there is no journal {path}")
+        self.path = path.with_suffix("") if path.suffix == PACKED else path
+        unpacked = None
+        if path.suffix == PACKED or not path.is_file():
+            packed = packed_path(self.path)
+            if not packed.is_file():
+                raise JournalError(f"there is no journal {path}")
+            unpacked = unpack(packed)
+        file = (unpacked or path).resolve().as_uri()
         try:
-            self._connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+            self._connection = sqlite3.connect(f"{file}?mode=ro{'&immutable=1' if unpacked else ''}", uri=True)
         except sqlite3.Error as error:
             raise JournalError(f"{path} cannot be opened: {error}") from None
         try:
@@ -78,6 +87,10 @@ class JournalReader:
         except JournalError:
             self._connection.close()
             raise
+        finally:
+            if unpacked is not None:
+                # It is open by now, and goes with this reader, however that ends.
+                unpacked.unlink(missing_ok=True)
 
     def _read_header(self) -> JournalHeader:
         try:

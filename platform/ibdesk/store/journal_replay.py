@@ -11,6 +11,7 @@ import msgspec
 from ibdesk.engine import Engine
 from ibdesk.errors import ReplayMismatchError
 from ibdesk.model import Action, PlaceOrder, StartStrategy, TakeOver, encode_actions, encode_event
+from ibdesk.store.journal_packing import packed_path
 from ibdesk.store.journal_reader import JournalReader
 from ibdesk.store.lives import take_over_from_journal
 from ibdesk.strategy import StrategyShelf
@@ -67,9 +68,10 @@ def replay(
 
 def _check_estate(folder: Path, number: int, command: TakeOver) -> str:
     """Compare what was taken over with what the earlier journal leaves; return its name, nothing when it is gone."""
-    if not command.earlier or not (folder / command.earlier).is_file():
+    earlier = folder / command.earlier
+    if not command.earlier or not (earlier.is_file() or packed_path(earlier).is_file()):
         return ""
-    left = take_over_from_journal(folder / command.earlier, command)
+    left = take_over_from_journal(earlier, command)
     if encode_event(left) != encode_event(command):
         raise ReplayMismatchError(number, str(command.estate), str(left.estate))
     return command.earlier
