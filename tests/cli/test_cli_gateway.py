@@ -59,7 +59,7 @@ def test_the_page_is_printed_once_at_the_end_where_there_is_no_terminal(home: An
 
     assert (told.code, told.err) == (0, "")
     assert "account    DU1000001, DU1000002, 1,000,000 USD each" in told.out
-    assert re.search(r"Sessions: 1 *\n.*\n client .*\n.*\n greeting +178 ", told.out), told.out
+    assert re.search(r"Sessions: 1 .*\n.*\n client .*\n.*\n greeting +178 ", told.out), told.out
     assert told.out.count("Market: 6") == 1
     assert "Orders: 0" in told.out
 
