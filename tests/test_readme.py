@@ -144,6 +144,17 @@ def test_python_of_a_test_of_a_strategy(surroundings: None) -> None:
     run(block("def test_it_makes_money_with_costs"))["test_it_makes_money_with_costs"]()
 
 
+def test_python_of_own_data(surroundings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f"01/{day:02}/2024,10,11,9,10.5,1000" for day in (2, 3, 4, 5, 8, 9)]
+    (tmp_path / "IBM.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "strategies").symlink_to(STRATEGIES)
+    monkeypatch.chdir(tmp_path)
+
+    names = run(block('read_bars("IBM.txt"'))
+
+    assert (names["bars"].symbols, names["bars"].frame.height) == (("IBM",), 6)
+
+
 def test_python_of_a_strategy() -> None:
     strategy = run(block("class EmaCross(Strategy)"))["EmaCross"]
 

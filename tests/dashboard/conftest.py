@@ -109,6 +109,11 @@ class Market:
         row |= {"unrealized_pnl": unrealized, "realized_pnl": 0.0, "commission": 0.0} | columns
         self._feed.publish(Topic.POSITIONS, symbol, row)
 
+    def progress(self, symbol: str, price: float) -> None:
+        """Publish the bar in progress, whose last trade was at this price."""
+        row = {"symbol": symbol, "opened_ns": self.at_ns, "interval_ns": FIVE_SECONDS, "volume": 100.0}
+        self._feed.publish(Topic.PROGRESS, symbol, row | dict.fromkeys(("open", "high", "low", "close"), price))
+
     def quote(self, symbol: str, middle: float) -> None:
         """Publish a quote two cents wide."""
         row = {"symbol": symbol, "at_ns": self.at_ns, "bid": middle - 0.01, "ask": middle + 0.01}

@@ -30,6 +30,7 @@ async def test_a_reader_sees_the_numbers_move(
     # 100 realized and 60 open, less 10 of commission.
     desk.position("AAPL", 100.0, unrealized=60.0, realized_pnl=100.0, commission=10.0)
     desk.quote("AAPL", 190.5)
+    desk.progress("AAPL", 190.5)
     desk.order("order-new", "IBM", "sell", "working")
     await expect(profit).to_have_text("+150.00")
     await expect(page.locator(".line .last")).to_have_text("190.50")
@@ -59,7 +60,7 @@ async def test_another_instrument_is_one_click_away(browser: Any, feed_server: A
 
     await page.get_by_role("button", name="MSFT").click()
     await expect(page.locator(".line .symbol")).to_have_text("MSFT")
-    desk.quote("MSFT", 432.1)
+    desk.progress("MSFT", 432.1)
     await expect(page.locator(".line .last")).to_have_text("432.10")
 
     await page.get_by_role("button", name="AAPL").click()

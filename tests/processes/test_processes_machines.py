@@ -82,11 +82,11 @@ class Machine:
         return Desk.attach(f"unix:{self.state / 'desk-paper.sock'}")
 
     def journals(self) -> dict[str, bool]:
-        """The names of the journals there, and whether each is a copy."""
-        found = {}
-        for path in sorted((self.state / "journals").glob("*.sqlite")):
+        """The names of the journals there, packed or not, and whether each is a copy."""
+        found, folder = {}, self.state / "journals"
+        for path in sorted([*folder.glob("*.sqlite"), *folder.glob("*.sqlite.gz")]):
             with JournalReader(path) as journal:
-                found[path.name] = journal.copy is not None
+                found[path.name.removesuffix(".gz")] = journal.copy is not None
         return found
 
     def copied(self) -> list[Event]:

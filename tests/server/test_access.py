@@ -24,7 +24,7 @@ from ibdesk_server.security.tickets import Tickets, Use
 from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import Settings
 
-OPEN = {"/health", "/health/live", "/login", "/api/v1/auth/login", "/api/v1/auth/refresh"}
+OPEN = {"/", "/health", "/health/live", "/login", "/api/v1/auth/login", "/api/v1/auth/refresh"}
 
 
 async def test_health_and_liveness_are_open(stranger: httpx.AsyncClient) -> None:

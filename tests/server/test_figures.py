@@ -15,8 +15,13 @@ from ibdesk_server.answers import PositionAnswer
 def test_noise_does_not_reach_an_answer() -> None:
     # What adding up partial fills leaves: 0.1 + 0.2 and a mean of prices in cents.
     position: dict[str, Any] = {"owner": "a", "symbol": "AAPL", "quantity": 0.1 + 0.2}
-    position |= {"average_price": 228.97999999999996, "last_price": 1.1 * 3, "unrealized_pnl": math.nan}
-    position |= {"realized_pnl": -0.30000000000000004, "commission": None}
+    position |= {
+        "average_price": 228.97999999999996,
+        "last_price": 1.1 * 3,
+        "mark_price": 1.1 * 3,
+        "unrealized_pnl": math.nan,
+    }
+    position |= {"unrealized_pnl": math.nan, "realized_pnl": -0.30000000000000004, "commission": None}
 
     found = PositionAnswer.model_validate(position)
 
@@ -26,6 +31,7 @@ def test_noise_does_not_reach_an_answer() -> None:
         "quantity": 0.3,
         "average_price": 228.98,
         "last_price": 3.3,
+        "mark_price": 3.3,
         "unrealized_pnl": None,
         "realized_pnl": -0.3,
         "commission": None,

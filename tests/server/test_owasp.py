@@ -23,6 +23,8 @@ from ibdesk_server.serve import WebServer
 
 # What is open to anybody: that the server answers, and the ways in.
 OPEN = {
+    # Tells strangers that this is ibdesk, and nothing of the desk.
+    ("GET", "/"),
     ("GET", "/health"),
     ("GET", "/health/live"),
     ("GET", "/login"),
