@@ -41,7 +41,7 @@ ROWS = "Date,Open,High,Low,Close\n2024-01-02,1,1,1,1\n2024-01-03,1,1,1,1\n"
     ],
 )
 def test_the_name_of_a_file_means_an_instrument(file: str, id: str) -> None:  # noqa: A002 - the word for it
-    assert file_symbol(file) == id
+    assert file_symbol(file, 2024) == id
 
 
 @pytest.mark.parametrize("file", ["BRK.B.csv", "brk.b.csv", "BRK-B.csv", "BRK B.csv", "brk b.parquet"])

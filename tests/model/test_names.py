@@ -48,7 +48,7 @@ from ibdesk.model.listings import BY_SUFFIX
         ("BHP.AX", Stock("BHP", exchange="ASX", currency="AUD")),
         ("EUR.USD|eur.usd|EURUSD|EUR/USD|EUR-USD|EUR USD|EURUSD=X", Forex("EUR", currency="USD")),
         ("USD.JPY|JPY=X|USDJPY=X", Forex("USD", currency="JPY")),
-        ("ES-202403|es-202403|ESH4|ESH24|ESH2024|ES 202403", Future("ES", expiry="202403")),
+        ("ES-202403|es-202403|ESH24|ESH2024|ES 202403", Future("ES", expiry="202403")),
         ("es-20261218", Future("ES", expiry="20261218")),
         ("SIL-202405|SILK24", Future("SI", expiry="202405", multiplier=1000.0)),
         ("6E-202403|6EH24|EUR-202403", Future("6E", expiry="202403")),
@@ -73,6 +73,7 @@ def test_every_spelling_stands_for_one_instrument(names: str, instrument: AnyIns
     ("name", "question"),
     [
         ("ES=F", "ES=F is a series of contracts put together: name one of them, as ES-202503"),
+        ("ESH4", "ESH4 can be ES-201403 or ES-202403 or ES-203403: write one of them, or give near_year"),
         ("MKC.V", "write MKC-V or MKC@VENTURE"),
         ("AAPL.T", "write AAPL-T or AAPL@TSEJ"),
         ("IBM.N", "write IBM-N or IBM"),

@@ -28,8 +28,8 @@ from ibdesk.errors import AddressInUseError, ConfigError
 from ibdesk.gateway import Gateway, GatewaySettings, make_gateway
 from ibdesk.gateway.listening import Listener, Listeners
 from ibdesk.gateway.make import clock_of
+from ibdesk.gateway.market.names import named_now
 from ibdesk.gateway.proxy import Recorder
-from ibdesk.model import instrument_of
 
 _LOOK_SECONDS = 0.1
 _PAGE_EVERY = 5
@@ -82,7 +82,7 @@ def run_gateway_until_stopped(
     if settings.script is not None and settings.symbols:
         raise ConfigError("--script states its own symbols: leave --symbols out")
     for name in settings.symbols:
-        instrument_of(name)
+        named_now(name)
     bars = None
     if sample:
         bars = only(sample_daily_bars(), settings.symbols, where="the sample")

@@ -17,7 +17,7 @@ from ibdesk.desk import DeskHandle, DeskSettings
 from ibdesk.desk.strategy_limits import TrialLimits
 from ibdesk.desk.strategy_trial import try_file
 from ibdesk.errors import ConfigError, DeskError, UnlistedFutureError
-from ibdesk.model import instrument_of, interval_ns
+from ibdesk.model import instrument_of, interval_ns, moment
 from ibdesk.telemetry import correlated
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         for name in self.on:
             # The terms of a future that is not shipped come from TWS.
             with contextlib.suppress(UnlistedFutureError):
-                instrument_of(name)
+                instrument_of(name, near_year=moment(time.time_ns()).year)
         interval_ns(self.bar)
         try_file(self.strategy, self.parameters, TrialLimits())
 

@@ -11,7 +11,7 @@ import polars as pl
 from ibdesk.data.bars import COLUMNS, INTERVAL, OPENED_AT, PRICES, shown
 from ibdesk.data.content import MAX_BYTES
 from ibdesk.data.formats.raw import RawBars
-from ibdesk.data.names import file_symbol, symbol_id
+from ibdesk.data.names import file_symbol, last_years, symbol_id
 from ibdesk.data.numbers import DecimalMark, parse_numbers
 from ibdesk.data.times import ZONE_QUESTION, Times, UndecidedError, parse_times, to_instants, zone_or_error
 from ibdesk.errors import DataError
@@ -48,12 +48,15 @@ def convert(raw: RawBars, part: Part, options: ReadOptions, *, file_name: str = 
     """
     where = part.where
     asked: list[UndecidedError] = []
-    symbols = _symbols(raw, options, where, file_name, asked)
+    asked_of_times: list[UndecidedError] = []
+    times = _times(raw, part, options, asked_of_times)
+    symbols = _symbols(raw, None if times is None else times.local, options, where, file_name, asked)
+    asked += asked_of_times
     zone = raw.own_zone or options.zone or raw.zone
     zone = None if zone is None else zone_or_error(zone)
     if raw.own_zone and options.zone not in (None, raw.own_zone):
         part.notes.append(f"the file states its zone, {raw.own_zone}: {options.zone} is not used")
-    opened_at = _opened_at(raw, part, options, symbols, zone, asked)
+    opened_at = None if times is None else _opened_at(raw, part, times, symbols, zone, asked)
     if opened_at is None or symbols is None:
         _ask(asked, where, has_zone=zone is not None)
         raise AssertionError(asked)
@@ -79,17 +82,24 @@ def _ask(asked: Sequence[UndecidedError], where: str, *, has_zone: bool) -> None
 
 
 def _symbols(
-    raw: RawBars, options: ReadOptions, where: str, file_name: str, asked: list[UndecidedError]
+    raw: RawBars,
+    times: pl.Series | None,
+    options: ReadOptions,
+    where: str,
+    file_name: str,
+    asked: list[UndecidedError],
 ) -> pl.Series | None:
     """Return the instrument's id for each row, null for rows of symbols that are not wanted."""
     rows = raw.frame.height
-    wanted = None if options.symbol is None else symbol_id(options.symbol)
+    last = None if times is None else times.dt.year().max()
+    last_year = last if isinstance(last, int) else None
+    wanted = None if options.symbol is None else symbol_id(options.symbol, last_year)
     if "symbol" in raw.frame.columns:
-        return _symbol_column(raw, where, wanted)
-    stated = symbol_id(raw.symbol) if raw.symbol else None
+        return _symbol_column(raw, times, where, wanted)
+    stated = symbol_id(raw.symbol, last_year) if raw.symbol else None
     if wanted is None and stated is None:
         try:
-            stated = file_symbol(file_name)
+            stated = file_symbol(file_name, last_year)
         except DataError:
             why = f"the file's name {file_name!r} names no single one" if file_name else "there is no column symbol"
             asked.append(UndecidedError(f"no instrument is named in it, {why}", "symbol='AAPL' or whichever it is"))
@@ -98,12 +108,13 @@ def _symbols(
     return pl.repeat(wanted or stated, rows, dtype=pl.String, eager=True)
 
 
-def _symbol_column(raw: RawBars, where: str, wanted: str | None) -> pl.Series:
+def _symbol_column(raw: RawBars, times: pl.Series | None, where: str, wanted: str | None) -> pl.Series:
     column = raw.frame["symbol"].cast(pl.String).str.strip_chars().replace("", None)
     if column.null_count():
         name = raw.names.get("symbol", "symbol")
         raise DataError(f"{where}: row {column.is_null().arg_max()}, column {name}: the symbol is missing")
-    ids = {name: symbol_id(name) for name in column.unique()}
+    last = dict.fromkeys(column.unique()) if times is None else last_years(column, times)
+    ids = {name: symbol_id(name, year) for name, year in last.items()}
     if wanted is not None and wanted not in ids.values():
         if len(ids) > 1:
             raise DataError(f"{where} has no bars of {wanted}: it has {', '.join(sorted(ids.values())[:12])}")
@@ -118,20 +129,30 @@ def _symbol_column(raw: RawBars, where: str, wanted: str | None) -> pl.Series:
 # ---- times -----------------------------------------------------------------------------------------------------------
 
 
+def _times(raw: RawBars, part: Part, options: ReadOptions, asked: list[UndecidedError]) -> Times | None:
+    """Return the times as they are written, nothing where day and month cannot be told apart."""
+    column = _time_column(raw, part.where)
+    order = raw.own_date_order or options.date_order or raw.date_order
+    try:
+        times = parse_times(column, part.where, raw.names.get(column.name, column.name), date_order=order)
+    except UndecidedError as undecided:
+        asked.append(undecided)
+        return None
+    part.notes += times.notes
+    return times
+
+
 def _opened_at(
     raw: RawBars,
     part: Part,
-    options: ReadOptions,
+    times: Times,
     symbols: pl.Series | None,
     zone: str | None,
     asked: list[UndecidedError],
 ) -> pl.Series | None:
-    column = _time_column(raw, part.where)
-    name = raw.names.get(column.name, column.name)
-    order = raw.own_date_order or options.date_order or raw.date_order
+    column = "opened_at" if "opened_at" in raw.frame.columns else "date"
+    name = raw.names.get(column, column)
     try:
-        times: Times = parse_times(column, part.where, name, date_order=order)
-        part.notes += times.notes
         opened_at, part.zone = to_instants(times, symbols, part.where, name, zone=zone, day_zone=raw.day_zone)
     except UndecidedError as undecided:
         asked.append(undecided)

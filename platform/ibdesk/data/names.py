@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import re
 
+import polars as pl
+
 from ibdesk.errors import DataError, InstrumentError
 from ibdesk.model import AnyInstrument, instrument_of
 
@@ -31,23 +33,39 @@ _TIMEFRAME = re.compile(r"\d+(s|sec|secs|second|m|min|mins|minute|h|hour|hours|d
 _DATES = re.compile(r"[\d.\-]{4,}")
 
 
+# Bars end by the expiry of their contract, and a date of another zone may lie a day after it. `instrument_of` looks
+# from four years before to five after: with these, from one year before the last bar to eight after.
+_YEARS_AHEAD = 3
+
+
 @functools.lru_cache(maxsize=4096)
-def instrument_or_none(name: str) -> AnyInstrument | None:
-    """Return the instrument that a name means, in whatever case; nothing when there is none."""
+def instrument_or_none(name: str, last_year: int | None = None) -> AnyInstrument | None:
+    """Return the instrument that a name means, in whatever case; nothing when there is none.
+
+    `last_year` is the year of its last bar. It decides the decade of ``ESH4``, whose bars end by its expiry.
+    """
     try:
-        return instrument_of(name)
+        return instrument_of(name, near_year=None if last_year is None else last_year + _YEARS_AHEAD)
     except InstrumentError:
         return None
 
 
-def symbol_id(name: str) -> str:
+def symbol_id(name: str, last_year: int | None = None) -> str:
     """Return the id of the instrument that a symbol in a file means, or the symbol itself when it means none."""
     name = name.strip()
-    instrument = instrument_or_none(_US.sub("", name))
+    instrument = instrument_or_none(_US.sub("", name), last_year)
     return name if instrument is None else instrument.id
 
 
-def file_symbol(file: str) -> str:
+def last_years(symbols: pl.Series, times: pl.Series) -> dict[str, int | None]:
+    """Return the year of each symbol's last bar, nothing where `times` are not dates or times."""
+    if not isinstance(times.dtype, pl.Date | pl.Datetime):
+        return dict.fromkeys(symbols.drop_nulls().unique())
+    years = pl.DataFrame({"symbol": symbols, "year": times.dt.year()}).drop_nulls("symbol").group_by("symbol").max()
+    return dict(years.iter_rows())
+
+
+def file_symbol(file: str, last_year: int | None = None) -> str:
     """Return the id of the instrument that the name of a file means.
 
     The whole name is tried first (``BRK.B.csv``, ``eurusd.csv``), then its only part that may be an instrument
@@ -57,23 +75,24 @@ def file_symbol(file: str) -> str:
         DataError: If it means none, or more than one.
     """
     stem = _ENDINGS.sub("", file)
-    found = _instrument(stem)
+    found = _instrument(stem, last_year)
     if found is None:
         parts = [part for part in re.split(r"[\s_,()\[\]]+", stem) if part]
         # Vendors write instruments in capitals.
-        candidates = {meant for part in parts if part == part.upper() and (meant := _instrument(part)) is not None}
+        capitals = (part for part in parts if part == part.upper())
+        candidates = {meant for part in capitals if (meant := _instrument(part, last_year)) is not None}
         found = candidates.pop() if len(candidates) == 1 and len(parts) > 1 else None
     if found is None:
         raise DataError(f"the file's name {file!r} names no single instrument: say which it is, e.g. symbol='AAPL'")
     return found
 
 
-def _instrument(text: str) -> str | None:
+def _instrument(text: str, last_year: int | None) -> str | None:
     """Return the id of the instrument that a word means when it is meant to be one."""
     if text.lower() in _ABOUT_FILES or _TIMEFRAME.fullmatch(text) or _DATES.fullmatch(text):
         return None
     name = _US.sub("", text)
-    instrument = instrument_or_none(name)
+    instrument = instrument_or_none(name, last_year)
     if instrument is None or (instrument.id == name.upper() and not _is_ticker(name)):
         return None
     return instrument.id

@@ -17,7 +17,7 @@ from ibdesk.data.formats.registry import format_of
 from ibdesk.data.frames import PANDAS, POLARS, is_pandas, read_pandas, read_polars
 from ibdesk.data.intervals import Interval
 from ibdesk.data.layouts import DATE_ORDERS
-from ibdesk.data.names import symbol_id
+from ibdesk.data.names import last_years, symbol_id
 from ibdesk.data.sample import sample_daily_bars
 from ibdesk.data.splits import Split, adjust_for_splits
 from ibdesk.data.times import zone_or_error
@@ -100,7 +100,8 @@ def as_bars(source: Any, *, instruments: Mapping[str, AnyInstrument] | None = No
 
 def _by_id(frame: pl.DataFrame, given: Mapping[str, AnyInstrument]) -> pl.DataFrame:
     """Return the frame with its symbols as ids, however they are spelled: BRK-B is BRK.B."""
-    names = {name: symbol_id(name) for name in frame["symbol"].unique() if name is not None and name not in given}
+    last = last_years(frame["symbol"], frame["opened_at"])
+    names = {name: symbol_id(name, year) for name, year in last.items() if name not in given}
     spelled = {name: meant for name, meant in names.items() if name != meant}
     return frame.with_columns(pl.col("symbol").replace(spelled)) if spelled else frame
 

@@ -348,7 +348,7 @@ class Run:
             raise StrategyError(f"{self.id} is {self.state.value} and orders no more: start it again")
 
     def _lane(self, symbol: str) -> Lane:
-        lane = self.lanes.get(symbol) or self.lanes.get(_id_of(symbol))
+        lane = self.lanes.get(symbol) or self.lanes.get(_id_of(symbol, self.now.year))
         if lane is None:
             on = ", ".join(self.lanes)
             raise InstrumentError(f"{self.id} runs on {on}, not on {symbol!r}: start it on that too")
@@ -375,10 +375,10 @@ def check_succession(before: Run, start: StartStrategy) -> None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _id_of(name: str) -> str:
+def _id_of(name: str, near_year: int) -> str:
     """Return the id of the instrument that a strategy calls by another of its names, as BRK-B."""
     try:
-        return instrument_of(name).id
+        return instrument_of(name, near_year=near_year).id
     except InstrumentError:
         return ""
 

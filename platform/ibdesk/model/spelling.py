@@ -89,27 +89,26 @@ def read_option(text: str) -> OptionText | None:
     return OptionText(root, f"20{found[2]}{found[3]}{found[4]}", found[5], int(found[6]) / 1000)
 
 
-def read_future(text: str, near_year: int) -> FutureText | None:
+def read_future(text: str, near_year: int | None) -> FutureText | None:
     """Return name and expiry of a future: ``ES-202403``, ``ESH24``, ``ESH2024``, or ``ESH4`` nearest to a year."""
     if found := _FUTURE.fullmatch(text):
         return FutureText(found[1], found[2])
     if (found := _CONTINUOUS.fullmatch(text)) and roots_called(found[1]):
         raise InstrumentError(
-            f"{text} is a series of contracts put together: name one of them, as {found[1]}-{near_year}03"
+            f"{text} is a series of contracts put together: name one of them, as {found[1]}-{near_year or 2025}03"
         )
     found = _LOCAL.fullmatch(text)
     if found is None or not roots_called(found[1]):
         return None
     month = MONTH_CODES.index(found[2]) + 1
-    return FutureText(found[1], f"{_year(found[3], near_year)}{month:02d}")
-
-
-def _year(digits: str, near_year: int) -> int:
-    """Return the year that digits stand for: one digit the nearest to `near_year`, two the 2000s."""
-    if len(digits) == 1:
-        first = near_year - 4
-        return first + (int(digits) - first) % 10
-    return int(digits) if len(digits) == 4 else 2000 + int(digits)
+    root, digits = found[1], found[3]
+    if len(digits) > 1:
+        return FutureText(root, f"{int(digits) if len(digits) == 4 else 2000 + int(digits)}{month:02d}")
+    if near_year is None:
+        choice = " or ".join(f"{root}-{decade}{digits}{month:02d}" for decade in (201, 202, 203))
+        raise InstrumentError(f"{text} can be {choice}: write one of them, or give near_year")
+    first = near_year - 4
+    return FutureText(root, f"{first + (int(digits) - first) % 10}{month:02d}")
 
 
 def read_index(text: str) -> str | None:
@@ -179,7 +178,7 @@ def reads_as_share(text: str, symbol: str) -> bool:
         return (
             read_pair(text) is None
             and read_option(text) is None
-            and read_future(text, 2025) is None
+            and read_future(text, None) is None
             and read_index(text) is None
             and read_listed(text) is None
             and read_share(text) == symbol

@@ -17,9 +17,10 @@ from ibdesk.gateway.contracts.indices import shipped_indices
 from ibdesk.gateway.contracts.matching import answers, is_on
 from ibdesk.gateway.contracts.options import OptionChain, expiries, option, strikes_around
 from ibdesk.gateway.contracts.stocks import US_VENUES, is_plausible, shipped_stocks, us_share
+from ibdesk.gateway.market.names import named_now
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import invalid
-from ibdesk.model import AnyInstrument, Forex, Future, Option, Stock, instrument_of
+from ibdesk.model import AnyInstrument, Forex, Future, Option, Stock
 
 # MOST_BY_RULE: how many contracts that are not shipped a gateway takes before it knows no more.
 MOST_BY_RULE = 10_000
@@ -70,7 +71,7 @@ class ContractBook:
         if known is not None:
             return known
         try:
-            wanted = instrument_of(instrument)
+            wanted = named_now(instrument)
         except InstrumentError:
             return None
         if wanted.id in self._by_name:
@@ -202,7 +203,7 @@ class ContractBook:
     def _played_as(self, name: str) -> ContractData:
         """Return the contract of an instrument that only the market source knows."""
         try:
-            instrument = instrument_of(name)
+            instrument = named_now(name)
         except InstrumentError:
             instrument = Stock(name)
         match instrument:
