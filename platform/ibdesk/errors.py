@@ -128,7 +128,8 @@ _UNITS = {
 class OrderDeniedError(OrderError):
     """Our own risk rule refused the order, so the venue never saw it.
 
-    `rule` is the name of a setting of `risk`, or ``link``, ``halt``, ``size_increment`` or ``lowest_price``.
+    `rule` is the name of a setting of `risk`, or ``link``, ``halt``, ``size_increment``,
+    ``lowest_price`` or ``highest_price``.
     """
 
     def __init__(self, order_id: str, rule: str, limit: float, asked: float) -> None:
@@ -150,6 +151,9 @@ class OrderDeniedError(OrderError):
                 return f"its size of {size} is not a multiple of {step}, the instrument's size increment"
             case "lowest_price":
                 return f"its price of {self.asked:.10g} is below {self.limit:.10g}, the instrument's lowest"
+            case "highest_price":
+                price, most = f"{self.asked:.10g}", f"{self.limit:.10g}"
+                return f"its price of {price} is farther from 0 than {most}: its steps could not be told apart"
         return f"{self.rule} allows {self.limit:.10g}{_UNITS.get(self.rule, '')}, asked {self.asked:.10g}"
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from ibdesk.model import (
     AccountReport,
     Forex,
     Future,
+    ModifyRequest,
     Order,
     OrderDenied,
     OrderType,
@@ -67,6 +69,33 @@ def test_a_share_is_never_ordered_at_nothing(side: Side, price: float) -> None:
         return
     with pytest.raises(OrderDeniedError, match=f"its price of {price:g} is below 0.0001, the instrument's lowest"):
         fitted(order(side, limit=price), SHARE)
+
+
+@pytest.mark.parametrize("price", [1e16, 1e300, 1e308, sys.float_info.max])
+@pytest.mark.parametrize("name", ["AAPL", "ES-202612", "EUR.USD", "SPXW-20261218-C-5000"])
+@pytest.mark.parametrize("terms", ["limit", "stop"])
+@pytest.mark.parametrize("side", Side)
+def test_a_price_that_no_step_can_be_told_from_is_denied(side: Side, terms: str, name: str, price: float) -> None:
+    with pytest.raises(
+        OrderDeniedError, match=r"its price of .* is farther from 0 than .*: its steps could not be told"
+    ):
+        fitted(order(side, **{terms: price}), instrument_of(name))
+
+
+def test_a_future_may_not_be_ordered_far_below_nothing() -> None:
+    with pytest.raises(OrderDeniedError, match=r"its price of -1e\+308 is farther from 0 than 4.5\d*e\+13"):
+        fitted(order(Side.BUY, limit=-1e308), Future("CL", expiry="202005"))
+
+
+def test_new_terms_that_are_far_too_high_are_denied_and_the_order_keeps_its_own(tell_story, hands) -> None:
+    story = tell_story()
+    story.start(hands(bar=lambda me, bar: me.buy("AAPL", 1, limit=9.0)))
+    [placed] = story.placed(story.bar(10.0))
+
+    [denied] = story.tell(ModifyRequest(order_id=placed.id, at_ns=story.at_ns, limit_price=1e308))
+
+    assert (denied.rule, denied.asked) == ("highest_price", 1e308)
+    assert story.order(placed.id).limit_price == 9.0
 
 
 def test_a_future_may_be_ordered_below_nothing() -> None:

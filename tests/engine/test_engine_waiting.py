@@ -125,12 +125,47 @@ def test_what_reduces_waits_as_long_as_it_must(paced) -> None:
     assert [kinds(fire(story)) for _ in range(3)] == [["PlaceOrder", "SetTimer"]] * 2 + [["PlaceOrder"]]
 
 
-def test_a_rate_below_one_a_second_lets_nothing_leave(paced) -> None:
-    story, actions = paced(rate(0.5, max_order_wait_seconds=3), lambda me: me.buy("AAPL", 1))
+@pytest.mark.parametrize(("limit", "seconds"), [(0.5, 2), (0.25, 4), (0.1, 10)])
+def test_a_rate_below_one_a_second_is_one_order_in_so_many_seconds(paced, limit: float, seconds: int) -> None:
+    story, actions = paced(rate(limit, max_order_wait_seconds=60), lambda me: [me.buy("AAPL", n) for n in (1, 2, 3)])
+    began_ns = story.at_ns
 
-    assert kinds(actions) == ["OrderQueued", "SetTimer"]
+    assert kinds(actions) == ["PlaceOrder", "OrderQueued", "OrderQueued", "SetTimer"]
+    assert [order.id for order in story.placed(fire(story))] == ["run.2"]
+    assert story.at_ns == began_ns + seconds * SECOND
+    assert [order.id for order in story.placed(fire(story))] == ["run.3"]
+    assert story.at_ns == began_ns + 2 * seconds * SECOND
+
+
+def test_below_one_a_second_what_reduces_leaves_and_what_opens_is_denied_with_its_wait(paced) -> None:
+    story, _ = paced(
+        rate(0.5, max_order_wait_seconds=3),
+        lambda me: [me.buy("AAPL", 1), me.buy("AAPL", 2), me.sell("AAPL", 30, stop=9.0)],
+        held=100,
+    )
+
+    assert [order.stop_price for order in story.placed(fire(story))] == [9.0]
     [denied] = fire(story)
-    assert (denied.rule, story.at_ns) == ("max_order_wait_seconds", actions[0].order.created_ns + 3 * SECOND)
+
+    # Its turn would have come after two orders of two seconds each.
+    assert (denied.rule, denied.limit, denied.asked) == ("max_order_wait_seconds", 3.0, 4.0)
+
+
+def test_a_rate_that_was_lowered_counts_what_left_before(paced) -> None:
+    story, _ = paced(rate(40), lambda me: me.buy("AAPL", 1))
+    left_ns = story.at_ns
+    story.engine.gate.room_at(left_ns + 3 * SECOND)
+    story.engine.gate.limits = rate(0.1)
+
+    assert story.engine.gate.room_at(left_ns + 3 * SECOND) == left_ns + 10 * SECOND
+    assert story.engine.gate.sent_since(left_ns + 2 * SECOND) == 0
+
+
+@pytest.mark.parametrize("limit", [5e-324, 1e-300, 1e-9])
+def test_a_rate_next_to_nothing_lets_the_first_order_leave(paced, limit: float) -> None:
+    _, actions = paced(rate(limit), lambda me: [me.buy("AAPL", 1), me.buy("AAPL", 2)])
+
+    assert kinds(quiet(actions)) == ["PlaceOrder", "OrderQueued"]
 
 
 def test_an_order_that_waits_is_withdrawn_at_once(paced) -> None:

@@ -144,3 +144,10 @@ def test_a_rounded_size_is_never_more_than_was_wanted(wanted: float, increment: 
 def test_a_grid_that_is_none_is_refused(increments) -> None:
     with pytest.raises(InstrumentError, match=r"X: .*price increment"):
         Stock("X", price_increments=increments)
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+@pytest.mark.parametrize("price", [1e307, -1e307, 1.7e308])
+def test_a_price_that_no_step_can_be_told_from_stands_for_itself(price: float, rounding: Rounding) -> None:
+    assert Stock("X").round_price(price, rounding) == price
+    assert Forex("EUR", currency="USD").round_price(price, rounding) == price

@@ -1,4 +1,4 @@
-"""The orders and modifications that wait, because `risk.max_orders_per_second` have left in the last second.
+"""The orders and modifications that wait, because as many have left as `risk.max_orders_per_second` allows.
 
 What reduces or protects a position goes before what opens one; each in the order in which it came. What opens a
 position waits `risk.max_order_wait_seconds` at most. What reduces one waits as long as it must: getting out is

@@ -67,7 +67,8 @@ class RiskLimits:
         _Limit, Field(description="how far through the market a limit price may reach, as a fraction")
     ] = 0.05
     max_orders_per_second: Annotated[
-        _Limit, Field(description="orders and modifications in any one second; those above it wait for their turn")
+        _Limit,
+        Field(description="orders and modifications in any one second; those above it wait (0.5: one in two seconds)"),
     ] = 40.0
     max_order_wait_seconds: Annotated[
         _Limit, Field(description="how long an order that opens a position may wait for its turn before it is denied")
@@ -212,16 +213,19 @@ class RiskGate:
         return reduces
 
     def room_at(self, at_ns: int) -> int:
-        """Return from when on one more order may leave, not before now; never, at less than one order a second."""
+        """Return from when on one more order may leave, not before now; at 0.5 a second one leaves in two."""
         limit = self.limits.max_orders_per_second
         if limit == _NO_LIMIT:
             return at_ns
         sent_ns = self._sent_ns
-        while sent_ns and sent_ns[0] <= at_ns - _SECOND:
+        # The last one is kept: a limit below 1 looks farther back than a second.
+        while len(sent_ns) > 1 and sent_ns[0] <= at_ns - _SECOND:
             sent_ns.popleft()
-        if len(sent_ns) + 1 <= limit:
+        most = max(1, int(limit))
+        if len(sent_ns) < most:
             return at_ns
-        return max(at_ns, sent_ns[-int(limit)] + _SECOND) if limit >= 1 else _NEVER_NS
+        window_ns = _SECOND if limit >= 1 else int(min(_SECOND / limit, _NEVER_NS))
+        return max(at_ns, sent_ns[-most] + window_ns)
 
     def count(self, at_ns: int) -> None:
         """Count an order or a modification that leaves at this time."""

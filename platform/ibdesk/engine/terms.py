@@ -7,6 +7,9 @@ import msgspec
 from ibdesk.errors import OrderDeniedError, OrderError
 from ibdesk.model import AnyInstrument, Index, Order, Rounding, Side
 
+# Beyond so many steps floats lie farther apart than the prices of the grid.
+_MOST_STEPS = 2**52
+
 
 def fitted(order: Order, instrument: AnyInstrument) -> Order:
     """Return the order with its prices on the instrument's grid, the one place where they are rounded.
@@ -16,8 +19,8 @@ def fitted(order: Order, instrument: AnyInstrument) -> Order:
     the grid, so the stop is triggered by exactly the prices by which the one asked for would have been.
 
     Raises:
-        OrderDeniedError: If the size is off the size increment, or a price is below the lowest there is; neither is
-            changed without asking.
+        OrderDeniedError: If the size is off the size increment, or a price is below the lowest there is or beyond the
+            prices whose steps can be told apart; none is changed without asking.
     """
     if not instrument.fits_size(order.quantity):
         raise OrderDeniedError(order.id, "size_increment", instrument.size_increment, order.quantity)
@@ -35,6 +38,9 @@ def fitted(order: Order, instrument: AnyInstrument) -> Order:
 def _price(order: Order, instrument: AnyInstrument, asked: float | None, rounding: Rounding) -> float | None:
     if asked is None:
         return None
+    highest = _MOST_STEPS * instrument.tick_at(asked)
+    if not abs(asked) <= highest:
+        raise OrderDeniedError(order.id, "highest_price", highest, asked)
     price = instrument.round_price(asked, rounding)
     if price < instrument.lowest_price or asked <= 0 < instrument.lowest_price:
         raise OrderDeniedError(order.id, "lowest_price", instrument.lowest_price, asked)

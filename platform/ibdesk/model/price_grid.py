@@ -29,8 +29,11 @@ class Rounding(enum.Enum):
 def rounded(price: float, increments: PriceIncrements, rounding: Rounding) -> float:
     """Return the price of the grid for `price`, as the shortest float that prints so.
 
-    Half a step to the nearest rounds away from zero. A price below zero has the grid of its absolute value.
+    Half a step to the nearest rounds away from zero. A price below zero has the grid of its absolute value. One whose
+    number of steps is beyond all floats stands for itself.
     """
+    if math.isinf(price / step_at(price, increments)) and math.isfinite(price):
+        return price
     if rounding is Rounding.NEAREST:
         nearest = _nearest(abs(price), increments)
         return -nearest if price < 0 else nearest
