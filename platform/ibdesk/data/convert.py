@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -10,11 +10,13 @@ import polars as pl
 
 from ibdesk.data.bars import COLUMNS, INTERVAL, OPENED_AT, PRICES, shown
 from ibdesk.data.content import MAX_BYTES
+from ibdesk.data.daily_stamps import to_instants
 from ibdesk.data.formats.raw import RawBars
-from ibdesk.data.names import file_symbol, last_years, symbol_id
+from ibdesk.data.names import file_symbol, instrument_or_none, last_years, symbol_id
 from ibdesk.data.numbers import DecimalMark, parse_numbers
-from ibdesk.data.times import ZONE_QUESTION, Times, UndecidedError, parse_times, to_instants, zone_or_error
+from ibdesk.data.times import ZONE_QUESTION, Times, UndecidedError, parse_times, zone_or_error
 from ibdesk.errors import DataError
+from ibdesk.model import AnyInstrument, Session
 
 
 class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +28,13 @@ class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
     decimal: str | None = None
     format: str | None = None
     interval: Any = None
+    instruments: Mapping[str, AnyInstrument] = {}
     max_bytes: int = MAX_BYTES
+
+    def session_of(self, symbol: str) -> Session | None:
+        """Return the session of a symbol's instrument, if there is one."""
+        instrument = self.instruments.get(symbol) or instrument_or_none(symbol)
+        return None if instrument is None else instrument.session
 
 
 class Part(msgspec.Struct):
@@ -56,7 +64,7 @@ def convert(raw: RawBars, part: Part, options: ReadOptions, *, file_name: str = 
     zone = None if zone is None else zone_or_error(zone)
     if raw.own_zone and options.zone not in (None, raw.own_zone):
         part.notes.append(f"the file states its zone, {raw.own_zone}: {options.zone} is not used")
-    opened_at = None if times is None else _opened_at(raw, part, times, symbols, zone, asked)
+    opened_at = None if times is None else _opened_at(raw, part, times, options, symbols, zone, asked)
     if opened_at is None or symbols is None:
         _ask(asked, where, has_zone=zone is not None)
         raise AssertionError(asked)
@@ -146,6 +154,7 @@ def _opened_at(
     raw: RawBars,
     part: Part,
     times: Times,
+    options: ReadOptions,
     symbols: pl.Series | None,
     zone: str | None,
     asked: list[UndecidedError],
@@ -153,7 +162,10 @@ def _opened_at(
     column = "opened_at" if "opened_at" in raw.frame.columns else "date"
     name = raw.names.get(column, column)
     try:
-        opened_at, part.zone = to_instants(times, symbols, part.where, name, zone=zone, day_zone=raw.day_zone)
+        keys = [] if symbols is None else [symbols, *([raw.frame[INTERVAL]] if INTERVAL in raw.frame.columns else [])]
+        opened_at, part.zone = to_instants(
+            times, keys, part.where, name, zone=zone, day_zone=raw.day_zone, session_of=options.session_of
+        )
     except UndecidedError as undecided:
         asked.append(undecided)
         return None

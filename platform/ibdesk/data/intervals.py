@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from ibdesk.data.bars import DAY_NS, INTERVAL, listed, shown, span
+from ibdesk.data.names import symbol_id
 from ibdesk.errors import ConfigError, DataError
 from ibdesk.model import interval_ns, interval_words
 
@@ -86,9 +87,11 @@ def _declared(bars: pl.DataFrame, declared: Interval) -> dict[str, int]:
     symbols = bars["symbol"].unique().sort().to_list()
     if not isinstance(declared, Mapping):
         return dict.fromkeys(symbols, length_ns(declared or ""))
-    if missing := [symbol for symbol in symbols if symbol not in declared]:
+    last_year = bars.select(pl.col("opened_at").dt.year().max()).item()
+    by_id = {symbol_id(name, last_year): length for name, length in declared.items()} | dict(declared)
+    if missing := [symbol for symbol in symbols if symbol not in by_id]:
         raise DataError(f"interval says nothing about {listed(missing)}: give a length for each symbol")
-    return {symbol: length_ns(declared[symbol]) for symbol in symbols}
+    return {symbol: length_ns(by_id[symbol]) for symbol in symbols}
 
 
 def _lengths(bars: pl.DataFrame, intervals: Mapping[str, int]) -> pl.Series:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ibdesk.data.names import last_years, symbol_id
 from ibdesk.data.sample import sample_daily_bars
 from ibdesk.data.splits import Split, adjust_for_splits
 from ibdesk.data.times import zone_or_error
+from ibdesk.data.trading_dates import trading_dates
 from ibdesk.errors import DataError
 from ibdesk.model import AnyInstrument
 
@@ -74,6 +76,7 @@ def read_bars(
         decimal=decimal,
         format=format,
         interval=interval,
+        instruments=instruments or {},
         max_bytes=max_bytes,
     )
     cuts = [split if isinstance(split, Split) else Split.parse(split) for split in splits]
@@ -117,8 +120,9 @@ def _checked(
 ) -> Bars:
     frame = _joined(parts)
     if splits:
-        _check_splits(splits, frame)
-        frame = adjust_for_splits(frame, splits)
+        splits = _known_splits(splits, frame)
+        dated = frame.with_columns(date=_market_dates(frame, options))
+        frame = adjust_for_splits(dated, splits, time="date").drop("date")
     bars = check_bars(frame, allow_gaps=allow_gaps, interval=options.interval, instruments=instruments)
     return msgspec.structs.replace(
         bars,
@@ -139,14 +143,31 @@ def _joined(parts: list[Part]) -> pl.DataFrame:
     return in_order(pl.concat(frames).sort("symbol", "opened_at", maintain_order=True), parts[-1])
 
 
-def _check_splits(splits: list[Split], frame: pl.DataFrame) -> None:
+def _known_splits(splits: list[Split], frame: pl.DataFrame) -> list[Split]:
+    """Return the splits with the ids of their symbols, however they are spelled."""
     known = set(frame["symbol"].unique())
+    last_year = frame.select(pl.col("opened_at").dt.year().max()).item()
+    found = []
     for split in splits:
-        if split.symbol not in known:
+        symbol = split.symbol if split.symbol in known else symbol_id(split.symbol, last_year)
+        if symbol not in known:
             there = ", ".join(sorted(known)[:12])
             raise DataError(
                 f"a split of {split.symbol} is given, and there are no bars of it: there are bars of {there}"
             )
+        found.append(Split(symbol, split.on, split.ratio))
+    return found
+
+
+def _market_dates(frame: pl.DataFrame, options: ReadOptions) -> pl.Series:
+    """Return the trading date of each bar before its length is known: daily bars open at midnight UTC."""
+    dates = frame["opened_at"].dt.date()
+    for symbol in frame["symbol"].unique():
+        session, rows = options.session_of(symbol), (frame["symbol"] == symbol).arg_true()
+        times = frame["opened_at"][rows]
+        if session is not None and (times.dt.time() != dt.time()).any():
+            dates = dates.scatter(rows, trading_dates(times, 1, session))
+    return dates
 
 
 def _parts(source: Any, options: ReadOptions) -> Iterator[Part]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from ibdesk.data.bars import DAY_NS, PRICES
+from ibdesk.data.trading_dates import trading_dates
 from ibdesk.errors import DataError
 from ibdesk.model import AnyInstrument, Stock
 
@@ -128,11 +129,11 @@ def _jumps(ratio: pl.Expr) -> pl.Expr:
 
 def _days(bars: pl.DataFrame, instrument: Stock, interval: int) -> pl.DataFrame:
     """Return date, open, high, low, close and volume of each day."""
+    dates = trading_dates(bars["opened_at"], interval, instrument.session).alias("date")
     if interval >= DAY_NS:
-        return bars.select(pl.col("opened_at").dt.date().alias("date"), *PRICES, "volume")
-    date = pl.col("opened_at").dt.convert_time_zone(instrument.session.zone).dt.date()
+        return bars.select(dates, *PRICES, "volume")
     prices = (pl.col("open").first(), pl.col("high").max(), pl.col("low").min(), pl.col("close").last())
-    return bars.group_by(date.alias("date"), maintain_order=True).agg(*prices, pl.col("volume").sum())
+    return bars.group_by(dates, maintain_order=True).agg(*prices, pl.col("volume").sum())
 
 
 def _suspected(symbol: str, days: pl.DataFrame) -> Iterator[tuple[Split, float, float]]:

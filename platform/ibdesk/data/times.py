@@ -43,11 +43,6 @@ class Times(msgspec.Struct):
     zone: str = ""
     notes: tuple[str, ...] = ()
 
-    @property
-    def are_midnights(self) -> bool:
-        """Return whether all are dates, or midnights as written."""
-        return _are_midnights(self.local)
-
 
 class UndecidedError(DataError):
     """Something can be read in more than one way; `question` is the argument that decides it.
@@ -97,35 +92,6 @@ def zone_or_error(zone: str) -> str:
     except (ZoneInfoNotFoundError, ValueError, OSError, pl.exceptions.PolarsError):
         raise DataError(f"there is no time zone {zone!r}: name one such as America/New_York or UTC") from None
     return zone
-
-
-def to_instants(
-    times: Times, symbols: pl.Series | None, where: str, name: str, *, zone: str | None, day_zone: str | None
-) -> tuple[pl.Series, str]:
-    """Return when the bars opened, UTC, and the zone in words; daily bars open at midnight UTC of their date.
-
-    Times that are all midnights, as they are written or in `zone` or `day_zone`, are dates. `zone` is for times
-    that carry none.
-
-    Raises:
-        UndecidedError: If times carry no zone and none is given.
-        DataError: If a time does not exist in the zone, or may be one of two.
-    """
-    if times.are_midnights:
-        return times.local.dt.replace_time_zone("UTC").cast(OPENED_AT), ""
-    if times.instant is not None:
-        for other in (zone, day_zone):
-            local = times.instant.dt.convert_time_zone(other).dt.replace_time_zone(None) if other else None
-            if local is not None and _are_midnights(local):
-                return local.dt.replace_time_zone("UTC").cast(OPENED_AT), ""
-        return times.instant, times.zone
-    if zone is None:
-        raise UndecidedError(f"the times in column {name} carry no zone", ZONE_QUESTION)
-    return _localized(times.local, zone, symbols, f"{where}: ").cast(OPENED_AT), zone
-
-
-def _are_midnights(local: pl.Series) -> bool:
-    return bool((local.dt.time() == dt.time()).all())
 
 
 def _parse_texts(column: pl.Series, where: str, name: str, *, date_order: str | None, may_count: bool = True) -> Times:
@@ -258,7 +224,7 @@ def _by_zones(local: pl.Series, zones: pl.Series, where: str) -> tuple[pl.Series
         if offset is not None:
             found = (part.cast(pl.Int64) - offset).cast(_LOCAL).dt.replace_time_zone("UTC").cast(OPENED_AT)
         else:
-            found = _localized(part, tail, None, f"{where}: ").cast(OPENED_AT)
+            found = localized(part, tail, None, f"{where}: ").cast(OPENED_AT)
         instant = pl.select(pl.coalesce(instant, found)).to_series()
     return instant, ", ".join(written)
 
@@ -274,7 +240,7 @@ def _offset_ns(tail: str) -> int | None:
 # ---- times without a zone, in a zone that changes its clocks ---------------------------------------------------------
 
 
-def _localized(local: pl.Series, zone: str, symbols: pl.Series | None, where: str) -> pl.Series:
+def localized(local: pl.Series, zone: str, symbols: pl.Series | None, where: str) -> pl.Series:
     """Return the instants of wall-clock times; in the hour that comes twice, the file's order tells which is which."""
     early = local.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
     late = local.dt.replace_time_zone(zone, ambiguous="latest", non_existent="null").dt.convert_time_zone("UTC")

@@ -7,27 +7,49 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from ibdesk.data.bars import INTERVAL
+from ibdesk.data.bars import DAY_NS, INTERVAL
 from ibdesk.model import Session
 
-_DAY_NS = 86_400_000_000_000
 _DAY_MINUTES = 1440
+_SHORT_PAUSE_MINUTES = 15
 
 
 def trading_dates(opened_at: pl.Series, interval_ns: int, session: Session) -> pl.Series:
     """Return the trading date (Date) of each bar of one instrument; `opened_at` is Datetime(ns, UTC).
 
     A bar belongs to the session in which it ends. A session that opens in the evening belongs to the date on which it
-    closes, so that Sunday evening is Monday. Bars of a day and longer carry their date already.
+    closes, so that Sunday evening is Monday. Bars of a day and longer that open at midnight UTC carry their date; at
+    another time they belong to the session in which they open.
     """
-    if interval_ns >= _DAY_NS:
-        return opened_at.dt.date()
-    ends = opened_at + dt.timedelta(microseconds=(interval_ns - 1) // 1000)
-    local = ends.dt.convert_time_zone(session.zone).dt.replace_time_zone(None)
-    if session.closes > session.opens:
+    if interval_ns >= DAY_NS:
+        if (opened_at.dt.time() == dt.time()).all():
+            return opened_at.dt.date()
+        dates = _session_dates(opened_at, session)
+        return pl.select(
+            pl.when(opened_at.dt.time() == dt.time()).then(opened_at.dt.date()).otherwise(dates)
+        ).to_series()
+    return _session_dates(opened_at + dt.timedelta(microseconds=(interval_ns - 1) // 1000), session)
+
+
+def starts_evening_before(session: Session) -> bool:
+    """Return whether a session opens on the evening before its date."""
+    return session.opens > 0 and session.closes <= session.opens
+
+
+def day_begins(session: Session) -> int:
+    """Return the minute after local midnight from which a time belongs to the next date, for evening sessions.
+
+    A pause of a few minutes, as that of currencies from 17:00 to 17:15 in New York, belongs to the session after it.
+    """
+    return session.closes if session.opens - session.closes <= _SHORT_PAUSE_MINUTES else session.opens
+
+
+def _session_dates(times: pl.Series, session: Session) -> pl.Series:
+    local = times.dt.convert_time_zone(session.zone).dt.replace_time_zone(None)
+    if not starts_evening_before(session):
         return local.dt.date()
-    dates = (local + dt.timedelta(minutes=_DAY_MINUTES - session.opens)).dt.date()
-    # What trades before the week's first session opens, as currencies on Sunday at 17:00, belongs to it.
+    dates = (local + dt.timedelta(minutes=_DAY_MINUTES - day_begins(session))).dt.date()
+    # What trades before the week's first session opens belongs to it.
     days_ahead = {day + 1: _days_to_session(day, session.weekdays) for day in range(7)}
     ahead = dates.dt.weekday().replace_strict(days_ahead, return_dtype=pl.Int32)
     return (dates.to_physical() + ahead).cast(pl.Date)
