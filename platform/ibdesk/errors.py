@@ -125,10 +125,14 @@ _UNITS = {
 }
 
 
+# NEARER: what to do about a limit price that reaches too far through the market.
+NEARER = "move the limit price nearer to the market (to the stop price of a stop-limit order)"
+
+
 class OrderDeniedError(OrderError):
     """Our own risk rule refused the order, so the venue never saw it.
 
-    `rule` is the name of a setting of `risk`, or ``link``, ``halt``, ``size_increment``,
+    `rule` is the name of a setting of `risk`, or ``link``, ``halt``, ``external_trade``, ``size_increment``,
     ``lowest_price`` or ``highest_price``.
     """
 
@@ -154,6 +158,16 @@ class OrderDeniedError(OrderError):
             case "highest_price":
                 price, most = f"{self.asked:.10g}", f"{self.limit:.10g}"
                 return f"its price of {price} is farther from 0 than {most}: its steps could not be told apart"
+            case "external_trade":
+                return (
+                    f"external_trade allows {self.limit:.10g}, which is what the account holds of the run's position, "
+                    f"asked {self.asked:.10g}: accept the external trade first"
+                )
+            case "price_collar":
+                return (
+                    f"price_collar allows {self.limit:.10g}, asked {self.asked:.10g}: {NEARER}, "
+                    f"or raise risk.price_collar"
+                )
         return f"{self.rule} allows {self.limit:.10g}{_UNITS.get(self.rule, '')}, asked {self.asked:.10g}"
 
     def __str__(self) -> str:

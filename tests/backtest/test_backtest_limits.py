@@ -12,13 +12,14 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from ibdesk import Field, Strategy
+from ibdesk import Bar, Field, Strategy
 from ibdesk.backtest import Result, backtest
-from ibdesk.backtest.limits import limits_in_effect
+from ibdesk.backtest.limits import Denials, limits_in_effect
 from ibdesk.desk import DeskSettings
 from ibdesk.engine import RiskLimits
 from ibdesk.errors import ConfigError
 from ibdesk.exchange import NoCommission, NoSlippage
+from ibdesk.model import OrderDenied
 
 MakeBars = Callable[..., pl.DataFrame]
 Place = Callable[[str], None]
@@ -142,3 +143,71 @@ def test_nothing_is_said_of_limits_that_denied_nothing(make_bars: MakeBars) -> N
 
     assert result.warnings == ()
     assert "Denied" not in told(result)
+
+
+class Once(Strategy):
+    """Buy once, at the first bar."""
+
+    size: float = Field(100, gt=0)
+    limit: float | None = None
+    stop: float | None = None
+
+    def on_bar(self, bar: Bar) -> None:
+        if not self.state.get("done"):
+            self.state["done"] = True
+            self.buy(bar.instrument, self.size, limit=self.limit, stop=self.stop)
+
+
+def test_a_denial_by_the_instrument_says_how_to_order_and_not_to_change_limits(make_bars: MakeBars) -> None:
+    odd = backtest(Once(size=0.5), make_bars([11, 11, 11]), limits=RiskLimits.none())
+    free = backtest(Once(limit=-1.0), make_bars([11, 11, 11]), limits=RiskLimits.none())
+
+    assert [*odd.warnings, *free.warnings] == [
+        "1 order was denied, the first at 2024-01-03 00:00:00 UTC (Once.1: its size of 0.5 is not a multiple of 1, the "
+        "instrument's size increment), as a desk would deny it: order a multiple of 1",
+        "1 order was denied, the first at 2024-01-03 00:00:00 UTC (Once.1: its price of -1 is below 0.0001, the "
+        "instrument's lowest), as a desk would deny it: state a price of 0.0001 or more",
+    ]
+
+
+def test_figures_of_denials_are_exact(make_bars: MakeBars) -> None:
+    bars = make_bars([11, 11, 11])
+
+    result = backtest(Once(size=1_000_001), bars, limits=RiskLimits(max_order_shares=1_000_000))
+
+    assert "asked 1,000,001, allowed 1,000,000)" in result.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit", "asked", "words"),
+    [
+        ("max_notional", 1e6, 1_000_000.25, "asked 1,000,000.25, allowed 1,000,000)"),
+        ("price_collar", 0.05, 0.1 + 0.2, "asked 0.3, allowed 0.05)"),
+        ("lowest_price", 5e-7, -1e-7, "its price of -1e-07 is below 5e-07"),
+        ("highest_price", 1e9, 1e12, "state a price no farther from 0 than 1,000,000,000"),
+        ("external_trade", 0.0, 100.0, "accept the external trade first"),
+        ("link", 0.0, 1.0, "the connection to TWS is down"),
+        (
+            "halt",
+            0.0,
+            1.0,
+            "denied because trading was halted, the first at 1970-01-01 00:00:00 UTC (r.1): see the halt",
+        ),
+        ("max_order_wait_seconds", 10.0, 12.5, "change risk.max_order_wait_seconds"),
+    ],
+)
+def test_each_rule_has_its_remedy(rule: str, limit: float, asked: float, words: str) -> None:
+    denied = OrderDenied(order_id="r.1", rule=rule, limit=limit, asked=asked, at_ns=0)
+
+    sentence = str(Denials.first(denied))
+
+    assert words in sentence
+    assert (f"risk.{rule}" in sentence) == (rule in RiskLimits().by_name)
+
+
+def test_a_limit_far_through_the_market_is_told_what_to_do(make_bars: MakeBars) -> None:
+    result = backtest(Once(stop=102.0, limit=110.0), make_bars([100, 100, 100]), limits=RiskLimits())
+
+    assert "move the limit price nearer to the market" in result.warnings[0]
+    assert "to the stop price of a stop-limit order" in result.warnings[0]
+    assert "change risk.price_collar" in result.warnings[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 from pathlib import Path
 from typing import ClassVar
@@ -11,9 +12,13 @@ from pydantic import Field
 
 from ibdesk.config import SettingsTree
 from ibdesk.engine import RiskLimits
+from ibdesk.errors import NEARER, OrderDeniedError
 from ibdesk.model import OrderDenied, TradingHalted, moment
 
 _WITHOUT = "test without limits (limits=RiskLimits.none(), --no-limits)"
+
+
+_SETTINGS = frozenset(field.name for field in dataclasses.fields(RiskLimits))
 
 
 class _RiskSettings(SettingsTree):
@@ -64,9 +69,20 @@ class Denials(msgspec.Struct, frozen=True, kw_only=True):
         many = "1 order was" if self.count == 1 else f"{self.count:,} orders were"
         if self.rule == "halt":
             return f"{many} denied because trading was halted, {first}): see the halt"
+        them = "it" if self.count == 1 else "them"
+        if self.rule not in _SETTINGS:
+            why = OrderDeniedError(self.first_order, self.rule, self.limit, self.first_asked).reason
+            remedy = {
+                "size_increment": f": order a multiple of {_figure(self.limit)}",
+                "lowest_price": f": state a price of {_figure(self.limit)} or more",
+                "highest_price": f": state a price no farther from 0 than {_figure(self.limit)}",
+            }.get(self.rule, "")
+            return f"{many} denied, {first}: {why}), as a desk would deny {them}{remedy}"
+        nearer = f"{NEARER}, " if self.rule == "price_collar" else ""
+        asked, allowed = _figure(self.first_asked), _figure(self.limit)
         return (
-            f"{many} denied by risk.{self.rule}, {first}: asked {self.first_asked:g}, allowed {self.limit:g}), as "
-            f"a desk would deny them: change risk.{self.rule}, or {_WITHOUT}"
+            f"{many} denied by risk.{self.rule}, {first}: asked {asked}, allowed {allowed}), as a desk would deny "
+            f"{them}: {nearer}change risk.{self.rule}, or {_WITHOUT}"
         )
 
 
@@ -76,6 +92,11 @@ def halt_words(halt: TradingHalted) -> str:
         f"trading was halted at {_shown(moment(halt.at_ns))}: {halt.reason}. From there to the end only orders that "
         f"reduce a position passed, for no person lifts a halt in a backtest: raise the limit, or {_WITHOUT}"
     )
+
+
+def _figure(figure: float) -> str:
+    """Return a figure with all that counts of it: 1,000,001 and not 1e+06, 0.3 and not 0.30000000000000004."""
+    return f"{round(figure, 6):,.15g}" if abs(figure) >= 0.001 else f"{figure:.6g}"
 
 
 def _shown(when: dt.datetime) -> str:
