@@ -168,3 +168,72 @@ def test_what_cannot_trade_below_zero_is_refused(make_bars: MakeBars, symbol: st
         Exception, match=rf"{symbol}: row 1, .*: low is not positive \(-1\.0\); only futures and combinations"
     ):
         check_bars(make_bars([10, (10, 11, -1, 10)], symbol=symbol))
+
+
+@pytest.mark.parametrize("minutes", [60, 15, 5])
+@pytest.mark.parametrize("pause", [False, True])
+def test_weekdays_of_a_currency_that_are_missing_are_a_gap(make_bars: MakeBars, minutes: int, *, pause: bool) -> None:
+    # The week starts on Sunday at 17:00 in New York; Tuesday and Wednesday, 9 and 10 January, are not there.
+    step = dt.timedelta(minutes=minutes)
+    days = [dt.datetime(2024, 1, day, 17, tzinfo=NEW_YORK) for day in (2, 3, 4, 7, 10, 11)]
+    opens = [begins + n * step for begins in days for n in range(24 * 60 // minutes)]
+    if pause:
+        opens = [time for time in opens if time.hour != 17 or time.minute >= 15 or minutes > 15]
+
+    (gap,) = check_bars(frame(make_bars, "EUR.USD", opens)).gaps
+
+    before = max(time for time in opens if time < dt.datetime(2024, 1, 8, 17, tzinfo=NEW_YORK)).astimezone(dt.UTC)
+    after = min(time for time in opens if time > dt.datetime(2024, 1, 10, tzinfo=NEW_YORK)).astimezone(dt.UTC)
+    assert f"between {before:%Y-%m-%d %H:%M}:00 UTC and {after:%Y-%m-%d %H:%M}:00 UTC" in gap
+    # Two sessions of 23 hours and 45 minutes, of which an hourly bar covers the last 23 whole hours.
+    count = int(gap.split()[1])
+    assert 2 * 23 * 60 // minutes <= count <= 2 * 24 * 60 // minutes
+
+
+@pytest.mark.parametrize("minutes", [60, 15, 1])
+def test_currencies_that_are_quoted_through_their_pause_have_no_gaps(make_bars: MakeBars, minutes: int) -> None:
+    step = dt.timedelta(minutes=minutes)
+    days = [dt.datetime(2024, 1, day, 17, tzinfo=NEW_YORK) for day in (2, 3, 4, 7, 8, 9)]
+    opens = [begins + n * step for begins in days for n in range(24 * 60 // minutes)]
+
+    assert check_bars(frame(make_bars, "EUR.USD", opens), allow_gaps=False).warnings == ()
+
+
+@pytest.mark.parametrize("days", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    ("symbol", "zone", "morning", "afternoon"),
+    [
+        ("7203.T", "Asia/Tokyo", range(540, 690), range(750, 900)),
+        ("0005.HK", "Asia/Hong_Kong", range(570, 720), range(780, 960)),
+    ],
+)
+@pytest.mark.parametrize("minutes", [5, 30])
+def test_the_lunch_of_an_exchange_is_no_gap_in_a_short_file(
+    make_bars: MakeBars, days: int, symbol: str, zone: str, morning: range, afternoon: range, minutes: int
+) -> None:
+    dates = [dt.date(2024, 1, 9) + n * DAY for n in range(days)]
+    clocks = [*morning[::minutes], *afternoon[::minutes]]
+    opens = [
+        dt.datetime.combine(date, dt.time(*divmod(clock, 60)), ZoneInfo(zone)) for date in dates for clock in clocks
+    ]
+
+    assert check_bars(frame(make_bars, symbol, opens), allow_gaps=False).warnings == ()
+
+
+def test_a_pause_on_both_days_of_a_file_is_no_gap_and_on_one_is(make_bars: MakeBars) -> None:
+    days = [[dt.datetime(2024, 11, day, 10 + hour, tzinfo=NEW_YORK) for hour in range(6)] for day in (4, 5)]
+    paused = [[time for time in opens if time.hour != 12] for opens in days]
+
+    assert check_bars(frame(make_bars, "AAPL", paused[0] + paused[1]), allow_gaps=False).warnings == ()
+    (gap,) = check_bars(frame(make_bars, "AAPL", days[0] + paused[1])).gaps
+    assert gap.startswith("AAPL: 1 bar of 1 h is missing between 2024-11-05 16:00:00 UTC")
+
+
+def test_a_hole_in_the_afternoon_beside_lunch_is_a_gap(make_bars: MakeBars) -> None:
+    tokyo = ZoneInfo("Asia/Tokyo")
+    clocks = [dt.time(*divmod(minute, 60)) for minute in (*range(540, 690, 5), *range(765, 900, 5))]
+    opens = [dt.datetime.combine(dt.date(2024, 1, 9), clock, tokyo) for clock in clocks]
+
+    (gap,) = check_bars(frame(make_bars, "7203.T", opens)).gaps
+
+    assert gap.startswith("7203.T: 3 bars of 5 min are missing between 2024-01-09 02:25:00 UTC")
