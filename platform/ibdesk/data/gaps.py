@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from ibdesk.data.bars import DAY_NS, OPENED_AT, shown, span
-from ibdesk.data.calendars.market import has_holidays, trading_session
+from ibdesk.data.calendars.market import ANY_HOURS, has_holidays, trading_session
+from ibdesk.data.calendars.trading_session import instant_ns
 from ibdesk.data.intervals import CALENDAR_SLACK
-from ibdesk.model import AnyInstrument
+from ibdesk.data.trading_dates import day_begins, starts_evening_before, trading_dates
+from ibdesk.model import AnyInstrument, Index, Option, Session, Stock
 
 # Exchanges whose holidays are unknown here may rest for a week; New York did in September 2001.
 _LONGEST_REST_DAYS = 5
@@ -20,6 +23,12 @@ _LONGEST_REST_DAYS = 5
 _RECURS, _DAYS_TO_RECUR = 0.5, 5
 _WEEK_NS = 5 * DAY_NS
 _DAY = dt.timedelta(days=1)
+# When exchanges rest at noon, by the zone of their session.
+_LUNCHES = {
+    "Asia/Tokyo": (dt.time(11, 30), dt.time(12, 30)),
+    "Asia/Hong_Kong": (dt.time(12), dt.time(13)),
+    "Asia/Shanghai": (dt.time(11, 30), dt.time(13)),
+}
 _Integers = npt.NDArray[np.int64]
 
 
@@ -65,21 +74,14 @@ def _daily_gaps(
     far = steps.filter(pl.col("step") > DAY_NS / CALENDAR_SLACK)
     if far.is_empty():
         return
-    zone = "UTC" if instrument is None else instrument.session.zone
-    before, after = (_dates(far[name], zone) for name in ("before", "opened_at"))
+    hours = ANY_HOURS if instrument is None else instrument.session
+    before, after = (trading_dates(far[name], DAY_NS, hours) for name in ("before", "opened_at"))
     days = np.array([day for day, _, _ in _trading_days(instrument, pl.concat([before, after]))], "datetime64[D]")
     counts = np.searchsorted(days, after.to_numpy()) - np.searchsorted(days, before.to_numpy(), side="right")
     allowed = 0 if has_holidays(instrument) else _LONGEST_REST_DAYS
     for index in np.flatnonzero(counts > allowed):
         step = far.row(int(index), named=True)
         yield step["row"], int(counts[index]), step["before"], step["opened_at"]
-
-
-def _dates(times: pl.Series, zone: str) -> pl.Series:
-    """Return the dates of daily bars: midnight UTC is a date, another time is one at the exchange."""
-    if (times.dt.time() == dt.time()).all():
-        return times.dt.date()
-    return times.dt.convert_time_zone(zone).dt.date()
 
 
 def _trading_days(instrument: AnyInstrument | None, days: pl.Series) -> Iterator[tuple[dt.date, int, int]]:
@@ -91,31 +93,54 @@ def _trading_days(instrument: AnyInstrument | None, days: pl.Series) -> Iterator
             yield first + ahead * _DAY, session.opens_ns, session.closes_ns
 
 
+def _without_lunch(
+    sessions: Iterable[tuple[dt.date, int, int]], instrument: AnyInstrument | None
+) -> Iterator[tuple[dt.date, int, int]]:
+    """Yield the parts of sessions before and after the lunch of the exchange, or the sessions where there is none."""
+    lunch = _LUNCHES.get(instrument.session.zone) if isinstance(instrument, Stock | Option | Index) else None
+    if instrument is None or lunch is None:
+        yield from sessions
+        return
+    zone = ZoneInfo(instrument.session.zone)
+    for day, opens, closes in sessions:
+        begins, ends = (instant_ns(day, clock, zone) for clock in lunch)
+        yield from (
+            ((day, opens, min(begins, closes)), (day, max(ends, opens), closes))
+            if ends < closes
+            else ((day, opens, min(begins, closes)),)
+        )
+
+
 def _intraday_gaps(
     steps: pl.DataFrame, interval: int, instrument: AnyInstrument | None
 ) -> Iterator[tuple[int, int, dt.datetime, dt.datetime]]:
-    zone = "UTC" if instrument is None else instrument.session.zone
-    ahead = _ahead(instrument)
+    hours = ANY_HOURS if instrument is None else instrument.session
+    ahead = _ahead(hours)
     far = steps.filter(pl.col("step") > interval)
     for name, time in (("before", "before"), ("at", "opened_at")):
-        local = (pl.col(time).dt.convert_time_zone(zone).dt.replace_time_zone(None) + ahead).cast(pl.Datetime("ns"))
-        far = far.with_columns(
-            local.dt.date().alias(f"{name}_day"), (local.cast(pl.Int64) % DAY_NS).alias(f"{name}_clock")
-        )
+        days = trading_dates(far[time], interval, hours)
+        local = (far[time].dt.convert_time_zone(hours.zone).dt.replace_time_zone(None) + ahead).cast(pl.Datetime("ns"))
+        clocks = local.cast(pl.Int64) - days.cast(pl.Datetime("ns")).cast(pl.Int64)
+        far = far.with_columns(days.alias(f"{name}_day"), clocks.alias(f"{name}_clock"))
     within = far.filter(pl.col("before_day") == pl.col("at_day"))
     across = far.filter(pl.col("before_day") != pl.col("at_day"))
     # The file's days are as long as most of them; with less than two there is nothing to go by.
     usual_first, usual_last = _median(across["at_clock"], 0), _median(across["before_clock"], DAY_NS)
     recurring = within.group_by("before_clock", "at_clock").len()
     often = recurring.filter((pl.col("len") > across.height * _RECURS) & (across.height >= _DAYS_TO_RECUR))
+    if across.height < _DAYS_TO_RECUR and (recurring["len"] > 1).any():
+        times = pl.concat([steps["before"], steps["opened_at"].tail(1)])
+        dates = trading_dates(times, interval, hours).n_unique()
+        often = recurring.filter(pl.col("len") == max(dates, 2))
     within = within.join(often, on=["before_clock", "at_clock"], how="anti")
     rows = pl.concat([within, across]).sort("row")
     if rows.is_empty():
         return
-    sessions = list(_trading_days(instrument, pl.concat([rows["before_day"], rows["at_day"]])))
+    days_around = pl.concat([rows["before_day"], rows["at_day"]])
+    sessions = list(_without_lunch(_trading_days(instrument, days_around), instrument))
     if not sessions:
         return
-    midnights = _midnights([day for day, _, _ in sessions], zone, ahead)
+    midnights = _midnights([day for day, _, _ in sessions], hours.zone, ahead)
     opens = np.maximum(np.array([opened for _, opened, _ in sessions]), midnights + usual_first)
     closes = np.minimum(np.array([closed for _, _, closed in sessions]), midnights + usual_last + interval)
     counts = _missing(rows, opens, np.maximum(opens, closes), interval)
@@ -128,11 +153,9 @@ def _intraday_gaps(
         yield step["row"], int(counts[index]), step["before"], step["opened_at"]
 
 
-def _ahead(instrument: AnyInstrument | None) -> dt.timedelta:
-    """Return how long before midnight a session opens that belongs to the next date."""
-    if instrument is None or instrument.session.opens < instrument.session.closes:
-        return dt.timedelta()
-    return dt.timedelta(minutes=1440 - instrument.session.opens)
+def _ahead(hours: Session) -> dt.timedelta:
+    """Return how long before midnight the times begin that belong to the next date."""
+    return dt.timedelta(minutes=1440 - day_begins(hours)) if starts_evening_before(hours) else dt.timedelta()
 
 
 def _median(clocks: pl.Series, otherwise: int) -> int:

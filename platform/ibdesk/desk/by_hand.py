@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from ibdesk.desk.naming import base36
-from ibdesk.desk.recorder import as_recorded
 from ibdesk.engine import MANUAL, mark_of
 from ibdesk.errors import DeskError, OrderChangedError, OrderDeniedError, OrderError
 from ibdesk.model import (
@@ -70,7 +69,7 @@ class ByHand:
         runtime = self._runtime
         instrument = await runtime.qualified(symbol)
         request = PlaceRequest(
-            order_id="",
+            order_id=self._new_id(by, client_key),
             instrument=instrument,
             side=_word(Side, side, "side"),
             quantity=float(quantity),
@@ -83,7 +82,6 @@ class ByHand:
             by=by,
             correlation_id=correlation_id,
         )
-        request = msgspec.structs.replace(as_recorded(request), order_id=self._new_id(by, client_key))
         known = self._called(request)
         if known is not None:
             return known

@@ -39,7 +39,6 @@ from ibdesk.model.command import (
 )
 from ibdesk.model.event import (
     EVENT_KINDS,
-    UNENCODABLE,
     AccountReport,
     BookLeft,
     DayBegan,
@@ -87,7 +86,6 @@ __all__ = [
     "FINAL_STATUSES",
     "OPERATOR",
     "TRANSITIONS",
-    "UNENCODABLE",
     "AcceptExternal",
     "Account",
     "AccountReport",

@@ -17,7 +17,7 @@ _FOREX_HOLIDAYS = frozenset({(12, 25), (1, 1)})
 # The exchange of a share and of a future by the zone of its session.
 _SHARES = {"America/New_York": "XNYS", "Europe/Berlin": "XETR"}
 _FUTURES = {"America/Chicago": "CMES", "America/New_York": "CMES", "Europe/Berlin": "XETR"}
-_ANY_HOURS = Session("UTC", 0, 0)
+ANY_HOURS = Session("UTC", 0, 0)
 
 
 def has_holidays(instrument: AnyInstrument | None) -> bool:
@@ -32,7 +32,7 @@ def trading_session(instrument: AnyInstrument | None, day: dt.date) -> TradingSe
     that differ by product, so nothing is expected of futures on such days. An unknown instrument trades on
     weekdays.
     """
-    return _session(_ANY_HOURS if instrument is None else instrument.session, _calendar_of(instrument), day)
+    return _session(ANY_HOURS if instrument is None else instrument.session, _calendar_of(instrument), day)
 
 
 def _calendar_of(instrument: AnyInstrument | None) -> str | None:
