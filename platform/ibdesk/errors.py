@@ -97,15 +97,23 @@ class InstrumentError(IbdeskError):
 
 
 class UnlistedFutureError(InstrumentError):
-    """A future that is not in the shipped table of usual ones, and whose terms were not given; TWS may know them."""
+    """A future whose terms are not those of the shipped table and were not given in full; TWS may know them."""
 
-    def __init__(self, symbol: str, expiry: str, missing: tuple[str, ...]) -> None:
-        super().__init__(symbol, expiry, missing)
+    def __init__(self, symbol: str, expiry: str, missing: tuple[str, ...], usual: str = "", given: str = "") -> None:
+        super().__init__(symbol, expiry, missing, usual, given)
         self.symbol, self.expiry, self.missing = symbol, expiry, missing
+        # usual: the terms of the table in words, where it has the symbol; given: what was given that differs.
+        self.usual, self.given = usual, given
 
     def __str__(self) -> str:
+        missing = " and ".join(self.missing)
+        if self.usual:
+            return (
+                f"{self.symbol} is a usual future {self.usual}, not with {self.given}: leave that out, "
+                f"or give its {missing} for a contract of another kind"
+            )
         return (
-            f"{self.symbol} is not in the table of usual futures: give its {' and '.join(self.missing)}, "
+            f"{self.symbol} is not in the table of usual futures: give its {missing}, "
             f"as Future({self.symbol!r}, expiry={self.expiry!r}, exchange=..., multiplier=..., tick_size=...)"
         )
 

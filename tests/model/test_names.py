@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ibdesk.errors import InstrumentError
+from ibdesk.errors import InstrumentError, UnlistedFutureError
 from ibdesk.model import (
     AnyInstrument,
     Combination,
@@ -28,7 +29,9 @@ from ibdesk.model.listings import BY_SUFFIX
 @pytest.mark.parametrize(
     ("names", "instrument"),
     [
-        ("AAPL|aapl| AAPL ", Stock("AAPL")),
+        ("AAPL|aapl| AAPL |AAPL.US|aapl.us", Stock("AAPL")),
+        ("GOOG.US", Stock("GOOG")),
+        ("BRK-B.US|BRK.B.US", Stock("BRK B")),
         ("BRK.B|BRK-B|BRK B|brk.b|BRK/B", Stock("BRK B")),
         ("BF.B|BF-B|bf b", Stock("BF B")),
         ("RDS.A|RDS-A", Stock("RDS A")),
@@ -74,6 +77,18 @@ def test_every_spelling_stands_for_one_instrument(names: str, instrument: AnyIns
     [
         ("ES=F", "ES=F is a series of contracts put together: name one of them, as ES-202503"),
         ("ESH4", "ESH4 can be ES-201403 or ES-202403 or ES-203403: write one of them, or give near_year"),
+        ("SPX", "SPX is an index: write SPX-IND, or SPX@SMART if a share is meant"),
+        ("ndx", "NDX is an index: write NDX-IND"),
+        ("VIX", "VIX is an index: write VIX-IND"),
+        ("RUT", "write RUT-IND"),
+        ("DJX", "write DJX-IND"),
+        ("XSP", "write XSP-IND"),
+        ("GSPC", "GSPC is an index: write SPX-IND"),
+        ("XAUUSD", "XAU is a metal, which IB lists as a commodity (CMDTY) and not as a currency"),
+        ("xag.usd", "XAG is a metal"),
+        ("XAU/EUR", "XAU is a metal"),
+        ("XAU.USD@IDEALPRO", "XAU is a metal"),
+        ("XPTUSD=X", "XPT is a metal"),
         ("MKC.V", "write MKC-V or MKC@VENTURE"),
         ("AAPL.T", "write AAPL-T or AAPL@TSEJ"),
         ("IBM.N", "write IBM-N or IBM"),
@@ -163,6 +178,51 @@ def test_a_future_that_is_not_in_the_table_takes_the_terms_it_is_given_and_no_ot
     own = Future("XYZ", expiry="202403", exchange="NYMEX", multiplier=10.0, tick_size=0.5)
 
     assert (own.id, own.currency) == ("XYZ-202403@NYMEX_USD_10", "USD")
+
+
+@pytest.mark.parametrize(
+    ("symbol", "terms", "sentence"),
+    [
+        ("CL", {"exchange": "CME"}, "CL is a usual future at NYMEX in USD with multiplier 1000, not with exchange CME"),
+        ("cl", {"exchange": "cme"}, "CL is a usual future at NYMEX in USD with multiplier 1000, not with exchange CME"),
+        ("ES", {"currency": "EUR"}, "ES is a usual future at CME in USD with multiplier 50, not with currency EUR"),
+        (
+            "SI",
+            {"multiplier": 7.0},
+            "SI is a usual future at COMEX in USD with multiplier 5000 or 1000, not with multiplier 7",
+        ),
+    ],
+)
+def test_terms_that_differ_from_the_table_are_told_apart(symbol: str, terms: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UnlistedFutureError, match=re.escape(sentence)) as told:
+        Future(symbol, expiry="202403", **terms)
+    assert "leave that out, or give its " in str(told.value)
+
+
+def test_the_symbol_and_exchange_of_a_future_have_any_case() -> None:
+    assert Future("cl", expiry="202403", exchange="nymex") == Future("CL", expiry="202403")
+    assert Future("xyz", expiry="202403", exchange="X", multiplier=1.0, tick_size=1.0).symbol == "XYZ"
+
+
+@pytest.mark.parametrize("name", ["CL-202403", "cl-202403", "CLH24", "CLH4"])
+def test_a_whole_name_as_a_symbol_gets_a_hint(name: str) -> None:
+    with pytest.raises(InstrumentError, match=re.escape(f"write instrument_of({name.upper()!r}), or give expiry=")):
+        Future(name)
+
+
+def test_other_whole_names_as_symbols_get_a_hint() -> None:
+    with pytest.raises(InstrumentError, match=re.escape("write instrument_of('AAPL-20261218-C-250'), or give expiry=")):
+        Option("AAPL-20261218-C-250")
+    for pair in ("EURUSD", "EUR.USD"):
+        with pytest.raises(InstrumentError, match=re.escape("write instrument_of('EUR.USD')")):
+            Forex(pair)
+    with pytest.raises(InstrumentError, match="XAU is a metal"):
+        Forex("XAU", currency="USD")
+
+
+@pytest.mark.parametrize("symbol", ["SPX", "VIX", "XAUUSD", "AAPL"])
+def test_a_share_that_is_meant_stays_a_share(symbol: str) -> None:
+    assert instrument_of(f"{symbol}@SMART") == instrument_of(Stock(symbol).id) == Stock(symbol)
 
 
 def test_hours_lots_and_steps_are_those_of_the_exchange() -> None:

@@ -13,8 +13,6 @@ from ibdesk.model import AnyInstrument, instrument_of
 _ENDINGS = re.compile(
     r"(\.(csv|txt|tsv|json|jsonl|ndjson|parquet|pq|arrow|feather|gz|bz2|xz|zip|zst))+$", re.IGNORECASE
 )
-# The endings by which data vendors mark US shares.
-_US = re.compile(r"\.US$", re.IGNORECASE)
 # Words of file names that are about the file and not about an instrument, in lower case.
 # fmt: off
 _ABOUT_FILES = frozenset({
@@ -53,7 +51,7 @@ def instrument_or_none(name: str, last_year: int | None = None) -> AnyInstrument
 def symbol_id(name: str, last_year: int | None = None) -> str:
     """Return the id of the instrument that a symbol in a file means, or the symbol itself when it means none."""
     name = name.strip()
-    instrument = instrument_or_none(_US.sub("", name), last_year)
+    instrument = instrument_or_none(name, last_year)
     return name if instrument is None else instrument.id
 
 
@@ -91,9 +89,9 @@ def _instrument(text: str, last_year: int | None) -> str | None:
     """Return the id of the instrument that a word means when it is meant to be one."""
     if text.lower() in _ABOUT_FILES or _TIMEFRAME.fullmatch(text) or _DATES.fullmatch(text):
         return None
-    name = _US.sub("", text)
-    instrument = instrument_or_none(name, last_year)
-    if instrument is None or (instrument.id == name.upper() and not _is_ticker(name)):
+    name = text.upper().removesuffix(".US")
+    instrument = instrument_or_none(text, last_year)
+    if instrument is None or (instrument.id == name and not _is_ticker(name)):
         return None
     return instrument.id
 

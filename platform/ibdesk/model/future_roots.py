@@ -12,6 +12,8 @@ compared with the tables of the open-source projects pysystemtrade and Lean. Che
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 MONTH_CODES = "FGHJKMNQUVXZ"
@@ -207,3 +209,21 @@ for _each in ROOTS.values():
 def roots_called(name: str) -> tuple[FutureRoot, ...]:
     """Return the roots that a name may mean: an exchange's code, or IB's symbol, which several roots can share."""
     return _CALLED.get(name, ())
+
+
+def terms_apart(name: str, given: Mapping[str, str | float]) -> tuple[str, str]:
+    """Return the terms of the roots of a name, and those of the given ones that differ, in words; empty without one."""
+    roots = roots_called(name)
+    if not roots:
+        return "", ""
+    exchange, currency, multiplier = (
+        " or ".join(dict.fromkeys(_term(getattr(root, term)) for root in roots))
+        for term in ("exchange", "currency", "multiplier")
+    )
+    wrong = {term: value for term, value in given.items() if all(getattr(root, term) != value for root in roots)}
+    differing = " and ".join(f"{term} {_term(value)}" for term, value in (wrong or given).items())
+    return f"at {exchange} in {currency} with multiplier {multiplier}", differing
+
+
+def _term(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:.10g}"

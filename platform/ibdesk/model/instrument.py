@@ -17,10 +17,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ibdesk.errors import InstrumentError, UnlistedFutureError
-from ibdesk.model.future_roots import HOURS, FutureRoot, roots_called
+from ibdesk.model.currencies import refuse_metals
+from ibdesk.model.future_roots import HOURS, FutureRoot, roots_called, terms_apart
 from ibdesk.model.listings import BY_EXCHANGE, US_EXCHANGES, usual_currency
 from ibdesk.model.price_grid import US_SHARE_INCREMENTS, PriceIncrements, Rounding, rounded, step_at, wrong_increments
-from ibdesk.model.spelling import INDICES, OPTION_CLASSES, read_share, reads_as_share
+from ibdesk.model.spelling import INDICES, OPTION_CLASSES, read_share, reads_as_share, refuse_whole_name
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -206,6 +207,9 @@ class Forex(Instrument, frozen=True, tag="forex"):
     _usual_session: ClassVar[Session] = FOREX_HOURS
 
     def _complete(self) -> None:
+        self._set(symbol=self.symbol.upper(), currency=self.currency.upper())
+        refuse_metals(self.symbol, self.symbol, self.currency)
+        refuse_whole_name(self.symbol)
         if self.tick_size == 0:
             # Half a pip, which is the fourth decimal, and the second of a price in yen.
             self._set(tick_size=0.005 if self.currency == "JPY" else 0.00005)
@@ -235,6 +239,9 @@ class Future(Instrument, frozen=True, tag="future"):
     _usual_session: ClassVar[Session] = US_FUTURE_HOURS
 
     def _complete(self) -> None:
+        self._set(symbol=self.symbol.upper(), exchange=self.exchange.upper(), currency=self.currency.upper())
+        if not self.expiry:
+            refuse_whole_name(self.symbol)
         _check_expiry(self.symbol, self.expiry, "YYYYMM", "YYYYMMDD")
         if root := self._root():
             zone, opens, closes = HOURS[root.hours]
@@ -249,7 +256,9 @@ class Future(Instrument, frozen=True, tag="future"):
             )
         missing = tuple(name for name in ("exchange", "multiplier", "tick_size") if not getattr(self, name))
         if missing:
-            raise UnlistedFutureError(self.symbol, self.expiry, missing)
+            names = ("exchange", "currency", "multiplier", "trading_class")
+            given = {name: getattr(self, name) for name in names if getattr(self, name)}
+            raise UnlistedFutureError(self.symbol, self.expiry, missing, *terms_apart(self.symbol, given))
         self._set(currency=self.currency or "USD")
         super()._complete()
 
@@ -295,6 +304,8 @@ class Option(Instrument, frozen=True, tag="option"):
     counted_in: ClassVar[str] = "contracts"
 
     def _complete(self) -> None:
+        if not self.expiry:
+            refuse_whole_name(self.symbol.upper())
         _check_expiry(self.symbol, self.expiry, "YYYYMMDD")
         if not (self.strike > 0 and math.isfinite(self.strike)):
             raise InstrumentError(f"{self.symbol}: strike must be positive, got {self.strike:g}")

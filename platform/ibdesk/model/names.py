@@ -29,12 +29,12 @@ _UNTOLD_TICK = 0.01
 def instrument_of(name: str, *, near_year: int | None = None) -> AnyInstrument:
     """Return the instrument that a name stands for, with the usual venue and terms; case does not matter.
 
-    A US share is ``AAPL``, its class ``BRK.B``, ``BRK-B`` or ``BRK B``, a preferred ``BAC-PL`` or ``BAC.PRL``; a share
-    elsewhere has its exchange's suffix or IB's exchange, ``SAP.DE`` or ``SAP@IBIS``. A currency pair is ``EUR.USD``,
-    ``EURUSD`` or ``EUR/USD``; a future ``ES-202612``, ``ESZ26`` or ``ESZ6``; an option
-    ``AAPL-20261218-C-250`` or the OCC's ``AAPL  261218C00250000``; an index ``SPX-IND`` or ``^GSPC``. The id
-    of an instrument is one of its names. What TWS knows better (price steps, size increment, hours) is filled in when
-    the instrument is qualified.
+    A US share is ``AAPL``, its class ``BRK.B``, ``BRK-B`` or ``BRK B``, a preferred ``BAC-PL`` or ``BAC.PRL``, with or
+    without ``.US`` behind it; a share elsewhere has its exchange's suffix or IB's exchange, ``SAP.DE`` or ``SAP@IBIS``.
+    A currency pair is ``EUR.USD``, ``EURUSD`` or ``EUR/USD``; a future ``ES-202612``, ``ESZ26`` or ``ESZ6``; an option
+    ``AAPL-20261218-C-250`` or the OCC's ``AAPL  261218C00250000``; an index ``SPX-IND`` or ``^GSPC``. The id of an
+    instrument is one of its names. What TWS knows better (price steps, size increment, hours) is filled in when the
+    instrument is qualified.
 
     `near_year` decides the decade of a one-digit year: ``ESZ6`` expires from four years before it to five years after.
     Pass the year of the bars or of the order; without it such a name is an error.

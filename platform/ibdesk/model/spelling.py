@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from ibdesk.errors import InstrumentError
-from ibdesk.model.currencies import CURRENCIES
+from ibdesk.model.currencies import CURRENCIES, METALS, refuse_metals
 from ibdesk.model.future_roots import MONTH_CODES, roots_called
 from ibdesk.model.listings import BY_SUFFIX
 
@@ -27,6 +27,12 @@ INDICES = {
 }
 # The usual indices as Yahoo calls them.
 _YAHOO_INDICES = {"GSPC": "SPX", "GDAXI": "DAX", "STOXX50E": "ESTX50"}
+# Indices that people write by their bare symbol, by IB's symbol. No share or fund in the United States is listed by
+# these names (November 2026); DAX and COMP are left out, for a fund and a share are.
+_BARE_INDICES = _YAHOO_INDICES | {
+    name: name
+    for name in ("SPX", "XSP", "OEX", "XEO", "NDX", "VIX", "VVIX", "VXN", "RUT", "MRUT", "RVX", "DJX", "ESTX50")
+}
 
 _PAIR = re.compile(r"([A-Z]{3})([./\- ]?)([A-Z]{3})(=X)?")
 _DOLLAR_PAIR = re.compile(r"([A-Z]{3})=X")
@@ -65,12 +71,17 @@ class OptionText(NamedTuple):
 def read_pair(text: str) -> tuple[str, str] | None:
     """Return base and quote of a currency pair: ``EUR.USD EURUSD EUR/USD EUR-USD EURUSD=X JPY=X``."""
     against_dollar = _DOLLAR_PAIR.fullmatch(text)
+    if against_dollar:
+        refuse_metals(text, against_dollar[1])
     if against_dollar and against_dollar[1] in CURRENCIES:
         return ("USD", against_dollar[1])
     found = _PAIR.fullmatch(text)
     if found is None or found[1] == found[3]:
         return None
-    return (found[1], found[3]) if {found[1], found[3]} <= CURRENCIES else None
+    if not {found[1], found[3]} <= CURRENCIES | METALS.keys():
+        return None
+    refuse_metals(text, found[1], found[3])
+    return found[1], found[3]
 
 
 def read_option(text: str) -> OptionText | None:
@@ -112,7 +123,11 @@ def read_future(text: str, near_year: int | None) -> FutureText | None:
 
 
 def read_index(text: str) -> str | None:
-    """Return IB's symbol of an index: ``SPX-IND``, ``^GSPC``."""
+    """Return IB's symbol of an index: ``SPX-IND``, ``^GSPC``. A bare ``SPX`` is asked about."""
+    if text in _BARE_INDICES:
+        raise InstrumentError(
+            f"{text} is an index: write {_BARE_INDICES[text]}-IND, or {text}@SMART if a share is meant"
+        )
     found = _INDEX.fullmatch(text)
     if found is None:
         return None
@@ -149,7 +164,11 @@ def read_listed(text: str) -> tuple[str, str] | None:
 
 
 def read_share(text: str) -> str | None:
-    """Return IB's symbol of a US share: ``BRK.B BRK-B BRK/B`` are ``BRK B``, ``BAC-PL`` is ``BAC PRL``."""
+    """Return IB's symbol of a US share: ``BRK.B BRK-B BRK/B`` are ``BRK B``, ``BAC-PL`` is ``BAC PRL``.
+
+    ``.US`` behind it, as of ``GOOG.US``, says where it is listed (Stooq, EOD Historical Data).
+    """
+    text = text.removesuffix(".US")
     found = _SHARE.fullmatch(text)
     if found is None:
         return None
@@ -185,3 +204,19 @@ def reads_as_share(text: str, symbol: str) -> bool:
         )
     except InstrumentError:
         return False
+
+
+def refuse_whole_name(symbol: str) -> None:
+    """Refuse a symbol that is the name of a whole pair, future or option.
+
+    Raises:
+        InstrumentError: If it is one; it names the function that reads it.
+    """
+    if pair := read_pair(symbol):
+        raise InstrumentError(f"{symbol} is a whole pair: write instrument_of('{pair[0]}.{pair[1]}')")
+    # Any year will do: only the form is looked at.
+    if read_future(symbol, 2025) or read_option(symbol):
+        raise InstrumentError(
+            f"{symbol} is a whole name and not a symbol: write instrument_of({symbol!r}), or give expiry= and the rest "
+            f"apart"
+        )
