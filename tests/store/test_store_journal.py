@@ -279,3 +279,22 @@ def test_a_killed_writer_leaves_everything_that_was_committed_and_no_gap(tmp_pat
     assert len(found) >= committed
     assert all(entry.event == Quote("AAPL", entry.number, 10.0, 10.1) for entry in found)
     assert all(len(entry.actions) == 1 for entry in found)
+
+
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_reading_a_journal_leaves_no_file_beside_it(make_journal, is_ended: bool) -> None:
+    journal = make_journal()
+    journal.record(quote(1), ())
+    journal.commit()
+    if is_ended:
+        journal.close()
+    before = {path: path.stat().st_mtime_ns for path in journal.path.parent.iterdir()}
+
+    with JournalReader(journal.path) as first, JournalReader(journal.path) as second:
+        assert len(list(first.entries())) == len(list(second.entries())) == 1
+
+    after = {path: path.stat().st_mtime_ns for path in journal.path.parent.iterdir()}
+    assert {path.name for path in after} == {path.name for path in before}
+    assert after[journal.path] == before[journal.path]
+    journal.close()
+    assert [path.name for path in journal.path.parent.iterdir()] == [journal.path.name]

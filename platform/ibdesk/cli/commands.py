@@ -187,9 +187,9 @@ def replay(
     used. The strategy file must be the one that ran: its sha256 is compared.
     """
     with loading():
-        from ibdesk.cli.replay import replay_journal
+        from ibdesk.cli.replay import journals_among, replay_journal
 
-    for path in journal:
+    for path in journals_among(journal):
         replay_journal(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ibdesk.cli.screen import console, line, waiting
@@ -30,6 +31,19 @@ def replay_journal(path: Path) -> ReplayReport:
         style="bold green",
     )
     return report
+
+
+def journals_among(paths: Iterable[Path]) -> list[Path]:
+    """Return each journal once; the files that SQLite keeps beside one (``-wal``, ``-shm``) belong to it."""
+    return list(dict.fromkeys(_journal_of(path) for path in paths))
+
+
+def _journal_of(path: Path) -> Path:
+    for suffix in ("-wal", "-shm"):
+        owner = path.with_name(path.name.removesuffix(suffix))
+        if path.name.endswith(suffix) and owner.is_file():
+            return owner
+    return path
 
 
 def _count(number: int, noun: str) -> str:

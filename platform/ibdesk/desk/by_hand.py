@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from ibdesk.desk.naming import base36
+from ibdesk.desk.recorder import as_recorded
 from ibdesk.engine import MANUAL, mark_of
 from ibdesk.errors import DeskError, OrderChangedError, OrderDeniedError, OrderError
 from ibdesk.model import (
@@ -69,7 +70,7 @@ class ByHand:
         runtime = self._runtime
         instrument = await runtime.qualified(symbol)
         request = PlaceRequest(
-            order_id=self._new_id(by, client_key),
+            order_id="",
             instrument=instrument,
             side=_word(Side, side, "side"),
             quantity=float(quantity),
@@ -82,6 +83,7 @@ class ByHand:
             by=by,
             correlation_id=correlation_id,
         )
+        request = msgspec.structs.replace(as_recorded(request), order_id=self._new_id(by, client_key))
         known = self._called(request)
         if known is not None:
             return known

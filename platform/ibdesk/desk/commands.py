@@ -350,6 +350,8 @@ def _source(bars_from: BarSource | str) -> BarSource:
 
 
 def _said(reason: str, what: str) -> str:
+    if not isinstance(reason, str):
+        raise DeskError(f"the reason to {what} trading is text, got {reason!r}")
     if not reason.strip():
         raise DeskError(f"to {what} trading, say why: the reason goes on the record")
     return reason.strip()

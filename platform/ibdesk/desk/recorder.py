@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import importlib.metadata
+import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from ibdesk.desk.settings import DeskSettings
-from ibdesk.errors import JournalError
-from ibdesk.model import Action, Event
+from ibdesk.errors import DeskError, IbdeskError, JournalError
+from ibdesk.model import UNENCODABLE, Action, Event, decode_event, encode_event
 from ibdesk.store import Journal, JournalHeader, OrderIdMark, Reserve
 from ibdesk.telemetry import Performance
+
+_log = logging.getLogger(__name__)
+
+Command = TypeVar("Command", bound=msgspec.Struct)
 
 # The journal is written at the latest so often; one that could not be written is tried again so often.
 _COMMIT_SECONDS, _RETRY_SECONDS = 0.05, 0.5
@@ -37,11 +45,13 @@ class Recorder:
         performance: Performance,
         *,
         on_failure: Callable[[str], None],
-        on_recovery: Callable[[float], None],
+        on_recovery: Callable[[str], None],
     ) -> None:
         self.journal = journal
         # failure: why it cannot be written now, empty while it can.
         self.failure = ""
+        # lost: which event the record lacks for good, empty while it has them all.
+        self.lost = ""
         self._mark, self._performance = mark, performance
         self._on_failure, self._on_recovery = on_failure, on_recovery
         self._reserve: Reserve | None = None
@@ -58,8 +68,15 @@ class Recorder:
         self._reserve = reserve
 
     def record(self, event: Event, actions: Sequence[Action]) -> None:
-        """Take an event and the actions it caused into memory."""
-        self.journal.record(event, actions)
+        """Take an event and the actions it caused into memory; one that cannot be encoded fails the journal."""
+        try:
+            self.journal.record(event, actions)
+        except JournalError as error:
+            self.lost = _valid(error)
+            if self.failure:
+                _log.critical("%s", self.lost)
+            else:
+                self._fail(error)
 
     def write(self, next_order_id: int) -> bool:
         """Write what is in memory, and that ids from `next_order_id` on may be used; return whether it is on disk."""
@@ -101,7 +118,7 @@ class Recorder:
             self._performance.add("journal_commit", time.perf_counter_ns() - began_ns)
 
     def _fail(self, error: JournalError) -> None:
-        self.failure, self._failed_at = str(error), time.monotonic()
+        self.failure, self._failed_at = _valid(error), time.monotonic()
         if self._reserve is not None:
             self._reserve.release()
         self._on_failure(self.failure)
@@ -118,7 +135,50 @@ class Recorder:
                 self._reserve.release()
             return
         self.failure = ""
-        self._on_recovery(time.monotonic() - self._failed_at)
+        seconds = time.monotonic() - self._failed_at
+        kept = self.lost or "what happened is recorded"
+        self._on_recovery(f"the journal is written again, after {seconds:.1f} s in which no order left; {kept}")
+
+
+def as_recorded(command: Command) -> Command:
+    """Return the command as the journal returns it; the engine handles only such a one.
+
+    Raises:
+        DeskError: If a field is of a wrong type, or a text is not valid Unicode.
+    """
+    kind = command.__struct_config__.tag
+    try:
+        kept = decode_event(encode_event(command))  # type: ignore[arg-type]  # each command is an event
+    except (*UNENCODABLE, msgspec.MsgspecError, IbdeskError) as error:
+        raise DeskError(f"{kind} cannot be recorded, so nothing was done: {_fault(command, error)}") from None
+    for name in command.__struct_fields__:
+        given, read = getattr(command, name), getattr(kept, name)
+        # NaN differs from itself, and is the engine's to refuse.
+        if given != read and repr(given) != repr(read):
+            raise DeskError(
+                f"{kind} cannot be recorded, so nothing was done: {name} is of type {type(given).__name__}, "
+                f"which the journal returns as {type(read).__name__}"
+            )
+    return kept  # type: ignore[return-value]
+
+
+def _fault(command: msgspec.Struct, error: Exception) -> str:
+    """Return what is wrong with a command, by the name of the field."""
+    if isinstance(error, msgspec.ValidationError):
+        return str(error)
+    for name in command.__struct_fields__:
+        try:
+            msgspec.msgpack.encode(getattr(command, name))
+        except UnicodeEncodeError:
+            return f"{name} holds text that is not valid Unicode"
+        except UNENCODABLE as fault:
+            return f"{name}: {fault}"
+    return _valid(error)
+
+
+def _valid(error: Exception) -> str:
+    """Return an error's sentence as text that the journal can hold."""
+    return str(error).encode(errors="backslashreplace").decode()
 
 
 def header_of(settings: DeskSettings, client_id: int, started_ns: int) -> JournalHeader:

@@ -22,7 +22,7 @@ from ibdesk.desk.order_log import TOLD, OrderLog
 from ibdesk.desk.order_times import OrderTimes
 from ibdesk.desk.outage import OutageFence
 from ibdesk.desk.publisher import Publisher
-from ibdesk.desk.recorder import Recorder, header_of
+from ibdesk.desk.recorder import Recorder, as_recorded, header_of
 from ibdesk.desk.repeats import running_like
 from ibdesk.desk.run_names import RunNames
 from ibdesk.desk.settings import DeskSettings
@@ -176,6 +176,7 @@ class Runtime:
             account=account,
             at_ns=self.clock.now_ns(),
             halt_only=ends_with_gateway,
+            on_gap=self._set_aside.append,
         )
         estate = command.estate
         self._inherited, self._earlier = estate.instruments, command.earlier
@@ -207,6 +208,7 @@ class Runtime:
         Raises:
             IbdeskError: If it cannot be carried out; then nothing has changed and it is not on the record.
         """
+        command = as_recorded(command)
         begin_command()
         self._turning = True
         try:
@@ -295,8 +297,7 @@ class Runtime:
         _log.critical("trading is halted: %s", failure)
         self.turn(HaltTrading(failure, self.clock.now_ns(), "journal"))
 
-    def _record_recovered(self, seconds: float) -> None:
-        text = f"the journal is written again, after {seconds:.1f} s in which no order left; what happened is recorded"
+    def _record_recovered(self, text: str) -> None:
         _log.warning("%s", text)
         self.turn(Notice(text, self.clock.now_ns(), Severity.WARNING))
 

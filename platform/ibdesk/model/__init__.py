@@ -39,6 +39,7 @@ from ibdesk.model.command import (
 )
 from ibdesk.model.event import (
     EVENT_KINDS,
+    UNENCODABLE,
     AccountReport,
     BookLeft,
     DayBegan,
@@ -86,6 +87,7 @@ __all__ = [
     "FINAL_STATUSES",
     "OPERATOR",
     "TRANSITIONS",
+    "UNENCODABLE",
     "AcceptExternal",
     "Account",
     "AccountReport",

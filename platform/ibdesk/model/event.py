@@ -241,6 +241,10 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 
 
+# What `encode_event` and `encode_actions` raise where a value has no journal form.
+UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
+
+
 def encode_event(event: Event) -> bytes:
     """Return the event's journal form (msgpack, equal events give equal bytes)."""
     return _ENCODER.encode(event)

@@ -19,6 +19,7 @@ from ibdesk.config import private_folder
 from ibdesk.engine import RiskLimits
 from ibdesk.errors import JournalError
 from ibdesk.model import (
+    UNENCODABLE,
     AccountReport,
     Action,
     Bar,
@@ -105,11 +106,19 @@ class Journal:
         return self._number
 
     def record(self, event: Event, actions: Sequence[Action]) -> None:
-        """Take an event and the actions it caused into the buffer."""
+        """Take an event and the actions it caused into the buffer.
+
+        Raises:
+            JournalError: If one of them has no journal form; the journal lacks the event's number from then on.
+        """
         self._number += 1
-        encoded = encode_actions(actions) if actions else None
+        try:
+            encoded = encode_actions(actions) if actions else None
+            data = encode_event(event)
+        except UNENCODABLE as error:
+            kind = event.__struct_config__.tag
+            raise JournalError(f"journal {self.path} lacks event {self._number} ({kind}): {error}") from None
         books = 1 if encoded is not None or event.__class__ not in _PASSING else None
-        data = encode_event(event)
         self._buffer.append((self._number, event.at_ns, data, encoded, books))
         self.waiting_bytes += len(data) + len(encoded or b"")
 

@@ -57,6 +57,18 @@ class BookRow(msgspec.Struct, frozen=True, array_like=True):
             raise JournalError(f"event {self.number} cannot be read: {error}") from None
 
 
+def _mode(path: Path, unpacked: Path | None) -> str:
+    """Return how SQLite opens a journal.
+
+    Only a connection that may write removes the files that SQLite puts beside a journal, when it is the last to close:
+    so a journal that its desk has closed, beside which none lie, is opened like that.
+    """
+    if unpacked is not None:
+        return "mode=ro&immutable=1"
+    is_closed = not any(path.with_name(f"{path.name}{suffix}").exists() for suffix in ("-wal", "-journal"))
+    return "mode=rw" if is_closed else "mode=ro"
+
+
 class JournalReader:
     """Reads a journal, packed or not, or a copy of one, also while it is being written.
 
@@ -79,7 +91,8 @@ class JournalReader:
             unpacked = unpack(packed)
         file = (unpacked or path).resolve().as_uri()
         try:
-            self._connection = sqlite3.connect(f"{file}?mode=ro{'&immutable=1' if unpacked else ''}", uri=True)
+            self._connection = sqlite3.connect(f"{file}?{_mode(path, unpacked)}", uri=True)
+            self._connection.execute("PRAGMA query_only=1")
         except sqlite3.Error as error:
             raise JournalError(f"{path} cannot be opened: {error}") from None
         try:
@@ -184,6 +197,17 @@ class JournalReader:
         """The number of the newest event that has been written, 0 when none has."""
         [(number,)] = self._select("SELECT max(number) FROM events", ())
         return number or 0
+
+    @property
+    def first_lacking(self) -> int:
+        """The lowest number that is missing among the events written, 0 when none is or it is a copy."""
+        [(count, last)] = self._select("SELECT count(*), max(number) FROM events", ())
+        if self.copy is not None or count == (last or 0):
+            return 0
+        for expected, (number,) in enumerate(self._select("SELECT number FROM events ORDER BY number", ()), 1):
+            if number != expected:
+                return expected
+        return 0
 
     def between(
         self,

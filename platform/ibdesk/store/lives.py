@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -72,11 +72,20 @@ class RecordedGate(RiskGate):
         return -math.inf
 
 
-def take_over_from(own: Path, header: JournalHeader, *, account: str, at_ns: int, halt_only: bool = False) -> TakeOver:
+def take_over_from(
+    own: Path,
+    header: JournalHeader,
+    *,
+    account: str,
+    at_ns: int,
+    halt_only: bool = False,
+    on_gap: Callable[[str], None] | None = None,
+) -> TakeOver:
     """Return the command by which a new life, whose journal is `own`, goes on from the newest one before it.
 
     With `halt_only` everything else is left behind: the account of that life ended with it. A life behind a copy that
-    nobody can go on from begins with empty books, and halted.
+    nobody can go on from begins with empty books, and halted. `on_gap` receives a sentence where that journal lacks
+    an event: the books may lack what it did.
 
     That is the newest journal of the same mode and account in the folder of `own`, whatever its client id was: books,
     the day's loss and halts belong to the account. A life that ended before it took over from its own predecessor is
@@ -99,6 +108,11 @@ def take_over_from(own: Path, header: JournalHeader, *, account: str, at_ns: int
                 return _halted(journal.copy, account, at_ns)
             if traded == account:
                 estate = estate_in(journal, at_ns)
+                if on_gap is not None and (lacking := journal.first_lacking):
+                    on_gap(
+                        f"{path} lacks event {lacking}: it is damaged, and what it did is not in the books or among "
+                        f"the halts; compare both with TWS"
+                    )
                 if halt_only:
                     return TakeOver(
                         account=account, at_ns=at_ns, estate=Estate(halts=estate.halts, halts_made=estate.halts_made)
