@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +47,37 @@ def test_more_small_bars_than_tws_answers_are_refused_before_asking(walk: Desk) 
 
     # The instrument was asked for, no bars were.
     assert walk.health().messages_sent - sent <= 3
+
+
+@pytest.fixture
+def paced(open_desk: OpenDesk) -> Desk:
+    """A desk whose market refuses what TWS refuses: a request that equals one of the last 15 seconds, for one."""
+    return open_desk(gateway={"port": 0, "pacing": True})
+
+
+def test_the_same_history_again_is_answered_although_tws_refuses_the_same_request(paced: Desk) -> None:
+    for _ in range(4):
+        assert paced.history("MSFT", bar="5 secs", count=300).height == 300
+
+
+def test_more_pages_than_tws_answers_in_two_seconds_come_back_whole(open_desk: OpenDesk) -> None:
+    """Seven pages of an hour: TWS refuses the sixth within two seconds, which are short on a fast clock."""
+    fast = open_desk(gateway={"port": 0, "pacing": True, "speed": 5})
+
+    bars = fast.history("AAPL", bar="5 secs", count=5_000)
+
+    assert bars.height == 5_000
+    assert bars["opened_at"].n_unique() == 5_000
+
+
+def test_a_strategy_may_be_stopped_and_started_again_at_once(
+    paced: Desk, write_strategy: Callable[[str, str], Path]
+) -> None:
+    hold = write_strategy("hold", "def target(self):\n    return pl.lit(1.0)")
+    first = paced.start(hold, on="IBM", bar="1 min")
+    paced.stop(first)
+
+    second = paced.start(hold, on="IBM", bar="1 min")
+
+    assert second != first
+    assert [each.state for each in paced.runs() if each.run_id == second] == ["running"]

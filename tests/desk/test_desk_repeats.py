@@ -12,9 +12,11 @@ import pytest
 
 from ibdesk.desk import Desk
 from ibdesk.errors import ConfigError, DeskError
+from ibdesk.gateway import Pacing
 from ibdesk.model import Bar
 from ibdesk.store import Topic
 from ibdesk.strategy import Strategy
+from ibdesk.testing.gateway import RunningGateway
 
 Watch = Callable[[Desk], Any]
 WriteStrategy = Callable[[str, str], Path]
@@ -148,3 +150,34 @@ async def test_two_starts_at_once_are_one_run(desk: Desk, write_strategy: WriteS
     assert first == second
     assert isinstance(desk.positions(), pl.DataFrame)
     assert len(desk.runs()) == 1
+
+
+def test_a_start_that_is_there_or_is_refused_asks_for_no_history(
+    open_desk: Callable[..., Desk], write_strategy: WriteStrategy
+) -> None:
+    desk, path = open_desk(gateway={"port": 0, "pacing": True}), write_strategy("hold", HOLD)
+    run = desk.start(path, on="IBM", bar="1 min")
+    asked = desk.health().messages_sent
+
+    assert [desk.start(path, on="IBM", bar="1 min") for _ in range(2)] == [run, run]
+    for _ in range(2):
+        with pytest.raises(DeskError, match="size is 100, not 120"):
+            desk.start(path, on="IBM", bar="1 min", parameters={"size": 120})
+
+    # Each of the four asks what IBM is, and how its prices move.
+    assert desk.health().messages_sent - asked <= 8
+
+
+def test_an_orphan_is_taken_over_at_once_after_a_start_that_was_refused(
+    tmp_path: Path, write_strategy: WriteStrategy
+) -> None:
+    path = write_strategy("hold", HOLD)
+    with RunningGateway(symbols=["IBM"], pacing=Pacing()) as gateway:
+        with Desk.open("paper", port=gateway.port, state_folder=tmp_path) as desk:
+            run = desk.start(path, on="IBM", bar="1 min")
+        with Desk.open("paper", port=gateway.port, state_folder=tmp_path) as desk:
+            with pytest.raises(DeskError, match="size was 100, not 120"):
+                desk.start(path, on="IBM", bar="1 min", parameters={"size": 120})
+
+            assert desk.start(path, on="IBM", bar="1 min") == run
+            assert [each.state for each in desk.runs()] == ["running"]

@@ -39,6 +39,14 @@ def test_several_names_in_one_are_told_apart(walk: Desk, ema_cross: Path) -> Non
         walk.start(ema_cross, on="AAPL MSFT", warm_up=0)
 
 
+@pytest.mark.parametrize("name", ["BRK B", "BRK-B", "brk.b", " BRK/B "])
+def test_a_share_class_that_is_not_listed_is_one_name(walk: Desk, name: str) -> None:
+    with pytest.raises(InstrumentError, match=rf"TWS knows no stock BRK\.B .*{REMEDY}") as raised:
+        walk.place(name, "buy", 1)
+
+    assert "several instruments" not in str(raised.value)
+
+
 @pytest.mark.parametrize(("typed", "meant"), [("APPL", "AAPL"), ("MSTF", "MSFT"), ("GOOGLE", "GOOGL or GOOG")])
 def test_names_that_are_alike_are_suggested(walk: Desk, typed: str, meant: str) -> None:
     with pytest.raises(InstrumentError, match=rf"did you mean {meant}"):

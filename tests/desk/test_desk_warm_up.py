@@ -51,4 +51,4 @@ def test_a_symbol_without_history_starts_later_than_the_others(
     [text] = warned(desk, run)
     assert text.startswith("MSFT: EmaCross needs 26 bars before it can decide, and its warm-up has 0")
     with pytest.raises(HistoryError):
-        desk.start(ema_cross, on=["MSFT"], bar="5 secs")
+        desk.start(ema_cross, on=["MSFT"], bar="5 secs", name="other")

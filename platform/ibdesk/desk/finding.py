@@ -8,7 +8,7 @@ import re
 
 from ibdesk.desk.naming import qualify_named
 from ibdesk.errors import IbdeskError, InstrumentError
-from ibdesk.model import AnyInstrument, Instrument
+from ibdesk.model import AnyInstrument, Instrument, instrument_of
 from ibdesk.tws import TwsService
 
 # How long it may take to look for names that are alike, when the one that was given is unknown.
@@ -41,7 +41,7 @@ async def _hints(service: TwsService, name: str) -> list[str] | None:
     """Return what may have been meant; None when TWS does know the symbol, so that something else is wrong."""
     symbol = name.strip().upper()
     parts = [part for part in _SEPARATORS.split(symbol) if part]
-    if len(parts) > 1:
+    if len(parts) > 1 and not _is_one(symbol):
         return [f"several instruments are given apart: {', '.join(parts)}"]
     # Of a future or an option the underlying's symbol is what may be mistyped.
     symbol = symbol.partition("-")[0]
@@ -57,3 +57,12 @@ async def _hints(service: TwsService, name: str) -> list[str] | None:
     except (TimeoutError, IbdeskError):
         pass
     return []
+
+
+def _is_one(name: str) -> bool:
+    """Return whether a name with a blank is that of one instrument, as a share class (``BRK B``) is."""
+    try:
+        instrument_of(name)
+    except InstrumentError:
+        return False
+    return True

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from ibdesk.desk.succession import predecessor
 from ibdesk.engine import Run
 from ibdesk.errors import DeskError
 from ibdesk.model import StartStrategy
 from ibdesk.strategy import Strategy
+
+
+def runs_meant(
+    runs: Mapping[str, Run], start: StartStrategy, cls: type[Strategy], run_id: str
+) -> tuple[Run | None, Run | None]:
+    """Return the run that does already what `start` asks for, and the one to go on with; of a new one neither is.
+
+    Raises:
+        DeskError: If a run, or an orphan, stands in the way of it, or there is none of the name `run_id`.
+    """
+    if not run_id and (there := running_like(runs.values(), start, cls)):
+        return there, None
+    return None, predecessor(runs, start, run_id)
 
 
 def running_like(runs: Iterable[Run], start: StartStrategy, cls: type[Strategy]) -> Run | None:

@@ -23,11 +23,11 @@ from ibdesk.desk.order_times import OrderTimes
 from ibdesk.desk.outage import OutageFence
 from ibdesk.desk.publisher import Publisher
 from ibdesk.desk.recorder import Recorder, as_recorded, header_of
-from ibdesk.desk.repeats import running_like
+from ibdesk.desk.repeats import runs_meant
 from ibdesk.desk.run_names import RunNames
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.strategy_loading import find_strategy
-from ibdesk.desk.succession import hand_over, predecessor
+from ibdesk.desk.succession import hand_over
 from ibdesk.desk.timers import Timers
 from ibdesk.desk.unanswered import Unanswered
 from ibdesk.desk.warm_up import fetch_histories, recent_bars
@@ -326,9 +326,6 @@ class Runtime:
         found = await find_strategy(strategy, parameters, self.settings.strategy_trial)
         loaded = found.loaded
         instruments = [await self.qualify(each) for each in on]
-        for instrument in instruments:
-            self._watch(instrument)
-        history = await fetch_histories(self.service, instruments, interval_ns=bar_ns, count=warm_up)
         start = StartStrategy(
             run_id="",
             source=loaded.source,
@@ -337,26 +334,29 @@ class Runtime:
             interval_ns=bar_ns,
             bar_source=bar_source,
             at_ns=self.clock.now_ns(),
-            history=[*history, *recent_bars(history, self._recent, interval_ns=bar_ns)],
             cash=cash,
             by=by,
             name=name,
             correlation_id=correlation_id,
         )
-        # From here to the turn there is no await, so that two starts do not go on with one run.
-        if not run_id and (there := running_like(self.engine.runs.values(), start, loaded.cls)):
+        # What is there or refused needs no history. Decided anew after that await: another start may have come.
+        if there := runs_meant(self.engine.runs, start, loaded.cls, run_id)[0]:
             return there.id
-        before = predecessor(self.engine.runs, start, run_id)
-        if before is None:
-            start = msgspec.structs.replace(
-                start, run_id=self._run_names.new(name or loaded.source.class_name, self.engine.runs)
-            )
-        else:
-            start = msgspec.structs.replace(start, run_id=before.id, state=before.saved_state)
+        self._watch(instruments)
+        history = await fetch_histories(self.service, instruments, interval_ns=bar_ns, count=warm_up)
+        there, before = runs_meant(self.engine.runs, start, loaded.cls, run_id)
+        if there:
+            return there.id
+        start = msgspec.structs.replace(
+            start,
+            run_id=before.id if before else self._run_names.new(name or loaded.source.class_name, self.engine.runs),
+            state=before.saved_state if before else start.state,
+            at_ns=self.clock.now_ns(),
+            history=[*history, *recent_bars(history, self._recent, interval_ns=bar_ns)],
+        )
         self.shelf.put(loaded.cls, loaded.source)
         self.command(start)
-        run = self.engine.runs[start.run_id]
-        if run.state is RunState.FAILED:
+        if (run := self.engine.runs[start.run_id]).state is RunState.FAILED:
             raise DeskError(f"{start.run_id} could not start: {run.note}")
         return start.run_id
 
@@ -374,13 +374,13 @@ class Runtime:
         is_embedded, at_ns = self.settings.mode == "embedded", self.clock.now_ns()
         return await found(self.service, name, at_ns, is_embedded=is_embedded, from_memory=from_memory)
 
-    def _watch(self, instrument: AnyInstrument) -> None:
-        """Subscribe once to what a run needs of an instrument, and keep its newest bars for the start."""
-        if instrument.id in self._recent:
-            return
-        self._recent[instrument.id] = collections.deque(maxlen=256)
-        self.service.subscribe_bars(instrument)
-        self.service.subscribe_quotes(instrument)
+    def _watch(self, instruments: Sequence[AnyInstrument]) -> None:
+        """Subscribe once to what a run needs of its instruments, and keep their newest bars for the start."""
+        for instrument in instruments:
+            if instrument.id not in self._recent:
+                self._recent[instrument.id] = collections.deque(maxlen=256)
+                self.service.subscribe_bars(instrument)
+                self.service.subscribe_quotes(instrument)
 
     async def _mark_regularly(self) -> None:
         while True:

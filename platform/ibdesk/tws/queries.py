@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import math
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Hashable
 
 import polars as pl
 from ib_async.contract import Contract, ContractDetails
@@ -27,6 +29,7 @@ from ibdesk.tws.contracts import (
 from ibdesk.tws.history import bar_size, duration, frame_of, longest_span, no_bars, seconds_for
 from ibdesk.tws.ids import Ids
 from ibdesk.tws.matches import Match, match_from
+from ibdesk.tws.recent_history import RecentHistory
 from ibdesk.tws.requests import NoAnswerError, RequestError, Requests, market_rule
 from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.subscriptions import what_to_show
@@ -45,6 +48,11 @@ _MOST_PAGES = 1_000
 _PAGES_BETWEEN_WORDS = 10
 # How long TWS wants between two searches, and how long and how many of their answers are kept.
 _SEARCH_SECONDS, _SEARCH_KEPT_SECONDS, _SEARCHES_KEPT = 1.0, 3600.0, 256
+
+
+# How long a history waits that TWS refuses as too soon: it wants fewer than six of bars up to 30 seconds in two
+# seconds, and 15 seconds between two that are equal. Half a second more, because its clock is not ours.
+_PAUSES_NS = (5 * _SECOND // 2, 31 * _SECOND // 2)
 
 
 class Queries:
@@ -70,6 +78,8 @@ class Queries:
         self._found: dict[str, tuple[float, list[Match]]] = {}
         # _rules: the price increments of the market rules asked for so far, by their numbers.
         self._rules: dict[int, PriceIncrements] = {}
+        self._recent_history = RecentHistory()
+        self._history_turns: weakref.WeakValueDictionary[Hashable, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def qualify(self, instrument: AnyInstrument) -> AnyInstrument:
         """Return the instrument completed with what TWS knows of it, and remember its contract.
@@ -181,7 +191,7 @@ class Queries:
         most = _MOST_SMALL_PAGES if interval_ns <= _SMALL_BAR_NS else _MOST_PAGES
         if wanted > most * span:
             raise HistoryError(_too_much_words(instrument.id, interval_ns, most, span))
-        frame, page_end = no_bars(), end_ns
+        frame, page_end = no_bars(), None if until == now else until
         for number in range(most):
             if number and number % _PAGES_BETWEEN_WORDS == 0:
                 _log.info("history of %s: %d bars after %d requests", instrument.id, frame.height, number)
@@ -211,33 +221,63 @@ class Queries:
         until: int,
         is_first: bool,
     ) -> pl.DataFrame:
-        wire, requests = self._connected()
-        _, contract = self._contracts.of(instrument.id)
-        number, size = self._ids.take(), bar_size(interval_ns)
-        end = "" if end_ns is None else utc_text(end_ns)
-        bars: list[BarData] = []
+        size, bars = bar_size(interval_ns), list[BarData]()
         try:
-            bars = await requests.ask(
-                number,
-                lambda: wire.reqHistoricalData(
-                    number,
-                    contract,
-                    end,
-                    duration(span),
-                    size,
-                    what_to_show(instrument),
-                    self._settings.regular_hours_only,
-                    2,
-                    False,
-                    [],
-                ),
-                f"the history of {instrument.id}",
-            )
+            bars = await self._bars(instrument, interval_ns=interval_ns, span=span, end_ns=end_ns)
         except RequestError as error:
             # The page before the first bar there is: not an error, the end.
-            if is_first or error.code != _HISTORY_REFUSED:
+            if is_first or error.code != _HISTORY_REFUSED or _is_too_soon(error):
                 raise HistoryError(f"TWS gave no history of {instrument.id} in bars of {size}: {error}") from error
         return frame_of(bars, instrument, interval_ns=interval_ns, end_ns=until, zone=self._settings.time_zone)
+
+    async def _bars(
+        self, instrument: AnyInstrument, *, interval_ns: int, span: float, end_ns: int | None
+    ) -> list[BarData]:
+        """Return the bars of a span up to its end (None is now), from memory where TWS has just told them.
+
+        What TWS refuses as too soon is asked again after a pause. Now is written as a time, so that the same question
+        a second later is another one for TWS.
+
+        Raises:
+            RequestError: If TWS refuses.
+            LinkError: If there is no connection, or no answer.
+        """
+        _, contract = self._contracts.of(instrument.id)
+        shown, regular = what_to_show(instrument), self._settings.regular_hours_only
+        question = instrument.id, duration(span), bar_size(interval_ns), shown, regular, end_ns
+        # Of several who ask the same at once one asks TWS.
+        async with self._history_turns.setdefault(question, asyncio.Lock()):
+            pauses = iter(_PAUSES_NS)
+            while True:
+                now_ns = self._clock.now_ns()
+                if end_ns is None:
+                    recent = self._recent_history.up_to_now(question, now_ns, interval_ns)
+                else:
+                    recent = self._recent_history.up_to_an_end(question, now_ns)
+                if recent is not None:
+                    return recent
+                wire, requests = self._connected()
+                number, end = self._ids.take(), utc_text(now_ns if end_ns is None else end_ns)
+                ask = functools.partial(
+                    wire.reqHistoricalData,
+                    *(number, contract, end, duration(span), bar_size(interval_ns), shown, regular, 2, False, []),
+                )
+                try:
+                    bars: list[BarData] = await requests.ask(number, ask, f"the history of {instrument.id}")
+                except RequestError as error:
+                    pause_ns = next(pauses, 0)
+                    if not (pause_ns and _is_too_soon(error)):
+                        raise
+                    _log.info("history of %s: asked again in %g s, %s", instrument.id, pause_ns / _SECOND, error)
+                    await self._clock.wait_until(self._clock.now_ns() + pause_ns)
+                    continue
+                self._recent_history.put(question, bars, now_ns)
+                return bars
+
+
+def _is_too_soon(error: RequestError) -> bool:
+    """Return whether TWS refuses a history because of how much was asked for before."""
+    return error.code == _HISTORY_REFUSED and "pacing violation" in error.text.lower()
 
 
 def _too_much_words(name: str, interval_ns: int, pages: int, span: float) -> str:
