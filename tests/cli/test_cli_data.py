@@ -34,7 +34,7 @@ def test_a_file_that_asks_for_something_is_told_by_the_option(cli: Cli) -> None:
     said = " ".join((told.out + told.err).split())
     assert told.code == 1
     assert "--symbol AAPL" in said
-    assert "--date-order mdy or dmy" in said.replace("'", "")
+    assert "--date-order mdy or dmy" in said
     assert "--zone America/New_York" in said
     assert "Traceback" not in said
     options = ("--symbol", "IBM", "--date-order", "mdy", "--zone", "America/New_York")

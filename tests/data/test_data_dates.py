@@ -86,6 +86,9 @@ def test_midnight_in_the_zone_that_is_given_is_that_day(tmp_path: Path) -> None:
         (["20240102093000", "20240102093100"], {"zone": NEW_YORK}, "14:30"),
         # Times that carry a zone need none.
         (["20240102 09:30:00 US/Eastern", "20240102 09:31:00 US/Eastern"], {}, "14:30"),
+        (["20240102 09:30:00 America/New_York", "20240102 09:31:00 America/New_York"], {}, "14:30"),
+        (["20240102 9:30 AM America/New_York", "20240102 9:31 AM America/New_York"], {}, "14:30"),
+        (["2024-01-02 16:30:00 Pacific/Apia", "2024-01-02 16:31:00 Pacific/Apia"], {}, "03:30"),
         (["20240102 15:30:00 MET", "20240102 15:31:00 MET"], {}, "14:30"),
         (["2024-01-02 09:30:00 EST", "2024-01-02 09:31:00 EST"], {}, "14:30"),
         (["2024-07-02 09:30:00 EDT", "2024-07-02 09:31:00 EDT"], {}, "13:30"),

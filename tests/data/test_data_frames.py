@@ -239,3 +239,15 @@ def test_bars_show_what_was_understood(tmp_path: Path) -> None:
     assert "format: csv" in repr(bars)
     assert "<td style='text-align:left'>2024-01-02 to 2024-01-03</td>" in bars._repr_html_()
     assert bars.table().row_count >= 6
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo", "UTC", "-05:00"])
+@pytest.mark.parametrize("column", ["Date", "Datetime"])
+def test_a_column_of_pandas_times_with_a_zone_is_read_as_the_index_is(zone: str, column: str) -> None:
+    index = pd.date_range("2024-01-02 09:30", periods=2, freq="min", tz=zone, name=column)
+    by_index = pd.DataFrame(PRICES, index=index)
+
+    bars = read_bars(by_index.reset_index(), symbol="AAPL")
+
+    assert bars.frame.equals(read_bars(by_index, symbol="AAPL").frame)
+    assert bars["opened_at"][0] == index[0].to_pydatetime()

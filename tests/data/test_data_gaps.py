@@ -237,3 +237,12 @@ def test_a_hole_in_the_afternoon_beside_lunch_is_a_gap(make_bars: MakeBars) -> N
     (gap,) = check_bars(frame(make_bars, "7203.T", opens)).gaps
 
     assert gap.startswith("7203.T: 3 bars of 5 min are missing between 2024-01-09 02:25:00 UTC")
+
+
+@pytest.mark.parametrize("days", [(2, 4), (2, 5), (8, 11)])
+def test_two_daily_bars_with_a_hole_between_them_are_bars_of_a_day(make_bars: MakeBars, days: tuple[int, int]) -> None:
+    bars = check_bars(frame(make_bars, "AAPL", [dt.datetime(2024, 1, day, tzinfo=dt.UTC) for day in days]))
+
+    (gap,) = bars.gaps
+    assert " of 1 d " in gap
+    assert bars.interval_ns == 86_400_000_000_000

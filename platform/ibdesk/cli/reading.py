@@ -67,4 +67,5 @@ def as_options(sentence: str) -> str:
     sentence = re.sub(r"splits=\['([^']*)'\]", r"--split '\1'", sentence)
     sentence = re.sub(r"interval='([^']*)'", r"--interval '\1'", sentence)
     sentence = sentence.replace("date_order='", "--date-order='").replace("allow_gaps=True", "--allow-gaps")
-    return re.sub(r"(?<![\w-])(?:--)?(symbol|zone|date-order|decimal|format)='([^']*)'", r"--\1 \2", sentence)
+    sentence = re.sub(r"(?<![\w-])(?:--)?(symbol|zone|date-order|decimal|format)='([^']*)'", r"--\1 \2", sentence)
+    return re.sub(r"(?:--(?:date-order|decimal) \S+)(?:,? (?:or )?'[^']+')+", lambda m: m[0].replace("'", ""), sentence)

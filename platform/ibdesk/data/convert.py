@@ -103,8 +103,11 @@ def _symbols(
     last_year = last if isinstance(last, int) else None
     wanted = None if options.symbol is None else symbol_id(options.symbol, last_year)
     if "symbol" in raw.frame.columns:
-        return _symbol_column(raw, times, where, wanted)
+        return _symbol_column(raw, times, options, where, wanted, asked, is_file=bool(file_name))
     stated = symbol_id(raw.symbol, last_year) if raw.symbol else None
+    if stated and wanted is None and file_name and options.session_of(stated) is None:
+        asked.append(_unknown([stated]))
+        return None
     if wanted is None and stated is None:
         try:
             stated = file_symbol(file_name, last_year)
@@ -116,7 +119,23 @@ def _symbols(
     return pl.repeat(wanted or stated, rows, dtype=pl.String, eager=True)
 
 
-def _symbol_column(raw: RawBars, times: pl.Series | None, where: str, wanted: str | None) -> pl.Series:
+def _unknown(names: Sequence[str]) -> UndecidedError:
+    listed = ", ".join(repr(name) for name in names[:6])
+    one = len(names) == 1
+    what = f"the symbol {listed} names no instrument" if one else f"the symbols {listed} name no instruments"
+    return UndecidedError(what, "symbol='AAPL' or whichever it is" if one else f"instruments={{{names[0]!r}: ...}}")
+
+
+def _symbol_column(
+    raw: RawBars,
+    times: pl.Series | None,
+    options: ReadOptions,
+    where: str,
+    wanted: str | None,
+    asked: list[UndecidedError],
+    *,
+    is_file: bool,
+) -> pl.Series | None:
     column = raw.frame["symbol"].cast(pl.String).str.strip_chars().replace("", None)
     if column.null_count():
         name = raw.names.get("symbol", "symbol")
@@ -131,6 +150,12 @@ def _symbol_column(raw: RawBars, times: pl.Series | None, where: str, wanted: st
         if len(set(ids.values())) > 1:
             raw.notes += (f"only the bars of {wanted} are taken, of {len(ids)} symbols",)
         return column.replace_strict({name: wanted for name, of in ids.items() if of == wanted}, default=None)
+    unknown = sorted(name for name, of in ids.items() if options.session_of(of) is None)
+    if unknown and is_file:
+        asked.append(_unknown(unknown))
+        return None
+    if unknown:
+        raw.notes += (f"{', '.join(unknown[:6])}: no instrument has this name, so that it stays as written",)
     return column.replace_strict(ids, return_dtype=pl.String)
 
 

@@ -75,9 +75,9 @@ def _series(name: str, values: Any) -> pl.Series:
     """Return a column or index of pandas; times keep their zone."""
     zone = getattr(getattr(values, "dtype", None), "tz", None)
     if zone is not None:
-        accessor = values.dt if hasattr(values, "dt") else values
-        instants = pl.Series(name, accessor.tz_convert("UTC").tz_localize(None).to_numpy()).cast(pl.Datetime("ns"))
-        local = pl.Series(name, accessor.tz_localize(None).to_numpy()).cast(pl.Datetime("ns"))
+        in_utc = _clock(values).tz_convert("UTC")
+        instants = pl.Series(name, _clock(in_utc).tz_localize(None).to_numpy()).cast(pl.Datetime("ns"))
+        local = pl.Series(name, _clock(values).tz_localize(None).to_numpy()).cast(pl.Datetime("ns"))
         return _with_zone(instants, local, str(zone))
     if values.dtype.kind in "iufMb":
         return pl.Series(name, values.to_numpy())
@@ -86,6 +86,11 @@ def _series(name: str, values: Any) -> pl.Series:
         return pl.Series(name, plain, strict=True)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError):
         return pl.Series(name, [None if value is None else str(value) for value in plain], dtype=pl.String)
+
+
+def _clock(values: Any) -> Any:
+    """Return what changes the zone of times: the accessor of a column, or an index itself."""
+    return values.dt if hasattr(values, "dt") else values
 
 
 def _with_zone(instants: pl.Series, local: pl.Series, zone: str) -> pl.Series:

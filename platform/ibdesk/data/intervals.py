@@ -113,6 +113,7 @@ def _shown_by(bars: pl.DataFrame, steps: pl.DataFrame) -> dict[str, int]:
     longer = by_symbol.filter(pl.col("shortest") * CALENDAR_SLACK > base)
     if base >= DAY_NS * CALENDAR_SLACK:
         # Nobody has bars of two, three or four days: such steps are holes in daily bars.
+        base = DAY_NS if 2 * DAY_NS * CALENDAR_SLACK <= base < 5 * DAY_NS * CALENDAR_SLACK else base
         longer = longer.filter(pl.col("shortest") >= 5 * DAY_NS)
     mixed = longer.filter((pl.col("share") >= _REGULAR) | (pl.col("steps") < _FEW_STEPS))
     found = dict.fromkeys(bars["symbol"].unique().to_list(), base)

@@ -24,7 +24,7 @@ _DATES = (
 _CLOCK = re.compile(
     r"(?P<between>[ T,;_\-]*)"
     r"(?:(?P<h>\d{1,2}):\d{2}(?P<sec>:\d{2})?(?P<frac>[.,]\d+)?|(?P<packed>\d{6}|\d{4}))"
-    r"(?P<half>\s*[ap]m)?",
+    r"(?P<half>\s*[ap]m(?![a-z]))?",
     re.IGNORECASE,
 )
 _OFFSET = re.compile(r"\s*(?:utc|gmt)?\s*(?:z|[+-]\d{2}:?\d{2}|[+-]\d{2})|\s*(?:utc|gmt)", re.IGNORECASE)

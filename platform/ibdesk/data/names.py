@@ -8,7 +8,7 @@ import re
 import polars as pl
 
 from ibdesk.errors import DataError, InstrumentError
-from ibdesk.model import AnyInstrument, instrument_of
+from ibdesk.model import AnyInstrument, Forex, Index, instrument_of
 
 _ENDINGS = re.compile(
     r"(\.(csv|txt|tsv|json|jsonl|ndjson|parquet|pq|arrow|feather|gz|bz2|xz|zip|zst))+$", re.IGNORECASE
@@ -27,8 +27,11 @@ _ABOUT_FILES = frozenset({
     "tradingview", "unadjusted", "w", "w1", "weekly", "yahoo", "yf", "yfinance",
 })
 # fmt: on
+_LENGTHS = frozenset({"daily", "day", "hourly", "hour", "intraday", "minute", "monthly", "weekly"})
 _TIMEFRAME = re.compile(r"\d+(s|sec|secs|second|m|min|mins|minute|h|hour|hours|d|day|days|w|mo)?", re.IGNORECASE)
 _DATES = re.compile(r"[\d.\-]{4,}")
+# How Polygon writes currency pairs, indices, and options, of which the last are read without their prefix anyway.
+_POLYGON = re.compile(r"([CI]):(\S+)", re.IGNORECASE)
 
 
 # Bars end by the expiry of their contract, and a date of another zone may lie a day after it. `instrument_of` looks
@@ -42,6 +45,10 @@ def instrument_or_none(name: str, last_year: int | None = None) -> AnyInstrument
 
     `last_year` is the year of its last bar. It decides the decade of ``ESH4``, whose bars end by its expiry.
     """
+    if polygon := _POLYGON.fullmatch(name.strip()):
+        name = f"{polygon[2]}-IND" if polygon[1].upper() == "I" else polygon[2]
+        found = instrument_or_none(name, last_year)
+        return found if isinstance(found, Forex | Index) else None
     try:
         return instrument_of(name, near_year=None if last_year is None else last_year + _YEARS_AHEAD)
     except InstrumentError:
@@ -80,14 +87,40 @@ def file_symbol(file: str, last_year: int | None = None) -> str:
         capitals = (part for part in parts if part == part.upper())
         candidates = {meant for part in capitals if (meant := _instrument(part, last_year)) is not None}
         found = candidates.pop() if len(candidates) == 1 and len(parts) > 1 else None
+        if found is None and not candidates:
+            found = _only_name(parts, last_year)
     if found is None:
         raise DataError(f"the file's name {file!r} names no single instrument: say which it is, e.g. symbol='AAPL'")
     return found
 
 
+def _only_name(parts: list[str], last_year: int | None) -> str | None:
+    """Return the id of the instrument in ``aapl_daily``, ``AAPL-1d``: the one part that is not about the file."""
+    words = [part if _instrument(part, last_year) else _about_removed(part) for part in parts]
+    names = [place for place, word in enumerate(words) if word and not _is_about_file(word)]
+    # A short word further behind may be anything, as in HistoricalData_nasdaq_na.csv.
+    if len(names) != 1 or not all(word.lower() in _LENGTHS or _TIMEFRAME.fullmatch(word) for word in words[: names[0]]):
+        return None
+    return _instrument(words[names[0]], last_year) if words != parts or len(parts) > 1 else None
+
+
+def _about_removed(part: str) -> str:
+    """Return a part of a name without the words about the file that hyphens join to it."""
+    pieces = part.split("-")
+    while len(pieces) > 1 and _is_about_file(pieces[-1]):
+        pieces.pop()
+    while len(pieces) > 1 and _is_about_file(pieces[0]):
+        pieces.pop(0)
+    return "-".join(pieces)
+
+
+def _is_about_file(text: str) -> bool:
+    return text.lower() in _ABOUT_FILES or bool(_TIMEFRAME.fullmatch(text) or _DATES.fullmatch(text))
+
+
 def _instrument(text: str, last_year: int | None) -> str | None:
     """Return the id of the instrument that a word means when it is meant to be one."""
-    if text.lower() in _ABOUT_FILES or _TIMEFRAME.fullmatch(text) or _DATES.fullmatch(text):
+    if _is_about_file(text):
         return None
     name = text.upper().removesuffix(".US")
     instrument = instrument_or_none(text, last_year)
