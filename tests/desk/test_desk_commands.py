@@ -98,6 +98,23 @@ def test_the_log_of_a_run_is_read_from_its_journal(desk: Desk, watch: Watch, wri
         desk.run_log(run, life="../x")
 
 
+def test_the_log_of_a_run_that_never_was_is_refused(open_desk: OpenDesk, ema_cross: Path) -> None:
+    first = open_desk()
+    before = first.start(ema_cross, on="IBM", warm_up=0)
+    first.stop(before)
+    first.close()
+    desk = open_desk()
+    run = desk.start(ema_cross, on="AAPL", warm_up=0)
+    [life] = [each.name for each in desk.journals() if not each.is_current]
+
+    with pytest.raises(DeskError, match=rf"there is no run 'zz': the runs are .*{run}"):
+        desk.run_log("zz")
+    with pytest.raises(DeskError, match=rf"there is no run 'zz' in the journal '{life}'"):
+        desk.run_log("zz", life=life)
+    assert desk.run_log(before, life=life).lines[0].text.startswith("started on IBM")
+    assert desk.run_log("manual").lines == []
+
+
 def test_the_journal_is_asked_for_pages_by_kind_order_and_run(desk: Desk, watch: Watch) -> None:
     placed = desk.place("IBM", "buy", 10, by="alice")
     watch(desk).wait_for(Topic.ORDERS, id=placed.id, status="filled")

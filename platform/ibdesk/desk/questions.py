@@ -14,7 +14,8 @@ from ibdesk.desk.inspection import instrument_info, risk_info, run_detail, run_i
 from ibdesk.desk.latency import LatencySummary
 from ibdesk.desk.run_log import read_log
 from ibdesk.desk.surroundings import Surroundings
-from ibdesk.errors import DataError, HistoryError, InstrumentError, JournalError
+from ibdesk.engine import EXTERNAL, MANUAL
+from ibdesk.errors import DataError, DeskError, HistoryError, InstrumentError, JournalError
 from ibdesk.model import EVENT_KINDS, Account, Instrument, interval_ns
 from ibdesk.store import JournalFilter, JournalPage, LifeInfo, Topic, journals_in, lives_in, read_page
 from ibdesk.telemetry import Span, vitals
@@ -77,11 +78,19 @@ class Questions:
 
         Raises:
             DataError: If `limit` is below 1.
+            DeskError: If there is no such run.
             JournalError: If there is no such journal, or it cannot be read.
         """
         if limit < 1:
             raise DataError(f"limit must be at least 1 line, got {limit}")
-        return await asyncio.to_thread(read_log, self._journal(life), run_id, before=before, limit=limit)
+        journal, is_book = self._journal(life), run_id in (MANUAL, EXTERNAL)
+        if journal == self._runtime.journal.path and not is_book:
+            self._runtime.engine.run_of(run_id)
+        log = await asyncio.to_thread(read_log, journal, run_id, before=before, limit=limit)
+        # Every run has a line at least: that it was started.
+        if journal != self._runtime.journal.path and not (is_book or before or log.lines or log.next):
+            raise DeskError(f"there is no run {run_id!r} in the journal {life!r}: journal(life={life!r}) shows what is")
+        return log
 
     async def journal(
         self,
