@@ -118,3 +118,11 @@ def test_the_trading_date_of_a_daily_bar_is_the_market_s(symbol: str, stamp: dt.
     times = pl.Series([stamp], dtype=pl.Datetime("ns", "UTC"))
 
     assert trading_dates(times, DAY_NS, instrument_of(symbol).session).to_list() == [date]
+
+
+def test_one_bar_that_is_declared_to_last_a_day_keeps_its_date_beside_minutes(tmp_path: Path) -> None:
+    rows = [f"MSFT,2024-01-02 09:{minute}" for minute in (30, 31, 32)] + ["SAP.DE,2024-01-02"]
+
+    bars = read(tmp_path, rows, zone="America/New_York", interval={"msft": "1 min", "sap.de": "1 day"})
+
+    assert shown(bars, "SAP.DE") == ["2024-01-02 00:00"]

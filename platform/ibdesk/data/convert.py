@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from ibdesk.data.bars import COLUMNS, INTERVAL, OPENED_AT, PRICES, shown
+from ibdesk.data.bars import COLUMNS, DAY_NS, INTERVAL, OPENED_AT, PRICES, shown
 from ibdesk.data.content import MAX_BYTES
 from ibdesk.data.daily_stamps import to_instants
 from ibdesk.data.formats.raw import RawBars
+from ibdesk.data.intervals import length_ns
 from ibdesk.data.names import file_symbol, instrument_or_none, last_years, symbol_id
 from ibdesk.data.numbers import DecimalMark, parse_numbers
 from ibdesk.data.times import ZONE_QUESTION, Times, UndecidedError, parse_times, zone_or_error
@@ -30,6 +31,11 @@ class ReadOptions(msgspec.Struct, frozen=True, kw_only=True):
     interval: Any = None
     instruments: Mapping[str, AnyInstrument] = {}
     max_bytes: int = MAX_BYTES
+
+    def daily_symbols(self) -> frozenset[str]:
+        """Return the ids of the symbols whose bars are declared to last a day or longer."""
+        lengths = self.interval if isinstance(self.interval, Mapping) else {}
+        return frozenset(symbol_id(name) for name, length in lengths.items() if length_ns(length) >= DAY_NS)
 
     def session_of(self, symbol: str) -> Session | None:
         """Return the session of a symbol's instrument, if there is one."""
@@ -189,7 +195,14 @@ def _opened_at(
     try:
         keys = [] if symbols is None else [symbols, *([raw.frame[INTERVAL]] if INTERVAL in raw.frame.columns else [])]
         opened_at, part.zone = to_instants(
-            times, keys, part.where, name, zone=zone, day_zone=raw.day_zone, session_of=options.session_of
+            times,
+            keys,
+            part.where,
+            name,
+            zone=zone,
+            day_zone=raw.day_zone,
+            session_of=options.session_of,
+            are_daily=options.daily_symbols(),
         )
     except UndecidedError as undecided:
         asked.append(undecided)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 import polars as pl
 
@@ -27,6 +27,7 @@ def to_instants(
     zone: str | None,
     day_zone: str | None,
     session_of: SessionOf,
+    are_daily: Container[str] = (),
 ) -> tuple[pl.Series, str]:
     """Return when the bars opened, UTC, and the zone in words; daily bars open at midnight UTC of their date.
 
@@ -37,7 +38,7 @@ def to_instants(
         DataError: If a time does not exist in the zone, or may be one of two.
     """
     zones = [known for known in (zone, day_zone) if known]
-    dates = daily_dates(times.local, times.instant, keys, zones=zones, session_of=session_of)
+    dates = daily_dates(times.local, times.instant, keys, zones=zones, session_of=session_of, are_daily=are_daily)
     left = dates.is_null()
     if not left.any():
         return dates, ""
@@ -48,7 +49,9 @@ def to_instants(
     local = pl.select(pl.when(left).then(times.local)).to_series()
     instants = localized(local, zone, keys[0] if keys else None, f"{where}: ").cast(OPENED_AT)
     rest = [key.filter(left) for key in keys]
-    told = daily_dates(local.filter(left), instants.filter(left), rest, zones=zones, session_of=session_of)
+    told = daily_dates(
+        local.filter(left), instants.filter(left), rest, zones=zones, session_of=session_of, are_daily=are_daily
+    )
     dates = dates.scatter(left.arg_true(), told)
     return pl.select(pl.coalesce(dates, instants)).to_series(), zone
 
@@ -60,13 +63,14 @@ def daily_dates(
     *,
     zones: Sequence[str],
     session_of: SessionOf,
+    are_daily: Container[str] = (),
 ) -> pl.Series:
     """Return midnight UTC of the date of each row that is a daily bar, and null for rows that are none.
 
     `local` holds the times as written and `instant` the same as instants, if they are known. The rows of equal `keys`,
     the first of which is the symbol, are told by themselves: they are daily bars when they are at least 20 hours
-    apart. Their date is that of the midnights as written, in one of `zones` or in the zone of the session; stamps at
-    another time belong to the session's date.
+    apart, or one bar whose symbol is in `are_daily`. Their date is that of the midnights as written, in one of `zones`
+    or in the zone of the session; stamps at another time belong to the session's date.
 
     Raises:
         UndecidedError: If the date depends on a zone that is not known.
@@ -86,7 +90,7 @@ def daily_dates(
             # Rows of symbols that are not wanted, which are left out later.
             found = found.scatter(at, _as_dates(local[at]))
             continue
-        if local[at].n_unique() == 1:
+        if local[at].n_unique() == 1 and symbol not in are_daily:
             single.append(at)
         elif _is_daily(local[at]):
             dates = _dates(str(symbol), local[at], None if instant is None else instant[at], zones, session_of)
