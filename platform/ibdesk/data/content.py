@@ -171,15 +171,7 @@ def read_content(path: Path, *, max_bytes: int = MAX_BYTES) -> Content:
     """
     try:
         data = _unpacked(path, max_bytes)
-    except (
-        OSError,
-        EOFError,
-        zlib.error,
-        lzma.LZMAError,
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+    except _UNPACKING_ERRORS as error:
         reason = getattr(error, "strerror", None) or str(error) or "it ends too early"
         raise DataError(f"{path} cannot be read: {reason}") from None
     return content_of(str(path), data)
