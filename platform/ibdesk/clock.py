@@ -11,9 +11,71 @@ import contextlib
 import math
 import threading
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
 SECOND = 1_000_000_000
+
+
+class MachineTime(Protocol):
+    """The clocks of one machine, in nanoseconds."""
+
+    def wall_ns(self) -> int:
+        """Return the wall's time, ns UTC."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """Return a time that never jumps, and stands still while the machine sleeps."""
+        ...
+
+    def boot_ns(self) -> int:
+        """Return a time that never jumps, and goes on while the machine sleeps."""
+        ...
+
+
+# Linux's CLOCK_MONOTONIC stands still while the machine sleeps; this one does not. All processes of a machine read the
+# same time from it.
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class _RealTime:
+    """The clocks of the machine that this process runs on."""
+
+    wall_ns = staticmethod(time.time_ns)
+    monotonic_ns = staticmethod(time.perf_counter_ns)
+
+    def boot_ns(self) -> int:
+        """Return the time since the machine was started."""
+        return time.clock_gettime_ns(_BOOT_CLOCK)
+
+
+_machine: MachineTime = _RealTime()
+
+
+def wall_ns() -> int:
+    """Return the wall's time, ns UTC; events are stamped by a `Clock` instead."""
+    return _machine.wall_ns()
+
+
+def monotonic_ns() -> int:
+    """Return the machine's monotonic time, by which durations are measured, ns."""
+    return _machine.monotonic_ns()
+
+
+def boot_ns() -> int:
+    """Return the machine's monotonic time that also runs while it sleeps, ns."""
+    return _machine.boot_ns()
+
+
+@contextlib.contextmanager
+def machine_time(machine: MachineTime) -> Iterator[None]:
+    """Have this whole process read its time from `machine`, as a simulation does, until the ``with`` block ends."""
+    global _machine  # noqa: PLW0603 - a process has one time
+    before, _machine = _machine, machine
+    try:
+        yield
+    finally:
+        _machine = before
 
 
 class Clock(Protocol):
@@ -40,7 +102,7 @@ class SystemClock:
 
     def now_ns(self) -> int:
         """Return the wall's time, ns UTC."""
-        return time.time_ns()
+        return wall_ns()
 
     async def wait_until(self, at_ns: int) -> None:
         """Sleep until the wall's time is `at_ns`, ns UTC."""
@@ -58,11 +120,11 @@ class ScaledClock:
             raise ValueError(f"speed must be positive, got {speed:g}")
         self.speed = speed
         self._start_ns = start_ns
-        self._anchor_ns = time.monotonic_ns()
+        self._anchor_ns = monotonic_ns()
 
     def now_ns(self) -> int:
         """Return the scaled time, ns UTC."""
-        return self._start_ns + int((time.monotonic_ns() - self._anchor_ns) * self.speed)
+        return self._start_ns + int((monotonic_ns() - self._anchor_ns) * self.speed)
 
     async def wait_until(self, at_ns: int) -> None:
         """Sleep until the scaled time is `at_ns`, ns UTC."""

@@ -15,8 +15,9 @@ from pydantic import SecretStr
 from tests.desk.test_desk_port import Host, until
 from tests.redis_server import RedisServer
 
+from ibdesk.clock import boot_ns
 from ibdesk.desk import AttachedDesk, Desk, DeskSettings, DeskState
-from ibdesk.desk.deadline import Deadline, begin_command, limited, machine_ns
+from ibdesk.desk.deadline import Deadline, begin_command, limited
 from ibdesk.desk.handle import COMMANDS, OPERATIONS
 from ibdesk.desk.port.addresses import SocketAddress, StreamAddress
 from ibdesk.desk.port.line import Line
@@ -91,7 +92,7 @@ def test_every_operation_that_changes_something_is_a_command() -> None:
 async def test_a_command_after_its_deadline_is_refused(
     host: Host, desk: Desk, address: SocketAddress, late_ns: int
 ) -> None:
-    answer = await asked(address, halt_call(begin_by_ns=machine_ns() - late_ns))
+    answer = await asked(address, halt_call(begin_by_ns=boot_ns() - late_ns))
 
     assert isinstance(answer, Failure)
     assert (answer.error, "has not carried it out" in answer.text) == ("CommandExpiredError", True)
@@ -99,7 +100,7 @@ async def test_a_command_after_its_deadline_is_refused(
 
 
 async def test_a_command_before_its_deadline_is_carried_out(host: Host, desk: Desk, address: SocketAddress) -> None:
-    answer = await asked(address, halt_call(begin_by_ns=machine_ns() + 10_000_000_000))
+    answer = await asked(address, halt_call(begin_by_ns=boot_ns() + 10_000_000_000))
 
     assert isinstance(answer, Answer)
     assert desk.health().halted == "lunch"
@@ -165,7 +166,7 @@ async def test_over_redis_a_commands_age_is_what_its_own_clock_says(desk: Desk, 
         reason: str, *, at_ms: int | None, seconds: float, clock_wrong_by_ns: int = 0
     ) -> Answer | Failure:
         arguments = msgspec.Raw(encode_arguments(OPERATIONS["halt"], (reason,), {}))
-        begin_by_ns = machine_ns() + int(seconds * 1e9) + clock_wrong_by_ns
+        begin_by_ns = boot_ns() + int(seconds * 1e9) + clock_wrong_by_ns
         call = Call(number=7, operation="halt", arguments=arguments, begin_by_ns=begin_by_ns, seconds=seconds)
         entry = msgspec.msgpack.encode(ToDesk("me", encode(call)))
         place = "*" if at_ms is None else f"{at_ms}-*"
@@ -193,7 +194,7 @@ async def test_over_redis_a_commands_age_is_what_its_own_clock_says(desk: Desk, 
 
 @given(st.lists(st.sampled_from(["begin", "give_up"]), max_size=6))
 def test_a_command_that_was_given_up_never_begins_and_one_that_has_begun_is_not_given_up(steps: list[str]) -> None:
-    deadline, first = Deadline("place", machine_ns() + 10**12), ""
+    deadline, first = Deadline("place", boot_ns() + 10**12), ""
     for step in steps:
         first = first or step
         if step == "give_up":
@@ -207,6 +208,6 @@ def test_a_command_that_was_given_up_never_begins_and_one_that_has_begun_is_not_
 
 def test_a_command_of_the_same_process_has_no_deadline() -> None:
     begin_command()
-    with limited(Deadline("place", machine_ns() - 1)), pytest.raises(CommandExpiredError):
+    with limited(Deadline("place", boot_ns() - 1)), pytest.raises(CommandExpiredError):
         begin_command()
     begin_command()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from ibdesk.clock import wall_ns
 from ibdesk.desk.naming import base36
 from ibdesk.desk.recorder import as_recorded
 from ibdesk.engine import MANUAL, mark_of
@@ -174,7 +174,7 @@ class ByHand:
 
         It tells the caller's key too: so that a repeat is known for one where everything else of the order was lost.
         """
-        self._last_microsecond = max(time.time_ns() // 1_000, self._last_microsecond + 1)
+        self._last_microsecond = max(wall_ns() // 1_000, self._last_microsecond + 1)
         name = f"{MANUAL}-{base36(self._last_microsecond)}"
         return f"{name}-{mark_of(by, client_key)}" if client_key else name
 

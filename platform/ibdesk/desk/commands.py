@@ -17,7 +17,6 @@ from ibdesk.desk.answers import HaltInfo, OrderInfo, RiskInfo, RunInfo
 from ibdesk.desk.by_hand import ByHand, no_order
 from ibdesk.desk.inspection import halt_info, order_info, risk_info, run_info
 from ibdesk.desk.naming import id_named
-from ibdesk.desk.strategy_loading import check_parameters
 from ibdesk.engine import EXTERNAL, MANUAL, RiskLimits
 from ibdesk.errors import ConfigError, DeskError, OrderError
 from ibdesk.model import (
@@ -132,11 +131,11 @@ class Commands:
             DeskError: If there is no such run, or it has ended.
         """
         run = self._runtime.engine.run_of(run_id)
-        limits, before = self._runtime.settings.strategy_trial, None
+        loading, before = self._runtime.loading, None
         while before is not run.start.parameters:
             # Again, when another change came in between: what it named stays.
             before = run.start.parameters
-            checked = await check_parameters(type(run.strategy), run.start.source, before | parameters, limits)
+            checked = await loading.check_parameters(type(run.strategy), run.start.source, before | parameters)
         self._runtime.command(
             ChangeParameters(
                 run_id=run_id,

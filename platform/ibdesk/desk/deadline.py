@@ -8,20 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
 from contextvars import ContextVar
 
+from ibdesk.clock import boot_ns
 from ibdesk.errors import CommandExpiredError
-
-# Linux's CLOCK_MONOTONIC stands still while the machine sleeps; this one does not. All processes of a machine read the
-# same time from it.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def machine_ns() -> int:
-    """Return the time of this machine's clock that never jumps, in ns."""
-    return time.clock_gettime_ns(_CLOCK)
 
 
 class Deadline:
@@ -35,7 +26,7 @@ class Deadline:
     @property
     def seconds_left(self) -> float:
         """Return how long the command may still take effect, below 0 when it may no more."""
-        return (self._at_ns - machine_ns()) / 1e9
+        return (self._at_ns - boot_ns()) / 1e9
 
     def begin(self) -> None:
         """Take note that the command takes effect now.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
+from ibdesk.clock import monotonic_ns
 from ibdesk.model import Order, OrderReport, OrderStatus
 from ibdesk.telemetry import Performance
 
@@ -18,7 +17,7 @@ class OrderTimes:
 
     def sent(self, order: Order, began_ns: int, *, is_of_market: bool) -> int:
         """Note that an order's bytes are with the socket now; return how long that took from `began_ns` on."""
-        now_ns = time.perf_counter_ns()
+        now_ns = monotonic_ns()
         self._sent_ns[order.id] = now_ns
         span = "order_execution" if is_of_market else "order_command"
         facts = {"order_id": order.id, "symbol": order.instrument, "correlation_id": order.correlation_id}
@@ -31,4 +30,4 @@ class OrderTimes:
             return
         sent_ns = self._sent_ns.pop(report.order_id, 0)
         if sent_ns:
-            self._performance.add("order_answer", time.perf_counter_ns() - sent_ns, order_id=report.order_id)
+            self._performance.add("order_answer", monotonic_ns() - sent_ns, order_id=report.order_id)

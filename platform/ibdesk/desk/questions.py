@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from ibdesk.clock import SECOND, monotonic_ns
 from ibdesk.desk.answers import DeskHealth, InstrumentInfo, ProcessInfo, RiskInfo, RunDetail, RunInfo, RunLog
 from ibdesk.desk.inspection import instrument_info, risk_info, run_detail, run_info
 from ibdesk.desk.latency import LatencySummary
@@ -32,7 +32,7 @@ class Questions:
 
     def __init__(self, runtime: Runtime, surroundings: Surroundings) -> None:
         self._runtime, self._surroundings = runtime, surroundings
-        self._opened = time.monotonic()
+        self._opened_ns = monotonic_ns()
 
     async def history(self, symbol: str | Instrument, *, bar: str = "5 secs", count: int = 300) -> pl.DataFrame:
         """Return the last `count` complete bars of an instrument, oldest first.
@@ -233,7 +233,7 @@ class Questions:
             mode=runtime.settings.mode,
             halted=engine.gate.halted,
             halt_ids=list(engine.gate.halts),
-            uptime_seconds=time.monotonic() - self._opened,
+            uptime_seconds=(monotonic_ns() - self._opened_ns) / SECOND,
             events=runtime.journal.count,
             orders=len(engine.blotter.orders),
             open_orders=len(engine.blotter.all_open()),

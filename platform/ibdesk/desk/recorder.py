@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import logging
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from ibdesk.clock import SECOND, monotonic_ns
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.errors import DeskError, IbdeskError, JournalError
 from ibdesk.model import UNENCODABLE, Action, Event, decode_event, encode_event
@@ -55,7 +55,7 @@ class Recorder:
         self._mark, self._performance = mark, performance
         self._on_failure, self._on_recovery = on_failure, on_recovery
         self._reserve: Reserve | None = None
-        self._failed_at = 0.0
+        self._failed_ns = 0
 
     def keep_reserve(self, path: Path) -> None:
         """Set room aside for the last words.
@@ -112,13 +112,13 @@ class Recorder:
             await asyncio.sleep(_RETRY_SECONDS if self.failure else _COMMIT_SECONDS)
 
     def _commit(self, next_order_id: int) -> None:
-        began_ns = time.perf_counter_ns()
+        began_ns = monotonic_ns()
         self._mark.cover(next_order_id + _IDS_AHEAD)
         if self.journal.commit():
-            self._performance.add("journal_commit", time.perf_counter_ns() - began_ns)
+            self._performance.add("journal_commit", monotonic_ns() - began_ns)
 
     def _fail(self, error: JournalError) -> None:
-        self.failure, self._failed_at = _valid(error), time.monotonic()
+        self.failure, self._failed_ns = _valid(error), monotonic_ns()
         if self._reserve is not None:
             self._reserve.release()
         self._on_failure(self.failure)
@@ -135,7 +135,7 @@ class Recorder:
                 self._reserve.release()
             return
         self.failure = ""
-        seconds = time.monotonic() - self._failed_at
+        seconds = (monotonic_ns() - self._failed_ns) / SECOND
         kept = self.lost or "what happened is recorded"
         self._on_recovery(f"the journal is written again, after {seconds:.1f} s in which no order left; {kept}")
 

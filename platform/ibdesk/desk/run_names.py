@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Container
 
+from ibdesk.clock import wall_ns
 from ibdesk.desk.naming import base36
 
 
@@ -13,11 +13,11 @@ class RunNames:
 
     def __init__(self) -> None:
         # A desk before this one may have started a run in this very second.
-        self._last_second = time.time_ns() // 1_000_000_000
+        self._last_second = wall_ns() // 1_000_000_000
 
     def new(self, name: str, taken: Container[str]) -> str:
         """Return an id that begins with the name of the run, or of its class."""
-        self._last_second = max(time.time_ns() // 1_000_000_000, self._last_second + 1)
+        self._last_second = max(wall_ns() // 1_000_000_000, self._last_second + 1)
         while (run_id := f"{name}-{base36(self._last_second)}") in taken:
             self._last_second += 1
         return run_id

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import collections
 import logging
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from ibdesk.clock import Clock, SystemClock
+from ibdesk.clock import Clock, SystemClock, monotonic_ns, wall_ns
 from ibdesk.config import secure_state_folder
 from ibdesk.desk.deadline import begin_command
 from ibdesk.desk.emas import EmaMonitor
@@ -26,7 +25,7 @@ from ibdesk.desk.recorder import Recorder, as_recorded, header_of
 from ibdesk.desk.repeats import runs_meant
 from ibdesk.desk.run_names import RunNames
 from ibdesk.desk.settings import DeskSettings
-from ibdesk.desk.strategy_loading import find_strategy
+from ibdesk.desk.strategy_loading import StrategyLoading, TrialLoading
 from ibdesk.desk.succession import hand_over
 from ibdesk.desk.timers import Timers
 from ibdesk.desk.unanswered import Unanswered
@@ -79,9 +78,17 @@ class Runtime:
     """Everything of a desk that lives on its loop. The trading path is `turn`: no queue and no await is in it."""
 
     def __init__(
-        self, settings: DeskSettings, tws: TwsSettings, clock: Clock | None, feed: Feed, *, fence: Fence | None = None
+        self,
+        settings: DeskSettings,
+        tws: TwsSettings,
+        clock: Clock | None,
+        feed: Feed,
+        *,
+        fence: Fence | None = None,
+        loading: StrategyLoading | None = None,
     ) -> None:
         clock = clock or SystemClock()
+        self.loading = loading or TrialLoading(settings.strategy_trial)
         self.settings, self.clock, self.feed, self.address = settings, clock, feed, tws.address
         self.started_ns = clock.now_ns()
         self.shelf = StrategyShelf()
@@ -94,7 +101,7 @@ class Runtime:
         secure_state_folder(settings.state_folder)
         folder = settings.state_folder / "journals"
         self._set_aside = set_aside_unborn(folder, settings.mode)
-        self.journal = Journal.create(path_of_new_life(folder, settings.mode, time.time_ns()), self._header)
+        self.journal = Journal.create(path_of_new_life(folder, settings.mode, wall_ns()), self._header)
         mark = OrderIdMark.of(settings.state_folder, host=tws.host, port=tws.port, client_id=tws.client_id)
         self.recorder = Recorder(
             self.journal, mark, self.performance, on_failure=self._record_failed, on_recovery=self._record_recovered
@@ -141,16 +148,20 @@ class Runtime:
 
     async def run(self) -> None:
         """Keep link, journal, marks and timers going until cancelled; an error in any of them ends all."""
-        for instrument in self._inherited:
-            if self.service.knows(instrument.id):
-                self.service.subscribe_quotes(instrument)
         tidier = JournalTidier(
             self.journal.path, self.settings.mode, self.service.account_id, self._earlier, self.settings.journal
         )
         with EmaMonitor(self.feed, self.settings.ema_spans), JournalLogKeeper(self.journal.path), tidier:
-            async with asyncio.TaskGroup() as tasks:
-                self._timers.run_in(tasks)
-                tasks.create_task(self.supervisor.run(), name="background work")
+            await self.run_on_loop()
+
+    async def run_on_loop(self) -> None:
+        """Do what `run` does without its threads: the averages for watchers, and the care for files of journals."""
+        for instrument in self._inherited:
+            if self.service.knows(instrument.id):
+                self.service.subscribe_quotes(instrument)
+        async with asyncio.TaskGroup() as tasks:
+            self._timers.run_in(tasks)
+            tasks.create_task(self.supervisor.run(), name="background work")
 
     # --- the life before
 
@@ -227,7 +238,7 @@ class Runtime:
 
     def _turn(self, event: Event) -> Sequence[Action]:
         read_at_ns = self.service.read_at_ns
-        began_ns = read_at_ns or time.perf_counter_ns()
+        began_ns = read_at_ns or monotonic_ns()
         latency_ns = 0
         actions = self.engine.handle(event)
         self.recorder.record(event, actions)
@@ -323,7 +334,7 @@ class Runtime:
         A run that does this already is returned. The run goes on with the book, the orders and the state of the one
         named `run_id`, else of the orphaned run that was started like it; else it is a new one.
         """
-        found = await find_strategy(strategy, parameters, self.settings.strategy_trial)
+        found = await self.loading.find(strategy, parameters)
         loaded = found.loaded
         instruments = [await self.qualify(each) for each in on]
         start = StartStrategy(

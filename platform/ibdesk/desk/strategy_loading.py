@@ -7,7 +7,7 @@ import concurrent.futures
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -30,49 +30,83 @@ class FoundStrategy(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
 
 
-async def find_strategy(
-    strategy: Strategy | type[Strategy] | str | Path, parameters: dict[str, object], limits: TrialLimits
-) -> FoundStrategy:
-    """Return the strategy that is asked for; a file is tried in a process of its own first.
+class StrategyLoading(Protocol):
+    """How a desk comes by the strategies that it is to run."""
+
+    async def find(
+        self, strategy: Strategy | type[Strategy] | str | Path, parameters: dict[str, object]
+    ) -> FoundStrategy:
+        """Return the strategy that is asked for.
+
+        Raises:
+            StrategyError: If the file or the parameters cannot be used, or take more than they may.
+        """
+        ...
+
+    async def check_parameters(
+        self, cls: type[Strategy], source: StrategySource, parameters: dict[str, object]
+    ) -> dict[str, Any]:
+        """Return all parameters of a strategy that runs already, checked by its code. Raises as `find`."""
+        ...
+
+
+class TrialLoading:
+    """Loads on a thread of its own; a file is tried in a process of its own first."""
+
+    def __init__(self, limits: TrialLimits) -> None:
+        self._limits = limits
+
+    async def find(
+        self, strategy: Strategy | type[Strategy] | str | Path, parameters: dict[str, object]
+    ) -> FoundStrategy:
+        """Return the strategy that is asked for."""
+        limits = self._limits
+
+        def find() -> FoundStrategy:
+            if isinstance(strategy, str | Path):
+                return _found_in(load_tried(Path(strategy), parameters, limits), parameters)
+            return found_strategy(strategy, parameters)
+
+        name = str(strategy) if isinstance(strategy, str | Path) else _class_of(strategy).__name__
+        return await _on_thread(find, name, limits, seconds=_TRIAL_SECONDS + 2 * limits.seconds)
+
+    async def check_parameters(
+        self, cls: type[Strategy], source: StrategySource, parameters: dict[str, object]
+    ) -> dict[str, Any]:
+        """Return all parameters of a strategy that runs already, checked by its code in both places."""
+        limits = self._limits
+
+        def check() -> dict[str, Any]:
+            try_parameters(source, parameters, limits)
+            return checked_parameters(cls, parameters)
+
+        return await _on_thread(check, cls.__name__, limits, seconds=_TRIAL_SECONDS + 2 * limits.seconds)
+
+
+def found_strategy(strategy: Strategy | type[Strategy], parameters: dict[str, object]) -> FoundStrategy:
+    """Return a strategy that is there as an object or a class, with all of its parameters.
 
     Raises:
-        StrategyError: If the file or the parameters cannot be used, or take more than they may.
+        StrategyError: If the parameters cannot be used.
     """
-    name = str(strategy) if isinstance(strategy, str | Path) else _class_of(strategy).__name__
-    return await _on_thread(
-        lambda: _found(strategy, parameters, limits), name, limits, seconds=_TRIAL_SECONDS + 2 * limits.seconds
-    )
-
-
-async def check_parameters(
-    cls: type[Strategy], source: StrategySource, parameters: dict[str, object], limits: TrialLimits
-) -> dict[str, Any]:
-    """Return all parameters of a strategy that runs already, checked by its code. Raises as `find_strategy`."""
-    what = f"{cls.__name__} cannot have these parameters"
-
-    def check() -> dict[str, Any]:
-        try_parameters(source, parameters, limits)
-        return _dumped(make_strategy(cls, parameters), what)
-
-    return await _on_thread(check, cls.__name__, limits, seconds=_TRIAL_SECONDS + 2 * limits.seconds)
-
-
-def _found(
-    strategy: Strategy | type[Strategy] | str | Path, parameters: dict[str, object], limits: TrialLimits
-) -> FoundStrategy:
-    if isinstance(strategy, str | Path):
-        loaded = load_tried(Path(strategy), parameters, limits)
-    else:
-        loaded = strategy_of(_class_of(strategy))
-    what = f"{loaded.cls.__name__} cannot be started"
+    loaded = strategy_of(_class_of(strategy))
     if isinstance(strategy, Strategy):
-        with as_strategy_error(what):
+        with as_strategy_error(f"{loaded.cls.__name__} cannot be started"):
             parameters = strategy.model_dump() | parameters
-    return FoundStrategy(loaded, _dumped(make_strategy(loaded.cls, parameters), what))
+    return _found_in(loaded, parameters)
 
 
-def _class_of(strategy: Strategy | type[Strategy] | str | Path) -> type[Strategy]:
-    assert not isinstance(strategy, str | Path)  # noqa: S101 - for the type checker; its callers have looked
+def checked_parameters(cls: type[Strategy], parameters: dict[str, object]) -> dict[str, Any]:
+    """Return all parameters that a strategy has with these. Raises as `found_strategy`."""
+    return _dumped(make_strategy(cls, parameters), f"{cls.__name__} cannot have these parameters")
+
+
+def _found_in(loaded: LoadedStrategy, parameters: dict[str, object]) -> FoundStrategy:
+    made = make_strategy(loaded.cls, parameters)
+    return FoundStrategy(loaded, _dumped(made, f"{loaded.cls.__name__} cannot be started"))
+
+
+def _class_of(strategy: Strategy | type[Strategy]) -> type[Strategy]:
     return type(strategy) if isinstance(strategy, Strategy) else strategy
 
 

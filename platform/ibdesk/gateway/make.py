@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import polars as pl
 
-from ibdesk.clock import Clock, ScaledClock, SystemClock
+from ibdesk.clock import Clock, ScaledClock, SystemClock, wall_ns
 from ibdesk.errors import ConfigError
 from ibdesk.gateway.faults.script import FaultScript
 from ibdesk.gateway.listening import Listener
@@ -23,7 +22,7 @@ from ibdesk.gateway.settings import GatewaySettings
 
 def clock_of(settings: GatewaySettings) -> Clock:
     """Return the clock that settings describe: the wall's, or one that starts there now and runs faster."""
-    return SystemClock() if settings.speed == 1 else ScaledClock(time.time_ns(), settings.speed)
+    return SystemClock() if settings.speed == 1 else ScaledClock(wall_ns(), settings.speed)
 
 
 def make_gateway(

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import time
 from collections.abc import Callable
 
-from ibdesk.clock import SECOND, Clock, ManualClock
+from ibdesk.clock import SECOND, Clock, ManualClock, monotonic_ns
 
 # FEW: so many struck-off appointments may stay in the list until their time comes.
 FEW = 64
-# SLICE_SECONDS: how long one turn of the loop may be spent on what is due before sockets get their turn.
-SLICE_SECONDS = 0.004
+# SLICE_NS: how long one turn of the loop may be spent on what is due before sockets get their turn.
+SLICE_NS = 4_000_000
 
 
 class Appointment:
@@ -114,8 +113,8 @@ class Schedule:
 
     def _keep_due(self) -> None:
         self._wake = None
-        now_ns, deadline = self.clock.now_ns(), time.perf_counter() + SLICE_SECONDS
-        while self._heap and self._heap[0].at_ns <= now_ns and time.perf_counter() < deadline:
+        now_ns, deadline_ns = self.clock.now_ns(), monotonic_ns() + SLICE_NS
+        while self._heap and self._heap[0].at_ns <= now_ns and monotonic_ns() < deadline_ns:
             self._keep(heapq.heappop(self._heap))
         self._arm()
 

@@ -36,11 +36,11 @@ import logging
 import os
 import secrets
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ibdesk.clock import SECOND, boot_ns
 from ibdesk.config import private_folder, write_private
 from ibdesk.errors import JournalError, NotLeadingError
 from ibdesk.store.lease_health import LeaseHealth, LeaseState
@@ -153,11 +153,7 @@ class TokenMark:
 
 def awake_or_asleep_seconds() -> float:
     """Return a clock that never jumps and, where the system has one, runs on while the machine sleeps."""
-    return time.clock_gettime(_CLOCK)
-
-
-# Linux's CLOCK_MONOTONIC stands still while the machine sleeps; this one does not.
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return boot_ns() / SECOND
 
 
 class Lease:

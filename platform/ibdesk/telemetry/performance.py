@@ -10,7 +10,6 @@ import contextlib
 import functools
 import inspect
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import TracebackType
@@ -18,6 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 
+from ibdesk.clock import monotonic_ns
 from ibdesk.telemetry.histogram import Counts, Histogram, percentiles
 from ibdesk.telemetry.settings import PerformanceSettings
 
@@ -104,11 +104,11 @@ class Performance:
     @contextlib.contextmanager
     def measure(self, span: str, **facts: Any) -> Iterator[None]:
         """Take how long what is inside takes."""
-        began_ns = time.perf_counter_ns()
+        began_ns = monotonic_ns()
         try:
             yield
         finally:
-            self.add(span, time.perf_counter_ns() - began_ns, **facts)
+            self.add(span, monotonic_ns() - began_ns, **facts)
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
@@ -122,7 +122,7 @@ class Performance:
     def _warn(self, track: _Track, ns: int, facts: dict[str, Any]) -> None:
         """Log a step that took too long, once in a while: many slow ones must not make everything slower."""
         track.slow += 1
-        now_ns = time.monotonic_ns()
+        now_ns = monotonic_ns()
         if now_ns - track.warned_ns < self._settings.warn_seconds * 1e9:
             track.silent += 1
             return
@@ -156,12 +156,12 @@ class track_performance:  # noqa: N801 - it is used like a function
         self._began_ns = 0
 
     def __enter__(self) -> None:
-        self._began_ns = time.perf_counter_ns()
+        self._began_ns = monotonic_ns()
 
     def __exit__(self, _kind: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
         found = recorder.get()
         if found is not None:
-            found.add(self._span, time.perf_counter_ns() - self._began_ns, **self._facts)
+            found.add(self._span, monotonic_ns() - self._began_ns, **self._facts)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Return the function, measured at each call."""

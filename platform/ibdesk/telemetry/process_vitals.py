@@ -8,11 +8,11 @@ import os
 import resource
 import sys
 import threading
-import time
 from pathlib import Path
 
 import msgspec
 
+from ibdesk.clock import monotonic_ns
 from ibdesk.telemetry.logs import dropped_lines
 from ibdesk.telemetry.performance import Performance
 
@@ -55,9 +55,9 @@ def vitals() -> Vitals:
 async def measure_lag(performance: Performance) -> None:
     """Measure for ever how late this loop comes to its work, as the span ``loop_lag``."""
     while True:
-        due_ns = time.perf_counter_ns() + int(_LAG_SECONDS * 1e9)
+        due_ns = monotonic_ns() + int(_LAG_SECONDS * 1e9)
         await asyncio.sleep(_LAG_SECONDS)
-        performance.add("loop_lag", max(0, time.perf_counter_ns() - due_ns))
+        performance.add("loop_lag", max(0, monotonic_ns() - due_ns))
 
 
 def _memory_bytes(most: int) -> int:

@@ -6,11 +6,12 @@ import asyncio
 import enum
 import logging
 import random
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
+
+from ibdesk.clock import SECOND, monotonic_ns
 
 _log = logging.getLogger(__name__)
 
@@ -74,10 +75,10 @@ class _Task:
         self.state = TaskState.WAITING
         self.restarts = 0
         self.last_error = ""
-        self.since = time.monotonic()
+        self.since_ns = monotonic_ns()
 
     def become(self, state: TaskState) -> None:
-        self.state, self.since = state, time.monotonic()
+        self.state, self.since_ns = state, monotonic_ns()
 
     def info(self) -> TaskInfo:
         return TaskInfo(
@@ -86,7 +87,7 @@ class _Task:
             essential=self.essential,
             restarts=self.restarts,
             last_error=self.last_error,
-            seconds=time.monotonic() - self.since,
+            seconds=(monotonic_ns() - self.since_ns) / SECOND,
         )
 
 
@@ -172,7 +173,7 @@ class Supervisor:
 
     def _failed(self, task: _Task, error: Exception, failures: int) -> int:
         """Note a failure; return how many there are in a row now."""
-        failures = 1 if time.monotonic() - task.since >= task.policy.steady_seconds else failures + 1
+        failures = 1 if monotonic_ns() - task.since_ns >= task.policy.steady_seconds * SECOND else failures + 1
         task.last_error = f"{type(error).__name__}: {error}"
         most = task.policy.restarts
         is_over = most is not None and failures > most

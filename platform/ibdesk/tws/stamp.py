@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-
-from ibdesk.clock import Clock
+from ibdesk.clock import Clock, monotonic_ns
 
 
 class Stamp:
@@ -25,7 +23,7 @@ class Stamp:
 
     def hold(self) -> int:
         """Stand still, and return where."""
-        self._held_ns, self.read_at_ns = self._clock.now_ns(), time.perf_counter_ns()
+        self._held_ns, self.read_at_ns = self._clock.now_ns(), monotonic_ns()
         return self._held_ns
 
     def release(self) -> None:

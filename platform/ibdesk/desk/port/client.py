@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ibdesk.desk.deadline import machine_ns
+from ibdesk.clock import boot_ns
 from ibdesk.desk.handle import COMMANDS
 from ibdesk.desk.port.addresses import Address, SocketAddress
 from ibdesk.desk.port.following import Following
@@ -296,14 +296,14 @@ class _Asked:
     def __init__(self, seconds: float) -> None:
         """Make one that may take effect for so many seconds from now on; 0 for a question."""
         self.is_command, self.seconds = seconds > 0, seconds
-        self.begin_by_ns = machine_ns() + int(1e9 * seconds) if seconds else 0
+        self.begin_by_ns = boot_ns() + int(1e9 * seconds) if seconds else 0
         self.answer: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
         self.was_sent = self.is_withdrawn = False
 
     @property
     def seconds_left(self) -> float:
         """Return how long a command may still take effect, 0 for a question."""
-        return (self.begin_by_ns - machine_ns()) / 1e9 if self.is_command else 0.0
+        return (self.begin_by_ns - boot_ns()) / 1e9 if self.is_command else 0.0
 
     def may_be_sent(self) -> bool:
         """Return whether it is still worth sending, and take note that it is sent."""

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ibdesk.desk.deadline import Deadline, limited, machine_ns
+from ibdesk.clock import boot_ns
+from ibdesk.desk.deadline import Deadline, limited
 from ibdesk.desk.handle import COMMANDS, OPERATIONS, DeskHandle
 from ibdesk.desk.port.messages import (
     PULSE_SECONDS,
@@ -180,7 +181,7 @@ def _deadline_of(call: Call, age_seconds: float | None) -> Deadline | None:
         return None
     if age_seconds is None:
         return Deadline(call.operation, call.begin_by_ns)
-    return Deadline(call.operation, machine_ns() + int(1e9 * (call.seconds - age_seconds)))
+    return Deadline(call.operation, boot_ns() + int(1e9 * (call.seconds - age_seconds)))
 
 
 async def _in_time(work: Coroutine[Any, Any, Any], deadline: Deadline | None, operation: str) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import time
 from collections.abc import Iterator
 
-# TURN_SECONDS: how long one turn of the loop may be spent on pieces; a piece takes about a millisecond.
-TURN_SECONDS = 0.001
+from ibdesk.clock import monotonic_ns
+
+# TURN_NS: how long one turn of the loop may be spent on pieces; a piece takes about a millisecond.
+TURN_NS = 1_000_000
 
 
 class Job:
@@ -52,9 +53,9 @@ class Labor:
 
     def _turn(self) -> None:
         self._is_due = False
-        deadline = time.perf_counter() + TURN_SECONDS
+        deadline_ns = monotonic_ns() + TURN_NS
         try:
-            while self._jobs and time.perf_counter() < deadline:
+            while self._jobs and monotonic_ns() < deadline_ns:
                 job = self._jobs.popleft()
                 if job.step():
                     self._jobs.append(job)
