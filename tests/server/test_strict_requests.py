@@ -283,3 +283,42 @@ async def test_a_stop_that_says_both_is_refused(api: httpx.AsyncClient) -> None:
     answer = await api.post("/api/v1/runs/x/stop", json={"flatten": False}, params={"flatten": "true"})
 
     assert (answer.status_code, "say it once" in answer.json()["detail"]) == (422, True)
+
+
+def number_fields(schema: dict[str, Any], schemas: dict[str, Any]) -> Iterator[str]:
+    """Yield the names of the fields of a body, at its top, that take a number."""
+    for name, field in schemas[schema["$ref"].rpartition("/")[2]]["properties"].items():
+        if any(kind.get("type") in {"number", "integer"} for kind in (field, *field.get("anyOf", ()))):
+            yield name
+
+
+async def test_no_body_takes_true_or_text_for_a_number(api: httpx.AsyncClient, operations: list[Operation]) -> None:
+    schemas = (await api.get("/openapi.json")).json()["components"]["schemas"]
+    tried = []
+    for method, path, operation in operations:
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+        for name in number_fields(body["schema"], schemas) if "$ref" in body.get("schema", {}) else ():
+            for wrong in (True, "1"):
+                given = {**body["example"], name: wrong}
+
+                await refused(api, method, filled(path), f"body.{name}", json=given)
+
+            tried.append(name)
+    assert {"quantity", "limit", "stop", "warm_up", "cash", "slippage_ticks"} <= set(tried)
+    assert (await api.get("/api/v1/orders")).json()["total"] == 0
+
+
+async def test_no_limit_is_changed_to_true(api: httpx.AsyncClient) -> None:
+    before = (await api.get("/api/v1/risk")).json()["limits"]
+
+    answer = await api.patch("/api/v1/risk/limits", json={"limits": {"max_daily_loss": True}})
+
+    assert answer.status_code == 422, answer.text
+    assert (await api.get("/api/v1/risk")).json()["limits"] == before
+
+
+@pytest.mark.parametrize("character", ["\x1b[2J", "\x07", "\x9b", "\n"])
+async def test_a_reason_cannot_act_on_a_terminal(api: httpx.AsyncClient, character: str) -> None:
+    await refused(api, "POST", "/api/v1/risk/halt", "body.reason", json={"reason": f"spread{character}wide"})
+
+    assert (await api.get("/api/v1/risk")).json()["halts"] == []

@@ -49,7 +49,7 @@ class HistoryBars(_Request):
     source: Literal["history"] = Field(examples=["history"])
     symbols: Symbols = Field(min_length=1, max_length=50)
     bar: str = Field("1 day", max_length=20, description="length of a bar", examples=["1 day"])
-    count: int = Field(500, ge=2, le=100_000, description="how many bars of each", examples=[500])
+    count: int = Field(500, ge=2, le=100_000, strict=True, description="how many bars of each", examples=[500])
 
 
 class BacktestRequest(_Request):
@@ -78,12 +78,17 @@ class BacktestRequest(_Request):
         {}, description="those not given have their defaults", examples=[{"fast": 12, "slow": 26, "size": 100}]
     )
     bars: Annotated[SampleBars | FileBars | HistoryBars, Field(discriminator="source")]
-    cash: float = Field(100_000, gt=0, le=1e15, description="money at the start", examples=[100_000])
+    cash: float = Field(100_000, gt=0, le=1e15, strict=True, description="money at the start", examples=[100_000])
     commission: Literal["fixed", "tiered", "none"] = Field("fixed", description="IB's price list", examples=["fixed"])
-    slippage_ticks: float = Field(1, ge=0, le=10_000, description="ticks lost on each fill", examples=[1])
+    slippage_ticks: float = Field(1, ge=0, le=10_000, strict=True, description="ticks lost on each fill", examples=[1])
     limits: Literal["desk", "none"] = Field(
         "desk", description="the risk rules of the settings, as a desk opens with them, or none", examples=["desk"]
     )
     warm_up: int = Field(
-        0, ge=0, le=1_000_000, description="how many bars of each symbol only feed the features", examples=[0]
+        0,
+        ge=0,
+        le=1_000_000,
+        strict=True,
+        description="how many bars of each symbol only feed the features",
+        examples=[0],
     )

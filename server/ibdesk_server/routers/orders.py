@@ -26,7 +26,7 @@ OrderId = Annotated[
     str, Path(min_length=1, max_length=200, description="the order's own id", examples=["EmaCross-t4x7k2-1"])
 ]
 _VERSION = pl.col("version").cast(pl.String)
-Price = Annotated[float | None, Field(allow_inf_nan=False)]
+Price = Annotated[float | None, Field(allow_inf_nan=False, strict=True)]
 
 
 class PlaceRequest(BaseModel):
@@ -40,7 +40,9 @@ class PlaceRequest(BaseModel):
 
     symbol: str = Field(min_length=1, max_length=64, description="the instrument's id", examples=["AAPL"])
     side: Literal["buy", "sell"] = Field(examples=["buy"])
-    quantity: float = Field(gt=0, le=1e12, allow_inf_nan=False, description="shares or contracts", examples=[100])
+    quantity: float = Field(
+        gt=0, le=1e12, allow_inf_nan=False, strict=True, description="shares or contracts", examples=[100]
+    )
     limit: Price = Field(None, description="not worse than this price", examples=[187.4])
     stop: Price = Field(None, description="only once the market trades at this price or through it", examples=[None])
     time_in_force: Literal["day", "gtc", "ioc"] = Field(
@@ -54,7 +56,13 @@ class ModifyRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"limit": 187.35}]})
 
     quantity: float | None = Field(
-        None, gt=0, le=1e12, allow_inf_nan=False, description="all of it, what is filled included", examples=[100]
+        None,
+        gt=0,
+        le=1e12,
+        allow_inf_nan=False,
+        strict=True,
+        description="all of it, what is filled included",
+        examples=[100],
     )
     limit: Price = Field(None, examples=[187.35])
     stop: Price = Field(None, examples=[None])

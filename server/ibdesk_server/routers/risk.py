@@ -26,7 +26,13 @@ class Reason(BaseModel):
         json_schema_extra={"examples": [{"reason": "the spread of AAPL looks wrong"}]},
     )
 
-    reason: str = Field(min_length=1, max_length=500, examples=["the spread of AAPL looks wrong"])
+    reason: str = Field(
+        min_length=1,
+        max_length=500,
+        # Control characters would act on the terminal that shows the reason.
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]*$",
+        examples=["the spread of AAPL looks wrong"],
+    )
 
 
 class ResumeRequest(Reason):
@@ -47,7 +53,7 @@ class LimitsRequest(BaseModel):
         json_schema_extra={"examples": [{"limits": {"max_position_shares": 60_000, "price_collar": 0.05}}]},
     )
 
-    limits: dict[str, Annotated[float, Field(allow_inf_nan=False)] | str | None] = Field(
+    limits: dict[str, Annotated[float, Field(allow_inf_nan=False, strict=True)] | str | None] = Field(
         min_length=1, max_length=20, examples=[{"max_position_shares": 60_000}]
     )
 

@@ -67,7 +67,7 @@ class StartRequest(BaseModel):
     )
     bar: str = Field("5 secs", max_length=20, description="the interval of the bars", examples=["5 secs"])
     warm_up: int = Field(
-        300, ge=0, le=100_000, description="how many past bars its features begin with", examples=[300]
+        300, ge=0, le=100_000, strict=True, description="how many past bars its features begin with", examples=[300]
     )
     name: str = Field(
         "",
