@@ -36,8 +36,10 @@ are events, not errors; errors are for what a caller may not ignore.
 
 from __future__ import annotations
 
+import datetime as dt
 import signal
 import traceback
+from collections.abc import Callable
 
 
 class IbdeskError(Exception):
@@ -137,11 +139,46 @@ _UNITS = {
 NEARER = "move the limit price nearer to the market (to the stop price of a stop-limit order)"
 
 
+def _utc(seconds: float) -> str:
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _closed(opens: float, _now: float) -> str:
+    return (
+        f"its market is closed until {_utc(opens)}: let it wait (when_closed hold or send), or give it a limit and "
+        f"outside_regular_hours"
+    )
+
+
+def _drift(limit: float, drift: float) -> str:
+    return (
+        f"this machine's clock is {abs(drift):.1f} s {'ahead of' if drift > 0 else 'behind'} the clock of TWS, and "
+        f"tws.max_clock_drift_seconds allows {limit:g}: set both by a time server"
+    )
+
+
+def _window(what: str) -> Callable[[float, float], str]:
+    return lambda ends, _now: f"{what} until {_utc(ends)}: only orders that reduce a position leave"
+
+
+# What the rules of the venue's day say of their limit and of what was asked; times are seconds since 1970.
+_DAY_REASONS: dict[str, Callable[[float, float], str]] = {
+    "market_closed": _closed,
+    "clock_drift": _drift,
+    "daily_restart": _window("TWS restarts"),
+    "log_off": _window("TWS is logged off and started again"),
+    "weekly_login": _window("the week's login ends and a person confirms the next one"),
+    "server_reset": _window("IB's servers are reset"),
+    "weekend_reset": _window("IB's servers are maintained over the weekend"),
+}
+
+
 class OrderDeniedError(OrderError):
     """Our own risk rule refused the order, so the venue never saw it.
 
     `rule` is the name of a setting of `risk`, or ``link``, ``halt``, ``external_trade``, ``size_increment``,
-    ``lowest_price`` or ``highest_price``.
+    ``lowest_price`` or ``highest_price``, or a rule of the venue's day: ``market_closed``, ``clock_drift``, or the
+    kind of a window (`WindowKind`), whose figures are times in seconds since 1970.
     """
 
     def __init__(self, order_id: str, rule: str, limit: float, asked: float) -> None:
@@ -158,6 +195,8 @@ class OrderDeniedError(OrderError):
                 return "trading is halted: only orders that reduce a position are accepted"
             case "link":
                 return "the connection to TWS is down: orders can leave once it is back"
+            case rule if rule in _DAY_REASONS:
+                return _DAY_REASONS[rule](self.limit, self.asked)
             case "size_increment":
                 size, step = f"{self.asked:.10g}", f"{self.limit:.10g}"
                 return f"its size of {size} is not a multiple of {step}, the instrument's size increment"

@@ -56,6 +56,8 @@ def strategy_for(annotation: object) -> st.SearchStrategy:
         return st.lists(strategy_for(arguments[0]), max_size=2)
     if getattr(annotation, "__origin__", None) is dict:
         return st.dictionaries(words, strategy_for(arguments[1]), max_size=3)
+    if getattr(annotation, "__origin__", None) is tuple:
+        return st.tuples(*map(strategy_for, arguments))
     if arguments:
         return st.one_of([strategy_for(argument) for argument in arguments])
     if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):

@@ -100,7 +100,7 @@ class OrderLog:
             case CancelOrder(order_id):
                 self._add_known(logging.INFO, "cancel sent", order_id)
             case OrderQueued(order):
-                self._add(logging.INFO, "waits for its turn", order)
+                self._add(logging.INFO, order.reason or "waits for its turn", order)
             case OrderDropped(order_id):
                 self._add_known(logging.INFO, "withdrawn before it was sent", order_id)
             case OrderDenied(order_id=order_id):

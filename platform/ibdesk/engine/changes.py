@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ibdesk.errors import DeskError
-from ibdesk.model import ChangeLimits, ChangeParameters, Severity
+from ibdesk.model import ChangeLimits, ChangeParameters, Notice, Severity
 
 if TYPE_CHECKING:
     from ibdesk.engine.engine import Engine
@@ -40,6 +40,12 @@ def change_limits(engine: Engine, command: ChangeLimits) -> None:
     engine.alert("risk", f"the limits were changed by {command.by}: {words}", Severity.WARNING)
     engine.orders.watch_loss()
     engine.orders.queue.release()
+
+
+def take_notice(engine: Engine, notice: Notice) -> None:
+    """Pass on to a person what TWS or the link said, unless it is only for the record."""
+    if notice.severity is not Severity.INFO:
+        engine.alert("link", notice.text, notice.severity)
 
 
 def _in_words(before: Mapping[str, object], after: Mapping[str, object]) -> str:

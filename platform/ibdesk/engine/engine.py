@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ibdesk.engine.aims import leaves
-from ibdesk.engine.changes import change_limits, change_parameters
+from ibdesk.engine.changes import change_limits, change_parameters, take_notice
+from ibdesk.engine.closed_market import day_handlers
 from ibdesk.engine.estate import take_over
 from ibdesk.engine.features import GrowingFeatures
 from ibdesk.engine.order_flow import OrderFlow
@@ -95,19 +96,19 @@ class Engine:
         self.price_of = self.orders.price_of
         # What `handle` looks at after each event; each is changed in place only.
         self._unpriced, self._with_state = self.orders.outside.unpriced, self.calls.with_state
-        self._aims_changed = self.orders.aims.changed
+        self._aims_changed, self._due = self.orders.aims.changed, self.orders.closed.due
         self._reducing, self._opening = self.orders.queue.reducing, self.orders.queue.opening
         self.account = Account()
         self.link = Link.UP
         self.make_features = make_features
         self._strategies, self._strict = strategies, strict
         self._reported: dict[str, PositionReport] = {}
-        self._handlers: dict[type, Callable[[Any], None]] = {
+        self._handlers: dict[type, Callable[[Any], object]] = {
             Bar: self._on_bar,
             Quote: self._on_quote,
             Tick: self._on_tick,
             Fill: self.orders.on_fill,
-            Commission: self._on_commission,
+            Commission: lambda paid: self.portfolio.charge(paid.execution_id, paid.amount),
             OrderReport: self.orders.on_order_report,
             OrderFound: self.orders.on_order_found,
             PositionReport: self._on_position_report,
@@ -125,9 +126,10 @@ class Engine:
             ModifyRequest: requests.on_modify_request,
             CancelRequest: requests.on_cancel_request,
             AcceptExternal: requests.on_accept_external,
-            DayBegan: self._on_day_began,
+            DayBegan: lambda day: self.gate.continue_day(day.pnl, day.ends_ns),
             TakeOver: lambda command: take_over(self, command),
-            Notice: self._on_notice,
+            Notice: lambda notice: take_notice(self, notice),
+            **day_handlers(self.orders),
         }
 
     @property
@@ -220,6 +222,8 @@ class Engine:
         market.price = market.last = bar.close
         if self._unpriced:
             self.orders.outside.price(bar.instrument, bar.close)
+        if self._due and bar.instrument in self._due:
+            self.orders.closed.release(bar.instrument, bar.opened_ns)
         calls = self.calls
         for lane in market.bar_lanes:
             try:
@@ -241,6 +245,8 @@ class Engine:
             market.price = quote.mid
             if self._unpriced:
                 self.orders.outside.price(quote.instrument, quote.mid)
+        if self._due and quote.instrument in self._due:
+            self.orders.closed.release(quote.instrument, quote.at_ns)
         calls = self.calls
         for lane in market.lanes:
             try:
@@ -259,6 +265,8 @@ class Engine:
         market.price = market.last = tick.price
         if self._unpriced:
             self.orders.outside.price(tick.instrument, tick.price)
+        if self._due and tick.instrument in self._due:
+            self.orders.closed.release(tick.instrument, tick.at_ns)
         calls = self.calls
         for lane in market.lanes:
             try:
@@ -273,9 +281,6 @@ class Engine:
         self.gate.begin_day(self.portfolio.pnl(self.price_of), at_ns)
 
     # --- money and link
-
-    def _on_commission(self, commission: Commission) -> None:
-        self.portfolio.charge(commission.execution_id, commission.amount)
 
     def _on_position_report(self, report: PositionReport) -> None:
         self._reported[report.instrument] = report
@@ -342,9 +347,6 @@ class Engine:
     def _on_halt_trading(self, halt: HaltTrading) -> None:
         self.orders.halt(halt.reason, halt.by)
 
-    def _on_day_began(self, day: DayBegan) -> None:
-        self.gate.continue_day(day.pnl, day.ends_ns)
-
     def _on_resume_trading(self, resume: ResumeTrading) -> None:
         try:
             self.gate.lift_halt(resume.id)
@@ -357,10 +359,6 @@ class Engine:
         else:
             text = f"trading resumed: {resume.reason}"
         self.alert(resume.by, text, Severity.WARNING)
-
-    def _on_notice(self, notice: Notice) -> None:
-        if notice.severity is not Severity.INFO:
-            self.alert("link", notice.text, notice.severity)
 
     # --- inside
 

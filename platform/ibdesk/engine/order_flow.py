@@ -9,6 +9,7 @@ import msgspec
 
 from ibdesk.engine.aims import AIM_TIMER, Aims
 from ibdesk.engine.blotter import Blotter
+from ibdesk.engine.closed_market import ClosedMarket
 from ibdesk.engine.lane import Lane
 from ibdesk.engine.market import Market
 from ibdesk.engine.open_orders import OpenOrders
@@ -16,10 +17,11 @@ from ibdesk.engine.order_queue import QUEUE_TIMER, WAIT_RULE, OrderQueue, Waitin
 from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.outside import OutsideTrades
 from ibdesk.engine.portfolio import EXTERNAL, Portfolio
-from ibdesk.engine.rates import rate_between
+from ibdesk.engine.rates import unit_worth
 from ibdesk.engine.risk import Exposure, RiskGate
 from ibdesk.engine.run import Run, RunState
 from ibdesk.engine.terms import fitted, refuse_index
+from ibdesk.engine.venue_day import VenueDay
 from ibdesk.errors import OrderDeniedError
 from ibdesk.model import (
     AnyInstrument,
@@ -66,6 +68,7 @@ class OrderFlow:
         self.add, self.alert = outbox.add, outbox.alert
         self.aims = Aims(self)
         self.queue = OrderQueue(self, waits=waits)
+        self.venue_day, self.closed = VenueDay(outbox), ClosedMarket(self, waits=waits)
         self.outside = OutsideTrades(self.portfolio, self.blotter, outbox, self.price_of, self.cancel)
 
     @property
@@ -106,6 +109,8 @@ class OrderFlow:
             reduces = self.examine(order, self.blotter.sums(order.owner, order.instrument))
             if not self.gate.decides:
                 return
+            if self.closed.keeps(order, reduces=reduces):
+                return
             if self.queue.may_leave(order.id, reduces=reduces):
                 self.place(order)
                 return
@@ -115,7 +120,7 @@ class OrderFlow:
         # First, so that it is found when what follows has to be undone.
         self.add(OrderQueued(order))
         self.blotter.put(order)
-        self._refresh(order)
+        self.refresh(order)
         self.queue.put(Waiting(order.id, self.now_ns), reduces=reduces)
 
     def modify(
@@ -150,7 +155,7 @@ class OrderFlow:
             changed = msgspec.structs.replace(changed, updated_ns=self.now_ns)
             self.add(OrderQueued(changed))
             self.blotter.put(changed)
-            self._refresh(changed)
+            self.refresh(changed)
             return
         self.queue.put(Waiting(order.id, self.now_ns, _terms(changed)), reduces=reduces)
 
@@ -161,6 +166,7 @@ class OrderFlow:
             return
         self.queue.drop(order_id)
         if order.status is OrderStatus.CREATED:
+            self.closed.drop(order)
             order = order.moved(OrderStatus.CANCELLED, self.now_ns, reason=WITHDRAWN)
             self.blotter.put(order)
             self.add(OrderDropped(order_id, self.now_ns))
@@ -187,9 +193,12 @@ class OrderFlow:
             pnl=self.portfolio.pnl(self.price_of) if self.gate.limits.max_daily_loss < math.inf else 0.0,
             link_up=self.link_up,
             counted_in=market.instrument.counted_in,
-            unit_worth=self._unit_worth(market.instrument),
+            unit_worth=unit_worth(market.instrument, self.account_currency, self.price_of),
         )
-        return self.gate.check(order, exposure, self.now_ns)
+        reduces = self.gate.check(order, exposure, self.now_ns)
+        if not reduces and self.now_ns >= self.venue_day.barred_ns and self.gate.decides:
+            self.venue_day.check(order, self.now_ns)
+        return reduces
 
     def examine_change(self, order: Order, changed: Order) -> bool:
         """Return whether the new terms of an order only reduce; a smaller quantity alone always does.
@@ -208,7 +217,7 @@ class OrderFlow:
         # First, so that it is found when what follows has to be undone.
         self.add(PlaceOrder(sent))
         self.blotter.put(sent)
-        self._refresh(sent)
+        self.refresh(sent)
 
     def change(self, changed: Order) -> None:
         """Let the new terms of an order leave."""
@@ -228,6 +237,8 @@ class OrderFlow:
             self.queue.release()
         elif timer_id.startswith(AIM_TIMER):
             self.aims.on_timer(timer_id)
+        else:
+            self.closed.on_timer(timer_id)
 
     # --- the way back
 
@@ -275,7 +286,7 @@ class OrderFlow:
             self.outside.trim(fill.instrument)
         order = self.blotter.filled(fill)
         if order is not None:
-            self._refresh(order)
+            self.refresh(order)
             self._tell_fill(order, fill, is_late=known is not None and not known.is_open)
         self.watch_loss()
 
@@ -294,15 +305,6 @@ class OrderFlow:
             self.call(run, self.aims.settle, lane, order)
         if is_late:
             self.call(run, self.aims.reopen, lane)
-
-    def _unit_worth(self, instrument: AnyInstrument) -> float:
-        """Return what one unit counts against its limits: 1, or a pair's base currency in the account's money.
-
-        A base currency whose rate is not known counts as it is.
-        """
-        if not isinstance(instrument, Forex):
-            return 1.0
-        return rate_between(instrument.symbol, self.account_currency, self.price_of) or 1.0
 
     def deny(self, order: Order, denial: OrderDeniedError) -> None:
         """Keep an order that the gate refused, and tell its run."""
@@ -338,7 +340,7 @@ class OrderFlow:
 
         `news` is a new reason that the venue gave.
         """
-        self._refresh(order)
+        self.refresh(order)
         self._tell_order(order)
         run = self.runs.get(order.owner)
         if run is not None:
@@ -357,7 +359,7 @@ class OrderFlow:
         if run.state is RunState.RUNNING:
             self.call(run, run.strategy.on_order, order)
 
-    def _refresh(self, order: Order) -> None:
+    def refresh(self, order: Order) -> None:
         """Have the lane of an order look again at its exposure."""
         run = self.runs.get(order.owner)
         if run is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ibdesk.model import AnyInstrument, Forex
+
 
 def rate_between(base: str, wanted: str, price_of: Callable[[str], float | None]) -> float | None:
     """Return how much of the currency `wanted` one unit of `base` is worth, None if no watched pair tells it.
@@ -16,3 +18,13 @@ def rate_between(base: str, wanted: str, price_of: Callable[[str], float | None]
         return price
     inverse = price_of(f"{wanted}.{base}")
     return 1.0 / inverse if inverse else None
+
+
+def unit_worth(instrument: AnyInstrument, currency: str, price_of: Callable[[str], float | None]) -> float:
+    """Return what one unit counts against its limits: 1, or a pair's base currency in the account's money.
+
+    A base currency whose rate is not known counts as it is.
+    """
+    if not isinstance(instrument, Forex):
+        return 1.0
+    return rate_between(instrument.symbol, currency, price_of) or 1.0

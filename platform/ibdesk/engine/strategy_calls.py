@@ -115,6 +115,7 @@ def _take_back(engine: Engine, outbox: Outbox, run: Run) -> None:
             run.lanes[action.timer_id.split("/", 3)[3]].is_timed = False
     for order_id in made:
         engine.orders.queue.drop(order_id)
+        engine.orders.closed.drop(engine.blotter.orders[order_id])
         engine.blotter.forget(order_id)
     # The next order gets the number of the first one that never left.
     run.orders_made = min((int(order_id.rpartition(".")[2]) - 1 for order_id in made), default=run.orders_made)

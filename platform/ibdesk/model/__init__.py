@@ -77,10 +77,11 @@ from ibdesk.model.interval import interval_ns, interval_words
 from ibdesk.model.link import Link
 from ibdesk.model.moment import moment, nanoseconds
 from ibdesk.model.names import instrument_of
-from ibdesk.model.order import FINAL_STATUSES, TRANSITIONS, Order, OrderStatus, OrderType, Side, TimeInForce
+from ibdesk.model.order import FINAL_STATUSES, TRANSITIONS, Order, OrderStatus, OrderType, Side, TimeInForce, WhenClosed
 from ibdesk.model.position import Position
 from ibdesk.model.price_grid import PriceIncrements, Rounding
 from ibdesk.model.quote import Quote, Tick
+from ibdesk.model.venue_day import ClockChecked, TradingHours, VenueWindow, WindowKind
 
 __all__ = [
     "EVENT_KINDS",
@@ -104,6 +105,7 @@ __all__ = [
     "CancelRequest",
     "ChangeLimits",
     "ChangeParameters",
+    "ClockChecked",
     "Combination",
     "Commission",
     "DayBegan",
@@ -156,7 +158,11 @@ __all__ = [
     "TimeInForce",
     "TimerFired",
     "TradingHalted",
+    "TradingHours",
+    "VenueWindow",
     "WatchMarket",
+    "WhenClosed",
+    "WindowKind",
     "decode_actions",
     "decode_event",
     "encode_actions",

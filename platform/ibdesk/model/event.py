@@ -34,6 +34,7 @@ from ibdesk.model.link import Link
 from ibdesk.model.order import Order, OrderStatus
 from ibdesk.model.position import Position
 from ibdesk.model.quote import Quote, Tick
+from ibdesk.model.venue_day import ClockChecked, TradingHours, VenueWindow
 
 
 class OrderReport(msgspec.Struct, frozen=True, kw_only=True, tag="order_report"):
@@ -231,6 +232,9 @@ Event = (
     | AcceptExternal
     | DayBegan
     | TakeOver
+    | VenueWindow
+    | ClockChecked
+    | TradingHours
     | Notice
 )
 

@@ -54,6 +54,19 @@ class TimeInForce(enum.Enum):
     IOC = "ioc"
 
 
+class WhenClosed(enum.Enum):
+    """What becomes of an order that is made while its market is closed."""
+
+    # USUAL: a market order that opens a position is held here, all others are sent.
+    USUAL = "usual"
+    # DENY: it is denied.
+    DENY = "deny"
+    # HOLD: it is held here, and passes the risk gate once more at the first price after the open.
+    HOLD = "hold"
+    # SEND: it is sent, and the venue holds it until the open.
+    SEND = "send"
+
+
 class OrderStatus(enum.Enum):
     """Where an order is in its life; changed only by `Order.moved`, and to FILLED by `Order.after`."""
 
@@ -128,6 +141,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     limit_price: float | None = None
     stop_price: float | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
+    # outside_regular_hours: whether it may trade before and after the regular session too.
+    outside_regular_hours: bool = False
+    when_closed: WhenClosed = WhenClosed.USUAL
     status: OrderStatus = OrderStatus.CREATED
     filled: float = 0.0
     average_price: float = 0.0
@@ -169,7 +185,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises:
             OrderError: If the quantity is not a positive number, a price that its type needs is missing or not
-                finite, or one is given that its type does not take.
+                finite, one is given that its type does not take, or a market order asks for more than regular hours.
         """
         if not (math.isfinite(self.quantity) and self.quantity > 0):
             raise OrderError(f"order {self.id}: quantity must be a positive number, got {self.quantity!r}")
@@ -182,6 +198,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
                 raise OrderError(f"order {self.id}: a {self.type.value} order {verb} {name}")
             if price is not None and not math.isfinite(price):
                 raise OrderError(f"order {self.id}: {name} must be a finite number, got {price!r}")
+        if self.outside_regular_hours and self.type is OrderType.MARKET:
+            # TWS ignores the wish for such an order (warning 2109), which would be a surprise.
+            raise OrderError(f"order {self.id}: a market order trades in regular hours only: give it a limit_price")
         return self
 
     def moved(self, status: OrderStatus, at_ns: int, *, reason: str = "", permanent_id: int = 0) -> Order:

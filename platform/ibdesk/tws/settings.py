@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ibdesk.config import Section
 from ibdesk.errors import ConfigError
+from ibdesk.tws.calendar_settings import CalendarSettings
 
 
 class TwsSettings(Section):
@@ -33,6 +34,13 @@ class TwsSettings(Section):
     reserved_for_orders: int = Field(15, ge=1, description="messages a second that only orders may use")
     regular_hours_only: bool = Field(True, description="bars and history of the regular session only")
     time_zone: str = Field("America/New_York", description="zone of times that TWS sends without one")
+    max_clock_drift_seconds: float = Field(
+        5.0, gt=0, description="how far our clock may be from that of TWS while positions are opened; inf: not measured"
+    )
+    clock_check_seconds: float = Field(60.0, gt=0, description="how often both clocks are compared")
+    calendar: CalendarSettings = Field(
+        default_factory=CalendarSettings, description="when IB and TWS are away by plan: restarts, log-offs, resets"
+    )
 
     @property
     def address(self) -> str:

@@ -1,0 +1,165 @@
+"""Orders that are made while the market of their instrument is closed: denied, held here, or sent, as they say.
+
+By `WhenClosed.USUAL` a market order that opens a position is held: it has no price of its own, so it passes the risk
+gate once more at the first price after the open. Everything else is sent, and the venue holds it until the open: an
+exit must leave although this program may not be there then, and a limit or a stop states its price.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ibdesk.engine.order_queue import Waiting
+from ibdesk.errors import OrderDeniedError
+from ibdesk.model import (
+    ClockChecked,
+    Order,
+    OrderQueued,
+    OrderStatus,
+    OrderType,
+    SetTimer,
+    TradingHours,
+    VenueWindow,
+    WhenClosed,
+)
+
+if TYPE_CHECKING:
+    from ibdesk.engine.order_flow import OrderFlow
+
+OPEN_TIMER = "/open/"
+"""How the ids of the timers begin that wake what is held until an open."""
+
+_HELD = "held until its market opens"
+_SECOND = 1_000_000_000
+
+
+class Sessions:
+    """The sessions of one kind, regular or extended, of one instrument."""
+
+    __slots__ = ("_closes", "_known_until_ns", "_opens")
+
+    def __init__(self, spans: list[tuple[int, int]], known_until_ns: int) -> None:
+        self._opens = [opens_ns for opens_ns, _ in spans]
+        self._closes = [closes_ns for _, closes_ns in spans]
+        self._known_until_ns = known_until_ns
+
+    def opens_at(self, now_ns: int) -> int:
+        """Return when it opens next; 0 where it is open, or where nothing is known of that."""
+        at = bisect.bisect_right(self._closes, now_ns)
+        if at < len(self._opens):
+            return 0 if self._opens[at] <= now_ns else self._opens[at]
+        return self._known_until_ns if now_ns < self._known_until_ns else 0
+
+
+class ClosedMarket:
+    """The hours of the instruments, and the orders that wait for an open, by id with its time.
+
+    With `waits` False a held order leaves at the open itself: that is for a driver whose prices come in bars, which
+    are known at their end.
+    """
+
+    def __init__(self, flow: OrderFlow, *, waits: bool) -> None:
+        self._flow, self._waits = flow, waits
+        self._hours: dict[str, tuple[Sessions, Sessions]] = {}
+        # held: by instrument, the ids of the orders with when they may leave.
+        self.held: dict[str, dict[str, int]] = {}
+        # due: the instruments whose market has opened, of which the first price is waited for.
+        self.due: set[str] = set()
+
+    def take_hours(self, hours: TradingHours) -> None:
+        """Take the sessions of an instrument in the coming days, in place of those before."""
+        until_ns = hours.known_until_ns
+        self._hours[hours.instrument] = Sessions(hours.regular, until_ns), Sessions(hours.extended, until_ns)
+
+    def opens_at(self, order: Order) -> int:
+        """Return when the market of an order opens next; 0 where it is open, or where nothing is known of that."""
+        hours = self._hours.get(order.instrument)
+        return 0 if hours is None else hours[order.outside_regular_hours].opens_at(self._flow.now_ns)
+
+    def keeps(self, order: Order, *, reduces: bool) -> bool:
+        """Hold an order that has passed the gate where its market is closed; return whether it is held.
+
+        Raises:
+            OrderDeniedError: If its market is closed and it is to be denied then.
+        """
+        if order.instrument not in self._hours or not (opens_ns := self.opens_at(order)):
+            return False
+        if order.when_closed is WhenClosed.DENY:
+            raise OrderDeniedError(order.id, "market_closed", opens_ns / _SECOND, self._flow.now_ns / _SECOND)
+        if order.when_closed is WhenClosed.SEND or (
+            order.when_closed is WhenClosed.USUAL and (order.type is not OrderType.MARKET or reduces)
+        ):
+            return False
+        self._hold(msgspec.structs.replace(order, reason=_HELD), opens_ns)
+        return True
+
+    def drop(self, order: Order) -> None:
+        """Hold an order no more."""
+        held = self.held.get(order.instrument)
+        if held is not None and held.pop(order.id, None) is not None and not held:
+            del self.held[order.instrument]
+            self.due.discard(order.instrument)
+
+    def on_timer(self, timer_id: str) -> None:
+        """Take that the market of an instrument opens now."""
+        if not timer_id.startswith(OPEN_TIMER):
+            return
+        instrument = timer_id.removeprefix(OPEN_TIMER)
+        if instrument in self.held:
+            self.due.add(instrument)
+            if not self._waits:
+                self.release(instrument, self._flow.now_ns)
+
+    def release(self, instrument: str, priced_ns: int) -> None:
+        """Let leave, through the gate once more, what waited for an open; `priced_ns` is the time of a price."""
+        flow = self._flow
+        if not flow.link_up:
+            return
+        self.due.discard(instrument)
+        for order_id, opens_ns in list(self.held.get(instrument, {}).items()):
+            order = flow.blotter.orders[order_id]
+            # What one of them causes may have withdrawn another.
+            if order.status is OrderStatus.CREATED and opens_ns <= priced_ns:
+                self.drop(order)
+                self._let_go(msgspec.structs.replace(order, reason=""))
+        if any(opens_ns <= flow.now_ns for opens_ns in self.held.get(instrument, {}).values()):
+            self.due.add(instrument)
+
+    def _let_go(self, order: Order) -> None:
+        flow = self._flow
+        try:
+            reduces = flow.examine(order, flow.blotter.sums_without(order))
+            if self.keeps(order, reduces=reduces):
+                # Its hours were told anew meanwhile: it is closed still.
+                return
+            if flow.queue.may_leave(order.id, reduces=reduces):
+                flow.place(order)
+                return
+        except OrderDeniedError as denial:
+            flow.deny(order, denial)
+            return
+        flow.add(OrderQueued(order))
+        flow.blotter.put(order)
+        flow.queue.put(Waiting(order.id, flow.now_ns), reduces=reduces)
+
+    def _hold(self, order: Order, opens_ns: int) -> None:
+        flow = self._flow
+        # First, so that it is found when what follows has to be undone.
+        flow.add(OrderQueued(order))
+        flow.blotter.put(order)
+        flow.refresh(order)
+        self.held.setdefault(order.instrument, {})[order.id] = opens_ns
+        flow.add(SetTimer(f"{OPEN_TIMER}{order.instrument}", opens_ns))
+
+
+def day_handlers(flow: OrderFlow) -> dict[type, Callable[[Any], None]]:
+    """Return what takes the events of the venue's day, by their kinds."""
+    return {
+        VenueWindow: flow.venue_day.take_window,
+        ClockChecked: flow.venue_day.take_clock,
+        TradingHours: flow.closed.take_hours,
+    }
