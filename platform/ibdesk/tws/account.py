@@ -43,6 +43,8 @@ class AccountBook:
         self._mentioned: set[str] = set()
         # _explained: what the books hold of each instrument, by the last comparison and the executions since.
         self._explained: dict[str, float] = {}
+        # _unexplained: positions that a break of the link left other than executions say; None before the first look.
+        self._unexplained: set[str] | None = None
         # _doubtful: since when each position is in doubt; _filled_at: when each was last moved by an execution.
         self._doubtful: dict[str, float] = {}
         self._filled_at: dict[str, float] = {}
@@ -99,8 +101,17 @@ class AccountBook:
 
     def settled(self) -> None:
         """Take that the books are equal to the positions told."""
+        if self._unexplained is None:
+            # What an earlier life held is not known here.
+            self._unexplained = {*self._positions}
+        else:
+            self._unexplained |= set(self._doubtful)
         self._explained = {name: report.quantity for name, report in self._positions.items()}
         self._doubtful.clear()
+
+    def is_explained(self, name: str) -> bool:
+        """Return whether executions explain a position, also over all breaks of the link so far."""
+        return self._unexplained is not None and name not in self._unexplained and name not in self._doubtful
 
     def is_doubtful(self, seconds: float) -> bool:
         """Return whether a position has been in doubt for so long."""

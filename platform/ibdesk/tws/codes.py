@@ -21,6 +21,9 @@ BARS_DEACTIVATED = frozenset({10182, 10225})
 # Farm and connectivity messages that say that something works again, or is only idle.
 GOOD_NEWS = frozenset({2104, 2106, 2107, 2108, 2119, 2158})
 
+# Data farms and the connection to IB's servers that are not there.
+FARM_BROKEN = frozenset({2103, 2105, 2110, 2157})
+
 # Remarks about a request that goes on.
 WARNINGS = frozenset({10167}) | frozenset(range(2100, 2200))
 

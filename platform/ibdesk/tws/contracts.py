@@ -13,10 +13,22 @@ from ib_async.contract import Contract, ContractDetails
 from ib_async.objects import PriceIncrement
 
 from ibdesk.errors import InstrumentError
-from ibdesk.model import AnyInstrument, Forex, Future, Index, Option, PriceIncrements, Right, Session, Stock
+from ibdesk.model import (
+    AnyInstrument,
+    Forex,
+    Future,
+    Index,
+    Option,
+    PriceIncrements,
+    Right,
+    Session,
+    Stock,
+    TradingHours,
+)
 from ibdesk.model.future_roots import roots_called
 from ibdesk.model.price_grid import wrong_increments
 from ibdesk.tws.figures import NAN, figure_or_nan, known
+from ibdesk.tws.trading_hours import hours_from
 
 _SECURITY_TYPE: dict[type, str] = {Stock: "STK", Forex: "CASH", Future: "FUT", Option: "OPT", Index: "IND"}
 # What an API client may order no fractions of, although `sizeIncrement` of US shares is 0.0001 and of currencies 0.01
@@ -183,6 +195,8 @@ class Contracts:
     def __init__(self) -> None:
         self._by_id: dict[str, tuple[AnyInstrument, Contract]] = {}
         self._by_number: dict[int, AnyInstrument] = {}
+        # _details: what TWS has told last of each instrument, by its id.
+        self._details: dict[str, ContractDetails] = {}
 
     def add(
         self, instrument: AnyInstrument, details: ContractDetails, increments: PriceIncrements = ()
@@ -196,7 +210,13 @@ class Contracts:
         completed = instrument_with(instrument, details, increments)
         self._by_id[completed.id] = (completed, contract)
         self._by_number[contract.conId] = completed
+        self._details[completed.id] = details
         return completed
+
+    def hours_of(self, instrument_id: str, at_ns: int) -> TradingHours | None:
+        """Return the sessions of a qualified instrument as TWS told them last, None where it told none."""
+        details = self._details.get(instrument_id)
+        return None if details is None else hours_from(self._by_id[instrument_id][0], details, at_ns)
 
     def __contains__(self, instrument_id: str) -> bool:
         return instrument_id in self._by_id
@@ -288,7 +308,8 @@ def ambiguous(name: str, details: list[ContractDetails]) -> str:
 def _session(hours: str, zone: str) -> Session | None:
     """Return the session of TWS's hours (``20261123:0930-20261123:1600;20261124:CLOSED;...``), the commonest one.
 
-    None when they cannot be put so: no hours, several sessions a day, or a zone unknown here.
+    None when they cannot be put so: no hours, several sessions a day, a market that never closes, or a zone unknown
+    here.
     """
     days = _HOURS.findall(hours)
     name = zone.partition(" ")[0]
@@ -301,4 +322,4 @@ def _session(hours: str, zone: str) -> Session | None:
     [((opens, closes), _)] = Counter(
         (int(h1) * 60 + int(m1), int(h2) * 60 + int(m2)) for _, h1, m1, _, h2, m2 in days
     ).most_common(1)
-    return Session(name, opens, closes)
+    return None if opens == closes else Session(name, opens, closes)

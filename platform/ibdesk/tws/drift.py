@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Callable
 
 import msgspec
+
+from ibdesk.model import ClockChecked, Event, Notice, Severity
+from ibdesk.tws.ears import TIME
+from ibdesk.tws.requests import NoAnswerError, Requests
+from ibdesk.tws.settings import TwsSettings
+from ibdesk.tws.stamp import Stamp
+from ibdesk.tws.wire import Wire
 
 _SECOND = 1_000_000_000
 
@@ -36,5 +45,48 @@ class Drift(msgspec.Struct, frozen=True):
         return self.likely if abs(nearest) > limit else 0.0
 
 
-UNKNOWN = Drift(-math.inf, math.inf)
-"""What is known before the first answer."""
+class ClockComparison:
+    """Asks TWS for its time every now and then, and tells when the drift of our clock goes beyond its limit or returns.
+
+    ib_async speaks versions up to 178, in which TWS tells whole seconds; milliseconds come with version 197.
+    """
+
+    def __init__(self, settings: TwsSettings, stamp: Stamp, tell: Callable[[Event], None]) -> None:
+        self._limit, self._period = settings.max_clock_drift_seconds, settings.clock_check_seconds
+        self._stamp, self._tell = stamp, tell
+        self._compared_at = -math.inf
+        self._drift: Drift | None = None
+        self._was_beyond = False
+
+    @property
+    def is_due(self) -> bool:
+        """Return whether it is time to compare both clocks again."""
+        return self._limit < math.inf and asyncio.get_running_loop().time() - self._compared_at >= self._period
+
+    @property
+    def drift_seconds(self) -> float | None:
+        """Return how far our clock is ahead of TWS's, within a second; None while that was not measured."""
+        return None if self._drift is None else self._drift.likely
+
+    async def compare(self, wire: Wire, requests: Requests) -> None:
+        """Ask TWS for its time, unless nobody wants to know.
+
+        Raises:
+            LinkError: If the connection goes.
+        """
+        if self._limit == math.inf:
+            return
+        self._compared_at = asyncio.get_running_loop().time()
+        asked_ns = self._stamp.now_ns()
+        try:
+            answer = await requests.ask(TIME, wire.reqCurrentTime, "its time")
+        except NoAnswerError as error:
+            text = f"the clocks could not be compared: {error}"
+            self._tell(Notice(text, self._stamp.now_ns(), Severity.WARNING))
+            return
+        for told_seconds, answered_ns in answer:
+            self._drift = Drift.measured(asked_ns=asked_ns, answered_ns=answered_ns, told_seconds=told_seconds)
+            beyond = self._drift.beyond(self._limit)
+            if bool(beyond) is not self._was_beyond:
+                self._was_beyond = bool(beyond)
+                self._tell(ClockChecked(beyond, self._limit, answered_ns))

@@ -71,6 +71,8 @@ class Office(msgspec.Struct, frozen=True):
     number_proposed: Callable[[int], None]
     lost: Callable[[str], None]
     failed: Callable[[Exception], None]
+    # is_away: whether TWS is expected to be away now, so that nobody need be told of it.
+    is_away: Callable[[], bool]
 
 
 class Ears:
@@ -211,8 +213,8 @@ class Ears:
         self._requests.end(reqId)
 
     def currentTime(self, time: int) -> None:
-        """Take TWS's clock, the answer to our heartbeat."""
-        self._requests.add(TIME, time)
+        """Take TWS's clock, and keep by ours when it came."""
+        self._requests.add(TIME, (time, self._now_ns))
         self._requests.end(TIME)
 
     # ---- orders
@@ -354,5 +356,6 @@ class Ears:
         elif reqId in self._market:
             self._market.error(reqId, errorCode, text, self._now_ns)
         else:
-            severity = Severity.INFO if errorCode in codes.GOOD_NEWS else Severity.WARNING
+            is_expected = errorCode in codes.FARM_BROKEN and self._office.is_away()
+            severity = Severity.INFO if is_expected or errorCode in codes.GOOD_NEWS else Severity.WARNING
             self._office.tell(Notice(f"{text} (TWS error {errorCode})", self._now_ns, severity))

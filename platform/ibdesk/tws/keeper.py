@@ -11,6 +11,7 @@ from ibdesk.model import Event, Link, LinkChanged, Notice, Severity
 from ibdesk.tws import codes
 from ibdesk.tws.backoff import delays
 from ibdesk.tws.dispatch import Dispatch
+from ibdesk.tws.drift import ClockComparison
 from ibdesk.tws.ears import TIME, Ears, Office, Rooms
 from ibdesk.tws.fence import Fence
 from ibdesk.tws.ids import Ids
@@ -54,8 +55,10 @@ class Keeper:
         dispatch: Dispatch,
         on_event: Callable[[Event], None],
         fence: Fence,
+        is_away: Callable[[], bool],
     ) -> None:
         self._settings = settings
+        self._is_away = is_away
         self._fence = fence
         self._stamp = stamp
         self._rooms = rooms
@@ -69,6 +72,7 @@ class Keeper:
             number_proposed=ids.raise_to,
             lost=self._lost,
             failed=self._failed,
+            is_away=is_away,
         )
         self._comparison = Comparison(rooms=rooms, office=self._office, ids=ids)
         self._news: asyncio.Queue[_News] = asyncio.Queue()
@@ -86,6 +90,7 @@ class Keeper:
         self.ears: Ears | None = None
         self.requests = Requests(settings.request_timeout_seconds)
         self.reconnects = 0
+        self.clocks = ClockComparison(settings, stamp, self.tell)
 
     @property
     def messages_sent(self) -> int:
@@ -198,6 +203,8 @@ class Keeper:
         if overdue or orders.short_of_executions or orders.is_to_ask_again:
             await self._compare_orders(wire)
         await self._follow_positions(wire)
+        if self.clocks.is_due:
+            await self.clocks.compare(wire, self.requests)
         if wire.silent_seconds > self._settings.heartbeat_seconds:
             await self.requests.ask(TIME, wire.reqCurrentTime, "whether it is still there")
 
@@ -237,6 +244,7 @@ class Keeper:
         self._dispatch.close()
         self._set_link(Link.SYNCING)
         await self.before_comparison()
+        await self.clocks.compare(wire, self.requests)
         await self._comparison.after_break(wire, self.requests)
         if self.wire is not wire:
             raise LinkError("the connection to TWS went away while the books were compared")
@@ -304,7 +312,8 @@ class Keeper:
             self.tell(LinkChanged(link, self._stamp.now_ns(), detail))
 
     def _notice(self, text: str) -> None:
-        self.tell(Notice(text, self._stamp.now_ns(), Severity.WARNING))
+        severity = Severity.INFO if self._is_away() else Severity.WARNING
+        self.tell(Notice(text, self._stamp.now_ns(), severity))
 
 
 def ignore(_account: str) -> None:

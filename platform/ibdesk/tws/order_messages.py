@@ -77,6 +77,7 @@ class OrderMessages:
             order.side,
             order.type,
             order.time_in_force,
+            order.outside_regular_hours,
             order.limit_price is None,
             order.stop_price is None,
         )

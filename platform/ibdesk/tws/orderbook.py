@@ -12,7 +12,7 @@ from ib_async.order import OrderState
 from ibdesk.errors import OrderError
 from ibdesk.model import Event, Fill, Notice, Order, OrderReport, OrderStatus, Severity, moment
 from ibdesk.tws import codes
-from ibdesk.tws.orders import terms_from
+from ibdesk.tws.orders import changes_between, terms_from, terms_of, time_in_force_word
 from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.tracked import Tracked
 
@@ -24,13 +24,21 @@ class OrderBook:
     the permanent id comes first, because after a cancel by another client IB reports that client's id.
     """
 
-    def __init__(self, settings: TwsSettings, tell: Callable[[Event], None], now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        settings: TwsSettings,
+        tell: Callable[[Event], None],
+        now_ns: Callable[[], int],
+        is_spent: Callable[[Order, int], bool],
+    ) -> None:
         self.client_id = settings.client_id
         # _patience: an order is looked for twice, so many seconds apart, before anything is concluded.
         self._patience = settings.answer_timeout_seconds
         self._zone = ZoneInfo(settings.time_zone)
         self._tell = tell
         self._now_ns = now_ns
+        # _is_spent: whether an order that was sent at a time and is listed nowhere has certainly ended with its day.
+        self._is_spent = is_spent
         self._by_id: dict[str, Tracked] = {}
         # owners: whose orders these are.
         self.owners: set[str] = set()
@@ -119,9 +127,20 @@ class OrderBook:
                 f"person in TWS, can change or withdraw it",
                 Severity.WARNING,
             )
+        self._tell_changed(tracked, order)
         tracked.terms = terms_from(order, tracked.order)
         if tracked.reported is not None and tracked.word:
             self._report(tracked)
+
+    def _tell_changed(self, tracked: Tracked, order: IbOrder) -> None:
+        """Tell what TWS, or a person there, has changed of an order that we have not asked for."""
+        asked = terms_of(tracked.order)
+        for change in changes_between(tracked.terms or asked, terms_from(order, tracked.order), asked):
+            self._notice(tracked, f"is worked at {change}, which was not asked for here", Severity.WARNING)
+        word = time_in_force_word(tracked.order)
+        if order.tif not in ("", word, tracked.time_in_force):
+            self._notice(tracked, f"is worked as {order.tif}, where {word} was asked for", Severity.WARNING)
+        tracked.time_in_force = order.tif
 
     def mention(self, fields: list[str]) -> None:
         """Take that TWS lists an order of which nothing can be read but our name of it: it is there, however it is."""
@@ -257,6 +276,9 @@ class OrderBook:
         del self._lost[tracked.order.id]
         if self._is_of_today(tracked):
             tracked.give_up(by_hand=False)
+            self._report(tracked)
+        elif self._is_spent(tracked.order, tracked.sent_ns):
+            tracked.expire()
             self._report(tracked)
         else:
             self._notice(

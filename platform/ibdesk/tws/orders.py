@@ -51,6 +51,24 @@ def terms_from(order: IbOrder, asked: Order | None = None) -> Terms:
     )
 
 
+def changes_between(before: Terms, now: Terms, asked: Terms) -> list[str]:
+    """Return in words what is other than before, and other than what was asked for."""
+    found = []
+    for name, old, new, wanted in (
+        ("the quantity", before.quantity, now.quantity, asked.quantity),
+        ("the limit", before.limit_price, now.limit_price, asked.limit_price),
+        ("the stop", before.stop_price, now.stop_price, asked.stop_price),
+    ):
+        if new is not None and new not in (old, wanted):
+            found.append(f"{name} {new:.10g} instead of {old:.10g}" if old is not None else f"{name} {new:.10g}")
+    return found
+
+
+def time_in_force_word(order: Order) -> str:
+    """Return IB's word for how long an order may wait."""
+    return _TIME_IN_FORCE[order.time_in_force]
+
+
 def order_for_tws(order: Order, account: str) -> IbOrder:
     """Return IB's form of the order; our id travels as `orderRef`."""
     message = IbOrder(
@@ -60,6 +78,7 @@ def order_for_tws(order: Order, account: str) -> IbOrder:
         tif=_TIME_IN_FORCE[order.time_in_force],
         account=account,
         orderRef=order.id,
+        outsideRth=order.outside_regular_hours,
     )
     if order.limit_price is not None:
         message.lmtPrice = order.limit_price
@@ -93,6 +112,7 @@ def order_from(order: IbOrder, *, owner: str, instrument: str, at_ns: int) -> Or
         limit_price=terms.limit_price,
         stop_price=terms.stop_price,
         time_in_force=time_in_force,
+        outside_regular_hours=order.outsideRth,
         status=OrderStatus.UNKNOWN,
         created_ns=at_ns,
         updated_ns=at_ns,

@@ -9,9 +9,10 @@ import polars as pl
 
 from ibdesk.clock import Clock
 from ibdesk.errors import InstrumentError
-from ibdesk.model import AnyInstrument, Commission, Event, Fill, Link, Notice, Order, Severity
+from ibdesk.model import AnyInstrument, Commission, Event, Fill, Link, Notice, Order, Severity, TradingHours
 from ibdesk.tws.account import AccountBook
 from ibdesk.tws.contracts import Contracts
+from ibdesk.tws.day_orders import DayOrders
 from ibdesk.tws.dispatch import Dispatch
 from ibdesk.tws.ears import Rooms
 from ibdesk.tws.executions import Executions
@@ -29,7 +30,10 @@ from ibdesk.tws.subscriptions import Kind, Subscriptions
 
 
 class TwsHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How the service is doing, for the health endpoint; `last_heard_ns` is ns UTC, 0 before the first byte."""
+    """How the service is doing, for the health endpoint; `last_heard_ns` is ns UTC, 0 before the first byte.
+
+    `clock_drift_seconds` is how far our clock is ahead of TWS's, None while it was not measured.
+    """
 
     link: Link
     account: str
@@ -39,6 +43,7 @@ class TwsHealth(msgspec.Struct, frozen=True, kw_only=True):
     open_requests: int
     reconnects: int
     last_heard_ns: int
+    clock_drift_seconds: float | None
 
 
 class TwsService:
@@ -58,6 +63,7 @@ class TwsService:
         first_order_id: int = 1,
         on_account: Callable[[str], None] = ignore,
         fence: Fence | None = None,
+        is_away: Callable[[], bool] = bool,
     ) -> None:
         """Make a service that is not connected yet.
 
@@ -70,6 +76,7 @@ class TwsService:
                 place to call `resume`.
             fence: Asked before each order's bytes leave; once it says no, the orders that have not left are
                 rejected, and `run` ends with its error.
+            is_away: Whether TWS is expected to be away now: what is said of the link then is for the record only.
 
         Raises:
             ConfigError: If the settings contradict each other.
@@ -78,13 +85,14 @@ class TwsService:
         self._ids = Ids(first_order_id)
         self._stamp = stamp = Stamp(clock)
         contracts = Contracts()
-        book = OrderBook(settings, self._tell, stamp.now_ns)
+        account = AccountBook(self._tell)
+        book = OrderBook(settings, self._tell, stamp.now_ns, DayOrders(contracts, account, stamp.now_ns).is_spent)
         self._rooms = rooms = Rooms(
             contracts=contracts,
             orders=book,
             lost=LostOrders(book=book, contracts=contracts, tell=self._tell, now_ns=stamp.now_ns),
             executions=Executions(),
-            account=AccountBook(self._tell),
+            account=account,
             market=Subscriptions(contracts, self._ids, self._tell),
             aside=SetAside(self._tell, contracts),
         )
@@ -97,6 +105,7 @@ class TwsService:
             dispatch=self._dispatch,
             on_event=on_event,
             fence=fence or NoFence(),
+            is_away=is_away,
         )
         self._keeper.on_account = on_account
         self._keeper.before_comparison = self._qualify_resumed
@@ -142,6 +151,7 @@ class TwsService:
             open_requests=len(keeper.requests),
             reconnects=keeper.reconnects,
             last_heard_ns=keeper.ears.heard_ns if keeper.ears else 0,
+            clock_drift_seconds=keeper.clocks.drift_seconds,
         )
 
     async def round_trip(self) -> None:
@@ -284,6 +294,10 @@ class TwsService:
             InstrumentError: If it was not.
         """
         return self._rooms.contracts.of(instrument_id)[0]
+
+    def trading_hours(self, instrument_id: str) -> TradingHours | None:
+        """Return the sessions of the coming days of a qualified instrument, None where TWS told none."""
+        return self._rooms.contracts.hours_of(instrument_id, self._stamp.now_ns())
 
     async def qualify(self, instrument: AnyInstrument) -> AnyInstrument:
         """Return the instrument with what TWS knows of it: tick size, multiplier, exchange, regular hours.

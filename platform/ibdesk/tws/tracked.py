@@ -32,6 +32,7 @@ class Tracked:
         "reported",
         "sent_ns",
         "terms",
+        "time_in_force",
         "was_refused",
         "why_held",
         "word",
@@ -47,6 +48,8 @@ class Tracked:
         self.why_held = ""
         # terms: as TWS works them, from `openOrder`.
         self.terms: Terms | None = None
+        # time_in_force: IB's word for it, as it was told last.
+        self.time_in_force = ""
         self.filled = order.filled
         # acknowledged: TWS has shown that the order exists there.
         self.acknowledged = order.status in (OrderStatus.HELD, OrderStatus.WORKING) or order.filled > 0
@@ -122,6 +125,11 @@ class Tracked:
         self.is_unknown = False
         self.missed_at = self.given_up = None
 
+    def expire(self) -> None:
+        """Conclude that the order has ended with its day."""
+        self.is_unknown = False
+        self.given_up = OrderStatus.EXPIRED
+
     def give_up(self, *, by_hand: bool) -> None:
         """Conclude that the order is nowhere: its rest is gone, or, when comparisons prove that, it never arrived."""
         self.is_unknown = False
@@ -167,6 +175,8 @@ class Tracked:
         return self.reported is not None and self.reported.status is not OrderStatus.SENT
 
     def _reason(self, status: OrderStatus) -> str:
+        if status is self.given_up is OrderStatus.EXPIRED:
+            return "its day is over: TWS lists it nowhere, and the account holds what its executions say"
         if status is self.given_up:
             return "TWS knows it neither among its open nor its completed orders nor its executions"
         match status:

@@ -1,6 +1,7 @@
 """What can be made to go wrong at the gateway: kinds of faults, scripts of them, and the switches of one gateway."""
 
 from ibdesk.gateway.faults.chance import random_script
+from ibdesk.gateway.faults.clock import DriftClock
 from ibdesk.gateway.faults.fault import Fault
 from ibdesk.gateway.faults.faults import Faults
 from ibdesk.gateway.faults.figures import LeaveUnset
@@ -50,6 +51,7 @@ __all__ = [
     "CorrectExecution",
     "Cross",
     "Delay",
+    "DriftClock",
     "Drop",
     "Duplicate",
     "DuplicateExecutions",

@@ -17,6 +17,7 @@ restart                  the nightly restart; DAY orders gone, GTC stay; ids go 
 log_off                  the weekly log-off: 1100, sockets closed, nobody comes in                       reported
 drop delay duplicate     single messages of either direction, by name, client, order                     believed
 reorder
+drift_clock              the time that TWS tells is ahead or behind                                      reported
 leave_unset              figures are blank, or one of the numbers by which TWS says that there is none     captured
 lose_acknowledgement     an order lives, and TWS never says that it took it                              reported
 tell_nothing             nothing is told of an order; requests for orders and executions show it         reported
@@ -39,6 +40,7 @@ gap                      every price higher or lower from one quote to the next 
 
 from __future__ import annotations
 
+from ibdesk.gateway.faults.clock import DriftClock
 from ibdesk.gateway.faults.fault import Fault
 from ibdesk.gateway.faults.figures import LeaveUnset
 from ibdesk.gateway.faults.links import (
@@ -87,6 +89,7 @@ _ALL: tuple[type[Fault], ...] = (
     CompeteForData,
     Restart,
     LogOff,
+    DriftClock,
     Drop,
     Delay,
     Duplicate,
