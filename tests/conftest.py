@@ -21,6 +21,9 @@ def pytest_configure() -> None:
         if name.startswith("IBDESK_") and ("__" in name or name in {"IBDESK_MODE", "IBDESK_STATE_FOLDER"}):
             del os.environ[name]
     os.environ["IBDESK_CONFIG"] = ""
+    # Tests run at any hour, and beside gateways whose clock runs faster than the wall's.
+    os.environ["IBDESK_TWS__CALENDAR__REGION"] = "none"
+    os.environ["IBDESK_TWS__MAX_CLOCK_DRIFT_SECONDS"] = "inf"
 
 
 @pytest.hookimpl(wrapper=True)
