@@ -1,0 +1,373 @@
+"""What must hold at every step, checked against the venue's own truth."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ibdesk.errors import IbdeskError
+from ibdesk.gateway.listening import Party
+from ibdesk.gateway.protocol.codec import decode
+from ibdesk.gateway.protocol.framing import split
+from ibdesk.gateway.protocol.incoming import INCOMING
+from ibdesk.model import Link, ModifyOrder, OrderStatus, PlaceOrder, decode_actions
+from ibdesk.simulation.engine_process import CLIENT, EngineProcess
+from ibdesk.simulation.plan import Kill, Misbehave, Plan, Rival, TradeAtTws
+from ibdesk.simulation.strategies import ALL
+from ibdesk.simulation.truth import Executed, SentOrder, Truth, owner_of
+from ibdesk.store import Row, Topic, replay
+from ibdesk.strategy import StrategyShelf
+
+if TYPE_CHECKING:
+    from ibdesk.simulation.world import World
+
+_PLACE_ORDER = b"3\0"
+# Orders that TWS has ended, and that cannot trade any more.
+_ENDED = frozenset({"Inactive", "Cancelled", "Filled"})
+# Faults that lose or change what TWS says beyond what TCP can: what a comparison returns may lack something too.
+_LOSSY = frozenset({"drop", "reorder", "leave_unset", "delay"})
+_DUST = 1e-9
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """A promise that was broken, when, and by which facts."""
+
+    at: float
+    promise: str
+    facts: str
+
+
+class Checker:
+    """Watches everything; the first violation ends the simulation. Also the gateway's listener."""
+
+    def __init__(self, world: World) -> None:
+        self.truth = Truth()
+        self.violation: Violation | None = None
+        self._world = world
+        self._plan: Plan = world.plan
+        # _rejected: orders that a desk said were rejected, with when.
+        self._rejected: dict[str, float] = {}
+        # _halts: those that stand, by id, with when they were first seen.
+        self._halts: dict[str, int] = {}
+        self._lives: dict[EngineProcess, _Life] = {}
+        kinds = {step.fault["kind"] for step in self._plan.steps if isinstance(step, Misbehave)}
+        self._is_lossy = bool(kinds & _LOSSY)
+        self._is_corrected = "correct_execution" in kinds
+        self._has_outsiders = any(isinstance(step, TradeAtTws | Rival) for step in self._plan.steps)
+
+    def report(self, promise: str, facts: str) -> None:
+        """Keep the first violation."""
+        if self.violation is None:
+            self.violation = Violation(round(self._world.seconds, 4), promise, facts)
+            self._world.trace.note(f"VIOLATION {promise}: {facts}")
+
+    # ---- what comes to the gateway ----------------------------------------------------------------------------
+
+    def heard(self, party: Party, payload: bytes) -> None:
+        """Take a message of a client."""
+        if not payload.startswith(_PLACE_ORDER):
+            return
+        fields = decode(INCOMING[3], split(payload), party.version)
+        reference, order_id = str(fields["orderRef"]), int(str(fields["orderId"]))
+        terms = tuple(str(fields[name]) for name in ("action", "totalQuantity", "orderType", "lmtPrice", "auxPrice"))
+        known = self.truth.sent.get(reference)
+        if known is None:
+            same = [name for name, each in self.truth.sent.items() if each.order_id == order_id and each.client_id == party.client_id]
+            if same:
+                self.report("1: no order id is used twice", f"{reference} came as {order_id}, which was {same[0]}")
+            if reference in self._rejected:
+                self.report("4: a rejected order never comes", f"{reference} came after it was called rejected")
+            self.truth.sent[reference] = SentOrder(
+                party.client_id, order_id, self._world.loop.now_ns, id(party), terms
+            )
+            return
+        if (party.client_id, order_id) != (known.client_id, known.order_id):
+            facts = f"{reference} came as {known.client_id}/{known.order_id} and as {party.client_id}/{order_id}"
+            self.report("1: no intent is sent twice", facts)
+        if terms == known.terms and id(party) != known.connection:
+            self.report("1: no intent is sent twice", f"{reference} came with the same terms over two connections")
+        known.terms, known.connection = terms, id(party)
+
+    def said(self, party: Party, frames: bytes) -> None:
+        """Pass over."""
+
+    def left(self, party: Party, *, by_client: bool) -> None:
+        """Pass over."""
+
+    # ---- what an engine sends ---------------------------------------------------------------------------------
+
+    def sends(self, engine: EngineProcess, data: bytes) -> None:
+        """Look at what an engine gives to its socket."""
+        runtime = engine.runtime
+        if runtime is None or data.startswith(b"API\0"):
+            return
+        for payload in _frames(data):
+            if payload.startswith(_PLACE_ORDER):
+                version = runtime.service.health.server_version
+                self._sends_order(engine, decode(INCOMING[3], split(payload), version))
+
+    def _sends_order(self, engine: EngineProcess, fields: dict[str, Any]) -> None:
+        reference = str(fields["orderRef"])
+        life, runtime = self._life(engine), engine.runtime
+        assert runtime is not None  # noqa: S101 - for the type checker
+        is_new = reference not in life.sent
+        life.sent.add(reference)
+        if runtime.service.link is not Link.UP:
+            self.report("3: nothing leaves before the books are compared", f"{reference}: {runtime.service.link.value}")
+        if reference not in life.recorded():
+            self.report("1: an intent is in the journal before it leaves", reference)
+        gate = runtime.engine.gate
+        if is_new and gate.halts:
+            held = runtime.engine.portfolio.open_book(owner_of(reference)).position(_symbol(fields)).quantity
+            quantity = float(fields["totalQuantity"]) * (1 if fields["action"] == "BUY" else -1)
+            if held * quantity >= 0 or abs(quantity) > abs(held) + _DUST:
+                facts = f"{reference} {quantity:g} with {held:g} held, halted by {list(gate.halts)}"
+                self.report("7: while a halt stands nothing that opens leaves", facts)
+
+    # ---- what an engine is in -----------------------------------------------------------------------------------
+
+    def after_turn(self, engine: EngineProcess) -> None:
+        """Look at an engine after one of its turns."""
+        runtime, life = engine.runtime, self._life(engine)
+        if runtime is None or engine.reader is None:
+            return
+        if engine.snapshot:
+            for topic, rows in engine.snapshot.items():
+                self._rows(engine, life, topic, rows)
+            engine.snapshot = {}
+        rows_by_topic, _ = engine.reader.drain()
+        # Fills first: what the link's row is compared with.
+        for topic in (Topic.FILLS, Topic.ORDERS, Topic.LINK):
+            self._rows(engine, life, topic, rows_by_topic.get(topic, []))
+        self._halts_of(engine, life)
+
+    def _rows(self, engine: EngineProcess, life: _Life, topic: Topic, rows: list[Row]) -> None:
+        for row in rows:
+            if topic is Topic.FILLS:
+                self._fill(life, row)
+            elif topic is Topic.ORDERS and row["status"] == OrderStatus.REJECTED.value:
+                self._is_rejected(str(row["id"]))
+            elif topic is Topic.LINK:
+                self._link(engine, life, str(row["link"]))
+
+    def _fill(self, life: _Life, row: Row) -> None:
+        """Compare a fill that a desk tells with the venue's."""
+        name, execution_id = str(row["execution_id"]).rpartition(".")[0], str(row["execution_id"])
+        known = self.truth.executions.get(name)
+        quantity = row["quantity"] * (1 if row["side"] == "buy" else -1)
+        life.fills[execution_id] = (str(row["owner"]), str(row["symbol"]), quantity)
+        if known is None:
+            # What was accepted from outside has ids of the desk's own.
+            if not self._has_outsiders:
+                self.report("2: no fill is made up", f"{execution_id} of {row['order_id']}")
+            return
+        if known.id == execution_id and (known.symbol, known.quantity, known.price) != (
+            row["symbol"],
+            quantity,
+            row["price"],
+        ):
+            self.report("2: a fill is what the venue says", f"{row} where the venue has {known}")
+
+    def _is_rejected(self, reference: str) -> None:
+        """Compare a rejection that a desk tells with what the venue has."""
+        self._rejected.setdefault(reference, self._world.seconds)
+        record = self.truth.record(reference)
+        if record is not None and record.status not in _ENDED:
+            self.report("4: an order is rejected by evidence only", f"{reference} is {record.status} at the venue")
+
+    def _link(self, engine: EngineProcess, life: _Life, link: str) -> None:
+        now_ns = self._world.loop.now_ns
+        if link == Link.SYNCING.value:
+            life.syncing_ns = now_ns
+        if link != Link.UP.value or link == life.link:
+            life.link = link
+            return
+        life.link = link
+        if not self._is_lossy:
+            known = {name.rpartition(".")[0] for name in life.fills}
+            lacking = [
+                each
+                for each in self.truth.executions.values()
+                if each.client_id == engine.client_id and each.at_ns < life.syncing_ns and each.name not in known
+            ]
+            if lacking:
+                facts = f"{len(lacking)} executions are not booked: {lacking[0]}"
+                self.report("3: the book equals the broker's before trading resumes", facts)
+        if not life.was_up:
+            life.was_up = True
+            self._came_up(engine)
+
+    def _came_up(self, engine: EngineProcess) -> None:
+        """Compare the halts of a new life with those of the one before."""
+        assert engine.runtime is not None  # noqa: S101 - for the type checker
+        if engine.client_id != CLIENT:
+            return
+        for halt in self._halts:
+            if halt not in engine.runtime.engine.gate.halts:
+                self.report("7: a halt is kept", f"{halt} is gone after a restart")
+
+    def _halts_of(self, engine: EngineProcess, life: _Life) -> None:
+        runtime = engine.runtime
+        assert runtime is not None  # noqa: S101 - for the type checker
+        if engine.client_id != CLIENT or not life.was_up:
+            return
+        halts = runtime.engine.gate.halts
+        if halts.keys() == self._halts.keys():
+            return
+        for halt in halts:
+            self._halts.setdefault(halt, self._world.loop.now_ns)
+        for halt in [halt for halt in self._halts if halt not in halts]:
+            if halt not in self._world.person.lifted:
+                self.report("7: a halt needs a person to lift it", f"{halt} is gone")
+            del self._halts[halt]
+
+    def killed(self, engine: EngineProcess, kill: Kill) -> None:
+        """Take note of a power loss, in which the last moments of the journal may be lost."""
+        if kill.is_power_loss and engine.client_id == CLIENT:
+            since_ns = self._world.loop.now_ns - int((kill.lost_seconds + 0.001) * 1e9)
+            self._halts = {halt: at for halt, at in self._halts.items() if at < since_ns}
+
+    def life_ended(self, engine: EngineProcess) -> None:
+        """Replay the journal of a life that has ended."""
+        life = self._lives.pop(engine, None)
+        if life is None:
+            return
+        life.close()
+        if engine.journal is None or not engine.journal.exists() or engine.runtime is None:
+            return
+        shelf = StrategyShelf()
+        for cls in ALL.values():
+            loaded = _loaded(cls)
+            shelf.put(loaded.cls, loaded.source)
+        try:
+            replay(engine.journal, shelf=shelf)
+        except IbdeskError as error:
+            self.report("5: the same events give the same decisions", str(error))
+
+    # ---- at the end -------------------------------------------------------------------------------------------
+
+    def at_the_end(self) -> None:
+        """Compare everything once more: faults have ended long ago."""
+        engine = self._world.engine
+        if engine is None or not engine.is_up or engine.runtime is None:
+            self.report("liveness: the desk is up", f"it is {'down' if engine is None else engine.failure!r}")
+            return
+        runtime = engine.runtime
+        if runtime.service.link is not Link.UP:
+            self.report("liveness: the link is up", runtime.service.link.value)
+            return
+        self._compare_books(engine)
+        ours = {order.id for order in runtime.engine.blotter.all_open()}
+        theirs = {str(record.request.text("orderRef")) for record in self.truth.open_orders(engine.client_id)}
+        if ours != theirs:
+            self.report("liveness: open orders agree", f"only ours {ours - theirs}, only the venue's {theirs - ours}")
+        self._world.person.at_the_end(self.report)
+        self.life_ended(engine)
+
+    def _compare_books(self, engine: EngineProcess) -> None:
+        runtime, life = engine.runtime, self._life(engine)
+        assert runtime is not None  # noqa: S101 - for the type checker
+        booked: dict[str, float] = {}
+        for execution_id, (_, _, quantity) in life.fills.items():
+            name = execution_id.rpartition(".")[0]
+            booked[name] = booked.get(name, 0.0) + quantity
+        for each in self.truth.executions.values():
+            if each.client_id == engine.client_id and abs(booked.get(each.name, 0.0) - each.quantity) > _DUST:
+                self.report("2: no fill is lost", f"{each} is booked as {booked.get(each.name)}")
+        for symbol in self._plan.symbols:
+            held = sum(book.position(symbol).quantity for book in runtime.engine.portfolio.books.values())
+            if abs(held - self.truth.held(symbol)) > _DUST:
+                facts = f"{symbol}: the books hold {held:g}, the account {self.truth.held(symbol):g}"
+                self.report("3: books and account agree", facts)
+
+    def take_in(self) -> None:
+        """Take in what is new at the venue, and look whether it may be."""
+        for each in self.truth.take_in():
+            self._executed(each)
+
+    def _executed(self, executed: Executed) -> None:
+        """Look whether a run has overshot its target."""
+        owner = owner_of(executed.order)
+        strategy = owner.partition("-")[0]
+        if self._is_corrected or self._has_outsiders or strategy not in _BOUNDS:
+            return
+        size = self._largest(strategy)
+        low, high = (bound * size for bound in _BOUNDS[strategy])
+        moved = self.truth.moved_by(owner, executed.symbol)
+        if not low - _DUST <= moved <= high + _DUST:
+            facts = f"{owner} has moved {executed.symbol} by {moved:g}, its target is within {low:g} and {high:g}"
+            self.report("1: a target is never overshot", facts)
+
+    def _largest(self, strategy: str) -> int:
+        fields = ALL[strategy].model_fields
+        own = fields["size"].default if "size" in fields else 1
+        changed = [step.size for step in self._plan.steps if getattr(step, "strategy", "") == strategy and hasattr(step, "size")]
+        return max([own, *changed])
+
+    def _life(self, engine: EngineProcess) -> _Life:
+        life = self._lives.get(engine)
+        if life is None:
+            life = self._lives[engine] = _Life(engine)
+        return life
+
+
+# Between which multiples of its size a strategy's position stays, however its orders fare.
+_BOUNDS = {"Swing": (0, 1), "Trend": (-1, 1), "Flicker": (0, 1)}
+
+
+class _Life:
+    """What the checker knows of one life of an engine."""
+
+    def __init__(self, engine: EngineProcess) -> None:
+        self.link, self.was_up, self.syncing_ns = "", False, 0
+        self.sent: set[str] = set()
+        # fills: owner, symbol and signed quantity by execution id, as the desk tells them.
+        self.fills: dict[str, tuple[str, str, float]] = {}
+        self._engine = engine
+        self._connection: sqlite3.Connection | None = None
+        self._read = 0
+        self._recorded: set[str] = set()
+
+    def recorded(self) -> set[str]:
+        """Return the orders whose placing or changing is in the journal's file."""
+        if self._connection is None:
+            assert self._engine.journal is not None  # noqa: S101 - it has sent something
+            address = f"{self._engine.journal.absolute().as_uri()}?mode=ro"
+            self._connection = sqlite3.connect(address, uri=True, isolation_level=None)
+        query = "SELECT number, actions FROM events WHERE number > ? AND actions IS NOT NULL"
+        for number, actions in self._connection.execute(query, (self._read,)):
+            self._read = number
+            for action in decode_actions(actions):
+                if isinstance(action, PlaceOrder):
+                    self._recorded.add(action.order.id)
+                elif isinstance(action, ModifyOrder):
+                    self._recorded.add(action.order_id)
+        return self._recorded
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+
+
+def _frames(data: bytes) -> Iterator[bytes]:
+    start = 0
+    while start + 4 <= len(data):
+        end = start + 4 + int.from_bytes(data[start : start + 4], "big")
+        yield data[start + 4 : end]
+        start = end
+
+
+def _symbol(fields: dict[str, Any]) -> str:
+    return str(fields["symbol"])
+
+
+def _loaded(cls: Any) -> Any:
+    from ibdesk.strategy.loader import strategy_of
+
+    return strategy_of(cls)

@@ -1,0 +1,304 @@
+"""An event loop on virtual time that runs several simulated processes, one turn of one process after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import contextvars
+import heapq
+import itertools
+import random
+from asyncio import events
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+from ibdesk.clock import SECOND
+
+T = TypeVar("T")
+
+# A turn of a process takes between these many nanoseconds of virtual time.
+_TURN_NS = (20_000, 400_000)
+# Where the monotonic clock of the simulated machine stands at the start: no clock begins at zero.
+_SINCE_BOOT_NS = 1_000 * SECOND
+
+
+class Process:
+    """One simulated process: what it has to do, and the context by which its callbacks are known.
+
+    Its callbacks run in the order that asyncio promises; which of several processes has its turn is a matter of chance.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.is_alive = True
+        # skew_ns: by how much its wall clock is ahead of the machine's.
+        self.skew_ns = 0
+        # free_ns: from when on it can have its next turn.
+        self.free_ns = 0
+        # on_turn: called at the end of each of its turns, before what it wrote leaves.
+        self.on_turn: Callable[[], None] | None = None
+        self.ready: collections.deque[asyncio.Handle] = collections.deque()
+        self.timers: list[tuple[int, int, asyncio.TimerHandle]] = []
+        self.context = contextvars.copy_context()
+        self.context.run(PROCESS.set, self)
+
+    def due_ns(self) -> int | None:
+        """Return when it can go on at the earliest, None when it has nothing to do."""
+        while self.timers and self.timers[0][2].cancelled():
+            heapq.heappop(self.timers)
+        if not self.is_alive:
+            return None
+        if self.ready:
+            return self.free_ns
+        return max(self.free_ns, self.timers[0][0]) if self.timers else None
+
+    def end(self) -> None:
+        """Let nothing of it run any more."""
+        self.is_alive = False
+        self.ready.clear()
+        self.timers.clear()
+
+
+PROCESS: contextvars.ContextVar[Process] = contextvars.ContextVar("process")
+"""The process that the present code belongs to."""
+
+
+class _Task(asyncio.Task[T]):
+    """A task whose place in a set does not depend on its address."""
+
+    def __init__(self, coro: Any, *, loop: VirtualLoop, **options: Any) -> None:
+        self._number = loop.next_number()
+        super().__init__(coro, loop=loop, **options)
+
+    def __hash__(self) -> int:
+        return self._number
+
+
+class VirtualLoop(asyncio.AbstractEventLoop):
+    """Runs callbacks, tasks and timers of all processes in one order that a seed decides."""
+
+    def __init__(self, chance: random.Random, *, start_ns: int) -> None:
+        """Make a loop whose wall clock begins at `start_ns`, ns UTC."""
+        self.now_ns = start_ns
+        self.turns = 0
+        # errors: what callbacks raised and nobody caught, by process.
+        self.errors: list[tuple[str, str]] = []
+        self.processes: list[Process] = []
+        # after_turn: called after each turn of a process.
+        self.after_turn: Callable[[Process], None] = lambda _process: None
+        self._chance, self._start_ns = chance, start_ns
+        self._numbers = itertools.count()
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._is_closed = False
+        self.network: Any = None
+        self.world = self.process("world")
+
+    def next_number(self) -> int:
+        """Return a number that nothing else of this loop has."""
+        return next(self._numbers)
+
+    # ---- processes --------------------------------------------------------------------------------------------
+
+    def process(self, name: str) -> Process:
+        """Begin a process."""
+        process = Process(name)
+        process.free_ns = self.now_ns
+        self.processes.append(process)
+        return process
+
+    def end(self, process: Process) -> None:
+        """End a process at once, as `kill -9` does: none of its code runs any more, not even a `finally`."""
+        process.end()
+        self.processes.remove(process)
+
+    def run_in(self, process: Process, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Begin a task of a process."""
+        return self.create_task(work, name=name, context=process.context.copy())
+
+    # ---- time -------------------------------------------------------------------------------------------------
+
+    def wall_ns(self) -> int:
+        """Return the wall clock of the present process, ns UTC."""
+        process = PROCESS.get(None)
+        return self.now_ns + (process.skew_ns if process is not None else 0)
+
+    def monotonic_ns(self) -> int:
+        """Return the monotonic clock of the machine, ns."""
+        return self.now_ns - self._start_ns + _SINCE_BOOT_NS
+
+    def boot_ns(self) -> int:
+        """Return the same: the simulated machine does not sleep, its processes are stopped."""
+        return self.monotonic_ns()
+
+    def time(self) -> float:
+        """Return the monotonic clock of the machine, seconds."""
+        return self.monotonic_ns() / SECOND
+
+    # ---- running ----------------------------------------------------------------------------------------------
+
+    def run_while(self, goes_on: Callable[[], bool]) -> None:
+        """Run until `goes_on` says no, or nobody has anything to do."""
+        before = events._get_running_loop()
+        events._set_running_loop(self)
+        try:
+            while goes_on() and self._step():
+                pass
+        finally:
+            events._set_running_loop(before)
+
+    def _step(self) -> bool:
+        """Let the process that is due next have a turn; return whether there was one."""
+        due = [(at, process) for process in self.processes if (at := process.due_ns()) is not None]
+        if not due:
+            return False
+        at_ns = max(min(at for at, _ in due), self.now_ns)
+        first = [process for at, process in due if at <= at_ns]
+        process = first[0] if len(first) == 1 else self._chance.choice(first)
+        self.now_ns = at_ns
+        self._turn(process)
+        return True
+
+    def _turn(self, process: Process) -> None:
+        """Run what is due of a process, as one iteration of its event loop does."""
+        self.turns += 1
+        while process.timers and process.timers[0][0] <= self.now_ns:
+            handle = heapq.heappop(process.timers)[2]
+            if not handle.cancelled():
+                process.ready.append(handle)
+        for _ in range(len(process.ready)):
+            # It may end itself on the way.
+            if not process.is_alive:
+                break
+            handle = process.ready.popleft()
+            if not handle.cancelled():
+                handle._run()
+        process.free_ns = max(process.free_ns, self.now_ns + self._chance.randint(*_TURN_NS))
+        if process.on_turn is not None:
+            process.on_turn()
+        self.after_turn(process)
+
+    # ---- what asyncio asks of a loop --------------------------------------------------------------------------
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        """Call in the next turn of the process that the context is of."""
+        context = contextvars.copy_context() if context is None else context
+        handle = asyncio.Handle(callback, args, self, context)
+        process = context.get(PROCESS, self.world)
+        if process.is_alive and not self._is_closed:
+            process.ready.append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call so many seconds from now."""
+        return self._call_at_ns(self.now_ns + round(max(0.0, delay) * SECOND), callback, args, context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call at a time of `time`."""
+        at_ns = round(when * SECOND) - _SINCE_BOOT_NS + self._start_ns
+        return self._call_at_ns(at_ns, callback, args, context)
+
+    def _call_at_ns(
+        self, at_ns: int, callback: Callable[..., object], args: Any, context: contextvars.Context | None
+    ) -> asyncio.TimerHandle:
+        context = contextvars.copy_context() if context is None else context
+        when = (at_ns - self._start_ns + _SINCE_BOOT_NS) / SECOND
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        process = context.get(PROCESS, self.world)
+        if process.is_alive and not self._is_closed:
+            heapq.heappush(process.timers, (at_ns, next(self._numbers), handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Take no notice: a cancelled timer is passed over when its time comes."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """Return a future of this loop."""
+        return asyncio.Future(loop=self)
+
+    def create_task(
+        self,
+        coro: Any,
+        *,
+        name: object = None,
+        context: contextvars.Context | None = None,
+        **_options: Any,
+    ) -> asyncio.Task[Any]:
+        """Return a task of the process whose context it is."""
+        task: asyncio.Task[Any] = _Task(coro, loop=self, name=name, context=context)
+        self._tasks.append(task)
+        if len(self._tasks) > 2_000:
+            self._tasks = [each for each in self._tasks if not each.done()]
+        return task
+
+    async def create_server(self, protocol_factory: Any, host: Any = None, port: Any = None, **_options: Any) -> Any:
+        """Listen on the simulated network."""
+        return await self.network.create_server(protocol_factory, host, port)
+
+    async def create_connection(
+        self, protocol_factory: Any, host: Any = None, port: Any = None, **_options: Any
+    ) -> tuple[Any, Any]:
+        """Connect over the simulated network."""
+        return await self.network.create_connection(protocol_factory, host, port)
+
+    def run_in_executor(self, _executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        """Call a function here and now: there are no threads."""
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - whoever waits is told
+            future.set_exception(error)
+        return future
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Keep what nobody caught: the checker reports it."""
+        error = context.get("exception")
+        words = f"{type(error).__name__}: {error}" if error is not None else ""
+        self.errors.append((PROCESS.get(self.world).name, f"{context.get('message')}: {words}"))
+
+    def get_debug(self) -> bool:
+        """Return that debugging is off."""
+        return False
+
+    def is_running(self) -> bool:
+        """Return whether it runs: as long as it is not closed."""
+        return not self._is_closed
+
+    def is_closed(self) -> bool:
+        """Return whether it was closed."""
+        return self._is_closed
+
+    def close(self) -> None:
+        """End all, also what ended processes had begun: their coroutines are unwound where nothing hears them."""
+        self._is_closed = True
+        for process in self.processes:
+            process.end()
+        tasks, self._tasks = self._tasks, []
+        with _quietly():
+            for task in tasks:
+                if not task.done():
+                    task._log_destroy_pending = False  # type: ignore[attr-defined] # asyncio's own switch
+                    coroutine = task.get_coro()
+                    if coroutine is not None:
+                        with contextlib.suppress(BaseException):
+                            coroutine.close()  # type: ignore[union-attr]
+        self.errors.clear()
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Have no running loop: what a `finally` begins now would never be done."""
+    before = events._get_running_loop()
+    events._set_running_loop(None)
+    try:
+        yield
+    finally:
+        events._set_running_loop(before)

@@ -1,0 +1,213 @@
+"""The person at the desk: starts strategies, gives commands, lifts halts, and trades a little in TWS."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from ibdesk.desk.commands import Commands
+from ibdesk.engine import RunState
+from ibdesk.errors import IbdeskError
+from ibdesk.model import Link
+from ibdesk.simulation import plan as steps
+from ibdesk.simulation.strategies import ALL
+
+if TYPE_CHECKING:
+    from ibdesk.simulation.world import World
+
+# After the storm, in seconds: until when halts are lifted, when an order is placed to see that the desk trades, and
+# when all runs are stopped and what they hold is closed.
+LIFTS_UNTIL, PROBES_AT, STOPS_AT = 25.0, 30.0, 40.0
+_PROBE_KEY = "probe"
+_OPEN = (RunState.RUNNING, RunState.ORPHANED)
+
+
+class Person:
+    """Gives the plan's commands to whichever engine is up, and hears what becomes of them."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        # lifted: halts that the person has asked to lift.
+        self.lifted: set[str] = set()
+        self._ended: set[str] = set()
+        self._started_on: object = None
+        self._halts = 0
+        self._is_calm = False
+        self._probe = ""
+        self._has_stopped = False
+
+    def begin(self) -> None:
+        """Look after the desk from now on."""
+        self._world.spawn(self._look_after(), "person")
+
+    async def _look_after(self) -> None:
+        world = self._world
+        while True:
+            await asyncio.sleep(0.5)
+            engine = world.engine
+            if engine is None or not engine.is_up or engine.runtime is None:
+                continue
+            if engine.runtime.service.link is not Link.UP:
+                continue
+            if self._started_on is not engine and not self._has_stopped:
+                self._started_on = engine
+                for name in world.plan.strategies:
+                    if name not in self._ended:
+                        self._start(name)
+            if self._is_calm and not self._has_stopped:
+                for halt in list(engine.runtime.engine.gate.halts):
+                    self._lift(halt)
+                for symbol in list(engine.runtime.engine.orders.outside.uncovered):
+                    self._ask("accept", lambda c, symbol=symbol: c.accept_external(symbol))
+
+    # ---- commands ---------------------------------------------------------------------------------------------
+
+    def does(self, step: Any) -> None:
+        """Carry out one step of the plan."""
+        match step:
+            case steps.Halt():
+                self._halts += 1
+                self._ask("halt", lambda c: c.halt(f"halt {self._halts} of the plan"))
+            case steps.Lift():
+                engine = self._world.engine
+                halts = list(engine.runtime.engine.gate.halts) if engine is not None and engine.runtime else []
+                if halts:
+                    self._lift(halts[0])
+            case steps.Place():
+                self._place(step)
+            case steps.Modify():
+                self._modify(step.by)
+            case steps.Cancel():
+                self._cancel(every=step.every)
+            case steps.StopRun():
+                self._stop(step.strategy, flatten=step.flatten)
+                self._ended.add(step.strategy)
+            case steps.Reparameterize():
+                name = "every" if step.strategy == "Flicker" else "size"
+                for run in self._runs(step.strategy):
+                    self._ask("change", lambda c, run=run: c.change_parameters(run, {name: step.size}))
+            case steps.TradeAtTws():
+                gateway = self._world.gateway
+                assert gateway is not None  # noqa: S101 - for the type checker
+
+                def trade() -> None:
+                    try:
+                        gateway.place_by_hand(step.symbol, step.side, step.quantity)
+                    except IbdeskError as error:
+                        self._world.trace.note(f"TWS refuses: {error}")
+
+                self._world.in_gateway(trade)
+            case steps.AcceptOutside():
+                self._ask("accept", lambda c: c.accept_external(step.symbol))
+
+    def _start(self, name: str) -> None:
+        symbols = list(self._world.plan.symbols)
+        self._ask(f"start {name}", lambda c: c.start(ALL[name], on=symbols, warm_up=8))
+
+    def _lift(self, halt: str) -> None:
+        self.lifted.add(halt)
+        self._ask("lift", lambda c: c.resume("the plan says so", id=halt))
+
+    def _place(self, step: steps.Place) -> None:
+        limit: float | None = None
+        engine = self._world.engine
+        price = engine.runtime.engine.price_of(step.symbol) if engine is not None and engine.runtime else None
+        if step.offset is not None and price is not None:
+            limit = round(price * (1 - step.offset if step.side == "buy" else 1 + step.offset), 2)
+
+        def place(commands: Commands) -> Awaitable[Any]:
+            return commands.place(step.symbol, step.side, step.quantity, limit=limit, client_key=step.key)
+
+        self._ask("place", place)
+        if step.is_repeated:
+            self._world.at(self._world.seconds + 4.0, lambda: self._ask("place again", place))
+
+    def _open_orders(self) -> list[Any]:
+        engine = self._world.engine
+        return [] if engine is None or engine.runtime is None else list(engine.runtime.engine.blotter.all_open())
+
+    def _modify(self, by: float) -> None:
+        order = next((each for each in self._open_orders() if each.limit_price is not None), None)
+        if order is not None:
+            limit = round(order.limit_price * (1 + by), 2)
+            self._ask("modify", lambda c: c.modify(order.id, limit=limit))
+
+    def _cancel(self, *, every: bool) -> None:
+        orders = self._open_orders()
+        if every:
+            self._ask("cancel all", lambda c: c.cancel_all())
+        elif orders:
+            self._ask("cancel", lambda c: c.cancel(orders[0].id))
+
+    def _runs(self, strategy: str) -> list[str]:
+        engine = self._world.engine
+        runs = engine.runtime.engine.runs if engine is not None and engine.runtime is not None else {}
+        return [run.id for run in runs.values() if run.start.source.class_name == strategy and run.state in _OPEN]
+
+    def _stop(self, strategy: str, *, flatten: bool) -> None:
+        for run in self._runs(strategy):
+            self._ask("stop", lambda c, run=run: c.stop(run, flatten=flatten))
+
+    # ---- after the storm --------------------------------------------------------------------------------------
+
+    def calms_down(self) -> None:
+        """Put everything in order from now on."""
+        self._is_calm = True
+        self._world.at(self._world.seconds + PROBES_AT, self._place_probe)
+        self._world.at(self._world.seconds + STOPS_AT, self._stop_all)
+
+    def _place_probe(self) -> None:
+        symbol = self._world.plan.symbols[0]
+
+        async def place(commands: Commands) -> None:
+            self._probe = (await commands.place(symbol, "buy", 1, client_key=_PROBE_KEY)).id
+
+        self._ask("probe", place)
+
+    def _stop_all(self) -> None:
+        self._has_stopped = True
+        for name in self._world.plan.strategies:
+            self._stop(name, flatten=True)
+        self._ask("cancel all", lambda c: c.cancel_all())
+
+    def at_the_end(self, report: Callable[[str, str], None]) -> None:
+        """Look whether the desk has traded, and holds nothing for runs that were closed."""
+        world = self._world
+        engine, truth = world.engine, world.checker.truth
+        if engine is None or engine.runtime is None:
+            return
+        order = engine.runtime.engine.blotter.orders.get(self._probe)
+        if order is None or order.filled != 1:
+            report("liveness: an order by hand is filled", f"the probe is {order}")
+        for run in engine.runtime.engine.runs.values():
+            if run.id.partition("-")[0] in self._ended:
+                continue
+            for symbol in world.plan.symbols:
+                held = engine.runtime.engine.portfolio.open_book(run.id).position(symbol).quantity
+                if held:
+                    report("liveness: a run that was closed holds nothing", f"{run.id} holds {held:g} {symbol}")
+        if truth.executions and not world.plan.strategies:
+            report("nothing trades by itself", str(len(truth.executions)))
+
+    # ---- asking -----------------------------------------------------------------------------------------------
+
+    def _ask(self, what: str, make: Callable[[Commands], Awaitable[Any]]) -> None:
+        """Give a command to the engine that is up; what it answers is part of the story."""
+        world = self._world
+        engine = world.engine
+        if engine is None or not engine.is_up or engine.commands is None:
+            world.trace.note(f"{what}: no engine is up")
+            return
+        commands = engine.commands
+
+        async def carry_out() -> None:
+            try:
+                await make(commands)
+                world.trace.note(f"{what}: done")
+            except IbdeskError as error:
+                world.trace.note(f"{what}: {error}")
+            except Exception as error:  # noqa: BLE001 - a command that fails otherwise is a fault of the product
+                world.checker.report("a command fails with an error that people understand", f"{what}: {error!r}")
+
+        world.loop.run_in(engine.process, carry_out(), what)

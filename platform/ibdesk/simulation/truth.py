@@ -1,0 +1,104 @@
+"""What really happened at the venue, gathered from the gateway itself and from nothing that the desk says."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ibdesk.gateway import Gateway
+from ibdesk.gateway.venue.records import OrderRecord
+
+
+class SentOrder(msgspec.Struct):
+    """The first message by which an order came to the gateway, and how often which terms came."""
+
+    client_id: int
+    order_id: int
+    at_ns: int
+    # connection: over which the newest message came; the same terms over another one are the same intent again.
+    connection: int
+    terms: tuple[str, ...]
+
+
+class Executed(msgspec.Struct, frozen=True):
+    """One execution as it stands, corrections included; `name` is its id without the number of the correction."""
+
+    name: str
+    id: str
+    order: str
+    client_id: int
+    symbol: str
+    quantity: float
+    price: float
+    at_ns: int
+
+
+class Truth:
+    """Orders and executions of all clients over all lives of the gateway."""
+
+    def __init__(self) -> None:
+        # sent: orders by their reference, as they came.
+        self.sent: dict[str, SentOrder] = {}
+        self.executions: dict[str, Executed] = {}
+        self._gateway: Gateway | None = None
+        self._seen: list[object] = []
+
+    def look_at(self, gateway: Gateway) -> None:
+        """Follow a gateway, or its next life."""
+        self._gateway = gateway
+        self._seen = []
+
+    def take_in(self) -> list[Executed]:
+        """Take in what is new at the venue, and return it."""
+        if self._gateway is None:
+            return []
+        found = self._gateway.venue.executions
+        if len(found) == len(self._seen) and all(a is b for a, b in zip(found, self._seen, strict=True)):
+            return []
+        new = []
+        for place, execution in enumerate(found):
+            if place < len(self._seen) and self._seen[place] is execution:
+                continue
+            record, fill = execution.record, execution.fill
+            executed = Executed(
+                name=execution.id.rpartition(".")[0],
+                id=execution.id,
+                order=str(record.request.text("orderRef")),
+                client_id=record.client_id,
+                symbol=fill.instrument,
+                quantity=fill.signed_quantity,
+                price=fill.price,
+                at_ns=fill.at_ns,
+            )
+            if self.executions.get(executed.name) != executed:
+                self.executions[executed.name] = executed
+                new.append(executed)
+        self._seen = list(found)
+        return new
+
+    def record(self, reference: str) -> OrderRecord | None:
+        """Return what the venue has of an order, by its reference."""
+        if self._gateway is None:
+            return None
+        sent = self.sent.get(reference)
+        return None if sent is None else self._gateway.venue.find(sent.client_id, sent.order_id)
+
+    def open_orders(self, client_id: int) -> list[OrderRecord]:
+        """Return the orders of a client that are open at the venue."""
+        return [] if self._gateway is None else list(self._gateway.venue.open(client_id))
+
+    def held(self, symbol: str) -> float:
+        """Return what the account holds, as the sum of all executions."""
+        return sum(each.quantity for each in self.executions.values() if each.symbol == symbol)
+
+    def moved_by(self, owner: str, symbol: str) -> float:
+        """Return what the orders of a run have moved."""
+        return sum(
+            each.quantity
+            for each in self.executions.values()
+            if each.symbol == symbol and owner_of(each.order) == owner
+        )
+
+
+def owner_of(reference: str) -> str:
+    """Return the run of an order by its reference, ``manual`` for one by hand."""
+    return reference.rpartition(".")[0] or reference.partition("-")[0]

@@ -1,0 +1,345 @@
+"""Gateway, engines, a person and what befalls them, on one virtual clock."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ibdesk.clock import SECOND, machine_time
+from ibdesk.errors import IbdeskError
+from ibdesk.gateway import Gateway
+from ibdesk.gateway.faults.kinds import KINDS
+from ibdesk.gateway.market.walk import RandomWalk
+from ibdesk.simulation import plan as steps
+from ibdesk.simulation.checker import Checker, Violation
+from ibdesk.simulation.disk import Disk
+from ibdesk.simulation.engine_process import CLIENT, PORT, RIVAL_CLIENT, EngineProcess
+from ibdesk.simulation.loop import Process, VirtualLoop
+from ibdesk.simulation.network import End, Network
+from ibdesk.simulation.person import Person
+from ibdesk.simulation.plan import AnyStep, Plan
+from ibdesk.simulation.trace import Trace
+
+# Where every simulation begins: a Monday, 10:00 in New York.
+START_NS = 1_795_446_000 * SECOND
+# How long a service manager waits before it starts an engine that has ended.
+_RESTART_SECONDS = (0.5, 3.0)
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a simulation came to."""
+
+    plan: Plan
+    violation: Violation | None
+    trace: str
+    seconds: float
+    orders: int
+    executions: int
+    lives: int
+
+
+class World:
+    """One simulation."""
+
+    def __init__(self, plan: Plan, folder: Path, *, verbose: bool = False) -> None:
+        chance = random.Random(f"world {plan.seed}")  # noqa: S311 - repeatable on purpose
+        self.plan, self.chance = plan, chance
+        self.loop = loop = VirtualLoop(chance, start_ns=START_NS)
+        self.network = loop.network = Network(loop, chance, latency_ns=plan.latency_ns)
+        self.trace = Trace(loop, verbose=verbose)
+        self.checker = Checker(self)
+        self.disk, self.gateway_disk = Disk(folder / "desk"), Disk(folder / "gateway")
+        self.rival_disk = Disk(folder / "rival")
+        self.gateway: Gateway | None = None
+        self.gateway_process: Process | None = None
+        self.engine: EngineProcess | None = None
+        self.rival: EngineProcess | None = None
+        self.lives = 0
+        # is_storm: whether faults and commands still come.
+        self.is_storm = True
+        self.person = Person(self)
+        self._kill: steps.Kill | None = None
+        self._kill_ns = 0
+        # _log_sizes: how long the journal's log was at each write of this turn, while a kill is due.
+        self._log_sizes: list[int] = []
+        loop.after_turn = self._after_turn
+        self.network.on_write = self._on_write
+
+    @property
+    def seconds(self) -> float:
+        """Return the virtual seconds since the start."""
+        return (self.loop.now_ns - START_NS) / SECOND
+
+    # ---- running ----------------------------------------------------------------------------------------------
+
+    def run(self, until: float | None = None) -> Outcome:
+        """Run to the end, to the first violation, or `until` so many virtual seconds have passed."""
+        end = self.plan.storm_seconds + steps.SETTLE_SECONDS if until is None else until
+        with machine_time(self.loop):
+            try:
+                self._start_gateway()
+                self.at(0.3, self._start_engine)
+                for step in self.plan.steps:
+                    self.at(step.at, lambda step=step: self._strike(step))
+                self.at(self.plan.storm_seconds, self._calm_down)
+                self.person.begin()
+                self.loop.run_while(lambda: self.checker.violation is None and self.seconds < end)
+                if self.checker.violation is None and until is None:
+                    self.checker.at_the_end()
+                return self._outcome()
+            finally:
+                self.loop.close()
+
+    def _outcome(self) -> Outcome:
+        return Outcome(
+            plan=self.plan,
+            violation=self.checker.violation,
+            trace=self.trace.digest,
+            seconds=self.seconds,
+            orders=len(self.checker.truth.sent),
+            executions=len(self.checker.truth.executions),
+            lives=self.lives,
+        )
+
+    def at(self, seconds: float, action: Any) -> None:
+        """Do something so many virtual seconds after the start."""
+        delay = seconds - self.seconds
+        self.loop.call_later(delay, action, context=self.loop.world.context)
+
+    def spawn(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Begin a task of the world itself."""
+        return self.loop.run_in(self.loop.world, work, name)
+
+    # ---- processes --------------------------------------------------------------------------------------------
+
+    def _start_gateway(self) -> None:
+        plan = self.plan
+        process = self.gateway_process = self.loop.process("gateway")
+        self.gateway_disk.folder.mkdir(mode=0o700, exist_ok=True)
+        gateway = process.context.run(
+            lambda: Gateway(
+                market=RandomWalk(plan.seed, plan.symbols, step_seconds=2.0, yearly_volatility=plan.yearly_volatility),
+                port=PORT,
+                seed=plan.seed,
+                partial=plan.partial,
+                state=self.gateway_disk.folder / "gateway.sqlite",
+                listener=self.checker,
+            )
+        )
+        self.gateway = gateway
+        self.checker.truth.look_at(gateway)
+        self.loop.run_in(process, gateway.run(), "gateway")
+
+    def _start_engine(self) -> None:
+        self.lives += 1
+        self.trace.note("engine starts")
+        self.engine = EngineProcess(self.loop, "desk", self.disk, client_id=CLIENT)
+
+    def _start_again(self) -> None:
+        self.engine = None
+        self.at(self.seconds + self.chance.uniform(*_RESTART_SECONDS), self._start_engine)
+
+    def in_gateway(self, action: Any) -> None:
+        """Have the gateway's process do something."""
+        if self.gateway_process is not None and self.gateway_process.is_alive:
+            self.loop.call_soon(action, context=self.gateway_process.context)
+
+    # ---- what happens at each turn ----------------------------------------------------------------------------
+
+    def _on_write(self, end: End, data: bytes) -> None:
+        self.trace.wrote(end.process.name, data)
+        engine = self._engine_of(end.process)
+        if engine is not None:
+            if self._kill is not None and engine is self.engine:
+                self._log_sizes.append(engine.disk.log_bytes())
+            self.checker.sends(engine, data)
+
+    def _after_turn(self, process: Process) -> None:
+        engine = self._engine_of(process)
+        if engine is not None:
+            if engine is self.engine and self._dies(engine):
+                return
+            self.checker.after_turn(engine)
+            engine.disk.note(self.loop.now_ns)
+        self.network.let_go(process)
+        if process.name == "gateway":
+            self.checker.take_in()
+        if engine is not None and engine.task.done():
+            self._ended(engine)
+        if self.loop.errors:
+            self.checker.report("an exception that nobody caught", f"{self.loop.errors[0]}")
+        self._log_sizes.clear()
+
+    def _engine_of(self, process: Process) -> EngineProcess | None:
+        for engine in (self.engine, self.rival):
+            if engine is not None and engine.process is process:
+                return engine
+        return None
+
+    def _ended(self, engine: EngineProcess) -> None:
+        """Take note that an engine has ended by itself."""
+        self.trace.note(f"{engine.process.name} ended: {engine.failure!r}")
+        if not engine.task.cancelled():
+            error = engine.task.exception()
+            if error is not None:
+                self.checker.report("an engine ended with an error that is not ours", repr(error))
+        self.checker.life_ended(engine)
+        engine.died(self.network)
+        engine.disk.crash()
+        if engine is self.engine:
+            self._start_again()
+        else:
+            self.rival = None
+
+    # ---- faults -----------------------------------------------------------------------------------------------
+
+    def _strike(self, step: AnyStep) -> None:
+        self.trace.note(step.words)
+        match step:
+            case steps.Kill():
+                self._kill, self._kill_ns = step, self.loop.now_ns
+            case steps.Stall():
+                process = self.gateway_process if step.process == "gateway" else self.engine and self.engine.process
+                if process is not None:
+                    process.free_ns = self.loop.now_ns + round(step.seconds * SECOND)
+            case steps.FillDisk():
+                self._fill_disk(step.seconds)
+            case steps.Restart():
+                if self.engine is not None:
+                    self.engine.close()
+            case steps.HoldNetwork():
+                self.network.hold(step.seconds)
+            case steps.CutLink():
+                if self.engine is not None:
+                    self.network.cut(self.engine.process)
+            case steps.KillGateway():
+                self._kill_gateway(step.down_seconds)
+            case steps.Misbehave():
+                self._misbehave(step.fault)
+            case steps.Rival():
+                self._start_rival(step)
+            case _:
+                self.person.does(step)
+
+    def _dies(self, engine: EngineProcess) -> bool:
+        """Kill the engine where that is due; return whether it is dead."""
+        kill = self._kill
+        if kill is None:
+            return False
+        writes = self.network.written(engine.process)
+        if not writes and self.loop.now_ns - self._kill_ns < 2 * SECOND:
+            return False
+        self._kill = None
+        whole = min(int(kill.writes * (writes + 1)), writes)
+        sizes = [engine.disk.log_bytes_at(self.loop.now_ns), *self._log_sizes[:writes], engine.disk.log_bytes()]
+        log_bytes = sizes[whole + 1]
+        piece = 0
+        if whole < writes and kill.piece:
+            piece = max(1, int(kill.piece * self.network.bytes_of(engine.process, whole)))
+        else:
+            # Within the commit before the write that did not leave.
+            log_bytes = sizes[whole] + int((log_bytes - sizes[whole]) * kill.torn)
+        if kill.is_power_loss:
+            synced = engine.disk.log_bytes_at(self.loop.now_ns - round(kill.lost_seconds * SECOND))
+            log_bytes = min(log_bytes, synced)
+        self.trace.note(f"killed after {whole} of {writes} writes and {piece} bytes, log {log_bytes} bytes")
+        self.network.let_go(engine.process, writes=whole, bytes_of_next=piece)
+        self._log_sizes.clear()
+        self.checker.killed(engine, kill)
+        engine.died(self.network, silent_seconds=kill.silent_seconds)
+        engine.disk.crash(log_bytes=log_bytes)
+        self.checker.life_ended(engine)
+        self._start_again()
+        return True
+
+    def _fill_disk(self, seconds: float) -> None:
+        engine = self.engine
+        if engine is None or engine.runtime is None:
+            return
+        connection = engine.runtime.journal._connection
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+        def make_room() -> None:
+            if self.engine is engine and engine.process.is_alive and not engine.task.done():
+                connection.execute("PRAGMA max_page_count=1000000")
+
+        self.at(self.seconds + seconds, make_room)
+
+    def _kill_gateway(self, down_seconds: float) -> None:
+        process = self.gateway_process
+        if process is None or not process.is_alive:
+            return
+        self.loop.end(process)
+        self.network.died(process)
+        self.gateway_disk.crash()
+        self.at(self.seconds + down_seconds, self._start_gateway)
+
+    def _misbehave(self, fields: dict[str, Any]) -> None:
+        gateway = self.gateway
+        fault = msgspec.convert(fields, KINDS[str(fields["kind"])])
+
+        def strike() -> None:
+            assert gateway is not None  # noqa: S101 - for the type checker
+            # A fault may have nothing to strike at, such as an order of which there is none.
+            gateway.faults.cause(fault)
+
+        self.in_gateway(strike)
+
+    def _start_rival(self, step: steps.Rival) -> None:
+        if self.rival is not None:
+            return
+        disk = self.disk if step.same_folder else self.rival_disk
+        client = CLIENT if step.same_client else RIVAL_CLIENT
+        rival = self.rival = EngineProcess(self.loop, "rival", disk, client_id=client)
+        self.at(self.seconds + step.seconds, rival.close)
+
+    def _calm_down(self) -> None:
+        """End all faults; from now on everything must become well."""
+        self.is_storm = False
+        self._kill = None
+        self.trace.note("calm")
+        if self.rival is not None:
+            self.rival.close()
+        for process in self.loop.processes:
+            process.free_ns = min(process.free_ns, self.loop.now_ns)
+        self.network.release()
+
+        def mend() -> None:
+            gateway = self.gateway
+            assert gateway is not None  # noqa: S101 - for the type checker
+            gateway.faults.stop()
+            gateway.faults.restore()
+            gateway.hang_up(None)
+
+        self.in_gateway(mend)
+        self.person.calms_down()
+
+
+def simulate(plan: Plan, *, until: float | None = None, verbose: bool = False) -> Outcome:
+    """Run one plan in a folder of its own, which is removed afterwards."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with tempfile.TemporaryDirectory(prefix="ibdesk-simulation-", dir=_memory()) as folder:
+            return World(plan, Path(folder), verbose=verbose).run(until)
+    finally:
+        logging.disable(before)
+
+
+def _memory() -> str | None:
+    """Return a folder in memory where there is one: the simulated disk decides what is synced."""
+    shm = Path("/dev/shm")  # noqa: S108 - only a name that nobody knows is made there
+    return str(shm) if shm.is_dir() else None
+
+
+def allowed(error: BaseException) -> bool:
+    """Return whether an error is one that a person is told of."""
+    return isinstance(error, IbdeskError)
