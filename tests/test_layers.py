@@ -21,6 +21,8 @@ ROOT = Path(__file__).parent.parent
 # A room may import only what stands in a row below its own; all use the last row.
 LAYERS = (
     {"cli", "notebook", "testing", "ibdesk_server"},
+    # The simulation holds desks, a gateway and a guardian at once.
+    {"simulation"},
     {"desk", "promotion", "views"},
     {"backtest", "tws", "gateway", "store"},
     {"telemetry"},

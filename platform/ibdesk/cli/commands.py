@@ -177,6 +177,32 @@ def run_strategy(
     )
 
 
+@command("Prove", "ibdesk simulate --seeds 0:1000", "ibdesk simulate --seeds 17 --until 42 --keep 2,5")
+def simulate(
+    seeds: Annotated[str, typer.Option(metavar="FROM:TO", help="Seeds to simulate, or one")] = "0:100",
+    until: Annotated[
+        float | None, typer.Option(help="Stop one seed after so many virtual seconds", show_default=False)
+    ] = None,
+    keep: Annotated[
+        str | None, typer.Option(metavar="NUMBERS", help="Only these steps of one seed, or none", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes at once", show_default="one for each processor")
+    ] = None,
+) -> None:
+    """Trade on virtual time while everything goes wrong, and check the promises at every step.
+
+    Engine, TWS link, journal and gateway run in one process on one virtual clock. Each seed draws a market, strategies,
+    commands of a person and faults: crashes between any two bytes, torn and lost writes, a full disk, stalls, cuts,
+    what TWS does wrong, and other traders in the account. A seed that breaks a promise prints the command that shows it
+    again, and the fewest of its steps that do. One seed alone tells its story.
+    """
+    with loading():
+        from ibdesk.cli.simulation import run_simulations
+
+    run_simulations(seeds, until=until, keep=keep, workers=workers)
+
+
 @command("Prove", "ibdesk replay ~/.local/state/ibdesk/journals/*.sqlite")
 def replay(
     journal: Annotated[list[Path], typer.Argument(metavar="JOURNAL", help="Journal of a desk, or several")],

@@ -16,7 +16,7 @@ from ibdesk.gateway.protocol.framing import split
 from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.model import Link, ModifyOrder, OrderStatus, PlaceOrder, decode_actions
 from ibdesk.simulation.engine_process import CLIENT, EngineProcess
-from ibdesk.simulation.plan import Kill, Misbehave, Plan, Rival, TradeAtTws
+from ibdesk.simulation.plan import Kill, Misbehave, Plan, Reparameterize, Rival, TradeAtTws
 from ibdesk.simulation.strategies import ALL
 from ibdesk.simulation.truth import Executed, SentOrder, Truth, owner_of
 from ibdesk.store import Row, Topic, replay
@@ -76,14 +76,12 @@ class Checker:
         terms = tuple(str(fields[name]) for name in ("action", "totalQuantity", "orderType", "lmtPrice", "auxPrice"))
         known = self.truth.sent.get(reference)
         if known is None:
-            same = [name for name, each in self.truth.sent.items() if each.order_id == order_id and each.client_id == party.client_id]
-            if same:
-                self.report("1: no order id is used twice", f"{reference} came as {order_id}, which was {same[0]}")
+            same = self.truth.by_number.setdefault((party.client_id, order_id), reference)
+            if same != reference:
+                self.report("1: no order id is used twice", f"{reference} came as {order_id}, which was {same}")
             if reference in self._rejected:
                 self.report("4: a rejected order never comes", f"{reference} came after it was called rejected")
-            self.truth.sent[reference] = SentOrder(
-                party.client_id, order_id, self._world.loop.now_ns, id(party), terms
-            )
+            self.truth.sent[reference] = SentOrder(party.client_id, order_id, self._world.loop.now_ns, id(party), terms)
             return
         if (party.client_id, order_id) != (known.client_id, known.order_id):
             facts = f"{reference} came as {known.client_id}/{known.order_id} and as {party.client_id}/{order_id}"
@@ -305,7 +303,8 @@ class Checker:
     def _largest(self, strategy: str) -> int:
         fields = ALL[strategy].model_fields
         own = fields["size"].default if "size" in fields else 1
-        changed = [step.size for step in self._plan.steps if getattr(step, "strategy", "") == strategy and hasattr(step, "size")]
+        steps = [step for step in self._plan.steps if isinstance(step, Reparameterize) and step.strategy == strategy]
+        changed = [step.size for step in steps]
         return max([own, *changed])
 
     def _life(self, engine: EngineProcess) -> _Life:

@@ -17,9 +17,9 @@ from ibdesk.model import StrategySource
 from ibdesk.simulation.disk import Disk
 from ibdesk.simulation.loop import Process, VirtualLoop
 from ibdesk.simulation.network import Network
-from ibdesk.simulation.strategies import ALL
 from ibdesk.store import Feed, FeedReader, Row, Topic
 from ibdesk.strategy import Strategy
+from ibdesk.tws import TwsSettings
 
 HOST, PORT, CLIENT, RIVAL_CLIENT = "127.0.0.1", 7497, 5, 6
 _TOPICS = (Topic.ORDERS, Topic.FILLS, Topic.LINK, Topic.RUNS, Topic.ALERTS)
@@ -36,7 +36,10 @@ class _LoadedHere:
         return found_strategy(strategy, parameters)
 
     async def check_parameters(
-        self, cls: type[Strategy], source: StrategySource, parameters: dict[str, object]
+        self,
+        cls: type[Strategy],
+        source: StrategySource,  # noqa: ARG002 - the class is here
+        parameters: dict[str, object],
     ) -> dict[str, Any]:
         """Return all parameters."""
         return checked_parameters(cls, parameters)
@@ -88,7 +91,7 @@ class EngineProcess:
         settings = DeskSettings(
             mode="paper",
             state_folder=self.disk.folder,
-            tws={"host": HOST, "port": PORT, "client_id": self.client_id},
+            tws=TwsSettings(host=HOST, port=PORT, client_id=self.client_id),
         )
         feed = Feed()
         runtime = self.runtime = Runtime(settings, settings.tws, SystemClock(), feed, loading=_LoadedHere())
@@ -107,8 +110,3 @@ class EngineProcess:
                 await running
         finally:
             runtime.close()
-
-
-def shelf_class(name: str) -> type[Strategy]:
-    """Return the strategy of a name."""
-    return ALL[name]

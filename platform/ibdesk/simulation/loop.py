@@ -11,11 +11,12 @@ import itertools
 import random
 from asyncio import events
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from ibdesk.clock import SECOND
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 # A turn of a process takes between these many nanoseconds of virtual time.
 _TURN_NS = (20_000, 400_000)
@@ -170,9 +171,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             # It may end itself on the way.
             if not process.is_alive:
                 break
-            handle = process.ready.popleft()
-            if not handle.cancelled():
-                handle._run()
+            due = process.ready.popleft()
+            if not due.cancelled():
+                due._run()
         process.free_ns = max(process.free_ns, self.now_ns + self._chance.randint(*_TURN_NS))
         if process.on_turn is not None:
             process.on_turn()
@@ -181,7 +182,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     # ---- what asyncio asks of a loop --------------------------------------------------------------------------
 
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         """Call in the next turn of the process that the context is of."""
         context = contextvars.copy_context() if context is None else context
@@ -191,16 +192,28 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             process.ready.append(handle)
         return handle
 
-    call_soon_threadsafe = call_soon
+    def call_soon_threadsafe(
+        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        """Do the same: there is one thread."""
+        return self.call_soon(callback, *args, context=context)
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self,
+        delay: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Call so many seconds from now."""
         return self._call_at_ns(self.now_ns + round(max(0.0, delay) * SECOND), callback, args, context)
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: *Ts,
+        context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         """Call at a time of `time`."""
         at_ns = round(when * SECOND) - _SINCE_BOOT_NS + self._start_ns
@@ -247,9 +260,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, protocol_factory: Any, host: Any = None, port: Any = None, **_options: Any
     ) -> tuple[Any, Any]:
         """Connect over the simulated network."""
-        return await self.network.create_connection(protocol_factory, host, port)
+        connected: tuple[Any, Any] = await self.network.create_connection(protocol_factory, host, port)
+        return connected
 
-    def run_in_executor(self, _executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+    def run_in_executor(self, _executor: Any, func: Callable[[Unpack[Ts]], T], *args: *Ts) -> asyncio.Future[T]:
         """Call a function here and now: there are no threads."""
         future: asyncio.Future[T] = self.create_future()
         try:
@@ -289,7 +303,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                     coroutine = task.get_coro()
                     if coroutine is not None:
                         with contextlib.suppress(BaseException):
-                            coroutine.close()  # type: ignore[union-attr]
+                            coroutine.close()
         self.errors.clear()
 
 

@@ -156,7 +156,9 @@ class End(asyncio.Transport):
 class Server:
     """A listening socket, as `asyncio.Server`."""
 
-    def __init__(self, network: Network, process: Process, address: tuple[str, int], factory: Callable[[], Any]) -> None:
+    def __init__(
+        self, network: Network, process: Process, address: tuple[str, int], factory: Callable[[], Any]
+    ) -> None:
         self.process, self.address, self.factory = process, address, factory
         self.context = process.context
         self._network = network
@@ -295,7 +297,7 @@ class Network:
         return (end for end in self._ends if end.process is process)
 
     def died(self, process: Process, *, silent_seconds: float = 0.0) -> None:
-        """Close what an ended process had open, as its kernel does; a machine without power says nothing for a while."""
+        """Close what an ended process had open, as its kernel does, or say nothing for a while as without power."""
         self._written.pop(process, None)
         for server in [server for server in self.servers.values() if server.process is process]:
             server.close()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from ibdesk.desk.commands import Commands
 from ibdesk.engine import RunState
-from ibdesk.errors import IbdeskError
+from ibdesk.errors import DeskError, IbdeskError
 from ibdesk.model import Link
 from ibdesk.simulation import plan as steps
 from ibdesk.simulation.strategies import ALL
@@ -36,6 +37,17 @@ class Person:
         self._is_calm = False
         self._probe = ""
         self._has_stopped = False
+        self._commands: dict[type, Callable[[Any], None]] = {
+            steps.Halt: self._halt,
+            steps.Lift: self._lift_one,
+            steps.Place: self._place,
+            steps.Modify: self._modify,
+            steps.Cancel: self._cancel,
+            steps.StopRun: self._stop_run,
+            steps.Reparameterize: self._reparameterize,
+            steps.TradeAtTws: self._trade,
+            steps.AcceptOutside: lambda step: self._accept(step.symbol),
+        }
 
     def begin(self) -> None:
         """Look after the desk from now on."""
@@ -59,51 +71,63 @@ class Person:
                 for halt in list(engine.runtime.engine.gate.halts):
                     self._lift(halt)
                 for symbol in list(engine.runtime.engine.orders.outside.uncovered):
-                    self._ask("accept", lambda c, symbol=symbol: c.accept_external(symbol))
+                    self._accept(symbol)
 
     # ---- commands ---------------------------------------------------------------------------------------------
 
     def does(self, step: Any) -> None:
         """Carry out one step of the plan."""
-        match step:
-            case steps.Halt():
-                self._halts += 1
-                self._ask("halt", lambda c: c.halt(f"halt {self._halts} of the plan"))
-            case steps.Lift():
-                engine = self._world.engine
-                halts = list(engine.runtime.engine.gate.halts) if engine is not None and engine.runtime else []
-                if halts:
-                    self._lift(halts[0])
-            case steps.Place():
-                self._place(step)
-            case steps.Modify():
-                self._modify(step.by)
-            case steps.Cancel():
-                self._cancel(every=step.every)
-            case steps.StopRun():
-                self._stop(step.strategy, flatten=step.flatten)
-                self._ended.add(step.strategy)
-            case steps.Reparameterize():
-                name = "every" if step.strategy == "Flicker" else "size"
-                for run in self._runs(step.strategy):
-                    self._ask("change", lambda c, run=run: c.change_parameters(run, {name: step.size}))
-            case steps.TradeAtTws():
-                gateway = self._world.gateway
-                assert gateway is not None  # noqa: S101 - for the type checker
+        self._commands[type(step)](step)
 
-                def trade() -> None:
-                    try:
-                        gateway.place_by_hand(step.symbol, step.side, step.quantity)
-                    except IbdeskError as error:
-                        self._world.trace.note(f"TWS refuses: {error}")
+    def _halt(self, _step: steps.Halt) -> None:
+        self._halts += 1
+        reason = f"halt {self._halts} of the plan"
+        self._ask("halt", lambda c: c.halt(reason))
 
-                self._world.in_gateway(trade)
-            case steps.AcceptOutside():
-                self._ask("accept", lambda c: c.accept_external(step.symbol))
+    def _lift_one(self, _step: steps.Lift) -> None:
+        engine = self._world.engine
+        halts = list(engine.runtime.engine.gate.halts) if engine is not None and engine.runtime else []
+        if halts:
+            self._lift(halts[0])
+
+    def _stop_run(self, step: steps.StopRun) -> None:
+        self._stop(step.strategy, flatten=step.flatten)
+        self._ended.add(step.strategy)
+
+    def _reparameterize(self, step: steps.Reparameterize) -> None:
+        name = "every" if step.strategy == "Flicker" else "size"
+        for run in self._runs(step.strategy):
+            self._ask("change", functools.partial(_change, run, {name: step.size}))
+
+    def _trade(self, step: steps.TradeAtTws) -> None:
+        gateway = self._world.gateway
+        assert gateway is not None  # noqa: S101 - for the type checker
+
+        def trade() -> None:
+            try:
+                gateway.place_by_hand(step.symbol, step.side, step.quantity)
+            except IbdeskError as error:
+                self._world.trace.note(f"TWS refuses: {error}")
+
+        self._world.in_gateway(trade)
+
+    def _accept(self, symbol: str) -> None:
+        self._ask("accept", lambda c: c.accept_external(symbol))
 
     def _start(self, name: str) -> None:
         symbols = list(self._world.plan.symbols)
-        self._ask(f"start {name}", lambda c: c.start(ALL[name], on=symbols, warm_up=8))
+
+        async def start(commands: Commands) -> None:
+            try:
+                await commands.start(ALL[name], on=symbols, warm_up=8)
+            except DeskError:
+                # It was left with other parameters: it goes on with those of now.
+                runs = self._runs(name)
+                if not runs:
+                    raise
+                await commands.start(ALL[name], on=symbols, warm_up=8, run_id=runs[0])
+
+        self._ask(f"start {name}", start)
 
     def _lift(self, halt: str) -> None:
         self.lifted.add(halt)
@@ -127,15 +151,15 @@ class Person:
         engine = self._world.engine
         return [] if engine is None or engine.runtime is None else list(engine.runtime.engine.blotter.all_open())
 
-    def _modify(self, by: float) -> None:
+    def _modify(self, step: steps.Modify) -> None:
         order = next((each for each in self._open_orders() if each.limit_price is not None), None)
         if order is not None:
-            limit = round(order.limit_price * (1 + by), 2)
+            limit = round(order.limit_price * (1 + step.by), 2)
             self._ask("modify", lambda c: c.modify(order.id, limit=limit))
 
-    def _cancel(self, *, every: bool) -> None:
+    def _cancel(self, step: steps.Cancel) -> None:
         orders = self._open_orders()
-        if every:
+        if step.every:
             self._ask("cancel all", lambda c: c.cancel_all())
         elif orders:
             self._ask("cancel", lambda c: c.cancel(orders[0].id))
@@ -147,7 +171,7 @@ class Person:
 
     def _stop(self, strategy: str, *, flatten: bool) -> None:
         for run in self._runs(strategy):
-            self._ask("stop", lambda c, run=run: c.stop(run, flatten=flatten))
+            self._ask("stop", functools.partial(_stop_run, run, flatten=flatten))
 
     # ---- after the storm --------------------------------------------------------------------------------------
 
@@ -211,3 +235,11 @@ class Person:
                 world.checker.report("a command fails with an error that people understand", f"{what}: {error!r}")
 
         world.loop.run_in(engine.process, carry_out(), what)
+
+
+async def _change(run: str, parameters: dict[str, object], commands: Commands) -> None:
+    await commands.change_parameters(run, parameters)
+
+
+async def _stop_run(run: str, commands: Commands, *, flatten: bool) -> None:
+    await commands.stop(run, flatten=flatten)

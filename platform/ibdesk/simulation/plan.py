@@ -95,7 +95,7 @@ class Rival(Step, frozen=True, tag="rival"):
     seconds: float
 
 
-# ---- a person ---------------------------------------------------------------------------------------------------------
+# ---- a person -------------------------------------------------------------------------------------------------------
 
 
 class Halt(Step, frozen=True, tag="halt"):
@@ -256,27 +256,27 @@ _DRAWS: tuple[_Draw, ...] = (
     _kill,
     _kill,
     _kill,
-    lambda c, at, _: Stall(at=at, process=c.choice(("desk", "gateway")), seconds=round(c.uniform(0.2, 20), 3)),
-    lambda c, at, _: FillDisk(at=at, seconds=round(c.uniform(0.5, 15), 3)),
-    lambda c, at, _: Restart(at=at),
-    lambda c, at, _: HoldNetwork(at=at, seconds=round(c.uniform(0.1, 12), 3)),
-    lambda c, at, _: CutLink(at=at),
-    lambda c, at, _: KillGateway(at=at, down_seconds=round(c.uniform(0.2, 10), 3)),
+    lambda c, at, _s: Stall(at=at, process=c.choice(("desk", "gateway")), seconds=round(c.uniform(0.2, 20), 3)),
+    lambda c, at, _s: FillDisk(at=at, seconds=round(c.uniform(0.5, 15), 3)),
+    lambda _c, at, _s: Restart(at=at),
+    lambda c, at, _s: HoldNetwork(at=at, seconds=round(c.uniform(0.1, 12), 3)),
+    lambda _c, at, _s: CutLink(at=at),
+    lambda c, at, _s: KillGateway(at=at, down_seconds=round(c.uniform(0.2, 10), 3)),
     _misbehave,
     _misbehave,
     _misbehave,
     _misbehave,
-    lambda c, at, _: Rival(
+    lambda c, at, _s: Rival(
         at=at, same_folder=c.random() < 0.5, same_client=c.random() < 0.3, seconds=round(c.uniform(2, 20), 3)
     ),
-    lambda c, at, _: Halt(at=at),
-    lambda c, at, _: Lift(at=at),
+    lambda _c, at, _s: Halt(at=at),
+    lambda _c, at, _s: Lift(at=at),
     _place,
     _place,
-    lambda c, at, _: Modify(at=at, by=c.choice((-0.001, 0.001))),
-    lambda c, at, _: Cancel(at=at, every=c.random() < 0.3),
+    lambda c, at, _s: Modify(at=at, by=c.choice((-0.001, 0.001))),
+    lambda c, at, _s: Cancel(at=at, every=c.random() < 0.3),
     lambda c, at, names: StopRun(at=at, strategy=c.choice(names), flatten=c.random() < 0.6),
     lambda c, at, names: Reparameterize(at=at, strategy=c.choice(names), size=c.randint(1, 6)),
     _trade,
-    lambda c, at, _: AcceptOutside(at=at, symbol=c.choice(SYMBOLS)),
+    lambda c, at, _s: AcceptOutside(at=at, symbol=c.choice(SYMBOLS)),
 )

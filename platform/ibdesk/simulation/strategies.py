@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import polars as pl
 
 from ibdesk.model import Bar, Fill, Quote, Side
@@ -70,7 +72,7 @@ class Quoter(Strategy):
         count = self.state["count"] = self.state.get("count", 0) + 1
         for symbol in self.symbols:
             quote, orders = self.quote(symbol), self.open_orders(symbol)
-            if quote is None or quote.bid is None or quote.ask is None:
+            if quote is None or not (math.isfinite(quote.bid) and math.isfinite(quote.ask)):
                 continue
             held = self.position(symbol).quantity
             price = round(quote.bid if held <= 0 else quote.ask, 2)

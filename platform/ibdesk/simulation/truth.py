@@ -38,6 +38,8 @@ class Truth:
     def __init__(self) -> None:
         # sent: orders by their reference, as they came.
         self.sent: dict[str, SentOrder] = {}
+        # by_number: the reference under which a client's order number came first.
+        self.by_number: dict[tuple[int, int], str] = {}
         self.executions: dict[str, Executed] = {}
         self._gateway: Gateway | None = None
         self._seen: list[object] = []

@@ -6,14 +6,13 @@ import asyncio
 import logging
 import random
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from ibdesk.clock import SECOND, machine_time
-from ibdesk.errors import IbdeskError
 from ibdesk.gateway import Gateway
 from ibdesk.gateway.faults.kinds import KINDS
 from ibdesk.gateway.market.walk import RandomWalk
@@ -51,7 +50,8 @@ class World:
     def __init__(self, plan: Plan, folder: Path, *, verbose: bool = False) -> None:
         chance = random.Random(f"world {plan.seed}")  # noqa: S311 - repeatable on purpose
         self.plan, self.chance = plan, chance
-        self.loop = loop = VirtualLoop(chance, start_ns=START_NS)
+        # It has what runs here, not readers of files, signals or processes.
+        self.loop = loop = VirtualLoop(chance, start_ns=START_NS)  # type: ignore[abstract]
         self.network = loop.network = Network(loop, chance, latency_ns=plan.latency_ns)
         self.trace = Trace(loop, verbose=verbose)
         self.checker = Checker(self)
@@ -69,6 +69,17 @@ class World:
         self._kill_ns = 0
         # _log_sizes: how long the journal's log was at each write of this turn, while a kill is due.
         self._log_sizes: list[int] = []
+        self._faults: dict[type, Callable[[Any], None]] = {
+            steps.Kill: self._kill_soon,
+            steps.Stall: self._stall,
+            steps.FillDisk: self._fill_disk,
+            steps.Restart: self._restart,
+            steps.HoldNetwork: lambda step: self.network.hold(step.seconds),
+            steps.CutLink: self._cut_link,
+            steps.KillGateway: self._kill_gateway,
+            steps.Misbehave: self._misbehave,
+            steps.Rival: self._start_rival,
+        }
         loop.after_turn = self._after_turn
         self.network.on_write = self._on_write
 
@@ -192,7 +203,8 @@ class World:
                 self.checker.report("an engine ended with an error that is not ours", repr(error))
         self.checker.life_ended(engine)
         engine.died(self.network)
-        engine.disk.crash()
+        if self.rival is None or self.rival.disk.folder != self.disk.folder:
+            engine.disk.crash()
         if engine is self.engine:
             self._start_again()
         else:
@@ -202,31 +214,28 @@ class World:
 
     def _strike(self, step: AnyStep) -> None:
         self.trace.note(step.words)
-        match step:
-            case steps.Kill():
-                self._kill, self._kill_ns = step, self.loop.now_ns
-            case steps.Stall():
-                process = self.gateway_process if step.process == "gateway" else self.engine and self.engine.process
-                if process is not None:
-                    process.free_ns = self.loop.now_ns + round(step.seconds * SECOND)
-            case steps.FillDisk():
-                self._fill_disk(step.seconds)
-            case steps.Restart():
-                if self.engine is not None:
-                    self.engine.close()
-            case steps.HoldNetwork():
-                self.network.hold(step.seconds)
-            case steps.CutLink():
-                if self.engine is not None:
-                    self.network.cut(self.engine.process)
-            case steps.KillGateway():
-                self._kill_gateway(step.down_seconds)
-            case steps.Misbehave():
-                self._misbehave(step.fault)
-            case steps.Rival():
-                self._start_rival(step)
-            case _:
-                self.person.does(step)
+        fault = self._faults.get(type(step))
+        if fault is None:
+            self.person.does(step)
+        else:
+            fault(step)
+
+    def _kill_soon(self, step: steps.Kill) -> None:
+        self._kill, self._kill_ns = step, self.loop.now_ns
+
+    def _stall(self, step: steps.Stall) -> None:
+        engine = None if self.engine is None else self.engine.process
+        process = self.gateway_process if step.process == "gateway" else engine
+        if process is not None:
+            process.free_ns = self.loop.now_ns + round(step.seconds * SECOND)
+
+    def _restart(self, _step: steps.Restart) -> None:
+        if self.engine is not None:
+            self.engine.close()
+
+    def _cut_link(self, _step: steps.CutLink) -> None:
+        if self.engine is not None:
+            self.network.cut(self.engine.process)
 
     def _dies(self, engine: EngineProcess) -> bool:
         """Kill the engine where that is due; return whether it is dead."""
@@ -254,12 +263,17 @@ class World:
         self._log_sizes.clear()
         self.checker.killed(engine, kill)
         engine.died(self.network, silent_seconds=kill.silent_seconds)
+        if self.rival is not None and self.rival.disk.folder == self.disk.folder:
+            # Its files are about to become copies too.
+            self.rival.died(self.network)
+            self.checker.life_ended(self.rival)
+            self.rival = None
         engine.disk.crash(log_bytes=log_bytes)
         self.checker.life_ended(engine)
         self._start_again()
         return True
 
-    def _fill_disk(self, seconds: float) -> None:
+    def _fill_disk(self, step: steps.FillDisk) -> None:
         engine = self.engine
         if engine is None or engine.runtime is None:
             return
@@ -271,19 +285,19 @@ class World:
             if self.engine is engine and engine.process.is_alive and not engine.task.done():
                 connection.execute("PRAGMA max_page_count=1000000")
 
-        self.at(self.seconds + seconds, make_room)
+        self.at(self.seconds + step.seconds, make_room)
 
-    def _kill_gateway(self, down_seconds: float) -> None:
+    def _kill_gateway(self, step: steps.KillGateway) -> None:
         process = self.gateway_process
         if process is None or not process.is_alive:
             return
         self.loop.end(process)
         self.network.died(process)
         self.gateway_disk.crash()
-        self.at(self.seconds + down_seconds, self._start_gateway)
+        self.at(self.seconds + step.down_seconds, self._start_gateway)
 
-    def _misbehave(self, fields: dict[str, Any]) -> None:
-        gateway = self.gateway
+    def _misbehave(self, step: steps.Misbehave) -> None:
+        gateway, fields = self.gateway, step.fault
         fault = msgspec.convert(fields, KINDS[str(fields["kind"])])
 
         def strike() -> None:
@@ -296,7 +310,7 @@ class World:
     def _start_rival(self, step: steps.Rival) -> None:
         if self.rival is not None:
             return
-        disk = self.disk if step.same_folder else self.rival_disk
+        disk = Disk(self.disk.folder) if step.same_folder else self.rival_disk
         client = CLIENT if step.same_client else RIVAL_CLIENT
         rival = self.rival = EngineProcess(self.loop, "rival", disk, client_id=client)
         self.at(self.seconds + step.seconds, rival.close)
@@ -338,8 +352,3 @@ def _memory() -> str | None:
     """Return a folder in memory where there is one: the simulated disk decides what is synced."""
     shm = Path("/dev/shm")  # noqa: S108 - only a name that nobody knows is made there
     return str(shm) if shm.is_dir() else None
-
-
-def allowed(error: BaseException) -> bool:
-    """Return whether an error is one that a person is told of."""
-    return isinstance(error, IbdeskError)

@@ -1,0 +1,108 @@
+"""`ibdesk simulate`: seeds of faults on virtual time, each checked at every step."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from ibdesk.cli.screen import console, line, step
+from ibdesk.errors import ConfigError, IbdeskError
+from ibdesk.simulation.campaign import command_of, kept, processors, run_seeds, shrink
+from ibdesk.simulation.plan import plan_of
+from ibdesk.simulation.world import Outcome, simulate
+
+_SEEDS = re.compile(r"(\d{1,12})(?::(\d{1,12}))?")
+
+
+class BrokenPromiseError(IbdeskError):
+    """Seeds have shown that a promise does not hold."""
+
+    def __init__(self, broken: int, seeds: int) -> None:
+        super().__init__(broken, seeds)
+        self.broken, self.seeds = broken, seeds
+
+    def __str__(self) -> str:
+        return f"{self.broken} of {self.seeds:,} seeds broke a promise: each has its command above"
+
+
+def run_simulations(seeds: str, *, until: float | None, keep: str | None, workers: int | None) -> None:
+    """Simulate seeds and print what they came to; one seed alone tells its story.
+
+    Raises:
+        ConfigError: If an option cannot be read.
+        BrokenPromiseError: If a promise was broken.
+    """
+    chosen = seeds_of(seeds)
+    if len(chosen) == 1 or until is not None or keep is not None:
+        if len(chosen) != 1:
+            raise ConfigError(f"--until and --keep are for one seed, --seeds {seeds} names {len(chosen):,}")
+        _tell_one(chosen[0], until, keep)
+        return
+    _run_many(chosen, workers or processors())
+
+
+def seeds_of(text: str) -> range:
+    """Return the seeds that ``17`` or ``0:1000`` means, the last one left out.
+
+    Raises:
+        ConfigError: If the text means none.
+    """
+    match = _SEEDS.fullmatch(text)
+    first = int(match[1]) if match else 0
+    seeds = range(first, int(match[2]) if match and match[2] else first + 1)
+    if match is None or not seeds:
+        raise ConfigError(f"--seeds is a number or a range such as 0:1000, got {text!r}")
+    return seeds
+
+
+def _tell_one(seed: int, until: float | None, keep: str | None) -> None:
+    plan = plan_of(seed)
+    for number, each in enumerate(plan.steps, start=1):
+        line(f"step {number}", each.words)
+    if keep is not None:
+        plan = kept(plan, _numbers(keep, len(plan.steps)))
+    outcome = simulate(plan, until=until, verbose=True)
+    line("came to", f"{outcome.orders} orders, {outcome.executions} executions, {outcome.lives} lives of the engine")
+    line("trace", outcome.trace)
+    if outcome.violation is not None:
+        _tell_violation(outcome)
+        raise BrokenPromiseError(1, 1)
+
+
+def _run_many(seeds: range, workers: int) -> None:
+    began, broken, orders, executions, lives = time.perf_counter(), 0, 0, 0, 0
+    for number, outcome in enumerate(run_seeds(seeds, workers=workers), start=1):
+        orders, executions, lives = orders + outcome.orders, executions + outcome.executions, lives + outcome.lives
+        if outcome.violation is not None:
+            broken += 1
+            _tell_violation(outcome)
+            numbers, smaller = shrink(outcome.plan, outcome.violation.promise)
+            if smaller is not None:
+                line("smallest", f"{len(numbers)} of {len(outcome.plan.steps)} steps: {command_of(smaller, numbers)}")
+        if number % 100 == 0:
+            line(f"{number:,}", f"seeds, {number / (time.perf_counter() - began):.1f} a second, {broken} broken")
+    seconds = time.perf_counter() - began
+    step(f"{len(seeds):,} seeds in {seconds:.0f} s, {len(seeds) / seconds:.2f} a second on {workers} processors")
+    line("in them", f"{orders:,} orders, {executions:,} executions, {lives:,} lives of engines")
+    if broken:
+        raise BrokenPromiseError(broken, len(seeds))
+
+
+def _tell_violation(outcome: Outcome) -> None:
+    violation = outcome.violation
+    assert violation is not None  # noqa: S101 - callers have looked
+    console.print(f"[bold red]seed {outcome.plan.seed} broke a promise[/] at {violation.at:g} s: {violation.promise}")
+    line("facts", violation.facts)
+    line("again", command_of(outcome))
+
+
+def _numbers(text: str, most: int) -> list[int]:
+    if text == "none":
+        return []
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [0]
+    if not all(1 <= number <= most for number in numbers):
+        raise ConfigError(f"--keep names steps from 1 to {most}, such as 2,5, or none; got {text!r}")
+    return numbers
