@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
@@ -24,6 +27,19 @@ def pytest_configure() -> None:
     # Tests run at any hour, and beside gateways whose clock runs faster than the wall's.
     os.environ["IBDESK_TWS__CALENDAR__REGION"] = "none"
     os.environ["IBDESK_TWS__MAX_CLOCK_DRIFT_SECONDS"] = "inf"
+    os.environ["IBDESK_ACCOUNTS"] = tempfile.mkdtemp(prefix="ibdesk-accounts-")
+
+
+def pytest_unconfigure() -> None:
+    """Remove what the tests have kept of their accounts."""
+    shutil.rmtree(os.environ["IBDESK_ACCOUNTS"], ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def accounts_of_this_test(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halts belong to an account, and most tests trade the same one: each gets its own folder for them."""
+    name = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:16]
+    monkeypatch.setenv("IBDESK_ACCOUNTS", f"{os.environ['IBDESK_ACCOUNTS']}/{name}")
 
 
 @pytest.hookimpl(wrapper=True)

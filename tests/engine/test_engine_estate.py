@@ -210,12 +210,12 @@ def test_a_halt_is_taken_over_and_told_with_who_why_and_when(story) -> None:
 
     heir, (alert,) = next_life(story.engine, story.at_ns + DAY_NS)
 
-    assert heir.gate.halt == Halt("the news", "guardian", story.at_ns, "20260310-140000-1")
+    assert heir.gate.halts.oldest == Halt("the news", "guardian", story.at_ns, "20260310-140000-1")
     assert alert.text.startswith(
         "trading has been halted since 2026-03-10 14:00:00 UTC by guardian (the news): only orders that reduce"
     )
     heir.handle(ResumeTrading("20260310-140000-1", "all is well", story.at_ns + DAY_NS))
-    assert heir.gate.halt is None
+    assert heir.gate.halts.oldest is None
 
 
 def test_a_restart_forgives_no_loss_of_the_day(tell_story) -> None:
@@ -343,7 +343,7 @@ def command(story, what: str, number: int) -> None:
     first = next(iter(story.engine.blotter.all_open()), None)
     match what:
         case "halt":
-            held = story.engine.gate.halt
+            held = story.engine.gate.halts.oldest
             story.tell(HaltTrading("x", at_ns) if held is None or number > 0 else ResumeTrading(held.id, "y", at_ns))
         case "place":
             story.tell(by_hand(len(story.events), at_ns, ("AAPL", "IBM", "GOOG")[number % 3], number))

@@ -151,7 +151,7 @@ def test_a_target_that_a_halt_denied_is_ordered_once_trading_is_resumed(story) -
     story.start()
     story.tell(HaltTrading("news", story.at_ns))
     assert [type(action) for action in story.bar(7.0)] == [OrderDenied]
-    story.tell(ResumeTrading(story.engine.gate.halt.id, "read it", story.at_ns))
+    story.tell(ResumeTrading(story.engine.gate.halts.oldest.id, "read it", story.at_ns))
 
     assert len(story.placed(story.bar(7.0))) == 1
 

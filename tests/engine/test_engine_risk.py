@@ -275,7 +275,7 @@ def test_each_halt_holds_until_it_is_lifted_by_its_own_id(ask) -> None:
             lambda at_ns: ResumeTrading("20260310-140000-1", "read them", at_ns, "ann"),
         ],
     )
-    second = story.engine.gate.halt
+    second = story.engine.gate.halts.oldest
 
     assert denial(actions) == ("halt", 0, 5)
     assert (second.id, second.reason, second.by) == ("20260310-140000-2", "the feed", "bob")
@@ -287,7 +287,7 @@ def test_each_halt_holds_until_it_is_lifted_by_its_own_id(ask) -> None:
     story.tell(ResumeTrading(second.id, "it is back", story.at_ns, "bob"))
     story.tell(HaltTrading("news", story.at_ns, "ann"))
     # No number comes twice, so that an id that was lifted once lifts nothing ever after.
-    assert story.engine.gate.halt.id.endswith("-3")
+    assert story.engine.gate.halts.oldest.id.endswith("-3")
 
 
 TIGHT = limits(max_order_shares=1, max_position_shares=1, max_notional=1, max_daily_loss=1)

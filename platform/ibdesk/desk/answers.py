@@ -161,12 +161,17 @@ class InstrumentInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HaltInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Why trading is halted, by whom and since when; `id` is what lifts it."""
+    """Why trading is halted, by whom and since when; `id` is what lifts it.
+
+    `scope` is ``desk``, ``run:<id>`` or ``instrument:<id>``; `state` is ``reducing`` or ``halted``.
+    """
 
     id: str
     reason: str
     by: str
     at_ns: int
+    scope: str
+    state: str
 
 
 class ExposureInfo(msgspec.Struct, frozen=True, kw_only=True):

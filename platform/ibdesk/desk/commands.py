@@ -288,10 +288,12 @@ class Commands:
         Raises:
             DeskError: If no such halt holds, or no id or reason is given; then nothing is lifted.
         """
-        self._runtime.engine.gate.halt_of(id)
+        self._runtime.engine.gate.halts.find(id)
         if self._runtime.recorder.failure:
             raise DeskError(f"no halt can be lifted while it cannot be recorded: {self._runtime.recorder.failure}")
-        self._runtime.command(ResumeTrading(id, _said(reason, "resume"), self._now_ns, by, correlation_id.get()))
+        said = _said(reason, "resume")
+        self._runtime.account_watch.lift(id, said, by)
+        self._runtime.command(ResumeTrading(id, said, self._now_ns, by, correlation_id.get()))
 
     async def accept_external(self, symbol: str, *, run_id: str = "", by: str = OPERATOR) -> None:
         """Book to the runs what somebody has traded of their positions outside this desk, and let them order again.

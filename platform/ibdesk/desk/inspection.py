@@ -69,7 +69,9 @@ def _lane_info(engine: Engine, lane: Lane) -> LaneInfo:
 
 def halt_info(halt: Halt) -> HaltInfo:
     """Return a halt and what lifts it."""
-    return HaltInfo(id=halt.id, reason=halt.reason, by=halt.by, at_ns=halt.at_ns)
+    return HaltInfo(
+        id=halt.id, reason=halt.reason, by=halt.by, at_ns=halt.at_ns, scope=halt.scope, state=halt.state.value
+    )
 
 
 def risk_info(engine: Engine, at_ns: int) -> RiskInfo:

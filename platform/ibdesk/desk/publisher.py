@@ -95,7 +95,7 @@ class Publisher:
             "detail": detail,
             "address": self._address,
             "mode": self._mode,
-            "halted": self._engine.gate.halted or None,
+            "halted": self._engine.gate.halts.reasons or None,
             "halt_ids": list(self._engine.gate.halts),
         }
         self._feed.publish(Topic.LINK, "link", row)

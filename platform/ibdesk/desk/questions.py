@@ -231,7 +231,7 @@ class Questions:
             address=runtime.address,
             account=link.account,
             mode=runtime.settings.mode,
-            halted=engine.gate.halted,
+            halted=engine.gate.halts.reasons,
             halt_ids=list(engine.gate.halts),
             uptime_seconds=(monotonic_ns() - self._opened_ns) / SECOND,
             events=runtime.journal.count,

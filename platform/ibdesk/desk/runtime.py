@@ -12,6 +12,7 @@ import msgspec
 
 from ibdesk.clock import Clock, SystemClock, monotonic_ns, wall_ns
 from ibdesk.config import secure_state_folder
+from ibdesk.desk.account_watch import AccountWatch
 from ibdesk.desk.deadline import begin_command
 from ibdesk.desk.emas import EmaMonitor
 from ibdesk.desk.finding import found
@@ -30,6 +31,7 @@ from ibdesk.desk.succession import hand_over
 from ibdesk.desk.timers import Timers
 from ibdesk.desk.unanswered import Unanswered
 from ibdesk.desk.warm_up import fetch_histories, recent_bars
+from ibdesk.desk.way_out import WayOut
 from ibdesk.engine import Engine, RunState, halt_words
 from ibdesk.errors import DeskError
 from ibdesk.model import (
@@ -37,23 +39,18 @@ from ibdesk.model import (
     AnyInstrument,
     Bar,
     BarSource,
-    CancelOrder,
     DayBegan,
     Event,
     HaltTrading,
     Instrument,
-    ModifyOrder,
     Notice,
-    Order,
     OrderReport,
-    OrderStatus,
-    PlaceOrder,
-    SetTimer,
     Severity,
     StartStrategy,
     StateChanged,
 )
 from ibdesk.store import (
+    AccountHalts,
     AccountLock,
     Feed,
     Journal,
@@ -109,6 +106,7 @@ class Runtime:
         self._last_words_due = False
         self._fence = OutageFence(fence)
         self._lock: AccountLock | None = None
+        self.account_watch = AccountWatch(self.engine.gate.halts, self.turn, clock.now_ns)
         self.service = TwsService(
             tws,
             clock=clock,
@@ -128,7 +126,8 @@ class Runtime:
         self._recent: dict[str, collections.deque[Bar]] = {}
         self._run_names = RunNames()
         self._day_ends_ns = 0
-        self._timers = Timers(clock, self.turn)
+        self.timers = Timers(clock, self.turn)
+        self._way_out = WayOut(self)
         self.supervisor = Supervisor()
         for name, work in (
             ("tws", self.service.run),
@@ -143,6 +142,7 @@ class Runtime:
         try:
             self.journal.close()
         finally:
+            self.account_watch.close()
             if self._lock is not None:
                 self._lock.release()
 
@@ -160,7 +160,7 @@ class Runtime:
             if self.service.knows(instrument.id):
                 self.service.subscribe_quotes(instrument)
         async with asyncio.TaskGroup() as tasks:
-            self._timers.run_in(tasks)
+            self.timers.run_in(tasks)
             tasks.create_task(self.supervisor.run(), name="background work")
 
     # --- the life before
@@ -173,7 +173,8 @@ class Runtime:
 
         Raises:
             AccountInUseError: If another process trades the account from this state folder.
-            JournalError: If the earlier life's journal cannot be read, or the disk has no room.
+            JournalError: If the earlier life's journal cannot be read, the disk has no room, or the folder of the
+                account's halts cannot be used.
         """
         settings = self.settings
         ends_with_gateway = settings.mode == "embedded" and settings.gateway.state is None
@@ -189,6 +190,10 @@ class Runtime:
             halt_only=ends_with_gateway,
             on_gap=self._set_aside.append,
         )
+        if not ends_with_gateway:
+            halts = AccountHalts(settings.mode, account)
+            estate = self.account_watch.open(halts, command.estate, command.at_ns)
+            command = msgspec.structs.replace(command, estate=estate)
         estate = command.estate
         self._inherited, self._earlier = estate.instruments, command.earlier
         hand_over(self.service, command)
@@ -230,7 +235,10 @@ class Runtime:
             self._turning = False
 
     def _drain(self) -> None:
-        while self._waiting:
+        while self._waiting or self.account_watch.is_behind:
+            if not self._waiting:
+                self.account_watch.match()
+                continue
             self._turn(self._waiting.popleft())
         if self._last_words_due:
             self._last_words_due = False
@@ -244,10 +252,8 @@ class Runtime:
         self.recorder.record(event, actions)
         # States of strategies come after all other actions; alone they can wait for the next commit.
         if actions and actions[0].__class__ is not StateChanged:
-            carry_out = self._execute if self.recorder.write(self.service.next_order_id) else self._withhold
-            placed: Order | None = None
-            for action in actions:
-                placed = carry_out(action) or placed
+            is_recorded = self.recorder.write(self.service.next_order_id)
+            placed = self._way_out.carry_out(actions, is_recorded=is_recorded)
             if placed is not None:
                 latency_ns = self._order_times.sent(placed, began_ns, is_of_market=read_at_ns > 0)
         if event.__class__ is HaltTrading:
@@ -264,45 +270,6 @@ class Runtime:
         if self.first_prices.waiting:
             self.first_prices.wake()
         return actions
-
-    def _execute(self, action: Action) -> Order | None:
-        """Carry out one action; return the order if it placed one."""
-        match action:
-            case PlaceOrder():
-                self.service.place(action.order)
-                return action.order
-            case ModifyOrder():
-                order = self.engine.blotter.orders[action.order_id]
-                self.service.modify(
-                    msgspec.structs.replace(
-                        order,
-                        quantity=action.quantity,
-                        limit_price=action.limit_price,
-                        stop_price=action.stop_price,
-                    )
-                )
-            case CancelOrder():
-                self.service.cancel(action.order_id)
-            case SetTimer():
-                self._timers.set(action)
-            case _:
-                pass
-        return None
-
-    def _withhold(self, action: Action) -> Order | None:
-        """Carry out what may leave without a record of it: withdrawing an order is always right, TWS tells of it."""
-        match action:
-            case PlaceOrder(order):
-                reason, at_ns = f"never sent: {self.recorder.failure}", self.clock.now_ns()
-                self._waiting.append(
-                    OrderReport(order_id=order.id, status=OrderStatus.REJECTED, at_ns=at_ns, reason=reason)
-                )
-            case ModifyOrder(order_id=order_id):
-                text = f"order {order_id} keeps its terms: {self.recorder.failure}"
-                self._waiting.append(Notice(text, self.clock.now_ns(), Severity.WARNING))
-            case _:
-                self._execute(action)
-        return None
 
     def _record_failed(self, failure: str) -> None:
         _log.critical("trading is halted: %s", failure)
@@ -397,6 +364,7 @@ class Runtime:
         while True:
             await asyncio.sleep(_MARK_SECONDS)
             self._fence.look()
+            self.account_watch.look()
             self._note_day()
             for late in self.unanswered.overdue(self.clock.now_ns(), self.settings.answer_alert_seconds):
                 self.turn(late)

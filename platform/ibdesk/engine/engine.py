@@ -345,11 +345,11 @@ class Engine:
             self.calls.call(run, run.strategy.on_timer, name)
 
     def _on_halt_trading(self, halt: HaltTrading) -> None:
-        self.orders.halt(halt.reason, halt.by)
+        self.orders.halt(halt.reason, halt.by, scope=halt.scope, state=halt.state, halt_id=halt.id)
 
     def _on_resume_trading(self, resume: ResumeTrading) -> None:
         try:
-            self.gate.lift_halt(resume.id)
+            self.gate.halts.lift(resume.id)
         except DeskError as error:
             self.alert(resume.by, f"nothing is lifted: {error}", Severity.WARNING)
             return

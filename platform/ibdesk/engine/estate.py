@@ -42,7 +42,7 @@ def estate_of(engine: Engine, at_ns: int) -> Estate:
         fills=fills,
         runs=runs,
         halts=list(gate.halts.values()),
-        halts_made=gate.halts_made,
+        halts_made=gate.halts.made,
         uncovered=dict(engine.orders.outside.uncovered),
         # What books that are left behind have earned must not look like a loss of this day.
         day_pnl=day_pnl - engine.portfolio.pnl_without({book.owner for book in books}) if day_ends_ns else 0.0,
@@ -76,9 +76,9 @@ def take_over(engine: Engine, command: TakeOver) -> None:
                 engine.orders.cancel(order.id)
     _tell_never_sent(engine, command)
     _tell_orphans(engine)
-    engine.gate.halts_made = estate.halts_made
+    engine.gate.halts.made = estate.halts_made
     for halt in estate.halts:
-        engine.gate.put_halt(halt)
+        engine.gate.halts.put(halt)
         engine.alert("desk", halt_words(halt), Severity.ERROR)
 
 

@@ -18,12 +18,13 @@ from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.outside import OutsideTrades
 from ibdesk.engine.portfolio import EXTERNAL, Portfolio
 from ibdesk.engine.rates import unit_worth
-from ibdesk.engine.risk import Exposure, RiskGate
+from ibdesk.engine.risk import Exposure, RiskGate, reduces
 from ibdesk.engine.run import Run, RunState
 from ibdesk.engine.terms import fitted, refuse_index
 from ibdesk.engine.venue_day import VenueDay
 from ibdesk.errors import OrderDeniedError
 from ibdesk.model import (
+    DESK_SCOPE,
     AnyInstrument,
     CancelOrder,
     Fill,
@@ -40,6 +41,7 @@ from ibdesk.model import (
     PlaceOrder,
     Severity,
     TradingHalted,
+    TradingState,
     moment,
 )
 
@@ -106,12 +108,12 @@ class OrderFlow:
         refuse_index(order, market.instrument)
         try:
             order = fitted(order, market.instrument)
-            reduces = self.examine(order, self.blotter.sums(order.owner, order.instrument))
+            is_exit = self.examine(order, self.blotter.sums(order.owner, order.instrument))
             if not self.gate.decides:
                 return
-            if self.closed.keeps(order, reduces=reduces):
+            if self.closed.keeps(order, reduces=is_exit):
                 return
-            if self.queue.may_leave(order.id, reduces=reduces):
+            if self.queue.may_leave(order.id, reduces=is_exit):
                 self.place(order)
                 return
         except OrderDeniedError as denial:
@@ -121,7 +123,7 @@ class OrderFlow:
         self.add(OrderQueued(order))
         self.blotter.put(order)
         self.refresh(order)
-        self.queue.put(Waiting(order.id, self.now_ns), reduces=reduces)
+        self.queue.put(Waiting(order.id, self.now_ns), reduces=is_exit)
 
     def modify(
         self,
@@ -144,8 +146,8 @@ class OrderFlow:
         ).checked()
         try:
             changed = fitted(changed, market.instrument)
-            reduces = self.examine_change(order, changed)
-            if order.status is not OrderStatus.CREATED and self.queue.may_leave(order.id, reduces=reduces):
+            is_exit = self.examine_change(order, changed)
+            if order.status is not OrderStatus.CREATED and self.queue.may_leave(order.id, reduces=is_exit):
                 self.change(changed)
                 return
         except OrderDeniedError as denial:
@@ -157,7 +159,7 @@ class OrderFlow:
             self.blotter.put(changed)
             self.refresh(changed)
             return
-        self.queue.put(Waiting(order.id, self.now_ns, _terms(changed)), reduces=reduces)
+        self.queue.put(Waiting(order.id, self.now_ns, _terms(changed)), reduces=is_exit)
 
     def cancel(self, order_id: str) -> None:
         """Withdraw an open order; cancelling is never denied, and one that has not left is gone at once."""
@@ -195,10 +197,15 @@ class OrderFlow:
             counted_in=market.instrument.counted_in,
             unit_worth=unit_worth(market.instrument, self.account_currency, self.price_of),
         )
-        reduces = self.gate.check(order, exposure, self.now_ns)
-        if not reduces and self.now_ns >= self.venue_day.barred_ns and self.gate.decides:
+        is_exit = self.gate.check(order, exposure, self.now_ns)
+        if not is_exit and self.now_ns >= self.venue_day.barred_ns and self.gate.decides:
             self.venue_day.check(order, self.now_ns)
-        return reduces
+        return is_exit
+
+    def opens(self, order: Order) -> bool:
+        """Return whether an order opens or adds to a position, all others counted as filled before it."""
+        held = self.portfolio.open_book(order.owner).position(order.instrument).quantity
+        return not reduces(order, held, self.blotter.sums_without(order))
 
     def examine_change(self, order: Order, changed: Order) -> bool:
         """Return whether the new terms of an order only reduce; a smaller quantity alone always does.
@@ -374,23 +381,42 @@ class OrderFlow:
         if loss > limit:
             self._halt_for_loss(loss, limit)
 
-    def halt(self, reason: str, by: str) -> None:
+    def halt(
+        self,
+        reason: str,
+        by: str,
+        *,
+        scope: str = DESK_SCOPE,
+        state: TradingState = TradingState.HALTED,
+        halt_id: str = "",
+    ) -> None:
         """Let pass only what reduces a position from here on, until a person lifts this halt.
 
         What the same one has halted for already, and holds, is not halted for again.
         """
-        reason = reason or "no reason was given"
-        if any(held.by == by and held.reason == reason for held in self.gate.halts.values()):
+        halts, at_ns = self.gate.halts, self.now_ns
+        halt = Halt(
+            reason or "no reason was given",
+            by,
+            at_ns,
+            halt_id or f"{moment(at_ns):%Y%m%d-%H%M%S}-{halts.made + 1}",
+            scope,
+            state,
+        )
+        if halt.id in halts or (not halt_id and any(_is_same(held, halt) for held in halts.values())):
             return
-        at_ns = self.now_ns
-        halt = Halt(reason, by, at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-{self.gate.halts_made + 1}")
-        self.gate.put_halt(halt)
-        self.add(TradingHalted(halt.reason, halt.at_ns, halt.by, halt.id))
+        halts.put(halt)
+        self.add(TradingHalted(halt.reason, halt.at_ns, halt.by, halt.id, halt.scope, halt.state))
 
     def _halt_for_loss(self, loss: float, limit: float) -> None:
         """Halt for a loss, once: it goes on changing while that halt holds."""
         if not any(held.by == GATE for held in self.gate.halts.values()):
             self.halt(f"the day's loss of {loss:.2f} is beyond risk.max_daily_loss of {limit:g}", GATE)
+
+
+def _is_same(held: Halt, halt: Halt) -> bool:
+    """Return whether a halt says nothing that is not held already."""
+    return (held.by, held.reason, held.scope, held.state) == (halt.by, halt.reason, halt.scope, halt.state)
 
 
 def _terms(order: Order) -> ModifyOrder:

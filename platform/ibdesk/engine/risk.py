@@ -14,9 +14,10 @@ import msgspec
 from pydantic import AfterValidator, ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
+from ibdesk.engine.halts import Halts
 from ibdesk.engine.open_orders import OpenOrders, Sort, sort_of
-from ibdesk.errors import DeskError, OrderDeniedError
-from ibdesk.model import Halt, Order, OrderType, Quote, Side
+from ibdesk.errors import OrderDeniedError
+from ibdesk.model import Order, OrderType, Quote, Side, TradingState
 
 _SECOND = 1_000_000_000
 _NO_LIMIT = math.inf
@@ -138,51 +139,12 @@ class RiskGate:
     def __init__(self, limits: RiskLimits) -> None:
         # settings: the limits it began with; limits: those that hold now.
         self.settings = self.limits = limits
-        # halts: those that hold, by id, oldest first; halts_made: the number of the newest that ever was.
-        self.halts: dict[str, Halt] = {}
-        self.halts_made = 0
+        self.halts = Halts()
         self._sent_ns: collections.deque[int] = collections.deque()
         self._zone = ZoneInfo(limits.day_zone)
         # day_ends_ns: when the day of the daily loss is over; never, when there is no such limit.
         self.day_ends_ns = 0 if limits.max_daily_loss < _NO_LIMIT else _NEVER_NS
         self._pnl_at_day_start = 0.0
-
-    @property
-    def halt(self) -> Halt | None:
-        """Return the oldest halt that holds, None while trading is not halted."""
-        return next(iter(self.halts.values()), None)
-
-    @property
-    def halted(self) -> str:
-        """Return why trading is halted, an empty string when it is not."""
-        return "; ".join(halt.reason for halt in self.halts.values())
-
-    def put_halt(self, halt: Halt) -> None:
-        """Hold a halt, until `lift_halt` is called with its id; the next one gets a higher number."""
-        self.halts[halt.id] = halt
-        number = halt.id.rpartition("-")[2]
-        if number.isdigit():
-            self.halts_made = max(self.halts_made, int(number))
-
-    def halt_of(self, halt_id: str) -> Halt:
-        """Return the halt of this id.
-
-        Raises:
-            DeskError: If no such halt holds.
-        """
-        if halt_id in self.halts:
-            return self.halts[halt_id]
-        which = f"there is no halt {halt_id!r}" if halt_id else "say which halt is to be lifted"
-        holding = ", ".join(f"id={each.id!r} ({each.reason}, by {each.by})" for each in self.halts.values())
-        raise DeskError(f"{which}: trading is halted by {holding}" if holding else f"{which}: trading is not halted")
-
-    def lift_halt(self, halt_id: str) -> None:
-        """Stop holding the halt of this id.
-
-        Raises:
-            DeskError: If no such halt holds.
-        """
-        del self.halts[self.halt_of(halt_id).id]
 
     def change(self, limits: RiskLimits) -> None:
         """Apply other limits from now on; what the day has lost so far goes on to count."""
@@ -197,11 +159,11 @@ class RiskGate:
         Raises:
             OrderDeniedError: At the first rule it breaks.
         """
-        reduces = _reduces(order, exposure)
+        is_exit = reduces(order, exposure.held, exposure.others)
         if not exposure.link_up:
             raise OrderDeniedError(order.id, "link", 0.0, 1.0)
-        if not reduces:
-            if self.halts:
+        if not is_exit:
+            if self.halts and self.halts.state_for(order.owner, order.instrument) is not TradingState.NORMAL:
                 raise OrderDeniedError(order.id, "halt", 0.0, order.quantity)
             kind, worth = exposure.counted_in, exposure.unit_worth
             self._at_most(order, f"max_order_{kind}", order.quantity * worth)
@@ -210,7 +172,7 @@ class RiskGate:
             if self.limits.max_daily_loss < _NO_LIMIT:
                 self._at_most(order, "max_daily_loss", self.loss(exposure.pnl, at_ns))
         self._check_collar(order, exposure)
-        return reduces
+        return is_exit
 
     def room_at(self, at_ns: int) -> int:
         """Return from when on one more order may leave, not before now; at 0.5 a second one leaves in two."""
@@ -302,17 +264,17 @@ class RiskGate:
         self._at_most(order, "price_collar", reach)
 
 
-def _reduces(order: Order, exposure: Exposure) -> bool:
+def reduces(order: Order, held: float, others: OpenOrders) -> bool:
     """Return whether the order only closes or protects what is held.
 
     Market orders on its side are taken as filled before it, and so are the others that wait for the same sort of
     price: a stop and a profit target, each of the whole position, are a pair, and either stands beside an exit at the
     market. A second order of the same sort for the same shares opens a position.
     """
-    held, sign = exposure.held, order.side.sign
+    sign = order.side.sign
     if held * sign >= 0:
         return False
-    same_side = exposure.others.buys if sign > 0 else exposure.others.sells
+    same_side = others.buys if sign > 0 else others.sells
     sort = sort_of(order)
     before = same_side[Sort.MARKET] + (same_side[sort] if sort is not Sort.MARKET else 0.0)
     return before + order.remaining <= abs(held) * (1 + _DUST)

@@ -46,7 +46,6 @@ from ibdesk.model.event import (
     Estate,
     Event,
     FillLeft,
-    Halt,
     LinkChanged,
     Notice,
     OrderFound,
@@ -61,6 +60,7 @@ from ibdesk.model.event import (
     encode_kind,
 )
 from ibdesk.model.fill import Commission, Fill
+from ibdesk.model.halt import DESK_SCOPE, Halt, TradingState, instrument_scope, run_scope
 from ibdesk.model.instrument import (
     AnyInstrument,
     Combination,
@@ -84,6 +84,7 @@ from ibdesk.model.quote import Quote, Tick
 from ibdesk.model.venue_day import ClockChecked, TradingHours, VenueWindow, WindowKind
 
 __all__ = [
+    "DESK_SCOPE",
     "EVENT_KINDS",
     "FINAL_STATUSES",
     "OPERATOR",
@@ -159,6 +160,7 @@ __all__ = [
     "TimerFired",
     "TradingHalted",
     "TradingHours",
+    "TradingState",
     "VenueWindow",
     "WatchMarket",
     "WhenClosed",
@@ -169,8 +171,10 @@ __all__ = [
     "encode_event",
     "encode_kind",
     "instrument_of",
+    "instrument_scope",
     "interval_ns",
     "interval_words",
     "moment",
     "nanoseconds",
+    "run_scope",
 ]

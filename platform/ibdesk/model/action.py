@@ -12,6 +12,7 @@ import msgspec
 
 from ibdesk.model.aim import Aim
 from ibdesk.model.event import Severity
+from ibdesk.model.halt import DESK_SCOPE, Halt, TradingState
 from ibdesk.model.order import Order
 
 
@@ -79,12 +80,22 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, tag="alert"):
 
 
 class TradingHalted(msgspec.Struct, frozen=True, tag="trading_halted"):
-    """From here on only orders that reduce a position pass the risk gate, until a person lifts the halt `id`."""
+    """From here on only orders that reduce a position pass the risk gate, until a person lifts the halt `id`.
+
+    That holds in `scope`, as `state` says (see `Halt`).
+    """
 
     reason: str
     at_ns: int
     by: str
     id: str
+    scope: str = DESK_SCOPE
+    state: TradingState = TradingState.HALTED
+
+    @property
+    def halt(self) -> Halt:
+        """Return the halt that began."""
+        return Halt(self.reason, self.by, self.at_ns, self.id, self.scope, self.state)
 
 
 class RunFailed(msgspec.Struct, frozen=True, tag="run_failed"):

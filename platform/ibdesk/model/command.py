@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ibdesk.model.halt import DESK_SCOPE, TradingState
 from ibdesk.model.instrument import AnyInstrument
 from ibdesk.model.order import OrderType, Side, TimeInForce
 
@@ -106,12 +107,19 @@ class ChangeLimits(msgspec.Struct, frozen=True, kw_only=True, tag="change_limits
 
 
 class HaltTrading(msgspec.Struct, frozen=True, tag="halt_trading"):
-    """Deny every order that does not reduce a position, until a person resumes; `by` is who wants it."""
+    """Deny every order that does not reduce a position, until a person resumes; `by` is who wants it.
+
+    `scope` and `state` are those of the `Halt`. `id` is that of a halt of the account which another process has
+    made; without one the engine makes a new halt.
+    """
 
     reason: str
     at_ns: int
     by: str = OPERATOR
     correlation_id: str = ""
+    scope: str = DESK_SCOPE
+    state: TradingState = TradingState.HALTED
+    id: str = ""
 
 
 class ResumeTrading(msgspec.Struct, frozen=True, tag="resume_trading"):

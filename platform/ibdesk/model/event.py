@@ -29,6 +29,7 @@ from ibdesk.model.command import (
     WatchMarket,
 )
 from ibdesk.model.fill import Commission, Fill
+from ibdesk.model.halt import Halt
 from ibdesk.model.instrument import AnyInstrument
 from ibdesk.model.link import Link
 from ibdesk.model.order import Order, OrderStatus
@@ -106,19 +107,6 @@ class DayBegan(msgspec.Struct, frozen=True, tag="day_began"):
     pnl: float
     ends_ns: int
     at_ns: int
-
-
-class Halt(msgspec.Struct, frozen=True):
-    """Why trading is halted, by whom (``operator``, ``risk``, ...) and since when (ns UTC).
-
-    `id` is the time and the number of the halt among those of the account, such as ``20261130-121204-3``: it names
-    this halt and no other, also after restarts.
-    """
-
-    reason: str
-    by: str
-    at_ns: int
-    id: str
 
 
 class BookLeft(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ibdesk.lazy import at_first_use
 
 if TYPE_CHECKING:
+    from ibdesk.store.account_halts import AccountHalts, AccountHaltsError, AccountRecord, Lift, accounts_folder
     from ibdesk.store.account_lock import AccountInUseError, AccountLock, SupersededError
     from ibdesk.store.batches import Batch, BatchSource, FeedState, Sequencer, TopicState
     from ibdesk.store.cache import Cache, Cached, MemoryCache, RedisCache
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KEPT_BARS",
+    "AccountHalts",
+    "AccountHaltsError",
     "AccountInUseError",
     "AccountLock",
+    "AccountRecord",
     "Batch",
     "BatchSource",
     "Cache",
@@ -46,6 +50,7 @@ __all__ = [
     "JournalSettings",
     "JournalTidier",
     "LifeInfo",
+    "Lift",
     "MarketCache",
     "MemoryCache",
     "OrderIdMark",
@@ -59,6 +64,7 @@ __all__ = [
     "SupersededError",
     "Topic",
     "TopicState",
+    "accounts_folder",
     "journals_in",
     "lives_in",
     "path_of_new_life",

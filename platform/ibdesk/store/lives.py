@@ -187,8 +187,8 @@ def _redo(engine: Engine, action: Action) -> None:
             _end_waiting(engine, order_id, OrderStatus.DENIED, action.at_ns, str(denial))
         case OrderDropped(order_id, at_ns):
             _end_waiting(engine, order_id, OrderStatus.CANCELLED, at_ns, WITHDRAWN)
-        case TradingHalted(reason, at_ns, by, halt_id):
-            engine.gate.put_halt(Halt(reason, by, at_ns, halt_id))
+        case TradingHalted():
+            engine.gate.halts.put(action.halt)
         case RunFailed(run_id, note):
             engine.runs[run_id].state, engine.runs[run_id].note = RunState.FAILED, note
         case StateChanged(run_id, changes):

@@ -1,0 +1,132 @@
+"""Keeps the halts of this desk and those of its account the same, whoever made or lifted one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import msgspec
+
+from ibdesk.engine.halts import Halts
+from ibdesk.model import Estate, Event, Halt, HaltTrading, Notice, ResumeTrading, Severity, moment
+from ibdesk.store.account_halts import AccountHalts, AccountHaltsError, AccountRecord
+
+_log = logging.getLogger(__name__)
+
+_FILE = "halts file"
+"""Who halts when the account's halts cannot be read."""
+
+
+class AccountWatch:
+    """The desk's end of the account's halts; without `open` (an account that ends with its gateway) it does nothing."""
+
+    def __init__(self, halts: Halts, turn: Callable[[Event], None], now_ns: Callable[[], int]) -> None:
+        self._halts, self._turn, self._now_ns = halts, turn, now_ns
+        self._file: AccountHalts | None = None
+        # `Halts.changes` when desk and file were compared last.
+        self._written = 0
+        self._fault = ""
+
+    def open(self, file: AccountHalts, estate: Estate, at_ns: int) -> Estate:
+        """Return what the desk begins with: the halts of its journal and of its account, without the lifted ones."""
+        self._file = file
+        try:
+            return merged(estate, file.read())
+        except AccountHaltsError as error:
+            self._fault = str(error)
+            halt = Halt(self._fault, _FILE, at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-{estate.halts_made + 1}")
+            return msgspec.structs.replace(estate, halts=[*estate.halts, halt], halts_made=halt.number)
+
+    def close(self) -> None:
+        """Give the file's mark back."""
+        if self._file is not None:
+            self._file.close()
+
+    @property
+    def is_news(self) -> bool:
+        """Whether another process has halted or lifted since the last `match`; a comparison in memory."""
+        return self._file is not None and self._file.is_news
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the file lacks what the desk has done, or the desk what others have done."""
+        return self._file is not None and (self._written != self._halts.changes or self._file.is_news)
+
+    def halts_more(self) -> bool:
+        """Return whether the account is halted by something that the desk does not hold yet."""
+        if self._file is None:
+            return False
+        try:
+            record = self._file.peek()
+        except AccountHaltsError:
+            return True
+        return any(halt.id not in self._halts for halt in record.halts)
+
+    def look(self) -> None:
+        """Look at the file itself, as often as positions are marked, and match when anything differs."""
+        if self._file is None:
+            return
+        try:
+            changed = self._file.look()
+        except AccountHaltsError as error:
+            self._fail(error)
+            return
+        if changed or self.is_behind or self._fault:
+            self.match()
+
+    def match(self) -> None:
+        """Take what others have halted and lifted, and write what this desk has halted."""
+        if self._file is None:
+            return
+        self._written = self._halts.changes
+        try:
+            record = self._file.read()
+            if own := _lacking(record, self._halts):
+                self._file.add(own)
+        except AccountHaltsError as error:
+            self._fail(error)
+            return
+        if self._fault:
+            self._fault = ""
+            self._turn(Notice("the account's halts can be read and written again", self._now_ns(), Severity.WARNING))
+        for lift in record.lifted:
+            if lift.id in self._halts:
+                self._turn(ResumeTrading(lift.id, lift.reason, self._now_ns(), lift.by))
+        for halt in record.halts:
+            if halt.id not in self._halts:
+                self._turn(
+                    HaltTrading(halt.reason, self._now_ns(), halt.by, scope=halt.scope, state=halt.state, id=halt.id)
+                )
+
+    def lift(self, halt_id: str, reason: str, by: str) -> None:
+        """Lift a halt of the account, before the desk lifts it.
+
+        Raises:
+            DeskError: If another process has lifted it already.
+            AccountHaltsError: If the file cannot be used: then nothing is lifted.
+        """
+        if self._file is not None:
+            self._file.add([self._halts[halt_id]])
+            self._file.lift(halt_id, reason, by=by, at_ns=self._now_ns())
+
+    def _fail(self, error: AccountHaltsError) -> None:
+        if self._fault != str(error):
+            self._fault = str(error)
+            _log.critical("trading is halted: %s", self._fault)
+            self._turn(HaltTrading(self._fault, self._now_ns(), _FILE))
+
+
+def merged(estate: Estate, record: AccountRecord) -> Estate:
+    """Return an estate with the halts of its journal and of the account's file, oldest first."""
+    lifted = {lift.id for lift in record.lifted}
+    found = {halt.id: halt for halt in [*estate.halts, *record.halts] if halt.id not in lifted}
+    return msgspec.structs.replace(
+        estate,
+        halts=sorted(found.values(), key=lambda halt: halt.at_ns),
+        halts_made=max(estate.halts_made, record.made),
+    )
+
+
+def _lacking(record: AccountRecord, halts: Halts) -> list[Halt]:
+    known = {halt.id for halt in record.halts} | {lift.id for lift in record.lifted}
+    return [halt for halt in halts.values() if halt.id not in known]

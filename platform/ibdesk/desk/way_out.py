@@ -1,0 +1,104 @@
+"""The last step on the trading path: actions of the engine, on the record already, become messages to TWS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ibdesk.model import (
+    Action,
+    CancelOrder,
+    ModifyOrder,
+    Notice,
+    Order,
+    OrderReport,
+    OrderStatus,
+    PlaceOrder,
+    SetTimer,
+    Severity,
+)
+
+if TYPE_CHECKING:
+    from ibdesk.desk.runtime import Runtime
+
+
+class WayOut:
+    """Carries out actions; what must not leave is reported back to the engine as an event."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def carry_out(self, actions: Sequence[Action], *, is_recorded: bool) -> Order | None:
+        """Carry out the actions of one event; return the order if they placed one.
+
+        While the record cannot be written, no order leaves; orders are still withdrawn: that is always right, and TWS
+        reports it. When another process has halted the account while the engine decided, nothing leaves that opens.
+        """
+        watch = self._runtime.account_watch
+        execute = self._execute if is_recorded else self._withhold
+        if watch.is_news and is_recorded and watch.halts_more():
+            execute = self._hold_back
+        placed: Order | None = None
+        for action in actions:
+            placed = execute(action) or placed
+        return placed
+
+    def _execute(self, action: Action) -> Order | None:
+        """Carry out one action; return the order if it placed one."""
+        runtime = self._runtime
+        match action:
+            case PlaceOrder():
+                runtime.service.place(action.order)
+                return action.order
+            case ModifyOrder():
+                order = runtime.engine.blotter.orders[action.order_id]
+                runtime.service.modify(
+                    msgspec.structs.replace(
+                        order,
+                        quantity=action.quantity,
+                        limit_price=action.limit_price,
+                        stop_price=action.stop_price,
+                    )
+                )
+            case CancelOrder():
+                runtime.service.cancel(action.order_id)
+            case SetTimer():
+                runtime.timers.set(action)
+            case _:
+                pass
+        return None
+
+    def _withhold(self, action: Action) -> Order | None:
+        """Carry out what may leave without a record of it."""
+        failure = self._runtime.recorder.failure
+        match action:
+            case PlaceOrder(order):
+                self._never_sent(order, failure)
+            case ModifyOrder(order_id=order_id):
+                self._keeps_terms(order_id, failure)
+            case _:
+                self._execute(action)
+        return None
+
+    def _hold_back(self, action: Action) -> Order | None:
+        """Carry out what opens no position."""
+        why = "the account was halted meanwhile"
+        match action:
+            case PlaceOrder(order) if self._runtime.engine.orders.opens(order):
+                self._never_sent(order, why)
+            case ModifyOrder(order_id=order_id):
+                self._keeps_terms(order_id, why)
+            case _:
+                return self._execute(action)
+        return None
+
+    def _never_sent(self, order: Order, why: str) -> None:
+        at_ns = self._runtime.clock.now_ns()
+        report = OrderReport(order_id=order.id, status=OrderStatus.REJECTED, at_ns=at_ns, reason=f"never sent: {why}")
+        self._runtime.turn(report)
+
+    def _keeps_terms(self, order_id: str, why: str) -> None:
+        text = f"order {order_id} keeps its terms: {why}"
+        self._runtime.turn(Notice(text, self._runtime.clock.now_ns(), Severity.WARNING))

@@ -1,0 +1,160 @@
+"""Promise 7: every halt is persisted and needs a person to lift it.
+
+It belongs to the account: it holds for each desk on the machine, whatever its client id and state folder are, also
+for one that runs while another process halts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ibdesk.desk import Desk, DeskSettings
+from ibdesk.errors import DeskError, OrderDeniedError
+from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
+from ibdesk.model import Quote
+from ibdesk.store import AccountHalts, AccountHaltsError
+from ibdesk.strategy import Strategy
+
+OpenDesk = Callable[..., Desk]
+
+_HALT = """
+import sys, time
+from ibdesk.store import AccountHalts
+
+print(AccountHalts("paper", sys.argv[1]).halt("the loss is too large", by="guardian", at_ns=time.time_ns()).id)
+"""
+
+
+@pytest.fixture
+def gateway() -> Iterator[GatewayThread]:
+    """A gateway that outlives the desks of a test."""
+    with GatewayThread(make_gateway(GatewaySettings(port=0))) as thread:
+        yield thread
+
+
+@pytest.fixture
+def open_desk(gateway: GatewayThread, tmp_path: Path) -> Iterator[OpenDesk]:
+    """Opens a desk on the gateway: `open_desk(folder="b", client_id=7)`."""
+    with contextlib.ExitStack() as stack:
+
+        def make(folder: str = "a", **settings: Any) -> Desk:
+            settings = {"port": gateway.port, "state_folder": tmp_path / folder} | settings
+            return stack.enter_context(contextlib.closing(Desk.open(DeskSettings.make("paper", **settings))))
+
+        yield make
+
+
+def until(holds: Callable[[], bool], seconds: float = 15) -> None:
+    """Ask again and again until it holds; each question goes to another thread."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"it did not hold within {seconds} s"
+        time.sleep(0.01)
+
+
+def halt_elsewhere(account: str) -> str:
+    """Halt the account in another process, and return the halt's id."""
+    found = subprocess.run([sys.executable, "-c", _HALT, account], check=True, capture_output=True, text=True)
+    return found.stdout.strip()
+
+
+def test_a_halt_holds_under_another_client_id_and_in_another_state_folder(open_desk: OpenDesk) -> None:
+    first = open_desk(client_id=5)
+    halt = first.halt("the books look wrong")
+    first.close()
+
+    other = open_desk("b", client_id=7)
+    assert [each.id for each in other.risk().halts] == [halt.id]
+    with pytest.raises(OrderDeniedError, match="trading is halted"):
+        other.place("IBM", "buy", 1)
+    other.resume("they were right", id=halt.id)
+    other.close()
+
+    third = open_desk(client_id=5)
+    assert third.risk().halts == []
+    with pytest.raises(DeskError, match="trading is not halted"):
+        third.resume("once more", id=halt.id)
+
+
+def test_a_desk_that_runs_is_halted_by_another_process_and_resumed_by_a_person(open_desk: OpenDesk) -> None:
+    desk = open_desk()
+    assert desk.place("IBM", "buy", 1).status != "denied"
+
+    halt_id = halt_elsewhere(desk.account_id)
+
+    until(lambda: bool(desk.risk().halts))
+    [halt] = desk.risk().halts
+    assert (halt.id, halt.by, halt.reason) == (halt_id, "guardian", "the loss is too large")
+    with pytest.raises(OrderDeniedError, match="trading is halted"):
+        desk.place("IBM", "buy", 1)
+    desk.resume("it was not", id=halt.id)
+    assert desk.place("IBM", "buy", 1).status != "denied"
+    assert AccountHalts("paper", desk.account_id).read().halts == []
+
+
+class HaltsAndBuys(Strategy):
+    """Orders in the very event in which somebody else halts: only the last look before the bytes leave sees it."""
+
+    account: str = ""
+
+    def on_quote(self, quote: Quote) -> None:
+        if not self.open_orders(quote.instrument) and not self.state:
+            self.state["asked"] = 1
+            AccountHalts("paper", self.account).halt("the loss is too large", by="guardian", at_ns=quote.at_ns)
+            self.buy(quote.instrument, 7)
+
+
+def test_an_order_that_was_decided_on_before_the_halt_is_not_sent(open_desk: OpenDesk, gateway: GatewayThread) -> None:
+    desk = open_desk()
+
+    desk.start(HaltsAndBuys(account=desk.account_id), on="IBM", warm_up=0)
+
+    until(lambda: desk.orders()["status"].to_list() == ["rejected"])
+    assert desk.orders()["reason"].to_list() == ["never sent: the account was halted meanwhile"]
+    assert [halt.by for halt in desk.risk().halts] == ["guardian"]
+
+
+def test_a_halt_that_another_process_lifts_is_lifted_here(open_desk: OpenDesk) -> None:
+    desk = open_desk()
+    halt = desk.halt("the books look wrong")
+
+    AccountHalts("paper", desk.account_id).lift(halt.id, "they were right", by="ann", at_ns=1)
+
+    until(lambda: not desk.risk().halts)
+
+
+def test_a_desk_without_its_accounts_halts_is_halted_until_the_file_is_mended(open_desk: OpenDesk) -> None:
+    first = open_desk()
+    halts = AccountHalts("paper", first.account_id)
+    first.close()
+    halts.path.write_bytes(b'{"halts": [')
+
+    desk = open_desk()
+
+    [halt] = desk.risk().halts
+    assert str(halts.path) in halt.reason
+    assert "so it counts as halted" in halt.reason
+    with pytest.raises(OrderDeniedError, match="trading is halted"):
+        desk.place("IBM", "buy", 1)
+    with pytest.raises(AccountHaltsError):
+        desk.resume("never mind", id=halt.id)
+    halts.path.unlink()
+    desk.resume("the file is gone", id=halt.id)
+    assert desk.place("IBM", "buy", 1).status != "denied"
+
+
+def test_a_file_that_is_torn_while_the_desk_runs_halts_it(open_desk: OpenDesk) -> None:
+    desk = open_desk()
+
+    AccountHalts("paper", desk.account_id).path.write_bytes(b"\0")
+
+    until(lambda: bool(desk.risk().halts))
+    assert "so it counts as halted" in desk.risk().halts[0].reason
