@@ -8,7 +8,7 @@ import msgspec
 
 from ibdesk.engine.open_orders import OpenOrders
 from ibdesk.engine.portfolio import MANUAL
-from ibdesk.model import Fill, Order, OrderReport, OrderStatus
+from ibdesk.model import FINAL_STATUSES, Fill, Order, OrderReport, OrderStatus
 
 
 class Blotter:
@@ -37,7 +37,7 @@ class Blotter:
         elif order.owner == MANUAL:
             self._by_mark[order.id.rpartition("-")[2]] = order.id
         lane, sums = self._open.get((order.owner, order.instrument)) or self._begin(order.owner, order.instrument)
-        if order.is_open:
+        if order.status not in FINAL_STATUSES:
             # An order that changes keeps its place, so that the oldest stays first.
             lane[order.id] = order
             quantity = order.remaining

@@ -87,9 +87,9 @@ class Engine:
         waits: bool = True,
     ) -> None:
         self.gate = gate or RiskGate(limits or RiskLimits())
-        self._outbox = Outbox()
-        self.calls = StrategyCalls(self, self._outbox, strict=strict)
-        self.orders = OrderFlow(gate=self.gate, outbox=self._outbox, call=self.calls.call, waits=waits)
+        self.outbox = Outbox()
+        self.calls = StrategyCalls(self, self.outbox, strict=strict)
+        self.orders = OrderFlow(gate=self.gate, outbox=self.outbox, call=self.calls.call, waits=waits)
         requests = Requests(self.orders)
         self.blotter, self.portfolio = self.orders.blotter, self.orders.portfolio
         self.markets, self.runs = self.orders.markets, self.orders.runs
@@ -135,17 +135,7 @@ class Engine:
     @property
     def now_ns(self) -> int:
         """The time of the event being handled, or of the last one; ns UTC, 0 before the first."""
-        return self._outbox.now_ns
-
-    @property
-    def is_handling(self) -> bool:
-        """Whether an event is being handled, which is when strategies may act."""
-        return self._outbox.is_open
-
-    @property
-    def correlation_id(self) -> str:
-        """The request from outside that the event being handled goes back to, empty when there is none."""
-        return self._outbox.correlation_id
+        return self.outbox.now_ns
 
     def handle(self, event: Event) -> Sequence[Action]:
         """Take one event and return what is to be done about it, in order.
@@ -155,7 +145,7 @@ class Engine:
             OrderError: If an order by hand has terms that make no sense together.
             BaseException: With `strict`, whatever a strategy's code raises; otherwise only what a signal does.
         """
-        outbox = self._outbox
+        outbox = self.outbox
         outbox.event, outbox.is_open = event, True
         try:
             self._handlers[event.__class__](event)
@@ -163,7 +153,8 @@ class Engine:
                 self.orders.record()
             if self._with_state:
                 self.calls.keep_states()
-                self.orders.record()
+                if self._aims_changed or self._reducing or self._opening:
+                    self.orders.record()
         except BaseException:
             # What is left undone now must not come out with the next event.
             outbox.actions, self.calls.faults = [], []
@@ -205,11 +196,11 @@ class Engine:
 
     def set_timer(self, timer_id: str, seconds: float) -> None:
         """Have a timer fire after so many seconds."""
-        self._outbox.add(SetTimer(timer_id, self.now_ns + int(seconds * _SECOND)))
+        self.outbox.add(SetTimer(timer_id, self.now_ns + int(seconds * _SECOND)))
 
     def alert(self, origin: str, text: str, severity: Severity) -> None:
         """Tell a person."""
-        self._outbox.alert(origin, text, severity)
+        self.outbox.alert(origin, text, severity)
 
     # --- the market
 

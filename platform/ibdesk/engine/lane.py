@@ -25,6 +25,7 @@ class Lane:
         "_interval_ns",
         "_last_opened_ns",
         "_refused",
+        "_settled",
         "_source",
         "_whole_bars",
         "aim",
@@ -56,6 +57,8 @@ class Lane:
         # The last target ordered for, and one whose order was refused: asking again would be refused again.
         self._aimed: float | None = None
         self._refused: float | None = None
+        # The last target for which nothing was missing, as long as position and orders are as they were.
+        self._settled: float | None = None
         self.last_bar: Bar | None = None
         # sums: what the run's open orders add up to; is_stale: position or orders have changed since the last look.
         self.sums = OpenOrders()
@@ -75,7 +78,7 @@ class Lane:
     def exposure(self) -> float:
         """The position plus the entries that are pending, which a target is compared with."""
         if self.is_stale:
-            self.is_stale = False
+            self.is_stale, self._settled = False, None
             self._exposure = self.sums.exposure(self.run.book.position(self.instrument).quantity)
         return self._exposure
 
@@ -131,18 +134,27 @@ class Lane:
 
     def decide(self, bar: Bar) -> None:
         """Step the features over a closed bar and let the strategy act on it. A bar known already is passed over."""
-        if bar.opened_ns <= self._last_opened_ns:
+        opened_ns = bar.opened_ns
+        if opened_ns <= self._last_opened_ns:
             return
-        self._last_opened_ns = bar.opened_ns
+        self._last_opened_ns = opened_ns
         self.last_bar = bar
         wanted = self.features.step(bar)
         if self._by_hooks:
             self.run.strategy.on_bar(bar)
-        elif wanted is not None and wanted != self._refused:
-            self._refused = None
-            if wanted != self.exposure or self.sums.rest:
-                self._aimed = wanted
-                self.run.aim(self.instrument, wanted)
+        elif wanted is not None and (wanted != self._settled or self.is_stale):
+            self._pursue(wanted)
+
+    def _pursue(self, wanted: float) -> None:
+        """Compare a target with the exposure, and order what is missing."""
+        if wanted == self._refused:
+            return
+        self._refused = None
+        if wanted != self.exposure or self.sums.rest:
+            self._aimed = wanted
+            self.run.aim(self.instrument, wanted)
+        else:
+            self._settled = wanted
 
     def refuse(self) -> None:
         """Remember that the venue or the risk gate refused the order that would have led to the target."""

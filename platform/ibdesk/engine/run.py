@@ -12,7 +12,7 @@ import msgspec
 
 from ibdesk.engine.features import FeatureSource
 from ibdesk.engine.lane import Lane
-from ibdesk.engine.state_changes import Change, apply_changes, changes_between, decode_state, encode_state
+from ibdesk.engine.state_changes import Change, KeptState, apply_changes
 from ibdesk.errors import DeskError, InstrumentError, OrderDeniedError, StrategyError
 from ibdesk.model import (
     Order,
@@ -60,11 +60,13 @@ class Run:
         *,
         orders_made: int = 0,
     ) -> None:
-        self._engine = engine
+        self._engine, self._outbox = engine, engine.outbox
         self.id, self.start = start.run_id, start
         self.state, self.note = RunState.RUNNING, ""
         # orders_inside: its orders on their way through the gate, each made in the on_order of the one before.
         self.orders_inside = 0
+        # is_state_watched: whether its state is compared after each event.
+        self.is_state_watched = False
         # is_faulty: one of its hooks has raised inside another one, so it is about to end.
         self.is_faulty = False
         self.strategy = bind(strategy, self, start.state)
@@ -75,7 +77,7 @@ class Run:
         self.book = engine.portfolio.open_book(start.run_id, float(start.cash))
         # The number of the newest order; a run that goes on after a restart counts on.
         self.orders_made = orders_made
-        self._saved = encode_state(start.state)
+        self._kept = KeptState(start.state)
         for lane in self.lanes.values():
             lane.sums = engine.blotter.sums(start.run_id, lane.instrument)
 
@@ -114,7 +116,7 @@ class Run:
     @property
     def saved_state(self) -> dict[str, Any]:
         """A copy of the strategy's state as it was after the last event that did not fail."""
-        return decode_state(self._saved)
+        return self._kept.copy()
 
     def keep_state(self) -> list[Change]:
         """Keep the strategy's state as its last good one; return what has changed in it.
@@ -123,30 +125,25 @@ class Run:
             StrategyError: If it is not plain data.
         """
         try:
-            encoded = encode_state(self.strategy.state)
-            if encoded == self._saved:
-                return []
-            # Its keys must be text, which only reading it back shows.
-            after = decode_state(encoded)
+            return self._kept.keep(self.strategy.state)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise StrategyError(f"{self.id}: self.state takes numbers, text, lists and dicts only: {error}") from None
-        before, self._saved = decode_state(self._saved), encoded
-        return changes_between(before, after)
 
     def take_state_changes(self, changes: list[Change]) -> None:
         """Take recorded changes into the last good state."""
-        self._saved = encode_state(apply_changes(decode_state(self._saved), changes))
+        self._kept = KeptState(apply_changes(self._kept.copy(), changes))
 
     def touch_state(self) -> None:
         """Have the state looked at after each event from now on: the strategy uses it."""
-        self._engine.calls.watch_state(self)
+        if not self.is_state_watched:
+            self._engine.calls.watch_state(self)
 
     # --- what the strategy may know
 
     @property
     def now(self) -> dt.datetime:
         """The time of the event being handled, UTC."""
-        return moment(self._engine.now_ns)
+        return moment(self._outbox.now_ns)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -194,13 +191,16 @@ class Run:
             StrategyError: If the run has ended.
         """
         self._check_running()
+        # A call of the enumeration costs more than the test whether it is needed.
+        if time_in_force.__class__ is not TimeInForce:
+            time_in_force = TimeInForce(time_in_force)
         order_id = self.send(
             self._lane(symbol),
             side=side,
             quantity=float(quantity),
             limit_price=limit_price,
             stop_price=stop_price,
-            time_in_force=TimeInForce(time_in_force),
+            time_in_force=time_in_force,
         )
         # Its on_order may have failed over the denial.
         self._check_running()
@@ -247,6 +247,7 @@ class Run:
         time_in_force: TimeInForce = TimeInForce.DAY,
     ) -> Order:
         """Return a new order of this run."""
+        now_ns = self._outbox.now_ns
         return Order(
             id=f"{self.id}.{self.orders_made + 1}",
             owner=self.id,
@@ -255,12 +256,12 @@ class Run:
             # A whole number or a numpy scalar is written into the journal as another type than a float.
             quantity=float(quantity),
             type=_TYPES[limit_price is not None, stop_price is not None],
-            limit_price=_float(limit_price),
-            stop_price=_float(stop_price),
+            limit_price=None if limit_price is None else float(limit_price),
+            stop_price=None if stop_price is None else float(stop_price),
             time_in_force=time_in_force,
-            created_ns=self._engine.now_ns,
-            updated_ns=self._engine.now_ns,
-            correlation_id=self._engine.correlation_id,
+            created_ns=now_ns,
+            updated_ns=now_ns,
+            correlation_id=self._outbox.correlation_id,
         )
 
     def aim(self, symbol: str, quantity: float) -> str | None:
@@ -340,7 +341,9 @@ class Run:
         self.orders_inside += 1
 
     def _check_running(self) -> None:
-        if not self._engine.is_handling:
+        if self._outbox.is_open and self.state is RunState.RUNNING and not self.is_faulty:
+            return
+        if not self._outbox.is_open:
             raise StrategyError(f"{self.id}: the helpers of a strategy work only inside its on_... hooks")
         if self.is_faulty:
             raise StrategyError(f"{self.id} has failed and does no more: its on_order raised")

@@ -26,6 +26,35 @@ _FEW, _PART = 16, 8
 _OVERHEAD = 24
 
 
+class KeptState:
+    """A strategy's last good state: encoded, and as plain data once it was read, which nobody changes."""
+
+    __slots__ = ("_encoded", "_plain")
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self._encoded = encode_state(state)
+        self._plain: dict[str, Any] | None = None
+
+    def copy(self) -> dict[str, Any]:
+        """Return the state as plain data of the caller's own."""
+        return decode_state(self._encoded)
+
+    def keep(self, state: dict[str, Any]) -> list[Change]:
+        """Keep another state; return what has changed.
+
+        Raises:
+            TypeError, ValueError, OverflowError, RecursionError: If it is not plain data; then nothing has changed.
+        """
+        encoded = encode_state(state)
+        if encoded == self._encoded:
+            return []
+        # Its keys must be text, which only reading it back shows.
+        after = decode_state(encoded)
+        before = self.copy() if self._plain is None else self._plain
+        self._encoded, self._plain = encoded, after
+        return changes_between(before, after)
+
+
 def changes_between(before: dict[str, Any], after: dict[str, Any]) -> list[Change]:
     """Return what leads from one state to another; both are as `decode_state` gives them."""
     found: list[Change] = []
@@ -75,12 +104,14 @@ def _compare(before: Any, after: Any, path: list[Any], found: list[Change]) -> N
 
 
 def _compare_dicts(before: dict[Any, Any], after: dict[Any, Any], path: list[Any], found: list[Change]) -> None:
-    kept = [key for key in before if key in after]
-    if list(after)[: len(kept)] != kept:
-        # A change cannot say where among others a key stands.
-        found.append(["set", path, after])
-        return
-    changes: list[Change] = [["drop", [*path, key]] for key in before if key not in after]
+    changes: list[Change] = []
+    if list(before) != list(after):
+        kept = [key for key in before if key in after]
+        if list(after)[: len(kept)] != kept:
+            # A change cannot say where among others a key stands.
+            found.append(["set", path, after])
+            return
+        changes += [["drop", [*path, key]] for key in before if key not in after]
     for key, value in after.items():
         if key in before:
             _compare(before[key], value, [*path, key], changes)

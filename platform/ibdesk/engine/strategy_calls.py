@@ -80,7 +80,8 @@ class StrategyCalls:
 
     def watch_state(self, run: Run) -> None:
         """Compare the state of a run's strategy after each event, and have it kept when it has changed."""
-        if run not in self.with_state:
+        if not run.is_state_watched:
+            run.is_state_watched = True
             self.with_state.append(run)
 
     def keep_states(self) -> None:
@@ -88,7 +89,7 @@ class StrategyCalls:
         for run in list(self.with_state):
             if run.state is RunState.FAILED:
                 # Its last good state stands.
-                self.with_state.remove(run)
+                self._watch_no_more(run)
                 continue
             try:
                 changes = run.keep_state()
@@ -97,7 +98,11 @@ class StrategyCalls:
             except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this run only
                 self.fail(run, error)
             if not run.is_running:
-                self.with_state.remove(run)
+                self._watch_no_more(run)
+
+    def _watch_no_more(self, run: Run) -> None:
+        run.is_state_watched = False
+        self.with_state.remove(run)
 
 
 def _take_back(engine: Engine, outbox: Outbox, run: Run) -> None:

@@ -6,6 +6,7 @@ import msgspec
 
 from ibdesk.errors import OrderDeniedError, OrderError
 from ibdesk.model import AnyInstrument, Index, Order, Rounding, Side
+from ibdesk.model.price_grid import rounded, step_at
 
 # Beyond so many steps floats lie farther apart than the prices of the grid.
 _MOST_STEPS = 2**52
@@ -30,20 +31,19 @@ def fitted(order: Order, instrument: AnyInstrument) -> Order:
     buys = order.side is Side.BUY
     return msgspec.structs.replace(
         order,
-        limit_price=_price(order, instrument, limit, Rounding.DOWN if buys else Rounding.UP),
-        stop_price=_price(order, instrument, stop, Rounding.UP if buys else Rounding.DOWN),
+        limit_price=None if limit is None else _price(order, instrument, limit, Rounding.DOWN if buys else Rounding.UP),
+        stop_price=None if stop is None else _price(order, instrument, stop, Rounding.UP if buys else Rounding.DOWN),
     )
 
 
-def _price(order: Order, instrument: AnyInstrument, asked: float | None, rounding: Rounding) -> float | None:
-    if asked is None:
-        return None
-    highest = _MOST_STEPS * instrument.tick_at(asked)
+def _price(order: Order, instrument: AnyInstrument, asked: float, rounding: Rounding) -> float:
+    increments, lowest = instrument.increments, instrument.lowest_price
+    highest = _MOST_STEPS * step_at(asked, increments)
     if not abs(asked) <= highest:
         raise OrderDeniedError(order.id, "highest_price", highest, asked)
-    price = instrument.round_price(asked, rounding)
-    if price < instrument.lowest_price or asked <= 0 < instrument.lowest_price:
-        raise OrderDeniedError(order.id, "lowest_price", instrument.lowest_price, asked)
+    price = rounded(asked, increments, rounding)
+    if price < lowest or asked <= 0 < lowest:
+        raise OrderDeniedError(order.id, "lowest_price", lowest, asked)
     return price
 
 

@@ -196,9 +196,10 @@ class Exchange:
 
         What happens at the open is dated there, what happens inside at the bar's close.
         """
-        meeting = BarMeeting(self.book, bars)
-        yield from self._during(meeting, meeting.opens())
-        yield from self._during(meeting, meeting.insides())
+        self._meeting = meeting = BarMeeting(self.book, bars)
+        yield from meeting.opens()
+        yield from meeting.insides()
+        self._meeting = None
 
     def open_bars(self, bars: Sequence[Bar]) -> tuple[BarMeeting, Iterator[list[VenueEvent]]]:
         """Begin bars that do not close before others open: what their opens do, and what `close_bars` ends them with.
@@ -299,4 +300,5 @@ def _bad_terms(order: Order, instrument: AnyInstrument) -> str:
 
 def on_grid(price: float, instrument: AnyInstrument) -> bool:
     """Return whether a price lies on the instrument's grid, up to what computing in binary fractions leaves."""
-    return math.isclose(price, instrument.round_price(price), rel_tol=1e-12, abs_tol=instrument.tick_at(price) * 1e-6)
+    nearest = instrument.round_price(price)
+    return price == nearest or math.isclose(price, nearest, rel_tol=1e-12, abs_tol=instrument.tick_at(price) * 1e-6)

@@ -156,6 +156,8 @@ class Instrument(msgspec.Struct, frozen=True, tag_field="kind"):
 
     def fits_size(self, quantity: float) -> bool:
         """Return whether a quantity is a multiple of the size increment."""
+        if quantity % self.size_increment == 0:
+            return True
         return math.isclose(quantity, self.round_size(quantity), rel_tol=1e-9)
 
 

@@ -25,6 +25,9 @@ class Side(enum.Enum):
     BUY = "buy"
     SELL = "sell"
 
+    # Each member is one object, so it is told apart by what it is; Enum's own hash is computed in Python.
+    __hash__ = object.__hash__
+
     def __init__(self, word: str) -> None:
         # sign: +1 for a buy, -1 for a sale.
         self.sign = 1 if word == "buy" else -1
@@ -42,6 +45,8 @@ class OrderType(enum.Enum):
     # STOP_LIMIT: becomes a limit order at `limit_price` once the market trades at `stop_price` or through it.
     STOP_LIMIT = "stop_limit"
 
+    __hash__ = object.__hash__
+
 
 class TimeInForce(enum.Enum):
     """How long an order may wait."""
@@ -52,6 +57,8 @@ class TimeInForce(enum.Enum):
     GTC = "gtc"
     # IOC: what does not fill at once is cancelled.
     IOC = "ioc"
+
+    __hash__ = object.__hash__
 
 
 class WhenClosed(enum.Enum):
@@ -91,7 +98,6 @@ class OrderStatus(enum.Enum):
     # EXPIRED: its time in force ran out; final.
     EXPIRED = "expired"
 
-    # Each member is one object, so it is told apart by what it is; Enum's own hash is computed in Python.
     __hash__ = object.__hash__
 
     @property

@@ -14,6 +14,8 @@ US_SHARE_INCREMENTS: PriceIncrements = ((0.0, 0.0001), (1.0, 0.01))
 
 # How many units in the last place computing a price may leave: 0.1 + 0.2 is meant to be 0.3.
 _NOISE_ULPS = 8
+# Below so many steps the noise of a price is far smaller than a step.
+_SURE_STEPS = 2.0**40
 # What binary fractions leave of half a step, in steps.
 _HALF_DUST = 1e-6
 
@@ -32,7 +34,12 @@ def rounded(price: float, increments: PriceIncrements, rounding: Rounding) -> fl
     Half a step to the nearest rounds away from zero. A price below zero has the grid of its absolute value. One whose
     number of steps is beyond all floats stands for itself.
     """
-    if math.isinf(price / step_at(price, increments)) and math.isfinite(price):
+    step = step_at(price, increments)
+    steps = price / step
+    if -_SURE_STEPS < steps < _SURE_STEPS and (point := _point(round(steps), step)) == price:
+        # On the grid already, as most prices are: every rounding gives the same.
+        return point
+    if math.isinf(steps) and math.isfinite(price):
         return price
     if rounding is Rounding.NEAREST:
         nearest = _nearest(abs(price), increments)
