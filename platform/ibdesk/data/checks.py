@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import polars as pl
 
-from ibdesk.data.bars import COLUMNS, INTERVAL, OPENED_AT, PRICES, Bars, shown
+from ibdesk.data.bars import COLUMNS, INTERVAL, OPENED_AT, PRICES, Bars, distinct, shown
 from ibdesk.data.gaps import find_gaps
 from ibdesk.data.intervals import Interval, bar_intervals
 from ibdesk.data.names import instrument_or_none
@@ -16,6 +17,15 @@ from ibdesk.model import AnyInstrument
 
 _GAPS_NAMED = 20
 _NOT_POSITIVE = "; only futures and combinations trade at 0 and below: name a future with its expiry, such as CL-202005"
+
+
+class _Rule(NamedTuple):
+    """What no row may be: `wrong` holds in the rows that break the rule, by the value in `column`."""
+
+    wrong: pl.Expr
+    what: str
+    column: str = ""
+    remedy: str = ""
 
 
 def check_bars(
@@ -42,7 +52,7 @@ def check_bars(
     bars = _typed(frame)
     known = _instruments(bars, instruments or {})
     _check_values(bars, known)
-    steps = _steps(bars)
+    steps = _steps(bars, is_single=len(known) == 1)
     _check_order(bars, steps)
     bars, intervals = bar_intervals(bars, steps, declared=interval)
     gaps = find_gaps(steps, intervals, known)
@@ -69,7 +79,7 @@ def _sorted(bars: pl.DataFrame, intervals: Mapping[str, int]) -> pl.DataFrame:
 
 
 def _instruments(bars: pl.DataFrame, given: Mapping[str, AnyInstrument]) -> dict[str, AnyInstrument | None]:
-    names = bars["symbol"].drop_nulls().unique().sort()
+    names = sorted(distinct(bars["symbol"]))
     return {name: given[name] if name in given else instrument_or_none(name) for name in names}
 
 
@@ -103,19 +113,27 @@ def _typed(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _check_values(bars: pl.DataFrame, known: Mapping[str, AnyInstrument | None]) -> None:
-    for name in ("symbol", "opened_at"):
-        _refuse(bars, pl.col(name).is_null(), f"{name} is missing")
-    for name in (*PRICES, "volume"):
-        _refuse(bars, pl.col(name).is_null() | ~pl.col(name).is_finite(), f"{name} is no number", name)
+    rules = [_Rule(pl.col(name).is_null(), f"{name} is missing") for name in ("symbol", "opened_at")]
+    rules += [
+        _Rule(pl.col(name).is_null() | ~pl.col(name).is_finite(), f"{name} is no number", name)
+        for name in (*PRICES, "volume")
+    ]
     # A name that is no single instrument is a combination, whose price is a difference.
     below_zero = [name for name, instrument in known.items() if instrument is None or instrument.may_be_worthless]
-    above_zero = ~pl.col("symbol").is_in(below_zero)
-    for name in PRICES:
-        _refuse(bars, (pl.col(name) <= 0) & above_zero, f"{name} is not positive", name, _NOT_POSITIVE)
-    _refuse(bars, pl.col("volume") < 0, "volume is negative", "volume")
+    above_zero = ~pl.col("symbol").is_in(below_zero) if below_zero else pl.lit(value=True)
+    rules += [
+        _Rule((pl.col(name) <= 0) & above_zero, f"{name} is not positive", name, _NOT_POSITIVE) for name in PRICES
+    ]
     top, bottom = pl.max_horizontal("open", "low", "close"), pl.min_horizontal("open", "close")
-    _refuse(bars, pl.col("high") < top, "high is below open, low or close", "high")
-    _refuse(bars, pl.col("low") > bottom, "low is above open or close", "low")
+    rules += [
+        _Rule(pl.col("volume") < 0, "volume is negative", "volume"),
+        _Rule(pl.col("high") < top, "high is below open, low or close", "high"),
+        _Rule(pl.col("low") > bottom, "low is above open or close", "low"),
+    ]
+    # All rules in one pass over the rows; which row it is that breaks one is looked for only where one does.
+    broken = bars.select(rule.wrong.fill_null(value=False).any().alias(str(n)) for n, rule in enumerate(rules)).row(0)
+    if any(broken):
+        _refuse(bars, rules[broken.index(True)])
 
 
 def _check_order(bars: pl.DataFrame, steps: pl.DataFrame) -> None:
@@ -124,27 +142,26 @@ def _check_order(bars: pl.DataFrame, steps: pl.DataFrame) -> None:
         return
     row, _, _, _, step = rows.row(0)
     what = "older than the one before: sort by opened_at" if step else "the second of this time: keep one"
-    _refuse(bars, pl.int_range(pl.len()) == row, f"the bar is {what}")
+    _refuse(bars, _Rule(pl.int_range(pl.len()) == row, f"the bar is {what}"))
 
 
-def _refuse(bars: pl.DataFrame, wrong: pl.Expr, what: str, column: str = "", remedy: str = "") -> None:
-    """Raise for the first row where `wrong` holds."""
-    rows = bars.select(wrong.fill_null(value=False).arg_true()).to_series()
-    if rows.is_empty():
-        return
+def _refuse(bars: pl.DataFrame, rule: _Rule) -> None:
+    """Raise for the first row that breaks a rule."""
+    rows = bars.select(rule.wrong.fill_null(value=False).arg_true()).to_series()
     row = rows[0]
     bar = bars.row(row, named=True)
-    value = f" ({bar[column]!r})" if column else ""
+    value = f" ({bar[rule.column]!r})" if rule.column else ""
     more = f" (and {len(rows) - 1} more rows)" if len(rows) > 1 else ""
-    raise DataError(f"{bar['symbol']}: row {row}, {shown(bar['opened_at'])}: {what}{value}{more}{remedy}")
+    where = f"{bar['symbol']}: row {row}, {shown(bar['opened_at'])}"
+    raise DataError(f"{where}: {rule.what}{value}{more}{rule.remedy}")
 
 
-def _steps(bars: pl.DataFrame) -> pl.DataFrame:
+def _steps(bars: pl.DataFrame, *, is_single: bool) -> pl.DataFrame:
     """Return for each bar that has one before it: row, symbol, opened_at, the time before, and the step in ns."""
-    before = pl.col("opened_at").shift(1).over("symbol")
-    return (
-        bars.select("symbol", "opened_at", before=before)
+    before = pl.col("opened_at").shift(1)
+    steps = (
+        bars.select("symbol", "opened_at", before=before if is_single else before.over("symbol"))
         .with_row_index("row")
         .with_columns(step=(pl.col("opened_at") - pl.col("before")).cast(pl.Int64))
-        .filter(pl.col("step").is_not_null())
     )
+    return steps[1:] if is_single else steps.filter(pl.col("step").is_not_null())

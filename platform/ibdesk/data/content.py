@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import statistics
 import zipfile
 import zlib
@@ -73,9 +74,8 @@ class Content:
     @functools.cached_property
     def head(self) -> list[Cells]:
         """The first lines, cut into cells without blanks around them; empty for what is not a table of text."""
-        return [
-            [cell.strip() for cell in cells] for cells in _cells(_lines(self._text[self._starts :]), self.delimiter)
-        ]
+        lines = _lines(self._text[self._starts : self._starts + _HEAD_BYTES])
+        return [[cell.strip() for cell in cells] for cells in _cells(lines, self.delimiter)]
 
     @property
     def header(self) -> Cells:
@@ -88,12 +88,10 @@ class Content:
         Raises:
             DataError: If the lines do not have the same cells.
         """
-        body = self._text[self._starts :]
-        for _ in range(header_lines):
-            body = body.partition(b"\n")[2].lstrip(b"\n")
-        if not body.strip():
+        body = self._text[self._below(header_lines) :]
+        if not body or body.isspace():
             raise DataError(f"{self.name} has a header and no rows")
-        comments = body.count(b"\n#") + body.startswith(b"#")
+        comments = body.count(b"\n#") + body.startswith(b"#") if b"#" in body else 0
         if comments:
             self.notes.append(f"{comments} comment line{'s were' if comments > 1 else ' was'} left out")
         # As many as most rows have: a longer one is named below, and shorter ones lack what their last columns hold.
@@ -113,6 +111,16 @@ class Content:
                 f"{self.name} is no table that can be read: {str(error).partition(chr(10))[0]}"
             ) from None
         return self._without_blank_rows(table)
+
+    def _below(self, header_lines: int) -> int:
+        """Return where the rows begin; found in place, for each cut of a long text copies it."""
+        at = self._starts
+        for _ in range(header_lines):
+            end = self._text.find(b"\n", at)
+            at = len(self._text) if end < 0 else end + 1
+            while self._text[at : at + 1] == b"\n":
+                at += 1
+        return at
 
     def _without_blank_rows(self, table: pl.DataFrame) -> pl.DataFrame:
         """Leave out empty lines, rows of empty cells, and a last line of words; say so where it is not the first."""
@@ -213,6 +221,10 @@ def _unpacked(path: Path, max_bytes: int) -> bytes:
                     raise DataError(f"{path} holds {len(names)} files: unpack it and name one, or the folder")
                 with archive.open(names[0]) as member:
                     return _limited(member, path, max_bytes)
+        size = os.fstat(file.fileno()).st_size if path.is_file() else 0
+        if 0 < size <= max_bytes:
+            # Once, for chunks that are joined are copied; should the file grow meanwhile, its first part is read.
+            return file.read(size)
         return _limited(file, path, max_bytes)
 
 
@@ -228,14 +240,14 @@ def _limited(file: IO[bytes] | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile, path
 
 def _typed_table(name: str, data: bytes) -> pl.DataFrame | None:
     """Return a Parquet or Arrow table; a CSV under zstd comes out as text."""
-    kinds: tuple[tuple[bytes, Callable[[io.BytesIO], pl.DataFrame]], ...] = (
+    kinds: tuple[tuple[bytes, Callable[[bytes], pl.DataFrame]], ...] = (
         (b"PAR1", pl.read_parquet),
         (b"ARROW1", pl.read_ipc),
     )
     for magic, read in kinds:
         if data.startswith(magic):
             try:
-                return read(io.BytesIO(data))
+                return read(data)
             except (pl.exceptions.PolarsError, OSError, ValueError, BaseException) as error:
                 if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
                     raise
@@ -252,10 +264,11 @@ def _text(name: str, data: bytes) -> bytes:
     if b"\0" in data:
         raise DataError(f"{name} is no table that can be read: it is not text")
     data = data.removeprefix(b"\xef\xbb\xbf")
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        data = data.decode("cp1252", errors="replace").encode()
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            data = data.decode("cp1252", errors="replace").encode()
     if b"\r" in data:
         data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return data.strip(b" \n\x0b\x0c\x1a") if data[:1] != b"\t" else data.strip(b" \n\x1a")

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from ibdesk.data.bars import COLUMNS, DAY_NS, INTERVAL, OPENED_AT, PRICES, shown
+from ibdesk.data.bars import COLUMNS, DAY_NS, INTERVAL, OPENED_AT, PRICES, distinct, shown
 from ibdesk.data.content import MAX_BYTES
 from ibdesk.data.daily_stamps import to_instants
 from ibdesk.data.formats.raw import RawBars
 from ibdesk.data.intervals import length_ns
 from ibdesk.data.names import file_symbol, instrument_or_none, last_years, symbol_id
-from ibdesk.data.numbers import DecimalMark, parse_numbers
+from ibdesk.data.numbers import DecimalMark, parse_numbers, plain_numbers
 from ibdesk.data.times import ZONE_QUESTION, Times, UndecidedError, parse_times, zone_or_error
 from ibdesk.errors import DataError
 from ibdesk.model import AnyInstrument, Session
@@ -142,11 +142,13 @@ def _symbol_column(
     *,
     is_file: bool,
 ) -> pl.Series | None:
-    column = raw.frame["symbol"].cast(pl.String).str.strip_chars().replace("", None)
+    column = raw.frame["symbol"].cast(pl.String)
+    if any(name != name.strip() or not name for name in distinct(column)):
+        column = column.str.strip_chars().replace("", None)
     if column.null_count():
         name = raw.names.get("symbol", "symbol")
         raise DataError(f"{where}: row {column.is_null().arg_max()}, column {name}: the symbol is missing")
-    last = dict.fromkeys(column.unique()) if times is None else last_years(column, times)
+    last = dict.fromkeys(distinct(column)) if times is None else last_years(column, times)
     ids = {name: symbol_id(name, year) for name, year in last.items()}
     if wanted is not None and wanted not in ids.values():
         if len(ids) > 1:
@@ -162,7 +164,8 @@ def _symbol_column(
         return None
     if unknown:
         raw.notes += (f"{', '.join(unknown[:6])}: no instrument has this name, so that it stays as written",)
-    return column.replace_strict(ids, return_dtype=pl.String)
+    as_written = all(name == of for name, of in ids.items())
+    return column if as_written else column.replace_strict(ids, return_dtype=pl.String)
 
 
 # ---- times -----------------------------------------------------------------------------------------------------------
@@ -243,10 +246,11 @@ def _numbers(raw: RawBars, part: Part, options: ReadOptions) -> pl.DataFrame:
     """Return the frame with prices and volume as floats, null where there is none."""
     frame = raw.frame
     names = [name for name in (*PRICES, "volume") if name in frame.columns]
-    mark = DecimalMark([frame[name] for name in names], options.decimal, part.where)
+    plain = {name: plain_numbers(frame[name]) for name in names}
+    mark = DecimalMark([frame[name] for name in names], options.decimal, part.where, list(plain.values()))
     columns = []
     for name in names:
-        numbers = parse_numbers(frame[name], mark)
+        numbers = parse_numbers(frame[name], mark, plain[name])
         wrong = numbers.is_nan().fill_null(value=False)
         if frame[name].dtype.is_float():
             # What pandas has for no value.

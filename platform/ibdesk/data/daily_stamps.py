@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Sequence
 
 import polars as pl
 
-from ibdesk.data.bars import DAY_NS, OPENED_AT
+from ibdesk.data.bars import DAY_NS, OPENED_AT, distinct
 from ibdesk.data.times import ZONE_QUESTION, Times, UndecidedError, localized
 from ibdesk.data.trading_dates import day_begins, starts_evening_before, trading_dates
 from ibdesk.model import Session
@@ -79,7 +79,7 @@ def daily_dates(
         return _dates("", local, instant, zones, session_of) if _is_daily(local) else _none(local)
     rows = pl.DataFrame({f"key_{place}": key for place, key in enumerate(keys)}).with_row_index("row")
     names = [name for name in rows.columns if name != "row"]
-    if all(key.n_unique() == 1 for key in keys):
+    if all(key.n_unique() == 1 if key.null_count() else len(distinct(key)) == 1 for key in keys):
         return _dates(str(keys[0][0]), local, instant, zones, session_of) if _is_daily(local) else _none(local)
     found = _none(local)
     single: list[pl.Series] = []

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from ibdesk.data.bars import DAY_NS, INTERVAL, listed, shown, span
+from ibdesk.data.bars import DAY_NS, INTERVAL, distinct, listed, shown, span
 from ibdesk.data.names import symbol_id
 from ibdesk.errors import ConfigError, DataError
 from ibdesk.model import interval_ns, interval_words
@@ -46,10 +46,19 @@ def bar_intervals(
     else:
         bars = bars.drop(INTERVAL, strict=False)
         intervals = _declared(bars, declared) if declared is not None else _shown_by(bars, steps)
+        if _fit(steps, intervals):
+            return bars, dict(sorted(intervals.items()))
         bars = bars.with_columns(_lengths(bars, intervals))
     bars = _cut_first_bars(bars)
     _refuse_overlaps(bars)
     return (bars.drop(INTERVAL) if bars[INTERVAL].n_unique() == 1 else bars), dict(sorted(intervals.items()))
+
+
+def _fit(steps: pl.DataFrame, intervals: Mapping[str, int]) -> bool:
+    """Return whether all bars are of one length and none begins before another one ends, as in most frames."""
+    length, *others = set(intervals.values())
+    shortest = steps["step"].min()
+    return not others and (shortest is None or int(shortest) >= length)  # type: ignore[arg-type]  # a column of int
 
 
 def length_ns(length: Length) -> int:
@@ -84,7 +93,7 @@ def _stated(column: pl.Series) -> pl.Series:
 
 
 def _declared(bars: pl.DataFrame, declared: Interval) -> dict[str, int]:
-    symbols = bars["symbol"].unique().sort().to_list()
+    symbols = sorted(distinct(bars["symbol"]))
     if not isinstance(declared, Mapping):
         return dict.fromkeys(symbols, length_ns(declared or ""))
     last_year = bars.select(pl.col("opened_at").dt.year().max()).item()
@@ -116,7 +125,7 @@ def _shown_by(bars: pl.DataFrame, steps: pl.DataFrame) -> dict[str, int]:
         base = DAY_NS if 2 * DAY_NS * CALENDAR_SLACK <= base < 5 * DAY_NS * CALENDAR_SLACK else base
         longer = longer.filter(pl.col("shortest") >= 5 * DAY_NS)
     mixed = longer.filter((pl.col("share") >= _REGULAR) | (pl.col("steps") < _FEW_STEPS))
-    found = dict.fromkeys(bars["symbol"].unique().to_list(), base)
+    found = dict.fromkeys(distinct(bars["symbol"]), base)
     lone = sorted(found.keys() - set(by_symbol["symbol"])) if base < DAY_NS else []
     if mixed.height or lone:
         _ask_for_lengths(found, mixed, lone, base)
@@ -127,12 +136,18 @@ def _by_symbol(steps: pl.DataFrame) -> pl.DataFrame:
     """Return for each symbol its interval, its shortest step, and which part of its steps is the usual one."""
     # From Friday to Monday, or around a holiday, is a step of daily bars too.
     days = pl.col("step") // DAY_NS
-    weekend = days.is_between(2, 4) & (pl.col("opened_at").dt.weekday() < pl.col("before").dt.weekday())
+    may_be_weekend = days.is_between(2, 4)
+    weekend = may_be_weekend & (pl.col("opened_at").dt.weekday() < pl.col("before").dt.weekday())
+    if steps.select(may_be_weekend.any()).item():
+        steps = steps.with_columns(step=pl.when(weekend).then(DAY_NS).otherwise(pl.col("step")))
+    symbols = distinct(steps["symbol"])
+    counts = (
+        steps.group_by("step").len().with_columns(symbol=pl.lit(symbols[0]))
+        if len(symbols) == 1
+        else steps.group_by("symbol", "step").len()
+    )
     counted = (
-        steps.with_columns(step=pl.when(weekend).then(DAY_NS).otherwise(pl.col("step")))
-        .group_by("symbol", "step")
-        .len()
-        .sort(["len", "step"], descending=[True, False])
+        counts.sort(["len", "step"], descending=[True, False])
         .group_by("symbol", maintain_order=True)
         .agg(
             usual=pl.col("step").first(),

@@ -7,6 +7,7 @@ import re
 
 import polars as pl
 
+from ibdesk.data.bars import distinct
 from ibdesk.errors import DataError, InstrumentError
 from ibdesk.model import AnyInstrument, Forex, Index, instrument_of
 
@@ -64,10 +65,13 @@ def symbol_id(name: str, last_year: int | None = None) -> str:
 
 def last_years(symbols: pl.Series, times: pl.Series) -> dict[str, int | None]:
     """Return the year of each symbol's last bar, nothing where `times` are not dates or times."""
+    names = distinct(symbols)
     if not isinstance(times.dtype, pl.Date | pl.Datetime):
-        return dict.fromkeys(symbols.drop_nulls().unique())
-    years = pl.DataFrame({"symbol": symbols, "year": times.dt.year()}).drop_nulls("symbol").group_by("symbol").max()
-    return dict(years.iter_rows())
+        return dict.fromkeys(names)
+    if len(names) == 1 and not symbols.null_count():
+        return {names[0]: times.dt.year().max()}  # type: ignore[dict-item]  # a year is an int
+    last = pl.DataFrame({"symbol": symbols, "time": times}).drop_nulls("symbol").group_by("symbol").max()
+    return dict(last.select("symbol", pl.col("time").dt.year()).iter_rows())
 
 
 def file_symbol(file: str, last_year: int | None = None) -> str:

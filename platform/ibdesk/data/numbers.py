@@ -15,25 +15,30 @@ _FACTORS = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}
 class DecimalMark:
     """Which of ``,`` and ``.`` begins the decimals in the numbers of a file."""
 
-    def __init__(self, columns: list[pl.Series], given: str | None, where: str) -> None:
-        """Tell it from all numbers of a file.
+    def __init__(self, columns: list[pl.Series], given: str | None, where: str, plain: list[pl.Series | None]) -> None:
+        """Tell it from all numbers of a file; `plain` is what `plain_numbers` returns of each column.
 
         Raises:
             DataError: If a comma may be either.
         """
         if given not in (None, ".", ","):
             raise DataError(f"decimal must be '.' or ',', got {given!r}")
-        self.is_comma = given == "," if given else self._told_by(columns, where)
+        self.is_comma = given == "," if given else self._told_by(columns, where, plain)
 
     @staticmethod
-    def _told_by(columns: list[pl.Series], where: str) -> bool:
+    def _told_by(columns: list[pl.Series], where: str, plain: list[pl.Series | None]) -> bool:
         texts = [column for column in columns if column.dtype == pl.String]
-        with_comma = [column.filter(column.str.contains(",", literal=True).fill_null(value=False)) for column in texts]
+        # A text that is a number as it stands holds no comma.
+        doubtful = [column for column, numbers in zip(columns, plain, strict=True) if numbers is None]
+        doubtful = [column for column in doubtful if column.dtype == pl.String]
+        with_comma = [
+            column.filter(column.str.contains(",", literal=True).fill_null(value=False)) for column in doubtful
+        ]
         commas = pl.concat(with_comma) if with_comma else pl.Series([], dtype=pl.String)
         if commas.is_empty():
             return False
-        plain = commas.str.replace_all(_DECORATION, "").str.replace("[KMBTkmbt%]$", "")
-        numbers = plain.str.strip_chars("+-\N{MINUS SIGN}")
+        bare = commas.str.replace_all(_DECORATION, "").str.replace("[KMBTkmbt%]$", "")
+        numbers = bare.str.strip_chars("+-\N{MINUS SIGN}")
         if numbers.str.contains(r"\..*,").any():
             return True
         if numbers.str.contains(r",.*\.").any() or numbers.str.contains(r",.*,").any():
@@ -49,20 +54,31 @@ class DecimalMark:
         )
 
 
-def parse_numbers(column: pl.Series, mark: DecimalMark) -> pl.Series:
-    """Return a column as floats: null where there is no number, NaN where there is something else."""
+def plain_numbers(column: pl.Series) -> pl.Series | None:
+    """Return a column of text as floats when each of its texts is one as it stands, else nothing."""
+    if column.dtype != pl.String:
+        return None
+    numbers = column.cast(pl.Float64, strict=False)
+    if numbers.null_count() != column.null_count():
+        numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
+    return numbers if numbers.null_count() == column.null_count() else None
+
+
+def parse_numbers(column: pl.Series, mark: DecimalMark, plain: pl.Series | None) -> pl.Series:
+    """Return a column as floats: null where there is no number, NaN where there is something else.
+
+    `plain` is what `plain_numbers` returns of it.
+    """
     if column.dtype.is_numeric():
         return column.cast(pl.Float64)
     if column.dtype == pl.Null:
         return column.cast(pl.Float64)
     if column.dtype != pl.String:
         return pl.repeat(float("nan"), len(column), dtype=pl.Float64, eager=True)
-    plain = column.str.strip_chars()
-    numbers = plain.cast(pl.Float64, strict=False)
-    if not mark.is_comma and numbers.null_count() == column.null_count():
+    if not mark.is_comma and plain is not None:
         # The text "NaN" is no number.
-        return numbers.fill_nan(None)
-    lower = plain.str.to_lowercase()
+        return plain.fill_nan(None)
+    lower = column.str.strip_chars().str.to_lowercase()
     missing = lower.is_null() | lower.is_in(_MISSING)
     cleaned = lower.str.replace_all(_DECORATION, "").str.replace("\N{MINUS SIGN}", "-", literal=True)
     cleaned = cleaned.str.replace_all(r"\.", "") if mark.is_comma else cleaned.str.replace_all(",", "")
