@@ -1,4 +1,4 @@
-"""Tells what a signal raises (Ctrl-C, SIGTERM) from the same exceptions raised by code."""
+"""What ends code from outside: a signal (Ctrl-C, SIGTERM), or another thread that has waited long enough."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ import functools
 import signal
 import threading
 from types import CodeType
+
+
+class CallInterrupted(BaseException):
+    """The code of a strategy did not return in time. Another thread raises it, so it is no `Exception` to go on over.
+
+    Its only argument is the sentence that says where the code was.
+    """
+
 
 _RAISE = dis.opmap["RAISE_VARARGS"]
 

@@ -31,6 +31,7 @@ from ibdesk.desk.succession import hand_over
 from ibdesk.desk.timers import Timers
 from ibdesk.desk.unanswered import Unanswered
 from ibdesk.desk.warm_up import fetch_histories, recent_bars
+from ibdesk.desk.watchdog import Watchdog
 from ibdesk.desk.way_out import WayOut
 from ibdesk.engine import Engine, RunState, halt_words
 from ibdesk.errors import DeskError
@@ -116,6 +117,9 @@ class Runtime:
             fence=self._fence,
         )
         self.publisher = Publisher(self.engine, self.ledger, feed, address=tws.address, mode=settings.mode)
+        self.watchdog = Watchdog(
+            self.engine, settings.engine, clock=clock, recorder=self.recorder, publisher=self.publisher, turn=self.turn
+        )
         self.order_log = OrderLog(self.engine)
         self.first_prices = FirstPrices(self.engine.price_of)
         # _inherited: what an earlier life traded by hand, whose quotes are not asked for yet in this one.
@@ -133,7 +137,8 @@ class Runtime:
             ("tws", self.service.run),
             ("journal", lambda: self.recorder.keep(lambda: self.service.next_order_id)),
             ("marks", self._mark_regularly),
-            ("loop lag", lambda: measure_lag(self.performance)),
+            ("loop lag", lambda: measure_lag(self.performance, self.watchdog.beat)),
+            ("watchdog", self.watchdog.until_broken),
         ):
             self.supervisor.add(name, work, essential=True, policy=AT_ONCE_OVER)
 
@@ -151,11 +156,11 @@ class Runtime:
         tidier = JournalTidier(
             self.journal.path, self.settings.mode, self.service.account_id, self._earlier, self.settings.journal
         )
-        with EmaMonitor(self.feed, self.settings.ema_spans), JournalLogKeeper(self.journal.path), tidier:
+        with EmaMonitor(self.feed, self.settings.ema_spans), JournalLogKeeper(self.journal.path), tidier, self.watchdog:
             await self.run_on_loop()
 
     async def run_on_loop(self) -> None:
-        """Do what `run` does without its threads: the averages for watchers, and the care for files of journals."""
+        """Do what `run` does without its threads: averages for watchers, care for files of journals, watchdog."""
         for instrument in self._inherited:
             if self.service.knows(instrument.id):
                 self.service.subscribe_quotes(instrument)
@@ -248,7 +253,7 @@ class Runtime:
         read_at_ns = self.service.read_at_ns
         began_ns = read_at_ns or monotonic_ns()
         latency_ns = 0
-        actions = self.engine.handle(event)
+        actions = self.watchdog.handle(event)
         self.recorder.record(event, actions)
         # States of strategies come after all other actions; alone they can wait for the next commit.
         if actions and actions[0].__class__ is not StateChanged:

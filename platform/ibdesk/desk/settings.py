@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ibdesk.config import Given, Mode, SettingsTree, state_folder
+from ibdesk.desk.engine_settings import EngineSettings
 from ibdesk.desk.port.addresses import Address, SocketAddress, StreamAddress, address_of
 from ibdesk.desk.strategy_limits import TrialLimits
 from ibdesk.engine import RiskLimits
@@ -53,6 +54,9 @@ class DeskSettings(SettingsTree):
     log: LogSettings = Field(default_factory=LogSettings, description="what is logged, and where")
     performance: PerformanceSettings = Field(
         default_factory=PerformanceSettings, description="how long things may take before it is worth a warning"
+    )
+    engine: EngineSettings = Field(
+        default_factory=EngineSettings, description="how long the engine may be held up, and what happens then"
     )
     first_price_seconds: float = Field(
         3.0,

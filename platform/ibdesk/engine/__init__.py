@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ibdesk.engine.portfolio import EXTERNAL, MANUAL, Book, Portfolio
     from ibdesk.engine.risk import Exposure, RiskGate, RiskLimits
     from ibdesk.engine.run import Run, RunState
+    from ibdesk.engine.strategy_calls import may_be_interrupted
 
 __all__ = [
     "EXTERNAL",
@@ -39,6 +40,7 @@ __all__ = [
     "evaluate",
     "halt_words",
     "mark_of",
+    "may_be_interrupted",
 ]
 
 __getattr__, __dir__ = at_first_use(__name__, __file__)

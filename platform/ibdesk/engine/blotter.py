@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import msgspec
 
@@ -58,17 +59,22 @@ class Blotter:
         begun = self._open[owner, instrument] = {}, OpenOrders()
         return begun
 
-    def forget(self, order_id: str) -> None:
-        """Drop an order of a run that never left, also one that was not put here in full."""
-        order = self.orders.pop(order_id, None)
-        if order is None:
-            return
-        self._counted.pop(order_id, None)
-        lane, sums = self._open.get((order.owner, order.instrument)) or self._begin(order.owner, order.instrument)
-        lane.pop(order_id, None)
-        sums.clear()
-        for each in lane.values():
-            sums.add(each, self._counted[each.id])
+    def forget(self, order_ids: Iterable[str]) -> None:
+        """Drop orders of a run that never left, also those that were not put here in full."""
+        touched: dict[tuple[str, str], None] = {}
+        for order_id in order_ids:
+            order = self.orders.pop(order_id, None)
+            if order is not None:
+                self._counted.pop(order_id, None)
+                key = (order.owner, order.instrument)
+                touched[key] = None
+                lane, _ = self._open.get(key) or self._begin(*key)
+                lane.pop(order_id, None)
+        for key in touched:
+            lane, sums = self._open[key]
+            sums.clear()
+            for each in lane.values():
+                sums.add(each, self._counted[each.id])
 
     def take_back(self, order_id: str) -> None:
         """Forget that the venue was to change or withdraw an order: that never left."""

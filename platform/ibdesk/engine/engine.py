@@ -48,6 +48,7 @@ from ibdesk.model import (
     PositionReport,
     Quote,
     ResumeTrading,
+    RunInterrupted,
     SetTimer,
     Severity,
     StartStrategy,
@@ -128,6 +129,7 @@ class Engine:
             AcceptExternal: requests.on_accept_external,
             DayBegan: lambda day: self.gate.continue_day(day.pnl, day.ends_ns),
             TakeOver: lambda command: take_over(self, command),
+            RunInterrupted: self.calls.expect,
             Notice: lambda notice: take_notice(self, notice),
             **day_handlers(self.orders),
         }
@@ -216,13 +218,13 @@ class Engine:
         if self._due and bar.instrument in self._due:
             self.orders.closed.release(bar.instrument, bar.opened_ns)
         calls = self.calls
-        for lane in market.bar_lanes:
+        for lane in calls.expecting(market.bar_lanes) if calls.expected else market.bar_lanes:
             try:
                 lane.on_bar(bar)
             except BaseException as error:
                 calls.fail(lane.run, error)
             if calls.faults:
-                calls.end_faulty()
+                calls.end_faulty(lane.run)
 
     def _on_quote(self, quote: Quote) -> None:
         market = self.markets.get(quote.instrument)
@@ -239,13 +241,13 @@ class Engine:
         if self._due and quote.instrument in self._due:
             self.orders.closed.release(quote.instrument, quote.at_ns)
         calls = self.calls
-        for lane in market.lanes:
+        for lane in calls.expecting(market.lanes) if calls.expected else market.lanes:
             try:
                 lane.on_quote(quote)
             except BaseException as error:
                 calls.fail(lane.run, error)
             if calls.faults:
-                calls.end_faulty()
+                calls.end_faulty(lane.run)
 
     def _on_tick(self, tick: Tick) -> None:
         market = self.markets.get(tick.instrument)
@@ -259,13 +261,13 @@ class Engine:
         if self._due and tick.instrument in self._due:
             self.orders.closed.release(tick.instrument, tick.at_ns)
         calls = self.calls
-        for lane in market.lanes:
+        for lane in calls.expecting(market.lanes) if calls.expected else market.lanes:
             try:
                 lane.on_tick(tick)
             except BaseException as error:
                 calls.fail(lane.run, error)
             if calls.faults:
-                calls.end_faulty()
+                calls.end_faulty(lane.run)
 
     def _begin_day(self, at_ns: int) -> None:
         """Measure the day's loss from the last prices of the day before, whatever the first ones of this day are."""

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from ibdesk.engine.aims import AIM_TIMER
 from ibdesk.engine.run import Run, RunState
-from ibdesk.interrupts import is_interrupt
+from ibdesk.interrupts import CallInterrupted, is_interrupt
 from ibdesk.model import (
     Action,
     Alert,
+    Bar,
     CancelOrder,
     ModifyOrder,
     OrderDenied,
     OrderQueued,
     OrderStatus,
     PlaceOrder,
+    Quote,
     RunFailed,
+    RunInterrupted,
     SetTimer,
     Severity,
     StateChanged,
+    Tick,
 )
 from ibdesk.strategy import error_words
 
 if TYPE_CHECKING:
     from ibdesk.engine.blotter import Blotter
     from ibdesk.engine.engine import Engine
+    from ibdesk.engine.lane import Lane
     from ibdesk.engine.outbox import Outbox
+
+# Which call was interrupted, where it has no number of its own (see `RunInterrupted`).
+_MARKET, _STATE = 0, -1
+# Modules of the engine that change nothing but what belongs to the one run that they work for.
+_OF_ONE_RUN = frozenset({"ibdesk.engine.features", "ibdesk.engine.lane", "ibdesk.engine.bars"})
 
 
 class StrategyCalls:
@@ -39,13 +50,24 @@ class StrategyCalls:
     def __init__(self, engine: Engine, outbox: Outbox, *, strict: bool) -> None:
         self._engine, self._outbox, self._strict = engine, outbox, strict
         # What the hooks of runs have raised inside other hooks of theirs that are not done yet.
-        self.faults: list[tuple[Run, BaseException]] = []
+        # None stands for the run that is being called.
+        self.faults: list[tuple[Run | None, BaseException]] = []
+        # interrupted: the runs that were interrupted in this event. expected: those that a replay interrupts, by run.
+        self.interrupted: list[RunInterrupted] = []
+        self.expected: dict[str, RunInterrupted] = {}
+        # How many calls there were that no other call of the same run had led to.
+        self._made = 0
         # The runs whose strategies use their state.
         self.with_state: list[Run] = []
 
     def call(self, run: Run, hook: Callable[..., None], *arguments: object) -> None:
         """Call a hook of a run."""
+        number = 0
+        if not run.orders_inside:
+            number = self._made = self._made + 1
         try:
+            if self.expected:
+                self._interrupt(run, number)
             hook(*arguments)
         except BaseException as error:
             if run.orders_inside:
@@ -53,18 +75,26 @@ class StrategyCalls:
                 run.is_faulty = True
                 self.faults.append((run, error))
                 raise
-            self.fail(run, error)
+            self.fail(run, error, number)
         if self.faults and not run.orders_inside:
-            self.end_faulty()
+            self.end_faulty(run, number)
 
-    def fail(self, run: Run, error: BaseException) -> None:
-        """End a run whose code raised `error`; one that has ended already is left as it is."""
+    def fail(self, run: Run, error: BaseException, number: int = _MARKET) -> None:
+        """End a run whose code raised `error` in the call of this number; one that has ended is left as it is.
+
+        Raises:
+            CallInterrupted: If the call was interrupted amid code of the engine, whose books may be half changed.
+        """
         # The first of several is the cause of the others.
-        error = next((first for faulty, first in self.faults if faulty is run), error)
+        error = next((first for faulty, first in self.faults if faulty is run or faulty is None), error)
         if self._strict or is_interrupt(error):
             raise error
         if run.state is not RunState.RUNNING:
             return
+        if isinstance(error, CallInterrupted):
+            if _is_amid_engine(error):
+                raise error
+            self.interrupted.append(RunInterrupted(run.id, number, str(error), self._outbox.now_ns))
         _take_back(self._engine, self._outbox, run)
         note = error_words(error)
         self._engine.end_run(run, RunState.FAILED, note)
@@ -72,11 +102,30 @@ class StrategyCalls:
         self._outbox.add(RunFailed(run.id, note, self._outbox.now_ns))
         self._outbox.alert(run.id, f"stopped, because its code failed: {note}", Severity.ERROR)
 
-    def end_faulty(self) -> None:
-        """End the runs whose hooks raised inside hooks that went on over it."""
+    def end_faulty(self, called: Run, number: int = _MARKET) -> None:
+        """End the runs whose hooks raised inside hooks that went on over it; `called` is the one just called."""
         faults, self.faults = self.faults, []
         for run, error in faults:
-            self.fail(run, error)
+            self.fail(run or called, error, number)
+
+    def note_interruption(self, error: CallInterrupted) -> None:
+        """Take note that the run being called was interrupted, so that it ends even if its code goes on over it."""
+        self.faults.append((None, error))
+
+    def expect(self, interruption: RunInterrupted) -> None:
+        """Interrupt a run in the next event, as on the record."""
+        self.expected[interruption.run_id] = interruption
+
+    def expecting(self, lanes: Iterable[Lane]) -> list[ExpectingLane]:
+        """Return lanes that are interrupted as expected."""
+        return [ExpectingLane(self, lane) for lane in lanes]
+
+    def _interrupt(self, run: Run, number: int) -> None:
+        """Raise what was raised in the call of this number, if it was interrupted."""
+        expected = self.expected.get(run.id)
+        if expected is not None and expected.call == number:
+            del self.expected[run.id]
+            raise CallInterrupted(expected.note)
 
     def watch_state(self, run: Run) -> None:
         """Compare the state of a run's strategy after each event, and have it kept when it has changed."""
@@ -92,11 +141,15 @@ class StrategyCalls:
                 self._watch_no_more(run)
                 continue
             try:
+                if self.expected:
+                    self._interrupt(run, _STATE)
                 changes = run.keep_state()
                 if changes:
                     self._outbox.add(StateChanged(run.id, changes))
             except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this run only
-                self.fail(run, error)
+                self.fail(run, error, _STATE)
+            if self.faults:
+                self.end_faulty(run, _STATE)
             if not run.is_running:
                 self._watch_no_more(run)
 
@@ -105,13 +158,54 @@ class StrategyCalls:
         self.with_state.remove(run)
 
 
+class ExpectingLane:
+    """A lane in a replay that is interrupted where the record says so."""
+
+    def __init__(self, calls: StrategyCalls, lane: Lane) -> None:
+        self.run = lane.run
+        self._calls, self._lane = calls, lane
+
+    def on_bar(self, bar: Bar) -> None:
+        """Take a bar, or raise what interrupted it."""
+        self._calls._interrupt(self.run, _MARKET)
+        self._lane.on_bar(bar)
+
+    def on_quote(self, quote: Quote) -> None:
+        """Take a quote, or raise what interrupted it."""
+        self._calls._interrupt(self.run, _MARKET)
+        self._lane.on_quote(quote)
+
+    def on_tick(self, tick: Tick) -> None:
+        """Take a trade print, or raise what interrupted it."""
+        self._calls._interrupt(self.run, _MARKET)
+        self._lane.on_tick(tick)
+
+
+def may_be_interrupted(frame: FrameType) -> bool:
+    """Return whether an exception that comes from outside, amid this code, harms nothing but the run that is called."""
+    module = str(frame.f_globals.get("__name__", ""))
+    return module in _OF_ONE_RUN or not module.startswith(("ibdesk.engine.", "ibdesk.model."))
+
+
+def _is_amid_engine(error: CallInterrupted) -> bool:
+    """Return whether another thread has interrupted code that works for all runs."""
+    step = error.__traceback__
+    # In a replay the engine itself raises it, and then it is of this very class.
+    if step is None or type(error) is CallInterrupted:
+        return False
+    while step.tb_next is not None:
+        step = step.tb_next
+    return not may_be_interrupted(step.tb_frame)
+
+
 def _take_back(engine: Engine, outbox: Outbox, run: Run) -> None:
     """Undo what a run has done in the event being handled: none of it leaves, and the books are as before it."""
     engine.orders.aims.take_back(run)
     own = [action for action in outbox.actions if _is_of(action, run.id)]
     if not own:
         return
-    outbox.actions = [action for action in outbox.actions if not any(action is each for each in own)]
+    taken = {id(action) for action in own}
+    outbox.actions = [action for action in outbox.actions if id(action) not in taken]
     made = [order_id for action in own if (order_id := _made_by(action, engine.blotter))]
     for action in own:
         if isinstance(action, ModifyOrder | CancelOrder):
@@ -120,8 +214,9 @@ def _take_back(engine: Engine, outbox: Outbox, run: Run) -> None:
             run.lanes[action.timer_id.split("/", 3)[3]].is_timed = False
     for order_id in made:
         engine.orders.queue.drop(order_id)
-        engine.orders.closed.drop(engine.blotter.orders[order_id])
-        engine.blotter.forget(order_id)
+        if (order := engine.blotter.orders.get(order_id)) is not None:
+            engine.orders.closed.drop(order)
+    engine.blotter.forget(made)
     # The next order gets the number of the first one that never left.
     run.orders_made = min((int(order_id.rpartition(".")[2]) - 1 for order_id in made), default=run.orders_made)
     engine.gate.forget_sent(sum(isinstance(action, PlaceOrder | ModifyOrder) for action in own), outbox.now_ns)

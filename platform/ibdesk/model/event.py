@@ -187,6 +187,20 @@ class Severity(enum.Enum):
     ERROR = "error"
 
 
+class RunInterrupted(msgspec.Struct, frozen=True, tag="run_interrupted"):
+    """The code of a run did not return in time in the event that follows, and was interrupted there.
+
+    It stands on the record only, before that event: a replay times nothing, and ends the run at the same point.
+    `call` is the number of the interrupted call among all calls that the engine has made; 0 is a look at the market,
+    -1 at the state of the run's strategy. `note` says where it was.
+    """
+
+    run_id: str
+    call: int
+    note: str
+    at_ns: int
+
+
 class Notice(msgspec.Struct, frozen=True, tag="notice"):
     """Something TWS or the link said that changes no state and belongs on the record."""
 
@@ -223,6 +237,7 @@ Event = (
     | VenueWindow
     | ClockChecked
     | TradingHours
+    | RunInterrupted
     | Notice
 )
 

@@ -26,6 +26,7 @@ from ibdesk.model import (
     Event,
     Notice,
     Quote,
+    RunInterrupted,
     Tick,
     TimerFired,
     encode_actions,
@@ -38,7 +39,7 @@ from ibdesk.model import (
 SCHEMA_VERSION = 4
 
 # Events that change no book, no order and no run as long as they cause no action.
-_PASSING: frozenset[type] = frozenset({Bar, Quote, Tick, AccountReport, Notice, TimerFired})
+_PASSING: frozenset[type] = frozenset({Bar, Quote, Tick, AccountReport, Notice, RunInterrupted, TimerFired})
 
 _SCHEMA = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL)",

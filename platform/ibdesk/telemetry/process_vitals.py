@@ -8,6 +8,7 @@ import os
 import resource
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -52,9 +53,10 @@ def vitals() -> Vitals:
     )
 
 
-async def measure_lag(performance: Performance) -> None:
-    """Measure for ever how late this loop comes to its work, as the span ``loop_lag``."""
+async def measure_lag(performance: Performance, on_beat: Callable[[], None] = lambda: None) -> None:
+    """Measure for ever how late this loop comes to its work, as the span ``loop_lag``; `on_beat` hears each time."""
     while True:
+        on_beat()
         due_ns = monotonic_ns() + int(_LAG_SECONDS * 1e9)
         await asyncio.sleep(_LAG_SECONDS)
         performance.add("loop_lag", max(0, monotonic_ns() - due_ns))

@@ -1,0 +1,227 @@
+"""A strategy that does not return is interrupted: its run fails, the other runs go on, and a replay does the same."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ibdesk import Bar, Strategy
+from ibdesk.desk import Desk
+from ibdesk.errors import DeskError, StrategyError
+from ibdesk.model import Link, Notice, PlaceOrder, RunFailed, RunInterrupted
+from ibdesk.store import JournalReader, Topic, replay
+
+WriteStrategy = Callable[[str, str], Path]
+Watch = Callable[[Desk], Any]
+
+_STEADY = """
+def on_bar(self, bar: Bar) -> None:
+    self.state["bars"] = self.state.get("bars", 0) + 1
+    self.buy(bar.instrument, 1)
+"""
+
+
+class Sleeps(Strategy):
+    """Sleeps in compiled code, which no other thread can interrupt."""
+
+    def on_bar(self, bar: Bar) -> None:
+        self.buy(bar.instrument, 7)
+        time.sleep(3)
+
+
+_HANGS = {
+    "loop": """
+def on_bar(self, bar: Bar) -> None:
+    self.buy(bar.instrument, 7)
+    while True:
+        pass
+""",
+    "catches all": """
+def on_bar(self, bar: Bar) -> None:
+    self.buy(bar.instrument, 7)
+    while True:
+        try:
+            pass
+        except BaseException:
+            pass
+""",
+    "ends quietly": """
+def on_bar(self, bar: Bar) -> None:
+    self.buy(bar.instrument, 7)
+    try:
+        while True:
+            pass
+    except BaseException:
+        pass
+""",
+    "orders": """
+def on_bar(self, bar: Bar) -> None:
+    while True:
+        self.buy(bar.instrument, 7)
+        self.position(bar.instrument)
+""",
+    "in an order": """
+def on_bar(self, bar: Bar) -> None:
+    self.buy(bar.instrument, 1e9)
+
+def on_order(self, order) -> None:
+    while True:
+        pass
+""",
+    "after a fill": """
+def on_bar(self, bar: Bar) -> None:
+    if not self.state:
+        self.state["bought"] = 1
+        self.buy(bar.instrument, 3)
+
+def on_fill(self, fill) -> None:
+    self.buy("AAPL", 7)
+    while True:
+        pass
+""",
+    "in a feature": """
+def features(self):
+    calls = []
+    def slow(series):
+        calls.append(1)
+        while len(calls) > 3:
+            pass
+        return series
+    return {"slow": pl.col("close").map_batches(slow, return_dtype=pl.Float64)}
+
+def on_bar(self, bar: Bar) -> None:
+    self.buy(bar.instrument, 7)
+""",
+    "in compiled code": """
+def on_bar(self, bar: Bar) -> None:
+    import re
+    self.buy(bar.instrument, 7)
+    while True:
+        re.match(r"(a+)+$", "a" * 18 + "b")
+""",
+}
+
+
+@pytest.mark.parametrize("hangs", _HANGS)
+def test_a_strategy_that_does_not_return_fails_and_the_others_trade_on(
+    open_desk: Callable[..., Desk], watch: Watch, write_strategy: WriteStrategy, hangs: str
+) -> None:
+    desk = open_desk(engine={"call_seconds": 0.3})
+    watcher = watch(desk)
+    steady = desk.start(write_strategy("steady", _STEADY), on=["AAPL"])
+    bad = desk.start(write_strategy("bad", _HANGS[hangs]), on=["AAPL"])
+    watcher.wait_for(Topic.RUNS, run_id=bad, state="failed")
+    count = len(watcher.wait_for(Topic.FILLS, owner=steady))
+    watcher.wait_for(Topic.FILLS, owner=steady, count=count + 2)
+
+    runs = {run.run_id: run for run in desk.runs()}
+    assert (runs[steady].state, runs[bad].state) == ("running", "failed")
+    note = r"CallInterrupted: did not return within 0\.3 s \(engine\.call_seconds\): at .*\bbad\.py:\d+ in "
+    assert re.match(note, runs[bad].note), runs[bad].note
+    assert desk.health().link is Link.UP
+    desk.close()
+    _check_journal(Path(desk.journal_path), bad)
+
+
+def _check_journal(path: Path, run_id: str) -> None:
+    """What the run did in the event is not on the record, and a replay, which times nothing, ends it there too."""
+    with JournalReader(path) as journal:
+        entries = list(journal.entries())
+    (at,) = [n for n, entry in enumerate(entries) if isinstance(entry.event, RunInterrupted)]
+    event, actions = entries[at + 1].event, entries[at + 1].actions
+    interruption = entries[at].event
+    assert isinstance(interruption, RunInterrupted)
+    assert (interruption.run_id, interruption.at_ns) == (run_id, event.at_ns)
+    assert [action.run_id for action in actions if isinstance(action, RunFailed)] == [run_id]
+    assert not any(isinstance(action, PlaceOrder) and action.order.owner == run_id for action in actions)
+    assert replay(path).events == len(entries)
+
+
+def test_a_start_that_does_not_return_is_refused_and_the_desk_goes_on(
+    open_desk: Callable[..., Desk], write_strategy: WriteStrategy
+) -> None:
+    desk = open_desk(engine={"call_seconds": 0.3})
+    hangs = write_strategy("hangs", "def on_start(self) -> None:\n    while True:\n        pass\n")
+
+    with pytest.raises(DeskError, match=r"could not start: CallInterrupted: .* at hangs\.py:\d+ in on_start"):
+        desk.start(hangs, on=["AAPL"])
+
+    desk.start(write_strategy("steady", _STEADY), on=["AAPL"])
+    desk.close()
+    assert len(replay(Path(desk.journal_path)).runs) == 2
+
+
+def test_parameters_whose_features_do_not_return_are_refused(
+    open_desk: Callable[..., Desk], watch: Watch, write_strategy: WriteStrategy
+) -> None:
+    desk = open_desk(engine={"call_seconds": 0.3})
+    watcher = watch(desk)
+    body = """
+n: int = 1
+
+def features(self):
+    if self.n > 1 and self.symbols:
+        while True:
+            pass
+    return {}
+
+def on_bar(self, bar: Bar) -> None:
+    self.buy(bar.instrument, self.n)
+"""
+    run_id = desk.start(write_strategy("grows", body), on=["AAPL"])
+
+    with pytest.raises(StrategyError, match="CallInterrupted"):
+        desk.change_parameters(run_id, {"n": 2})
+
+    watcher.wait_for(Topic.FILLS, owner=run_id, count=2, quantity=1.0)
+
+
+def test_a_call_may_take_for_ever_where_the_limit_is_off(
+    open_desk: Callable[..., Desk], watch: Watch, write_strategy: WriteStrategy
+) -> None:
+    desk = open_desk(engine={"call_seconds": 0, "lag_seconds": 0.2})
+    watcher = watch(desk)
+    slow = """
+def on_bar(self, bar: Bar) -> None:
+    self.buy(bar.instrument, 1)
+    if not self.state:
+        self.state["slow"] = 1
+        for _ in range(30):
+            pl.Series(range(200_000)).sort().sum()
+"""
+    run_id = desk.start(write_strategy("slow", slow), on=["AAPL"])
+
+    watcher.wait_for(Topic.FILLS, owner=run_id, count=2)
+    assert [run.state for run in desk.runs()] == ["running"]
+
+
+def test_a_loop_that_lags_is_told_at_once_by_another_thread_and_goes_on_the_record_when_it_is_back(
+    open_desk: Callable[..., Desk], watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`time.sleep` cannot be interrupted: the alert is in the feed while the desk's thread still sleeps."""
+    desk = open_desk(engine={"call_seconds": 0.3, "lag_seconds": 0.2})
+    watcher = watch(desk)
+    with caplog.at_level(logging.WARNING):
+        run_id = desk.start(Sleeps, on=["AAPL"])
+        (lag,) = [row for row in watcher.wait_for(Topic.ALERTS, origin="engine") if "has not come round" in row["text"]]
+        assert "test_desk_watchdog.py:" in lag["text"]
+        # Two alerts from the engine while it sleeps: that it lags, and that it cannot be interrupted.
+        found = watcher.wait_for(Topic.ALERTS, origin="engine", count=2)
+        assert "cannot be interrupted, for it is in compiled code" in found[1]["text"]
+        assert not watcher._seen or not any(
+            row.get("run_id") == run_id and row.get("state") == "failed" for topic, row in watcher._seen
+        )
+        watcher.wait_for(Topic.RUNS, run_id=run_id, state="failed")
+        watcher.wait_for(Topic.ALERTS, origin="link", severity="warning")
+
+    assert any("the engine's loop has not come round for" in text for text in caplog.messages)
+    desk.close()
+    with JournalReader(Path(desk.journal_path)) as journal:
+        notices = [entry.event.text for entry in journal.entries() if isinstance(entry.event, Notice)]
+    assert any(text.startswith("the engine's loop comes round again, after 3.") for text in notices), notices
