@@ -24,6 +24,7 @@ LAYERS = (
     # The simulation holds desks, a gateway and a guardian at once.
     {"simulation"},
     {"desk", "promotion", "views"},
+    {"guardian"},
     {"backtest", "tws", "gateway", "store"},
     {"telemetry"},
     {"engine", "exchange", "strategy"},

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from ibdesk.cli.screen import console
-from ibdesk.config import as_plain, as_toml, doubts, example
+from ibdesk.config import as_plain, as_toml, example
+from ibdesk.config.doubts import doubts
 from ibdesk_server.settings import Settings
 
 

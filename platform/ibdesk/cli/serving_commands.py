@@ -129,6 +129,36 @@ def engine(
     )
 
 
+@command(
+    "Serve",
+    "ibdesk guardian --mode paper --tws-port 4002",
+    "ibdesk guardian --mode live --tws-port 7496 --account U1234567",
+)
+def guardian(
+    context: typer.Context,
+    mode: o.ModeOption = None,
+    host: o.TwsHost = None,
+    tws_port: o.TwsPort = None,
+    account: o.Account = None,
+    *,
+    end_with_stdin: o.EndWithStdin = False,
+) -> None:
+    """Watch the account beside the engine, over a connection of its own, and stop everything when it must.
+
+    It acts on its own limits (section guardian of the settings), on an engine that does not answer, on books that
+    differ from the account, and on what a person asks: ibdesk stop, or a file named STOP in the state folder. While
+    it acts the engine is fenced off by a halt, which only a person lifts. `ibdesk up` starts it by itself.
+    """
+    with loading():
+        from ibdesk.cli.guardian import run_guardian
+        from ibdesk.cli.trading import Connection
+
+    run_guardian(
+        Connection(config=context.obj.config, mode=mode, host=host, port=tws_port, account=account),
+        is_child=end_with_stdin,
+    )
+
+
 @command("Serve", "ibdesk web", "ibdesk web --workers 4 --port 8080")
 def web(
     context: typer.Context,

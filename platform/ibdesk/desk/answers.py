@@ -194,6 +194,22 @@ class ExposureInfo(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None
 
 
+class BookRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What an owner holds by the books; `con_id` is IB's number of the contract, 0 where it is not known."""
+
+    owner: str
+    symbol: str
+    con_id: int
+    quantity: float
+
+
+class BooksInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
+    """Every position of every book, those that are not ours under ``external``, and the executions booked last."""
+
+    rows: list[BookRow]
+    executions: list[str]
+
+
 class RiskInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
     """The limits of the risk gate, how much of them is used, and whether trading is halted.
 

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from ibdesk.clock import SECOND, monotonic_ns
-from ibdesk.desk.answers import DeskHealth, InstrumentInfo, ProcessInfo, RiskInfo, RunDetail, RunInfo, RunLog
+from ibdesk.desk.answers import (
+    BookRow,
+    BooksInfo,
+    DeskHealth,
+    InstrumentInfo,
+    ProcessInfo,
+    RiskInfo,
+    RunDetail,
+    RunInfo,
+    RunLog,
+)
 from ibdesk.desk.inspection import instrument_info, risk_info, run_detail, run_info
 from ibdesk.desk.latency import LatencySummary
 from ibdesk.desk.run_log import read_log
@@ -25,6 +35,8 @@ if TYPE_CHECKING:
     from ibdesk.desk.runtime import Runtime
 
 _LONGEST_SEARCH = 64
+# What fills within the seconds that the guardian looks back.
+_BOOKED_SHOWN = 1_000
 
 
 class Questions:
@@ -203,6 +215,19 @@ class Questions:
                 opened_at.cast(pl.Datetime("ns", "UTC")),
                 *(pl.Series(name, [row[name] for row in seen], dtype=pl.Float64) for name in names),
             ]
+        )
+
+    async def books(self) -> BooksInfo:
+        """Return what every book holds and the executions booked last, to be compared with the account."""
+        service, portfolio = self._runtime.service, self._runtime.engine.portfolio
+        return BooksInfo(
+            rows=[
+                BookRow(owner=owner, symbol=name, con_id=service.contract_number(name), quantity=position.quantity)
+                for owner, book in portfolio.books.items()
+                for name, position in book.positions.items()
+                if position.quantity
+            ],
+            executions=portfolio.last_booked(_BOOKED_SHOWN),
         )
 
     async def latency(self) -> LatencySummary:

@@ -14,6 +14,7 @@ from ibdesk.desk.strategy_limits import TrialLimits
 from ibdesk.engine import RiskLimits
 from ibdesk.errors import ConfigError
 from ibdesk.gateway import GatewaySettings
+from ibdesk.guardian.settings import GuardianSettings
 from ibdesk.store import JournalSettings, RedisSettings
 from ibdesk.telemetry.settings import LogSettings, PerformanceSettings
 from ibdesk.tws import TwsSettings
@@ -47,6 +48,9 @@ class DeskSettings(SettingsTree):
         default_factory=EmbeddedGatewaySettings, description="the embedded gateway's market and account"
     )
     risk: RiskLimits = Field(default_factory=RiskLimits, description="what the risk gate allows")
+    guardian: GuardianSettings = Field(
+        default_factory=GuardianSettings, description="the process beside the engine that can stop everything"
+    )
     journal: JournalSettings = Field(
         default_factory=JournalSettings, description="how long the records of desks are kept"
     )

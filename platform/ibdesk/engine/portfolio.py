@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Container, Iterable
 
 from ibdesk.model import BookLeft, Fill, FillLeft, Position
@@ -91,6 +92,10 @@ class Portfolio:
         """Return to whom an execution was booked, an empty string when it was not."""
         booked = self._booked.get(execution_id)
         return "" if booked is None else booked[0]
+
+    def last_booked(self, count: int) -> list[str]:
+        """Return the ids of the executions booked last, the newest first."""
+        return list(itertools.islice(reversed(self._booked), count))
 
     def take_over(self, books: Iterable[BookLeft], fills: Iterable[FillLeft]) -> None:
         """Go on from the books of an earlier life, in which these fills and their commissions are counted already."""

@@ -197,6 +197,8 @@ class Contracts:
         self._by_number: dict[int, AnyInstrument] = {}
         # _details: what TWS has told last of each instrument, by its id.
         self._details: dict[str, ContractDetails] = {}
+        # _numbers: IB's number of each instrument, also of those that were only reported, by name.
+        self._numbers: dict[str, int] = {}
 
     def add(
         self, instrument: AnyInstrument, details: ContractDetails, increments: PriceIncrements = ()
@@ -211,6 +213,7 @@ class Contracts:
         self._by_id[completed.id] = (completed, contract)
         self._by_number[contract.conId] = completed
         self._details[completed.id] = details
+        self._numbers[completed.id] = contract.conId
         return completed
 
     def hours_of(self, instrument_id: str, at_ns: int) -> TradingHours | None:
@@ -256,15 +259,21 @@ class Contracts:
             try:
                 instrument = instrument_from(contract)
             except InstrumentError:
-                name = contract.localSymbol or contract.symbol or contract.conId
+                name = f"{contract.secType}:{contract.localSymbol or contract.symbol or contract.conId}"
+                self._numbers[name] = contract.conId
                 is_odd = contract.secType in ("", *_SECURITY_TYPE.values())
-                return f"{contract.secType}:{name}", NAN if is_odd else _multiplier_in(contract)
+                return name, NAN if is_odd else _multiplier_in(contract)
             self._by_number[contract.conId] = instrument
+            self._numbers[instrument.id] = contract.conId
         return instrument.id, instrument.multiplier
 
     def multiplier_of(self, instrument_id: str) -> float:
         """Return the multiplier of a qualified instrument, NaN of one that is not."""
         return self._by_id[instrument_id][0].multiplier if instrument_id in self._by_id else NAN
+
+    def number_of(self, instrument_id: str) -> int:
+        """Return IB's number of an instrument's contract, 0 while it is not known."""
+        return self._numbers.get(instrument_id, 0)
 
     def with_number(self, number: int) -> str:
         """Return the id of the instrument that IB's number means, an empty string when it is not known."""

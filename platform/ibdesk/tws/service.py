@@ -287,6 +287,10 @@ class TwsService:
         """Return whether an instrument was qualified in this life."""
         return instrument_id in self._rooms.contracts
 
+    def contract_number(self, instrument_id: str) -> int:
+        """Return IB's number of the instrument's contract, 0 while it is not known."""
+        return self._rooms.contracts.number_of(instrument_id)
+
     def instrument(self, instrument_id: str) -> AnyInstrument:
         """Return an instrument that was qualified, with what TWS told of it then.
 

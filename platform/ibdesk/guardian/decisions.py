@@ -1,0 +1,239 @@
+"""When the guardian acts: its limits, the engine's silence, books that differ. Values in, decisions out; no clock."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+import msgspec
+
+from ibdesk.guardian.stop import Level
+
+_SECOND = 1_000_000_000
+# A loss is acted on once two reports of TWS in a row show it: one bad print is none.
+_REPORTS = 2
+
+
+class OnSilence(enum.StrEnum):
+    """What happens to a run whose engine hangs."""
+
+    # KEEP: nothing; its orders work on.
+    KEEP = "keep"
+    # CANCEL_OPENING: orders that would open a position are cancelled, protective ones stay.
+    CANCEL_OPENING = "cancel_opening"
+    # FLATTEN: its orders are cancelled and its positions are closed.
+    FLATTEN = "flatten"
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """The guardian's limits and what it does about them; a limit that is None is off."""
+
+    max_daily_loss: float | None = None
+    max_gross_exposure: float | None = None
+    max_orders_per_minute: float | None = None
+    on_daily_loss: Level = Level.FLATTEN
+    on_gross_exposure: Level = Level.HALT
+    on_order_rate: Level = Level.CANCEL
+    heartbeat_seconds: float = 10.0
+    start_seconds: float = 120.0
+    on_silence: OnSilence = OnSilence.CANCEL_OPENING
+    on_silence_of: dict[str, OnSilence] = {}
+    mismatch_grace_seconds: float = 60.0
+    on_mismatch: Level = Level.HALT
+
+    def silence_of(self, run_id: str) -> OnSilence:
+        """Return what happens to a run when the engine hangs, by its id or by its name, the id's part before the last
+        hyphen.
+        """
+        name = run_id.rpartition("-")[0]
+        return self.on_silence_of.get(run_id, self.on_silence_of.get(name, self.on_silence))
+
+
+class EngineSight(msgspec.Struct, frozen=True, kw_only=True):
+    """The engine that holds the account, as seen from outside.
+
+    `since_ns` is when this process was first seen, `answered_ns` when it last answered a question that only its own
+    event loop can answer, 0 before the first time (monotonic clock).
+    """
+
+    pid: int
+    is_stopped: bool
+    since_ns: int
+    answered_ns: int
+    runs: tuple[str, ...] = ()
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """What the guardian knows at one moment; None is unknown.
+
+    `pnl_reports` counts TWS's reports of the day's profit. `differences` are the positions, in words, in which the
+    engine's books differ from the account. `standing` are the ids of the account's halts.
+    """
+
+    now_ns: int
+    daily_pnl: float | None = None
+    pnl_reports: int = 0
+    gross_exposure: float | None = None
+    orders_last_minute: int = 0
+    engine: EngineSight | None = None
+    differences: tuple[str, ...] = ()
+    standing: frozenset[str] = frozenset()
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that the guardian is to do now; without `runs` it concerns the whole account."""
+
+    cause: str
+    level: Level
+    reason: str
+    runs: tuple[str, ...] = ()
+
+
+class Tripped(msgspec.Struct, frozen=True):
+    """A rule that has acted: the halt that stands for it, and the figure that it acted on."""
+
+    halt_id: str
+    figure: float = 0.0
+
+
+class Decisions:
+    """The guardian's judgment. Each rule acts once, and again only after its halt was lifted by a person.
+
+    `tripped` are the rules that had acted before a restart, `accepted_loss` the loss that a person has accepted by
+    lifting the halt of the daily loss: the limit counts from there.
+    """
+
+    def __init__(
+        self, rules: Rules, *, tripped: Mapping[str, Tripped] | None = None, accepted_loss: float = 0.0
+    ) -> None:
+        self.rules = rules
+        self.tripped = dict(tripped or {})
+        self.accepted_loss = accepted_loss
+        self._breaches, self._last_report = 0, -1
+        self._differ_since_ns: int | None = None
+        self._silenced: tuple[int, int] | None = None
+
+    def look(self, sight: Sight) -> list[Decision]:
+        """Return what is to be done now. The caller tells by `acted` that it has begun."""
+        self._forget_lifted(sight)
+        found = [
+            self._daily_loss(sight),
+            self._gross_exposure(sight),
+            self._order_rate(sight),
+            self._mismatch(sight),
+            *self._silence(sight),
+        ]
+        return [decision for decision in found if decision is not None]
+
+    def acted(self, decision: Decision, halt_id: str, sight: Sight) -> None:
+        """Take note that a decision is carried out under this halt."""
+        figure = -(sight.daily_pnl or 0.0) if decision.cause == "daily_loss" else 0.0
+        self.tripped[decision.cause] = Tripped(halt_id, figure)
+        if decision.cause == "silence" and sight.engine is not None:
+            self._silenced = sight.engine.pid, sight.engine.answered_ns
+
+    def is_hung(self, sight: Sight) -> bool:
+        """Return whether the engine holds the account and does not answer."""
+        engine = sight.engine
+        if engine is None:
+            return False
+        if engine.answered_ns:
+            return sight.now_ns - engine.answered_ns > self.rules.heartbeat_seconds * _SECOND
+        return sight.now_ns - engine.since_ns > self.rules.start_seconds * _SECOND
+
+    # --- the rules
+
+    def _forget_lifted(self, sight: Sight) -> None:
+        loss = max(0.0, -(sight.daily_pnl or 0.0))
+        for cause, tripped in list(self.tripped.items()):
+            if tripped.halt_id not in sight.standing:
+                del self.tripped[cause]
+                if cause == "daily_loss":
+                    self.accepted_loss = max(loss, tripped.figure)
+                if cause == "mismatch":
+                    self._differ_since_ns = None
+        if sight.daily_pnl is not None:
+            # A loss that was made good, or a new day, takes the acceptance with it.
+            self.accepted_loss = min(self.accepted_loss, loss)
+
+    def _daily_loss(self, sight: Sight) -> Decision | None:
+        limit, pnl = self.rules.max_daily_loss, sight.daily_pnl
+        if limit is None or pnl is None or sight.pnl_reports == self._last_report:
+            return None
+        self._last_report = sight.pnl_reports
+        allowed = limit + self.accepted_loss
+        self._breaches = self._breaches + 1 if -pnl > allowed else 0
+        if self._breaches < _REPORTS or "daily_loss" in self.tripped:
+            return None
+        accepted = f" beyond the {self.accepted_loss:,.2f} that were accepted" if self.accepted_loss else ""
+        return Decision(
+            cause="daily_loss",
+            level=self.rules.on_daily_loss,
+            reason=f"the account has lost {-pnl:,.2f} today, guardian.max_daily_loss is {limit:,.2f}{accepted}",
+        )
+
+    def _gross_exposure(self, sight: Sight) -> Decision | None:
+        limit, gross = self.rules.max_gross_exposure, sight.gross_exposure
+        if limit is None or gross is None or gross <= limit or "gross_exposure" in self.tripped:
+            return None
+        return Decision(
+            cause="gross_exposure",
+            level=self.rules.on_gross_exposure,
+            reason=f"the account's positions are worth {gross:,.2f}, guardian.max_gross_exposure is {limit:,.2f}",
+        )
+
+    def _order_rate(self, sight: Sight) -> Decision | None:
+        limit, orders = self.rules.max_orders_per_minute, sight.orders_last_minute
+        if limit is None or orders <= limit or "order_rate" in self.tripped:
+            return None
+        return Decision(
+            cause="order_rate",
+            level=self.rules.on_order_rate,
+            reason=f"{orders} orders came to the account within a minute, guardian.max_orders_per_minute is {limit:g}",
+        )
+
+    def _mismatch(self, sight: Sight) -> Decision | None:
+        if not sight.differences or "mismatch" in self.tripped:
+            self._differ_since_ns = None
+            return None
+        if self._differ_since_ns is None:
+            self._differ_since_ns = sight.now_ns
+        seconds = (sight.now_ns - self._differ_since_ns) / _SECOND
+        if seconds < self.rules.mismatch_grace_seconds:
+            return None
+        return Decision(
+            cause="mismatch",
+            level=self.rules.on_mismatch,
+            reason=(
+                f"the engine's books have differed from the account for {seconds:.0f} s "
+                f"({'; '.join(sight.differences[:3])}), guardian.mismatch_grace_seconds is "
+                f"{self.rules.mismatch_grace_seconds:g}"
+            ),
+        )
+
+    def _silence(self, sight: Sight) -> list[Decision]:
+        engine = sight.engine
+        if engine is None or not self.is_hung(sight) or "silence" in self.tripped:
+            return []
+        if self._silenced == (engine.pid, engine.answered_ns):
+            # A person has lifted the halt of this very silence.
+            return []
+        seconds = (sight.now_ns - (engine.answered_ns or engine.since_ns)) / _SECOND
+        how = "is stopped and has not answered" if engine.is_stopped else "has not answered"
+        reason = (
+            f"the engine (process {engine.pid}) {how} for {seconds:.1f} s, guardian.heartbeat_seconds is "
+            f"{self.rules.heartbeat_seconds:g}"
+        )
+        kinds = {run: self.rules.silence_of(run) for run in engine.runs}
+        if len(set(kinds.values())) <= 1:
+            # Whatever belongs to no run, such as orders by hand, follows the one policy.
+            kind = next(iter(kinds.values()), self.rules.on_silence)
+            return [Decision(cause="silence", level=_LEVELS[kind], reason=reason)] if kind in _LEVELS else []
+        return [
+            Decision(cause="silence", level=level, reason=reason, runs=runs)
+            for kind, level in _LEVELS.items()
+            if (runs := tuple(run for run, its in kinds.items() if its is kind))
+        ]
+
+
+_LEVELS = {OnSilence.FLATTEN: Level.FLATTEN, OnSilence.CANCEL_OPENING: Level.HALT}

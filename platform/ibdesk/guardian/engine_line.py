@@ -1,0 +1,132 @@
+"""The guardian's line to the engine: asks it, over the desk port, whether it lives and what its books say.
+
+The port's first words and its pulse come from the engine's process, which lives on while a strategy hangs in a loop.
+So the heartbeat is a question: only the desk's own event loop can answer it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ibdesk.clock import boot_ns, monotonic_ns
+
+_log = logging.getLogger(__name__)
+
+_HEAD = 4
+_CONNECT_SECONDS = 3.0
+_ASK_SECONDS = 1.0
+_RETRY_SECONDS = 0.5
+_HALT_SECONDS = 60.0
+# The books of a desk with thousands of runs are far below this.
+_LONGEST_ANSWER = 64 * 1024 * 1024
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[dict[str, Any]] = msgspec.msgpack.Decoder(dict[str, Any])
+
+
+class BookRow(msgspec.Struct, frozen=True):
+    """What one owner holds of one contract by the engine's books."""
+
+    owner: str
+    symbol: str
+    con_id: int
+    quantity: float
+
+
+class EngineLine:
+    """Asks the engine every second while `run` runs; what it said last stays readable."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._numbers = itertools.count(1)
+        # answered_ns, books_ns: when the engine answered last, and when its books were asked for; 0 before.
+        self.answered_ns = self.books_ns = 0
+        self.runs: tuple[str, ...] = ()
+        self.books: tuple[BookRow, ...] | None = None
+        # booked: the ids of the executions that the engine had booked last when its books were asked for.
+        self.booked: frozenset[str] = frozenset()
+        self.halt_ids: frozenset[str] = frozenset()
+        self._writer: asyncio.StreamWriter | None = None
+        # address, account: where the engine's TWS is, and what it trades there.
+        self.address = self.account = ""
+
+    async def run(self) -> None:
+        """Ask until cancelled; an engine that is away is asked again."""
+        while True:
+            try:
+                async with asyncio.timeout(_CONNECT_SECONDS):
+                    reader, writer = await asyncio.open_unix_connection(self._socket)
+            except (OSError, TimeoutError):
+                self.books = None
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            self._writer = writer
+            try:
+                await self._converse(reader, writer)
+            except (OSError, EOFError, msgspec.MsgspecError) as error:
+                _log.debug("the line to the engine broke: %s", error)
+            finally:
+                self._writer = None
+                writer.transport.abort()
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    def forget(self) -> None:
+        """Forget what an engine said that is gone."""
+        self.answered_ns, self.books, self.books_ns = 0, None, 0
+        if self._writer is not None:
+            # One that is only stopped would be asked for ever.
+            self._writer.transport.abort()
+
+    def halt(self, reason: str, *, by: str) -> None:
+        """Have the engine halt itself; an engine that hangs does so when it comes to."""
+        if self._writer is not None:
+            arguments: dict[str, object] = {"reason": reason, "by": by}
+            begin_by_ns = boot_ns() + int(_HALT_SECONDS * 1e9)
+            self._send(self._writer, "halt", arguments, begin_by_ns=begin_by_ns, seconds=_HALT_SECONDS)
+
+    # --- inside
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            health = await self._ask("health", reader, writer)
+            self.answered_ns = monotonic_ns()
+            self.address, self.account = str(health["address"]), str(health["account"])
+            self.halt_ids = frozenset(health["halt_ids"])
+            runs = await self._ask("runs", reader, writer)
+            self.runs = tuple(str(run["run_id"]) for run in runs if run["state"] == "running")
+            asked_ns = monotonic_ns()
+            books = await self._ask("books", reader, writer)
+            self.books = tuple(msgspec.convert(books["rows"], list[BookRow]))
+            self.booked = frozenset(books["executions"])
+            self.books_ns = asked_ns
+            await asyncio.sleep(_ASK_SECONDS)
+
+    async def _ask(self, operation: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Any:
+        """Return the answer to a question, however long it takes.
+
+        Raises:
+            OSError: If the line breaks, or the engine refuses.
+        """
+        number = self._send(writer, operation, {})
+        while True:
+            length = int.from_bytes(await reader.readexactly(_HEAD))
+            if length > _LONGEST_ANSWER:
+                raise ConnectionError(f"the engine sends a message of {length:,} bytes")
+            message = _DECODER.decode(await reader.readexactly(length))
+            if message.get("number") != number:
+                continue
+            if message.get("type") == "failure":
+                raise ConnectionError(str(message.get("text")))
+            return message["value"]
+
+    def _send(self, writer: asyncio.StreamWriter, operation: str, arguments: dict[str, object], **limits: float) -> int:
+        number = next(self._numbers)
+        call = {"type": "call", "number": number, "operation": operation, "arguments": arguments, **limits}
+        data = _ENCODER.encode(call)
+        writer.write(len(data).to_bytes(_HEAD) + data)
+        return number

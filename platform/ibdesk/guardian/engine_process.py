@@ -1,0 +1,78 @@
+"""The engine's process, found by the lock that it holds on the account."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import msgspec
+
+
+class EngineProcess(msgspec.Struct, frozen=True):
+    """The process that trades an account; `is_stopped` is true after SIGSTOP."""
+
+    pid: int
+    is_stopped: bool
+
+
+def engine_of(lock: Path) -> EngineProcess | None:
+    """Return the process that holds the account's lock, None when there is none.
+
+    The lock itself is not tried: an engine that starts at that moment would find it taken. The file names the last
+    holder, and Linux tells whether that one still has the file open; elsewhere it counts when the process exists.
+    """
+    try:
+        pid = int(lock.read_text(encoding="ascii"))
+        identity = lock.stat()
+    except (OSError, ValueError):
+        return None
+    state = _state_of(pid)
+    if state == "" or state in ("Z", "X"):
+        return None
+    if Path("/proc/self/fd").is_dir() and not _has_open(pid, (identity.st_dev, identity.st_ino)):
+        return None
+    return EngineProcess(pid, state in ("T", "t"))
+
+
+def kill_engine(lock: Path) -> EngineProcess | None:
+    """End the process that holds the account's lock by force; return it, None when there is none."""
+    found = engine_of(lock)
+    if found is None or found.pid == os.getpid():
+        return None
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(found.pid, signal.SIGKILL)
+    return found
+
+
+def _state_of(pid: int) -> str:
+    """Return the letter of the process's state, ``?`` where the system does not tell, empty when there is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2][:1]
+    except OSError:
+        pass
+    if Path("/proc/self/stat").exists():
+        return ""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "?"
+
+
+def _has_open(pid: int, identity: tuple[int, int]) -> bool:
+    try:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found = descriptor.stat()
+                if (found.st_dev, found.st_ino) == identity:
+                    return True
+    except PermissionError:
+        # Another user's process: that it exists must do.
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,76 @@
+"""The fence around the engine: the halts of the account, which every desk of the machine obeys."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ibdesk.guardian.record import Record
+from ibdesk.model import Halt, moment
+from ibdesk.store.account_halts import AccountHalts, AccountHaltsError
+
+
+class Fence:
+    """Puts halts of the account and sees which stand.
+
+    A halt that cannot be written, because the account is not known yet or the disk is full, stands in this process and
+    is written as soon as it can be. In mode embedded halts are the engine's own: its account ends with it.
+    """
+
+    def __init__(self, mode: Literal["embedded", "paper", "live"], record: Record) -> None:
+        self._mode, self._record = mode, record
+        self._halts: AccountHalts | None = None
+        self._has_read = False
+        self._unwritten: list[Halt] = []
+        self._written: frozenset[str] = frozenset()
+        self._faults: set[str] = set()
+
+    @property
+    def standing(self) -> frozenset[str]:
+        """Return the ids of the halts that stand."""
+        return self._written | {halt.id for halt in self._unwritten}
+
+    def put(self, account: str, reason: str, *, by: str, at_ns: int) -> str:
+        """Halt the account and return the halt's id."""
+        try:
+            halts = self._of(account)
+            if halts is not None:
+                halt = halts.halt(reason, by=by, at_ns=at_ns)
+                self._written |= {halt.id}
+                return halt.id
+        except AccountHaltsError as error:
+            self._alert(error)
+        made = Halt(reason, by, at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-{by}-{at_ns % 1_000_000_000}")
+        self._unwritten.append(made)
+        return made.id
+
+    def look(self, account: str) -> None:
+        """Take note of halts that others have made or lifted."""
+        try:
+            halts = self._of(account)
+            if halts is None:
+                return
+            if self._unwritten:
+                halts.add(self._unwritten)
+                self._unwritten = []
+            if not self._has_read or halts.look():
+                self._written = frozenset(halt.id for halt in halts.read().halts)
+                self._has_read = True
+            self._faults.clear()
+        except AccountHaltsError as error:
+            self._alert(error)
+
+    def forget(self) -> None:
+        """Take every halt of mode embedded for lifted."""
+        self._unwritten = []
+
+    def _of(self, account: str) -> AccountHalts | None:
+        if self._mode == "embedded" or not account:
+            return None
+        if self._halts is None or self._halts.account != account:
+            self._halts, self._has_read = AccountHalts(self._mode, account), False
+        return self._halts
+
+    def _alert(self, error: AccountHaltsError) -> None:
+        if str(error) not in self._faults:
+            self._faults.add(str(error))
+            self._record.alert(str(error))

@@ -1,0 +1,102 @@
+"""What the guardian writes down: what it did, one JSON object a line, and what it must not forget when it is killed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ibdesk.clock import wall_ns
+from ibdesk.config import owner_only, private_folder, write_private
+from ibdesk.guardian.decisions import Tripped
+from ibdesk.guardian.stop import Stop
+
+_log = logging.getLogger(__name__)
+
+# The file before this one is kept beside it.
+_LONGEST_LOG = 20_000_000
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """What outlives the process: stops that are not done, rules that have acted, the STOP file that was seen.
+
+    `attempts` counts how often the present stops were taken up, so that no two orders share a reference.
+    """
+
+    account: str = ""
+    stops: tuple[Stop, ...] = ()
+    attempts: int = 0
+    tripped: dict[str, Tripped] = {}
+    accepted_loss: float = 0.0
+    stop_file: tuple[int, int] = (0, 0)
+
+
+class Record:
+    """The guardian's log and memory."""
+
+    def __init__(self, log: Path, memory: Path, *, echo: bool = True) -> None:
+        """Open both; with `echo` alerts go to the terminal too.
+
+        Raises:
+            OSError: If the folder cannot be written.
+        """
+        self._log_path, self._memory_path, self._echo = log, memory, echo
+        private_folder(log.parent)
+        self._file = open(log, "ab", opener=owner_only)  # noqa: SIM115 - closed by close()
+        self.memory = self._read()
+
+    def close(self) -> None:
+        """Close the log."""
+        self._file.close()
+
+    def write(self, event: str, **facts: Any) -> None:
+        """Add a line."""
+        at = dt.datetime.fromtimestamp(wall_ns() / 1e9, dt.UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"at": at, "event": event, **facts}, default=str, ensure_ascii=False)
+        try:
+            if self._file.tell() > _LONGEST_LOG:
+                self._file.close()
+                self._log_path.replace(self._log_path.with_suffix(".log.1"))
+                self._file = open(self._log_path, "ab", opener=owner_only)  # noqa: SIM115
+            self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
+            self._file.flush()
+        except OSError as error:
+            # A full disk must not keep the guardian from acting.
+            self._say(f"the guardian's log cannot be written: {error}")
+
+    def alert(self, text: str, **facts: Any) -> None:
+        """Add a line that a person is to see now."""
+        self.write("alert", text=text, **facts)
+        self._say(text)
+
+    def keep(self, **changes: Any) -> None:
+        """Change the memory, on disk before this returns; a disk that cannot be written is alerted."""
+        self.memory = msgspec.structs.replace(self.memory, **changes)
+        try:
+            write_private(self._memory_path, msgspec.json.encode(self.memory))
+        except OSError as error:
+            self.alert(f"the guardian cannot keep its state ({error}): a stop would not be taken up after its death")
+
+    def _read(self) -> Memory:
+        try:
+            return msgspec.json.decode(self._memory_path.read_bytes(), type=Memory)
+        except FileNotFoundError:
+            return Memory()
+        except (OSError, msgspec.MsgspecError) as error:
+            beside = self._memory_path.with_suffix(".unreadable")
+            self.alert(f"the guardian's state cannot be read and begins anew ({error}); it is kept as {beside}")
+            try:
+                self._memory_path.replace(beside)
+            except OSError:
+                _log.warning("%s cannot be moved", self._memory_path)
+            return Memory()
+
+    def _say(self, text: str) -> None:
+        if self._echo:
+            sys.stderr.write(f"GUARDIAN: {text}\n")
+            sys.stderr.flush()

@@ -1,0 +1,216 @@
+"""How one position is closed without ever turning it round: measure, order, settle, measure again.
+
+A market order for what is held leaves only when no order works in the instrument, and TWS's position and its
+executions agree on what is held. The next one leaves only when the one before is settled and its fills show in a
+position that was asked for afresh. Where the two sources disagree the smaller figure counts.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ibdesk.guardian.account import DUST, Look
+
+_SECOND = 1_000_000_000
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the guardian waits for what, in seconds."""
+
+    # settle: two looks that are to agree lie so far apart at least.
+    settle: float = 0.4
+    # quiet: without an earlier agreement a position counts once no execution has been news for so long.
+    quiet: float = 2.0
+    # repeat_cancel: orders that still work are cancelled again after so long.
+    repeat_cancel: float = 1.0
+    # stuck: after so long an order that does not go, or a position that does not shrink, is alerted.
+    stuck: float = 10.0
+    # invisible: an order of ours that TWS shows nowhere for so long is cancelled and given up.
+    invisible: float = 5.0
+    # dispute: position and executions that disagree for so long are alerted, and the smaller counts.
+    dispute: float = 10.0
+    # accept: after so long the position alone counts.
+    accept: float = 30.0
+    # retry_first, retry_last: pauses after a refused order, doubled each time.
+    retry_first: float = 0.5
+    retry_last: float = 30.0
+
+    def passed(self, seconds: float, since_ns: int, now_ns: int) -> bool:
+        """Return whether so many seconds lie between two readings of the clock."""
+        return now_ns - since_ns >= seconds * _SECOND
+
+
+class OwnOrder(msgspec.Struct):
+    """An order of the guardian's own; `is_seen` once TWS has shown it, `gone_since_ns` once it shows it no more."""
+
+    reference: str
+    quantity: float
+    sent_ns: int
+    is_seen: bool = False
+    refusal: str = ""
+    gone_since_ns: int | None = None
+    given_up: bool = False
+
+
+class Reduction:
+    """Brings one position to zero, or the part of it that some runs hold.
+
+    `baseline` is what was held when `traded` was the day's net of executions, where that is known. `share` is the
+    signed part of the position that is to go, None for all of it.
+    """
+
+    def __init__(
+        self,
+        con_id: int,
+        patience: Patience,
+        *,
+        baseline: tuple[float, float] | None = None,
+        share: float | None = None,
+    ) -> None:
+        self.con_id, self._patience = con_id, patience
+        self._agreed = baseline
+        self._share = share
+        self.order: OwnOrder | None = None
+        self.is_flat = False
+        self.news: list[str] = []
+        # _calm: what the looks have agreed on since _calm_since_ns: the position and the net of executions.
+        self._calm: tuple[float, float] | None = None
+        self._calm_since_ns = self._news_ns = 0
+        self._traded: float | None = None
+        self._disputed_ns: int | None = None
+        self._refusals = 0
+        self._not_before_ns = 0
+        self._told: set[str] = set()
+
+    def see(self, look: Look) -> float:
+        """Take a look at the account; return the signed quantity to trade now, 0 while there is nothing to do."""
+        self.is_flat = False
+        is_settled = self._is_settled(look)
+        if not self._is_calm(look) or not is_settled:
+            self._disputed_ns = None
+            return 0.0
+        held = self._held(look)
+        if held is None:
+            return 0.0
+        wanted = self._wanted(held)
+        self.is_flat = abs(wanted) <= DUST
+        if self.is_flat or look.asked_ns < self._not_before_ns:
+            return 0.0
+        return -wanted
+
+    def sent(self, reference: str, quantity: float, at_ns: int) -> None:
+        """Take note that the order has left."""
+        self.order = OwnOrder(reference, abs(quantity), at_ns)
+
+    def refused(self, text: str, at_ns: int) -> None:
+        """Take note that TWS has refused the order; the next attempt waits."""
+        if self.order is None:
+            return
+        self.order.refusal = text
+        self._refusals += 1
+        pause = min(self._patience.retry_first * 2.0 ** (self._refusals - 1), self._patience.retry_last)
+        self._not_before_ns = at_ns + int(pause * _SECOND)
+
+    @property
+    def refusals(self) -> int:
+        """Return how often in a row TWS has refused to close the position."""
+        return self._refusals
+
+    def lost(self) -> None:
+        """Take note that the connection broke: a look after it is compared with none before it."""
+        self._calm = None
+
+    def must_give_up(self, now_ns: int) -> bool:
+        """Return whether TWS shows the order nowhere for so long that it is to be cancelled, once."""
+        order = self.order
+        if order is None or order.is_seen or order.given_up or order.refusal:
+            return False
+        order.given_up = self._patience.passed(self._patience.invisible, order.sent_ns, now_ns)
+        return order.given_up
+
+    # --- inside
+
+    def _is_settled(self, look: Look) -> bool:
+        """Return whether no order of ours can still be filled, by what TWS shows."""
+        order = self.order
+        if order is None:
+            return True
+        filled = look.filled(order.reference)
+        if any(each.reference == order.reference for each in look.orders):
+            order.is_seen, order.gone_since_ns = True, None
+            return False
+        # An order that fills at once never shows as one that works.
+        if filled > DUST:
+            order.is_seen = True
+        is_over = filled >= order.quantity - DUST
+        if not is_over:
+            if not (order.is_seen or order.refusal or order.given_up):
+                return False
+            if order.gone_since_ns is None:
+                order.gone_since_ns = look.asked_ns
+            if not self._patience.passed(self._patience.settle, order.gone_since_ns, look.asked_ns):
+                return False
+        if filled > DUST:
+            self._refusals = 0
+        if self._share is not None:
+            self._share -= min(filled, abs(self._share)) * (1.0 if self._share > 0 else -1.0)
+        self.order = None
+        return True
+
+    def _is_calm(self, look: Look) -> bool:
+        """Return whether no order has worked, and nothing has moved, for long enough.
+
+        A look asks for orders first and for executions behind them: an order that was gone by then has its fills in
+        the look, unless TWS is slow to report them.
+        """
+        report, traded = look.held(self.con_id), look.traded(self.con_id)
+        if traded != self._traded:
+            self._traded, self._news_ns = traded, look.asked_ns
+        if look.working(self.con_id):
+            self._calm = None
+            return False
+        if self._calm != (report, traded):
+            self._calm, self._calm_since_ns = (report, traded), look.asked_ns
+        return self._patience.passed(self._patience.settle, self._calm_since_ns, look.asked_ns)
+
+    def _held(self, look: Look) -> float | None:
+        """Return what is held, None while TWS's answers do not agree on it."""
+        report, traded = look.held(self.con_id), look.traded(self.con_id)
+        if self._agreed is None:
+            if not self._patience.passed(self._patience.quiet, self._news_ns, look.asked_ns):
+                return None
+            self._agreed = report, traded
+            return report
+        held, counted = self._agreed
+        expected = held + traded - counted
+        if abs(report - expected) <= DUST:
+            self._agreed, self._disputed_ns = (report, traded), None
+            return report
+        return self._disputed(report, expected, look)
+
+    def _disputed(self, report: float, expected: float, look: Look) -> float | None:
+        if self._disputed_ns is None:
+            self._disputed_ns = look.asked_ns
+        if self._patience.passed(self._patience.accept, self._disputed_ns, look.asked_ns):
+            self._agreed, self._disputed_ns = (report, look.traded(self.con_id)), None
+            self._tell(f"its position of {report:g} counts, though executions lead to {expected:g}")
+            return report
+        if not self._patience.passed(self._patience.dispute, self._disputed_ns, look.asked_ns):
+            return None
+        self._tell(f"TWS reports a position of {report:g}, its executions lead to {expected:g}: the smaller counts")
+        if report * expected <= 0:
+            return None
+        return min(report, expected, key=abs)
+
+    def _wanted(self, held: float) -> float:
+        """Return the signed quantity that is to go: never more than what is held, never its opposite."""
+        if self._share is None:
+            return held
+        if self._share * held <= 0:
+            return 0.0
+        return min(self._share, held, key=abs)
+
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self.news.append(text)

@@ -1,0 +1,423 @@
+"""The guardian at work: looks at account and engine, decides, halts the account first, then carries out the stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+import msgspec
+
+from ibdesk.clock import monotonic_ns, wall_ns
+from ibdesk.errors import ConfigError
+from ibdesk.guardian.account import Look, run_of
+from ibdesk.guardian.account_watch import AccountWatch
+from ibdesk.guardian.config import GuardianConfig
+from ibdesk.guardian.decisions import Decision, Decisions, EngineSight, Sight
+from ibdesk.guardian.door import Command, Door, StopFile
+from ibdesk.guardian.engine_line import EngineLine
+from ibdesk.guardian.engine_process import EngineProcess, engine_of, kill_engine
+from ibdesk.guardian.fence import Fence
+from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce, Step, StopPlan, Tell
+from ibdesk.guardian.record import Record
+from ibdesk.guardian.stop import Level, Stop
+
+BY = "guardian"
+"""In whose name the guardian halts."""
+
+_SECOND = 1_000_000_000
+_TURN_SECONDS, _TURNS_A_SECOND = 0.2, 5
+# While nothing is wrong executions and positions are compared at every fifth look; positions are told by themselves.
+_WHOLE_LOOK = 5
+# Books that are older than this say nothing about now.
+_BOOKS_SECONDS = 5
+# The engine has booked what was executed so long before its books were asked for.
+_BOOKED_SECONDS = 15
+_CAUSE_PERSON = "person"
+
+
+class Watch:
+    """One guardian; `run` is its life, and `until_done` ends with its stops."""
+
+    def __init__(self, config: GuardianConfig, record: Record) -> None:
+        self._config, self._record = config, record
+        self._line = EngineLine(config.desk_socket)
+        memory = record.memory
+        self.account = config.account or memory.account
+        self._fence = Fence(config.mode, record)
+        self._decisions = Decisions(config.rules, tripped=memory.tripped, accepted_loss=memory.accepted_loss)
+        self._stop_file = StopFile(config.stop_file, memory.stop_file)
+        self._watch = AccountWatch(
+            config, address=self._address, is_ours=self._choose, refused=self._refused, changed=self._link_changed
+        )
+        self._plans: list[StopPlan] = []
+        self._begun_ns: dict[str, int] = {}
+        self._finished: dict[str, object] = {}
+        self._calm: dict[int, tuple[float, float]] = {}
+        self._engine: EngineProcess | None = None
+        self._engine_since_ns = 0
+        self._turns = 0
+        self._woken, self._idle = asyncio.Event(), asyncio.Event()
+        self._idle.set()
+
+    async def run(self, *, ready: Callable[[], None] = lambda: None) -> None:
+        """Watch until cancelled; `ready` is called once people can reach it.
+
+        Raises:
+            ConfigError: If the account cannot be guarded as the settings say, or another guardian does.
+        """
+        door = Door(self._config.door, self.answer)
+        await door.open()
+        ready()
+        self._record.write("begun", client_id=self._config.client_id, account=self.account)
+        self._take_up()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._watch.run(), name="tws")
+                tasks.create_task(self._line.run(), name="engine line")
+                tasks.create_task(self._judge_regularly(), name="judgment")
+                tasks.create_task(self._look_regularly(), name="looks")
+        except* ConfigError as errors:
+            raise errors.exceptions[0] from None
+        finally:
+            door.close()
+            self._record.write("ended")
+
+    async def until_done(self) -> dict[str, object]:
+        """Return the status once every stop was carried out, for who only wants that."""
+        await self._idle.wait()
+        return self.status()
+
+    # --- what people ask
+
+    def answer(self, command: Command) -> dict[str, object]:
+        """Do what a command says and return the answer."""
+        if command.do == "status":
+            return {"ok": True, **self.status()}
+        if command.do not in (*Level, "kill"):
+            known = ", ".join(["status", *Level, "kill"])
+            return {"ok": False, "error": f"there is no command {command.do!r}: there are {known}"}
+        if command.account and self.account and command.account != self.account:
+            return {"ok": False, "error": f"this guardian watches account {self.account}, not {command.account}"}
+        if self._config.mode == "live" and command.account != self.account:
+            return {"ok": False, "error": f"mode is live: name the account ({self.account or 'not known yet'})"}
+        level = Level.HALT if command.do == "kill" else Level(command.do)
+        stop = self.stop(
+            level, reason=command.reason or "stopped by hand", by=command.by, kill=command.kill or command.do == "kill"
+        )
+        return {"ok": True, "stop": msgspec.to_builtins(stop), **self.status()}
+
+    def stop(self, level: Level, *, reason: str, by: str, kill: bool = False) -> Stop:
+        """Begin a stop that a person wants."""
+        words = f"{level.value} asked for by {by or 'a person'}: {reason}"
+        return self._begin(Decision(cause=_CAUSE_PERSON, level=level, reason=words), by=by or "person", kill=kill)
+
+    def status(self) -> dict[str, object]:
+        """Return how account, engine and guardian are, as plain data."""
+        view, now_ns = self._watch.view, monotonic_ns()
+        return {
+            "mode": self._config.mode,
+            "account": self.account,
+            "link": "up" if self._watch.is_up else self._watch.why_down,
+            "daily_pnl": view.daily_pnl,
+            "gross_exposure": view.gross_exposure,
+            "orders_last_minute": view.orders_last_minute(now_ns),
+            "open_orders": view.open_orders,
+            "positions": {str(view.contracts[con_id]): held for con_id, held in view.holdings.items() if held},
+            "engine": self._engine_word(),
+            "engine_pid": _pid_of(self._engine),
+            "halts": sorted(self._fence.standing),
+            "stops": [
+                {
+                    **msgspec.to_builtins(plan.stop),
+                    "seconds": (now_ns - self._begun_ns[plan.stop.id]) / _SECOND,
+                    "orders_sent": plan.orders_sent,
+                    "cancels_sent": plan.cancels_sent,
+                }
+                for plan in self._plans
+            ],
+            "finished": self._finished,
+        }
+
+    # --- stops
+
+    def _begin(self, decision: Decision, *, by: str, kill: bool = False) -> Stop:
+        """Halt the account, write the stop down, and begin to carry it out; in this order."""
+        at_ns = wall_ns()
+        halt_id = self._fence.put(self.account, decision.reason, by=BY, at_ns=at_ns)
+        stop = Stop(
+            id=halt_id, level=decision.level, cause=decision.cause, reason=decision.reason, by=by, at_ns=at_ns,
+            runs=decision.runs, kill=kill,
+        )  # fmt: skip
+        if self._config.mode == "embedded":
+            self._line.halt(decision.reason, by=BY)
+        if decision.cause != _CAUSE_PERSON:
+            self._decisions.acted(decision, halt_id, self._sight())
+        self._record.alert(f"{decision.level.value}: {decision.reason}", stop=msgspec.to_builtins(stop))
+        for plan in self._plans:
+            if not plan.stop.runs and plan.stop.level.rank >= stop.level.rank:
+                # What is carried out already does all of it.
+                self._record.keep(tripped=self._decisions.tripped)
+                break
+        else:
+            self._replace_lesser(stop)
+        if kill:
+            self._kill()
+        return stop
+
+    def _replace_lesser(self, stop: Stop) -> None:
+        """Carry out a stop, in place of those that do no more."""
+        stops = self._record.memory.stops
+        known = [each for each in stops if each.runs != stop.runs or each.level.rank > stop.level.rank]
+        self._plans = [plan for plan in self._plans if plan.stop in known]
+        self._record.keep(stops=(*known, stop), tripped=self._decisions.tripped)
+        self._carry_out(stop)
+
+    def _take_up(self) -> None:
+        """Go on with the stops that were not done when this process died."""
+        stops = self._record.memory.stops
+        if stops:
+            self._record.keep(attempts=self._record.memory.attempts + 1)
+            self._record.alert(f"{len(stops)} stop(s) were not done and are taken up: {stops[-1].reason}")
+        for stop in stops:
+            self._carry_out(stop)
+
+    def _carry_out(self, stop: Stop) -> None:
+        plan = StopPlan(
+            stop,
+            attempt=self._record.memory.attempts,
+            baselines=self._calm,
+            shares=self._shares(stop.runs) if stop.runs else None,
+        )
+        self._begun_ns[stop.id] = monotonic_ns()
+        self._plans.append(plan)
+        self._idle.clear()
+        self._do(plan, plan.begin(monotonic_ns()))
+        self._woken.set()
+
+    def _shares(self, runs: tuple[str, ...]) -> dict[int, float]:
+        """Return what these runs hold: by the engine's last books, and the executions that it cannot have booked."""
+        found: dict[int, float] = {}
+        for row in self._line.books or ():
+            if row.owner in runs:
+                found[row.con_id] = found.get(row.con_id, 0.0) + row.quantity
+        since_ns = self._line.books_ns - _BOOKED_SECONDS * _SECOND
+        for done in self._watch.view.executions_since(since_ns):
+            if run_of(done.reference) in runs and done.id not in self._line.booked:
+                found[done.con_id] = found.get(done.con_id, 0.0) + done.quantity
+        return found
+
+    def _do(self, plan: StopPlan, steps: list[Step]) -> None:
+        for step in steps:
+            match step:
+                case CancelEverything():
+                    self._watch.cancel_everything()
+                    self._record.write("cancel_everything", stop=plan.stop.id)
+                case CancelOrder(order=order):
+                    self._watch.cancel(order)
+                    self._record.write("cancel", stop=plan.stop.id, order=msgspec.to_builtins(order))
+                case CancelOwn(reference=reference):
+                    self._watch.cancel_own(reference)
+                    self._record.write("cancel", stop=plan.stop.id, reference=reference)
+                case Reduce(reference=reference, con_id=con_id, quantity=quantity):
+                    self._record.write(
+                        "reduce", stop=plan.stop.id, reference=reference, contract=str(self._contract(con_id)),
+                        quantity=quantity,
+                    )  # fmt: skip
+                    self._watch.trade(con_id, quantity, reference)
+                case Tell(text=text):
+                    self._record.alert(text, stop=plan.stop.id)
+
+    def _contract(self, con_id: int) -> object:
+        return self._watch.view.contracts.get(con_id, con_id)
+
+    def _kill(self) -> None:
+        killed = kill_engine(self._config.lock_of(self.account)) if self.account else None
+        if killed is None:
+            self._record.alert(f"no engine holds account {self.account or '(unknown)'}: there was nothing to kill")
+        else:
+            self._record.alert(f"the engine (process {killed.pid}) was killed")
+
+    def _advance(self, look: Look) -> None:
+        for plan in list(self._plans):
+            self._do(plan, plan.look(look))
+            if plan.done:
+                self._finish(plan)
+
+    def _finish(self, plan: StopPlan) -> None:
+        self._plans.remove(plan)
+        if not self._plans:
+            self._idle.set()
+        seconds = (monotonic_ns() - self._begun_ns.pop(plan.stop.id, monotonic_ns())) / _SECOND
+        self._finished = {
+            "id": plan.stop.id, "level": plan.stop.level, "seconds": seconds, "orders_sent": plan.orders_sent,
+            "cancels_sent": plan.cancels_sent,
+        }  # fmt: skip
+        self._record.keep(stops=tuple(stop for stop in self._record.memory.stops if stop != plan.stop))
+        done = {
+            Level.HALT: "no order works that would open a position",
+            Level.CANCEL: "no order works",
+            Level.FLATTEN: "no order works and no position is held",
+        }[plan.stop.level]
+        whose = f" of {', '.join(plan.stop.runs)}" if plan.stop.runs else ""
+        self._record.alert(
+            f"done in {seconds:.1f} s: {done}{whose}. The halt {plan.stop.id} stands until a person lifts it",
+            **self._finished,
+        )
+
+    def _refused(self, reference: str, text: str) -> None:
+        self._record.write("refused", reference=reference, text=text)
+        for plan in self._plans:
+            self._do(plan, plan.refused(reference, text, monotonic_ns()))
+
+    # --- looking and judging
+
+    async def _look_regularly(self) -> None:
+        count = 0
+        while True:
+            await self._watch.up.wait()
+            self._woken.clear()
+            count += 1
+            # The first turns of a connection are whole, so that there is a basis to compare with.
+            whole = bool(self._plans) or count % _WHOLE_LOOK == 0 or not self._calm
+            look = await self._watch.look(whole=whole)
+            if look is None:
+                await asyncio.sleep(_TURN_SECONDS)
+                continue
+            if whole:
+                self._compare(look)
+                self._advance(look)
+            if not self._plans:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._config.look_seconds):
+                        await self._woken.wait()
+            else:
+                await asyncio.sleep(_TURN_SECONDS)
+
+    def _compare(self, look: Look) -> None:
+        """Remember positions on which TWS's positions and its executions agree while no stop is carried out."""
+        if self._plans:
+            return
+        for con_id in look.holdings.keys() | self._calm.keys():
+            held, traded = look.held(con_id), look.traded(con_id)
+            known = self._calm.get(con_id)
+            if known is None or abs(known[0] + traded - known[1] - held) < 1e-9:
+                self._calm[con_id] = held, traded
+            else:
+                # They are apart: a fill on its way, or a trade that no execution shows. It is measured afresh.
+                del self._calm[con_id]
+
+    async def _judge_regularly(self) -> None:
+        while True:
+            if self._turns % _TURNS_A_SECOND == 0:
+                self._look_for_engine()
+            self._turns += 1
+            self._fence.look(self.account)
+            if self._config.mode == "embedded" and self._line.answered_ns and not self._line.halt_ids:
+                self._fence.forget()
+            self._look_for_stop_file()
+            sight = self._sight()
+            before = self._decisions.tripped.copy(), self._decisions.accepted_loss
+            for decision in self._decisions.look(sight):
+                self._begin(decision, by=BY)
+            if before != (self._decisions.tripped, self._decisions.accepted_loss):
+                self._record.keep(tripped=self._decisions.tripped, accepted_loss=self._decisions.accepted_loss)
+            await asyncio.sleep(_TURN_SECONDS)
+
+    def _look_for_stop_file(self) -> None:
+        seen = self._stop_file.look()
+        if seen is not None:
+            level, kill = seen
+            self._record.keep(stop_file=self._stop_file.seen)
+            self.stop(level, reason=f"{self._config.stop_file} has appeared", by="file", kill=kill)
+
+    def _look_for_engine(self) -> None:
+        found = engine_of(self._config.lock_of(self.account)) if self.account else None
+        if _pid_of(found) != _pid_of(self._engine):
+            self._engine_since_ns = monotonic_ns()
+            self._line.forget()
+            if self._engine is not None:
+                runs = f" with {len(self._line.runs)} runs" if self._line.runs else ""
+                self._record.alert(f"the engine (process {self._engine.pid}) has gone{runs}")
+            if found is not None:
+                self._record.write("engine", pid=found.pid)
+        self._engine = found
+
+    def _sight(self) -> Sight:
+        view, now_ns, engine = self._watch.view, monotonic_ns(), None
+        if self._engine is not None:
+            engine = EngineSight(
+                pid=self._engine.pid,
+                is_stopped=self._engine.is_stopped,
+                since_ns=self._engine_since_ns,
+                answered_ns=self._line.answered_ns,
+                runs=self._line.runs,
+            )
+        return Sight(
+            now_ns=now_ns,
+            daily_pnl=view.daily_pnl if self._watch.is_up else None,
+            pnl_reports=view.pnl_reports,
+            gross_exposure=view.gross_exposure if self._watch.is_up else None,
+            orders_last_minute=view.orders_last_minute(now_ns),
+            engine=engine,
+            differences=self._differences(now_ns),
+            standing=self._fence.standing,
+        )
+
+    def _differences(self, now_ns: int) -> tuple[str, ...]:
+        """Return where the engine's books and the account differ now; books that are not fresh say nothing."""
+        books = self._line.books
+        if books is None or not self._watch.is_up or now_ns - self._line.books_ns > _BOOKS_SECONDS * _SECOND:
+            return ()
+        sums: dict[int, float] = {}
+        for row in books:
+            sums[row.con_id] = sums.get(row.con_id, 0.0) + row.quantity
+        held = self._watch.view.holdings
+        return tuple(
+            f"{self._contract(con_id)}: books {sums.get(con_id, 0.0):g}, account {held.get(con_id, 0.0):g}"
+            for con_id in sorted(sums.keys() | held.keys())
+            if con_id and abs(sums.get(con_id, 0.0) - held.get(con_id, 0.0)) > 1e-6
+        )
+
+    def _engine_word(self) -> str:
+        if self._engine is None:
+            return "away"
+        if self._engine.is_stopped:
+            return "stopped"
+        if self._decisions.is_hung(self._sight()):
+            return "hung"
+        return "answers" if self._line.answered_ns else "starting"
+
+    # --- the link
+
+    def _address(self) -> tuple[str, int] | None:
+        if self._config.mode != "embedded":
+            return self._config.host, self._config.port
+        host, _, port = self._line.address.rpartition(":")
+        return (host, int(port)) if host and port.isdigit() else None
+
+    def _choose(self, accounts: tuple[str, ...]) -> str:
+        """Return which account is guarded; what contradicts the settings ends the guardian."""
+        wanted = self._config.account or (self._line.account if self._config.mode == "embedded" else "")
+        chosen = wanted if wanted in accounts else accounts[0] if len(accounts) == 1 and not wanted else ""
+        if not chosen:
+            raise ConfigError(
+                f"TWS has the accounts {', '.join(accounts)}: choose one with tws.account, which is {wanted or 'empty'}"
+            )
+        if self._config.mode != "live" and not chosen.startswith("D"):
+            raise ConfigError(f"account {chosen} is not a paper account, and the mode is {self._config.mode}")
+        if self.account != chosen:
+            self.account = chosen
+            self._record.keep(account=chosen)
+        return chosen
+
+    def _link_changed(self, why_down: str) -> None:
+        self._record.write("link", state="down" if why_down else "up", why=why_down)
+        if why_down:
+            self._calm = {}
+            for plan in self._plans:
+                plan.lost()
+
+
+def _pid_of(engine: EngineProcess | None) -> int:
+    return 0 if engine is None else engine.pid

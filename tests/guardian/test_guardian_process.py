@@ -1,0 +1,221 @@
+"""The guardian as a real process beside a real gateway: it stops what it is to stop, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import ib_async
+import pytest
+from tests.guardian.conftest import AAPL, StartGuardian, held
+from tests.stack import eventually
+
+from ibdesk.guardian.decisions import Rules
+from ibdesk.testing.gateway import RunningGateway
+
+
+async def buy(person: ib_async.IB, tws: RunningGateway, quantity: float) -> None:
+    """Buy at the market and wait until it is done."""
+    person.placeOrder(AAPL, ib_async.MarketOrder("BUY", quantity))
+    await asyncio.to_thread(tws.wait_for_order, status="Filled", quantity=quantity)
+
+
+def fall(tws: RunningGateway) -> None:
+    """Let the price of AAPL fall from 100 to 90."""
+    tws.inner.quote("AAPL", 90.00, 90.02)
+    tws.inner.trade("AAPL", 90.00)
+
+
+async def test_a_person_flattens_the_account(
+    tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB
+) -> None:
+    await buy(person, tws, 100)
+    person.placeOrder(AAPL, ib_async.LimitOrder("SELL", 100, 120))
+    person.placeOrder(AAPL, ib_async.LimitOrder("BUY", 50, 90))
+    guardian = await asyncio.to_thread(start_guardian)
+
+    answer = await asyncio.to_thread(guardian.ask, "flatten", reason="fire", by="alice")
+    status = await asyncio.to_thread(guardian.until, lambda status: status["finished"], "a flat account")
+
+    assert answer["ok"], answer
+    assert held(tws) == {}
+    assert {order.status for order in tws.orders} == {"Filled", "Cancelled"}
+    assert status["finished"]["orders_sent"] == 1
+    assert status["finished"]["seconds"] < 5
+    assert len(status["halts"]) == 1
+
+
+async def test_a_loss_beyond_the_limit_flattens_within_five_seconds(
+    tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB
+) -> None:
+    """100 shares bought at 100.02 and quoted at 90.00 have lost 1,002 and the commission; 500 are allowed."""
+    await buy(person, tws, 100)
+    guardian = await asyncio.to_thread(start_guardian, rules=Rules(max_daily_loss=500.0))
+
+    began = time.monotonic()
+    tws.call(lambda: fall(tws))
+    await asyncio.to_thread(eventually, lambda: held(tws) == {}, "a flat account", seconds=30)
+    seconds = time.monotonic() - began
+
+    status = await asyncio.to_thread(guardian.until, lambda status: status["finished"], "done")
+    assert seconds < 5
+    assert [order.quantity for order in tws.orders if order.client_id == 90] == [100]
+    assert "guardian.max_daily_loss is 500.00" in guardian.events("alert")[0]["text"]
+    assert len(status["halts"]) == 1
+
+
+async def test_an_account_that_is_traded_meanwhile_ends_flat(
+    tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB
+) -> None:
+    """A second program goes on trading while the guardian flattens; once it stops, the account is flat."""
+    await buy(person, tws, 100)
+    guardian = await asyncio.to_thread(start_guardian)
+    await asyncio.to_thread(guardian.ask, "flatten")
+
+    for number in range(12):
+        person.placeOrder(AAPL, ib_async.MarketOrder("BUY" if number % 3 else "SELL", 10 + number))
+        await asyncio.sleep(0.15)
+    await asyncio.to_thread(
+        guardian.until, lambda status: status["finished"] and not status["stops"] and held(tws) == {}, "a flat account"
+    )
+
+    assert not any(order.status in ("Submitted", "PreSubmitted") for order in tws.orders)
+
+
+async def test_a_guardian_that_is_killed_goes_on_where_it_was(
+    tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB
+) -> None:
+    """Killed after the stop is on disk and before anything was sold, and again between the orders of two positions."""
+    await buy(person, tws, 100)
+    person.placeOrder(ib_async.Stock("MSFT", "SMART", "USD"), ib_async.MarketOrder("SELL", 30))
+    await asyncio.to_thread(tws.wait_for_order, status="Filled", symbol="MSFT")
+    first = await asyncio.to_thread(start_guardian)
+    first.ask("flatten", reason="fire", by="alice")
+    first.kill()
+    second = await asyncio.to_thread(start_guardian, ready=False)
+    await asyncio.to_thread(tws.wait_for_order, client_id=90, timeout_seconds=30)
+    second.kill()
+
+    third = await asyncio.to_thread(start_guardian, ready=False)
+    status = await asyncio.to_thread(third.until, lambda status: status["finished"], "done")
+
+    assert held(tws) == {}
+    sold = [(done.symbol, done.action, done.quantity) for done in tws.executions if done.client_id == 90]
+    assert sorted(sold) == [("AAPL", "SELL", 100.0), ("MSFT", "BUY", 30.0)]
+    assert len(status["halts"]) == 1
+    references = [order.reference for order in tws.orders if order.client_id == 90]
+    assert len(references) == len(set(references))
+
+
+async def test_a_stop_waits_for_a_tws_that_is_away(
+    tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB
+) -> None:
+    await buy(person, tws, 100)
+    guardian = await asyncio.to_thread(start_guardian)
+    tws.faults.refuse()
+    tws.faults.hang_up()
+    await asyncio.to_thread(guardian.until, lambda status: status["link"] != "up", "a link that is down")
+    answer = await asyncio.to_thread(guardian.ask, "flatten")
+    before = held(tws)
+
+    tws.faults.refuse(refuses=False)
+    await asyncio.to_thread(guardian.until, lambda status: status["finished"], "done")
+
+    assert answer["ok"]
+    assert (before, held(tws)) == ({"AAPL": 100.0}, {})
+
+
+async def test_the_stop_file_stops(
+    tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB, tmp_path: Path
+) -> None:
+    """Touched it halts and cancels what opens; with a word in it, it goes so far."""
+    await buy(person, tws, 100)
+    person.placeOrder(AAPL, ib_async.LimitOrder("BUY", 50, 90))
+    person.placeOrder(AAPL, ib_async.StopOrder("SELL", 100, 80))
+    guardian = await asyncio.to_thread(start_guardian)
+
+    (tmp_path / "state" / "STOP").touch()
+    await asyncio.to_thread(guardian.until, lambda status: status["finished"], "halted")
+    after_touch = [(order.action, order.status) for order in tws.orders if order.kind != "MKT"], held(tws)
+    (tmp_path / "state" / "STOP").write_text("flatten\n")
+    await asyncio.to_thread(guardian.until, lambda status: status["finished"]["level"] == "flatten", "flat")
+
+    assert after_touch == ([("BUY", "Cancelled"), ("SELL", "PreSubmitted")], {"AAPL": 100.0})
+    assert held(tws) == {}
+
+
+async def test_orders_that_come_too_fast_are_cancelled(
+    tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB
+) -> None:
+    """Eleven orders within a minute where ten are allowed; those of before the guardian's start do not count."""
+    for _ in range(5):
+        person.placeOrder(AAPL, ib_async.LimitOrder("BUY", 1, 50))
+    guardian = await asyncio.to_thread(start_guardian, rules=Rules(max_orders_per_minute=10))
+    for _ in range(10):
+        person.placeOrder(AAPL, ib_async.LimitOrder("BUY", 1, 50))
+    await asyncio.to_thread(guardian.until, lambda status: status["orders_last_minute"] == 10, "ten orders")
+    before = guardian.status()["stops"], guardian.status()["finished"]
+
+    person.placeOrder(AAPL, ib_async.LimitOrder("BUY", 1, 50))
+    await asyncio.to_thread(guardian.until, lambda status: status["finished"], "done")
+
+    assert before == ([], {})
+    assert {order.status for order in tws.orders} == {"Cancelled"}
+
+
+async def test_positions_worth_too_much_halt(
+    tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB
+) -> None:
+    """Long 100 at 100 and short 50 at 200 are 20,000 in all, whatever their sum is."""
+    await buy(person, tws, 100)
+    guardian = await asyncio.to_thread(start_guardian, rules=Rules(max_gross_exposure=15_000.0))
+    before = guardian.status()
+    person.placeOrder(ib_async.Stock("MSFT", "SMART", "USD"), ib_async.MarketOrder("SELL", 50))
+
+    status = await asyncio.to_thread(guardian.until, lambda status: status["finished"], "halted")
+
+    assert before["gross_exposure"] == pytest.approx(10_000, rel=0.001)
+    assert status["gross_exposure"] == pytest.approx(20_000, rel=0.001)
+    assert held(tws) == {"AAPL": 100.0, "MSFT": -50.0}
+
+
+def test_it_is_small(tws: RunningGateway, start_guardian: StartGuardian) -> None:
+    """40 MB resident, at work: no engine, no Polars, no pydantic, no ib_async."""
+    guardian = start_guardian()
+
+    status = Path(f"/proc/{guardian.process.pid}/status").read_text()
+    resident = int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    mapped = Path(f"/proc/{guardian.process.pid}/maps").read_text()
+
+    assert resident < 40, f"{resident:.1f} MB"
+    assert [name for name in ("polars", "pydantic", "numpy", "uvloop") if name in mapped] == []
+
+
+def test_its_socket_is_for_its_owner_and_takes_only_commands(
+    tws: RunningGateway, start_guardian: StartGuardian
+) -> None:
+    guardian = start_guardian()
+
+    answers = [
+        guardian.ask("resume"),
+        guardian.ask("status", nonsense=1),
+        guardian.ask("halt", account="DU1"),
+        guardian.ask("x" * 5000),
+    ]
+
+    assert guardian.config.door.stat().st_mode & 0o777 == 0o600
+    assert [answer["ok"] for answer in answers] == [False] * 4
+    assert "there is no command 'resume'" in answers[0]["error"]
+    assert tws.account in answers[2]["error"]
+    assert "4096 bytes" in answers[3]["error"]
+    assert guardian.status()["halts"] == []
+
+
+def test_two_guardians_of_one_account_are_one_too_many(tws: RunningGateway, start_guardian: StartGuardian) -> None:
+    start_guardian()
+
+    second = start_guardian(ready=False)
+
+    assert second.process.wait(30) == 2
+    assert "another guardian answers" in second.log.read_text()
