@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ibdesk.clock import SECOND
 from ibdesk.errors import IbdeskError
 from ibdesk.gateway.listening import Party
 from ibdesk.gateway.protocol.codec import decode
@@ -31,6 +33,9 @@ _ENDED = frozenset({"Inactive", "Cancelled", "Filled"})
 # Faults that lose or change what TWS says beyond what TCP can: what a comparison returns may lack something too.
 _LOSSY = frozenset({"drop", "reorder", "leave_unset", "delay"})
 _DUST = 1e-9
+_MOST_FACTS = 800
+# A little less than the second of the limit: events are stamped when they come, and orders leave a little later.
+_WINDOW_NS = 9 * SECOND // 10
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -56,12 +61,15 @@ class Checker:
         self._lives: dict[EngineProcess, _Life] = {}
         kinds = {step.fault["kind"] for step in self._plan.steps if isinstance(step, Misbehave)}
         self._is_lossy = bool(kinds & _LOSSY)
+        self._loses_power = any(isinstance(step, Kill) and step.is_power_loss for step in self._plan.steps)
         self._is_corrected = "correct_execution" in kinds
         self._has_outsiders = any(isinstance(step, TradeAtTws | Rival) for step in self._plan.steps)
 
     def report(self, promise: str, facts: str) -> None:
         """Keep the first violation."""
         if self.violation is None:
+            if len(facts) > _MOST_FACTS:
+                facts = f"{facts[: _MOST_FACTS // 2]} ... {facts[-_MOST_FACTS // 2 :]}"
             self.violation = Violation(round(self._world.seconds, 4), promise, facts)
             self._world.trace.note(f"VIOLATION {promise}: {facts}")
 
@@ -119,12 +127,21 @@ class Checker:
         if reference not in life.recorded():
             self.report("1: an intent is in the journal before it leaves", reference)
         gate = runtime.engine.gate
-        if is_new and gate.halts:
-            held = runtime.engine.portfolio.open_book(owner_of(reference)).position(_symbol(fields)).quantity
-            quantity = float(fields["totalQuantity"]) * (1 if fields["action"] == "BUY" else -1)
-            if held * quantity >= 0 or abs(quantity) > abs(held) + _DUST:
-                facts = f"{reference} {quantity:g} with {held:g} held, halted by {list(gate.halts)}"
-                self.report("7: while a halt stands nothing that opens leaves", facts)
+        quantity = float(fields["totalQuantity"]) * (1 if fields["action"] == "BUY" else -1)
+        held = runtime.engine.portfolio.open_book(owner_of(reference)).position(str(fields["symbol"])).quantity
+        if not is_new or (held * quantity < 0 and abs(quantity) <= abs(held) + _DUST):
+            return
+        if gate.halts:
+            facts = f"{reference} {quantity:g} with {held:g} held, halted by {list(gate.halts)}"
+            self.report("7: while a halt stands nothing that opens leaves", facts)
+        if abs(quantity) > self._plan.risk.get("max_order_shares", math.inf):
+            self.report("limits: no order is larger than its limit", f"{reference} {quantity:g}")
+        now_ns, most = self._world.loop.now_ns, self._plan.risk.get("max_orders_per_second", math.inf)
+        life.opened_ns = [at for at in life.opened_ns if at > now_ns - _WINDOW_NS] + [now_ns]
+        if len(life.opened_ns) > most:
+            self.report(
+                "limits: no more orders in a second than the limit", f"{reference} is number {len(life.opened_ns)}"
+            )
 
     # ---- what an engine is in -----------------------------------------------------------------------------------
 
@@ -146,13 +163,13 @@ class Checker:
     def _rows(self, engine: EngineProcess, life: _Life, topic: Topic, rows: list[Row]) -> None:
         for row in rows:
             if topic is Topic.FILLS:
-                self._fill(life, row)
-            elif topic is Topic.ORDERS and row["status"] == OrderStatus.REJECTED.value:
-                self._is_rejected(str(row["id"]))
+                self._fill(engine, life, row)
+            elif topic is Topic.ORDERS:
+                self._order(life, row)
             elif topic is Topic.LINK:
                 self._link(engine, life, str(row["link"]))
 
-    def _fill(self, life: _Life, row: Row) -> None:
+    def _fill(self, engine: EngineProcess, life: _Life, row: Row) -> None:
         """Compare a fill that a desk tells with the venue's."""
         name, execution_id = str(row["execution_id"]).rpartition(".")[0], str(row["execution_id"])
         known = self.truth.executions.get(name)
@@ -163,12 +180,24 @@ class Checker:
             if not self._has_outsiders:
                 self.report("2: no fill is made up", f"{execution_id} of {row['order_id']}")
             return
+        owner = owner_of(known.order)
+        is_own = known.client_id == CLIENT and engine is self._world.engine
+        if is_own and row["owner"] != owner and not self._loses_power:
+            self.report("2: a fill is in the book of its order", f"{row} is of {owner}")
         if known.id == execution_id and (known.symbol, known.quantity, known.price) != (
             row["symbol"],
             quantity,
             row["price"],
         ):
             self.report("2: a fill is what the venue says", f"{row} where the venue has {known}")
+
+    def _order(self, life: _Life, row: Row) -> None:
+        """Compare what a desk tells of an order."""
+        name, key = str(row["id"]), str(row["client_key"])
+        if row["status"] == OrderStatus.REJECTED.value:
+            self._is_rejected(name)
+        if key and life.keys.setdefault(key, name) != name and {name, life.keys[key]} <= self.truth.sent.keys():
+            self.report("1: a repeated request is one order", f"{key} was sent as {life.keys[key]} and as {name}")
 
     def _is_rejected(self, reference: str) -> None:
         """Compare a rejection that a desk tells with what the venue has."""
@@ -202,6 +231,8 @@ class Checker:
     def _came_up(self, engine: EngineProcess) -> None:
         """Compare the halts of a new life with those of the one before."""
         assert engine.runtime is not None  # noqa: S101 - for the type checker
+        if engine.disk.folder == self._world.disk.folder and engine is self._world.rival:
+            self.report("3: one process owns the state folder", "a second engine on it came up")
         if engine.client_id != CLIENT:
             return
         for halt in self._halts:
@@ -261,6 +292,8 @@ class Checker:
         self._compare_books(engine)
         ours = {order.id for order in runtime.engine.blotter.all_open()}
         theirs = {str(record.request.text("orderRef")) for record in self.truth.open_orders(engine.client_id)}
+        if ours:
+            self.report("liveness: all orders were withdrawn", f"open are {ours}, of which the venue has {theirs}")
         if ours != theirs:
             self.report("liveness: open orders agree", f"only ours {ours - theirs}, only the venue's {theirs - ours}")
         self._world.person.at_the_end(self.report)
@@ -291,7 +324,14 @@ class Checker:
         """Look whether a run has overshot its target."""
         owner = owner_of(executed.order)
         strategy = owner.partition("-")[0]
-        if self._is_corrected or self._has_outsiders or strategy not in _BOUNDS:
+        if self._is_corrected or self._has_outsiders or executed.client_id != CLIENT:
+            return
+        most = self._plan.risk.get("max_position_shares", math.inf)
+        if abs(self.truth.moved_by(owner, executed.symbol)) > most + _DUST:
+            moved = self.truth.moved_by(owner, executed.symbol)
+            facts = f"{owner} has moved {executed.symbol} by {moved:g}, {most:g} may be"
+            self.report("limits: no position is larger than its limit", facts)
+        if strategy not in _BOUNDS:
             return
         size = self._largest(strategy)
         low, high = (bound * size for bound in _BOUNDS[strategy])
@@ -324,6 +364,10 @@ class _Life:
     def __init__(self, engine: EngineProcess) -> None:
         self.link, self.was_up, self.syncing_ns = "", False, 0
         self.sent: set[str] = set()
+        # opened_ns: when orders that open left in the last second.
+        self.opened_ns: list[int] = []
+        # keys: the order of each key of a person.
+        self.keys: dict[str, str] = {}
         # fills: owner, symbol and signed quantity by execution id, as the desk tells them.
         self.fills: dict[str, tuple[str, str, float]] = {}
         self._engine = engine
@@ -360,10 +404,6 @@ def _frames(data: bytes) -> Iterator[bytes]:
         end = start + 4 + int.from_bytes(data[start : start + 4], "big")
         yield data[start + 4 : end]
         start = end
-
-
-def _symbol(fields: dict[str, Any]) -> str:
-    return str(fields["symbol"])
 
 
 def _loaded(cls: Any) -> Any:

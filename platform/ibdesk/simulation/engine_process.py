@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ibdesk.desk.commands import Commands
 from ibdesk.desk.runtime import Runtime
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.strategy_loading import FoundStrategy, checked_parameters, found_strategy
+from ibdesk.engine import RiskLimits
 from ibdesk.errors import IbdeskError
 from ibdesk.model import StrategySource
 from ibdesk.simulation.disk import Disk
@@ -48,9 +50,9 @@ class _LoadedHere:
 class EngineProcess:
     """A life of an engine: its process, its runtime, and what it tells watchers."""
 
-    def __init__(self, loop: VirtualLoop, name: str, disk: Disk, *, client_id: int) -> None:
+    def __init__(self, loop: VirtualLoop, name: str, disk: Disk, *, client_id: int, risk: Mapping[str, float]) -> None:
         self.process: Process = loop.process(name)
-        self.disk, self.client_id = disk, client_id
+        self.disk, self.client_id, self._risk = disk, client_id, risk
         self.runtime: Runtime | None = None
         self.commands: Commands | None = None
         # reader: what the desk tells people, not drained yet.
@@ -92,6 +94,7 @@ class EngineProcess:
             mode="paper",
             state_folder=self.disk.folder,
             tws=TwsSettings(host=HOST, port=PORT, client_id=self.client_id),
+            risk=RiskLimits(**dict[str, Any](self._risk)),
         )
         feed = Feed()
         runtime = self.runtime = Runtime(settings, settings.tws, SystemClock(), feed, loading=_LoadedHere())

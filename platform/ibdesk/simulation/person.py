@@ -7,6 +7,7 @@ import functools
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from ibdesk.clock import SECOND
 from ibdesk.desk.commands import Commands
 from ibdesk.engine import RunState
 from ibdesk.errors import DeskError, IbdeskError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # when all runs are stopped and what they hold is closed.
 LIFTS_UNTIL, PROBES_AT, STOPS_AT = 25.0, 30.0, 40.0
 _PROBE_KEY = "probe"
+_FRESH_NS = 15 * SECOND
 _OPEN = (RunState.RUNNING, RunState.ORPHANED)
 
 
@@ -179,6 +181,7 @@ class Person:
         """Put everything in order from now on."""
         self._is_calm = True
         self._world.at(self._world.seconds + PROBES_AT, self._place_probe)
+        self._world.at(self._world.seconds + STOPS_AT - 2, lambda: self._ask("cancel all", lambda c: c.cancel_all()))
         self._world.at(self._world.seconds + STOPS_AT, self._stop_all)
 
     def _place_probe(self) -> None:
@@ -191,9 +194,25 @@ class Person:
 
     def _stop_all(self) -> None:
         self._has_stopped = True
+        self._look_at_runs()
         for name in self._world.plan.strategies:
             self._stop(name, flatten=True)
-        self._ask("cancel all", lambda c: c.cancel_all())
+
+    def _look_at_runs(self) -> None:
+        """Look whether each strategy is one run, and hears of the market."""
+        world, engine = self._world, self._world.engine
+        if engine is None or engine.runtime is None or not engine.is_up:
+            return
+        loses_power = any(isinstance(step, steps.Kill) and step.is_power_loss for step in world.plan.steps)
+        for name in world.plan.strategies:
+            runs = self._runs(name)
+            if len(runs) > 1 and not loses_power:
+                world.checker.report("1: a start that is repeated is one run", f"{runs}")
+        for symbol in world.plan.symbols:
+            market = engine.runtime.engine.markets.get(symbol)
+            at_ns = 0 if market is None or market.quote is None else market.quote.at_ns
+            if world.loop.now_ns - at_ns > _FRESH_NS:
+                world.checker.report("liveness: quotes come again", f"the last one of {symbol} came at {at_ns}")
 
     def at_the_end(self, report: Callable[[str, str], None]) -> None:
         """Look whether the desk has traded, and holds nothing for runs that were closed."""

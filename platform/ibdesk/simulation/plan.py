@@ -192,6 +192,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     # latency_ns: between which nanoseconds bytes travel.
     latency_ns: tuple[int, int] = (50_000, 2_000_000)
     storm_seconds: float = STORM_SECONDS
+    # risk: limits that are not the usual ones, by name.
+    risk: dict[str, float] = {}
 
 
 def plan_of(seed: int) -> Plan:
@@ -211,7 +213,15 @@ def plan_of(seed: int) -> Plan:
         yearly_volatility=chance.choice((0.5, 2.0, 6.0)),
         partial=chance.random() < 0.3,
         latency_ns=chance.choice(((20_000, 200_000), (50_000, 2_000_000), (1_000_000, 150_000_000))),
+        risk={name: draw(chance) for name, draw in _RISK if chance.random() < 0.4},
     )
+
+
+_RISK: tuple[tuple[str, Callable[[random.Random], float]], ...] = (
+    ("max_position_shares", lambda chance: float(chance.randint(2, 8))),
+    ("max_order_shares", lambda chance: float(chance.randint(2, 6))),
+    ("max_orders_per_second", lambda chance: float(chance.randint(1, 3))),
+)
 
 
 _Draw = Callable[[random.Random, float, tuple[str, ...]], AnyStep]

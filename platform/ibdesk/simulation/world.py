@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import random
 import tempfile
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +153,7 @@ class World:
     def _start_engine(self) -> None:
         self.lives += 1
         self.trace.note("engine starts")
-        self.engine = EngineProcess(self.loop, "desk", self.disk, client_id=CLIENT)
+        self.engine = EngineProcess(self.loop, "desk", self.disk, client_id=CLIENT, risk=self.plan.risk)
 
     def _start_again(self) -> None:
         self.engine = None
@@ -312,7 +314,7 @@ class World:
             return
         disk = Disk(self.disk.folder) if step.same_folder else self.rival_disk
         client = CLIENT if step.same_client else RIVAL_CLIENT
-        rival = self.rival = EngineProcess(self.loop, "rival", disk, client_id=client)
+        rival = self.rival = EngineProcess(self.loop, "rival", disk, client_id=client, risk=self.plan.risk)
         self.at(self.seconds + step.seconds, rival.close)
 
     def _calm_down(self) -> None:
@@ -339,13 +341,24 @@ class World:
 
 def simulate(plan: Plan, *, until: float | None = None, verbose: bool = False) -> Outcome:
     """Run one plan in a folder of its own, which is removed afterwards."""
-    before = logging.root.manager.disable
+    with tempfile.TemporaryDirectory(prefix="ibdesk-simulation-", dir=_memory()) as folder, _apart(Path(folder)):
+        return World(plan, Path(folder), verbose=verbose).run(until)
+
+
+@contextlib.contextmanager
+def _apart(folder: Path) -> Iterator[None]:
+    """Keep the halts of the simulated account in its own folder, and the log silent."""
+    disabled, accounts = logging.root.manager.disable, os.environ.get("IBDESK_ACCOUNTS")
     logging.disable(logging.CRITICAL)
+    os.environ["IBDESK_ACCOUNTS"] = str(folder / "accounts")
     try:
-        with tempfile.TemporaryDirectory(prefix="ibdesk-simulation-", dir=_memory()) as folder:
-            return World(plan, Path(folder), verbose=verbose).run(until)
+        yield
     finally:
-        logging.disable(before)
+        logging.disable(disabled)
+        if accounts is None:
+            del os.environ["IBDESK_ACCOUNTS"]
+        else:
+            os.environ["IBDESK_ACCOUNTS"] = accounts
 
 
 def _memory() -> str | None:
