@@ -56,8 +56,8 @@ class Checker:
         self._plan: Plan = world.plan
         # _rejected: orders that a desk said were rejected, with when.
         self._rejected: dict[str, float] = {}
-        # _halts: those that stand, by id, with when they were first seen.
-        self._halts: dict[str, int] = {}
+        # _halts: those that stand.
+        self._halts: set[str] = set()
         self._lives: dict[EngineProcess, _Life] = {}
         kinds = {step.fault["kind"] for step in self._plan.steps if isinstance(step, Misbehave)}
         self._is_lossy = bool(kinds & _LOSSY)
@@ -231,8 +231,9 @@ class Checker:
     def _came_up(self, engine: EngineProcess) -> None:
         """Compare the halts of a new life with those of the one before."""
         assert engine.runtime is not None  # noqa: S101 - for the type checker
-        if engine.disk.folder == self._world.disk.folder and engine is self._world.rival:
-            self.report("3: one process owns the state folder", "a second engine on it came up")
+        engines = [each for each in (self._world.engine, self._world.rival) if each is not None and each.is_up]
+        if len({each.disk.folder for each in engines}) < len(engines):
+            self.report("3: one process owns the state folder", "two engines on it are up")
         if engine.client_id != CLIENT:
             return
         for halt in self._halts:
@@ -245,20 +246,13 @@ class Checker:
         if engine.client_id != CLIENT or not life.was_up:
             return
         halts = runtime.engine.gate.halts
-        if halts.keys() == self._halts.keys():
+        if halts.keys() == self._halts:
             return
-        for halt in halts:
-            self._halts.setdefault(halt, self._world.loop.now_ns)
+        self._halts.update(halts)
         for halt in [halt for halt in self._halts if halt not in halts]:
             if halt not in self._world.person.lifted:
                 self.report("7: a halt needs a person to lift it", f"{halt} is gone")
-            del self._halts[halt]
-
-    def killed(self, engine: EngineProcess, kill: Kill) -> None:
-        """Take note of a power loss, in which the last moments of the journal may be lost."""
-        if kill.is_power_loss and engine.client_id == CLIENT:
-            since_ns = self._world.loop.now_ns - int((kill.lost_seconds + 0.001) * 1e9)
-            self._halts = {halt: at for halt, at in self._halts.items() if at < since_ns}
+            self._halts.discard(halt)
 
     def life_ended(self, engine: EngineProcess) -> None:
         """Replay the journal of a life that has ended."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ibdesk.clock import SECOND
 from ibdesk.desk.commands import Commands
-from ibdesk.engine import RunState
+from ibdesk.engine import MANUAL, RunState
 from ibdesk.errors import DeskError, IbdeskError
 from ibdesk.model import Link
 from ibdesk.simulation import plan as steps
@@ -185,10 +185,14 @@ class Person:
         self._world.at(self._world.seconds + STOPS_AT, self._stop_all)
 
     def _place_probe(self) -> None:
-        symbol = self._world.plan.symbols[0]
+        symbol, engine = self._world.plan.symbols[0], self._world.engine
+        runtime = None if engine is None else engine.runtime
+        held = 0.0 if runtime is None else runtime.engine.portfolio.open_book(MANUAL).position(symbol).quantity
+        # Towards flat, so that no limit of the plan is in the way.
+        side = "sell" if held > 0 else "buy"
 
         async def place(commands: Commands) -> None:
-            self._probe = (await commands.place(symbol, "buy", 1, client_key=_PROBE_KEY)).id
+            self._probe = (await commands.place(symbol, side, 1, client_key=_PROBE_KEY)).id
 
         self._ask("probe", place)
 
@@ -208,7 +212,7 @@ class Person:
             runs = self._runs(name)
             if len(runs) > 1 and not loses_power:
                 world.checker.report("1: a start that is repeated is one run", f"{runs}")
-        for symbol in world.plan.symbols:
+        for symbol in world.plan.symbols if any(map(self._runs, world.plan.strategies)) else ():
             market = engine.runtime.engine.markets.get(symbol)
             at_ns = 0 if market is None or market.quote is None else market.quote.at_ns
             if world.loop.now_ns - at_ns > _FRESH_NS:

@@ -263,7 +263,6 @@ class World:
         self.trace.note(f"killed after {whole} of {writes} writes and {piece} bytes, log {log_bytes} bytes")
         self.network.let_go(engine.process, writes=whole, bytes_of_next=piece)
         self._log_sizes.clear()
-        self.checker.killed(engine, kill)
         engine.died(self.network, silent_seconds=kill.silent_seconds)
         if self.rival is not None and self.rival.disk.folder == self.disk.folder:
             # Its files are about to become copies too.

@@ -72,6 +72,10 @@ def _check_estate(folder: Path, number: int, command: TakeOver) -> str:
     if not command.earlier or not (earlier.is_file() or packed_path(earlier).is_file()):
         return ""
     left = take_over_from_journal(earlier, command)
+    # Halts belong to the account: its own file adds those that no journal has, and leaves out those lifted elsewhere.
+    taken = command.estate
+    estate = msgspec.structs.replace(left.estate, halts=taken.halts, halts_made=taken.halts_made)
+    left = msgspec.structs.replace(left, estate=estate)
     if encode_event(left) != encode_event(command):
         raise ReplayMismatchError(number, str(command.estate), str(left.estate))
     return command.earlier
