@@ -184,12 +184,8 @@ class Blotter:
     @staticmethod
     def _with_terms(order: Order, report: OrderReport) -> Order:
         """Return the order with the venue's id of it and the terms at which it works it; itself when none is new."""
-        if (
-            report.permanent_id in (0, order.permanent_id)
-            and report.quantity in (None, order.quantity)
-            and report.limit_price in (None, order.limit_price)
-            and report.stop_price in (None, order.stop_price)
-        ):
+        has_other_terms = _has_other_terms(order, report)
+        if not has_other_terms and report.permanent_id in (0, order.permanent_id):
             return order
         return msgspec.structs.replace(
             order,
@@ -198,15 +194,16 @@ class Blotter:
             limit_price=order.limit_price if report.limit_price is None else report.limit_price,
             stop_price=order.stop_price if report.stop_price is None else report.stop_price,
             updated_ns=report.at_ns,
-            version=order.version + _has_other_terms(order, report),
+            version=order.version + has_other_terms,
         )
 
 
 def _has_other_terms(order: Order, report: OrderReport) -> bool:
+    quantity, limit, stop = report.quantity, report.limit_price, report.stop_price
     return (
-        report.quantity not in (None, order.quantity)
-        or report.limit_price not in (None, order.limit_price)
-        or report.stop_price not in (None, order.stop_price)
+        (quantity is not None and quantity != order.quantity)
+        or (limit is not None and limit != order.limit_price)
+        or (stop is not None and stop != order.stop_price)
     )
 
 

@@ -72,11 +72,10 @@ class BarMeeting:
         working = self._book.working
         waiting = [(bar, ticket) for bar in self._bars for ticket in working.get(bar.instrument, {}).values()]
         for bar, ticket in waiting:
-            if not ticket.order.is_open or ticket.came_in(bar) or ticket.missed(bar):
-                continue
-            events = self._meet_open(bar, ticket)
-            if events:
-                yield events
+            if ticket.came_before(bar) and ticket.order.is_open:
+                events = self._meet_open(bar, ticket)
+                if events:
+                    yield events
 
     def insides(self) -> Iterator[list[VenueEvent]]:
         """Yield what becomes of each order after the opens: inside one bar after the other."""

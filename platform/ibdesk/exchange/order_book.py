@@ -60,7 +60,8 @@ class OrderBook:
     ) -> None:
         """Execute at `price` and what slippage adds to it, though never outside `bar`."""
         order, instrument = ticket.order, ticket.instrument
-        if ticket.takes_any_price:
+        if order.limit_price is None:
+            # It trades as a market order.
             slipped = self._slipped(instrument, order.side, price)
             worth = quantity * instrument.multiplier
             if bar is not None and not bar.low <= slipped <= bar.high:
@@ -105,9 +106,9 @@ class OrderBook:
         return report_of(ticket, at_ns, reason)
 
     def _slipped(self, instrument: AnyInstrument, side: Side, price: float) -> float:
-        slipped = price + side.sign * self._slippage.per_unit(instrument, price)
+        slipped, lowest = price + side.sign * self._slippage.per_unit(instrument, price), instrument.lowest_price
         # A share that has a price is not given away: a sale at a cent does not slip to zero.
-        return slipped if slipped >= instrument.lowest_price or price <= 0 else min(price, instrument.lowest_price)
+        return slipped if slipped >= lowest or price <= 0 else min(price, lowest)
 
     def _forget(self, ticket: Ticket) -> None:
         """Take the order off the working ones; it stays known by its id."""

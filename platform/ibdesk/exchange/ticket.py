@@ -82,14 +82,13 @@ class Ticket:
         is_limit = self.order.limit_price is not None
         return OrderStatus.WORKING if self.triggered and is_limit else OrderStatus.HELD
 
-    @property
-    def takes_any_price(self) -> bool:
-        """Return whether it trades as a market order, so that slippage applies."""
-        return self.order.limit_price is None
-
     def came_in(self, bar: Bar) -> bool:
         """Return whether it came or changed inside this bar."""
         return self.arrival is not None and self.arrival.bar is bar
+
+    def came_before(self, bar: Bar) -> bool:
+        """Return whether it stood here before the bar opened, and has not changed since."""
+        return self.came_ns <= bar.opened_ns and not self.came_in(bar)
 
     def missed(self, bar: Bar) -> bool:
         """Return whether it came after a bar had opened, and not as an answer to what happened inside it."""

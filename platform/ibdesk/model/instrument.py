@@ -195,9 +195,9 @@ class Stock(Instrument, frozen=True, tag="stock"):
     @property
     def increments(self) -> PriceIncrements:
         """Return the steps of its prices; those of a US share are finer below a dollar."""
-        if not self.price_increments and self.tick_size == self._usual_tick and self._is_us:
-            return US_SHARE_INCREMENTS
-        return self.price_increments or ((0.0, self.tick_size),)
+        if self.price_increments:
+            return self.price_increments
+        return US_SHARE_INCREMENTS if self.tick_size == self._usual_tick and self._is_us else ((0.0, self.tick_size),)
 
 
 class Forex(Instrument, frozen=True, tag="forex"):

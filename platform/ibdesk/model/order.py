@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import enum
 import math
+from typing import NoReturn
 
 import msgspec
 
@@ -128,6 +129,13 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     _S.REJECTED: frozenset({_S.WORKING, _S.HELD, _S.FILLED}),
     _S.EXPIRED: _LATE_FILL,
 }
+# Whether an order of a type has a limit price, and whether it has a stop price.
+_TAKES = {
+    OrderType.MARKET: (False, False),
+    OrderType.LIMIT: (True, False),
+    OrderType.STOP: (False, True),
+    OrderType.STOP_LIMIT: (True, True),
+}
 FINAL_STATUSES = frozenset({_S.DENIED, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED})
 
 
@@ -174,7 +182,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_complete(self) -> bool:
         """Return whether nothing is left of it but what adding binary fractions leaves (a billionth)."""
-        return self.remaining <= self.quantity * 1e-9
+        return _is_complete(self.quantity, self.filled)
 
     @property
     def is_open(self) -> bool:
@@ -195,19 +203,26 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         """
         if not (math.isfinite(self.quantity) and self.quantity > 0):
             raise OrderError(f"order {self.id}: quantity must be a positive number, got {self.quantity!r}")
-        for name, price, types in (
-            ("limit_price", self.limit_price, (OrderType.LIMIT, OrderType.STOP_LIMIT)),
-            ("stop_price", self.stop_price, (OrderType.STOP, OrderType.STOP_LIMIT)),
-        ):
-            if (price is None) == (self.type in types):
-                verb = "needs a" if price is None else "takes no"
-                raise OrderError(f"order {self.id}: a {self.type.value} order {verb} {name}")
-            if price is not None and not math.isfinite(price):
-                raise OrderError(f"order {self.id}: {name} must be a finite number, got {price!r}")
+        limit, stop = self.limit_price, self.stop_price
+        is_finite = (limit is None or math.isfinite(limit)) and (stop is None or math.isfinite(stop))
+        if not is_finite or (limit is not None, stop is not None) != _TAKES[self.type]:
+            self._refuse_prices()
         if self.outside_regular_hours and self.type is OrderType.MARKET:
             # TWS ignores the wish for such an order (warning 2109), which would be a surprise.
             raise OrderError(f"order {self.id}: a market order trades in regular hours only: give it a limit_price")
         return self
+
+    def _refuse_prices(self) -> NoReturn:
+        """Say which price is wrong."""
+        for name, price, is_taken in zip(
+            ("limit_price", "stop_price"), (self.limit_price, self.stop_price), _TAKES[self.type], strict=True
+        ):
+            if (price is not None) != is_taken:
+                verb = "needs a" if price is None else "takes no"
+                raise OrderError(f"order {self.id}: a {self.type.value} order {verb} {name}")
+            if price is not None and not math.isfinite(price):
+                raise OrderError(f"order {self.id}: {name} must be a finite number, got {price!r}")
+        raise AssertionError(self)
 
     def moved(self, status: OrderStatus, at_ns: int, *, reason: str = "", permanent_id: int = 0) -> Order:
         """Return the order in another state.
@@ -233,7 +248,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         """
         filled = self.filled + quantity
         average = (self.average_price * self.filled + price * quantity) / filled if filled else 0.0
-        after = msgspec.structs.replace(
-            self, filled=filled, average_price=average, updated_ns=at_ns, version=self.version + 1
+        return msgspec.structs.replace(
+            self,
+            filled=filled,
+            average_price=average,
+            updated_ns=at_ns,
+            version=self.version + 1,
+            status=OrderStatus.FILLED if _is_complete(self.quantity, filled) else self.status,
         )
-        return msgspec.structs.replace(after, status=OrderStatus.FILLED) if after.is_complete else after
+
+
+def _is_complete(quantity: float, filled: float) -> bool:
+    return quantity - filled <= quantity * 1e-9
