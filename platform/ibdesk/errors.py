@@ -135,6 +135,9 @@ _UNITS = {
 }
 
 
+# _LONGEST_AGE: a price that is older than so many seconds (ten years) was never known.
+_LONGEST_AGE = 3.2e8
+
 # NEARER: what to do about a limit price that reaches too far through the market.
 NEARER = "move the limit price nearer to the market (to the stop price of a stop-limit order)"
 
@@ -173,12 +176,42 @@ _DAY_REASONS: dict[str, Callable[[float, float], str]] = {
 }
 
 
+def _old_price(rule: str) -> Callable[[float, float], str]:
+    def words(limit: float, age: float) -> str:
+        what = "no price is known" if age > _LONGEST_AGE else f"the price is {age:.1f} s old"
+        return f"{what}, {rule} allows {limit:.10g} s: wait for a newer price, or raise risk.{rule}"
+
+    return words
+
+
+def _spread(limit: float, spread: float) -> str:
+    return (
+        f"the spread is {spread:.4g} of the price, max_spread allows {limit:.10g}: state a limit price inside the "
+        f"spread, or raise risk.max_spread"
+    )
+
+
+# The same of the rules on the state of the market.
+_MARKET_REASONS: dict[str, Callable[[float, float], str]] = {
+    "catching_up": lambda _, __: "the desk stood still and compares its books: what opens a position passes after that",
+    "halted_market": lambda _, __: "the venue has halted the market: only orders that reduce a position are accepted",
+    "crossed_market": lambda ask, bid: f"the market is crossed, bid {bid:.10g} above ask {ask:.10g}: order later",
+    "max_spread": _spread,
+    **{
+        rule: _old_price(rule)
+        for rule in (f"max_price_age_{kind}" for kind in ("shares", "futures", "currency", "options"))
+    },
+}
+_REASONS = _DAY_REASONS | _MARKET_REASONS
+
+
 class OrderDeniedError(OrderError):
     """Our own risk rule refused the order, so the venue never saw it.
 
     `rule` is the name of a setting of `risk`, or ``link``, ``halt``, ``external_trade``, ``size_increment``,
-    ``lowest_price`` or ``highest_price``, or a rule of the venue's day: ``market_closed``, ``clock_drift``, or the
-    kind of a window (`WindowKind`), whose figures are times in seconds since 1970.
+    ``lowest_price``, ``highest_price``, ``catching_up``, ``halted_market`` or ``crossed_market``, or a rule of the
+    venue's day: ``market_closed``, ``clock_drift``, or the kind of a window (`WindowKind`), whose figures are times in
+    seconds since 1970.
     """
 
     def __init__(self, order_id: str, rule: str, limit: float, asked: float) -> None:
@@ -195,8 +228,8 @@ class OrderDeniedError(OrderError):
                 return "trading is halted: only orders that reduce a position are accepted"
             case "link":
                 return "the connection to TWS is down: orders can leave once it is back"
-            case rule if rule in _DAY_REASONS:
-                return _DAY_REASONS[rule](self.limit, self.asked)
+            case rule if rule in _REASONS:
+                return _REASONS[rule](self.limit, self.asked)
             case "size_increment":
                 size, step = f"{self.asked:.10g}", f"{self.limit:.10g}"
                 return f"its size of {size} is not a multiple of {step}, the instrument's size increment"

@@ -184,7 +184,7 @@ def test_limits_are_changed_on_the_way_and_outlive_the_desk(open_desk: OpenDesk,
         desk.place("IBM", "buy", 6, limit=1)
     with pytest.raises(ConfigError, match=r"risk.max_position_shares: Value error, it must be positive"):
         desk.change_limits({"max_position_shares": -1, "max_order_shares": 50})
-    with pytest.raises(ConfigError, match="there is no limit max_fun: the limits are max_order_shares"):
+    with pytest.raises(ConfigError, match=r"there is no limit max_fun: the limits are .*max_order_shares"):
         desk.change_limits({"max_fun": 1})
     first = Path(desk.journal_path)
     desk.close()

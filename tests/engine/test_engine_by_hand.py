@@ -78,7 +78,7 @@ def test_without_a_price_an_order_at_the_market_is_worth_more_than_any_limit(tel
 
     [denied] = story.tell(by_hand("m1"))
     story.tell(WatchMarket(Stock("AAPL"), 2))
-    story.quote(9.0, 11.0)
+    story.quote(9.9, 10.1)
     [placed] = story.tell(by_hand("m2"))
 
     assert denied.rule == "max_notional"
@@ -137,7 +137,7 @@ def test_a_run_cannot_change_what_is_not_its_own(story, hands) -> None:
     story.start(hands(quote=lambda me, _: me.modify("m1", quantity=1)))
     story.tell(by_hand("m1", order_type=OrderType.LIMIT, limit_price=9.0))
 
-    assert story.quote(9.0, 11.0) == []
+    assert story.quote(9.9, 10.1) == []
 
 
 def test_orders_are_withdrawn_by_owner_and_instrument(story, hands) -> None:

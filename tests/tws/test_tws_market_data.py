@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from ibdesk.errors import HistoryError, InstrumentError
-from ibdesk.model import Bar, Forex, Index, Notice, Quote, Stock, Tick, instrument_of
+from ibdesk.model import Bar, Forex, Index, MarketHalted, Notice, Quote, Stock, Tick, instrument_of
 
 SECOND = 10**9
 
@@ -55,6 +55,20 @@ async def test_minus_one_means_that_there_is_no_quote(scripted, script, words) -
 
     assert math.isnan(quote.bid)
     assert (quote.bid_size, quote.ask) == (0, 100.0)
+
+
+async def test_a_halt_is_told_when_it_begins_and_when_it_ends(scripted, script, words) -> None:
+    """Tick 49: 0 is no halt, 1 and 2 are halts, -1 is unknown."""
+    request = await quotes_of(scripted, script, words)
+    for value in (0, -1, 1, 2, -1, 0):
+        script.send(45, 6, request, 49, value)
+    script.send(1, 6, request, 1, 100.0, 5, 1)
+    await scripted.heard.next(Quote)
+
+    assert [(each.instrument, each.is_halted) for each in scripted.heard.of(MarketHalted)] == [
+        ("AAPL", True),
+        ("AAPL", False),
+    ]
 
 
 async def test_the_echo_of_a_trades_size_is_no_second_trade(scripted, script, words) -> None:

@@ -26,6 +26,7 @@ from ibdesk.desk.recorder import Recorder, as_recorded, header_of
 from ibdesk.desk.repeats import runs_meant
 from ibdesk.desk.run_names import RunNames
 from ibdesk.desk.settings import DeskSettings
+from ibdesk.desk.stalls import StallWatch
 from ibdesk.desk.strategy_loading import StrategyLoading, TrialLoading
 from ibdesk.desk.succession import hand_over
 from ibdesk.desk.timers import Timers
@@ -132,6 +133,9 @@ class Runtime:
         self._day_ends_ns = 0
         self.timers = Timers(clock, self.turn)
         self._way_out = WayOut(self)
+        self._stalls = StallWatch(
+            clock, settings.stall_seconds, link=lambda: self.service.link, on_stall=self.service.catch_up
+        )
         self.supervisor = Supervisor()
         for name, work in (
             ("tws", self.service.run),
@@ -250,6 +254,8 @@ class Runtime:
             self.recorder.last_words()
 
     def _turn(self, event: Event) -> Sequence[Action]:
+        for first in self._stalls.before(event):
+            self._turn(first)
         read_at_ns = self.service.read_at_ns
         began_ns = read_at_ns or monotonic_ns()
         latency_ns = 0
@@ -258,7 +264,9 @@ class Runtime:
         # States of strategies come after all other actions; alone they can wait for the next commit.
         if actions and actions[0].__class__ is not StateChanged:
             is_recorded = self.recorder.write(self.service.next_order_id)
-            placed = self._way_out.carry_out(actions, is_recorded=is_recorded)
+            placed = self._way_out.carry_out(
+                actions, is_recorded=is_recorded, seconds_in_turn=self._stalls.seconds_in_turn()
+            )
             if placed is not None:
                 latency_ns = self._order_times.sent(placed, began_ns, is_of_market=read_at_ns > 0)
         if event.__class__ is HaltTrading:
@@ -370,6 +378,8 @@ class Runtime:
             await asyncio.sleep(_MARK_SECONDS)
             self._fence.look()
             self.account_watch.look()
+            for event in self._stalls.before():
+                self.turn(event)
             self._note_day()
             for late in self.unanswered.overdue(self.clock.now_ns(), self.settings.answer_alert_seconds):
                 self.turn(late)

@@ -79,6 +79,11 @@ class DeskSettings(SettingsTree):
         gt=0,
         description="an alert says so when the venue has not answered a change or cancel for so long, seconds",
     )
+    stall_seconds: float = Field(
+        2.0,
+        gt=0,
+        description="how long this process may stand still before it compares its books with TWS and decides again",
+    )
     strategy_load_seconds: float = Field(
         10.0,
         gt=0,

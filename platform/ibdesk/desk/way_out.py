@@ -29,15 +29,23 @@ class WayOut:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        # _withheld: why no order of the event leaves.
+        self._withheld = ""
 
-    def carry_out(self, actions: Sequence[Action], *, is_recorded: bool) -> Order | None:
+    def carry_out(self, actions: Sequence[Action], *, is_recorded: bool, seconds_in_turn: float) -> Order | None:
         """Carry out the actions of one event; return the order if they placed one.
 
         While the record cannot be written, no order leaves; orders are still withdrawn: that is always right, and TWS
-        reports it. When another process has halted the account while the engine decided, nothing leaves that opens.
+        reports it. When another process has halted the account while the engine decided, nothing leaves that opens. No
+        order leaves either that was decided longer ago than a bar may be late: the process stood still in between.
         """
         watch = self._runtime.account_watch
         execute = self._execute if is_recorded else self._withhold
+        if is_recorded and seconds_in_turn > self._runtime.engine.gate.limits.max_bar_lateness_seconds:
+            self._withheld = f"the desk stood still for {seconds_in_turn:.1f} s after it was decided"
+            execute = self._withhold
+        elif not is_recorded:
+            self._withheld = self._runtime.recorder.failure
         if watch.is_news and is_recorded and watch.halts_more():
             execute = self._hold_back
         placed: Order | None = None
@@ -71,13 +79,12 @@ class WayOut:
         return None
 
     def _withhold(self, action: Action) -> Order | None:
-        """Carry out what may leave without a record of it."""
-        failure = self._runtime.recorder.failure
+        """Carry out what may always leave."""
         match action:
             case PlaceOrder(order):
-                self._never_sent(order, failure)
+                self._never_sent(order, self._withheld)
             case ModifyOrder(order_id=order_id):
-                self._keeps_terms(order_id, failure)
+                self._keeps_terms(order_id, self._withheld)
             case _:
                 self._execute(action)
         return None

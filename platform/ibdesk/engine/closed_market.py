@@ -136,6 +136,7 @@ class ClosedMarket:
             if self.keeps(order, reduces=reduces):
                 # Its hours were told anew meanwhile: it is closed still.
                 return
+            order = flow.collar(order, reduces=reduces)
             if flow.queue.may_leave(order.id, reduces=reduces):
                 flow.place(order)
                 return
@@ -144,7 +145,7 @@ class ClosedMarket:
             return
         flow.add(OrderQueued(order))
         flow.blotter.put(order)
-        flow.queue.put(Waiting(order.id, flow.now_ns), reduces=reduces)
+        flow.queue.put(Waiting(order.id, flow.freshness.now_ns), reduces=reduces)
 
     def _hold(self, order: Order, opens_ns: int) -> None:
         flow = self._flow

@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ibdesk.engine.aims import leaves
+from ibdesk.engine.bad_prints import BadPrints
 from ibdesk.engine.changes import change_limits, change_parameters, take_notice
 from ibdesk.engine.closed_market import day_handlers
 from ibdesk.engine.estate import take_over
 from ibdesk.engine.features import GrowingFeatures
+from ibdesk.engine.freshness import freshness_handlers
 from ibdesk.engine.order_flow import OrderFlow
 from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.portfolio import EXTERNAL, MANUAL
@@ -94,7 +96,8 @@ class Engine:
         requests = Requests(self.orders)
         self.blotter, self.portfolio = self.orders.blotter, self.orders.portfolio
         self.markets, self.runs = self.orders.markets, self.orders.runs
-        self.price_of = self.orders.price_of
+        self.price_of, self.freshness = self.orders.price_of, self.orders.freshness
+        self.prints = BadPrints(self.outbox, self.gate, self.freshness, self._take_print)
         # What `handle` looks at after each event; each is changed in place only.
         self._unpriced, self._with_state = self.orders.outside.unpriced, self.calls.with_state
         self._aims_changed, self._due = self.orders.aims.changed, self.orders.closed.due
@@ -132,6 +135,7 @@ class Engine:
             RunInterrupted: self.calls.expect,
             Notice: lambda notice: take_notice(self, notice),
             **day_handlers(self.orders),
+            **freshness_handlers(self.freshness, self.markets),
         }
 
     @property
@@ -212,11 +216,15 @@ class Engine:
             return
         if bar.opened_ns >= self.gate.day_ends_ns:
             self._begin_day(bar.opened_ns)
-        market.price = market.last = bar.close
-        if self._unpriced:
-            self.orders.outside.price(bar.instrument, bar.close)
-        if self._due and bar.instrument in self._due:
-            self.orders.closed.release(bar.instrument, bar.opened_ns)
+        freshness = self.freshness
+        if not freshness.clock_ns:
+            market.price = market.last = bar.close
+        elif self.prints.holds(market, bar, bar.close):
+            return
+        else:
+            freshness.take_bar(market, bar)
+        if self._unpriced or self._due:
+            self._note_price(bar.instrument, bar.close, bar.opened_ns)
         calls = self.calls
         for lane in calls.expecting(market.bar_lanes) if calls.expected else market.bar_lanes:
             try:
@@ -225,6 +233,8 @@ class Engine:
                 calls.fail(lane.run, error)
             if calls.faults:
                 calls.end_faulty(lane.run)
+        if freshness.holds_back:
+            freshness.holds_back = freshness.is_catching_up
 
     def _on_quote(self, quote: Quote) -> None:
         market = self.markets.get(quote.instrument)
@@ -232,14 +242,16 @@ class Engine:
             return
         if quote.at_ns >= self.gate.day_ends_ns:
             self._begin_day(quote.at_ns)
-        market.quote = quote
         # A quote with both sides is the freshest price there is.
         if quote.spread >= 0:
-            market.price = quote.mid
-            if self._unpriced:
-                self.orders.outside.price(quote.instrument, quote.mid)
-        if self._due and quote.instrument in self._due:
-            self.orders.closed.release(quote.instrument, quote.at_ns)
+            mid = quote.mid
+            if self.freshness.clock_ns and self.prints.holds(market, quote, mid):
+                return
+            market.quote, market.price, market.price_at_ns = quote, mid, quote.at_ns
+            if self._unpriced or self._due:
+                self._note_price(quote.instrument, mid, quote.at_ns)
+        else:
+            market.quote = quote
         calls = self.calls
         for lane in calls.expecting(market.lanes) if calls.expected else market.lanes:
             try:
@@ -255,11 +267,12 @@ class Engine:
             return
         if tick.at_ns >= self.gate.day_ends_ns:
             self._begin_day(tick.at_ns)
+        if self.freshness.clock_ns and self.prints.holds(market, tick, tick.price):
+            return
         market.price = market.last = tick.price
-        if self._unpriced:
-            self.orders.outside.price(tick.instrument, tick.price)
-        if self._due and tick.instrument in self._due:
-            self.orders.closed.release(tick.instrument, tick.at_ns)
+        market.price_at_ns = tick.at_ns
+        if self._unpriced or self._due:
+            self._note_price(tick.instrument, tick.price, tick.at_ns)
         calls = self.calls
         for lane in calls.expecting(market.lanes) if calls.expected else market.lanes:
             try:
@@ -268,6 +281,16 @@ class Engine:
                 calls.fail(lane.run, error)
             if calls.faults:
                 calls.end_faulty(lane.run)
+
+    def _note_price(self, instrument: str, price: float, at_ns: int) -> None:
+        """Have a price known where one was waited for: by what others hold, and by orders held until an open."""
+        if self._unpriced:
+            self.orders.outside.price(instrument, price)
+        if instrument in self._due:
+            self.orders.closed.release(instrument, at_ns)
+
+    def _take_print(self, event: Bar | Quote | Tick) -> None:
+        self._handlers[event.__class__](event)
 
     def _begin_day(self, at_ns: int) -> None:
         """Measure the day's loss from the last prices of the day before, whatever the first ones of this day are."""
@@ -299,6 +322,8 @@ class Engine:
                     self.orders.outside.settle(report)
                 self.allow_targets()
                 self.orders.aims.pursue_all()
+                if self.freshness.is_catching_up:
+                    self.freshness.caught_up(self.runs, self.calls.call)
                 self.orders.queue.release()
 
     # --- commands
@@ -332,6 +357,7 @@ class Engine:
 
     def _on_timer_fired(self, timer: TimerFired) -> None:
         self.orders.on_timer(timer.timer_id)
+        self.prints.on_timer(timer.timer_id)
         run_id, _, name = timer.timer_id.partition("/")
         run = self.runs.get(run_id)
         if run is not None and run.state is RunState.RUNNING:
@@ -369,6 +395,7 @@ class Engine:
             # Where other runs watch already, a fresher price is known.
             if history.close and not market.lanes:
                 market.price = market.last = history.close[-1]
+                market.price_at_ns = history.opened_ns[-1] + history.interval_ns
             if history.interval_ns == interval_ns:
                 run.lanes[history.instrument].warm_up(history)
         for text in short_histories(run.strategy, run.start):

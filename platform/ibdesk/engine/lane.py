@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ibdesk.engine.bars import BarBuilder
 from ibdesk.engine.features import FeatureSource
+from ibdesk.engine.freshness import Freshness
 from ibdesk.engine.open_orders import OpenOrders
 from ibdesk.model import Aim, Bar, BarHistory, BarSource, Quote, StartStrategy, Tick
 from ibdesk.strategy import Strategy
@@ -22,6 +23,7 @@ class Lane:
         "_builder",
         "_by_hooks",
         "_exposure",
+        "_freshness",
         "_interval_ns",
         "_last_opened_ns",
         "_refused",
@@ -42,11 +44,14 @@ class Lane:
         "run",
         "sums",
         "takes_bars",
+        "undecided",
         "waiting",
     )
 
-    def __init__(self, run: Run, instrument: str, start: StartStrategy, features: FeatureSource) -> None:
-        self.run, self.instrument, self.features = run, instrument, features
+    def __init__(
+        self, run: Run, instrument: str, start: StartStrategy, features: FeatureSource, freshness: Freshness
+    ) -> None:
+        self.run, self.instrument, self.features, self._freshness = run, instrument, features, freshness
         self._interval_ns, self._source = start.interval_ns, start.bar_source
         self._whole_bars = start.whole_bars
         self.takes_bars = start.bar_source is BarSource.BARS
@@ -60,6 +65,8 @@ class Lane:
         # The last target for which nothing was missing, as long as position and orders are as they were.
         self._settled: float | None = None
         self.last_bar: Bar | None = None
+        # undecided: the last bar, with its target, while it decides nothing because it was late or came of a stall.
+        self.undecided: tuple[Bar, float | None] | None = None
         # sums: what the run's open orders add up to; is_stale: position or orders have changed since the last look.
         self.sums = OpenOrders()
         self.is_stale, self._exposure = True, 0.0
@@ -130,19 +137,38 @@ class Lane:
         if self._source is BarSource.QUOTES:
             for built in self._builder.add_quote(quote):
                 self.decide(built)
-        self.run.strategy.on_quote(quote)
+        if not self._freshness.holds_back:
+            self.run.strategy.on_quote(quote)
 
     def decide(self, bar: Bar) -> None:
-        """Step the features over a closed bar and let the strategy act on it. A bar known already is passed over."""
+        """Step the features over a closed bar and let the strategy act on it. A bar known already is passed over.
+
+        Of one that is late only the features learn, as of a bar of the history that a run starts from.
+        """
         opened_ns = bar.opened_ns
         if opened_ns <= self._last_opened_ns:
             return
         self._last_opened_ns = opened_ns
         self.last_bar = bar
         wanted = self.features.step(bar)
-        if self._by_hooks:
+        if self._freshness.holds_back:
+            self.undecided = bar, wanted
+            self._freshness.leave_out()
+        elif self._by_hooks:
             self.run.strategy.on_bar(bar)
         elif wanted is not None and (wanted != self._settled or self.is_stale):
+            self._pursue(wanted)
+
+    def catch_up_decision(self) -> None:
+        """Act on the last bar of a stall, unless it is too old by now."""
+        if self.undecided is None:
+            return
+        (bar, wanted), self.undecided = self.undecided, None
+        if bar is not self.last_bar or not self._freshness.is_in_time(bar):
+            return
+        if self._by_hooks:
+            self.run.strategy.on_bar(bar)
+        elif wanted is not None:
             self._pursue(wanted)
 
     def _pursue(self, wanted: float) -> None:

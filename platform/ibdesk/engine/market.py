@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ibdesk.model import AnyInstrument, Quote
+from ibdesk.engine.freshness import age_rule
+from ibdesk.model import AnyInstrument, Combination, Option, Quote
 
 if TYPE_CHECKING:
     from ibdesk.engine.lane import Lane
@@ -16,7 +17,18 @@ class Market:
     `bar_lanes` are those that take the venue's bars; the others build theirs from ticks or quotes.
     """
 
-    __slots__ = ("bar_lanes", "instrument", "lanes", "last", "price", "quote")
+    __slots__ = (
+        "age_rule",
+        "bar_lanes",
+        "instrument",
+        "is_halted",
+        "jumps",
+        "lanes",
+        "last",
+        "price",
+        "price_at_ns",
+        "quote",
+    )
 
     def __init__(self, instrument: AnyInstrument) -> None:
         self.instrument = instrument
@@ -25,6 +37,12 @@ class Market:
         # last: at which it traded last; of currencies, of which no trades are told, the middle at the end of a bar.
         self.last: float | None = None
         self.quote: Quote | None = None
+        # price_at_ns: since when `price` is known, by the venue or by us, whichever is earlier; 0 before the first.
+        self.price_at_ns = 0
+        # age_rule: the limit on the age of its price; is_halted: whether the venue has halted it.
+        self.age_rule, self.is_halted = age_rule(instrument), False
+        # jumps: whether a price far from the last is suspicious; that of an option may double in a moment.
+        self.jumps = not isinstance(instrument, Option | Combination)
         self.lanes: list[Lane] = []
         self.bar_lanes: list[Lane] = []
 

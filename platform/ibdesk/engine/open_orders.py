@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import enum
 
-from ibdesk.model import Order, Side
+from ibdesk.model import Order, Side, TimeInForce
 
 # What adding and taking away binary fractions may leave of nothing.
 _DUST = 1e-9
@@ -26,7 +26,7 @@ _DUST = 1e-9
 class Sort(enum.IntEnum):
     """What an order waits for."""
 
-    # MARKET: nothing.
+    # MARKET: nothing; so does a limit order that is IOC, which fills at once or is gone.
     MARKET = 0
     # LIMIT: a better price.
     LIMIT = 1
@@ -38,7 +38,9 @@ def sort_of(order: Order) -> Sort:
     """Return what the order waits for; a stop-limit order waits for its stop."""
     if order.stop_price is not None:
         return Sort.STOP
-    return Sort.MARKET if order.limit_price is None else Sort.LIMIT
+    if order.limit_price is None or order.time_in_force is TimeInForce.IOC:
+        return Sort.MARKET
+    return Sort.LIMIT
 
 
 class OpenOrders:

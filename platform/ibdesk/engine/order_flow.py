@@ -10,6 +10,7 @@ import msgspec
 from ibdesk.engine.aims import AIM_TIMER, Aims
 from ibdesk.engine.blotter import Blotter
 from ibdesk.engine.closed_market import ClosedMarket
+from ibdesk.engine.freshness import PASSING_RULES, Freshness
 from ibdesk.engine.lane import Lane
 from ibdesk.engine.market import Market
 from ibdesk.engine.open_orders import OpenOrders
@@ -20,7 +21,7 @@ from ibdesk.engine.portfolio import EXTERNAL, Portfolio
 from ibdesk.engine.rates import unit_worth
 from ibdesk.engine.risk import Exposure, RiskGate, reduces
 from ibdesk.engine.run import Run, RunState
-from ibdesk.engine.terms import fitted, refuse_index
+from ibdesk.engine.terms import collared, fitted, refuse_index
 from ibdesk.engine.venue_day import VenueDay
 from ibdesk.errors import OrderDeniedError
 from ibdesk.model import (
@@ -38,6 +39,7 @@ from ibdesk.model import (
     OrderQueued,
     OrderReport,
     OrderStatus,
+    OrderType,
     PlaceOrder,
     Severity,
     TradingHalted,
@@ -67,6 +69,7 @@ class OrderFlow:
         # account_currency: the currency of the account's money, as the venue reports it.
         self.account_currency = "USD"
         self.gate, self._outbox, self.call = gate, outbox, call
+        self.freshness = Freshness(outbox, gate)
         self.add, self.alert = outbox.add, outbox.alert
         self.aims = Aims(self)
         self.queue = OrderQueue(self, waits=waits)
@@ -113,6 +116,7 @@ class OrderFlow:
                 return
             if self.closed.keeps(order, reduces=is_exit):
                 return
+            order = self.collar(order, reduces=is_exit)
             if self.queue.may_leave(order.id, reduces=is_exit):
                 self.place(order)
                 return
@@ -123,7 +127,7 @@ class OrderFlow:
         self.add(OrderQueued(order))
         self.blotter.put(order)
         self.refresh(order)
-        self.queue.put(Waiting(order.id, self.now_ns), reduces=is_exit)
+        self.queue.put(Waiting(order.id, self.freshness.now_ns), reduces=is_exit)
 
     def modify(
         self,
@@ -159,7 +163,7 @@ class OrderFlow:
             self.blotter.put(changed)
             self.refresh(changed)
             return
-        self.queue.put(Waiting(order.id, self.now_ns, _terms(changed)), reduces=is_exit)
+        self.queue.put(Waiting(order.id, self.freshness.now_ns, _terms(changed)), reduces=is_exit)
 
     def cancel(self, order_id: str) -> None:
         """Withdraw an open order; cancelling is never denied, and one that has not left is gone at once."""
@@ -200,7 +204,16 @@ class OrderFlow:
         is_exit = self.gate.check(order, exposure, self.now_ns)
         if not is_exit and self.now_ns >= self.venue_day.barred_ns and self.gate.decides:
             self.venue_day.check(order, self.now_ns)
+        if not is_exit and self.gate.decides:
+            self.freshness.check(order, market, self.closed.opens_at)
         return is_exit
+
+    def collar(self, order: Order, *, reduces: bool) -> Order:
+        """Return the order as it may leave: a market order that opens a position as far as its collar reaches."""
+        fraction = self.gate.limits.collar_market_orders
+        if fraction == math.inf or reduces or order.type is not OrderType.MARKET:
+            return order
+        return collared(order, self.markets[order.instrument], fraction)
 
     def opens(self, order: Order) -> bool:
         """Return whether an order opens or adds to a position, all others counted as filled before it."""
@@ -320,7 +333,7 @@ class OrderFlow:
         self.blotter.put(denied)
         self.order_changed(denied)
         run = self.runs.get(order.owner)
-        if run is not None and denial.rule == WAIT_RULE:
+        if run is not None and (denial.rule == WAIT_RULE or denial.rule in PASSING_RULES):
             # A while later the same order may pass.
             run.lanes[order.instrument].allow()
 

@@ -3,6 +3,8 @@
 What reduces or protects a position goes before what opens one; each in the order in which it came. What opens a
 position waits `risk.max_order_wait_seconds` at most. What reduces one waits as long as it must: getting out is
 always allowed.
+
+Rates are by our clock: bars that a desk catches up with carry times seconds apart and arrive in the same instant.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ class OrderQueue:
         Raises:
             OrderDeniedError: If nothing waits here, and its turn would come too late.
         """
-        gate, now_ns = self._flow.gate, self._flow.now_ns
+        gate, now_ns = self._flow.gate, self._flow.freshness.now_ns
         if not self._waits:
             turn_ns, patience = gate.room_at(now_ns), gate.limits.max_order_wait_seconds
             if not reduces and turn_ns - now_ns > patience * _SECOND:
@@ -91,7 +93,7 @@ class OrderQueue:
     def release(self) -> None:
         """Let leave what has its turn now; deny what has waited too long."""
         self._timer_ns = None
-        flow, now_ns = self._flow, self._flow.now_ns
+        flow, now_ns = self._flow, self._flow.freshness.now_ns
         while len(self) and flow.link_up and flow.gate.room_at(now_ns) <= now_ns:
             queue = self.reducing or self.opening
             self._let_go(queue.pop(next(iter(queue))))
@@ -119,7 +121,7 @@ class OrderQueue:
         except OrderDeniedError as denial:
             self._refuse(waiting, denial)
             return
-        flow.gate.count(flow.now_ns)
+        flow.gate.count(flow.freshness.now_ns)
 
     def _refuse(self, waiting: Waiting, denial: OrderDeniedError) -> None:
         order = self._flow.blotter.orders[waiting.order_id]
@@ -143,7 +145,7 @@ class OrderQueue:
 
     def set_timer(self) -> None:
         """Have a timer wake the queue when the next one has its turn, or has waited too long; at an event's end."""
-        flow, gate, now_ns = self._flow, self._flow.gate, self._flow.now_ns
+        flow, gate, now_ns = self._flow, self._flow.gate, self._flow.freshness.now_ns
         due = gate.room_at(now_ns) if flow.link_up else _NEVER_NS
         oldest = next(iter(self.opening.values()), None)
         if oldest is not None:

@@ -11,10 +11,12 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-from pydantic import AfterValidator, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
 from ibdesk.engine.halts import Halts
+from ibdesk.engine.market_limits import Limit as _Limit
+from ibdesk.engine.market_limits import MarketLimits
 from ibdesk.engine.open_orders import OpenOrders, Sort, sort_of
 from ibdesk.errors import OrderDeniedError
 from ibdesk.model import Order, OrderType, Quote, Side, TradingState
@@ -26,17 +28,8 @@ _NEVER_NS = 2**63
 _DUST = 1e-9
 
 
-def _positive(figure: float) -> float:
-    if not figure > 0:
-        raise ValueError("it must be positive (inf switches the rule off)")
-    return figure
-
-
-_Limit = Annotated[float, AfterValidator(_positive)]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, config=ConfigDict(extra="forbid"))
-class RiskLimits:
+class RiskLimits(MarketLimits):
     """What the gate allows; infinity switches a rule off. An order that only reduces a position, or protects it, is
     not held up by its size, its value, the day's loss or a halt: getting out is always allowed.
 

@@ -71,7 +71,9 @@ class Run:
         self.is_faulty = False
         self.strategy = bind(strategy, self, start.state)
         self.lanes = {
-            instrument.id: Lane(self, instrument.id, start, make_features(self.strategy, instrument.id))
+            instrument.id: Lane(
+                self, instrument.id, start, make_features(self.strategy, instrument.id), engine.orders.freshness
+            )
             for instrument in start.instruments
         }
         self.book = engine.portfolio.open_book(start.run_id, float(start.cash))

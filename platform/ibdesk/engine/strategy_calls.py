@@ -219,7 +219,9 @@ def _take_back(engine: Engine, outbox: Outbox, run: Run) -> None:
     engine.blotter.forget(made)
     # The next order gets the number of the first one that never left.
     run.orders_made = min((int(order_id.rpartition(".")[2]) - 1 for order_id in made), default=run.orders_made)
-    engine.gate.forget_sent(sum(isinstance(action, PlaceOrder | ModifyOrder) for action in own), outbox.now_ns)
+    engine.gate.forget_sent(
+        sum(isinstance(action, PlaceOrder | ModifyOrder) for action in own), engine.freshness.now_ns
+    )
     for lane in run.lanes.values():
         lane.is_stale = True
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from ibdesk.errors import OrderDeniedError, OrderError
-from ibdesk.model import AnyInstrument, Index, Order, Rounding, Side
+from ibdesk.model import AnyInstrument, Index, Order, OrderType, Rounding, Side, TimeInForce
 from ibdesk.model.price_grid import rounded, step_at
+
+if TYPE_CHECKING:
+    from ibdesk.engine.market import Market
 
 # Beyond so many steps floats lie farther apart than the prices of the grid.
 _MOST_STEPS = 2**52
@@ -33,6 +39,34 @@ def fitted(order: Order, instrument: AnyInstrument) -> Order:
         order,
         limit_price=None if limit is None else _price(order, instrument, limit, Rounding.DOWN if buys else Rounding.UP),
         stop_price=None if stop is None else _price(order, instrument, stop, Rounding.UP if buys else Rounding.DOWN),
+    )
+
+
+def collared(order: Order, market: Market, fraction: float) -> Order:
+    """Return a market order as a limit order that reaches at most `fraction` through the market, on the grid.
+
+    It is IOC: what does not fill within the collar is cancelled by the venue and rests nowhere. Only a market order
+    that is good till cancelled stays so. The reach is measured from the other side of the quote, where there is one,
+    else from the last price; without any price the order stays as it is.
+    """
+    quote, buys = market.quote, order.side is Side.BUY
+    side = math.nan if quote is None else quote.ask if buys else quote.bid
+    reference = market.price if math.isnan(side) else side
+    if reference is None:
+        return order
+    limit = reference + order.side.sign * fraction * abs(reference)
+    limit = max(
+        market.instrument.round_price(limit, Rounding.DOWN if buys else Rounding.UP), market.instrument.lowest_price
+    )
+    if not math.isnan(side):
+        # Rounding must not take it back from the market that it is to reach.
+        limit = max(limit, side) if buys else min(limit, side)
+    keeps = order.time_in_force is TimeInForce.GTC
+    return msgspec.structs.replace(
+        order,
+        type=OrderType.LIMIT,
+        limit_price=limit,
+        time_in_force=TimeInForce.GTC if keeps else TimeInForce.IOC,
     )
 
 

@@ -101,6 +101,35 @@ class TimerFired(msgspec.Struct, frozen=True, tag="timer_fired"):
     at_ns: int
 
 
+class ClockRead(msgspec.Struct, frozen=True, tag="clock_read"):
+    """What the desk's clock shows now, told before events that carry another time: the close of a bar, a timer's due.
+
+    `speed` is how many seconds of this clock pass in one of the wall. Where it is never told, as in a backtest, time
+    is what events carry.
+    """
+
+    at_ns: int
+    speed: float = 1.0
+
+
+class Stalled(msgspec.Struct, frozen=True, tag="stalled"):
+    """The desk's process stood still for so many seconds of the wall: it was stopped, swapped out, or slept.
+
+    What arrived meanwhile is taken without a decision until the books have been compared and the link is UP again.
+    """
+
+    seconds: float
+    at_ns: int
+
+
+class MarketHalted(msgspec.Struct, frozen=True, tag="market_halted"):
+    """The venue halted trading in an instrument, or with `is_halted` False lets it go on."""
+
+    instrument: str
+    at_ns: int
+    is_halted: bool = True
+
+
 class DayBegan(msgspec.Struct, frozen=True, tag="day_began"):
     """From which profit the loss of the day that ends at `ends_ns` is measured; for the record and the next life."""
 
@@ -232,6 +261,9 @@ Event = (
     | ModifyRequest
     | CancelRequest
     | AcceptExternal
+    | ClockRead
+    | Stalled
+    | MarketHalted
     | DayBegan
     | TakeOver
     | VenueWindow

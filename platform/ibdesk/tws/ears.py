@@ -160,6 +160,10 @@ class Ears:
         """Take a size tick."""
         self._market.size(reqId, tickType, known(size), self._now_ns)
 
+    def tickGeneric(self, reqId: int, tickType: int, value: float) -> None:
+        """Take a tick without a size: of those only whether trading is halted."""
+        self._market.generic(reqId, tickType, known(value), self._now_ns)
+
     def realtimeBar(
         self,
         reqId: int,

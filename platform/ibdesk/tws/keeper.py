@@ -35,6 +35,8 @@ class _News(enum.Enum):
     RESTORED_EMPTY = enum.auto()
     # DOUBT: what TWS said about an order leaves open how it is.
     DOUBT = enum.auto()
+    # STALLED: this process stood still.
+    STALLED = enum.auto()
     # FAILED: whoever hears our events raised.
     FAILED = enum.auto()
 
@@ -181,8 +183,8 @@ class Keeper:
         if wire is None:
             return
         match news:
-            case _News.RESTORED | _News.RESTORED_EMPTY:
-                await self._synchronize(wire, data_kept=news is _News.RESTORED)
+            case _News.RESTORED | _News.RESTORED_EMPTY | _News.STALLED:
+                await self._synchronize(wire, data_kept=news is not _News.RESTORED_EMPTY)
             case _News.DOUBT:
                 await self._compare_orders(wire)
             case None:
@@ -216,6 +218,16 @@ class Keeper:
         """
         wire, requests = self.connected()
         await requests.ask(TIME, wire.reqCurrentTime, "its time")
+
+    def catch_up(self) -> None:
+        """Let nothing leave until the books are compared; what waited to leave was decided before the stall."""
+        wire = self.wire
+        if wire is None or self.link is not Link.UP:
+            return
+        self._dispatch.close()
+        self._dispatch.left_behind(wire, wire.pacer.take_back(), "this process stood still while it waited")
+        self._set_link(Link.SYNCING, "this process stood still")
+        self._news.put_nowait(_News.STALLED)
 
     async def _follow_positions(self, wire: Wire) -> None:
         """Find out what a position means that our executions do not explain: somebody else trades in the account."""

@@ -97,6 +97,12 @@ class Pacer:
         """Drop the waiting message of an order; return whether there was one."""
         return self._orders.pop(number, None) is not None
 
+    def take_back(self) -> list[int]:
+        """Drop the waiting messages of all orders; return the orders' numbers."""
+        unsent = list(self._orders)
+        self._orders.clear()
+        return unsent
+
     def has_left(self, number: int) -> bool:
         """Return whether any message of this order was written."""
         return number in self._left

@@ -162,6 +162,13 @@ class TwsService:
         """
         await self._keeper.round_trip()
 
+    def catch_up(self) -> None:
+        """Compare the books as after a break of the link: this process stood still, and what comes now has waited.
+
+        At once nothing leaves, and an order whose bytes have not left is reported as never sent.
+        """
+        self._keeper.catch_up()
+
     # ---- its life
 
     def resume(

@@ -6,7 +6,7 @@ import enum
 import math
 from collections.abc import Callable
 
-from ibdesk.model import Bar, Event, Forex, Notice, Quote, Severity, Tick
+from ibdesk.model import Bar, Event, Forex, MarketHalted, Notice, Quote, Severity, Tick
 from ibdesk.tws import codes
 from ibdesk.tws.contracts import Contracts
 from ibdesk.tws.ids import Ids
@@ -18,6 +18,8 @@ _NAN = float("nan")
 
 # IB's tick types, and the types of the same meaning in delayed data.
 _BID_SIZE, _BID, _ASK, _ASK_SIZE, _LAST, _LAST_SIZE = range(6)
+# Whether trading is halted: 0 no, 1 and 2 yes, -1 unknown; 90 is of delayed data.
+_HALTED = frozenset({49, 90})
 _DELAYED = {66: _BID, 67: _ASK, 68: _LAST, 69: _BID_SIZE, 70: _ASK_SIZE, 71: _LAST_SIZE}
 
 
@@ -106,6 +108,8 @@ class Subscriptions:
         self._quotes: dict[int, QuoteFeed] = {}
         self._bars: dict[int, str] = {}
         self._ticked: dict[int, QuoteFeed] = {}
+        # The instruments that were told to be halted; a new connection tells anew which are.
+        self._halted: set[str] = set()
 
     def attach(self, wire: Wire | None, *, regular_hours_only: bool = True) -> None:
         """Use another connection, or none; with a connection all that is wanted is asked for anew."""
@@ -169,6 +173,16 @@ class Subscriptions:
             tick = feed.size(kind, size, at_ns)
             if tick is not None:
                 self._tell(tick)
+
+    def generic(self, number: int, kind: int, value: float, at_ns: int) -> None:
+        """Take a tick that is a state, and tell when it halts an instrument or lets it trade again."""
+        feed = self._quotes.get(number)
+        if feed is None or kind not in _HALTED or not value >= 0:
+            return
+        is_halted = value > 0
+        if is_halted != (feed.instrument in self._halted):
+            (self._halted.add if is_halted else self._halted.discard)(feed.instrument)
+            self._tell(MarketHalted(feed.instrument, at_ns, is_halted))
 
     def tell_quotes(self, at_ns: int) -> None:
         """Tell the quotes that the ticks since the last time have changed."""

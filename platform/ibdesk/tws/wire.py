@@ -35,7 +35,7 @@ _EXECUTION_FIGURES = (19, 20)
 _EXECUTION_UNREAD = frozenset({23, 25, 27, 28, 29, 30, 31})
 _POSITION_QUANTITY = 14
 # Ids of the messages that `Ears` hears; all others are passed over.
-_HEARD = (1, 2, 3, 4, 5, 6, 9, 10, 11, 15, 17, 49, 50, 52, 53, 54, 55, 59, 61, 62, 79, 93, 101, 102)
+_HEARD = (1, 2, 3, 4, 5, 6, 9, 10, 11, 15, 17, 45, 49, 50, 52, 53, 54, 55, 59, 61, 62, 79, 93, 101, 102)
 
 
 class Listener(Protocol):

@@ -1,0 +1,107 @@
+"""Holds a single print that jumps too far from the last price until a second one, or time, confirms it.
+
+Held are the last price and trade, the quote, what positions are worth at them, and every decision of a strategy on
+that event: its bars, features and hooks. What is held is on the record and in the feed as it came.
+
+A second print that jumps the same way confirms the first, from whatever source: quotes, trades and bars count alike.
+One at the old price drops it. One that jumps the other way takes its place. Without a second one it counts after
+`risk.price_jump_seconds`: a price that nothing contradicts is a price.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ibdesk.engine.freshness import Freshness
+from ibdesk.engine.outbox import Outbox
+from ibdesk.model import Bar, Quote, SetTimer, Severity, Tick
+
+if TYPE_CHECKING:
+    from ibdesk.engine.market import Market
+    from ibdesk.engine.risk import RiskGate
+
+JUMP_TIMER = "/jump/"
+"""How the ids of the timers begin after which a held print counts."""
+
+_SECOND = 1_000_000_000
+# Of one instrument that flickers a person is told so seldom.
+_TOLD_EVERY_SECONDS = 60.0
+
+Print = Bar | Quote | Tick
+
+
+class BadPrints:
+    """The prints that are held, one an instrument at most; `take` handles one that counts after all."""
+
+    def __init__(self, outbox: Outbox, gate: RiskGate, freshness: Freshness, take: Callable[[Print], None]) -> None:
+        self._outbox, self._gate, self._freshness, self._take = outbox, gate, freshness, take
+        # By instrument: the print, its price, and since when it is held by our clock.
+        self._held: dict[str, tuple[Print, float, int]] = {}
+        # When a person was told of an instrument last.
+        self._told_ns: dict[str, int] = {}
+        # The print that counts after all, while it is handled.
+        self._confirmed: Print | None = None
+
+    def holds(self, market: Market, event: Print, price: float) -> bool:
+        """Return whether this print has to wait; one that was held before it and is confirmed is handled first."""
+        before, name = market.price, event.instrument
+        if before is None or not market.jumps or event is self._confirmed:
+            return False
+        reach = self._gate.limits.max_price_jump * abs(before)
+        if not abs(price - before) > reach:
+            if name in self._held:
+                self._drop(name, before)
+            return False
+        held = self._held.pop(name, None)
+        if held is not None and (held[1] > before) == (price > before):
+            self._count(held[0], f"another print, at {price:g}, confirms it")
+            return False
+        self._held[name] = event, price, self._freshness.now_ns
+        self._wait(name, price, before)
+        return True
+
+    def on_timer(self, timer_id: str) -> None:
+        """Let a held print count that nothing has contradicted."""
+        name = timer_id.removeprefix(JUMP_TIMER)
+        held = self._held.get(name)
+        if held is not None and self._freshness.seconds_since(held[2]) >= self._gate.limits.price_jump_seconds:
+            del self._held[name]
+            self._count(held[0], "nothing has contradicted it")
+
+    def _count(self, event: Print, why: str) -> None:
+        self._tell(event.instrument, f"the print that was held counts: {why}")
+        before, self._confirmed = self._confirmed, event
+        try:
+            self._take(event)
+        finally:
+            self._confirmed = before
+
+    def _drop(self, name: str, price: float) -> None:
+        _, dropped, _ = self._held.pop(name)
+        self._tell(name, f"the print at {dropped:g} was a single one and is dropped, the price stays near {price:g}")
+
+    def _wait(self, name: str, price: float, before: float) -> None:
+        limits = self._gate.limits
+        if self._tells(name):
+            jump = abs(price - before) / abs(before) if before else float("inf")
+            self._tell(
+                name,
+                f"a print at {price:g} jumps {jump:.1%} from {before:g}, risk.max_price_jump allows "
+                f"{limits.max_price_jump:.1%}: it is held until a second print or {limits.price_jump_seconds:g} s "
+                f"confirm it",
+            )
+        if limits.price_jump_seconds < float("inf"):
+            due_ns = self._freshness.now_ns + int(limits.price_jump_seconds * self._freshness.speed * _SECOND)
+            self._outbox.add(SetTimer(f"{JUMP_TIMER}{name}", due_ns))
+
+    def _tells(self, name: str) -> bool:
+        """Return whether a person is told of an instrument's next print that is held, and of what comes of it."""
+        told_ns = self._told_ns.get(name)
+        if told_ns is not None and self._freshness.seconds_since(told_ns) < _TOLD_EVERY_SECONDS:
+            return False
+        self._told_ns[name] = self._freshness.now_ns
+        return True
+
+    def _tell(self, name: str, text: str) -> None:
+        self._outbox.alert("market", f"{name}: {text}", Severity.WARNING)

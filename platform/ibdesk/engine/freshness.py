@@ -1,0 +1,229 @@
+"""How old prices and bars are when an order is decided, and what waits until a stalled desk has caught up.
+
+A price has two ages: by the venue, since the time its event carries (the close of a bar), and by us, since it was
+taken in. The larger one counts. TWS stamps neither quotes nor prints, so theirs are equal. Both are in seconds of the
+wall: where the market runs faster than the wall, so does age.
+
+These rules hold for orders that open a position. What reduces or protects one always passes: getting out is allowed.
+Where no clock is told (`ClockRead`), as in a backtest, time is what events carry: a bar decides at its own close, so
+nothing is ever late, and prices have no age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ibdesk.engine.outbox import Outbox
+from ibdesk.errors import OrderDeniedError
+from ibdesk.model import (
+    AnyInstrument,
+    Bar,
+    ClockRead,
+    Combination,
+    Forex,
+    Future,
+    MarketHalted,
+    Option,
+    Order,
+    Severity,
+    Side,
+    Stalled,
+    moment,
+)
+
+if TYPE_CHECKING:
+    from ibdesk.engine.market import Market
+    from ibdesk.engine.risk import RiskGate
+    from ibdesk.engine.run import Run
+
+CATCHING_UP = "catching_up"
+"""The rule that denies what opens a position while a desk that stood still compares its books."""
+
+PASSING_RULES = frozenset(
+    {
+        CATCHING_UP,
+        "halted_market",
+        "crossed_market",
+        "max_spread",
+        "max_price_age_shares",
+        "max_price_age_futures",
+        "max_price_age_currency",
+        "max_price_age_options",
+    }
+)
+"""Rules that deny for what passes by itself: a while later the same order may pass."""
+
+_SECOND = 1_000_000_000
+
+
+def age_rule(instrument: AnyInstrument) -> str:
+    """Return the name of the limit on the age of an instrument's price."""
+    match instrument:
+        case Future():
+            return "max_price_age_futures"
+        case Forex():
+            return "max_price_age_currency"
+        case Option() | Combination():
+            return "max_price_age_options"
+    return "max_price_age_shares"
+
+
+class Freshness:
+    """Our clock as far as the events tell it, and whether what arrives now may decide anything."""
+
+    __slots__ = ("_gate", "_late", "_left_out", "_outbox", "clock_ns", "holds_back", "is_catching_up", "speed")
+
+    def __init__(self, outbox: Outbox, gate: RiskGate) -> None:
+        self._outbox, self._gate = outbox, gate
+        # clock_ns: what the desk's clock showed last, 0 where none is told; speed: its seconds in one of the wall.
+        self.clock_ns, self.speed = 0, 1.0
+        # holds_back: whether what is being handled decides nothing.
+        self.holds_back = self.is_catching_up = False
+        # The instruments whose last bar was late, and how many decisions were left out since the first of them.
+        self._late: dict[str, None] = {}
+        self._left_out = 0
+
+    @property
+    def now_ns(self) -> int:
+        """The time of the event being handled by our clock: of a bar when it was taken, not when it closed."""
+        event = self._outbox.event
+        if not self.clock_ns or event is None:
+            return self._outbox.now_ns
+        return self.clock_ns if event.__class__ is Bar else max(self.clock_ns, event.at_ns)
+
+    def seconds_since(self, at_ns: int) -> float:
+        """Return how many seconds of the wall have passed since a time of our clock."""
+        return (self.now_ns - at_ns) / self.speed / _SECOND
+
+    # --- what happens
+
+    def on_clock_read(self, clock: ClockRead) -> None:
+        """Take what our clock shows; it never goes back."""
+        self.clock_ns, self.speed = max(self.clock_ns, clock.at_ns), clock.speed
+
+    def on_stalled(self, stalled: Stalled) -> None:
+        """Hold decisions back until the books are compared."""
+        self.holds_back = self.is_catching_up = True
+        self._outbox.alert(
+            "desk",
+            f"this process stood still for {stalled.seconds:.1f} s: what has arrived meanwhile decides nothing, and no "
+            f"order opens a position until the books are compared with TWS",
+            Severity.WARNING,
+        )
+
+    def caught_up(self, runs: Mapping[str, Run], call: Callable[..., None]) -> None:
+        """Decide again: all that waited was taken, and the books agree. A run's last bar decides if it is fresh."""
+        self.holds_back = self.is_catching_up = False
+        self._outbox.alert("desk", "the desk has caught up: strategies decide again", Severity.WARNING)
+        for run in list(runs.values()):
+            for lane in run.lanes.values():
+                if run.is_running:
+                    call(run, lane.catch_up_decision)
+
+    def on_market_halted(self, markets: Mapping[str, Market], change: MarketHalted) -> None:
+        """Take that an instrument's market was halted, or goes on."""
+        market = markets.get(change.instrument)
+        if market is None or market.is_halted is change.is_halted:
+            return
+        market.is_halted = change.is_halted
+        words = "halted by the venue: no order opens a position" if change.is_halted else "trades again after a halt"
+        self._outbox.alert("market", f"{change.instrument} {words}", Severity.WARNING)
+
+    # --- bars
+
+    def take_bar(self, market: Market, bar: Bar) -> None:
+        """Take the price of a bar, and whether it is in time to decide anything."""
+        self._judge(bar)
+        at_ns = min(bar.at_ns, self.clock_ns)
+        # A late bar is older than what quotes and prints have told since.
+        if not self.holds_back or at_ns >= market.price_at_ns:
+            market.price = market.last = bar.close
+            market.price_at_ns = at_ns
+
+    def _judge(self, bar: Bar) -> None:
+        """Decide, once for all runs, whether a bar of the venue is too late."""
+        late_seconds = (self.clock_ns - bar.at_ns) / self.speed / _SECOND
+        patience = self._gate.limits.max_bar_lateness_seconds
+        if late_seconds <= patience:
+            if self._late:
+                self._in_time(bar.instrument)
+            return
+        self.holds_back = True
+        if not self._late:
+            self._outbox.alert(
+                "market",
+                f"bars are late: that of {bar.instrument} which closed at {moment(bar.at_ns):%H:%M:%S} UTC came "
+                f"{late_seconds:.1f} s after its close, risk.max_bar_lateness_seconds allows {patience:g}: "
+                f"bars as late as that decide nothing",
+                Severity.WARNING,
+            )
+        self._late[bar.instrument] = None
+
+    def is_in_time(self, bar: Bar) -> bool:
+        """Return whether a bar closed so lately that it may still decide."""
+        return self.seconds_since(bar.at_ns) <= self._gate.limits.max_bar_lateness_seconds
+
+    def leave_out(self) -> None:
+        """Count a decision that a late bar, or one of a stall, did not make."""
+        self._left_out += 1
+
+    def _in_time(self, instrument: str) -> None:
+        """Say how much was left out, once no instrument's bars are late any more."""
+        if self._late.pop(instrument, self) is None and not self._late:
+            text = f"bars are in time again: {self._left_out} decisions were left out"
+            self._outbox.alert("market", text, Severity.WARNING)
+            self._left_out = 0
+
+    # --- orders
+
+    def check(self, order: Order, market: Market, opens_at: Callable[[Order], int]) -> None:
+        """Refuse an order that opens a position in a market that nobody should trade on.
+
+        While its market is closed (`opens_at` says until when) quotes mean nothing and prices are old: such an order
+        waits for the open, here or at the venue.
+
+        Raises:
+            OrderDeniedError: At the first rule it breaks.
+        """
+        if self.is_catching_up:
+            raise OrderDeniedError(order.id, CATCHING_UP, 0.0, order.quantity)
+        if market.is_halted:
+            raise OrderDeniedError(order.id, "halted_market", 0.0, order.quantity)
+        denial = self._fault(order, market)
+        if denial is not None and not opens_at(order):
+            raise denial
+
+    def _fault(self, order: Order, market: Market) -> OrderDeniedError | None:
+        """Return which rule on quote and price an order breaks."""
+        limits, quote = self._gate.limits, market.quote
+        if quote is not None:
+            bid, ask = quote.bid, quote.ask
+            if bid > ask:
+                return OrderDeniedError(order.id, "crossed_market", ask, bid)
+            # A side that is missing is NaN, of which no spread is known.
+            if ask - bid > limits.max_spread * (abs(ask + bid) / 2) and _takes(order, bid, ask):
+                spread = (ask - bid) / (abs(ask + bid) / 2) if ask + bid else float("inf")
+                return OrderDeniedError(order.id, "max_spread", limits.max_spread, spread)
+        # Where no price is known at all, an order that states one goes by none.
+        if self.clock_ns and (market.price_at_ns or order.limit_price is None):
+            age, limit = self.seconds_since(market.price_at_ns), getattr(limits, market.age_rule)
+            if age > limit:
+                return OrderDeniedError(order.id, market.age_rule, limit, age)
+        return None
+
+
+def freshness_handlers(freshness: Freshness, markets: Mapping[str, Market]) -> dict[type, Callable[[Any], None]]:
+    """Return what takes the events of our clock and of the market's state, by their kinds."""
+    return {
+        ClockRead: freshness.on_clock_read,
+        Stalled: freshness.on_stalled,
+        MarketHalted: lambda change: freshness.on_market_halted(markets, change),
+    }
+
+
+def _takes(order: Order, bid: float, ask: float) -> bool:
+    """Return whether an order would trade against the other side of the quote, now or once its stop is reached."""
+    if order.limit_price is None:
+        return True
+    return order.limit_price >= ask if order.side is Side.BUY else order.limit_price <= bid
