@@ -53,6 +53,8 @@ class Recorder:
         # lost: which event the record lacks for good, empty while it has them all.
         self.lost = ""
         self._mark, self._performance = mark, performance
+        # _commit_ns: how long the last commit took, until `measure` has taken it.
+        self._commit_ns = 0
         self._on_failure, self._on_recovery = on_failure, on_recovery
         self._reserve: Reserve | None = None
         self._failed_ns = 0
@@ -89,6 +91,12 @@ class Recorder:
             return False
         return True
 
+    def measure(self) -> None:
+        """Take the time of the last commit into the figures: once the orders that waited for it have left."""
+        if self._commit_ns:
+            self._performance.add("journal_commit", self._commit_ns)
+            self._commit_ns = 0
+
     def last_words(self) -> None:
         """Try to write what is in memory although the record has failed: why trading is halted must not be lost."""
         if self.failure:
@@ -109,13 +117,14 @@ class Recorder:
                 self._try_again(next_order_id())
             else:
                 self.write(next_order_id())
+                self.measure()
             await asyncio.sleep(_RETRY_SECONDS if self.failure else _COMMIT_SECONDS)
 
     def _commit(self, next_order_id: int) -> None:
         began_ns = monotonic_ns()
         self._mark.cover(next_order_id + _IDS_AHEAD)
         if self.journal.commit():
-            self._performance.add("journal_commit", monotonic_ns() - began_ns)
+            self._commit_ns = monotonic_ns() - began_ns
 
     def _fail(self, error: JournalError) -> None:
         self.failure, self._failed_ns = _valid(error), monotonic_ns()

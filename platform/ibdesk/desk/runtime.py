@@ -269,6 +269,7 @@ class Runtime:
             )
             if placed is not None:
                 latency_ns = self._order_times.sent(placed, began_ns, is_of_market=read_at_ns > 0)
+            self.recorder.measure()
         if event.__class__ is HaltTrading:
             self._last_words_due = True
         if event.__class__ is OrderReport:

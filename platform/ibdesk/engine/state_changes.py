@@ -198,6 +198,11 @@ def _differing(old: list[Any], new: list[Any]) -> list[int]:
 
 def _is_same(before: Any, after: Any) -> bool:
     # By bytes: 1, 1.0 and True are equal, and so are 0.0 and -0.0; NaN is not equal to itself.
+    kind = before.__class__
+    if kind is not after.__class__:
+        return False
+    if kind is int or kind is str:
+        return bool(before == after)
     return bool(encode_state(before) == encode_state(after))
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from ibdesk.errors import OrderDeniedError, OrderError
 from ibdesk.model import AnyInstrument, Index, Order, OrderType, Rounding, Side, TimeInForce
-from ibdesk.model.price_grid import rounded, step_at
+from ibdesk.model.price_grid import on_grid, rounded, step_at
 
 if TYPE_CHECKING:
     from ibdesk.engine.market import Market
@@ -72,10 +72,12 @@ def collared(order: Order, market: Market, fraction: float) -> Order:
 
 def _price(order: Order, instrument: AnyInstrument, asked: float, rounding: Rounding) -> float:
     increments, lowest = instrument.increments, instrument.lowest_price
-    highest = _MOST_STEPS * step_at(asked, increments)
-    if not abs(asked) <= highest:
-        raise OrderDeniedError(order.id, "highest_price", highest, asked)
-    price = rounded(asked, increments, rounding)
+    price = on_grid(asked, increments)
+    if price is None:
+        highest = _MOST_STEPS * step_at(asked, increments)
+        if not abs(asked) <= highest:
+            raise OrderDeniedError(order.id, "highest_price", highest, asked)
+        price = rounded(asked, increments, rounding)
     if price < lowest or asked <= 0 < lowest:
         raise OrderDeniedError(order.id, "lowest_price", lowest, asked)
     return price

@@ -34,12 +34,10 @@ def rounded(price: float, increments: PriceIncrements, rounding: Rounding) -> fl
     Half a step to the nearest rounds away from zero. A price below zero has the grid of its absolute value. One whose
     number of steps is beyond all floats stands for itself.
     """
-    step = step_at(price, increments)
-    steps = price / step
-    if -_SURE_STEPS < steps < _SURE_STEPS and (point := _point(round(steps), step)) == price:
-        # On the grid already, as most prices are: every rounding gives the same.
+    point = on_grid(price, increments)
+    if point is not None:
         return point
-    if math.isinf(steps) and math.isfinite(price):
+    if math.isinf(price / step_at(price, increments)) and math.isfinite(price):
         return price
     if rounding is Rounding.NEAREST:
         nearest = _nearest(abs(price), increments)
@@ -47,6 +45,18 @@ def rounded(price: float, increments: PriceIncrements, rounding: Rounding) -> fl
     if price < 0:
         return 0.0 - (_up(-price, increments) if rounding is Rounding.DOWN else _down(-price, increments))
     return _down(price, increments) if rounding is Rounding.DOWN else _up(price, increments)
+
+
+def on_grid(price: float, increments: PriceIncrements) -> float | None:
+    """Return the price of the grid that a price is, as most are: every rounding gives it. None where it is not one.
+
+    Of a price of so many steps that its noise is not far smaller than one, this is not told.
+    """
+    step = increments[_band(abs(price), increments)][1]
+    steps = price / step
+    if -_SURE_STEPS < steps < _SURE_STEPS and (point := _point(round(steps), step)) == price:
+        return point
+    return None
 
 
 def step_at(price: float, increments: PriceIncrements) -> float:
