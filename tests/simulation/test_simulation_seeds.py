@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ibdesk.simulation.plan import plan_of
 from ibdesk.simulation.world import simulate
 
+ROOT = Path(__file__).parents[2]
 SEEDS = range(int(os.environ.get("IBDESK_PROOF_SEEDS", "6")))
 _TRACE = """
 import sys
+from pathlib import Path
 from ibdesk.simulation.plan import plan_of
 from ibdesk.simulation.world import simulate
 print(simulate(plan_of(int(sys.argv[1]))).trace)
@@ -56,3 +59,35 @@ def test_a_simulation_that_is_cut_short_is_the_beginning_of_the_whole() -> None:
 
     assert simulate(plan_of(4), until=10).trace == short.trace
     assert long.orders >= short.orders
+
+
+_UNREPEATABLE = """
+import datetime as dt
+import random
+import secrets
+import threading
+import time
+from time import monotonic
+
+FOUND = time.time(), monotonic(), dt.datetime.now(dt.UTC), random.choice([1, 2]), threading.Thread()
+"""
+
+
+@pytest.mark.parametrize("room", ["engine", "tws", "desk", "store", "gateway", "guardian", "simulation"])
+def test_real_time_chance_and_threads_are_refused_in_what_is_simulated(room: str) -> None:
+    path = f"platform/ibdesk/{room}/some_new_module.py"
+    options = ["--select", "TID251", "--output-format", "concise", "--stdin-filename", path, "-"]
+
+    told = subprocess.run(
+        [Path(sys.executable).with_name("ruff"), "check", *options],
+        input=_UNREPEATABLE,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=50,
+        check=False,
+    )
+
+    banned = ["datetime.datetime.now", "random.choice", "secrets", "threading.Thread", "time.monotonic", "time.time"]
+    found = {line.split("`")[1] for line in told.stdout.splitlines() if "TID251" in line}
+    assert found == set(banned), told.stdout

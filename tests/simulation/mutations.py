@@ -1,0 +1,327 @@
+"""Small faults put into the product, each of which the simulation must find within so many seeds.
+
+``python -m tests.simulation.mutations NAME`` simulates seeds with the one of this name until a promise breaks. The
+changed source is compiled in that process alone; no file is touched.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+
+SEEDS = 120
+"""Within how many seeds a mutation must be caught."""
+
+
+class Patch(msgspec.Struct, frozen=True):
+    """A text that stands once in the source of a module, and what takes its place."""
+
+    module: str
+    old: str
+    new: str
+
+
+class Mutation(msgspec.Struct, frozen=True):
+    """A fault and the words by which it is known."""
+
+    name: str
+    patches: tuple[Patch, ...]
+
+
+class Caught(msgspec.Struct, frozen=True):
+    """Which seed has shown a mutation, after how many, and by which promise."""
+
+    seed: int
+    promise: str
+    facts: str
+
+
+def _m(name: str, *patches: tuple[str, str, str]) -> Mutation:
+    return Mutation(name, tuple(Patch(f"ibdesk.{module}", old, new) for module, old, new in patches))
+
+
+MUTATIONS: tuple[Mutation, ...] = (
+    # ---- the journal
+    _m(
+        "the journal is written after the order",
+        ("desk.runtime", "is_recorded = self.recorder.write(self.service.next_order_id)", "is_recorded = True"),
+    ),
+    _m(
+        "orders leave although the journal cannot be written",
+        ("desk.way_out", "execute = self._execute if is_recorded else self._withhold", "execute = self._execute"),
+    ),
+    _m(
+        "a failed write of the journal is taken for a good one",
+        (
+            "store.journal",
+            'raise JournalError(f"journal {self.path} cannot be written: {error}") from error\n        self._buffer',
+            "pass\n        self._buffer",
+        ),
+    ),
+    _m(
+        "events without actions are not recorded",
+        ("desk.runtime", "self.recorder.record(event, actions)", "actions and self.recorder.record(event, actions)"),
+    ),
+    # ---- order ids
+    _m("the mark of order ids is ignored", ("desk.runtime", "first_order_id=mark.reserved", "first_order_id=1")),
+    _m(
+        "TWS's proposal of an order id lowers ours",
+        ("tws.ids", "self.next = max(self.next, number)", "self.next = number"),
+    ),
+    _m("an order id is taken twice", ("tws.ids", "self.next += 1", "self.next += number % 2")),
+    _m(
+        "a run counts its orders anew after a restart",
+        ("engine.estate", "orders_made=left.orders_made)", "orders_made=0)"),
+    ),
+    _m(
+        "a client's key is forgotten",
+        ("desk.by_hand", "engine.blotter.called(request.by, key) if key else None", "None if key else None"),
+    ),
+    # ---- executions
+    _m(
+        "executions are not told apart",
+        ("tws.executions", "if known is not None and revision <= known.revision:", "if False:"),
+        (
+            "tws.executions",
+            "        if known is None:\n            return [fill",
+            "        if True:\n            return [fill",
+        ),
+        ("engine.portfolio", "if fill.execution_id in self._booked:", "if False:"),
+    ),
+    _m(
+        "a corrected execution is booked beside the first",
+        ("tws.executions", "corrected: list[Event] = [_taken_back(old, fill)]", "corrected: list[Event] = []"),
+    ),
+    _m(
+        "a correction is passed over",
+        ("tws.executions", "revision <= known.revision:", "revision <= known.revision + 9:"),
+    ),
+    _m(
+        "executions are not asked for after a break",
+        ("tws.sync", "        await self._executions(wire, requests)\n", ""),
+    ),
+    _m(
+        "a fill is booked to nobody's orders",
+        ("engine.order_flow", "owner = EXTERNAL if known is None else known.owner", "owner = EXTERNAL"),
+    ),
+    _m(
+        "a fill has half of its quantity",
+        ("tws.ears", "quantity=execution.shares,", "quantity=max(1.0, execution.shares - 1),"),
+    ),
+    _m(
+        "the orders of an earlier life are not known to the link",
+        ("tws.service", "            self._rooms.orders.adopt(order)\n", "            pass\n"),
+    ),
+    _m(
+        "the books of an earlier life are left behind",
+        (
+            "engine.estate",
+            "engine.portfolio.take_over(estate.books, estate.fills)",
+            "engine.portfolio.take_over([], [])",
+        ),
+    ),
+    _m(
+        "orders of lost moments are not looked for",
+        ("tws.lost_orders", "self.is_due = bool(self._owners)", "self.is_due = False"),
+    ),
+    # ---- states of orders
+    _m(
+        "an order without an answer is rejected by time",
+        (
+            "tws.orderbook",
+            "        tracked.is_unknown = True\n        self._report(tracked)",
+            '        tracked.was_refused, tracked.refusal = True, "late"\n        self._report(tracked)',
+        ),
+    ),
+    _m(
+        "an order that one comparison does not find is given up",
+        ("tws.orderbook", "if tracked.missed_at is None:", "if tracked.missed_at is None and tracked.acknowledged:"),
+        (
+            "tws.orderbook",
+            "if now - tracked.missed_at < self._patience or tracked.order.id not in self._lost:",
+            "if False:",
+        ),
+        ("tws.orderbook", "del self._lost[tracked.order.id]", "self._lost.pop(tracked.order.id, None)"),
+    ),
+    _m(
+        "what waited for the link is forgotten when it goes",
+        ("tws.keeper", "self._dispatch.left_behind(wire, wire.close(), f", "(lambda *_: wire.close())(f"),
+    ),
+    _m(
+        "an order that cannot leave is not told of",
+        ("tws.dispatch", "self._refuse(tracked, OrderStatus.REJECTED, _NOT_SENT.format(self._link()))", "pass"),
+        ("engine.risk", "if not exposure.link_up:", "if False:"),
+    ),
+    _m(
+        "orders that were lost sight of do not count",
+        ("engine.open_orders", "sums[sort] = total if total > _DUST else 0.0", "sums[sort] = 0.0"),
+    ),
+    _m(
+        "cancels are not sent",
+        ("tws.dispatch", "        self._wire.cancelOrder(tracked.number)\n", ""),
+    ),
+    # ---- the link
+    _m(
+        "orders leave before the books are compared",
+        (
+            "tws.keeper",
+            "self._dispatch.close()\n        self._set_link(Link.SYNCING)",
+            "self._dispatch.open(wire, self._rooms.account.id)\n        self._set_link(Link.SYNCING)",
+        ),
+        ("engine.engine", "self.orders.link_up = change.link is Link.UP", "self.orders.link_up = True"),
+    ),
+    _m(
+        "the link does not come back",
+        ("tws.keeper", "await asyncio.sleep(pause)", "await asyncio.sleep(pause + 10_000)"),
+    ),
+    _m(
+        "market data is not asked for again",
+        ("tws.keeper", "if not data_kept:", "if not data_kept and not self.reconnects:"),
+    ),
+    _m(
+        "what others trade is not followed",
+        ("tws.keeper", "        await self._follow_positions(wire)\n", ""),
+        ("engine.outside", "if abs(change) <= _DUST", "if True or abs(change) <= _DUST"),
+    ),
+    _m(
+        "a position report takes back a newer fill",
+        ("tws.account", "if since <= latest and self._filled_at.get(name, -math.inf) <= latest:", "if True:"),
+        ("tws.keeper", "self._rooms.account.is_doubtful(seconds / 2)", "True"),
+        ("tws.sync", "if self._rooms.account.is_doubtful(seconds):", "if True:"),
+        (
+            "tws.account",
+            "    def fill(self, fill: Fill) -> None:\n",
+            "    def fill(self, fill: Fill) -> None:\n        return\n",
+        ),
+    ),
+    # ---- halts and limits
+    _m(
+        "a halt denies nothing",
+        ("engine.risk", "if self.halts and self.halts.state_for(", "if False and self.halts.state_for("),
+    ),
+    _m(
+        "a halt ends with the desk",
+        ("engine.estate", "        engine.gate.halts.put(halt)\n", ""),
+        ("desk.account_watch", "            if halt.id not in self._halts:\n", "            if False:\n"),
+    ),
+    _m("lifting one halt lifts all", ("engine.halts", "del self._held[self.find(halt_id).id]", "self._held.clear()")),
+    _m(
+        "a restored link lifts halts",
+        (
+            "engine.engine",
+            "                self.allow_targets()\n                self.orders.aims",
+            "                self.gate.halts._held.clear(), self.gate.halts._changed()\n                self.orders.aims",
+        ),
+    ),
+    _m(
+        "the largest order is not limited",
+        ("engine.risk", 'self._at_most(order, f"max_order_{kind}", order.quantity * worth)', "pass"),
+    ),
+    _m(
+        "the largest position is not limited",
+        ("engine.risk", 'self._at_most(order, f"max_position_{kind}", _worst(order, exposure) * worth)', "pass"),
+    ),
+    _m(
+        "open orders do not count in the largest position",
+        ("engine.risk", "together = exposure.others.copy()", "together = type(exposure.others)()"),
+    ),
+    _m("orders in a second are not limited", ("engine.risk", "if len(sent_ns) < most:", "if True:")),
+    # ---- runs
+    _m(
+        "a target forgets the orders on their way",
+        (
+            "engine.lane",
+            "self._exposure = self.sums.exposure(self.run.book.position(self.instrument).quantity)",
+            "self._exposure = self.run.book.position(self.instrument).quantity",
+        ),
+    ),
+    _m(
+        "a run that is flattened sells twice what it holds",
+        (
+            "engine.run",
+            "self._engine.orders.aims.aim(lane, 0.0)",
+            "self._engine.orders.aims.aim(lane, -self._engine.orders.held(lane))",
+        ),
+    ),
+    _m(
+        "a run left by an earlier life is started a second time",
+        ("desk.repeats", "return None, predecessor(runs, start, run_id)", "return None, None"),
+    ),
+    _m(
+        "two engines may have one folder",
+        ("store.account_lock", "if not is_held and not leads:", "if False:"),
+    ),
+)
+
+
+class _Changing(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Loads the modules of a mutation from changed source."""
+
+    def __init__(self, mutation: Mutation) -> None:
+        self._patches: dict[str, list[Patch]] = {}
+        for patch in mutation.patches:
+            self._patches.setdefault(patch.module, []).append(patch)
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Find a module that is changed; others are found as always."""
+        if fullname not in self._patches:
+            return None
+        found = importlib.machinery.PathFinder.find_spec(fullname, path)
+        assert found is not None
+        assert found.origin is not None
+        return importlib.util.spec_from_file_location(fullname, found.origin, loader=self)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        """Have Python make the module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the changed source."""
+        assert module.__file__ is not None
+        source = changed(Path(module.__file__).read_text("utf-8"), self._patches[module.__name__])
+        exec(compile(source, module.__file__, "exec"), module.__dict__)
+
+
+def changed(source: str, patches: Sequence[Patch]) -> str:
+    """Return the source with the patches in it; each must fit once."""
+    for patch in patches:
+        count = source.count(patch.old)
+        assert count == 1, f"{patch.module} holds {count} times {patch.old!r}: mend the list of mutations"
+        source = source.replace(patch.old, patch.new)
+    return source
+
+
+def source_of(module: str) -> str:
+    """Return the source of a module as it stands."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).read_text("utf-8")
+
+
+def hunt(name: str, seeds: range) -> Caught | None:
+    """Simulate seeds with a mutation until a promise breaks; for a process of its own."""
+    mutation = next(each for each in MUTATIONS if each.name == name)
+    already = [patch.module for patch in mutation.patches if patch.module in sys.modules]
+    assert not already, f"loaded already: {already}"
+    sys.meta_path.insert(0, _Changing(mutation))
+    from ibdesk.simulation.plan import plan_of
+    from ibdesk.simulation.world import simulate
+
+    for seed in seeds:
+        violation = simulate(plan_of(seed)).violation
+        if violation is not None:
+            return Caught(seed, violation.promise, violation.facts)
+    return None
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(msgspec.json.encode(hunt(sys.argv[1], range(int(sys.argv[2]), int(sys.argv[3])))) + b"\n")
