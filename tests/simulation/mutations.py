@@ -75,14 +75,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         "TWS's proposal of an order id lowers ours",
         ("tws.ids", "self.next = max(self.next, number)", "self.next = number"),
     ),
-    _m("an order id is taken twice", ("tws.ids", "self.next += 1", "self.next += number % 2")),
+    _m("an order id is taken twice", ("tws.ids", "self.next += 1", "self.next += 1 if number % 20 else 0")),
     _m(
         "a run counts its orders anew after a restart",
         ("engine.estate", "orders_made=left.orders_made)", "orders_made=0)"),
     ),
     _m(
         "a client's key is forgotten",
-        ("desk.by_hand", "engine.blotter.called(request.by, key) if key else None", "None if key else None"),
+        ("desk.by_hand", "self._runtime.engine.blotter.called(request.by, key) if key else None", "None"),
     ),
     # ---- executions
     _m(
@@ -217,7 +217,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "engine.engine",
             "                self.allow_targets()\n                self.orders.aims",
-            "                self.gate.halts._held.clear(), self.gate.halts._changed()\n                self.orders.aims",
+            "                self.gate.halts._held.clear()\n                self.orders.aims",
         ),
     ),
     _m(

@@ -32,7 +32,7 @@ _PLACE_ORDER = b"3\0"
 _ENDED = frozenset({"Inactive", "Cancelled", "Filled"})
 # Faults that lose or change what TWS says beyond what TCP can: what a comparison returns may lack something too.
 _LOSSY = frozenset({"drop", "reorder", "leave_unset", "delay"})
-_DUST = 1e-9
+_DUST, _CENT = 1e-9, 0.005
 _MOST_FACTS = 800
 # A little less than the second of the limit: events are stamped when they come, and orders leave a little later.
 _WINDOW_NS = 9 * SECOND // 10
@@ -174,7 +174,7 @@ class Checker:
         name, execution_id = str(row["execution_id"]).rpartition(".")[0], str(row["execution_id"])
         known = self.truth.executions.get(name)
         quantity = row["quantity"] * (1 if row["side"] == "buy" else -1)
-        life.fills[execution_id] = (str(row["owner"]), str(row["symbol"]), quantity)
+        life.fills[execution_id] = (quantity, float(row["price"]))
         if known is None:
             # What was accepted from outside has ids of the desk's own.
             if not self._has_outsiders:
@@ -296,13 +296,16 @@ class Checker:
     def _compare_books(self, engine: EngineProcess) -> None:
         runtime, life = engine.runtime, self._life(engine)
         assert runtime is not None  # noqa: S101 - for the type checker
-        booked: dict[str, float] = {}
-        for execution_id, (_, _, quantity) in life.fills.items():
+        booked: dict[str, tuple[float, float]] = {}
+        for execution_id, (quantity, price) in life.fills.items():
             name = execution_id.rpartition(".")[0]
-            booked[name] = booked.get(name, 0.0) + quantity
+            before, paid = booked.get(name, (0.0, 0.0))
+            booked[name] = before + quantity, paid + quantity * price
         for each in self.truth.executions.values():
-            if each.client_id == engine.client_id and abs(booked.get(each.name, 0.0) - each.quantity) > _DUST:
-                self.report("2: no fill is lost", f"{each} is booked as {booked.get(each.name)}")
+            held, paid = booked.get(each.name, (0.0, 0.0))
+            is_equal = abs(held - each.quantity) < _DUST and abs(paid - each.quantity * each.price) < _CENT
+            if each.client_id == engine.client_id and not is_equal:
+                self.report("2: no fill is lost or counted twice", f"{each} is booked as {held:g} for {paid:g}")
         for symbol in self._plan.symbols:
             held = sum(book.position(symbol).quantity for book in runtime.engine.portfolio.books.values())
             if abs(held - self.truth.held(symbol)) > _DUST:
@@ -362,8 +365,8 @@ class _Life:
         self.opened_ns: list[int] = []
         # keys: the order of each key of a person.
         self.keys: dict[str, str] = {}
-        # fills: owner, symbol and signed quantity by execution id, as the desk tells them.
-        self.fills: dict[str, tuple[str, str, float]] = {}
+        # fills: signed quantity and price by execution id, as the desk tells them.
+        self.fills: dict[str, tuple[float, float]] = {}
         self._engine = engine
         self._connection: sqlite3.Connection | None = None
         self._read = 0

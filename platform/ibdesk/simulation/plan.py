@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 
 from ibdesk.gateway.faults.kinds import KINDS
+from ibdesk.gateway.faults.orders import CorrectExecution, RejectNextOrder, SetNextOrderId
+from ibdesk.gateway.faults.telling import LoseAcknowledgement, TellNothing
 from ibdesk.simulation.strategies import ALL
 
 SYMBOLS = ("AAPL", "MSFT")
@@ -204,6 +206,8 @@ def plan_of(seed: int) -> Plan:
     for _ in range(chance.randint(2, 12)):
         at = round(chance.uniform(2, STORM_SECONDS), 3)
         steps.append(chance.choice(_DRAWS)(chance, at, strategies))
+    if chance.random() < _COMBINED:
+        steps += chance.choice(_COMBINATIONS)(chance)
     steps.sort(key=lambda step: step.at)
     return Plan(
         seed=seed,
@@ -223,6 +227,52 @@ _RISK: tuple[tuple[str, Callable[[random.Random], float]], ...] = (
     ("max_orders_per_second", lambda chance: float(chance.randint(1, 3))),
 )
 
+
+_COMBINED = 0.3
+"""How often a seed also draws faults that are rarely worth anything alone."""
+
+
+def _rolled_back(chance: random.Random) -> list[AnyStep]:
+    """Roll the order ids back, and start the desk anew on that."""
+    at = chance.uniform(20, 55)
+    fault = msgspec.to_builtins(SetNextOrderId(to=chance.randint(1, 30)))
+    return [Misbehave(at=round(at, 3), fault=fault), _kill(chance, round(at + chance.uniform(0.1, 2), 3), ())]
+
+
+def _halted_and_killed(chance: random.Random) -> list[AnyStep]:
+    """Halt, and start the desk anew on that."""
+    at = chance.uniform(10, 50)
+    return [Halt(at=round(at, 3)), _kill(chance, round(at + chance.uniform(0.1, 5), 3), ())]
+
+
+def _corrected(chance: random.Random) -> list[AnyStep]:
+    """Correct an execution while the link is down."""
+    at = chance.uniform(10, 50)
+    fault = msgspec.to_builtins(CorrectExecution.drawn(chance))
+    return [CutLink(at=round(at, 3)), Misbehave(at=round(at + 0.05, 3), fault=fault)]
+
+
+def _killed_twice(chance: random.Random) -> list[AnyStep]:
+    """Kill the desk while it starts anew."""
+    at = chance.uniform(10, 50)
+    return [_kill(chance, round(at + later, 3), ()) for later in (0.0, chance.uniform(0.5, 5))]
+
+
+def _lost_and_killed(chance: random.Random) -> list[AnyStep]:
+    """Lose what is said of the next order, and start the desk anew before it is known what became of it."""
+    at = chance.uniform(10, 50)
+    kinds = (LoseAcknowledgement, TellNothing, RejectNextOrder)
+    fault = msgspec.to_builtins(chance.choice(kinds).drawn(chance))
+    return [Misbehave(at=round(at, 3), fault=fault), _kill(chance, round(at + chance.uniform(0.1, 8), 3), ())]
+
+
+_COMBINATIONS: tuple[Callable[[random.Random], list[AnyStep]], ...] = (
+    _rolled_back,
+    _halted_and_killed,
+    _corrected,
+    _killed_twice,
+    _lost_and_killed,
+)
 
 _Draw = Callable[[random.Random, float, tuple[str, ...]], AnyStep]
 
