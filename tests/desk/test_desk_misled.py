@@ -106,8 +106,9 @@ def test_a_journal_of_a_desk_that_met_all_of_it_replays_equal(
     desk.halt("lunch")
     with pytest.raises(OrderDeniedError):
         desk.place("IBM", "buy", 10)
-    [halt] = desk.risk().halts
-    desk.resume("back", id=halt.id)
+    by_hand_halt, lunch = desk.risk().halts
+    assert (by_hand_halt.by, by_hand_halt.scope, lunch.reason) == ("external", f"run:{run}", "lunch")
+    desk.resume("back", id=lunch.id)
     desk.change_limits({"max_notional": 1})
     with pytest.raises(OrderDeniedError):
         desk.place("IBM", "buy", 10)

@@ -52,7 +52,12 @@ def open_paper(tmp_path: Path) -> Iterator[Callable[..., Desk]]:
     with contextlib.ExitStack() as stack:
 
         def make(venue: GatewayThread, **changes: Any) -> Desk:
-            usual = {"port": venue.gateway.port, "client_id": CLIENT, "state_folder": tmp_path}
+            usual = {
+                "port": venue.gateway.port,
+                "client_id": CLIENT,
+                "state_folder": tmp_path,
+                "tws.settle_seconds": 2.0,
+            }
             return stack.enter_context(contextlib.closing(Desk.open(DeskSettings.make("paper", **usual | changes))))
 
         yield make

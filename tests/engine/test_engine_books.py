@@ -108,12 +108,16 @@ def test_an_account_that_agrees_gives_no_alert(story) -> None:
     assert sync(story, AAPL=4.0) == []
 
 
-def test_an_instrument_that_the_account_does_not_mention_is_flat_there(story) -> None:
+def test_an_instrument_that_the_account_does_not_mention_is_not_flat(story) -> None:
     story.start()
     story.fill(*story.placed(story.bar(4.0)))
 
-    uncovered, alert = sync(story)
+    assert sync(story) == []
+    assert story.engine.portfolio.held("AAPL") == 4
 
+    uncovered, halted, alert = sync(story, AAPL=0.0)
+
+    assert (halted.by, halted.scope) == ("external", "run:run")
     assert "the account holds 0 but the books say 4" in alert.text
     assert "accept_external('AAPL')" in uncovered.text
     assert story.engine.portfolio.held("AAPL") == 0

@@ -21,6 +21,7 @@ from ibdesk.model import (
     OrderDenied,
     OrderStatus,
     PositionReport,
+    ResumeTrading,
     Severity,
     Side,
     TakeOver,
@@ -59,6 +60,11 @@ def denied(actions: list[Any]) -> list[OrderDenied]:
     return [action for action in actions if isinstance(action, OrderDenied)]
 
 
+def lift(story: Any) -> None:
+    for halt_id in list(story.engine.gate.halts):
+        story.tell(ResumeTrading(halt_id, "I have looked", story.at_ns))
+
+
 def uncovered(story: Any) -> dict[str, float]:
     missing: dict[str, float] = story.engine.orders.outside.uncovered
     return missing
@@ -73,6 +79,7 @@ def test_an_unexplained_difference_carries_no_invented_price_until_there_is_one(
     heir = Engine(strategies=lambda start: story.strategies[start.run_id], limits=RiskLimits.none())
     heir.handle(TakeOver(account="DU1", at_ns=story.at_ns, earlier="x", estate=estate_of(story.engine, story.at_ns)))
 
+    heir.handle(PositionReport("AAPL", 0.0, 0.0, story.at_ns))
     actions = heir.handle(LinkChanged(Link.UP, story.at_ns))
 
     texts = [action.text for action in actions if isinstance(action, Alert)]
@@ -241,6 +248,9 @@ def test_accepting_books_the_trade_to_the_run_at_its_price(story, hands) -> None
     assert external(story).quantity == 0.0
     assert story.engine.portfolio.held("AAPL") == 0.0
     assert uncovered(story) == {}
+    # What somebody has closed is not opened again before a person lifts the halt of the run.
+    assert [each.rule for each in denied(story.bar(12.0))] == ["halt"]
+    lift(story)
     assert len(story.placed(story.bar(12.0))) == 1
 
 
@@ -313,6 +323,7 @@ def test_whoever_trades_in_which_order_books_add_up_and_no_more_is_uncovered_tha
             outside(story, side, abs(change))
             account += change
             continue
+        lift(story)
         order_id = story.act(lambda me, by=change: (me.buy if by > 0 else me.sell)("AAPL", abs(by)))
         story.bar(10.0)
         order = story.order(order_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import math
 import struct
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -86,6 +87,7 @@ async def start_tws() -> AsyncIterator[StartTws]:
         first_order_id: int = 1,
         resume: dict[str, Any] | None = None,
         fence: Fence | None = None,
+        compare_seconds: float = math.inf,
         **settings: Any,
     ) -> Running:
         heard = Heard()
@@ -95,6 +97,7 @@ async def start_tws() -> AsyncIterator[StartTws]:
             on_event=heard,
             first_order_id=first_order_id,
             fence=fence,
+            compare_seconds=compare_seconds,
         )
         if resume is not None:
             service.resume(**({"orders": [], "fills": [], "commissions": []} | resume))
@@ -118,6 +121,8 @@ def settings_for(port: int, **changes: Any) -> TwsSettings:
         "request_timeout_seconds": 2.0,
         "reconnect_first_seconds": 0.02,
         "reconnect_last_seconds": 0.1,
+        "position_grace_seconds": 0.1,
+        "settle_seconds": 0.3,
     }
     return TwsSettings(**(usual | changes))
 
@@ -154,6 +159,8 @@ class ScriptedTws:
         self.silent: set[str] = set()
         # answers: what is sent before the usual end of an answer, by the kind of the question.
         self.answers: dict[str, list[list[object]]] = {}
+        # on_request: called with each question once it was answered, to change what the next one is answered.
+        self.on_request: Callable[[list[str]], None] = lambda fields: None
         self.received: list[list[str]] = []
         self.arrivals: list[float] = []
         # left: the client has closed its socket.
@@ -176,6 +183,7 @@ class ScriptedTws:
                 self.received.append(fields)
                 self.arrivals.append(asyncio.get_running_loop().time())
                 self._answer(fields)
+                self.on_request(fields)
                 self._news.set()
         self.left.set()
 
@@ -315,6 +323,11 @@ def execution(
     return [11, request, number, *contract, execution_id, when, ACCOUNT, "IEX", *order]
 
 
+def position_held(quantity: float, cost: float = 9.0) -> list[object]:
+    """Return message 61: so many AAPL."""
+    return [61, 3, ACCOUNT, 265598, "AAPL", "STK", "", "0.0", "", "", "", "USD", "AAPL", "NMS", quantity, cost]
+
+
 def order_shown(message: str, number: int | str, ref: str, **changes: Any) -> list[object]:
     """Return the message `openOrder` or `completedOrder` of a limit order for ten AAPL."""
     values: dict[str, Any] = {
@@ -358,6 +371,7 @@ def words() -> Any:
         shown = staticmethod(order_shown)
         status = staticmethod(order_status)
         execution = staticmethod(execution)
+        held = staticmethod(position_held)
         settings = staticmethod(settings_for)
         aapl = AAPL
         account = ACCOUNT

@@ -113,7 +113,7 @@ async def overnight(start_tws, script, words, monday):
     """Returns what has a DAY order work on Monday, and TWS come back on Tuesday without a word of it."""
 
     async def overnight(**terms):
-        running = await start_tws(script.port, clock=monday, answer_timeout_seconds=0.2)
+        running = await start_tws(script.port, clock=monday, answer_timeout_seconds=0.2, settle_seconds=0.2)
         await running.service.qualify(AAPL)
         running.service.place(words.limit("run-1", **terms))
         placed = await script.got(3)

@@ -195,7 +195,7 @@ async def test_an_execution_of_ours_that_cannot_be_read_stops_trading(
 async def test_an_own_open_order_whose_row_cannot_be_read_is_not_given_up(
     script: Any, start_tws: Callable[..., Any], words: Any
 ) -> None:
-    running = await start_tws(script.port, answer_timeout_seconds=0.1)
+    running = await start_tws(script.port, answer_timeout_seconds=0.1, settle_seconds=0.1)
     await running.service.qualify(words.aapl)
     running.service.place(words.limit())
     number = (await script.got(3))[1]

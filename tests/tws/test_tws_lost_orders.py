@@ -146,6 +146,7 @@ async def test_they_are_looked_for_once_and_known_orders_are_told_of_as_ever(scr
     known = words.limit("run-a.16", status=WORKING, owner="run-a")
     script.answers["7"] = [words.execution(41, "0001.01", shares=4, ref="run-a.16")]
     script.answers["99"] = [words.shown("completedOrder", 41, "run-a.16", status="Cancelled")]
+    script.answers["61"] = [words.held(4)]
     running = await start_tws(script.port, resume={**OWNERS, "orders": [known]})
     told = [type(event) for event in running.heard.events if isinstance(event, OrderFound | Fill | OrderReport)]
 
@@ -172,6 +173,7 @@ async def test_order_ids_are_above_those_of_an_engine_elsewhere_whatever_tws_pro
     script.first_order_id = 5
     script.answers["16"] = [words.shown("openOrder", 500, "run-z.1"), words.shown("openOrder", 900, "", clientId=2)]
     script.answers["7"] = [words.execution(700, "0001.01", ref="run-z.2")]
+    script.answers["61"] = [words.held(10)]
     running = await start_tws(script.port, resume=OWNERS)
 
     running.service.place(msgspec.structs.replace(words.order("run-a.1"), owner="run-a"))

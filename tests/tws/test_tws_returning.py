@@ -148,7 +148,7 @@ async def test_an_order_that_tws_mentions_nowhere_is_unknown_at_first(scripted, 
     notice = await scripted.heard.next(Notice, severity=Severity.ERROR)
 
     assert report.status is OrderStatus.UNKNOWN
-    assert "TWS will be asked once more" in notice.text
+    assert "TWS will be asked again in 0.3 s" in notice.text
 
 
 async def test_open_orders_of_an_earlier_life_are_taken_up(script, start_tws, words) -> None:
@@ -186,7 +186,7 @@ async def test_an_order_that_nobody_has_named_yet_cannot_be_cancelled(script, st
     running = await start_tws(script.port, resume={"orders": [words.limit("run-1")]})
     running.service.cancel("run-1")
 
-    assert "TWS will be asked once more" in (await running.heard.next(Notice, severity=Severity.ERROR)).text
+    assert "TWS will be asked again in 0.3 s" in (await running.heard.next(Notice, severity=Severity.ERROR)).text
     notice = await running.heard.next(Notice, severity=Severity.ERROR)
     assert notice.text == ("order run-1: cannot be cancelled: TWS has not named it since this program started")
 

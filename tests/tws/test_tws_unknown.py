@@ -12,7 +12,7 @@ DAY_NS = 86_400 * 1_000_000_000
 
 
 async def test_an_order_found_nowhere_twice_never_arrived(script, start_tws, words) -> None:
-    running = await start_tws(script.port, answer_timeout_seconds=0.1)
+    running = await start_tws(script.port, answer_timeout_seconds=0.1, settle_seconds=0.1)
     await running.service.qualify(words.aapl)
     asked = len(script.of(16))
     running.service.place(words.order())
@@ -28,7 +28,7 @@ async def test_an_order_found_nowhere_twice_never_arrived(script, start_tws, wor
 
 async def test_it_is_looked_for_again_only_after_the_time_for_an_answer(script, start_tws, words) -> None:
     """Comparisons for other reasons follow at once; they settle nothing."""
-    running = await start_tws(script.port, answer_timeout_seconds=30.0)
+    running = await start_tws(script.port, answer_timeout_seconds=30.0, settle_seconds=30.0)
     await running.service.qualify(words.aapl)
     running.service.place(words.order())
     await script.got(3)
@@ -42,7 +42,7 @@ async def test_it_is_looked_for_again_only_after_the_time_for_an_answer(script, 
 
 
 async def test_an_order_that_the_second_look_finds_lives_on(script, start_tws, words) -> None:
-    running = await start_tws(script.port, answer_timeout_seconds=0.1)
+    running = await start_tws(script.port, answer_timeout_seconds=0.1, settle_seconds=0.1)
     await running.service.qualify(words.aapl)
     running.service.place(words.limit())
     number = (await script.got(3))[1]
@@ -55,7 +55,7 @@ async def test_an_order_that_the_second_look_finds_lives_on(script, start_tws, w
 
 
 async def test_an_order_that_lived_and_is_found_nowhere_is_gone_not_refused(script, start_tws, words) -> None:
-    running = await start_tws(script.port, answer_timeout_seconds=0.1)
+    running = await start_tws(script.port, answer_timeout_seconds=0.1, settle_seconds=0.1)
     await running.service.qualify(words.aapl)
     running.service.place(words.limit())
     number = (await script.got(3))[1]
@@ -71,7 +71,7 @@ async def test_an_order_that_lived_and_is_found_nowhere_is_gone_not_refused(scri
 
 
 async def test_an_execution_that_comes_after_all_is_counted(script, start_tws, words) -> None:
-    running = await start_tws(script.port, answer_timeout_seconds=0.1)
+    running = await start_tws(script.port, answer_timeout_seconds=0.1, settle_seconds=0.1)
     await running.service.qualify(words.aapl)
     running.service.place(words.order())
     number = (await script.got(3))[1]
@@ -86,7 +86,7 @@ async def test_an_execution_that_comes_after_all_is_counted(script, start_tws, w
 async def test_of_an_order_of_an_earlier_day_silence_proves_nothing(script, start_tws, words) -> None:
     sent = SystemClock().now_ns() - 2 * DAY_NS
     old = words.limit("run-1", created_ns=sent, status=UNKNOWN)
-    running = await start_tws(script.port, answer_timeout_seconds=0.1, resume={"orders": [old]})
+    running = await start_tws(script.port, answer_timeout_seconds=0.1, settle_seconds=0.1, resume={"orders": [old]})
     await running.heard.next(Notice, severity=Severity.ERROR)
 
     notice = await running.heard.next(Notice, severity=Severity.ERROR)
@@ -117,7 +117,7 @@ async def test_an_order_that_ended_in_an_earlier_life_is_not_looked_for(script, 
 
 
 async def test_a_rejection_of_which_every_word_was_lost_is_found_out(gateway, clock, start_tws, words) -> None:
-    running = await start_tws(gateway.port, clock=clock, answer_timeout_seconds=0.1)
+    running = await start_tws(gateway.port, clock=clock, answer_timeout_seconds=0.1, settle_seconds=0.1)
     await running.service.qualify(words.aapl)
     gateway.faults.reject_next_order()
     gateway.faults.cause(
@@ -132,7 +132,7 @@ async def test_a_rejection_of_which_every_word_was_lost_is_found_out(gateway, cl
 
 
 async def test_an_order_of_which_nothing_is_told_is_found_by_asking(gateway, clock, start_tws, words) -> None:
-    running = await start_tws(gateway.port, clock=clock, answer_timeout_seconds=0.1)
+    running = await start_tws(gateway.port, clock=clock, answer_timeout_seconds=0.1, settle_seconds=0.1)
     await running.service.qualify(words.aapl)
     gateway.faults.cause(TellNothing())
     running.service.place(words.order())

@@ -17,7 +17,11 @@ from ibdesk.telemetry import TaskInfo, Vitals
 
 
 class DeskHealth(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
-    """How a desk is doing; `halted` has the reasons of all halts, `halt_ids` what lifts them, times are in seconds."""
+    """How a desk is doing; `halted` has the reasons of all halts, `halt_ids` what lifts them, times are in seconds.
+
+    `differences` counts those between books and account (see `reconciliation`), which were compared last at
+    `compared_ns` (ns UTC, 0 before the first time); `comparison_fault` is empty unless that was incomplete.
+    """
 
     link: Link
     address: str
@@ -35,6 +39,9 @@ class DeskHealth(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
     messages_sent: int
     messages_waiting: int
     journal: str
+    differences: int
+    compared_ns: int
+    comparison_fault: str
 
 
 class ProcessInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):

@@ -178,6 +178,15 @@ class Questions:
         """Return the limits of the risk gate, how much of them is used, and whether trading is halted."""
         return risk_info(self._runtime.engine, self._runtime.clock.now_ns())
 
+    async def reconciliation(self) -> pl.DataFrame:
+        """Return in what books and account differ, and since when, the oldest first; no rows when they are equal.
+
+        `kind` is ``position``, ``cover``, ``order``, ``executions`` or ``cash``, `subject` an instrument, an order's
+        id or a currency. They are compared every `desk.compare_seconds`, after each order error, and while a
+        difference is looked into.
+        """
+        return self._runtime.reconciliation.frame()
+
     async def positions(self) -> pl.DataFrame:
         """Return what is or was held: a row per owner (run, or ``external``) and instrument, marked to the market."""
         return self._runtime.ledger.positions()
@@ -268,6 +277,9 @@ class Questions:
             messages_sent=link.messages_sent,
             messages_waiting=link.messages_waiting,
             journal=str(runtime.journal.path),
+            differences=len(engine.check.differences),
+            compared_ns=runtime.service.compared.at_ns,
+            comparison_fault=runtime.service.compared.fault,
         )
 
     def _journal(self, life: str) -> Path:

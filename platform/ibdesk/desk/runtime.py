@@ -22,6 +22,7 @@ from ibdesk.desk.order_log import TOLD, OrderLog
 from ibdesk.desk.order_times import OrderTimes
 from ibdesk.desk.outage import OutageFence
 from ibdesk.desk.publisher import Publisher
+from ibdesk.desk.reconciliation import Reconciliation
 from ibdesk.desk.recorder import Recorder, as_recorded, header_of
 from ibdesk.desk.repeats import runs_meant
 from ibdesk.desk.run_names import RunNames
@@ -116,7 +117,9 @@ class Runtime:
             first_order_id=mark.reserved,
             on_account=self._take_over,
             fence=self._fence,
+            compare_seconds=settings.desk.compare_seconds,
         )
+        self.reconciliation = Reconciliation(self)
         self.publisher = Publisher(self.engine, self.ledger, feed, address=tws.address, mode=settings.mode)
         self.watchdog = Watchdog(
             self.engine, settings.engine, clock=clock, recorder=self.recorder, publisher=self.publisher, turn=self.turn
@@ -384,6 +387,7 @@ class Runtime:
             self._note_day()
             for late in self.unanswered.overdue(self.clock.now_ns(), self.settings.answer_alert_seconds):
                 self.turn(late)
+            self.reconciliation.look(self.clock.now_ns())
             self.publisher.mark()
 
     def _note_day(self) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ibdesk.config import Given, Mode, SettingsTree, state_folder
+from ibdesk.desk.books_settings import BooksSettings
 from ibdesk.desk.engine_settings import EngineSettings
 from ibdesk.desk.port.addresses import Address, SocketAddress, StreamAddress, address_of
 from ibdesk.desk.strategy_limits import TrialLimits
@@ -50,6 +51,9 @@ class DeskSettings(SettingsTree):
     risk: RiskLimits = Field(default_factory=RiskLimits, description="what the risk gate allows")
     guardian: GuardianSettings = Field(
         default_factory=GuardianSettings, description="the process beside the engine that can stop everything"
+    )
+    desk: BooksSettings = Field(
+        default_factory=BooksSettings, description="how the books are compared with the account"
     )
     journal: JournalSettings = Field(
         default_factory=JournalSettings, description="how long the records of desks are kept"

@@ -15,6 +15,9 @@ def hand_over(service: TwsService, command: TakeOver) -> None:
     estate = command.estate
     instruments = {each.id: each for left in estate.runs for each in left.start.instruments}
     instruments |= {each.id: each for each in estate.instruments}
+    held: dict[str, float] = {}
+    for position in (position for book in estate.books for position in book.positions):
+        held[position.instrument] = held.get(position.instrument, 0.0) + position.quantity
     service.resume(
         # TWS never saw a denied one.
         orders=[order for order in estate.orders if order.status is not OrderStatus.DENIED],
@@ -27,6 +30,8 @@ def hand_over(service: TwsService, command: TakeOver) -> None:
         instruments=instruments.values(),
         owners=[*(left.start.run_id for left in estate.runs), MANUAL] if command.earlier else [],
         client_id=command.client_id if command.earlier else None,
+        held=held,
+        withdrawn=estate.withdrawn,
     )
 
 

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ibdesk.engine.account_check import AccountCheck
 from ibdesk.engine.aims import leaves
 from ibdesk.engine.bad_prints import BadPrints
 from ibdesk.engine.changes import change_limits, change_parameters, take_notice
@@ -32,7 +33,9 @@ from ibdesk.model import (
     AccountReport,
     Action,
     Bar,
+    BooksCompared,
     CancelRequest,
+    CashCounted,
     ChangeLimits,
     ChangeParameters,
     Commission,
@@ -102,7 +105,7 @@ class Engine:
         self._unpriced, self._with_state = self.orders.outside.unpriced, self.calls.with_state
         self._aims_changed, self._due = self.orders.aims.changed, self.orders.closed.due
         self._reducing, self._opening = self.orders.queue.reducing, self.orders.queue.opening
-        self.account = Account()
+        self.account, self.check = Account(), AccountCheck(self.orders)
         self.link = Link.UP
         self.make_features = make_features
         self._strategies, self._strict = strategies, strict
@@ -111,8 +114,8 @@ class Engine:
             Bar: self._on_bar,
             Quote: self._on_quote,
             Tick: self._on_tick,
-            Fill: self.orders.on_fill,
-            Commission: lambda paid: self.portfolio.charge(paid.execution_id, paid.amount),
+            Fill: self.check.on_fill,
+            Commission: self.check.on_commission,
             OrderReport: self.orders.on_order_report,
             OrderFound: self.orders.on_order_found,
             PositionReport: self._on_position_report,
@@ -131,6 +134,8 @@ class Engine:
             CancelRequest: requests.on_cancel_request,
             AcceptExternal: requests.on_accept_external,
             DayBegan: lambda day: self.gate.continue_day(day.pnl, day.ends_ns),
+            BooksCompared: self.check.on_books_compared,
+            CashCounted: self.check.on_cash_counted,
             TakeOver: lambda command: take_over(self, command),
             RunInterrupted: self.calls.expect,
             Notice: lambda notice: take_notice(self, notice),
@@ -195,8 +200,9 @@ class Engine:
     def allow_targets(self) -> None:
         """Let targets be asked again that were refused for a reason that is gone now."""
         for run in self.runs.values():
-            for lane in run.lanes.values():
-                lane.allow()
+            if run.id not in self.orders.overrules.runs:
+                for lane in run.lanes.values():
+                    lane.allow()
 
     # --- what runs ask for
 
@@ -315,11 +321,9 @@ class Engine:
                 for order in self.blotter.lose_sight(change.at_ns):
                     self.orders.order_changed(order)
             case Link.UP:
-                for instrument in self.portfolio.instruments():
-                    # The venue does not report what the account does not hold.
-                    self._reported.setdefault(instrument, PositionReport(instrument, 0.0, 0.0, change.at_ns))
                 for report in self._reported.values():
-                    self.orders.outside.settle(report)
+                    if not report.doubtful:
+                        self.orders.outside.settle(report)
                 self.allow_targets()
                 self.orders.aims.pursue_all()
                 if self.freshness.is_catching_up:
@@ -372,6 +376,7 @@ class Engine:
         except DeskError as error:
             self.alert(resume.by, f"nothing is lifted: {error}", Severity.WARNING)
             return
+        self.orders.overrules.look_at_halts()
         self.allow_targets()
         if self.gate.halts:
             text = f"halt {resume.id} lifted: {resume.reason}; trading stays halted by {', '.join(self.gate.halts)}"

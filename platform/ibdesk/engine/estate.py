@@ -44,6 +44,9 @@ def estate_of(engine: Engine, at_ns: int) -> Estate:
         halts=list(gate.halts.values()),
         halts_made=gate.halts.made,
         uncovered=dict(engine.orders.outside.uncovered),
+        withdrawn=[order.id for order in orders if engine.blotter.is_withdrawn(order.id)],
+        cash=dict(engine.check.cash.expected),
+        overruled=dict(engine.orders.overrules.orders),
         # What books that are left behind have earned must not look like a loss of this day.
         day_pnl=day_pnl - engine.portfolio.pnl_without({book.owner for book in books}) if day_ends_ns else 0.0,
         day_ends_ns=day_ends_ns,
@@ -62,6 +65,9 @@ def take_over(engine: Engine, command: TakeOver) -> None:
         engine.orders.watch(instrument)
     for order in estate.orders:
         engine.blotter.put(order)
+    for order_id in estate.withdrawn:
+        engine.blotter.withdraw(order_id)
+    engine.check.cash.take_over(estate.cash)
     for left in estate.runs:
         _add_run(engine, left)
     if estate.limits:
@@ -77,9 +83,11 @@ def take_over(engine: Engine, command: TakeOver) -> None:
     _tell_never_sent(engine, command)
     _tell_orphans(engine)
     engine.gate.halts.made = estate.halts_made
+    engine.orders.overrules.orders = dict(estate.overruled)
     for halt in estate.halts:
         engine.gate.halts.put(halt)
         engine.alert("desk", halt_words(halt), Severity.ERROR)
+    engine.orders.overrules.look_at_halts()
 
 
 def halt_words(halt: Halt) -> str:

@@ -17,6 +17,7 @@ from ibdesk.engine.open_orders import OpenOrders
 from ibdesk.engine.order_queue import QUEUE_TIMER, WAIT_RULE, OrderQueue, Waiting
 from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.outside import OutsideTrades
+from ibdesk.engine.overrules import Overrules
 from ibdesk.engine.portfolio import EXTERNAL, Portfolio
 from ibdesk.engine.rates import unit_worth
 from ibdesk.engine.risk import Exposure, RiskGate, reduces
@@ -74,7 +75,10 @@ class OrderFlow:
         self.aims = Aims(self)
         self.queue = OrderQueue(self, waits=waits)
         self.venue_day, self.closed = VenueDay(outbox), ClosedMarket(self, waits=waits)
-        self.outside = OutsideTrades(self.portfolio, self.blotter, outbox, self.price_of, self.cancel)
+        self.overrules = Overrules(self)
+        self.outside = OutsideTrades(
+            self.portfolio, self.blotter, outbox, self.price_of, self.cancel, self.overrules.halt
+        )
 
     @property
     def now_ns(self) -> int:
@@ -111,6 +115,8 @@ class OrderFlow:
         refuse_index(order, market.instrument)
         try:
             order = fitted(order, market.instrument)
+            if self.overrules.runs:
+                self.overrules.check(order)
             is_exit = self.examine(order, self.blotter.sums(order.owner, order.instrument))
             if not self.gate.decides:
                 return
@@ -267,6 +273,8 @@ class OrderFlow:
         before = self.blotter.orders.get(report.order_id)
         order = self.blotter.report(report)
         if order is not None and before is not None:
+            if report.by_other:
+                self.overrules.step_in(order)
             self.order_changed(order, "" if report.reason == before.reason else report.reason)
 
     def on_order_found(self, found: OrderFound) -> None:

@@ -32,10 +32,16 @@ class OutsideTrades:
     """
 
     def __init__(
-        self, portfolio: Portfolio, blotter: Blotter, outbox: Outbox, price_of: PriceOf, cancel: Callable[[str], None]
+        self,
+        portfolio: Portfolio,
+        blotter: Blotter,
+        outbox: Outbox,
+        price_of: PriceOf,
+        cancel: Callable[[str], None],
+        halt: Callable[[str, str], None],
     ) -> None:
         self._portfolio, self._blotter, self._outbox, self._price_of = portfolio, blotter, outbox, price_of
-        self._cancel = cancel
+        self._cancel, self._halt = cancel, halt
         self.uncovered: dict[str, float] = {}
         # unpriced: instruments in which `EXTERNAL` holds something of unknown cost, until there is a price.
         self.unpriced: set[str] = set()
@@ -144,6 +150,10 @@ class OutsideTrades:
         self._put(instrument, missing)
         self.note_unpriced(instrument)
 
+    def held_by_us(self, instrument: str, sign: float) -> float:
+        """Return what books but EXTERNAL's hold of an instrument on the side of `sign`, signed."""
+        return math.copysign(self._ours(instrument, math.copysign(1, sign)), sign)
+
     def take_over(self, uncovered: dict[str, float]) -> None:
         """Go on from what an earlier life has left."""
         self.uncovered = dict(uncovered)
@@ -181,10 +191,11 @@ class OutsideTrades:
             f"{instrument}: {closed:g} {'sold' if sign > 0 else 'bought'} outside this desk; the books say {who}, and "
             f"the account covers {max(abs(ours) - missing, 0.0):g}. Orders of these owners in {instrument} are "
             f"cancelled and refused until a person decides: accept_external({instrument!r}) books the trade to them "
-            f"(stop a run first that must not open the position again), or undo it in TWS.",
+            f"(stop a run first that must not open the position again), or undo it in TWS. Runs among them are halted.",
             Severity.ERROR,
         )
         for name, _ in holders:
+            self._halt(name, f"{instrument}: a position of this run was closed outside this desk")
             for order in self._blotter.open_orders(name, instrument):
                 self._cancel(order.id)
 

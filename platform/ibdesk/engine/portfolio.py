@@ -88,6 +88,10 @@ class Portfolio:
             self.open_book(owner).charge(fill.instrument, commission - before)
         return True
 
+    def charged(self, execution_id: str) -> float:
+        """Return what an execution was charged so far."""
+        return self._charged.get(execution_id, 0.0)
+
     def owner_of(self, execution_id: str) -> str:
         """Return to whom an execution was booked, an empty string when it was not."""
         booked = self._booked.get(execution_id)

@@ -292,7 +292,7 @@ class Run:
         """Change the terms of an open order of this run that are not None."""
         self._check_running()
         order = self._engine.blotter.orders.get(order_id)
-        if order is None or order.owner != self.id:
+        if order is None or order.owner != self.id or self._engine.orders.overrules.keeps(order, is_cancel=False):
             return
         self._go_inside()
         try:
@@ -309,7 +309,7 @@ class Run:
         """Withdraw an open order of this run."""
         self._check_running()
         order = self._engine.blotter.orders.get(order_id)
-        if order is None or order.owner != self.id:
+        if order is None or order.owner != self.id or self._engine.orders.overrules.keeps(order, is_cancel=True):
             return
         self._go_inside()
         try:

@@ -37,6 +37,7 @@ from ibdesk.model.command import (
     StrategySource,
     WatchMarket,
 )
+from ibdesk.model.comparison import BooksCompared, CashCounted, Difference, DifferenceKind
 from ibdesk.model.event import (
     EVENT_KINDS,
     UNENCODABLE,
@@ -106,8 +107,10 @@ __all__ = [
     "BarHistory",
     "BarSource",
     "BookLeft",
+    "BooksCompared",
     "CancelOrder",
     "CancelRequest",
+    "CashCounted",
     "ChangeLimits",
     "ChangeParameters",
     "ClockChecked",
@@ -115,6 +118,8 @@ __all__ = [
     "Combination",
     "Commission",
     "DayBegan",
+    "Difference",
+    "DifferenceKind",
     "Estate",
     "Event",
     "Fill",

@@ -8,7 +8,10 @@ from ibdesk.display import HtmlRepr
 
 
 class Account(HtmlRepr, msgspec.Struct, frozen=True):
-    """Figures of the account in its base currency, as last reported; NaN where not reported yet."""
+    """Figures of the account in its base currency, as last reported; NaN where not reported yet.
+
+    `cash_by_currency` is the cash in each currency, in that currency.
+    """
 
     id: str = ""
     currency: str = "USD"
@@ -19,6 +22,7 @@ class Account(HtmlRepr, msgspec.Struct, frozen=True):
     realized_pnl: float = float("nan")
     unrealized_pnl: float = float("nan")
     updated_ns: int = 0
+    cash_by_currency: dict[str, float] = {}
 
     @property
     def is_paper(self) -> bool:

@@ -28,6 +28,7 @@ from ibdesk.model.command import (
     StopStrategy,
     WatchMarket,
 )
+from ibdesk.model.comparison import BooksCompared, CashCounted
 from ibdesk.model.fill import Commission, Fill
 from ibdesk.model.halt import Halt
 from ibdesk.model.instrument import AnyInstrument
@@ -42,6 +43,7 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True, tag="order_report")
     """What the venue said about an order of ours. Never a source of fills: those are executions.
 
     `quantity`, `limit_price` and `stop_price` are the terms as the venue works them, None where it did not say.
+    `by_other` says that somebody else than this desk has withdrawn the order or changed its terms.
     """
 
     order_id: str
@@ -52,6 +54,7 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True, tag="order_report")
     quantity: float | None = None
     limit_price: float | None = None
     stop_price: float | None = None
+    by_other: bool = False
 
 
 class OrderFound(msgspec.Struct, frozen=True, tag="order_found"):
@@ -69,7 +72,8 @@ class PositionReport(msgspec.Struct, frozen=True, tag="position_report"):
     """What the venue says the whole account holds in one instrument, whoever opened it.
 
     `average_price` is NaN where the venue does not say. `confirmed` says that it stands after the venue was asked for
-    executions and then for positions anew: what no book explains of it was traded elsewhere.
+    executions and then for positions anew: what no book explains of it was traded elsewhere. `doubtful` says that the
+    venue may be late with it: nothing is to be concluded.
     """
 
     instrument: str
@@ -77,6 +81,7 @@ class PositionReport(msgspec.Struct, frozen=True, tag="position_report"):
     average_price: float
     at_ns: int
     confirmed: bool = False
+    doubtful: bool = False
 
 
 class AccountReport(msgspec.Struct, frozen=True, tag="account_report"):
@@ -177,7 +182,9 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     ever was. `day_pnl` and `day_ends_ns` are those of the last `DayBegan`. `instruments` are those
     traded by hand; those of runs stand in their starts. `limits` are those of the risk gate when they were changed at
     run time, and `limits_before` those that the settings gave; both are empty else. `uncovered` is what trades outside
-    the desk have closed of its positions, by instrument, and nobody has accepted yet.
+    the desk have closed of its positions, by instrument, and nobody has accepted yet. `withdrawn` are the open orders
+    whose cancel was asked for. `cash` is the account's money by currency as the record explains it. `overruled` are
+    the open orders that a person has changed at the broker, with whether each opened a position.
     """
 
     books: list[BookLeft] = []
@@ -192,6 +199,9 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     limits: dict[str, float | str] = {}
     limits_before: dict[str, float | str] = {}
     uncovered: dict[str, float] = {}
+    withdrawn: list[str] = []
+    cash: dict[str, float] = {}
+    overruled: dict[str, bool] = {}
 
 
 class TakeOver(msgspec.Struct, frozen=True, kw_only=True, tag="take_over"):
@@ -270,6 +280,8 @@ Event = (
     | ClockChecked
     | TradingHours
     | RunInterrupted
+    | BooksCompared
+    | CashCounted
     | Notice
 )
 

@@ -11,7 +11,9 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
     """One execution of an order of ours, told apart by `execution_id`.
 
     `quantity` is positive; `side` says which way the position moved. `order_id` is our own order's id, empty when
-    the order was not ours (a hand's, or another program's). `at_ns` is ns UTC.
+    the order was not ours (a hand's, or another program's). `at_ns` is ns UTC. `currency` is that of the cash which
+    the execution moves, of a currency pair both (``EUR.USD``); it is empty where none moves, as of a future, or is not
+    known.
     """
 
     execution_id: str
@@ -22,6 +24,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
     price: float
     at_ns: int
     multiplier: float = 1.0
+    currency: str = ""
 
     @property
     def signed_quantity(self) -> float:

@@ -48,6 +48,8 @@ class Topic(enum.Enum):
     PNL = "pnl"
     # RISK: orders denied, halts, and the limits that hold.
     RISK = "risk"
+    # RECONCILIATION, one row: in what books and account differ, and when they were compared last.
+    RECONCILIATION = "reconciliation"
     # LINK, one row: the connection to TWS.
     LINK = "link"
     # ALERTS: denied orders, halts, warnings, what strategies log.
@@ -59,7 +61,9 @@ class Topic(enum.Enum):
         return self in _CONFLATED
 
 
-_CONFLATED = frozenset({Topic.QUOTES, Topic.PROGRESS, Topic.EMAS, Topic.POSITIONS, Topic.ACCOUNT, Topic.PNL})
+_CONFLATED = frozenset(
+    {Topic.QUOTES, Topic.PROGRESS, Topic.EMAS, Topic.POSITIONS, Topic.ACCOUNT, Topic.PNL, Topic.RECONCILIATION}
+)
 # How many rows per key a snapshot holds; one for state, more for what is drawn or listed as a history.
 _KEPT_PER_KEY = {Topic.BARS: 1_000, Topic.INDICATORS: 1_000, Topic.EQUITY: 2_000}
 # How many keys a snapshot holds; the oldest ones leave.

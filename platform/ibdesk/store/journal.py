@@ -23,6 +23,7 @@ from ibdesk.model import (
     AccountReport,
     Action,
     Bar,
+    BooksCompared,
     Event,
     Notice,
     Quote,
@@ -39,7 +40,9 @@ from ibdesk.model import (
 SCHEMA_VERSION = 4
 
 # Events that change no book, no order and no run as long as they cause no action.
-_PASSING: frozenset[type] = frozenset({Bar, Quote, Tick, AccountReport, Notice, RunInterrupted, TimerFired})
+_PASSING: frozenset[type] = frozenset(
+    {Bar, Quote, Tick, AccountReport, BooksCompared, Notice, RunInterrupted, TimerFired}
+)
 
 _SCHEMA = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL)",

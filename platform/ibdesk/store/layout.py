@@ -51,6 +51,7 @@ LAYOUTS: dict[Topic, Layout] = {
     Topic.RUNS: Layout(("run_id",), owner="run_id"),
     Topic.POSITIONS: Layout(("owner", "symbol"), symbol="symbol", owner="owner"),
     Topic.ACCOUNT: Layout(("id",)),
+    Topic.RECONCILIATION: Layout(()),
     Topic.PNL: Layout(("owner",), owner="owner"),
     Topic.QUOTES: Layout(("symbol",), symbol="symbol"),
     Topic.PROGRESS: Layout(("symbol", "interval_ns"), symbol="symbol"),

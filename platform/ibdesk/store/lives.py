@@ -13,6 +13,7 @@ from ibdesk.errors import JournalError, OrderDeniedError
 from ibdesk.model import (
     Action,
     AimChanged,
+    CancelOrder,
     Estate,
     Halt,
     Order,
@@ -187,6 +188,8 @@ def _redo(engine: Engine, action: Action) -> None:
             _end_waiting(engine, order_id, OrderStatus.DENIED, action.at_ns, str(denial))
         case OrderDropped(order_id, at_ns):
             _end_waiting(engine, order_id, OrderStatus.CANCELLED, at_ns, WITHDRAWN)
+        case CancelOrder(order_id) if (asked := engine.blotter.orders.get(order_id)) and asked.is_open:
+            engine.blotter.withdraw(order_id)
         case TradingHalted():
             engine.gate.halts.put(action.halt)
         case RunFailed(run_id, note):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
 from ibdesk.model import Account, AccountReport, Event, Fill, PositionReport
 from ibdesk.tws.figures import figure_or_nan
+from ibdesk.tws.settings import TwsSettings
 
 _FIELDS = {
     "NetLiquidation": "net_liquidation",
@@ -21,21 +22,35 @@ _FIELDS = {
 }
 # Rows of one tag exist per currency; IB names the sum over all currencies BASE.
 _BASE = "BASE"
+_CASH_BY_CURRENCY = "CashBalance"
 
 
 # What adding binary fractions may leave between a position and the executions that led to it.
 _DUST = 1e-6
 
 
+class Doubt(msgspec.Struct):
+    """A position that the books do not explain, since when, and what the first complete answer about it said.
+
+    Times are on the loop's clock. `asked_at` is when that answer was asked for, None before there was one.
+    """
+
+    since: float
+    asked_at: float | None = None
+    quantity: float = 0.0
+
+
 class AccountBook:
     """Collects the rows of the account into one value, and knows the positions told last.
 
     A position is in doubt while executions do not explain it: somebody has traded without our hearing of it yet, or
-    TWS's row is older than our last execution. Which of both it is only more evidence tells.
+    TWS's row is older than our last execution, or a row is missing. Two complete answers that agree settle a doubt:
+    the second was asked for a grace after the first, and the last execution is older than TWS may be late with a row.
     """
 
-    def __init__(self, tell: Callable[[Event], None]) -> None:
+    def __init__(self, tell: Callable[[Event], None], settings: TwsSettings) -> None:
         self._tell = tell
+        self._grace, self._settle = settings.position_grace_seconds, settings.settle_seconds
         self._account = Account()
         self._changed = False
         self._has_base: set[str] = set()
@@ -43,11 +58,14 @@ class AccountBook:
         self._mentioned: set[str] = set()
         # _explained: what the books hold of each instrument, by the last comparison and the executions since.
         self._explained: dict[str, float] = {}
-        # _unexplained: positions that a break of the link left other than executions say; None before the first look.
-        self._unexplained: set[str] | None = None
-        # _doubtful: since when each position is in doubt; _filled_at: when each was last moved by an execution.
-        self._doubtful: dict[str, float] = {}
+        # _unexplained: positions that TWS has told otherwise than executions say.
+        self._unexplained: set[str] = set()
+        # _filled_at: when each position was last moved by an execution.
+        self._doubts: dict[str, Doubt] = {}
         self._filled_at: dict[str, float] = {}
+        # _asked_at: when the positions were asked for last; _is_first: no answer has been complete yet.
+        self._asked_at = -math.inf
+        self._is_first = True
 
     @property
     def id(self) -> str:
@@ -61,6 +79,9 @@ class AccountBook:
 
     def value(self, tag: str, value: str, currency: str, account: str) -> None:
         """Take one row of the account's figures."""
+        if tag == _CASH_BY_CURRENCY and currency not in ("", _BASE) and account == self._account.id:
+            self._cash(currency, figure_or_nan(value))
+            return
         field = _FIELDS.get(tag)
         if field is None or account != self._account.id:
             return
@@ -74,6 +95,13 @@ class AccountBook:
             changes["currency"] = currency
         if not all(_same(getattr(self._account, name), new) for name, new in changes.items()):
             self._account, self._changed = msgspec.structs.replace(self._account, **changes), True
+
+    def _cash(self, currency: str, amount: float) -> None:
+        """Take how much of a currency the account has; a figure that is not known leaves the last one."""
+        known = self._account.cash_by_currency
+        if not math.isnan(amount) and known.get(currency) != amount:
+            changed = {**known, currency: amount}
+            self._account, self._changed = msgspec.structs.replace(self._account, cash_by_currency=changed), True
 
     def tell_changes(self, at_ns: int) -> None:
         """Tell the account's figures if any changed."""
@@ -99,41 +127,35 @@ class AccountBook:
         self._filled_at[name] = _now()
         self._compare(name)
 
-    def settled(self) -> None:
-        """Take that the books are equal to the positions told."""
-        if self._unexplained is None:
-            # What an earlier life held is not known here.
-            self._unexplained = {*self._positions}
-        else:
-            self._unexplained |= set(self._doubtful)
-        self._explained = {name: report.quantity for name, report in self._positions.items()}
-        self._doubtful.clear()
+    def resume(self, held: Mapping[str, float], fills: Iterable[Fill], now_ns: int) -> None:
+        """Take what the books of an earlier desk hold, and when the last executions were."""
+        self._explained = dict(held)
+        for fill in fills:
+            at = _now() - max(now_ns - fill.at_ns, 0) / 1e9
+            self._filled_at[fill.instrument] = max(at, self._filled_at.get(fill.instrument, -math.inf))
+
+    def tell_doubts(self, at_ns: int) -> None:
+        """Tell of each position that is still in doubt, so that nothing is concluded from it."""
+        for name in self._doubts:
+            report = self._positions.get(name) or PositionReport(name, 0.0, 0.0, at_ns)
+            self._tell(msgspec.structs.replace(report, at_ns=at_ns, doubtful=True))
+
+    @property
+    def doubts(self) -> list[tuple[str, float, float, float]]:
+        """Return each doubtful instrument, what TWS says, what the books explain, and for how many seconds."""
+        now = _now()
+        return [
+            (name, self._held(name), self._explained.get(name, 0.0), now - doubt.since)
+            for name, doubt in self._doubts.items()
+        ]
 
     def is_explained(self, name: str) -> bool:
         """Return whether executions explain a position, also over all breaks of the link so far."""
-        return self._unexplained is not None and name not in self._unexplained and name not in self._doubtful
+        return not self._is_first and name not in self._unexplained and name not in self._doubts
 
     def is_doubtful(self, seconds: float) -> bool:
         """Return whether a position has been in doubt for so long."""
-        return any(since <= _now() - seconds for since in self._doubtful.values())
-
-    def confirm(self, seconds: float, at_ns: int) -> None:
-        """Tell of each position that has been in doubt for so long, and unmoved by executions, that it stands."""
-        latest = _now() - seconds
-        for name, since in list(self._doubtful.items()):
-            if since <= latest and self._filled_at.get(name, -math.inf) <= latest:
-                report = self._positions.get(name) or PositionReport(name, 0.0, 0.0, at_ns)
-                self._explained[name] = report.quantity
-                del self._doubtful[name]
-                self._tell(msgspec.structs.replace(report, at_ns=at_ns, confirmed=True))
-
-    def _compare(self, name: str) -> None:
-        report = self._positions.get(name)
-        held = 0.0 if report is None else report.quantity
-        if abs(held - self._explained.get(name, 0.0)) <= _DUST:
-            self._doubtful.pop(name, None)
-        else:
-            self._doubtful.setdefault(name, _now())
+        return any(doubt.since <= _now() - seconds for doubt in self._doubts.values())
 
     def mention(self, instrument: str) -> None:
         """Take that TWS lists a position, of which it says nothing that can be read."""
@@ -142,12 +164,54 @@ class AccountBook:
     def begin_positions(self) -> None:
         """Start to note which positions TWS mentions: it leaves out those that are flat."""
         self._mentioned.clear()
+        self._asked_at = _now()
 
     def end_positions(self, at_ns: int) -> None:
-        """Call flat what was held and was not mentioned."""
-        for name, known in list(self._positions.items()):
-            if known.quantity and name not in self._mentioned:
+        """Take that the answer is complete, and tell of each doubt that it settles.
+
+        A position that is not mentioned may be flat, or its row may be missing: it is in doubt like any other. In the
+        first answer of all, an instrument that neither books nor executions have told of is taken as it stands.
+        """
+        for name in {**self._positions, **self._explained}:
+            if name not in self._mentioned and (self._held(name) or self._explained.get(name)):
                 self.position(PositionReport(name, 0.0, 0.0, at_ns))
+                self._compare(name)
+        for name, doubt in list(self._doubts.items()):
+            if self._is_first and name not in self._explained:
+                self._explained[name] = self._held(name)
+                self._unexplained.add(name)
+                del self._doubts[name]
+            elif self._stands(name, doubt):
+                self._confirm(name, at_ns)
+        self._is_first = False
+
+    def _stands(self, name: str, doubt: Doubt) -> bool:
+        """Return whether the answer that has just ended agrees with an earlier one, and nothing moved in between."""
+        first, quantity = doubt.asked_at, self._held(name)
+        is_same = first is not None and quantity == doubt.quantity
+        if first is None or not is_same or self._filled_at.get(name, -math.inf) > first - self._settle:
+            doubt.asked_at, doubt.quantity = self._asked_at, quantity
+            return False
+        return self._asked_at - first >= self._grace
+
+    def _confirm(self, name: str, at_ns: int) -> None:
+        """Tell that a position stands as TWS has it."""
+        report = self._positions.get(name) or PositionReport(name, 0.0, 0.0, at_ns)
+        self._explained[name] = report.quantity
+        self._unexplained.add(name)
+        del self._doubts[name]
+        self._tell(msgspec.structs.replace(report, at_ns=at_ns, confirmed=True))
+
+    def _held(self, name: str) -> float:
+        """Return what TWS said last, nothing where it has said nothing."""
+        report = self._positions.get(name)
+        return 0.0 if report is None else report.quantity
+
+    def _compare(self, name: str) -> None:
+        if abs(self._held(name) - self._explained.get(name, 0.0)) <= _DUST:
+            self._doubts.pop(name, None)
+        elif name not in self._doubts:
+            self._doubts[name] = Doubt(_now())
 
 
 def _now() -> float:

@@ -57,6 +57,16 @@ def contract_of(instrument: AnyInstrument) -> Contract:
     return contract
 
 
+def cash_currency(contract: Contract) -> str:
+    """Return the currency of the cash that an execution moves, of a pair both; a future is settled by the day."""
+    match contract.secType:
+        case "FUT":
+            return ""
+        case "CASH":
+            return f"{contract.symbol}.{contract.currency}"
+    return contract.currency
+
+
 def unlisted_future(symbol: str, expiry: str) -> Contract:
     """Return the contract by which TWS finds a future of which only symbol and expiry are known."""
     return Contract(secType="FUT", symbol=symbol, lastTradeDateOrContractMonth=expiry)

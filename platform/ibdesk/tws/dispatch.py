@@ -71,7 +71,7 @@ class Dispatch:
         if self._wire is None or reason:
             self._say(self._book.modification_not_sent, tracked, reason)
             return
-        tracked.order = order
+        tracked.ask(order)
         self._send(self._wire, tracked)
 
     def cancel(self, order_id: str) -> None:

@@ -18,7 +18,7 @@ from ibdesk.errors import DataError
 from ibdesk.model import Commission, Event, Fill, Notice, PositionReport, Severity, nanoseconds
 from ibdesk.tws import codes
 from ibdesk.tws.account import AccountBook
-from ibdesk.tws.contracts import Contracts
+from ibdesk.tws.contracts import Contracts, cash_currency
 from ibdesk.tws.executions import Executions
 from ibdesk.tws.figures import is_known, known
 from ibdesk.tws.lost_orders import LostOrders
@@ -68,6 +68,7 @@ class Office(msgspec.Struct, frozen=True):
     tell: Callable[[Event], None]
     connectivity: Callable[[int, str], None]
     compare_soon: Callable[[], None]
+    compare_account_soon: Callable[[], None]
     number_proposed: Callable[[int], None]
     lost: Callable[[str], None]
     failed: Callable[[Exception], None]
@@ -282,6 +283,8 @@ class Ears:
         self._rooms.lost.check(execution.orderRef, permanent_id=execution.permId, client_id=execution.clientId)
         self._rooms.lost.look_at_execution(contract, execution)
         was_asked_for = reqId in self._requests
+        executed_ns = nanoseconds(execution.time)
+        self._rooms.executions.newest_ns = max(self._rooms.executions.newest_ns, executed_ns)
         fill = Fill(
             execution_id=execution.execId,
             order_id=execution.orderRef if execution.orderRef in self._rooms.orders else "",
@@ -290,8 +293,9 @@ class Ears:
             quantity=execution.shares,
             price=execution.price,
             # TWS's time of an execution has whole seconds; of a live one the arrival is nearer the truth.
-            at_ns=nanoseconds(execution.time) if was_asked_for else self._now_ns,
+            at_ns=executed_ns if was_asked_for else self._now_ns,
             multiplier=multiplier,
+            currency=cash_currency(contract),
         )
         for event in self._rooms.executions.take(fill):
             self._office.tell(event)
@@ -355,6 +359,8 @@ class Ears:
                 self.wire.reqIds(1)
             if self._rooms.orders.error(order, errorCode, text):
                 self._office.compare_soon()
+            elif errorCode not in codes.ORDER_INFORMATION and errorCode != codes.CANCELLED:
+                self._office.compare_account_soon()
         elif reqId in self._requests and errorCode not in codes.WARNINGS:
             self._requests.refuse(reqId, errorCode, text)
         elif reqId in self._market:

@@ -24,6 +24,8 @@ class Executions:
         self._booked: dict[str, _Booked] = {}
         self._charged: dict[str, Commission] = {}
         self._early: dict[str, Commission] = {}
+        # newest_ns: the time of the newest execution by TWS's clock, ns UTC; 0 before the first.
+        self.newest_ns = 0
 
     def remember(self, fill: Fill) -> None:
         """Know a fill that was told in an earlier life, from the journal."""

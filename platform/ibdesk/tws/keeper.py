@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import math
 from collections.abc import Awaitable, Callable
 
 from ibdesk.errors import LinkError
@@ -22,6 +23,8 @@ from ibdesk.tws.sync import Comparison
 from ibdesk.tws.wire import Wire
 
 _HOUSEKEEPING_SECONDS = 1.0
+# Comparisons of the whole account are so far apart, whatever asks for them.
+_LEAST_SECONDS_BETWEEN = 5.0
 
 
 class _News(enum.Enum):
@@ -71,16 +74,20 @@ class Keeper:
             tell=self.tell,
             connectivity=self._connectivity,
             compare_soon=self._doubt,
+            compare_account_soon=self.compare_soon,
             number_proposed=ids.raise_to,
             lost=self._lost,
             failed=self._failed,
             is_away=is_away,
         )
-        self._comparison = Comparison(rooms=rooms, office=self._office, ids=ids)
+        self.comparison = Comparison(settings, rooms=rooms, office=self._office, ids=ids)
         self._news: asyncio.Queue[_News] = asyncio.Queue()
         self._failure: Exception | None = None
         # _in_doubt: a comparison of orders is due.
         self._in_doubt = False
+        # compare_seconds: how often the whole account is compared; _compare_at: when it is next, on the loop's clock.
+        self.compare_seconds = math.inf
+        self._compare_at, self._compared_at = math.inf, -math.inf
         # _cut_off: TWS itself has lost its servers (1100).
         self._cut_off = False
         self._messages_before = 0
@@ -194,7 +201,7 @@ class Keeper:
         self._in_doubt = False
         # While TWS is cut off it may not answer; everything is compared when it is back.
         if not self._cut_off:
-            await self._comparison.of_orders(wire, self.requests)
+            await self.comparison.of_orders(wire, self.requests)
 
     async def _keep_house(self, wire: Wire) -> None:
         """Ask after orders never answered or not found, missing executions, and a TWS that fell silent."""
@@ -205,6 +212,7 @@ class Keeper:
         if overdue or orders.short_of_executions or orders.is_to_ask_again:
             await self._compare_orders(wire)
         await self._follow_positions(wire)
+        await self._compare_account(wire)
         if self.clocks.is_due:
             await self.clocks.compare(wire, self.requests)
         if wire.silent_seconds > self._settings.heartbeat_seconds:
@@ -229,11 +237,24 @@ class Keeper:
         self._set_link(Link.SYNCING, "this process stood still")
         self._news.put_nowait(_News.STALLED)
 
+    def compare_soon(self) -> None:
+        """Have the whole account compared shortly: something has happened that the books do not explain."""
+        self._compare_at = min(self._compare_at, asyncio.get_running_loop().time())
+
+    async def _compare_account(self, wire: Wire) -> None:
+        """Compare the whole account when that is due; never more often than TWS's pacing bears."""
+        now = asyncio.get_running_loop().time()
+        is_due = now >= max(self._compare_at, self._compared_at + _LEAST_SECONDS_BETWEEN)
+        if not is_due or self.link is not Link.UP or self._cut_off:
+            return
+        self._compared_at, self._compare_at = now, now + self.compare_seconds
+        await self.comparison.of_account(wire, self.requests)
+
     async def _follow_positions(self, wire: Wire) -> None:
         """Find out what a position means that our executions do not explain: somebody else trades in the account."""
         seconds = self._settings.position_grace_seconds
         if self.link is Link.UP and not self._cut_off and self._rooms.account.is_doubtful(seconds / 2):
-            await self._comparison.of_positions(wire, self.requests, seconds=seconds)
+            await self.comparison.of_positions(wire, self.requests, seconds=seconds)
 
     async def _come_back(self) -> None:
         """Connect again, however long it takes."""
@@ -257,7 +278,7 @@ class Keeper:
         self._set_link(Link.SYNCING)
         await self.before_comparison()
         await self.clocks.compare(wire, self.requests)
-        await self._comparison.after_break(wire, self.requests)
+        await self.comparison.after_break(wire, self.requests)
         if self.wire is not wire:
             raise LinkError("the connection to TWS went away while the books were compared")
         if not data_kept:
@@ -265,7 +286,7 @@ class Keeper:
         if not self._cut_off:
             # Open first: whoever hears that the link is up may place orders at once.
             self._dispatch.open(wire, self._rooms.account.id)
-            self._rooms.account.settled()
+            self._compare_at = asyncio.get_running_loop().time() + self.compare_seconds
             self._set_link(Link.UP)
 
     def _connectivity(self, code: int, text: str) -> None:
@@ -281,6 +302,7 @@ class Keeper:
         self._news.put_nowait(_News.RESTORED if kept else _News.RESTORED_EMPTY)
 
     def _doubt(self) -> None:
+        self.compare_soon()
         if not self._in_doubt:
             self._in_doubt = True
             self._news.put_nowait(_News.DOUBT)

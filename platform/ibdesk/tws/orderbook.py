@@ -12,6 +12,7 @@ from ib_async.order import OrderState
 from ibdesk.errors import OrderError
 from ibdesk.model import Event, Fill, Notice, Order, OrderReport, OrderStatus, Severity, moment
 from ibdesk.tws import codes
+from ibdesk.tws.interventions import Interventions
 from ibdesk.tws.orders import changes_between, terms_from, terms_of, time_in_force_word
 from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.tracked import Tracked
@@ -32,13 +33,15 @@ class OrderBook:
         is_spent: Callable[[Order, int], bool],
     ) -> None:
         self.client_id = settings.client_id
-        # _patience: an order is looked for twice, so many seconds apart, before anything is concluded.
-        self._patience = settings.answer_timeout_seconds
+        # _patience: how long TWS may take to show an order. Two comparisons that do not find it, so far apart, are
+        # evidence that it has none; a comparison whose answers are not complete is none.
+        self._patience = settings.settle_seconds
         self._zone = ZoneInfo(settings.time_zone)
         self._tell = tell
         self._now_ns = now_ns
         # _is_spent: whether an order that was sent at a time and is listed nowhere has certainly ended with its day.
         self._is_spent = is_spent
+        self._interventions = Interventions(self._report)
         self._by_id: dict[str, Tracked] = {}
         # owners: whose orders these are.
         self.owners: set[str] = set()
@@ -54,6 +57,10 @@ class OrderBook:
         self._not_cancelled: dict[str, str] = {}
         # _lost: orders that a comparison did not find, and for which TWS is to be asked once more.
         self._lost: dict[str, Tracked] = {}
+        # _is_to_repeat: the last comparison did not find one, and its answers were not complete.
+        self._is_to_repeat = False
+        # _missing: open orders that no comparison has found, whether TWS is asked once more or not.
+        self._missing: dict[str, Tracked] = {}
 
     def __contains__(self, order_id: str) -> bool:
         return order_id in self._by_id
@@ -64,8 +71,15 @@ class OrderBook:
         return frozenset(self._short)
 
     @property
+    def missing(self) -> list[str]:
+        """Return the open orders that TWS was not seen to have."""
+        return list(self._missing)
+
+    @property
     def is_to_ask_again(self) -> bool:
-        """Return whether an order that was not found has been missing long enough to look for it once more."""
+        """Return whether an order that was not found is to be looked for once more."""
+        if self._is_to_repeat:
+            return True
         if not self._lost:
             return False
         latest = asyncio.get_running_loop().time() - self._patience
@@ -84,9 +98,13 @@ class OrderBook:
         self.owners.add(order.owner)
         return tracked
 
-    def adopt(self, order: Order) -> None:
-        """Track an order of an earlier life, open or ended; its number comes with TWS's first word on it."""
+    def adopt(self, order: Order, *, is_withdrawn: bool = False) -> None:
+        """Track an order of an earlier life, open or ended; its number comes with TWS's first word on it.
+
+        With `is_withdrawn` that life has asked for its cancel.
+        """
         tracked = self._by_id[order.id] = Tracked(order, 0, self.client_id)
+        tracked.cancel_wanted = is_withdrawn
         self.owners.add(order.owner)
         if order.permanent_id:
             self._by_permanent_id[order.permanent_id] = tracked
@@ -128,7 +146,7 @@ class OrderBook:
                 Severity.WARNING,
             )
         self._tell_changed(tracked, order)
-        tracked.terms = terms_from(order, tracked.order)
+        tracked.show(terms_from(order, tracked.order))
         if tracked.reported is not None and tracked.word:
             self._report(tracked)
 
@@ -157,6 +175,8 @@ class OrderBook:
         if tracked is None:
             return
         self._identify(tracked, tracked.number, tracked.client_id, permanent_id)
+        if self._interventions.holds_back(tracked, word, client_id=client_id):
+            return
         tracked.heard(word, why_held)
         if tracked.misses_executions:
             self._short.add(tracked.order.id)
@@ -168,6 +188,7 @@ class OrderBook:
         if tracked is None:
             return
         self._identify(tracked, tracked.number, tracked.client_id, order.permId)
+        self._interventions.note_completed(tracked, state.completedStatus)
         if not tracked.is_done:
             tracked.cancel_reason = state.completedStatus
             tracked.heard(state.status)
@@ -239,10 +260,21 @@ class OrderBook:
             for tracked in self._suspects.values():
                 tracked.reported = None
 
-    def end_comparison(self) -> None:
-        """Settle what is open in our book and was mentioned nowhere: refused if TWS gave an error, else not found."""
+    @property
+    def has_suspects(self) -> bool:
+        """Return whether the comparison under way has not found an open order yet."""
+        return bool(self._suspects)
+
+    def end_comparison(self, *, is_complete: bool) -> None:
+        """Settle what is open in our book and was mentioned nowhere: refused if TWS gave an error, else not found.
+
+        Without `is_complete` TWS has left out a part of its answers, so what they lack proves nothing.
+        """
+        self._is_to_repeat = not is_complete and bool(self._suspects)
         for tracked in self._suspects.values():
-            if tracked.refusal and tracked.is_unsettled:
+            if not is_complete:
+                self._report(tracked)
+            elif tracked.refusal and tracked.is_unsettled:
                 tracked.was_refused = True
                 self._report(tracked)
             elif not tracked.is_done:
@@ -261,12 +293,12 @@ class OrderBook:
         now = asyncio.get_running_loop().time()
         if tracked.missed_at is None:
             tracked.missed_at = now
-            self._lost[tracked.order.id] = tracked
+            self._lost[tracked.order.id] = self._missing[tracked.order.id] = tracked
             self.call_unknown(tracked)
             self._notice(
                 tracked,
                 "is neither among TWS's open nor its completed orders nor its executions: "
-                "it is unknown, and TWS will be asked once more",
+                f"it is unknown, and TWS will be asked again in {self._patience:g} s",
                 Severity.ERROR,
             )
             return
@@ -275,9 +307,11 @@ class OrderBook:
             return
         del self._lost[tracked.order.id]
         if self._is_of_today(tracked):
+            self._missing.pop(tracked.order.id, None)
             tracked.give_up(by_hand=False)
             self._report(tracked)
         elif self._is_spent(tracked.order, tracked.sent_ns):
+            self._missing.pop(tracked.order.id, None)
             tracked.expire()
             self._report(tracked)
         else:
@@ -290,6 +324,7 @@ class OrderBook:
 
     def strike_off(self, tracked: Tracked) -> None:
         """Tell the end of an order that TWS knows nowhere and that is not wanted any more."""
+        self._missing.pop(tracked.order.id, None)
         tracked.give_up(by_hand=True)
         self._report(tracked)
 
@@ -318,6 +353,7 @@ class OrderBook:
     def _found(self, tracked: Tracked) -> None:
         self._suspects.pop(tracked.order.id, None)
         self._lost.pop(tracked.order.id, None)
+        self._missing.pop(tracked.order.id, None)
         tracked.missed_at = None
 
     def modification_not_sent(self, tracked: Tracked, reason: str) -> None:
@@ -338,7 +374,10 @@ class OrderBook:
 
     def _explain_cancel(self, tracked: Tracked, text: str) -> None:
         # "Order Canceled - reason:" and mostly nothing behind the colon.
-        tracked.cancel_reason = text.partition("reason:")[2].strip()
+        reason = text.partition("reason:")[2].strip()
+        if self._interventions.explain(tracked, reason):
+            return
+        tracked.cancel_reason = reason
         if tracked.status is OrderStatus.CANCELLED:
             self._report(tracked)
 

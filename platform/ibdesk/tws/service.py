@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 import polars as pl
@@ -27,6 +28,7 @@ from ibdesk.tws.set_aside import SetAside
 from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.stamp import Stamp
 from ibdesk.tws.subscriptions import Kind, Subscriptions
+from ibdesk.tws.sync import Compared
 
 
 class TwsHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +66,7 @@ class TwsService:
         on_account: Callable[[str], None] = ignore,
         fence: Fence | None = None,
         is_away: Callable[[], bool] = bool,
+        compare_seconds: float = math.inf,
     ) -> None:
         """Make a service that is not connected yet.
 
@@ -77,6 +80,7 @@ class TwsService:
             fence: Asked before each order's bytes leave; once it says no, the orders that have not left are
                 rejected, and `run` ends with its error.
             is_away: Whether TWS is expected to be away now: what is said of the link then is for the record only.
+            compare_seconds: How often the whole account is compared with the books while the link is up.
 
         Raises:
             ConfigError: If the settings contradict each other.
@@ -85,7 +89,7 @@ class TwsService:
         self._ids = Ids(first_order_id)
         self._stamp = stamp = Stamp(clock)
         contracts = Contracts()
-        account = AccountBook(self._tell)
+        account = AccountBook(self._tell, settings)
         book = OrderBook(settings, self._tell, stamp.now_ns, DayOrders(contracts, account, stamp.now_ns).is_spent)
         self._rooms = rooms = Rooms(
             contracts=contracts,
@@ -108,6 +112,7 @@ class TwsService:
             is_away=is_away,
         )
         self._keeper.on_account = on_account
+        self._keeper.compare_seconds = compare_seconds
         self._keeper.before_comparison = self._qualify_resumed
         self._queries = Queries(
             settings, clock=clock, contracts=contracts, ids=self._ids, connected=self._keeper.connected
@@ -154,6 +159,30 @@ class TwsService:
             clock_drift_seconds=keeper.clocks.drift_seconds,
         )
 
+    @property
+    def compared(self) -> Compared:
+        """Return when the whole account was compared last, and what that lacked."""
+        return self._keeper.comparison.last
+
+    @property
+    def doubts(self) -> list[tuple[str, float, float, float]]:
+        """Return each position that the books do not explain: instrument, the account's, the books', for how long."""
+        return self._rooms.account.doubts
+
+    @property
+    def missing_orders(self) -> list[str]:
+        """Return the open orders that TWS was not seen to have."""
+        return self._rooms.orders.missing
+
+    @property
+    def short_of_executions(self) -> frozenset[str]:
+        """Return the orders that TWS calls filled while executions are missing."""
+        return self._rooms.orders.short_of_executions
+
+    def compare_soon(self) -> None:
+        """Have the whole account compared with the books shortly."""
+        self._keeper.compare_soon()
+
     async def round_trip(self) -> None:
         """Wait until TWS has answered everything that was sent before, and all of its answers were taken.
 
@@ -180,6 +209,8 @@ class TwsService:
         instruments: Iterable[AnyInstrument] = (),
         owners: Iterable[str] = (),
         client_id: int | None = None,
+        held: Mapping[str, float] | None = None,
+        withdrawn: Iterable[str] = (),
     ) -> None:
         """Take over what the journal of an earlier life knows; call it before `connect`, or in `on_account`.
 
@@ -192,12 +223,17 @@ class TwsService:
                 same names as in the life before.
             owners: The runs of that life, and `MANUAL`: orders of theirs that TWS has and `orders` lacks are ours.
             client_id: Its client id, when it was another one.
+            held: What the books of that life hold of each instrument, all owners together.
+            withdrawn: The orders whose cancel it has asked for; it is asked for again where they are still open.
         """
         self._rooms.lost.expect(owners, self._rooms.orders.client_id if client_id is None else client_id)
         self._resumed = list(instruments)
+        known = list(fills)
+        self._rooms.account.resume(held or {}, known, self._stamp.now_ns())
+        cancelled = frozenset(withdrawn)
         for order in orders:
-            self._rooms.orders.adopt(order)
-        for fill in fills:
+            self._rooms.orders.adopt(order, is_withdrawn=order.id in cancelled)
+        for fill in known:
             self._rooms.executions.remember(fill)
         for commission in commissions:
             self._rooms.executions.remember_commission(commission)

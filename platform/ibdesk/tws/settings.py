@@ -24,6 +24,11 @@ class TwsSettings(Section):
     connect_timeout_seconds: float = Field(10.0, gt=0, description="wait for socket and handshake")
     request_timeout_seconds: float = Field(15.0, gt=0, description="wait for the answer to a request")
     answer_timeout_seconds: float = Field(5.0, gt=0, description="an order without any answer for so long is unknown")
+    settle_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="how long TWS may take to show an order: only comparisons so far apart tell it has none, seconds",
+    )
     position_grace_seconds: float = Field(
         2.0, gt=0, description="a position that no execution explains for so long was traded elsewhere, seconds"
     )

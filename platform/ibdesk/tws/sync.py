@@ -1,14 +1,30 @@
-"""Comparing our books with TWS: after every connection, and whenever TWS said something that leaves a doubt."""
+"""Comparing our books with TWS: after each connection, on a timer, and when a message of TWS leaves a doubt."""
 
 from __future__ import annotations
 
+import asyncio
+
+import msgspec
 from ib_async.objects import ExecutionFilter
 
-from ibdesk.model import Notice, Severity
+from ibdesk.model import Notice, Severity, moment
 from ibdesk.tws.ears import ACCOUNT, COMPLETED_ORDERS, OPEN_ORDERS, POSITIONS, Office, Rooms
 from ibdesk.tws.ids import Ids
 from ibdesk.tws.requests import NoAnswerError, Requests
+from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.wire import Wire
+
+# One in so many comparisons on the timer asks for all executions of the day, the others for the newest.
+_WHOLE_EVERY = 10
+# The newest are those since so long before the last one, by TWS's time: one may be reported late.
+_OVERLAP_NS = 600 * 1_000_000_000
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """The last comparison of the whole account: when it ended (ns UTC, 0 before the first), and what it lacked."""
+
+    at_ns: int = 0
+    fault: str = ""
 
 
 class Comparison:
@@ -17,24 +33,56 @@ class Comparison:
     Executions come first, so that fills are told before the state they led to.
     """
 
-    def __init__(self, *, rooms: Rooms, office: Office, ids: Ids) -> None:
+    def __init__(self, settings: TwsSettings, *, rooms: Rooms, office: Office, ids: Ids) -> None:
+        self._settings = settings
         self._rooms = rooms
         self._office = office
         self._ids = ids
+        self._made = 0
+        self.last = Compared()
 
     async def after_break(self, wire: Wire, requests: Requests) -> None:
         """Compare everything: the link was down, or has just come up for the first time.
 
+        Positions that executions do not explain are asked for again until two answers agree, for as long as TWS may be
+        late with one; what is in doubt even then is told as such.
+
         Raises:
             LinkError: If the connection goes, or TWS leaves a question open.
         """
-        if self._rooms.lost.is_due:
+        rooms, grace, now = self._rooms, self._settings.position_grace_seconds, asyncio.get_running_loop().time
+        if rooms.lost.is_due:
             await self._look_for_lost_orders(wire, requests)
         await self._orders(wire, requests, after_break=True)
-        self._rooms.lost.is_settled = True
+        rooms.lost.is_settled = True
         await self._positions(wire, requests)
-        account = self._rooms.account.id
-        await requests.ask(ACCOUNT, lambda: wire.reqAccountUpdates(True, account), "the account's figures")
+        latest = now() + self._settings.settle_seconds + 3 * grace
+        while rooms.account.is_doubtful(0) and now() < latest:
+            await asyncio.sleep(grace)
+            await self._executions(wire, requests)
+            await self._positions(wire, requests)
+        rooms.account.tell_doubts(self._office.stamp.now_ns())
+        await self._account(wire, requests)
+        self._note("")
+
+    async def of_account(self, wire: Wire, requests: Requests) -> None:
+        """Compare everything while the link is up; a question that TWS leaves open is told and asked again later.
+
+        Raises:
+            LinkError: If the connection goes.
+        """
+        briefly = self._made % _WHOLE_EVERY != 0
+        self._made += 1
+        try:
+            await self._orders(wire, requests, after_break=False, briefly=briefly)
+            await self._positions(wire, requests)
+            await self._account(wire, requests)
+        except NoAnswerError as error:
+            if self.last.fault != str(error):
+                self._tell(f"the books could not be compared with the account: {error}; they are compared again later")
+            self._note(str(error))
+        else:
+            self._note("")
 
     async def of_positions(self, wire: Wire, requests: Requests, *, seconds: float) -> None:
         """Find out why a position is not what executions explain: ask for those of all clients, then for the positions.
@@ -47,12 +95,6 @@ class Comparison:
         await self._orders(wire, requests, after_break=False)
         if self._rooms.account.is_doubtful(seconds):
             await self._positions(wire, requests)
-            self._rooms.account.confirm(seconds, self._office.stamp.now_ns())
-
-    async def _positions(self, wire: Wire, requests: Requests) -> None:
-        self._rooms.account.begin_positions()
-        await requests.ask(POSITIONS, wire.reqPositions, "the positions")
-        self._rooms.account.end_positions(self._office.stamp.now_ns())
 
     async def of_orders(self, wire: Wire, requests: Requests) -> None:
         """Compare orders and executions.
@@ -62,31 +104,55 @@ class Comparison:
         """
         await self._orders(wire, requests, after_break=False)
 
-    async def _orders(self, wire: Wire, requests: Requests, *, after_break: bool) -> None:
-        self._rooms.orders.begin_comparison(after_break=after_break)
-        await self._executions(wire, requests)
-        await self._open_and_completed(wire, requests)
-        self._rooms.orders.end_comparison()
+    async def _positions(self, wire: Wire, requests: Requests) -> None:
+        self._rooms.account.begin_positions()
+        await requests.ask(POSITIONS, wire.reqPositions, "the positions")
+        self._rooms.account.end_positions(self._office.stamp.now_ns())
+
+    async def _account(self, wire: Wire, requests: Requests) -> None:
+        account = self._rooms.account.id
+        await requests.ask(ACCOUNT, lambda: wire.reqAccountUpdates(True, account), "the account's figures")
+
+    async def _orders(self, wire: Wire, requests: Requests, *, after_break: bool, briefly: bool = False) -> None:
+        """Ask for executions and orders; `briefly` only for the newest, and for ended orders when one is missing."""
+        orders = self._rooms.orders
+        orders.begin_comparison(after_break=after_break)
+        is_complete = await self._executions(wire, requests, newest_only=briefly)
+        await requests.ask(OPEN_ORDERS, wire.reqAllOpenOrders, "the open orders")
+        if orders.has_suspects or not briefly:
+            await self._completed(wire, requests)
+        orders.end_comparison(is_complete=is_complete)
 
     async def _look_for_lost_orders(self, wire: Wire, requests: Requests) -> None:
         """Find what our record lacks before executions come, so that those are booked to whom they belong."""
         self._rooms.lost.is_looking = True
         try:
-            await self._open_and_completed(wire, requests)
+            await requests.ask(OPEN_ORDERS, wire.reqAllOpenOrders, "the open orders")
+            await self._completed(wire, requests)
             self._rooms.lost.is_due = False
         finally:
             self._rooms.lost.is_looking = False
 
-    async def _open_and_completed(self, wire: Wire, requests: Requests) -> None:
-        await requests.ask(OPEN_ORDERS, wire.reqAllOpenOrders, "the open orders")
+    async def _completed(self, wire: Wire, requests: Requests) -> None:
         await requests.ask(COMPLETED_ORDERS, lambda: wire.reqCompletedOrders(False), "the completed orders")
 
-    async def _executions(self, wire: Wire, requests: Requests) -> None:
+    async def _executions(self, wire: Wire, requests: Requests, *, newest_only: bool = False) -> bool:
+        """Ask for the executions of all clients; return whether the answer was complete."""
         number = self._ids.take()
         query = ExecutionFilter(acctCode=self._rooms.account.id)
+        newest_ns = self._rooms.executions.newest_ns
+        if newest_only and newest_ns:
+            query.time = f"{moment(newest_ns - _OVERLAP_NS):%Y%m%d-%H:%M:%S}"
         try:
             await requests.ask(number, lambda: wire.reqExecutions(number, query), "the day's executions")
         except NoAnswerError as error:
             # Gateways were seen to leave out the end of this list, with all executions sent.
-            text = f"{error}; going on with those that came"
-            self._office.tell(Notice(text, self._office.stamp.now_ns(), Severity.WARNING))
+            self._tell(f"{error}; going on with those that came")
+            return False
+        return True
+
+    def _note(self, fault: str) -> None:
+        self.last = Compared(self._office.stamp.now_ns(), fault)
+
+    def _tell(self, text: str) -> None:
+        self._office.tell(Notice(text, self._office.stamp.now_ns(), Severity.WARNING))

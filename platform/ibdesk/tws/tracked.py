@@ -18,6 +18,8 @@ class Tracked:
 
     __slots__ = (
         "acknowledged",
+        "asked",
+        "by_other",
         "cancel_reason",
         "cancel_wanted",
         "client_id",
@@ -51,6 +53,10 @@ class Tracked:
         # time_in_force: IB's word for it, as it was told last.
         self.time_in_force = ""
         self.filled = order.filled
+        # asked: every set of terms that this desk has asked for.
+        self.asked = {terms_of(order)}
+        # by_other: somebody else has withdrawn the order or changed its terms, and that was not told yet.
+        self.by_other = False
         # acknowledged: TWS has shown that the order exists there.
         self.acknowledged = order.status in (OrderStatus.HELD, OrderStatus.WORKING) or order.filled > 0
         # was_refused: TWS said that the order does not exist, and will not.
@@ -135,6 +141,19 @@ class Tracked:
         self.is_unknown = False
         self.given_up = OrderStatus.CANCELLED if self.acknowledged or by_hand else OrderStatus.REJECTED
 
+    def ask(self, order: Order) -> None:
+        """Ask for the terms of `order`."""
+        self.order = order
+        self.asked.add(terms_of(order))
+
+    def show(self, terms: Terms) -> None:
+        """Take the terms at which TWS works the order: others than were ever asked for are somebody else's change."""
+        if self.terms is not None and terms != self.terms and terms not in self.asked:
+            self.by_other = True
+            self.terms = terms
+            self.keep_terms()
+        self.terms = terms
+
     def keep_terms(self) -> None:
         """Give up a modification that TWS refused: the working terms are the terms."""
         if self.terms is not None:
@@ -165,10 +184,11 @@ class Tracked:
             quantity=terms.quantity if terms else None,
             limit_price=terms.limit_price if terms else None,
             stop_price=terms.stop_price if terms else None,
+            by_other=self.by_other,
         )
         if self.reported is not None and report == msgspec.structs.replace(self.reported, at_ns=at_ns):
             return None
-        self.reported = report
+        self.reported, self.by_other = msgspec.structs.replace(report, by_other=False), False
         return report
 
     def _is_beyond_sent(self) -> bool:

@@ -27,6 +27,7 @@ _KEYS: dict[Topic, Callable[[Row], Hashable]] = {
     Topic.EQUITY: lambda row: row["owner"],
     Topic.PNL: lambda row: row["owner"],
     Topic.RISK: lambda row: (row["at_ns"], row["kind"], row["order_id"], row["rule"]),
+    Topic.RECONCILIATION: lambda _: "reconciliation",
     Topic.LINK: lambda _: "link",
     Topic.ALERTS: lambda row: (row["at_ns"], row["origin"], row["text"]),
 }

@@ -13,9 +13,11 @@ from ibdesk_server.answers.base import Answer, Figure, Item, Listing, Moment, fi
 from ibdesk_server.answers.book import (
     AccountAnswer,
     CancelAllAnswer,
+    DifferenceAnswer,
     FillAnswer,
     OrderAnswer,
     PositionAnswer,
+    ReconciliationAnswer,
     RoundTripAnswer,
 )
 from ibdesk_server.answers.desk import (
@@ -49,6 +51,7 @@ __all__ = [
     "BacktestTradeAnswer",
     "BarAnswer",
     "CancelAllAnswer",
+    "DifferenceAnswer",
     "ExposureAnswer",
     "FeedClientAnswer",
     "Figure",
@@ -67,6 +70,7 @@ __all__ = [
     "OrderAnswer",
     "PositionAnswer",
     "QuoteAnswer",
+    "ReconciliationAnswer",
     "RiskAnswer",
     "RoundTripAnswer",
     "RunAnswer",

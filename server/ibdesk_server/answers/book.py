@@ -77,6 +77,25 @@ class FillAnswer(Answer):
     filled_at: Moment
 
 
+class DifferenceAnswer(Answer):
+    """One thing in which the books and the account differ."""
+
+    kind: str = Field(description="position, cover, order, executions or cash", examples=["position"])
+    subject: str = Field(description="an instrument, an order's id or a currency", examples=["AAPL"])
+    books: Figure = Field(examples=[100])
+    account: Figure = Field(examples=[0])
+    since: Moment
+    text: str = Field(examples=["AAPL: the account holds 0, the books say 100"])
+
+
+class ReconciliationAnswer(Answer):
+    """In what the books and the account differ, and when they were compared."""
+
+    compared_at: Moment | None = Field(description="when the whole account was compared last; null before that")
+    fault: str = Field(description="what that comparison lacked; empty when it was complete", examples=[""])
+    differences: list[DifferenceAnswer] = Field(description="the oldest first; none when all is equal")
+
+
 class RoundTripAnswer(Answer):
     """A position that was opened and closed again, and what it earned."""
 
@@ -106,4 +125,5 @@ class AccountAnswer(Answer):
     available_funds: Figure = Field(examples=[981_258])
     realized_pnl: Figure = Field(examples=[0])
     unrealized_pnl: Figure = Field(examples=[68])
+    cash_by_currency: dict[str, float] = Field(description="each in its own money", examples=[{"USD": 981_258.0}])
     updated_at: Moment | None

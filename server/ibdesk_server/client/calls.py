@@ -27,6 +27,7 @@ from ibdesk_server.answers import (
     OrderAnswer,
     PositionAnswer,
     QuoteAnswer,
+    ReconciliationAnswer,
     RiskAnswer,
     RoundTripAnswer,
     RunAnswer,
@@ -54,6 +55,11 @@ def feed_clients() -> Call[Listing[FeedClientAnswer]]:
 def account() -> Call[AccountAnswer]:
     """The account's own figures."""
     return get("account", AccountAnswer)
+
+
+def reconciliation() -> Call[ReconciliationAnswer]:
+    """In what the books and the account differ, and when they were compared."""
+    return get("reconciliation", ReconciliationAnswer)
 
 
 def positions(

@@ -35,6 +35,12 @@ def desk_families(health: DeskHealth | None) -> Iterator[Metric]:
     yield GaugeMetricFamily("ibdesk_tws_connections", "Sessions with TWS", value=connected)
     yield CounterMetricFamily("ibdesk_tws_messages", "Messages sent to TWS", value=health.messages_sent)
     yield GaugeMetricFamily("ibdesk_tws_waiting", "Messages that wait for their turn", value=health.messages_waiting)
+    yield GaugeMetricFamily(
+        "ibdesk_book_differences", "In how many things books and account differ", value=health.differences
+    )
+    yield GaugeMetricFamily(
+        "ibdesk_books_compared_timestamp_seconds", "When they were compared last", value=health.compared_ns / 1e9
+    )
     yield CounterMetricFamily("ibdesk_reconnects", "Times the link came back", value=health.reconnects)
 
 

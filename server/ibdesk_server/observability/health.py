@@ -155,9 +155,17 @@ def _desk(figures: DeskFigures) -> Component:
     health = figures.health
     if health is None:
         return Component(state="down", reason=figures.why_not)
-    facts = {"running": health.running, "open_orders": health.open_orders, "events": health.events}
+    facts = {
+        "running": health.running,
+        "open_orders": health.open_orders,
+        "events": health.events,
+        "differences": health.differences,
+    }
     if health.halted:
         return Component(state="degraded", reason=f"trading is halted: {health.halted}", facts=facts)
+    if health.differences:
+        reason = f"books and account differ in {health.differences} things: see /api/v1/reconciliation"
+        return Component(state="degraded", reason=reason, facts=facts)
     return Component(facts=facts)
 
 

@@ -11,9 +11,11 @@ from fastapi import Query
 from ibdesk.model import moment
 from ibdesk_server.answers import (
     AccountAnswer,
+    DifferenceAnswer,
     FillAnswer,
     Listing,
     PositionAnswer,
+    ReconciliationAnswer,
     RoundTripAnswer,
     items_of,
 )
@@ -87,6 +89,17 @@ async def round_trips(
     twin = pl.int_range(pl.len()).over(names)
     page, following = pages.page(found, sort=sort, key=pl.concat_str(*names, twin, separator="/"))
     return Listing(items=items_of(RoundTripAnswer, page), total=found.height, next=following)
+
+
+@router.get("/reconciliation", summary="In what the books and the account differ, and since when")
+async def reconciliation(desk: TheDesk) -> ReconciliationAnswer:
+    """Return the differences by the last comparison: of positions, orders, executions of all clients, and cash."""
+    found, health = await desk.aio.reconciliation(), await desk.aio.health()
+    return ReconciliationAnswer(
+        compared_at=moment(health.compared_ns) if health.compared_ns else None,
+        fault=health.comparison_fault,
+        differences=items_of(DifferenceAnswer, found),
+    )
 
 
 @router.get("/account", summary="The account's own figures")

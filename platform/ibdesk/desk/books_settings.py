@@ -1,0 +1,25 @@
+"""How often the books are compared with the account, and for how long cash may be unexplained."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from ibdesk.config import Section
+
+
+class BooksSettings(Section):
+    """How the books are compared with the account while the link is up."""
+
+    compare_seconds: float = Field(
+        30.0,
+        ge=5,
+        le=3_600,
+        description="how often executions, orders, positions and cash of the account are compared with the books",
+    )
+    cash_grace_seconds: float = Field(
+        190.0,
+        gt=0,
+        le=86_400,
+        description="cash that nothing explains for so long came from elsewhere; TWS tells cash every 3 minutes, "
+        "seconds",
+    )

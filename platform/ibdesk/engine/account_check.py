@@ -1,0 +1,99 @@
+"""What the account itself reports, compared with the books: cash by currency, and what a comparison has found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ibdesk.engine.portfolio import EXTERNAL
+from ibdesk.model import BooksCompared, CashCounted, Commission, Difference, Fill, Severity
+
+if TYPE_CHECKING:
+    from ibdesk.engine.order_flow import OrderFlow
+
+
+class AccountCash:
+    """What the account should have of each currency; `external` is what came or went without an explanation.
+
+    Nothing is expected before the first count. A future is settled by the day, which shows as external cash.
+    """
+
+    def __init__(self) -> None:
+        self.expected: dict[str, float] = {}
+        self.external: dict[str, float] = {}
+
+    def book(self, fill: Fill) -> None:
+        """Expect what an execution moves; that of a currency pair moves two currencies."""
+        base, _, quote = fill.currency.rpartition(".")
+        if base:
+            self._move(base, fill.signed_quantity)
+        self._move(quote, fill.cash)
+
+    def charge(self, currency: str, amount: float) -> None:
+        """Expect that a commission is paid."""
+        self._move(currency, -amount)
+
+    def count(self, counted: CashCounted) -> None:
+        """Go on from what the account has."""
+        self.expected.update(counted.amounts)
+        for currency, amount in counted.unexplained.items():
+            self.external[currency] = self.external.get(currency, 0.0) + amount
+
+    def take_over(self, expected: Mapping[str, float]) -> None:
+        """Go on from what an earlier desk has expected."""
+        self.expected = dict(expected)
+
+    def _move(self, currency: str, amount: float) -> None:
+        if currency and self.expected:
+            self.expected[currency] = self.expected.get(currency, 0.0) + amount
+
+
+class AccountCheck:
+    """Takes executions and commissions into the cash that is expected, and tells people what a comparison found."""
+
+    def __init__(self, flow: OrderFlow) -> None:
+        self._flow = flow
+        self.cash = AccountCash()
+        # differences: what the last comparison of books and account has found.
+        self.differences: list[Difference] = []
+
+    def on_fill(self, fill: Fill) -> None:
+        """Book an execution, and expect the cash that it moves, once."""
+        if not self._flow.portfolio.owner_of(fill.execution_id):
+            self.cash.book(fill)
+        self._flow.on_fill(fill)
+
+    def on_commission(self, commission: Commission) -> None:
+        """Book a commission, and expect that it is paid; of a corrected one what it is more."""
+        portfolio = self._flow.portfolio
+        before = portfolio.charged(commission.execution_id)
+        if portfolio.charge(commission.execution_id, commission.amount):
+            self.cash.charge(commission.currency, commission.amount - before)
+
+    def on_books_compared(self, compared: BooksCompared) -> None:
+        """Tell a person of what differs since this comparison, and when nothing does any more."""
+        known = {_fact(each) for each in self.differences}
+        for each in compared.differences:
+            if _fact(each) not in known:
+                self._flow.alert("books", each.text, Severity.WARNING)
+        if self.differences and not compared.differences:
+            self._flow.alert("books", "the books and the account are equal again", Severity.INFO)
+        self.differences = compared.differences
+
+    def on_cash_counted(self, counted: CashCounted) -> None:
+        """Go on from what the account has, and tell a person what nothing explains."""
+        self.cash.count(counted)
+        for currency, amount in counted.unexplained.items():
+            self._flow.alert(EXTERNAL, _cash_words(currency, amount), Severity.WARNING)
+
+
+def _fact(difference: Difference) -> tuple[object, ...]:
+    return difference.kind, difference.subject, difference.books, difference.account
+
+
+def _cash_words(currency: str, amount: float) -> str:
+    verb = "came into" if amount > 0 else "left"
+    return (
+        f"{abs(amount):.2f} {currency} {verb} the account, which no execution and no commission explains: a deposit, a "
+        f"withdrawal, a dividend, interest, a fee or the settlement of a future; it is counted under `{EXTERNAL}`"
+    )
