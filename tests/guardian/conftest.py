@@ -23,6 +23,17 @@ from ibdesk.guardian.decisions import Rules
 from ibdesk.testing.gateway import RunningGateway
 
 
+def ask(door: Path, do: str, **facts: object) -> dict[str, Any]:
+    """Say one thing to the guardian at this socket and return its answer."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(20)
+        line.connect(str(door))
+        line.sendall(json.dumps({"do": do, **facts}).encode() + b"\n")
+        with line.makefile("rb") as answers:
+            answer: dict[str, Any] = json.loads(answers.readline())
+    return answer
+
+
 class GuardianProcess:
     """A guardian that runs, as `ibdesk guardian` starts it."""
 
@@ -43,13 +54,7 @@ class GuardianProcess:
 
     def ask(self, do: str, **facts: object) -> dict[str, Any]:
         """Say one thing over its socket and return the answer."""
-        with socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(20)
-            line.connect(str(self.config.door))
-            line.sendall(json.dumps({"do": do, **facts}).encode() + b"\n")
-            with line.makefile("rb") as answers:
-                answer: dict[str, Any] = json.loads(answers.readline())
-        return answer
+        return ask(self.config.door, do, **facts)
 
     def status(self) -> dict[str, Any]:
         """Return how it is; nothing while it cannot be reached."""

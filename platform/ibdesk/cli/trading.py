@@ -86,6 +86,16 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
         }
         return [str(part) for option, value in options.items() if value is not None for part in (option, value)]
 
+    def guardian_arguments(self) -> list[str]:
+        """Return the options that make `ibdesk guardian` watch the same account."""
+        options = {
+            "--mode": self.mode,
+            "--tws-host": self.host,
+            "--tws-port": self.port,
+            "--account": self.account,
+        }
+        return [str(part) for option, value in options.items() if value is not None for part in (option, value)]
+
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """A strategy file, and what to run it on."""

@@ -74,6 +74,8 @@ def run_up(
         belongings.callback(keeping.close)
         supervisor.add(engine.name, keeping.work, policy=_ENGINE)
         web.supervise(supervisor)
+        if settings.guardian.enabled:
+            _start_guardian(supervisor, connection, settings)
         if with_dashboard:
             _open_dashboard(belongings, supervisor, settings, web)
         show_login("API", web.url, web.login_url)
@@ -108,6 +110,18 @@ def _keep_engine(engine: ChildProcess, connection: Connection, run: Run | None, 
         console.print(Text("The engine is back: books and account have been compared.", style="green"), soft_wrap=True)
 
     return KeptChild(engine, lambda: _spawn_engine(again, run), on_end=alert, on_ready=relieve)
+
+
+def _start_guardian(supervisor: Supervisor, connection: Connection, settings: Settings) -> None:
+    """Have the guardian started, and started again whenever it has ended; what it says is in the log and here."""
+
+    def spawn() -> ChildProcess:
+        arguments = [*connection.common_arguments(), "guardian", *connection.guardian_arguments(), "--end-with-stdin"]
+        return ChildProcess("the guardian", "ibdesk.cli", arguments)
+
+    first = spawn()
+    supervisor.add(first.name, kept(first, spawn), policy=PATIENT)
+    line("guardian", Text(f"client id {settings.guardian.client_id}; {settings.state_folder / 'STOP'} stops all"))
 
 
 def _open_dashboard(belongings: Belongings, supervisor: Supervisor, settings: Settings, web: Workers) -> None:

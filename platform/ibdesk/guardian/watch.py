@@ -10,13 +10,12 @@ import msgspec
 
 from ibdesk.clock import monotonic_ns, wall_ns
 from ibdesk.errors import ConfigError
-from ibdesk.guardian.account import Look, run_of
+from ibdesk.guardian.account import Look
 from ibdesk.guardian.account_watch import AccountWatch
 from ibdesk.guardian.config import GuardianConfig
-from ibdesk.guardian.decisions import Decision, Decisions, EngineSight, Sight
+from ibdesk.guardian.decisions import Decision, Decisions, Sight
 from ibdesk.guardian.door import Command, Door, StopFile
-from ibdesk.guardian.engine_line import EngineLine
-from ibdesk.guardian.engine_process import EngineProcess, engine_of, kill_engine
+from ibdesk.guardian.engine_watch import EngineWatch
 from ibdesk.guardian.fence import Fence
 from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce, Step, StopPlan, Tell
 from ibdesk.guardian.record import Record
@@ -29,10 +28,6 @@ _SECOND = 1_000_000_000
 _TURN_SECONDS, _TURNS_A_SECOND = 0.2, 5
 # While nothing is wrong executions and positions are compared at every fifth look; positions are told by themselves.
 _WHOLE_LOOK = 5
-# Books that are older than this say nothing about now.
-_BOOKS_SECONDS = 5
-# The engine has booked what was executed so long before its books were asked for.
-_BOOKED_SECONDS = 15
 _CAUSE_PERSON = "person"
 
 
@@ -41,7 +36,8 @@ class Watch:
 
     def __init__(self, config: GuardianConfig, record: Record) -> None:
         self._config, self._record = config, record
-        self._line = EngineLine(config.desk_socket)
+        self._engine = EngineWatch(config, record)
+        self._line = self._engine.line
         memory = record.memory
         self.account = config.account or memory.account
         self._fence = Fence(config.mode, record)
@@ -54,8 +50,6 @@ class Watch:
         self._begun_ns: dict[str, int] = {}
         self._finished: dict[str, object] = {}
         self._calm: dict[int, tuple[float, float]] = {}
-        self._engine: EngineProcess | None = None
-        self._engine_since_ns = 0
         self._turns = 0
         self._woken, self._idle = asyncio.Event(), asyncio.Event()
         self._idle.set()
@@ -125,7 +119,7 @@ class Watch:
             "open_orders": view.open_orders,
             "positions": {str(view.contracts[con_id]): held for con_id, held in view.holdings.items() if held},
             "engine": self._engine_word(),
-            "engine_pid": _pid_of(self._engine),
+            "engine_pid": self._engine.pid,
             "halts": sorted(self._fence.standing),
             "stops": [
                 {
@@ -162,7 +156,7 @@ class Watch:
         else:
             self._replace_lesser(stop)
         if kill:
-            self._kill()
+            self._engine.kill(self.account)
         return stop
 
     def _replace_lesser(self, stop: Stop) -> None:
@@ -187,25 +181,13 @@ class Watch:
             stop,
             attempt=self._record.memory.attempts,
             baselines=self._calm,
-            shares=self._shares(stop.runs) if stop.runs else None,
+            shares=self._engine.shares(stop.runs, self._watch.view) if stop.runs else None,
         )
         self._begun_ns[stop.id] = monotonic_ns()
         self._plans.append(plan)
         self._idle.clear()
         self._do(plan, plan.begin(monotonic_ns()))
         self._woken.set()
-
-    def _shares(self, runs: tuple[str, ...]) -> dict[int, float]:
-        """Return what these runs hold: by the engine's last books, and the executions that it cannot have booked."""
-        found: dict[int, float] = {}
-        for row in self._line.books or ():
-            if row.owner in runs:
-                found[row.con_id] = found.get(row.con_id, 0.0) + row.quantity
-        since_ns = self._line.books_ns - _BOOKED_SECONDS * _SECOND
-        for done in self._watch.view.executions_since(since_ns):
-            if run_of(done.reference) in runs and done.id not in self._line.booked:
-                found[done.con_id] = found.get(done.con_id, 0.0) + done.quantity
-        return found
 
     def _do(self, plan: StopPlan, steps: list[Step]) -> None:
         for step in steps:
@@ -230,13 +212,6 @@ class Watch:
 
     def _contract(self, con_id: int) -> object:
         return self._watch.view.contracts.get(con_id, con_id)
-
-    def _kill(self) -> None:
-        killed = kill_engine(self._config.lock_of(self.account)) if self.account else None
-        if killed is None:
-            self._record.alert(f"no engine holds account {self.account or '(unknown)'}: there was nothing to kill")
-        else:
-            self._record.alert(f"the engine (process {killed.pid}) was killed")
 
     def _advance(self, look: Look) -> None:
         for plan in list(self._plans):
@@ -309,8 +284,8 @@ class Watch:
 
     async def _judge_regularly(self) -> None:
         while True:
-            if self._turns % _TURNS_A_SECOND == 0:
-                self._look_for_engine()
+            if self._turns % _TURNS_A_SECOND == 0 and self._engine.look(self.account):
+                self._engine_has_gone()
             self._turns += 1
             self._fence.look(self.account)
             if self._config.mode == "embedded" and self._line.answered_ns and not self._line.halt_ids:
@@ -331,58 +306,34 @@ class Watch:
             self._record.keep(stop_file=self._stop_file.seen)
             self.stop(level, reason=f"{self._config.stop_file} has appeared", by="file", kill=kill)
 
-    def _look_for_engine(self) -> None:
-        found = engine_of(self._config.lock_of(self.account)) if self.account else None
-        if _pid_of(found) != _pid_of(self._engine):
-            self._engine_since_ns = monotonic_ns()
-            self._line.forget()
-            if self._engine is not None:
-                runs = f" with {len(self._line.runs)} runs" if self._line.runs else ""
-                self._record.alert(f"the engine (process {self._engine.pid}) has gone{runs}")
-            if found is not None:
-                self._record.write("engine", pid=found.pid)
-        self._engine = found
+    def _engine_has_gone(self) -> None:
+        """Take note that an embedded account has ended with its engine: there is nothing left to stop."""
+        if self._config.mode != "embedded":
+            return
+        self._plans, self._calm = [], {}
+        self._idle.set()
+        self._fence.forget()
+        if self._record.memory.stops:
+            self._record.alert("the embedded account has ended with its engine, and so have the stops")
+        self._record.keep(stops=())
 
     def _sight(self) -> Sight:
-        view, now_ns, engine = self._watch.view, monotonic_ns(), None
-        if self._engine is not None:
-            engine = EngineSight(
-                pid=self._engine.pid,
-                is_stopped=self._engine.is_stopped,
-                since_ns=self._engine_since_ns,
-                answered_ns=self._line.answered_ns,
-                runs=self._line.runs,
-            )
+        view, now_ns, is_up = self._watch.view, monotonic_ns(), self._watch.is_up
         return Sight(
             now_ns=now_ns,
-            daily_pnl=view.daily_pnl if self._watch.is_up else None,
+            daily_pnl=view.daily_pnl if is_up else None,
             pnl_reports=view.pnl_reports,
-            gross_exposure=view.gross_exposure if self._watch.is_up else None,
+            gross_exposure=view.gross_exposure if is_up else None,
             orders_last_minute=view.orders_last_minute(now_ns),
-            engine=engine,
-            differences=self._differences(now_ns),
+            engine=self._engine.sight(),
+            differences=self._engine.differences(view, now_ns) if is_up else (),
             standing=self._fence.standing,
         )
 
-    def _differences(self, now_ns: int) -> tuple[str, ...]:
-        """Return where the engine's books and the account differ now; books that are not fresh say nothing."""
-        books = self._line.books
-        if books is None or not self._watch.is_up or now_ns - self._line.books_ns > _BOOKS_SECONDS * _SECOND:
-            return ()
-        sums: dict[int, float] = {}
-        for row in books:
-            sums[row.con_id] = sums.get(row.con_id, 0.0) + row.quantity
-        held = self._watch.view.holdings
-        return tuple(
-            f"{self._contract(con_id)}: books {sums.get(con_id, 0.0):g}, account {held.get(con_id, 0.0):g}"
-            for con_id in sorted(sums.keys() | held.keys())
-            if con_id and abs(sums.get(con_id, 0.0) - held.get(con_id, 0.0)) > 1e-6
-        )
-
     def _engine_word(self) -> str:
-        if self._engine is None:
+        if self._engine.process is None:
             return "away"
-        if self._engine.is_stopped:
+        if self._engine.process.is_stopped:
             return "stopped"
         if self._decisions.is_hung(self._sight()):
             return "hung"
@@ -417,7 +368,3 @@ class Watch:
             self._calm = {}
             for plan in self._plans:
                 plan.lost()
-
-
-def _pid_of(engine: EngineProcess | None) -> int:
-    return 0 if engine is None else engine.pid

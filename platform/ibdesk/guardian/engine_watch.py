@@ -1,0 +1,96 @@
+"""The engine as the guardian sees it: its process, its heartbeat, and its books beside the account."""
+
+from __future__ import annotations
+
+from ibdesk.clock import SECOND, monotonic_ns
+from ibdesk.guardian.account import run_of
+from ibdesk.guardian.config import GuardianConfig
+from ibdesk.guardian.decisions import EngineSight
+from ibdesk.guardian.engine_line import EngineLine
+from ibdesk.guardian.engine_process import EngineProcess, engine_of, kill_engine
+from ibdesk.guardian.record import Record
+from ibdesk.guardian.view import AccountView
+
+# Books that are older than this say nothing about now.
+_BOOKS_SECONDS = 5
+# The engine has booked what was executed so long before its books were asked for.
+_BOOKED_SECONDS = 15
+_SAME = 1e-6
+
+
+class EngineWatch:
+    """The engine of one account."""
+
+    def __init__(self, config: GuardianConfig, record: Record) -> None:
+        self._config, self._record = config, record
+        self.line = EngineLine(config.desk_socket)
+        self.process: EngineProcess | None = None
+        self._since_ns = 0
+
+    @property
+    def pid(self) -> int:
+        """Return the id of its process, 0 while there is none."""
+        return 0 if self.process is None else self.process.pid
+
+    def look(self, account: str) -> bool:
+        """Look for the process that holds the account; return whether the one before has gone."""
+        found = engine_of(self._config.lock_of(account)) if account else None
+        before, self.process = self.process, found
+        gone = before is not None and (found is None or found.pid != before.pid)
+        if before is None and found is None:
+            return False
+        if gone or before is None:
+            self._since_ns = monotonic_ns()
+            runs = f" with {len(self.line.runs)} runs" if self.line.runs else ""
+            self.line.forget()
+            if before is not None and gone:
+                self._record.alert(f"the engine (process {before.pid}) has gone{runs}")
+            if found is not None:
+                self._record.write("engine", pid=found.pid)
+        return gone
+
+    def kill(self, account: str) -> None:
+        """End it by force."""
+        killed = kill_engine(self._config.lock_of(account)) if account else None
+        if killed is None:
+            self._record.alert(f"no engine holds account {account or '(unknown)'}: there was nothing to kill")
+        else:
+            self._record.alert(f"the engine (process {killed.pid}) was killed")
+
+    def sight(self) -> EngineSight | None:
+        """Return what is to be judged, None while there is no engine."""
+        if self.process is None:
+            return None
+        return EngineSight(
+            pid=self.process.pid,
+            is_stopped=self.process.is_stopped,
+            since_ns=self._since_ns,
+            answered_ns=self.line.answered_ns,
+            runs=self.line.runs,
+        )
+
+    def differences(self, view: AccountView, now_ns: int) -> tuple[str, ...]:
+        """Return where its books and the account differ now; books that are not fresh say nothing."""
+        books = self.line.books
+        if books is None or now_ns - self.line.books_ns > _BOOKS_SECONDS * SECOND:
+            return ()
+        sums: dict[int, float] = {}
+        for row in books:
+            sums[row.con_id] = sums.get(row.con_id, 0.0) + row.quantity
+        return tuple(
+            f"{view.contracts.get(con_id, con_id)}: books {sums.get(con_id, 0.0):g}, "
+            f"account {view.holdings.get(con_id, 0.0):g}"
+            for con_id in sorted(sums.keys() | view.holdings.keys())
+            if con_id and abs(sums.get(con_id, 0.0) - view.holdings.get(con_id, 0.0)) > _SAME
+        )
+
+    def shares(self, runs: tuple[str, ...], view: AccountView) -> dict[int, float]:
+        """Return what these runs hold: by its last books, and the executions that it cannot have booked by then."""
+        found: dict[int, float] = {}
+        for row in self.line.books or ():
+            if row.owner in runs:
+                found[row.con_id] = found.get(row.con_id, 0.0) + row.quantity
+        for done in view.executions_since(self.line.books_ns - _BOOKED_SECONDS * SECOND):
+            if run_of(done.reference) in runs and done.id not in self.line.booked:
+                found[done.con_id] = found.get(done.con_id, 0.0) + done.quantity
+        return found
