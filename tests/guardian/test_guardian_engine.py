@@ -155,9 +155,7 @@ def test_an_engine_that_hangs_in_a_strategy_is_found_and_its_opening_orders_go(
     assert "guardian.heartbeat_seconds is 2" in desk.guardian.said
 
 
-def test_a_run_whose_policy_says_so_is_closed_when_its_engine_hangs(
-    tws: RunningGateway, start_desk: StartDesk
-) -> None:
+def test_a_run_whose_policy_says_so_is_closed_when_its_engine_hangs(tws: RunningGateway, start_desk: StartDesk) -> None:
     desk = start_desk(heartbeat_seconds="2", on_silence="keep", on_silence_of='{"Buyer": "flatten"}')
 
     fall(tws, 94.0)

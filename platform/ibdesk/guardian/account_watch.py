@@ -119,13 +119,13 @@ class AccountWatch:
     def cancel(self, order: WorkingOrder) -> None:
         """Cancel one order."""
         if self._link is not None:
-            self._link.cancel_id(order.order_id)
+            self._link.ask("cancelOrder", orderId=order.order_id)
 
     def cancel_own(self, reference: str) -> None:
         """Cancel an order that was sent from here."""
         for order_id, known in self._references.items():
             if known == reference and self._link is not None:
-                self._link.cancel_id(order_id)
+                self._link.ask("cancelOrder", orderId=order_id)
 
     def trade(self, con_id: int, quantity: float, reference: str) -> int:
         """Send a market order and return its number, 0 when the link is down; `quantity` is signed."""
@@ -176,7 +176,7 @@ class AccountWatch:
             if con_id not in self._asked_details:
                 self._asked_details.add(con_id)
                 self._requests += 1
-                link.ask("reqContractDetails", reqId=self._requests, conId=con_id, includeExpired=False)
+                link.ask("reqContractDetails", reqId=self._requests, conId=con_id, strike="0.0", includeExpired=False)
 
     def _hear(self, name: str, found: Fields) -> None:
         if name in self._waiting:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import socket
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,8 @@ class EngineLine:
         self._writer: asyncio.StreamWriter | None = None
         # address, account: where the engine's TWS is, and what it trades there.
         self.address = self.account = ""
+        # pid: the process at the other end, 0 while there is none or the system does not tell.
+        self.pid = 0
 
     async def run(self) -> None:
         """Ask until cancelled; an engine that is away is asked again."""
@@ -65,13 +69,13 @@ class EngineLine:
                 self.books = None
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            self._writer = writer
+            self._writer, self.pid = writer, _peer_of(writer)
             try:
                 await self._converse(reader, writer)
             except (OSError, EOFError, msgspec.MsgspecError) as error:
                 _log.debug("the line to the engine broke: %s", error)
             finally:
-                self._writer = None
+                self._writer, self.pid = None, 0
                 writer.transport.abort()
             await asyncio.sleep(_RETRY_SECONDS)
 
@@ -130,3 +134,12 @@ class EngineLine:
         data = _ENCODER.encode(call)
         writer.write(len(data).to_bytes(_HEAD) + data)
         return number
+
+
+def _peer_of(writer: asyncio.StreamWriter) -> int:
+    """Return the process that listens at the other end of a Unix socket, 0 where the system does not tell."""
+    connection = writer.get_extra_info("socket")
+    if not hasattr(socket, "SO_PEERCRED"):
+        return 0
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 from pathlib import Path
 
 import msgspec
@@ -28,22 +27,15 @@ def engine_of(lock: Path) -> EngineProcess | None:
         identity = lock.stat()
     except (OSError, ValueError):
         return None
-    state = _state_of(pid)
-    if state == "" or state in ("Z", "X"):
-        return None
     if Path("/proc/self/fd").is_dir() and not _has_open(pid, (identity.st_dev, identity.st_ino)):
         return None
-    return EngineProcess(pid, state in ("T", "t"))
+    return process_of(pid)
 
 
-def kill_engine(lock: Path) -> EngineProcess | None:
-    """End the process that holds the account's lock by force; return it, None when there is none."""
-    found = engine_of(lock)
-    if found is None or found.pid == os.getpid():
-        return None
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(found.pid, signal.SIGKILL)
-    return found
+def process_of(pid: int) -> EngineProcess | None:
+    """Return a process by its id, None when there is none."""
+    state = _state_of(pid) if pid else ""
+    return None if state in ("", "Z", "X") else EngineProcess(pid, state in ("T", "t"))
 
 
 def _state_of(pid: int) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+
 from ibdesk.clock import SECOND, monotonic_ns
 from ibdesk.guardian.account import run_of
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import EngineSight
 from ibdesk.guardian.engine_line import EngineLine
-from ibdesk.guardian.engine_process import EngineProcess, engine_of, kill_engine
+from ibdesk.guardian.engine_process import EngineProcess, engine_of, process_of
 from ibdesk.guardian.record import Record
 from ibdesk.guardian.view import AccountView
 
@@ -34,7 +38,7 @@ class EngineWatch:
 
     def look(self, account: str) -> bool:
         """Look for the process that holds the account; return whether the one before has gone."""
-        found = engine_of(self._config.lock_of(account)) if account else None
+        found = self._find(account)
         before, self.process = self.process, found
         gone = before is not None and (found is None or found.pid != before.pid)
         if before is None and found is None:
@@ -42,8 +46,8 @@ class EngineWatch:
         if gone or before is None:
             self._since_ns = monotonic_ns()
             runs = f" with {len(self.line.runs)} runs" if self.line.runs else ""
-            self.line.forget()
-            if before is not None and gone:
+            if before is not None:
+                self.line.forget()
                 self._record.alert(f"the engine (process {before.pid}) has gone{runs}")
             if found is not None:
                 self._record.write("engine", pid=found.pid)
@@ -51,11 +55,19 @@ class EngineWatch:
 
     def kill(self, account: str) -> None:
         """End it by force."""
-        killed = kill_engine(self._config.lock_of(account)) if account else None
-        if killed is None:
+        found = self._find(account)
+        if found is None:
             self._record.alert(f"no engine holds account {account or '(unknown)'}: there was nothing to kill")
-        else:
-            self._record.alert(f"the engine (process {killed.pid}) was killed")
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(found.pid, signal.SIGKILL)
+        self._record.alert(f"the engine (process {found.pid}) was killed")
+
+    def _find(self, account: str) -> EngineProcess | None:
+        # An embedded account is not locked: nobody else can reach it.
+        if self._config.mode == "embedded":
+            return process_of(self.line.pid or self.pid)
+        return engine_of(self._config.lock_of(account)) if account else None
 
     def sight(self) -> EngineSight | None:
         """Return what is to be judged, None while there is no engine."""

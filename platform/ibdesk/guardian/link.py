@@ -1,8 +1,4 @@
-"""The guardian's connection to TWS: a handshake, questions, orders and cancels in the protocol of `ibdesk.gateway`.
-
-It is small on purpose. The tables of the protocol are those by which the embedded gateway decodes recorded traffic of
-genuine gateways; a test compares each message sent here with that of ib_async.
-"""
+"""The guardian's connection to TWS: a handshake, questions, orders and cancels in the protocol of `ibdesk.gateway`."""
 
 from __future__ import annotations
 
@@ -12,49 +8,15 @@ import logging
 from collections.abc import Callable
 
 from ibdesk.errors import LinkError
-from ibdesk.gateway.protocol.codec import Fields, Value, decode, encode
+from ibdesk.gateway.protocol.codec import Fields, Value, decode
 from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, frame, integer, split
 from ibdesk.gateway.protocol.greeting import GREETING, HIGHEST_VERSION, LOWEST_VERSION
-from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.outgoing import OUTGOING
-from ibdesk.guardian.account import Contract, WorkingOrder
+from ibdesk.guardian.account import Contract
+from ibdesk.guardian.messages import market_order, request
 
 _log = logging.getLogger(__name__)
 
-_REQUESTS = {message.name: message for message in INCOMING.values()}
-# VERSIONS: what stands in the requests' own version field.
-_VERSIONS = {
-    "startApi": 2,
-    "reqAccountUpdates": 2,
-    "reqExecutions": 3,
-    "reqContractDetails": 8,
-}
-# What ib_async writes into the fields of a plain order that nobody sets.
-_PLAIN_ORDER: dict[str, Value] = {
-    "strike": 0.0,
-    "openClose": "O",
-    "origin": 0,
-    "transmit": True,
-    "parentId": 0,
-    "displaySize": 0,
-    "triggerMethod": 0,
-    "discretionaryAmt": "0.0",
-    "shortSaleSlot": 0,
-    "exemptCode": -1,
-    "ocaType": 0,
-    "auctionStrategy": 0,
-    "adjustableTrailingUnit": 0,
-    **dict.fromkeys(
-        (
-            "blockOrder", "sweepToFill", "hidden", "allOrNone", "eTradeOnly", "firmQuoteOnly",
-            "overridePercentageConstraints", "continuousUpdate", "optOutSmartRouting", "notHeld",
-            "deltaNeutralContractPresent", "whatIf", "solicited", "randomizeSize", "randomizePrice",
-            "dontUseAutoPriceForHedge", "isOmsContainer", "discretionaryUpToLimitPrice", "usePriceMgmtAlgo",
-            "autoCancelParent",
-        ),
-        False,
-    ),
-}  # fmt: skip
 # Client ids are taken by a connection that TWS has not noticed to be gone; it does within seconds.
 CLIENT_ID_IN_USE = 326
 _LONGEST_MESSAGE = 16 * 1024 * 1024
@@ -119,44 +81,31 @@ class TwsLink:
 
     def ask(self, name: str, **values: Value) -> None:
         """Send a request."""
-        message = _REQUESTS[name]
-        self._writer.write(encode(message, {"version": _VERSIONS.get(name, 1), **values}, self._version))
+        self._writer.write(request(name, self._version, **values))
 
     def place_market(
-        self, order_id: int, contract: Contract, *, exchange: str, account: str, quantity: float, reference: str,
+        self,
+        order_id: int,
+        contract: Contract,
+        *,
+        exchange: str,
+        account: str,
+        quantity: float,
+        reference: str,
         outside_regular_hours: bool,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Send a market order; `quantity` is signed: positive buys."""
-        self._writer.write(
-            encode(
-                _REQUESTS["placeOrder"],
-                {
-                    **_PLAIN_ORDER,
-                    "orderId": order_id,
-                    "conId": contract.con_id,
-                    "symbol": contract.symbol,
-                    "secType": contract.kind,
-                    "exchange": exchange,
-                    "currency": contract.currency,
-                    "action": "BUY" if quantity > 0 else "SELL",
-                    "totalQuantity": abs(quantity),
-                    "orderType": "MKT",
-                    "tif": "DAY",
-                    "account": account,
-                    "orderRef": reference,
-                    "outsideRth": outside_regular_hours,
-                },
-                self._version,
-            )
+        message = market_order(
+            self._version,
+            order_id,
+            contract,
+            exchange=exchange,
+            account=account,
+            quantity=quantity,
+            reference=reference,
+            outside_regular_hours=outside_regular_hours,
         )
-
-    def cancel(self, order: WorkingOrder) -> None:
-        """Cancel one order; of another client's TWS takes it once this client has asked for all open orders."""
-        self.cancel_id(order.order_id)
-
-    def cancel_id(self, order_id: int) -> None:
-        """Cancel the order of this number."""
-        self.ask("cancelOrder", orderId=order_id)
+        self._writer.write(message)
 
     # --- inside
 
