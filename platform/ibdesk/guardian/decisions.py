@@ -220,10 +220,8 @@ class Decisions:
             return []
         seconds = (sight.now_ns - (engine.answered_ns or engine.since_ns)) / _SECOND
         how = "is stopped and has not answered" if engine.is_stopped else "has not answered"
-        reason = (
-            f"the engine (process {engine.pid}) {how} for {seconds:.1f} s, guardian.heartbeat_seconds is "
-            f"{self.rules.heartbeat_seconds:g}"
-        )
+        who = f"the engine (process {engine.pid})" if engine.pid else "the engine"
+        reason = f"{who} {how} for {seconds:.1f} s, guardian.heartbeat_seconds is {self.rules.heartbeat_seconds:g}"
         kinds = {run: self.rules.silence_of(run) for run in engine.runs}
         if len(set(kinds.values())) <= 1:
             # Whatever belongs to no run, such as orders by hand, follows the one policy.

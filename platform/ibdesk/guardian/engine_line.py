@@ -79,6 +79,11 @@ class EngineLine:
                 writer.transport.abort()
             await asyncio.sleep(_RETRY_SECONDS)
 
+    @property
+    def is_connected(self) -> bool:
+        """Return whether somebody holds the other end; a process that is stopped does."""
+        return self._writer is not None
+
     def forget(self) -> None:
         """Forget what an engine said that is gone."""
         self.answered_ns, self.books, self.books_ns = 0, None, 0

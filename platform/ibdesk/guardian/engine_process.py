@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from pathlib import Path
 
 import msgspec
 
 
 class EngineProcess(msgspec.Struct, frozen=True):
-    """The process that trades an account; `is_stopped` is true after SIGSTOP."""
+    """The process that trades an account; `is_stopped` is true after SIGSTOP.
+
+    `pid` is 0 where the process is not to be seen, such as that of another container.
+    """
 
     pid: int
     is_stopped: bool
@@ -30,6 +34,25 @@ def engine_of(lock: Path) -> EngineProcess | None:
     if Path("/proc/self/fd").is_dir() and not _has_open(pid, (identity.st_dev, identity.st_ino)):
         return None
     return process_of(pid)
+
+
+def kill_engine(lock: Path) -> EngineProcess | None:
+    """End the process that holds the account's lock by force; return it, None when there is none."""
+    found = engine_of(lock)
+    return found if found is not None and kill(found) else None
+
+
+def kill(process: EngineProcess) -> bool:
+    """End a process by force; return whether it could be."""
+    if process.pid in (0, os.getpid()):
+        return False
+    try:
+        os.kill(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return True
 
 
 def process_of(pid: int) -> EngineProcess | None:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-
 from ibdesk.clock import SECOND, monotonic_ns
 from ibdesk.guardian.account import run_of
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import EngineSight
 from ibdesk.guardian.engine_line import EngineLine
-from ibdesk.guardian.engine_process import EngineProcess, engine_of, process_of
+from ibdesk.guardian.engine_process import EngineProcess, engine_of, kill, process_of
 from ibdesk.guardian.record import Record
 from ibdesk.guardian.view import AccountView
 
@@ -58,16 +54,23 @@ class EngineWatch:
         found = self._find(account)
         if found is None:
             self._record.alert(f"no engine holds account {account or '(unknown)'}: there was nothing to kill")
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(found.pid, signal.SIGKILL)
-        self._record.alert(f"the engine (process {found.pid}) was killed")
+        elif kill(found):
+            self._record.alert(f"the engine (process {found.pid}) was killed")
+        else:
+            self._record.alert("the engine's process cannot be ended from here: end it where it runs")
 
     def _find(self, account: str) -> EngineProcess | None:
-        # An embedded account is not locked: nobody else can reach it.
-        if self._config.mode == "embedded":
-            return process_of(self.line.pid or self.pid)
-        return engine_of(self._config.lock_of(account)) if account else None
+        """Return the engine by the account's lock, else by who listens at the desk's socket.
+
+        An embedded account is not locked, and the process of another container is not to be seen.
+        """
+        if self._config.mode != "embedded" and account:
+            found = engine_of(self._config.lock_of(account))
+            if found is not None:
+                return found
+        if self.line.is_connected:
+            return process_of(self.line.pid) if self.line.pid else EngineProcess(0, is_stopped=False)
+        return process_of(self.pid) if self._config.mode == "embedded" else None
 
     def sight(self) -> EngineSight | None:
         """Return what is to be judged, None while there is no engine."""
