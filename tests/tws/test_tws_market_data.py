@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import math
 
 import polars as pl
@@ -168,6 +170,43 @@ async def test_history_that_needs_many_answers_is_asked_for_in_pages(tws, gatewa
     assert frame["opened_at"].n_unique() == 2000
     # 2,000 bars of five seconds are 10,000 s, and TWS gives 3,600 s of them at once.
     assert tws.service.health.messages_sent - before >= 3
+
+
+async def test_a_night_without_bars_is_not_the_end_of_a_history(scripted, script, words) -> None:
+    # Tuesday 2024-01-09, half an hour from 09:00 in New York: the pages lie in the morning and the night before.
+    end = int(dt.datetime(2024, 1, 9, 14, 30, 2, tzinfo=dt.UTC).timestamp()) * SECOND
+    asking = asyncio.create_task(scripted.service.history(words.aapl, interval_ns=SECOND, count=3, end_ns=end))
+    first = await script.got(20)
+    script.send(17, first[1], "", "", 2, *_bar(1704810600), *_bar(1704810601))
+    second = await script.got(20, 2)
+    script.send(4, 2, second[1], 162, "Historical Market Data Service error message:HMDS query returned no data", "")
+    third = await script.got(20, 3)
+    script.send(17, third[1], "", "", 1, *_bar(1704747599))
+
+    frame = await asking
+
+    # The third page ends at Monday's close, 16:00 in New York.
+    assert "20240108-21:00:00" in third
+    assert frame["opened_at"].dt.epoch("s").to_list() == [1704747599, 1704810600, 1704810601]
+
+
+async def test_a_history_that_begins_ends_after_a_few_empty_pages(scripted, script, words) -> None:
+    end = int(dt.datetime(2024, 1, 9, 20, 0, 1, tzinfo=dt.UTC).timestamp()) * SECOND
+    asking = asyncio.create_task(
+        scripted.service.history(words.aapl, interval_ns=SECOND, seconds=80_000, end_ns=end)
+    )
+    first = await script.got(20)
+    script.send(17, first[1], "", "", 1, *_bar(1704830400))
+    for number in range(2, 6):
+        page = await script.got(20, number)
+        script.send(4, 2, page[1], 162, "Historical Market Data Service error message:HMDS query returned no data", "")
+
+    assert (await asking)["opened_at"].dt.epoch("s").to_list() == [1704830400]
+    assert len(script.of(20)) == 5
+
+
+def _bar(opened: int) -> list[object]:
+    return [opened, 100.0, 101.0, 99.0, 100.5, 7, 100.2, 3]
 
 
 async def test_history_before_an_instant_ends_there(tws, gateway, words) -> None:

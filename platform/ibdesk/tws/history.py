@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 
 import polars as pl
 from ib_async.objects import BarData
 
+from ibdesk.data.calendars.market import trading_session
 from ibdesk.errors import HistoryError
-from ibdesk.model import AnyInstrument, Session
+from ibdesk.model import AnyInstrument, Session, moment
 from ibdesk.tws.figures import is_known, known
 from ibdesk.tws.times import instant_ns
 
@@ -37,6 +39,8 @@ _BAR_SIZES = {
     28800: "8 hours",
     _DAY: "1 day",
 }
+# The longest that shares trade after the regular close, and the longest that an exchange rests.
+_LATE_NS, _LONGEST_REST_DAYS = 4 * 3600 * _SECOND, 20
 _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "symbol": pl.String,
     "opened_at": pl.Datetime("ns", "UTC"),
@@ -92,6 +96,22 @@ def longest_span(interval_ns: int) -> float:
         if seconds >= at_least:
             return span
     return 1_800
+
+
+def end_before(instrument: AnyInstrument, end_ns: int, span: float, *, regular_hours_only: bool) -> int:
+    """Return where the page before one without bars ends, ns UTC: `span` seconds earlier, or at the close before.
+
+    TWS tells "no data" of a span in which the market was closed, although there are bars before it.
+    """
+    at_ns = end_ns - int(span * _SECOND)
+    late_ns = 0 if regular_hours_only else _LATE_NS
+    day = moment(at_ns).date() + dt.timedelta(days=1)
+    for _ in range(_LONGEST_REST_DAYS):
+        session = trading_session(instrument, day)
+        if session is not None and session.opens_ns < at_ns:
+            return min(at_ns, session.closes_ns + late_ns)
+        day -= dt.timedelta(days=1)
+    return at_ns
 
 
 def no_bars() -> pl.DataFrame:

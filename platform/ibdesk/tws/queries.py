@@ -26,7 +26,7 @@ from ibdesk.tws.contracts import (
     the_one,
     unlisted_future,
 )
-from ibdesk.tws.history import bar_size, duration, frame_of, longest_span, no_bars, seconds_for
+from ibdesk.tws.history import bar_size, duration, end_before, frame_of, longest_span, no_bars, seconds_for
 from ibdesk.tws.ids import Ids
 from ibdesk.tws.matches import Match, match_from
 from ibdesk.tws.recent_history import RecentHistory
@@ -46,6 +46,8 @@ _MOST_SMALL_PAGES, _SMALL_BAR_NS = 50, 30 * _SECOND
 # Of longer bars TWS limits nothing but the span of one answer; this is to end at some time.
 _MOST_PAGES = 1_000
 _PAGES_BETWEEN_WORDS = 10
+# After so many pages without bars, one after the other and nights and holidays left out, there are none before.
+_MOST_EMPTY_PAGES = 3
 # How long TWS wants between two searches, and how long and how many of their answers are kept.
 _SEARCH_SECONDS, _SEARCH_KEPT_SECONDS, _SEARCHES_KEPT = 1.0, 3600.0, 256
 
@@ -191,7 +193,7 @@ class Queries:
         most = _MOST_SMALL_PAGES if interval_ns <= _SMALL_BAR_NS else _MOST_PAGES
         if wanted > most * span:
             raise HistoryError(_too_much_words(instrument.id, interval_ns, most, span))
-        frame, page_end = no_bars(), None if until == now else until
+        frame, page_end, empty = no_bars(), None if until == now else until, 0
         for number in range(most):
             if number and number % _PAGES_BETWEEN_WORDS == 0:
                 _log.info("history of %s: %d bars after %d requests", instrument.id, frame.height, number)
@@ -200,9 +202,14 @@ class Queries:
             )
             older = page if frame.is_empty() else page.filter(pl.col("opened_at") < frame["opened_at"][0])
             frame = pl.concat([older, frame])
-            if older.is_empty() or frame.height >= (count or frame.height + 1):
+            empty = empty + 1 if older.is_empty() else 0
+            if frame.is_empty() or empty > _MOST_EMPTY_PAGES or frame.height >= (count or frame.height + 1):
                 break
-            page_end = _first_ns(frame)
+            if empty and page_end is not None:
+                regular = self._settings.regular_hours_only
+                page_end = end_before(known, page_end, span, regular_hours_only=regular)
+            else:
+                page_end = _first_ns(frame)
             if page_end <= since:
                 break
         else:
