@@ -28,6 +28,20 @@ def test_a_file_is_shown_as_it_is_understood(cli: Cli) -> None:
     assert "rows none is doubtful" in said
 
 
+def test_symbols_that_name_no_instruments_are_asked_for_by_the_option(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "two.csv"
+    rows = [f"{name},2024-01-0{day},10,12,9,11,100" for name in ("A/B/C", "D/E/F") for day in (2, 3)]
+    path.write_text("\n".join(["symbol,date,open,high,low,close,volume", *rows]))
+
+    told = cli("data", "check", path)
+
+    said = " ".join((told.out + told.err).split())
+    assert told.code == 1
+    assert "the symbols 'A/B/C', 'D/E/F' name no instruments: say which with --symbol 'A/B/C' to read" in said
+    assert "instruments=" not in said
+    assert cli("data", "check", path, "--symbol", "A/B/C").code == 0
+
+
 def test_a_file_that_asks_for_something_is_told_by_the_option(cli: Cli) -> None:
     told = cli("data", "check", FILES / "us_dates.csv")
 

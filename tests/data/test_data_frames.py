@@ -204,6 +204,15 @@ def test_a_file_longer_than_allowed_is_refused_while_it_is_unpacked(tmp_path: Pa
         read_bars(path, max_bytes=20)
 
 
+def test_a_file_under_zstd_is_refused_with_what_unpacks_it(tmp_path: Path) -> None:
+    path = tmp_path / "AAPL.csv.zst"
+    # Ten bytes of text in one raw block, as RFC 8878 lays a frame out.
+    path.write_bytes(b"\x28\xb5\x2f\xfd\x20\x0a\x51\x00\x00open,close")
+
+    with pytest.raises(DataError, match=r"AAPL\.csv\.zst is packed with zstd, .* unpack it first with `zstd -d`$"):
+        read_bars(path)
+
+
 # ---- formats of one's own --------------------------------------------------------------------------------------------
 
 

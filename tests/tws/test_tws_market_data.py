@@ -192,9 +192,7 @@ async def test_a_night_without_bars_is_not_the_end_of_a_history(scripted, script
 
 async def test_a_history_that_begins_ends_after_a_few_empty_pages(scripted, script, words) -> None:
     end = int(dt.datetime(2024, 1, 9, 20, 0, 1, tzinfo=dt.UTC).timestamp()) * SECOND
-    asking = asyncio.create_task(
-        scripted.service.history(words.aapl, interval_ns=SECOND, seconds=80_000, end_ns=end)
-    )
+    asking = asyncio.create_task(scripted.service.history(words.aapl, interval_ns=SECOND, seconds=80_000, end_ns=end))
     first = await script.got(20)
     script.send(17, first[1], "", "", 1, *_bar(1704830400))
     for number in range(2, 6):

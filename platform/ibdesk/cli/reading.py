@@ -64,6 +64,8 @@ def as_options(sentence: str) -> str:
         return " ".join(f"--interval '{symbol}={length}'" for symbol, length in _PAIR.findall(match[1]))
 
     sentence = re.sub(r"interval=\{([^}]*)\}", each_length, sentence)
+    # Instruments are objects of Python: in a terminal one symbol after the other is read.
+    sentence = re.sub(r"instruments=\{('[^']*'): [^}]*\}", r"--symbol \1 to read that one alone", sentence)
     sentence = re.sub(r"splits=\['([^']*)'\]", r"--split '\1'", sentence)
     sentence = re.sub(r"interval='([^']*)'", r"--interval '\1'", sentence)
     sentence = sentence.replace("date_order='", "--date-order='").replace("allow_gaps=True", "--allow-gaps")

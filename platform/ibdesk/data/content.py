@@ -212,6 +212,8 @@ def _unpacked(path: Path, max_bytes: int) -> bytes:
             return _limited(bz2.BZ2File(file), path, max_bytes)
         if magic == b"\xfd7zXZ\x00":
             return _limited(lzma.LZMAFile(file), path, max_bytes)
+        if magic[:4] == b"\x28\xb5\x2f\xfd":
+            raise DataError(f"{path} is packed with zstd, which is not read here: unpack it first with `zstd -d`")
         if magic[:4] == b"PK\x03\x04":
             with zipfile.ZipFile(file) as archive:
                 names = [name for name in archive.namelist() if not name.endswith(("/", ".txt~"))]
@@ -239,7 +241,7 @@ def _limited(file: IO[bytes] | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile, path
 
 
 def _typed_table(name: str, data: bytes) -> pl.DataFrame | None:
-    """Return a Parquet or Arrow table; a CSV under zstd comes out as text."""
+    """Return a Parquet or Arrow table, None for anything else."""
     kinds: tuple[tuple[bytes, Callable[[bytes], pl.DataFrame]], ...] = (
         (b"PAR1", pl.read_parquet),
         (b"ARROW1", pl.read_ipc),
