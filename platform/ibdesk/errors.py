@@ -197,6 +197,10 @@ _MARKET_REASONS: dict[str, Callable[[float, float], str]] = {
     "halted_market": lambda _, __: "the venue has halted the market: only orders that reduce a position are accepted",
     "crossed_market": lambda ask, bid: f"the market is crossed, bid {bid:.10g} above ask {ask:.10g}: order later",
     "max_spread": _spread,
+    "self_crossing": lambda rests, reaches: (
+        f"it reaches {reaches:.10g}, and an order of another owner of this desk rests at {rests:.10g}: they would "
+        f"trade with each other; cancel that one, or set risk.self_crossing"
+    ),
     **{
         rule: _old_price(rule)
         for rule in (f"max_price_age_{kind}" for kind in ("shares", "futures", "currency", "options"))
@@ -209,7 +213,7 @@ class OrderDeniedError(OrderError):
     """Our own risk rule refused the order, so the venue never saw it.
 
     `rule` is the name of a setting of `risk`, or ``link``, ``halt``, ``external_trade``, ``size_increment``,
-    ``lowest_price``, ``highest_price``, ``catching_up``, ``halted_market`` or ``crossed_market``, or a rule of the
+    ``lowest_price``, ``highest_price``, ``catching_up``, ``halted_market``, ``crossed_market``, or a rule of the
     venue's day: ``market_closed``, ``clock_drift``, or the kind of a window (`WindowKind`), whose figures are times in
     seconds since 1970.
     """

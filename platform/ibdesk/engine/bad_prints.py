@@ -45,11 +45,14 @@ class BadPrints:
 
     def holds(self, market: Market, event: Print, price: float) -> bool:
         """Return whether this print has to wait; one that was held before it and is confirmed is handled first."""
-        before, name = market.price, event.instrument
-        if before is None or not market.jumps or event is self._confirmed:
+        before = market.price
+        if before is None:
             return False
-        reach = self._gate.limits.max_price_jump * abs(before)
-        if not abs(price - before) > reach:
+        jumps = abs(price - before) > self._gate.limits.max_price_jump * abs(before)
+        if not (jumps or self._held) or not market.jumps or event is self._confirmed:
+            return False
+        name = event.instrument
+        if not jumps:
             if name in self._held:
                 self._drop(name, before)
             return False

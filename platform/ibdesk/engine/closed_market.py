@@ -8,6 +8,7 @@ exit must leave although this program may not be there then, and a limit or a st
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,8 @@ class ClosedMarket:
             if self.keeps(order, reduces=reduces):
                 # Its hours were told anew meanwhile: it is closed still.
                 return
-            order = flow.collar(order, reduces=reduces)
+            if flow.gate.limits.collar_market_orders < math.inf:
+                order = flow.collar(order, reduces=reduces)
             if flow.queue.may_leave(order.id, reduces=reduces):
                 flow.place(order)
                 return

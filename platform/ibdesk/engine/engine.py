@@ -372,6 +372,7 @@ class Engine:
 
     def _on_resume_trading(self, resume: ResumeTrading) -> None:
         try:
+            self.orders.repetition.forgive(self.gate.halts.find(resume.id))
             self.gate.halts.lift(resume.id)
         except DeskError as error:
             self.alert(resume.by, f"nothing is lifted: {error}", Severity.WARNING)

@@ -13,7 +13,18 @@ from ibdesk.engine.aims import leaves
 from ibdesk.engine.market import Market
 from ibdesk.engine.portfolio import MANUAL
 from ibdesk.engine.run import Run, RunState
-from ibdesk.model import AnyInstrument, BookLeft, Estate, Halt, Order, OrderStatus, RunLeft, Severity, TakeOver, moment
+from ibdesk.model import (
+    AnyInstrument,
+    BookLeft,
+    Estate,
+    Halt,
+    Order,
+    OrderStatus,
+    RunLeft,
+    Severity,
+    TakeOver,
+    moment,
+)
 from ibdesk.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -65,6 +76,7 @@ def take_over(engine: Engine, command: TakeOver) -> None:
         engine.orders.watch(instrument)
     for order in estate.orders:
         engine.blotter.put(order)
+    engine.orders.self_crossing.take_over(estate.orders)
     for order_id in estate.withdrawn:
         engine.blotter.withdraw(order_id)
     engine.check.cash.take_over(estate.cash)

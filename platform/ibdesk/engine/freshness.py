@@ -46,6 +46,7 @@ PASSING_RULES = frozenset(
         "halted_market",
         "crossed_market",
         "max_spread",
+        "self_crossing",
         "max_price_age_shares",
         "max_price_age_futures",
         "max_price_age_currency",
@@ -87,10 +88,13 @@ class Freshness:
     @property
     def now_ns(self) -> int:
         """The time of the event being handled by our clock: of a bar when it was taken, not when it closed."""
-        event = self._outbox.event
-        if not self.clock_ns or event is None:
+        clock_ns, event = self.clock_ns, self._outbox.event
+        if not clock_ns or event is None:
             return self._outbox.now_ns
-        return self.clock_ns if event.__class__ is Bar else max(self.clock_ns, event.at_ns)
+        if event.__class__ is Bar:
+            return clock_ns
+        at_ns = event.at_ns
+        return at_ns if at_ns > clock_ns else clock_ns
 
     def seconds_since(self, at_ns: int) -> float:
         """Return how many seconds of the wall have passed since a time of our clock."""
@@ -190,27 +194,22 @@ class Freshness:
             raise OrderDeniedError(order.id, CATCHING_UP, 0.0, order.quantity)
         if market.is_halted:
             raise OrderDeniedError(order.id, "halted_market", 0.0, order.quantity)
-        denial = self._fault(order, market)
-        if denial is not None and not opens_at(order):
-            raise denial
-
-    def _fault(self, order: Order, market: Market) -> OrderDeniedError | None:
-        """Return which rule on quote and price an order breaks."""
         limits, quote = self._gate.limits, market.quote
+        rule, limit, asked = "", 0.0, 0.0
         if quote is not None:
             bid, ask = quote.bid, quote.ask
             if bid > ask:
-                return OrderDeniedError(order.id, "crossed_market", ask, bid)
+                rule, limit, asked = "crossed_market", ask, bid
             # A side that is missing is NaN, of which no spread is known.
-            if ask - bid > limits.max_spread * (abs(ask + bid) / 2) and _takes(order, bid, ask):
-                spread = (ask - bid) / (abs(ask + bid) / 2) if ask + bid else float("inf")
-                return OrderDeniedError(order.id, "max_spread", limits.max_spread, spread)
+            elif ask - bid > limits.max_spread * (abs(ask + bid) / 2) and _takes(order, bid, ask):
+                rule, limit, asked = "max_spread", limits.max_spread, _spread(bid, ask)
         # Where no price is known at all, an order that states one goes by none.
-        if self.clock_ns and (market.price_at_ns or order.limit_price is None):
-            age, limit = self.seconds_since(market.price_at_ns), getattr(limits, market.age_rule)
-            if age > limit:
-                return OrderDeniedError(order.id, market.age_rule, limit, age)
-        return None
+        if self.clock_ns and not rule and (market.price_at_ns or order.limit_price is None):
+            age_ns, limit = self.now_ns - market.price_at_ns, getattr(limits, market.age_rule)
+            if age_ns > limit * self.speed * _SECOND:
+                rule, asked = market.age_rule, age_ns / self.speed / _SECOND
+        if rule and not opens_at(order):
+            raise OrderDeniedError(order.id, rule, limit, asked)
 
 
 def freshness_handlers(freshness: Freshness, markets: Mapping[str, Market]) -> dict[type, Callable[[Any], None]]:
@@ -220,6 +219,11 @@ def freshness_handlers(freshness: Freshness, markets: Mapping[str, Market]) -> d
         Stalled: freshness.on_stalled,
         MarketHalted: lambda change: freshness.on_market_halted(markets, change),
     }
+
+
+def _spread(bid: float, ask: float) -> float:
+    """Return the spread as a fraction of the middle."""
+    return (ask - bid) / (abs(ask + bid) / 2) if ask + bid else float("inf")
 
 
 def _takes(order: Order, bid: float, ask: float) -> bool:

@@ -47,6 +47,18 @@ class MarketLimits:
     price_jump_seconds: Annotated[
         Limit, Field(description="how long a print that jumped waits for a second one; then it counts, seconds")
     ] = 5.0
+    max_repeated_orders: Annotated[
+        Limit,
+        Field(description="how often a run may ask for the same in an instrument without effect before it is halted"),
+    ] = 100.0
+    repeat_window_seconds: Annotated[Limit, Field(description="within how long that is counted, seconds")] = 60.0
+    max_consecutive_rejections: Annotated[
+        Limit, Field(description="orders of a run that the venue may reject in a row before it is halted")
+    ] = 10.0
+    self_crossing: Annotated[
+        SelfCrossing,
+        Field(description="what is done about an order that could trade with another run's of this desk"),
+    ] = "deny"
     collar_market_orders: Annotated[
         Limit,
         Field(

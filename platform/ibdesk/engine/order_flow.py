@@ -20,8 +20,10 @@ from ibdesk.engine.outside import OutsideTrades
 from ibdesk.engine.overrules import Overrules
 from ibdesk.engine.portfolio import EXTERNAL, Portfolio
 from ibdesk.engine.rates import unit_worth
+from ibdesk.engine.repetition import Repetition
 from ibdesk.engine.risk import Exposure, RiskGate, reduces
 from ibdesk.engine.run import Run, RunState
+from ibdesk.engine.self_crossing import SelfCrossing
 from ibdesk.engine.terms import collared, fitted, refuse_index
 from ibdesk.engine.venue_day import VenueDay
 from ibdesk.errors import OrderDeniedError
@@ -71,6 +73,7 @@ class OrderFlow:
         self.account_currency = "USD"
         self.gate, self._outbox, self.call = gate, outbox, call
         self.freshness = Freshness(outbox, gate)
+        self.repetition, self.self_crossing = Repetition(self), SelfCrossing(self)
         self.add, self.alert = outbox.add, outbox.alert
         self.aims = Aims(self)
         self.queue = OrderQueue(self, waits=waits)
@@ -122,7 +125,8 @@ class OrderFlow:
                 return
             if self.closed.keeps(order, reduces=is_exit):
                 return
-            order = self.collar(order, reduces=is_exit)
+            if self.gate.limits.collar_market_orders < math.inf:
+                order = self.collar(order, reduces=is_exit)
             if self.queue.may_leave(order.id, reduces=is_exit):
                 self.place(order)
                 return
@@ -212,14 +216,15 @@ class OrderFlow:
             self.venue_day.check(order, self.now_ns)
         if not is_exit and self.gate.decides:
             self.freshness.check(order, market, self.closed.opens_at)
+            if self.self_crossing.resting:
+                self.self_crossing.check(order, market)
         return is_exit
 
     def collar(self, order: Order, *, reduces: bool) -> Order:
         """Return the order as it may leave: a market order that opens a position as far as its collar reaches."""
-        fraction = self.gate.limits.collar_market_orders
-        if fraction == math.inf or reduces or order.type is not OrderType.MARKET:
+        if reduces or order.type is not OrderType.MARKET:
             return order
-        return collared(order, self.markets[order.instrument], fraction)
+        return collared(order, self.markets[order.instrument], self.gate.limits.collar_market_orders)
 
     def opens(self, order: Order) -> bool:
         """Return whether an order opens or adds to a position, all others counted as filled before it."""
@@ -239,6 +244,8 @@ class OrderFlow:
 
     def place(self, order: Order) -> None:
         """Let an order leave."""
+        if self.self_crossing.resting:
+            self.self_crossing.clear_the_way(order)
         sent = order.moved(OrderStatus.SENT, self.now_ns)
         # First, so that it is found when what follows has to be undone.
         self.add(PlaceOrder(sent))
@@ -247,6 +254,8 @@ class OrderFlow:
 
     def change(self, changed: Order) -> None:
         """Let the new terms of an order leave."""
+        if self.self_crossing.resting:
+            self.self_crossing.clear_the_way(changed)
         if changed.quantity != self.blotter.orders[changed.id].quantity:
             self.blotter.ask(self.blotter.orders[changed.id], changed.quantity)
         self.add(_terms(changed))
@@ -315,6 +324,8 @@ class OrderFlow:
         order = self.blotter.filled(fill)
         if order is not None:
             self.refresh(order)
+            if not order.is_open:
+                self.repetition.filled(order)
             self._tell_fill(order, fill, is_late=known is not None and not known.is_open)
         self.watch_loss()
 
@@ -339,6 +350,7 @@ class OrderFlow:
         denied = order.moved(OrderStatus.DENIED, self.now_ns, reason=denial.reason)
         self._tell_denial(denial)
         self.blotter.put(denied)
+        self.repetition.denied(denied, denial.rule)
         self.order_changed(denied)
         run = self.runs.get(order.owner)
         if run is not None and (denial.rule == WAIT_RULE or denial.rule in PASSING_RULES):
@@ -369,6 +381,7 @@ class OrderFlow:
         `news` is a new reason that the venue gave.
         """
         self.refresh(order)
+        self.repetition.changed(order)
         self._tell_order(order)
         run = self.runs.get(order.owner)
         if run is not None:
@@ -388,7 +401,9 @@ class OrderFlow:
             self.call(run, run.strategy.on_order, order)
 
     def refresh(self, order: Order) -> None:
-        """Have the lane of an order look again at its exposure."""
+        """Have the lane of an order look again at its exposure, and others at where it rests."""
+        if order.type is OrderType.LIMIT:
+            self.self_crossing.note(order)
         run = self.runs.get(order.owner)
         if run is not None:
             run.lanes[order.instrument].is_stale = True

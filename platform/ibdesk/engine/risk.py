@@ -97,8 +97,12 @@ class RiskLimits(MarketLimits):
     @classmethod
     def none(cls) -> RiskLimits:
         """Return limits that allow everything."""
-        rules: dict[str, Any] = {field.name: _NO_LIMIT for field in dataclasses.fields(cls) if field.name != "day_zone"}
-        return cls(**rules)
+        limits = (field.name for field in dataclasses.fields(cls) if isinstance(getattr(_DEFAULTS, field.name), float))
+        rules: dict[str, Any] = dict.fromkeys(limits, _NO_LIMIT)
+        return cls(**rules, self_crossing="allow")
+
+
+_DEFAULTS = RiskLimits()
 
 
 class Exposure(msgspec.Struct, frozen=True):

@@ -1,0 +1,128 @@
+"""Keeps the runs of a desk, and what is ordered by hand, from trading with each other.
+
+An order could do so when it reaches a limit order of another owner that rests on the other side. A limit order reaches
+as far as its limit. A market order is taken to reach half a percent through the other side of the quote, or as far as
+its collar. A stop counts when it is placed no more than when it rests: nobody knows where the market is when it is
+triggered.
+
+By `risk.self_crossing` such an order is denied ("deny"), or the orders in its way are cancelled right before it leaves
+("cancel_resting"), or nothing is done ("allow"). Two things go first. An order that only reduces or protects a position
+is never denied: what rests in its way is cancelled. And a resting order that protects its owner's position is never
+cancelled: what opens a position is denied for it, and what reduces one passes.
+
+The best price of each owner stands on top of a heap, so that no resting order is looked at that is not reached.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from ibdesk.errors import OrderDeniedError
+from ibdesk.model import Order, OrderType, Side, TimeInForce
+
+if TYPE_CHECKING:
+    from ibdesk.engine.market import Market
+    from ibdesk.engine.order_flow import OrderFlow
+
+RULE = "self_crossing"
+
+_MARKET_REACH = 0.005
+
+# A price, negative for a buy, so that the best one is the least; and the order's id.
+_Heap = list[tuple[float, str]]
+
+
+class SelfCrossing:
+    """The limit orders of all owners that rest, by instrument and side."""
+
+    def __init__(self, flow: OrderFlow) -> None:
+        self._flow = flow
+        # resting: empty while no limit order ever rested, which is all that a desk without any has to look at.
+        self.resting: dict[tuple[str, Side], dict[str, _Heap]] = {}
+        # The price at which each order stands in its heap; entries at other prices are out of date.
+        self._prices: dict[str, float] = {}
+
+    def take_over(self, orders: Iterable[Order]) -> None:
+        """Take the orders that an earlier life has left."""
+        for order in orders:
+            self.note(order)
+
+    def note(self, order: Order) -> None:
+        """Take the new state or the new terms of an order that has left."""
+        if order.type is not OrderType.LIMIT or order.time_in_force is TimeInForce.IOC or order.limit_price is None:
+            return
+        if not order.is_open:
+            self._prices.pop(order.id, None)
+            return
+        price = -order.side.sign * order.limit_price
+        if self._prices.get(order.id) != price:
+            self._prices[order.id] = price
+            owners = self.resting.setdefault((order.instrument, order.side), {})
+            heapq.heappush(owners.setdefault(order.owner, []), (price, order.id))
+
+    def check(self, order: Order, market: Market) -> None:
+        """Refuse an order that opens a position and could trade with another owner's of this desk.
+
+        Raises:
+            OrderDeniedError: With the price at which that one rests, and how far this one reaches.
+        """
+        mode = self._flow.gate.limits.self_crossing
+        if mode == "allow" or order.stop_price is not None:
+            return
+        for resting in self._reached(order, market):
+            if mode == "deny" or not self._flow.opens(resting):
+                price = math.nan if resting.limit_price is None else resting.limit_price
+                raise OrderDeniedError(order.id, RULE, price, self._reach(order, market))
+
+    def clear_the_way(self, order: Order) -> None:
+        """Cancel what rests in the way of an order that leaves now, and opens a position of its own owner."""
+        if self._flow.gate.limits.self_crossing == "allow" or order.stop_price is not None:
+            return
+        for resting in list(self._reached(order, self._flow.markets[order.instrument])):
+            if self._flow.opens(resting):
+                self._flow.cancel(resting.id)
+
+    def _reached(self, order: Order, market: Market) -> Iterator[Order]:
+        """Give the resting orders of other owners that an order reaches, of each owner the best first."""
+        other = Side.SELL if order.side is Side.BUY else Side.BUY
+        owners = self.resting.get((order.instrument, other))
+        if owners is None:
+            return
+        # In the heaps' sign: a sale rests at its price, a buy at the negative of it.
+        reach = order.side.sign * self._reach(order, market)
+        for owner, heap in owners.items():
+            if owner == order.owner:
+                continue
+            self._drop_ended(heap)
+            if heap and heap[0][0] <= reach:
+                yield from self._all_reached(heap, reach)
+
+    def _all_reached(self, heap: _Heap, reach: float) -> Iterator[Order]:
+        """Give the orders of a heap up to a price: below one that is beyond it all are."""
+        looked_at = [0]
+        while looked_at:
+            at = looked_at.pop()
+            if at < len(heap) and heap[at][0] <= reach:
+                price, order_id = heap[at]
+                if self._prices.get(order_id) == price and not self._flow.blotter.is_withdrawn(order_id):
+                    yield self._flow.blotter.orders[order_id]
+                looked_at += (2 * at + 1, 2 * at + 2)
+
+    def _drop_ended(self, heap: _Heap) -> None:
+        """Take what has ended, or has other terms by now, from the top."""
+        while heap and self._prices.get(heap[0][1]) != heap[0][0]:
+            heapq.heappop(heap)
+
+    def _reach(self, order: Order, market: Market) -> float:
+        if order.limit_price is not None:
+            return order.limit_price
+        quote, buys = market.quote, order.side is Side.BUY
+        side = math.nan if quote is None else quote.ask if buys else quote.bid
+        price = market.price if math.isnan(side) else side
+        if price is None:
+            return order.side.sign * math.inf
+        collar = self._flow.gate.limits.collar_market_orders
+        return price + order.side.sign * abs(price) * (_MARKET_REACH if collar == math.inf else collar)
