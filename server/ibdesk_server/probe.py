@@ -6,6 +6,7 @@ It needs Python alone and imports nothing of ibdesk, so that asking costs a twen
     python -m ibdesk_server.probe http://127.0.0.1:8000/health/ready --key-file /run/secrets/probe_key
     python -m ibdesk_server.probe tcp://127.0.0.1:7497
     python -m ibdesk_server.probe unix:/var/lib/ibdesk/desk.sock
+    python -m ibdesk_server.probe guardian:/var/lib/ibdesk/guardian-paper.sock
 
 Exits with 0 when it does, else with 1 and one sentence on standard error. A redirection is an answer.
 """
@@ -21,7 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _KEY_HEADER = "X-API-Key"
-_UNIX = "unix:"
+_UNIX, _GUARDIAN = "unix:", "guardian:"
+_STATUS = b'{"do": "status"}\n'
 
 
 class NoAnswerError(Exception):
@@ -31,18 +33,24 @@ class NoAnswerError(Exception):
 def probe(url: str, *, key: str = "", seconds: float = 3.0) -> None:
     """Return when an ``http://`` address answers with a status below 400, or a ``tcp://`` one takes a connection.
 
-    Behind a ``unix:`` path is a desk port, which must also say its welcome. `key` is the API key to show.
+    Behind a ``unix:`` path is a desk port, which must also say its welcome, and behind a ``guardian:`` path a guardian,
+    which must answer. `key` is the API key to show.
 
     Raises:
         NoAnswerError: If it does not within `seconds`.
         ValueError: If the address is of another kind.
     """
     if url.startswith(_UNIX):
-        _listen_for_welcome(url.removeprefix(_UNIX), seconds=seconds)
+        _listen_for_word(url.removeprefix(_UNIX), b"", seconds=seconds)
+        return
+    if url.startswith(_GUARDIAN):
+        _listen_for_word(url.removeprefix(_GUARDIAN), _STATUS, seconds=seconds)
         return
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in {"http", "tcp"} or parts.hostname is None or parts.port is None:
-        raise ValueError(f"{url} is no address to probe: write http://HOST:PORT/PATH, tcp://HOST:PORT or unix:PATH")
+        raise ValueError(
+            f"{url} is no address to probe: write http://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH or guardian:PATH"
+        )
     try:
         if parts.scheme == "tcp":
             socket.create_connection((parts.hostname, parts.port), seconds).close()
@@ -54,8 +62,8 @@ def probe(url: str, *, key: str = "", seconds: float = 3.0) -> None:
         raise NoAnswerError(f"{url} answers {status} {http.client.responses.get(status, '')}".rstrip())
 
 
-def _listen_for_welcome(path: str, *, seconds: float) -> None:
-    """Wait until a desk port speaks: a process that hangs still takes connections.
+def _listen_for_word(path: str, question: bytes, *, seconds: float) -> None:
+    """Wait until the other side speaks: a process that hangs still takes connections.
 
     Raises:
         NoAnswerError: If it does not within `seconds`.
@@ -64,6 +72,7 @@ def _listen_for_welcome(path: str, *, seconds: float) -> None:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(seconds)
             connection.connect(path)
+            connection.sendall(question)
             heard = connection.recv(1)
     except OSError as error:
         raise NoAnswerError(f"unix:{path} does not answer: {error}") from None
@@ -83,7 +92,7 @@ def _status(host: str, port: int, path: str, *, key: str, seconds: float) -> int
 def main(arguments: Sequence[str] | None = None) -> int:
     """Probe what the arguments say and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m ibdesk_server.probe", description="Ask whether a process answers.")
-    parser.add_argument("url", help="http://HOST:PORT/PATH, tcp://HOST:PORT or unix:PATH")
+    parser.add_argument("url", help="http://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH or guardian:PATH")
     parser.add_argument("--key-file", type=Path, help="file with the API key to show")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long to wait for the answer")
     asked = parser.parse_args(arguments)

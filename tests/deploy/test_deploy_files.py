@@ -15,7 +15,7 @@ from tests.deploy.manifests import COMPOSE, KUBERNETES, SYSTEMD, Yaml, compose, 
 
 pytestmark = pytest.mark.timeout(300)
 CHECK_JSONSCHEMA = Path(sys.executable).parent / "check-jsonschema"
-PROCESSES = {"gateway", "engine", "web", "dashboard"}
+PROCESSES = {"gateway", "engine", "guardian", "web", "dashboard"}
 KNOWN = {"compose.yaml", "kustomization.yaml"}
 EXPOSURE = 2.0
 
@@ -70,6 +70,7 @@ def test_what_waits_waits_for_the_health_of_what_it_needs() -> None:
         "gateway": {},
         "redis": {},
         "engine": {"gateway": healthy, "redis": healthy},
+        "guardian": {"gateway": healthy, "engine": healthy},
         "web": {"engine": healthy, "redis": healthy},
         "dashboard": {"web": healthy},
     }
@@ -161,7 +162,7 @@ def test_every_pod_is_in_a_policy_and_nobody_may_anything_by_default() -> None:
         for policy in policies
         if policy["spec"].get("ingress")
     }
-    assert entered == pods - {"engine"}
+    assert entered == pods - {"engine", "guardian"}
 
 
 def test_selectors_services_and_scalers_find_their_pods() -> None:

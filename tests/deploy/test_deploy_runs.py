@@ -34,7 +34,7 @@ pytestmark = [
 
 BIN = Path(sys.executable).parent
 # In this order each finds what it needs; they are ended the other way round.
-ORDER = ("gateway", "redis", "engine", "web", "dashboard")
+ORDER = ("gateway", "redis", "engine", "guardian", "web", "dashboard")
 PORTS = (7497, 6379, 8000, 5006)
 HOSTS = ("gateway", "redis", "engine", "web", "watch", "api", "dashboard")
 GRACE_SECONDS = 20.0

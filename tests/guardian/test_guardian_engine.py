@@ -2,122 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.guardian.conftest import ask, held
-from tests.stack import Program, Stack, eventually
+from tests.guardian.desk import Desk, fall, running_desk, working
+from tests.stack import eventually
 
 from ibdesk.testing.gateway import RunningGateway
 
 pytestmark = pytest.mark.timeout(300)
 
-BUYER = '''
-from ibdesk import Quote, Strategy
-
-
-class {name}(Strategy):
-    """Buy 100, protect them by a stop, bid for more; and hang in code that holds the interpreter below 95."""
-
-    hangs: bool = True
-
-    def on_quote(self, quote: Quote) -> None:
-        if not self.state.get("begun"):
-            self.state["begun"] = True
-            self.buy(quote.instrument, 100)
-            self.sell(quote.instrument, 100, stop=80.0)
-            self.buy(quote.instrument, 10, limit=90.0)
-        if self.hangs and quote.bid < 95:
-            sum(range(10**14))
-'''
-
-StartDesk = Callable[..., "Desk"]
-
-
-class Desk:
-    """An engine with a strategy, and the guardian beside it, as commands start them."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.door = stack.state / "guardian-paper.sock"
-        self.engine: Program
-        self.guardian: Program
-
-    def status(self) -> dict[str, Any]:
-        """Return how the guardian is; nothing while it cannot be reached."""
-        try:
-            return ask(self.door, "status")
-        except OSError:
-            assert self.guardian.is_running, self.guardian.said
-            return {}
-
-    def until(self, look: Callable[[dict[str, Any]], object], what: str, *, seconds: float = 90.0) -> dict[str, Any]:
-        """Wait until the guardian's status is as wanted, and return it."""
-
-        def looked() -> dict[str, Any] | None:
-            status = self.status()
-            return status if status and look(status) else None
-
-        try:
-            return eventually(looked, what, seconds=seconds)
-        except AssertionError as error:
-            raise AssertionError(f"{error}: {self.status()}\n{self.guardian.said}") from None
-
-
-@pytest.fixture
-def tws() -> Iterator[RunningGateway]:
-    """A gateway whose market stands still."""
-    with RunningGateway() as gateway:
-        yield gateway
+StartDesk = Callable[..., Desk]
 
 
 @pytest.fixture
 def start_desk(tws: RunningGateway, tmp_path: Path) -> Iterator[StartDesk]:
     """Starts an engine whose strategy has bought 100 AAPL, and a guardian with these settings."""
-    stacks: list[Stack] = []
-
-    def start(*, name: str = "Buyer", parameters: tuple[str, ...] = (), **guardian: str) -> Desk:
-        variables = {f"IBDESK_GUARDIAN__{key.upper()}": text for key, text in guardian.items()}
-        stack = Stack(
-            tmp_path,
-            tws_port=tws.port,
-            variables={"IBDESK_TWS__CALENDAR__REGION": "none", "IBDESK_TWS__CLIENT_ID": "33"} | variables,
-        )
-        stacks.append(stack)
-        file = tmp_path / f"{name.lower()}.py"
-        file.write_text(BUYER.format(name=name))
-        desk = Desk(stack)
-        desk.engine = stack.start_engine("--strategy", str(file), "--on", "AAPL", *parameters)
-        # In a market that stands still this is the first quote that the strategy sees.
-        fall(tws, 100.0)
-        tws.wait_for_order(timeout_seconds=60, status="Filled", quantity=100)
-        tws.wait_for_order(timeout_seconds=60, kind="LMT")
-        desk.guardian = stack.start("guardian")
-        desk.until(lambda status: status["engine"] == "answers" and status["daily_pnl"] is not None, "a guardian up")
-        return desk
-
-    yield start
-    for stack in stacks:
-        stack.close()
-
-
-def fall(tws: RunningGateway, price: float) -> None:
-    """Let the price of AAPL become this."""
-
-    def say() -> None:
-        tws.inner.quote("AAPL", price, price + 0.02)
-        tws.inner.trade("AAPL", price)
-
-    tws.call(say)
-
-
-def working(tws: RunningGateway) -> list[tuple[str, float]]:
-    return [(order.action, order.quantity) for order in tws.orders if order.status in ("Submitted", "PreSubmitted")]
+    with contextlib.ExitStack() as running:
+        yield lambda **settings: running.enter_context(running_desk(tws, tmp_path, **settings))
 
 
 def test_a_stopped_engine_with_a_losing_position_is_flat_within_five_seconds_of_the_limit(
