@@ -43,6 +43,7 @@ from ibdesk_server.routers import (
     risk,
     runs,
     session,
+    stop,
     strategies,
     users,
 )
@@ -66,6 +67,7 @@ _PARTS = (
     market,
     instruments,
     risk,
+    stop,
     backtests,
     events,
     feed,

@@ -117,3 +117,42 @@ async def test_the_key_is_kept_while_it_is_good_for_long(tmp_path: Path) -> None
     second = obtain_dashboard_key(settings).read_text()
 
     assert first == second
+
+
+async def test_a_trader_stops_the_account_by_the_button(
+    web: WebServer, dashboard: Any, browser: Any, tmp_path: Path
+) -> None:
+    web.security.users.add("tom", Role.TRADER, Passwords(rounds=2, memory_kib=19_456).hash(PASSWORD))
+    key = (tmp_path / "keys" / "api.key").read_text().strip()
+    page = await browser.open(root_of(dashboard.address))
+    await page.get_by_label("Name").fill("tom")
+    await page.get_by_label("Password or key").fill(PASSWORD)
+    await page.get_by_role("button", name="Log in").click()
+
+    await page.get_by_role("button", name="Stop", exact=True).click(timeout=60_000)
+    await page.get_by_role("button", name="Stop the account now").click()
+    await expect(page.get_by_text("Give a reason.")).to_be_visible(timeout=30_000)
+    await page.get_by_label("Reason").fill("fire")
+    await page.get_by_label("Reason").press("Enter")
+    await page.get_by_role("button", name="Stop the account now").click()
+    await expect(page.get_by_text("stands until somebody lifts it")).to_be_visible(timeout=30_000)
+
+    async with httpx.AsyncClient(base_url=web.url, headers={"X-API-Key": key}, **PLAIN) as client:
+        halts = (await client.get("/api/v1/risk")).json()["halts"]
+    assert [(halt["reason"], halt["by"]) for halt in halts] == [("fire", "tom")]
+    await expect(page.locator(".banner")).to_contain_text("Trading is halted: fire", timeout=30_000)
+
+
+async def test_a_viewer_who_presses_the_button_is_refused(web: WebServer, dashboard: Any, browser: Any) -> None:
+    page = await browser.open(root_of(dashboard.address))
+    await page.get_by_label("Name").fill("vera")
+    await page.get_by_label("Password or key").fill(PASSWORD)
+    await page.get_by_role("button", name="Log in").click()
+
+    await page.get_by_role("button", name="Stop", exact=True).click(timeout=60_000)
+    await page.get_by_label("Reason").fill("fire")
+    await page.get_by_label("Reason").press("Enter")
+    await page.get_by_role("button", name="Stop the account now").click()
+
+    refusal = "this needs the role trader, and vera is a viewer"
+    await expect(page.get_by_text(refusal)).to_be_visible(timeout=30_000)

@@ -132,7 +132,13 @@ async def test_health_names_each_part_and_what_is_wrong(api: httpx.AsyncClient) 
     assert halted["status"] == "degraded"
     assert "the news" in halted["reasons"][0]
     assert {task["name"] for task in well["tasks"]} >= {"feed hub", "audit trail", "loop lag"}
-    assert {task["name"] for task in well["engine_tasks"]} == {"tws", "journal", "marks", "loop lag"}
+    assert {task["name"] for task in well["engine_tasks"]} == {
+        "tws",
+        "journal",
+        "marks",
+        "loop lag",
+        "watchdog",
+    }
     assert {task["state"] for task in well["tasks"] + well["engine_tasks"]} == {"running"}
     assert "/" not in well["desk"]["journal"]
 

@@ -22,6 +22,7 @@ _ROOMS = (
     "commands",
     "data_commands",
     "serving_commands",
+    "stop_commands",
     "gateway_commands",
     "config_commands",
     "access_commands",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from ibdesk.cli.heartbeat import Heartbeat
 from ibdesk.cli.interrupt import Belongings
 from ibdesk.cli.logs import open_log
 from ibdesk.cli.screen import console, line, step, until, waiting
@@ -53,12 +54,15 @@ def run_engine(
         end_with_parent()
     with Belongings() as belongings:
         belongings.enter_context(open_log("engine", settings, is_child=is_child))
+        heartbeat = belongings.enter_context(Heartbeat(to_parent=is_child))
         supervisor, token = Supervisor(), 0
         works: list[Work] = [supervisor.run]
         more_tasks: Callable[[], list[TaskInfo]] = list
         if settings.redis.url is None or settings.mode == "embedded":
             desk = belongings.enter_context(open_desk(settings, resume=connection.resume))
         else:
+            if not is_child:
+                heartbeat.begin("standing by")
             desk, election, sender = _open_when_elected(belongings, settings, resume=connection.resume)
             works.append(election.until_lost)
             token = election.health.token
@@ -66,12 +70,8 @@ def run_engine(
             desk.surroundings.pools.append(lambda: election.pool)
             more_tasks = sender.tasks
         desk.surroundings.tasks = lambda: [*supervisor.tasks(), *more_tasks()]
-        doors: list[Door] = [SocketDoor(settings.socket.path)]
-        where = [str(settings.socket)]
-        if settings.redis.url is not None:
-            doors.append(_open_to_other_machines(desk, settings, supervisor, token=token))
-            where.append(str(settings.stream))
-        host = PortHost(desk, desk.feed, *doors)
+        host, where = _host_of(desk, settings, supervisor, token=token)
+        heartbeat.follow(lambda: desk.seconds_behind)
         supervisor.add("desk port", host.run, essential=True, policy=AT_ONCE_OVER)
         step(f"Engine, {settings.mode}")
         if settings.real_time_priority and settings.mode != "embedded" and sys.platform == "linux":
@@ -83,6 +83,7 @@ def run_engine(
 
         async def show() -> None:
             await host.answering.wait()
+            heartbeat.begin(f"trading {settings.mode} account {desk.account_id}")
             line("desk port", Text(", ".join(where)))
             line("end", until(seconds))
             await watch(desk)
@@ -91,6 +92,7 @@ def run_engine(
             await host.answering.wait()
             sys.stdout.write(f"{where[0]}\n")
             sys.stdout.flush()
+            heartbeat.begin(f"trading {settings.mode} account {desk.account_id}")
             await asyncio.Event().wait()
 
         serve(desk.until_ended, tell_parent if is_child else show, *works, seconds=seconds)
@@ -123,6 +125,16 @@ def _open_when_elected(
             desk.halt(follower.fault, by="standby")
     sender.send(Path(desk.journal_path), token=election.health.token)
     return desk, election, sender
+
+
+def _host_of(desk: Desk, settings: DeskSettings, supervisor: Supervisor, *, token: int) -> tuple[PortHost, list[str]]:
+    """Return the desk port, and where it can be reached."""
+    doors: list[Door] = [SocketDoor(settings.socket.path)]
+    where = [str(settings.socket)]
+    if settings.redis.url is not None:
+        doors.append(_open_to_other_machines(desk, settings, supervisor, token=token))
+        where.append(str(settings.stream))
+    return PortHost(desk, desk.feed, *doors), where
 
 
 def _open_to_other_machines(desk: Desk, settings: DeskSettings, supervisor: Supervisor, *, token: int) -> Door:

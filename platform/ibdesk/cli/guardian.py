@@ -5,7 +5,7 @@ from __future__ import annotations
 from ibdesk.cli.trading import Connection
 from ibdesk.config import secure_state_folder
 from ibdesk.desk import DeskSettings
-from ibdesk.guardian.config import GuardianConfig
+from ibdesk.desk.stopping import guardian_config
 from ibdesk.guardian.launch import become_guardian
 
 
@@ -18,20 +18,3 @@ def run_guardian(connection: Connection, *, is_child: bool) -> None:
     settings = connection.settings(DeskSettings)
     secure_state_folder(settings.state_folder)
     become_guardian(guardian_config(settings), ends_with_stdin=is_child)
-
-
-def guardian_config(settings: DeskSettings) -> GuardianConfig:
-    """Return what the guardian of a desk with these settings is told."""
-    guardian, tws = settings.guardian, settings.tws
-    return GuardianConfig(
-        mode=settings.mode,
-        state_folder=settings.state_folder.absolute(),
-        desk_socket=settings.socket.path.absolute(),
-        host=tws.host,
-        port=tws.port,
-        client_id=guardian.client_id,
-        account="" if settings.mode == "embedded" else tws.account,
-        rules=guardian.rules(max_daily_loss=settings.risk.max_daily_loss),
-        look_seconds=guardian.look_seconds,
-        outside_regular_hours=guardian.outside_regular_hours,
-    )

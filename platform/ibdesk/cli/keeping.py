@@ -19,6 +19,7 @@ class KeptChild:
     """A child that is started again by what `spawn` gives whenever it ends; `close` ends the one there is.
 
     `on_end` is told each end, also of one that was not ready yet, `on_ready` each time that a later one is ready.
+    One that gives a sign of life is ended when it has given none for `silent_seconds`, after `on_silence`.
     """
 
     def __init__(
@@ -28,9 +29,12 @@ class KeptChild:
         *,
         on_end: Callable[[ChildError], None] = lambda _: None,
         on_ready: Callable[[], None] = lambda: None,
+        silent_seconds: float = 0.0,
+        on_silence: Callable[[], None] = lambda: None,
     ) -> None:
         self.child, self._spawn = child, spawn
         self._on_end, self._on_ready = on_end, on_ready
+        self._silent_seconds, self._on_silence = silent_seconds, on_silence
         self._is_first = True
 
     async def work(self) -> None:
@@ -46,10 +50,25 @@ class KeptChild:
             await asyncio.to_thread(self.child.until_ready, READY_SECONDS)
             if not is_first:
                 self._on_ready()
-            raise await self.child.until_ended()
+            raise await self._until_ended()
         except ChildError as error:
             self._on_end(error)
             raise
+
+    async def _until_ended(self) -> ChildError:
+        if not self._silent_seconds:
+            return await self.child.until_ended()
+        ended = asyncio.ensure_future(self.child.until_ended())
+        silent = asyncio.ensure_future(self.child.until_silent(self._silent_seconds))
+        try:
+            await asyncio.wait({ended, silent}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():
+                self._on_silence()
+                await asyncio.to_thread(self.child.end_hung)
+            return await ended
+        finally:
+            ended.cancel()
+            silent.cancel()
 
     def close(self) -> None:
         """End the child; one that has ended is left alone."""

@@ -109,7 +109,18 @@ def _keep_engine(engine: ChildProcess, connection: Connection, run: Run | None, 
     def relieve() -> None:
         console.print(Text("The engine is back: books and account have been compared.", style="green"), soft_wrap=True)
 
-    return KeptChild(engine, lambda: _spawn_engine(again, run), on_end=alert, on_ready=relieve)
+    def warn() -> None:
+        text = f"The engine has given no sign of life for {settings.engine.hang_seconds:g} s: it hangs, and is ended."
+        console.print(Text(text, style="bold red"), soft_wrap=True)
+
+    return KeptChild(
+        engine,
+        lambda: _spawn_engine(again, run),
+        on_end=alert,
+        on_ready=relieve,
+        silent_seconds=settings.engine.hang_seconds,
+        on_silence=warn,
+    )
 
 
 def _start_guardian(supervisor: Supervisor, connection: Connection, settings: Settings) -> None:

@@ -35,7 +35,7 @@ class AttachedDesk(DeskHandle):
     def __init__(self, address: Address, settings: DeskSettings) -> None:
         """Make a handle that is not attached yet; use `open`."""
         super().__init__()
-        self.address = str(address)
+        self.address, self.settings = str(address), settings
         self.state = DeskState.OPENING
         self._client = PortClient(
             address, settings.redis, command_seconds=settings.command_seconds, on_change=self._changed

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from ibdesk.errors import ChildError
@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 
 # So many lines of a child that dies before it is ready are told.
 _KEPT_LINES = 100
+_LOOK_SECONDS = 0.5
 
 
 class ChildProcess:
@@ -32,10 +33,17 @@ class ChildProcess:
     kept for when it dies.
     """
 
-    def __init__(self, name: str, module: str, arguments: Sequence[str]) -> None:
-        """Start ``python -m module arguments``, in a process group of its own, so that Ctrl-C is for us alone."""
+    def __init__(
+        self, name: str, module: str, arguments: Sequence[str], *, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start ``python -m module arguments``, in a process group of its own, so that Ctrl-C is for us alone.
+
+        `environment` is its environment in the place of ours.
+        """
         self.name = name
         self.first_line = ""
+        # lines: how many it has printed, its first one included.
+        self.lines = 0
         self.last_words = ""
         self._early_lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
         self._process = subprocess.Popen(  # noqa: S603 - our own module with our own arguments
@@ -45,6 +53,7 @@ class ChildProcess:
             stderr=subprocess.PIPE,
             text=True,
             process_group=0,
+            env=environment,
         )
         self._ready = threading.Event()
         self._ended: concurrent.futures.Future[int] = concurrent.futures.Future()
@@ -100,6 +109,22 @@ class ChildProcess:
         code = await asyncio.shield(asyncio.wrap_future(self._ended))
         return ChildError(self.name, code, self.last_words)
 
+    async def until_silent(self, seconds: float) -> None:
+        """Wait until it has printed nothing for so long; only then is it known, not when this process was stopped."""
+        seen, quiet = self.lines, 0.0
+        while quiet < seconds:
+            await asyncio.sleep(_LOOK_SECONDS)
+            # By looks, not by a clock: what was printed meanwhile may not have been read yet after a stop.
+            seen, quiet = self.lines, quiet + _LOOK_SECONDS if self.lines == seen else 0.0
+
+    def end_hung(self) -> None:
+        """End a process that may hang: it is asked, then made to write down where it is, then killed."""
+        for number, seconds in ((signal.SIGTERM, 2.0), (signal.SIGABRT, 2.0), (signal.SIGKILL, None)):
+            self._process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(seconds)
+                return
+
     def close(self, *, timeout_seconds: float = 15.0) -> None:
         """End the process, by force if it takes longer than the time-out; one that has ended is left alone."""
         if self._process.stdin is not None:
@@ -131,7 +156,7 @@ class ChildProcess:
             self.first_line = lines.readline().strip()
             self._ready.set()
             for _ in lines:
-                pass
+                self.lines += 1
 
     def _read_errors(self) -> None:
         with self._process.stderr or io.StringIO() as lines:

@@ -183,6 +183,15 @@ class Desk(DeskHandle):
             asyncio.run_coroutine_threadsafe(self._running().service.round_trip(), loop).result()
 
     @property
+    def seconds_behind(self) -> float:
+        """How long ago the desk's loop came round, from any thread: far more than a tenth when something hangs in it.
+
+        Zero while the desk opens or closes.
+        """
+        runtime = self._runtime
+        return 0.0 if runtime is None or self.state is not DeskState.OPEN else runtime.watchdog.seconds_behind
+
+    @property
     def feed(self) -> Feed:
         """The stream of state changes, to be read in this process."""
         return self._feed

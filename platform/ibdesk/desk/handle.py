@@ -16,8 +16,12 @@ from ibdesk.desk.answers import RunList
 from ibdesk.desk.commands import Commands
 from ibdesk.desk.operations import Operations
 from ibdesk.desk.settings import DeskSettings
+from ibdesk.desk.stopping import stop_everything
 from ibdesk.display import facts_html, fields_of
 from ibdesk.errors import DeskError
+from ibdesk.guardian.request import StopOutcome, StopRequest
+from ibdesk.guardian.stop import Level
+from ibdesk.model import OPERATOR
 from ibdesk.store import BatchSource, Feed
 from ibdesk.store.redis import RedisHealth
 from ibdesk.telemetry import track_performance
@@ -143,6 +147,7 @@ class DeskHandle(abc.ABC):
     """A handle on a desk; `aio` has the same operations to be awaited, `state` says how the desk is doing."""
 
     state: DeskState
+    settings: DeskSettings
 
     def __init__(self) -> None:
         self.aio = AioDesk(self)
@@ -181,6 +186,23 @@ class DeskHandle(abc.ABC):
     accept_external = _blocking(Operations.accept_external)
     halt = _blocking(Operations.halt)
     resume = _blocking(Operations.resume)
+
+    def stop_account(
+        self, level: Level | str = Level.HALT, *, reason: str, kill: bool = False, account: str = "", by: str = ""
+    ) -> StopOutcome:
+        """Stop the whole account as `ibdesk stop` does, whether or not the desk answers: see docs/stop.md.
+
+        `level` is ``halt`` (nothing that opens leaves, and what would open is cancelled), ``cancel`` (every order) or
+        ``flatten`` (then every position); with `kill` the engine's process is ended too. Live money needs `account`.
+
+        Raises:
+            ConfigError: If the account is not named where it must be, or is another one.
+            DeskError: If the guardian refuses.
+        """
+        request = StopRequest(level=Level(level), kill=kill, reason=reason, by=by or OPERATOR, account=account)
+        # On a thread of its own: a notebook's runs a loop already.
+        with concurrent.futures.ThreadPoolExecutor(1, "stop") as threads:
+            return threads.submit(asyncio.run, stop_everything(self, self.settings, request)).result()
 
     @property
     @abc.abstractmethod

@@ -28,6 +28,7 @@ from ibdesk.desk.repeats import runs_meant
 from ibdesk.desk.run_names import RunNames
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.stalls import StallWatch
+from ibdesk.desk.stop_file import StopFileWatch
 from ibdesk.desk.strategy_loading import StrategyLoading, TrialLoading
 from ibdesk.desk.succession import hand_over
 from ibdesk.desk.timers import Timers
@@ -110,6 +111,8 @@ class Runtime:
         self._fence = OutageFence(fence)
         self._lock: AccountLock | None = None
         self.account_watch = AccountWatch(self.engine.gate.halts, self.turn, clock.now_ns)
+        stop_file = settings.state_folder.absolute() / "STOP"
+        self._stop_file = StopFileWatch(stop_file, self.engine.gate.halts, self.turn, clock.now_ns)
         self.service = TwsService(
             tws,
             clock=clock,
@@ -382,6 +385,7 @@ class Runtime:
             await asyncio.sleep(_MARK_SECONDS)
             self._fence.look()
             self.account_watch.look()
+            self._stop_file.look()
             for event in self._stalls.before():
                 self.turn(event)
             self._note_day()

@@ -25,23 +25,25 @@ class GuardianConfig(msgspec.Struct, frozen=True, kw_only=True):
     client_id: int
     account: str
     rules: Rules
+    # name: what its files are called; `ibdesk stop`, which does a guardian's work where there is none, has its own.
+    name: str = "guardian"
     look_seconds: float = 1.0
     outside_regular_hours: bool = True
 
     @property
     def door(self) -> Path:
         """Return the socket over which people reach the guardian."""
-        return self.state_folder / f"guardian-{self.mode}.sock"
+        return self.state_folder / f"{self.name}-{self.mode}.sock"
 
     @property
     def log(self) -> Path:
         """Return the file of what it did, one JSON object a line."""
-        return self.state_folder / f"guardian-{self.mode}.log"
+        return self.state_folder / f"{self.name}-{self.mode}.log"
 
     @property
     def memory(self) -> Path:
         """Return the file of what it must not forget when it is killed."""
-        return self.state_folder / f"guardian-{self.mode}.json"
+        return self.state_folder / f"{self.name}-{self.mode}.json"
 
     @property
     def stop_file(self) -> Path:

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,13 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 class Record:
     """The guardian's log and memory."""
 
-    def __init__(self, log: Path, memory: Path, *, echo: bool = True) -> None:
-        """Open both; with `echo` alerts go to the terminal too.
+    def __init__(self, log: Path, memory: Path, *, say: Callable[[str], None] | None = None) -> None:
+        """Open both; `say` hears the alerts, which go to the terminal by default.
 
         Raises:
             OSError: If the folder cannot be written.
         """
-        self._log_path, self._memory_path, self._echo = log, memory, echo
+        self._log_path, self._memory_path, self._say = log, memory, say or _say_on_terminal
         private_folder(log.parent)
         self._file = open(log, "ab", opener=owner_only)  # noqa: SIM115 - closed by close()
         self.memory = self._read()
@@ -96,7 +97,7 @@ class Record:
                 _log.warning("%s cannot be moved", self._memory_path)
             return Memory()
 
-    def _say(self, text: str) -> None:
-        if self._echo:
-            sys.stderr.write(f"GUARDIAN: {text}\n")
-            sys.stderr.flush()
+
+def _say_on_terminal(text: str) -> None:
+    sys.stderr.write(f"GUARDIAN: {text}\n")
+    sys.stderr.flush()

@@ -12,6 +12,7 @@ from ibdesk.clock import monotonic_ns, wall_ns
 from ibdesk.errors import ConfigError
 from ibdesk.guardian.account import Look
 from ibdesk.guardian.account_watch import AccountWatch
+from ibdesk.guardian.claim import Claim
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import Decision, Decisions, Sight
 from ibdesk.guardian.door import Command, Door, StopFile
@@ -34,8 +35,10 @@ _CAUSE_PERSON = "person"
 class Watch:
     """One guardian; `run` is its life, and `until_done` ends with its stops."""
 
-    def __init__(self, config: GuardianConfig, record: Record) -> None:
-        self._config, self._record = config, record
+    def __init__(self, config: GuardianConfig, record: Record, *, only_stops: bool = False) -> None:
+        """Make one; with `only_stops` it carries out the stops that it is given and judges nothing by itself."""
+        self._config, self._record, self._only_stops = config, record, only_stops
+        self._claim = Claim(config.mode)
         self._engine = EngineWatch(config, record)
         self._line = self._engine.line
         memory = record.memory
@@ -61,7 +64,8 @@ class Watch:
             ConfigError: If the account cannot be guarded as the settings say, or another guardian does.
         """
         door = Door(self._config.door, self.answer)
-        await door.open()
+        if not self._only_stops:
+            await door.open()
         ready()
         self._record.write("begun", client_id=self._config.client_id, account=self.account)
         self._take_up()
@@ -75,7 +79,12 @@ class Watch:
             raise errors.exceptions[0] from None
         finally:
             door.close()
+            self._claim.release()
             self._record.write("ended")
+
+    async def until_up(self) -> None:
+        """Wait until TWS is connected."""
+        await self._watch.up.wait()
 
     async def until_done(self) -> dict[str, object]:
         """Return the status once every stop was carried out, for who only wants that."""
@@ -103,7 +112,7 @@ class Watch:
 
     def stop(self, level: Level, *, reason: str, by: str, kill: bool = False) -> Stop:
         """Begin a stop that a person wants."""
-        words = f"{level.value} asked for by {by or 'a person'}: {reason}"
+        words = halt_words(level, reason=reason, by=by)
         return self._begin(Decision(cause=_CAUSE_PERSON, level=level, reason=words), by=by or "person", kill=kill)
 
     def status(self) -> dict[str, object]:
@@ -214,6 +223,9 @@ class Watch:
         return self._watch.view.contracts.get(con_id, con_id)
 
     def _advance(self, look: Look) -> None:
+        if not self._claim.take(self.account):
+            # Another process closes the positions of this account; two at once could turn one round.
+            return
         for plan in list(self._plans):
             self._do(plan, plan.look(look))
             if plan.done:
@@ -222,6 +234,7 @@ class Watch:
     def _finish(self, plan: StopPlan) -> None:
         self._plans.remove(plan)
         if not self._plans:
+            self._claim.release()
             self._idle.set()
         seconds = (monotonic_ns() - self._begun_ns.pop(plan.stop.id, monotonic_ns())) / _SECOND
         self._finished = {
@@ -290,6 +303,9 @@ class Watch:
             self._fence.look(self.account)
             if self._config.mode == "embedded" and self._line.answered_ns and not self._line.halt_ids:
                 self._fence.forget()
+            if self._only_stops:
+                await asyncio.sleep(_TURN_SECONDS)
+                continue
             self._look_for_stop_file()
             sight = self._sight()
             before = self._decisions.tripped.copy(), self._decisions.accepted_loss
@@ -368,3 +384,8 @@ class Watch:
             self._calm = {}
             for plan in self._plans:
                 plan.lost()
+
+
+def halt_words(level: Level, *, reason: str, by: str) -> str:
+    """Return the reason of the halt that stands for a stop that a person wants."""
+    return f"{level.value} asked for by {by or 'a person'}: {reason}"

@@ -30,6 +30,7 @@ from ibdesk_server.answers.desk import (
     MatchAnswer,
     RiskAnswer,
     SettingAnswer,
+    StopAnswer,
 )
 from ibdesk_server.answers.feed import FeedClientAnswer
 from ibdesk_server.answers.market import BarAnswer, QuoteAnswer, bar_of, quote_of
@@ -77,6 +78,7 @@ __all__ = [
     "RunLogAnswer",
     "RunStateAnswer",
     "SettingAnswer",
+    "StopAnswer",
     "StrategyAnswer",
     "bar_of",
     "finite_plain",

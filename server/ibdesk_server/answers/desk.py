@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,20 @@ class HaltAnswer(Answer):
     reason: str = Field(examples=["the spread of AAPL looks wrong"])
     by: str = Field(description="a person, or `risk`", examples=["ann"])
     at: Moment
+
+
+class StopAnswer(Answer):
+    """What a stop of the account has come to."""
+
+    done: bool = Field(description="whether all of it is done; if not, `failure` says what is left")
+    level: Literal["halt", "cancel", "flatten"]
+    halt_id: str = Field(description="what `/risk/resume` takes", examples=["20261130-143000-guardian-3"])
+    account: str = Field(examples=["DU9000001"])
+    by_guardian: bool = Field(description="whether the guardian did it; without one the server does its work")
+    seconds: float
+    open_orders: int
+    positions: dict[str, float] = Field(description="what is still held")
+    failure: str = ""
 
 
 class ExposureAnswer(Answer):

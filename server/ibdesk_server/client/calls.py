@@ -34,6 +34,7 @@ from ibdesk_server.answers import (
     RunLogAnswer,
     RunStateAnswer,
     SettingAnswer,
+    StopAnswer,
     StrategyAnswer,
 )
 from ibdesk_server.client.call import Call, ask, do, get, key_or_new
@@ -298,6 +299,12 @@ def risk(*, owner: str | None = None) -> Call[RiskAnswer]:
 def change_limits(limits: Mapping[str, float | str | None]) -> Call[RiskAnswer]:
     """Change limits of the risk gate by name; None switches one off."""
     return ask("PATCH", "risk/limits", RiskAnswer, body={"limits": dict(limits)})
+
+
+def stop_account(level: str = "halt", *, reason: str, kill: bool = False, account: str = "") -> Call[StopAnswer]:
+    """Stop the account: ``halt``, ``cancel`` every order, or ``flatten`` every position too; it works always."""
+    body = {"level": level, "reason": reason, "kill": kill, "account": account}
+    return ask("POST", "stop", StopAnswer, body=body)
 
 
 def halt(reason: str) -> Call[HaltAnswer]:

@@ -63,6 +63,22 @@ class Counter:
         found = _reader(await self._ask(HTTPRequest(f"{self._root}me", headers={"X-API-Key": key})))
         return Refusal.WRONG_KEY if found is Refusal.WRONG else found
 
+    async def stop(self, level: str, *, reason: str, account: str, headers: dict[str, str]) -> str:
+        """Have the server stop the account in the name of whom `headers` prove; return what came of it, in words."""
+        body = json.dumps({"level": level, "reason": reason, "account": account})
+        address = f"{self._root.removesuffix('auth/')}stop"
+        request = HTTPRequest(address, "POST", headers | {"Content-Type": "application/json"}, body=body)
+        request.connect_timeout, request.request_timeout = _SECONDS, 2 * _SECONDS
+        try:
+            found = json.loads((await AsyncHTTPClient().fetch(request)).body)
+        except HTTPError as error:
+            return f"The server refuses: {_detail_of(error)}"
+        except (OSError, ValueError):
+            return "The server does not answer: type ibdesk stop on its machine, or touch the file STOP there."
+        if not found["done"]:
+            return f"Halted as {found['halt_id']}. {found['failure']}"
+        return f"Done in {found['seconds']:.1f} s. The halt {found['halt_id']} stands until somebody lifts it."
+
     async def _post(self, path: str, body: dict[str, str], headers: dict[str, str]) -> dict[str, Any] | Refusal:
         headers = headers | {"Content-Type": "application/json"}
         return await self._ask(HTTPRequest(self._root + path, "POST", headers, body=json.dumps(body)))
@@ -78,6 +94,13 @@ class Counter:
         except (OSError, ValueError):
             return Refusal.AWAY
         return found if isinstance(found, dict) else Refusal.AWAY
+
+
+def _detail_of(error: HTTPError) -> str:
+    try:
+        return str(json.loads(error.response.body)["detail"]) if error.response else error.message
+    except (ValueError, KeyError, TypeError):
+        return f"{error.code} {error.message}"
 
 
 def _reader(found: dict[str, Any] | Refusal) -> Reader | Refusal:

@@ -15,6 +15,7 @@ from ibdesk.views.live_text import LiveText
 from ibdesk.views.summary import FeedStatus
 from ibdesk_server.dashboard.access import Access
 from ibdesk_server.dashboard.mirror import FeedMirror
+from ibdesk_server.dashboard.stop_button import StopButton
 
 TICK_MILLISECONDS = 250
 # A table that the browser is still building loses what is sent to it meanwhile.
@@ -59,8 +60,8 @@ def stale_banner(status: FeedStatus, since_ns: int, now_ns: int) -> str:
 class Page:
     """What one browser tab shows; `view` is the Panel component that holds the board."""
 
-    def __init__(self, mirror: FeedMirror, *, may_stay: Callable[[], bool] = lambda: True) -> None:
-        self._mirror, self._may_stay = mirror, may_stay
+    def __init__(self, mirror: FeedMirror, stop: StopButton, *, may_stay: Callable[[], bool] = lambda: True) -> None:
+        self._mirror, self._stop, self._may_stay = mirror, stop, may_stay
         self._ended = False
         self._warning = LiveText(_WARNING_STYLE)
         self.view = pn.Column(sizing_mode="stretch_both", margin=0)
@@ -114,13 +115,14 @@ class Page:
         self._reader, snapshot = self._feed.subscribe(lambda: None)
         self._board = Board()
         self._board.apply(snapshot)
-        self.view[:] = [self._warning.view, self._board.view]
+        self.view[:] = [self._warning.view, self._board.view, self._stop.view]
 
 
 def open_page(mirror: FeedMirror, access: Access) -> pn.Column:
     """Return a new tab's content, kept up to date from the moment its browser has drawn it."""
     cookie = pn.state.cookies.get(access.cookie, "")
-    page = Page(mirror, may_stay=lambda: access.reader(cookie) is not None)
+    stop = StopButton(access.counter, lambda: access.reader(cookie))
+    page = Page(mirror, stop, may_stay=lambda: access.reader(cookie) is not None)
     document = pn.state.curdoc
     if document is not None:
         document.js_on_event("connection_lost", CustomJS(code=_WHEN_LOST))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any, Literal
 
 from fastapi import APIRouter, HTTPException, Request
@@ -11,7 +12,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 
 from ibdesk.desk import DeskHealth
+from ibdesk.guardian.drills import drills_in
+from ibdesk.model import moment
 from ibdesk.telemetry import vitals
+from ibdesk_server.answers import Moment
 from ibdesk_server.dependencies import AppServices, Services, needs
 from ibdesk_server.observability.families import Labeled, as_plain, as_text
 from ibdesk_server.observability.figures import (
@@ -57,6 +61,16 @@ class Readiness(BaseModel):
     link: str = Field(examples=["up"])
 
 
+class DrillAnswer(BaseModel):
+    """The last proof that the account can be stopped: `ibdesk stop --drill`."""
+
+    at: Moment
+    where: str = Field(examples=["gateway"])
+    account: str
+    seconds: float = Field(description="from the command until the account was flat", examples=[3.3])
+    failure: str = Field(description="empty when it was proved")
+
+
 class DetailedHealth(BaseModel):
     """How everything is."""
 
@@ -68,6 +82,7 @@ class DetailedHealth(BaseModel):
     engine_tasks: list[TaskAnswer] = Field(description="background work of the engine; none when it is not known")
     spans: dict[str, SpanAnswer] = Field(description="how long the steps of the desk took")
     server_spans: dict[str, SpanAnswer] = Field(description="how long the steps of this server took")
+    drill: DrillAnswer | None = Field(description="the last drill on record; null when there is none")
     desk: dict[str, Any] | None = Field(description="link, account, mode, halt, counts; null when it is not known")
 
 
@@ -112,6 +127,7 @@ async def detailed(found: AppServices) -> DetailedHealth:
         engine_tasks=tasks_of(figures.tasks),
         spans=spans_of(figures.spans),
         server_spans=spans_of(found.watch.performance.spans()),
+        drill=await asyncio.to_thread(_last_drill, found.settings.state_folder),
         desk=None if figures.health is None else _public(figures.health),
     )
 
@@ -148,6 +164,16 @@ def _collector(found: Services, figures: DeskFigures) -> Labeled:
         audit_families(found.watch.trail),
         redis_families(pools_of(found, figures)),
         lease_families(None if figures.process is None else figures.process.lease),
+    )
+
+
+def _last_drill(folder: Path) -> DrillAnswer | None:
+    found = drills_in(folder)
+    if not found:
+        return None
+    last = found[-1]
+    return DrillAnswer(
+        at=moment(last.at_ns), where=last.where, account=last.account, seconds=last.seconds, failure=last.failure
     )
 
 

@@ -1,0 +1,274 @@
+"""One command that stops an account: the guardian carries it out, and where none answers this process does.
+
+Nothing else is needed for it: not the engine, which may hang, nor the web, nor Redis. The halt is written first, so
+that an engine which lives, or comes to, sends nothing that opens a position.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import signal
+import socket
+import struct
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from ibdesk.clock import monotonic_ns, wall_ns
+from ibdesk.errors import ConfigError, DeskError
+from ibdesk.guardian.config import GuardianConfig
+from ibdesk.guardian.decisions import Rules
+from ibdesk.guardian.engine_process import engine_of, kill_engine
+from ibdesk.guardian.fence import Fence
+from ibdesk.guardian.record import Record
+from ibdesk.guardian.stop import Level
+from ibdesk.guardian.watch import BY, Watch, halt_words
+
+# A guardian that lives answers within milliseconds.
+_ANSWER_SECONDS = 2.0
+_LOOK_SECONDS = 0.1
+# A stop that is carried out waits for the halt's link to TWS no longer than this before it is begun.
+_LINK_SECONDS = 5.0
+# Client ids that nobody chooses by hand begin here; each stop of a process has its own.
+_FIRST_CLIENT_ID = 100_000_000
+_numbers = itertools.count()
+
+Tell = Callable[[str], None]
+
+
+class StopRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be stopped, how far, why and by whom; it is waited for so many seconds."""
+
+    level: Level = Level.HALT
+    kill: bool = False
+    reason: str = "stopped by hand"
+    by: str = ""
+    account: str = ""
+    seconds: float = 60.0
+
+
+class StopOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stop has come to, after so many seconds.
+
+    `failure` is why it is not `done`, empty when it is. `halt_id` is the halt that stands until a person lifts it.
+    """
+
+    done: bool
+    level: Level
+    halt_id: str
+    account: str
+    by_guardian: bool
+    seconds: float
+    orders_sent: int = 0
+    cancels_sent: int = 0
+    open_orders: int = 0
+    positions: dict[str, float] = {}
+    failure: str = ""
+
+
+async def stop_account(config: GuardianConfig, request: StopRequest, tell: Tell = lambda _: None) -> StopOutcome:
+    """Stop the account, and return what came of it; `tell` hears of each step.
+
+    Raises:
+        ConfigError: If the account is not named where it must be, or is another one.
+    """
+    if config.mode == "live" and (not request.account or request.account != config.account):
+        raise ConfigError(
+            f"mode is live: name the account that is to be stopped (--account {config.account or 'U1234567'})"
+        )
+    if request.account and config.account and request.account != config.account:
+        raise ConfigError(f"the settings are of account {config.account}, not of {request.account}")
+    began_ns = monotonic_ns()
+    try:
+        return await _by_guardian(config, request, tell, began_ns)
+    except OSError as error:
+        tell(f"the guardian does not answer ({_words(error)}), so this command does its work")
+    _end_hung_guardian(config, tell)
+    return await _alone(config, request, tell, began_ns)
+
+
+# --- by the guardian
+
+
+async def _by_guardian(config: GuardianConfig, request: StopRequest, tell: Tell, began_ns: int) -> StopOutcome:
+    """Have the guardian do it, and wait until it is done.
+
+    Raises:
+        OSError: If it does not answer, or no more.
+        DeskError: If it refuses.
+    """
+    command = {
+        "do": request.level.value,
+        "reason": request.reason,
+        "by": request.by,
+        "account": request.account or config.account,
+        "kill": request.kill,
+    }
+    answer = await _ask(config, command)
+    if not answer["ok"]:
+        raise DeskError(f"the guardian refuses: {answer['error']}")
+    halt_id = str(answer["stop"]["id"])
+    tell(f"halted by the guardian as {halt_id}, {_seconds(began_ns):.2f} s")
+    while True:
+        status = await guardian_status(config)
+        # Another stop that does as much may stand for this one.
+        done = all(stop["runs"] for stop in status["stops"])
+        if done or _seconds(began_ns) > request.seconds:
+            finished = status["finished"] if status["finished"].get("id") == halt_id else {}
+            return StopOutcome(
+                done=done,
+                level=request.level,
+                halt_id=halt_id,
+                account=status["account"],
+                by_guardian=True,
+                seconds=_seconds(began_ns),
+                orders_sent=finished.get("orders_sent", 0),
+                cancels_sent=finished.get("cancels_sent", 0),
+                open_orders=status["open_orders"],
+                positions=status["positions"],
+                failure="" if done else _why_not(status, "the guardian goes on"),
+            )
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def guardian_status(config: GuardianConfig) -> dict[str, Any]:
+    """Return how account, engine and guardian are, as the guardian tells it.
+
+    Raises:
+        OSError: If it does not answer.
+    """
+    return await _ask(config, {"do": "status"})
+
+
+async def _ask(config: GuardianConfig, command: dict[str, Any]) -> dict[str, Any]:
+    """Return the guardian's answer.
+
+    Raises:
+        OSError: If there is none.
+    """
+    async with asyncio.timeout(_ANSWER_SECONDS):
+        reader, writer = await asyncio.open_unix_connection(config.door)
+        try:
+            writer.write(msgspec.json.encode(command) + b"\n")
+            line = await reader.readline()
+        finally:
+            writer.transport.abort()
+    if not line.endswith(b"\n"):
+        raise ConnectionError("it hung up")
+    answer: dict[str, Any] = msgspec.json.decode(line)
+    return answer
+
+
+def _end_hung_guardian(config: GuardianConfig, tell: Tell) -> None:
+    """End a guardian that holds its address and does not answer: it must not act when it comes to."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(_ANSWER_SECONDS)
+        line.connect(str(config.door))
+        option = getattr(socket, "SO_PEERCRED", None)
+        if option is not None:
+            pid, _, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
+            os.kill(pid, signal.SIGKILL)
+            tell(f"the guardian (process {pid}) hangs and was killed")
+
+
+# --- without one
+
+
+async def _alone(config: GuardianConfig, request: StopRequest, tell: Tell, began_ns: int) -> StopOutcome:
+    """Do a guardian's work for this one stop, over a connection of its own."""
+    account = request.account or config.account or account_in(config)
+    config = msgspec.structs.replace(
+        config,
+        name="stop",
+        client_id=_FIRST_CLIENT_ID + 100 * os.getpid() + next(_numbers) % 100,
+        account=account if config.mode != "embedded" else "",
+        rules=Rules(),
+    )
+    # Only this stop is carried out, not what an earlier one has left.
+    config.memory.unlink(missing_ok=True)
+    record = Record(config.log, config.memory, say=tell)
+    try:
+        words = halt_words(request.level, reason=request.reason, by=request.by)
+        halt_id = Fence(config.mode, record).put(account, words, by=BY, at_ns=wall_ns()) if account else ""
+        if halt_id and config.mode != "embedded":
+            tell(f"halted as {halt_id}, {_seconds(began_ns):.2f} s")
+        if request.kill and account:
+            killed = kill_engine(config.lock_of(account))
+            tell(f"the engine (process {killed.pid}) was killed" if killed else "no engine runs that could be killed")
+        return await _carried_out(config, record, request, began_ns)
+    finally:
+        record.close()
+        config.memory.unlink(missing_ok=True)
+
+
+async def _carried_out(config: GuardianConfig, record: Record, request: StopRequest, began_ns: int) -> StopOutcome:
+    watch = Watch(config, record, only_stops=True)
+    running = asyncio.create_task(watch.run(), name="stop")
+    try:
+        await _any(running, watch.until_up(), seconds=_LINK_SECONDS)
+        stop = watch.stop(request.level, reason=request.reason, by=request.by)
+        left = request.seconds - _seconds(began_ns)
+        done = await _any(running, watch.until_done(), seconds=max(left, 0.0))
+        status = watch.status()
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    finished = status["finished"]
+    assert isinstance(finished, dict)  # noqa: S101 - for the type checker
+    return msgspec.convert(
+        {
+            "done": done,
+            "level": request.level,
+            "halt_id": stop.id,
+            "account": status["account"],
+            "by_guardian": False,
+            "seconds": _seconds(began_ns),
+            "orders_sent": finished.get("orders_sent", 0),
+            "cancels_sent": finished.get("cancels_sent", 0),
+            "open_orders": status["open_orders"],
+            "positions": status["positions"],
+            "failure": "" if done else _why_not(status, "nobody goes on: start the command again"),
+        },
+        StopOutcome,
+    )
+
+
+async def _any(running: asyncio.Task[None], wanted: Coroutine[Any, Any, object], *, seconds: float) -> bool:
+    """Wait for what is wanted, and return whether it came in time; what ended `running` is raised."""
+    waiting = asyncio.create_task(wanted)
+    try:
+        await asyncio.wait({running, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running
+        return waiting.done()
+    finally:
+        waiting.cancel()
+
+
+def account_in(config: GuardianConfig, *, only_held: bool = False) -> str:
+    """Return the account that an engine of this folder trades or, unless `only_held`, has traded; if it is only one."""
+    folder = config.lock_of("any").parent
+    names = [path.stem.removeprefix(f"{config.mode}-") for path in folder.glob(f"{config.mode}-*.lock")]
+    held = [name for name in names if engine_of(config.lock_of(name)) is not None]
+    found = held if only_held else held or names
+    return found[0] if len(found) == 1 else ""
+
+
+def _why_not(status: dict[str, Any], what_now: str) -> str:
+    if status["link"] != "up":
+        return f"TWS cannot be reached ({status['link']}), so orders and positions are as they were; {what_now}"
+    held = ", ".join(f"{name} {quantity:g}" for name, quantity in status["positions"].items()) or "nothing"
+    return f"not done yet: {status['open_orders']} orders work, held is {held}; {what_now}"
+
+
+def _seconds(began_ns: int) -> float:
+    return (monotonic_ns() - began_ns) / 1e9
+
+
+def _words(error: OSError) -> str:
+    return error.strerror or str(error) or "no answer"
