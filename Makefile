@@ -54,6 +54,10 @@ fix: setup ## format the code and repair what the linter can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
 
+.PHONY: controls
+controls: setup ## write docs/risk-controls.md anew from its table
+	@.venv/bin/python -c "from ibdesk.engine.risk_controls import as_markdown; print(as_markdown(), end='')" > docs/risk-controls.md
+
 .PHONY: bench
 bench: setup ## measure latency and throughput
 	@.venv/bin/python -m tests.bench.run $(ARGS)

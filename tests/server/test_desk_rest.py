@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ibdesk.engine.risk_controls import CONTROLS
 from ibdesk_server.client import AioApiClient, ApiClient, FeedClient
 from ibdesk_server.serve import WebServer
 
@@ -100,6 +101,14 @@ async def test_limits_are_told_and_changed(api: httpx.AsyncClient, run_id: str) 
     assert (denied.status_code, denied.json()["facts"]["limit"]) == (409, 5)
     assert (wrong.status_code, unknown.status_code) == (422, 422)
     assert (await api.get("/api/v1/risk")).json()["changed"] is False
+
+
+async def test_the_table_of_risk_controls_is_the_one_of_the_documentation(api: httpx.AsyncClient) -> None:
+    rows = (await api.get("/api/v1/risk/controls")).json()
+
+    assert [row["name"] for row in rows] == [control.name for control in CONTROLS]
+    assert rows[0]["tests"] == ["tests/engine/test_engine_risk.py::test_the_largest_order"]
+    assert all(row["missing"] for row in rows if not row["rule"])
 
 
 async def test_a_halt_tells_who_and_why(api: httpx.AsyncClient) -> None:

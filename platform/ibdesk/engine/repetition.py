@@ -108,7 +108,8 @@ class Repetition:
         if math.inf in (limit, seconds) or not self._flow.gate.decides:
             return
         now_ns = self._flow.freshness.now_ns
-        window_ns = int(seconds * self._flow.freshness.speed * _SECOND)
+        # Seconds of the market, as those of the rate: what is sane at the wall's speed is sane in a faster market.
+        window_ns = int(seconds * _SECOND)
         if now_ns - self._window_began_ns > window_ns:
             self._before, self._now, self._window_began_ns = self._now, {}, now_ns
         times = self._now.get(intent) or self._before.pop(intent, None)

@@ -21,6 +21,7 @@ from ibdesk_server.answers.book import (
     RoundTripAnswer,
 )
 from ibdesk_server.answers.desk import (
+    ControlAnswer,
     ExposureAnswer,
     HaltAnswer,
     InstrumentAnswer,
@@ -52,6 +53,7 @@ __all__ = [
     "BacktestTradeAnswer",
     "BarAnswer",
     "CancelAllAnswer",
+    "ControlAnswer",
     "DifferenceAnswer",
     "ExposureAnswer",
     "FeedClientAnswer",

@@ -32,6 +32,20 @@ class StopAnswer(Answer):
     failure: str = ""
 
 
+class ControlAnswer(Answer):
+    """One risk control: who names it, the rule that stands for it here, and what of it is not covered."""
+
+    name: str = Field(examples=["Maximum order size"])
+    sources: list[str] = Field(description="paragraphs that name it", examples=[["RTS 6 Art. 15(1)(c)"]])
+    rule: str = Field(description="empty where it is not covered", examples=["An order above its size is denied."])
+    settings: list[str] = Field(examples=[["risk.max_order_shares"]])
+    tests: list[str] = Field(
+        description="files of the repository with the name of a test",
+        examples=[["tests/engine/test_engine_risk.py::test_the_largest_order"]],
+    )
+    missing: str = Field(description="what of it is not covered", examples=[""])
+
+
 class ExposureAnswer(Answer):
     """What an owner holds of an instrument and has on the way."""
 

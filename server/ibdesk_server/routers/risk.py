@@ -9,8 +9,9 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from ibdesk.desk import HaltInfo, RiskInfo
+from ibdesk.engine.risk_controls import CONTROLS
 from ibdesk.model import moment
-from ibdesk_server.answers import ExposureAnswer, HaltAnswer, RiskAnswer
+from ibdesk_server.answers import ControlAnswer, ExposureAnswer, HaltAnswer, RiskAnswer
 from ibdesk_server.dependencies import Caller, TheDesk, api_router, needs
 from ibdesk_server.security.principal import Role
 
@@ -54,7 +55,7 @@ class LimitsRequest(BaseModel):
     )
 
     limits: dict[str, Annotated[float, Field(allow_inf_nan=False, strict=True)] | str | None] = Field(
-        min_length=1, max_length=20, examples=[{"max_position_shares": 60_000}]
+        min_length=1, max_length=200, examples=[{"max_position_shares": 60_000}]
     )
 
 
@@ -77,6 +78,12 @@ async def risk(
     if owner is None:
         return found
     return found.model_copy(update={"exposures": [each for each in found.exposures if each.owner == owner]})
+
+
+@router.get("/risk/controls", summary="Which risk controls there are, who names them, and which test shows each")
+async def controls() -> list[ControlAnswer]:
+    """Return the table of `docs/risk-controls.md`: controls of FIA, SEC and RTS 6, and what is not covered."""
+    return [ControlAnswer(**msgspec.to_builtins(control)) for control in CONTROLS]
 
 
 @router.patch("/risk/limits", dependencies=[needs(Role.ADMIN)], summary="Change limits")
