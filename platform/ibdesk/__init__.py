@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Side,
         Stock,
         TimeInForce,
+        WhenClosed,
     )
     from ibdesk.strategy import Strategy, load_strategy
 
@@ -61,6 +62,7 @@ __all__ = [
     "Stock",
     "Strategy",
     "TimeInForce",
+    "WhenClosed",
     "backtest",
     "ema",
     "load_strategy",

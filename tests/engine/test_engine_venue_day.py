@@ -152,7 +152,6 @@ def test_a_window_bars_exactly_from_its_guard_to_its_end(begins, guard, lasts, a
     window = VenueWindow(kind=WindowKind.LOG_OFF, guard_ns=begins - guard, begins_ns=begins, ends_ns=begins + lasts)
 
     assert window.bars(at_ns) == (begins - guard <= at_ns < begins + lasts)
-    assert not window.holds(at_ns) or window.bars(at_ns)
 
 
 @pytest.mark.parametrize("event", [RESTART, ClockChecked(1.5, 2.0, 7)])

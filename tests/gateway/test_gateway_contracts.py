@@ -223,7 +223,7 @@ async def test_the_details_of_a_future_name_what_is_below_and_the_last_hour(clie
 
     assert (details.underSymbol, details.underSecType, details.underConId) == ("ES", "IND", 11004968)
     assert (details.lastTradeTime, details.realExpirationDate) == ("08:30:00", "20260618")
-    assert details.liquidHours.startswith("20260413:0830-20260413:1600;")
+    assert details.liquidHours.startswith("20260413:0000-20260414:0000;")
 
 
 def test_no_two_contracts_share_a_number() -> None:

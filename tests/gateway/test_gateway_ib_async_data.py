@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import ib_async as ib
 import pytest
 
+from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ async def test_the_details_of_a_future_tell_multiplier_tick_and_hours(client: ib
 
     assert details.contract is not None
     assert (details.contract.multiplier, details.minTick, details.contract.localSymbol) == ("50", 0.25, "ESM6")
-    assert details.tradingHours.startswith("20260412:1700-20260413:1600;")
+    assert details.tradingHours.startswith("20260413:0000-20260414:0000;")
 
 
 async def test_a_description_that_fits_several_contracts_returns_them_all(client: ib.IB) -> None:
@@ -313,3 +314,22 @@ async def test_after_the_replay_the_last_quote_stays(client: ib.IB, aapl: ib.Con
     assert (ticker.bid, ticker.last) == (102.99, 103.0)
     assert list(bars) == []
     assert not math.isnan(ticker.ask)
+
+
+@pytest.mark.parametrize(
+    ("hours", "regular", "extended"),
+    [
+        ("exchange", "20260413:0830-20260413:1600;", "20260412:1700-20260413:1600;"),
+        ("always", "20260413:0000-20260414:0000;", "20260413:0000-20260414:0000;"),
+    ],
+)
+async def test_a_gateway_tells_the_hours_that_it_keeps(hours, regular, extended) -> None:
+    start_ns = int(OPENED_AT.timestamp()) * 1_000_000_000
+    client = ib.IB()
+    async with Gateway(clock=ManualClock(start_ns), hours=hours) as gateway:
+        await client.connectAsync("127.0.0.1", gateway.port, clientId=1)
+        [details] = await client.reqContractDetailsAsync(ib.Future("ES", "202606", "CME"))
+        client.disconnect()
+
+    assert details.liquidHours.startswith(regular)
+    assert details.tradingHours.startswith(extended)

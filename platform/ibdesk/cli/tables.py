@@ -148,6 +148,8 @@ def live_line(health: DeskHealth, positions: pl.DataFrame, latency: LatencySumma
     if latency.count:
         parts.append(f"tick to order p50 {milliseconds(latency.p50_ms)}")
     parts.append(f"P&L {money(profit(positions.to_dicts()))}")
+    if health.window is not None:
+        parts.append(f"next window {health.window.words}")
     if health.halted:
         parts.append(f"HALTED: {health.halted} (halt {', '.join(health.halt_ids)})")
     return "  ".join(parts)

@@ -10,10 +10,32 @@ from typing import Any
 import msgspec
 
 from ibdesk.display import HtmlRepr, rows_html
-from ibdesk.model import Link
+from ibdesk.model import Link, VenueWindow, moment
 from ibdesk.store.lease_health import LeaseHealth
 from ibdesk.store.redis import RedisHealth
 from ibdesk.telemetry import TaskInfo, Vitals
+
+
+class WindowInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A window in which TWS is away by plan: opening orders end at `guard_ns`; it is to be back at `ends_ns`."""
+
+    kind: str
+    guard_ns: int
+    begins_ns: int
+    ends_ns: int
+
+    @classmethod
+    def of(cls, window: VenueWindow | None) -> WindowInfo | None:
+        """Return what people see of a window."""
+        if window is None:
+            return None
+        return cls(kind=window.kind.value, guard_ns=window.guard_ns, begins_ns=window.begins_ns, ends_ns=window.ends_ns)
+
+    @property
+    def words(self) -> str:
+        """Return kind and times, for people."""
+        begins, ends = moment(self.begins_ns), moment(self.ends_ns)
+        return f"{self.kind.replace('_', ' ')} {begins:%a %H:%M} to {ends:%a %H:%M} UTC"
 
 
 class DeskHealth(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +43,8 @@ class DeskHealth(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
 
     `differences` counts those between books and account (see `reconciliation`), which were compared last at
     `compared_ns` (ns UTC, 0 before the first time); `comparison_fault` is empty unless that was incomplete.
+    `window` is the one that runs or comes next, in which orders that open a position are denied, None without a
+    calendar. `clock_drift_seconds` is how far this machine's clock is ahead of TWS's, None while that is not measured.
     """
 
     link: Link
@@ -42,6 +66,8 @@ class DeskHealth(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
     differences: int
     compared_ns: int
     comparison_fault: str
+    window: WindowInfo | None = None
+    clock_drift_seconds: float | None = None
 
 
 class ProcessInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,7 @@ from ibdesk.model import (
     Side,
     TimeInForce,
     WatchMarket,
+    WhenClosed,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class ByHand:
         limit: float | None,
         stop: float | None,
         time_in_force: TimeInForce | str,
+        outside_regular_hours: bool,
+        when_closed: WhenClosed | str,
         client_key: str,
         by: str,
         correlation_id: str,
@@ -78,6 +81,8 @@ class ByHand:
             limit_price=None if limit is None else float(limit),
             stop_price=None if stop is None else float(stop),
             time_in_force=_word(TimeInForce, time_in_force, "time_in_force"),
+            outside_regular_hours=outside_regular_hours,
+            when_closed=_word(WhenClosed, when_closed, "when_closed"),
             at_ns=runtime.clock.now_ns(),
             client_key=client_key,
             by=by,

@@ -35,6 +35,7 @@ from ibdesk.model import (
     Side,
     StopStrategy,
     TimeInForce,
+    WhenClosed,
     interval_ns,
 )
 from ibdesk.strategy import Strategy
@@ -171,6 +172,8 @@ class Commands:
         limit: float | None = None,
         stop: float | None = None,
         time_in_force: TimeInForce | str = TimeInForce.DAY,
+        outside_regular_hours: bool = False,
+        when_closed: WhenClosed | str = WhenClosed.USUAL,
         client_key: str = "",
         by: str = OPERATOR,
     ) -> OrderInfo:
@@ -180,6 +183,8 @@ class Commands:
         returned once its bytes were given to the socket; above `risk.max_orders_per_second` it waits (``created``).
         Asked again by the same `by` with the same `client_key`, also after a restart, the order placed then is
         returned and nothing is sent; an empty key is never the same.
+        `outside_regular_hours` lets a limit or stop trade before and after the regular session too; `when_closed`
+        (``usual``, ``deny``, ``hold``, ``send``) says what becomes of an order whose market is closed.
         The gate needs a price: where none is known yet, the instrument's quotes are asked for first.
 
         Raises:
@@ -196,6 +201,8 @@ class Commands:
             limit=limit,
             stop=stop,
             time_in_force=time_in_force,
+            outside_regular_hours=outside_regular_hours,
+            when_closed=when_closed,
             client_key=client_key,
             by=by,
             correlation_id=correlation_id.get(),

@@ -19,6 +19,7 @@ from ibdesk.desk.answers import (
     RunDetail,
     RunInfo,
     RunLog,
+    WindowInfo,
 )
 from ibdesk.desk.inspection import instrument_info, risk_info, run_detail, run_info
 from ibdesk.desk.latency import LatencySummary
@@ -280,6 +281,8 @@ class Questions:
             differences=len(engine.check.differences),
             compared_ns=runtime.service.compared.at_ns,
             comparison_fault=runtime.service.compared.fault,
+            window=WindowInfo.of(runtime.venue.window),
+            clock_drift_seconds=link.clock_drift_seconds,
         )
 
     def _journal(self, life: str) -> Path:

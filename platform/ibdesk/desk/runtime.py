@@ -33,6 +33,7 @@ from ibdesk.desk.strategy_loading import StrategyLoading, TrialLoading
 from ibdesk.desk.succession import hand_over
 from ibdesk.desk.timers import Timers
 from ibdesk.desk.unanswered import Unanswered
+from ibdesk.desk.venue_watch import VenueWatch
 from ibdesk.desk.warm_up import fetch_histories, recent_bars
 from ibdesk.desk.watchdog import Watchdog
 from ibdesk.desk.way_out import WayOut
@@ -47,6 +48,7 @@ from ibdesk.model import (
     Event,
     HaltTrading,
     Instrument,
+    Link,
     Notice,
     OrderReport,
     Severity,
@@ -108,6 +110,7 @@ class Runtime:
             self.journal, mark, self.performance, on_failure=self._record_failed, on_recovery=self._record_recovered
         )
         self._last_words_due = False
+        self.venue = VenueWatch(settings.calendar(), clock, self.turn)
         self._fence = OutageFence(fence)
         self._lock: AccountLock | None = None
         self.account_watch = AccountWatch(self.engine.gate.halts, self.turn, clock.now_ns)
@@ -121,6 +124,7 @@ class Runtime:
             on_account=self._take_over,
             fence=self._fence,
             compare_seconds=settings.desk.compare_seconds,
+            is_away=self.venue.is_away,
         )
         self.reconciliation = Reconciliation(self)
         self.publisher = Publisher(self.engine, self.ledger, feed, address=tws.address, mode=settings.mode)
@@ -151,6 +155,7 @@ class Runtime:
             ("watchdog", self.watchdog.until_broken),
         ):
             self.supervisor.add(name, work, essential=True, policy=AT_ONCE_OVER)
+        self.supervisor.add("sessions", lambda: self.venue.keep_hours(self.service, self.engine.markets))
 
     def close(self) -> None:
         """Write what is buffered, and give the account back."""
@@ -174,6 +179,7 @@ class Runtime:
         for instrument in self._inherited:
             if self.service.knows(instrument.id):
                 self.service.subscribe_quotes(instrument)
+                self.venue.take_hours(self.service.trading_hours(instrument.id))
         async with asyncio.TaskGroup() as tasks:
             self.timers.run_in(tasks)
             tasks.create_task(self.supervisor.run(), name="background work")
@@ -214,6 +220,7 @@ class Runtime:
         hand_over(self.service, command)
         self.ledger.take_over(estate.fills)
         self.turn(command)
+        self.venue.look(Link.UP)
         for text in self._set_aside:
             self.turn(Notice(text, self.clock.now_ns(), Severity.WARNING))
         self.journal.commit()
@@ -370,7 +377,9 @@ class Runtime:
     async def qualify(self, name: str | Instrument, *, from_memory: bool = False) -> AnyInstrument:
         """Return an instrument with what TWS knows of it now; raises as `qualified`."""
         is_embedded, at_ns = self.settings.mode == "embedded", self.clock.now_ns()
-        return await found(self.service, name, at_ns, is_embedded=is_embedded, from_memory=from_memory)
+        instrument = await found(self.service, name, at_ns, is_embedded=is_embedded, from_memory=from_memory)
+        self.venue.take_hours(self.service.trading_hours(instrument.id))
+        return instrument
 
     def _watch(self, instruments: Sequence[AnyInstrument]) -> None:
         """Subscribe once to what a run needs of its instruments, and keep their newest bars for the start."""
@@ -388,6 +397,7 @@ class Runtime:
             self._stop_file.look()
             for event in self._stalls.before():
                 self.turn(event)
+            self.venue.look(self.service.link)
             self._note_day()
             for late in self.unanswered.overdue(self.clock.now_ns(), self.settings.answer_alert_seconds):
                 self.turn(late)

@@ -19,6 +19,7 @@ from ibdesk.guardian.settings import GuardianSettings
 from ibdesk.store import JournalSettings, RedisSettings
 from ibdesk.telemetry.settings import LogSettings, PerformanceSettings
 from ibdesk.tws import TwsSettings
+from ibdesk.tws.calendar import TwsCalendar
 
 _OF_TWS = ("host", "port", "client_id", "account")
 
@@ -108,6 +109,14 @@ class DeskSettings(SettingsTree):
     def strategy_trial(self) -> TrialLimits:
         """Return what a strategy file may take while it is loaded."""
         return TrialLimits(self.strategy_load_seconds, self.strategy_load_bytes)
+
+    def calendar(self) -> TwsCalendar:
+        """Return when TWS is away by plan; the embedded gateway never is.
+
+        Raises:
+            ConfigError: If IBC's file was named and cannot be used.
+        """
+        return TwsCalendar(()) if self.mode == "embedded" else self.tws.calendar.calendar()
 
     def port(self) -> Address:
         """Return where other processes find the desk.

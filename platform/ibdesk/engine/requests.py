@@ -84,6 +84,8 @@ def _by_hand(request: PlaceRequest) -> Order:
         limit_price=request.limit_price,
         stop_price=request.stop_price,
         time_in_force=request.time_in_force,
+        outside_regular_hours=request.outside_regular_hours,
+        when_closed=request.when_closed,
         created_ns=request.at_ns,
         updated_ns=request.at_ns,
         by=request.by,

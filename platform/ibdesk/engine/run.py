@@ -23,6 +23,7 @@ from ibdesk.model import (
     Side,
     StartStrategy,
     TimeInForce,
+    WhenClosed,
     instrument_of,
     moment,
 )
@@ -184,6 +185,8 @@ class Run:
         limit_price: float | None = None,
         stop_price: float | None = None,
         time_in_force: TimeInForce = TimeInForce.DAY,
+        outside_regular_hours: bool = False,
+        when_closed: WhenClosed = WhenClosed.USUAL,
     ) -> str:
         """Send an order through the risk gate and return its id.
 
@@ -196,6 +199,8 @@ class Run:
         # A call of the enumeration costs more than the test whether it is needed.
         if time_in_force.__class__ is not TimeInForce:
             time_in_force = TimeInForce(time_in_force)
+        if when_closed.__class__ is not WhenClosed:
+            when_closed = WhenClosed(when_closed)
         order_id = self.send(
             self._lane(symbol),
             side=side,
@@ -203,6 +208,8 @@ class Run:
             limit_price=limit_price,
             stop_price=stop_price,
             time_in_force=time_in_force,
+            outside_regular_hours=bool(outside_regular_hours),
+            when_closed=when_closed,
         )
         # Its on_order may have failed over the denial.
         self._check_running()
@@ -247,6 +254,8 @@ class Run:
         limit_price: float | None = None,
         stop_price: float | None = None,
         time_in_force: TimeInForce = TimeInForce.DAY,
+        outside_regular_hours: bool = False,
+        when_closed: WhenClosed = WhenClosed.USUAL,
     ) -> Order:
         """Return a new order of this run."""
         now_ns = self._outbox.now_ns
@@ -261,6 +270,8 @@ class Run:
             limit_price=None if limit_price is None else float(limit_price),
             stop_price=None if stop_price is None else float(stop_price),
             time_in_force=time_in_force,
+            outside_regular_hours=outside_regular_hours,
+            when_closed=when_closed,
             created_ns=now_ns,
             updated_ns=now_ns,
             correlation_id=self._outbox.correlation_id,

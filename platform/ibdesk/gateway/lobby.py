@@ -96,7 +96,14 @@ class Guest(msgspec.Struct, frozen=True):
         """Return everything that answers the session's requests."""
         most = self.session.allowance.account_summaries
         return [
-            Reference(self.session, house.contracts, house.now_ns, house.accounts.ids, house.archive.labor),
+            Reference(
+                self.session,
+                house.contracts,
+                house.now_ns,
+                house.accounts.ids,
+                house.archive.labor,
+                keeps_hours=house.archive.time.keeps_hours,
+            ),
             Services(self.session),
             self.orders,
             self.portfolio,

@@ -14,7 +14,7 @@ import msgspec
 
 from ibdesk.model.halt import DESK_SCOPE, TradingState
 from ibdesk.model.instrument import AnyInstrument
-from ibdesk.model.order import OrderType, Side, TimeInForce
+from ibdesk.model.order import OrderType, Side, TimeInForce, WhenClosed
 
 OPERATOR = "operator"
 """Who asks, where nobody in particular does."""
@@ -157,6 +157,8 @@ class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True, tag="place_request
     limit_price: float | None = None
     stop_price: float | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
+    outside_regular_hours: bool = False
+    when_closed: WhenClosed = WhenClosed.USUAL
     client_key: str = ""
     by: str = OPERATOR
     correlation_id: str = ""

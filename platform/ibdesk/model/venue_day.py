@@ -39,10 +39,6 @@ class VenueWindow(msgspec.Struct, frozen=True, kw_only=True, tag="venue_window")
         """Return whether opening orders may not leave at this instant."""
         return self.guard_ns <= at_ns < self.ends_ns
 
-    def holds(self, at_ns: int) -> bool:
-        """Return whether the venue may be away at this instant."""
-        return self.begins_ns <= at_ns < self.ends_ns
-
 
 class ClockChecked(msgspec.Struct, frozen=True, tag="clock_checked"):
     """How far our clock is ahead of the venue's (negative: behind), and how far it may be; told when that changes.

@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from ibdesk.errors import StrategyError
-from ibdesk.model import Bar, Fill, Order, Position, Quote, Severity, Side, StrategySource, TimeInForce
+from ibdesk.model import Bar, Fill, Order, Position, Quote, Severity, Side, StrategySource, TimeInForce, WhenClosed
 from ibdesk.strategy.trading import Trading
 
 
@@ -82,9 +82,24 @@ class Strategy(BaseModel):
         limit: float | None = None,
         stop: float | None = None,
         time_in_force: TimeInForce = TimeInForce.DAY,
+        outside_regular_hours: bool = False,
+        when_closed: WhenClosed = WhenClosed.USUAL,
     ) -> str:
-        """Buy, at the market unless `limit` or `stop` (prices) say otherwise, and return the order's id."""
-        return self._submit(symbol, Side.BUY, quantity, limit=limit, stop=stop, time_in_force=time_in_force)
+        """Buy, at the market unless `limit` or `stop` (prices) say otherwise, and return the order's id.
+
+        `outside_regular_hours` lets a limit or stop trade before and after the regular session too; `when_closed` says
+        what becomes of an order whose market is closed (see `WhenClosed`).
+        """
+        return self._engine.submit(
+            symbol,
+            side=Side.BUY,
+            quantity=quantity,
+            limit_price=limit,
+            stop_price=stop,
+            time_in_force=time_in_force,
+            outside_regular_hours=outside_regular_hours,
+            when_closed=when_closed,
+        )
 
     def sell(
         self,
@@ -94,9 +109,20 @@ class Strategy(BaseModel):
         limit: float | None = None,
         stop: float | None = None,
         time_in_force: TimeInForce = TimeInForce.DAY,
+        outside_regular_hours: bool = False,
+        when_closed: WhenClosed = WhenClosed.USUAL,
     ) -> str:
-        """Sell, at the market unless `limit` or `stop` (prices) say otherwise, and return the order's id."""
-        return self._submit(symbol, Side.SELL, quantity, limit=limit, stop=stop, time_in_force=time_in_force)
+        """Sell, at the market unless `limit` or `stop` (prices) say otherwise, and return the order's id; see `buy`."""
+        return self._engine.submit(
+            symbol,
+            side=Side.SELL,
+            quantity=quantity,
+            limit_price=limit,
+            stop_price=stop,
+            time_in_force=time_in_force,
+            outside_regular_hours=outside_regular_hours,
+            when_closed=when_closed,
+        )
 
     def order_target(self, symbol: str, quantity: float) -> str | None:
         """Order at the market what is missing to hold `quantity` (signed), counting open orders as filled.
@@ -194,25 +220,6 @@ class Strategy(BaseModel):
         if "_source" not in vars(type(self)):
             return super().__reduce_ex__(protocol)
         return _remade, (type(self), self.model_dump(mode="json"))
-
-    def _submit(
-        self,
-        symbol: str,
-        side: Side,
-        quantity: float,
-        *,
-        limit: float | None,
-        stop: float | None,
-        time_in_force: TimeInForce,
-    ) -> str:
-        return self._engine.submit(
-            symbol,
-            side=side,
-            quantity=quantity,
-            limit_price=limit,
-            stop_price=stop,
-            time_in_force=time_in_force,
-        )
 
 
 def _remade(cls: type[Strategy], parameters: dict[str, Any]) -> Strategy:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Protocol
 
-from ibdesk.model import Order, Position, Quote, Severity, Side, TimeInForce
+from ibdesk.model import Order, Position, Quote, Severity, Side, TimeInForce, WhenClosed
 
 
 class Trading(Protocol):
@@ -51,6 +51,8 @@ class Trading(Protocol):
         limit_price: float | None,
         stop_price: float | None,
         time_in_force: TimeInForce,
+        outside_regular_hours: bool,
+        when_closed: WhenClosed,
     ) -> str:
         """Send an order through the risk gate and return its id."""
         ...

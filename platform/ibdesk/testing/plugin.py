@@ -60,8 +60,11 @@ def desk(gateway: RunningGateway, tmp_path: Path) -> Iterator[Desk]:
     """
     from ibdesk.desk import Desk, DeskSettings
     from ibdesk.tws import TwsSettings
+    from ibdesk.tws.calendar_settings import CalendarSettings
 
-    tws = TwsSettings(host=gateway.host, port=gateway.port, account=gateway.account)
+    # Tests run at any hour: the gateway restarts when its faults say so, not when IB's servers do.
+    calendar = CalendarSettings(region="none")
+    tws = TwsSettings(host=gateway.host, port=gateway.port, account=gateway.account, calendar=calendar)
     # Made directly, settings read neither the environment nor the ibdesk.toml of who runs the tests.
     settings = DeskSettings(mode="paper", tws=tws, state_folder=tmp_path / "ibdesk")
     opened = Desk.open(settings, clock=gateway.clock)

@@ -156,6 +156,8 @@ def place(
     limit: float | None = None,
     stop: float | None = None,
     time_in_force: str = "day",
+    outside_regular_hours: bool = False,
+    when_closed: str = "usual",
     key: str | None = None,
 ) -> Call[OrderAnswer]:
     """Place an order by hand, at the market unless `limit` or `stop` says otherwise.
@@ -169,6 +171,8 @@ def place(
         "limit": limit,
         "stop": stop,
         "time_in_force": time_in_force,
+        "outside_regular_hours": outside_regular_hours,
+        "when_closed": when_closed,
     }
     return ask("POST", "orders", OrderAnswer, body=request, key=key_or_new(key))
 

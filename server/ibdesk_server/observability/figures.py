@@ -41,6 +41,14 @@ def desk_families(health: DeskHealth | None) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "ibdesk_books_compared_timestamp_seconds", "When they were compared last", value=health.compared_ns / 1e9
     )
+    if health.clock_drift_seconds is not None:
+        drift = health.clock_drift_seconds
+        yield GaugeMetricFamily("ibdesk_clock_drift_seconds", "How far this clock is ahead of TWS's", value=drift)
+    if health.window is not None:
+        begins = health.window.guard_ns / 1e9
+        yield GaugeMetricFamily(
+            "ibdesk_next_window_timestamp_seconds", "From when on no opening order leaves", value=begins
+        )
     yield CounterMetricFamily("ibdesk_reconnects", "Times the link came back", value=health.reconnects)
 
 

@@ -178,6 +178,8 @@ def _link(health: DeskHealth | None) -> Component:
         "reconnects": health.reconnects,
         "messages_sent": health.messages_sent,
         "messages_waiting": health.messages_waiting,
+        "clock_drift_seconds": health.clock_drift_seconds,
+        "next_window": None if health.window is None else health.window.words,
     }
     if health.link is Link.UP:
         return Component(facts=facts)

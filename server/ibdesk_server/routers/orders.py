@@ -48,6 +48,15 @@ class PlaceRequest(BaseModel):
     time_in_force: Literal["day", "gtc", "ioc"] = Field(
         "day", description="to the end of the day, until cancelled, or at once", examples=["day"]
     )
+    outside_regular_hours: bool = Field(
+        False, strict=True, description="may trade before and after the regular session too; needs a limit or stop"
+    )
+    when_closed: Literal["usual", "deny", "hold", "send"] = Field(
+        "usual",
+        description="while its market is closed: denied, held here to pass the gate again at the open, or sent; usual "
+        "holds a market order that opens a position and sends all others",
+        examples=["usual"],
+    )
 
 
 class ModifyRequest(BaseModel):
@@ -122,6 +131,8 @@ async def place(
                 limit=request.limit,
                 stop=request.stop,
                 time_in_force=request.time_in_force,
+                outside_regular_hours=request.outside_regular_hours,
+                when_closed=request.when_closed,
                 client_key=key or "",
                 by=caller.name,
             )

@@ -99,6 +99,12 @@ class Hours:
         today, sessions = self.day_of(at_ns), self._written[outside_rth]
         return ";".join(sessions(today + ahead * _DAY) for ahead in range(days))
 
+    def always(self, at_ns: int, *, days: int = 6) -> str:
+        """Return the coming days as TWS writes them where nothing ever closes."""
+        today = self.day_of(at_ns)
+        dates = [today + ahead * _DAY for ahead in range(days)]
+        return ";".join(f"{day:%Y%m%d}:0000-{day + _DAY:%Y%m%d}:0000" for day in dates)
+
     def schedule(self, start_ns: int, end_ns: int, *, outside_rth: bool) -> list[dict[str, str]]:
         """Return the sessions of the trading days between two instants, both days included.
 

@@ -68,13 +68,21 @@ class Reference:
     """The requests of one session that need no market and no account; `labor` does what is long in pieces."""
 
     def __init__(
-        self, session: Session, contracts: ContractBook, now_ns: Callable[[], int], accounts: str, labor: Labor
+        self,
+        session: Session,
+        contracts: ContractBook,
+        now_ns: Callable[[], int],
+        accounts: str,
+        labor: Labor,
+        *,
+        keeps_hours: bool,
     ) -> None:
         self._session = session
         self._contracts = contracts
         self._now_ns = now_ns
         self._accounts = accounts
         self._labor = labor
+        self._keeps_hours = keeps_hours
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return what it answers."""
@@ -119,7 +127,8 @@ class Reference:
                 yield
             if self._session.state is not SessionState.OPEN:
                 return
-            self._session.send("contractDetails", reqId=request_id, **_details(contract, now_ns))
+            details = _details(contract, now_ns, keeps_hours=self._keeps_hours)
+            self._session.send("contractDetails", reqId=request_id, **details)
         self._session.send("contractDetailsEnd", reqId=request_id)
 
     def matching_symbols(self, query: Fields) -> None:
@@ -218,8 +227,11 @@ def _aggregate(sec_type: str) -> int:
     return _AGGREGATES.get(sec_type, UNSET_INTEGER)
 
 
-def _details(contract: ContractData, now_ns: int) -> dict[str, Value]:
-    """Return the fields of contractDetails; a future's expiry carries its last trading time (captured)."""
+def _details(contract: ContractData, now_ns: int, *, keeps_hours: bool) -> dict[str, Value]:
+    """Return the fields of contractDetails; a future's expiry carries its last trading time (captured).
+
+    A gateway that trades day and night says so: a client that goes by the exchange's hours would wait for its open.
+    """
     instrument, hours = contract.instrument, contract.hours
     last_time = f" {contract.last_trade_time} {hours.zone_name}" if contract.last_trade_time else ""
     return {
@@ -239,8 +251,8 @@ def _details(contract: ContractData, now_ns: int) -> dict[str, Value]:
         "category": contract.category,
         "subcategory": contract.subcategory,
         "timeZoneId": hours.zone_name,
-        "tradingHours": hours.text(now_ns, outside_rth=True),
-        "liquidHours": hours.text(now_ns, outside_rth=False),
+        "tradingHours": hours.text(now_ns, outside_rth=True) if keeps_hours else hours.always(now_ns),
+        "liquidHours": hours.text(now_ns, outside_rth=False) if keeps_hours else hours.always(now_ns),
         "secIdList": [{"tag": "ISIN", "value": contract.isin}] if contract.isin else [],
         "aggGroup": _aggregate(contract.sec_type),
         "underSymbol": contract.under_symbol,

@@ -17,8 +17,8 @@ def test_a_contract_that_is_one_has_one_set_of_details(client: Official, contrac
     assert (details.timeZoneId, details.stockType) == ("US/Eastern", "COMMON")
     assert details.contract.strike == 0
     assert (float(details.minSize), float(details.sizeIncrement)) == (0.0001, 0.0001)
-    # New York trades from half past nine to four on that Monday.
-    assert "20260413:0930-20260413:1600" in details.liquidHours.split(";")
+    # The gateway trades day and night, and says so.
+    assert "20260413:0000-20260414:0000" in details.liquidHours.split(";")
 
 
 def test_a_description_that_fits_several_contracts_has_as_many_details(

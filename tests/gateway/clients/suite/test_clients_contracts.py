@@ -17,8 +17,8 @@ async def test_a_share_is_one_contract(ib, client) -> None:
         0.01,
         "US/Eastern",
     )
-    # 13 April 2026 is a Monday: New York is open from 9:30 to 16:00.
-    assert "20260413:0930-20260413:1600" in details.liquidHours.split(";")
+    # The gateway trades day and night, and says so.
+    assert "20260413:0000-20260414:0000" in details.liquidHours.split(";")
 
 
 async def test_a_contract_is_found_by_its_id_alone(ib, client) -> None:
@@ -40,8 +40,7 @@ async def test_a_month_of_a_future_is_one_contract(ib, client) -> None:
     # The third Friday of June 2026 is the 19th.
     assert (details.contract.multiplier, details.minTick, details.contract.localSymbol) == ("50", 0.25, "ESM6")
     assert details.contract.lastTradeDateOrContractMonth == "20260618"
-    # Chicago trades from five in the afternoon before until four.
-    assert "20260412:1700-20260413:1600" in details.tradingHours.split(";")
+    assert "20260413:0000-20260414:0000" in details.tradingHours.split(";")
 
 
 async def test_an_index_is_one_contract(ib, client) -> None:
