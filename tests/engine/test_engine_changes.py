@@ -202,9 +202,9 @@ def test_a_day_that_was_not_counted_is_counted_from_the_change_on(story) -> None
     story.tell(limits(max_daily_loss=20.0))
 
     story.quote(9.99, 10.01)
-    assert story.engine.gate.lost(-30.0) == 0.0
+    assert story.engine.losses.loss == 0.0
     story.tell(limits())
-    assert story.engine.gate.lost(-30.0) is None
+    assert story.engine.losses.loss is None
 
 
 def heir_of(engine: Engine, settings_now: RiskLimits) -> tuple[Engine, list[Any]]:

@@ -223,13 +223,13 @@ def test_a_restart_forgives_no_loss_of_the_day(tell_story) -> None:
     story = tell_story(limits)
     story.start()
     story.bar(10.0)
-    pnl, ends_ns = story.engine.gate.day
+    day = story.engine.losses.marks(story.at_ns)
     heir, _ = next_life(story.engine, story.at_ns, limits)
 
-    assert ends_ns > story.at_ns
-    assert heir.gate.day == (pnl, ends_ns)
-    heir.handle(DayBegan(-50.0, ends_ns + DAY_NS, story.at_ns))
-    assert heir.gate.day == (-50.0, ends_ns + DAY_NS)
+    assert day.ends_ns > story.at_ns
+    assert heir.losses.marks(story.at_ns) == day
+    heir.handle(DayBegan(-50.0, day.ends_ns + DAY_NS, story.at_ns))
+    assert heir.losses.marks(story.at_ns) == DayBegan(-50.0, day.ends_ns + DAY_NS, story.at_ns, -50.0)
 
 
 def test_a_book_that_is_flat_and_long_untouched_is_left_behind_and_looks_like_no_loss(tell_story) -> None:
@@ -248,7 +248,7 @@ def test_a_book_that_is_flat_and_long_untouched_is_left_behind_and_looks_like_no
 
     # Seven bought at 10 and sold at 40 earned 210, with which the day began: nothing was lost or earned since.
     assert (heir.portfolio.books, heir.runs) == ({}, {})
-    assert heir.gate.loss(heir.portfolio.pnl(lambda _: None), later_ns) == 0.0
+    assert heir.losses.loss == 0.0
 
 
 # --- a denied modification

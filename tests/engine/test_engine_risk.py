@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from ibdesk.engine import RiskLimits
 from ibdesk.model import (
+    CancelOrder,
     Future,
     HaltTrading,
     Index,
@@ -180,30 +181,33 @@ def test_the_loss_of_the_day_halts_trading_when_a_fill_shows_it(tell_story, hand
     )
 
 
-def test_the_loss_of_the_day_denies_the_next_order_and_halts(ask) -> None:
+def test_the_loss_of_the_day_halts_before_the_next_order(ask) -> None:
     story, actions = ask(lambda me: me.buy("AAPL", 1), limits(max_daily_loss=50), held=100)
     assert [type(action) for action in actions] == [PlaceOrder]
 
-    story.quote(9.0, 9.2)
+    halted, cancelled = story.quote(9.0, 9.2)
     actions = story.quote(9.9, 9.0)
 
-    # A crossed quote tells no price: the middle is still 9.1, 90 below the cost of 100 shares.
-    assert denial(actions) == ("max_daily_loss", 50, 90)
-    assert actions[-1] == TradingHalted(
-        "the day's loss of 90.00 is beyond risk.max_daily_loss of 50", story.at_ns, "risk", "20260310-140003-1"
+    # At 9.1 the 100 shares are 90 below their cost; a crossed quote tells no price.
+    assert halted == TradingHalted(
+        "the day's loss of 90.00 is beyond risk.max_daily_loss of 50", story.at_ns - SECOND, "risk", "20260310-140002-1"
     )
+    assert cancelled == CancelOrder("run.2")
+    assert denial(actions) == ("halt", 0, 1)
 
 
-def test_a_change_of_an_order_beyond_the_days_loss_halts_too(tell_story, hands) -> None:
+def test_a_change_of_an_order_is_denied_once_the_days_loss_has_halted(tell_story, hands) -> None:
     story = tell_story(limits(max_daily_loss=50))
     story.start(
-        hands(start=lambda me, _: me.buy("AAPL", 1, limit=1.0), timer=lambda me, _: me.modify("run.1", limit=2.0))
+        hands(start=lambda me, _: me.sell("AAPL", 1, limit=20.0), timer=lambda me, _: me.modify("run.1", quantity=200))
     )
     story.hold(100, price=10.0)
-    story.quote(9.0, 9.2)
+    [halted] = story.quote(9.0, 9.2)
     actions = story.tell(TimerFired("run/change", story.at_ns))
 
-    assert [type(action) for action in actions] == [OrderDenied, TradingHalted]
+    # The sale of one share only reduces, so it stays; one of 200 would not.
+    assert type(halted) is TradingHalted
+    assert denial(actions) == ("halt", 0, 200)
 
 
 def test_the_day_begins_at_midnight_with_the_prices_of_the_evening(tell_story, hands) -> None:
@@ -217,15 +221,17 @@ def test_the_day_begins_at_midnight_with_the_prices_of_the_evening(tell_story, h
     story.bar(9.0, at_ns=evening + 12 * 3600 * SECOND)
     actions = story.bar(4.0)
 
-    assert denial(actions) == ("max_daily_loss", 500, 600)
+    assert "the day's loss of 600.00 is beyond" in actions[0].reason
+    assert denial(actions[1:]) == ("halt", 0, 1)
 
 
 def test_a_new_day_forgives_the_loss_of_the_last(tell_story, hands) -> None:
     story = tell_story(limits(max_daily_loss=500))
     story.start(hands(bar=lambda me, bar: me.buy("AAPL", 1) if bar.close == 4.0 else None))
     story.hold(100, price=10.0)
-    story.bar(4.5)
+    story.bar(5.5)
 
+    # 450 were lost on the first day, 150 on the second.
     actions = story.bar(4.0, at_ns=story.at_ns + 24 * 3600 * SECOND)
 
     assert [type(action) for action in actions] == [PlaceOrder]
@@ -502,12 +508,15 @@ def test_an_index_takes_no_orders(tell_story, hands) -> None:
     assert alert.text.endswith("OrderError: order run.1: SPX-IND is an index, which takes no orders")
 
 
-def test_two_runs_are_measured_each_by_its_own_position(tell_story, hands) -> None:
-    story = tell_story(limits(max_position_shares=100))
+def test_two_runs_together_hold_no_more_than_the_account_may(tell_story, hands) -> None:
+    story = tell_story(limits(max_position_shares=150))
     for run_id in ("one", "two"):
         story.start(hands(bar=lambda me, bar: me.buy("AAPL", 100)), run_id)
 
-    assert len(story.placed(story.bar(10.0))) == 2
+    placed, denied = story.bar(10.0)
+
+    assert placed.order.owner == "one"
+    assert (denied.order_id, *denial([denied])) == ("two.1", "max_position_shares", 150, 200)
 
 
 @pytest.mark.parametrize("figure", [0.0, -1.0, math.nan])

@@ -209,11 +209,21 @@ def test_a_change_that_waits_is_dropped_with_its_order(paced) -> None:
 
 def test_what_waits_meets_the_gate_again_when_it_leaves(paced) -> None:
     story, _ = paced(rate(1), lambda me: [me.buy("AAPL", 1), me.buy("AAPL", 2)])
-    story.tell(HaltTrading("news", story.at_ns))
+    limits = {"max_order_shares": 1.0}
+    story.tell(ChangeLimits(limits=story.engine.gate.limits.but(limits).by_name, at_ns=story.at_ns))
 
     [denied] = fire(story)
 
-    assert (denied.rule, story.order("run.2").status) == ("halt", S.DENIED)
+    assert (denied.rule, story.order("run.2").status) == ("max_order_shares", S.DENIED)
+
+
+def test_a_halt_drops_what_waits_to_open_a_position(paced) -> None:
+    story, _ = paced(rate(1), lambda me: [me.buy("AAPL", 1), me.buy("AAPL", 2)])
+
+    story.tell(HaltTrading("news", story.at_ns))
+
+    assert story.order("run.2").status is S.CANCELLED
+    assert fire(story) == []
 
 
 def test_nothing_that_waits_leaves_without_a_link(paced) -> None:

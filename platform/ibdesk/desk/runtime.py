@@ -140,7 +140,7 @@ class Runtime:
         self._turning = False
         self._recent: dict[str, collections.deque[Bar]] = {}
         self._run_names = RunNames()
-        self._day_ends_ns = 0
+        self._day: DayBegan | None = None
         self.timers = Timers(clock, self.turn)
         self._way_out = WayOut(self)
         self._stalls = StallWatch(
@@ -406,7 +406,7 @@ class Runtime:
 
     def _note_day(self) -> None:
         """Put on the record from which profit the day's loss is measured, so that a restart forgives none."""
-        pnl, ends_ns = self.engine.gate.day
-        if ends_ns != self._day_ends_ns:
-            self._day_ends_ns = ends_ns
-            self.turn(DayBegan(pnl, ends_ns, self.engine.now_ns))
+        day = self.engine.losses.marks(self.engine.now_ns)
+        if day is not None and self.engine.losses.is_news(day, self._day):
+            self._day = day
+            self.turn(day)

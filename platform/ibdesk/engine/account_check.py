@@ -69,6 +69,7 @@ class AccountCheck:
         before = portfolio.charged(commission.execution_id)
         if portfolio.charge(commission.execution_id, commission.amount):
             self.cash.charge(commission.currency, commission.amount - before)
+            self._flow.losses.booked(portfolio.owner_of(commission.execution_id))
 
     def on_books_compared(self, compared: BooksCompared) -> None:
         """Tell a person of what differs since this comparison, and when nothing does any more."""

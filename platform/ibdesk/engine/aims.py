@@ -30,6 +30,7 @@ from ibdesk.model import Aim, AimChanged, Fill, Order, OrderStatus, SetTimer, Se
 
 if TYPE_CHECKING:
     from ibdesk.engine.blotter import Blotter
+    from ibdesk.engine.exposures import Holding
     from ibdesk.engine.lane import Lane
     from ibdesk.engine.order_flow import OrderFlow
     from ibdesk.engine.run import Run
@@ -54,9 +55,19 @@ class Aims:
         # changed: the lanes whose aims this event may have changed.
         self.changed: dict[tuple[str, str], Lane] = {}
 
-    def aim(self, lane: Lane, target: float) -> str | None:
-        """Lead a run to a target; return the id of the order, None when none leaves now."""
+    def aim(self, lane: Lane, target: float, *, flattens: bool = False) -> str | None:
+        """Lead a run to a target; return the id of the order, None when none leaves now.
+
+        With `flattens` a person or a limit wants the position closed. Under a halt that is on the record, passes the
+        gate in any case, and strategies cannot change it.
+        """
         flow = self._flow
+        if lane.aim is not None and lane.aim.flattens:
+            return None
+        if flattens and flow.gate.halts:
+            lane.is_closed = True
+            self._set(lane, Aim(target=0.0, flattens=True))
+            return self._pursue(lane, is_new=True)
         lane.is_closed = target == 0
         is_known = lane.aim is not None and lane.aim.target == target and not lane.aim.apart
         if is_known and (lane.waiting or not flow.link_up):
@@ -71,6 +82,12 @@ class Aims:
                 return self._order(lane, missing)
         self._set(lane, Aim(target=target))
         return self._pursue(lane, is_new=True)
+
+    def is_exit(self, order_id: str, holding: Holding) -> bool:
+        """Return whether an order closes a position for a person or a limit."""
+        run = self._flow.runs.get(holding.owner)
+        lane = None if run is None else run.lanes.get(holding.total.instrument)
+        return lane is not None and lane.aim is not None and lane.aim.flattens and lane.aimed_order == order_id
 
     def note_apart(self, lane: Lane, order_id: str) -> None:
         """Take note of an order that a strategy is about to make by itself: it is no part of an aim."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ibdesk.engine.exposures import Exposures, Holding
 from ibdesk.engine.open_orders import OpenOrders
 from ibdesk.engine.portfolio import MANUAL
 from ibdesk.model import FINAL_STATUSES, Fill, Order, OrderReport, OrderStatus
@@ -15,10 +16,9 @@ from ibdesk.model import FINAL_STATUSES, Fill, Order, OrderReport, OrderStatus
 class Blotter:
     """Orders by id, and the open ones by owner and instrument. Nothing else changes an order's state."""
 
-    def __init__(self) -> None:
+    def __init__(self, exposures: Exposures | None = None) -> None:
+        self._exposures = exposures or Exposures({}, is_kept=False)
         self.orders: dict[str, Order] = {}
-        # The open ones of each owner in each instrument, and what they add up to.
-        self._open: dict[tuple[str, str], tuple[dict[str, Order], OpenOrders]] = {}
         # The orders that were placed by hand, by who placed them and what they call them.
         self._by_client_key: dict[tuple[str, str], str] = {}
         # The same by the mark of that in the order's id, which the venue tells again when our record has lost the rest.
@@ -37,44 +37,47 @@ class Blotter:
             self._by_client_key[order.by, order.client_key] = order.id
         elif order.owner == MANUAL:
             self._by_mark[order.id.rpartition("-")[2]] = order.id
-        lane, sums = self._open.get((order.owner, order.instrument)) or self._begin(order.owner, order.instrument)
+        holding = self._exposures.holding(order.owner, order.instrument)
+        open_orders = holding.orders
         if order.status not in FINAL_STATUSES:
+            if order.id not in open_orders:
+                self._exposures.count_order(holding, 1)
             # An order that changes keeps its place, so that the oldest stays first.
-            lane[order.id] = order
+            open_orders[order.id] = order
             quantity = order.remaining
             if self._asked and order.id in self._asked:
                 # Until the venue has answered a modification, the order may fill by either quantity.
                 quantity = max(quantity, self._asked[order.id][1] - order.filled)
             before = self._counted.get(order.id, 0.0)
             if quantity != before:
-                sums.add(order, quantity - before)
+                holding.sums.add(order, quantity - before)
                 self._counted[order.id] = quantity
-        elif order.id in lane:
-            del lane[order.id]
-            sums.add(order, -self._counted.pop(order.id))
+                self._exposures.refresh(holding)
+        elif order.id in open_orders:
+            del open_orders[order.id]
+            self._exposures.count_order(holding, -1)
+            holding.sums.add(order, -self._counted.pop(order.id))
             self._asked.pop(order.id, None)
             self._withdrawn.pop(order.id, None)
-
-    def _begin(self, owner: str, instrument: str) -> tuple[dict[str, Order], OpenOrders]:
-        begun = self._open[owner, instrument] = {}, OpenOrders()
-        return begun
+            self._exposures.refresh(holding)
 
     def forget(self, order_ids: Iterable[str]) -> None:
         """Drop orders of a run that never left, also those that were not put here in full."""
-        touched: dict[tuple[str, str], None] = {}
+        touched: dict[tuple[str, str], Holding] = {}
         for order_id in order_ids:
             order = self.orders.pop(order_id, None)
             if order is not None:
                 self._counted.pop(order_id, None)
-                key = (order.owner, order.instrument)
-                touched[key] = None
-                lane, _ = self._open.get(key) or self._begin(*key)
-                lane.pop(order_id, None)
-        for key in touched:
-            lane, sums = self._open[key]
-            sums.clear()
-            for each in lane.values():
-                sums.add(each, self._counted[each.id])
+                holding = touched[order.owner, order.instrument] = self._exposures.holding(
+                    order.owner, order.instrument
+                )
+                if holding.orders.pop(order_id, None) is not None:
+                    self._exposures.count_order(holding, -1)
+        for holding in touched.values():
+            holding.sums.clear()
+            for each in holding.orders.values():
+                holding.sums.add(each, self._counted[each.id])
+            self._exposures.refresh(holding)
 
     def take_back(self, order_id: str) -> None:
         """Forget that the venue was to change or withdraw an order: that never left."""
@@ -89,16 +92,15 @@ class Blotter:
 
     def open_orders(self, owner: str, instrument: str) -> list[Order]:
         """Return an owner's orders in an instrument that may still fill, oldest first."""
-        found = self._open.get((owner, instrument))
-        return [] if found is None else list(found[0].values())
+        return list(self._exposures.holding(owner, instrument).orders.values())
 
     def all_open(self) -> list[Order]:
         """Return every order that may still fill."""
-        return [order for lane, _ in self._open.values() for order in lane.values()]
+        return [order for holding in self._exposures.holdings.values() for order in holding.orders.values()]
 
     def sums(self, owner: str, instrument: str) -> OpenOrders:
         """Return what an owner's open orders in an instrument add up to, now and later; not the caller's to change."""
-        return (self._open.get((owner, instrument)) or self._begin(owner, instrument))[1]
+        return self._exposures.holding(owner, instrument).sums
 
     def sums_without(self, order: Order) -> OpenOrders:
         """Return what the other open orders of its owner in its instrument add up to."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ibdesk.engine.run import RunState
 from ibdesk.errors import DeskError
-from ibdesk.model import ChangeLimits, ChangeParameters, Notice, Severity
+from ibdesk.model import ChangeLimits, ChangeParameters, Notice, Severity, StopStrategy
 
 if TYPE_CHECKING:
     from ibdesk.engine.engine import Engine
@@ -31,6 +32,22 @@ def change_parameters(engine: Engine, command: ChangeParameters) -> None:
     engine.alert(run.id, f"goes on with other parameters, by {command.by}: {words}", Severity.INFO)
 
 
+def stop_strategy(engine: Engine, stop: StopStrategy) -> None:
+    """End a run, and close what it holds if that is asked for.
+
+    Raises:
+        DeskError: If there is no such run.
+    """
+    run = engine.run_of(stop.run_id)
+    made_before = run.orders_made
+    if run.state is RunState.RUNNING:
+        engine.calls.call(run, run.strategy.on_stop)
+    if run.state in (RunState.RUNNING, RunState.ORPHANED):
+        engine.end_run(run, RunState.STOPPED, "", made_before=made_before)
+    if stop.flatten:
+        engine.calls.call(run, run.flatten)
+
+
 def change_limits(engine: Engine, command: ChangeLimits) -> None:
     """Have the risk gate go by other limits; what it refused may be asked again, and a loss beyond them halts."""
     before = engine.gate.limits.by_name
@@ -38,7 +55,8 @@ def change_limits(engine: Engine, command: ChangeLimits) -> None:
     engine.allow_targets()
     words = _in_words(before, engine.gate.limits.by_name)
     engine.alert("risk", f"the limits were changed by {command.by}: {words}", Severity.WARNING)
-    engine.orders.watch_loss()
+    engine.orders.losses.take_limits()
+    engine.orders.losses.look()
     engine.orders.queue.release()
 
 

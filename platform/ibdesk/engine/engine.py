@@ -13,11 +13,12 @@ from typing import Any
 from ibdesk.engine.account_check import AccountCheck
 from ibdesk.engine.aims import leaves
 from ibdesk.engine.bad_prints import BadPrints
-from ibdesk.engine.changes import change_limits, change_parameters, take_notice
+from ibdesk.engine.changes import change_limits, change_parameters, stop_strategy, take_notice
 from ibdesk.engine.closed_market import day_handlers
 from ibdesk.engine.estate import take_over
 from ibdesk.engine.features import GrowingFeatures
 from ibdesk.engine.freshness import freshness_handlers
+from ibdesk.engine.market import Market
 from ibdesk.engine.order_flow import OrderFlow
 from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.portfolio import EXTERNAL, MANUAL
@@ -100,6 +101,7 @@ class Engine:
         self.blotter, self.portfolio = self.orders.blotter, self.orders.portfolio
         self.markets, self.runs = self.orders.markets, self.orders.runs
         self.price_of, self.freshness = self.orders.price_of, self.orders.freshness
+        self.losses = self.orders.losses
         self.prints = BadPrints(self.outbox, self.gate, self.freshness, self._take_print)
         # What `handle` looks at after each event; each is changed in place only.
         self._unpriced, self._with_state = self.orders.outside.unpriced, self.calls.with_state
@@ -117,23 +119,23 @@ class Engine:
             Fill: self.check.on_fill,
             Commission: self.check.on_commission,
             OrderReport: self.orders.on_order_report,
-            OrderFound: self.orders.on_order_found,
+            OrderFound: requests.on_order_found,
             PositionReport: self._on_position_report,
             AccountReport: self._on_account_report,
             LinkChanged: self._on_link_changed,
             TimerFired: self._on_timer_fired,
             StartStrategy: self._on_start_strategy,
-            StopStrategy: self._on_stop_strategy,
+            StopStrategy: lambda command: stop_strategy(self, command),
             ChangeParameters: lambda command: change_parameters(self, command),
             ChangeLimits: lambda command: change_limits(self, command),
-            HaltTrading: self._on_halt_trading,
-            ResumeTrading: self._on_resume_trading,
+            HaltTrading: self.orders.halting.on_halt_trading,
+            ResumeTrading: lambda command: self.orders.halting.on_resume_trading(command, self.allow_targets),
             WatchMarket: lambda command: self.orders.watch(command.instrument),
             PlaceRequest: requests.on_place_request,
             ModifyRequest: requests.on_modify_request,
             CancelRequest: requests.on_cancel_request,
             AcceptExternal: requests.on_accept_external,
-            DayBegan: lambda day: self.gate.continue_day(day.pnl, day.ends_ns),
+            DayBegan: self.losses.continue_day,
             BooksCompared: self.check.on_books_compared,
             CashCounted: self.check.on_cash_counted,
             TakeOver: lambda command: take_over(self, command),
@@ -220,8 +222,8 @@ class Engine:
         market = self.markets.get(bar.instrument)
         if market is None:
             return
-        if bar.opened_ns >= self.gate.day_ends_ns:
-            self._begin_day(bar.opened_ns)
+        if bar.opened_ns >= self.losses.day_ends_ns:
+            self.losses.begin_day(bar.opened_ns)
         freshness = self.freshness
         if not freshness.clock_ns:
             market.price = market.last = bar.close
@@ -229,8 +231,8 @@ class Engine:
             return
         else:
             freshness.take_bar(market, bar)
-        if self._unpriced or self._due:
-            self._note_price(bar.instrument, bar.close, bar.opened_ns)
+        if market.is_watched or self._unpriced or self._due:
+            self._note_price(market, bar.close, bar.opened_ns)
         calls = self.calls
         for lane in calls.expecting(market.bar_lanes) if calls.expected else market.bar_lanes:
             try:
@@ -246,16 +248,16 @@ class Engine:
         market = self.markets.get(quote.instrument)
         if market is None:
             return
-        if quote.at_ns >= self.gate.day_ends_ns:
-            self._begin_day(quote.at_ns)
+        if quote.at_ns >= self.losses.day_ends_ns:
+            self.losses.begin_day(quote.at_ns)
         # A quote with both sides is the freshest price there is.
         if quote.spread >= 0:
             mid = quote.mid
             if self.freshness.clock_ns and self.prints.holds(market, quote, mid):
                 return
             market.quote, market.price, market.price_at_ns = quote, mid, quote.at_ns
-            if self._unpriced or self._due:
-                self._note_price(quote.instrument, mid, quote.at_ns)
+            if market.is_watched or self._unpriced or self._due:
+                self._note_price(market, mid, quote.at_ns)
         else:
             market.quote = quote
         calls = self.calls
@@ -271,14 +273,14 @@ class Engine:
         market = self.markets.get(tick.instrument)
         if market is None:
             return
-        if tick.at_ns >= self.gate.day_ends_ns:
-            self._begin_day(tick.at_ns)
+        if tick.at_ns >= self.losses.day_ends_ns:
+            self.losses.begin_day(tick.at_ns)
         if self.freshness.clock_ns and self.prints.holds(market, tick, tick.price):
             return
         market.price = market.last = tick.price
         market.price_at_ns = tick.at_ns
-        if self._unpriced or self._due:
-            self._note_price(tick.instrument, tick.price, tick.at_ns)
+        if market.is_watched or self._unpriced or self._due:
+            self._note_price(market, tick.price, tick.at_ns)
         calls = self.calls
         for lane in calls.expecting(market.lanes) if calls.expected else market.lanes:
             try:
@@ -288,8 +290,11 @@ class Engine:
             if calls.faults:
                 calls.end_faulty(lane.run)
 
-    def _note_price(self, instrument: str, price: float, at_ns: int) -> None:
-        """Have a price known where one was waited for: by what others hold, and by orders held until an open."""
+    def _note_price(self, market: Market, price: float, at_ns: int) -> None:
+        """Have a price known where one is waited for: by losses, by what others hold, by orders held until an open."""
+        if market.is_watched:
+            self.losses.priced(market)
+        instrument = market.instrument.id
         if self._unpriced:
             self.orders.outside.price(instrument, price)
         if instrument in self._due:
@@ -297,10 +302,6 @@ class Engine:
 
     def _take_print(self, event: Bar | Quote | Tick) -> None:
         self._handlers[event.__class__](event)
-
-    def _begin_day(self, at_ns: int) -> None:
-        """Measure the day's loss from the last prices of the day before, whatever the first ones of this day are."""
-        self.gate.begin_day(self.portfolio.pnl(self.price_of), at_ns)
 
     # --- money and link
 
@@ -310,8 +311,8 @@ class Engine:
             self.orders.outside.settle(report)
 
     def _on_account_report(self, report: AccountReport) -> None:
-        self.account = report.account
-        self.orders.account_currency = report.account.currency
+        self.account = self.orders.account = report.account
+        self.orders.exposures.count_in(report.account.currency)
 
     def _on_link_changed(self, change: LinkChanged) -> None:
         self.link = change.link
@@ -342,22 +343,13 @@ class Engine:
         run = self.runs[start.run_id] = self._made(start, orders_made=0 if before is None else before.orders_made)
         if before is not None:
             run.go_on(before)
+        self.losses.take_budget(start.run_id, start.budget)
         for instrument in start.instruments:
             self.orders.watch(instrument)
         self.calls.call(run, self._begin, run)
         if run.state is RunState.RUNNING:
             for lane in run.lanes.values():
                 self.markets[lane.instrument].add(lane)
-
-    def _on_stop_strategy(self, stop: StopStrategy) -> None:
-        run = self.run_of(stop.run_id)
-        made_before = run.orders_made
-        if run.state is RunState.RUNNING:
-            self.calls.call(run, run.strategy.on_stop)
-        if run.state in (RunState.RUNNING, RunState.ORPHANED):
-            self.end_run(run, RunState.STOPPED, "", made_before=made_before)
-        if stop.flatten:
-            self.calls.call(run, run.flatten)
 
     def _on_timer_fired(self, timer: TimerFired) -> None:
         self.orders.on_timer(timer.timer_id)
@@ -366,24 +358,6 @@ class Engine:
         run = self.runs.get(run_id)
         if run is not None and run.state is RunState.RUNNING:
             self.calls.call(run, run.strategy.on_timer, name)
-
-    def _on_halt_trading(self, halt: HaltTrading) -> None:
-        self.orders.halt(halt.reason, halt.by, scope=halt.scope, state=halt.state, halt_id=halt.id)
-
-    def _on_resume_trading(self, resume: ResumeTrading) -> None:
-        try:
-            self.orders.repetition.forgive(self.gate.halts.find(resume.id))
-            self.gate.halts.lift(resume.id)
-        except DeskError as error:
-            self.alert(resume.by, f"nothing is lifted: {error}", Severity.WARNING)
-            return
-        self.orders.overrules.look_at_halts()
-        self.allow_targets()
-        if self.gate.halts:
-            text = f"halt {resume.id} lifted: {resume.reason}; trading stays halted by {', '.join(self.gate.halts)}"
-        else:
-            text = f"trading resumed: {resume.reason}"
-        self.alert(resume.by, text, Severity.WARNING)
 
     # --- inside
 
@@ -402,6 +376,7 @@ class Engine:
             if history.close and not market.lanes:
                 market.price = market.last = history.close[-1]
                 market.price_at_ns = history.opened_ns[-1] + history.interval_ns
+                self.losses.priced(market)
             if history.interval_ns == interval_ns:
                 run.lanes[history.instrument].warm_up(history)
         for text in short_histories(run.strategy, run.start):

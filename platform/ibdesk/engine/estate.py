@@ -5,6 +5,7 @@ The law of this module: an engine that takes over an estate leaves the same esta
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +17,7 @@ from ibdesk.engine.run import Run, RunState
 from ibdesk.model import (
     AnyInstrument,
     BookLeft,
+    DayBegan,
     Estate,
     Halt,
     Order,
@@ -45,8 +47,8 @@ def estate_of(engine: Engine, at_ns: int) -> Estate:
     runs = [_left(run) for run in engine.runs.values() if _matters(run, owners)]
     owners |= {left.owner for left in fills} | {left.start.run_id for left in runs}
     books = [book for book in engine.portfolio.books_left() if book.owner in owners or _holds(book)]
-    gate = engine.gate
-    day_pnl, day_ends_ns = gate.day
+    gate, kept_runs = engine.gate, {left.start.run_id for left in runs}
+    day, left_behind = engine.losses.marks(at_ns), engine.portfolio.pnl_without({book.owner for book in books})
     return Estate(
         books=books,
         orders=orders,
@@ -59,8 +61,10 @@ def estate_of(engine: Engine, at_ns: int) -> Estate:
         cash=dict(engine.check.cash.expected),
         overruled=dict(engine.orders.overrules.orders),
         # What books that are left behind have earned must not look like a loss of this day.
-        day_pnl=day_pnl - engine.portfolio.pnl_without({book.owner for book in books}) if day_ends_ns else 0.0,
-        day_ends_ns=day_ends_ns,
+        day_pnl=0.0 if day is None else day.pnl - left_behind,
+        day_ends_ns=0 if day is None else day.ends_ns,
+        day_peak=-math.inf if day is None else day.peak - left_behind,
+        day_runs={} if day is None else {name: marks for name, marks in day.runs.items() if name in kept_runs},
         instruments=_traded_by_hand(engine, orders),
         limits=gate.limits.by_name if gate.limits != gate.settings else {},
         limits_before=gate.settings.by_name if gate.limits != gate.settings else {},
@@ -84,7 +88,7 @@ def take_over(engine: Engine, command: TakeOver) -> None:
         _add_run(engine, left)
     if estate.limits:
         _keep_limits(engine, estate)
-    engine.gate.continue_day(estate.day_pnl, estate.day_ends_ns)
+    _continue_day(engine, command)
     for order in engine.blotter.all_open():
         # Its run was stopped, and the cancel may never have left.
         run = engine.runs.get(order.owner)
@@ -94,12 +98,29 @@ def take_over(engine: Engine, command: TakeOver) -> None:
                 engine.orders.cancel(order.id)
     _tell_never_sent(engine, command)
     _tell_orphans(engine)
+    _take_halts(engine, estate)
+
+
+def _take_halts(engine: Engine, estate: Estate) -> None:
+    """Hold the halts of the account, and cancel what they do not let stand."""
     engine.gate.halts.made = estate.halts_made
     engine.orders.overrules.orders = dict(estate.overruled)
     for halt in estate.halts:
         engine.gate.halts.put(halt)
         engine.alert("desk", halt_words(halt), Severity.ERROR)
     engine.orders.overrules.look_at_halts()
+    if estate.halts and engine.gate.decides:
+        # Another process may have halted while no desk ran.
+        engine.orders.halting.cancel_openers()
+
+
+def _continue_day(engine: Engine, command: TakeOver) -> None:
+    """Go on to measure losses from where the earlier life did."""
+    estate = command.estate
+    engine.losses.take_limits()
+    if estate.day_ends_ns:
+        marks = DayBegan(estate.day_pnl, estate.day_ends_ns, command.at_ns, estate.day_peak, estate.day_runs)
+        engine.losses.continue_day(marks)
 
 
 def halt_words(halt: Halt) -> str:
@@ -170,6 +191,7 @@ def _add_run(engine: Engine, left: RunLeft) -> None:
         if name in run.lanes:
             run.lanes[name].take_aim(aim)
     engine.runs[run.id] = run
+    engine.losses.take_budget(run.id, start.budget)
 
 
 def _keep_limits(engine: Engine, estate: Estate) -> None:

@@ -8,6 +8,7 @@ from ibdesk.engine.freshness import age_rule
 from ibdesk.model import AnyInstrument, Combination, Option, Quote
 
 if TYPE_CHECKING:
+    from ibdesk.engine.exposures import InstrumentTotal
     from ibdesk.engine.lane import Lane
 
 
@@ -22,12 +23,15 @@ class Market:
         "bar_lanes",
         "instrument",
         "is_halted",
+        "is_rate",
+        "is_watched",
         "jumps",
         "lanes",
         "last",
         "price",
         "price_at_ns",
         "quote",
+        "total",
     )
 
     def __init__(self, instrument: AnyInstrument) -> None:
@@ -43,6 +47,10 @@ class Market:
         self.age_rule, self.is_halted = age_rule(instrument), False
         # jumps: whether a price far from the last is suspicious; that of an option may double in a moment.
         self.jumps = not isinstance(instrument, Option | Combination)
+        # total: what is held or ordered of it; is_rate: whether it tells a rate that money is counted by; is_watched:
+        # whether either is so.
+        self.total: InstrumentTotal | None = None
+        self.is_rate = self.is_watched = False
         self.lanes: list[Lane] = []
         self.bar_lanes: list[Lane] = []
 

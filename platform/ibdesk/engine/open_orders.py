@@ -61,6 +61,13 @@ class OpenOrders:
         copied.buys, copied.sells = self.buys[:], self.sells[:]
         return copied
 
+    def with_order(self, order: Order, quantity: float) -> OpenOrders:
+        """Return the sums with one more order, on their own."""
+        copied = self.copy()
+        sums = copied.buys if order.side is Side.BUY else copied.sells
+        sums[sort_of(order)] += quantity
+        return copied
+
     def clear(self) -> None:
         """Count no order any more."""
         self.buys[:], self.sells[:] = (0.0,) * 3, (0.0,) * 3

@@ -10,8 +10,11 @@ import msgspec
 from ibdesk.engine.aims import AIM_TIMER, Aims
 from ibdesk.engine.blotter import Blotter
 from ibdesk.engine.closed_market import ClosedMarket
+from ibdesk.engine.exposures import Exposures
 from ibdesk.engine.freshness import PASSING_RULES, Freshness
+from ibdesk.engine.halting import Halting
 from ibdesk.engine.lane import Lane
+from ibdesk.engine.loss_watch import LossWatch
 from ibdesk.engine.market import Market
 from ibdesk.engine.open_orders import OpenOrders
 from ibdesk.engine.order_queue import QUEUE_TIMER, WAIT_RULE, OrderQueue, Waiting
@@ -19,39 +22,30 @@ from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.outside import OutsideTrades
 from ibdesk.engine.overrules import Overrules
 from ibdesk.engine.portfolio import EXTERNAL, Portfolio
-from ibdesk.engine.rates import unit_worth
 from ibdesk.engine.repetition import Repetition
-from ibdesk.engine.risk import Exposure, RiskGate, reduces
+from ibdesk.engine.risk import RiskGate, exposure_of, reduces
 from ibdesk.engine.run import Run, RunState
 from ibdesk.engine.self_crossing import SelfCrossing
 from ibdesk.engine.terms import collared, fitted, refuse_index
 from ibdesk.engine.venue_day import VenueDay
 from ibdesk.errors import OrderDeniedError
 from ibdesk.model import (
-    DESK_SCOPE,
+    Account,
     AnyInstrument,
     CancelOrder,
     Fill,
     Forex,
-    Halt,
     ModifyOrder,
     Order,
     OrderDenied,
     OrderDropped,
-    OrderFound,
     OrderQueued,
     OrderReport,
     OrderStatus,
     OrderType,
     PlaceOrder,
-    Severity,
-    TradingHalted,
-    TradingState,
-    moment,
+    RunBudget,
 )
-
-GATE = "risk"
-"""Who halts when a limit is broken."""
 
 WITHDRAWN = "withdrawn before it was sent"
 """Why an order was cancelled that had not left."""
@@ -64,24 +58,27 @@ class OrderFlow:
     """Takes orders of runs and of people to the gate and the venue, and tells runs what became of theirs."""
 
     def __init__(self, *, gate: RiskGate, outbox: Outbox, call: Call, waits: bool = True) -> None:
-        self.blotter = Blotter()
-        self.portfolio = Portfolio()
         self.markets: dict[str, Market] = {}
+        self.exposures = Exposures(self.markets, is_kept=gate.decides)
+        self.blotter = Blotter(self.exposures)
+        self.portfolio = Portfolio(self.exposures.booked)
         self.runs: dict[str, Run] = {}
+        # budgets: what runs may use of the account, of those that have limits of their own.
+        self.budgets: dict[str, RunBudget] = {}
+        self.account = Account()
         self.link_up = True
-        # account_currency: the currency of the account's money, as the venue reports it.
-        self.account_currency = "USD"
         self.gate, self._outbox, self.call = gate, outbox, call
         self.freshness = Freshness(outbox, gate)
         self.repetition, self.self_crossing = Repetition(self), SelfCrossing(self)
         self.add, self.alert = outbox.add, outbox.alert
-        self.aims = Aims(self)
+        self.aims, self.halting = Aims(self), Halting(self)
         self.queue = OrderQueue(self, waits=waits)
         self.venue_day, self.closed = VenueDay(outbox), ClosedMarket(self, waits=waits)
         self.overrules = Overrules(self)
         self.outside = OutsideTrades(
             self.portfolio, self.blotter, outbox, self.price_of, self.cancel, self.overrules.halt
         )
+        self.losses = LossWatch(self)
 
     @property
     def now_ns(self) -> int:
@@ -104,7 +101,9 @@ class OrderFlow:
 
     def watch(self, instrument: AnyInstrument) -> None:
         """Keep the prices of an instrument, by what TWS knows of it now."""
-        self.markets.setdefault(instrument.id, Market(instrument)).instrument = instrument
+        market = self.markets.setdefault(instrument.id, Market(instrument))
+        market.instrument = instrument
+        self.exposures.watched(market)
 
     # --- the way out
 
@@ -189,6 +188,8 @@ class OrderFlow:
             self.order_changed(order)
             return
         self.blotter.withdraw(order_id)
+        if self.gate.limits.max_cancels_per_minute < math.inf:
+            self.gate.cancels.count(self.now_ns)
         self.add(CancelOrder(order_id))
 
     def examine(self, order: Order, others: OpenOrders) -> bool:
@@ -200,18 +201,7 @@ class OrderFlow:
         if self.outside.uncovered:
             self.outside.check(order)
         market = self.markets[order.instrument]
-        exposure = Exposure(
-            held=self.portfolio.open_book(order.owner).position(order.instrument).quantity,
-            others=others,
-            price=market.price,
-            quote=market.quote,
-            multiplier=market.instrument.multiplier,
-            pnl=self.portfolio.pnl(self.price_of) if self.gate.limits.max_daily_loss < math.inf else 0.0,
-            link_up=self.link_up,
-            counted_in=market.instrument.counted_in,
-            unit_worth=unit_worth(market.instrument, self.account_currency, self.price_of),
-        )
-        is_exit = self.gate.check(order, exposure, self.now_ns)
+        is_exit = self.gate.check(order, exposure_of(self, order, others), self.now_ns)
         if not is_exit and self.now_ns >= self.venue_day.barred_ns and self.gate.decides:
             self.venue_day.check(order, self.now_ns)
         if not is_exit and self.gate.decides:
@@ -228,7 +218,7 @@ class OrderFlow:
 
     def opens(self, order: Order) -> bool:
         """Return whether an order opens or adds to a position, all others counted as filled before it."""
-        held = self.portfolio.open_book(order.owner).position(order.instrument).quantity
+        held = self.exposures.holding(order.owner, order.instrument).position.quantity
         return not reduces(order, held, self.blotter.sums_without(order))
 
     def examine_change(self, order: Order, changed: Order) -> bool:
@@ -286,29 +276,6 @@ class OrderFlow:
                 self.overrules.step_in(order)
             self.order_changed(order, "" if report.reason == before.reason else report.reason)
 
-    def on_order_found(self, found: OrderFound) -> None:
-        """Take an order that the venue has and our record lacks: it is its owner's, who counts on from it.
-
-        One on an instrument that its run has nothing to do with is left alone.
-        """
-        order = found.order
-        run = self.runs.get(order.owner)
-        if order.id in self.blotter.orders or (run is not None and order.instrument not in run.lanes):
-            return
-        self.watch(found.instrument)
-        self.blotter.put(order)
-        if run is not None:
-            run.count(order.id)
-        self.order_changed(order)
-        self.alert(
-            order.owner,
-            f"order {order.id} is at the venue and was missing here: {order.side.value} {order.quantity:g} "
-            f"{order.instrument} belongs to {order.owner} from now on",
-            Severity.WARNING,
-        )
-        if run is not None and run.state in (RunState.STOPPED, RunState.FAILED):
-            self.cancel(order.id)
-
     def on_fill(self, fill: Fill) -> None:
         """Book an execution, once, to the owner of its order, or to EXTERNAL when it is not of ours."""
         known = self.blotter.orders.get(fill.order_id)
@@ -327,7 +294,10 @@ class OrderFlow:
             if not order.is_open:
                 self.repetition.filled(order)
             self._tell_fill(order, fill, is_late=known is not None and not known.is_open)
-        self.watch_loss()
+            if self.gate.halts and self.gate.decides:
+                # An order that protected what is closed now would open a position.
+                self.halting.trim(self.exposures.holding(order.owner, fill.instrument))
+        self.losses.booked(owner)
 
     def _tell_fill(self, order: Order, fill: Fill, *, is_late: bool) -> None:
         """Tell a run of an execution, and go on with what waited for it."""
@@ -372,8 +342,6 @@ class OrderFlow:
                 at_ns=self.now_ns,
             )
         )
-        if denial.rule == "max_daily_loss":
-            self._halt_for_loss(denial.asked, denial.limit)
 
     def order_changed(self, order: Order, news: str = "") -> None:
         """Take an order's new state into its lane, tell its run, and go on with what waited for it.
@@ -407,52 +375,6 @@ class OrderFlow:
         run = self.runs.get(order.owner)
         if run is not None:
             run.lanes[order.instrument].is_stale = True
-
-    def watch_loss(self) -> None:
-        """Halt when the day has lost more than it may."""
-        limit = self.gate.limits.max_daily_loss
-        if limit == math.inf:
-            return
-        loss = self.gate.loss(self.portfolio.pnl(self.price_of), self.now_ns)
-        if loss > limit:
-            self._halt_for_loss(loss, limit)
-
-    def halt(
-        self,
-        reason: str,
-        by: str,
-        *,
-        scope: str = DESK_SCOPE,
-        state: TradingState = TradingState.HALTED,
-        halt_id: str = "",
-    ) -> None:
-        """Let pass only what reduces a position from here on, until a person lifts this halt.
-
-        What the same one has halted for already, and holds, is not halted for again.
-        """
-        halts, at_ns = self.gate.halts, self.now_ns
-        halt = Halt(
-            reason or "no reason was given",
-            by,
-            at_ns,
-            halt_id or f"{moment(at_ns):%Y%m%d-%H%M%S}-{halts.made + 1}",
-            scope,
-            state,
-        )
-        if halt.id in halts or (not halt_id and any(_is_same(held, halt) for held in halts.values())):
-            return
-        halts.put(halt)
-        self.add(TradingHalted(halt.reason, halt.at_ns, halt.by, halt.id, halt.scope, halt.state))
-
-    def _halt_for_loss(self, loss: float, limit: float) -> None:
-        """Halt for a loss, once: it goes on changing while that halt holds."""
-        if not any(held.by == GATE for held in self.gate.halts.values()):
-            self.halt(f"the day's loss of {loss:.2f} is beyond risk.max_daily_loss of {limit:g}", GATE)
-
-
-def _is_same(held: Halt, halt: Halt) -> bool:
-    """Return whether a halt says nothing that is not held already."""
-    return (held.by, held.reason, held.scope, held.state) == (halt.by, halt.reason, halt.scope, halt.state)
 
 
 def _terms(order: Order) -> ModifyOrder:

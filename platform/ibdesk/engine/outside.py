@@ -74,7 +74,7 @@ class OutsideTrades:
         else:
             price = self._price_of(name)
             cost = math.nan if price is None else _mean(held, change, price)
-        external.positions[name] = msgspec.structs.replace(held, quantity=quantity, average_price=cost)
+        external.put(msgspec.structs.replace(held, quantity=quantity, average_price=cost))
         self.note_unpriced(name)
         self._outbox.alert(EXTERNAL, _difference_words(report.quantity, explained, name), Severity.WARNING)
 
@@ -92,7 +92,7 @@ class OutsideTrades:
             return
         self.unpriced.discard(instrument)
         external = self._portfolio.open_book(EXTERNAL)
-        external.positions[instrument] = msgspec.structs.replace(external.position(instrument), average_price=price)
+        external.put(msgspec.structs.replace(external.position(instrument), average_price=price))
 
     # --- what it takes away
 

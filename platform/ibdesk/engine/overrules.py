@@ -48,7 +48,7 @@ class Overrules:
         """Let a run open nothing until a person has lifted this halt; other books and runs go on."""
         if owner not in self._flow.runs:
             return
-        self._flow.halt(reason, EXTERNAL, scope=run_scope(owner), state=TradingState.REDUCING)
+        self._flow.halting.halt(reason, EXTERNAL, scope=run_scope(owner), state=TradingState.REDUCING)
         self.look_at_halts()
 
     def look_at_halts(self) -> None:

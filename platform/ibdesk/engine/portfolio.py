@@ -17,26 +17,36 @@ PriceOf = Callable[[str], float | None]
 """Gives the last known price of an instrument by its id, None when there is none."""
 
 
-class Book:
-    """Positions, cash and commissions of one owner."""
+OnChange = Callable[[str, Position], None]
+"""Takes an owner's new position."""
 
-    def __init__(self, owner: str, cash: float = 0.0) -> None:
+
+class Book:
+    """Positions, cash and commissions of one owner; `on_change` is called with each new position."""
+
+    def __init__(self, owner: str, cash: float = 0.0, *, on_change: OnChange = lambda _, __: None) -> None:
         self.owner = owner
         self.cash = cash
         self.positions: dict[str, Position] = {}
+        self._on_change = on_change
 
     def position(self, instrument: str) -> Position:
         """Return the position in an instrument, a flat one when there never was any."""
         return self.positions.get(instrument) or Position(instrument)
 
+    def put(self, position: Position) -> None:
+        """Keep a position in the place of the one before; nothing else changes positions."""
+        self.positions[position.instrument] = position
+        self._on_change(self.owner, position)
+
     def book(self, fill: Fill) -> None:
         """Book an execution: the position and the cash move."""
-        self.positions[fill.instrument] = self.position(fill.instrument).after(fill)
+        self.put(self.position(fill.instrument).after(fill))
         self.cash += fill.cash
 
     def charge(self, instrument: str, commission: float) -> None:
         """Book a commission."""
-        self.positions[instrument] = self.position(instrument).charged(commission)
+        self.put(self.position(instrument).charged(commission))
         self.cash -= commission
 
     def pnl(self, price_of: PriceOf) -> float:
@@ -51,8 +61,9 @@ class Book:
 class Portfolio:
     """All books of an account, and which execution belongs to which of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_change: OnChange = lambda _, __: None) -> None:
         self.books: dict[str, Book] = {}
+        self._on_change = on_change
         # Executions already booked, with their owner, so that none counts twice and commissions find them.
         self._booked: dict[str, tuple[str, Fill]] = {}
         # What each execution was charged, also when that was told before the execution.
@@ -62,7 +73,7 @@ class Portfolio:
         """Return the owner's book, opened with `cash` when it is new."""
         book = self.books.get(owner)
         if book is None:
-            book = self.books[owner] = Book(owner, cash)
+            book = self.books[owner] = Book(owner, cash, on_change=self._on_change)
         return book
 
     def book(self, fill: Fill, owner: str) -> bool:
@@ -104,8 +115,9 @@ class Portfolio:
     def take_over(self, books: Iterable[BookLeft], fills: Iterable[FillLeft]) -> None:
         """Go on from the books of an earlier life, in which these fills and their commissions are counted already."""
         for left in books:
-            book = self.books[left.owner] = Book(left.owner, left.cash)
-            book.positions = {position.instrument: position for position in left.positions}
+            book = self.books[left.owner] = Book(left.owner, left.cash, on_change=self._on_change)
+            for position in left.positions:
+                book.put(position)
         for known in fills:
             self._booked[known.fill.execution_id] = known.owner, known.fill
             if known.commission is not None:
@@ -133,7 +145,7 @@ class Portfolio:
         return list(dict.fromkeys(held))
 
     def pnl(self, price_of: PriceOf) -> float:
-        """Return the profit of all books but EXTERNAL's."""
+        """Return the profit of all books but EXTERNAL's, each position in its own currency."""
         return sum(book.pnl(price_of) for book in self.books.values() if book.owner != EXTERNAL)
 
     def pnl_without(self, owners: Container[str]) -> float:

@@ -127,4 +127,4 @@ class Repetition:
     def _halt(self, owner: str, reason: str) -> None:
         scope = run_scope(owner)
         if not any(halt.by == REPETITION and halt.scope == scope for halt in self._flow.gate.halts.values()):
-            self._flow.halt(reason, REPETITION, scope=scope, state=TradingState.REDUCING)
+            self._flow.halting.halt(reason, REPETITION, scope=scope, state=TradingState.REDUCING)

@@ -1,13 +1,14 @@
-"""What people ask about orders: to place one by hand, to change one, to withdraw some."""
+"""What people ask about orders: to place one by hand, to change one, to withdraw some; and orders found at the venue."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ibdesk.engine.portfolio import MANUAL
+from ibdesk.engine.run import RunState
 from ibdesk.engine.terms import refuse_index
 from ibdesk.errors import OrderError
-from ibdesk.model import AcceptExternal, CancelRequest, ModifyRequest, Order, PlaceRequest
+from ibdesk.model import AcceptExternal, CancelRequest, ModifyRequest, Order, OrderFound, PlaceRequest, Severity
 
 if TYPE_CHECKING:
     from ibdesk.engine.order_flow import OrderFlow
@@ -70,7 +71,30 @@ class Requests:
             if lane is not None:
                 lane.is_stale = True
                 lane.allow()
-        flow.watch_loss()
+        flow.losses.look()
+
+    def on_order_found(self, found: OrderFound) -> None:
+        """Take an order that the venue has and our record lacks: it is its owner's, who counts on from it.
+
+        One on an instrument that its run has nothing to do with is left alone.
+        """
+        flow, order = self._flow, found.order
+        run = flow.runs.get(order.owner)
+        if order.id in flow.blotter.orders or (run is not None and order.instrument not in run.lanes):
+            return
+        flow.watch(found.instrument)
+        flow.blotter.put(order)
+        if run is not None:
+            run.count(order.id)
+        flow.order_changed(order)
+        flow.alert(
+            order.owner,
+            f"order {order.id} is at the venue and was missing here: {order.side.value} {order.quantity:g} "
+            f"{order.instrument} belongs to {order.owner} from now on",
+            Severity.WARNING,
+        )
+        if run is not None and run.state in (RunState.STOPPED, RunState.FAILED):
+            flow.cancel(order.id)
 
 
 def _by_hand(request: PlaceRequest) -> Order:

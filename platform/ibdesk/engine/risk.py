@@ -4,28 +4,38 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import datetime as dt
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
+from ibdesk.engine.exposures import Holding, MoneyTotal
 from ibdesk.engine.halts import Halts
+from ibdesk.engine.limits import OpeningRules, PerMinute, at_most
 from ibdesk.engine.market_limits import Limit as _Limit
 from ibdesk.engine.market_limits import MarketLimits
 from ibdesk.engine.open_orders import OpenOrders, Sort, sort_of
+from ibdesk.engine.portfolio import MANUAL
+from ibdesk.engine.rates import unit_worth
 from ibdesk.errors import OrderDeniedError
-from ibdesk.model import Order, OrderType, Quote, Side, TradingState
+from ibdesk.model import Account, Order, OrderType, Quote, RunBudget, Side, TradingState
+
+if TYPE_CHECKING:
+    from ibdesk.engine.order_flow import OrderFlow
 
 _SECOND = 1_000_000_000
 _NO_LIMIT = math.inf
 _NEVER_NS = 2**63
 # What adding binary fractions may leave, as a part of a position.
 _DUST = 1e-9
+
+
+OnLoss = Literal["reduce", "halt", "flatten"]
+"""What a broken limit of losses does: state REDUCING; state HALTED; HALTED, and positions are closed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, config=ConfigDict(extra="forbid"))
@@ -46,7 +56,8 @@ class RiskLimits(MarketLimits):
         _Limit, Field(description="largest single order of a currency pair, its base currency in the account's money")
     ] = 1_000_000.0
     max_position_shares: Annotated[
-        _Limit, Field(description="largest position of one run in one share, its open orders counted as filled")
+        _Limit,
+        Field(description="largest position of the account in one share, open orders counted"),
     ] = 50_000.0
     max_position_contracts: Annotated[
         _Limit, Field(description="the same in one future, option or combination, contracts")
@@ -67,9 +78,41 @@ class RiskLimits(MarketLimits):
     max_order_wait_seconds: Annotated[
         _Limit, Field(description="how long an order that opens a position may wait for its turn before it is denied")
     ] = 10.0
+    max_open_orders: Annotated[_Limit, Field(description="open orders of the account's desk, in all instruments")] = (
+        _NO_LIMIT
+    )
+    max_cancels_per_minute: Annotated[
+        _Limit,
+        Field(description="cancellations in any one minute; above it nothing that opens a position passes"),
+    ] = _NO_LIMIT
+    max_instrument_exposure: Annotated[
+        _Limit, Field(description="largest value of the account's position in one instrument, open orders counted")
+    ] = _NO_LIMIT
+    max_gross_exposure: Annotated[
+        _Limit, Field(description="largest sum of the values of all positions by size, open orders counted")
+    ] = _NO_LIMIT
+    max_net_exposure: Annotated[
+        _Limit, Field(description="largest sum of the values of all positions by sign, open orders counted")
+    ] = _NO_LIMIT
+    max_margin_use: Annotated[
+        _Limit, Field(description="largest part of the net liquidation that the initial margin may take (0.5: half)")
+    ] = _NO_LIMIT
+    max_buying_power_use: Annotated[
+        _Limit, Field(description="largest part of the reported buying power that one order may take (0.5: half)")
+    ] = _NO_LIMIT
     max_daily_loss: Annotated[_Limit, Field(description="loss of all runs since the day began that halts trading")] = (
         25_000.0
     )
+    on_daily_loss: Annotated[
+        OnLoss, Field(description="what that does: reduce, halt, or flatten (halt, and close all positions)")
+    ] = "halt"
+    max_drawdown: Annotated[
+        _Limit, Field(description="loss of all runs from the day's highest profit that halts trading")
+    ] = _NO_LIMIT
+    on_drawdown: Annotated[OnLoss, Field(description="what that does: reduce, halt, or flatten")] = "halt"
+    halt_keeps_protection: Annotated[
+        bool, Field(description="whether strategies may reduce and protect positions while trading is halted")
+    ] = True
     day_zone: Annotated[str, Field(description="zone in which the day of the daily loss begins")] = "America/New_York"
 
     @field_validator("day_zone")
@@ -82,7 +125,13 @@ class RiskLimits(MarketLimits):
         return zone
 
     @property
-    def by_name(self) -> dict[str, float | str]:
+    def follows_prices(self) -> bool:
+        """Return whether any limit needs sums that move with prices."""
+        money = self.max_instrument_exposure, self.max_gross_exposure, self.max_net_exposure
+        return min(*money, self.max_daily_loss, self.max_drawdown) < _NO_LIMIT
+
+    @property
+    def by_name(self) -> dict[str, float | str | bool]:
         """The limits by name, as a journal keeps them."""
         return dataclasses.asdict(self)
 
@@ -109,9 +158,12 @@ class Exposure(msgspec.Struct, frozen=True):
     """What the gate must know about the moment in which an order is made.
 
     `held` is the run's position, `others` what its other open orders in the instrument add up to; `price` and `quote`
-    are the market's last; `pnl` is the profit of all runs together; `link_up` says whether orders can leave at all.
+    are the market's last; `link_up` says whether orders can leave at all.
     `counted_in` says what quantities are a number of (`Instrument.counted_in`), `unit_worth` what one of these units
-    counts against its limits: 1, or the worth of a pair's base currency in the account's.
+    counts against its limits: 1, or the worth of a pair's base currency in the account's. `worth` is the money of one
+    unit in the account's currency, infinite without a price. `holding` has the sums of the run and the instrument,
+    `account` those of all, `balance` what the account reported; `budget` is the run's. `flattens` says that the order
+    closes a position for a person or a limit.
     """
 
     held: float
@@ -119,10 +171,37 @@ class Exposure(msgspec.Struct, frozen=True):
     price: float | None
     quote: Quote | None
     multiplier: float
-    pnl: float
     link_up: bool
-    counted_in: str = "shares"
-    unit_worth: float = 1.0
+    counted_in: str
+    unit_worth: float
+    worth: float
+    holding: Holding
+    account: MoneyTotal
+    balance: Account
+    budget: RunBudget | None = None
+    flattens: bool = False
+
+
+def exposure_of(flow: OrderFlow, order: Order, others: OpenOrders) -> Exposure:
+    """Return what the gate must know of an order, `others` being open beside it."""
+    market, holding = flow.markets[order.instrument], flow.exposures.holding(order.owner, order.instrument)
+    instrument, total = market.instrument, holding.total
+    return Exposure(
+        held=holding.position.quantity,
+        others=others,
+        price=market.price,
+        quote=market.quote,
+        multiplier=instrument.multiplier,
+        link_up=flow.link_up,
+        counted_in=instrument.counted_in,
+        unit_worth=unit_worth(instrument, flow.account.currency, flow.price_of),
+        worth=total.value if total.is_live and total.price is not None else flow.exposures.worth(total),
+        holding=holding,
+        account=flow.exposures.account,
+        balance=flow.account,
+        budget=flow.budgets.get(order.owner) if flow.budgets else None,
+        flattens=bool(flow.gate.halts) and flow.aims.is_exit(order.id, holding),
+    )
 
 
 class RiskGate:
@@ -135,20 +214,15 @@ class RiskGate:
 
     def __init__(self, limits: RiskLimits) -> None:
         # settings: the limits it began with; limits: those that hold now.
-        self.settings = self.limits = limits
+        self.settings = limits
+        self.change(limits)
         self.halts = Halts()
         self._sent_ns: collections.deque[int] = collections.deque()
-        self._zone = ZoneInfo(limits.day_zone)
-        # day_ends_ns: when the day of the daily loss is over; never, when there is no such limit.
-        self.day_ends_ns = 0 if limits.max_daily_loss < _NO_LIMIT else _NEVER_NS
-        self._pnl_at_day_start = 0.0
+        self.cancels = PerMinute()
 
     def change(self, limits: RiskLimits) -> None:
-        """Apply other limits from now on; what the day has lost so far goes on to count."""
-        counted, counts = (each.max_daily_loss < _NO_LIMIT for each in (self.limits, limits))
-        self.limits, self._zone = limits, ZoneInfo(limits.day_zone)
-        if counted != counts:
-            self.day_ends_ns = 0 if counts else _NEVER_NS
+        """Apply other limits from now on."""
+        self.limits, self._opening = limits, OpeningRules(limits)
 
     def check(self, order: Order, exposure: Exposure, at_ns: int) -> bool:
         """Let the order pass; return whether it only reduces the position, or protects it.
@@ -159,17 +233,26 @@ class RiskGate:
         is_exit = reduces(order, exposure.held, exposure.others)
         if not exposure.link_up:
             raise OrderDeniedError(order.id, "link", 0.0, 1.0)
+        if self.halts:
+            self._check_halt(order, exposure, is_exit=is_exit)
         if not is_exit:
-            if self.halts and self.halts.state_for(order.owner, order.instrument) is not TradingState.NORMAL:
-                raise OrderDeniedError(order.id, "halt", 0.0, order.quantity)
-            kind, worth = exposure.counted_in, exposure.unit_worth
-            self._at_most(order, f"max_order_{kind}", order.quantity * worth)
-            self._at_most(order, f"max_position_{kind}", _worst(order, exposure) * worth)
+            self._opening.check(order, exposure)
             self._check_value(order, exposure)
-            if self.limits.max_daily_loss < _NO_LIMIT:
-                self._at_most(order, "max_daily_loss", self.loss(exposure.pnl, at_ns))
+            if self.limits.max_cancels_per_minute < _NO_LIMIT:
+                at_most(order, "max_cancels_per_minute", self.limits.max_cancels_per_minute, self.cancels.since(at_ns))
         self._check_collar(order, exposure)
         return is_exit
+
+    def bars_protection(self, state: TradingState, owner: str) -> bool:
+        """Return whether an owner may not even reduce or protect what it holds; a person always may."""
+        return state is TradingState.HALTED and owner != MANUAL and not self.limits.halt_keeps_protection
+
+    def _check_halt(self, order: Order, exposure: Exposure, *, is_exit: bool) -> None:
+        state = self.halts.state_for(order.owner, order.instrument)
+        if state is TradingState.NORMAL or (is_exit and exposure.flattens):
+            return
+        if not is_exit or self.bars_protection(state, order.owner):
+            raise OrderDeniedError(order.id, "halt", 0.0, order.quantity)
 
     def room_at(self, at_ns: int) -> int:
         """Return from when on one more order may leave, not before now; at 0.5 a second one leaves in two."""
@@ -191,16 +274,6 @@ class RiskGate:
         if self.limits.max_orders_per_second < _NO_LIMIT:
             self._sent_ns.append(at_ns)
 
-    def loss(self, pnl: float, at_ns: int) -> float:
-        """Return the loss since the day began, positive when money was lost."""
-        if at_ns >= self.day_ends_ns:
-            self.begin_day(pnl, at_ns)
-        return self._pnl_at_day_start - pnl
-
-    def lost(self, pnl: float) -> float | None:
-        """Return what `loss` would, without beginning a day; None while no day is counted."""
-        return self._pnl_at_day_start - pnl if 0 < self.day_ends_ns < _NEVER_NS else None
-
     def sent_since(self, at_ns: int) -> int:
         """Return how many orders and modifications passed after `at_ns`, at most a second back."""
         return sum(sent_ns > at_ns for sent_ns in self._sent_ns)
@@ -211,38 +284,16 @@ class RiskGate:
             self._sent_ns.pop()
             count -= 1
 
-    def begin_day(self, pnl: float, at_ns: int) -> None:
-        """Measure the loss of the day in which `at_ns` lies from this profit."""
-        today = dt.datetime.fromtimestamp(at_ns // _SECOND, self._zone).date()
-        tomorrow = dt.datetime.combine(today + dt.timedelta(days=1), dt.time(), self._zone)
-        self.day_ends_ns = int(tomorrow.timestamp()) * _SECOND
-        self._pnl_at_day_start = pnl
-
-    @property
-    def day(self) -> tuple[float, int]:
-        """Return from which profit the day's loss is measured and when the day ends; zeros without such a limit."""
-        return (self._pnl_at_day_start, self.day_ends_ns) if self.day_ends_ns < _NEVER_NS else (0.0, 0)
-
-    def continue_day(self, pnl: float, ends_ns: int) -> None:
-        """Go on with a day that has begun already: a restart forgives no loss."""
-        if self.limits.max_daily_loss < _NO_LIMIT:
-            self._pnl_at_day_start, self.day_ends_ns = pnl, ends_ns
-
-    def _at_most(self, order: Order, rule: str, asked: float) -> None:
-        limit: float = getattr(self.limits, rule)
-        if not asked <= limit:
-            raise OrderDeniedError(order.id, rule, limit, asked)
-
     def _check_value(self, order: Order, exposure: Exposure) -> None:
         if self.limits.max_notional == _NO_LIMIT:
             return
         if exposure.counted_in == "currency":
-            self._at_most(order, "max_notional", order.quantity * exposure.unit_worth)
+            at_most(order, "max_notional", self.limits.max_notional, order.quantity * exposure.unit_worth)
             return
         prices = [p for p in (order.limit_price, order.stop_price, exposure.price) if p is not None]
         # Without any price the value is unknown, and an unknown value is more than any limit.
         worst = max(map(abs, prices)) * order.quantity * exposure.multiplier if prices else _NO_LIMIT
-        self._at_most(order, "max_notional", worst)
+        at_most(order, "max_notional", self.limits.max_notional, worst)
 
     def _check_collar(self, order: Order, exposure: Exposure) -> None:
         """Refuse a limit price that reaches too far through the market; one that waits behind it harms nobody."""
@@ -258,7 +309,7 @@ class RiskGate:
             return
         # A price below zero, as of oil in April 2020 or of a spread, is measured by its size.
         reach = order.side.sign * (order.limit_price - market) / abs(market)
-        self._at_most(order, "price_collar", reach)
+        at_most(order, "price_collar", self.limits.price_collar, reach)
 
 
 def reduces(order: Order, held: float, others: OpenOrders) -> bool:
@@ -275,10 +326,3 @@ def reduces(order: Order, held: float, others: OpenOrders) -> bool:
     sort = sort_of(order)
     before = same_side[Sort.MARKET] + (same_side[sort] if sort is not Sort.MARKET else 0.0)
     return before + order.remaining <= abs(held) * (1 + _DUST)
-
-
-def _worst(order: Order, exposure: Exposure) -> float:
-    """Return the largest position on the order's side that it and all others together may lead to."""
-    together = exposure.others.copy()
-    together.add(order, order.remaining)
-    return together.highest(exposure.held) if order.side is Side.BUY else -together.lowest(exposure.held)

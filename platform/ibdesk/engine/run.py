@@ -290,7 +290,7 @@ class Run:
     def flatten(self) -> None:
         """Close what the run holds, although it has ended."""
         for lane in self.lanes.values():
-            self._engine.orders.aims.aim(lane, 0.0)
+            self._engine.orders.aims.aim(lane, 0.0, flattens=True)
 
     def modify(
         self,

@@ -20,6 +20,7 @@ from ibdesk.model.action import (
 )
 from ibdesk.model.aim import Aim
 from ibdesk.model.bar import Bar
+from ibdesk.model.budget import NO_BUDGET, RunBudget
 from ibdesk.model.command import (
     OPERATOR,
     AcceptExternal,
@@ -56,6 +57,7 @@ from ibdesk.model.event import (
     PositionReport,
     RunInterrupted,
     RunLeft,
+    RunMarks,
     Severity,
     Stalled,
     TakeOver,
@@ -92,6 +94,7 @@ __all__ = [
     "DESK_SCOPE",
     "EVENT_KINDS",
     "FINAL_STATUSES",
+    "NO_BUDGET",
     "OPERATOR",
     "TRANSITIONS",
     "UNENCODABLE",
@@ -154,9 +157,11 @@ __all__ = [
     "ResumeTrading",
     "Right",
     "Rounding",
+    "RunBudget",
     "RunFailed",
     "RunInterrupted",
     "RunLeft",
+    "RunMarks",
     "Session",
     "SetTimer",
     "Severity",

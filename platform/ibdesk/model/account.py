@@ -19,6 +19,7 @@ class Account(HtmlRepr, msgspec.Struct, frozen=True):
     cash: float = float("nan")
     buying_power: float = float("nan")
     available_funds: float = float("nan")
+    initial_margin: float = float("nan")
     realized_pnl: float = float("nan")
     unrealized_pnl: float = float("nan")
     updated_ns: int = 0

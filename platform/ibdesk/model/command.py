@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from ibdesk.model.budget import NO_BUDGET, RunBudget
 from ibdesk.model.halt import DESK_SCOPE, TradingState
 from ibdesk.model.instrument import AnyInstrument
 from ibdesk.model.order import OrderType, Side, TimeInForce, WhenClosed
@@ -59,6 +60,7 @@ class StartStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="start_strate
     `cash` is the money allotted to the run, in the account's currency. `state` is what an earlier run left. `name`
     tells runs apart that are alike in all else; it is empty for the usual one. With `whole_bars` each bar that comes
     is decided on at its close, whatever its length: those of some instruments are longer than those of others.
+    `budget` is what the run may use of the account.
     """
 
     run_id: str
@@ -73,6 +75,7 @@ class StartStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="start_strate
     cash: float = 0.0
     state: dict[str, Any] = {}
     name: str = ""
+    budget: RunBudget = NO_BUDGET
     by: str = OPERATOR
     correlation_id: str = ""
 
@@ -100,7 +103,7 @@ class ChangeParameters(msgspec.Struct, frozen=True, kw_only=True, tag="change_pa
 class ChangeLimits(msgspec.Struct, frozen=True, kw_only=True, tag="change_limits"):
     """Go on under other limits of the risk gate; `limits` are all of them by name, infinity switches a rule off."""
 
-    limits: dict[str, float | str]
+    limits: dict[str, float | str | bool]
     at_ns: int
     by: str = OPERATOR
     correlation_id: str = ""

@@ -8,6 +8,7 @@ others are here. Each carries `at_ns`, the time at which it happened (ns UTC): t
 from __future__ import annotations
 
 import enum
+import math
 from typing import Any, get_args
 
 import msgspec
@@ -135,12 +136,25 @@ class MarketHalted(msgspec.Struct, frozen=True, tag="market_halted"):
     is_halted: bool = True
 
 
+class RunMarks(msgspec.Struct, frozen=True):
+    """From which profits the losses of a run are measured: when the day began, and the highest so far."""
+
+    day_pnl: float
+    peak: float
+
+
 class DayBegan(msgspec.Struct, frozen=True, tag="day_began"):
-    """From which profit the loss of the day that ends at `ends_ns` is measured; for the record and the next life."""
+    """From which profits the losses of the day that ends at `ends_ns` are measured; for the record and the next life.
+
+    `pnl` is the account's when the day began, `peak` its highest since, `runs` those of runs with limits of their own.
+    It comes again when a peak has risen.
+    """
 
     pnl: float
     ends_ns: int
     at_ns: int
+    peak: float = -math.inf
+    runs: dict[str, RunMarks] = {}
 
 
 class BookLeft(msgspec.Struct, frozen=True):
@@ -179,8 +193,8 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
 
     `orders` are those that may still fill and those that ended in the last days; `fills` are those of the last days:
     TWS may tell them again. `halts` are those that hold, oldest first; `halts_made` is the number of the newest that
-    ever was. `day_pnl` and `day_ends_ns` are those of the last `DayBegan`. `instruments` are those
-    traded by hand; those of runs stand in their starts. `limits` are those of the risk gate when they were changed at
+    ever was. What begins with `day_` is that of the last `DayBegan`. `instruments` are those traded by hand; those of
+    runs stand in their starts. `limits` are those of the risk gate when they were changed at
     run time, and `limits_before` those that the settings gave; both are empty else. `uncovered` is what trades outside
     the desk have closed of its positions, by instrument, and nobody has accepted yet. `withdrawn` are the open orders
     whose cancel was asked for. `cash` is the account's money by currency as the record explains it. `overruled` are
@@ -195,9 +209,11 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     halts_made: int = 0
     day_pnl: float = 0.0
     day_ends_ns: int = 0
+    day_peak: float = -math.inf
+    day_runs: dict[str, RunMarks] = {}
     instruments: list[AnyInstrument] = []
-    limits: dict[str, float | str] = {}
-    limits_before: dict[str, float | str] = {}
+    limits: dict[str, float | str | bool] = {}
+    limits_before: dict[str, float | str | bool] = {}
     uncovered: dict[str, float] = {}
     withdrawn: list[str] = []
     cash: dict[str, float] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -66,11 +65,6 @@ class RecordedGate(RiskGate):
     def room_at(self, at_ns: int) -> int:
         """Return that anything may leave: what waited is on the record."""
         return at_ns
-
-    def loss(self, pnl: float, at_ns: int) -> float:
-        """Begin the day when it is time, and find no loss that would halt: whether it did is on the record."""
-        super().loss(pnl, at_ns)
-        return -math.inf
 
 
 def take_over_from(

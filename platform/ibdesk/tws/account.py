@@ -17,6 +17,7 @@ _FIELDS = {
     "TotalCashValue": "cash",
     "BuyingPower": "buying_power",
     "AvailableFunds": "available_funds",
+    "InitMarginReq": "initial_margin",
     "RealizedPnL": "realized_pnl",
     "UnrealizedPnL": "unrealized_pnl",
 }

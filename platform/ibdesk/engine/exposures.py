@@ -1,0 +1,385 @@
+"""What the account and each owner hold and may come to hold, in units and in money, kept by each change.
+
+Every order, execution and price changes a few sums, so that a limit costs one comparison and no scan over positions
+or orders. `Holding` is one owner in one instrument, `InstrumentTotal` all owners in it, `MoneyTotal` one owner, or the
+account, in all instruments. Money is in the account's currency, by the rates that the watched pairs tell; a currency
+of which no rate is known counts as it is.
+
+Floating-point sums drift. `exact_pnl` and `recount` sum anew from the books; nothing acts on a sum without that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ibdesk.engine.open_orders import OpenOrders
+from ibdesk.engine.portfolio import EXTERNAL
+from ibdesk.engine.rates import rate_between
+from ibdesk.model import Forex, Order, Position
+
+if TYPE_CHECKING:
+    from ibdesk.engine.market import Market
+
+# What adding and taking away binary fractions may leave of nothing.
+_DUST = 1e-9
+# A rate is applied anew once it has moved by so much: sums in other currencies need not follow each of its ticks.
+_RATE_STEP = 0.001
+
+
+class MoneyTotal:
+    """The profit and the exposures of one owner, or of the account, in the account's currency.
+
+    `gross` is the sum of the worst-case positions by size, `highest` and `lowest` that of the highest and lowest
+    positions by sign. `floor` and `ceiling` are the profits between which nothing is to be done (`LossWatch`).
+    """
+
+    __slots__ = (
+        "ceiling",
+        "day_pnl",
+        "floor",
+        "gross",
+        "highest",
+        "is_budgeted",
+        "lowest",
+        "name",
+        "open_orders",
+        "peak",
+        "pnl",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pnl = self.gross = self.highest = self.lowest = 0.0
+        self.floor, self.ceiling = -math.inf, math.inf
+        # day_pnl: the profit when the day began; peak: the highest that a drawdown is measured from.
+        self.day_pnl = self.peak = 0.0
+        self.open_orders = 0
+        # is_budgeted: whether limits of its own follow the prices.
+        self.is_budgeted = False
+
+    def clear(self) -> None:
+        """Begin all sums of money anew."""
+        self.pnl = self.gross = self.highest = self.lowest = 0.0
+
+
+class InstrumentTotal:
+    """What all owners together hold and may come to hold of one instrument.
+
+    `quantity` is what is held in our own books, times the multiplier: what one point of the price earns. `high` and
+    `low` are the highest and lowest positions that all open orders may lead to, `EXTERNAL`'s counted; `worst` is the
+    larger of the two by size. `unit` is the money of one unit at a price of 1, `value` at the present price.
+    """
+
+    __slots__ = (
+        "budgeted",
+        "currency",
+        "high",
+        "holdings",
+        "instrument",
+        "is_live",
+        "low",
+        "market",
+        "price",
+        "quantity",
+        "rate",
+        "unit",
+        "value",
+        "worst",
+    )
+
+    def __init__(self, instrument: str, market: Market | None) -> None:
+        self.instrument, self.market = instrument, market
+        self.currency = ""
+        self.price: float | None = None
+        self.rate = self.unit = 1.0
+        self.value = self.quantity = self.high = self.low = self.worst = 0.0
+        self.holdings: list[Holding] = []
+        # budgeted: those of owners whose own limits follow the prices; is_live: whether any sum depends on the price.
+        self.budgeted: tuple[Holding, ...] = ()
+        self.is_live = False
+
+
+class Holding:
+    """What one owner holds and has on the way in one instrument, and the worst that may come of it."""
+
+    __slots__ = ("high", "low", "money", "orders", "owner", "position", "sums", "total", "worst")
+
+    def __init__(self, owner: str, total: InstrumentTotal, money: MoneyTotal) -> None:
+        self.owner, self.total, self.money = owner, total, money
+        self.position = Position(total.instrument)
+        # The open orders, and what they add up to.
+        self.orders: dict[str, Order] = {}
+        self.sums = OpenOrders()
+        self.high = self.low = self.worst = 0.0
+
+    def pnl(self, price: float | None) -> float:
+        """Return the profit in the instrument's currency; without a price the position counts at its cost."""
+        position = self.position
+        return position.pnl(position.average_price if price is None else price)
+
+
+class Exposures:
+    """All holdings, and their sums. With `is_kept` False sums of money are not kept: no limit needs them."""
+
+    def __init__(self, markets: Mapping[str, Market], *, is_kept: bool) -> None:
+        self._markets = markets
+        self.is_kept = is_kept
+        self.currency = "USD"
+        self.account = MoneyTotal("")
+        self.owners: dict[str, MoneyTotal] = {}
+        self.totals: dict[str, InstrumentTotal] = {}
+        self.holdings: dict[tuple[str, str], Holding] = {}
+        # Rates as they are applied, by currency.
+        self._rates: dict[str, float] = {}
+
+    # --- who holds what
+
+    def money(self, owner: str) -> MoneyTotal:
+        """Return the sums of an owner."""
+        return self.owners.get(owner) or self.owners.setdefault(owner, MoneyTotal(owner))
+
+    def holding(self, owner: str, instrument: str) -> Holding:
+        """Return an owner's holding, an empty one when there never was any."""
+        found = self.holdings.get((owner, instrument))
+        if found is None:
+            total = self.totals.get(instrument)
+            if total is None:
+                total = self.totals[instrument] = InstrumentTotal(instrument, self._markets.get(instrument))
+            found = self.holdings[owner, instrument] = Holding(owner, total, self.money(owner))
+            total.holdings.append(found)
+            if found.money.is_budgeted:
+                total.budgeted = (*total.budgeted, found)
+        return found
+
+    def count_order(self, holding: Holding, change: int) -> None:
+        """Count one open order more or less."""
+        self.account.open_orders += change
+        holding.money.open_orders += change
+
+    def worth(self, total: InstrumentTotal) -> float:
+        """Return the money of one unit at the present price, infinite when there is none."""
+        price = self.price_of(total)
+        return math.inf if price is None else abs(price) * _multiplier(total) * self._rate_of(total)
+
+    def refresh(self, holding: Holding) -> None:
+        """Take that the open orders or the position of a holding have changed."""
+        held, sums = holding.position.quantity, holding.sums
+        if sums.rest:
+            high, low = sums.highest(held), sums.lowest(held)
+        else:
+            high, low = held + sums.buys[0], held - sums.sells[0]
+        up, down = high - holding.high, low - holding.low
+        if not up and not down:
+            return
+        total, worst = holding.total, max(high, -low)
+        if not total.is_live:
+            self._enliven(total)
+        wider, holding.worst = worst - holding.worst, worst
+        holding.high, holding.low = high, low
+        total.high, total.low = _clean(total.high + up), _clean(total.low + down)
+        before, total.worst = total.worst, max(total.high, -total.low)
+        if not self.is_kept:
+            return
+        value, account, owner = total.value, self.account, holding.money
+        account.gross += (total.worst - before) * value
+        account.highest += up * value
+        account.lowest += down * value
+        owner.gross += wider * value
+        owner.highest += up * value
+        owner.lowest += down * value
+        if not total.worst and not total.quantity:
+            self._deaden(total)
+
+    def booked(self, owner: str, position: Position) -> None:
+        """Take an owner's new position."""
+        holding = self.holding(owner, position.instrument)
+        total, before = holding.total, holding.position
+        if not total.is_live:
+            self._enliven(total)
+        pnl_before = holding.pnl(total.price)
+        holding.position = position
+        if owner != EXTERNAL:
+            earned = (holding.pnl(total.price) - pnl_before) * total.rate
+            self.account.pnl += earned
+            holding.money.pnl += earned
+            change = position.quantity * position.multiplier - before.quantity * before.multiplier
+            total.quantity = _clean(total.quantity + change)
+        self.refresh(holding)
+        if not total.is_live:
+            return
+        if total.price is None:
+            self._revalue(total, None, total.rate)
+        if not total.worst and not total.quantity:
+            self._deaden(total)
+
+    # --- prices and rates
+
+    def priced(self, total: InstrumentTotal, price: float) -> None:
+        """Take a new price of an instrument."""
+        before = total.price
+        if before is None:
+            self._revalue(total, price, total.rate)
+            return
+        total.price = price
+        change, account = price - before, self.account
+        account.pnl += total.quantity * change * total.rate
+        size = (abs(price) - abs(before)) * total.unit
+        total.value += size
+        account.gross += total.worst * size
+        account.highest += total.high * size
+        account.lowest += total.low * size
+        for holding in total.budgeted:
+            money, position = holding.money, holding.position
+            money.pnl += position.quantity * position.multiplier * change * total.rate
+            money.gross += holding.worst * size
+            money.highest += holding.high * size
+            money.lowest += holding.low * size
+
+    def rated(self, market: Market) -> None:
+        """Take a new price of a currency pair into the sums, when it has moved by a thousandth."""
+        for currency in (market.instrument.symbol, market.instrument.currency):
+            applied = self._rates.get(currency)
+            if applied is None:
+                continue
+            rate = self._rate_now(currency)
+            if rate is not None and abs(rate - applied) > _RATE_STEP * applied:
+                self._rates[currency] = rate
+                for total in self.totals.values():
+                    if total.currency == currency:
+                        self._revalue(total, total.price, rate)
+
+    def watched(self, market: Market) -> None:
+        """Take an instrument whose prices are followed from now on, or of which more is known now."""
+        total = self.totals.get(market.instrument.id)
+        if total is not None and total.market is not market:
+            total.market = market
+            if total.is_live:
+                self.recount()
+        if isinstance(market.instrument, Forex):
+            pair = {market.instrument.symbol, market.instrument.currency}
+            market.is_rate = self.is_kept and self.currency in pair and not pair.isdisjoint(self._rates)
+            self._mark(market)
+
+    def count_in(self, currency: str) -> None:
+        """Count in another currency from now on."""
+        if currency != self.currency:
+            self.currency = currency
+            self._rates.clear()
+            self.recount()
+
+    # --- exact sums
+
+    def exact_pnl(self, owner: str | None = None) -> float:
+        """Return the profit of an owner, or of all owners but `EXTERNAL`, summed anew from the books."""
+        return math.fsum(
+            holding.pnl(self.price_of(holding.total)) * self._rate_of(holding.total)
+            for holding in self.holdings.values()
+            if holding.owner != EXTERNAL and owner in (None, holding.owner)
+        )
+
+    def recount(self) -> None:
+        """Sum everything anew."""
+        for money in (self.account, *self.owners.values()):
+            money.clear()
+        for total in self.totals.values():
+            total.quantity = total.high = total.low = total.worst = 0.0
+            total.budgeted = tuple(each for each in total.holdings if each.money.is_budgeted)
+            positions = [holding.position for holding in total.holdings]
+            for holding in total.holdings:
+                holding.position, holding.high, holding.low, holding.worst = Position(total.instrument), 0.0, 0.0, 0.0
+            self._deaden(total)
+            for holding, position in zip(total.holdings, positions, strict=True):
+                self.booked(holding.owner, position)
+
+    def price_of(self, total: InstrumentTotal) -> float | None:
+        """Return the last price of an instrument, None when there is none."""
+        return None if total.market is None else total.market.price
+
+    # --- inside
+
+    def _enliven(self, total: InstrumentTotal) -> None:
+        """Let sums follow the price of an instrument; until now all of its own are zero."""
+        total.is_live = True
+        if total.market is None:
+            total.market = self._markets.get(total.instrument)
+        total.currency = self.currency if total.market is None else total.market.instrument.currency
+        total.price, total.rate = self.price_of(total), self._rate_of(total)
+        self._price_unit(total)
+        if total.market is not None and self.is_kept:
+            total.market.total = total
+            self._mark(total.market)
+
+    def _deaden(self, total: InstrumentTotal) -> None:
+        """Let sums no longer follow the price of an instrument in which nothing is held or ordered."""
+        if any(holding.worst for holding in total.holdings):
+            # What owners hold cancels out for the account, and not for them.
+            return
+        total.is_live = False
+        if total.market is not None:
+            total.market.total = None
+            self._mark(total.market)
+
+    @staticmethod
+    def _mark(market: Market) -> None:
+        market.is_watched = market.is_rate or market.total is not None
+
+    def _price_unit(self, total: InstrumentTotal) -> None:
+        multiplier = _multiplier(total)
+        total.unit = multiplier * total.rate
+        price = total.price
+        if price is None:
+            costs = [abs(each.position.average_price) for each in total.holdings if each.position.quantity]
+            price = max((cost for cost in costs if not math.isnan(cost)), default=0.0)
+        total.value = abs(price) * total.unit
+
+    def _revalue(self, total: InstrumentTotal, price: float | None, rate: float) -> None:
+        """Count an instrument at another price and rate, from its positions."""
+        value_before, price_before, rate_before = total.value, total.price, total.rate
+        total.price, total.rate = price, rate
+        self._price_unit(total)
+        size, account = total.value - value_before, self.account
+        if not self.is_kept:
+            return
+        account.gross += total.worst * size
+        account.highest += total.high * size
+        account.lowest += total.low * size
+        for holding in total.holdings:
+            money = holding.money
+            money.gross += holding.worst * size
+            money.highest += holding.high * size
+            money.lowest += holding.low * size
+            if holding.owner != EXTERNAL:
+                earned = holding.pnl(price) * rate - holding.pnl(price_before) * rate_before
+                account.pnl += earned
+                money.pnl += earned
+
+    def _rate_of(self, total: InstrumentTotal) -> float:
+        """Return the rate that is applied to an instrument's money."""
+        currency = self.currency if total.market is None else total.market.instrument.currency
+        if currency == self.currency:
+            return 1.0
+        if currency not in self._rates:
+            self._rates[currency] = self._rate_now(currency) or 1.0
+            for market in self._markets.values():
+                if isinstance(market.instrument, Forex):
+                    self.watched(market)
+        return self._rates[currency]
+
+    def _rate_now(self, currency: str) -> float | None:
+        return rate_between(currency, self.currency, self._price_named)
+
+    def _price_named(self, instrument: str) -> float | None:
+        market = self._markets.get(instrument)
+        return None if market is None else market.price
+
+
+def _multiplier(total: InstrumentTotal) -> float:
+    if total.market is not None:
+        return total.market.instrument.multiplier
+    return max((each.position.multiplier for each in total.holdings), default=1.0)
+
+
+def _clean(figure: float) -> float:
+    return figure if abs(figure) > _DUST else 0.0

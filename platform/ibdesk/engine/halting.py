@@ -1,0 +1,144 @@
+"""What a halt does at once: it cancels the orders that open a position, in the event in which it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ibdesk.engine.open_orders import OpenOrders, Sort, sort_of
+from ibdesk.engine.portfolio import EXTERNAL, MANUAL
+from ibdesk.engine.risk import reduces
+from ibdesk.errors import DeskError
+from ibdesk.model import (
+    DESK_SCOPE,
+    Halt,
+    HaltTrading,
+    ResumeTrading,
+    Severity,
+    TradingHalted,
+    TradingState,
+    instrument_scope,
+    moment,
+    run_scope,
+)
+
+if TYPE_CHECKING:
+    from ibdesk.engine.exposures import Holding
+    from ibdesk.engine.order_flow import OrderFlow
+
+
+class Halting:
+    """Halts the desk, a run or an instrument, and flattens."""
+
+    def __init__(self, flow: OrderFlow) -> None:
+        self._flow = flow
+
+    def on_halt_trading(self, command: HaltTrading) -> None:
+        """Halt as a person or another process says."""
+        self.halt(command.reason, command.by, scope=command.scope, state=command.state, halt_id=command.id)
+
+    def on_resume_trading(self, command: ResumeTrading, allow_targets: Callable[[], None]) -> None:
+        """Lift a halt, and let targets be asked again that it refused."""
+        flow, halts = self._flow, self._flow.gate.halts
+        try:
+            flow.repetition.forgive(halts.find(command.id))
+            halts.lift(command.id)
+        except DeskError as error:
+            flow.alert(command.by, f"nothing is lifted: {error}", Severity.WARNING)
+            return
+        flow.overrules.look_at_halts()
+        allow_targets()
+        flow.losses.arm()
+        if halts:
+            text = f"halt {command.id} lifted: {command.reason}; trading stays halted by {', '.join(halts)}"
+        else:
+            text = f"trading resumed: {command.reason}"
+        flow.alert(command.by, text, Severity.WARNING)
+
+    def halt(
+        self,
+        reason: str,
+        by: str,
+        *,
+        scope: str = DESK_SCOPE,
+        state: TradingState = TradingState.HALTED,
+        halt_id: str = "",
+    ) -> None:
+        """Let pass only what reduces a position from here on, until a person lifts this halt.
+
+        What the same one has halted for already, and holds, is not halted for again.
+        """
+        flow = self._flow
+        halts, at_ns = flow.gate.halts, flow.now_ns
+        halt = Halt(
+            reason or "no reason was given",
+            by,
+            at_ns,
+            halt_id or f"{moment(at_ns):%Y%m%d-%H%M%S}-{halts.made + 1}",
+            scope,
+            state,
+        )
+        if halt.id in halts or (not halt_id and any(_is_same(held, halt) for held in halts.values())):
+            return
+        halts.put(halt)
+        flow.add(TradingHalted(halt.reason, halt.at_ns, halt.by, halt.id, halt.scope, halt.state))
+        if flow.gate.decides:
+            self.cancel_openers(scope)
+
+    def cancel_openers(self, scope: str = DESK_SCOPE) -> None:
+        """Cancel the open orders in a scope that its halts do not let stand."""
+        for holding in list(self._flow.exposures.holdings.values()):
+            if holding.orders and scope in (DESK_SCOPE, run_scope(holding.owner), _scope_of(holding)):
+                self.trim(holding)
+
+    def trim(self, holding: Holding) -> None:
+        """Cancel the open orders of a holding that its halts do not let stand."""
+        flow = self._flow
+        state = flow.gate.halts.state_for(holding.owner, holding.total.instrument)
+        if state is TradingState.NORMAL:
+            return
+        if flow.gate.bars_protection(state, holding.owner):
+            kept = {order_id for order_id in holding.orders if flow.aims.is_exit(order_id, holding)}
+        else:
+            kept = _protecting(holding)
+        if all(halt.by == EXTERNAL for halt in flow.gate.halts.values()):
+            # What a person has changed at the broker stays as that person left it.
+            kept |= flow.overrules.orders.keys()
+        for order_id in [each for each in holding.orders if each not in kept]:
+            if not flow.blotter.is_withdrawn(order_id):
+                flow.cancel(order_id)
+
+    def flatten(self, owner: str | None) -> None:
+        """Close what an owner holds, or all owners but `EXTERNAL`."""
+        flow = self._flow
+        for run in list(flow.runs.values()):
+            if owner in (None, run.id):
+                flow.call(run, run.flatten)
+        by_hand = [
+            holding.total.instrument
+            for holding in flow.exposures.holdings.values()
+            if holding.owner == MANUAL and holding.position.quantity and owner in (None, MANUAL)
+        ]
+        if by_hand:
+            text = f"what was bought or sold by hand stays: close {', '.join(by_hand)} by hand"
+            flow.alert(EXTERNAL, text, Severity.ERROR)
+
+
+def _protecting(holding: Holding) -> set[str]:
+    """Return the open orders that together only close or protect the position, the oldest first, exits before them."""
+    kept, counted, held = set(), OpenOrders(), holding.position.quantity
+    by_sort = sorted(holding.orders.values(), key=lambda order: sort_of(order) is not Sort.MARKET)
+    for order in by_sort:
+        if reduces(order, held, counted):
+            kept.add(order.id)
+            counted.add(order, order.remaining)
+    return kept
+
+
+def _scope_of(holding: Holding) -> str:
+    return instrument_scope(holding.total.instrument)
+
+
+def _is_same(held: Halt, halt: Halt) -> bool:
+    """Return whether a halt says nothing that is not held already."""
+    return (held.by, held.reason, held.scope, held.state) == (halt.by, halt.reason, halt.scope, halt.state)

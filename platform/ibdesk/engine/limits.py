@@ -1,0 +1,158 @@
+"""The limits that an order must keep which opens or adds to a position: of the account, and of its run.
+
+Each looks at sums that are kept by each change (`engine.exposures`), so that an order costs the same whatever else is
+held and ordered. A limit that is off is not asked.
+"""
+
+from __future__ import annotations
+
+import collections
+import math
+from typing import TYPE_CHECKING
+
+from ibdesk.errors import OrderDeniedError
+from ibdesk.model import Order, RunBudget, Side
+
+if TYPE_CHECKING:
+    from ibdesk.engine.exposures import MoneyTotal
+    from ibdesk.engine.risk import Exposure, RiskLimits
+
+_MINUTE_NS = 60_000_000_000
+
+
+class Reach:
+    """How far an order may lead its owner and the account in its instrument, on the order's own side.
+
+    `own` and `whole` are the worst positions with the order, `own_before` and `whole_before` those without it, each
+    positive on the order's side; `worth` is the money of one unit.
+    """
+
+    __slots__ = ("own", "own_before", "whole", "whole_before", "worth")
+
+    def __init__(self, order: Order, exposure: Exposure) -> None:
+        holding, total = exposure.holding, exposure.holding.total
+        others, quantity = exposure.others, order.remaining
+        if order.side is Side.BUY:
+            self.own_before, self.whole_before = holding.high, total.high
+            self.own = others.with_order(order, quantity).highest(exposure.held)
+        else:
+            self.own_before, self.whole_before = -holding.low, -total.low
+            self.own = -others.with_order(order, quantity).lowest(exposure.held)
+        self.whole = self.whole_before + self.own - self.own_before
+        self.worth = exposure.worth
+
+    def gross(self, money: MoneyTotal, before: float, after: float, worst: float) -> float:
+        """Return the gross exposure once the worst position of an instrument is `after` where it was `before`."""
+        return money.gross + (max(after, worst) - max(before, worst)) * self.worth
+
+    def net(self, order: Order, money: MoneyTotal, change: float) -> float:
+        """Return the net exposure on the order's side once the worst position there has changed by so much."""
+        before = money.highest if order.side is Side.BUY else -money.lowest
+        return before + change * self.worth
+
+
+class OpeningRules:
+    """The limits of the account, made ready to be asked."""
+
+    def __init__(self, limits: RiskLimits) -> None:
+        kinds = ("shares", "contracts", "currency")
+        self._size = {kind: getattr(limits, f"max_order_{kind}") for kind in kinds}
+        self._position = {kind: getattr(limits, f"max_position_{kind}") for kind in kinds}
+        self._limits = limits
+        self._counts_money = (
+            min(limits.max_gross_exposure, limits.max_net_exposure, limits.max_instrument_exposure) < math.inf
+        )
+        self._counts_margin = min(limits.max_margin_use, limits.max_buying_power_use) < math.inf
+
+    def check(self, order: Order, exposure: Exposure) -> None:
+        """Deny an order that leads the account, or its run, beyond a limit.
+
+        Raises:
+            OrderDeniedError: At the first limit it breaks.
+        """
+        kind, units = exposure.counted_in, order.quantity * exposure.unit_worth
+        at_most(order, f"max_order_{kind}", self._size[kind], units)
+        reach = Reach(order, exposure)
+        at_most(order, f"max_position_{kind}", self._position[kind], reach.whole * exposure.unit_worth)
+        limits = self._limits
+        if exposure.account.open_orders >= limits.max_open_orders and order.id not in exposure.holding.orders:
+            at_most(order, "max_open_orders", limits.max_open_orders, exposure.account.open_orders + 1.0)
+        if self._counts_money:
+            self._check_money(order, exposure, reach)
+        if self._counts_margin:
+            self._check_margin(order, exposure)
+        if exposure.budget is not None:
+            check_budget(order, exposure, exposure.budget, reach, units)
+
+    def _check_money(self, order: Order, exposure: Exposure, reach: Reach) -> None:
+        limits, account, total = self._limits, exposure.account, exposure.holding.total
+        if reach.whole <= reach.whole_before:
+            return
+        other = -total.low if order.side is Side.BUY else total.high
+        gross = reach.gross(account, reach.whole_before, reach.whole, other)
+        at_most(order, "max_gross_exposure", limits.max_gross_exposure, gross)
+        change = reach.whole - reach.whole_before
+        at_most(order, "max_net_exposure", limits.max_net_exposure, reach.net(order, account, change))
+        value = max(reach.whole, other) * reach.worth
+        at_most(order, "max_instrument_exposure", limits.max_instrument_exposure, value)
+
+    def _check_margin(self, order: Order, exposure: Exposure) -> None:
+        limits, balance = self._limits, exposure.balance
+        if limits.max_margin_use < math.inf:
+            used = balance.initial_margin / balance.net_liquidation if balance.net_liquidation > 0 else math.nan
+            # What the account has not reported is unknown, and an unknown figure is more than any limit.
+            at_most(order, "max_margin_use", limits.max_margin_use, math.inf if math.isnan(used) else used)
+        if limits.max_buying_power_use < math.inf:
+            power = balance.buying_power
+            used = order.remaining * exposure.worth / power if power > 0 else math.inf
+            at_most(order, "max_buying_power_use", limits.max_buying_power_use, used)
+
+
+def check_budget(order: Order, exposure: Exposure, budget: RunBudget, reach: Reach, units: float) -> None:
+    """Deny an order that leads its run beyond a limit of its own.
+
+    Raises:
+        OrderDeniedError: At the first limit it breaks.
+    """
+    holding, money = exposure.holding, exposure.holding.money
+    at_most(order, "budget.max_order", budget.max_order, units)
+    at_most(order, "budget.max_position", budget.max_position, reach.own * exposure.unit_worth)
+    at_most(order, "budget.max_notional", budget.max_notional, order.remaining * exposure.worth)
+    if order.id not in holding.orders:
+        at_most(order, "budget.max_open_orders", budget.max_open_orders, money.open_orders + 1.0)
+    if reach.own > reach.own_before and money.is_budgeted:
+        other = -holding.low if order.side is Side.BUY else holding.high
+        gross = reach.gross(money, reach.own_before, reach.own, other)
+        at_most(order, "budget.max_gross_exposure", budget.max_gross_exposure, gross)
+        net = reach.net(order, money, reach.own - reach.own_before)
+        at_most(order, "budget.max_net_exposure", budget.max_net_exposure, net)
+
+
+def at_most(order: Order, rule: str, limit: float, asked: float) -> None:
+    """Deny an order for which a rule allows less than is asked.
+
+    Raises:
+        OrderDeniedError: If it does.
+    """
+    if not asked <= limit:
+        raise OrderDeniedError(order.id, rule, limit, asked)
+
+
+class PerMinute:
+    """How often something has happened in the last minute, up to a limit that may change."""
+
+    __slots__ = ("_times_ns",)
+
+    def __init__(self) -> None:
+        self._times_ns: collections.deque[int] = collections.deque()
+
+    def count(self, at_ns: int) -> None:
+        """Count one more."""
+        self._times_ns.append(at_ns)
+
+    def since(self, at_ns: int) -> int:
+        """Return how many there were in the minute before `at_ns`."""
+        times = self._times_ns
+        while times and times[0] <= at_ns - _MINUTE_NS:
+            times.popleft()
+        return len(times)

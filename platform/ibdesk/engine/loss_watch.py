@@ -1,0 +1,245 @@
+"""Watches the loss and the drawdown of the account and of each run, at each price.
+
+A price that moves what is held moves the profit by one multiplication, and the profit is compared with a floor and a
+ceiling: below the floor a limit is broken, above the ceiling there is a new peak. Before a broken limit acts, the
+profit is summed anew from the books. Then, in the same event, trading is halted, what opens is cancelled, and what is
+held is closed if the rule says so.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from ibdesk.engine.exposures import MoneyTotal
+from ibdesk.model import DESK_SCOPE, NO_BUDGET, DayBegan, RunBudget, RunMarks, TradingState, run_scope
+
+if TYPE_CHECKING:
+    from ibdesk.engine.market import Market
+    from ibdesk.engine.order_flow import OrderFlow
+    from ibdesk.engine.risk import OnLoss
+
+GATE = "risk"
+"""Who halts when a limit is broken."""
+
+_SECOND = 1_000_000_000
+_NEVER_NS = 2**63
+# A peak is noted when it has risen by this part of the drawdown that is allowed: a restart forgives no more than that.
+_PEAK_STEP = 0.01
+# What adding binary fractions may leave, as a part of a limit.
+_DUST = 1e-9
+_DAILY, _DRAWDOWN = "max_daily_loss", "max_drawdown"
+
+
+class LossWatch:
+    """The day's loss and the drawdown, against the limits of the account and the budgets of runs."""
+
+    def __init__(self, flow: OrderFlow) -> None:
+        self._flow, self._gate, self._exposures = flow, flow.gate, flow.exposures
+        # day_ends_ns: when the day of the daily loss is over; never, when nothing is measured by the day.
+        self.day_ends_ns = _NEVER_NS
+        self.take_limits()
+
+    # --- what happens
+
+    def priced(self, market: Market) -> None:
+        """Take a price of an instrument that is held or ordered, or that tells a rate, and act on what it shows."""
+        exposures, total, price = self._exposures, market.total, market.price
+        if market.is_rate:
+            exposures.rated(market)
+        if total is not None and price is not None and price != total.price:
+            exposures.priced(total, price)
+            for holding in total.budgeted:
+                money = holding.money
+                if not money.floor <= money.pnl <= money.ceiling:
+                    self._look(money)
+        money = exposures.account
+        if not money.floor <= money.pnl <= money.ceiling:
+            self._look(money)
+
+    def booked(self, owner: str) -> None:
+        """Act on what an execution or a commission of an owner shows."""
+        for money in (self._exposures.money(owner), self._exposures.account):
+            if not money.floor <= money.pnl <= money.ceiling:
+                self._look(money)
+
+    def look(self) -> None:
+        """Sum all watched profits anew and act on what that shows: prices may have stopped coming."""
+        for money in self._watched():
+            self._look(money)
+
+    # --- limits and halts
+
+    def take_budget(self, run_id: str, budget: RunBudget) -> None:
+        """Limit a run by its budget from now on; one without limits takes the former away."""
+        budgets = self._flow.budgets
+        if budget == budgets.get(run_id, NO_BUDGET):
+            return
+        budgets[run_id] = budget
+        if budget == NO_BUDGET:
+            del budgets[run_id]
+        self.take_limits()
+
+    def take_limits(self) -> None:
+        """Go by the limits and budgets as they are now; what was lost so far goes on to count."""
+        limits, flow = self._gate.limits, self._flow
+        budgets = {name: budget for name, budget in flow.budgets.items() if budget.follows_prices}
+        for name in budgets:
+            money = self._exposures.money(name)
+            if not money.is_budgeted:
+                money.day_pnl = money.peak = self._exposures.exact_pnl(name)
+        for money in self._exposures.owners.values():
+            money.is_budgeted = money.name in budgets
+        by_day = limits.max_daily_loss < math.inf or limits.max_drawdown < math.inf
+        by_day = by_day or any(budget.max_daily_loss < math.inf for budget in flow.budgets.values())
+        begins = by_day and self.day_ends_ns == _NEVER_NS
+        if not by_day:
+            self.day_ends_ns = _NEVER_NS
+        self._exposures.is_kept = self._gate.decides and (
+            limits.follows_prices or any(budget.follows_prices for budget in flow.budgets.values())
+        )
+        self._exposures.recount()
+        if begins and flow.now_ns:
+            self.begin_day(flow.now_ns)
+        elif begins:
+            # Nothing has happened yet: the day begins with the first price.
+            self.day_ends_ns = 0
+        self.arm()
+
+    def arm(self) -> None:
+        """Watch all limits that no halt stands for already."""
+        for money in (self._exposures.account, *self._exposures.owners.values()):
+            self._arm(money)
+
+    # --- the day
+
+    def begin_day(self, at_ns: int) -> None:
+        """Measure the loss of the day in which `at_ns` lies from the profits at the last prices before it."""
+        exposures, zone = self._exposures, ZoneInfo(self._gate.limits.day_zone)
+        today = dt.datetime.fromtimestamp(at_ns // _SECOND, zone).date()
+        tomorrow = dt.datetime.combine(today + dt.timedelta(days=1), dt.time(), zone)
+        self.day_ends_ns = int(tomorrow.timestamp()) * _SECOND
+        for money in exposures.owners.values():
+            if money.is_budgeted:
+                money.pnl = money.day_pnl = exposures.exact_pnl(money.name)
+                money.peak = max(money.peak, money.pnl)
+        account = exposures.account
+        account.pnl = account.day_pnl = account.peak = exposures.exact_pnl()
+        self.arm()
+
+    def marks(self, at_ns: int) -> DayBegan | None:
+        """Return from which profits losses are measured, None while no day is counted."""
+        if not 0 < self.day_ends_ns < _NEVER_NS:
+            return None
+        exposures = self._exposures
+        runs = {
+            money.name: RunMarks(money.day_pnl, money.peak) for money in exposures.owners.values() if money.is_budgeted
+        }
+        return DayBegan(exposures.account.day_pnl, self.day_ends_ns, at_ns, exposures.account.peak, runs)
+
+    @property
+    def day_end(self) -> int:
+        """Return when the day of the daily loss ends, 0 while none is counted."""
+        return self.day_ends_ns if self.day_ends_ns < _NEVER_NS else 0
+
+    def is_news(self, day: DayBegan, noted: DayBegan | None) -> bool:
+        """Return whether marks differ so much from those that were noted last that they are to be noted."""
+        if noted is None or day.ends_ns != noted.ends_ns or day.runs.keys() != noted.runs.keys():
+            return True
+        peaks = [(day.peak, noted.peak, self._gate.limits.max_drawdown)]
+        peaks += [
+            (marks.peak, noted.runs[name].peak, self._flow.budgets[name].max_drawdown)
+            for name, marks in day.runs.items()
+            if name in self._flow.budgets
+        ]
+        return any(limit < math.inf and peak > before + limit * _PEAK_STEP for peak, before, limit in peaks)
+
+    @property
+    def loss(self) -> float | None:
+        """Return the day's loss of the account, positive when money was lost; None while no day is counted."""
+        if 0 < self.day_ends_ns < _NEVER_NS:
+            return self._exposures.account.day_pnl - self._exposures.exact_pnl()
+        return None
+
+    def continue_day(self, day: DayBegan) -> None:
+        """Go on with a day that has begun already: a restart forgives no loss."""
+        if self.day_ends_ns == _NEVER_NS:
+            return
+        account, is_same = self._exposures.account, day.ends_ns == self.day_ends_ns
+        self.day_ends_ns = day.ends_ns
+        account.day_pnl, account.peak = day.pnl, max(day.peak, day.pnl, account.peak if is_same else -math.inf)
+        for name, marks in day.runs.items():
+            money = self._exposures.money(name)
+            money.day_pnl, money.peak = marks.day_pnl, max(marks.peak, money.peak if is_same else -math.inf)
+        self.arm()
+
+    # --- inside
+
+    def _watched(self) -> list[MoneyTotal]:
+        every = (self._exposures.account, *self._exposures.owners.values())
+        return [money for money in every if money.floor > -math.inf]
+
+    def _look(self, money: MoneyTotal) -> None:
+        """Sum the profit anew, and act on a limit that it breaks, or on a new peak."""
+        is_account = money is self._exposures.account
+        money.pnl = self._exposures.exact_pnl(None if is_account else money.name)
+        if money.pnl > money.ceiling:
+            money.peak = money.pnl
+            self._arm(money)
+        if not money.pnl < money.floor:
+            return
+        for rule, limit, lost in self._rules(money):
+            if lost > limit * (1 + _DUST):
+                self._act(money, rule, limit, lost)
+        self._arm(money)
+
+    def _rules(self, money: MoneyTotal) -> list[tuple[str, float, float]]:
+        """Return the limits of losses that hold for an owner or the account, and how much each has lost by them."""
+        is_account = money is self._exposures.account
+        rules = self._gate.limits if is_account else self._flow.budgets.get(money.name)
+        if rules is None:
+            return []
+        return [
+            (_DAILY, rules.max_daily_loss, money.day_pnl - money.pnl),
+            (_DRAWDOWN, rules.max_drawdown, money.peak - money.pnl),
+        ]
+
+    def _arm(self, money: MoneyTotal) -> None:
+        """Set the profits between which nothing is to be done."""
+        money.floor, money.ceiling = -math.inf, math.inf
+        if not self._gate.decides:
+            return
+        for rule, limit, _ in self._rules(money):
+            if limit == math.inf:
+                continue
+            if rule == _DRAWDOWN:
+                money.ceiling = money.peak
+            if not self._stands(money, rule):
+                start = money.day_pnl if rule == _DAILY else money.peak
+                money.floor = max(money.floor, start - limit * (1 + _DUST))
+
+    def _act(self, money: MoneyTotal, rule: str, limit: float, lost: float) -> None:
+        """Halt for a loss, once: it goes on changing while that halt stands."""
+        if self._stands(money, rule):
+            return
+        is_account = money is self._exposures.account
+        what = "the day's loss" if rule == _DAILY else "the drawdown"
+        whose = f"risk.{rule}" if is_account else f"its budget's {rule}"
+        reason = f"{what} of {lost:.2f} is beyond {whose} of {limit:g}"
+        limits = self._gate.limits
+        wanted: OnLoss = limits.on_daily_loss if rule == _DAILY else limits.on_drawdown
+        state = TradingState.REDUCING if wanted == "reduce" else TradingState.HALTED
+        self._flow.halting.halt(reason, GATE, scope=self._scope(money), state=state)
+        if wanted == "flatten":
+            self._flow.halting.flatten(None if is_account else money.name)
+
+    def _stands(self, money: MoneyTotal, rule: str) -> bool:
+        """Return whether a halt for this rule is held already."""
+        scope = self._scope(money)
+        halts = self._gate.halts.values()
+        return any(halt.by == GATE and halt.scope == scope and rule in halt.reason for halt in halts)
+
+    def _scope(self, money: MoneyTotal) -> str:
+        return DESK_SCOPE if money is self._exposures.account else run_scope(money.name)
