@@ -1,4 +1,4 @@
-"""What people ask about orders: to place one by hand, to change one, to withdraw some; and orders found at the venue."""
+"""What people ask about orders: to place, change and withdraw one by hand; and orders found at the venue."""
 
 from __future__ import annotations
 
