@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ibdesk.gateway.faults import Delay, Drop
-from ibdesk.model import Fill, Link, Notice, OrderReport, OrderStatus, PositionReport, TimeInForce
+from ibdesk.model import Fill, Link, Notice, OrderReport, OrderStatus, PositionReport, Severity, TimeInForce
 
 UNKNOWN, REJECTED, WORKING = OrderStatus.UNKNOWN, OrderStatus.REJECTED, OrderStatus.WORKING
 GRACE = 0.2
@@ -297,6 +297,24 @@ async def test_executions_of_all_clients_are_asked_for_on_the_timer(script: Any,
         ("", -10, "USD"),
     ]
     assert running.heard.of(PositionReport) == []
+
+
+async def test_an_order_of_somebody_else_that_rests_is_told_once(
+    gateway: Any, clock: Any, start_tws: Any, words: Any
+) -> None:
+    running = await start_tws(gateway.port, clock=clock, compare_seconds=0.2)
+    permanent = gateway.place_by_hand("AAPL", "BUY", 7, "LMT", lmtPrice=1.5)
+
+    notice = await running.heard.next(Notice, severity=Severity.WARNING)
+    running.service.compare_soon()
+    await running.service.round_trip()
+
+    assert notice.text == (
+        "an order that is not of this desk is open in the account: buy 7 AAPL LMT 1.5 "
+        f"(client id 0, permanent id {permanent})"
+    )
+    warnings = [each for each in running.heard.of(Notice) if each.severity is Severity.WARNING]
+    assert warnings == [notice]
 
 
 async def test_an_order_error_has_the_whole_account_compared(script: Any, start_tws: Any, words: Any) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, SupportsFloat, TypeVar
 
 import msgspec
 
@@ -12,10 +13,11 @@ from ibdesk.clock import wall_ns
 from ibdesk.desk.naming import base36
 from ibdesk.desk.recorder import as_recorded
 from ibdesk.engine import MANUAL, mark_of
-from ibdesk.errors import DeskError, OrderChangedError, OrderDeniedError, OrderError
+from ibdesk.errors import DeskError, InstrumentError, OrderChangedError, OrderDeniedError, OrderError
 from ibdesk.model import (
     Action,
     AnyInstrument,
+    CancelRequest,
     Instrument,
     ModifyRequest,
     Order,
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from ibdesk.desk.runtime import Runtime
 
 Word = TypeVar("Word", bound=enum.Enum)
+# How long the venue may take to withdraw orders before a book is closed, and how often that is looked at.
+_CANCEL_SECONDS = 10.0
+_LOOK_SECONDS = 0.02
 
 
 class ByHand:
@@ -71,15 +76,17 @@ class ByHand:
             LinkError: If TWS cannot be asked.
         """
         runtime = self._runtime
+        if not isinstance(symbol, str | Instrument):
+            raise InstrumentError(f"symbol is the name of an instrument or an Instrument, got {symbol!r}")
         instrument = await runtime.qualified(symbol)
         request = PlaceRequest(
             order_id="",
             instrument=instrument,
             side=_word(Side, side, "side"),
-            quantity=float(quantity),
+            quantity=figure_of(quantity, "quantity"),
             order_type=_TYPES[limit is not None, stop is not None],
-            limit_price=None if limit is None else float(limit),
-            stop_price=None if stop is None else float(stop),
+            limit_price=None if limit is None else figure_of(limit, "limit"),
+            stop_price=None if stop is None else figure_of(stop, "stop"),
             time_in_force=_word(TimeInForce, time_in_force, "time_in_force"),
             outside_regular_hours=outside_regular_hours,
             when_closed=_word(WhenClosed, when_closed, "when_closed"),
@@ -102,6 +109,43 @@ class ByHand:
             self._asked[by, client_key] = request
         refuse_denied(actions, request.order_id)
         return runtime.engine.blotter.orders[request.order_id]
+
+    async def flatten(self, symbol: str, by: str, correlation_id: str) -> list[Order]:
+        """Withdraw the orders of the book `manual`, and once they have ended close what it holds; return those orders.
+
+        Raises:
+            DeskError: If the venue leaves a cancel without an answer; then nothing is closed.
+            OrderDeniedError: If a risk rule refuses an order.
+            LinkError: If TWS cannot be asked.
+        """
+        runtime, blotter = self._runtime, self._runtime.engine.blotter
+        at_ns = runtime.clock.now_ns()
+        runtime.command(CancelRequest("", at_ns, owner=MANUAL, symbol=symbol, by=by, correlation_id=correlation_id))
+        deadline = asyncio.get_running_loop().time() + _CANCEL_SECONDS
+        while left := [each.id for each in blotter.all_open() if _is_of(each.owner, each.instrument, symbol)]:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise DeskError(
+                    f"the venue has not said within {_CANCEL_SECONDS:g} s that {', '.join(left)} ended, so nothing is "
+                    f"closed: look in TWS, then ask again"
+                )
+            await asyncio.sleep(_LOOK_SECONDS)
+        held = runtime.engine.portfolio.open_book(MANUAL).positions.values()
+        return [
+            await self.place(
+                position.instrument,
+                side=Side.SELL if position.quantity > 0 else Side.BUY,
+                quantity=abs(position.quantity),
+                limit=None,
+                stop=None,
+                time_in_force=TimeInForce.DAY,
+                outside_regular_hours=False,
+                when_closed=WhenClosed.USUAL,
+                client_key="",
+                by=by,
+                correlation_id=correlation_id,
+            )
+            for position in [each for each in held if each.quantity and symbol in ("", each.instrument)]
+        ]
 
     def modify(self, request: ModifyRequest, *, seen: int | None = None) -> Order:
         """Ask for new terms and return the order, which keeps its own until the venue agrees.
@@ -203,6 +247,21 @@ def no_order(order_id: str) -> DeskError:
 def _terms(request: PlaceRequest) -> PlaceRequest:
     """Return what two requests for the same order have in common."""
     return msgspec.structs.replace(request, order_id="", at_ns=0, correlation_id="")
+
+
+def _is_of(owner: str, instrument: str, symbol: str) -> bool:
+    return owner == MANUAL and symbol in ("", instrument)
+
+
+def figure_of(given: object, name: str) -> float:
+    """Return a figure as a float; numbers of any library are such.
+
+    Raises:
+        OrderError: If it is no number, such as text or true.
+    """
+    if isinstance(given, bool | str | bytes) or not isinstance(given, SupportsFloat):
+        raise OrderError(f"{name} must be a number, got {given!r}")
+    return float(given)
 
 
 def _word(kind: type[Word], given: Word | str, name: str) -> Word:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from ibdesk.desk.answers import HaltInfo, OrderInfo, RiskInfo, RunInfo
-from ibdesk.desk.by_hand import ByHand, no_order
+from ibdesk.desk.by_hand import ByHand, figure_of, no_order
 from ibdesk.desk.inspection import halt_info, order_info, risk_info, run_info
 from ibdesk.desk.naming import id_named
 from ibdesk.engine import EXTERNAL, MANUAL, RiskLimits
@@ -244,9 +244,9 @@ class Commands:
         request = ModifyRequest(
             order_id=order_id,
             at_ns=self._now_ns,
-            quantity=_figure(quantity),
-            limit_price=_figure(limit),
-            stop_price=_figure(stop),
+            quantity=None if quantity is None else figure_of(quantity, "quantity"),
+            limit_price=None if limit is None else figure_of(limit, "limit"),
+            stop_price=None if stop is None else figure_of(stop, "stop"),
             by=by,
             correlation_id=correlation_id.get(),
         )
@@ -275,6 +275,19 @@ class Commands:
             "", self._now_ns, owner=owner, symbol=symbol, by=by, correlation_id=correlation_id.get()
         )
         return sum(isinstance(action, CancelOrder | OrderDropped) for action in self._runtime.command(request))
+
+    async def flatten(self, *, symbol: str = "", by: str = OPERATOR) -> list[OrderInfo]:
+        """Close what the book ``manual`` holds, in an instrument or in all, at the market; return the orders sent.
+
+        Its open orders are withdrawn first, and what has filled by then is counted. A run is flattened by `stop`.
+
+        Raises:
+            DeskError: If the venue leaves a cancel without an answer; then nothing is closed.
+            OrderDeniedError: If a risk rule refuses an order.
+            LinkError: If TWS cannot be asked.
+        """
+        orders = await self._by_hand.flatten(id_named(symbol, self._now_ns), by, correlation_id.get())
+        return [order_info(order) for order in orders]
 
     async def halt(self, reason: str, *, by: str = OPERATOR) -> HaltInfo:
         """Deny every order that does not reduce a position, until `resume`: also after a restart of the desk.
@@ -343,10 +356,6 @@ def checked_limits(limits: RiskLimits, changes: dict[str, float | str | None]) -
     except ValidationError as error:
         faults = "; ".join(f"risk.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise ConfigError(f"these limits cannot be used: {faults}") from None
-
-
-def _figure(given: float | None) -> float | None:
-    return None if given is None else float(given)
 
 
 def _source(bars_from: BarSource | str) -> BarSource:

@@ -28,10 +28,11 @@ from ibdesk.gateway.market.tape import BAR_NS, Tape
 from ibdesk.gateway.market.trading_time import TradingTime
 from ibdesk.gateway.market.walk import RandomWalk
 from ibdesk.gateway.pacing import Allowances, Pacing
-from ibdesk.gateway.protocol.codec import Scalar
+from ibdesk.gateway.protocol.codec import Scalar, Value
 from ibdesk.gateway.rooms.history import Archive
 from ibdesk.gateway.rooms.manual_orders import ManualOrders
 from ibdesk.gateway.rooms.past_ticks import PastTicks
+from ibdesk.gateway.rooms.portfolio import position_row
 from ibdesk.gateway.rooms.quotes import QuoteFeeds
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.session import Session
@@ -253,7 +254,20 @@ class Gateway:
             "totalQuantity": quantity,
             "orderType": kind,
         }
-        return ManualOrders(self.venue, self.contracts, self.accounts).place({**asked, **terms}).permanent_id
+        return self.by_hand.place({**asked, **terms}).permanent_id
+
+    @property
+    def by_hand(self) -> ManualOrders:
+        """Return what a person at TWS can do with orders, their own and those of clients."""
+        return ManualOrders(self.venue, self.contracts, self.accounts)
+
+    def deposit(self, amount: float, currency: str = "USD") -> None:
+        """Bring money into the account, or take it out; clients learn of it with the next figures of the account."""
+        self.accounts.main.deposit(currency, amount)
+
+    def position_rows(self) -> list[dict[str, Value]]:
+        """Return what accounts hold, as position messages tell it."""
+        return [position_row(ledger, holding) for ledger in self.accounts for holding in ledger.held()]
 
     # ---- clients ----------------------------------------------------------------------------------------------
 

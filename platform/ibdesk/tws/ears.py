@@ -21,6 +21,7 @@ from ibdesk.tws.account import AccountBook
 from ibdesk.tws.contracts import Contracts, cash_currency
 from ibdesk.tws.executions import Executions
 from ibdesk.tws.figures import is_known, known
+from ibdesk.tws.foreign_orders import ForeignOrders
 from ibdesk.tws.lost_orders import LostOrders
 from ibdesk.tws.orderbook import OrderBook
 from ibdesk.tws.orders import side_of_execution
@@ -55,6 +56,7 @@ class Rooms(msgspec.Struct, frozen=True):
     contracts: Contracts
     orders: OrderBook
     lost: LostOrders
+    foreign: ForeignOrders
     executions: Executions
     account: AccountBook
     market: Subscriptions
@@ -234,6 +236,8 @@ class Ears:
             self._rooms.lost.look_at_order(contract, order)
         if not self._rooms.lost.is_looking:
             self._rooms.orders.open_order(orderId, order)
+            if order.orderRef not in self._rooms.orders and order.account == self._rooms.account.id:
+                self._rooms.foreign.note(contract, order)
 
     def openOrderEnd(self) -> None:
         """Take the end of the open orders."""

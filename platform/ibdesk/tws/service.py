@@ -18,6 +18,7 @@ from ibdesk.tws.dispatch import Dispatch
 from ibdesk.tws.ears import Rooms
 from ibdesk.tws.executions import Executions
 from ibdesk.tws.fence import Fence, NoFence
+from ibdesk.tws.foreign_orders import ForeignOrders
 from ibdesk.tws.ids import Ids
 from ibdesk.tws.keeper import Keeper, ignore
 from ibdesk.tws.lost_orders import LostOrders
@@ -95,6 +96,7 @@ class TwsService:
             contracts=contracts,
             orders=book,
             lost=LostOrders(book=book, contracts=contracts, tell=self._tell, now_ns=stamp.now_ns),
+            foreign=ForeignOrders(contracts=contracts, tell=self._tell, now_ns=stamp.now_ns),
             executions=Executions(),
             account=account,
             market=Subscriptions(contracts, self._ids, self._tell),

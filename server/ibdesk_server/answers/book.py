@@ -63,6 +63,12 @@ class CancelAllAnswer(Answer):
     cancelling: int = Field(examples=[3])
 
 
+class FlattenAnswer(Answer):
+    """The orders that close what was held."""
+
+    orders: list[str] = Field(description="their ids; none when nothing was held", examples=[["manual-hoi0u57oa2"]])
+
+
 class FillAnswer(Answer):
     """One execution of an order."""
 

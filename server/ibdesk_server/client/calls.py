@@ -18,6 +18,7 @@ from ibdesk_server.answers import (
     CancelAllAnswer,
     FeedClientAnswer,
     FillAnswer,
+    FlattenAnswer,
     HaltAnswer,
     InstrumentAnswer,
     JournalAnswer,
@@ -56,6 +57,11 @@ def feed_clients() -> Call[Listing[FeedClientAnswer]]:
 def account() -> Call[AccountAnswer]:
     """The account's own figures."""
     return get("account", AccountAnswer)
+
+
+def flatten(*, symbol: str = "") -> Call[FlattenAnswer]:
+    """Close what was opened by hand, in an instrument or in all; its open orders are withdrawn first."""
+    return ask("POST", "positions/flatten", FlattenAnswer, body={"symbol": symbol})
 
 
 def reconciliation() -> Call[ReconciliationAnswer]:

@@ -7,23 +7,34 @@ from typing import Annotated, Literal
 import msgspec
 import polars as pl
 from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field
 
 from ibdesk.model import moment
 from ibdesk_server.answers import (
     AccountAnswer,
     DifferenceAnswer,
     FillAnswer,
+    FlattenAnswer,
     Listing,
     PositionAnswer,
     ReconciliationAnswer,
     RoundTripAnswer,
     items_of,
 )
-from ibdesk_server.dependencies import TheDesk, api_router
+from ibdesk_server.dependencies import Caller, TheDesk, api_router, needs
 from ibdesk_server.paging import Pages
 from ibdesk_server.routers.filters import Owner, Since, Symbol, Until, narrowed
+from ibdesk_server.security.principal import Role
 
 router = api_router("book")
+
+
+class FlattenRequest(BaseModel):
+    """What of the book `manual` is closed."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"symbol": "AAPL"}]})
+
+    symbol: str = Field("", max_length=64, description="one instrument; all when empty", examples=["AAPL"])
 
 
 @router.get("/positions", summary="What is held, by strategy and instrument")
@@ -43,6 +54,21 @@ async def positions(
         found = found.filter(pl.col("quantity") != 0)
     page, following = pages.page(found, sort=sort, key=pl.concat_str("owner", "symbol", separator="/"))
     return Listing(items=items_of(PositionAnswer, page), total=found.height, next=following)
+
+
+@router.post(
+    "/positions/flatten",
+    dependencies=[needs(Role.TRADER)],
+    status_code=202,
+    summary="Close what was opened by hand",
+)
+async def flatten(request: FlattenRequest, caller: Caller, desk: TheDesk) -> FlattenAnswer:
+    """Withdraw the open orders of the book `manual`, then close what it holds at the market.
+
+    A strategy is flattened by stopping its run; everything by `ibdesk stop --flatten`.
+    """
+    orders = await desk.aio.flatten(symbol=request.symbol, by=caller.name)
+    return FlattenAnswer(orders=[order.id for order in orders])
 
 
 @router.get("/fills", summary="Executions of our orders")

@@ -97,6 +97,10 @@ class Ledger:
         closes = before.quantity * fill.signed_quantity < 0
         return realized if closes else None
 
+    def deposit(self, currency: str, amount: float) -> None:
+        """Bring money into the account, or take it out: a deposit, a withdrawal, a dividend, interest, a fee."""
+        self._pay(currency, amount)
+
     def _pay(self, currency: str, amount: float) -> None:
         self.cash[currency] = self.cash.get(currency, 0.0) + amount
 

@@ -6,6 +6,7 @@ from ibdesk.gateway.faults.fault import Fault
 from ibdesk.gateway.faults.faults import Faults
 from ibdesk.gateway.faults.figures import LeaveUnset
 from ibdesk.gateway.faults.kinds import KINDS
+from ibdesk.gateway.faults.late import LateAcknowledgement, LateSnapshot, MissingPositionEnd
 from ibdesk.gateway.faults.links import (
     BreakFarm,
     ClientIdInUse,
@@ -66,10 +67,13 @@ __all__ = [
     "HalfOpen",
     "Halt",
     "HangUp",
+    "LateAcknowledgement",
+    "LateSnapshot",
     "LeaveUnset",
     "LogOff",
     "LoseAcknowledgement",
     "LoseConnectivity",
+    "MissingPositionEnd",
     "OnMessage",
     "OnOrder",
     "RefuseConnections",

@@ -11,6 +11,7 @@ import msgspec
 
 from ibdesk.gateway.faults.wire import Rule, Wire
 from ibdesk.gateway.market.tape import Tape
+from ibdesk.gateway.protocol.codec import Value
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.session import Session
 from ibdesk.gateway.venue.venue import Venue
@@ -67,6 +68,9 @@ class Faulty(Protocol):
 
     def tell_all(self, code: int, text: str) -> None:
         """Send an error to every client."""
+
+    def position_rows(self) -> list[dict[str, Value]]:
+        """Return what accounts hold, as position messages tell it."""
 
     def known_clients(self) -> set[int]:
         """Return the clients that are connected or have placed orders."""

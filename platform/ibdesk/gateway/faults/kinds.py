@@ -21,6 +21,9 @@ drift_clock              the time that TWS tells is ahead or behind             
 leave_unset              figures are blank, or one of the numbers by which TWS says that there is none     captured
 lose_acknowledgement     an order lives, and TWS never says that it took it                              reported
 tell_nothing             nothing is told of an order; requests for orders and executions show it         reported
+late_acknowledgement     nothing is told of an order for 25 s, on request neither; then all of it            reported
+late_snapshot            positions are answered as they were, whatever was traded since                  reported
+missing_position_end     an answer to a question for positions has no end                                reported
 execution_before_order   execDetails comes before the first openOrder                                    reported
 filled_before_execution  orderStatus Filled comes before execDetails                                     captured
 duplicate_executions     executions and commissions come twice                                           reported
@@ -43,6 +46,7 @@ from __future__ import annotations
 from ibdesk.gateway.faults.clock import DriftClock
 from ibdesk.gateway.faults.fault import Fault
 from ibdesk.gateway.faults.figures import LeaveUnset
+from ibdesk.gateway.faults.late import LateAcknowledgement, LateSnapshot, MissingPositionEnd
 from ibdesk.gateway.faults.links import (
     BreakFarm,
     ClientIdInUse,
@@ -97,6 +101,9 @@ _ALL: tuple[type[Fault], ...] = (
     LeaveUnset,
     LoseAcknowledgement,
     TellNothing,
+    LateAcknowledgement,
+    LateSnapshot,
+    MissingPositionEnd,
     ExecutionBeforeOrder,
     FilledBeforeExecution,
     DuplicateExecutions,

@@ -1,4 +1,4 @@
-"""Orders that a person places at TWS itself, which clients see, and client 0 takes over.
+"""What a person does at TWS itself: places orders, which client 0 may take over, and changes or cancels any order.
 
 Until client 0 takes one over it is nobody's: all clients find it among all open orders under order id 0, and nobody is
 told what becomes of it. Client 0 takes over those that are there by asking for its open orders, and those to come by
@@ -11,6 +11,7 @@ from __future__ import annotations
 from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.protocol.codec import Fields, Scalar, text_of
+from ibdesk.gateway.refusal import RefusedError
 from ibdesk.gateway.rooms.order_terms import read_order, read_terms
 from ibdesk.gateway.rooms.reference import the_contract
 from ibdesk.gateway.venue.records import OrderRecord
@@ -18,7 +19,7 @@ from ibdesk.gateway.venue.venue import Venue
 
 
 class ManualOrders:
-    """Places orders as a person at TWS does."""
+    """Places, changes and cancels orders as a person at TWS does."""
 
     def __init__(self, venue: Venue, contracts: ContractBook, accounts: Accounts) -> None:
         self._venue = venue
@@ -47,3 +48,33 @@ class ManualOrders:
         )
         self._venue.place_by_hand(record)
         return record
+
+    def change(self, permanent_id: int, terms: dict[str, Scalar]) -> None:
+        """Give an open order, whoever's, new terms by the names that the placeOrder message gives them.
+
+        Raises:
+            RefusedError: If there is no such open order (135), or the venue cannot change it so.
+        """
+        record = self._open(permanent_id)
+        given = {name: text_of(value) for name, value in terms.items()}
+        request = Fields("placeOrder", {**record.request.texts, **given})
+        self._venue.modify(
+            record,
+            request,
+            read_terms(request, record.contract, lambda _: None, self._venue.now_ns),
+            read_order(request, record.contract, owner=str(record.client_id), is_change=True),
+        )
+
+    def cancel(self, permanent_id: int) -> None:
+        """Withdraw an open order, whoever's.
+
+        Raises:
+            RefusedError: If there is no such open order (135).
+        """
+        self._venue.cancel(self._open(permanent_id))
+
+    def _open(self, permanent_id: int) -> OrderRecord:
+        for record in self._venue.open():
+            if record.permanent_id == permanent_id:
+                return record
+        raise RefusedError(135, f"Can't find an open order with permanent id {permanent_id}")

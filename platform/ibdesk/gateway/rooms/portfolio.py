@@ -168,7 +168,7 @@ class Portfolio:
         self._wants_positions = True
 
     def _send_position(self, ledger: Ledger, holding: Holding) -> None:
-        self._session.send("position", **_position(ledger, holding))
+        self._session.send("position", **position_row(ledger, holding))
 
     def cancel_positions(self, _query: Fields) -> None:
         """Send changes of positions no more."""
@@ -184,14 +184,15 @@ class Portfolio:
         self._position_multi[request_id] = ledgers
 
     def _send_position_multi(self, request_id: int, ledger: Ledger, holding: Holding) -> None:
-        self._session.send("positionMulti", reqId=request_id, **_position(ledger, holding))
+        self._session.send("positionMulti", reqId=request_id, **position_row(ledger, holding))
 
     def cancel_positions_multi(self, query: Fields) -> None:
         """End such a subscription; one that is not there is passed over."""
         self._position_multi.pop(query.required("reqId"), None)
 
 
-def _position(ledger: Ledger, holding: Holding) -> dict[str, Value]:
+def position_row(ledger: Ledger, holding: Holding) -> dict[str, Value]:
+    """Return what a position message tells of a holding."""
     contract, position = holding.contract, holding.position
     return {
         "strike": 0.0,

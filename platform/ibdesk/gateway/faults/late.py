@@ -1,0 +1,86 @@
+"""Faults of time and completeness: what is told late, as it was before, or without its end."""
+
+from __future__ import annotations
+
+import random
+from typing import Self
+
+import msgspec
+
+from ibdesk.gateway.faults.fault import ClientId, Fault, Occasion, OrderFault, Seconds, Stage, seconds_drawn
+from ibdesk.gateway.faults.messages import DropRule, HoldRule
+from ibdesk.gateway.faults.passing import Passing, Scope
+from ibdesk.gateway.faults.telling import TOLD, NewOrderWatch
+from ibdesk.gateway.faults.wire import Onward, Rule
+from ibdesk.gateway.protocol.codec import Value, encode
+from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
+
+_ROW, _END = "position", "positionEnd"
+
+
+class LateAcknowledgement(OrderFault, frozen=True, kw_only=True):
+    """Nothing is told of an order for `by_seconds`, not even on request; then everything, in order."""
+
+    by_seconds: Seconds = 25.0
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:
+        """Find the order, or wait for the next new one, and hold what is told of it from then on."""
+        client, order = self.whose(occasion)
+
+        def begin(client: int | None, order: int | None) -> None:
+            stage.wire.add(HoldRule(Scope(messages=TOLD, client=client, order=order)), self.by_seconds)
+
+        if order is not None:
+            begin(client, order)
+        else:
+            stage.wire.add(NewOrderWatch(client, nth=1, before=begin))
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Self:
+        """Return one of up to ten seconds."""
+        return cls(by_seconds=seconds_drawn(chance, 1, 10))
+
+
+class LateSnapshot(Fault, frozen=True, kw_only=True):
+    """For `by_seconds` positions are answered as they are now, whatever is traded, and no change of one is told."""
+
+    by_seconds: Seconds = 5.0
+    client: ClientId | None = None
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:
+        """Keep the positions of all accounts as they are told."""
+        client = occasion.client if self.client is None else self.client
+        stage.wire.add(_OldPositions(client, stage.gateway.position_rows()), self.by_seconds)
+
+    @classmethod
+    def drawn(cls, chance: random.Random) -> Self:
+        """Return one of up to five seconds."""
+        return cls(by_seconds=seconds_drawn(chance, 0.5, 5))
+
+
+class MissingPositionEnd(Fault, frozen=True, kw_only=True):
+    """The next answer to a question for positions has no end: nobody can tell whether it is complete."""
+
+    client: ClientId | None = None
+
+    def strike(self, stage: Stage, occasion: Occasion) -> None:
+        """Lose the end."""
+        client = occasion.client if self.client is None else self.client
+        stage.wire.add(DropRule(Scope(messages=frozenset({_END}), client=client), 1, occasion.chance, 1.0))
+
+
+class _OldPositions(Rule):
+    """Loses rows of positions, and sends those of before where an answer ends."""
+
+    def __init__(self, client: int | None, rows: list[dict[str, Value]]) -> None:
+        super().__init__(Scope(messages=frozenset({_ROW, _END}), client=client))
+        self._rows = rows
+
+    def meet(self, passing: Passing, onward: Onward) -> None:
+        """Lose a row, or send what was held before the end."""
+        if passing.name != _END:
+            return
+        for row in self._rows:
+            data = encode(OUTGOING_BY_NAME[_ROW], row, passing.session.version)
+            onward(msgspec.structs.replace(passing, name=_ROW, data=data))
+        onward(passing)
