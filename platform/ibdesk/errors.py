@@ -174,6 +174,8 @@ _DAY_REASONS: dict[str, Callable[[float, float], str]] = {
     "server_reset": _window("IB's servers are reset"),
     "weekend_reset": _window("IB's servers are maintained over the weekend"),
 }
+DAY_RULES = frozenset(_DAY_REASONS)
+"""The rules that deny an order for the venue's day: no fault of whoever asks."""
 
 
 def _old_price(rule: str) -> Callable[[float, float], str]:

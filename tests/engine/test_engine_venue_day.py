@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ibdesk.engine import RiskLimits
 from ibdesk.errors import OrderDeniedError
 from ibdesk.model import (
     Alert,
@@ -161,3 +162,21 @@ def test_the_day_is_kept_in_the_journal(event) -> None:
 
 def test_a_notice_for_the_record_alerts_nobody(story) -> None:
     assert story.tell(Notice("not connected yet", story.at_ns)) == []
+
+
+def test_a_run_that_is_denied_for_the_day_of_the_venue_is_not_halted_for_repeating_itself(tell_story, hands) -> None:
+    story = tell_story(RiskLimits.none().but({"max_repeated_orders": 3.0, "repeat_window_seconds": 3600.0}))
+    story.start(hands(quote=lambda me, _: me.buy("AAPL", 1)))
+    story.tell(RESTART)
+    story.at_ns = BEGINS
+
+    in_window = [story.quote(9.9, 10.1) for _ in range(5)]
+    story.at_ns = RESTART.ends_ns
+    story.tell(ClockChecked(9.0, 2.0, story.at_ns))
+    adrift = [story.quote(9.9, 10.1) for _ in range(5)]
+
+    assert [rule for actions in in_window + adrift for rule, _ in denials(actions)] == [
+        *["daily_restart"] * 5,
+        *["clock_drift"] * 5,
+    ]
+    assert not story.engine.gate.halts

@@ -3,7 +3,8 @@
 Without effect are an order that our own gate denied, one that the venue rejected, one that was cancelled without an
 execution, and one whose executions took back what the order before it had done. The first three are counted by their
 terms: side, quantity, limit and stop. A strategy that moves its quote with the market asks for something else each
-time. What a run could not help is not counted: a lost link, a halt, a desk that catches up, the wait for its turn.
+time. What a run could not help is not counted: a lost link, a halt, a desk that catches up, the wait for its turn,
+a window of the venue, a market that is closed.
 
 At `risk.max_repeated_orders` of one sort in one instrument within `risk.repeat_window_seconds`, or at
 `risk.max_consecutive_rejections` of the venue in a row, the run is REDUCING by a halt of its own: what it holds it may
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from ibdesk.engine.freshness import CATCHING_UP
 from ibdesk.engine.order_queue import WAIT_RULE
+from ibdesk.errors import DAY_RULES
 from ibdesk.model import Halt, Order, OrderStatus, TradingState, run_scope
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ REPETITION = "repetition"
 """Who halts a run that repeats itself."""
 
 _SECOND = 1_000_000_000
-_NOT_ITS_DOING = frozenset({"link", "halt", CATCHING_UP, WAIT_RULE})
+_NOT_ITS_DOING = frozenset({"link", "halt", CATCHING_UP, WAIT_RULE}) | DAY_RULES
 _TAKEN_BACK = "taken back"
 
 _Intent = tuple[object, ...]
