@@ -52,6 +52,16 @@ def test_one_bad_print_is_no_loss() -> None:
     assert acted == [[]] * 4
 
 
+def test_a_loss_that_no_other_report_corrects_for_three_seconds_is_acted_on() -> None:
+    """TWS need not report a profit that does not change."""
+    decisions = Decisions(Rules(max_daily_loss=500.0))
+    seconds = [0.0, 1.0, 2.9, 3.0]
+
+    acted = [len(decisions.look(sight(at, daily_pnl=-501.0, pnl_reports=1))) for at in seconds]
+
+    assert acted == [0, 0, 0, 1]
+
+
 def test_a_loss_at_its_limit_is_allowed() -> None:
     decisions = Decisions(Rules(max_daily_loss=500.0))
 

@@ -161,6 +161,11 @@ class DeskSettings(SettingsTree):
     def _can_be_traded(self) -> Self:
         if self.mode != "embedded":
             self.tws.check()
+        if self.guardian.enabled and self.guardian.client_id == self.tws.client_id:
+            raise ConfigError(
+                f"guardian.client_id and tws.client_id are both {self.tws.client_id}: each connection to TWS needs a "
+                f"number of its own"
+            )
         return self
 
     @classmethod

@@ -10,8 +10,9 @@ import msgspec
 from ibdesk.guardian.stop import Level
 
 _SECOND = 1_000_000_000
-# A loss is acted on once two reports of TWS in a row show it: one bad print is none.
-_REPORTS = 2
+# A loss is acted on once two reports of TWS in a row show it, or one that no other has corrected for so long: a bad
+# print is no loss, and TWS need not report a profit that does not change.
+_REPORTS, _STANDS_SECONDS = 2, 3.0
 
 
 class OnSilence(enum.StrEnum):
@@ -110,6 +111,7 @@ class Decisions:
         self.tripped = dict(tripped or {})
         self.accepted_loss = accepted_loss
         self._breaches, self._last_report = 0, -1
+        self._breached_ns = 0
         self._differ_since_ns: int | None = None
         self._silenced: tuple[int, int] | None = None
 
@@ -158,12 +160,15 @@ class Decisions:
 
     def _daily_loss(self, sight: Sight) -> Decision | None:
         limit, pnl = self.rules.max_daily_loss, sight.daily_pnl
-        if limit is None or pnl is None or sight.pnl_reports == self._last_report:
+        if limit is None or pnl is None:
             return None
-        self._last_report = sight.pnl_reports
-        allowed = limit + self.accepted_loss
-        self._breaches = self._breaches + 1 if -pnl > allowed else 0
-        if self._breaches < _REPORTS or "daily_loss" in self.tripped:
+        if sight.pnl_reports != self._last_report:
+            self._last_report = sight.pnl_reports
+            self._breaches = self._breaches + 1 if -pnl > limit + self.accepted_loss else 0
+            if self._breaches == 1:
+                self._breached_ns = sight.now_ns
+        stands = sight.now_ns - self._breached_ns >= _STANDS_SECONDS * _SECOND
+        if not self._breaches or "daily_loss" in self.tripped or not (self._breaches >= _REPORTS or stands):
             return None
         accepted = f" beyond the {self.accepted_loss:,.2f} that were accepted" if self.accepted_loss else ""
         return Decision(

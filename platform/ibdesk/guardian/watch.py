@@ -29,6 +29,8 @@ _SECOND = 1_000_000_000
 _TURN_SECONDS, _TURNS_A_SECOND = 0.2, 5
 # While nothing is wrong executions and positions are compared at every fifth look; positions are told by themselves.
 _WHOLE_LOOK = 5
+# So long after it is connected TWS must have told what limits are about.
+_BLIND_SECONDS = 30
 _CAUSE_PERSON = "person"
 
 
@@ -54,6 +56,7 @@ class Watch:
         self._finished: dict[str, object] = {}
         self._calm: dict[int, tuple[float, float]] = {}
         self._turns = 0
+        self._up_ns, self._is_blind = 0, False
         self._woken, self._idle = asyncio.Event(), asyncio.Event()
         self._idle.set()
 
@@ -307,6 +310,7 @@ class Watch:
                 await asyncio.sleep(_TURN_SECONDS)
                 continue
             self._look_for_stop_file()
+            self._say_what_is_not_watched()
             sight = self._sight()
             before = self._decisions.tripped.copy(), self._decisions.accepted_loss
             for decision in self._decisions.look(sight):
@@ -314,6 +318,20 @@ class Watch:
             if before != (self._decisions.tripped, self._decisions.accepted_loss):
                 self._record.keep(tripped=self._decisions.tripped, accepted_loss=self._decisions.accepted_loss)
             await asyncio.sleep(_TURN_SECONDS)
+
+    def _say_what_is_not_watched(self) -> None:
+        """Alert once that a limit is of no use because TWS does not tell what it is about."""
+        rules, view = self._config.rules, self._watch.view
+        if self._is_blind or not self._watch.is_up or monotonic_ns() - self._up_ns < _BLIND_SECONDS * _SECOND:
+            return
+        missing = []
+        if rules.max_daily_loss is not None and view.daily_pnl is None:
+            missing.append("the day's profit (guardian.max_daily_loss)")
+        if rules.max_gross_exposure is not None and view.gross_exposure is None:
+            missing.append("prices and rates of all positions (guardian.max_gross_exposure)")
+        if missing:
+            self._is_blind = True
+            self._record.alert(f"TWS does not report {' or '.join(missing)}: these limits are not watched")
 
     def _look_for_stop_file(self) -> None:
         seen = self._stop_file.look()
@@ -380,6 +398,7 @@ class Watch:
 
     def _link_changed(self, why_down: str) -> None:
         self._record.write("link", state="down" if why_down else "up", why=why_down)
+        self._up_ns, self._is_blind = monotonic_ns(), False
         if why_down:
             self._calm = {}
             for plan in self._plans:
