@@ -142,6 +142,17 @@ def test_a_limit_that_is_passed_is_acted_on_once_until_it_is_lifted(
     assert (decision.cause, again.cause, standing) == (cause, cause, [])
 
 
+def test_a_limit_that_nothing_is_reported_about_is_named() -> None:
+    rules = Rules(max_daily_loss=500.0, max_gross_exposure=1.0)
+
+    assert [text.rpartition("(")[2] for text in Decisions(rules).unwatched(sight())] == [
+        "guardian.max_daily_loss)",
+        "guardian.max_gross_exposure)",
+    ]
+    assert Decisions(rules).unwatched(sight(daily_pnl=0.0, gross_exposure=0.0)) == []
+    assert Decisions(Rules()).unwatched(sight()) == []
+
+
 # ---- the engine's silence -----------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.guardian.venue import CON_ID, SECOND, Venue
 
 from ibdesk.guardian.account import Execution, Look, WorkingOrder
-from ibdesk.guardian.plan import CancelEverything, CancelOrder, Reduce, Step, StopPlan, Tell
+from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce, Step, StopPlan, Tell
 from ibdesk.guardian.reduction import Patience
 from ibdesk.guardian.stop import Level, Stop
 
@@ -175,6 +175,15 @@ def test_after_a_broken_connection_two_looks_behind_it_are_compared() -> None:
     after = plan.look(look(9.0, 100))
 
     assert reductions(after) == []
+
+
+def test_a_stop_that_is_abandoned_takes_its_order_back() -> None:
+    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)})
+    before = plan.abandon()
+    plan.look(look(0.0, 100))
+    [sold] = reductions(plan.look(look(0.5, 100)))
+
+    assert (before, plan.abandon()) == ([], [CancelOwn(sold.reference)])
 
 
 # ---- how far a stop goes ------------------------------------------------------------------------------------------

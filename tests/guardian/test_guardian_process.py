@@ -12,6 +12,7 @@ from tests.guardian.conftest import AAPL, StartGuardian, held
 from tests.stack import eventually
 
 from ibdesk.guardian.decisions import Rules
+from ibdesk.store import AccountHalts
 from ibdesk.testing.gateway import RunningGateway
 
 
@@ -124,6 +125,30 @@ async def test_a_stop_waits_for_a_tws_that_is_away(
 
     assert answer["ok"]
     assert (before, held(tws)) == ({"AAPL": 100.0}, {})
+
+
+async def test_a_stop_whose_halt_is_lifted_is_abandoned(
+    tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB
+) -> None:
+    """Lifted while TWS is away: when it is back nothing is sold, and a later guardian takes nothing up."""
+    await buy(person, tws, 100)
+    guardian = await asyncio.to_thread(start_guardian)
+    tws.faults.refuse()
+    tws.faults.hang_up()
+    await asyncio.to_thread(guardian.until, lambda status: status["link"] != "up", "a link that is down")
+    halt = (await asyncio.to_thread(guardian.ask, "flatten"))["stop"]["id"]
+    pending = guardian.status()["stops"]
+
+    AccountHalts("paper", tws.account).lift(halt, "a mistake", by="alice", at_ns=1)
+    await asyncio.to_thread(guardian.until, lambda status: status["stops"] == [], "abandoned")
+    tws.faults.refuse(refuses=False)
+    await asyncio.to_thread(guardian.until, lambda status: status["link"] == "up", "a link that is up")
+    guardian.kill()
+    again = await asyncio.to_thread(start_guardian)
+
+    assert [stop["id"] for stop in pending] == [halt]
+    assert again.status()["stops"] == []
+    assert held(tws) == {"AAPL": 100.0}
 
 
 async def test_the_stop_file_stops(

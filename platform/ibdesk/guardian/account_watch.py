@@ -9,9 +9,10 @@ from collections.abc import Callable
 from ibdesk.clock import monotonic_ns
 from ibdesk.errors import LinkError
 from ibdesk.gateway.protocol.codec import Fields
-from ibdesk.guardian.account import Look, WorkingOrder
+from ibdesk.guardian.account import Look
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.link import TwsLink
+from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce
 from ibdesk.guardian.view import AccountView
 
 _log = logging.getLogger(__name__)
@@ -111,41 +112,35 @@ class AccountWatch:
         self._ask_details(link)
         return self.view.end_look(asked_ns, with_positions=whole)
 
-    def cancel_everything(self) -> None:
-        """Cancel the orders of all clients."""
-        if self._link is not None:
-            self._link.ask("reqGlobalCancel")
-
-    def cancel(self, order: WorkingOrder) -> None:
-        """Cancel one order."""
-        if self._link is not None:
-            self._link.ask("cancelOrder", orderId=order.order_id)
-
-    def cancel_own(self, reference: str) -> None:
-        """Cancel an order that was sent from here."""
-        for order_id, known in self._references.items():
-            if known == reference and self._link is not None:
-                self._link.ask("cancelOrder", orderId=order_id)
-
-    def trade(self, con_id: int, quantity: float, reference: str) -> int:
-        """Send a market order and return its number, 0 when the link is down; `quantity` is signed."""
-        link = self._link
-        if link is None:
-            return 0
-        order_id = self._next_order_id = max(self._next_order_id + 1, link.next_order_id)
-        self._references[order_id] = reference
-        link.place_market(
-            order_id,
-            self.view.contracts[con_id],
-            exchange=self.view.exchange_of(con_id),
-            account=self.view.account,
-            quantity=quantity,
-            reference=reference,
-            outside_regular_hours=self._config.outside_regular_hours,
-        )
-        return order_id
+    def do(self, step: CancelEverything | CancelOrder | CancelOwn | Reduce) -> None:
+        """Send what a plan wants; while the link is down nothing leaves, and the plan will notice."""
+        if self._link is None:
+            return
+        match step:
+            case CancelEverything():
+                self._link.ask("reqGlobalCancel")
+            case CancelOrder(order=order):
+                self._link.ask("cancelOrder", orderId=order.order_id)
+            case CancelOwn(reference=reference):
+                for order_id in [number for number, known in self._references.items() if known == reference]:
+                    self._link.ask("cancelOrder", orderId=order_id)
+            case Reduce():
+                self._trade(self._link, step)
 
     # --- inside
+
+    def _trade(self, link: TwsLink, step: Reduce) -> None:
+        order_id = self._next_order_id = max(self._next_order_id + 1, link.next_order_id)
+        self._references[order_id] = step.reference
+        link.place_market(
+            order_id,
+            self.view.contracts[step.con_id],
+            exchange=self.view.exchange_of(step.con_id),
+            account=self.view.account,
+            quantity=step.quantity,
+            reference=step.reference,
+            outside_regular_hours=self._config.outside_regular_hours,
+        )
 
     async def _connect_and_hear(self) -> None:
         address = self._address()

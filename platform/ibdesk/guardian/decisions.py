@@ -134,6 +134,15 @@ class Decisions:
         if decision.cause == "silence" and sight.engine is not None:
             self._silenced = sight.engine.pid, sight.engine.answered_ns
 
+    def unwatched(self, sight: Sight) -> list[str]:
+        """Return what TWS does not report though a limit is about it, in words."""
+        missing = []
+        if self.rules.max_daily_loss is not None and sight.daily_pnl is None:
+            missing.append("the day's profit (guardian.max_daily_loss)")
+        if self.rules.max_gross_exposure is not None and sight.gross_exposure is None:
+            missing.append("prices and rates of all positions (guardian.max_gross_exposure)")
+        return missing
+
     def is_hung(self, sight: Sight) -> bool:
         """Return whether the engine holds the account and does not answer."""
         engine = sight.engine

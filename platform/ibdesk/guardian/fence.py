@@ -23,11 +23,18 @@ class Fence:
         self._unwritten: list[Halt] = []
         self._written: frozenset[str] = frozenset()
         self._faults: set[str] = set()
+        # _was_halted: whether an embedded engine has shown the halt that was put last.
+        self._was_halted = False
 
     @property
     def standing(self) -> frozenset[str]:
         """Return the ids of the halts that stand."""
         return self._written | {halt.id for halt in self._unwritten}
+
+    @property
+    def is_known(self) -> bool:
+        """Return whether the account's halts could be read, so that one that is missing was lifted."""
+        return self._mode == "embedded" or (self._has_read and not self._faults)
 
     def put(self, account: str, reason: str, *, by: str, at_ns: int) -> str:
         """Halt the account and return the halt's id."""
@@ -39,6 +46,7 @@ class Fence:
                 return halt.id
         except AccountHaltsError as error:
             self._alert(error)
+        self._was_halted = False
         made = Halt(reason, by, at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-{by}-{at_ns % 1_000_000_000}")
         self._unwritten.append(made)
         return made.id
@@ -59,9 +67,16 @@ class Fence:
         except AccountHaltsError as error:
             self._alert(error)
 
+    def look_at_embedded(self, halt_ids: frozenset[str]) -> None:
+        """Take note of the halts of an embedded engine: once it has shown ours and shows none, ours was lifted."""
+        if halt_ids:
+            self._was_halted = True
+        elif self._was_halted:
+            self.forget()
+
     def forget(self) -> None:
         """Take every halt of mode embedded for lifted."""
-        self._unwritten = []
+        self._unwritten, self._was_halted = [], False
 
     def _of(self, account: str) -> AccountHalts | None:
         if self._mode == "embedded" or not account:

@@ -113,6 +113,11 @@ class StopPlan:
                     ]
         return []
 
+    def abandon(self) -> list[Step]:
+        """Return what leaves nothing of the plan at work."""
+        own = [reduction.order for reduction in self._reductions.values() if reduction.order is not None]
+        return [CancelOwn(order.reference) for order in own]
+
     def lost(self) -> None:
         """Take note that the connection to TWS broke."""
         self._all_done_since_ns = self._cancelled_ns = None

@@ -18,7 +18,7 @@ from ibdesk.guardian.decisions import Decision, Decisions, Sight
 from ibdesk.guardian.door import Command, Door, StopFile
 from ibdesk.guardian.engine_watch import EngineWatch
 from ibdesk.guardian.fence import Fence
-from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce, Step, StopPlan, Tell
+from ibdesk.guardian.plan import Step, StopPlan, Tell
 from ibdesk.guardian.record import Record
 from ibdesk.guardian.stop import Level, Stop
 
@@ -203,27 +203,12 @@ class Watch:
 
     def _do(self, plan: StopPlan, steps: list[Step]) -> None:
         for step in steps:
-            match step:
-                case CancelEverything():
-                    self._watch.cancel_everything()
-                    self._record.write("cancel_everything", stop=plan.stop.id)
-                case CancelOrder(order=order):
-                    self._watch.cancel(order)
-                    self._record.write("cancel", stop=plan.stop.id, order=msgspec.to_builtins(order))
-                case CancelOwn(reference=reference):
-                    self._watch.cancel_own(reference)
-                    self._record.write("cancel", stop=plan.stop.id, reference=reference)
-                case Reduce(reference=reference, con_id=con_id, quantity=quantity):
-                    self._record.write(
-                        "reduce", stop=plan.stop.id, reference=reference, contract=str(self._contract(con_id)),
-                        quantity=quantity,
-                    )  # fmt: skip
-                    self._watch.trade(con_id, quantity, reference)
-                case Tell(text=text):
-                    self._record.alert(text, stop=plan.stop.id)
-
-    def _contract(self, con_id: int) -> object:
-        return self._watch.view.contracts.get(con_id, con_id)
+            if isinstance(step, Tell):
+                self._record.alert(step.text, stop=plan.stop.id)
+            else:
+                # Written first: an order that has left and is not in the log would be a riddle.
+                self._record.write("step", stop=plan.stop.id, step=type(step).__name__, **msgspec.to_builtins(step))
+                self._watch.do(step)
 
     def _advance(self, look: Look) -> None:
         if not self._claim.take(self.account):
@@ -235,16 +220,11 @@ class Watch:
                 self._finish(plan)
 
     def _finish(self, plan: StopPlan) -> None:
-        self._plans.remove(plan)
-        if not self._plans:
-            self._claim.release()
-            self._idle.set()
-        seconds = (monotonic_ns() - self._begun_ns.pop(plan.stop.id, monotonic_ns())) / _SECOND
+        seconds = self._end(plan)
         self._finished = {
             "id": plan.stop.id, "level": plan.stop.level, "seconds": seconds, "orders_sent": plan.orders_sent,
             "cancels_sent": plan.cancels_sent,
         }  # fmt: skip
-        self._record.keep(stops=tuple(stop for stop in self._record.memory.stops if stop != plan.stop))
         done = {
             Level.HALT: "no order works that would open a position",
             Level.CANCEL: "no order works",
@@ -255,6 +235,23 @@ class Watch:
             f"done in {seconds:.1f} s: {done}{whose}. The halt {plan.stop.id} stands until a person lifts it",
             **self._finished,
         )
+
+    def _abandon_lifted(self) -> None:
+        """Leave a stop whose halt a person has lifted: the engine trades again, and two must not act at once."""
+        for plan in list(self._plans):
+            if self._fence.is_known and plan.stop.id not in self._fence.standing:
+                self._record.alert(f"the halt {plan.stop.id} was lifted before the stop was done: it is abandoned")
+                self._do(plan, plan.abandon())
+                self._end(plan)
+
+    def _end(self, plan: StopPlan) -> float:
+        """Take a stop off the list; return how long it has lasted, in seconds."""
+        self._plans.remove(plan)
+        if not self._plans:
+            self._claim.release()
+            self._idle.set()
+        self._record.keep(stops=tuple(stop for stop in self._record.memory.stops if stop != plan.stop))
+        return (monotonic_ns() - self._begun_ns.pop(plan.stop.id, monotonic_ns())) / _SECOND
 
     def _refused(self, reference: str, text: str) -> None:
         self._record.write("refused", reference=reference, text=text)
@@ -304,8 +301,9 @@ class Watch:
                 self._engine_has_gone()
             self._turns += 1
             self._fence.look(self.account)
-            if self._config.mode == "embedded" and self._line.answered_ns and not self._line.halt_ids:
-                self._fence.forget()
+            if self._config.mode == "embedded" and self._line.answered_ns:
+                self._fence.look_at_embedded(self._line.halt_ids)
+            self._abandon_lifted()
             if self._only_stops:
                 await asyncio.sleep(_TURN_SECONDS)
                 continue
@@ -321,15 +319,9 @@ class Watch:
 
     def _say_what_is_not_watched(self) -> None:
         """Alert once that a limit is of no use because TWS does not tell what it is about."""
-        rules, view = self._config.rules, self._watch.view
         if self._is_blind or not self._watch.is_up or monotonic_ns() - self._up_ns < _BLIND_SECONDS * _SECOND:
             return
-        missing = []
-        if rules.max_daily_loss is not None and view.daily_pnl is None:
-            missing.append("the day's profit (guardian.max_daily_loss)")
-        if rules.max_gross_exposure is not None and view.gross_exposure is None:
-            missing.append("prices and rates of all positions (guardian.max_gross_exposure)")
-        if missing:
+        if missing := self._decisions.unwatched(self._sight()):
             self._is_blind = True
             self._record.alert(f"TWS does not report {' or '.join(missing)}: these limits are not watched")
 
