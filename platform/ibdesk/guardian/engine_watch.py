@@ -49,6 +49,16 @@ class EngineWatch:
                 self._record.write("engine", pid=found.pid)
         return gone
 
+    def word(self, *, is_hung: bool) -> str:
+        """Return how it is: away, starting, answers, hung or stopped."""
+        if self.process is None:
+            return "away"
+        if self.process.is_stopped:
+            return "stopped"
+        if is_hung:
+            return "hung"
+        return "answers" if self.line.answered_ns else "starting"
+
     def kill(self, account: str) -> None:
         """End it by force."""
         found = self._find(account)

@@ -130,7 +130,7 @@ class Watch:
             "orders_last_minute": view.orders_last_minute(now_ns),
             "open_orders": view.open_orders,
             "positions": {str(view.contracts[con_id]): held for con_id, held in view.holdings.items() if held},
-            "engine": self._engine_word(),
+            "engine": self._engine.word(is_hung=self._decisions.is_hung(self._sight())),
             "engine_pid": self._engine.pid,
             "halts": sorted(self._fence.standing),
             "stops": [
@@ -355,15 +355,6 @@ class Watch:
             differences=self._engine.differences(view, now_ns) if is_up else (),
             standing=self._fence.standing,
         )
-
-    def _engine_word(self) -> str:
-        if self._engine.process is None:
-            return "away"
-        if self._engine.process.is_stopped:
-            return "stopped"
-        if self._decisions.is_hung(self._sight()):
-            return "hung"
-        return "answers" if self._line.answered_ns else "starting"
 
     # --- the link
 
