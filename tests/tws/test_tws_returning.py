@@ -360,3 +360,38 @@ def test_pauses_double_up_to_the_last_and_never_below_half() -> None:
     full = [0.25, 0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30, 30]
     assert all(most / 2 <= pause <= most for pause, most in zip(pauses, full, strict=True))
     assert len({pause / most for pause, most in zip(pauses, full, strict=True)}) == 12
+
+
+async def test_a_process_that_stood_still_compares_over_the_connection_it_has(scripted, script) -> None:
+    await next_links(scripted, 2)
+    asked = len(script.of(5)) + len(script.of(7)) + len(script.of(16))
+    scripted.service.catch_up()
+
+    assert await next_links(scripted, 2) == [Link.SYNCING, Link.UP]
+    assert len(script.of(5)) + len(script.of(7)) + len(script.of(16)) > asked
+    assert len(script.of(71)) == 1
+
+
+async def test_orders_that_waited_over_a_stall_were_never_sent(scripted, words) -> None:
+    for number in range(60):
+        scripted.service.place(words.order(f"run-{number}"))
+    waiting = scripted.service.health.messages_waiting
+    scripted.service.catch_up()
+
+    reports = await scripted.heard.count(OrderReport, waiting)
+    await scripted.heard.next(LinkChanged, link=Link.UP)
+    left = [report for report in reports if report.status is OrderStatus.REJECTED]
+
+    assert waiting > 0
+    assert len(left) == waiting
+    assert {report.reason for report in left} == {"never sent: this process stood still while it waited"}
+
+
+async def test_nothing_leaves_while_the_books_are_compared_after_a_stall(scripted, script, words) -> None:
+    scripted.service.catch_up()
+    scripted.service.place(words.order("run-1"))
+
+    report = await scripted.heard.next(OrderReport)
+
+    assert (report.status, report.reason) == (OrderStatus.REJECTED, "never sent: the link to TWS is syncing")
+    assert script.of(3) == []
