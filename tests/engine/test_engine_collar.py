@@ -70,6 +70,20 @@ def test_a_collared_order_counts_like_the_market_order_it_is(tell_story) -> None
     assert story.placed(again) == []
 
 
+def test_a_collared_order_through_zero_is_waited_for(tell_story) -> None:
+    """From 10 long to 10 short: 20 are sold, and until they fill the same target orders and cancels nothing."""
+    story = tell_story(limits(collar_market_orders=0.02))
+    story.start()
+    [bought] = story.placed(story.bar(10.0))
+    story.fill(bought)
+    [sold] = story.placed(story.bar(-10.0))
+
+    again = story.bar(-10.0)
+
+    assert (sold.quantity, sold.time_in_force) == (20, TimeInForce.IOC)
+    assert again == []
+
+
 def test_without_a_collar_a_market_order_stays_one(story, hands) -> None:
     story.start(hands())
     story.quote(99.98, 100.03)

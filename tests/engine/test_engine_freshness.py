@@ -332,7 +332,8 @@ def test_after_a_stall_nothing_is_decided_until_the_link_is_up_again(desk_story,
     after = story.tell(LinkChanged(Link.UP, story.at_ns))
 
     assert word.startswith("this process stood still for 60.0 s")
-    assert not story.placed([*quoted, *late, *fresh])
+    # Nothing was ordered, so nothing was denied either.
+    assert not any(isinstance(action, PlaceOrder | OrderDenied) for action in [*quoted, *late, *fresh])
     # The last bar of the stall is fresh, so it decides once the books agree.
     assert [order.quantity for order in story.placed(after)] == [1]
     assert [bar.at_ns for bar in story.run().strategy.told("bar")] == [story.at_ns - SECOND // 2]
@@ -390,6 +391,19 @@ def test_a_timer_that_is_late_counts_at_the_time_it_fires(desk_story, hands) -> 
 
     assert len(story.placed(first)) == 1
     assert not any(isinstance(action, PlaceOrder) for action in second)
+
+
+def test_a_timer_that_is_late_sees_prices_as_old_as_they_are(desk_story, hands) -> None:
+    """Due 59 s after the last price, and fired 61 s after it."""
+    story = desk_story(limits(max_price_age_shares=60))
+    story.start(hands(timer=lambda me, _: me.buy("AAPL", 1)))
+    story.quote(9.9, 10.1)
+    due_ns = story.at_ns + 59 * SECOND
+    story.tell(ClockRead(story.at_ns + 61 * SECOND))
+
+    actions = story.tell(TimerFired("run/out", due_ns))
+
+    assert denials(actions) == [("max_price_age_shares", 60, 61.0)]
 
 
 def test_a_limit_order_that_waits_is_denied_on_an_old_price_too(desk_story, hands) -> None:

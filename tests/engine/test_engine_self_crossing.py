@@ -161,6 +161,18 @@ def test_an_order_that_protects_another_runs_position_is_never_cancelled(two_run
     assert not story.engine.blotter.is_withdrawn(target.id)
 
 
+def test_what_gets_out_passes_an_order_that_protects_and_leaves_it(two_runs) -> None:
+    story = two_runs()
+    story.fill(order_of(story, "a", lambda me: me.buy("AAPL", 5)))
+    story.fill(order_of(story, "b", lambda me: me.sell("AAPL", 3)))
+    target = order_of(story, "a", lambda me: me.sell("AAPL", 5, limit=100.2))
+
+    out = status(story, "b", lambda me: me.buy("AAPL", 3))
+
+    assert out is OrderStatus.SENT
+    assert not story.engine.blotter.is_withdrawn(target.id)
+
+
 def test_nothing_is_done_where_crossing_is_allowed(two_runs) -> None:
     story = two_runs("allow")
     order_of(story, "a", lambda me: me.sell("AAPL", 1, limit=100.0))

@@ -58,9 +58,6 @@ def collared(order: Order, market: Market, fraction: float) -> Order:
     limit = max(
         market.instrument.round_price(limit, Rounding.DOWN if buys else Rounding.UP), market.instrument.lowest_price
     )
-    if not math.isnan(side):
-        # Rounding must not take it back from the market that it is to reach.
-        limit = max(limit, side) if buys else min(limit, side)
     keeps = order.time_in_force is TimeInForce.GTC
     return msgspec.structs.replace(
         order,
