@@ -16,14 +16,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import polars as pl
 import pytest
 from tests.conftest import MakeRedisServer
 from tests.stack import IBDESK, Program, Stack, eventually
 
-from ibdesk.desk import AttachedDesk
+from ibdesk.desk import AttachedDesk, DeskSettings
 from ibdesk.store.account_halts import AccountHalts
 from ibdesk.testing.gateway import RunningGateway
+from ibdesk.tws import TwsSettings
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -308,3 +310,47 @@ def test_live_money_takes_the_account_spelled_out(make_account: MakeAccount) -> 
     said = account.stop("--mode", "live", code=2)
 
     assert "mode is live: name the account, --account U1234567" in said
+
+
+def test_rest_and_a_notebook_stop_an_account_whose_engine_hangs(make_account: MakeAccount) -> None:
+    account = make_account()
+    account.start_guardian()
+    hung(account)
+    account.stack.start("web")
+
+    def answered() -> dict[str, object] | None:
+        with contextlib.suppress(OSError, httpx.TransportError), account.stack.api() as api:
+            answer = api.post("/api/v1/stop", json={"level": "flatten", "reason": "fire"})
+            return dict(answer.json()) if answer.status_code == 200 else None
+        return None
+
+    found = eventually(answered, "an answer")
+
+    assert (found["done"], found["by_guardian"], found["positions"]) == (True, True, {})
+    assert (account.held, account.working) == (0, 0)
+    settings = DeskSettings(
+        mode="paper", state_folder=account.stack.state, tws=TwsSettings(mode="paper", port=account.gateway.port)
+    )
+    # The handle is attached, and the desk behind it answers nothing.
+    with AttachedDesk.open(settings=settings, timeout_seconds=60) as desk:
+        outcome = desk.stop_account("cancel", reason="again")
+    assert (outcome.done, outcome.by_guardian, outcome.open_orders) == (True, True, 0)
+
+
+def test_a_drill_on_paper_buys_one_share_and_is_refused_while_anything_is_held(make_account: MakeAccount) -> None:
+    account = make_account()
+    account.start_guardian()
+    account.stack.start("engine").until("desk port")
+
+    said = account.stop("--drill", "--symbol", "AAPL", "--mode", "paper")
+
+    assert "and the books equal the account" in said
+    assert [(done.action, done.quantity) for done in account.gateway.executions] == [("BUY", 1.0), ("SELL", 1.0)]
+    assert account.halts == []
+    with AttachedDesk.open(f"unix:{account.stack.desk_socket}", timeout_seconds=60) as desk:
+        desk.accept_external("AAPL")
+        desk.place("AAPL", "buy", 3)
+        eventually(lambda: account.held == 3, "three shares")
+        refused = account.stop("--drill", "--symbol", "AAPL", "--mode", "paper", code=1)
+    assert "holds 3 AAPL and works 0 orders, which a drill would close" in refused
+    assert account.held == 3
