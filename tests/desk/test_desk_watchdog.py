@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from ibdesk import Bar, Strategy
+from ibdesk.clock import machine_time
 from ibdesk.desk import Desk
 from ibdesk.errors import DeskError, StrategyError
 from ibdesk.model import Link, Notice, PlaceOrder, RunFailed, RunInterrupted
@@ -225,3 +227,56 @@ def test_a_loop_that_lags_is_told_at_once_by_another_thread_and_goes_on_the_reco
     with JournalReader(Path(desk.journal_path)) as journal:
         notices = [entry.event.text for entry in journal.entries() if isinstance(entry.event, Notice)]
     assert any(text.startswith("the engine's loop comes round again, after 3.") for text in notices), notices
+
+
+class Jumps:
+    """The machine's clocks, set forward by hand as they go on while a process is stopped."""
+
+    def __init__(self) -> None:
+        self.ahead_ns = 0
+
+    def wall_ns(self) -> int:
+        return time.time_ns() + self.ahead_ns
+
+    def monotonic_ns(self) -> int:
+        return time.perf_counter_ns() + self.ahead_ns
+
+    def boot_ns(self) -> int:
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) + self.ahead_ns
+
+
+class Busy(Strategy):
+    """Is busy until a test lets it go on."""
+
+    _entered: ClassVar[threading.Event] = threading.Event()
+    _may_go_on: ClassVar[threading.Event] = threading.Event()
+
+    def on_start(self) -> None:
+        self.after(0.1)
+
+    def on_timer(self, name: str) -> None:
+        self._entered.set()
+        while not self._may_go_on.is_set():
+            pass
+
+
+def test_a_call_in_which_the_process_was_stopped_for_a_minute_is_not_interrupted(
+    open_desk: Callable[..., Desk], watch: Watch
+) -> None:
+    """Where the clock alone counted, the call would have taken 60 s of the 30 that it may."""
+    machine = Jumps()
+    with machine_time(machine):
+        desk = open_desk(engine={"call_seconds": 30, "lag_seconds": 20})
+        watcher = watch(desk)
+        run_id = desk.start(Busy, on=["AAPL"])
+        assert Busy._entered.wait(20)
+        # Several looks of the watchdog before the gap, and several after it.
+        time.sleep(0.5)
+        machine.ahead_ns += 60_000_000_000
+        watcher.wait_for(Topic.ALERTS, origin="engine")
+        time.sleep(0.5)
+        Busy._may_go_on.set()
+        desk.catch_up()
+
+        assert [(run.run_id, run.state) for run in desk.runs()] == [(run_id, "running")]
+        desk.close()

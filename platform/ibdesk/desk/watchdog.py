@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 # How often the desk's thread is looked at; and how often, while an interruption is due, until it takes effect.
 _LOOK_SECONDS, _TRY_SECONDS = 0.1, 0.001
+# What a look counts for at most that comes late.
+_LONGEST_GAP_SECONDS = 1.0
 # How long an interruption waits for a moment in which the code of the engine is not amid a change.
 _GENTLE_SECONDS = 1.0
 # How many lines of a strategy's code its note names, the innermost last.
@@ -65,9 +67,9 @@ class Watchdog:
         self._thread_id = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="ibdesk-watchdog", daemon=True)
-        # What was seen at the last look: the event, the call of a strategy in it, and since when.
+        # What was seen at the last look: the event, the call of a strategy in it, and how long it has been seen.
         self._seen: tuple[Event | None, FrameType | None] = (None, None)
-        self._since = 0.0
+        self._spent = 0.0
         # What goes on being raised in a call that was found to be one that cannot be interrupted.
         self._pending: type[CallInterrupted] | None = None
         self._beaten_at = self._looked_at = _now()
@@ -195,11 +197,15 @@ class Watchdog:
         if event is None or call is None:
             # The engine's own code is never interrupted while nobody's call waits for it.
             self._seen = (None, None)
-        elif event is not self._seen[0] or call is not self._seen[1]:
-            self._seen, self._since, self._pending = (event, call), now, None
-        elif self._pending is not None:
+            return
+        if event is not self._seen[0] or call is not self._seen[1]:
+            self._seen, self._spent, self._pending = (event, call), 0.0, None
+            return
+        # A call cannot return while this process is stopped or its machine sleeps: a long gap counts for little.
+        self._spent += min(now - self._looked_at, _LONGEST_GAP_SECONDS)
+        if self._pending is not None:
             self._tried(event, call, self._pending, by_force=False)
-        elif now - self._since >= self._settings.call_seconds:
+        elif self._spent >= self._settings.call_seconds:
             self._interrupt(event, call)
 
     def _interrupt(self, event: Event, call: FrameType) -> None:
