@@ -181,6 +181,8 @@ def test_the_timers_of_a_strategy_follow_a_stepped_clock(gateway: RunningGateway
 
     gateway.advance(599)
     assert gateway.orders == ()
+    # Ten still minutes make the last price too old to order at.
+    gateway.market.trade("AAPL", 100.02)
     gateway.advance(2)
 
     assert gateway.wait_for_order(symbol="AAPL").quantity == 1
