@@ -176,13 +176,15 @@ def test_a_desk_trades_a_minute_of_a_stepped_clock_at_once(gateway: RunningGatew
 
 
 @pytest.mark.gateway(clock="stepped")
-def test_the_timers_of_a_strategy_follow_a_stepped_clock(gateway: RunningGateway, desk: Desk) -> None:
+def test_the_timers_of_a_strategy_follow_a_stepped_clock(
+    gateway: RunningGateway, market: MarketHand, desk: Desk
+) -> None:
     desk.start(Alarm, on=["AAPL"], bar="5 secs", warm_up=0)
 
     gateway.advance(599)
     assert gateway.orders == ()
     # Ten still minutes make the last price too old to order at.
-    gateway.market.trade("AAPL", 100.02)
+    market.trade("AAPL", 100.02)
     gateway.advance(2)
 
     assert gateway.wait_for_order(symbol="AAPL").quantity == 1
