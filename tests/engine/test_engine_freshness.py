@@ -350,6 +350,25 @@ def test_the_last_bar_of_a_stall_decides_nothing_when_it_is_late(desk_story) -> 
     assert story.placed(after) == []
 
 
+def test_what_was_on_its_way_over_a_stall_goes_on_once_the_books_agree(desk_story, hands) -> None:
+    """From 10 long to 5 short, past a stop: its cancel is answered while the books are compared, then 15 are sold."""
+    story = desk_story(limits())
+    story.start(hands())
+    story.quote(9.9, 10.1)
+    story.hold(10)
+    stop = story.order(story.act(lambda me: me.sell("AAPL", 10, stop=9.0)))
+    story.report(stop, OrderStatus.WORKING)
+    story.act(lambda me: me.order_target("AAPL", -5))
+    story.tell(Stalled(60.0, story.at_ns))
+    story.tell(LinkChanged(Link.SYNCING, story.at_ns))
+    story.report(stop, OrderStatus.CANCELLED)
+    story.quote(9.9, 10.1)
+
+    actions = story.tell(LinkChanged(Link.UP, story.at_ns))
+
+    assert [(order.side, order.quantity) for order in story.placed(actions)] == [(Side.SELL, 15)]
+
+
 def test_while_the_desk_catches_up_an_order_by_hand_may_only_reduce(desk_story) -> None:
     story = desk_story(limits())
     story.tell(WatchMarket(Stock("AAPL"), story.at_ns))

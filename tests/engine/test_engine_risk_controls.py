@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ibdesk.desk import DeskSettings
-from ibdesk.engine.market_limits import MarketLimits
+from ibdesk.engine import RiskLimits
 from ibdesk.engine.risk_controls import CONTROLS, FIA, RTS, SEC, RiskControl, as_markdown
 
 ROOT = Path(__file__).parents[2]
@@ -47,8 +47,8 @@ def test_each_setting_of_the_table_exists() -> None:
             found = getattr(fields[part], "annotation", None)
 
 
-def test_every_limit_on_market_and_repetition_is_in_the_table() -> None:
-    limits = {f"risk.{field.name}" for field in dataclasses.fields(MarketLimits)}
+def test_every_limit_of_the_risk_gate_is_in_the_table() -> None:
+    limits = {f"risk.{field.name}" for field in dataclasses.fields(RiskLimits)}
 
     assert limits <= {name for control in CONTROLS for name in control.settings}
 

@@ -34,7 +34,7 @@ Print = Bar | Quote | Tick
 class BadPrints:
     """The prints that are held, one an instrument at most; `take` handles one that counts after all."""
 
-    def __init__(self, outbox: Outbox, gate: RiskGate, freshness: Freshness, take: Callable[[Print], None]) -> None:
+    def __init__(self, outbox: Outbox, gate: RiskGate, freshness: Freshness, take: Callable[[Print], object]) -> None:
         self._outbox, self._gate, self._freshness, self._take = outbox, gate, freshness, take
         # By instrument: the print, its price, and since when it is held by our clock.
         self._held: dict[str, tuple[Print, float, int]] = {}

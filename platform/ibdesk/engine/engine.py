@@ -102,7 +102,9 @@ class Engine:
         self.markets, self.runs = self.orders.markets, self.orders.runs
         self.price_of, self.freshness = self.orders.price_of, self.orders.freshness
         self.losses = self.orders.losses
-        self.prints = BadPrints(self.outbox, self.gate, self.freshness, self._take_print)
+        self.prints = BadPrints(
+            self.outbox, self.gate, self.freshness, lambda event: self._handlers[event.__class__](event)
+        )
         # What `handle` looks at after each event; each is changed in place only.
         self._unpriced, self._with_state = self.orders.outside.unpriced, self.calls.with_state
         self._aims_changed, self._due = self.orders.aims.changed, self.orders.closed.due
@@ -297,11 +299,8 @@ class Engine:
         instrument = market.instrument.id
         if self._unpriced:
             self.orders.outside.price(instrument, price)
-        if instrument in self._due:
+        if instrument in self._due and not self.freshness.holds_back:
             self.orders.closed.release(instrument, at_ns)
-
-    def _take_print(self, event: Bar | Quote | Tick) -> None:
-        self._handlers[event.__class__](event)
 
     # --- money and link
 
@@ -325,10 +324,11 @@ class Engine:
                 for report in self._reported.values():
                     if not report.doubtful:
                         self.orders.outside.settle(report)
+                was_catching_up = self.freshness.catch_up()
                 self.allow_targets()
                 self.orders.aims.pursue_all()
-                if self.freshness.is_catching_up:
-                    self.freshness.caught_up(self.runs, self.calls.call)
+                if was_catching_up:
+                    self.freshness.decide_again(self.runs, self.calls.call)
                 self.orders.queue.release()
 
     # --- commands

@@ -116,9 +116,14 @@ class Freshness:
             Severity.WARNING,
         )
 
-    def caught_up(self, runs: Mapping[str, Run], call: Callable[..., None]) -> None:
-        """Decide again: all that waited was taken, and the books agree. A run's last bar decides if it is fresh."""
+    def catch_up(self) -> bool:
+        """Take that the books agree, and all that waited was taken; return whether the desk had stood still."""
+        was_catching_up = self.is_catching_up
         self.holds_back = self.is_catching_up = False
+        return was_catching_up
+
+    def decide_again(self, runs: Mapping[str, Run], call: Callable[..., None]) -> None:
+        """Have the last bar of each run decide after a stall, where it is still fresh."""
         self._outbox.alert("desk", "the desk has caught up: strategies decide again", Severity.WARNING)
         for run in list(runs.values()):
             for lane in run.lanes.values():

@@ -56,16 +56,44 @@ CONTROLS: tuple[RiskControl, ...] = (
         rule="An order that could lead a position beyond its limit, all open orders filled, is denied.",
         settings=("risk.max_position_shares", "risk.max_position_contracts", "risk.max_position_currency"),
         tests=(
+            "tests/engine/test_engine_exposures.py::test_the_position_of_the_account_counts_runs_hands_and_external",
             f"{_RISK}::test_the_largest_position_counts_what_is_held",
             f"{_RISK}::test_the_largest_position_counts_what_is_open",
         ),
     ),
     RiskControl(
+        name="Exposure, margin and open orders of the account",
+        sources=(f"{SEC}(c)(1)(i): credit and capital thresholds", f"{RTS} Art. 15(4)"),
+        rule="The account's exposure, margin use and open orders are limited over all books; a run has a budget too.",
+        settings=(
+            "risk.max_instrument_exposure",
+            "risk.max_gross_exposure",
+            "risk.max_net_exposure",
+            "risk.max_margin_use",
+            "risk.max_buying_power_use",
+            "risk.max_open_orders",
+        ),
+        tests=(
+            "tests/engine/test_engine_exposures.py::test_gross_and_net_exposure_are_sums_of_values",
+            "tests/engine/test_engine_exposures.py::test_open_orders_are_counted",
+            "tests/engine/test_engine_exposures.py::test_a_budget_limits_its_run",
+        ),
+    ),
+    RiskControl(
         name="Loss limit",
         sources=(f"{SEC}(c)(1)(i): capital threshold", f"{RTS} Art. 15(4)"),
-        rule="A loss of the day beyond its limit halts trading.",
-        settings=("risk.max_daily_loss", "risk.day_zone"),
-        tests=(f"{_RISK}::test_the_loss_of_the_day_halts_trading_when_a_fill_shows_it",),
+        rule="A loss of the day or a drawdown beyond its limit reduces, halts or flattens at the price that shows it.",
+        settings=(
+            "risk.max_daily_loss",
+            "risk.on_daily_loss",
+            "risk.max_drawdown",
+            "risk.on_drawdown",
+            "risk.day_zone",
+        ),
+        tests=(
+            "tests/engine/test_engine_losses.py::test_a_loss_beyond_the_limit_halts_at_the_price_that_shows_it",
+            "tests/engine/test_engine_losses.py::test_a_drawdown_is_measured_from_the_highest_profit_of_the_day",
+        ),
     ),
     RiskControl(
         name="Price tolerance of limit orders",
@@ -90,8 +118,14 @@ CONTROLS: tuple[RiskControl, ...] = (
         sources=(f"{FIA}: message throttle", f"{RTS} Art. 15(1)(d)"),
         rule="Orders and changes above the rate wait; what opens a position is denied after its patience. "
         "Messages to TWS are paced besides.",
-        settings=("risk.max_orders_per_second", "risk.max_order_wait_seconds", "tws.messages_per_second"),
+        settings=(
+            "risk.max_orders_per_second",
+            "risk.max_order_wait_seconds",
+            "risk.max_cancels_per_minute",
+            "tws.messages_per_second",
+        ),
         tests=(
+            "tests/engine/test_engine_exposures.py::test_many_cancellations_stop_what_opens",
             f"{_WAITING}::test_what_is_above_the_rate_waits_and_leaves_a_second_later",
             f"{_FRESH}::test_bars_that_are_caught_up_with_let_no_burst_leave",
             "tests/tws/test_tws_pacing.py::test_no_window_holds_more_than_the_limit",
@@ -179,19 +213,27 @@ CONTROLS: tuple[RiskControl, ...] = (
             f"{_GUARDIAN}::test_a_loss_beyond_the_limit_flattens_within_five_seconds",
             "tests/guardian/test_guardian_engine.py::"
             "test_an_engine_that_hangs_in_a_strategy_is_found_and_its_opening_orders_go",
+            "tests/promises/test_promise_10_hung.py::"
+            "test_a_hung_engine_with_a_losing_position_is_flat_within_five_seconds_of_the_limit",
         ),
     ),
     RiskControl(
         name="Kill functionality",
         sources=(f"{FIA}: kill switch", f"{RTS} Art. 12"),
         rule="A person halts, cancels and flattens, also while the engine hangs; a file does it too.",
-        tests=(f"{_GUARDIAN}::test_a_person_flattens_the_account", f"{_GUARDIAN}::test_the_stop_file_stops"),
+        tests=(
+            f"{_GUARDIAN}::test_a_person_flattens_the_account",
+            "tests/promises/test_promise_11_one_command_stops_everything.py::"
+            "test_it_stops_an_account_whose_engine_hangs",
+        ),
     ),
     RiskControl(
         name="Halts need a person",
         sources=(f"{RTS} Art. 15(3)", f"{SEC}(d): direct and exclusive control"),
         rule="A halt is the account's, outlives the process, and is lifted once, by id, with a reason.",
+        settings=("risk.halt_keeps_protection",),
         tests=(
+            "tests/engine/test_engine_exposures.py::test_after_a_halt_no_sequence_of_events_makes_a_position_larger",
             "tests/promises/test_promise_07_halts_need_a_person.py::"
             "test_a_halt_holds_under_another_client_id_and_in_another_state_folder",
         ),
@@ -212,6 +254,8 @@ CONTROLS: tuple[RiskControl, ...] = (
         rule="Nothing opens from the guard time to the end of a reset, or by a clock that is too far from TWS's.",
         settings=("tws.calendar", "tws.max_clock_drift_seconds"),
         tests=(
+            "tests/promises/test_the_day_of_ib.py::"
+            "test_no_opening_order_reaches_tws_from_the_guard_time_to_the_end_of_a_restart",
             "tests/engine/test_engine_venue_day.py::test_a_window_bars_exactly_from_its_guard_to_its_end",
             "tests/engine/test_engine_venue_day.py::test_no_opening_order_leaves_by_a_clock_beyond_its_limit",
         ),
@@ -231,13 +275,21 @@ CONTROLS: tuple[RiskControl, ...] = (
         name="Reconciliation and drop copy",
         sources=(f"{FIA}: post-trade, drop copy", f"{RTS} Art. 17: post-trade controls", f"{SEC}(c)(2)(iv)"),
         rule="Positions, executions and orders are compared with TWS at each start and reconnect, and while up.",
-        tests=("tests/desk/test_promises.py::test_after_any_storm_of_faults_one_reconnect_brings_every_fill_once",),
+        tests=(
+            "tests/desk/test_promises.py::test_after_any_storm_of_faults_one_reconnect_brings_every_fill_once",
+            "tests/promises/test_promise_04_unknown_is_not_rejected_by_time.py::"
+            "test_an_order_without_an_answer_is_unknown_until_there_is_one",
+        ),
     ),
     RiskControl(
         name="Trades of others in the account",
         sources=(f"{RTS} Art. 17", f"{SEC}(c)(1)(i)"),
         rule="What was traded outside is booked apart; runs whose cover it took are stopped.",
-        tests=("tests/desk/test_desk_outside.py::test_a_sale_by_hand_is_booked_to_external_within_seconds",),
+        tests=(
+            "tests/desk/test_desk_outside.py::test_a_sale_by_hand_is_booked_to_external_within_seconds",
+            "tests/promises/test_promise_12_a_person_is_not_undone.py::"
+            "test_a_position_that_a_person_closed_is_not_opened_again",
+        ),
     ),
     RiskControl(
         name="Access",
