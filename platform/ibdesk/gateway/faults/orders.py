@@ -86,7 +86,7 @@ class FillAndCancel(OpenOrderFault, frozen=True, kw_only=True):
     """A part of an order, `share` of what is left in whole units and at least one, is filled and the rest cancelled."""
 
     share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5
-    reason: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    reason: Annotated[str, msgspec.Meta(max_length=500)] = "the rest was cancelled by the exchange"
 
     def befall(self, stage: Stage, record: OrderRecord) -> None:
         """Fill and cancel it."""
