@@ -54,8 +54,9 @@ class Checker:
         self.violation: Violation | None = None
         self._world = world
         self._plan: Plan = world.plan
-        # _rejected: orders that a desk said were rejected, with when.
-        self._rejected: dict[str, float] = {}
+        # _given: orders whose bytes a desk gave to a socket; _rejected: those of them that it then called rejected.
+        self._given: set[str] = set()
+        self._rejected: set[str] = set()
         # _halts: those that stand.
         self._halts: set[str] = set()
         self._lives: dict[EngineProcess, _Life] = {}
@@ -122,6 +123,7 @@ class Checker:
         assert runtime is not None  # noqa: S101 - for the type checker
         is_new = reference not in life.sent
         life.sent.add(reference)
+        self._given.add(reference)
         if runtime.service.link is not Link.UP:
             self.report("3: nothing leaves before the books are compared", f"{reference}: {runtime.service.link.value}")
         if reference not in life.recorded():
@@ -154,10 +156,12 @@ class Checker:
             for topic, rows in engine.snapshot.items():
                 self._rows(engine, life, topic, rows)
             engine.snapshot = {}
-        rows_by_topic, _ = engine.reader.drain()
-        # Fills first: what the link's row is compared with.
-        for topic in (Topic.FILLS, Topic.ORDERS, Topic.LINK):
-            self._rows(engine, life, topic, rows_by_topic.get(topic, []))
+        if engine.has_news:
+            engine.has_news = False
+            rows_by_topic, _ = engine.reader.drain()
+            # Fills first: what the link's row is compared with.
+            for topic in (Topic.FILLS, Topic.ORDERS, Topic.LINK):
+                self._rows(engine, life, topic, rows_by_topic.get(topic, []))
         self._halts_of(engine, life)
 
     def _rows(self, engine: EngineProcess, life: _Life, topic: Topic, rows: list[Row]) -> None:
@@ -201,7 +205,8 @@ class Checker:
 
     def _is_rejected(self, reference: str) -> None:
         """Compare a rejection that a desk tells with what the venue has."""
-        self._rejected.setdefault(reference, self._world.seconds)
+        if reference in self._given:
+            self._rejected.add(reference)
         record = self.truth.record(reference)
         if record is not None and record.status not in _ENDED:
             self.report("4: an order is rejected by evidence only", f"{reference} is {record.status} at the venue")

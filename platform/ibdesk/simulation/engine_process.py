@@ -58,6 +58,7 @@ class EngineProcess:
         # reader: what the desk tells people, not drained yet.
         self.reader: FeedReader | None = None
         self.snapshot: dict[Topic, list[Row]] = {}
+        self.has_news = False
         # failure: what it ended with, None while it runs or where it was closed in good order.
         self.failure: BaseException | None = None
         self.journal: Path | None = None
@@ -69,6 +70,9 @@ class EngineProcess:
     def is_up(self) -> bool:
         """Return whether it takes commands."""
         return self.commands is not None and self.process.is_alive and not self.task.done()
+
+    def _note_news(self) -> None:
+        self.has_news = True
 
     def close(self) -> None:
         """Ask it to end in good order."""
@@ -93,13 +97,13 @@ class EngineProcess:
         settings = DeskSettings(
             mode="paper",
             state_folder=self.disk.folder,
-            tws=TwsSettings(host=HOST, port=PORT, client_id=self.client_id),
+            tws=TwsSettings(host=HOST, port=PORT, client_id=self.client_id, reconnect_last_seconds=4),
             risk=RiskLimits(**dict[str, Any](self._risk)),
         )
         feed = Feed()
         runtime = self.runtime = Runtime(settings, settings.tws, SystemClock(), feed, loading=_LoadedHere())
         self.journal = self.disk.journal = runtime.journal.path
-        self.reader, self.snapshot = feed.subscribe(lambda: None, topics=_TOPICS)
+        self.reader, self.snapshot = feed.subscribe(self._note_news, topics=_TOPICS)
         try:
             await runtime.service.connect()
             self.commands = Commands(runtime)

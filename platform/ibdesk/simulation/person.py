@@ -18,9 +18,9 @@ from ibdesk.simulation.strategies import ALL
 if TYPE_CHECKING:
     from ibdesk.simulation.world import World
 
-# After the storm, in seconds: until when halts are lifted, when an order is placed to see that the desk trades, and
-# when all runs are stopped and what they hold is closed.
-LIFTS_UNTIL, PROBES_AT, STOPS_AT = 25.0, 30.0, 40.0
+# After the storm, in seconds: when an order is placed to see that the desk trades, and when all runs are stopped and
+# what they hold is closed.
+PROBES_AT, STOPS_AT = 24.0, 32.0
 _PROBE_KEY = "probe"
 _FRESH_NS = 15 * SECOND
 _OPEN = (RunState.RUNNING, RunState.ORPHANED)

@@ -15,7 +15,7 @@ from ibdesk.simulation.strategies import ALL
 
 SYMBOLS = ("AAPL", "MSFT")
 # How long faults and commands go on, and how long the desk then has until all must be well, virtual seconds.
-STORM_SECONDS, SETTLE_SECONDS = 60.0, 60.0
+STORM_SECONDS, SETTLE_SECONDS = 45.0, 45.0
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
@@ -234,33 +234,33 @@ _COMBINED = 0.3
 
 def _rolled_back(chance: random.Random) -> list[AnyStep]:
     """Roll the order ids back, and start the desk anew on that."""
-    at = chance.uniform(20, 55)
+    at = chance.uniform(15, 40)
     fault = msgspec.to_builtins(SetNextOrderId(to=chance.randint(1, 30)))
     return [Misbehave(at=round(at, 3), fault=fault), _kill(chance, round(at + chance.uniform(0.1, 2), 3), ())]
 
 
 def _halted_and_killed(chance: random.Random) -> list[AnyStep]:
     """Halt, and start the desk anew on that."""
-    at = chance.uniform(10, 50)
+    at = chance.uniform(8, 38)
     return [Halt(at=round(at, 3)), _kill(chance, round(at + chance.uniform(0.1, 5), 3), ())]
 
 
 def _corrected(chance: random.Random) -> list[AnyStep]:
     """Correct an execution while the link is down."""
-    at = chance.uniform(10, 50)
+    at = chance.uniform(8, 38)
     fault = msgspec.to_builtins(CorrectExecution.drawn(chance))
     return [CutLink(at=round(at, 3)), Misbehave(at=round(at + 0.05, 3), fault=fault)]
 
 
 def _killed_twice(chance: random.Random) -> list[AnyStep]:
     """Kill the desk while it starts anew."""
-    at = chance.uniform(10, 50)
+    at = chance.uniform(8, 38)
     return [_kill(chance, round(at + later, 3), ()) for later in (0.0, chance.uniform(0.5, 5))]
 
 
 def _lost_and_killed(chance: random.Random) -> list[AnyStep]:
     """Lose what is said of the next order, and start the desk anew before it is known what became of it."""
-    at = chance.uniform(10, 50)
+    at = chance.uniform(8, 38)
     kinds = (LoseAcknowledgement, TellNothing, RejectNextOrder)
     fault = msgspec.to_builtins(chance.choice(kinds).drawn(chance))
     return [Misbehave(at=round(at, 3), fault=fault), _kill(chance, round(at + chance.uniform(0.1, 8), 3), ())]

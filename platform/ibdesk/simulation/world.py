@@ -69,6 +69,9 @@ class World:
         self.person = Person(self)
         self._kill: steps.Kill | None = None
         self._kill_ns = 0
+        self._loses_power = any(isinstance(step, steps.Kill) and step.is_power_loss for step in plan.steps)
+        # _log_bytes: how long the journal's log was after the last turn, while a kill is due.
+        self._log_bytes = 0
         # _log_sizes: how long the journal's log was at each write of this turn, while a kill is due.
         self._log_sizes: list[int] = []
         self._faults: dict[type, Callable[[Any], None]] = {
@@ -180,7 +183,8 @@ class World:
             if engine is self.engine and self._dies(engine):
                 return
             self.checker.after_turn(engine)
-            engine.disk.note(self.loop.now_ns)
+            if self._loses_power:
+                engine.disk.note(self.loop.now_ns)
         self.network.let_go(process)
         if process.name == "gateway":
             self.checker.take_in()
@@ -189,6 +193,8 @@ class World:
         if self.loop.errors:
             self.checker.report("an exception that nobody caught", f"{self.loop.errors[0]}")
         self._log_sizes.clear()
+        if self._kill is not None and engine is not None and engine is self.engine:
+            self._log_bytes = engine.disk.log_bytes()
 
     def _engine_of(self, process: Process) -> EngineProcess | None:
         for engine in (self.engine, self.rival):
@@ -224,6 +230,7 @@ class World:
 
     def _kill_soon(self, step: steps.Kill) -> None:
         self._kill, self._kill_ns = step, self.loop.now_ns
+        self._log_bytes = 0 if self.engine is None else self.engine.disk.log_bytes()
 
     def _stall(self, step: steps.Stall) -> None:
         engine = None if self.engine is None else self.engine.process
@@ -249,7 +256,7 @@ class World:
             return False
         self._kill = None
         whole = min(int(kill.writes * (writes + 1)), writes)
-        sizes = [engine.disk.log_bytes_at(self.loop.now_ns), *self._log_sizes[:writes], engine.disk.log_bytes()]
+        sizes = [self._log_bytes, *self._log_sizes[:writes], engine.disk.log_bytes()]
         log_bytes = sizes[whole + 1]
         piece = 0
         if whole < writes and kill.piece:
