@@ -18,6 +18,7 @@ from ibdesk.gateway.protocol.framing import split
 from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.model import Link, ModifyOrder, OrderStatus, PlaceOrder, decode_actions
 from ibdesk.simulation.engine_process import CLIENT, EngineProcess
+from ibdesk.simulation.guardian_process import GUARDIAN_CLIENT, GuardianProcess
 from ibdesk.simulation.plan import Kill, Misbehave, Plan, Reparameterize, Rival, TradeAtTws
 from ibdesk.simulation.strategies import ALL
 from ibdesk.simulation.truth import Executed, SentOrder, Truth, owner_of
@@ -64,6 +65,8 @@ class Checker:
         self._is_lossy = bool(kinds & _LOSSY)
         self._loses_power = any(isinstance(step, Kill) and step.is_power_loss for step in self._plan.steps)
         self._is_corrected = "correct_execution" in kinds
+        # _finished: the last stop that a guardian has said is done.
+        self._finished = ""
         self._has_outsiders = any(isinstance(step, TradeAtTws | Rival) for step in self._plan.steps)
 
     def report(self, promise: str, facts: str) -> None:
@@ -181,7 +184,7 @@ class Checker:
         life.fills[execution_id] = (quantity, float(row["price"]))
         if known is None:
             # What was accepted from outside has ids of the desk's own.
-            if not self._has_outsiders:
+            if not execution_id.startswith("accepted/"):
                 self.report("2: no fill is made up", f"{execution_id} of {row['order_id']}")
             return
         owner = owner_of(known.order)
@@ -276,6 +279,29 @@ class Checker:
         except IbdeskError as error:
             self.report("5: the same events give the same decisions", str(error))
 
+    # ---- the guardian -----------------------------------------------------------------------------------------
+
+    def after_guardian(self, guardian: GuardianProcess) -> None:
+        """Look at what a guardian says that it has done."""
+        finished = guardian.finished
+        if not finished or finished.get("id") == self._finished:
+            return
+        self._finished = str(finished["id"])
+        self._world.trace.note(f"guardian has finished {finished}")
+        if finished["level"] != "flatten" or self._has_outsiders:
+            return
+        for symbol in self._plan.symbols:
+            if abs(self.truth.held(symbol)) > _DUST:
+                self.report("guardian: flat means flat", f"{symbol}: {self.truth.held(symbol):g} are held")
+
+    def _guardian_traded(self, executed: Executed) -> None:
+        """Look whether an order of the guardian has gone through zero."""
+        after = self.truth.held(executed.symbol)
+        before = after - executed.quantity
+        if before * after < -_DUST or abs(after) > abs(before) + _DUST:
+            facts = f"{executed} took the account from {before:g} to {after:g}"
+            self.report("guardian: never through zero", facts)
+
     # ---- at the end -------------------------------------------------------------------------------------------
 
     def at_the_end(self) -> None:
@@ -324,9 +350,11 @@ class Checker:
 
     def _executed(self, executed: Executed) -> None:
         """Look whether a run has overshot its target."""
+        if executed.client_id == GUARDIAN_CLIENT:
+            self._guardian_traded(executed)
         owner = owner_of(executed.order)
         strategy = owner.partition("-")[0]
-        if self._is_corrected or self._has_outsiders or executed.client_id != CLIENT:
+        if self._is_corrected or self._has_outsiders or self._plan.has_guardian or executed.client_id != CLIENT:
             return
         most = self._plan.risk.get("max_position_shares", math.inf)
         if abs(self.truth.moved_by(owner, executed.symbol)) > most + _DUST:

@@ -11,6 +11,7 @@ import itertools
 import random
 from asyncio import events
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from ibdesk.clock import SECOND
@@ -261,6 +262,21 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     ) -> tuple[Any, Any]:
         """Connect over the simulated network."""
         connected: tuple[Any, Any] = await self.network.create_connection(protocol_factory, host, port)
+        return connected
+
+    async def create_unix_server(self, protocol_factory: Any, path: Any = None, **_options: Any) -> Any:
+        """Listen at a path; the file is there as that of a socket is."""
+        server = await self.network.create_server(protocol_factory, str(path), 1)
+        self._touch(Path(path))
+        return server
+
+    @staticmethod
+    def _touch(path: Path) -> None:
+        path.touch()
+
+    async def create_unix_connection(self, protocol_factory: Any, path: Any = None, **_options: Any) -> tuple[Any, Any]:
+        """Connect to a process that listens at a path."""
+        connected: tuple[Any, Any] = await self.network.create_connection(protocol_factory, str(path), 1)
         return connected
 
     def run_in_executor(self, _executor: Any, func: Callable[[Unpack[Ts]], T], *args: *Ts) -> asyncio.Future[T]:

@@ -69,7 +69,9 @@ class Person:
                 for name in world.plan.strategies:
                     if name not in self._ended:
                         self._start(name)
-            if self._is_calm and not self._has_stopped:
+            # What the guardian does is not undone while it does it.
+            is_stopping = world.guardian is not None and world.guardian.is_busy
+            if self._is_calm and not self._has_stopped and not is_stopping:
                 for halt in list(engine.runtime.engine.gate.halts):
                     self._lift(halt)
                 for symbol in list(engine.runtime.engine.orders.outside.uncovered):

@@ -154,6 +154,18 @@ class TradeAtTws(Step, frozen=True, tag="trade_at_tws"):
     quantity: float
 
 
+class StopAll(Step, frozen=True, tag="stop_all"):
+    """Have the guardian stop the account: `do` is halt, cancel or flatten."""
+
+    do: str
+
+
+class KillGuardian(Step, frozen=True, tag="kill_guardian"):
+    """Kill the guardian, which is started again with what it has kept."""
+
+    down_seconds: float
+
+
 class AcceptOutside(Step, frozen=True, tag="accept_outside"):
     """Have what was traded outside booked to those whose positions it took."""
 
@@ -179,6 +191,8 @@ AnyStep = (
     | Reparameterize
     | TradeAtTws
     | AcceptOutside
+    | StopAll
+    | KillGuardian
 )
 
 
@@ -194,6 +208,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     # latency_ns: between which nanoseconds bytes travel.
     latency_ns: tuple[int, int] = (50_000, 2_000_000)
     storm_seconds: float = STORM_SECONDS
+    # has_guardian: whether one stands beside the desk, and from which loss of the day on it flattens.
+    has_guardian: bool = False
+    guardian_loss: float | None = None
     # risk: limits that are not the usual ones, by name.
     risk: dict[str, float] = {}
 
@@ -206,6 +223,9 @@ def plan_of(seed: int) -> Plan:
     for _ in range(chance.randint(2, 12)):
         at = round(chance.uniform(2, STORM_SECONDS), 3)
         steps.append(chance.choice(_DRAWS)(chance, at, strategies))
+    has_guardian = chance.random() < 0.4
+    if has_guardian:
+        steps += [chance.choice(_GUARDED)(chance, round(chance.uniform(3, STORM_SECONDS), 3)) for _ in range(2)]
     if chance.random() < _COMBINED:
         steps += chance.choice(_COMBINATIONS)(chance)
     steps.sort(key=lambda step: step.at)
@@ -217,6 +237,8 @@ def plan_of(seed: int) -> Plan:
         yearly_volatility=chance.choice((0.5, 2.0, 6.0)),
         partial=chance.random() < 0.3,
         latency_ns=chance.choice(((20_000, 200_000), (50_000, 2_000_000), (1_000_000, 150_000_000))),
+        has_guardian=has_guardian,
+        guardian_loss=round(chance.uniform(5, 60), 2) if has_guardian and chance.random() < 0.5 else None,
         risk={name: draw(chance) for name, draw in _RISK if chance.random() < 0.4},
     )
 
@@ -228,6 +250,12 @@ _RISK: tuple[tuple[str, Callable[[random.Random], float]], ...] = (
 )
 
 
+_GUARDED: tuple[Callable[[random.Random, float], AnyStep], ...] = (
+    lambda c, at: StopAll(at=at, do=c.choice(("halt", "cancel", "flatten", "flatten"))),
+    lambda _c, at: StopAll(at=at, do="flatten"),
+    lambda c, at: KillGuardian(at=at, down_seconds=round(c.uniform(0.2, 5), 3)),
+    lambda c, at: Stall(at=at, process="guardian", seconds=round(c.uniform(0.2, 10), 3)),
+)
 _COMBINED = 0.3
 """How often a seed also draws faults that are rarely worth anything alone."""
 

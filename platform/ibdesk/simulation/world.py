@@ -22,6 +22,7 @@ from ibdesk.simulation import plan as steps
 from ibdesk.simulation.checker import Checker, Violation
 from ibdesk.simulation.disk import Disk
 from ibdesk.simulation.engine_process import CLIENT, PORT, RIVAL_CLIENT, EngineProcess
+from ibdesk.simulation.guardian_process import GuardianProcess
 from ibdesk.simulation.loop import Process, VirtualLoop
 from ibdesk.simulation.network import End, Network
 from ibdesk.simulation.person import Person
@@ -63,6 +64,7 @@ class World:
         self.gateway_process: Process | None = None
         self.engine: EngineProcess | None = None
         self.rival: EngineProcess | None = None
+        self.guardian: GuardianProcess | None = None
         self.lives = 0
         # is_storm: whether faults and commands still come.
         self.is_storm = True
@@ -84,6 +86,8 @@ class World:
             steps.KillGateway: self._kill_gateway,
             steps.Misbehave: self._misbehave,
             steps.Rival: self._start_rival,
+            steps.StopAll: self._stop_all,
+            steps.KillGuardian: self._kill_guardian,
         }
         loop.after_turn = self._after_turn
         self.network.on_write = self._on_write
@@ -102,6 +106,8 @@ class World:
             try:
                 self._start_gateway()
                 self.at(0.3, self._start_engine)
+                if self.plan.has_guardian:
+                    self.at(0.2, self._start_guardian)
                 for step in self.plan.steps:
                     self.at(step.at, lambda step=step: self._strike(step))
                 self.at(self.plan.storm_seconds, self._calm_down)
@@ -158,6 +164,21 @@ class World:
         self.trace.note("engine starts")
         self.engine = EngineProcess(self.loop, "desk", self.disk, client_id=CLIENT, risk=self.plan.risk)
 
+    def _start_guardian(self) -> None:
+        self.trace.note("guardian starts")
+        folder = self.disk.folder.with_name("guardian")
+        self.guardian = GuardianProcess(self.loop, folder, max_daily_loss=self.plan.guardian_loss)
+
+    def _stop_all(self, step: steps.StopAll) -> None:
+        if self.guardian is not None:
+            self.guardian.ask(step.do)
+
+    def _kill_guardian(self, step: steps.KillGuardian) -> None:
+        guardian, self.guardian = self.guardian, None
+        if guardian is not None:
+            guardian.died(self.network)
+            self.at(self.seconds + step.down_seconds, self._start_guardian)
+
     def _start_again(self) -> None:
         self.engine = None
         self.at(self.seconds + self.chance.uniform(*_RESTART_SECONDS), self._start_engine)
@@ -186,6 +207,8 @@ class World:
             if self._loses_power:
                 engine.disk.note(self.loop.now_ns)
         self.network.let_go(process)
+        if self.guardian is not None and process is self.guardian.process:
+            self._look_at_guardian(self.guardian)
         if process.name == "gateway":
             self.checker.take_in()
         if engine is not None and engine.task.done():
@@ -195,6 +218,18 @@ class World:
         self._log_sizes.clear()
         if self._kill is not None and engine is not None and engine is self.engine:
             self._log_bytes = engine.disk.log_bytes()
+
+    def _look_at_guardian(self, guardian: GuardianProcess) -> None:
+        """Take note that the guardian has finished a stop, or has ended by itself."""
+        self.checker.after_guardian(guardian)
+        if guardian.task.done():
+            self.trace.note(f"guardian ended: {guardian.failure!r}")
+            error = None if guardian.task.cancelled() else guardian.task.exception()
+            if error is not None:
+                self.checker.report("the guardian ended with an error that is not ours", repr(error))
+            guardian.died(self.network)
+            self.guardian = None
+            self.at(self.seconds + self.chance.uniform(*_RESTART_SECONDS), self._start_guardian)
 
     def _engine_of(self, process: Process) -> EngineProcess | None:
         for engine in (self.engine, self.rival):
@@ -234,7 +269,8 @@ class World:
 
     def _stall(self, step: steps.Stall) -> None:
         engine = None if self.engine is None else self.engine.process
-        process = self.gateway_process if step.process == "gateway" else engine
+        guardian = None if self.guardian is None else self.guardian.process
+        process = {"gateway": self.gateway_process, "guardian": guardian, "desk": engine}[step.process]
         if process is not None:
             process.free_ns = self.loop.now_ns + round(step.seconds * SECOND)
 

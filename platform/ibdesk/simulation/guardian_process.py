@@ -1,0 +1,77 @@
+"""One simulated guardian process. The engine's port is not simulated, so it judges the account and obeys people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ibdesk.errors import ConfigError
+from ibdesk.guardian.config import GuardianConfig
+from ibdesk.guardian.decisions import Rules
+from ibdesk.guardian.door import Command
+from ibdesk.guardian.record import Record
+from ibdesk.guardian.watch import Watch
+from ibdesk.simulation.engine_process import HOST, PORT
+from ibdesk.simulation.loop import Process, VirtualLoop
+from ibdesk.simulation.network import Network
+
+GUARDIAN_CLIENT = 90
+
+
+class GuardianProcess:
+    """A life of the guardian; its log and memory lie in a folder that outlives it."""
+
+    def __init__(self, loop: VirtualLoop, folder: Path, *, max_daily_loss: float | None) -> None:
+        self.process: Process = loop.process("guardian")
+        self._loop = loop
+        self._config = GuardianConfig(
+            mode="paper",
+            state_folder=folder,
+            desk_socket=folder / "desk-paper.sock",
+            host=HOST,
+            port=PORT,
+            client_id=GUARDIAN_CLIENT,
+            account="",
+            rules=Rules(max_daily_loss=max_daily_loss),
+        )
+        self._record: Record | None = None
+        self.watch: Watch | None = None
+        # failure: the error that it ended with, None while it runs.
+        self.failure: ConfigError | None = None
+        self.task = loop.run_in(self.process, self._live(), "guardian")
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether a stop is being carried out."""
+        return self.watch is not None and bool(self.watch.status()["stops"])
+
+    @property
+    def finished(self) -> dict[str, object]:
+        """Return the last stop that was carried out, empty before the first of this life."""
+        found = {} if self.watch is None else self.watch.status()["finished"]
+        assert isinstance(found, dict)  # noqa: S101 - for the type checker
+        return found
+
+    def ask(self, do: str) -> None:
+        """Have it do what a person asks for at its door."""
+
+        def answer() -> None:
+            if self.watch is not None:
+                self.watch.answer(Command(do=do, reason="the plan says so", by="operator"))
+
+        self._loop.call_soon(answer, context=self.process.context)
+
+    def died(self, network: Network) -> None:
+        """End it at once; what it has written stays."""
+        self._loop.end(self.process)
+        network.died(self.process)
+
+    async def _live(self) -> None:
+        try:
+            record = self._record = Record(self._config.log, self._config.memory, echo=False)
+            watch = self.watch = Watch(self._config, record)
+            await watch.run()
+        except ConfigError as error:
+            self.failure = error
+        finally:
+            if self._record is not None:
+                self._record.close()
