@@ -16,7 +16,7 @@ from types import ModuleType
 
 import msgspec
 
-SEEDS = 120
+SEEDS = 150
 """Within how many seeds a mutation must be caught."""
 
 
@@ -105,7 +105,11 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _m(
         "executions are not asked for after a break",
-        ("tws.sync", "        await self._executions(wire, requests)\n", ""),
+        (
+            "tws.sync",
+            "is_complete = await self._executions(wire, requests, newest_only=briefly)",
+            "is_complete = True",
+        ),
     ),
     _m(
         "a fill is booked to nobody's orders",
@@ -117,7 +121,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _m(
         "the orders of an earlier life are not known to the link",
-        ("tws.service", "            self._rooms.orders.adopt(order)\n", "            pass\n"),
+        ("tws.service", "self._rooms.orders.adopt(order, is_withdrawn=order.id in cancelled)", "pass"),
     ),
     _m(
         "the books of an earlier life are left behind",
@@ -192,14 +196,12 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _m(
         "a position report takes back a newer fill",
-        ("tws.account", "if since <= latest and self._filled_at.get(name, -math.inf) <= latest:", "if True:"),
-        ("tws.keeper", "self._rooms.account.is_doubtful(seconds / 2)", "True"),
-        ("tws.sync", "if self._rooms.account.is_doubtful(seconds):", "if True:"),
         (
             "tws.account",
-            "    def fill(self, fill: Fill) -> None:\n",
-            "    def fill(self, fill: Fill) -> None:\n        return\n",
+            "if first is None or not is_same or self._filled_at.get(name, -math.inf) > first - self._settle:",
+            "if first is None:",
         ),
+        ("tws.account", "        self._filled_at[name] = _now()\n        self._compare(name)\n", ""),
     ),
     # ---- halts and limits
     _m(
@@ -257,6 +259,32 @@ MUTATIONS: tuple[Mutation, ...] = (
     _m(
         "two engines may have one folder",
         ("store.account_lock", "if not is_held and not leads:", "if False:"),
+    ),
+    # ---- the guardian
+    _m(
+        "the guardian closes twice what is held",
+        ("guardian.reduction", "        return -wanted\n", "        return -2 * wanted\n"),
+    ),
+    _m(
+        "the guardian sends anew before its order is settled",
+        ("guardian.reduction", "if not self._is_calm(look) or not is_settled:", "if False:"),
+        ("guardian.reduction", "        held = self._held(look)\n", "        held = look.held(self.con_id)\n"),
+    ),
+    _m(
+        "the guardian says that it is done at once",
+        (
+            "guardian.plan",
+            "is_over = not self._unwanted(look) and all(each.is_flat for each in self._reductions.values())",
+            "is_over = True",
+        ),
+    ),
+    _m(
+        "the guardian does not halt the account",
+        (
+            "guardian.fence",
+            "halt = halts.halt(reason, by=by, at_ns=at_ns)",
+            'halt = Halt(reason, by, at_ns, f"{at_ns}-1")',
+        ),
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import math
 import sqlite3
@@ -16,7 +17,16 @@ from ibdesk.gateway.listening import Party
 from ibdesk.gateway.protocol.codec import decode
 from ibdesk.gateway.protocol.framing import split
 from ibdesk.gateway.protocol.incoming import INCOMING
-from ibdesk.model import Link, ModifyOrder, OrderStatus, PlaceOrder, decode_actions
+from ibdesk.model import (
+    DESK_SCOPE,
+    Link,
+    ModifyOrder,
+    OrderStatus,
+    PlaceOrder,
+    decode_actions,
+    instrument_scope,
+    run_scope,
+)
 from ibdesk.simulation.engine_process import CLIENT, EngineProcess
 from ibdesk.simulation.guardian_process import GUARDIAN_CLIENT, GuardianProcess
 from ibdesk.simulation.plan import Kill, Misbehave, Plan, Reparameterize, Rival, TradeAtTws
@@ -66,7 +76,7 @@ class Checker:
         self._loses_power = any(isinstance(step, Kill) and step.is_power_loss for step in self._plan.steps)
         self._is_corrected = "correct_execution" in kinds
         # _finished: the last stop that a guardian has said is done.
-        self._finished = ""
+        self._finished, self._has_flattened = "", False
         self._has_outsiders = any(isinstance(step, TradeAtTws | Rival) for step in self._plan.steps)
 
     def report(self, promise: str, facts: str) -> None:
@@ -85,7 +95,6 @@ class Checker:
             return
         fields = decode(INCOMING[3], split(payload), party.version)
         reference, order_id = str(fields["orderRef"]), int(str(fields["orderId"]))
-        terms = tuple(str(fields[name]) for name in ("action", "totalQuantity", "orderType", "lmtPrice", "auxPrice"))
         known = self.truth.sent.get(reference)
         if known is None:
             same = self.truth.by_number.setdefault((party.client_id, order_id), reference)
@@ -93,14 +102,11 @@ class Checker:
                 self.report("1: no order id is used twice", f"{reference} came as {order_id}, which was {same}")
             if reference in self._rejected:
                 self.report("4: a rejected order never comes", f"{reference} came after it was called rejected")
-            self.truth.sent[reference] = SentOrder(party.client_id, order_id, self._world.loop.now_ns, id(party), terms)
+            self.truth.sent[reference] = SentOrder(party.client_id, order_id)
             return
         if (party.client_id, order_id) != (known.client_id, known.order_id):
             facts = f"{reference} came as {known.client_id}/{known.order_id} and as {party.client_id}/{order_id}"
             self.report("1: no intent is sent twice", facts)
-        if terms == known.terms and id(party) != known.connection:
-            self.report("1: no intent is sent twice", f"{reference} came with the same terms over two connections")
-        known.terms, known.connection = terms, id(party)
 
     def said(self, party: Party, frames: bytes) -> None:
         """Pass over."""
@@ -125,19 +131,25 @@ class Checker:
         life, runtime = self._life(engine), engine.runtime
         assert runtime is not None  # noqa: S101 - for the type checker
         is_new = reference not in life.sent
-        life.sent.add(reference)
+        life.sent[reference] += 1
         self._given.add(reference)
         if runtime.service.link is not Link.UP:
             self.report("3: nothing leaves before the books are compared", f"{reference}: {runtime.service.link.value}")
-        if reference not in life.recorded():
-            self.report("1: an intent is in the journal before it leaves", reference)
+        recorded = life.recorded()[reference]
+        if life.sent[reference] > recorded:
+            promise = "no intent is sent twice" if recorded else "an intent is in the journal before it leaves"
+            self.report(
+                f"1: {promise}", f"{reference} was sent {life.sent[reference]} times, recorded {recorded} times"
+            )
         gate = runtime.engine.gate
         quantity = float(fields["totalQuantity"]) * (1 if fields["action"] == "BUY" else -1)
         held = runtime.engine.portfolio.open_book(owner_of(reference)).position(str(fields["symbol"])).quantity
         if not is_new or (held * quantity < 0 and abs(quantity) <= abs(held) + _DUST):
             return
-        if gate.halts:
-            facts = f"{reference} {quantity:g} with {held:g} held, halted by {list(gate.halts)}"
+        scopes = {DESK_SCOPE, run_scope(owner_of(reference)), instrument_scope(str(fields["symbol"]))}
+        halts = [halt.id for halt in gate.halts.values() if halt.scope in scopes]
+        if halts:
+            facts = f"{reference} {quantity:g} with {held:g} held, halted by {halts}"
             self.report("7: while a halt stands nothing that opens leaves", facts)
         if abs(quantity) > self._plan.risk.get("max_order_shares", math.inf):
             self.report("limits: no order is larger than its limit", f"{reference} {quantity:g}")
@@ -288,11 +300,21 @@ class Checker:
             return
         self._finished = str(finished["id"])
         self._world.trace.note(f"guardian has finished {finished}")
-        if finished["level"] != "flatten" or self._has_outsiders:
+        self._has_flattened = finished["level"] == "flatten"
+        if not self._has_flattened or self._has_outsiders:
             return
         for symbol in self._plan.symbols:
             if abs(self.truth.held(symbol)) > _DUST:
                 self.report("guardian: flat means flat", f"{symbol}: {self.truth.held(symbol):g} are held")
+
+    def _undoes_flatten(self, executed: Executed) -> None:
+        """Look whether a desk opens again what the guardian has closed, while its halt stands."""
+        halts = [halt for halt in self._halts if halt == self._finished]
+        after = self.truth.held(executed.symbol)
+        before = after - executed.quantity
+        if halts and self._has_flattened and abs(after) > abs(before) + _DUST:
+            facts = f"{executed} took the account from {before:g} to {after:g} while {halts[0]} stands"
+            self.report("guardian: what it has closed stays closed", facts)
 
     def _guardian_traded(self, executed: Executed) -> None:
         """Look whether an order of the guardian has gone through zero."""
@@ -352,6 +374,8 @@ class Checker:
         """Look whether a run has overshot its target."""
         if executed.client_id == GUARDIAN_CLIENT:
             self._guardian_traded(executed)
+        elif executed.client_id == CLIENT:
+            self._undoes_flatten(executed)
         owner = owner_of(executed.order)
         strategy = owner.partition("-")[0]
         if self._is_corrected or self._has_outsiders or self._plan.has_guardian or executed.client_id != CLIENT:
@@ -393,7 +417,8 @@ class _Life:
 
     def __init__(self, engine: EngineProcess) -> None:
         self.link, self.was_up, self.syncing_ns = "", False, 0
-        self.sent: set[str] = set()
+        # sent: how often each order was given to the socket, with its first or with other terms.
+        self.sent: collections.Counter[str] = collections.Counter()
         # opened_ns: when orders that open left in the last second.
         self.opened_ns: list[int] = []
         # keys: the order of each key of a person.
@@ -403,10 +428,10 @@ class _Life:
         self._engine = engine
         self._connection: sqlite3.Connection | None = None
         self._read = 0
-        self._recorded: set[str] = set()
+        self._recorded: collections.Counter[str] = collections.Counter()
 
-    def recorded(self) -> set[str]:
-        """Return the orders whose placing or changing is in the journal's file."""
+    def recorded(self) -> collections.Counter[str]:
+        """Return how often the placing or changing of each order is in the journal's file."""
         if self._connection is None:
             assert self._engine.journal is not None  # noqa: S101 - it has sent something
             address = f"{self._engine.journal.absolute().as_uri()}?mode=ro"
@@ -416,9 +441,9 @@ class _Life:
             self._read = number
             for action in decode_actions(actions):
                 if isinstance(action, PlaceOrder):
-                    self._recorded.add(action.order.id)
+                    self._recorded[action.order.id] += 1
                 elif isinstance(action, ModifyOrder):
-                    self._recorded.add(action.order_id)
+                    self._recorded[action.order_id] += 1
         return self._recorded
 
     def close(self) -> None:

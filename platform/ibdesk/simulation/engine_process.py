@@ -97,7 +97,7 @@ class EngineProcess:
         settings = DeskSettings(
             mode="paper",
             state_folder=self.disk.folder,
-            tws=TwsSettings(host=HOST, port=PORT, client_id=self.client_id, reconnect_last_seconds=4),
+            tws=TwsSettings(host=HOST, port=PORT, client_id=self.client_id, reconnect_last_seconds=4, settle_seconds=8),
             risk=RiskLimits(**dict[str, Any](self._risk)),
         )
         feed = Feed()

@@ -8,15 +8,11 @@ from ibdesk.gateway import Gateway
 from ibdesk.gateway.venue.records import OrderRecord
 
 
-class SentOrder(msgspec.Struct):
-    """The first message by which an order came to the gateway, and how often which terms came."""
+class SentOrder(msgspec.Struct, frozen=True):
+    """The client and the number under which an order came to the gateway."""
 
     client_id: int
     order_id: int
-    at_ns: int
-    # connection: over which the newest message came; the same terms over another one are the same intent again.
-    connection: int
-    terms: tuple[str, ...]
 
 
 class Executed(msgspec.Struct, frozen=True):
