@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ibdesk.errors import ConfigError
@@ -20,9 +21,11 @@ GUARDIAN_CLIENT = 90
 class GuardianProcess:
     """A life of the guardian; its log and memory lie in a folder that outlives it."""
 
-    def __init__(self, loop: VirtualLoop, folder: Path, *, max_daily_loss: float | None) -> None:
+    def __init__(
+        self, loop: VirtualLoop, folder: Path, *, max_daily_loss: float | None, say: Callable[[str], None]
+    ) -> None:
         self.process: Process = loop.process("guardian")
-        self._loop = loop
+        self._loop, self._say = loop, say
         self._config = GuardianConfig(
             mode="paper",
             state_folder=folder,
@@ -67,7 +70,7 @@ class GuardianProcess:
 
     async def _live(self) -> None:
         try:
-            record = self._record = Record(self._config.log, self._config.memory, echo=False)
+            record = self._record = Record(self._config.log, self._config.memory, say=self._say)
             watch = self.watch = Watch(self._config, record)
             await watch.run()
         except ConfigError as error:

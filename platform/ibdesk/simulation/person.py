@@ -197,6 +197,9 @@ class Person:
             self._probe = (await commands.place(symbol, side, 1, client_key=_PROBE_KEY)).id
 
         self._ask("probe", place)
+        if not self._probe and not self._has_stopped:
+            # An order of a strategy that it would trade with may be in its way for a moment.
+            self._world.at(self._world.seconds + 1.0, self._place_probe)
 
     def _stop_all(self) -> None:
         self._has_stopped = True

@@ -167,7 +167,7 @@ class World:
     def _start_guardian(self) -> None:
         self.trace.note("guardian starts")
         folder = self.disk.folder.with_name("guardian")
-        self.guardian = GuardianProcess(self.loop, folder, max_daily_loss=self.plan.guardian_loss)
+        self.guardian = GuardianProcess(self.loop, folder, max_daily_loss=self.plan.guardian_loss, say=self.trace.note)
 
     def _stop_all(self, step: steps.StopAll) -> None:
         if self.guardian is not None:
