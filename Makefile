@@ -42,6 +42,10 @@ test: setup tools ## run the tests (ARGS="-k gateway" picks some)
 proof: setup tools ## prove the design's promises with hundreds of seeds (IBDESK_PROOF_SEEDS=1000 for more)
 	@IBDESK_PROOF_SEEDS=$${IBDESK_PROOF_SEEDS:-300} IBDESK_FUZZ_SECONDS=$${IBDESK_FUZZ_SECONDS:-600} .venv/bin/python -m pytest -m proof -n auto $(ARGS)
 
+.PHONY: simulate
+simulate: setup ## trade on virtual time while everything goes wrong (ARGS="--seeds 0:10000" for more)
+	@.venv/bin/ibdesk simulate $(or $(ARGS),--seeds 0:250)
+
 .PHONY: check
 check: setup ## lint, format, types and layers
 	@.venv/bin/ruff check .

@@ -67,6 +67,9 @@ class GuardianProcess:
         """End it at once; what it has written stays."""
         self._loop.end(self.process)
         network.died(self.process)
+        if self.watch is not None:
+            # The lock of a dead process is gone; ours would stand as long as its descriptor is open here.
+            self.watch._claim.release()
 
     async def _live(self) -> None:
         try:

@@ -18,10 +18,9 @@ from ibdesk.simulation.strategies import ALL
 if TYPE_CHECKING:
     from ibdesk.simulation.world import World
 
-# After the storm, in seconds: when an order is placed to see that the desk trades, and when all runs are stopped and
-# what they hold is closed.
-PROBES_AT, STOPS_AT = 24.0, 32.0
-_PROBE_KEY = "probe"
+# Seconds after the storm: when all runs are stopped and what they hold is closed, and when an order by hand is placed
+# to see that the desk trades: no order of a strategy rests then that it would trade with.
+STOPS_AT, PROBES_AT = 30.0, 38.0
 _FRESH_NS = 15 * SECOND
 _OPEN = (RunState.RUNNING, RunState.ORPHANED)
 
@@ -190,16 +189,13 @@ class Person:
         symbol, engine = self._world.plan.symbols[0], self._world.engine
         runtime = None if engine is None else engine.runtime
         held = 0.0 if runtime is None else runtime.engine.portfolio.open_book(MANUAL).position(symbol).quantity
-        # Towards flat, so that no limit of the plan is in the way.
+        # Each attempt is a request of its own. Towards flat, so that no limit of the plan is in the way.
         side = "sell" if held > 0 else "buy"
 
         async def place(commands: Commands) -> None:
-            self._probe = (await commands.place(symbol, side, 1, client_key=_PROBE_KEY)).id
+            self._probe = (await commands.place(symbol, side, 1, client_key=f"probe {self._world.seconds:g}")).id
 
         self._ask("probe", place)
-        if not self._probe and not self._has_stopped:
-            # An order of a strategy that it would trade with may be in its way for a moment.
-            self._world.at(self._world.seconds + 1.0, self._place_probe)
 
     def _stop_all(self) -> None:
         self._has_stopped = True
