@@ -206,7 +206,11 @@ MUTATIONS: tuple[Mutation, ...] = (
     # ---- halts and limits
     _m(
         "a halt denies nothing",
-        ("engine.risk", "if self.halts and self.halts.state_for(", "if False and self.halts.state_for("),
+        (
+            "engine.risk",
+            "        if self.halts:\n            self._check_halt(",
+            "        if False:\n            self._check_halt(",
+        ),
     ),
     _m(
         "a halt ends with the desk",
@@ -224,15 +228,23 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _m(
         "the largest order is not limited",
-        ("engine.risk", 'self._at_most(order, f"max_order_{kind}", order.quantity * worth)', "pass"),
+        ("engine.limits", 'at_most(order, f"max_order_{kind}", self._size[kind], units)', "pass"),
     ),
     _m(
         "the largest position is not limited",
-        ("engine.risk", 'self._at_most(order, f"max_position_{kind}", _worst(order, exposure) * worth)', "pass"),
+        (
+            "engine.limits",
+            'f"max_position_{kind}", self._position[kind], reach.whole',
+            '"x", self._position[kind], 0.0 * reach.whole',
+        ),
     ),
     _m(
         "open orders do not count in the largest position",
-        ("engine.risk", "together = exposure.others.copy()", "together = type(exposure.others)()"),
+        (
+            "engine.limits",
+            "self._position[kind], reach.whole * exposure.unit_worth",
+            "self._position[kind], abs(exposure.held) + units",
+        ),
     ),
     _m("orders in a second are not limited", ("engine.risk", "if len(sent_ns) < most:", "if True:")),
     # ---- runs
@@ -248,8 +260,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a run that is flattened sells twice what it holds",
         (
             "engine.run",
-            "self._engine.orders.aims.aim(lane, 0.0)",
-            "self._engine.orders.aims.aim(lane, -self._engine.orders.held(lane))",
+            "self._engine.orders.aims.aim(lane, 0.0, flattens=True)",
+            "self._engine.orders.aims.aim(lane, -self._engine.orders.held(lane), flattens=True)",
         ),
     ),
     _m(

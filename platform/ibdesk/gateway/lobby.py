@@ -126,14 +126,14 @@ class Lobby:
         self._faults = faults
         self._listener = listener
         self._guests: dict[int, Guest] = {}
-        self._connections: set[Session] = set()
+        self._connections: dict[Session, None] = {}
         self.settle = settle
 
     # ---- reception of clients ---------------------------------------------------------------------------------
 
     def greets(self, session: Session) -> bool:
         """Return whether connections are taken now, and note this one."""
-        self._connections.add(session)
+        self._connections[session] = None
         session.listener = self._listener
         return not self._faults.refuses_connections
 
@@ -164,7 +164,7 @@ class Lobby:
 
     def leave(self, session: Session) -> None:
         """Forget a session; its orders stay."""
-        self._connections.discard(session)
+        self._connections.pop(session, None)
         self._faults.detach(session)
         guest = self._guests.get(session.client_id)
         if guest is not None and guest.session is session:

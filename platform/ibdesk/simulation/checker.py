@@ -381,9 +381,9 @@ class Checker:
         if self._is_corrected or self._has_outsiders or self._plan.has_guardian or executed.client_id != CLIENT:
             return
         most = self._plan.risk.get("max_position_shares", math.inf)
-        if abs(self.truth.moved_by(owner, executed.symbol)) > most + _DUST:
-            moved = self.truth.moved_by(owner, executed.symbol)
-            facts = f"{owner} has moved {executed.symbol} by {moved:g}, {most:g} may be"
+        held = self.truth.held(executed.symbol)
+        if abs(held) > most + _DUST:
+            facts = f"{owner} has led {executed.symbol} to {held:g}, {most:g} may be held"
             self.report("limits: no position is larger than its limit", facts)
         if strategy not in _BOUNDS:
             return

@@ -67,7 +67,7 @@ class Wire:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._rules: list[Rule] = []
-        self._sessions: set[Session] = set()
+        self._sessions: dict[Session, None] = {}
         self._made = 0
         # _serving: the session whose request is being answered, and the request's name.
         self._serving: tuple[Session | None, str] = (None, "")
@@ -76,12 +76,12 @@ class Wire:
 
     def attach(self, session: Session) -> None:
         """Take a session that has said its client id."""
-        self._sessions.add(session)
+        self._sessions[session] = None
         self._hook(session)
 
     def detach(self, session: Session) -> None:
         """Forget a session that is closed."""
-        self._sessions.discard(session)
+        self._sessions.pop(session, None)
         session.tamper = session.sift = None
 
     def _hook(self, session: Session) -> None:
