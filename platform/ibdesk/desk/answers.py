@@ -252,7 +252,7 @@ class RiskInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
     `uncovered` is what of the books' positions the account does not have, by instrument: see `accept_external`.
     """
 
-    limits: dict[str, float | str | None]
+    limits: dict[str, float | str | bool | None]
     changed: bool
     halts: list[HaltInfo]
     link_up: bool

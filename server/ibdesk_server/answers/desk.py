@@ -64,7 +64,7 @@ class ExposureAnswer(Answer):
 class RiskAnswer(Answer):
     """The limits of the risk gate, how much of them is used, and whether trading is halted."""
 
-    limits: dict[str, float | str | None] = Field(
+    limits: dict[str, float | str | bool | None] = Field(
         description="by name; null where a rule is off",
         examples=[{"max_position_shares": 50_000, "max_daily_loss": 25_000}],
     )

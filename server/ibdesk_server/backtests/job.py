@@ -49,7 +49,7 @@ class BacktestTask(msgspec.Struct, frozen=True, kw_only=True):
     cash: float
     commission: str
     slippage_ticks: float
-    limits: dict[str, float | str | None]
+    limits: dict[str, float | str | bool | None]
     warm_up: int
     max_bars: int
     max_file_bytes: int
@@ -94,12 +94,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return self.outcome.error if self.outcome is not None else ""
 
 
-def plain_limits(limits: RiskLimits) -> dict[str, float | str | None]:
+def plain_limits(limits: RiskLimits) -> dict[str, float | str | bool | None]:
     """Return risk rules as JSON takes them, None where a rule is off; `limits_from` reads them."""
     return {name: None if limit == math.inf else limit for name, limit in limits.by_name.items()}
 
 
-def limits_from(plain: dict[str, float | str | None]) -> RiskLimits:
+def limits_from(plain: dict[str, float | str | bool | None]) -> RiskLimits:
     """Return the risk rules that `plain_limits` wrote."""
     return RiskLimits().but({name: math.inf if limit is None else limit for name, limit in plain.items()})
 
