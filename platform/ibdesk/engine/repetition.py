@@ -76,9 +76,11 @@ class Repetition:
 
     def forgive(self, halt: Halt) -> None:
         """Begin to count anew for the run that a person lets go on by lifting its halt."""
-        if halt.by != REPETITION:
-            return
-        scope = halt.scope
+        if halt.by == REPETITION:
+            self.forget(halt.scope)
+
+    def forget(self, scope: str) -> None:
+        """Begin to count anew for the run of a scope."""
         for counted in (self._now, self._before):
             for intent in [each for each in counted if run_scope(str(each[0])) == scope]:
                 del counted[intent]

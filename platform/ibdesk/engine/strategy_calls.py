@@ -14,8 +14,10 @@ from ibdesk.model import (
     Alert,
     Bar,
     CancelOrder,
+    Halt,
     ModifyOrder,
     OrderDenied,
+    OrderDropped,
     OrderQueued,
     OrderStatus,
     PlaceOrder,
@@ -26,6 +28,8 @@ from ibdesk.model import (
     Severity,
     StateChanged,
     Tick,
+    TradingHalted,
+    run_scope,
 )
 from ibdesk.strategy import error_words
 
@@ -94,7 +98,7 @@ class StrategyCalls:
         if isinstance(error, CallInterrupted):
             if _is_amid_engine(error):
                 raise error
-            self.interrupted.append(RunInterrupted(run.id, number, str(error), self._outbox.now_ns))
+            self._note_interrupted(run, number, str(error))
         _take_back(self._engine, self._outbox, run)
         note = error_words(error)
         self._engine.end_run(run, RunState.FAILED, note)
@@ -112,6 +116,14 @@ class StrategyCalls:
         """Take note that the run being called was interrupted, so that it ends even if its code goes on over it."""
         self.faults.append((None, error))
 
+    def _note_interrupted(self, run: Run, number: int, note: str) -> None:
+        """Take note of an interruption for the record, with the halts that the call may have led to: they stay."""
+        made = [action for action in self._outbox.actions if isinstance(action, TradingHalted)]
+        halts = [Halt(each.reason, each.by, each.at_ns, each.id, each.scope, each.state) for each in made]
+        self.interrupted.append(RunInterrupted(run.id, number, note, self._outbox.now_ns, halts))
+        # A replay does not make the call, so it counts none of its orders.
+        self._engine.orders.repetition.forget(run_scope(run.id))
+
     def expect(self, interruption: RunInterrupted) -> None:
         """Interrupt a run in the next event, as on the record."""
         self.expected[interruption.run_id] = interruption
@@ -125,6 +137,10 @@ class StrategyCalls:
         expected = self.expected.get(run.id)
         if expected is not None and expected.call == number:
             del self.expected[run.id]
+            for halt in expected.halts:
+                self._engine.orders.halting.halt(
+                    halt.reason, halt.by, scope=halt.scope, state=halt.state, halt_id=halt.id
+                )
             raise CallInterrupted(expected.note)
 
     def watch_state(self, run: Run) -> None:
@@ -204,9 +220,14 @@ def _take_back(engine: Engine, outbox: Outbox, run: Run) -> None:
     own = [action for action in outbox.actions if _is_of(action, run.id)]
     if not own:
         return
+    made = dict.fromkeys(order_id for action in own if (order_id := _made_by(action, engine.blotter)))
     taken = {id(action) for action in own}
-    outbox.actions = [action for action in outbox.actions if id(action) not in taken]
-    made = [order_id for action in own if (order_id := _made_by(action, engine.blotter))]
+    outbox.actions = [
+        action
+        for action in outbox.actions
+        # A halt may have dropped what waited for its turn.
+        if id(action) not in taken and not (isinstance(action, OrderDropped) and action.order_id in made)
+    ]
     for action in own:
         if isinstance(action, ModifyOrder | CancelOrder):
             engine.blotter.take_back(action.order_id)

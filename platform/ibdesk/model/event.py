@@ -247,13 +247,15 @@ class RunInterrupted(msgspec.Struct, frozen=True, tag="run_interrupted"):
 
     It stands on the record only, before that event: a replay times nothing, and ends the run at the same point.
     `call` is the number of the interrupted call among all calls that the engine has made; 0 is a look at the market,
-    -1 at the state of the run's strategy. `note` says where it was.
+    -1 at the state of the run's strategy. `note` says where it was. `halts` are those that the event had made by then,
+    for example because the call was denied the same order too often: they stay, although the call is taken back.
     """
 
     run_id: str
     call: int
     note: str
     at_ns: int
+    halts: list[Halt] = []
 
 
 class Notice(msgspec.Struct, frozen=True, tag="notice"):
