@@ -96,13 +96,24 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The wall's time."""
+    """The wall's time, except that it never goes back.
+
+    Ages and rates of orders are reckoned by it. Where the wall is set back, it goes on at half its speed until the wall
+    has caught up.
+    """
 
     speed = 1.0
 
+    def __init__(self) -> None:
+        self._told_ns, self._boot_ns = wall_ns(), boot_ns()
+
     def now_ns(self) -> int:
-        """Return the wall's time, ns UTC."""
-        return wall_ns()
+        """Return the present time, ns UTC."""
+        at_ns, machine_ns = wall_ns(), boot_ns()
+        if at_ns < self._told_ns:
+            at_ns = self._told_ns + max(0, machine_ns - self._boot_ns) // 2
+        self._told_ns, self._boot_ns = at_ns, machine_ns
+        return at_ns
 
     async def wait_until(self, at_ns: int) -> None:
         """Sleep until the wall's time is `at_ns`, ns UTC."""

@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from ibdesk import errors
-from ibdesk.clock import ManualClock, ScaledClock, SystemClock
+from ibdesk.clock import ManualClock, ScaledClock, SystemClock, machine_time
 from ibdesk.errors import IbdeskError
 
 WITH_FACTS = {
@@ -74,3 +74,43 @@ def test_a_manual_clock_only_goes_forward() -> None:
     assert clock.now_ns() == 15
     with pytest.raises(ValueError, match="only goes forward"):
         clock.advance(-1)
+
+
+class Machine:
+    """A machine whose clocks a test sets."""
+
+    def __init__(self) -> None:
+        self.wall, self.boot = 1_000_000, 500
+
+    def wall_ns(self) -> int:
+        return self.wall
+
+    def monotonic_ns(self) -> int:
+        return self.boot
+
+    def boot_ns(self) -> int:
+        return self.boot
+
+
+def test_a_wall_that_is_set_back_slows_the_clock_down_until_it_has_caught_up() -> None:
+    machine = Machine()
+    with machine_time(machine):
+        clock = SystemClock()
+        shown = [clock.now_ns()]
+        # Set back by 100; then time goes on by 20 at a time, of which the clock shows half.
+        machine.wall -= 100
+        for _ in range(12):
+            machine.wall, machine.boot = machine.wall + 20, machine.boot + 20
+            shown.append(clock.now_ns() - 1_000_000)
+
+    # After nine steps the wall shows 80 too.
+    assert shown[1:] == [10, 20, 30, 40, 50, 60, 70, 80, 80, 100, 120, 140]
+
+
+def test_a_wall_that_is_set_forward_is_followed() -> None:
+    machine = Machine()
+    with machine_time(machine):
+        clock = SystemClock()
+        machine.wall += 3_600
+
+        assert clock.now_ns() == 1_003_600
