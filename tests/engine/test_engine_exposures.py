@@ -305,6 +305,22 @@ def test_a_budget_limits_its_run(tell_story, hands, budget: RunBudget, order: in
     assert story.placed(place(story, 100))
 
 
+def test_a_budget_limits_how_often_its_run_orders_and_cancels(tell_story, hands) -> None:
+    story = tell_story()
+    story.start(hands(), budget=RunBudget(max_orders_per_minute=3, max_cancels_per_minute=1))
+    story.quote(10.0, 10.0)
+    for _ in range(2):
+        order_id = story.act(lambda me: me.buy("AAPL", 1, limit=9.0))
+        story.tell(CancelRequest(order_id, story.at_ns))
+
+    # Two cancels are one too many; a minute later orders are counted alone.
+    assert story.order(story.act(lambda me: me.buy("AAPL", 1))).reason.startswith("budget.max_cancels_per_minute")
+    story.at_ns += 61_000_000_000
+    ids = [story.act(lambda me: me.buy("AAPL", 1)) for _ in range(4)]
+    assert [story.order(order_id).status for order_id in ids] == [OrderStatus.SENT] * 3 + [OrderStatus.DENIED]
+    assert story.order(ids[3]).reason.startswith("budget.max_orders_per_minute allows 3")
+
+
 # --- a halt
 
 

@@ -174,10 +174,15 @@ def test_a_halt_for_a_loss_that_is_lifted_comes_again_while_the_loss_stands(tell
     story.hold(100, price=10.0)
     [first] = halts_in(story.quote(8.0, 8.0))
 
-    story.tell(ResumeTrading(first.id, "a new day", story.at_ns))
-    [second] = halts_in(story.quote(8.0, 8.0))
+    actions = story.tell(ResumeTrading(first.id, "a new day", story.at_ns))
 
+    [second] = halts_in(actions)
     assert second.id != first.id
+    assert actions[-1].text == f"halt {first.id} lifted: a new day; trading stays halted by {second.id}"
+    story.at_ns += 24 * 3600 * 1_000_000_000
+    story.quote(8.0, 8.0)
+    # Of a new day nothing is lost yet.
+    assert halts_in(story.tell(ResumeTrading(second.id, "a new day", story.at_ns))) == []
 
 
 def test_a_commission_may_break_the_limit(tell_story, hands) -> None:

@@ -150,6 +150,7 @@ def run_strategy(
     *,
     resume: o.Resume = None,
     take_over: o.TakeOver = "",
+    budget: o.Budget = None,
     flatten: Annotated[bool, typer.Option("--flatten", help="Close its positions at the end")] = False,
 ) -> None:
     """Run a strategy until Ctrl-C and print what it trades; no web.
@@ -171,7 +172,14 @@ def run_strategy(
             speed=speed,
             resume=resume,
         ),
-        Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params), take_over=take_over),
+        Run(
+            strategy=strategy,
+            on=o.names(on),
+            bar=bar,
+            parameters=o.parameters(params),
+            take_over=take_over,
+            budget=o.budget(budget),
+        ),
         seconds=seconds,
         flatten=flatten,
     )

@@ -117,6 +117,14 @@ TakeOver = Annotated[
         show_default=False,
     ),
 ]
+Budget = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="A limit of the run's own beside those of the account, such as max_daily_loss=500; may come again",
+        show_default=False,
+    ),
+]
 ClientId = Annotated[
     int | None,
     typer.Option(
@@ -225,6 +233,24 @@ def parameters(pairs: list[str]) -> dict[str, object]:
         if name.strip() in found:
             raise ConfigError(f"--param {name.strip()} is given twice: which value is meant?")
         found[name.strip()] = value.strip()
+    return found
+
+
+def budget(pairs: list[str] | None) -> dict[str, float]:
+    """Return the limits that ``name=value`` pairs give a run.
+
+    Raises:
+        ConfigError: If one has no name, or its value is not a number.
+    """
+    found: dict[str, float] = {}
+    for pair in pairs or ():
+        name, _, value = pair.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            raise ConfigError(
+                f"--budget {pair!r} is not a limit: write it as name=number, such as max_position=100"
+            ) from None
     return found
 
 

@@ -15,12 +15,21 @@ if TYPE_CHECKING:
     from ibdesk.cli.trading import Run
 
 
-def _run(strategy: Path | None, *, on: str, bar: str, params: list[str], take_over: str) -> Run | None:
+def _run(
+    strategy: Path | None, *, on: str, bar: str, params: list[str], take_over: str, budget: list[str] | None
+) -> Run | None:
     from ibdesk.cli.trading import Run
 
     if strategy is None:
         return None
-    return Run(strategy=strategy, on=o.names(on), bar=bar, parameters=o.parameters(params), take_over=take_over)
+    return Run(
+        strategy=strategy,
+        on=o.names(on),
+        bar=bar,
+        parameters=o.parameters(params),
+        take_over=take_over,
+        budget=o.budget(budget),
+    )
 
 
 @command(
@@ -47,6 +56,7 @@ def up(
     *,
     resume: o.Resume = None,
     take_over: o.TakeOver = "",
+    budget: o.Budget = None,
     dashboard: o.Dashboard = True,
 ) -> None:
     """Open a desk and serve its API, its feed and its dashboard until Ctrl-C, each in a process of its own.
@@ -68,7 +78,7 @@ def up(
             speed=speed,
             resume=resume,
         ),
-        _run(strategy, on=on, bar=bar, params=params, take_over=take_over),
+        _run(strategy, on=on, bar=bar, params=params, take_over=take_over, budget=budget),
         seconds=seconds,
         port=port,
         workers=workers,
@@ -101,6 +111,7 @@ def engine(
     *,
     resume: o.Resume = None,
     take_over: o.TakeOver = "",
+    budget: o.Budget = None,
     end_with_stdin: o.EndWithStdin = False,
 ) -> None:
     """Keep a desk open, reachable for `ibdesk web` and for Desk.attach(), until Ctrl-C. There is one for an account.
@@ -122,7 +133,7 @@ def engine(
             speed=speed,
             resume=resume,
         ),
-        _run(strategy, on=on, bar=bar, params=params, take_over=take_over),
+        _run(strategy, on=on, bar=bar, params=params, take_over=take_over, budget=budget),
         address=desk,
         seconds=seconds,
         is_child=end_with_stdin,

@@ -106,6 +106,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, object] = {}
     # take_over: the id of a run that an earlier desk left, to go on with as it is asked for now.
     take_over: str = ""
+    # budget: limits of its own, by name.
+    budget: dict[str, float] = {}
 
     def check(self) -> None:
         """Refuse what could not be started, before anything is opened for it.
@@ -128,13 +130,19 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         """Return the options that make `ibdesk engine` start it."""
         options = ["--strategy", str(self.strategy), "--on", ",".join(self.on), "--bar", self.bar]
         options += [part for name, value in self.parameters.items() for part in ("-p", f"{name}={value}")]
+        options += [part for name, limit in self.budget.items() for part in ("--budget", f"{name}={limit:g}")]
         return [*options, "--take-over", self.take_over] if self.take_over else options
 
     def start(self, desk: DeskHandle) -> str:
         """Start it on a desk and return the run's id."""
         with waiting(f"warming up {self.strategy.stem} on {', '.join(self.on)}"):
             return desk.start(
-                self.strategy, on=self.on, bar=self.bar, parameters=self.parameters, run_id=self.take_over
+                self.strategy,
+                on=self.on,
+                bar=self.bar,
+                parameters=self.parameters,
+                run_id=self.take_over,
+                budget=self.budget or None,
             )
 
 

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from ibdesk.config.private_files import owner_only, private_folder, secure_state_folder, write_private
     from ibdesk.config.section import Section
     from ibdesk.config.setting import MASK
-    from ibdesk.config.tree import SettingsTree
+    from ibdesk.config.tree import DEFAULT, SettingsTree
 
 __all__ = [
+    "DEFAULT",
     "MASK",
     "Given",
     "Mode",

@@ -91,6 +91,11 @@ class SettingsTree(BaseSettings):
         """
         return self._origins.get(tuple(name.split(".")), DEFAULT)
 
+    @property
+    def has_origins(self) -> bool:
+        """Return whether it was loaded, so that `origin` tells of each setting."""
+        return bool(self._origins)
+
     def with_value(self, name: str, value: Any) -> Self:
         """Return the tree with another value, which is taken as it is, of a setting such as ``tws.port``."""
         path = tuple(name.split("."))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from ibdesk.desk.naming import id_named
 from ibdesk.engine import EXTERNAL, MANUAL, RiskLimits
 from ibdesk.errors import ConfigError, DeskError, OrderError
 from ibdesk.model import (
+    DESK_SCOPE,
     OPERATOR,
     AcceptExternal,
     BarSource,
@@ -32,10 +33,13 @@ from ibdesk.model import (
     ModifyRequest,
     OrderDropped,
     ResumeTrading,
+    RunBudget,
     Side,
     StopStrategy,
     TimeInForce,
+    TradingState,
     WhenClosed,
+    instrument_scope,
     interval_ns,
 )
 from ibdesk.strategy import Strategy
@@ -68,13 +72,16 @@ class Commands:
         cash: float = 0.0,
         run_id: str = "",
         name: str = "",
+        budget: Mapping[str, float] | None = None,
         by: str = OPERATOR,
     ) -> str:
         """Run a strategy on some instruments and return the run's id.
 
         `strategy` is an object, a class, or the path of a strategy file; `parameters` override its own. It is warmed
         up with `warm_up` bars of history and decides from the next bar on. Its bars are built from TWS's 5-second
-        bars, or with `bars_from` from ``ticks`` or ``quotes``. `cash` is the money allotted to it.
+        bars, or with `bars_from` from ``ticks`` or ``quotes``. `cash` is the money allotted to it. `budget` are limits
+        of its own beside those of the account, by their names in `RunBudget`, as ``{"max_daily_loss": 500}``; without
+        one a run that is continued keeps its own.
 
         A run that went on when an earlier life of the desk ended (its state is ``orphaned``) is continued when it is
         started like then, with the same class, parameters, instruments and bars: its book, its open orders and its
@@ -88,7 +95,7 @@ class Commands:
         Raises:
             StrategyError: If the file or the parameters are wrong.
             InstrumentError: If an instrument is unknown or ambiguous.
-            ConfigError: If `bar` or `bars_from` is none, or `warm_up` is negative.
+            ConfigError: If `bar` or `bars_from` is none, `warm_up` is negative, or `budget` names no limit.
             DeskError: If it fails while it starts, `run_id` names no run that has ended, or the strategy runs there
                 already, or was left there by an earlier desk, in another way.
         """
@@ -109,6 +116,7 @@ class Commands:
             cash=cash,
             run_id=run_id,
             name=name,
+            budget=None if budget is None else budget_of(budget),
             by=by,
             correlation_id=correlation_id.get(),
         )
@@ -289,16 +297,41 @@ class Commands:
         orders = await self._by_hand.flatten(id_named(symbol, self._now_ns), by, correlation_id.get())
         return [order_info(order) for order in orders]
 
-    async def halt(self, reason: str, *, by: str = OPERATOR) -> HaltInfo:
-        """Deny every order that does not reduce a position, until `resume`: also after a restart of the desk.
+    async def halt(
+        self, reason: str, *, scope: str = DESK_SCOPE, state: str = TradingState.HALTED.value, by: str = OPERATOR
+    ) -> HaltInfo:
+        """Deny every order that does not reduce a position, and cancel those that work, until `resume`.
 
+        It belongs to the account, also after a restart of the desk, under another client id and in another state
+        folder. `scope` is ``desk``, ``run:<id>`` or ``instrument:<name>``. In state ``reducing`` strategies may reduce
+        and protect what they hold; in ``halted`` too, unless `risk.halt_keeps_protection` is off.
         `by` says who wants it. The halt is returned with the id that lifts it; asked again for the same reason by
         the same one, the halt that holds already.
+
+        Raises:
+            DeskError: If there is no such scope or state.
         """
-        said = _said(reason, "halt")
-        self._runtime.command(HaltTrading(said, self._now_ns, by, correlation_id.get()))
+        said, scope, wanted = _said(reason, "halt"), self._scope(scope), _state(state)
+        self._runtime.command(HaltTrading(said, self._now_ns, by, correlation_id.get(), scope, wanted))
         halts = self._runtime.engine.gate.halts.values()
-        return next(halt_info(halt) for halt in halts if halt.by == by and halt.reason == said)
+        asked = by, said, scope, wanted
+        return next(halt_info(each) for each in halts if (each.by, each.reason, each.scope, each.state) == asked)
+
+    def _scope(self, scope: str) -> str:
+        """Return a scope with the instrument's own name.
+
+        Raises:
+            DeskError: If it is none, or names no run.
+        """
+        kind, _, name = scope.partition(":")
+        if kind == "run" and (name == MANUAL or name in self._runtime.engine.runs):
+            return scope
+        if kind == "instrument" and name:
+            return instrument_scope(id_named(name, self._now_ns))
+        if scope == DESK_SCOPE:
+            return scope
+        runs = ", ".join(self._runtime.engine.runs) or "none"
+        raise DeskError(f"a scope is desk, run:<id> or instrument:<name>, got {scope!r}; the runs are {runs}")
 
     async def resume(self, reason: str, *, id: str = "", by: str = OPERATOR) -> None:  # noqa: A002 - as people say
         """Lift the halt of this id, once, and no other; `reason` goes on the record.
@@ -356,6 +389,25 @@ def checked_limits(limits: RiskLimits, changes: dict[str, float | str | None]) -
     except ValidationError as error:
         faults = "; ".join(f"risk.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise ConfigError(f"these limits cannot be used: {faults}") from None
+
+
+def budget_of(limits: Mapping[str, float]) -> RunBudget:
+    """Return the budget with these limits.
+
+    Raises:
+        ConfigError: If there is no such limit, or one is not positive.
+    """
+    known = RunBudget.__struct_fields__
+    if unknown := sorted(set(limits) - set(known)):
+        raise ConfigError(f"a budget has no {', '.join(unknown)}: its limits are {', '.join(known)}")
+    return RunBudget(**limits).checked()
+
+
+def _state(state: str) -> TradingState:
+    known = [each.value for each in TradingState if each is not TradingState.NORMAL]
+    if state not in known:
+        raise DeskError(f"the state of a halt is {' or '.join(known)}, got {state!r}")
+    return TradingState(state)
 
 
 def _source(bars_from: BarSource | str) -> BarSource:

@@ -109,7 +109,8 @@ class Desk(DeskHandle):
         order leave, by a desk of this process. `clock` stands in for the wall's, as where a simulated TWS has its own.
 
         Raises:
-            ConfigError: If a setting is wrong, or the account is not of the kind that the mode trades.
+            ConfigError: If a setting is wrong, the account is not of the kind that the mode trades, or real money
+                would be traded by limits that nobody has set.
             LinkError: If TWS cannot be reached.
             ClientIdInUseError: If another program uses the client id.
             DeskError: If another desk is open here; the sentence says what differs.
@@ -119,6 +120,7 @@ class Desk(DeskHandle):
         elif changes:
             names = ", ".join(changes)
             raise DeskError(f"put {names} into the settings: whole settings are taken as they are")
+        settings.check_limits()
         if process:
             from ibdesk.desk.process import ProcessDesk
 

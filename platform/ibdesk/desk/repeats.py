@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ibdesk.desk.succession import predecessor
 from ibdesk.engine import Run
 from ibdesk.errors import DeskError
-from ibdesk.model import StartStrategy
+from ibdesk.model import NO_BUDGET, StartStrategy
 from ibdesk.strategy import Strategy
 
 
@@ -68,6 +68,8 @@ def _differences(run: Run, start: StartStrategy, cls: type[Strategy]) -> Iterato
         yield "its bars are others"
     if known.cash != start.cash:
         yield f"cash is {known.cash:g}, not {start.cash:g}"
+    if start.budget not in (NO_BUDGET, known.budget):
+        yield f"its budget is {known.budget.by_name}, not {start.budget.by_name}"
     if known.source.sha256 != start.source.sha256 or _code_of(type(run.strategy)) != _code_of(cls):
         yield "its code has changed since"
 

@@ -37,9 +37,10 @@ from ibdesk.desk.venue_watch import VenueWatch
 from ibdesk.desk.warm_up import fetch_histories, recent_bars
 from ibdesk.desk.watchdog import Watchdog
 from ibdesk.desk.way_out import WayOut
-from ibdesk.engine import Engine, RunState, halt_words
+from ibdesk.engine import LOSS_TIMER, Engine, RunState, halt_words
 from ibdesk.errors import DeskError
 from ibdesk.model import (
+    NO_BUDGET,
     Action,
     AnyInstrument,
     Bar,
@@ -51,9 +52,11 @@ from ibdesk.model import (
     Link,
     Notice,
     OrderReport,
+    RunBudget,
     Severity,
     StartStrategy,
     StateChanged,
+    TimerFired,
 )
 from ibdesk.store import (
     AccountHalts,
@@ -73,6 +76,8 @@ from ibdesk.tws import Fence, TwsService, TwsSettings
 
 _log = logging.getLogger(__name__)
 
+# Losses are summed anew so often, beside each price.
+_LOOK_NS = 1_000_000_000
 # Positions and profit are marked so often.
 _MARK_SECONDS = 0.25
 
@@ -141,6 +146,7 @@ class Runtime:
         self._recent: dict[str, collections.deque[Bar]] = {}
         self._run_names = RunNames()
         self._day: DayBegan | None = None
+        self._looked_ns = 0
         self.timers = Timers(clock, self.turn)
         self._way_out = WayOut(self)
         self._stalls = StallWatch(
@@ -320,6 +326,7 @@ class Runtime:
         cash: float,
         run_id: str,
         name: str,
+        budget: RunBudget | None,
         by: str,
         correlation_id: str,
     ) -> str:
@@ -342,6 +349,7 @@ class Runtime:
             cash=cash,
             by=by,
             name=name,
+            budget=budget or NO_BUDGET,
             correlation_id=correlation_id,
         )
         # What is there or refused needs no history. Decided anew after that await: another start may have come.
@@ -356,6 +364,7 @@ class Runtime:
             start,
             run_id=before.id if before else self._run_names.new(name or loaded.source.class_name, self.engine.runs),
             state=before.saved_state if before else start.state,
+            budget=before.start.budget if before and budget is None else start.budget,
             at_ns=self.clock.now_ns(),
             history=[*history, *recent_bars(history, self._recent, interval_ns=bar_ns)],
         )
@@ -399,10 +408,17 @@ class Runtime:
                 self.turn(event)
             self.venue.look(self.service.link)
             self._note_day()
+            self._look_at_losses()
             for late in self.unanswered.overdue(self.clock.now_ns(), self.settings.answer_alert_seconds):
                 self.turn(late)
             self.reconciliation.look(self.clock.now_ns())
             self.publisher.mark()
+
+    def _look_at_losses(self) -> None:
+        """Have the engine sum its losses anew now and then: prices may have stopped coming."""
+        if self.clock.now_ns() >= self._looked_ns + _LOOK_NS and self.engine.losses.is_watching:
+            self._looked_ns = self.clock.now_ns()
+            self.turn(TimerFired(LOSS_TIMER, self._looked_ns))
 
     def _note_day(self) -> None:
         """Put on the record from which profit the day's loss is measured, so that a restart forgives none."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ibdesk.config import Given, Mode, SettingsTree, state_folder
+from ibdesk.config import DEFAULT, Given, Mode, SettingsTree, state_folder
 from ibdesk.desk.books_settings import BooksSettings
 from ibdesk.desk.engine_settings import EngineSettings
 from ibdesk.desk.port.addresses import Address, SocketAddress, StreamAddress, address_of
@@ -20,6 +20,14 @@ from ibdesk.store import JournalSettings, RedisSettings
 from ibdesk.telemetry.settings import LogSettings, PerformanceSettings
 from ibdesk.tws import TwsSettings
 from ibdesk.tws.calendar import TwsCalendar
+
+NEEDED_LIMITS = (
+    "risk.max_daily_loss",
+    "risk.max_gross_exposure",
+    "risk.max_open_orders",
+    *(f"risk.max_{what}_{kind}" for what in ("order", "position") for kind in ("shares", "contracts", "currency")),
+)
+"""The limits of the account that have no default which would be safe for real money."""
 
 _OF_TWS = ("host", "port", "client_id", "account")
 
@@ -109,6 +117,24 @@ class DeskSettings(SettingsTree):
     def strategy_trial(self) -> TrialLimits:
         """Return what a strategy file may take while it is loaded."""
         return TrialLimits(self.strategy_load_seconds, self.strategy_load_bytes)
+
+    def check_limits(self) -> None:
+        """Refuse to trade real money by limits that nobody has set.
+
+        Raises:
+            ConfigError: With the settings that have no value, in mode ``live``.
+        """
+        if self.mode != "live":
+            return
+        # Settings that were made directly, as those of a child process, say only whether they have the section.
+        is_told = self.has_origins or "risk" not in self.model_fields_set
+        unset = [name for name in NEEDED_LIMITS if is_told and self.origin(name) == DEFAULT]
+        if unset:
+            raise ConfigError(
+                f"mode live needs limits that you have set yourself: {', '.join(unset)} "
+                f"{'has' if len(unset) == 1 else 'have'} no value in ibdesk.toml, the environment or the arguments; "
+                f"inf switches a rule off"
+            )
 
     def calendar(self) -> TwsCalendar:
         """Return when TWS is away by plan; the embedded gateway never is.

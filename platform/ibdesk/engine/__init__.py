@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ibdesk.engine.engine import Engine
     from ibdesk.engine.estate import estate_of, halt_words
     from ibdesk.engine.features import TARGET, ColumnFeatures, FeatureSource, GrowingFeatures, evaluate
+    from ibdesk.engine.loss_watch import LOSS_TIMER
     from ibdesk.engine.open_orders import OpenOrders
     from ibdesk.engine.order_flow import WITHDRAWN
     from ibdesk.engine.portfolio import EXTERNAL, MANUAL, Book, Portfolio
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXTERNAL",
+    "LOSS_TIMER",
     "MANUAL",
     "TARGET",
     "WITHDRAWN",

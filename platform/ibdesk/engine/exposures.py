@@ -10,6 +10,7 @@ Floating-point sums drift. `exact_pnl` and `recount` sum anew from the books; no
 
 from __future__ import annotations
 
+import collections
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -22,10 +23,31 @@ from ibdesk.model import Forex, Order, Position
 if TYPE_CHECKING:
     from ibdesk.engine.market import Market
 
+_MINUTE_NS = 60_000_000_000
 # What adding and taking away binary fractions may leave of nothing.
 _DUST = 1e-9
 # A rate is applied anew once it has moved by so much: sums in other currencies need not follow each of its ticks.
 _RATE_STEP = 0.001
+
+
+class PerMinute:
+    """How often something has happened in the last minute."""
+
+    __slots__ = ("_times_ns",)
+
+    def __init__(self) -> None:
+        self._times_ns: collections.deque[int] = collections.deque()
+
+    def count(self, at_ns: int) -> None:
+        """Count one more."""
+        self._times_ns.append(at_ns)
+
+    def since(self, at_ns: int) -> int:
+        """Return how many there were in the minute before `at_ns`."""
+        times = self._times_ns
+        while times and times[0] <= at_ns - _MINUTE_NS:
+            times.popleft()
+        return len(times)
 
 
 class MoneyTotal:
@@ -36,6 +58,7 @@ class MoneyTotal:
     """
 
     __slots__ = (
+        "cancels",
         "ceiling",
         "day_pnl",
         "floor",
@@ -47,6 +70,7 @@ class MoneyTotal:
         "open_orders",
         "peak",
         "pnl",
+        "sent",
     )
 
     def __init__(self, name: str) -> None:
@@ -56,6 +80,8 @@ class MoneyTotal:
         # day_pnl: the profit when the day began; peak: the highest that a drawdown is measured from.
         self.day_pnl = self.peak = 0.0
         self.open_orders = 0
+        # Orders sent, and cancels: counted where a limit asks for it.
+        self.sent, self.cancels = PerMinute(), PerMinute()
         # is_budgeted: whether limits of its own follow the prices.
         self.is_budgeted = False
 

@@ -49,6 +49,8 @@ class Halting:
         flow.overrules.look_at_halts()
         allow_targets()
         flow.losses.arm()
+        # A loss that is still beyond its limit halts again.
+        flow.losses.look()
         if halts:
             text = f"halt {command.id} lifted: {command.reason}; trading stays halted by {', '.join(halts)}"
         else:

@@ -6,7 +6,6 @@ held and ordered. A limit that is off is not asked.
 
 from __future__ import annotations
 
-import collections
 import math
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,6 @@ from ibdesk.model import Order, RunBudget, Side
 if TYPE_CHECKING:
     from ibdesk.engine.exposures import MoneyTotal
     from ibdesk.engine.risk import Exposure, RiskLimits
-
-_MINUTE_NS = 60_000_000_000
 
 
 class Reach:
@@ -64,7 +61,7 @@ class OpeningRules:
         )
         self._counts_margin = min(limits.max_margin_use, limits.max_buying_power_use) < math.inf
 
-    def check(self, order: Order, exposure: Exposure) -> None:
+    def check(self, order: Order, exposure: Exposure, at_ns: int) -> None:
         """Deny an order that leads the account, or its run, beyond a limit.
 
         Raises:
@@ -83,6 +80,7 @@ class OpeningRules:
             self._check_margin(order, exposure)
         if exposure.budget is not None:
             check_budget(order, exposure, exposure.budget, reach, units)
+            check_rates(order, exposure.holding.money, exposure.budget, at_ns)
 
     def _check_money(self, order: Order, exposure: Exposure, reach: Reach) -> None:
         limits, account, total = self._limits, exposure.account, exposure.holding.total
@@ -128,6 +126,18 @@ def check_budget(order: Order, exposure: Exposure, budget: RunBudget, reach: Rea
         at_most(order, "budget.max_net_exposure", budget.max_net_exposure, net)
 
 
+def check_rates(order: Order, money: MoneyTotal, budget: RunBudget, at_ns: int) -> None:
+    """Deny an order of a run that has ordered or cancelled too often in the last minute.
+
+    Raises:
+        OrderDeniedError: If it has.
+    """
+    if budget.max_orders_per_minute < math.inf:
+        at_most(order, "budget.max_orders_per_minute", budget.max_orders_per_minute, money.sent.since(at_ns) + 1.0)
+    if budget.max_cancels_per_minute < math.inf:
+        at_most(order, "budget.max_cancels_per_minute", budget.max_cancels_per_minute, money.cancels.since(at_ns))
+
+
 def at_most(order: Order, rule: str, limit: float, asked: float) -> None:
     """Deny an order for which a rule allows less than is asked.
 
@@ -136,23 +146,3 @@ def at_most(order: Order, rule: str, limit: float, asked: float) -> None:
     """
     if not asked <= limit:
         raise OrderDeniedError(order.id, rule, limit, asked)
-
-
-class PerMinute:
-    """How often something has happened in the last minute, up to a limit that may change."""
-
-    __slots__ = ("_times_ns",)
-
-    def __init__(self) -> None:
-        self._times_ns: collections.deque[int] = collections.deque()
-
-    def count(self, at_ns: int) -> None:
-        """Count one more."""
-        self._times_ns.append(at_ns)
-
-    def since(self, at_ns: int) -> int:
-        """Return how many there were in the minute before `at_ns`."""
-        times = self._times_ns
-        while times and times[0] <= at_ns - _MINUTE_NS:
-            times.popleft()
-        return len(times)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 GATE = "risk"
 """Who halts when a limit is broken."""
 
+LOSS_TIMER = "/losses"
+"""The id of the timer at which all watched losses are summed anew; those of runs begin with the run's id."""
+
 _SECOND = 1_000_000_000
 _NEVER_NS = 2**63
 # A peak is noted when it has risen by this part of the drawdown that is allowed: a restart forgives no more than that.
@@ -64,6 +67,11 @@ class LossWatch:
         for money in (self._exposures.money(owner), self._exposures.account):
             if not money.floor <= money.pnl <= money.ceiling:
                 self._look(money)
+
+    @property
+    def is_watching(self) -> bool:
+        """Return whether any loss is watched while something is held."""
+        return bool(self._watched()) and any(total.quantity for total in self._exposures.totals.values())
 
     def look(self) -> None:
         """Sum all watched profits anew and act on what that shows: prices may have stopped coming."""

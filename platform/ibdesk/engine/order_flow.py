@@ -14,7 +14,7 @@ from ibdesk.engine.exposures import Exposures
 from ibdesk.engine.freshness import PASSING_RULES, Freshness
 from ibdesk.engine.halting import Halting
 from ibdesk.engine.lane import Lane
-from ibdesk.engine.loss_watch import LossWatch
+from ibdesk.engine.loss_watch import LOSS_TIMER, LossWatch
 from ibdesk.engine.market import Market
 from ibdesk.engine.open_orders import OpenOrders
 from ibdesk.engine.order_queue import QUEUE_TIMER, WAIT_RULE, OrderQueue, Waiting
@@ -189,7 +189,9 @@ class OrderFlow:
             return
         self.blotter.withdraw(order_id)
         if self.gate.limits.max_cancels_per_minute < math.inf:
-            self.gate.cancels.count(self.now_ns)
+            self.exposures.account.cancels.count(self.now_ns)
+        if order.owner in self.budgets:
+            self.exposures.money(order.owner).cancels.count(self.now_ns)
         self.add(CancelOrder(order_id))
 
     def examine(self, order: Order, others: OpenOrders) -> bool:
@@ -239,6 +241,8 @@ class OrderFlow:
         sent = order.moved(OrderStatus.SENT, self.now_ns)
         # First, so that it is found when what follows has to be undone.
         self.add(PlaceOrder(sent))
+        if order.owner in self.budgets:
+            self.exposures.money(order.owner).sent.count(self.now_ns)
         self.blotter.put(sent)
         self.refresh(sent)
 
@@ -262,6 +266,8 @@ class OrderFlow:
             self.queue.release()
         elif timer_id.startswith(AIM_TIMER):
             self.aims.on_timer(timer_id)
+        elif timer_id == LOSS_TIMER:
+            self.losses.look()
         else:
             self.closed.on_timer(timer_id)
 

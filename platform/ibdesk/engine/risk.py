@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from ibdesk.engine.exposures import Holding, MoneyTotal
 from ibdesk.engine.halts import Halts
-from ibdesk.engine.limits import OpeningRules, PerMinute, at_most
+from ibdesk.engine.limits import OpeningRules, at_most
 from ibdesk.engine.market_limits import Limit as _Limit
 from ibdesk.engine.market_limits import MarketLimits
 from ibdesk.engine.open_orders import OpenOrders, Sort, sort_of
@@ -218,7 +218,6 @@ class RiskGate:
         self.change(limits)
         self.halts = Halts()
         self._sent_ns: collections.deque[int] = collections.deque()
-        self.cancels = PerMinute()
 
     def change(self, limits: RiskLimits) -> None:
         """Apply other limits from now on."""
@@ -236,10 +235,11 @@ class RiskGate:
         if self.halts:
             self._check_halt(order, exposure, is_exit=is_exit)
         if not is_exit:
-            self._opening.check(order, exposure)
+            self._opening.check(order, exposure, at_ns)
             self._check_value(order, exposure)
             if self.limits.max_cancels_per_minute < _NO_LIMIT:
-                at_most(order, "max_cancels_per_minute", self.limits.max_cancels_per_minute, self.cancels.since(at_ns))
+                cancels = exposure.account.cancels.since(at_ns)
+                at_most(order, "max_cancels_per_minute", self.limits.max_cancels_per_minute, cancels)
         self._check_collar(order, exposure)
         return is_exit
 

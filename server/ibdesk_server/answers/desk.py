@@ -16,6 +16,8 @@ class HaltAnswer(Answer):
     reason: str = Field(examples=["the spread of AAPL looks wrong"])
     by: str = Field(description="a person, or `risk`", examples=["ann"])
     at: Moment
+    scope: str = Field(description="desk, run:<id> or instrument:<name>", examples=["desk"])
+    state: str = Field(description="reducing or halted", examples=["halted"])
 
 
 class StopAnswer(Answer):

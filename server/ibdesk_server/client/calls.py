@@ -270,10 +270,15 @@ def start(
     bar: str = "5 secs",
     warm_up: int = 300,
     parameters: Mapping[str, Any] | None = None,
+    budget: Mapping[str, float] | None = None,
     key: str | None = None,
 ) -> Call[RunAnswer]:
-    """Start a strategy and return the run; asked again with the same `key`, the run that was started then."""
-    request = {"file": file, "symbols": list(on), "bar": bar, "warm_up": warm_up, "parameters": dict(parameters or {})}
+    """Start a strategy and return the run; asked again with the same `key`, the run that was started then.
+
+    `budget` are limits of the run's own, by name.
+    """
+    request: dict[str, Any] = {"file": file, "symbols": list(on), "bar": bar, "warm_up": warm_up}
+    request |= {"parameters": dict(parameters or {}), "budget": None if budget is None else dict(budget)}
     return ask("POST", "runs", RunAnswer, body=request, key=key_or_new(key))
 
 
@@ -317,9 +322,12 @@ def stop_account(level: str = "halt", *, reason: str, kill: bool = False, accoun
     return ask("POST", "stop", StopAnswer, body=body)
 
 
-def halt(reason: str) -> Call[HaltAnswer]:
-    """Let no order out that does not reduce a position; the answer has the id that lifts the halt."""
-    return ask("POST", "risk/halt", HaltAnswer, body={"reason": reason})
+def halt(reason: str, *, scope: str = "desk", state: str = "halted") -> Call[HaltAnswer]:
+    """Let no order out that does not reduce a position; the answer has the id that lifts the halt.
+
+    `scope` is ``desk``, ``run:<id>`` or ``instrument:<name>``, `state` ``reducing`` or ``halted``.
+    """
+    return ask("POST", "risk/halt", HaltAnswer, body={"reason": reason, "scope": scope, "state": state})
 
 
 def resume(reason: str, *, id: str) -> Call[None]:  # noqa: A002 - as the API says

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from fastapi import Query
@@ -33,6 +33,23 @@ class Reason(BaseModel):
         # Control characters would act on the terminal that shows the reason.
         pattern=r"^[^\x00-\x1f\x7f-\x9f]*$",
         examples=["the spread of AAPL looks wrong"],
+    )
+
+
+class HaltRequest(Reason):
+    """Why trading is halted, where, and what remains possible there."""
+
+    scope: str = Field(
+        "desk",
+        min_length=1,
+        max_length=250,
+        description="desk, run:<id> or instrument:<name>",
+        examples=["instrument:AAPL"],
+    )
+    state: Literal["reducing", "halted"] = Field(
+        "halted",
+        description="what remains possible: reducing and protecting, or what risk.halt_keeps_protection says",
+        examples=["halted"],
     )
 
 
@@ -97,9 +114,9 @@ async def change_limits(request: LimitsRequest, caller: Caller, desk: TheDesk) -
     dependencies=[needs(Role.TRADER)],
     summary="Let no order out that does not reduce a position",
 )
-async def halt(request: Reason, caller: Caller, desk: TheDesk) -> HaltAnswer:
-    """Halt trading until somebody lifts this halt; strategies go on, and what they order is denied."""
-    return _halt(await desk.aio.halt(request.reason, by=caller.name))
+async def halt(request: HaltRequest, caller: Caller, desk: TheDesk) -> HaltAnswer:
+    """Halt trading until somebody lifts this halt; what would open a position is cancelled and denied."""
+    return _halt(await desk.aio.halt(request.reason, scope=request.scope, state=request.state, by=caller.name))
 
 
 @router.post("/risk/resume", dependencies=[needs(Role.TRADER)], status_code=204, summary="Lift a halt")
@@ -109,7 +126,14 @@ async def resume(request: ResumeRequest, caller: Caller, desk: TheDesk) -> None:
 
 
 def _halt(found: HaltInfo) -> HaltAnswer:
-    return HaltAnswer(id=found.id, reason=found.reason, by=found.by, at=moment(found.at_ns))
+    return HaltAnswer(
+        id=found.id,
+        reason=found.reason,
+        by=found.by,
+        at=moment(found.at_ns),
+        scope=found.scope,
+        state=found.state,
+    )
 
 
 @router.post(

@@ -77,6 +77,14 @@ class StartRequest(BaseModel):
         "runs already is not started twice",
         examples=[""],
     )
+    budget: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]] | None = Field(
+        None,
+        max_length=20,
+        description="limits of this run beside those of the account, by name: max_order, max_position, max_notional, "
+        "max_gross_exposure, max_net_exposure, max_open_orders, max_orders_per_minute, max_cancels_per_minute, "
+        "max_daily_loss, max_drawdown",
+        examples=[{"max_daily_loss": 500, "max_position": 1_000}],
+    )
     run_id: str = Field(
         "",
         max_length=200,
@@ -219,6 +227,7 @@ async def _start(request: StartRequest, desk: TheDesk, folder: TheStrategies, *,
         parameters=request.parameters,
         name=request.name,
         run_id=request.run_id,
+        budget=request.budget,
         by=by,
     )
     return await _run(desk, run_id)
