@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from ibdesk.engine import EXTERNAL, OpenOrders, RiskLimits
 from ibdesk.model import (
+    Account,
+    AccountReport,
     CancelRequest,
     ChangeLimits,
     Forex,
@@ -265,6 +267,22 @@ def test_open_orders_are_counted(two_runs) -> None:
     assert denial(place(story, 1, order_id="m3")) == ("max_open_orders", 2, 3)
     # Getting out is always allowed.
     assert story.placed(story.tell(StopStrategy("one", story.at_ns, flatten=True)))
+
+
+def test_margin_is_compared_as_it_was_reported(two_runs) -> None:
+    story = two_runs(max_margin_use=0.5, max_buying_power_use=0.1)
+    assert denial(place(story, 1)) == ("max_margin_use", 0.5, math.inf)
+
+    def report(margin: float) -> None:
+        account = Account(net_liquidation=10_000.0, initial_margin=margin, buying_power=5_000.0)
+        story.tell(AccountReport(account, story.at_ns))
+
+    report(5_001.0)
+    assert denial(place(story, 1, order_id="m2")) == ("max_margin_use", 0.5, 0.5001)
+    report(4_000.0)
+    # 51 at 10 would take 510 of 5,000.
+    assert denial(place(story, 51, order_id="m3")) == ("max_buying_power_use", 0.1, 0.102)
+    assert story.placed(place(story, 50, order_id="m4"))
 
 
 def test_many_cancellations_stop_what_opens(two_runs) -> None:
