@@ -31,6 +31,8 @@ class WayOut:
         self._runtime = runtime
         # _withheld: why no order of the event leaves.
         self._withheld = ""
+        # _kept_back: orders that never left, and that nothing has withdrawn since.
+        self._kept_back: set[str] = set()
 
     def carry_out(self, actions: Sequence[Action], *, is_recorded: bool, seconds_in_turn: float) -> Order | None:
         """Carry out the actions of one event; return the order if they placed one.
@@ -70,6 +72,9 @@ class WayOut:
                         stop_price=action.stop_price,
                     )
                 )
+            case CancelOrder(order_id) if order_id in self._kept_back:
+                # A halt that comes before its rejection withdraws it too: TWS has no such order.
+                self._kept_back.discard(order_id)
             case CancelOrder():
                 runtime.service.cancel(action.order_id)
             case SetTimer():
@@ -103,6 +108,7 @@ class WayOut:
 
     def _never_sent(self, order: Order, why: str) -> None:
         at_ns = self._runtime.clock.now_ns()
+        self._kept_back.add(order.id)
         report = OrderReport(order_id=order.id, status=OrderStatus.REJECTED, at_ns=at_ns, reason=f"never sent: {why}")
         self._runtime.turn(report)
 
