@@ -54,7 +54,7 @@ class GuardianProcess:
 
     def ask(self, do: str, **facts: object) -> dict[str, Any]:
         """Say one thing over its socket and return the answer."""
-        return ask(self.config.door, do, **facts)
+        return ask(self.config.command_socket, do, **facts)
 
     def status(self) -> dict[str, Any]:
         """Return how it is; nothing while it cannot be reached."""

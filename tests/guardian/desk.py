@@ -37,14 +37,14 @@ class Desk:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.door = stack.state / "guardian-paper.sock"
+        self.command_socket = stack.state / "guardian-paper.sock"
         self.engine: Program
         self.guardian: Program
 
     def status(self) -> dict[str, Any]:
         """Return how the guardian is; nothing while it cannot be reached."""
         try:
-            return ask(self.door, "status")
+            return ask(self.command_socket, "status")
         except OSError:
             assert self.guardian.is_running, self.guardian.said
             return {}

@@ -76,7 +76,7 @@ def test_a_hung_engine_is_killed_when_a_person_wants_it(tws: RunningGateway, sta
     desk = start_desk(on_silence="keep")
     fall(tws, 94.0)
 
-    answer = ask(desk.door, "kill", reason="it hangs", by="alice")
+    answer = ask(desk.command_socket, "kill", reason="it hangs", by="alice")
 
     assert answer["ok"]
     assert desk.engine.wait() == -signal.SIGKILL

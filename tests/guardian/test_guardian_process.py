@@ -229,7 +229,7 @@ def test_its_socket_is_for_its_owner_and_takes_only_commands(
         guardian.ask("x" * 5000),
     ]
 
-    assert guardian.config.door.stat().st_mode & 0o777 == 0o600
+    assert guardian.config.command_socket.stat().st_mode & 0o777 == 0o600
     assert [answer["ok"] for answer in answers] == [False] * 4
     assert "there is no command 'resume'" in answers[0]["error"]
     assert tws.account in answers[2]["error"]

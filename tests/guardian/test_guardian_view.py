@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from ibdesk.desk import DeskSettings
 from ibdesk.errors import ConfigError
 from ibdesk.gateway.protocol.codec import Fields
+from ibdesk.guardian.command_socket import Command, CommandSocket, StopFile
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import OnSilence, Rules
-from ibdesk.guardian.door import Command, Door, StopFile
-from ibdesk.guardian.engine_line import BookRow
+from ibdesk.guardian.engine_connection import BookRow
 from ibdesk.guardian.engine_watch import EngineWatch
 from ibdesk.guardian.record import Record
 from ibdesk.guardian.settings import GuardianSettings
@@ -146,10 +146,10 @@ def test_the_sum_of_all_books_is_compared_with_the_account(
 ) -> None:
     """Two runs hold 100 and -40, somebody else 5: the account must have 65."""
     engine = EngineWatch(config, record)
-    engine.line.books = tuple(
+    engine.connection.books = tuple(
         BookRow(owner, "AAPL", 265598, quantity) for owner, quantity in (("a", 100.0), ("b", -40.0), ("external", 5.0))
     )
-    engine.line.books_ns = 1_000_000_000
+    engine.connection.books_ns = 1_000_000_000
     told(view, "position", **AAPL, account="DU1", position=65)
     agree = engine.differences(view, 2_000_000_000)
     told(view, "position", **AAPL, account="DU1", position=60)
@@ -165,9 +165,9 @@ def test_the_share_of_a_run_is_its_book_and_what_it_has_traded_since(
 ) -> None:
     """The engine had booked the first execution; the second came after it fell silent; the third is another run's."""
     engine = EngineWatch(config, record)
-    engine.line.books = (BookRow("Cross-abc", "AAPL", 265598, 100.0), BookRow("Other-x", "AAPL", 265598, 7.0))
-    engine.line.books_ns = 100_000_000_000
-    engine.line.booked = frozenset({"e1.01"})
+    engine.connection.books = (BookRow("Cross-abc", "AAPL", 265598, 100.0), BookRow("Other-x", "AAPL", 265598, 7.0))
+    engine.connection.books_ns = 100_000_000_000
+    engine.connection.booked = frozenset({"e1.01"})
     fill: dict[str, Any] = {**AAPL, "acctNumber": "DU1", "side": "SLD"}
     told(view, "execDetails", 99_000_000_000, **fill, execId="e1.01", shares=10, permId=1, orderRef="Cross-abc.1")
     told(view, "execDetails", 101_000_000_000, **fill, execId="e2.01", shares=30, permId=2, orderRef="Cross-abc.2")
@@ -257,7 +257,7 @@ def test_any_line_whatever_is_answered(line: bytes) -> None:
         seen.append(command)
         return {"ok": True}
 
-    answer = Door(Path("nowhere"), take)._answered(line)
+    answer = CommandSocket(Path("nowhere"), take)._answered(line)
 
     assert answer["ok"] is bool(seen)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ibdesk.clock import monotonic_ns
 from ibdesk.engine.halts import Halts
-from ibdesk.guardian.door import StopFile
+from ibdesk.guardian.command_socket import StopFile
 from ibdesk.model import Event, HaltTrading
 
 # The guardian looks five times a second; one halt for one file is enough.

@@ -49,7 +49,7 @@ async def stop_everything(desk: DeskHandle, settings: DeskSettings, request: Sto
         DeskError: If the guardian refuses, or a desk that must do it does not answer.
     """
     config = guardian_config(settings)
-    if config.door.exists() or (config.mode != "embedded" and account_in(config, only_held=True)):
+    if config.command_socket.exists() or (config.mode != "embedded" and account_in(config, only_held=True)):
         return await stop_account(config, request)
     return await _by_desk(desk, request)
 

@@ -45,7 +45,7 @@ async def _run(config: GuardianConfig, record: Record, *, ends_with_stdin: bool)
         loop.add_reader(sys.stdin.fileno(), _end_at_end_of_input, task)
     watch = Watch(config, record)
     with contextlib.suppress(asyncio.CancelledError):
-        await watch.run(ready=lambda: print(config.door, flush=True))  # noqa: T201 - the line a parent waits for
+        await watch.run(ready=lambda: print(config.command_socket, flush=True))  # noqa: T201 - the line a parent waits for
     return 0
 
 

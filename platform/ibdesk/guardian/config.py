@@ -31,7 +31,7 @@ class GuardianConfig(msgspec.Struct, frozen=True, kw_only=True):
     outside_regular_hours: bool = True
 
     @property
-    def door(self) -> Path:
+    def command_socket(self) -> Path:
         """Return the socket over which people reach the guardian."""
         return self.state_folder / f"{self.name}-{self.mode}.sock"
 

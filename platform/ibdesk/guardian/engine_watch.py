@@ -6,7 +6,7 @@ from ibdesk.clock import SECOND, monotonic_ns
 from ibdesk.guardian.account import run_of
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import EngineSight
-from ibdesk.guardian.engine_line import EngineLine
+from ibdesk.guardian.engine_connection import EngineConnection
 from ibdesk.guardian.engine_process import EngineProcess, engine_of, kill, process_of
 from ibdesk.guardian.record import Record
 from ibdesk.guardian.view import AccountView
@@ -23,7 +23,7 @@ class EngineWatch:
 
     def __init__(self, config: GuardianConfig, record: Record) -> None:
         self._config, self._record = config, record
-        self.line = EngineLine(config.desk_socket)
+        self.connection = EngineConnection(config.desk_socket)
         self.process: EngineProcess | None = None
         self._since_ns = 0
 
@@ -41,9 +41,9 @@ class EngineWatch:
             return False
         if gone or before is None:
             self._since_ns = monotonic_ns()
-            runs = f" with {len(self.line.runs)} runs" if self.line.runs else ""
+            runs = f" with {len(self.connection.runs)} runs" if self.connection.runs else ""
             if before is not None:
-                self.line.forget()
+                self.connection.forget()
                 self._record.alert(f"the engine (process {before.pid}) has gone{runs}")
             if found is not None:
                 self._record.write("engine", pid=found.pid)
@@ -57,7 +57,7 @@ class EngineWatch:
             return "stopped"
         if is_hung:
             return "hung"
-        return "answers" if self.line.answered_ns else "starting"
+        return "answers" if self.connection.answered_ns else "starting"
 
     def kill(self, account: str) -> None:
         """End it by force."""
@@ -78,8 +78,8 @@ class EngineWatch:
             found = engine_of(self._config.lock_of(account))
             if found is not None:
                 return found
-        if self.line.is_connected:
-            return process_of(self.line.pid) if self.line.pid else EngineProcess(0, is_stopped=False)
+        if self.connection.is_connected:
+            return process_of(self.connection.pid) if self.connection.pid else EngineProcess(0, is_stopped=False)
         return process_of(self.pid) if self._config.mode == "embedded" else None
 
     def sight(self) -> EngineSight | None:
@@ -90,14 +90,14 @@ class EngineWatch:
             pid=self.process.pid,
             is_stopped=self.process.is_stopped,
             since_ns=self._since_ns,
-            answered_ns=self.line.answered_ns,
-            runs=self.line.runs,
+            answered_ns=self.connection.answered_ns,
+            runs=self.connection.runs,
         )
 
     def differences(self, view: AccountView, now_ns: int) -> tuple[str, ...]:
         """Return where its books and the account differ now; books that are not fresh say nothing."""
-        books = self.line.books
-        if books is None or now_ns - self.line.books_ns > _BOOKS_SECONDS * SECOND:
+        books = self.connection.books
+        if books is None or now_ns - self.connection.books_ns > _BOOKS_SECONDS * SECOND:
             return ()
         sums: dict[int, float] = {}
         for row in books:
@@ -112,10 +112,10 @@ class EngineWatch:
     def shares(self, runs: tuple[str, ...], view: AccountView) -> dict[int, float]:
         """Return what these runs hold: by its last books, and the executions that it cannot have booked by then."""
         found: dict[int, float] = {}
-        for row in self.line.books or ():
+        for row in self.connection.books or ():
             if row.owner in runs:
                 found[row.con_id] = found.get(row.con_id, 0.0) + row.quantity
-        for done in view.executions_since(self.line.books_ns - _BOOKED_SECONDS * SECOND):
-            if run_of(done.reference) in runs and done.id not in self.line.booked:
+        for done in view.executions_since(self.connection.books_ns - _BOOKED_SECONDS * SECOND):
+            if run_of(done.reference) in runs and done.id not in self.connection.booked:
                 found[done.con_id] = found.get(done.con_id, 0.0) + done.quantity
         return found

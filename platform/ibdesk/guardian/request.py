@@ -151,7 +151,7 @@ async def _ask(config: GuardianConfig, command: dict[str, Any]) -> dict[str, Any
         OSError: If there is none.
     """
     async with asyncio.timeout(_ANSWER_SECONDS):
-        reader, writer = await asyncio.open_unix_connection(config.door)
+        reader, writer = await asyncio.open_unix_connection(config.command_socket)
         try:
             writer.write(msgspec.json.encode(command) + b"\n")
             line = await reader.readline()
@@ -167,7 +167,7 @@ def _end_hung_guardian(config: GuardianConfig, tell: Tell) -> None:
     """End a guardian that holds its address and does not answer: it must not act when it comes to."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as line:
         line.settimeout(_ANSWER_SECONDS)
-        line.connect(str(config.door))
+        line.connect(str(config.command_socket))
         option = getattr(socket, "SO_PEERCRED", None)
         if option is not None:
             pid, _, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))

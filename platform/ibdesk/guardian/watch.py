@@ -13,9 +13,9 @@ from ibdesk.errors import ConfigError
 from ibdesk.guardian.account import Look
 from ibdesk.guardian.account_watch import AccountWatch
 from ibdesk.guardian.claim import Claim
+from ibdesk.guardian.command_socket import Command, CommandSocket, StopFile
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import Decision, Decisions, Sight
-from ibdesk.guardian.door import Command, Door, StopFile
 from ibdesk.guardian.engine_watch import EngineWatch
 from ibdesk.guardian.fence import Fence
 from ibdesk.guardian.plan import Step, StopPlan, Tell
@@ -42,7 +42,7 @@ class Watch:
         self._config, self._record, self._only_stops = config, record, only_stops
         self._claim = Claim(config.mode)
         self._engine = EngineWatch(config, record)
-        self._line = self._engine.line
+        self._connection = self._engine.connection
         memory = record.memory
         self.account = config.account or memory.account
         self._fence = Fence(config.mode, record)
@@ -66,22 +66,22 @@ class Watch:
         Raises:
             ConfigError: If the account cannot be guarded as the settings say, or another guardian does.
         """
-        door = Door(self._config.door, self.answer)
+        commands = CommandSocket(self._config.command_socket, self.answer)
         if not self._only_stops:
-            await door.open()
+            await commands.open()
         ready()
         self._record.write("begun", client_id=self._config.client_id, account=self.account)
         self._take_up()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch.run(), name="tws")
-                tasks.create_task(self._line.run(), name="engine line")
+                tasks.create_task(self._connection.run(), name="engine line")
                 tasks.create_task(self._judge_regularly(), name="judgment")
                 tasks.create_task(self._look_regularly(), name="looks")
         except* ConfigError as errors:
             raise errors.exceptions[0] from None
         finally:
-            door.close()
+            commands.close()
             self._claim.release()
             self._record.write("ended")
 
@@ -156,7 +156,7 @@ class Watch:
             runs=decision.runs, kill=kill,
         )  # fmt: skip
         if self._config.mode == "embedded":
-            self._line.halt(decision.reason, by=BY)
+            self._connection.halt(decision.reason, by=BY)
         if decision.cause != _CAUSE_PERSON:
             self._decisions.acted(decision, halt_id, self._sight())
         self._record.alert(f"{decision.level.value}: {decision.reason}", stop=msgspec.to_builtins(stop))
@@ -301,8 +301,8 @@ class Watch:
                 self._engine_has_gone()
             self._turns += 1
             self._fence.look(self.account)
-            if self._config.mode == "embedded" and self._line.answered_ns:
-                self._fence.look_at_embedded(self._line.halt_ids)
+            if self._config.mode == "embedded" and self._connection.answered_ns:
+                self._fence.look_at_embedded(self._connection.halt_ids)
             self._abandon_lifted()
             if self._only_stops:
                 await asyncio.sleep(_TURN_SECONDS)
@@ -361,12 +361,12 @@ class Watch:
     def _address(self) -> tuple[str, int] | None:
         if self._config.mode != "embedded":
             return self._config.host, self._config.port
-        host, _, port = self._line.address.rpartition(":")
+        host, _, port = self._connection.address.rpartition(":")
         return (host, int(port)) if host and port.isdigit() else None
 
     def _choose(self, accounts: tuple[str, ...]) -> str:
         """Return which account is guarded; what contradicts the settings ends the guardian."""
-        wanted = self._config.account or (self._line.account if self._config.mode == "embedded" else "")
+        wanted = self._config.account or (self._connection.account if self._config.mode == "embedded" else "")
         chosen = wanted if wanted in accounts else accounts[0] if len(accounts) == 1 and not wanted else ""
         if not chosen:
             raise ConfigError(

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ibdesk.errors import ConfigError
+from ibdesk.guardian.command_socket import Command
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import Rules
-from ibdesk.guardian.door import Command
 from ibdesk.guardian.record import Record
 from ibdesk.guardian.watch import Watch
 from ibdesk.simulation.engine_process import HOST, PORT
@@ -55,7 +55,7 @@ class GuardianProcess:
         return found
 
     def ask(self, do: str) -> None:
-        """Have it do what a person asks for at its door."""
+        """Have it do what a person asks for over its socket."""
 
         def answer() -> None:
             if self.watch is not None:

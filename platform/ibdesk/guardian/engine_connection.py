@@ -40,7 +40,7 @@ class BookRow(msgspec.Struct, frozen=True):
     quantity: float
 
 
-class EngineLine:
+class EngineConnection:
     """Asks the engine every second while `run` runs; what it said last stays readable."""
 
     def __init__(self, socket: Path) -> None:

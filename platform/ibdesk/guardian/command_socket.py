@@ -40,7 +40,7 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Answer = Callable[[Command], dict[str, object]]
 
 
-class Door:
+class CommandSocket:
     """The socket; `answer` does what a command says and returns what to tell."""
 
     def __init__(self, path: Path, answer: Answer) -> None:
