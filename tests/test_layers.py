@@ -24,7 +24,7 @@ LAYERS = (
     # The simulation holds desks, a gateway and a guardian at once.
     {"simulation"},
     {"desk", "promotion", "views"},
-    {"guardian"},
+    {"guardian", "statement"},
     {"backtest", "tws", "gateway", "store"},
     {"telemetry"},
     {"engine", "exchange", "strategy"},

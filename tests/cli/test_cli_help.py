@@ -11,7 +11,19 @@ import pytest
 
 import ibdesk
 
-COMMANDS = ("demo", "backtest", "strategies", "run", "up", "gateway", "faults", "messages", "replay", "version")
+COMMANDS = (
+    "demo",
+    "backtest",
+    "strategies",
+    "run",
+    "up",
+    "gateway",
+    "faults",
+    "messages",
+    "replay",
+    "statement",
+    "version",
+)
 GROUPED = (
     ("config", "show"),
     ("config", "check"),

@@ -28,6 +28,7 @@ _ROOMS = (
     "config_commands",
     "access_commands",
     "audit_commands",
+    "journal_commands",
 )
 
 app = typer.Typer(

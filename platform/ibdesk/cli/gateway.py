@@ -22,6 +22,7 @@ from ibdesk.cli.logs import open_log as open_process_log
 from ibdesk.cli.reading import read_file
 from ibdesk.cli.sample import SECONDS_A_DAY, first_day
 from ibdesk.cli.screen import console, line, step
+from ibdesk.config import write_private
 from ibdesk.data import sample_daily_bars
 from ibdesk.desk.loop import spare_from_collection
 from ibdesk.errors import AddressInUseError, ConfigError
@@ -65,9 +66,9 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_gateway_until_stopped(
-    settings: GatewaySettings, watching: Watching, *, sample: bool, seconds: float | None
+    settings: GatewaySettings, watching: Watching, *, sample: bool, seconds: float | None, statement: Path | None
 ) -> None:
-    """Serve TWS clients until Ctrl-C or for some seconds, and show what they do.
+    """Serve TWS clients until Ctrl-C or for some seconds, and show what they do; then write the accounts' statement.
 
     Raises:
         AddressInUseError: If the port is taken.
@@ -102,6 +103,8 @@ def run_gateway_until_stopped(
         gateway = make_gateway(settings, bars=bars, clock=clock, listener=listener)
         spare_from_collection()
         asyncio.run(_serve(gateway, settings, _Screen(gateway, traffic, watching), seconds=seconds))
+        if statement is not None:
+            _write_statement(gateway, statement)
 
 
 async def _serve(gateway: Gateway, settings: GatewaySettings, screen: _Screen, *, seconds: float | None) -> None:
@@ -119,6 +122,14 @@ async def _serve(gateway: Gateway, settings: GatewaySettings, screen: _Screen, *
             await gateway.stop()
     records = gateway.venue.records.values()
     console.print(f"closed; it had {len(records):,} orders and {len(gateway.venue.executions):,} executions")
+
+
+def _write_statement(gateway: Gateway, path: Path) -> None:
+    try:
+        write_private(path, gateway.statement().encode())
+    except OSError as error:
+        raise ConfigError(f"--statement {path} cannot be written: {error.strerror or error}") from error
+    console.print(f"its statement is {path}: compare it with `ibdesk statement {path}`", markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager

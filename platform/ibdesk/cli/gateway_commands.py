@@ -17,6 +17,7 @@ from ibdesk.cli.loading import loading
     "ibdesk gateway --status",
     "ibdesk gateway --port 0 --symbols AAPL,EUR.USD --seed 7 --speed 10",
     "ibdesk gateway --sample --speed 10 --faults faults.toml --log-messages",
+    "ibdesk gateway --statement flex.xml --state gateway.db",
     "ibdesk gateway --proxy 127.0.0.1:7496 --port 7400 --record monday.jsonl",
     "ibdesk gateway --replay-conversation monday.jsonl",
 )
@@ -38,6 +39,7 @@ def gateway(
     accounts: g.Accounts = None,
     cash: g.Cash = None,
     state: g.State = None,
+    statement: g.Statement = None,
     faults: g.Faults = None,
     log_file: g.LogFile = None,
     record: g.Record = None,
@@ -88,7 +90,7 @@ def gateway(
         g.check_alone(
             proxy=bool(proxy),
             playback=replay_conversation is not None,
-            with_market=sample or pacing is False or any(value is not None for value in market.values()),
+            with_market=sample or pacing is False or any(value is not None for value in (*market.values(), statement)),
             with_page=status,
             with_listeners=log_messages or log_file is not None or record is not None,
         )
@@ -99,7 +101,7 @@ def gateway(
             replay_conversation, timed=recorded_times, host=settings.host, port=settings.port, seconds=seconds
         )
     else:
-        run_gateway_until_stopped(settings, watching, sample=sample, seconds=seconds)
+        run_gateway_until_stopped(settings, watching, sample=sample, seconds=seconds, statement=statement)
 
 
 @command(

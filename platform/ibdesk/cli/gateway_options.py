@@ -145,6 +145,15 @@ State = Annotated[
         metavar="FILE", help="Keep orders and accounts here over a restart", show_default=False, rich_help_panel=ACCOUNT
     ),
 ]
+Statement = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write the Flex statement (XML) of its accounts to this file at the end",
+        show_default=False,
+        rich_help_panel=ACCOUNT,
+    ),
+]
 Pacing = Annotated[
     bool | None,
     typer.Option(

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import errno
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from ibdesk.errors import AddressInUseError, ConfigError
 from ibdesk.exchange import CommissionSchedule, FixedCommission
 from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.account.day import Days
+from ibdesk.gateway.account.ledger import CashMove
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.faults.faults import Faults
 from ibdesk.gateway.faults.script import FaultScript
@@ -37,6 +39,7 @@ from ibdesk.gateway.rooms.quotes import QuoteFeeds
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.session import Session
 from ibdesk.gateway.state import Keeper
+from ibdesk.gateway.statement import flex_statement
 from ibdesk.gateway.venue.records import Audience
 from ibdesk.gateway.venue.venue import Venue
 
@@ -261,13 +264,44 @@ class Gateway:
         """Return what a person at TWS can do with orders, their own and those of clients."""
         return ManualOrders(self.venue, self.contracts, self.accounts)
 
-    def deposit(self, amount: float, currency: str = "USD") -> None:
-        """Bring money into the account, or take it out; clients learn of it with the next figures of the account."""
-        self.accounts.main.deposit(currency, amount)
-
     def position_rows(self) -> list[dict[str, Value]]:
         """Return what accounts hold, as position messages tell it."""
         return [position_row(ledger, holding) for ledger in self.accounts for holding in ledger.held()]
+
+    # ---- the account ------------------------------------------------------------------------------------------
+
+    def move_cash(
+        self, amount: float, kind: str, *, currency: str = "USD", description: str = "", account: str = ""
+    ) -> None:
+        """Let money come (positive) or go without a trade; `kind` is one of those of `CashMove`.
+
+        Clients learn of it with the next figures of the account.
+
+        Raises:
+            ConfigError: If the amount is not a figure, or the market has no rate of the currency.
+            RefusedError: If there is no such account.
+        """
+        if not math.isfinite(amount) or self.accounts.rates.to_base(currency) is None:
+            raise ConfigError(
+                f"{amount:g} {currency} cannot be moved: name a finite amount, of a currency whose rate is known"
+            )
+        ledger = self.accounts.named(account) if account else self.accounts.main
+        now_ns = self.schedule.now_ns
+        ledger.move(CashMove(amount=amount, currency=currency, kind=kind, description=description, at_ns=now_ns))
+        if self._keeper is not None:
+            self._keeper.day()
+        self._settle()
+
+    def deposit(self, amount: float, currency: str = "USD") -> None:
+        """Bring money into the main account, or take it out."""
+        self.move_cash(amount, "Deposits/Withdrawals", currency=currency)
+
+    def statement(self) -> str:
+        """Return the Flex statement (XML) of all accounts: executions, commissions and cash since the start.
+
+        Of a gateway that was started from its state file: since the begin of that day, as executions are kept.
+        """
+        return flex_statement(self.accounts, self.venue.executions, self.schedule.now_ns)
 
     # ---- clients ----------------------------------------------------------------------------------------------
 

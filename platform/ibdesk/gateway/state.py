@@ -16,7 +16,7 @@ import msgspec
 
 from ibdesk.errors import ConfigError
 from ibdesk.gateway.account.accounts import Accounts
-from ibdesk.gateway.account.ledger import Holding, Ledger
+from ibdesk.gateway.account.ledger import CashMove, Holding, Ledger
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.protocol.codec import Fields
@@ -43,11 +43,15 @@ class Whole(msgspec.Struct, frozen=True):
 
 
 class AccountMemory(msgspec.Struct, frozen=True):
-    """What is kept of an account beside its holdings: money by currency, and its value when its day began."""
+    """What is kept of an account beside its holdings: money by currency, and its value when its day began.
+
+    `moves` are those of money without a trade.
+    """
 
     account: str
     cash: dict[str, float]
     opening_value: float
+    moves: list[CashMove] = []
 
 
 class HoldingMemory(msgspec.Struct, frozen=True):
@@ -132,6 +136,7 @@ class Keeper:
             for account in found.accounts:
                 ledger = self._accounts.named(account.account)
                 ledger.cash, ledger.opening_value = dict(account.cash), account.opening_value
+                ledger.moves = list(account.moves)
             for each in found.holdings:
                 each.holding.contract = self._known_as(each.holding.contract)
                 self._accounts.named(each.account).holdings[each.holding.contract.id] = each.holding
@@ -223,7 +228,7 @@ class Keeper:
         traded = {each.record.account for each in self._executions.values()}
         for ledger in self._accounts:
             if self._is_new_day or ledger.account in traded:
-                memory = AccountMemory(ledger.account, ledger.cash, ledger.opening_value)
+                memory = AccountMemory(ledger.account, ledger.cash, ledger.opening_value, ledger.moves)
                 yield _row("account", ledger.account, memory)
         for ledger, name in self._held():
             yield _row("holding", f"{ledger.account} {name}", HoldingMemory(ledger.account, ledger.holdings[name]))

@@ -66,7 +66,7 @@ from ibdesk.model.event import (
     encode_event,
     encode_kind,
 )
-from ibdesk.model.fill import Commission, Fill
+from ibdesk.model.fill import TAKEN_BACK, Commission, Fill, revision_of
 from ibdesk.model.halt import DESK_SCOPE, Halt, TradingState, instrument_scope, run_scope
 from ibdesk.model.instrument import (
     AnyInstrument,
@@ -96,6 +96,7 @@ __all__ = [
     "FINAL_STATUSES",
     "NO_BUDGET",
     "OPERATOR",
+    "TAKEN_BACK",
     "TRANSITIONS",
     "UNENCODABLE",
     "AcceptExternal",
@@ -194,5 +195,6 @@ __all__ = [
     "interval_words",
     "moment",
     "nanoseconds",
+    "revision_of",
     "run_scope",
 ]

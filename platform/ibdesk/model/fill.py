@@ -6,6 +6,9 @@ import msgspec
 
 from ibdesk.model.order import Side
 
+# What the id of a fill ends in that takes the old version of a corrected execution back.
+TAKEN_BACK = "/taken-back"
+
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
     """One execution of an order of ours, told apart by `execution_id`.
@@ -47,3 +50,12 @@ class Commission(msgspec.Struct, frozen=True, kw_only=True, tag="commission"):
     amount: float
     at_ns: int
     currency: str = "USD"
+
+
+def revision_of(execution_id: str) -> tuple[str, int]:
+    """Return what all versions of an execution share, and the number of this one; 0 where the id has none.
+
+    IB numbers the versions in the last part of the id: ``0000e0d5.67fe667b.01.01``, corrected ``...01.02``.
+    """
+    base, _, revision = execution_id.rpartition(".")
+    return (base, int(revision)) if base and revision.isascii() and revision.isdigit() else (execution_id, 0)

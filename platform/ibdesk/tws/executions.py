@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ibdesk.model import Commission, Event, Fill, Notice, Severity, Side
+from ibdesk.model import TAKEN_BACK, Commission, Event, Fill, Notice, Severity, Side, revision_of
 
 
 class _Booked(msgspec.Struct, frozen=True):
@@ -29,19 +29,19 @@ class Executions:
 
     def remember(self, fill: Fill) -> None:
         """Know a fill that was told in an earlier life, from the journal."""
-        base, revision = _parts(fill.execution_id)
+        base, revision = revision_of(fill.execution_id)
         known = self._booked.get(base)
         if known is None or revision >= known.revision:
             self._booked[base] = _Booked(revision, fill)
 
     def remember_commission(self, commission: Commission) -> None:
         """Know a commission that was told in an earlier life, from the journal."""
-        base, _ = _parts(commission.execution_id)
+        base, _ = revision_of(commission.execution_id)
         self._charged[base] = commission
 
     def take(self, fill: Fill) -> list[Event]:
         """Return what an execution changes: nothing when it is known, two fills and a notice when it is corrected."""
-        base, revision = _parts(fill.execution_id)
+        base, revision = revision_of(fill.execution_id)
         known = self._booked.get(base)
         if known is not None and revision <= known.revision:
             return []
@@ -69,7 +69,7 @@ class Executions:
 
         What a correction costs is told under the id that was charged first, as the new amount of that charge.
         """
-        base, _ = _parts(commission.execution_id)
+        base, _ = revision_of(commission.execution_id)
         if base not in self._booked:
             self._early[base] = commission
             return []
@@ -82,16 +82,10 @@ class Executions:
         return [commission]
 
     def _early_commission(self, fill: Fill) -> list[Event]:
-        early = self._early.pop(_parts(fill.execution_id)[0], None)
+        early = self._early.pop(revision_of(fill.execution_id)[0], None)
         return self.take_commission(early) if early is not None else []
-
-
-def _parts(execution_id: str) -> tuple[str, int]:
-    """Return what all versions of an execution share, and which version this is."""
-    base, _, revision = execution_id.rpartition(".")
-    return (base, int(revision)) if base and revision.isdigit() else (execution_id, 0)
 
 
 def _taken_back(old: Fill, new: Fill) -> Fill:
     side = Side.SELL if old.side is Side.BUY else Side.BUY
-    return msgspec.structs.replace(old, execution_id=f"{old.execution_id}/taken-back", side=side, at_ns=new.at_ns)
+    return msgspec.structs.replace(old, execution_id=f"{old.execution_id}{TAKEN_BACK}", side=side, at_ns=new.at_ns)

@@ -59,6 +59,20 @@ class Holding(msgspec.Struct):
     before_today: float = 0.0
 
 
+class CashMove(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that came (positive) or went without a trade, at a time (ns UTC).
+
+    `kind` is a type of IB's statements: ``Dividends``, ``Withholding Tax``, ``Broker Interest Received``, ``Other
+    Fees``, ``Deposits/Withdrawals``, ...
+    """
+
+    amount: float
+    currency: str
+    kind: str
+    description: str
+    at_ns: int
+
+
 class Ledger:
     """Cash and holdings of one account; `price_of` values an instrument, or knows nothing.
 
@@ -69,6 +83,8 @@ class Ledger:
         self.account = account
         self.rates = rates
         self.cash: dict[str, float] = {rates.base: cash}
+        # moves: what came and went without a trade, oldest first.
+        self.moves: list[CashMove] = []
         self.holdings: dict[str, Holding] = {}
         self.opening_value = cash
         self._price_of = price_of
@@ -97,9 +113,10 @@ class Ledger:
         closes = before.quantity * fill.signed_quantity < 0
         return realized if closes else None
 
-    def deposit(self, currency: str, amount: float) -> None:
-        """Bring money into the account, or take it out: a deposit, a withdrawal, a dividend, interest, a fee."""
-        self._pay(currency, amount)
+    def move(self, move: CashMove) -> None:
+        """Let money come or go that no trade moves."""
+        self.moves.append(move)
+        self._pay(move.currency, move.amount)
 
     def _pay(self, currency: str, amount: float) -> None:
         self.cash[currency] = self.cash.get(currency, 0.0) + amount
