@@ -318,7 +318,8 @@ def _other(statement: Statement, record: AccountRecord, there: Mapping[str, Exec
         return None
     total: dict[str, Decimal] = {}
     for line in statement.cash_lines:
-        if line.at is None or line.at.ns + (86_400 * _SECOND if line.at.is_day else 0) > record.counted_ns:
+        # Times of statements have whole seconds, or only the day.
+        if line.at is None or line.at.ns + (86_400 if line.at.is_day else 1) * _SECOND > record.counted_ns:
             total[line.currency] = total.get(line.currency, _ZERO) + line.amount
     for report in statement.cash_reports.values():
         if report.settled:
