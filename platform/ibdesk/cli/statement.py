@@ -64,8 +64,8 @@ def compare_statement(
     else:
         for report in reports:
             _show(report)
-        for error in missing:
-            line("skipped", Text(str(error)), style="yellow")
+        for each in missing:
+            line("skipped", Text(str(each)), style="yellow")
     if count := sum(len(report.differences) for report in reports):
         raise StatementDiffersError(count)
 
@@ -94,8 +94,8 @@ def _show(report: Report) -> None:
     line("agree", f"{report.agreed:,} executions", style="green")
     if report.cash:
         show_table(_cash_table(report))
-    for each in report.cash_kinds:
-        line("cash", f"{each.kind}: {_money(each.amount)} {each.currency} ({each.count:,})")
+    for money in report.cash_kinds:
+        line("cash", f"{money.kind}: {_money(money.amount)} {money.currency} ({money.count:,})")
     for note in report.notes:
         line("note", note, style="yellow")
     for kind, heading in _HEADINGS.items():
