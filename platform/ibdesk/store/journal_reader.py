@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -150,6 +150,53 @@ class JournalReader:
             if row[0] != expected:
                 raise JournalError(f"{self.path} lacks event {expected}: it is damaged")
             yield self._entry(*row)
+
+    def rows(self) -> Iterator[BookRow]:
+        """Give every event as it is written, in order, also behind one that is missing.
+
+        Raises:
+            JournalError: If the file cannot be read.
+        """
+        after = 0
+        for number, at_ns, event, actions in self._select(
+            "SELECT number, at_ns, event, actions FROM events ORDER BY number", ()
+        ):
+            yield BookRow(number, after, at_ns, event, actions)
+            after = number
+
+    def integrity_faults(self) -> list[str]:
+        """Return what SQLite's own check of the file finds, at most ten sentences.
+
+        Raises:
+            JournalError: If the file is too damaged for that.
+        """
+        return [text for (text,) in self._select("PRAGMA integrity_check(10)", ()) if text != "ok"]
+
+    def copy_into(
+        self, target: sqlite3.Connection, *, pages: int, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Copy the file as it is now into another database; its writer goes on meanwhile.
+
+        After so many pages each, `progress` is told how many are left, of how many.
+
+        Raises:
+            JournalError: If it cannot be copied.
+        """
+
+        def tell(_status: int, left: int, total: int) -> None:
+            if progress is not None:
+                progress(left, total)
+
+        try:
+            # One read transaction around all: without it SQLite begins anew whenever the writer commits.
+            self._connection.execute("BEGIN")
+            self._connection.execute("SELECT count(*) FROM meta").fetchall()
+            try:
+                self._connection.backup(target, pages=pages, progress=tell, sleep=0)
+            finally:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.path} cannot be copied: {error}") from None
 
     def book_entries(self) -> Iterator[Entry]:
         """Give the events that may have changed a book, an order or a run, in order: few among those of the market.

@@ -1,0 +1,93 @@
+"""A copy of a journal, made while its desk writes it: consistent, and without making the desk wait.
+
+SQLite's backup API copies pages inside one read transaction. In WAL mode a reader takes no lock that a writer needs:
+the desk commits meanwhile, and the copy is the journal as it was when the copying began. The log cannot begin anew
+until it has ended; for a journal of gigabytes that is some seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from ibdesk.config import private_folder
+from ibdesk.errors import JournalError
+from ibdesk.store.journal_packing import pack
+from ibdesk.store.journal_reader import JournalReader
+
+# So many pages are copied between two calls of `progress`.
+_PAGES = 4_096
+
+
+class BackupReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backup holds: its file, its size, and the number of the last event in it."""
+
+    journal: str
+    path: str
+    size_bytes: int
+    events: int
+
+
+def back_up(path: Path, target: Path, *, progress: Callable[[int, int], None] | None = None) -> BackupReport:
+    """Copy a journal, packed or not, into a new file that only its owner may read; packed if that ends in ``.gz``.
+
+    The file is there whole and on disk, or not at all. `progress` is told how many pages are left, of how many.
+
+    Raises:
+        JournalError: If the journal cannot be read, or the file exists or cannot be written.
+    """
+    is_packed = target.suffix == ".gz"
+    plain = target.with_suffix("") if is_packed else target
+    beside = target.with_name(f".{plain.name}.{os.getpid()}.backup")
+    if target.exists():
+        raise _exists(target)
+    try:
+        private_folder(target.parent)
+        beside.unlink(missing_ok=True)
+        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            with JournalReader(path) as journal, contextlib.closing(sqlite3.connect(beside)) as copy:
+                journal.copy_into(copy, pages=_PAGES, progress=progress)
+                copy.execute("PRAGMA journal_mode=DELETE")
+            with JournalReader(beside) as copied:
+                events = copied.last_number
+            made = beside
+            if is_packed:
+                if not pack(beside):
+                    raise JournalError(f"the backup {target} cannot be packed: what was written is not what is read")
+                made = beside.with_name(f"{beside.name}.gz")
+            _sync(made)
+            _name(made, target)
+            _sync(target.parent)
+        finally:
+            for each in (beside, beside.with_name(f"{beside.name}.gz")):
+                for suffix in ("", "-journal", "-wal", "-shm"):
+                    each.with_name(f"{each.name}{suffix}").unlink(missing_ok=True)
+    except (OSError, sqlite3.Error) as error:
+        raise JournalError(f"the backup {target} cannot be written: {error}") from error
+    return BackupReport(journal=path.name, path=str(target), size_bytes=target.stat().st_size, events=events)
+
+
+def _name(made: Path, target: Path) -> None:
+    try:
+        # Unlike a renaming, a link never takes the place of a file that has just been made.
+        os.link(made, target)
+    except FileExistsError:
+        raise _exists(target) from None
+
+
+def _exists(target: Path) -> JournalError:
+    return JournalError(f"{target} exists already: a backup is never written over; name another file")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
