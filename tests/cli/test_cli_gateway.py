@@ -20,6 +20,8 @@ from ibdesk.cli.gateway_traffic import Traffic
 from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway
 from ibdesk.gateway.market.script import MarketScript
+from ibdesk.statement import read_statements
+from ibdesk.testing.gateway import RunningGateway
 
 SECONDS = 10.0
 Cli = Callable[..., Any]
@@ -256,3 +258,20 @@ async def test_a_stream_that_was_refused_or_cancelled_is_not_counted() -> None:
         client.disconnect()
 
     assert counts == [2, 1]
+
+
+def test_the_statement_of_a_gateway_that_ended_is_written_from_its_state(cli: Cli, tmp_path: Path) -> None:
+    state, written = tmp_path / "gateway.db", tmp_path / "flex.xml"
+    with RunningGateway(state=state) as gateway:
+        gateway.call(lambda: gateway.inner.place_by_hand("AAPL", "BUY", 100))
+
+    code, out, err = cli(
+        "gateway", "--port", 0, "--symbols", "AAPL", "--state", state, "--statement", written, "--for", 0
+    )
+
+    assert (code, err) == (0, "")
+    assert f"ibdesk statement {written}" in out
+    assert oct(written.stat().st_mode & 0o777) == "0o600"
+    [statement] = read_statements(written)
+    [execution] = statement.executions.values()
+    assert (execution.symbol, float(execution.quantity), float(execution.price)) == ("AAPL", 100.0, 100.02)

@@ -30,6 +30,9 @@ GROUPED = (
     ("config", "example"),
     ("audit", "verify"),
     ("audit", "show"),
+    ("journal", "list"),
+    ("journal", "verify"),
+    ("journal", "backup"),
 )
 Cli = Callable[..., Any]
 

@@ -7,10 +7,78 @@ from typing import Annotated
 
 import typer
 
-from ibdesk.cli.app import command
+from ibdesk.cli.app import command, group
 from ibdesk.cli.loading import loading
 
 PANEL = "Prove"
+
+journal = group(PANEL, "journal", "List the journals of desks, prove that they are whole, and back them up.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else")]
+
+
+@command(PANEL, "ibdesk journal list", "ibdesk journal list /backup/journals --json", name="list", of=journal)
+def list_(
+    context: typer.Context,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="Folder", show_default="journals in the state folder")
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, max=100_000, help="How many")] = 50,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List journals, the newest first: when each began, its account, and whether it is open, packed or a copy."""
+    with loading():
+        from ibdesk.cli.journal import list_journals
+
+    list_journals(folder, config=context.obj.config, last=last, as_json=as_json)
+
+
+@command(PANEL, "ibdesk journal verify", "ibdesk journal verify /backup/journals --json", of=journal)
+def verify(
+    context: typer.Context,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="[PATH]...", help="Folders of journals, or journals", show_default="journals in the state folder"
+        ),
+    ] = [],  # noqa: B006 - typer takes a copy
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Read journals to their ends and tell what is wrong with them; exit with 1 when something is.
+
+    It checks the file (SQLite's own check), the schema, that no number is missing, that each event can be read, and
+    that each journal goes on from one of the same account. A desk may write meanwhile. `ibdesk replay` proves more.
+    """
+    with loading():
+        from ibdesk.cli.journal import verify_all
+
+    verify_all(paths, config=context.obj.config, as_json=as_json)
+
+
+@command(
+    PANEL,
+    "ibdesk journal backup /backup/today.sqlite.gz",
+    "ibdesk journal backup /backup/paper.sqlite --journal paper-20261130-090000-000000.sqlite",
+    of=journal,
+)
+def backup(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="New file; packed if its name ends in .gz")],
+    journal: Annotated[
+        Path | None,
+        typer.Option("--journal", metavar="PATH", help="The journal", show_default="the newest in the state folder"),
+    ] = None,
+) -> None:
+    """Copy a journal while its desk writes it; the desk does not wait.
+
+    The copy is the journal as it was when the copying began. It is there whole, or not at all.
+    """
+    with loading():
+        from ibdesk.cli.journal import back_up_journal
+
+    back_up_journal(file, journal, config=context.obj.config)
 
 
 @command(

@@ -180,7 +180,8 @@ def _broken_chain(journal: JournalReader, take_over: TakeOver | None, notes: lis
     if take_over is None or not take_over.earlier:
         return []
     before = journal.path.with_name(take_over.earlier)
-    if before.name >= journal.path.name and before.suffix == journal.path.suffix:
+    # Names tell the order of journals; a backup may have another one.
+    if journal.path.name.startswith(f"{journal.header.mode}-") and before.name >= journal.path.name:
         return [f"it went on from {before.name}, which is not older than itself"]
     if not before.exists() and not packed_path(before).exists():
         notes.append(f"it went on from {before.name}, which is not here any more")
