@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ibdesk.simulation.plan import FillDisk, Plan
+from ibdesk.simulation.plan import FillDisk, Kill, Plan
 from ibdesk.simulation.world import simulate
 
 
@@ -17,3 +17,21 @@ def test_a_desk_lives_on_when_the_disk_is_full_as_an_order_leaves() -> None:
 
     assert outcome.violation is None
     assert outcome.lives == 1
+
+
+@pytest.mark.timeout(200)
+def test_an_order_that_left_in_moments_lost_with_the_power_is_found_at_tws() -> None:
+    """The record ends where the order waited for its turn; it left a moment later, and works at TWS."""
+    power_loss = Kill(
+        at=25.033, writes=0.91, piece=0.0, torn=0.143, is_power_loss=True, lost_seconds=4.341, silent_seconds=2.319
+    )
+    plan = Plan(
+        seed=34,
+        strategies=("Quoter", "Swing", "Trend"),
+        steps=(power_loss,),
+        yearly_volatility=0.5,
+        latency_ns=(1_000_000, 150_000_000),
+        risk={"max_position_shares": 5.0, "max_orders_per_second": 3.0},
+    )
+
+    assert simulate(plan).violation is None

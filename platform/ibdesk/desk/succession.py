@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ibdesk.engine import MANUAL, Run, RunState
+from ibdesk.engine.blotter import NEVER_LEFT
 from ibdesk.errors import DeskError
 from ibdesk.model import Commission, OrderStatus, StartStrategy, TakeOver
 from ibdesk.tws import TwsService
@@ -19,8 +20,10 @@ def hand_over(service: TwsService, command: TakeOver) -> None:
     for position in (position for book in estate.books for position in book.positions):
         held[position.instrument] = held.get(position.instrument, 0.0) + position.quantity
     service.resume(
-        # TWS never saw a denied one.
-        orders=[order for order in estate.orders if order.status is not OrderStatus.DENIED],
+        # TWS never saw a denied one; whether one that waited has left, the record may lack: it is looked for there.
+        orders=[
+            order for order in estate.orders if order.status is not OrderStatus.DENIED and order.reason != NEVER_LEFT
+        ],
         fills=[left.fill for left in estate.fills],
         commissions=[
             Commission(execution_id=left.fill.execution_id, amount=left.commission, at_ns=left.fill.at_ns)

@@ -12,6 +12,9 @@ from ibdesk.engine.open_orders import OpenOrders
 from ibdesk.engine.portfolio import MANUAL
 from ibdesk.model import FINAL_STATUSES, Fill, Order, OrderReport, OrderStatus
 
+NEVER_LEFT = "never sent: the desk ended while the order waited for its turn"
+"""Why an order ended by the record, which may lack that it left: after a loss of power the last moments are missing."""
+
 
 class Blotter:
     """Orders by id, and the open ones by owner and instrument. Nothing else changes an order's state."""

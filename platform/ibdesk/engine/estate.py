@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ibdesk.engine.aims import leaves
+from ibdesk.engine.blotter import NEVER_LEFT
 from ibdesk.engine.market import Market
 from ibdesk.engine.portfolio import MANUAL
 from ibdesk.engine.run import Run, RunState
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from ibdesk.engine.engine import Engine
 
 # TWS tells executions of up to seven days again; a correction of one must find it.
-_NEVER_LEFT = "never sent: the desk ended while the order waited for its turn"
 _DAYS_KEPT_NS = 8 * 86_400 * 1_000_000_000
 
 
@@ -158,7 +158,7 @@ def _as_it_ends(order: Order, at_ns: int) -> Order:
     if order.status is OrderStatus.SENT:
         return order.moved(OrderStatus.UNKNOWN, at_ns)
     if order.status is OrderStatus.CREATED:
-        return order.moved(OrderStatus.CANCELLED, at_ns, reason=_NEVER_LEFT)
+        return order.moved(OrderStatus.CANCELLED, at_ns, reason=NEVER_LEFT)
     return order
 
 
@@ -206,7 +206,7 @@ def _keep_limits(engine: Engine, estate: Estate) -> None:
 
 def _tell_never_sent(engine: Engine, command: TakeOver) -> None:
     for order in command.estate.orders:
-        if order.reason == _NEVER_LEFT and order.updated_ns == command.at_ns:
+        if order.reason == NEVER_LEFT and order.updated_ns == command.at_ns:
             text = f"order {order.id} waited for its turn when the desk ended, and was never sent: ask for it again"
             engine.alert(order.owner, text, Severity.WARNING)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ibdesk.engine.blotter import NEVER_LEFT
 from ibdesk.engine.portfolio import MANUAL
 from ibdesk.engine.run import RunState
 from ibdesk.engine.terms import refuse_index
@@ -80,7 +81,9 @@ class Requests:
         """
         flow, order = self._flow, found.order
         run = flow.runs.get(order.owner)
-        if order.id in flow.blotter.orders or (run is not None and order.instrument not in run.lanes):
+        known = flow.blotter.orders.get(order.id)
+        is_known = known is not None and known.reason != NEVER_LEFT
+        if is_known or (run is not None and order.instrument not in run.lanes):
             return
         flow.watch(found.instrument)
         flow.blotter.put(order)
