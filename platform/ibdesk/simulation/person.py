@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ibdesk.clock import SECOND
 from ibdesk.desk.commands import Commands
-from ibdesk.engine import MANUAL, RunState
-from ibdesk.errors import DeskError, IbdeskError
+from ibdesk.engine import RunState
+from ibdesk.errors import DeskError, IbdeskError, LinkError
 from ibdesk.model import Link
 from ibdesk.simulation import plan as steps
 from ibdesk.simulation.strategies import ALL
@@ -123,6 +123,10 @@ class Person:
         async def start(commands: Commands) -> None:
             try:
                 await commands.start(ALL[name], on=symbols, warm_up=8)
+            except LinkError:
+                # Asked again at the next look.
+                self._started_on = None
+                raise
             except DeskError:
                 # It was left with other parameters: it goes on with those of now.
                 runs = self._runs(name)
@@ -188,7 +192,7 @@ class Person:
     def _place_probe(self) -> None:
         symbol, engine = self._world.plan.symbols[0], self._world.engine
         runtime = None if engine is None else engine.runtime
-        held = 0.0 if runtime is None else runtime.engine.portfolio.open_book(MANUAL).position(symbol).quantity
+        held = 0.0 if runtime is None else runtime.engine.portfolio.held(symbol)
         # Each attempt is a request of its own. Towards flat, so that no limit of the plan is in the way.
         side = "sell" if held > 0 else "buy"
 
