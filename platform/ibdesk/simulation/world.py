@@ -292,7 +292,9 @@ class World:
             return False
         self._kill = None
         whole = min(int(kill.writes * (writes + 1)), writes)
-        sizes = [self._log_bytes, *self._log_sizes[:writes], engine.disk.log_bytes()]
+        sizes = [self._log_bytes, *self._log_sizes]
+        # Closing a connection is a write of no bytes.
+        sizes += [engine.disk.log_bytes()] * (writes + 2 - len(sizes))
         log_bytes = sizes[whole + 1]
         piece = 0
         if whole < writes and kill.piece:
