@@ -124,7 +124,7 @@ def join(statement: Statement, record: AccountRecord, *, tolerance_seconds: floa
     for base in sorted(there.keys() | here.keys()):
         found = list(_compared(here.get(base), there.get(base), tolerance_seconds))
         differences += found
-        agreed += not found and base in here and base in there
+        agreed += not found and bool(base in there and there[base].quantity)
     kinds = list(_cash_kinds(statement))
     cash = list(_cash(statement, record, here, there))
     is_explained = bool(differences)

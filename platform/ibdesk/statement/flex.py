@@ -166,8 +166,9 @@ class _Draft:
         self._ends = ends
 
     def _take_trade(self, row: Row) -> None:
-        cells = row.cells
-        self._trades.setdefault(row.section, [])
+        cells, found = row.cells, self._trades.setdefault(row.section, [])
+        if not cells:
+            return
         if cells.get("levelofdetail", "").strip().upper() in _SUMMARY:
             self._summaries += 1
             return
@@ -193,7 +194,7 @@ class _Draft:
             commission_currency=cells.get("ibcommissioncurrency", "").strip() or currency,
             taxes=figure(cells.get("taxes", "")) or _ZERO,
         )
-        self._trades[row.section].append(execution)
+        found.append(execution)
 
     def _is_known(self, cells: dict[str, str], id_: str) -> bool:
         """Return whether the file has this row a second time, as one whose sections overlap does."""
@@ -214,6 +215,8 @@ class _Draft:
     def _take_cash_line(self, cells: dict[str, str]) -> None:
         if self._lines is None:
             self._lines = []
+        if not cells:
+            return
         if cells.get("levelofdetail", "").strip().upper() in _SUMMARY or cells.get("currency") == "BASE_SUMMARY":
             return
         currency = cells.get("currency", "").strip()

@@ -39,7 +39,7 @@ class Section(enum.Enum):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One row: its section, and its cells by name.
+    """One row: its section, and its cells by name; without cells it says that the section is there, if only empty.
 
     `number` counts the rows of the file from 1. Names are those of the XML form in lower case, without punctuation.
     """
@@ -66,6 +66,11 @@ _ELEMENTS = {
     "TradeConfirm": Section.TRADE_CONFIRM,
     "CashTransaction": Section.CASH_TRANSACTION,
     "CashReportCurrency": Section.CASH_REPORT,
+}
+_CONTAINERS = {
+    "Trades": Section.TRADE,
+    "TradeConfirms": Section.TRADE_CONFIRM,
+    "CashTransactions": Section.CASH_TRANSACTION,
 }
 
 
@@ -150,6 +155,8 @@ class _XmlReader:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise StatementError(f"{self._path} nests elements more than {_DEEPEST} deep, as no Flex statement does")
+        if element in _CONTAINERS:
+            self._rows.append(Row(_CONTAINERS[element], {}, self._count))
         section = _ELEMENTS.get(element)
         if section is not None:
             self.is_flex = self.is_flex or section is Section.ACCOUNT
@@ -201,7 +208,7 @@ class _CsvReader:
         self.is_flex = False
 
     def take(self, line: list[str]) -> Row | None:
-        """Return the row that a line is, if it is one of a section that is needed."""
+        """Return the row that a line is, if it is one of a section that is needed; for headings one without cells."""
         mark = line[0].strip()
         if mark in _MARKS:
             self.is_flex, self._names, self._section = True, [], None
@@ -211,7 +218,7 @@ class _CsvReader:
             self._names = [_name_of(cell) for cell in cells]
             self._section = _section_with(self._names)
             self.is_flex = self.is_flex or self._section is not None
-            return None
+            return None if self._section is None else Row(self._section, {}, self._count)
         if self._section is None:
             return None
         return self._row(self._section, dict(zip(self._names, cells, strict=False)))

@@ -1,0 +1,64 @@
+"""A desk is killed, a person trades meanwhile, a new desk goes on: statement and journals agree to the cent."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.stack import IBDESK, Program, Stack, eventually
+
+from ibdesk.errors import JournalError
+from ibdesk.statement import Report, join, read_account, read_statements
+from ibdesk.testing.gateway import RunningGateway
+
+if TYPE_CHECKING:
+    from tests.processes.conftest import MakeStack, Trading
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def report_of(gateway: RunningGateway, stack: Stack) -> Report:
+    """Join the gateway's statement of now with the journals of the stack."""
+    path = stack.folder / "flex.xml"
+    path.write_text(gateway.call(gateway.inner.statement))
+    [statement] = read_statements(path)
+    assert statement.ends is not None
+    until_ns = int(statement.ends.timestamp()) * 1_000_000_000
+    return join(statement, read_account([stack.state / "journals"], statement.account, until_ns=until_ns))
+
+
+def start_run(stack: Stack) -> Program:
+    return stack.start("run", str(stack.folder / "strategies" / "churner.py"), "--on", "AAPL")
+
+
+def test_statement_and_journals_agree_over_a_kill_and_trades_by_hand(
+    make_stack: MakeStack, walking_gateway: RunningGateway, trading: Trading
+) -> None:
+    stack = make_stack()
+    desk = start_run(stack)
+    trading.goes_on(fills=8)
+
+    desk.kill()
+    for action, quantity in (("BUY", 7), ("SELL", 3)):
+        walking_gateway.call(lambda a=action, q=quantity: walking_gateway.inner.place_by_hand("AAPL", a, q))
+    desk = start_run(stack)
+
+    def agreed() -> Report | None:
+        with contextlib.suppress(JournalError):
+            report = report_of(walking_gateway, stack)
+            if not report.differences and len(report.journals) == 2:
+                return report
+        return None
+
+    report = eventually(agreed, "the new desk has all that the account did meanwhile")
+    assert report.agreed == report.executions_there >= 10
+    desk.kill()
+    journals = sorted((stack.state / "journals").glob("*.sqlite"))
+    assert [path.name for path in journals] == report.journals
+
+    verified = Program([*IBDESK, "journal", "verify"], stack.environment, Path(stack.folder / "verify.log"))
+
+    assert verified.wait() == 0, verified.said
+    assert "whole: 2 journals" in verified.said
