@@ -41,8 +41,8 @@ def test_statement_and_journals_agree_over_a_kill_and_trades_by_hand(
     trading.goes_on(fills=8)
 
     desk.kill()
-    for action, quantity in (("BUY", 7), ("SELL", 3)):
-        walking_gateway.call(lambda a=action, q=quantity: walking_gateway.inner.place_by_hand("AAPL", a, q))
+    walking_gateway.call(lambda: walking_gateway.inner.place_by_hand("AAPL", "BUY", 7))
+    walking_gateway.call(lambda: walking_gateway.inner.place_by_hand("AAPL", "SELL", 3))
     desk = start_run(stack)
 
     def agreed() -> Report | None:

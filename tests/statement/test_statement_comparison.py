@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def charge(id_: str, amount: float) -> Commission:
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Iterator[Write]:
+def write(tmp_path: Path) -> Write:
     """Writes a journal of an account with these events: `write(1, fill(...), account="DU1")`."""
 
     def make(number: int, *events: Event, account: str = "DU1", estate: Estate | None = None) -> Path:
