@@ -10,7 +10,7 @@ import pytest
 from tests.stack import IBDESK, Program, Stack, eventually
 
 from ibdesk.errors import JournalError
-from ibdesk.statement import Report, join, read_account, read_statements
+from ibdesk.statement import StatementReport, join, read_account, read_statements
 from ibdesk.testing.gateway import RunningGateway
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(300)
 
 
-def report_of(gateway: RunningGateway, stack: Stack) -> Report:
+def report_of(gateway: RunningGateway, stack: Stack) -> StatementReport:
     """Join the gateway's statement of now with the journals of the stack."""
     path = stack.folder / "flex.xml"
     path.write_text(gateway.call(gateway.inner.statement))
@@ -45,7 +45,7 @@ def test_statement_and_journals_agree_over_a_kill_and_trades_by_hand(
     walking_gateway.call(lambda: walking_gateway.inner.place_by_hand("AAPL", "SELL", 3))
     desk = start_run(stack)
 
-    def agreed() -> Report | None:
+    def agreed() -> StatementReport | None:
         with contextlib.suppress(JournalError):
             report = report_of(walking_gateway, stack)
             if not report.differences and len(report.journals) == 2:

@@ -16,9 +16,17 @@ from ibdesk.cli import main
 from ibdesk.engine import RiskLimits
 from ibdesk.errors import JournalError
 from ibdesk.model import CashCounted, Commission, Estate, Event, Fill, FillLeft, Side, TakeOver
-from ibdesk.statement import AccountRecord, Execution, RecordedExecution, Statement, join, read_account, read_statements
+from ibdesk.statement import (
+    JournaledAccount,
+    JournaledExecution,
+    Statement,
+    StatementExecution,
+    join,
+    read_account,
+    read_statements,
+)
 from ibdesk.statement.cells import Moment
-from ibdesk.statement.comparison import Kind
+from ibdesk.statement.comparison import Discrepancy
 from ibdesk.store import Journal, JournalHeader
 
 SECOND = 1_000_000_000
@@ -129,8 +137,8 @@ def test_executions_of_other_days_and_accounts_are_left_out(
     report = join(statement(), read_account([tmp_path / "journals"], "DU1"))
 
     assert [(each.kind, each.here) for each in report.differences] == [
-        (Kind.MISSING_THERE, "buy 2 AAPL at 10"),
-        (Kind.MISSING_THERE, "buy 3 AAPL at 10"),
+        (Discrepancy.MISSING_THERE, "buy 2 AAPL at 10"),
+        (Discrepancy.MISSING_THERE, "buy 3 AAPL at 10"),
     ]
     assert report.outside == 2
 
@@ -176,7 +184,7 @@ def test_cash_at_the_end_is_what_was_counted_and_moved_since(
         '<CashReportCurrency currency="EUR" endingCash="80" /></CashReport>'
     )
     there = statement('ibExecID="a.01" quantity="10" tradePrice="20" buySell="BUY" ibCommission="-1"', more=more)
-    there.executions["b"] = Execution(
+    there.executions["b"] = StatementExecution(
         id="b.01",
         symbol="EUR.USD",
         category="CASH",
@@ -268,7 +276,7 @@ def test_equal_sides_agree_and_any_one_change_is_found(
     at = Moment(dt.datetime.fromtimestamp(TEN // SECOND, dt.UTC), is_day=False)
     there, here = {}, {}
     for base, (sign, quantity, price, commission) in found.items():
-        there[base] = Execution(
+        there[base] = StatementExecution(
             id=f"{base}.01",
             symbol="AAPL",
             category="STK",
@@ -280,7 +288,7 @@ def test_equal_sides_agree_and_any_one_change_is_found(
             commission=commission,
             commission_currency="USD",
         )
-        here[base] = RecordedExecution(
+        here[base] = JournaledExecution(
             id=f"{base}.01",
             order_id="",
             instrument="AAPL",
@@ -304,7 +312,7 @@ def test_equal_sides_agree_and_any_one_change_is_found(
     )
 
     def joined() -> list[str]:
-        record = AccountRecord(
+        record = JournaledAccount(
             account="DU1", journals=[], unread=[], executions=here, cash=None, external=None, counted_ns=None
         )
         return [each.what for each in join(statement, record).differences]

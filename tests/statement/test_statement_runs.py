@@ -18,7 +18,7 @@ from tests.stack import eventually
 from ibdesk.cli import main
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.model import CashCounted, Commission, Fill, decode_event, encode_event
-from ibdesk.statement import Report, join, read_account, read_statements
+from ibdesk.statement import StatementReport, join, read_account, read_statements
 from ibdesk.store import JournalReader
 from ibdesk.store.journal_packing import pack
 from ibdesk.testing.gateway import RunningGateway
@@ -37,7 +37,7 @@ class Traded(NamedTuple):
         [path] = self.journals.glob("*.sqlite")
         return path
 
-    def report(self) -> Report:
+    def report(self) -> StatementReport:
         [statement] = read_statements(self.statement)
         assert statement.ends is not None
         until_ns = int(statement.ends.timestamp()) * 1_000_000_000

@@ -15,15 +15,15 @@ from rich.text import Text
 from ibdesk.cli.screen import console, line, plain_table, show_table, step
 from ibdesk.desk import DeskSettings
 from ibdesk.errors import ConfigError, JournalError
-from ibdesk.statement import Report, Statement, join, read_account, read_statements
-from ibdesk.statement.comparison import Kind, StatementDiffersError
+from ibdesk.statement import Statement, StatementReport, join, read_account, read_statements
+from ibdesk.statement.comparison import Discrepancy, StatementDiffersError
 
 # How many differences of each kind are printed; --json has all.
 _SHOWN = 50
 _HEADINGS = {
-    Kind.MISSING_HERE: "missing here",
-    Kind.MISSING_THERE: "missing there",
-    Kind.DIFFERENT: "different",
+    Discrepancy.MISSING_HERE: "missing here",
+    Discrepancy.MISSING_THERE: "missing there",
+    Discrepancy.DIFFERENT: "different",
 }
 
 
@@ -47,7 +47,7 @@ def compare_statement(
     """
     chosen = _chosen(read_statements(file, zone=_zone(zone)), account, file)
     folders = list(journals) or [DeskSettings.load(config=config).state_folder / "journals"]
-    reports: list[Report] = []
+    reports: list[StatementReport] = []
     missing: list[JournalError] = []
     for statement in chosen:
         until_ns = None if statement.ends is None else int(statement.ends.timestamp()) * 1_000_000_000
@@ -85,7 +85,7 @@ def _chosen(statements: list[Statement], account: str, file: Path) -> list[State
     return chosen
 
 
-def _show(report: Report) -> None:
+def _show(report: StatementReport) -> None:
     step(f"account {report.account}{_period(report)}")
     line("statement", f"{report.executions_there:,} executions")
     line("journals", f"{report.executions_here:,} executions in {len(report.journals):,} journals")
@@ -108,12 +108,12 @@ def _show(report: Report) -> None:
         console.print("[green]equal[/]: statement and journals agree in all that both have")
 
 
-def _period(report: Report) -> str:
+def _period(report: StatementReport) -> str:
     begins = "" if report.begins is None else f" from {report.begins:%Y-%m-%d}"
     return begins if report.ends is None else f"{begins} until {report.ends:%Y-%m-%d %H:%M} {report.ends:%Z}"
 
 
-def _cash_table(report: Report) -> Table:
+def _cash_table(report: StatementReport) -> Table:
     """Return what each currency moved; each figure of the journals stands above that of the statement."""
     table = plain_table("cash", "", "trades", "commissions", "other", "at the end", title="", right=4)
     for each in report.cash:

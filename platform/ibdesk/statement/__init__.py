@@ -5,21 +5,28 @@ from typing import TYPE_CHECKING
 from ibdesk.lazy import at_first_use
 
 if TYPE_CHECKING:
-    from ibdesk.statement.account_record import AccountRecord, RecordedExecution, read_account
-    from ibdesk.statement.comparison import CashFigures, Difference, Report, join
-    from ibdesk.statement.flex import CashLine, CashReport, Execution, Statement, StatementError, read_statements
+    from ibdesk.statement.comparison import CashFigures, StatementDifference, StatementReport, join
+    from ibdesk.statement.flex import (
+        CashLine,
+        CashReport,
+        Statement,
+        StatementError,
+        StatementExecution,
+        read_statements,
+    )
+    from ibdesk.statement.journaled_account import JournaledAccount, JournaledExecution, read_account
 
 __all__ = [
-    "AccountRecord",
     "CashFigures",
     "CashLine",
     "CashReport",
-    "Difference",
-    "Execution",
-    "RecordedExecution",
-    "Report",
+    "JournaledAccount",
+    "JournaledExecution",
     "Statement",
+    "StatementDifference",
     "StatementError",
+    "StatementExecution",
+    "StatementReport",
     "join",
     "read_account",
     "read_statements",

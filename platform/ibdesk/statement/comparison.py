@@ -10,8 +10,8 @@ from decimal import Decimal
 import msgspec
 
 from ibdesk.errors import IbdeskError
-from ibdesk.statement.account_record import AccountRecord, RecordedExecution
-from ibdesk.statement.flex import Execution, Statement, cash_moved
+from ibdesk.statement.flex import Statement, StatementExecution, cash_moved
+from ibdesk.statement.journaled_account import JournaledAccount, JournaledExecution
 
 _ZERO = Decimal(0)
 _SECOND = 1_000_000_000
@@ -20,7 +20,7 @@ _SECOND = 1_000_000_000
 _QUANTITY, _PRICE, _COMMISSION, _CASH = (Decimal(text) for text in ("1e-9", "1e-6", "0.005", "0.01"))
 
 
-class Kind(enum.Enum):
+class Discrepancy(enum.Enum):
     """How statement and journals differ in one thing."""
 
     MISSING_HERE = "missing_here"
@@ -28,13 +28,13 @@ class Kind(enum.Enum):
     DIFFERENT = "different"
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
+class StatementDifference(msgspec.Struct, frozen=True, kw_only=True):
     """One thing in which they differ; `here` are the journals, `there` is the statement, empty where it is missing.
 
     `subject` is the id of an execution, or a currency; `what` is the figure.
     """
 
-    kind: Kind
+    kind: Discrepancy
     subject: str
     what: str
     here: str
@@ -44,11 +44,11 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """Return the sentence that says what differs."""
         match self.kind:
-            case Kind.MISSING_HERE:
+            case Discrepancy.MISSING_HERE:
                 return f"{self.subject} is not in the journals; the statement has {self.there}"
-            case Kind.MISSING_THERE:
+            case Discrepancy.MISSING_THERE:
                 return f"{self.subject} is not in the statement; the journals have {self.here}"
-            case Kind.DIFFERENT:
+            case Discrepancy.DIFFERENT:
                 return f"{self.subject}: {self.what} is {self.here} in the journals and {self.there} in the statement"
 
 
@@ -78,7 +78,7 @@ class CashKind(msgspec.Struct, frozen=True, kw_only=True):
     count: int
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class StatementReport(msgspec.Struct, frozen=True, kw_only=True):
     """What joining a statement with the journals has found.
 
     `agreed` executions are equal on both sides; `outside` are those of the journals that are not of its period.
@@ -94,7 +94,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     outside: int
     cash: list[CashFigures]
     cash_kinds: list[CashKind]
-    differences: list[Difference]
+    differences: list[StatementDifference]
     notes: list[str]
 
 
@@ -110,7 +110,7 @@ class StatementDiffersError(IbdeskError):
         return f"the statement and the journals differ in {things}: settle each with IB or in the books"
 
 
-def join(statement: Statement, record: AccountRecord, *, tolerance_seconds: float = 60.0) -> Report:
+def join(statement: Statement, record: JournaledAccount, *, tolerance_seconds: float = 60.0) -> StatementReport:
     """Compare a statement with the journals of its account.
 
     Times may differ by `tolerance_seconds`: TWS tells those of live executions late, and in whole seconds.
@@ -119,7 +119,7 @@ def join(statement: Statement, record: AccountRecord, *, tolerance_seconds: floa
     there = statement.executions if statement.has_trades else {}
     if not statement.has_trades:
         here = {}
-    differences: list[Difference] = []
+    differences: list[StatementDifference] = []
     agreed = 0
     for base in sorted(there.keys() | here.keys()):
         found = list(_compared(here.get(base), there.get(base), tolerance_seconds))
@@ -130,7 +130,7 @@ def join(statement: Statement, record: AccountRecord, *, tolerance_seconds: floa
     is_explained = bool(differences)
     for figures in cash:
         differences += _cash_differences(figures, is_explained=is_explained)
-    return Report(
+    return StatementReport(
         account=statement.account,
         begins=statement.begins,
         ends=statement.ends,
@@ -150,8 +150,8 @@ def join(statement: Statement, record: AccountRecord, *, tolerance_seconds: floa
 
 
 def _of_period(
-    statement: Statement, executions: Mapping[str, RecordedExecution]
-) -> tuple[dict[str, RecordedExecution], int]:
+    statement: Statement, executions: Mapping[str, JournaledExecution]
+) -> tuple[dict[str, JournaledExecution], int]:
     """Return the executions of the journals that the statement has or should have, and the number of others."""
     begins_ns, ends_ns = _bounds(statement)
     found = {
@@ -178,24 +178,30 @@ def _ns(time: dt.datetime) -> int:
 
 
 def _compared(
-    here: RecordedExecution | None, there: Execution | None, tolerance_seconds: float
-) -> Iterator[Difference]:
+    here: JournaledExecution | None, there: StatementExecution | None, tolerance_seconds: float
+) -> Iterator[StatementDifference]:
     """Yield what differs in one execution; one that was cancelled counts as none."""
     if here is None or there is None or not (here.quantity and there.quantity):
         if there is not None and there.quantity:
             subject = f"execution {there.id}"
-            yield Difference(kind=Kind.MISSING_HERE, subject=subject, what="", here="", there=_words_there(there))
+            yield StatementDifference(
+                kind=Discrepancy.MISSING_HERE, subject=subject, what="", here="", there=_words_there(there)
+            )
         elif here is not None and here.quantity:
             subject = f"execution {here.id}"
-            yield Difference(kind=Kind.MISSING_THERE, subject=subject, what="", here=_words_here(here), there="")
+            yield StatementDifference(
+                kind=Discrepancy.MISSING_THERE, subject=subject, what="", here=_words_here(here), there=""
+            )
         return
     for what, ours, theirs, is_equal in _facts(here, there, tolerance_seconds):
         if not is_equal:
             subject = f"execution {there.id} ({here.instrument})"
-            yield Difference(kind=Kind.DIFFERENT, subject=subject, what=what, here=ours, there=theirs)
+            yield StatementDifference(kind=Discrepancy.DIFFERENT, subject=subject, what=what, here=ours, there=theirs)
 
 
-def _facts(here: RecordedExecution, there: Execution, tolerance_seconds: float) -> Iterator[tuple[str, str, str, bool]]:
+def _facts(
+    here: JournaledExecution, there: StatementExecution, tolerance_seconds: float
+) -> Iterator[tuple[str, str, str, bool]]:
     yield "instrument", here.instrument, there.symbol, _is_named(here.instrument, there)
     yield "side", _side(here.quantity), _side(there.quantity), here.quantity * there.quantity > 0
     ours, theirs = abs(here.quantity), abs(there.quantity)
@@ -217,7 +223,7 @@ def _facts(here: RecordedExecution, there: Execution, tolerance_seconds: float) 
         yield "commission", charged, f"{_plain(there.commission)} {there.commission_currency}", is_equal
 
 
-def _times(at_ns: int, there: Execution, tolerance_seconds: float) -> tuple[str, str, bool]:
+def _times(at_ns: int, there: StatementExecution, tolerance_seconds: float) -> tuple[str, str, bool]:
     assert there.at is not None  # noqa: S101 - asked before
     time = dt.datetime.fromtimestamp(at_ns // _SECOND, there.at.time.tzinfo)
     if there.at.is_day:
@@ -226,7 +232,7 @@ def _times(at_ns: int, there: Execution, tolerance_seconds: float) -> tuple[str,
     return f"{time:%Y-%m-%d %H:%M:%S}", f"{there.at.time:%Y-%m-%d %H:%M:%S}", apart <= tolerance_seconds
 
 
-def _is_named(instrument: str, there: Execution) -> bool:
+def _is_named(instrument: str, there: StatementExecution) -> bool:
     """Return whether an instrument is the statement's symbol; IB names only shares and currencies as we do."""
     if there.category not in ("STK", "CASH") or "~" in instrument:
         return True
@@ -237,11 +243,11 @@ def _side(quantity: Decimal) -> str:
     return "buy" if quantity > 0 else "sell"
 
 
-def _words_here(each: RecordedExecution) -> str:
+def _words_here(each: JournaledExecution) -> str:
     return f"{_side(each.quantity)} {_plain(abs(each.quantity))} {each.instrument} at {_plain(each.price)}"
 
 
-def _words_there(each: Execution) -> str:
+def _words_there(each: StatementExecution) -> str:
     return f"{_side(each.quantity)} {_plain(abs(each.quantity))} {each.symbol} at {_plain(each.price)}"
 
 
@@ -256,9 +262,9 @@ def _plain(number: Decimal) -> str:
 
 def _cash(
     statement: Statement,
-    record: AccountRecord,
-    here: Mapping[str, RecordedExecution],
-    there: Mapping[str, Execution],
+    record: JournaledAccount,
+    here: Mapping[str, JournaledExecution],
+    there: Mapping[str, StatementExecution],
 ) -> Iterator[CashFigures]:
     trades_here = _summed(_cash_of(each, there.get(base)) for base, each in here.items())
     trades_there = _summed(each.cash for each in there.values())
@@ -285,7 +291,7 @@ def _cash(
         )
 
 
-def _cash_of(here: RecordedExecution, there: Execution | None) -> dict[str, Decimal]:
+def _cash_of(here: JournaledExecution, there: StatementExecution | None) -> dict[str, Decimal]:
     """Return the money of an execution by the journals; where they do not tell the currency, it is the statement's."""
     if here.currency or there is None:
         return here.cash
@@ -300,7 +306,7 @@ def _summed(moved: Iterable[Mapping[str, Decimal]]) -> dict[str, Decimal]:
     return total
 
 
-def _charged(executions: Iterable[RecordedExecution | Execution]) -> dict[str, Decimal]:
+def _charged(executions: Iterable[JournaledExecution | StatementExecution]) -> dict[str, Decimal]:
     total: dict[str, Decimal] = {}
     for each in executions:
         if each.commission is not None:
@@ -309,7 +315,9 @@ def _charged(executions: Iterable[RecordedExecution | Execution]) -> dict[str, D
     return total
 
 
-def _other(statement: Statement, record: AccountRecord, there: Mapping[str, Execution]) -> dict[str, Decimal] | None:
+def _other(
+    statement: Statement, record: JournaledAccount, there: Mapping[str, StatementExecution]
+) -> dict[str, Decimal] | None:
     """Return what came or went without a trade since the journals have counted cash, None where nothing tells.
 
     The desk cannot tell the settlement of futures and taxes on trades from those.
@@ -338,7 +346,7 @@ def _cash_kinds(statement: Statement) -> Iterator[CashKind]:
         yield CashKind(kind=kind, currency=currency, amount=sum(amounts, _ZERO), count=len(amounts))
 
 
-def _cash_differences(figures: CashFigures, *, is_explained: bool) -> Iterator[Difference]:
+def _cash_differences(figures: CashFigures, *, is_explained: bool) -> Iterator[StatementDifference]:
     """Yield what differs; the sums over executions only where no execution differs that would explain it."""
     sums = (
         ("cash moved by trades", figures.trades_here, figures.trades_there, _COMMISSION),
@@ -350,15 +358,19 @@ def _cash_differences(figures: CashFigures, *, is_explained: bool) -> Iterator[D
     )
     for what, here, there, tolerance in others if is_explained else (*sums, *others):
         if here is not None and there is not None and abs(here - there) >= tolerance:
-            yield Difference(
-                kind=Kind.DIFFERENT, subject=figures.currency, what=what, here=f"{here:,.2f}", there=f"{there:,.2f}"
+            yield StatementDifference(
+                kind=Discrepancy.DIFFERENT,
+                subject=figures.currency,
+                what=what,
+                here=f"{here:,.2f}",
+                there=f"{there:,.2f}",
             )
 
 
 # ---- what could not be compared -----------------------------------------------------------------------------------
 
 
-def _notes(statement: Statement, record: AccountRecord) -> Iterator[str]:
+def _notes(statement: Statement, record: JournaledAccount) -> Iterator[str]:
     yield from (f"not read: {text}" for text in record.unread)
     if not statement.has_trades:
         yield "the statement has no section Trades: executions and commissions were not compared"

@@ -16,9 +16,9 @@ import msgspec
 
 from ibdesk.model import revision_of
 from ibdesk.statement.cells import Moment, figure, time_of
-from ibdesk.statement.rows import Row, Section, StatementError, rows_of
+from ibdesk.statement.rows import StatementError, StatementRow, StatementSection, rows_of
 
-__all__ = ["NEW_YORK", "CashLine", "CashReport", "Execution", "Statement", "StatementError", "read_statements"]
+__all__ = ["NEW_YORK", "CashLine", "CashReport", "Statement", "StatementError", "StatementExecution", "read_statements"]
 
 NEW_YORK = ZoneInfo("America/New_York")
 """The zone in which IB writes the times of statements, unless the account was set up for another one."""
@@ -27,7 +27,7 @@ _SUMMARY = frozenset({"ORDER", "SYMBOL_SUMMARY", "ASSET_SUMMARY", "CLOSED_LOT", 
 _ZERO = Decimal(0)
 
 
-class Execution(msgspec.Struct, frozen=True, kw_only=True):
+class StatementExecution(msgspec.Struct, frozen=True, kw_only=True):
     """One execution as the broker has it, after all corrections.
 
     `id` is its last version. `quantity` is negative for a sale, and zero for an execution that was cancelled.
@@ -81,7 +81,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     begins: dt.datetime | None
     ends: dt.datetime | None
-    executions: dict[str, Execution]
+    executions: dict[str, StatementExecution]
     cash_lines: list[CashLine]
     cash_reports: dict[str, CashReport]
     has_trades: bool
@@ -109,7 +109,7 @@ def read_statements(path: Path, *, zone: ZoneInfo = NEW_YORK) -> list[Statement]
     account = ""
     for row in rows_of(path):
         cells = row.cells
-        if row.section is Section.ACCOUNT:
+        if row.section is StatementSection.ACCOUNT:
             account = cells.get("accountid", "")
         name = cells.get("accountid", "").strip() or account
         if name in ("", "-"):
@@ -133,26 +133,26 @@ class _Draft:
         self._account, self._zone = account, zone
         self._begins: dt.datetime | None = None
         self._ends: dt.datetime | None = None
-        self._trades: dict[Section, list[Execution]] = {}
+        self._trades: dict[StatementSection, list[StatementExecution]] = {}
         self._seen: set[tuple[str, ...]] = set()
         self._summaries = 0
         self._lines: list[CashLine] | None = None
         self._reports: dict[str, CashReport] = {}
 
-    def take(self, row: Row) -> None:
+    def take(self, row: StatementRow) -> None:
         """Take one row.
 
         Raises:
             ValueError: If it cannot be read.
         """
         match row.section:
-            case Section.ACCOUNT:
+            case StatementSection.ACCOUNT:
                 self._take_period(row.cells)
-            case Section.TRADE | Section.TRADE_CONFIRM:
+            case StatementSection.TRADE | StatementSection.TRADE_CONFIRM:
                 self._take_trade(row)
-            case Section.CASH_TRANSACTION:
+            case StatementSection.CASH_TRANSACTION:
                 self._take_cash_line(row.cells)
-            case Section.CASH_REPORT:
+            case StatementSection.CASH_REPORT:
                 self._take_cash_report(row.cells)
 
     def _take_period(self, cells: dict[str, str]) -> None:
@@ -165,7 +165,7 @@ class _Draft:
             ends = made.time
         self._ends = ends
 
-    def _take_trade(self, row: Row) -> None:
+    def _take_trade(self, row: StatementRow) -> None:
         cells, found = row.cells, self._trades.setdefault(row.section, [])
         if not cells:
             return
@@ -181,7 +181,7 @@ class _Draft:
             quantity = abs(quantity) if side == "BUY" else -abs(quantity)
         charged = figure(cells.get("ibcommission", ""))
         currency = cells.get("currency", "").strip()
-        execution = Execution(
+        execution = StatementExecution(
             id=id_,
             symbol=cells.get("symbol", "").strip(),
             category=cells.get("assetcategory", "").strip(),
@@ -257,7 +257,7 @@ class _Draft:
         Raises:
             StatementError: If it has trades and none at the level of executions.
         """
-        trades = self._trades.get(Section.TRADE) or self._trades.get(Section.TRADE_CONFIRM) or []
+        trades = self._trades.get(StatementSection.TRADE) or self._trades.get(StatementSection.TRADE_CONFIRM) or []
         if self._summaries and not trades:
             raise StatementError(
                 f"{path} has trades of {self._account} only as summaries: let the query include Executions"
@@ -274,13 +274,13 @@ class _Draft:
         )
 
 
-def _corrected(trades: Iterable[Execution]) -> dict[str, Execution]:
+def _corrected(trades: Iterable[StatementExecution]) -> dict[str, StatementExecution]:
     """Return the executions by what all versions of one share, each as its last version has it.
 
     An execution that IB cancelled appears twice under one id, once with the opposite quantity; one that closes a
     position and opens another may appear in two parts.
     """
-    found: dict[str, tuple[int, Execution]] = {}
+    found: dict[str, tuple[int, StatementExecution]] = {}
     for trade in trades:
         base, revision = revision_of(trade.id)
         known = found.get(base)
@@ -291,7 +291,7 @@ def _corrected(trades: Iterable[Execution]) -> dict[str, Execution]:
     return {base: execution for base, (_, execution) in found.items()}
 
 
-def _together(one: Execution, other: Execution) -> Execution:
+def _together(one: StatementExecution, other: StatementExecution) -> StatementExecution:
     quantity = one.quantity + other.quantity
     price = one.price
     if quantity and one.price != other.price:

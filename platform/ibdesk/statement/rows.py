@@ -28,7 +28,7 @@ class StatementError(DataError):
     """A statement cannot be read."""
 
 
-class Section(enum.Enum):
+class StatementSection(enum.Enum):
     """What a row of a statement is about."""
 
     ACCOUNT = "account"
@@ -38,13 +38,13 @@ class Section(enum.Enum):
     CASH_REPORT = "cash_report"
 
 
-class Row(msgspec.Struct, frozen=True):
+class StatementRow(msgspec.Struct, frozen=True):
     """One row: its section, and its cells by name; without cells it says that the section is there, if only empty.
 
     `number` counts the rows of the file from 1. Names are those of the XML form in lower case, without punctuation.
     """
 
-    section: Section
+    section: StatementSection
     cells: dict[str, str]
     number: int
 
@@ -61,20 +61,20 @@ _NAMES = {
     "tax": "taxes",
 }
 _ELEMENTS = {
-    "FlexStatement": Section.ACCOUNT,
-    "Trade": Section.TRADE,
-    "TradeConfirm": Section.TRADE_CONFIRM,
-    "CashTransaction": Section.CASH_TRANSACTION,
-    "CashReportCurrency": Section.CASH_REPORT,
+    "FlexStatement": StatementSection.ACCOUNT,
+    "Trade": StatementSection.TRADE,
+    "TradeConfirm": StatementSection.TRADE_CONFIRM,
+    "CashTransaction": StatementSection.CASH_TRANSACTION,
+    "CashReportCurrency": StatementSection.CASH_REPORT,
 }
 _CONTAINERS = {
-    "Trades": Section.TRADE,
-    "TradeConfirms": Section.TRADE_CONFIRM,
-    "CashTransactions": Section.CASH_TRANSACTION,
+    "Trades": StatementSection.TRADE,
+    "TradeConfirms": StatementSection.TRADE_CONFIRM,
+    "CashTransactions": StatementSection.CASH_TRANSACTION,
 }
 
 
-def rows_of(path: Path) -> Iterator[Row]:
+def rows_of(path: Path) -> Iterator[StatementRow]:
     """Yield the rows of a Flex statement in the order of the file.
 
     Raises:
@@ -93,7 +93,7 @@ def rows_of(path: Path) -> Iterator[Row]:
         raise StatementError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _bounded(rows: Iterator[Row], path: Path) -> Iterator[Row]:
+def _bounded(rows: Iterator[StatementRow], path: Path) -> Iterator[StatementRow]:
     for row in rows:
         if row.number > MOST_ROWS:
             raise StatementError(f"{path} has more than {MOST_ROWS:,} rows: ask IB for a shorter period")
@@ -108,7 +108,7 @@ def _name_of(text: str) -> str:
 # ---- XML ----------------------------------------------------------------------------------------------------------
 
 
-def _xml_rows(path: Path) -> Iterator[Row]:
+def _xml_rows(path: Path) -> Iterator[StatementRow]:
     reader = _XmlReader(path)
     with path.open("rb") as file:
         while True:
@@ -126,7 +126,7 @@ class _XmlReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._rows: list[Row] = []
+        self._rows: list[StatementRow] = []
         self._depth = self._count = 0
         self.is_flex = False
         self._parser = expat.ParserCreate(namespace_separator=" ")
@@ -146,7 +146,7 @@ class _XmlReader:
         except (expat.ExpatError, ValueError, LookupError) as error:
             raise StatementError(f"{self._path} is not well-formed XML: {error}") from None
 
-    def taken(self) -> list[Row]:
+    def taken(self) -> list[StatementRow]:
         """Return the rows since the last call."""
         rows, self._rows = self._rows, []
         return rows
@@ -156,12 +156,14 @@ class _XmlReader:
         if self._depth > _DEEPEST:
             raise StatementError(f"{self._path} nests elements more than {_DEEPEST} deep, as no Flex statement does")
         if element in _CONTAINERS:
-            self._rows.append(Row(_CONTAINERS[element], {}, self._count))
+            self._rows.append(StatementRow(_CONTAINERS[element], {}, self._count))
         section = _ELEMENTS.get(element)
         if section is not None:
-            self.is_flex = self.is_flex or section is Section.ACCOUNT
+            self.is_flex = self.is_flex or section is StatementSection.ACCOUNT
             self._count += 1
-            self._rows.append(Row(section, {_name_of(name): text for name, text in attributes.items()}, self._count))
+            self._rows.append(
+                StatementRow(section, {_name_of(name): text for name, text in attributes.items()}, self._count)
+            )
 
     def _end(self, _element: str) -> None:
         self._depth -= 1
@@ -176,7 +178,7 @@ class _XmlReader:
 _MARKS = frozenset({"BOF", "BOA", "BOS", "EOS", "EOA", "EOF"})
 
 
-def _csv_rows(path: Path) -> Iterator[Row]:
+def _csv_rows(path: Path) -> Iterator[StatementRow]:
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         lines = csv.reader(file, strict=True)
         reader = _CsvReader(path)
@@ -203,29 +205,29 @@ class _CsvReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._names: list[str] = []
-        self._section: Section | None = None
+        self._section: StatementSection | None = None
         self._count = 0
         self.is_flex = False
 
-    def take(self, line: list[str]) -> Row | None:
+    def take(self, line: list[str]) -> StatementRow | None:
         """Return the row that a line is, if it is one of a section that is needed; for headings one without cells."""
         mark = line[0].strip()
         if mark in _MARKS:
             self.is_flex, self._names, self._section = True, [], None
-            return self._row(Section.ACCOUNT, _head_of(line)) if mark == "BOF" else None
+            return self._row(StatementSection.ACCOUNT, _head_of(line)) if mark == "BOF" else None
         cells = line[2:] if mark in ("HEADER", "DATA") else line
         if mark == "HEADER" or (mark != "DATA" and _is_heading(cells)):
             self._names = [_name_of(cell) for cell in cells]
             self._section = _section_with(self._names)
             self.is_flex = self.is_flex or self._section is not None
-            return None if self._section is None else Row(self._section, {}, self._count)
+            return None if self._section is None else StatementRow(self._section, {}, self._count)
         if self._section is None:
             return None
         return self._row(self._section, dict(zip(self._names, cells, strict=False)))
 
-    def _row(self, section: Section, cells: dict[str, str]) -> Row:
+    def _row(self, section: StatementSection, cells: dict[str, str]) -> StatementRow:
         self._count += 1
-        return Row(section, cells, self._count)
+        return StatementRow(section, cells, self._count)
 
 
 def _head_of(line: list[str]) -> dict[str, str]:
@@ -240,13 +242,13 @@ def _is_heading(cells: list[str]) -> bool:
     return bool(names & {"accountid", "currency"}) and len(names) > 1
 
 
-def _section_with(names: list[str]) -> Section | None:
+def _section_with(names: list[str]) -> StatementSection | None:
     """Return the section that has these columns; None for one that is not needed here."""
     known = set(names)
     if "ibexecid" in known and "quantity" in known:
-        return Section.TRADE
+        return StatementSection.TRADE
     if "endingcash" in known:
-        return Section.CASH_REPORT
+        return StatementSection.CASH_REPORT
     if {"amount", "type"} <= known and "quantity" not in known:
-        return Section.CASH_TRANSACTION
+        return StatementSection.CASH_TRANSACTION
     return None

@@ -16,7 +16,7 @@ from ibdesk.store.lives import account_of
 _ZERO = Decimal(0)
 
 
-class RecordedExecution(msgspec.Struct, frozen=True, kw_only=True):
+class JournaledExecution(msgspec.Struct, frozen=True, kw_only=True):
     """One execution as the journals have it, after all corrections.
 
     `quantity` is negative for a sale, and zero for an execution that was taken back. `currency` is that of the cash
@@ -45,7 +45,7 @@ class RecordedExecution(msgspec.Struct, frozen=True, kw_only=True):
         return moved
 
 
-class AccountRecord(msgspec.Struct, frozen=True, kw_only=True):
+class JournaledAccount(msgspec.Struct, frozen=True, kw_only=True):
     """What the journals of one account hold.
 
     `executions` are by what all versions of one share. `cash` is the money that the books explain at the end of the
@@ -56,13 +56,13 @@ class AccountRecord(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     journals: list[str]
     unread: list[str]
-    executions: dict[str, RecordedExecution]
+    executions: dict[str, JournaledExecution]
     cash: dict[str, Decimal] | None
     external: dict[str, Decimal] | None
     counted_ns: int | None
 
 
-def read_account(paths: Sequence[Path], account: str, *, until_ns: int | None = None) -> AccountRecord:
+def read_account(paths: Sequence[Path], account: str, *, until_ns: int | None = None) -> JournaledAccount:
     """Read the journals of an account, packed or not, among files and folders.
 
     Cash is counted up to `until_ns`, executions are all.
@@ -162,10 +162,10 @@ class _Collected:
     def _is_in_time(self, at_ns: int) -> bool:
         return self._until_ns is None or at_ns < self._until_ns
 
-    def record(self, account: str, journals: list[str], unread: list[str]) -> AccountRecord:
+    def record(self, account: str, journals: list[str], unread: list[str]) -> JournaledAccount:
         """Return what was collected."""
         counted = self._counted_ns is not None
-        return AccountRecord(
+        return JournaledAccount(
             account=account,
             journals=journals,
             unread=unread,
@@ -175,7 +175,7 @@ class _Collected:
             counted_ns=self._counted_ns,
         )
 
-    def _executions(self) -> dict[str, RecordedExecution]:
+    def _executions(self) -> dict[str, JournaledExecution]:
         taken_back = {id_.removesuffix(TAKEN_BACK) for id_ in self._fills if id_.endswith(TAKEN_BACK)}
         newest: dict[str, tuple[int, Fill]] = {}
         for id_, fill in self._fills.items():
@@ -196,8 +196,8 @@ class _Collected:
         return found
 
 
-def _recorded(fill: Fill, id_: str) -> RecordedExecution:
-    return RecordedExecution(
+def _recorded(fill: Fill, id_: str) -> JournaledExecution:
+    return JournaledExecution(
         id=id_,
         order_id=fill.order_id,
         instrument=fill.instrument,
