@@ -18,18 +18,17 @@ one takes its place. Orders that the strategy makes by itself meanwhile, as one 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from ibdesk.engine.closing_retries import RETRY_TIMER, after_failure
+from ibdesk.engine.obstacles import ANSWERED, is_answered, is_clear, missing_to, obstacles_to
 from ibdesk.engine.open_orders import OpenOrders, Sort, sort_of
 from ibdesk.errors import OrderDeniedError
 from ibdesk.model import Aim, AimChanged, Fill, Order, OrderStatus, SetTimer, Severity, Side
 
 if TYPE_CHECKING:
-    from ibdesk.engine.blotter import Blotter
     from ibdesk.engine.exposures import Holding
     from ibdesk.engine.lane import Lane
     from ibdesk.engine.order_flow import OrderFlow
@@ -41,10 +40,6 @@ AIM_TIMER = "/aim/"
 _SECOND = 1_000_000_000
 # After so many seconds without an answer cancels are asked for again, and a person is told.
 _PATIENCE_SECONDS = 10
-# What adding binary fractions leaves, as a part of a quantity.
-_DUST = 1e-9
-# What must remain of an order of which only the answer is awaited: all.
-_ANSWERED = math.inf
 
 
 class Aims:
@@ -74,8 +69,8 @@ class Aims:
             # It is under way already.
             return None
         held, sums = flow.held(lane), flow.blotter.sums(lane.run.id, lane.instrument)
-        if lane.aim is None and flow.blotter.is_settled and _is_clear(sums, held, target):
-            missing = self._rounded(lane, _missing(sums, held, target))
+        if lane.aim is None and flow.blotter.is_settled and is_clear(sums, held, target):
+            missing = self._rounded(lane, missing_to(sums, held, target))
             if missing == 0:
                 return None
             if flow.link_up or abs(target) > abs(held) or target * held < 0:
@@ -111,14 +106,14 @@ class Aims:
             return
         if order.id in waiting:
             keep = waiting[order.id]
-            if _is_answered(order, keep, self._flow.blotter):
+            if is_answered(order, keep, self._flow.blotter):
                 del waiting[order.id]
-            elif 0 < keep < _ANSWERED and news:
+            elif 0 < keep < ANSWERED and news:
                 # The venue keeps the order's quantity: all of it has to go.
                 waiting[order.id] = 0.0
                 self._flow.cancel(order.id)
         elif order.id == aim.order_id and order.status in _ENDED_OTHERWISE:
-            self._set(lane, None)
+            self._set(lane, after_failure(self._flow, lane, aim, order) if aim.flattens else None)
             return
         if not waiting:
             self._pursue(lane)
@@ -142,6 +137,10 @@ class Aims:
         lane = None if run is None else run.lanes.get(instrument)
         if lane is None or run is None:
             return
+        if timer_id.startswith(RETRY_TIMER):
+            if lane.is_paused and lane.aim is not None:
+                self._flow.call(run, self._ask_again, lane)
+            return
         lane.is_timed = False
         if lane.aim is None or not lane.waiting:
             return
@@ -153,8 +152,18 @@ class Aims:
         )
         self._flow.call(run, self._ask_again, lane)
 
+    def let_go(self, order: Order) -> None:
+        """Close a position no longer for a limit: a person has cancelled the order that closed it."""
+        run = self._flow.runs.get(order.owner)
+        lane = None if run is None else run.lanes.get(order.instrument)
+        if lane is None or lane.aim is None or not lane.aim.flattens or lane.aim.order_id != order.id:
+            return
+        text = f"{order.instrument}: {order.id} was cancelled by a person, so that it does not close the position"
+        self._flow.alert(order.owner, text, Severity.WARNING)
+        self._set(lane, None)
+
     def _ask_again(self, lane: Lane) -> None:
-        lane.waiting = {}
+        lane.waiting, lane.is_paused = {}, False
         self._pursue(lane, again=True)
 
     def take_back(self, run: Run) -> None:
@@ -183,12 +192,12 @@ class Aims:
     def _set(self, lane: Lane, aim: Aim | None) -> None:
         lane.aim = aim
         if aim is None:
-            lane.waiting = {}
+            lane.waiting, lane.is_paused = {}, False
         self.changed[lane.run.id, lane.instrument] = lane
 
     def _pursue(self, lane: Lane, *, is_new: bool = False, again: bool = False) -> str | None:
         """Withdraw what stands in the way; when nothing does, send the order. With `again` ask again."""
-        if lane.is_pursued or not self._flow.gate.decides:
+        if lane.is_pursued or lane.is_paused or not self._flow.gate.decides:
             return None
         if lane.aim is not None and lane.aim.target != 0 and not lane.run.is_running:
             # Without its strategy a run is led to nothing but out.
@@ -211,14 +220,14 @@ class Aims:
     def _clear_the_way(self, lane: Lane, aim: Aim, *, is_new: bool, again: bool) -> bool:
         """Ask for what must go; return whether that has settled at once, so that another look is due."""
         flow, held = self._flow, self._flow.held(lane) - aim.apart_filled
-        obstacles = _obstacles(self._orders(lane, aim), held, aim.target, flow.blotter)
+        obstacles = obstacles_to(self._orders(lane, aim), held, aim.target, flow.blotter)
         fresh = {order_id: keep for order_id, keep in obstacles.items() if lane.waiting.get(order_id) != keep}
         if fresh and is_new and aim.target * held < 0 and self._is_denied(lane, aim.target - held):
             return False
         lane.waiting = obstacles
         for order_id, keep in fresh.items():
             order = flow.blotter.orders[order_id]
-            if 0 < keep < _ANSWERED and flow.link_up:
+            if 0 < keep < ANSWERED and flow.link_up:
                 flow.modify(
                     order_id, quantity=order.filled + self._rounded(lane, keep), limit_price=None, stop_price=None
                 )
@@ -227,7 +236,7 @@ class Aims:
         # Orders that had not left have changed already.
         for order_id, keep in fresh.items():
             order = flow.blotter.orders[order_id]
-            if _is_answered(order, keep, flow.blotter):
+            if is_answered(order, keep, flow.blotter):
                 lane.waiting.pop(order_id, None)
         return bool(fresh) and not lane.waiting
 
@@ -237,7 +246,7 @@ class Aims:
         held, sums = flow.held(lane) - aim.apart_filled, OpenOrders()
         for order in self._orders(lane, aim):
             sums.add(order, order.remaining)
-        missing = self._rounded(lane, _missing(sums, held, aim.target))
+        missing = self._rounded(lane, missing_to(sums, held, aim.target))
         if missing == 0:
             if aim.order_id not in flow.blotter.orders or not flow.blotter.orders[aim.order_id].is_open:
                 self._set(lane, None)
@@ -251,8 +260,11 @@ class Aims:
             # What protected the position is gone: it is closed all the same.
             order_id = self._order(lane, -held)
         if lane.aim is not None and lane.aim.target == aim.target:
-            has_left = flow.blotter.orders[order_id].is_open
-            self._set(lane, msgspec.structs.replace(lane.aim, order_id=order_id) if has_left else None)
+            order = flow.blotter.orders[order_id]
+            if order.is_open:
+                self._set(lane, msgspec.structs.replace(lane.aim, order_id=order_id))
+            else:
+                self._set(lane, after_failure(flow, lane, lane.aim, order) if aim.flattens else None)
         return order_id
 
     def _rounded(self, lane: Lane, quantity: float) -> float:
@@ -298,90 +310,3 @@ def leaves(lane: Lane, order: Order, *, made_before: int | None = None) -> bool:
 
 
 _ENDED_OTHERWISE = frozenset({OrderStatus.DENIED, OrderStatus.REJECTED, OrderStatus.CANCELLED, OrderStatus.EXPIRED})
-
-
-def _is_answered(order: Order, keep: float, blotter: Blotter) -> bool:
-    """Return whether an order is out of the way: it has ended, or has no more left than may remain."""
-    if not order.is_open:
-        return True
-    if keep == _ANSWERED:
-        return not blotter.is_changing(order.id)
-    return keep > 0 and _at_most(blotter.counted(order), keep)
-
-
-def _turns(held: float, target: float) -> bool:
-    """Return whether nothing of the position stays."""
-    return target == 0 or target * held < 0
-
-
-def _is_clear(sums: OpenOrders, held: float, target: float) -> bool:
-    """Return whether no order stands in the way, by the sums alone."""
-    way = target - held
-    onward, back = (sums.buys, sums.sells) if way > 0 else (sums.sells, sums.buys)
-    if back[0] or (onward[0] and not _at_most(onward[0], abs(way))):
-        return False
-    if not sums.rest:
-        return True
-    if _turns(held, target):
-        return False
-    entries, protection = (sums.buys, sums.sells) if target > 0 else (sums.sells, sums.buys)
-    size, adds = abs(target), abs(target) - abs(held)
-    if adds < 0:
-        return not (entries[1] or entries[2]) and _at_most(max(protection[1], protection[2]), size)
-    return not (entries[1] or entries[2]) or _at_most(entries[0] + entries[1] + entries[2], adds)
-
-
-def _missing(sums: OpenOrders, held: float, target: float) -> float:
-    """Return what is to be ordered, signed, once no order stands in the way; zero when it is dust."""
-    missing = target - sums.base(held)
-    if not _turns(held, target) and abs(target) > abs(held):
-        entries = sums.buys if target > 0 else sums.sells
-        missing -= math.copysign(entries[1] + entries[2], target)
-    return 0.0 if abs(missing) <= _DUST * max(abs(target), abs(held)) else missing
-
-
-def _obstacles(orders: list[Order], held: float, target: float, blotter: Blotter) -> dict[str, float]:
-    """Return to which quantity each order must be cut that stands in the way; zero is withdrawn.
-
-    Orders that are being withdrawn are in the way as long as they could still carry the position there, and entries
-    whose change is on its way until that is answered.
-    """
-    way, turns = target - held, _turns(held, target)
-    going = [order for order in orders if blotter.is_withdrawn(order.id)]
-    staying = [order for order in orders if not blotter.is_withdrawn(order.id)] if going else orders
-    found = {order.id: 0.0 for order in going if turns or sort_of(order) is Sort.MARKET or order.side.sign * way > 0}
-    market = [order for order in staying if sort_of(order) is Sort.MARKET]
-    resting = [order for order in staying if sort_of(order) is not Sort.MARKET]
-    onward = [order for order in market if order.side.sign * way > 0]
-    found |= {order.id: 0.0 for order in market if order.side.sign * way <= 0}
-    found |= _cut(onward, abs(way), blotter, whole=True)
-    if turns:
-        return found | {order.id: 0.0 for order in resting}
-    entries = [order for order in resting if order.side.sign * target > 0]
-    adds = abs(target) - abs(held)
-    at_market = sum(order.remaining for order in onward if order.id not in found)
-    found |= {order.id: _ANSWERED for order in entries if blotter.is_changing(order.id)}
-    found |= _cut(entries, max(0.0, adds - at_market), blotter)
-    if adds < 0:
-        protection = [order for order in resting if order.side.sign * target < 0]
-        for sort in (Sort.LIMIT, Sort.STOP):
-            found |= _cut((order for order in protection if sort_of(order) is sort), abs(target), blotter)
-    return found
-
-
-def _cut(orders: Iterable[Order], allowed: float, blotter: Blotter, *, whole: bool = False) -> dict[str, float]:
-    """Return what must remain of orders, oldest first, so that together they have no more left than is allowed."""
-    cut = {}
-    for order in orders:
-        quantity = blotter.counted(order)
-        if _at_most(quantity, allowed):
-            allowed -= quantity
-        else:
-            cut[order.id] = 0.0 if whole or allowed <= _DUST else allowed
-            allowed = allowed if whole else 0.0
-    return cut
-
-
-def _at_most(quantity: float, limit: float) -> bool:
-    """Return whether a quantity is within a limit, but for what adding binary fractions leaves."""
-    return quantity <= limit + _DUST * max(quantity, limit)

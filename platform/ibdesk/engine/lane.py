@@ -35,6 +35,7 @@ class Lane:
         "features",
         "instrument",
         "is_closed",
+        "is_paused",
         "is_pursued",
         "is_stale",
         "is_timed",
@@ -77,6 +78,8 @@ class Lane:
         # The orders that the way waits for, with what must remain of each; whether a timer looks after them.
         self.waiting: dict[str, float] = {}
         self.is_timed = self.is_pursued = False
+        # Whether a timer is waited for until the next closing order leaves.
+        self.is_paused = False
         # Whether the last that was wanted is to be out, and the last order that led to a target.
         self.is_closed = False
         self.aimed_order = ""
@@ -94,6 +97,7 @@ class Lane:
         self.aim = self.kept_aim = before.aim
         self.recorded_aim, self.waiting = before.recorded_aim, before.waiting
         self.is_timed, self.is_closed = before.is_timed, before.is_closed
+        self.is_paused = before.is_paused
 
     def take_aim(self, aim: Aim | None) -> None:
         """Take an aim that is on the record."""

@@ -10,6 +10,7 @@ import msgspec
 from ibdesk.engine.aims import AIM_TIMER, Aims
 from ibdesk.engine.blotter import Blotter
 from ibdesk.engine.closed_market import ClosedMarket
+from ibdesk.engine.closing_retries import RETRY_TIMER
 from ibdesk.engine.exposures import Exposures
 from ibdesk.engine.freshness import PASSING_RULES, Freshness
 from ibdesk.engine.halting import Halting
@@ -264,7 +265,7 @@ class OrderFlow:
         """Go on with what a timer was set for here."""
         if timer_id == QUEUE_TIMER:
             self.queue.release()
-        elif timer_id.startswith(AIM_TIMER):
+        elif timer_id.startswith((AIM_TIMER, RETRY_TIMER)):
             self.aims.on_timer(timer_id)
         elif timer_id == LOSS_TIMER:
             self.losses.look()

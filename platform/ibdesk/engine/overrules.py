@@ -41,6 +41,8 @@ class Overrules:
             return
         if order.is_open:
             self.orders[order.id] = flow.opens(order)
+        else:
+            flow.aims.let_go(order)
         run.lanes[order.instrument].refuse()
         self.halt(order.owner, f"order {order.id} ({order.instrument}) was {what} at the broker, not by this desk")
 

@@ -53,11 +53,16 @@ class Requests:
     def on_cancel_request(self, request: CancelRequest) -> None:
         """Withdraw one order, or all that are of an owner and in an instrument."""
         if request.order_id:
-            self._flow.cancel(request.order_id)
+            self._cancel(request.order_id)
             return
         for order in self._flow.blotter.all_open():
             if request.owner in ("", order.owner) and request.symbol in ("", order.instrument):
-                self._flow.cancel(order.id)
+                self._cancel(order.id)
+
+    def _cancel(self, order_id: str) -> None:
+        if order_id in self._flow.blotter.orders:
+            self._flow.aims.let_go(self._flow.blotter.orders[order_id])
+        self._flow.cancel(order_id)
 
     def on_accept_external(self, command: AcceptExternal) -> None:
         """Book what a trade outside has closed to those who held it, and let them order again.

@@ -1,0 +1,47 @@
+"""What follows when an order fails that was to close a position for a limit: an alert at once, and another try.
+
+The tries are apart by growing pauses, and their number is bounded. Each orders what is held then, so that a late
+execution of an earlier one is not sold twice. An order that a person cancels is not tried again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ibdesk.model import Aim, Order, SetTimer, Severity
+
+if TYPE_CHECKING:
+    from ibdesk.engine.lane import Lane
+    from ibdesk.engine.order_flow import OrderFlow
+
+RETRY_TIMER = "/closing/"
+"""How the ids of the timers begin after which a closing order is tried again."""
+
+_SECOND = 1_000_000_000
+_PAUSE_SECONDS = (2, 5, 15, 30, 60)
+
+
+def after_failure(flow: OrderFlow, lane: Lane, aim: Aim, order: Order) -> Aim | None:
+    """Tell that a closing order failed, and pause before the next; return the aim then, None when it is given up."""
+    held, tries = flow.held(lane), len(_PAUSE_SECONDS)
+    if not held:
+        return None
+    why = f"{order.status.value} ({order.reason or 'no reason was given'})"
+    if aim.failures >= tries:
+        text = (
+            f"{lane.run.id} still holds {held:g} {lane.instrument}: {tries + 1} closing orders failed, the last one "
+            f"was {why}; close it with `ibdesk stop --flatten`, or in TWS"
+        )
+        flow.alert(lane.run.id, text, Severity.ERROR)
+        return None
+    seconds = _PAUSE_SECONDS[aim.failures]
+    text = (
+        f"{lane.instrument}: the closing order {order.id} was {why}, and {held:g} are still held: the next one leaves "
+        f"in {seconds} s ({aim.failures + 1} of {tries})"
+    )
+    flow.alert(lane.run.id, text, Severity.ERROR)
+    lane.is_paused = True
+    flow.add(SetTimer(f"{RETRY_TIMER}{lane.run.id}/{lane.instrument}", flow.now_ns + seconds * _SECOND))
+    return msgspec.structs.replace(aim, order_id="", failures=aim.failures + 1)
