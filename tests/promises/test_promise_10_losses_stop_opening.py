@@ -65,6 +65,21 @@ def test_a_loss_beyond_its_limit_halts_cancels_and_flattens(desk: Desk) -> None:
     assert [each.id != halt.id for each in desk.risk().halts] == [True]
 
 
+def test_a_limit_that_flattens_closes_what_was_ordered_by_hand_too(desk: Desk) -> None:
+    desk.place("IBM", "buy", 1_000)
+    until(lambda: desk.positions()["quantity"].to_list() == [1_000])
+    resting = desk.place("IBM", "sell", 1_000, limit=10_000)
+
+    desk.faults.cause(Gap(percent=-10.0, for_seconds=60))
+
+    until(lambda: bool(desk.risk().halts))
+    until(lambda: not any(desk.positions()["quantity"].to_list()))
+    orders = {order["id"]: order for order in desk.orders().to_dicts()}
+    assert orders[resting.id]["status"] == "cancelled"
+    [closing] = [order for order in orders.values() if order["by"] == "risk"]
+    assert (closing["side"], closing["filled"]) == ("sell", 1_000)
+
+
 def test_a_person_halts_one_run_or_one_instrument_and_the_others_go_on(desk: Desk) -> None:
     halt = desk.halt("its spread looks wrong", scope="instrument:IBM", state="reducing")
 

@@ -113,7 +113,7 @@ class Aims:
                 waiting[order.id] = 0.0
                 self._flow.cancel(order.id)
         elif order.id == aim.order_id and order.status in _ENDED_OTHERWISE:
-            self._set(lane, after_failure(self._flow, lane, aim, order) if aim.flattens else None)
+            self._fail(lane, aim, order)
             return
         if not waiting:
             self._pursue(lane)
@@ -129,6 +129,7 @@ class Aims:
             for lane in run.lanes.values():
                 if lane.aim is not None:
                     self._flow.call(run, self._ask_again, lane)
+        self._flow.manual_exits.pursue_all()
 
     def on_timer(self, timer_id: str) -> None:
         """Ask again for what has not been answered for a while, and say so."""
@@ -152,15 +153,22 @@ class Aims:
         )
         self._flow.call(run, self._ask_again, lane)
 
+    def _fail(self, lane: Lane, aim: Aim, order: Order) -> None:
+        """Give an aim up whose order came to nothing; one of a limit is tried again after a pause."""
+        self._set(lane, after_failure(self._flow, aim, order) if aim.flattens else None)
+        lane.is_paused = lane.aim is not None
+
     def let_go(self, order: Order) -> None:
         """Close a position no longer for a limit: a person has cancelled the order that closed it."""
         run = self._flow.runs.get(order.owner)
         lane = None if run is None else run.lanes.get(order.instrument)
-        if lane is None or lane.aim is None or not lane.aim.flattens or lane.aim.order_id != order.id:
+        closes = lane is not None and lane.aim is not None and lane.aim.flattens and lane.aim.order_id == order.id
+        if not closes and not self._flow.manual_exits.let_go(order):
             return
         text = f"{order.instrument}: {order.id} was cancelled by a person, so that it does not close the position"
         self._flow.alert(order.owner, text, Severity.WARNING)
-        self._set(lane, None)
+        if lane is not None:
+            self._set(lane, None)
 
     def _ask_again(self, lane: Lane) -> None:
         lane.waiting, lane.is_paused = {}, False
@@ -264,7 +272,7 @@ class Aims:
             if order.is_open:
                 self._set(lane, msgspec.structs.replace(lane.aim, order_id=order_id))
             else:
-                self._set(lane, after_failure(flow, lane, lane.aim, order) if aim.flattens else None)
+                self._fail(lane, lane.aim, order)
         return order_id
 
     def _rounded(self, lane: Lane, quantity: float) -> float:

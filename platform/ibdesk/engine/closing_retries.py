@@ -13,7 +13,6 @@ import msgspec
 from ibdesk.model import Aim, Order, SetTimer, Severity
 
 if TYPE_CHECKING:
-    from ibdesk.engine.lane import Lane
     from ibdesk.engine.order_flow import OrderFlow
 
 RETRY_TIMER = "/closing/"
@@ -23,25 +22,25 @@ _SECOND = 1_000_000_000
 _PAUSE_SECONDS = (2, 5, 15, 30, 60)
 
 
-def after_failure(flow: OrderFlow, lane: Lane, aim: Aim, order: Order) -> Aim | None:
-    """Tell that a closing order failed, and pause before the next; return the aim then, None when it is given up."""
-    held, tries = flow.held(lane), len(_PAUSE_SECONDS)
+def after_failure(flow: OrderFlow, aim: Aim, order: Order) -> Aim | None:
+    """Tell that a closing order failed, and set a timer for the next; return the aim then, None when it is given up."""
+    owner, instrument, tries = order.owner, order.instrument, len(_PAUSE_SECONDS)
+    held = flow.exposures.holding(owner, instrument).position.quantity
     if not held:
         return None
     why = f"{order.status.value} ({order.reason or 'no reason was given'})"
     if aim.failures >= tries:
         text = (
-            f"{lane.run.id} still holds {held:g} {lane.instrument}: {tries + 1} closing orders failed, the last one "
+            f"{owner} still holds {held:g} {instrument}: {tries + 1} closing orders failed, the last one "
             f"was {why}; close it with `ibdesk stop --flatten`, or in TWS"
         )
-        flow.alert(lane.run.id, text, Severity.ERROR)
+        flow.alert(owner, text, Severity.ERROR)
         return None
     seconds = _PAUSE_SECONDS[aim.failures]
     text = (
-        f"{lane.instrument}: the closing order {order.id} was {why}, and {held:g} are still held: the next one leaves "
+        f"{instrument}: the closing order {order.id} was {why}, and {held:g} are still held: the next one leaves "
         f"in {seconds} s ({aim.failures + 1} of {tries})"
     )
-    flow.alert(lane.run.id, text, Severity.ERROR)
-    lane.is_paused = True
-    flow.add(SetTimer(f"{RETRY_TIMER}{lane.run.id}/{lane.instrument}", flow.now_ns + seconds * _SECOND))
+    flow.alert(owner, text, Severity.ERROR)
+    flow.add(SetTimer(f"{RETRY_TIMER}{owner}/{instrument}", flow.now_ns + seconds * _SECOND))
     return msgspec.structs.replace(aim, order_id="", failures=aim.failures + 1)

@@ -59,6 +59,7 @@ def estate_of(engine: Engine, at_ns: int) -> Estate:
         uncovered=dict(engine.orders.outside.uncovered),
         withdrawn=[order.id for order in orders if engine.blotter.is_withdrawn(order.id)],
         cash=dict(engine.check.cash.expected),
+        manual_exits=dict(engine.orders.manual_exits.aims),
         overruled=dict(engine.orders.overrules.orders),
         # What books that are left behind have earned must not look like a loss of this day.
         day_pnl=0.0 if day is None else day.pnl - left_behind,
@@ -84,6 +85,8 @@ def take_over(engine: Engine, command: TakeOver) -> None:
     for order_id in estate.withdrawn:
         engine.blotter.withdraw(order_id)
     engine.check.cash.take_over(estate.cash)
+    for name, aim in estate.manual_exits.items():
+        engine.orders.manual_exits.take(name, aim)
     for left in estate.runs:
         _add_run(engine, left)
     if estate.limits:

@@ -116,14 +116,9 @@ class Halting:
         for run in list(flow.runs.values()):
             if owner in (None, run.id):
                 flow.call(run, run.flatten)
-        by_hand = [
-            holding.total.instrument
-            for holding in flow.exposures.holdings.values()
-            if holding.owner == MANUAL and holding.position.quantity and owner in (None, MANUAL)
-        ]
-        if by_hand:
-            text = f"what was bought or sold by hand stays: close {', '.join(by_hand)} by hand"
-            flow.alert(EXTERNAL, text, Severity.ERROR)
+        for holding in list(flow.exposures.holdings.values()):
+            if holding.owner == MANUAL and holding.position.quantity and owner in (None, MANUAL):
+                flow.manual_exits.close(holding.total.instrument)
 
 
 def _protecting(holding: Holding) -> set[str]:

@@ -16,13 +16,14 @@ from ibdesk.engine.freshness import PASSING_RULES, Freshness
 from ibdesk.engine.halting import Halting
 from ibdesk.engine.lane import Lane
 from ibdesk.engine.loss_watch import LOSS_TIMER, LossWatch
+from ibdesk.engine.manual_exits import MANUAL_EXIT_TIMER, ManualExits
 from ibdesk.engine.market import Market
 from ibdesk.engine.open_orders import OpenOrders
 from ibdesk.engine.order_queue import QUEUE_TIMER, WAIT_RULE, OrderQueue, Waiting
 from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.outside import OutsideTrades
 from ibdesk.engine.overrules import Overrules
-from ibdesk.engine.portfolio import EXTERNAL, Portfolio
+from ibdesk.engine.portfolio import EXTERNAL, MANUAL, Portfolio
 from ibdesk.engine.repetition import Repetition
 from ibdesk.engine.risk import RiskGate, exposure_of, reduces
 from ibdesk.engine.run import Run, RunState
@@ -73,6 +74,7 @@ class OrderFlow:
         self.repetition, self.self_crossing = Repetition(self), SelfCrossing(self)
         self.add, self.alert = outbox.add, outbox.alert
         self.aims, self.halting = Aims(self), Halting(self)
+        self.manual_exits = ManualExits(self)
         self.queue = OrderQueue(self, waits=waits)
         self.venue_day, self.closed = VenueDay(outbox), ClosedMarket(self, waits=waits)
         self.overrules = Overrules(self)
@@ -265,6 +267,8 @@ class OrderFlow:
         """Go on with what a timer was set for here."""
         if timer_id == QUEUE_TIMER:
             self.queue.release()
+        elif timer_id.startswith(MANUAL_EXIT_TIMER):
+            self.manual_exits.on_timer(timer_id)
         elif timer_id.startswith((AIM_TIMER, RETRY_TIMER)):
             self.aims.on_timer(timer_id)
         elif timer_id == LOSS_TIMER:
@@ -310,6 +314,8 @@ class OrderFlow:
         """Tell a run of an execution, and go on with what waited for it."""
         run = self.runs.get(order.owner)
         if run is None:
+            if order.owner == MANUAL:
+                self.manual_exits.settle(order)
             return
         lane = run.lanes[order.instrument]
         if lane.aim is not None:
@@ -363,6 +369,8 @@ class OrderFlow:
             lane = run.lanes[order.instrument]
             if lane.aim is not None:
                 self.call(run, self.aims.settle, lane, order, news)
+        elif order.owner == MANUAL:
+            self.manual_exits.settle(order)
 
     def _tell_order(self, order: Order) -> None:
         """Tell an order's run what became of it."""

@@ -37,6 +37,8 @@ class Overrules:
         flow, run = self._flow, self._flow.runs.get(order.owner)
         what = "changed" if order.is_open else "cancelled"
         if run is None:
+            if not order.is_open:
+                flow.aims.let_go(order)
             flow.alert(EXTERNAL, f"order {order.id} was {what} at the broker, not by this desk", Severity.WARNING)
             return
         if order.is_open:

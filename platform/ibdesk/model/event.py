@@ -198,7 +198,8 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     run time, and `limits_before` those that the settings gave; both are empty else. `uncovered` is what trades outside
     the desk have closed of its positions, by instrument, and nobody has accepted yet. `withdrawn` are the open orders
     whose cancel was asked for. `cash` is the account's money by currency as the record explains it. `overruled` are
-    the open orders that a person has changed at the broker, with whether each opened a position.
+    the open orders that a person has changed at the broker, with whether each opened a position. `manual_exits` are
+    the instruments in which a limit closes what was ordered by hand.
     """
 
     books: list[BookLeft] = []
@@ -218,6 +219,7 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     withdrawn: list[str] = []
     cash: dict[str, float] = {}
     overruled: dict[str, bool] = {}
+    manual_exits: dict[str, Aim] = {}
 
 
 class TakeOver(msgspec.Struct, frozen=True, kw_only=True, tag="take_over"):

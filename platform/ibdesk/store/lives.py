@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from ibdesk.engine import WITHDRAWN, Engine, Exposure, RiskGate, RiskLimits, RunState, estate_of
+from ibdesk.engine import MANUAL, WITHDRAWN, Engine, Exposure, RiskGate, RiskLimits, RunState, estate_of
 from ibdesk.errors import JournalError, OrderDeniedError
 from ibdesk.model import (
     Action,
@@ -190,6 +190,8 @@ def _redo(engine: Engine, action: Action) -> None:
             engine.runs[run_id].state, engine.runs[run_id].note = RunState.FAILED, note
         case StateChanged(run_id, changes):
             engine.runs[run_id].take_state_changes(changes)
+        case AimChanged(run_id, instrument, aim) if run_id == MANUAL:
+            engine.orders.manual_exits.take(instrument, aim)
         case AimChanged(run_id, instrument, aim):
             engine.runs[run_id].lanes[instrument].take_aim(aim)
         case _:

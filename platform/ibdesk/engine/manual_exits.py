@@ -1,0 +1,155 @@
+"""Closes what was ordered by hand when a limit says so: the book `manual` has no run whose aim could do it.
+
+Its orders in the instrument are withdrawn, and once the venue has answered, what is held then is closed at the market.
+A closing order that fails is tried again as those of runs are (see `engine.closing_retries`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ibdesk.engine.closing_retries import RETRY_TIMER, after_failure
+from ibdesk.engine.portfolio import MANUAL
+from ibdesk.model import Aim, AimChanged, Order, OrderStatus, OrderType, SetTimer, Severity, Side
+
+if TYPE_CHECKING:
+    from ibdesk.engine.order_flow import OrderFlow
+
+MANUAL_EXIT_TIMER = f"{RETRY_TIMER}{MANUAL}/"
+"""How the ids of the timers begin that look after these exits."""
+
+_SECOND = 1_000_000_000
+# After so many seconds without an answer cancels are asked for again.
+_PATIENCE_SECONDS = 10
+
+
+class ManualExits:
+    """The instruments in which what was ordered by hand is being closed, each with its aim."""
+
+    def __init__(self, flow: OrderFlow) -> None:
+        self._flow = flow
+        self.aims: dict[str, Aim] = {}
+        # _paused: where a timer is waited for until the next try; _timed: where one looks after cancels.
+        self._paused: set[str] = set()
+        self._timed: set[str] = set()
+        self._is_pursuing = False
+
+    def close(self, instrument: str) -> None:
+        """Close what is held in an instrument, unless that is under way."""
+        if instrument not in self.aims:
+            self._set(instrument, Aim(target=0.0, flattens=True))
+            self._pursue(instrument)
+
+    def settle(self, order: Order) -> None:
+        """Go on after an order by hand has changed or filled."""
+        aim = self.aims.get(order.instrument)
+        if aim is None:
+            return
+        if order.id == aim.order_id and not order.is_open:
+            self._end(aim, order)
+        else:
+            self._pursue(order.instrument)
+
+    def let_go(self, order: Order) -> bool:
+        """Close a position no longer, if a person has cancelled the order that closed it; return whether so."""
+        aim = self.aims.get(order.instrument)
+        if aim is None or order.id != aim.order_id:
+            return False
+        self._set(order.instrument, None)
+        return True
+
+    def on_timer(self, timer_id: str) -> None:
+        """Try again, or ask again for what the venue has not answered."""
+        instrument = timer_id.removeprefix(MANUAL_EXIT_TIMER)
+        self._paused.discard(instrument)
+        self._timed.discard(instrument)
+        self._pursue(instrument, again=True)
+
+    def pursue_all(self) -> None:
+        """Go on with all of them, because the link is back or the earlier life had them."""
+        for instrument in list(self.aims):
+            self._paused.discard(instrument)
+            self._pursue(instrument, again=True)
+
+    def take(self, instrument: str, aim: Aim | None) -> None:
+        """Take an aim that is on the record."""
+        if aim is None:
+            self.aims.pop(instrument, None)
+        else:
+            self.aims[instrument] = aim
+
+    # --- inside
+
+    def _set(self, instrument: str, aim: Aim | None) -> None:
+        self.take(instrument, aim)
+        self._paused.discard(instrument)
+        self._flow.add(AimChanged(MANUAL, instrument, aim))
+
+    def _end(self, aim: Aim, order: Order) -> None:
+        if order.status is OrderStatus.FILLED:
+            self._set(order.instrument, msgspec.structs.replace(aim, order_id=""))
+            self._pursue(order.instrument)
+            return
+        self._set(order.instrument, after_failure(self._flow, aim, order))
+        if order.instrument in self.aims:
+            self._paused.add(order.instrument)
+
+    def _pursue(self, instrument: str, *, again: bool = False) -> None:
+        flow, aim = self._flow, self.aims.get(instrument)
+        if aim is None or self._is_pursuing or instrument in self._paused or not flow.gate.decides:
+            return
+        self._is_pursuing = True
+        try:
+            self._clear_the_way(instrument, aim, again=again)
+        finally:
+            self._is_pursuing = False
+        waiting = flow.blotter.open_orders(MANUAL, instrument)
+        if not waiting:
+            self._arrive(instrument, aim)
+        elif instrument not in self._timed and any(order.id != aim.order_id for order in waiting):
+            self._timed.add(instrument)
+            flow.add(SetTimer(f"{MANUAL_EXIT_TIMER}{instrument}", flow.now_ns + _PATIENCE_SECONDS * _SECOND))
+
+    def _clear_the_way(self, instrument: str, aim: Aim, *, again: bool) -> None:
+        """Withdraw what else could fill, and a closing order that would carry the position through zero."""
+        flow, held = self._flow, self._held(instrument)
+        for order in flow.blotter.open_orders(MANUAL, instrument):
+            closes = order.id == aim.order_id and order.side.sign * held < 0 and order.remaining <= abs(held)
+            if not closes and (again or not flow.blotter.is_withdrawn(order.id)):
+                flow.cancel(order.id)
+
+    def _arrive(self, instrument: str, aim: Aim) -> None:
+        """Order what is held, the other way round; the aim is over when nothing is."""
+        flow, held = self._flow, self._held(instrument)
+        if not held:
+            self._set(instrument, None)
+            return
+        if not flow.link_up:
+            text = f"{instrument}: the link is down, so that what was ordered by hand is closed once it is up"
+            flow.alert(MANUAL, text, Severity.WARNING)
+            return
+        order = self._order(instrument, held)
+        # First, so that its answer is known for one to this.
+        self._set(instrument, msgspec.structs.replace(aim, order_id=order.id))
+        flow.submit(order)
+
+    def _order(self, instrument: str, held: float) -> Order:
+        number, at_ns = self._flow.now_ns // 1_000, self._flow.now_ns
+        while (order_id := f"{MANUAL}-x{number}") in self._flow.blotter.orders:
+            number += 1
+        return Order(
+            id=order_id,
+            owner=MANUAL,
+            instrument=instrument,
+            side=Side.SELL if held > 0 else Side.BUY,
+            quantity=abs(held),
+            type=OrderType.MARKET,
+            created_ns=at_ns,
+            updated_ns=at_ns,
+            by="risk",
+        )
+
+    def _held(self, instrument: str) -> float:
+        return self._flow.exposures.holding(MANUAL, instrument).position.quantity

@@ -1,0 +1,169 @@
+"""What was ordered by hand is closed too, when a limit says so; what was traded outside the desk is not."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from ibdesk.engine import Engine, RiskLimits, estate_of
+from ibdesk.model import (
+    Alert,
+    CancelOrder,
+    Link,
+    LinkChanged,
+    OrderStatus,
+    OrderType,
+    PlaceRequest,
+    SetTimer,
+    Severity,
+    Side,
+    Stock,
+    TakeOver,
+    TimerFired,
+    WatchMarket,
+)
+from ibdesk.strategy import Strategy
+
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def by_hand(tell_story) -> Callable[..., Any]:
+    """A desk without a run that has bought so many AAPL at 10 by hand and may lose 100 a day; the story."""
+
+    def by_hand(quantity: float = 100, **rules: Any) -> Any:
+        limits = dataclasses.replace(RiskLimits.none(), max_daily_loss=100.0, on_daily_loss="flatten")
+        story = tell_story(dataclasses.replace(limits, **rules))
+        story.tell(WatchMarket(Stock("AAPL"), story.at_ns))
+        story.quote(10.0, 10.0)
+        place(story, "m1", Side.BUY, quantity)
+        story.fill(story.order("m1"), price=10.0)
+        return story
+
+    return by_hand
+
+
+def place(story: Any, order_id: str, side: Side, quantity: float, *, limit: float | None = None) -> None:
+    kind = OrderType.MARKET if limit is None else OrderType.LIMIT
+    story.tell(
+        PlaceRequest(
+            order_id=order_id,
+            instrument=Stock("AAPL"),
+            side=side,
+            quantity=quantity,
+            order_type=kind,
+            limit_price=limit,
+            at_ns=story.at_ns,
+        )
+    )
+
+
+def held(story: Any) -> float:
+    quantity: float = story.engine.portfolio.open_book("manual").position("AAPL").quantity
+    return quantity
+
+
+def timer_in(actions: list[Any]) -> TimerFired:
+    [timer] = [action for action in actions if isinstance(action, SetTimer)]
+    return TimerFired(timer.timer_id, timer.at_ns)
+
+
+def test_a_limit_closes_what_was_bought_by_hand(by_hand) -> None:
+    story = by_hand()
+
+    [closing] = story.placed(story.quote(8.5, 8.5))
+
+    assert (closing.owner, closing.by, closing.type, closing.signed_remaining) == (
+        "manual",
+        "risk",
+        OrderType.MARKET,
+        -100,
+    )
+    story.fill(closing, price=8.5)
+    assert held(story) == 0
+    assert story.engine.orders.manual_exits.aims == {}
+    assert story.placed(story.quote(5.0, 5.0)) == []
+
+
+def test_a_rule_that_only_halts_closes_nothing(by_hand) -> None:
+    story = by_hand(on_daily_loss="halt")
+
+    assert story.placed(story.quote(8.5, 8.5)) == []
+
+
+def test_orders_by_hand_are_withdrawn_first_and_what_they_filled_is_counted(by_hand) -> None:
+    story = by_hand()
+    place(story, "m2", Side.SELL, 100, limit=12.0)
+
+    actions = story.quote(8.5, 8.5)
+
+    assert (story.placed(actions), [a for a in actions if isinstance(a, CancelOrder)]) == ([], [CancelOrder("m2")])
+    assert story.placed(story.fill(story.order("m2"), 40, price=12.0)) == []
+    [closing] = story.placed(story.report(story.order("m2"), OrderStatus.CANCELLED))
+    assert closing.signed_remaining == -60
+
+
+def test_a_cancel_that_nobody_answers_is_asked_for_again(by_hand) -> None:
+    story = by_hand()
+    place(story, "m2", Side.SELL, 100, limit=12.0)
+    timer = timer_in(story.quote(8.5, 8.5))
+
+    story.at_ns = timer.at_ns
+
+    assert CancelOrder("m2") in story.tell(timer)
+
+
+def test_a_closing_order_by_hand_that_fails_is_tried_again(by_hand) -> None:
+    story = by_hand()
+    [closing] = story.placed(story.quote(8.5, 8.5))
+
+    actions = story.report(closing, OrderStatus.REJECTED, reason="no")
+
+    [alert] = [a for a in actions if isinstance(a, Alert) and a.severity is Severity.ERROR]
+    assert "was rejected (no), and 100 are still held: the next one leaves in 2 s (1 of 5)" in alert.text
+    timer = timer_in(actions)
+    # An execution that comes late is not sold twice.
+    story.fill(story.order(closing.id), 30, price=8.5)
+    story.at_ns = timer.at_ns
+    [again] = story.placed(story.tell(timer))
+    assert again.signed_remaining == -70
+    # And one that comes once the next has left withdraws it: it would go through zero.
+    late = story.fill(story.order(closing.id), 70, price=8.5)
+    assert [a for a in late if isinstance(a, CancelOrder)] == [CancelOrder(again.id)]
+
+
+def test_what_a_person_cancels_at_the_broker_is_not_tried_again(by_hand) -> None:
+    story = by_hand()
+    [closing] = story.placed(story.quote(8.5, 8.5))
+
+    actions = story.report(closing, OrderStatus.CANCELLED, by_other=True)
+
+    assert [a for a in actions if isinstance(a, SetTimer)] == []
+    assert story.engine.orders.manual_exits.aims == {}
+
+
+def test_what_was_traded_outside_the_desk_is_left_alone(by_hand) -> None:
+    story = by_hand()
+    outside = story.order("m1")
+    story.fill(msgspec.structs.replace(outside, id="of-tws"), 500, price=10.0)
+
+    [closing] = story.placed(story.quote(8.5, 8.5))
+
+    assert closing.signed_remaining == -100
+
+
+def test_it_goes_on_after_a_restart(by_hand) -> None:
+    story = by_hand()
+    [closing] = story.placed(story.quote(8.5, 8.5))
+    story.report(closing, OrderStatus.REJECTED, reason="no")
+    heir = Engine(strategies=lambda _: Strategy(), limits=story.engine.gate.limits)
+    heir.handle(TakeOver(account="DU1", at_ns=story.at_ns, estate=estate_of(story.engine, story.at_ns)))
+    heir.handle(LinkChanged(Link.SYNCING, story.at_ns))
+
+    [again] = story.placed(heir.handle(LinkChanged(Link.UP, story.at_ns + SECOND)))
+
+    assert again.signed_remaining == -100
