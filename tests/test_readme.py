@@ -259,3 +259,34 @@ def test_settings_and_lines_of_the_log_are_what_they_look_like(tmp_path: Path) -
         assert DeskSettings.load(config=tmp_path / "ibdesk.toml").tws.port == 4002
     for each in blocks("json"):
         assert json.loads(each.text)
+
+
+PAGES = sorted([README, ROOT / "CHANGELOG.md", ROOT / "deploy" / "README.md", *(ROOT / "docs").glob("*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_link_of_a_page_leads_somewhere(page: Path) -> None:
+    for file, anchor in links_of(page):
+        target = page.parent / file if file else page
+        assert target.exists(), f"{page.name} links to {file}"
+        assert not anchor or anchor in anchors_of(target), f"{page.name} links to {file}#{anchor}"
+
+
+def test_the_readme_links_to_each_page_of_the_docs() -> None:
+    linked = {(ROOT / file).resolve() for file, _ in links_of(README)}
+
+    assert set((ROOT / "docs").glob("*.md")) - linked == set()
+
+
+def links_of(page: Path) -> list[tuple[str, str]]:
+    """Return the relative links of a page outside of its code: the file and the anchor of each."""
+    text = re.sub(r"^ *```.*?^ *```|`[^`\n]*`", "code", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"\]\((?![a-z]+:)([^)#\s]*)#?([^)\s]*)\)", text)
+    assert len(found) == text.count("](") - len(re.findall(r"\]\([a-z]+:", text)), page.name
+    return found
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

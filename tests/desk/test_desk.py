@@ -286,20 +286,6 @@ def test_a_client_id_in_use_is_told_apart(desk: Desk, tmp_path: Path) -> None:
         Desk.open(settings)
 
 
-def test_live_money_needs_the_account_spelled_out(desk: Desk, tmp_path: Path) -> None:
-    port = int(desk.address.rpartition(":")[2])
-
-    with pytest.raises(ConfigError, match="spell out the account"):
-        Desk.open("live", port=port, state_folder=tmp_path / "other")
-    with pytest.raises(ConfigError, match="U7654321 is not managed by TWS"):
-        Desk.open("live", port=port, client_id=9, account="U7654321", state_folder=tmp_path / "other")
-
-
-def test_paper_refuses_an_account_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="U7654321 is not a paper account"):
-        DeskSettings.make("paper", account="U7654321", state_folder=tmp_path)
-
-
 @pytest.mark.parametrize(
     ("settings", "named"),
     [

@@ -309,18 +309,6 @@ def test_a_halt_and_the_days_loss_hold_under_another_client_id(
         third.resume(id=halt.id, reason="once more")
 
 
-def test_a_halt_outlives_a_desk_on_the_embedded_gateway_too(tmp_path: Path) -> None:
-    with Desk.open("embedded", state_folder=tmp_path) as desk:
-        halt = desk.halt("enough for today")
-
-    with Desk.open("embedded", state_folder=tmp_path) as desk:
-        assert desk.health().halted == "enough for today"
-        desk.resume(reason="a new day", id=halt.id)
-
-    with Desk.open("embedded", state_folder=tmp_path) as desk:
-        assert desk.health().halted == ""
-
-
 def test_a_run_that_was_stopped_goes_on_when_it_is_named(
     gateway: GatewayThread, reopen: Callable[..., Desk], watch: Watch, write_strategy: WriteStrategy
 ) -> None:

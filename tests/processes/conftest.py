@@ -80,6 +80,11 @@ class Trading:
         before = self.fills
         eventually(lambda: self.fills >= before + fills, f"{fills} more executions after {before}", seconds=20)
 
+    def seconds_between(self, first: int, last: int) -> float:
+        """The time from one execution to another, by their numbers, in seconds."""
+        executions = self._gateway.executions
+        return (executions[last].at_ns - executions[first].at_ns) / 1e9
+
     def longest_pause(self) -> float:
         """The longest time between two executions, in seconds."""
         times = [execution.at_ns for execution in self._gateway.executions]

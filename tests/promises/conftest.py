@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 
 import pytest
 from ib_async import IB, MarketOrder, Stock, Trade
+from tests.desk.conftest import desk, ema_cross, open_desk, watch, write_strategy  # noqa: F401 - fixtures
+from tests.processes.conftest import make_stack, trading, walking_gateway  # noqa: F401 - fixtures
+from tests.tws.conftest import script, start_tws, words  # noqa: F401 - fixtures
 
 from ibdesk.data import sample_daily_bars
 from ibdesk.desk import Desk, DeskSettings
@@ -110,20 +113,3 @@ def until() -> Callable[..., None]:
             time.sleep(0.02)
 
     return ask
-
-
-@pytest.fixture
-def write_strategy(tmp_path: Path) -> Callable[[str, str], Path]:
-    """Writes a strategy file with this class body; the class is called as the file, in camel case."""
-
-    def write(name: str, body: str) -> Path:
-        path = tmp_path / f"{name}.py"
-        title = "".join(word.capitalize() for word in name.split("_"))
-        lines = "\n".join(f"    {line}" for line in body.strip("\n").splitlines())
-        path.write_text(
-            f"import polars as pl\nfrom ibdesk import Bar, Strategy\n\n\nclass {title}(Strategy):\n{lines}\n",
-            encoding="utf-8",
-        )
-        return path
-
-    return write

@@ -32,6 +32,16 @@ from ibdesk.store import AccountHalts
 print(AccountHalts("paper", sys.argv[1]).halt("the loss is too large", by="guardian", at_ns=time.time_ns()).id)
 """
 
+_HALT_AND_WAIT = """
+import sys
+from pathlib import Path
+from ibdesk.desk import Desk, DeskSettings
+
+desk = Desk.open(DeskSettings.make("paper", port=int(sys.argv[1]), state_folder=Path(sys.argv[2])))
+print(desk.halt("the books look wrong").id, flush=True)
+sys.stdin.read()
+"""
+
 
 @pytest.fixture
 def gateway() -> Iterator[GatewayThread]:
@@ -158,3 +168,33 @@ def test_a_file_that_is_torn_while_the_desk_runs_halts_it(open_desk: OpenDesk) -
 
     until(lambda: bool(desk.risk().halts))
     assert "so it counts as halted" in desk.risk().halts[0].reason
+
+
+def test_a_halt_outlives_a_desk_on_the_embedded_gateway_too(tmp_path: Path) -> None:
+    with Desk.open("embedded", state_folder=tmp_path) as desk:
+        halt = desk.halt("enough for today")
+
+    with Desk.open("embedded", state_folder=tmp_path) as desk:
+        assert desk.health().halted == "enough for today"
+        desk.resume(reason="a new day", id=halt.id)
+
+    with Desk.open("embedded", state_folder=tmp_path) as desk:
+        assert desk.health().halted == ""
+
+
+def test_a_halt_stands_although_its_desk_was_killed_the_moment_it_was_made(
+    gateway: GatewayThread, open_desk: OpenDesk, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-c", _HALT_AND_WAIT, str(gateway.port), str(tmp_path / "a")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as desk_process:
+        assert desk_process.stdout is not None
+        halt_id = desk_process.stdout.readline().strip()
+        desk_process.kill()
+
+    desk = open_desk()
+
+    assert [(halt.id, halt.reason) for halt in desk.risk().halts] == [(halt_id, "the books look wrong")]
+    with pytest.raises(OrderDeniedError, match="trading is halted"):
+        desk.place("IBM", "buy", 1)
+    desk.resume("they were right", id=halt_id)
+    assert desk.place("IBM", "buy", 1).status != "denied"

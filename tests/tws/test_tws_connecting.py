@@ -107,34 +107,6 @@ def test_settings_that_contradict_each_other_stop_the_start(words, settings, sen
         service_for(words, 7497, **settings)
 
 
-@pytest.mark.parametrize(
-    ("accounts", "settings", "sentence"),
-    [
-        ("U1234567", {}, "U1234567 is not a paper account"),
-        ("DU1,DU2", {}, "manages 2 accounts"),
-        ("DU1", {"account": "DU2"}, "DU2 is not managed by TWS"),
-        ("U1,U2", {"account": "U3", "mode": "live"}, "U3 is not managed by TWS"),
-    ],
-)
-async def test_an_account_that_may_not_be_traded_is_refused_before_anything_is_asked(
-    script, words, accounts, settings, sentence
-) -> None:
-    script.accounts = accounts
-
-    with pytest.raises(ConfigError, match=sentence):
-        await service_for(words, script.port, **settings).connect()
-
-    assert [fields[0] for fields in script.received] == ["71"]
-
-
-async def test_live_money_is_traded_when_its_account_is_spelled_out(script, start_tws) -> None:
-    script.accounts = "U1,U2"
-
-    running = await start_tws(script.port, account="U2", mode="live")
-
-    assert (running.service.account_id, running.service.link) == ("U2", Link.UP)
-
-
 async def test_order_ids_never_go_below_the_persisted_mark(script, start_tws) -> None:
     script.first_order_id = 7
     below = await start_tws(script.port, first_order_id=500)

@@ -167,7 +167,7 @@ CONTROLS: tuple[RiskControl, ...] = (
         sources=(f"{SEC}(c)(1)(ii): duplicative orders",),
         rule="An intent has one id, which is on disk before its bytes leave; a caller's key places once.",
         tests=(
-            "tests/desk/test_promises.py::test_after_a_kill_every_order_at_the_venue_is_in_the_journal",
+            "tests/promises/test_promise_01_no_intent_is_sent_twice.py::test_after_a_kill_every_order_at_the_venue_is_in_the_journal",
             "tests/engine/test_engine_by_hand.py::test_a_key_places_once_for_each_who_uses_it",
         ),
     ),
@@ -263,7 +263,7 @@ CONTROLS: tuple[RiskControl, ...] = (
         rule="Without a link nothing leaves; after it the books are compared before anything trades.",
         tests=(
             f"{_RISK}::test_without_a_link_nothing_leaves",
-            "tests/desk/test_promises.py::test_no_fill_is_lost_or_doubled_whatever_the_link_does",
+            "tests/promises/test_promise_02_no_fill_is_lost_or_doubled.py::test_no_fill_is_lost_or_doubled_whatever_the_link_does",
         ),
         missing="TWS offers no cancel on disconnect: orders keep working there, and the guardian watches them.",
     ),
@@ -295,7 +295,7 @@ CONTROLS: tuple[RiskControl, ...] = (
         sources=(f"{FIA}: post-trade, drop copy", f"{RTS} Art. 17: post-trade controls", f"{SEC}(c)(2)(iv)"),
         rule="Positions, executions and orders are compared with TWS at each start and reconnect, and while up.",
         tests=(
-            "tests/desk/test_promises.py::test_after_any_storm_of_faults_one_reconnect_brings_every_fill_once",
+            "tests/promises/test_promise_02_no_fill_is_lost_or_doubled.py::test_after_any_storm_of_faults_one_reconnect_brings_every_fill_once",
             "tests/promises/test_promise_04_unknown_is_not_rejected_by_time.py::"
             "test_an_order_without_an_answer_is_unknown_until_there_is_one",
         ),
@@ -337,7 +337,7 @@ CONTROLS: tuple[RiskControl, ...] = (
         rule="A strategy is known by its file's hash, tested for look-ahead, and decides on paper as in a backtest.",
         tests=(
             "tests/backtest/test_look_ahead.py::test_a_strategy_that_looks_ahead_fails",
-            "tests/desk/test_promises.py::test_a_paper_run_decided_as_the_backtest_does_on_the_same_bars",
+            "tests/promises/test_promise_05_same_events_same_decisions.py::test_a_paper_run_decided_as_the_backtest_does_on_the_same_bars",
         ),
         missing="No sign-off by a second person is demanded.",
     ),
