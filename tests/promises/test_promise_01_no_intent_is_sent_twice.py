@@ -122,7 +122,7 @@ def test_an_order_whose_engine_was_killed_as_it_arrived_is_not_sent_again(
 
     with contextlib.closing(Desk.open(settings_of(venue, tmp_path))) as desk:
         run = desk.start(path, on=["AAPL", "IBM"])
-        until(lambda: desk.run_state(run).kept["bars"] > 20 and desk.fills().height == 1)
+        until(lambda: desk.run_state(run).kept.get("bars", 0) > 20 and desk.fills().height == 1)
         [order] = desk.orders()["id"].to_list()
 
     assert killer.ordered == [order]
