@@ -23,6 +23,7 @@ _ROOMS = (
     "data_commands",
     "serving_commands",
     "stop_commands",
+    "halt_commands",
     "books_commands",
     "gateway_commands",
     "config_commands",

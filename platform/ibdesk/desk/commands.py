@@ -17,6 +17,7 @@ from ibdesk.desk.answers import HaltInfo, OrderInfo, RiskInfo, RunInfo
 from ibdesk.desk.by_hand import ByHand, figure_of, no_order
 from ibdesk.desk.inspection import halt_info, order_info, risk_info, run_info
 from ibdesk.desk.naming import id_named
+from ibdesk.desk.offline_halts import halting_state, scope_named, stated_reason
 from ibdesk.engine import EXTERNAL, MANUAL, RiskLimits
 from ibdesk.errors import ConfigError, DeskError, OrderError
 from ibdesk.model import (
@@ -39,7 +40,6 @@ from ibdesk.model import (
     TimeInForce,
     TradingState,
     WhenClosed,
-    instrument_scope,
     interval_ns,
 )
 from ibdesk.strategy import Strategy
@@ -311,7 +311,7 @@ class Commands:
         Raises:
             DeskError: If there is no such scope or state.
         """
-        said, scope, wanted = _said(reason, "halt"), self._scope(scope), _state(state)
+        said, scope, wanted = stated_reason(reason, "halt"), self._scope(scope), halting_state(state)
         self._runtime.command(HaltTrading(said, self._now_ns, by, correlation_id.get(), scope, wanted))
         halts = self._runtime.engine.gate.halts.values()
         asked = by, said, scope, wanted
@@ -323,15 +323,11 @@ class Commands:
         Raises:
             DeskError: If it is none, or names no run.
         """
-        kind, _, name = scope.partition(":")
-        if kind == "run" and (name == MANUAL or name in self._runtime.engine.runs):
-            return scope
-        if kind == "instrument" and name:
-            return instrument_scope(id_named(name, self._now_ns))
-        if scope == DESK_SCOPE:
-            return scope
-        runs = ", ".join(self._runtime.engine.runs) or "none"
-        raise DeskError(f"a scope is desk, run:<id> or instrument:<name>, got {scope!r}; the runs are {runs}")
+        named = scope_named(scope, self._now_ns)
+        run = named.removeprefix("run:")
+        if run not in (named, MANUAL) and run not in self._runtime.engine.runs:
+            raise DeskError(f"there is no run {run!r}: the runs are {', '.join(self._runtime.engine.runs) or 'none'}")
+        return named
 
     async def resume(self, reason: str, *, id: str = "", by: str = OPERATOR) -> None:  # noqa: A002 - as people say
         """Lift the halt of this id, once, and no other; `reason` goes on the record.
@@ -344,7 +340,7 @@ class Commands:
         self._runtime.engine.gate.halts.find(id)
         if self._runtime.recorder.failure:
             raise DeskError(f"no halt can be lifted while it cannot be recorded: {self._runtime.recorder.failure}")
-        said = _said(reason, "resume")
+        said = stated_reason(reason, "resume")
         self._runtime.account_watch.lift(id, said, by)
         self._runtime.command(ResumeTrading(id, said, self._now_ns, by, correlation_id.get()))
 
@@ -403,24 +399,9 @@ def budget_of(limits: Mapping[str, float]) -> RunBudget:
     return RunBudget(**limits).checked()
 
 
-def _state(state: str) -> TradingState:
-    known = [each.value for each in TradingState if each is not TradingState.NORMAL]
-    if state not in known:
-        raise DeskError(f"the state of a halt is {' or '.join(known)}, got {state!r}")
-    return TradingState(state)
-
-
 def _source(bars_from: BarSource | str) -> BarSource:
     try:
         return BarSource(bars_from)
     except ValueError:
         known = ", ".join(source.value for source in BarSource)
         raise ConfigError(f"bars_from must be one of {known}, got {bars_from!r}") from None
-
-
-def _said(reason: str, what: str) -> str:
-    if not isinstance(reason, str):
-        raise DeskError(f"the reason to {what} trading is text, got {reason!r}")
-    if not reason.strip():
-        raise DeskError(f"to {what} trading, say why: the reason goes on the record")
-    return reason.strip()
