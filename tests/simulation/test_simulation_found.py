@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ibdesk.simulation.plan import FillDisk, Kill, Plan
+from ibdesk.simulation.plan import CutLink, FillDisk, Kill, Misbehave, Plan, Restart, StopRun
 from ibdesk.simulation.world import simulate
 
 
@@ -33,5 +33,27 @@ def test_an_order_that_left_in_moments_lost_with_the_power_is_found_at_tws() -> 
         latency_ns=(1_000_000, 150_000_000),
         risk={"max_position_shares": 5.0, "max_orders_per_second": 3.0},
     )
+
+    assert simulate(plan).violation is None
+
+
+@pytest.mark.timeout(200)
+def test_a_desk_is_not_blamed_for_an_execution_that_tws_keeps_back_on_request() -> None:
+    """What comes 8 s late, over a break of the link, is booked when it comes."""
+    late = Misbehave(at=23.647, fault={"kind": "late_acknowledgement", "by_seconds": 8.0})
+    plan = Plan(
+        seed=121,
+        strategies=("Swing",),
+        steps=(late, CutLink(at=27.821)),
+        latency_ns=(1_000_000, 150_000_000),
+    )
+
+    assert simulate(plan).violation is None
+
+
+@pytest.mark.timeout(200)
+def test_a_run_is_started_again_when_nobody_heard_that_it_is_to_stop() -> None:
+    stop = StopRun(at=10.6, strategy="Flicker", flatten=True)
+    plan = Plan(seed=132, strategies=("Flicker",), symbols=("AAPL",), steps=(Restart(at=10.0), stop))
 
     assert simulate(plan).violation is None

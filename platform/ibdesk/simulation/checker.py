@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import collections
-import contextlib
 import math
-import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +14,18 @@ from ibdesk.gateway.listening import Party
 from ibdesk.gateway.protocol.codec import decode
 from ibdesk.gateway.protocol.framing import split
 from ibdesk.gateway.protocol.incoming import INCOMING
+from ibdesk.gateway.protocol.outgoing import OUTGOING
 from ibdesk.model import (
     DESK_SCOPE,
     Link,
-    ModifyOrder,
     OrderStatus,
-    PlaceOrder,
-    decode_actions,
     instrument_scope,
     run_scope,
 )
 from ibdesk.simulation.engine_process import CLIENT, EngineProcess
-from ibdesk.simulation.guardian_process import GUARDIAN_CLIENT, GuardianProcess
+from ibdesk.simulation.guardian_checks import GuardianChecks
+from ibdesk.simulation.guardian_process import GUARDIAN_CLIENT
+from ibdesk.simulation.life import Life
 from ibdesk.simulation.plan import Kill, Misbehave, Plan, Reparameterize, Rival, TradeAtTws
 from ibdesk.simulation.strategies import ALL
 from ibdesk.simulation.truth import Executed, SentOrder, Truth, owner_of
@@ -38,7 +35,7 @@ from ibdesk.strategy import StrategyShelf
 if TYPE_CHECKING:
     from ibdesk.simulation.world import World
 
-_PLACE_ORDER = b"3\0"
+_PLACE_ORDER, _REQUEST_EXECUTIONS, _EXECUTION = b"3\0", b"7\0", b"11\0"
 # Orders that TWS has ended, and that cannot trade any more.
 _ENDED = frozenset({"Inactive", "Cancelled", "Filled"})
 # Faults that lose or change what TWS says beyond what TCP can: what a comparison returns may lack something too.
@@ -70,14 +67,22 @@ class Checker:
         self._rejected: set[str] = set()
         # _halts: those that stand.
         self._halts: set[str] = set()
-        self._lives: dict[EngineProcess, _Life] = {}
+        self._lives: dict[EngineProcess, Life] = {}
         kinds = {step.fault["kind"] for step in self._plan.steps if isinstance(step, Misbehave)}
         self._is_lossy = bool(kinds & _LOSSY)
         self._loses_power = any(isinstance(step, Kill) and step.is_power_loss for step in self._plan.steps)
         self._is_corrected = "correct_execution" in kinds
-        # _finished: the last stop that a guardian has said is done.
-        self._finished, self._has_flattened = "", False
         self._has_outsiders = any(isinstance(step, TradeAtTws | Rival) for step in self._plan.steps)
+        self.guardian = GuardianChecks(
+            self.truth,
+            self._plan.symbols,
+            has_outsiders=self._has_outsiders,
+            report=self.report,
+            say=world.trace.note,
+        )
+        # _asked_ns: when each client last asked for all executions; _told_ns: when each was last told to a client.
+        self._asked_ns: dict[int, int] = {}
+        self._told_ns: dict[tuple[int, str], int] = {}
 
     def report(self, promise: str, facts: str) -> None:
         """Keep the first violation."""
@@ -91,6 +96,8 @@ class Checker:
 
     def heard(self, party: Party, payload: bytes) -> None:
         """Take a message of a client."""
+        if payload.startswith(_REQUEST_EXECUTIONS) and not decode(INCOMING[7], split(payload), party.version)["time"]:
+            self._asked_ns[party.client_id] = self._world.loop.now_ns
         if not payload.startswith(_PLACE_ORDER):
             return
         fields = decode(INCOMING[3], split(payload), party.version)
@@ -109,7 +116,12 @@ class Checker:
             self.report("1: no intent is sent twice", facts)
 
     def said(self, party: Party, frames: bytes) -> None:
-        """Pass over."""
+        """Note which executions a client was told."""
+        for payload in _frames(frames):
+            if payload.startswith(_EXECUTION):
+                told = decode(OUTGOING[11], split(payload), party.version)
+                name = str(told["execId"]).rpartition(".")[0]
+                self._told_ns[party.client_id, name] = self._world.loop.now_ns
 
     def left(self, party: Party, *, by_client: bool) -> None:
         """Pass over."""
@@ -179,7 +191,7 @@ class Checker:
                 self._rows(engine, life, topic, rows_by_topic.get(topic, []))
         self._halts_of(engine, life)
 
-    def _rows(self, engine: EngineProcess, life: _Life, topic: Topic, rows: list[Row]) -> None:
+    def _rows(self, engine: EngineProcess, life: Life, topic: Topic, rows: list[Row]) -> None:
         for row in rows:
             if topic is Topic.FILLS:
                 self._fill(engine, life, row)
@@ -188,7 +200,7 @@ class Checker:
             elif topic is Topic.LINK:
                 self._link(engine, life, str(row["link"]))
 
-    def _fill(self, engine: EngineProcess, life: _Life, row: Row) -> None:
+    def _fill(self, engine: EngineProcess, life: Life, row: Row) -> None:
         """Compare a fill that a desk tells with the venue's."""
         name, execution_id = str(row["execution_id"]).rpartition(".")[0], str(row["execution_id"])
         known = self.truth.executions.get(name)
@@ -210,7 +222,7 @@ class Checker:
         ):
             self.report("2: a fill is what the venue says", f"{row} where the venue has {known}")
 
-    def _order(self, life: _Life, row: Row) -> None:
+    def _order(self, life: Life, row: Row) -> None:
         """Compare what a desk tells of an order."""
         name, key = str(row["id"]), str(row["client_key"])
         if row["status"] == OrderStatus.REJECTED.value:
@@ -226,9 +238,9 @@ class Checker:
         if record is not None and record.status not in _ENDED:
             self.report("4: an order is rejected by evidence only", f"{reference} is {record.status} at the venue")
 
-    def _link(self, engine: EngineProcess, life: _Life, link: str) -> None:
+    def _link(self, engine: EngineProcess, life: Life, link: str) -> None:
         now_ns = self._world.loop.now_ns
-        if link == Link.SYNCING.value:
+        if link == Link.SYNCING.value != life.link:
             life.syncing_ns = now_ns
         if link != Link.UP.value or link == life.link:
             life.link = link
@@ -240,6 +252,7 @@ class Checker:
                 each
                 for each in self.truth.executions.values()
                 if each.client_id == engine.client_id and each.at_ns < life.syncing_ns and each.name not in known
+                if not self._is_kept_back(engine.client_id, each, life.syncing_ns)
             ]
             if lacking:
                 facts = f"{len(lacking)} executions are not booked: {lacking[0]}"
@@ -247,6 +260,14 @@ class Checker:
         if not life.was_up:
             life.was_up = True
             self._came_up(engine)
+
+    def _is_kept_back(self, client_id: int, executed: Executed, syncing_ns: int) -> bool:
+        """Return whether TWS was asked for all executions in this comparison and did not tell of this one.
+
+        The fault `late_acknowledgement` does that: nobody can book what TWS does not tell even on request.
+        """
+        is_told = self._told_ns.get((client_id, executed.name), 0) >= syncing_ns
+        return self._asked_ns.get(client_id, 0) >= syncing_ns and not is_told
 
     def _came_up(self, engine: EngineProcess) -> None:
         """Compare the halts of a new life with those of the one before."""
@@ -260,7 +281,7 @@ class Checker:
             if halt not in engine.runtime.engine.gate.halts:
                 self.report("7: a halt is kept", f"{halt} is gone after a restart")
 
-    def _halts_of(self, engine: EngineProcess, life: _Life) -> None:
+    def _halts_of(self, engine: EngineProcess, life: Life) -> None:
         runtime = engine.runtime
         assert runtime is not None  # noqa: S101 - for the type checker
         if engine.client_id != CLIENT or not life.was_up:
@@ -290,39 +311,6 @@ class Checker:
             replay(engine.journal, shelf=shelf)
         except IbdeskError as error:
             self.report("5: the same events give the same decisions", str(error))
-
-    # ---- the guardian -----------------------------------------------------------------------------------------
-
-    def after_guardian(self, guardian: GuardianProcess) -> None:
-        """Look at what a guardian says that it has done."""
-        finished = guardian.finished
-        if not finished or finished.get("id") == self._finished:
-            return
-        self._finished = str(finished["id"])
-        self._world.trace.note(f"guardian has finished {finished}")
-        self._has_flattened = finished["level"] == "flatten"
-        if not self._has_flattened or self._has_outsiders:
-            return
-        for symbol in self._plan.symbols:
-            if abs(self.truth.held(symbol)) > _DUST:
-                self.report("guardian: flat means flat", f"{symbol}: {self.truth.held(symbol):g} are held")
-
-    def _undoes_flatten(self, executed: Executed) -> None:
-        """Look whether a desk opens again what the guardian has closed, while its halt stands."""
-        halts = [halt for halt in self._halts if halt == self._finished]
-        after = self.truth.held(executed.symbol)
-        before = after - executed.quantity
-        if halts and self._has_flattened and abs(after) > abs(before) + _DUST:
-            facts = f"{executed} took the account from {before:g} to {after:g} while {halts[0]} stands"
-            self.report("guardian: what it has closed stays closed", facts)
-
-    def _guardian_traded(self, executed: Executed) -> None:
-        """Look whether an order of the guardian has gone through zero."""
-        after = self.truth.held(executed.symbol)
-        before = after - executed.quantity
-        if before * after < -_DUST or abs(after) > abs(before) + _DUST:
-            facts = f"{executed} took the account from {before:g} to {after:g}"
-            self.report("guardian: never through zero", facts)
 
     # ---- at the end -------------------------------------------------------------------------------------------
 
@@ -373,9 +361,9 @@ class Checker:
     def _executed(self, executed: Executed) -> None:
         """Look whether a run has overshot its target."""
         if executed.client_id == GUARDIAN_CLIENT:
-            self._guardian_traded(executed)
+            self.guardian.guardian_traded(executed)
         elif executed.client_id == CLIENT:
-            self._undoes_flatten(executed)
+            self.guardian.desk_traded(executed, self._halts)
         owner = owner_of(executed.order)
         strategy = owner.partition("-")[0]
         if self._is_corrected or self._has_outsiders or self._plan.has_guardian or executed.client_id != CLIENT:
@@ -401,56 +389,15 @@ class Checker:
         changed = [step.size for step in steps]
         return max([own, *changed])
 
-    def _life(self, engine: EngineProcess) -> _Life:
+    def _life(self, engine: EngineProcess) -> Life:
         life = self._lives.get(engine)
         if life is None:
-            life = self._lives[engine] = _Life(engine)
+            life = self._lives[engine] = Life(engine)
         return life
 
 
 # Between which multiples of its size a strategy's position stays, however its orders fare.
 _BOUNDS = {"Swing": (0, 1), "Trend": (-1, 1), "Flicker": (0, 1)}
-
-
-class _Life:
-    """What the checker knows of one life of an engine."""
-
-    def __init__(self, engine: EngineProcess) -> None:
-        self.link, self.was_up, self.syncing_ns = "", False, 0
-        # sent: how often each order was given to the socket, with its first or with other terms.
-        self.sent: collections.Counter[str] = collections.Counter()
-        # opened_ns: when orders that open left in the last second.
-        self.opened_ns: list[int] = []
-        # keys: the order of each key of a person.
-        self.keys: dict[str, str] = {}
-        # fills: signed quantity and price by execution id, as the desk tells them.
-        self.fills: dict[str, tuple[float, float]] = {}
-        self._engine = engine
-        self._connection: sqlite3.Connection | None = None
-        self._read = 0
-        self._recorded: collections.Counter[str] = collections.Counter()
-
-    def recorded(self) -> collections.Counter[str]:
-        """Return how often the placing or changing of each order is in the journal's file."""
-        if self._connection is None:
-            assert self._engine.journal is not None  # noqa: S101 - it has sent something
-            address = f"{self._engine.journal.absolute().as_uri()}?mode=ro"
-            self._connection = sqlite3.connect(address, uri=True, isolation_level=None)
-        query = "SELECT number, actions FROM events WHERE number > ? AND actions IS NOT NULL"
-        for number, actions in self._connection.execute(query, (self._read,)):
-            self._read = number
-            for action in decode_actions(actions):
-                if isinstance(action, PlaceOrder):
-                    self._recorded[action.order.id] += 1
-                elif isinstance(action, ModifyOrder):
-                    self._recorded[action.order_id] += 1
-        return self._recorded
-
-    def close(self) -> None:
-        """Let go of the journal."""
-        if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
 
 
 def _frames(data: bytes) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from ibdesk.simulation import plan as steps
 from ibdesk.simulation.strategies import ALL
 
 if TYPE_CHECKING:
+    from ibdesk.desk.runtime import Runtime
     from ibdesk.simulation.world import World
 
 # Seconds after the storm: when all runs are stopped and what they hold is closed, and when an order by hand is placed
@@ -68,13 +69,21 @@ class Person:
                 for name in world.plan.strategies:
                     if name not in self._ended:
                         self._start(name)
+            if self._is_calm:
+                self._put_in_order(engine.runtime)
+
+    def _put_in_order(self, runtime: Runtime) -> None:
+        """Lift what is halted, and accept what was traded elsewhere."""
+        guardian = self._world.guardian
+        if guardian is not None and guardian.is_busy:
             # What the guardian does is not undone while it does it.
-            is_stopping = world.guardian is not None and world.guardian.is_busy
-            if self._is_calm and not self._has_stopped and not is_stopping:
-                for halt in list(engine.runtime.engine.gate.halts):
-                    self._lift(halt)
-                for symbol in list(engine.runtime.engine.orders.outside.uncovered):
-                    self._accept(symbol)
+            return
+        # Also after the runs are stopped: the guardian may act on the loss that closing them has made.
+        for halt in list(runtime.engine.gate.halts):
+            self._lift(halt)
+        if not self._has_stopped:
+            for symbol in list(runtime.engine.orders.outside.uncovered):
+                self._accept(symbol)
 
     # ---- commands ---------------------------------------------------------------------------------------------
 
@@ -94,8 +103,11 @@ class Person:
             self._lift(halts[0])
 
     def _stop_run(self, step: steps.StopRun) -> None:
+        engine = self._world.engine
         self._stop(step.strategy, flatten=step.flatten)
-        self._ended.add(step.strategy)
+        if engine is not None and engine.is_up:
+            # Otherwise nobody has heard of it, and the strategy is started again.
+            self._ended.add(step.strategy)
 
     def _reparameterize(self, step: steps.Reparameterize) -> None:
         name = "every" if step.strategy == "Flicker" else "size"
@@ -217,7 +229,9 @@ class Person:
             runs = self._runs(name)
             if len(runs) > 1 and not loses_power:
                 world.checker.report("1: a start that is repeated is one run", f"{runs}")
-        for symbol in world.plan.symbols if any(map(self._runs, world.plan.strategies)) else ():
+        # A run that was asked to stop as the desk died is left by it, and is not started again.
+        is_running = any(self._runs(name) for name in world.plan.strategies if name not in self._ended)
+        for symbol in world.plan.symbols if is_running else ():
             market = engine.runtime.engine.markets.get(symbol)
             at_ns = 0 if market is None or market.quote is None else market.quote.at_ns
             if world.loop.now_ns - at_ns > _FRESH_NS:

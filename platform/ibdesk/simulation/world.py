@@ -221,7 +221,7 @@ class World:
 
     def _look_at_guardian(self, guardian: GuardianProcess) -> None:
         """Take note that the guardian has finished a stop, or has ended by itself."""
-        self.checker.after_guardian(guardian)
+        self.checker.guardian.after_turn(guardian)
         if guardian.task.done():
             self.trace.note(f"guardian ended: {guardian.failure!r}")
             error = None if guardian.task.cancelled() else guardian.task.exception()

@@ -1,0 +1,58 @@
+"""What must hold of the guardian's orders, and of a desk whose account it has flattened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+
+from ibdesk.simulation.guardian_process import GuardianProcess
+from ibdesk.simulation.truth import Executed, Truth
+
+_DUST = 1e-9
+
+
+class GuardianChecks:
+    """Compares what the guardian does and says with what the account holds."""
+
+    def __init__(
+        self,
+        truth: Truth,
+        symbols: Sequence[str],
+        *,
+        has_outsiders: bool,
+        report: Callable[[str, str], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._truth, self._symbols, self._has_outsiders = truth, symbols, has_outsiders
+        self._report, self._say = report, say
+        # _finished: the last stop that a guardian has said is done.
+        self._finished, self._has_flattened = "", False
+
+    def after_turn(self, guardian: GuardianProcess) -> None:
+        """Look at what a guardian says that it has done."""
+        finished = guardian.finished
+        if not finished or finished.get("id") == self._finished:
+            return
+        self._finished = str(finished["id"])
+        self._say(f"guardian has finished {finished}")
+        self._has_flattened = finished["level"] == "flatten"
+        if not self._has_flattened or self._has_outsiders:
+            return
+        for symbol in self._symbols:
+            if abs(self._truth.held(symbol)) > _DUST:
+                self._report("guardian: flat means flat", f"{symbol}: {self._truth.held(symbol):g} are held")
+
+    def desk_traded(self, executed: Executed, halts: Container[str]) -> None:
+        """Look whether a desk opens again what the guardian has closed, while its halt stands."""
+        after = self._truth.held(executed.symbol)
+        before = after - executed.quantity
+        if self._finished in halts and self._has_flattened and abs(after) > abs(before) + _DUST:
+            facts = f"{executed} took the account from {before:g} to {after:g} while {self._finished} stands"
+            self._report("guardian: what it has closed stays closed", facts)
+
+    def guardian_traded(self, executed: Executed) -> None:
+        """Look whether an order of the guardian has gone through zero."""
+        after = self._truth.held(executed.symbol)
+        before = after - executed.quantity
+        if before * after < -_DUST or abs(after) > abs(before) + _DUST:
+            facts = f"{executed} took the account from {before:g} to {after:g}"
+            self._report("guardian: never through zero", facts)

@@ -1,0 +1,51 @@
+"""What the checker knows of one life of an engine."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import sqlite3
+
+from ibdesk.model import ModifyOrder, PlaceOrder, decode_actions
+from ibdesk.simulation.engine_process import EngineProcess
+
+
+class Life:
+    """One life of an engine: how its link stands, what it sent and what it told, and what its journal holds."""
+
+    def __init__(self, engine: EngineProcess) -> None:
+        self.link, self.was_up, self.syncing_ns = "", False, 0
+        # sent: how often each order was given to the socket, with its first or with other terms.
+        self.sent: collections.Counter[str] = collections.Counter()
+        # opened_ns: when orders that open left in the last second.
+        self.opened_ns: list[int] = []
+        # keys: the order of each key of a person.
+        self.keys: dict[str, str] = {}
+        # fills: signed quantity and price by execution id, as the desk tells them.
+        self.fills: dict[str, tuple[float, float]] = {}
+        self._engine = engine
+        self._connection: sqlite3.Connection | None = None
+        self._read = 0
+        self._recorded: collections.Counter[str] = collections.Counter()
+
+    def recorded(self) -> collections.Counter[str]:
+        """Return how often the placing or changing of each order is in the journal's file."""
+        if self._connection is None:
+            assert self._engine.journal is not None  # noqa: S101 - it has sent something
+            address = f"{self._engine.journal.absolute().as_uri()}?mode=ro"
+            self._connection = sqlite3.connect(address, uri=True, isolation_level=None)
+        query = "SELECT number, actions FROM events WHERE number > ? AND actions IS NOT NULL"
+        for number, actions in self._connection.execute(query, (self._read,)):
+            self._read = number
+            for action in decode_actions(actions):
+                if isinstance(action, PlaceOrder):
+                    self._recorded[action.order.id] += 1
+                elif isinstance(action, ModifyOrder):
+                    self._recorded[action.order_id] += 1
+        return self._recorded
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
