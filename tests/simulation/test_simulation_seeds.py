@@ -31,7 +31,7 @@ def test_a_seed_keeps_all_promises(seed: int) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("seed", [3, 11])
+@pytest.mark.parametrize("seed", [3, 38])
 def test_a_seed_gives_the_same_trace_in_every_process(seed: int) -> None:
     """Whatever the order of unordered sets, which Python draws anew for each process."""
     traces = {

@@ -26,8 +26,9 @@ from ibdesk.simulation.engine_process import CLIENT, EngineProcess
 from ibdesk.simulation.guardian_checks import GuardianChecks
 from ibdesk.simulation.guardian_process import GUARDIAN_CLIENT
 from ibdesk.simulation.life import Life
-from ibdesk.simulation.plan import Kill, Misbehave, Plan, Reparameterize, Rival, TradeAtTws
+from ibdesk.simulation.plan import Kill, Misbehave, Plan, Rival, TradeAtTws
 from ibdesk.simulation.strategies import ALL
+from ibdesk.simulation.target_checks import TargetChecks
 from ibdesk.simulation.truth import Executed, SentOrder, Truth, owner_of
 from ibdesk.store import Row, Topic, replay
 from ibdesk.strategy import StrategyShelf
@@ -80,6 +81,7 @@ class Checker:
             report=self.report,
             say=world.trace.note,
         )
+        self._targets = TargetChecks(self.truth, self._plan, self.report)
         # _asked_ns: when each client last asked for all executions; _told_ns: when each was last told to a client.
         self._asked_ns: dict[int, int] = {}
         self._told_ns: dict[tuple[int, str], int] = {}
@@ -90,7 +92,7 @@ class Checker:
             if len(facts) > _MOST_FACTS:
                 facts = f"{facts[: _MOST_FACTS // 2]} ... {facts[-_MOST_FACTS // 2 :]}"
             self.violation = Violation(round(self._world.seconds, 4), promise, facts)
-            self._world.trace.note(f"VIOLATION {promise}: {facts}")
+            self._world.trace.note(f"VIOLATION {promise}", detail=facts)
 
     # ---- what comes to the gateway ----------------------------------------------------------------------------
 
@@ -359,45 +361,19 @@ class Checker:
             self._executed(each)
 
     def _executed(self, executed: Executed) -> None:
-        """Look whether a run has overshot its target."""
+        """Look whether an execution may be."""
         if executed.client_id == GUARDIAN_CLIENT:
             self.guardian.guardian_traded(executed)
         elif executed.client_id == CLIENT:
             self.guardian.desk_traded(executed, self._halts)
-        owner = owner_of(executed.order)
-        strategy = owner.partition("-")[0]
-        if self._is_corrected or self._has_outsiders or self._plan.has_guardian or executed.client_id != CLIENT:
-            return
-        most = self._plan.risk.get("max_position_shares", math.inf)
-        held = self.truth.held(executed.symbol)
-        if abs(held) > most + _DUST:
-            facts = f"{owner} has led {executed.symbol} to {held:g}, {most:g} may be held"
-            self.report("limits: no position is larger than its limit", facts)
-        if strategy not in _BOUNDS:
-            return
-        size = self._largest(strategy)
-        low, high = (bound * size for bound in _BOUNDS[strategy])
-        moved = self.truth.moved_by(owner, executed.symbol)
-        if not low - _DUST <= moved <= high + _DUST:
-            facts = f"{owner} has moved {executed.symbol} by {moved:g}, its target is within {low:g} and {high:g}"
-            self.report("1: a target is never overshot", facts)
-
-    def _largest(self, strategy: str) -> int:
-        fields = ALL[strategy].model_fields
-        own = fields["size"].default if "size" in fields else 1
-        steps = [step for step in self._plan.steps if isinstance(step, Reparameterize) and step.strategy == strategy]
-        changed = [step.size for step in steps]
-        return max([own, *changed])
+        if not (self._is_corrected or self._has_outsiders or self._plan.has_guardian) and executed.client_id == CLIENT:
+            self._targets.executed(executed)
 
     def _life(self, engine: EngineProcess) -> Life:
         life = self._lives.get(engine)
         if life is None:
             life = self._lives[engine] = Life(engine)
         return life
-
-
-# Between which multiples of its size a strategy's position stays, however its orders fare.
-_BOUNDS = {"Swing": (0, 1), "Trend": (-1, 1), "Flicker": (0, 1)}
 
 
 def _frames(data: bytes) -> Iterator[bytes]:

@@ -27,8 +27,12 @@ class Trace:
         self._hash.update(f"{self._loop.now_ns} {process} {len(data)} ".encode())
         self._hash.update(data)
 
-    def note(self, text: str) -> None:
-        """Take what the world does; told at once where that is wanted."""
+    def note(self, text: str, *, detail: str = "") -> None:
+        """Take what the world does; told at once where that is wanted.
+
+        A detail is told only: it may name a folder or a process of this machine, which no two runs share.
+        """
         self._hash.update(f"{self._loop.now_ns} {text}\n".encode())
         if self._is_verbose:
-            sys.stdout.write(f"{(self._loop.now_ns - self._start_ns) / SECOND:10.4f}  {text}\n")
+            told = f"{text}: {detail}" if detail else text
+            sys.stdout.write(f"{(self._loop.now_ns - self._start_ns) / SECOND:10.4f}  {told}\n")

@@ -20,6 +20,7 @@ from ibdesk.gateway.faults.kinds import KINDS
 from ibdesk.gateway.market.walk import RandomWalk
 from ibdesk.simulation import plan as steps
 from ibdesk.simulation.checker import Checker, Violation
+from ibdesk.simulation.crash import Crash
 from ibdesk.simulation.disk import Disk
 from ibdesk.simulation.engine_process import CLIENT, PORT, RIVAL_CLIENT, EngineProcess
 from ibdesk.simulation.guardian_process import GuardianProcess
@@ -69,13 +70,9 @@ class World:
         # is_storm: whether faults and commands still come.
         self.is_storm = True
         self.person = Person(self)
-        self._kill: steps.Kill | None = None
-        self._kill_ns = 0
+        # _crash: what is about to kill the engine.
+        self._crash: Crash | None = None
         self._loses_power = any(isinstance(step, steps.Kill) and step.is_power_loss for step in plan.steps)
-        # _log_bytes: how long the journal's log was after the last turn, while a kill is due.
-        self._log_bytes = 0
-        # _log_sizes: how long the journal's log was at each write of this turn, while a kill is due.
-        self._log_sizes: list[int] = []
         self._faults: dict[type, Callable[[Any], None]] = {
             steps.Kill: self._kill_soon,
             steps.Stall: self._stall,
@@ -194,8 +191,8 @@ class World:
         self.trace.wrote(end.process.name, data)
         engine = self._engine_of(end.process)
         if engine is not None:
-            if self._kill is not None and engine is self.engine:
-                self._log_sizes.append(engine.disk.log_bytes())
+            if self._crash is not None and engine is self.engine:
+                self._crash.note_write(engine.disk)
             self.checker.sends(engine, data)
 
     def _after_turn(self, process: Process) -> None:
@@ -215,15 +212,14 @@ class World:
             self._ended(engine)
         if self.loop.errors:
             self.checker.report("an exception that nobody caught", f"{self.loop.errors[0]}")
-        self._log_sizes.clear()
-        if self._kill is not None and engine is not None and engine is self.engine:
-            self._log_bytes = engine.disk.log_bytes()
+        if self._crash is not None and engine is not None and engine is self.engine:
+            self._crash.note_turn(engine.disk)
 
     def _look_at_guardian(self, guardian: GuardianProcess) -> None:
         """Take note that the guardian has finished a stop, or has ended by itself."""
         self.checker.guardian.after_turn(guardian)
         if guardian.task.done():
-            self.trace.note(f"guardian ended: {guardian.failure!r}")
+            self.trace.note("guardian ended", detail=repr(guardian.failure))
             error = None if guardian.task.cancelled() else guardian.task.exception()
             if error is not None:
                 self.checker.report("the guardian ended with an error that is not ours", repr(error))
@@ -239,7 +235,7 @@ class World:
 
     def _ended(self, engine: EngineProcess) -> None:
         """Take note that an engine has ended by itself."""
-        self.trace.note(f"{engine.process.name} ended: {engine.failure!r}")
+        self.trace.note(f"{engine.process.name} ended", detail=repr(engine.failure))
         if not engine.task.cancelled():
             error = engine.task.exception()
             if error is not None:
@@ -264,8 +260,7 @@ class World:
             fault(step)
 
     def _kill_soon(self, step: steps.Kill) -> None:
-        self._kill, self._kill_ns = step, self.loop.now_ns
-        self._log_bytes = 0 if self.engine is None else self.engine.disk.log_bytes()
+        self._crash = Crash(step, self.loop.now_ns, None if self.engine is None else self.engine.disk)
 
     def _stall(self, step: steps.Stall) -> None:
         engine = None if self.engine is None else self.engine.process
@@ -284,30 +279,17 @@ class World:
 
     def _dies(self, engine: EngineProcess) -> bool:
         """Kill the engine where that is due; return whether it is dead."""
-        kill = self._kill
-        if kill is None:
+        crash = self._crash
+        if crash is None:
             return False
+        found = crash.place(engine, self.network, self.loop.now_ns)
+        if found is None:
+            return False
+        self._crash = None
+        kill, (whole, piece, log_bytes) = crash.kill, found
         writes = self.network.written(engine.process)
-        if not writes and self.loop.now_ns - self._kill_ns < 2 * SECOND:
-            return False
-        self._kill = None
-        whole = min(int(kill.writes * (writes + 1)), writes)
-        sizes = [self._log_bytes, *self._log_sizes]
-        # Closing a connection is a write of no bytes.
-        sizes += [engine.disk.log_bytes()] * (writes + 2 - len(sizes))
-        log_bytes = sizes[whole + 1]
-        piece = 0
-        if whole < writes and kill.piece:
-            piece = max(1, int(kill.piece * self.network.bytes_of(engine.process, whole)))
-        else:
-            # Within the commit before the write that did not leave.
-            log_bytes = sizes[whole] + int((log_bytes - sizes[whole]) * kill.torn)
-        if kill.is_power_loss:
-            synced = engine.disk.log_bytes_at(self.loop.now_ns - round(kill.lost_seconds * SECOND))
-            log_bytes = min(log_bytes, synced)
         self.trace.note(f"killed after {whole} of {writes} writes and {piece} bytes, log {log_bytes} bytes")
         self.network.let_go(engine.process, writes=whole, bytes_of_next=piece)
-        self._log_sizes.clear()
         engine.died(self.network, silent_seconds=kill.silent_seconds)
         if self.rival is not None and self.rival.disk.folder == self.disk.folder:
             # Its files are about to become copies too.
@@ -364,7 +346,7 @@ class World:
     def _calm_down(self) -> None:
         """End all faults; from now on everything must become well."""
         self.is_storm = False
-        self._kill = None
+        self._crash = None
         self.trace.note("calm")
         if self.rival is not None:
             self.rival.close()

@@ -1,0 +1,46 @@
+"""What must hold of the positions that runs and people lead an account to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from ibdesk.simulation.plan import Plan, Reparameterize
+from ibdesk.simulation.strategies import ALL
+from ibdesk.simulation.truth import Executed, Truth, owner_of
+
+_DUST = 1e-9
+# Between which multiples of its size a strategy's position stays, however its orders fare.
+_BOUNDS = {"Swing": (0, 1), "Trend": (-1, 1), "Flicker": (0, 1)}
+
+
+class TargetChecks:
+    """Compares what was executed with the targets of runs and the largest position."""
+
+    def __init__(self, truth: Truth, plan: Plan, report: Callable[[str, str], None]) -> None:
+        self._truth, self._plan, self._report = truth, plan, report
+
+    def executed(self, executed: Executed) -> None:
+        """Look whether an execution has overshot a target or a limit."""
+        owner = owner_of(executed.order)
+        strategy = owner.partition("-")[0]
+        most = self._plan.risk.get("max_position_shares", math.inf)
+        held = self._truth.held(executed.symbol)
+        if abs(held) > most + _DUST:
+            facts = f"{owner} has led {executed.symbol} to {held:g}, {most:g} may be held"
+            self._report("limits: no position is larger than its limit", facts)
+        if strategy not in _BOUNDS:
+            return
+        size = self._largest(strategy)
+        low, high = (bound * size for bound in _BOUNDS[strategy])
+        moved = self._truth.moved_by(owner, executed.symbol)
+        if not low - _DUST <= moved <= high + _DUST:
+            facts = f"{owner} has moved {executed.symbol} by {moved:g}, its target is within {low:g} and {high:g}"
+            self._report("1: a target is never overshot", facts)
+
+    def _largest(self, strategy: str) -> int:
+        fields = ALL[strategy].model_fields
+        own = fields["size"].default if "size" in fields else 1
+        steps = [step for step in self._plan.steps if isinstance(step, Reparameterize) and step.strategy == strategy]
+        changed = [step.size for step in steps]
+        return max([own, *changed])
