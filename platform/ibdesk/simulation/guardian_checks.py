@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Sequence
 
 from ibdesk.simulation.guardian_process import GuardianProcess
 from ibdesk.simulation.truth import Executed, Truth
+from ibdesk.store.account_halts import accounts_folder
 
 _DUST = 1e-9
 
@@ -34,6 +35,10 @@ class GuardianChecks:
             return
         self._finished = str(finished["id"])
         self._say(f"guardian has finished {finished}")
+        if not any(self._finished in path.read_text("utf-8") for path in accounts_folder().glob("*.halts.json")):
+            self._report(
+                "7: what the guardian stops is halted", f"{self._finished} is in no file of the account's halts"
+            )
         self._has_flattened = finished["level"] == "flatten"
         if not self._has_flattened or self._has_outsiders:
             return
