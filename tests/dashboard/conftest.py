@@ -57,7 +57,7 @@ class Market:
     def open(self) -> None:
         """Publish the link, the account and a running strategy."""
         link = {"link": "up", "at_ns": START, "detail": "", "address": "127.0.0.1:4002", "mode": "paper"}
-        self._feed.publish(Topic.LINK, "link", link | {"halted": None, "halt_ids": []})
+        self._feed.publish(Topic.LINK, "link", link | {"halts": []})
         account = {"id": self._account, "currency": "USD", "net_liquidation": 1_000_000.0, "updated_ns": START}
         self._feed.publish(Topic.ACCOUNT, self._account, account)
         run: Row = {"run_id": "run-1", "class_name": "EmaCross", "parameters": {"fast": 12}, "symbols": ["AAPL"]}

@@ -140,7 +140,36 @@ async def test_a_trader_stops_the_account_by_the_button(
     async with httpx.AsyncClient(base_url=web.url, headers={"X-API-Key": key}, **PLAIN) as client:
         halts = (await client.get("/api/v1/risk")).json()["halts"]
     assert [(halt["reason"], halt["by"]) for halt in halts] == [("fire", "tom")]
-    await expect(page.locator(".banner")).to_contain_text("Trading is halted: fire", timeout=30_000)
+    await expect(page.locator(".banner")).to_contain_text(f"HALTED, desk: fire (halt {halts[0]['id']})", timeout=30_000)
+
+
+async def test_a_trader_lifts_one_halt_of_several_by_its_id(
+    web: WebServer, desk: Desk, dashboard: Any, browser: Any, tmp_path: Path
+) -> None:
+    key = (tmp_path / "keys" / "api.key").read_text().strip()
+    kept = await desk.aio.halt("its spread", scope="instrument:AAPL", state="reducing")
+    halt = await desk.aio.halt("prices look wrong")
+    page = await browser.open(root_of(dashboard.address))
+    await page.get_by_label("Password or key").fill(key)
+    await page.get_by_role("button", name="Log in").click()
+    await expect(page.locator(".banner")).to_have_count(2, timeout=60_000)
+    await expect(page.locator(".states")).to_contain_text("trading HALTED")
+
+    await page.get_by_role("button", name="Stop", exact=True).click()
+    await page.get_by_label("Lift the halt of this id").check()
+    await page.get_by_label("Reason").fill("they were right")
+    await page.get_by_label("Halt's id").fill(halt.id)
+    await page.get_by_label("API key").fill(key)
+    await page.get_by_label("API key").press("Tab")
+    await page.screenshot(path=tmp_path / "halts.png")
+    await page.get_by_role("button", name="Lift the halt").click()
+    await expect(page.get_by_text(f"The halt {halt.id} is lifted.")).to_be_visible(timeout=30_000)
+
+    await expect(page.locator(".banner")).to_have_text(
+        [f"REDUCING, instrument:AAPL: its spread (halt {kept.id})"], timeout=30_000
+    )
+    await expect(page.locator(".states")).to_contain_text("trading REDUCING")
+    assert [each.id for each in desk.risk().halts] == [kept.id]
 
 
 async def test_a_viewer_who_presses_the_button_is_refused(web: WebServer, dashboard: Any, browser: Any) -> None:

@@ -120,11 +120,12 @@ async def test_a_halt_shows_on_every_open_page(browser: Any, feed_server: Any, s
     for page in (first, second):
         await expect(page.locator(".states")).to_contain_text("TWS up", timeout=20_000)
 
+    halt = {"id": "20261130-143000-3", "scope": "run:run-1", "state": "reducing", "reason": "daily loss"}
     link = {"link": "down", "at_ns": 1, "detail": "", "address": "127.0.0.1:4002", "mode": "paper"}
-    feed.publish(Topic.LINK, "link", link | {"halted": "daily loss", "halt_ids": ["20261130-143000-3"]})
+    feed.publish(Topic.LINK, "link", link | {"halts": [halt]})
 
     for page in (first, second):
-        await expect(page.locator(".banner")).to_have_text("Trading is halted: daily loss (halt 20261130-143000-3)")
+        await expect(page.locator(".banner")).to_have_text("REDUCING, run:run-1: daily loss (halt 20261130-143000-3)")
         await expect(page.locator(".states")).to_contain_text("TWS down")
 
 

@@ -65,25 +65,34 @@ def test_profit_orders_and_fills_are_summed_up(position: Any, order: Any, fill: 
     assert "2 (1 working)" in summary(board)
 
 
+LOSS = {"id": "20261130-143000-3", "scope": "desk", "state": "halted", "reason": "daily loss <limit>"}
+SPREAD = {"id": "20261130-143001-4", "scope": "instrument:AAPL", "state": "reducing", "reason": "its spread"}
+
+
 def test_a_halt_and_a_lost_feed_cannot_be_overlooked() -> None:
     board = Board()
     link = {"link": "up", "at_ns": 1, "detail": "", "address": "127.0.0.1:4002", "mode": "paper"}
 
-    board.apply({Topic.LINK: [link | {"halted": "daily loss <limit>", "halt_ids": ["20261130-143000-3"]}]})
+    board.apply({Topic.LINK: [link | {"halts": [LOSS, SPREAD]}]})
+    assert "trading</span> HALTED" in summary(board)
     board.show_feed(FeedStatus.RECONNECTING)
 
-    assert "Trading is halted: daily loss &lt;limit&gt; (halt 20261130-143000-3)" in summary(board)
+    assert "HALTED, desk: daily loss &lt;limit&gt; (halt 20261130-143000-3)" in summary(board)
+    assert "REDUCING, instrument:AAPL: its spread (halt 20261130-143001-4)" in summary(board)
+    assert "trading</span> not known" in summary(board)
     assert "reconnecting" in summary(board)
 
-    board.apply({Topic.LINK: [link | {"halted": None, "halt_ids": []}]})
+    board.apply({Topic.LINK: [link | {"halts": []}]})
+    board.show_feed(FeedStatus.LIVE)
     assert "halted" not in summary(board)
+    assert "trading</span> NORMAL" in summary(board)
 
 
 @pytest.mark.parametrize("status", [FeedStatus.AWAY, FeedStatus.RECONNECTING, FeedStatus.REFUSED])
 def test_what_was_heard_of_tws_is_not_shown_as_if_it_held(status: FeedStatus) -> None:
     board = Board()
     link = {"link": "up", "at_ns": 1, "detail": "", "address": "127.0.0.1:4002", "mode": "paper"}
-    board.apply({Topic.LINK: [link | {"halted": None, "halt_ids": []}]})
+    board.apply({Topic.LINK: [link | {"halts": []}]})
     board.show_feed(FeedStatus.LIVE)
     assert "</span> up" in summary(board)
 

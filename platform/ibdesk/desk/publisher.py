@@ -95,8 +95,10 @@ class Publisher:
             "detail": detail,
             "address": self._address,
             "mode": self._mode,
-            "halted": self._engine.gate.halts.reasons or None,
-            "halt_ids": list(self._engine.gate.halts),
+            "halts": [
+                {"id": halt.id, "scope": halt.scope, "state": halt.state.value, "reason": halt.reason}
+                for halt in self._engine.gate.halts.values()
+            ],
         }
         self._feed.publish(Topic.LINK, "link", row)
 

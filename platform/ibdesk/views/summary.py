@@ -27,8 +27,8 @@ class FeedStatus(enum.Enum):
     REFUSED = "refused"
 
 
-_GOOD = frozenset({"up", FeedStatus.LIVE.value})
-_BAD = frozenset({"down", "closed", FeedStatus.REFUSED.value, FeedStatus.AWAY.value})
+_GOOD = frozenset({"up", "NORMAL", FeedStatus.LIVE.value})
+_BAD = frozenset({"HALTED", "down", "closed", FeedStatus.REFUSED.value, FeedStatus.AWAY.value})
 # What the last row says of TWS holds only while rows come.
 _CURRENT = frozenset({FeedStatus.LIVE, FeedStatus.CONNECTING})
 _STYLE = f"""
@@ -49,6 +49,7 @@ _STYLE = f"""
 @container (max-width: 1150px) {{
   .top {{ gap: 6px 16px; }} .figure .value {{ font-size: 14px; }} .figure.large .value {{ font-size: 18px; }} }}
 .banner {{ background: {palette.LOSS}; color: #1b0605; font-weight: 600; padding: 7px 16px; }}
+.banner.reducing {{ background: {palette.WARNING}; }}
 """
 
 
@@ -67,10 +68,21 @@ class Summary:
 
 def _banner(state: BoardState) -> str:
     link = state.newest(Topic.LINK, "link")
-    if link is None or not link["halted"]:
+    if link is None:
         return ""
-    ids = ", ".join(link["halt_ids"])
-    return f'<div class="banner">Trading is halted: {escape(link["halted"])} (halt {escape(ids)})</div>'
+    return "".join(
+        f'<div class="banner {escape(halt["state"])}">{escape(halt["state"].upper())}, {escape(halt["scope"])}: '
+        f"{escape(halt['reason'])} (halt {escape(halt['id'])})</div>"
+        for halt in link["halts"]
+    )
+
+
+def _trading(link: Row | None) -> str:
+    """Return the strictest state that a halt holds in, of whatever scope."""
+    if link is None:
+        return "waiting"
+    states = {halt["state"] for halt in link["halts"]}
+    return next((state.upper() for state in ("halted", "reducing") if state in states), "NORMAL")
 
 
 def _name(state: BoardState) -> str:
@@ -123,7 +135,8 @@ def _states(state: BoardState, feed: FeedStatus) -> str:
         tws = ("not known", "")
     at = max((row["at_ns"] for row in state.latest(Topic.QUOTES)), default=0)
     newest = f"{theme.time_of_day(at)} UTC" if at else ""
-    return f'<div class="states">{_state("TWS", *tws)}{_state("feed", feed.value, newest)}</div>'
+    trading = _state("trading", _trading(link) if feed in _CURRENT else "not known", "")
+    return f'<div class="states">{trading}{_state("TWS", *tws)}{_state("feed", feed.value, newest)}</div>'
 
 
 def _state(what: str, word: str, detail: str) -> str:

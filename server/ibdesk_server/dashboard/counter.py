@@ -79,6 +79,20 @@ class Counter:
             return f"Halted as {found['halt_id']}. {found['failure']}"
         return f"Done in {found['seconds']:.1f} s. The halt {found['halt_id']} stands until somebody lifts it."
 
+    async def resume(self, halt_id: str, *, reason: str, headers: dict[str, str]) -> str:
+        """Have the server lift one halt in the name of whom `headers` prove; return what came of it, in words."""
+        body = json.dumps({"id": halt_id, "reason": reason})
+        address = f"{self._root.removesuffix('auth/')}risk/resume"
+        request = HTTPRequest(address, "POST", headers | {"Content-Type": "application/json"}, body=body)
+        request.connect_timeout = request.request_timeout = _SECONDS
+        try:
+            await AsyncHTTPClient().fetch(request)
+        except HTTPError as error:
+            return f"The server refuses: {_detail_of(error)}"
+        except (OSError, ValueError):
+            return "The server does not answer: type ibdesk resume on its machine."
+        return f"The halt {halt_id} is lifted."
+
     async def _post(self, path: str, body: dict[str, str], headers: dict[str, str]) -> dict[str, Any] | Refusal:
         headers = headers | {"Content-Type": "application/json"}
         return await self._ask(HTTPRequest(self._root + path, "POST", headers, body=json.dumps(body)))

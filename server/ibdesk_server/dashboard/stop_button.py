@@ -14,15 +14,20 @@ _CORNER = ":host { position: fixed !important; right: 16px; bottom: 16px; z-inde
 _CARD = f"""
 :host {{ background: {palette.SURFACE}; border: 1px solid {palette.LOSS}; border-radius: 6px; padding: 4px 8px; }}
 """
+_LIFT = "lift"
+_CONFIRM = {False: "Stop the account now", True: "Lift the halt"}
 _LEVELS = {
     "Halt: open nothing, cancel what would open": "halt",
     "Cancel every order": "cancel",
     "Flatten: cancel every order, close every position": "flatten",
+    "Lift the halt of this id": _LIFT,
 }
 
 
 class StopButton:
     """A button, and behind it a form that asks how far, why, and by whom; `view` is the Panel component.
+
+    The same form lifts one halt by its id.
 
     Who is logged in by name and password acts in that name. Everybody else gives an API key: the dashboard itself
     may change nothing.
@@ -33,14 +38,16 @@ class StopButton:
         self._open = pn.widgets.Button(name="Stop", button_type="danger", align="end", width=90)
         self._level = pn.widgets.RadioBoxGroup(options=_LEVELS, value="halt")
         self._reason = pn.widgets.TextInput(name="Reason", max_length=500)
+        self._halt_id = pn.widgets.TextInput(name="Halt's id", max_length=100, visible=False)
         self._account = pn.widgets.TextInput(name="Account (live money needs it)", max_length=32)
         self._key = pn.widgets.PasswordInput(name="API key (unless you are logged in by name)")
-        self._confirm = pn.widgets.Button(name="Stop the account now", button_type="danger")
+        self._confirm = pn.widgets.Button(name=_CONFIRM[False], button_type="danger")
         self._cancel = pn.widgets.Button(name="Back")
         self._outcome = pn.pane.HTML("", styles={"color": palette.TEXT, "font": f"13px {palette.FONT}"})
         self._form = pn.Column(
             self._level,
             self._reason,
+            self._halt_id,
             self._account,
             self._key,
             pn.Row(self._confirm, self._cancel),
@@ -50,14 +57,20 @@ class StopButton:
         )
         self._open.on_click(lambda _: self._show(is_open=True))
         self._cancel.on_click(lambda _: self._show(is_open=False))
-        self._confirm.on_click(self._stop)
+        self._confirm.on_click(self._act)
+        self._level.param.watch(lambda _: self._choose(), "value")
         self.view = pn.Column(self._form, self._open, stylesheets=[_CORNER], margin=0)
 
     def _show(self, *, is_open: bool) -> None:
         self._form.visible, self._open.visible = is_open, not is_open
         self._outcome.object = self._key.value = ""
 
-    async def _stop(self, _: object) -> None:
+    def _choose(self) -> None:
+        lifts = self._level.value == _LIFT
+        self._halt_id.visible, self._account.visible = lifts, not lifts
+        self._confirm.name = _CONFIRM[lifts]
+
+    async def _act(self, _: object) -> None:
         headers = self._proof()
         reason = (self._reason.value or "").strip()
         if not headers or not reason:
@@ -66,6 +79,10 @@ class StopButton:
             return
         self._confirm.disabled = True
         try:
+            if self._level.value == _LIFT:
+                halt_id = (self._halt_id.value or "").strip()
+                self._say(await self._counter.resume(halt_id, reason=reason, headers=headers))
+                return
             self._say("Stopping ...")
             account = (self._account.value or "").strip()
             self._say(await self._counter.stop(self._level.value, reason=reason, account=account, headers=headers))
@@ -74,7 +91,7 @@ class StopButton:
             self._key.value = ""
 
     def _proof(self) -> dict[str, str]:
-        """Return the headers by which the server knows who stops, none when nobody does."""
+        """Return the headers by which the server knows who asks, none when nobody does."""
         if self._key.value:
             return {"X-API-Key": self._key.value.strip()}
         reader = self._reader()
