@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import math
 import threading
 import time
@@ -44,9 +45,8 @@ class _RealTime:
     wall_ns = staticmethod(time.time_ns)
     monotonic_ns = staticmethod(time.perf_counter_ns)
 
-    def boot_ns(self) -> int:
-        """Return the time since the machine was started."""
-        return time.clock_gettime_ns(_BOOT_CLOCK)
+    # Read four times on the way of an order: a partial costs no frame of its own.
+    boot_ns = staticmethod(functools.partial(time.clock_gettime_ns, _BOOT_CLOCK))
 
 
 _machine: MachineTime = _RealTime()

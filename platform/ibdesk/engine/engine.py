@@ -161,7 +161,7 @@ class Engine:
             BaseException: With `strict`, whatever a strategy's code raises; otherwise only what a signal does.
         """
         outbox = self.outbox
-        outbox.event, outbox.is_open = event, True
+        outbox.event, outbox.now_ns, outbox.is_open = event, event.at_ns, True
         try:
             self._handlers[event.__class__](event)
             if self._aims_changed or self._reducing or self._opening:
@@ -296,6 +296,8 @@ class Engine:
         """Have a price known where one is waited for: by losses, by what others hold, by orders held until an open."""
         if market.is_watched:
             self.losses.priced(market)
+        if not (self._unpriced or self._due):
+            return
         instrument = market.instrument.id
         if self._unpriced:
             self.orders.outside.price(instrument, price)

@@ -28,13 +28,11 @@ class Reach:
 
     def __init__(self, order: Order, exposure: Exposure) -> None:
         holding, total = exposure.holding, exposure.holding.total
-        others, quantity = exposure.others, order.remaining
         if order.side is Side.BUY:
             self.own_before, self.whole_before = holding.high, total.high
-            self.own = others.with_order(order, quantity).highest(exposure.held)
         else:
             self.own_before, self.whole_before = -holding.low, -total.low
-            self.own = -others.with_order(order, quantity).lowest(exposure.held)
+        self.own = exposure.others.reach_with(order, order.remaining, exposure.held)
         self.whole = self.whole_before + self.own - self.own_before
         self.worth = exposure.worth
 

@@ -61,7 +61,18 @@ class OpenOrders:
         copied.buys, copied.sells = self.buys[:], self.sells[:]
         return copied
 
-    def with_order(self, order: Order, quantity: float) -> OpenOrders:
+    def reach_with(self, order: Order, quantity: float, held: float) -> float:
+        """Return the worst position on an order's side, positive there, once so much of the order works as well."""
+        base = self.base(held)
+        if order.side is Side.BUY:
+            if base >= 0:
+                return held + sum(self.buys) + quantity
+            return self._with_order(order, quantity).highest(held)
+        if base <= 0:
+            return sum(self.sells) + quantity - held
+        return -self._with_order(order, quantity).lowest(held)
+
+    def _with_order(self, order: Order, quantity: float) -> OpenOrders:
         """Return the sums with one more order, on their own."""
         copied = self.copy()
         sums = copied.buys if order.side is Side.BUY else copied.sells
@@ -103,11 +114,13 @@ class OpenOrders:
 
     def highest(self, held: float) -> float:
         """Return the highest position that the open orders may lead to."""
-        return held + _reach(self.buys, max(-self.base(held), 0.0))
+        base = self.base(held)
+        return held + (_reach(self.buys, -base) if base < 0 else sum(self.buys))
 
     def lowest(self, held: float) -> float:
         """Return the lowest position that the open orders may lead to."""
-        return held - _reach(self.sells, max(self.base(held), 0.0))
+        base = self.base(held)
+        return held - (_reach(self.sells, base) if base > 0 else sum(self.sells))
 
 
 def _reach(sums: list[float], protected: float) -> float:

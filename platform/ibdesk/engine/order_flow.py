@@ -206,10 +206,11 @@ class OrderFlow:
         if self.outside.uncovered:
             self.outside.check(order)
         market = self.markets[order.instrument]
-        is_exit = self.gate.check(order, exposure_of(self, order, others), self.now_ns)
-        if not is_exit and self.now_ns >= self.venue_day.barred_ns and self.gate.decides:
-            self.venue_day.check(order, self.now_ns)
+        now_ns = self._outbox.now_ns
+        is_exit = self.gate.check(order, exposure_of(self, order, others), now_ns)
         if not is_exit and self.gate.decides:
+            if now_ns >= self.venue_day.barred_ns:
+                self.venue_day.check(order, now_ns)
             self.freshness.check(order, market, self.closed.opens_at)
             if self.self_crossing.resting:
                 self.self_crossing.check(order, market)

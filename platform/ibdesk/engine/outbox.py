@@ -11,17 +11,14 @@ class Outbox:
     It is open while the event is handled: an action that is added at another time would leave with the next event.
     """
 
-    __slots__ = ("actions", "event", "is_open")
+    __slots__ = ("actions", "event", "is_open", "now_ns")
 
     def __init__(self) -> None:
         self.event: Event | None = None
+        # now_ns: the time of the event being handled, or of the last one; ns UTC, 0 before the first.
+        self.now_ns = 0
         self.is_open = False
         self.actions: list[Action] = []
-
-    @property
-    def now_ns(self) -> int:
-        """The time of the event being handled, or of the last one; ns UTC, 0 before the first."""
-        return 0 if self.event is None else self.event.at_ns
 
     @property
     def correlation_id(self) -> str:
