@@ -12,11 +12,13 @@ from tests.desk.test_desk_port import Host
 from ibdesk.desk import Desk
 from ibdesk.desk.port.addresses import SocketAddress
 from ibdesk.errors import OrderDeniedError
-from ibdesk.store import AccountHalts
+from ibdesk.model import RunBudget, StartStrategy
+from ibdesk.store import AccountHalts, JournalReader
 from ibdesk.store.redis import RedisSettings
 
 pytestmark = pytest.mark.timeout(120)
 
+EMA_CROSS = Path(__file__).parent.parent.parent / "strategies" / "ema_cross.py"
 ACCOUNT = ("--mode", "paper", "--account", "DU7654321")
 
 
@@ -99,3 +101,16 @@ def test_what_is_asked_in_a_wrong_way_is_refused(
 
     assert (refused.code, sentence in refused.err) == (code, True), refused.err
     assert AccountHalts("paper", "DU7654321").read().halts == []
+
+
+def test_a_run_is_started_with_the_budget_that_is_given(cli: Callable[..., Any], tmp_path: Path) -> None:
+    budget = ("--budget", "max_position=500", "--budget", "max_daily_loss=1000")
+    done = cli("run", EMA_CROSS, "--on", "AAPL", "--for", 1, *budget)
+
+    assert done.code == 0, done.err
+    [journal] = (tmp_path / "state" / "ibdesk" / "journals").glob("*.sqlite")
+    with JournalReader(journal) as reader:
+        [start] = [entry.event for entry in reader.book_entries() if isinstance(entry.event, StartStrategy)]
+    wrong = cli("run", EMA_CROSS, "--on", "AAPL", "--for", 1, "--budget", "max_positon=500")
+    assert start.budget == RunBudget(max_position=500, max_daily_loss=1000)
+    assert (wrong.code, "a budget has no max_positon" in wrong.err) == (2, True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ibdesk.engine import RiskLimits
+from ibdesk.engine import Engine, RiskLimits, estate_of
 from ibdesk.model import (
     CancelOrder,
     Forex,
@@ -19,9 +19,11 @@ from ibdesk.model import (
     RunBudget,
     Side,
     Stock,
+    TakeOver,
     TradingHalted,
     TradingState,
 )
+from ibdesk.strategy import Strategy
 
 
 def limits(**rules: Any) -> RiskLimits:
@@ -148,6 +150,29 @@ def test_a_drawdown_is_measured_from_the_highest_profit_of_the_day(tell_story, h
 
     # 200 were earned, and 90 are left.
     assert halted.reason == "the drawdown of 110.00 is beyond risk.max_drawdown of 100"
+
+
+def test_a_restart_keeps_the_peak_that_a_drawdown_is_measured_from(tell_story, hands) -> None:
+    story = tell_story(limits(max_drawdown=100))
+    story.start(hands(), budget=RunBudget(max_drawdown=80))
+    story.hold(100, price=10.0)
+    story.quote(12.0, 12.0)
+    heir = Engine(strategies=lambda _: Strategy(), limits=story.engine.gate.limits)
+    estate = estate_of(story.engine, story.at_ns)
+    heir.handle(TakeOver(account="DU1", at_ns=story.at_ns, estate=estate))
+    story.engine = heir
+
+    # Of the 200 that were earned before the restart, 120 are left, and then 119.
+    assert halts_in(story.quote(11.2, 11.2)) == []
+    [of_run] = halts_in(story.quote(11.19, 11.19))
+    # And then 90, which is too little for the account as well.
+    [of_account] = halts_in(story.quote(10.9, 10.9))
+
+    assert (of_run.scope, of_run.reason) == (
+        "run:run",
+        "the drawdown of 81.00 is beyond its budget's max_drawdown of 80",
+    )
+    assert of_account.reason == "the drawdown of 110.00 is beyond risk.max_drawdown of 100"
 
 
 def test_a_run_is_halted_by_its_own_budget_and_others_go_on(tell_story, hands) -> None:

@@ -114,6 +114,24 @@ async def test_bars_and_history_come_oldest_first(api: httpx.AsyncClient, run: d
         assert all(item["low"] <= item["close"] <= item["high"] for item in items)
 
 
+async def test_a_halt_has_a_scope_and_a_state(api: httpx.AsyncClient) -> None:
+    asked = {"reason": "its spread", "scope": "instrument:aapl", "state": "reducing"}
+    halted = await api.post("/api/v1/risk/halt", json=asked)
+    listed = (await api.get("/api/v1/risk")).json()["halts"]
+    wrong = [
+        await api.post("/api/v1/risk/halt", json={"reason": "x"} | more)
+        for more in ({"scope": "runs"}, {"scope": "run:nobody"}, {"state": "normal"})
+    ]
+    await api.post("/api/v1/risk/resume", json={"id": halted.json()["id"], "reason": "it was right"})
+
+    assert (halted.json()["scope"], halted.json()["state"]) == ("instrument:AAPL", "reducing")
+    assert [(each["id"], each["scope"], each["state"]) for each in listed] == [
+        (halted.json()["id"], "instrument:AAPL", "reducing")
+    ]
+    assert [answer.status_code // 100 for answer in wrong] == [4, 4, 4]
+    assert (await api.get("/api/v1/risk")).json()["halts"] == []
+
+
 async def test_a_halt_needs_a_reason_and_is_lifted_with_one(api: httpx.AsyncClient) -> None:
     empty = await api.post("/api/v1/risk/halt", json={"reason": "  "})
     halted = await api.post("/api/v1/risk/halt", json={"reason": "the spread looks wrong"})

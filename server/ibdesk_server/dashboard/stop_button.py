@@ -14,6 +14,7 @@ _CORNER = ":host { position: fixed !important; right: 16px; bottom: 16px; z-inde
 _CARD = f"""
 :host {{ background: {palette.SURFACE}; border: 1px solid {palette.LOSS}; border-radius: 6px; padding: 4px 8px; }}
 """
+_LABELS = f"label, span {{ color: {palette.TEXT}; }}"
 _LIFT = "lift"
 _CONFIRM = {False: "Stop the account now", True: "Lift the halt"}
 _LEVELS = {
@@ -36,11 +37,11 @@ class StopButton:
     def __init__(self, counter: Counter, reader: Callable[[], Reader | None]) -> None:
         self._counter, self._reader = counter, reader
         self._open = pn.widgets.Button(name="Stop", button_type="danger", align="end", width=90)
-        self._level = pn.widgets.RadioBoxGroup(options=_LEVELS, value="halt")
-        self._reason = pn.widgets.TextInput(name="Reason", max_length=500)
-        self._halt_id = pn.widgets.TextInput(name="Halt's id", max_length=100, visible=False)
-        self._account = pn.widgets.TextInput(name="Account (live money needs it)", max_length=32)
-        self._key = pn.widgets.PasswordInput(name="API key (unless you are logged in by name)")
+        self._level = pn.widgets.RadioBoxGroup(options=_LEVELS, value="halt", stylesheets=[_LABELS])
+        self._reason = pn.widgets.TextInput(name="Reason", max_length=500, stylesheets=[_LABELS])
+        self._halt_id = pn.widgets.TextInput(name="Halt's id", max_length=100, visible=False, stylesheets=[_LABELS])
+        self._account = pn.widgets.TextInput(name="Account (live money needs it)", max_length=32, stylesheets=[_LABELS])
+        self._key = pn.widgets.PasswordInput(name="API key (unless you are logged in by name)", stylesheets=[_LABELS])
         self._confirm = pn.widgets.Button(name=_CONFIRM[False], button_type="danger")
         self._cancel = pn.widgets.Button(name="Back")
         self._outcome = pn.pane.HTML("", styles={"color": palette.TEXT, "font": f"13px {palette.FONT}"})
