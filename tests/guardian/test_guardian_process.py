@@ -12,6 +12,7 @@ from tests.guardian.conftest import AAPL, StartGuardian, held
 from tests.stack import eventually
 
 from ibdesk.guardian.decisions import Rules
+from ibdesk.model import TradingState
 from ibdesk.store import AccountHalts
 from ibdesk.testing.gateway import RunningGateway
 
@@ -107,6 +108,48 @@ async def test_a_guardian_that_is_killed_goes_on_where_it_was(
     assert len(status["halts"]) == 1
     references = [order.reference for order in tws.orders if order.client_id == 90]
     assert len(references) == len(set(references))
+
+
+async def test_a_second_flatten_under_the_same_halt_closes_with_references_of_its_own(
+    tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB
+) -> None:
+    """Asked for again in the same words, three times: twice of one guardian, and of one whose memory is lost."""
+    guardian = await asyncio.to_thread(start_guardian)
+    stops = []
+    for quantity in (100, 60, 30):
+        await buy(person, tws, quantity)
+        if quantity == 30:
+            guardian.kill()
+            guardian.config.memory.unlink()
+            guardian = await asyncio.to_thread(start_guardian)
+        answer = await asyncio.to_thread(guardian.ask, "flatten", reason="fire", by="alice")
+        stops.append(answer["stop"]["id"])
+        await asyncio.to_thread(
+            guardian.until, lambda status: status["finished"] and not status["stops"] and held(tws) == {}, "flat"
+        )
+
+    sold = [order for order in tws.orders if order.client_id == 90]
+    assert [order.quantity for order in sold] == [100, 60, 30]
+    assert len(set(stops)) == 1
+    assert len({order.reference for order in sold}) == 3
+    assert all(order.reference.startswith(f"guardian-{stops[0]}-") for order in sold)
+
+
+async def test_the_state_of_a_halt_says_how_far_its_stop_goes(
+    tws: RunningGateway, start_guardian: StartGuardian
+) -> None:
+    """Under REDUCING strategies may get out by themselves; under HALTED they wait until it is lifted."""
+    guardian = await asyncio.to_thread(start_guardian)
+
+    for level in ("halt", "cancel", "flatten"):
+        await asyncio.to_thread(guardian.ask, level, reason="fire", by="alice")
+
+    halts = AccountHalts("paper", tws.account).read().halts
+    assert [(halt.by, halt.state, halt.is_fence) for halt in halts] == [
+        ("guardian", TradingState.REDUCING, False),
+        ("guardian", TradingState.HALTED, True),
+        ("guardian", TradingState.HALTED, True),
+    ]
 
 
 async def test_a_stop_waits_for_a_tws_that_is_away(

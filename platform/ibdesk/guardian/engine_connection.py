@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ibdesk.clock import boot_ns, monotonic_ns
+from ibdesk.model import TradingState
 
 _log = logging.getLogger(__name__)
 
@@ -91,10 +92,10 @@ class EngineConnection:
             # One that is only stopped would be asked for ever.
             self._writer.transport.abort()
 
-    def halt(self, reason: str, *, by: str) -> None:
+    def halt(self, reason: str, *, by: str, state: TradingState) -> None:
         """Have the engine halt itself; an engine that hangs does so when it comes to."""
         if self._writer is not None:
-            arguments: dict[str, object] = {"reason": reason, "by": by}
+            arguments: dict[str, object] = {"reason": reason, "by": by, "state": state.value}
             begin_by_ns = boot_ns() + int(_HALT_SECONDS * 1e9)
             self._send(self._writer, "halt", arguments, begin_by_ns=begin_by_ns, seconds=_HALT_SECONDS)
 

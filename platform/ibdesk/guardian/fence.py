@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from ibdesk.guardian.record import Record
-from ibdesk.model import Halt, moment
+from ibdesk.guardian.stop import Level
+from ibdesk.model import GUARDIAN, Halt, TradingState, moment
 from ibdesk.store.account_halts import AccountHalts, AccountHaltsError
 
 
@@ -36,18 +37,20 @@ class Fence:
         """Return whether the account's halts could be read, so that one that is missing was lifted."""
         return self._mode == "embedded" or (self._has_read and not self._faults)
 
-    def put(self, account: str, reason: str, *, by: str, at_ns: int) -> str:
-        """Halt the account and return the halt's id."""
+    def put(self, account: str, reason: str, *, level: Level, at_ns: int) -> str:
+        """Halt the account for a stop of this level, and return the halt's id."""
+        state = state_of(level)
         try:
             halts = self._of(account)
             if halts is not None:
-                halt = halts.halt(reason, by=by, at_ns=at_ns)
+                halt = halts.halt(reason, by=GUARDIAN, at_ns=at_ns, state=state)
                 self._written |= {halt.id}
                 return halt.id
         except AccountHaltsError as error:
             self._alert(error)
         self._was_halted = False
-        made = Halt(reason, by, at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-{by}-{at_ns % 1_000_000_000}")
+        made_id = f"{moment(at_ns):%Y%m%d-%H%M%S}-{GUARDIAN}-{at_ns % 1_000_000_000}"
+        made = Halt(reason, GUARDIAN, at_ns, made_id, state=state)
         self._unwritten.append(made)
         return made.id
 
@@ -89,3 +92,8 @@ class Fence:
         if str(error) not in self._faults:
             self._faults.add(str(error))
             self._record.alert(str(error))
+
+
+def state_of(level: Level) -> TradingState:
+    """Return the state of the halt for a stop: under HALTED the guardian cancels all orders or closes positions."""
+    return TradingState.REDUCING if level is Level.HALT else TradingState.HALTED

@@ -55,8 +55,9 @@ Step = CancelEverything | CancelOrder | CancelOwn | Reduce | Tell
 class StopPlan:
     """One stop being carried out.
 
-    `baselines` are positions that TWS's positions and executions had agreed on before, each with the day's net of
-    executions then. `shares` are the parts of positions that the runs of the stop hold.
+    `attempt` is a number that no other plan has: it is in the references of the orders. `baselines` are positions that
+    TWS's positions and executions had agreed on before, each with the day's net of executions then. `shares` are
+    the parts of positions that the runs of the stop hold.
     """
 
     def __init__(
@@ -201,7 +202,7 @@ class StopPlan:
             reduction.news.clear()
             if quantity:
                 self.orders_sent += 1
-                reference = f"guardian-{self.stop.id}-{self._attempt}.{self.orders_sent}"
+                reference = f"guardian-{self.stop.id}-{self._attempt:x}.{self.orders_sent}"
                 reduction.sent(reference, quantity, look.asked_ns)
                 steps.append(Reduce(reference, con_id, quantity))
             elif reduction.order is not None and reduction.must_give_up(look.asked_ns):

@@ -26,7 +26,7 @@ _LONGEST_LOG = 20_000_000
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """What outlives the process: stops that are not done, rules that have acted, the STOP file that was seen.
 
-    `attempts` counts how often the present stops were taken up, so that no two orders share a reference.
+    `attempts` is the number of the last plan that was begun, so that no two orders share a reference.
     """
 
     account: str = ""
@@ -82,6 +82,15 @@ class Record:
             write_private(self._memory_path, msgspec.json.encode(self.memory))
         except OSError as error:
             self.alert(f"the guardian cannot keep its state ({error}): a stop would not be taken up after its death")
+
+    def new_attempt(self) -> int:
+        """Return a number that no plan had before, whoever began it: the time in microseconds, or the next one.
+
+        A stop that is asked for again under a halt that stands has the same id, and this memory may be lost.
+        """
+        attempt = max(self.memory.attempts + 1, wall_ns() // 1000)
+        self.keep(attempts=attempt)
+        return attempt
 
     def _read(self) -> Memory:
         try:

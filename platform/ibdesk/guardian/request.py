@@ -26,7 +26,7 @@ from ibdesk.guardian.engine_process import engine_of, kill_engine
 from ibdesk.guardian.fence import Fence
 from ibdesk.guardian.record import Record
 from ibdesk.guardian.stop import Level
-from ibdesk.guardian.watch import BY, Watch, halt_words
+from ibdesk.guardian.watch import Watch, halt_words
 
 # A guardian that lives answers within milliseconds.
 _ANSWER_SECONDS = 2.0
@@ -193,7 +193,8 @@ async def _alone(config: GuardianConfig, request: StopRequest, tell: Tell, began
     record = Record(config.log, config.memory, say=tell)
     try:
         words = halt_words(request.level, reason=request.reason, by=request.by)
-        halt_id = Fence(config.mode, record).put(account, words, by=BY, at_ns=wall_ns()) if account else ""
+        fence = Fence(config.mode, record)
+        halt_id = fence.put(account, words, level=request.level, at_ns=wall_ns()) if account else ""
         if halt_id and config.mode != "embedded":
             tell(f"halted as {halt_id}, {_seconds(began_ns):.2f} s")
         if request.kill and account:

@@ -17,13 +17,11 @@ from ibdesk.guardian.command_socket import Command, CommandSocket, StopFile
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import Decision, Decisions, Sight
 from ibdesk.guardian.engine_watch import EngineWatch
-from ibdesk.guardian.fence import Fence
+from ibdesk.guardian.fence import Fence, state_of
 from ibdesk.guardian.plan import Step, StopPlan, Tell
 from ibdesk.guardian.record import Record
 from ibdesk.guardian.stop import Level, Stop
-
-BY = "guardian"
-"""In whose name the guardian halts."""
+from ibdesk.model import GUARDIAN
 
 _SECOND = 1_000_000_000
 _TURN_SECONDS, _TURNS_A_SECOND = 0.2, 5
@@ -150,13 +148,13 @@ class Watch:
     def _begin(self, decision: Decision, *, by: str, kill: bool = False) -> Stop:
         """Halt the account, write the stop down, and begin to carry it out; in this order."""
         at_ns = wall_ns()
-        halt_id = self._fence.put(self.account, decision.reason, by=BY, at_ns=at_ns)
+        halt_id = self._fence.put(self.account, decision.reason, level=decision.level, at_ns=at_ns)
         stop = Stop(
             id=halt_id, level=decision.level, cause=decision.cause, reason=decision.reason, by=by, at_ns=at_ns,
             runs=decision.runs, kill=kill,
         )  # fmt: skip
         if self._config.mode == "embedded":
-            self._connection.halt(decision.reason, by=BY)
+            self._connection.halt(decision.reason, by=GUARDIAN, state=state_of(decision.level))
         if decision.cause != _CAUSE_PERSON:
             self._decisions.acted(decision, halt_id, self._sight())
         self._record.alert(f"{decision.level.value}: {decision.reason}", stop=msgspec.to_builtins(stop))
@@ -183,7 +181,6 @@ class Watch:
         """Go on with the stops that were not done when this process died."""
         stops = self._record.memory.stops
         if stops:
-            self._record.keep(attempts=self._record.memory.attempts + 1)
             self._record.alert(f"{len(stops)} stop(s) were not done and are taken up: {stops[-1].reason}")
         for stop in stops:
             self._carry_out(stop)
@@ -191,7 +188,7 @@ class Watch:
     def _carry_out(self, stop: Stop) -> None:
         plan = StopPlan(
             stop,
-            attempt=self._record.memory.attempts,
+            attempt=self._record.new_attempt(),
             baselines=self._calm,
             shares=self._engine.shares(stop.runs, self._watch.view) if stop.runs else None,
         )
@@ -312,7 +309,7 @@ class Watch:
             sight = self._sight()
             before = self._decisions.tripped.copy(), self._decisions.accepted_loss
             for decision in self._decisions.look(sight):
-                self._begin(decision, by=BY)
+                self._begin(decision, by=GUARDIAN)
             if before != (self._decisions.tripped, self._decisions.accepted_loss):
                 self._record.keep(tripped=self._decisions.tripped, accepted_loss=self._decisions.accepted_loss)
             await asyncio.sleep(_TURN_SECONDS)

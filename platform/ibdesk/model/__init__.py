@@ -67,7 +67,7 @@ from ibdesk.model.event import (
     encode_kind,
 )
 from ibdesk.model.fill import TAKEN_BACK, Commission, Fill, revision_of
-from ibdesk.model.halt import DESK_SCOPE, Halt, TradingState, instrument_scope, run_scope
+from ibdesk.model.halt import DESK_SCOPE, GUARDIAN, Halt, TradingState, instrument_scope, run_scope
 from ibdesk.model.instrument import (
     AnyInstrument,
     Combination,
@@ -94,6 +94,7 @@ __all__ = [
     "DESK_SCOPE",
     "EVENT_KINDS",
     "FINAL_STATUSES",
+    "GUARDIAN",
     "NO_BUDGET",
     "OPERATOR",
     "TAKEN_BACK",

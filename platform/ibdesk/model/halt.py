@@ -9,15 +9,18 @@ import msgspec
 DESK_SCOPE = "desk"
 """The scope of a halt that stops all trading of the account."""
 
+GUARDIAN = "guardian"
+"""In whose name the guardian halts."""
+
 
 class TradingState(enum.Enum):
-    """What may be ordered. Closing a position for a person, a limit or the guardian is possible in each state."""
+    """What may be ordered. The desk closes positions for a person or a limit in each, unless the guardian does."""
 
     # NORMAL: everything that the limits allow.
     NORMAL = "normal"
     # REDUCING: nothing that opens or adds to a position; orders that reduce or protect one pass.
     REDUCING = "reducing"
-    # HALTED: the same; with `risk.halt_keeps_protection` off, strategies may not reduce or protect either.
+    # HALTED: the same; with `risk.halt_keeps_protection` off, or by the guardian, strategies may not reduce or protect.
     HALTED = "halted"
 
     # Each member is one object, so it is told apart by what it is; Enum's own hash is computed in Python.
@@ -42,6 +45,11 @@ class Halt(msgspec.Struct, frozen=True):
     id: str
     scope: str = DESK_SCOPE
     state: TradingState = TradingState.HALTED
+
+    @property
+    def is_fence(self) -> bool:
+        """Return whether the guardian cancels all orders or closes positions under this halt: then only it trades."""
+        return self.by == GUARDIAN and self.scope == DESK_SCOPE and self.state is TradingState.HALTED
 
     @property
     def number(self) -> int:
