@@ -19,7 +19,7 @@ import pytest
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.errors import DeskError, OrderDeniedError
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
-from ibdesk.model import Quote
+from ibdesk.model import Fill, Quote, Side
 from ibdesk.store import AccountHalts, AccountHaltsError
 from ibdesk.strategy import Strategy
 
@@ -130,6 +130,53 @@ def test_an_order_that_was_decided_on_before_the_halt_is_not_sent(open_desk: Ope
     until(lambda: desk.orders()["status"].to_list() == ["rejected"])
     assert desk.orders()["reason"].to_list() == ["never sent: the account was halted meanwhile"]
     assert [halt.by for halt in desk.risk().halts] == ["guardian"]
+
+
+class HaltsAndSells(Strategy):
+    """Gets out in the very event in which the guardian begins to close: its books are older than that."""
+
+    account: str = ""
+
+    def on_quote(self, quote: Quote) -> None:
+        if not self.state:
+            self.state["asked"] = 1
+            self.buy(quote.instrument, 7)
+
+    def on_fill(self, fill: Fill) -> None:
+        if fill.side is Side.BUY:
+            AccountHalts("paper", self.account).halt("the loss is too large", by="guardian", at_ns=fill.at_ns)
+            self.sell(fill.instrument, 7)
+
+
+def test_an_exit_that_was_decided_on_before_the_guardian_began_is_not_sent(open_desk: OpenDesk) -> None:
+    """Afterwards strategy and person may get out again: the person once the guardian's halt is lifted, or by hand."""
+    desk = open_desk()
+
+    desk.start(HaltsAndSells(account=desk.account_id), on="IBM", warm_up=0)
+
+    until(lambda: desk.orders()["status"].to_list() == ["filled", "rejected"])
+    assert desk.orders()["reason"].to_list()[1] == "never sent: the account was halted meanwhile"
+    [halt] = desk.risk().halts
+    # The book `manual` holds nothing, so that this would open a position of its own.
+    with pytest.raises(OrderDeniedError, match="trading is halted"):
+        desk.place("IBM", "sell", 7)
+    desk.resume("I have looked", id=halt.id)
+    assert desk.place("IBM", "sell", 1).status != "denied"
+
+
+def test_a_person_gets_out_by_hand_while_the_guardian_closes(open_desk: OpenDesk) -> None:
+    """The books are compared with the account first; the second order would go through zero."""
+    desk = open_desk()
+    desk.place("IBM", "buy", 5)
+    until(lambda: desk.orders()["status"].to_list() == ["filled"])
+    halt_elsewhere(desk.account_id)
+    until(lambda: bool(desk.risk().halts))
+
+    desk.place("IBM", "sell", 5)
+
+    until(lambda: desk.orders()["status"].to_list() == ["filled", "filled"])
+    with pytest.raises(OrderDeniedError, match="trading is halted"):
+        desk.place("IBM", "sell", 5)
 
 
 def test_a_halt_that_another_process_lifts_is_lifted_here(open_desk: OpenDesk) -> None:

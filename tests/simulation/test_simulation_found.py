@@ -57,3 +57,20 @@ def test_a_run_is_started_again_when_nobody_heard_that_it_is_to_stop() -> None:
     plan = Plan(seed=132, strategies=("Flicker",), symbols=("AAPL",), steps=(Restart(at=10.0), stop))
 
     assert simulate(plan).violation is None
+
+
+@pytest.mark.timeout(200)
+def test_what_the_guardian_has_closed_a_strategy_does_not_open_the_other_way() -> None:
+    """A run's exit left 2.6 s after the guardian had sold the position, before the desk knew of that trade."""
+    plan = Plan(
+        seed=57,
+        strategies=("Flicker", "Quoter", "Trend"),
+        steps=(CutLink(at=5.769),),
+        partial=True,
+        latency_ns=(20_000, 200_000),
+        has_guardian=True,
+        guardian_loss=8.88,
+        risk={"max_orders_per_second": 3.0},
+    )
+
+    assert simulate(plan).violation is None

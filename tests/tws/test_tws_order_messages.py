@@ -139,7 +139,13 @@ async def test_ib_async_writes_only_the_first_of_a_kind(kind: OrderType, monkeyp
 
 
 async def test_an_order_leaves_by_no_other_way_than_the_one_with_the_fence() -> None:
-    wire = Wire(cast("Listener", None), TwsSettings(), may_send=lambda: True, on_fenced=lambda: None)
+    wire = Wire(
+        cast("Listener", None),
+        TwsSettings(),
+        may_send=lambda: True,
+        on_fenced=lambda: None,
+        before_waiting=lambda: None,
+    )
     wire.connState, wire._serverVersion = Client.CONNECTED, 178
 
     with pytest.raises(ValueError, match=r"Wire\.place"):

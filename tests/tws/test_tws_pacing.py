@@ -195,3 +195,20 @@ def test_on_uvloop_a_wait_too_short_for_its_timers_is_waited_all_the_same() -> N
         return await written.count(5)
 
     assert uvloop.run(send_more_than_the_window_takes()) == [b"0", b"1", b"2", b"3", b"4"]
+
+
+async def test_an_order_that_waited_is_withdrawn_by_what_is_decided_before_it_leaves() -> None:
+    """Two messages have left, and an order waits; the look before it leaves takes it back."""
+    written = Written()
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(pacer.waiting)
+        pacer.withdraw(3)
+
+    pacer = Pacer(written, limit=2, reserve=1, window_seconds=0.1, before_waiting=look)
+    for number in (1, 2, 3, 4):
+        pacer.send(b"o%d" % number, ORDER, number)
+
+    assert await written.count(3) == [b"o1", b"o2", b"o4"]
+    assert looks == [2]

@@ -20,8 +20,11 @@ _FILE = "halts file"
 class AccountWatch:
     """The desk's end of the account's halts; without `open` (an account that ends with its gateway) it does nothing."""
 
-    def __init__(self, halts: Halts, turn: Callable[[Event], None], now_ns: Callable[[], int]) -> None:
-        self._halts, self._turn, self._now_ns = halts, turn, now_ns
+    def __init__(
+        self, halts: Halts, turn: Callable[[Event], None], now_ns: Callable[[], int], *, compare: Callable[[], None]
+    ) -> None:
+        """Make one; `compare` lets no order leave until the books were compared with TWS."""
+        self._halts, self._turn, self._now_ns, self._compare = halts, turn, now_ns, compare
         self._file: AccountHalts | None = None
         # `Halts.changes` when desk and file were compared last.
         self._written = 0
@@ -52,15 +55,20 @@ class AccountWatch:
         """Whether the file lacks what the desk has done, or the desk what others have done."""
         return self._file is not None and (self._written != self._halts.changes or self._file.is_news)
 
-    def halts_more(self) -> bool:
-        """Return whether the account is halted by something that the desk does not hold yet."""
+    def unheld(self) -> list[Halt]:
+        """Return the halts of the account that the desk does not hold yet; a file that cannot be read is one."""
         if self._file is None:
-            return False
+            return []
         try:
             record = self._file.peek()
-        except AccountHaltsError:
-            return True
-        return any(halt.id not in self._halts for halt in record.halts)
+        except AccountHaltsError as error:
+            return [Halt(str(error), _FILE, self._now_ns(), "")]
+        return [halt for halt in record.halts if halt.id not in self._halts]
+
+    def take_news(self) -> None:
+        """Take what others have halted, before orders that waited for the budget of messages leave."""
+        if self.is_news:
+            self.match()
 
     def look(self) -> None:
         """Look at the file itself, as often as positions are marked, and match when anything differs."""
@@ -91,6 +99,7 @@ class AccountWatch:
             self._turn(Notice("the account's halts can be read and written again", self._now_ns(), Severity.WARNING))
         for lift in record.lifted:
             if lift.id in self._halts:
+                self._compare_after(self._halts[lift.id])
                 self._turn(ResumeTrading(lift.id, lift.reason, self._now_ns(), lift.by))
         for halt in record.halts:
             if halt.id not in self._halts:
@@ -105,9 +114,17 @@ class AccountWatch:
             DeskError: If another process has lifted it already.
             AccountHaltsError: If the file cannot be used: then nothing is lifted.
         """
+        halt = self._halts[halt_id]
+        # First: what the link says of it is handled before the lift is news.
+        self._compare_after(halt)
         if self._file is not None:
-            self._file.add([self._halts[halt_id]])
+            self._file.add([halt])
             self._file.lift(halt_id, reason, by=by, at_ns=self._now_ns())
+
+    def _compare_after(self, halt: Halt) -> None:
+        """Have nothing leave after the guardian has traded until the books know what it did."""
+        if halt.is_fence:
+            self._compare()
 
     def _fail(self, error: AccountHaltsError) -> None:
         if self._fault != str(error):

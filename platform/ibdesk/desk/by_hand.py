@@ -19,6 +19,7 @@ from ibdesk.model import (
     AnyInstrument,
     CancelRequest,
     Instrument,
+    Link,
     ModifyRequest,
     Order,
     OrderDenied,
@@ -38,6 +39,8 @@ Word = TypeVar("Word", bound=enum.Enum)
 # How long the venue may take to withdraw orders before a book is closed, and how often that is looked at.
 _CANCEL_SECONDS = 10.0
 _LOOK_SECONDS = 0.02
+# How long a comparison with the account is waited for.
+_COMPARE_SECONDS = 10.0
 
 
 class ByHand:
@@ -100,6 +103,8 @@ class ByHand:
         if known is not None:
             return known
         await self.watch(instrument, by, correlation_id, has_price=limit is not None or stop is not None)
+        if runtime.engine.gate.halts.is_fenced:
+            await self._look_afresh()
         # From here to the answer there is no await: of two requests with one key the second finds the first's order.
         known = self._called(request)
         if known is not None:
@@ -218,6 +223,20 @@ class ByHand:
                 f"order would come to: give it a limit, or try again when its market is open"
             )
 
+    async def _look_afresh(self) -> None:
+        """Have the account compared with the books: the guardian trades in it, which the desk learns of later.
+
+        Raises:
+            DeskError: If TWS has not answered in time.
+        """
+        runtime = self._runtime
+        runtime.service.catch_up("an order by hand, while the guardian acts")
+        if not await until_link_up(runtime):
+            raise DeskError(
+                f"the guardian has halted the account, and what it holds was not known within {_COMPARE_SECONDS:g} s, "
+                f"so nothing was ordered: ask again, or close the position in TWS"
+            )
+
     def _new_id(self, by: str, client_key: str) -> str:
         """Return a name that no order had before, here or in another desk of this account: it marks it for good.
 
@@ -226,6 +245,16 @@ class ByHand:
         self._last_microsecond = max(wall_ns() // 1_000, self._last_microsecond + 1)
         name = f"{MANUAL}-{base36(self._last_microsecond)}"
         return f"{name}-{mark_of(by, client_key)}" if client_key else name
+
+
+async def until_link_up(runtime: Runtime) -> bool:
+    """Wait some seconds until the books have been compared and orders can leave; return whether they can."""
+    deadline = asyncio.get_running_loop().time() + _COMPARE_SECONDS
+    while runtime.engine.link is not Link.UP:
+        if asyncio.get_running_loop().time() >= deadline:
+            return False
+        await asyncio.sleep(_LOOK_SECONDS)
+    return True
 
 
 def refuse_denied(actions: Sequence[Action], order_id: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from ibdesk.desk.answers import HaltInfo, OrderInfo, RiskInfo, RunInfo
-from ibdesk.desk.by_hand import ByHand, figure_of, no_order
+from ibdesk.desk.by_hand import ByHand, figure_of, no_order, until_link_up
 from ibdesk.desk.inspection import halt_info, order_info, risk_info, run_info
 from ibdesk.desk.naming import id_named
 from ibdesk.desk.offline_halts import halting_state, scope_named, stated_reason
@@ -31,6 +31,7 @@ from ibdesk.model import (
     ChangeParameters,
     HaltTrading,
     Instrument,
+    Link,
     ModifyRequest,
     OrderDropped,
     ResumeTrading,
@@ -332,17 +333,21 @@ class Commands:
     async def resume(self, reason: str, *, id: str = "", by: str = OPERATOR) -> None:  # noqa: A002 - as people say
         """Lift the halt of this id, once, and no other; `reason` goes on the record.
 
-        `risk` lists the halts that hold; trading goes on when none does.
+        `risk` lists the halts that hold; trading goes on when none does. Where the guardian has cancelled orders or
+        closed positions under it, the books are compared with the account before anything leaves.
 
         Raises:
             DeskError: If no such halt holds, or no id or reason is given; then nothing is lifted.
         """
-        self._runtime.engine.gate.halts.find(id)
+        halt = self._runtime.engine.gate.halts.find(id)
         if self._runtime.recorder.failure:
             raise DeskError(f"no halt can be lifted while it cannot be recorded: {self._runtime.recorder.failure}")
         said = stated_reason(reason, "resume")
+        was_up = self._runtime.engine.link is Link.UP
         self._runtime.account_watch.lift(id, said, by)
         self._runtime.command(ResumeTrading(id, said, self._now_ns, by, correlation_id.get()))
+        if halt.is_fence and was_up:
+            await until_link_up(self._runtime)
 
     async def accept_external(self, symbol: str, *, run_id: str = "", by: str = OPERATOR) -> None:
         """Book to the runs what somebody has traded of their positions outside this desk, and let them order again.

@@ -118,7 +118,12 @@ class Runtime:
         self.venue = VenueWatch(settings.calendar(), clock, self.turn)
         self._fence = OutageFence(fence)
         self._lock: AccountLock | None = None
-        self.account_watch = AccountWatch(self.engine.gate.halts, self.turn, clock.now_ns)
+        self.account_watch = AccountWatch(
+            self.engine.gate.halts,
+            self.turn,
+            clock.now_ns,
+            compare=lambda: self.service.catch_up("a halt by the guardian was lifted"),
+        )
         stop_file = settings.state_folder.absolute() / "STOP"
         self._stop_file = StopFileWatch(stop_file, self.engine.gate.halts, self.turn, clock.now_ns)
         self.service = TwsService(
@@ -130,6 +135,7 @@ class Runtime:
             fence=self._fence,
             compare_seconds=settings.desk.compare_seconds,
             is_away=self.venue.is_away,
+            before_waiting=self.account_watch.take_news,
         )
         self.reconciliation = Reconciliation(self)
         self.publisher = Publisher(self.engine, self.ledger, feed, address=tws.address, mode=settings.mode)

@@ -31,6 +31,8 @@ class WayOut:
         self._runtime = runtime
         # _withheld: why no order of the event leaves.
         self._withheld = ""
+        # _is_fenced: whether the guardian cancels orders or closes positions, which the engine does not know yet.
+        self._is_fenced = False
         # _kept_back: orders that never left, and that nothing has withdrawn since.
         self._kept_back: set[str] = set()
 
@@ -38,8 +40,9 @@ class WayOut:
         """Carry out the actions of one event; return the order if they placed one.
 
         While the record cannot be written, no order leaves; orders are still withdrawn: that is always right, and TWS
-        reports it. When another process has halted the account while the engine decided, nothing leaves that opens. No
-        order leaves either that was decided longer ago than a bar may be late: the process stood still in between.
+        reports it. When another process has halted the account while the engine decided, nothing leaves that opens;
+        when that is the guardian which cancels orders or closes positions, no order at all. No order leaves either that
+        was decided longer ago than a bar may be late: the process stood still in between.
         """
         watch = self._runtime.account_watch
         execute = self._execute if is_recorded else self._withhold
@@ -48,7 +51,8 @@ class WayOut:
             execute = self._withhold
         elif not is_recorded:
             self._withheld = self._runtime.recorder.failure
-        if watch.is_news and is_recorded and watch.halts_more():
+        if watch.is_news and execute == self._execute and (halts := watch.unheld()):
+            self._is_fenced = any(halt.is_fence for halt in halts)
             execute = self._hold_back
         placed: Order | None = None
         for action in actions:
@@ -95,10 +99,10 @@ class WayOut:
         return None
 
     def _hold_back(self, action: Action) -> Order | None:
-        """Carry out what opens no position."""
+        """Carry out what opens no position, and no order at all while the guardian acts."""
         why = "the account was halted meanwhile"
         match action:
-            case PlaceOrder(order) if self._runtime.engine.orders.opens(order):
+            case PlaceOrder(order) if self._is_fenced or self._runtime.engine.orders.opens(order):
                 self._never_sent(order, why)
             case ModifyOrder(order_id=order_id):
                 self._keeps_terms(order_id, why)

@@ -13,7 +13,8 @@ beyond the target, or through zero:
 With nothing to withdraw the market order leaves in the same event. Else the run has an `Aim`: the order leaves once
 the venue has answered, for what is missing then, whatever has filled meanwhile. An aim is on the record, and a new
 one takes its place. Orders that the strategy makes by itself meanwhile, as one that opens the other way right after
-`close`, are no part of it. An aim that only gets out outlives a halt, a lost link and a restart.
+`close`, are no part of it. An aim that only gets out outlives a halt, a lost link and a restart. While the guardian
+cancels orders or closes positions, it waits.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Aims:
         flow = self._flow
         if lane.aim is not None and lane.aim.flattens:
             return None
-        if flattens and flow.gate.halts:
+        if (flattens and flow.gate.halts) or (flow.gate.halts.is_fenced and not lane.run.is_running):
             lane.is_closed = True
             self._set(lane, Aim(target=0.0, flattens=True))
             return self._pursue(lane, is_new=True)
@@ -155,6 +156,9 @@ class Aims:
 
     def _fail(self, lane: Lane, aim: Aim, order: Order) -> None:
         """Give an aim up whose order came to nothing; one of a limit is tried again after a pause."""
+        if self._is_put_off(lane, aim):
+            self._set(lane, msgspec.structs.replace(aim, order_id=""))
+            return
         self._set(lane, after_failure(self._flow, aim, order) if aim.flattens else None)
         lane.is_paused = lane.aim is not None
 
@@ -263,6 +267,10 @@ class Aims:
             text = f"{lane.instrument}: the link is down, so that {missing:+g} are ordered once it is up"
             flow.alert(lane.run.id, text, Severity.WARNING)
             return None
+        if self._is_put_off(lane, aim):
+            text = f"{lane.instrument}: {missing:+g} are ordered, if still held, once the guardian's halt is lifted"
+            flow.alert(lane.run.id, text, Severity.WARNING)
+            return None
         order_id = self._order(lane, missing)
         if flow.blotter.orders[order_id].status is OrderStatus.DENIED and aim.target * held < 0:
             # What protected the position is gone: it is closed all the same.
@@ -274,6 +282,10 @@ class Aims:
             else:
                 self._fail(lane, lane.aim, order)
         return order_id
+
+    def _is_put_off(self, lane: Lane, aim: Aim) -> bool:
+        """Return whether getting out has to wait, because the guardian cancels orders or closes positions."""
+        return self._flow.gate.halts.is_fenced and (aim.flattens or not lane.run.is_running)
 
     def _rounded(self, lane: Lane, quantity: float) -> float:
         """Return a quantity that the instrument takes: between two sizes the one nearer to nothing."""

@@ -40,6 +40,7 @@ class Halting:
     def on_resume_trading(self, command: ResumeTrading, allow_targets: Callable[[], None]) -> None:
         """Lift a halt, and let targets be asked again that it refused."""
         flow, halts = self._flow, self._flow.gate.halts
+        was_fenced = halts.is_fenced
         try:
             flow.repetition.forgive(halts.find(command.id))
             halts.lift(command.id)
@@ -51,6 +52,8 @@ class Halting:
         flow.losses.arm()
         # A loss that is still beyond its limit halts again.
         flow.losses.look()
+        if was_fenced and not halts.is_fenced and flow.link_up and flow.gate.decides:
+            flow.aims.pursue_all()
         if halts:
             text = f"halt {command.id} lifted: {command.reason}; trading stays halted by {', '.join(halts)}"
         else:
@@ -84,8 +87,18 @@ class Halting:
             return
         halts.put(halt)
         flow.add(TradingHalted(halt.reason, halt.at_ns, halt.by, halt.id, halt.scope, halt.state))
-        if flow.gate.decides:
+        if not flow.gate.decides:
+            return
+        if halt.is_fence:
+            self._cancel_all()
+        else:
             self.cancel_openers(scope)
+
+    def _cancel_all(self) -> None:
+        """Cancel every open order; the guardian cancels those that the venue has, and not those that wait here."""
+        for order in list(self._flow.blotter.all_open()):
+            if not self._flow.blotter.is_withdrawn(order.id):
+                self._flow.cancel(order.id)
 
     def cancel_openers(self, scope: str = DESK_SCOPE) -> None:
         """Cancel the open orders in a scope that its halts do not let stand."""
@@ -99,7 +112,9 @@ class Halting:
         state = flow.gate.halts.state_for(holding.owner, holding.total.instrument)
         if state is TradingState.NORMAL:
             return
-        if flow.gate.bars_protection(state, holding.owner):
+        if flow.gate.halts.is_fenced and holding.owner != MANUAL:
+            kept = set()
+        elif flow.gate.bars_protection(state, holding.owner):
             kept = {order_id for order_id in holding.orders if flow.aims.is_exit(order_id, holding)}
         else:
             kept = _protecting(holding)

@@ -11,7 +11,8 @@ from ibdesk.model import DESK_SCOPE, Halt, TradingState, instrument_scope, run_s
 class Halts(Mapping[str, Halt]):
     """The halts that hold, by id, oldest first.
 
-    `made` is the number of the newest that ever was; `changes` counts what was put and lifted.
+    `made` is the number of the newest that ever was; `changes` counts what was put and lifted. `is_fenced` says
+    whether the guardian cancels orders or closes positions under one of them.
     """
 
     def __init__(self) -> None:
@@ -19,6 +20,7 @@ class Halts(Mapping[str, Halt]):
         # The strictest state of each scope that a halt holds in.
         self._states: dict[str, TradingState] = {}
         self.made = self.changes = 0
+        self.is_fenced = False
 
     def __getitem__(self, halt_id: str) -> Halt:
         return self._held[halt_id]
@@ -80,6 +82,7 @@ class Halts(Mapping[str, Halt]):
     def _changed(self) -> None:
         self.changes += 1
         self._states = {}
+        self.is_fenced = any(halt.is_fence for halt in self._held.values())
         for halt in self._held.values():
             self._states[halt.scope] = max(self.state_of(halt.scope), halt.state, key=_level)
 

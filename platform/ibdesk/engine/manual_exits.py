@@ -92,6 +92,10 @@ class ManualExits:
             self._set(order.instrument, msgspec.structs.replace(aim, order_id=""))
             self._pursue(order.instrument)
             return
+        if self._flow.gate.halts.is_fenced:
+            # The guardian cancels all orders or closes positions: this waits until its halt is lifted.
+            self._set(order.instrument, msgspec.structs.replace(aim, order_id=""))
+            return
         self._set(order.instrument, after_failure(self._flow, aim, order))
         if order.instrument in self.aims:
             self._paused.add(order.instrument)
@@ -128,6 +132,12 @@ class ManualExits:
             return
         if not flow.link_up:
             text = f"{instrument}: the link is down, so that what was ordered by hand is closed once it is up"
+            flow.alert(MANUAL, text, Severity.WARNING)
+            return
+        if flow.gate.halts.is_fenced:
+            text = (
+                f"{instrument}: {held:g} ordered by hand are closed, if still held, once the guardian's halt is lifted"
+            )
             flow.alert(MANUAL, text, Severity.WARNING)
             return
         order = self._order(instrument, held)

@@ -231,8 +231,10 @@ class OrderFlow:
         """Return whether the new terms of an order only reduce; a smaller quantity alone always does.
 
         Raises:
-            OrderDeniedError: If the gate refuses them.
+            OrderDeniedError: If the gate refuses them, or the guardian cancels orders or closes positions.
         """
+        if self.gate.halts.is_fenced and self.gate.decides:
+            raise OrderDeniedError(order.id, "halt", 0.0, changed.quantity)
         smaller = msgspec.structs.replace(order, quantity=changed.quantity)
         if self.link_up and changed == smaller and changed.quantity <= order.quantity:
             return True

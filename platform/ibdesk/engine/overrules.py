@@ -38,15 +38,20 @@ class Overrules:
         what = "changed" if order.is_open else "cancelled"
         if run is None:
             if not order.is_open:
-                flow.aims.let_go(order)
+                self._let_go(order)
             flow.alert(EXTERNAL, f"order {order.id} was {what} at the broker, not by this desk", Severity.WARNING)
             return
         if order.is_open:
             self.orders[order.id] = flow.opens(order)
         else:
-            flow.aims.let_go(order)
+            self._let_go(order)
         run.lanes[order.instrument].refuse()
         self.halt(order.owner, f"order {order.id} ({order.instrument}) was {what} at the broker, not by this desk")
+
+    def _let_go(self, order: Order) -> None:
+        """Close no longer what an order was to close that was cancelled there, unless the guardian cancels all."""
+        if not self._flow.gate.halts.is_fenced:
+            self._flow.aims.let_go(order)
 
     def halt(self, owner: str, reason: str) -> None:
         """Let a run open nothing until a person has lifted this halt; other books and runs go on."""

@@ -163,7 +163,8 @@ class Exposure(msgspec.Struct, frozen=True):
     counts against its limits: 1, or the worth of a pair's base currency in the account's. `worth` is the money of one
     unit in the account's currency, infinite without a price. `holding` has the sums of the run and the instrument,
     `account` those of all, `balance` what the account reported; `budget` is the run's. `flattens` says that the order
-    closes a position for a person or a limit.
+    closes a position for a person or a limit. `reduces_account` says whether it takes the account's position towards
+    zero; that matters while the guardian cancels orders or closes positions, and counts as true else.
     """
 
     held: float
@@ -180,6 +181,7 @@ class Exposure(msgspec.Struct, frozen=True):
     balance: Account
     budget: RunBudget | None = None
     flattens: bool = False
+    reduces_account: bool = True
 
 
 def exposure_of(flow: OrderFlow, order: Order, others: OpenOrders) -> Exposure:
@@ -201,7 +203,18 @@ def exposure_of(flow: OrderFlow, order: Order, others: OpenOrders) -> Exposure:
         balance=flow.account,
         budget=flow.budgets.get(order.owner) if flow.budgets else None,
         flattens=bool(flow.gate.halts) and flow.aims.is_exit(order.id, holding),
+        reduces_account=not flow.gate.halts.is_fenced or _reduces_account(flow, order, holding),
     )
+
+
+def _reduces_account(flow: OrderFlow, order: Order, holding: Holding) -> bool:
+    """Return whether an order only reduces what the account holds, all open orders on its side filled before it."""
+    held, others = flow.portfolio.held(order.instrument), 0.0
+    for each in holding.total.holdings:
+        others += sum(
+            other.remaining for other in each.orders.values() if other.side is order.side and other.id != order.id
+        )
+    return held * order.side.sign < 0 and others + order.remaining <= abs(held) * (1 + _DUST)
 
 
 class RiskGate:
@@ -244,12 +257,21 @@ class RiskGate:
         return is_exit
 
     def bars_protection(self, state: TradingState, owner: str) -> bool:
-        """Return whether an owner may not even reduce or protect what it holds; a person always may."""
-        return state is TradingState.HALTED and owner != MANUAL and not self.limits.halt_keeps_protection
+        """Return whether an owner may not even reduce or protect what it holds; a person may.
+
+        While the guardian cancels orders or closes positions no strategy may: the desk learns of the guardian's trades
+        later than it decides, so that what reduces a position by the desk's books may open one of the account.
+        """
+        if owner == MANUAL:
+            return False
+        return self.halts.is_fenced or (state is TradingState.HALTED and not self.limits.halt_keeps_protection)
 
     def _check_halt(self, order: Order, exposure: Exposure, *, is_exit: bool) -> None:
         state = self.halts.state_for(order.owner, order.instrument)
-        if state is TradingState.NORMAL or (is_exit and exposure.flattens):
+        if self.halts.is_fenced:
+            # Nothing is let pass for being a flatten of the desk's own: that waits in its aim.
+            is_exit = is_exit and exposure.reduces_account
+        elif state is TradingState.NORMAL or (is_exit and exposure.flattens):
             return
         if not is_exit or self.bars_protection(state, order.owner):
             raise OrderDeniedError(order.id, "halt", 0.0, order.quantity)

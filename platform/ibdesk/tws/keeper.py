@@ -60,11 +60,12 @@ class Keeper:
         dispatch: Dispatch,
         on_event: Callable[[Event], None],
         fence: Fence,
+        before_waiting: Callable[[], None],
         is_away: Callable[[], bool],
     ) -> None:
         self._settings = settings
         self._is_away = is_away
-        self._fence = fence
+        self._fence, self._before_waiting = fence, before_waiting
         self._stamp = stamp
         self._rooms = rooms
         self._dispatch = dispatch
@@ -142,7 +143,13 @@ class Keeper:
         self._cut_off = self._in_doubt = False
         self.requests = Requests(self._settings.request_timeout_seconds)
         self.ears = ears = Ears(self._rooms, self.requests, self._office)
-        self.wire = ears.wire = wire = Wire(ears, self._settings, may_send=self._fence.may_send, on_fenced=self._fenced)
+        self.wire = ears.wire = wire = Wire(
+            ears,
+            self._settings,
+            may_send=self._fence.may_send,
+            on_fenced=self._fenced,
+            before_waiting=self._before_waiting,
+        )
         try:
             await wire.open()
             is_first = not self._rooms.account.id
@@ -227,14 +234,14 @@ class Keeper:
         wire, requests = self.connected()
         await requests.ask(TIME, wire.reqCurrentTime, "its time")
 
-    def catch_up(self) -> None:
-        """Let nothing leave until the books are compared; what waited to leave was decided before the stall."""
+    def catch_up(self, reason: str) -> None:
+        """Let nothing leave until the books are compared; what waited to leave was decided before `reason`."""
         wire = self.wire
         if wire is None or self.link is not Link.UP:
             return
         self._dispatch.close()
-        self._dispatch.left_behind(wire, wire.pacer.take_back(), "this process stood still while it waited")
-        self._set_link(Link.SYNCING, "this process stood still")
+        self._dispatch.left_behind(wire, wire.pacer.take_back(), f"{reason} while it waited")
+        self._set_link(Link.SYNCING, reason)
         self._news.put_nowait(_News.STALLED)
 
     def compare_soon(self) -> None:

@@ -40,7 +40,8 @@ class Pacer:
     be withdrawn, so that a cancel never overtakes the order it is meant for.
 
     Orders and cancels leave only while `may_send` says so at that very moment. Once it does not, nothing leaves any
-    more, `on_fenced` is called, and what has not left is among what `close` returns.
+    more, `on_fenced` is called, and what has not left is among what `close` returns. `before_waiting`
+    is called before orders leave that have waited: it may withdraw them for what was decided meanwhile.
     """
 
     def __init__(
@@ -52,8 +53,10 @@ class Pacer:
         window_seconds: float = WINDOW_SECONDS,
         may_send: Callable[[], bool] = _always,
         on_fenced: Callable[[], None] = _ignore,
+        before_waiting: Callable[[], None] = _ignore,
     ) -> None:
         self._write, self._may_send, self._on_fenced = write, may_send, on_fenced
+        self._before_waiting = before_waiting
         self._is_fenced = False
         self._window = window_seconds
         self._loop = asyncio.get_running_loop()
@@ -156,6 +159,8 @@ class Pacer:
 
     def _flush(self) -> None:
         self._wake = None
+        if self._orders:
+            self._before_waiting()
         now = self._loop.time()
         while self._cancels and self._has_budget(now, Urgency.CANCEL):
             self._let_go(self._cancels.popleft(), now, Urgency.CANCEL)

@@ -66,6 +66,7 @@ class TwsService:
         first_order_id: int = 1,
         on_account: Callable[[str], None] = ignore,
         fence: Fence | None = None,
+        before_waiting: Callable[[], None] = lambda: None,
         is_away: Callable[[], bool] = bool,
         compare_seconds: float = math.inf,
     ) -> None:
@@ -80,6 +81,7 @@ class TwsService:
                 place to call `resume`.
             fence: Asked before each order's bytes leave; once it says no, the orders that have not left are
                 rejected, and `run` ends with its error.
+            before_waiting: Called before orders leave that had to wait for the budget of messages; it may cancel them.
             is_away: Whether TWS is expected to be away now: what is said of the link then is for the record only.
             compare_seconds: How often the whole account is compared with the books while the link is up.
 
@@ -111,6 +113,7 @@ class TwsService:
             dispatch=self._dispatch,
             on_event=on_event,
             fence=fence or NoFence(),
+            before_waiting=before_waiting,
             is_away=is_away,
         )
         self._keeper.on_account = on_account
@@ -193,12 +196,12 @@ class TwsService:
         """
         await self._keeper.round_trip()
 
-    def catch_up(self) -> None:
-        """Compare the books as after a break of the link: this process stood still, and what comes now has waited.
+    def catch_up(self, reason: str = "this process stood still") -> None:
+        """Compare the books as after a break of the link, because what is known may be old; `reason` says why.
 
         At once nothing leaves, and an order whose bytes have not left is reported as never sent.
         """
-        self._keeper.catch_up()
+        self._keeper.catch_up(reason)
 
     # ---- its life
 

@@ -137,7 +137,13 @@ class Wire(Client):
     """One TCP connection to TWS, from the handshake to its end; a new connection is a new wire."""
 
     def __init__(
-        self, listener: Listener, settings: TwsSettings, *, may_send: Callable[[], bool], on_fenced: Callable[[], None]
+        self,
+        listener: Listener,
+        settings: TwsSettings,
+        *,
+        may_send: Callable[[], bool],
+        on_fenced: Callable[[], None],
+        before_waiting: Callable[[], None],
     ) -> None:
         super().__init__(listener)
         self._listener = listener
@@ -153,6 +159,7 @@ class Wire(Client):
             reserve=settings.reserved_for_orders,
             may_send=may_send,
             on_fenced=on_fenced,
+            before_waiting=before_waiting,
         )
         # ready: becomes true with the first order id and the accounts, or fails with why it never will.
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
