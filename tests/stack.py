@@ -19,12 +19,15 @@ import httpx
 from tests.plain_http import PLAIN
 from tests.ports import free_port
 
+from ibdesk.desk.settings import NEEDED_LIMITS
 from ibdesk_server.client import FeedClient, FeedMessage
 
 ROOT = Path(__file__).parent.parent
 IBDESK = (sys.executable, "-m", "ibdesk.cli")
 WAIT_SECONDS = 150.0
 _LOOK_SECONDS = 0.05
+# The limits without which mode live opens no desk.
+LIVE_LIMITS = {name.removeprefix("risk."): 100.0 for name in NEEDED_LIMITS}
 
 T = TypeVar("T")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.stack import LIVE_LIMITS
 
 from ibdesk.desk import AioDesk, Desk, DeskSettings
 from ibdesk.desk.port.addresses import SocketAddress
@@ -61,7 +62,7 @@ def test_a_paper_desk_is_not_answered_with_the_embedded_one(embedded: Desk, tmp_
 @pytest.mark.parametrize(
     ("changes", "differs"),
     [
-        ({"mode": "live", "account": "U1234567"}, "mode is paper, not live"),
+        ({"mode": "live", "account": "U1234567", "risk": LIVE_LIMITS}, "mode is paper, not live"),
         ({"account": "DU1111111"}, "tws.account is DU9000001, not DU1111111"),
         ({"risk": {"max_position_shares": 500}}, "risk.max_position_shares is 50000.0, not 500.0"),
         ({"client_id": 8}, "tws.client_id is 7, not 8"),

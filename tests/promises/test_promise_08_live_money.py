@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.stack import LIVE_LIMITS
 
 from ibdesk.clock import SystemClock
 from ibdesk.desk import Desk, DeskSettings
-from ibdesk.desk.settings import NEEDED_LIMITS
 from ibdesk.errors import ConfigError
 from ibdesk.model import Link
 from ibdesk.tws import TwsService
-
-# Mode live wants these limits too, and says so first.
-LIVE_LIMITS = {name.removeprefix("risk."): 100.0 for name in NEEDED_LIMITS}
 
 
 def test_live_money_needs_the_account_spelled_out(desk: Desk, tmp_path: Path) -> None:
