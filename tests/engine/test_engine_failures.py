@@ -475,6 +475,8 @@ class Spin(Strategy):
         print("spinning", flush=True)
         SPIN
 
+# A shell's background job, such as a test run, inherits an ignored SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 SETUP
 engine = Engine(strategies=lambda start: Spin())
 engine.handle(
