@@ -338,8 +338,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "the guardian does not halt the account",
         (
             "guardian.fence",
-            "halt = halts.halt(reason, by=by, at_ns=at_ns)",
-            'halt = Halt(reason, by, at_ns, f"{at_ns}-1")',
+            "halt = halts.halt(reason, by=GUARDIAN, at_ns=at_ns, state=state)",
+            'halt = Halt(reason, GUARDIAN, at_ns, f"{at_ns}-1", state=state)',
         ),
         seed=2,
     ),
