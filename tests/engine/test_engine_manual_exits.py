@@ -18,6 +18,7 @@ from ibdesk.model import (
     OrderStatus,
     OrderType,
     PlaceRequest,
+    ResumeTrading,
     SetTimer,
     Severity,
     Side,
@@ -167,3 +168,51 @@ def test_it_goes_on_after_a_restart(by_hand) -> None:
     [again] = story.placed(heir.handle(LinkChanged(Link.UP, story.at_ns + SECOND)))
 
     assert again.signed_remaining == -100
+
+
+def test_a_late_execution_after_the_exit_is_done_is_closed_too(by_hand) -> None:
+    story = by_hand()
+    place(story, "m2", Side.BUY, 10, limit=8.0)
+    story.quote(8.5, 8.5)
+    [closing] = story.placed(story.report(story.order("m2"), OrderStatus.CANCELLED))
+    story.fill(closing, price=8.5)
+    assert held(story) == 0
+
+    # The execution was on its way while the cancel was answered.
+    [late] = story.placed(story.fill(story.order("m2"), price=8.0))
+
+    assert late.signed_remaining == -10
+
+
+def test_what_a_person_buys_after_an_exit_stays(by_hand) -> None:
+    story = by_hand()
+    actions = story.quote(8.5, 8.5)
+    [closing] = story.placed(actions)
+    story.fill(closing, price=8.5)
+    [halt] = story.engine.gate.halts
+    story.at_ns += 24 * 3600 * SECOND
+    story.quote(10.0, 10.0)
+    story.tell(ResumeTrading(halt, "a new day", story.at_ns))
+    place(story, "m2", Side.BUY, 10, limit=10.0)
+    story.report(story.order("m2"), OrderStatus.CANCELLED)
+
+    assert story.placed(story.fill(story.order("m2"), price=10.0)) == []
+    assert held(story) == 10
+
+
+def test_the_timer_that_looks_after_cancels_does_not_shorten_the_pause_of_a_retry(by_hand) -> None:
+    story = by_hand()
+    place(story, "m2", Side.BUY, 10, limit=8.0)
+    patience = timer_in(story.quote(8.5, 8.5))
+    [closing] = story.placed(story.report(story.order("m2"), OrderStatus.CANCELLED))
+    # The pauses are 2, 5 and 15 seconds: the last one ends 22 seconds after the breach.
+    for _ in range(2):
+        retry = timer_in(story.report(closing, OrderStatus.REJECTED, reason="no"))
+        story.at_ns = retry.at_ns
+        [closing] = story.placed(story.tell(retry))
+    retry = timer_in(story.report(closing, OrderStatus.REJECTED, reason="no"))
+
+    story.at_ns = patience.at_ns
+    assert story.placed(story.tell(patience)) == []
+    story.at_ns = retry.at_ns
+    assert len(story.placed(story.tell(retry))) == 1

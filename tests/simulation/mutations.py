@@ -299,9 +299,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     _m(
         "a run that is flattened sells twice what it holds",
         (
-            "engine.run",
-            "self._engine.orders.aims.aim(lane, 0.0, flattens=True)",
-            "self._engine.orders.aims.aim(lane, -self._engine.orders.held(lane), flattens=True)",
+            "engine.aims",
+            "self.aim(lane, 0.0, flattens=True)",
+            "self.aim(lane, -self._flow.held(lane), flattens=True)",
         ),
         seed=0,
     ),

@@ -19,6 +19,8 @@ cancels orders or closes positions, it waits.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -83,7 +85,18 @@ class Aims:
         """Return whether an order closes a position for a person or a limit."""
         run = self._flow.runs.get(holding.owner)
         lane = None if run is None else run.lanes.get(holding.total.instrument)
-        return lane is not None and lane.aim is not None and lane.aim.flattens and lane.aimed_order == order_id
+        if lane is None or lane.aim is None or not lane.aim.flattens:
+            return False
+        # The first is on the record; the second is that of an order which is passing the gate.
+        return order_id in (lane.aim.order_id, lane.aimed_order)
+
+    def flatten(self, run: Run) -> None:
+        """Close what a run holds, although it may have ended; one instrument does not wait for another."""
+        for lane in run.lanes.values():
+            self._flow.call(run, self._flatten, lane)
+
+    def _flatten(self, lane: Lane) -> None:
+        self.aim(lane, 0.0, flattens=True)
 
     def note_apart(self, lane: Lane, order_id: str) -> None:
         """Take note of an order that a strategy is about to make by itself: it is no part of an aim."""
@@ -96,6 +109,9 @@ class Aims:
         aim = lane.aim
         if aim is not None and fill.order_id in aim.apart:
             filled = aim.apart_filled + fill.signed_quantity
+            if aim.flattens and filled * (self._flow.held(lane) - filled) < 0:
+                # What closes the position is not closed once more.
+                filled = 0.0
             self._set(lane, msgspec.structs.replace(aim, apart_filled=filled))
             if lane.kept_aim is not None and fill.order_id in lane.kept_aim.apart:
                 lane.kept_aim = msgspec.structs.replace(lane.kept_aim, apart_filled=filled)
@@ -103,7 +119,7 @@ class Aims:
     def settle(self, lane: Lane, order: Order, news: str = "") -> None:
         """Go on after an order of a lane has changed, once its strategy knows; `news` is why, if the venue said so."""
         aim, waiting = lane.aim, lane.waiting
-        if aim is None or order.id in aim.apart:
+        if aim is None or (order.id in aim.apart and not aim.flattens):
             return
         if order.id in waiting:
             keep = waiting[order.id]
@@ -178,17 +194,28 @@ class Aims:
         lane.waiting, lane.is_paused = {}, False
         self._pursue(lane, again=True)
 
-    def take_back(self, run: Run) -> None:
-        """Undo what a run has wanted in the event being handled."""
+    def take_back(self, run: Run, made: Container[str]) -> None:
+        """Undo what a run has wanted in the event being handled, with the orders that it has `made`.
+
+        That a person or a limit wants a position closed stays: the order to it is made anew (`go_on`).
+        """
         for lane in run.lanes.values():
-            if lane.aim is not lane.kept_aim:
+            aim = lane.aim
+            if aim is lane.kept_aim:
+                continue
+            if aim is None or not aim.flattens:
                 self._set(lane, lane.kept_aim)
+                continue
+            order_id = "" if aim.order_id in made else aim.order_id
+            apart = [each for each in aim.apart if each not in made]
+            self._set(lane, msgspec.structs.replace(aim, order_id=order_id, apart=apart))
 
     def go_on(self, run: Run) -> None:
         """Go on with what a run that has ended was on its way to."""
         for lane in run.lanes.values():
             if lane.aim is not None:
-                self._ask_again(lane)
+                lane.waiting = {}
+                self._pursue(lane)
 
     def record(self) -> None:
         """Put on the record which aims this event has changed."""
@@ -258,9 +285,14 @@ class Aims:
         held, sums = flow.held(lane) - aim.apart_filled, OpenOrders()
         for order in self._orders(lane, aim):
             sums.add(order, order.remaining)
-        missing = self._rounded(lane, missing_to(sums, held, aim.target))
+        missing = missing_to(sums, held, aim.target)
+        if aim.flattens:
+            missing = _closing(missing, flow.held(lane))
+        missing = self._rounded(lane, missing)
         if missing == 0:
-            if aim.order_id not in flow.blotter.orders or not flow.blotter.orders[aim.order_id].is_open:
+            # An order of the run that closes the position may yet come to nothing.
+            is_on_its_way = aim.flattens and sums.base(held) != held
+            if not is_on_its_way and not flow.blotter.is_open(aim.order_id):
                 self._set(lane, None)
             return None
         if not flow.link_up:
@@ -295,8 +327,12 @@ class Aims:
         return lane.run.send(lane, side=Side.BUY if quantity > 0 else Side.SELL, quantity=abs(quantity), aims=True)
 
     def _orders(self, lane: Lane, aim: Aim) -> list[Order]:
+        """Return the open orders that are part of an aim; a position that is closed has those that reduce it."""
         orders = self._flow.blotter.open_orders(lane.run.id, lane.instrument)
-        return [order for order in orders if order.id not in aim.apart] if aim.apart else orders
+        if not aim.apart:
+            return orders
+        held = self._flow.held(lane) if aim.flattens else 0.0
+        return [order for order in orders if order.id not in aim.apart or order.side.sign * held < 0]
 
     def _is_denied(self, lane: Lane, quantity: float) -> bool:
         """Return whether the gate would deny the order that goes through zero; then nothing is withdrawn for it."""
@@ -315,6 +351,11 @@ class Aims:
             lane.is_timed = True
             timer_id = f"{AIM_TIMER}{lane.run.id}/{lane.instrument}"
             self._flow.add(SetTimer(timer_id, self._flow.now_ns + _PATIENCE_SECONDS * _SECOND))
+
+
+def _closing(missing: float, held: float) -> float:
+    """Return how much of an order closes what is held: never more, and never through zero."""
+    return math.copysign(min(abs(missing), abs(held)), missing) if missing * held < 0 else 0.0
 
 
 def leaves(lane: Lane, order: Order, *, made_before: int | None = None) -> bool:

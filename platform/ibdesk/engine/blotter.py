@@ -101,6 +101,11 @@ class Blotter:
         """Return every order that may still fill."""
         return [order for holding in self._exposures.holdings.values() for order in holding.orders.values()]
 
+    def is_open(self, order_id: str) -> bool:
+        """Return whether there is such an order and it may still fill."""
+        order = self.orders.get(order_id)
+        return order is not None and order.is_open
+
     def sums(self, owner: str, instrument: str) -> OpenOrders:
         """Return what an owner's open orders in an instrument add up to, now and later; not the caller's to change."""
         return self._exposures.holding(owner, instrument).sums

@@ -45,7 +45,7 @@ def stop_strategy(engine: Engine, stop: StopStrategy) -> None:
     if run.state in (RunState.RUNNING, RunState.ORPHANED):
         engine.end_run(run, RunState.STOPPED, "", made_before=made_before)
     if stop.flatten:
-        engine.calls.call(run, run.flatten)
+        engine.orders.aims.flatten(run)
 
 
 def change_limits(engine: Engine, command: ChangeLimits) -> None:

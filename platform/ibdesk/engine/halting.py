@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ibdesk.engine.open_orders import OpenOrders, Sort, sort_of
 from ibdesk.engine.portfolio import EXTERNAL, MANUAL
 from ibdesk.engine.risk import reduces
@@ -117,7 +119,7 @@ class Halting:
         elif flow.gate.bars_protection(state, holding.owner):
             kept = {order_id for order_id in holding.orders if flow.aims.is_exit(order_id, holding)}
         else:
-            kept = _protecting(holding)
+            kept = self._protecting(holding)
         if all(halt.by == EXTERNAL for halt in flow.gate.halts.values()):
             # What a person has changed at the broker stays as that person left it.
             kept |= flow.overrules.orders.keys()
@@ -125,26 +127,29 @@ class Halting:
             if not flow.blotter.is_withdrawn(order_id):
                 flow.cancel(order_id)
 
+    def _protecting(self, holding: Holding) -> set[str]:
+        """Return the open orders that together only close or protect the position, the oldest first, exits before them.
+
+        An order whose change the venue has not answered counts by the larger quantity.
+        """
+        kept, counted, held = set(), OpenOrders(), holding.position.quantity
+        by_sort = sorted(holding.orders.values(), key=lambda order: sort_of(order) is not Sort.MARKET)
+        for order in by_sort:
+            quantity = self._flow.blotter.counted(order)
+            if reduces(msgspec.structs.replace(order, quantity=order.filled + quantity), held, counted):
+                kept.add(order.id)
+                counted.add(order, quantity)
+        return kept
+
     def flatten(self, owner: str | None) -> None:
         """Close what an owner holds, or all owners but `EXTERNAL`."""
         flow = self._flow
         for run in list(flow.runs.values()):
             if owner in (None, run.id):
-                flow.call(run, run.flatten)
+                flow.aims.flatten(run)
         for holding in list(flow.exposures.holdings.values()):
             if holding.owner == MANUAL and holding.position.quantity and owner in (None, MANUAL):
                 flow.manual_exits.close(holding.total.instrument)
-
-
-def _protecting(holding: Holding) -> set[str]:
-    """Return the open orders that together only close or protect the position, the oldest first, exits before them."""
-    kept, counted, held = set(), OpenOrders(), holding.position.quantity
-    by_sort = sorted(holding.orders.values(), key=lambda order: sort_of(order) is not Sort.MARKET)
-    for order in by_sort:
-        if reduces(order, held, counted):
-            kept.add(order.id)
-            counted.add(order, order.remaining)
-    return kept
 
 
 def _scope_of(holding: Holding) -> str:

@@ -17,8 +17,11 @@ from ibdesk.model import Aim, AimChanged, Order, OrderStatus, OrderType, SetTime
 if TYPE_CHECKING:
     from ibdesk.engine.order_flow import OrderFlow
 
-MANUAL_EXIT_TIMER = f"{RETRY_TIMER}{MANUAL}/"
-"""How the ids of the timers begin that look after these exits."""
+MANUAL_RETRY_TIMER = f"{RETRY_TIMER}{MANUAL}/"
+"""How the ids of the timers begin after which such an order is tried again."""
+
+MANUAL_CANCEL_TIMER = "/manual-cancels/"
+"""How the ids of the timers begin that look after cancels which the venue leaves without an answer."""
 
 _SECOND = 1_000_000_000
 # After so many seconds without an answer cancels are asked for again.
@@ -34,6 +37,8 @@ class ManualExits:
         # _paused: where a timer is waited for until the next try; _timed: where one looks after cancels.
         self._paused: set[str] = set()
         self._timed: set[str] = set()
+        # _closed: where such an exit is done, and nothing was ordered by hand since.
+        self._closed: set[str] = set()
         self._is_pursuing = False
 
     def close(self, instrument: str) -> None:
@@ -41,6 +46,15 @@ class ManualExits:
         if instrument not in self.aims:
             self._set(instrument, Aim(target=0.0, flattens=True))
             self._pursue(instrument)
+
+    def begin_anew(self, instrument: str) -> None:
+        """Take that a person orders in an instrument again."""
+        self._closed.discard(instrument)
+
+    def reopen(self, instrument: str) -> None:
+        """Close again, because an order filled that had ended, and the last that was wanted was to be out."""
+        if instrument in self._closed and self._flow.gate.decides:
+            self.close(instrument)
 
     def settle(self, order: Order) -> None:
         """Go on after an order by hand has changed or filled."""
@@ -62,9 +76,12 @@ class ManualExits:
 
     def on_timer(self, timer_id: str) -> None:
         """Try again, or ask again for what the venue has not answered."""
-        instrument = timer_id.removeprefix(MANUAL_EXIT_TIMER)
-        self._paused.discard(instrument)
-        self._timed.discard(instrument)
+        if timer_id.startswith(MANUAL_RETRY_TIMER):
+            instrument = timer_id.removeprefix(MANUAL_RETRY_TIMER)
+            self._paused.discard(instrument)
+        else:
+            instrument = timer_id.removeprefix(MANUAL_CANCEL_TIMER)
+            self._timed.discard(instrument)
         self._pursue(instrument, again=True)
 
     def pursue_all(self) -> None:
@@ -114,7 +131,7 @@ class ManualExits:
             self._arrive(instrument, aim)
         elif instrument not in self._timed and any(order.id != aim.order_id for order in waiting):
             self._timed.add(instrument)
-            flow.add(SetTimer(f"{MANUAL_EXIT_TIMER}{instrument}", flow.now_ns + _PATIENCE_SECONDS * _SECOND))
+            flow.add(SetTimer(f"{MANUAL_CANCEL_TIMER}{instrument}", flow.now_ns + _PATIENCE_SECONDS * _SECOND))
 
     def _clear_the_way(self, instrument: str, aim: Aim, *, again: bool) -> None:
         """Withdraw what else could fill, and a closing order that would carry the position through zero."""
@@ -129,6 +146,7 @@ class ManualExits:
         flow, held = self._flow, self._held(instrument)
         if not held:
             self._set(instrument, None)
+            self._closed.add(instrument)
             return
         if not flow.link_up:
             text = f"{instrument}: the link is down, so that what was ordered by hand is closed once it is up"

@@ -16,7 +16,7 @@ from ibdesk.engine.freshness import PASSING_RULES, Freshness
 from ibdesk.engine.halting import Halting
 from ibdesk.engine.lane import Lane
 from ibdesk.engine.loss_watch import LOSS_TIMER, LossWatch
-from ibdesk.engine.manual_exits import MANUAL_EXIT_TIMER, ManualExits
+from ibdesk.engine.manual_exits import MANUAL_CANCEL_TIMER, MANUAL_RETRY_TIMER, ManualExits
 from ibdesk.engine.market import Market
 from ibdesk.engine.open_orders import OpenOrders
 from ibdesk.engine.order_queue import QUEUE_TIMER, WAIT_RULE, OrderQueue, Waiting
@@ -270,7 +270,7 @@ class OrderFlow:
         """Go on with what a timer was set for here."""
         if timer_id == QUEUE_TIMER:
             self.queue.release()
-        elif timer_id.startswith(MANUAL_EXIT_TIMER):
+        elif timer_id.startswith((MANUAL_RETRY_TIMER, MANUAL_CANCEL_TIMER)):
             self.manual_exits.on_timer(timer_id)
         elif timer_id.startswith((AIM_TIMER, RETRY_TIMER)):
             self.aims.on_timer(timer_id)
@@ -319,6 +319,8 @@ class OrderFlow:
         if run is None:
             if order.owner == MANUAL:
                 self.manual_exits.settle(order)
+                if is_late:
+                    self.manual_exits.reopen(order.instrument)
             return
         lane = run.lanes[order.instrument]
         if lane.aim is not None:
@@ -374,6 +376,9 @@ class OrderFlow:
                 self.call(run, self.aims.settle, lane, order, news)
         elif order.owner == MANUAL:
             self.manual_exits.settle(order)
+        if self.gate.halts and order.is_open and self.gate.decides:
+            # It may have turned up, or come back to life, after the halt began.
+            self.halting.trim(self.exposures.holding(order.owner, order.instrument))
 
     def _tell_order(self, order: Order) -> None:
         """Tell an order's run what became of it."""

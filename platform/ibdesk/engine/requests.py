@@ -35,6 +35,7 @@ class Requests:
             raise OrderError(f"there is an order {request.order_id} already: give the new one another id")
         refuse_index(order, request.instrument)
         self._flow.watch(request.instrument)
+        self._flow.manual_exits.begin_anew(order.instrument)
         self._flow.submit(order)
 
     def on_modify_request(self, request: ModifyRequest) -> None:
@@ -101,7 +102,8 @@ class Requests:
             f"{order.instrument} belongs to {order.owner} from now on",
             Severity.WARNING,
         )
-        if run is not None and run.state in (RunState.STOPPED, RunState.FAILED):
+        is_over = run is not None and run.state in (RunState.STOPPED, RunState.FAILED)
+        if is_over and not flow.blotter.is_withdrawn(order.id):
             flow.cancel(order.id)
 
 

@@ -287,11 +287,6 @@ class Run:
         self._check_running()
         return order_id
 
-    def flatten(self) -> None:
-        """Close what the run holds, although it has ended."""
-        for lane in self.lanes.values():
-            self._engine.orders.aims.aim(lane, 0.0, flattens=True)
-
     def modify(
         self,
         order_id: str,

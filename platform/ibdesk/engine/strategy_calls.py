@@ -14,7 +14,6 @@ from ibdesk.model import (
     Alert,
     Bar,
     CancelOrder,
-    Halt,
     ModifyOrder,
     OrderDenied,
     OrderDropped,
@@ -118,8 +117,7 @@ class StrategyCalls:
 
     def _note_interrupted(self, run: Run, number: int, note: str) -> None:
         """Take note of an interruption for the record, with the halts that the call may have led to: they stay."""
-        made = [action for action in self._outbox.actions if isinstance(action, TradingHalted)]
-        halts = [Halt(each.reason, each.by, each.at_ns, each.id, each.scope, each.state) for each in made]
+        halts = [action.halt for action in self._outbox.actions if isinstance(action, TradingHalted)]
         self.interrupted.append(RunInterrupted(run.id, number, note, self._outbox.now_ns, halts))
         # A replay does not make the call, so it counts none of its orders.
         self._engine.orders.repetition.forget(run_scope(run.id))
@@ -216,11 +214,11 @@ def _is_amid_engine(error: CallInterrupted) -> bool:
 
 def _take_back(engine: Engine, outbox: Outbox, run: Run) -> None:
     """Undo what a run has done in the event being handled: none of it leaves, and the books are as before it."""
-    engine.orders.aims.take_back(run)
     own = [action for action in outbox.actions if _is_of(action, run.id)]
+    made = dict.fromkeys(order_id for action in own if (order_id := _made_by(action, engine.blotter)))
+    engine.orders.aims.take_back(run, made)
     if not own:
         return
-    made = dict.fromkeys(order_id for action in own if (order_id := _made_by(action, engine.blotter)))
     taken = {id(action) for action in own}
     outbox.actions = [
         action
