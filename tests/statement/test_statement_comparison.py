@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.statement.conftest import SECOND, TEN, Write, charge, fill
 
 from ibdesk.cli import main
-from ibdesk.engine import RiskLimits
 from ibdesk.errors import JournalError
-from ibdesk.model import CashCounted, Commission, Estate, Event, Fill, FillLeft, Side, TakeOver
+from ibdesk.model import CashCounted, Estate, FillLeft
 from ibdesk.statement import (
     JournaledAccount,
     JournaledExecution,
@@ -26,71 +26,7 @@ from ibdesk.statement import (
     read_statements,
 )
 from ibdesk.statement.cells import Moment
-from ibdesk.statement.comparison import Discrepancy
-from ibdesk.store import Journal, JournalHeader
-
-SECOND = 1_000_000_000
-# 10:00 in New York on 1 July 2026.
-TEN = int(dt.datetime(2026, 7, 1, 14, tzinfo=dt.UTC).timestamp()) * SECOND
-Write = Callable[..., Path]
-
-
-def fill(
-    id_: str, quantity: float, price: float, *, at_ns: int = TEN, currency: str = "USD", name: str = "AAPL"
-) -> Fill:
-    side = Side.BUY if quantity > 0 else Side.SELL
-    return Fill(
-        execution_id=id_,
-        order_id="",
-        instrument=name,
-        side=side,
-        quantity=abs(quantity),
-        price=price,
-        at_ns=at_ns,
-        currency=currency,
-    )
-
-
-def charge(id_: str, amount: float) -> Commission:
-    return Commission(execution_id=id_, amount=amount, at_ns=TEN)
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Write:
-    """Writes a journal of an account with these events: `write(1, fill(...), account="DU1")`."""
-
-    def make(number: int, *events: Event, account: str = "DU1", estate: Estate | None = None) -> Path:
-        header = JournalHeader(
-            program="ibdesk 0", mode="paper", account="", started_ns=TEN + number, limits=RiskLimits()
-        )
-        journal = Journal.create(tmp_path / "journals" / f"paper-{number}.sqlite", header)
-        journal.record(TakeOver(account=account, at_ns=TEN - 1, estate=estate or Estate()), ())
-        for event in events:
-            journal.record(event, ())
-        journal.close()
-        return journal.path
-
-    return make
-
-
-@pytest.fixture
-def statement(tmp_path: Path) -> Callable[..., Statement]:
-    """Reads a statement of 1 July with these rows of trades."""
-
-    def make(*trades: str, more: str = "") -> Statement:
-        path = tmp_path / "flex.xml"
-        rows = "".join(
-            f'<Trade currency="USD" assetCategory="STK" symbol="AAPL" dateTime="20260701;100000" {each} />'
-            for each in trades
-        )
-        path.write_text(
-            '<FlexQueryResponse><FlexStatement accountId="DU1" fromDate="20260701" toDate="20260701" '
-            f'whenGenerated="20260702;040000"><Trades>{rows}</Trades>{more}</FlexStatement></FlexQueryResponse>'
-        )
-        [found] = read_statements(path)
-        return found
-
-    return make
+from ibdesk.statement.discrepancy import Discrepancy
 
 
 def test_the_last_version_of_a_corrected_execution_counts(
@@ -128,8 +64,8 @@ def test_executions_of_other_days_and_accounts_are_left_out(
     write(
         1,
         fill("early.01", 1, 10.0, at_ns=begins_ns - 1),
-        fill("first.01", 2, 10.0, at_ns=begins_ns),
-        fill("last.01", 3, 10.0, at_ns=begins_ns + 86_400 * SECOND - 1),
+        fill("first.01", 2, 10.0, at_ns=begins_ns + 60 * SECOND + 1),
+        fill("last.01", 3, 10.0, at_ns=begins_ns + 20 * 3_600 * SECOND - 1),
         fill("late.01", 4, 10.0, at_ns=begins_ns + 86_400 * SECOND),
     )
     write(2, fill("other.01", 5, 10.0), account="DU2")
@@ -313,7 +249,7 @@ def test_equal_sides_agree_and_any_one_change_is_found(
 
     def joined() -> list[str]:
         record = JournaledAccount(
-            account="DU1", journals=[], unread=[], executions=here, cash=None, external=None, counted_ns=None
+            account="DU1", journals=[], unread=[], executions=here, cash=None, external=[], counted_ns=None
         )
         return [each.what for each in join(statement, record).differences]
 

@@ -149,7 +149,7 @@ def test_packed_journals_are_joined_as_well(traded: Traded, capfd: pytest.Captur
     code, out, _ = compare(traded, capfd, "--json")
 
     assert code == 0
-    [report] = json.loads(out)
+    [report] = json.loads(out)["reports"]
     assert report["agreed"] == 4
     assert report["differences"] == []
 

@@ -16,7 +16,8 @@ from ibdesk.cli.screen import console, line, plain_table, show_table, step
 from ibdesk.desk import DeskSettings
 from ibdesk.errors import ConfigError, JournalError
 from ibdesk.statement import Statement, StatementReport, join, read_account, read_statements
-from ibdesk.statement.comparison import Discrepancy, StatementDiffersError
+from ibdesk.statement.comparison import StatementDiffersError
+from ibdesk.statement.discrepancy import Discrepancy
 
 # How many differences of each kind are printed; --json has all.
 _SHOWN = 50
@@ -41,7 +42,7 @@ def compare_statement(
 
     Raises:
         ConfigError: If the zone or the account is unknown.
-        JournalError: If there is no journal of any of the accounts.
+        JournalError: If there is no journal of one of the accounts; the others are printed first.
         StatementError: If the statement cannot be read.
         StatementDiffersError: If something differs.
     """
@@ -57,15 +58,16 @@ def compare_statement(
             missing.append(error)
             continue
         reports.append(join(statement, record, tolerance_seconds=tolerance_seconds))
-    if not reports:
-        raise missing[0]
     if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(reports), indent=2).decode() + "\n")
+        found = {"reports": reports, "missing": [str(each) for each in missing]}
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
     else:
         for report in reports:
             _show(report)
-        for each in missing:
-            line("skipped", Text(str(each)), style="yellow")
+        for each in missing[1:]:
+            line("not checked", Text(str(each)), style="bold red")
+    if missing:
+        raise missing[0]
     if count := sum(len(report.differences) for report in reports):
         raise StatementDiffersError(count)
 

@@ -67,7 +67,7 @@ class AccountCheck:
         """Book a commission, and expect that it is paid; of a corrected one what it is more."""
         portfolio = self._flow.portfolio
         before = portfolio.charged(commission.execution_id)
-        if portfolio.charge(commission.execution_id, commission.amount):
+        if portfolio.charge(commission.execution_id, commission.amount, commission.currency):
             self.cash.charge(commission.currency, commission.amount - before)
             self._flow.losses.booked(portfolio.owner_of(commission.execution_id))
 

@@ -66,8 +66,8 @@ class Portfolio:
         self._on_change = on_change
         # Executions already booked, with their owner, so that none counts twice and commissions find them.
         self._booked: dict[str, tuple[str, Fill]] = {}
-        # What each execution was charged, also when that was told before the execution.
-        self._charged: dict[str, float] = {}
+        # The commission of each execution and its currency, also when that was told before the execution.
+        self._charged: dict[str, tuple[float, str]] = {}
 
     def open_book(self, owner: str, cash: float = 0.0) -> Book:
         """Return the owner's book, opened with `cash` when it is new."""
@@ -83,17 +83,18 @@ class Portfolio:
         self._booked[fill.execution_id] = owner, fill
         self.open_book(owner).book(fill)
         if fill.execution_id in self._charged:
-            self.open_book(owner).charge(fill.instrument, self._charged[fill.execution_id])
+            self.open_book(owner).charge(fill.instrument, self._charged[fill.execution_id][0])
         return True
 
-    def charge(self, execution_id: str, commission: float) -> bool:
+    def charge(self, execution_id: str, commission: float, currency: str) -> bool:
         """Book the commission of an execution once, a corrected one in place of the first; return whether it was news.
 
         It may be told before the execution.
         """
-        if self._charged.get(execution_id) == commission:
+        before, _ = self._charged.get(execution_id, (0.0, ""))
+        if execution_id in self._charged and before == commission:
             return False
-        before, self._charged[execution_id] = self._charged.get(execution_id, 0.0), commission
+        self._charged[execution_id] = commission, currency
         if execution_id in self._booked:
             owner, fill = self._booked[execution_id]
             self.open_book(owner).charge(fill.instrument, commission - before)
@@ -101,7 +102,7 @@ class Portfolio:
 
     def charged(self, execution_id: str) -> float:
         """Return what an execution was charged so far."""
-        return self._charged.get(execution_id, 0.0)
+        return self._charged.get(execution_id, (0.0, ""))[0]
 
     def owner_of(self, execution_id: str) -> str:
         """Return to whom an execution was booked, an empty string when it was not."""
@@ -121,7 +122,7 @@ class Portfolio:
         for known in fills:
             self._booked[known.fill.execution_id] = known.owner, known.fill
             if known.commission is not None:
-                self._charged[known.fill.execution_id] = known.commission
+                self._charged[known.fill.execution_id] = known.commission, known.commission_currency
 
     def books_left(self) -> list[BookLeft]:
         """Return every book as it stands."""
@@ -130,7 +131,7 @@ class Portfolio:
     def fills_left(self, since_ns: int) -> list[FillLeft]:
         """Return the executions since then, in the order in which they were booked."""
         return [
-            FillLeft(fill, owner, self._charged.get(fill.execution_id))
+            FillLeft(fill, owner, *self._charged.get(fill.execution_id, (None, "")))
             for owner, fill in self._booked.values()
             if fill.at_ns >= since_ns
         ]

@@ -166,11 +166,15 @@ class BookLeft(msgspec.Struct, frozen=True):
 
 
 class FillLeft(msgspec.Struct, frozen=True):
-    """An execution that is in a book already, whose book, and what it cost as far as that is known."""
+    """An execution that is in a book already, whose book, and its commission as far as that is known.
+
+    `commission_currency` is empty in journals that do not have it.
+    """
 
     fill: Fill
     owner: str
     commission: float | None = None
+    commission_currency: str = ""
 
 
 class RunLeft(msgspec.Struct, frozen=True, kw_only=True):

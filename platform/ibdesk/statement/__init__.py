@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 from ibdesk.lazy import at_first_use
 
 if TYPE_CHECKING:
-    from ibdesk.statement.comparison import CashFigures, StatementDifference, StatementReport, join
+    from ibdesk.statement.cash import CashFigures
+    from ibdesk.statement.comparison import StatementReport, join
+    from ibdesk.statement.discrepancy import StatementDifference
     from ibdesk.statement.flex import (
         CashLine,
         CashReport,

@@ -3,79 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal
 
 import msgspec
 
 from ibdesk.errors import IbdeskError
-from ibdesk.statement.flex import Statement, StatementExecution, cash_moved
+from ibdesk.statement.cash import COMMISSION, CashComparison, CashFigures, CashKind
+from ibdesk.statement.discrepancy import Discrepancy, StatementDifference
+from ibdesk.statement.flex import NEW_YORK, Statement, StatementExecution
 from ibdesk.statement.journaled_account import JournaledAccount, JournaledExecution
+from ibdesk.statement.periods import JournaledPeriod, period_of, trade_date_of
 
-_ZERO = Decimal(0)
 _SECOND = 1_000_000_000
-# What two figures of one thing may differ by. A commission has more than two decimals; TWS tells cash with two, so
-# that its cents and those of the executions since then may round apart by less than a whole one.
-_QUANTITY, _PRICE, _COMMISSION, _CASH = (Decimal(text) for text in ("1e-9", "1e-6", "0.005", "0.01"))
-
-
-class Discrepancy(enum.Enum):
-    """How statement and journals differ in one thing."""
-
-    MISSING_HERE = "missing_here"
-    MISSING_THERE = "missing_there"
-    DIFFERENT = "different"
-
-
-class StatementDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing in which they differ; `here` are the journals, `there` is the statement, empty where it is missing.
-
-    `subject` is the id of an execution, or a currency; `what` is the figure.
-    """
-
-    kind: Discrepancy
-    subject: str
-    what: str
-    here: str
-    there: str
-
-    @property
-    def text(self) -> str:
-        """Return the sentence that says what differs."""
-        match self.kind:
-            case Discrepancy.MISSING_HERE:
-                return f"{self.subject} is not in the journals; the statement has {self.there}"
-            case Discrepancy.MISSING_THERE:
-                return f"{self.subject} is not in the statement; the journals have {self.here}"
-            case Discrepancy.DIFFERENT:
-                return f"{self.subject}: {self.what} is {self.here} in the journals and {self.there} in the statement"
-
-
-class CashFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """The money of one currency: what executions moved, commissions (negative), all else, and the end.
-
-    `here` are the journals and `there` is the statement; a figure is None where that side does not have it.
-    """
-
-    currency: str
-    trades_here: Decimal
-    trades_there: Decimal
-    commissions_here: Decimal
-    commissions_there: Decimal
-    other_here: Decimal | None
-    other_there: Decimal | None
-    ending_here: Decimal | None
-    ending_there: Decimal | None
-
-
-class CashKind(msgspec.Struct, frozen=True, kw_only=True):
-    """What came or went of one currency under one heading of the statement, such as dividends."""
-
-    kind: str
-    currency: str
-    amount: Decimal
-    count: int
+# What two figures of one thing may differ by.
+_QUANTITY, _PRICE = Decimal("1e-9"), Decimal("1e-6")
 
 
 class StatementReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,21 +57,15 @@ def join(statement: Statement, record: JournaledAccount, *, tolerance_seconds: f
 
     Times may differ by `tolerance_seconds`: TWS tells those of live executions late, and in whole seconds.
     """
-    here, outside = _of_period(statement, record.executions)
+    period = period_of(statement, record.executions, tolerance_seconds=tolerance_seconds)
     there = statement.executions if statement.has_trades else {}
-    if not statement.has_trades:
-        here = {}
-    differences: list[StatementDifference] = []
+    here = _with_currencies(period.inside, there) if statement.has_trades else {}
+    differences: dict[str, list[StatementDifference]] = {}
     agreed = 0
     for base in sorted(there.keys() | here.keys()):
-        found = list(_compared(here.get(base), there.get(base), tolerance_seconds))
-        differences += found
-        agreed += not found and bool(base in there and there[base].quantity)
-    kinds = list(_cash_kinds(statement))
-    cash = list(_cash(statement, record, here, there))
-    is_explained = bool(differences)
-    for figures in cash:
-        differences += _cash_differences(figures, is_explained=is_explained)
+        differences[base] = list(_compared(here.get(base), there.get(base), tolerance_seconds))
+        agreed += not differences[base] and bool(base in there and there[base].quantity)
+    money = CashComparison(statement, record, period, here, there)
     return StatementReport(
         account=statement.account,
         begins=statement.begins,
@@ -138,43 +74,27 @@ def join(statement: Statement, record: JournaledAccount, *, tolerance_seconds: f
         executions_here=sum(1 for each in here.values() if each.quantity),
         executions_there=sum(1 for each in there.values() if each.quantity),
         agreed=agreed,
-        outside=outside,
-        cash=cash,
-        cash_kinds=kinds,
-        differences=differences,
-        notes=list(_notes(statement, record)),
+        outside=period.outside,
+        cash=money.figures,
+        cash_kinds=money.kinds,
+        differences=[each for found in differences.values() for each in found] + list(money.differences(differences)),
+        notes=[*_notes(statement, record, period), *money.notes()],
     )
 
 
-# ---- executions ---------------------------------------------------------------------------------------------------
-
-
-def _of_period(
-    statement: Statement, executions: Mapping[str, JournaledExecution]
-) -> tuple[dict[str, JournaledExecution], int]:
-    """Return the executions of the journals that the statement has or should have, and the number of others."""
-    begins_ns, ends_ns = _bounds(statement)
-    found = {
-        base: each
-        for base, each in executions.items()
-        if base in statement.executions or begins_ns <= each.at_ns < ends_ns
+def _with_currencies(
+    here: dict[str, JournaledExecution], there: dict[str, StatementExecution]
+) -> dict[str, JournaledExecution]:
+    """Return the executions; a commission whose currency the journals do not have is in that of the statement."""
+    return {
+        base: msgspec.structs.replace(each, commission_currency=there[base].commission_currency)
+        if each.commission is not None and not each.commission_currency and base in there
+        else each
+        for base, each in here.items()
     }
-    return found, len(executions) - len(found)
 
 
-def _bounds(statement: Statement) -> tuple[int, int]:
-    """Return the period in ns UTC; where the file does not tell it, the days of its executions."""
-    times = [each.at for each in statement.executions.values() if each.at is not None]
-    begins, ends = statement.begins, statement.ends
-    if begins is None and times:
-        begins = min(each.time for each in times).replace(hour=0, minute=0, second=0)
-    if ends is None and times:
-        ends = max(each.time for each in times).replace(hour=0, minute=0, second=0) + dt.timedelta(days=1)
-    return (0 if begins is None else _ns(begins)), (2**63 if ends is None else _ns(ends))
-
-
-def _ns(time: dt.datetime) -> int:
-    return int(time.timestamp()) * _SECOND
+# ---- executions ---------------------------------------------------------------------------------------------------
 
 
 def _compared(
@@ -212,23 +132,25 @@ def _facts(
     known = "/".join(sorted(here.cash))
     yield "currency", known, moved, not known or known == moved
     if there.at is not None:
-        yield "time", *_times(here.at_ns, there, tolerance_seconds)
+        yield "time", *_times(here, there, tolerance_seconds)
     if there.commission is not None:
         charged = "not known" if here.commission is None else f"{_plain(here.commission)} {here.commission_currency}"
         is_equal = (
             here.commission is not None
-            and abs(here.commission - there.commission) < _COMMISSION
-            and (here.commission_currency or there.commission_currency) == there.commission_currency
+            and abs(here.commission - there.commission) < COMMISSION
+            and here.commission_currency == there.commission_currency
         )
         yield "commission", charged, f"{_plain(there.commission)} {there.commission_currency}", is_equal
 
 
-def _times(at_ns: int, there: StatementExecution, tolerance_seconds: float) -> tuple[str, str, bool]:
+def _times(here: JournaledExecution, there: StatementExecution, tolerance_seconds: float) -> tuple[str, str, bool]:
     assert there.at is not None  # noqa: S101 - asked before
-    time = dt.datetime.fromtimestamp(at_ns // _SECOND, there.at.time.tzinfo)
+    time = dt.datetime.fromtimestamp(here.at_ns // _SECOND, there.at.time.tzinfo)
     if there.at.is_day:
-        return f"{time:%Y-%m-%d}", f"{there.at.time:%Y-%m-%d}", time.date() == there.at.time.date()
-    apart = abs(at_ns - there.at.ns) / _SECOND
+        # A statement without times has the trade date in their place.
+        day = time.date() if there.trade_date is None else trade_date_of(here)
+        return f"{day:%Y-%m-%d}", f"{there.at.time:%Y-%m-%d}", day == there.at.time.date()
+    apart = abs(here.at_ns - there.at.ns) / _SECOND
     return f"{time:%Y-%m-%d %H:%M:%S}", f"{there.at.time:%Y-%m-%d %H:%M:%S}", apart <= tolerance_seconds
 
 
@@ -257,121 +179,19 @@ def _plain(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-# ---- cash ---------------------------------------------------------------------------------------------------------
-
-
-def _cash(
-    statement: Statement,
-    record: JournaledAccount,
-    here: Mapping[str, JournaledExecution],
-    there: Mapping[str, StatementExecution],
-) -> Iterator[CashFigures]:
-    trades_here = _summed(_cash_of(each, there.get(base)) for base, each in here.items())
-    trades_there = _summed(each.cash for each in there.values())
-    # What the statement does not tell is not compared.
-    told = {base: each for base, each in here.items() if base not in there or there[base].commission is not None}
-    charges_here, charges_there = _charged(told.values()), _charged(there.values())
-    other_there = _other(statement, record, there)
-    other_here = record.external if other_there is not None else None
-    currencies = trades_here.keys() | trades_there.keys() | charges_here.keys() | charges_there.keys()
-    currencies |= statement.cash_reports.keys() | (other_there or {}).keys() | (other_here or {}).keys()
-    for currency in sorted(currencies):
-        report = statement.cash_reports.get(currency)
-        ending_here = None if record.cash is None or report is None else record.cash.get(currency, _ZERO)
-        yield CashFigures(
-            currency=currency,
-            trades_here=trades_here.get(currency, _ZERO),
-            trades_there=trades_there.get(currency, _ZERO),
-            commissions_here=charges_here.get(currency, _ZERO),
-            commissions_there=charges_there.get(currency, _ZERO),
-            other_here=None if other_here is None else other_here.get(currency, _ZERO),
-            other_there=None if other_there is None else other_there.get(currency, _ZERO),
-            ending_here=ending_here,
-            ending_there=None if report is None else report.ending,
-        )
-
-
-def _cash_of(here: JournaledExecution, there: StatementExecution | None) -> dict[str, Decimal]:
-    """Return the money of an execution by the journals; where they do not tell the currency, it is the statement's."""
-    if here.currency or there is None:
-        return here.cash
-    return cash_moved(there.category, there.symbol, there.currency, here.quantity, here.price * here.multiplier)
-
-
-def _summed(moved: Iterable[Mapping[str, Decimal]]) -> dict[str, Decimal]:
-    total: dict[str, Decimal] = {}
-    for each in moved:
-        for currency, amount in each.items():
-            total[currency] = total.get(currency, _ZERO) + amount
-    return total
-
-
-def _charged(executions: Iterable[JournaledExecution | StatementExecution]) -> dict[str, Decimal]:
-    total: dict[str, Decimal] = {}
-    for each in executions:
-        if each.commission is not None:
-            currency = each.commission_currency
-            total[currency] = total.get(currency, _ZERO) - each.commission
-    return total
-
-
-def _other(
-    statement: Statement, record: JournaledAccount, there: Mapping[str, StatementExecution]
-) -> dict[str, Decimal] | None:
-    """Return what came or went without a trade since the journals have counted cash, None where nothing tells.
-
-    The desk cannot tell the settlement of futures and taxes on trades from those.
-    """
-    if record.counted_ns is None or not statement.has_cash_lines:
-        return None
-    total: dict[str, Decimal] = {}
-    for line in statement.cash_lines:
-        # Times of statements have whole seconds, or only the day.
-        if line.at is None or line.at.ns + (86_400 if line.at.is_day else 1) * _SECOND > record.counted_ns:
-            total[line.currency] = total.get(line.currency, _ZERO) + line.amount
-    for report in statement.cash_reports.values():
-        if report.settled:
-            total[report.currency] = total.get(report.currency, _ZERO) + report.settled
-    for each in there.values():
-        if each.taxes:
-            total[each.currency] = total.get(each.currency, _ZERO) + each.taxes
-    return total
-
-
-def _cash_kinds(statement: Statement) -> Iterator[CashKind]:
-    total: dict[tuple[str, str], list[Decimal]] = {}
-    for line in statement.cash_lines:
-        total.setdefault((line.kind, line.currency), []).append(line.amount)
-    for (kind, currency), amounts in sorted(total.items()):
-        yield CashKind(kind=kind, currency=currency, amount=sum(amounts, _ZERO), count=len(amounts))
-
-
-def _cash_differences(figures: CashFigures, *, is_explained: bool) -> Iterator[StatementDifference]:
-    """Yield what differs; the sums over executions only where no execution differs that would explain it."""
-    sums = (
-        ("cash moved by trades", figures.trades_here, figures.trades_there, _COMMISSION),
-        ("commissions", figures.commissions_here, figures.commissions_there, _COMMISSION),
-    )
-    others = (
-        ("cash without a trade", figures.other_here, figures.other_there, _CASH),
-        ("cash at the end", figures.ending_here, figures.ending_there, _CASH),
-    )
-    for what, here, there, tolerance in others if is_explained else (*sums, *others):
-        if here is not None and there is not None and abs(here - there) >= tolerance:
-            yield StatementDifference(
-                kind=Discrepancy.DIFFERENT,
-                subject=figures.currency,
-                what=what,
-                here=f"{here:,.2f}",
-                there=f"{there:,.2f}",
-            )
-
-
 # ---- what could not be compared -----------------------------------------------------------------------------------
 
 
-def _notes(statement: Statement, record: JournaledAccount) -> Iterator[str]:
+def _notes(statement: Statement, record: JournaledAccount, period: JournaledPeriod) -> Iterator[str]:
     yield from (f"not read: {text}" for text in record.unread)
+    for each in (*period.of_before, *period.of_after) if statement.has_trades else ():
+        if not each.quantity:
+            continue
+        time = dt.datetime.fromtimestamp(each.at_ns // _SECOND, NEW_YORK)
+        yield (
+            f"execution {each.id} ({_words_here(each)}) of {time:%Y-%m-%d %H:%M:%S %Z} is near an edge of the period, "
+            "and this statement does not have it: the one of the trade date beside it must"
+        )
     if not statement.has_trades:
         yield "the statement has no section Trades: executions and commissions were not compared"
     elif statement.begins is None:

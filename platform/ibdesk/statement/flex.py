@@ -31,7 +31,8 @@ class StatementExecution(msgspec.Struct, frozen=True, kw_only=True):
     """One execution as the broker has it, after all corrections.
 
     `id` is its last version. `quantity` is negative for a sale, and zero for an execution that was cancelled.
-    `commission` is positive where it was charged, None where the statement does not tell.
+    `commission` is positive where it was charged, None where the statement does not tell. `trade_date` is the day to
+    which IB counts it: of an evening session the next one.
     """
 
     id: str
@@ -45,6 +46,7 @@ class StatementExecution(msgspec.Struct, frozen=True, kw_only=True):
     commission: Decimal | None
     commission_currency: str
     taxes: Decimal = _ZERO
+    trade_date: dt.datetime | None = None
 
     @property
     def cash(self) -> dict[str, Decimal]:
@@ -63,7 +65,10 @@ class CashLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CashReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What the account had of one currency at the begin and the end of the statement."""
+    """What the account had of one currency at the begin and the end of the statement.
+
+    `starting` is None where the statement does not have it.
+    """
 
     currency: str
     starting: Decimal | None
@@ -193,6 +198,7 @@ class _Draft:
             commission=None if charged is None else -charged,
             commission_currency=cells.get("ibcommissioncurrency", "").strip() or currency,
             taxes=figure(cells.get("taxes", "")) or _ZERO,
+            trade_date=None if (day := time_of(cells.get("tradedate", ""), self._zone)) is None else day.time,
         )
         found.append(execution)
 

@@ -21,7 +21,7 @@ class JournaledExecution(msgspec.Struct, frozen=True, kw_only=True):
 
     `quantity` is negative for a sale, and zero for an execution that was taken back. `currency` is that of the cash
     which it moves, of a currency pair both (``EUR.USD``), empty for a future. `order_id` is empty for an order of
-    another program.
+    another program, and `commission_currency` where the journals do not have it.
     """
 
     id: str
@@ -45,12 +45,20 @@ class JournaledExecution(msgspec.Struct, frozen=True, kw_only=True):
         return moved
 
 
+class ExternalMoney(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that came (positive) or went without an execution, and when a desk counted it."""
+
+    at_ns: int
+    currency: str
+    amount: Decimal
+
+
 class JournaledAccount(msgspec.Struct, frozen=True, kw_only=True):
     """What the journals of one account hold.
 
     `executions` are by what all versions of one share. `cash` is the money that the books explain at the end of the
-    period, by currency, and `external` what came or went since `counted_ns` without an execution; all three are None
-    where no desk has counted cash. `unread` tells which journals cannot be read, and why.
+    period, by currency, and `external` what came or went since `counted_ns` without an execution; cash and `counted_ns`
+    are None where no desk has counted cash. `unread` tells which journals cannot be read, and why.
     """
 
     account: str
@@ -58,7 +66,7 @@ class JournaledAccount(msgspec.Struct, frozen=True, kw_only=True):
     unread: list[str]
     executions: dict[str, JournaledExecution]
     cash: dict[str, Decimal] | None
-    external: dict[str, Decimal] | None
+    external: list[ExternalMoney]
     counted_ns: int | None
 
 
@@ -104,7 +112,7 @@ class _Collected:
         self._fills: dict[str, Fill] = {}
         self._charges: dict[str, tuple[Decimal, str]] = {}
         self._cash: dict[str, Decimal] = {}
-        self._external: dict[str, Decimal] = {}
+        self._external: list[ExternalMoney] = []
         self._counted_ns: int | None = None
 
     def take(self, event: Event) -> None:
@@ -122,8 +130,7 @@ class _Collected:
                     self._fills.setdefault(left.fill.execution_id, left.fill)
                     if left.commission is not None:
                         base, _ = revision_of(left.fill.execution_id)
-                        currency = left.fill.currency.rpartition(".")[2]
-                        self._charges.setdefault(base, (_decimal(left.commission), currency))
+                        self._charges.setdefault(base, (_decimal(left.commission), left.commission_currency))
                 if estate.cash and self._is_in_time(event.at_ns):
                     self._cash = {name: _decimal(amount) for name, amount in estate.cash.items()}
             case _:
@@ -152,7 +159,7 @@ class _Collected:
             self._counted_ns = counted.at_ns
         self._cash.update((name, _decimal(amount)) for name, amount in counted.amounts.items())
         for currency, amount in counted.unexplained.items():
-            self._external[currency] = self._external.get(currency, _ZERO) + _decimal(amount)
+            self._external.append(ExternalMoney(at_ns=counted.at_ns, currency=currency, amount=_decimal(amount)))
 
     def _move(self, currency: str, amount: Decimal) -> None:
         # Before the first count nothing is known to move from.
@@ -171,7 +178,7 @@ class _Collected:
             unread=unread,
             executions=self._executions(),
             cash=self._cash if counted else None,
-            external=self._external if counted else None,
+            external=self._external,
             counted_ns=self._counted_ns,
         )
 

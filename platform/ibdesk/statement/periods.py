@@ -1,0 +1,105 @@
+"""Which executions of the journals a statement should have.
+
+The days of a statement are trade dates: an execution of the evening session belongs to the next one.
+https://www.ibkrguides.com/reportingreference/reportguide/tradesfq.htm
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+
+import msgspec
+
+from ibdesk.statement.flex import NEW_YORK, Statement
+from ibdesk.statement.journaled_account import JournaledExecution
+
+_SECOND = 1_000_000_000
+# From which hour in New York on an execution has the next trade date: of futures and currencies, whose session begins
+# at 17:00 or 18:00, and of shares overnight.
+_EVENING, _OVERNIGHT = 17, 20
+
+
+class JournaledPeriod(msgspec.Struct, frozen=True, kw_only=True):
+    """The executions of the journals, by how they stand to the period of a statement.
+
+    `inside` are those that the statement has or should have. `of_before` and `of_after` are those near the begin and
+    the end of the period that it does not have: the statement before or after may. `late` are those that it has
+    although their time here is after the period. `outside` is the number of all that are not inside. `begins_ns` is
+    where the period begins.
+    """
+
+    inside: dict[str, JournaledExecution]
+    of_before: list[JournaledExecution]
+    of_after: list[JournaledExecution]
+    late: list[JournaledExecution]
+    outside: int
+    begins_ns: int
+
+
+def period_of(
+    statement: Statement, executions: Mapping[str, JournaledExecution], *, tolerance_seconds: float
+) -> JournaledPeriod:
+    """Return which executions of the journals the statement should have."""
+    begins_ns, ends_ns = _bounds(statement)
+    tolerance_ns = round(tolerance_seconds * _SECOND)
+    inside: dict[str, JournaledExecution] = {}
+    of_before: list[JournaledExecution] = []
+    of_after: list[JournaledExecution] = []
+    late: list[JournaledExecution] = []
+    first, last = _days(statement)
+    for base, each in executions.items():
+        if base in statement.executions:
+            inside[base] = each
+            if each.at_ns >= ends_ns:
+                late.append(each)
+        elif each.at_ns < begins_ns:
+            if first is not None and trade_date_of(each) >= first:
+                of_before.append(each)
+        elif each.at_ns < ends_ns:
+            # The time here is that of arrival: before the end it is also there, and after the begin perhaps not.
+            if last is not None and trade_date_of(each) > last:
+                of_after.append(each)
+            elif each.at_ns - begins_ns <= tolerance_ns:
+                of_before.append(each)
+            else:
+                inside[base] = each
+    return JournaledPeriod(
+        inside=inside,
+        of_before=of_before,
+        of_after=of_after,
+        late=late,
+        outside=len(executions) - len(inside),
+        begins_ns=begins_ns,
+    )
+
+
+def trade_date_of(each: JournaledExecution) -> dt.date:
+    """Return the day to which IB counts an execution, by its time here."""
+    time = dt.datetime.fromtimestamp(each.at_ns // _SECOND, NEW_YORK)
+    is_share = bool(each.currency) and "." not in each.currency
+    is_of_next = time.hour >= (_OVERNIGHT if is_share else _EVENING)
+    return time.date() + dt.timedelta(days=int(is_of_next))
+
+
+def _days(statement: Statement) -> tuple[dt.date | None, dt.date | None]:
+    """Return the first and the last day of the period, None where the file does not tell it."""
+    begins, ends = statement.begins, statement.ends
+    last = None if ends is None else (ends - dt.timedelta(microseconds=1)).date()
+    return (None if begins is None else begins.date()), last
+
+
+def _bounds(statement: Statement) -> tuple[int, int]:
+    """Return the period in ns UTC; where the file does not tell it, the trade dates of its executions."""
+    known = ((each.trade_date, each.at) for each in statement.executions.values())
+    days = [date or at.time for date, at in known if at is not None]
+    begins, ends = statement.begins, statement.ends
+    if begins is None and days:
+        begins = min(days).replace(hour=0, minute=0, second=0)
+    if ends is None and days:
+        ends = max(days).replace(hour=0, minute=0, second=0) + dt.timedelta(days=1)
+    return (0 if begins is None else _ns(begins)), (2**63 if ends is None else _ns(ends))
+
+
+def _ns(time: dt.datetime) -> int:
+    return int(time.timestamp()) * _SECOND
