@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +95,49 @@ def test_a_damaged_packed_journal_is_named(make_journal: MakeJournal, harm: str)
     with pytest.raises(JournalError, match=f"{packed} cannot be unpacked: "):
         JournalReader(journal.path)
     assert [path.name for path in packed.parent.iterdir()] == [packed.name]
+
+
+class AtOpening:
+    """Does something just before SQLite opens a file of this name: hooks of the interpreter stay for good."""
+
+    def __init__(self, name: str, act: Callable[[], object]) -> None:
+        self.name, self.act, self.acted = name, act, False
+        sys.addaudithook(self._hear)
+
+    def _hear(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event == "sqlite3.connect" and not self.acted and f"{self.name}?mode=r" in str(arguments[0]):
+            self.acted = True
+            self.act()
+
+
+def test_a_journal_that_is_packed_just_before_it_is_opened_is_read(make_journal: MakeJournal) -> None:
+    journal = make_journal("paper-packed-meanwhile.sqlite")
+    journal.record(HaltTrading("stop", 2), ())
+    journal.close()
+
+    packed: list[bool] = []
+
+    def pack_it() -> None:
+        packed.append(pack(journal.path))
+
+    hook = AtOpening(journal.path.name, pack_it)
+    with JournalReader(journal.path) as reader:
+        entries = list(reader.entries())
+
+    assert (hook.acted, packed, journal.path.exists()) == (True, [True], False)
+    assert [entry.event for entry in entries] == [HaltTrading("stop", 2)]
+
+
+def test_a_journal_that_is_closed_just_before_it_is_opened_is_read(make_journal: MakeJournal) -> None:
+    journal = make_journal("paper-closed-meanwhile.sqlite")
+    journal.record(HaltTrading("stop", 2), ())
+
+    hook = AtOpening(journal.path.name, journal.close)
+    with JournalReader(journal.path) as reader:
+        entries = list(reader.entries())
+
+    assert hook.acted
+    assert [entry.event for entry in entries] == [HaltTrading("stop", 2)]
 
 
 def finished(make_journal: MakeJournal, number: int, account: str, *, days_ago: float = 0) -> Path:

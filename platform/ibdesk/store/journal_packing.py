@@ -25,6 +25,19 @@ def packed_path(path: Path) -> Path:
     return path.with_name(f"{path.name}{PACKED}")
 
 
+def stored_size(path: Path) -> int:
+    """Return the bytes that a journal takes on disk, packed or not, also while it is being packed.
+
+    Raises:
+        FileNotFoundError: If it is there in neither form.
+    """
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        # The packed form is there before the other one goes.
+        return packed_path(path).stat().st_size
+
+
 def unpack(packed: Path) -> Path:
     """Unpack a journal into a file of its own in the same folder, to be removed by the caller, and return its path.
 

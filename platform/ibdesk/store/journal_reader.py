@@ -15,6 +15,9 @@ from ibdesk.model import Action, Event, decode_actions, decode_event, encode_kin
 from ibdesk.store.journal import SCHEMA_VERSION, CopyMark, JournalHeader, decode_header
 from ibdesk.store.journal_packing import PACKED, packed_path, unpack
 
+# A journal that is being closed, and then packed, is looked at once more each.
+_MOST_OPENINGS = 4
+
 
 class UnbornJournalError(JournalError):
     """A file in a journal's place that no header was written to: whoever began it ended before anything was traded."""
@@ -57,14 +60,14 @@ class BookRow(msgspec.Struct, frozen=True, array_like=True):
             raise JournalError(f"event {self.number} cannot be read: {error}") from None
 
 
-def _mode(path: Path, unpacked: Path | None) -> str:
-    """Return how SQLite opens a journal.
+def _mode(path: Path) -> str:
+    """Return how SQLite opens a journal, "" when only its packed form may be there.
 
     Only a connection that may write removes the files that SQLite puts beside a journal, when it is the last to close:
     so a journal that its desk has closed, beside which none lie, is opened like that.
     """
-    if unpacked is not None:
-        return "mode=ro&immutable=1"
+    if path.suffix == PACKED or not path.is_file():
+        return ""
     is_closed = not any(path.with_name(f"{path.name}{suffix}").exists() for suffix in ("-wal", "-journal"))
     return "mode=rw" if is_closed else "mode=ro"
 
@@ -83,15 +86,28 @@ class JournalReader:
             JournalError: If it is missing, no journal, or of another schema.
         """
         self.path = path.with_suffix("") if path.suffix == PACKED else path
+        for _ in range(_MOST_OPENINGS):
+            mode = _mode(path)
+            try:
+                self._open(path, mode)
+            except JournalError:
+                # Its desk may close it, or it may be packed, between the look at it and its opening.
+                if _mode(path) == mode:
+                    raise
+            else:
+                return
+        raise JournalError(f"{path} cannot be opened: each time that was tried, it was closed or packed meanwhile")
+
+    def _open(self, path: Path, mode: str) -> None:
         unpacked = None
-        if path.suffix == PACKED or not path.is_file():
+        if not mode:
             packed = packed_path(self.path)
             if not packed.is_file():
                 raise JournalError(f"there is no journal {path}")
             unpacked = unpack(packed)
         file = (unpacked or path).resolve().as_uri()
         try:
-            self._connection = sqlite3.connect(f"{file}?{_mode(path, unpacked)}", uri=True)
+            self._connection = sqlite3.connect(f"{file}?{mode or 'mode=ro&immutable=1'}", uri=True)
             self._connection.execute("PRAGMA query_only=1")
         except sqlite3.Error as error:
             raise JournalError(f"{path} cannot be opened: {error}") from None

@@ -8,7 +8,7 @@ import msgspec
 
 from ibdesk.errors import JournalError
 from ibdesk.store.journal_files import journals_in
-from ibdesk.store.journal_packing import packed_path
+from ibdesk.store.journal_packing import stored_size
 from ibdesk.store.journal_reader import JournalReader
 
 
@@ -37,7 +37,7 @@ def lives_in(folder: Path, *, current: str, limit: int) -> list[LifeInfo]:
 
 
 def _life(path: Path, *, is_current: bool) -> LifeInfo:
-    size = (path if path.exists() else packed_path(path)).stat().st_size
+    size = stored_size(path)
     try:
         with JournalReader(path) as journal:
             header, copy = journal.header, journal.copy
