@@ -161,7 +161,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     _m(
         "an order without an answer is rejected by time",
         (
-            "tws.orderbook",
+            "tws.missing_orders",
             "        tracked.is_unknown = True\n        self._report(tracked)",
             '        tracked.was_refused, tracked.refusal = True, "late"\n        self._report(tracked)',
         ),
@@ -169,13 +169,17 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _m(
         "an order that one comparison does not find is given up",
-        ("tws.orderbook", "if tracked.missed_at is None:", "if tracked.missed_at is None and tracked.acknowledged:"),
         (
-            "tws.orderbook",
-            "if now - tracked.missed_at < self._patience or tracked.order.id not in self._lost:",
+            "tws.missing_orders",
+            "if tracked.missed_at is None:",
+            "if tracked.missed_at is None and tracked.acknowledged:",
+        ),
+        (
+            "tws.missing_orders",
+            "if self._asked_at - tracked.missed_at < self._settle or tracked.order.id not in self._lost:",
             "if False:",
         ),
-        ("tws.orderbook", "del self._lost[tracked.order.id]", "self._lost.pop(tracked.order.id, None)"),
+        ("tws.missing_orders", "del self._lost[tracked.order.id]", "self._lost.pop(tracked.order.id, None)"),
         missed="not shown by seeds 0 to 13; it needs an answer that lacks an order that works",
     ),
     _m(
@@ -200,7 +204,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "orders leave before the books are compared",
         (
             "tws.keeper",
-            "self._dispatch.close()\n        self._set_link(Link.SYNCING)",
+            'self._hold(wire, "the books had to be compared")\n        self._set_link(Link.SYNCING)',
             "self._dispatch.open(wire, self._rooms.account.id)\n        self._set_link(Link.SYNCING)",
         ),
         ("engine.engine", "self.orders.link_up = change.link is Link.UP", "self.orders.link_up = True"),

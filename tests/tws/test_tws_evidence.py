@@ -340,3 +340,17 @@ async def test_a_dropped_position_push_is_found_by_the_timer(
 
     fill = await running.heard.next(Fill)
     assert (fill.order_id, fill.quantity) == ("", 7)
+
+
+async def test_orders_of_somebody_else_without_a_permanent_id_are_each_told_once(
+    scripted: Any, script: Any, words: Any
+) -> None:
+    foreign = {"account": words.account, "clientId": 9}
+    for number in (11, 12, 11):
+        script.send(*words.shown("openOrder", number, "", permId=0, **foreign))
+    for number in (11, 12):
+        script.send(*words.shown("openOrder", number, "", **foreign))
+    await scripted.service.round_trip()
+
+    told = [notice.text.rpartition("(")[2] for notice in scripted.heard.of(Notice)]
+    assert told == ["client id 9, permanent id 0)"] * 2

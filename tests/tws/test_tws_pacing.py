@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import uvloop
 
-from ibdesk.model import Notice, OrderReport, OrderStatus, Severity
+from ibdesk.model import Link, Notice, OrderReport, OrderStatus, Severity
 from ibdesk.tws.pacer import Pacer, Urgency
 
 CANCEL, ORDER, DATA = Urgency.CANCEL, Urgency.ORDER, Urgency.DATA
@@ -212,3 +212,41 @@ async def test_an_order_that_waited_is_withdrawn_by_what_is_decided_before_it_le
 
     assert await written.count(3) == [b"o1", b"o2", b"o4"]
     assert looks == [2]
+
+
+async def fill_the_budget(running, words, script) -> int:
+    """Place sixty orders at once and return how many of them wait."""
+    for number in range(60):
+        running.service.place(words.order(f"run-{number}"))
+    waiting: int = running.service.health.messages_waiting
+    assert waiting > 0
+    return waiting
+
+
+async def test_orders_that_waited_when_tws_lost_its_servers_never_leave(scripted, script, words) -> None:
+    waiting = await fill_the_budget(scripted, words, script)
+    script.send(4, 2, -1, 1100, "Connectivity between IB and Trader Workstation has been lost.", "")
+
+    reports = await scripted.heard.count(OrderReport, waiting)
+    sent = len(script.of(3))
+    await asyncio.sleep(1.5)
+
+    assert {(report.status, report.reason) for report in reports} == {
+        (OrderStatus.REJECTED, "never sent: TWS lost the connection to its servers while it waited")
+    }
+    assert (sent, len(script.of(3))) == (60 - waiting, 60 - waiting)
+
+
+async def test_orders_that_waited_when_the_books_had_to_be_compared_never_leave(scripted, script, words) -> None:
+    """TWS says that its servers are back, without having said that they were away."""
+    waiting = await fill_the_budget(scripted, words, script)
+    script.silent.add("16")
+    script.send(4, 2, -1, 1102, "Connectivity between IB and Trader Workstation has been restored.", "")
+
+    reports = await scripted.heard.count(OrderReport, waiting)
+
+    assert {(report.status, report.reason) for report in reports} == {
+        (OrderStatus.REJECTED, "never sent: the books had to be compared while it waited")
+    }
+    await script.got(3, 60 - waiting)
+    assert scripted.service.link is not Link.UP

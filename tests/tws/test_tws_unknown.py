@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from ibdesk.clock import SystemClock
 from ibdesk.gateway.faults import Drop, TellNothing
 from ibdesk.model import Fill, Link, LinkChanged, Notice, OrderReport, OrderStatus, Severity
@@ -141,3 +143,59 @@ async def test_an_order_of_which_nothing_is_told_is_found_by_asking(gateway, clo
 
     assert (fill.order_id, fill.quantity) == ("run-1", 10)
     assert REJECTED not in {report.status for report in running.heard.of(OrderReport)}
+
+
+async def test_an_error_of_unknown_meaning_rejects_nothing_before_a_second_look(script, start_tws, words) -> None:
+    """The order is shown a moment after the error, well within the time that TWS may take to show it."""
+    running = await start_tws(script.port, settle_seconds=30.0)
+    await running.service.qualify(words.aapl)
+    running.service.place(words.limit())
+    number = (await script.got(3))[1]
+    asked = len(script.of(16))
+    script.send(4, 2, number, 10999, "Something new", "")
+    await script.got(16, asked + 1)
+    await running.service.round_trip()
+    script.send(*words.shown("openOrder", number, "run-1"))
+    script.send(*words.status(number, "Submitted"))
+
+    await running.heard.next(OrderReport, status=OrderStatus.WORKING)
+
+    assert REJECTED not in [report.status for report in running.heard.of(OrderReport)]
+
+
+async def test_an_order_found_nowhere_twice_after_an_error_is_rejected_with_its_words(script, start_tws, words) -> None:
+    running = await start_tws(script.port, settle_seconds=0.1)
+    await running.service.qualify(words.aapl)
+    running.service.place(words.limit())
+    number = (await script.got(3))[1]
+    script.send(4, 2, number, 10999, "Something new", "")
+
+    reports = [await running.heard.next(OrderReport) for _ in range(2)]
+
+    assert [(report.status, report.reason) for report in reports] == [
+        (UNKNOWN, "Something new (TWS error 10999)"),
+        (REJECTED, "Something new (TWS error 10999)"),
+    ]
+
+
+async def test_a_comparison_that_takes_long_counts_from_when_it_was_asked(script, start_tws, words) -> None:
+    """The second comparison begins at once and ends after the time for an answer: it is no later look."""
+    running = await start_tws(script.port, answer_timeout_seconds=0.1, settle_seconds=0.6)
+    await running.service.qualify(words.aapl)
+    running.service.place(words.limit())
+    number = (await script.got(3))[1]
+    # The first comparison has not found it.
+    await running.heard.next(Notice, severity=Severity.ERROR)
+    script.silent.add("99")
+    asked = len(script.of(99))
+    script.send(4, 2, number, 10148, "OrderId that needs to be cancelled can not be cancelled", "")
+    await script.got(99, asked + 1)
+    await asyncio.sleep(0.8)
+    script.silent.clear()
+
+    script.send(102)
+    await running.service.round_trip()
+    told = [report.status for report in running.heard.of(OrderReport)]
+    await running.heard.next(OrderReport, status=REJECTED)
+
+    assert set(told) == {UNKNOWN}

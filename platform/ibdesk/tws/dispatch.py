@@ -86,9 +86,9 @@ class Dispatch:
         tracked.cancel_wanted = True
         if self._wire is None:
             return
-        if self._book.is_nowhere(tracked):
+        if self._book.missing.is_nowhere(tracked):
             # There is nothing to withdraw: TWS was asked twice and knows no such order.
-            asyncio.get_running_loop().call_soon(self._book.strike_off, tracked)
+            asyncio.get_running_loop().call_soon(self._book.missing.strike_off, tracked)
             return
         if not tracked.number or not self._book.is_mine(tracked):
             self._say(self._book.cancel_not_sent, tracked, self._why_not(tracked))

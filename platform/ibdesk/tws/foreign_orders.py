@@ -19,13 +19,19 @@ class ForeignOrders:
 
     def __init__(self, *, contracts: Contracts, tell: Callable[[Event], None], now_ns: Callable[[], int]) -> None:
         self._contracts, self._tell, self._now_ns = contracts, tell, now_ns
-        self._told: set[int] = set()
+        # _told: by permanent id; by client id and number until TWS gives one.
+        self._told: set[tuple[str, int]] = set()
 
     def note(self, contract: Contract, order: IbOrder) -> None:
         """Take an open order that is not in our book."""
-        if order.permId in self._told or len(self._told) >= _MOST_REMEMBERED:
+        nameless = str(order.clientId), order.orderId
+        key = ("", order.permId) if order.permId else nameless
+        if key in self._told or len(self._told) >= _MOST_REMEMBERED:
             return
-        self._told.add(order.permId)
+        self._told.add(key)
+        if order.permId and nameless in self._told:
+            self._told.remove(nameless)
+            return
         name, _ = self._contracts.name_of(contract)
         terms = terms_from(order)
         price = "".join(f" {price:g}" for price in (terms.limit_price, terms.stop_price) if price is not None)

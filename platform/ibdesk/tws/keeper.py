@@ -214,9 +214,9 @@ class Keeper:
         """Ask after orders never answered or not found, missing executions, and a TWS that fell silent."""
         overdue = self._dispatch.overdue(self._settings.answer_timeout_seconds)
         for tracked in overdue:
-            self._rooms.orders.call_unknown(tracked)
+            self._rooms.orders.missing.call_unknown(tracked)
         orders = self._rooms.orders
-        if overdue or orders.short_of_executions or orders.is_to_ask_again:
+        if overdue or orders.short_of_executions or orders.missing.are_to_be_asked_for:
             await self._compare_orders(wire)
         await self._follow_positions(wire)
         await self._compare_account(wire)
@@ -239,10 +239,14 @@ class Keeper:
         wire = self.wire
         if wire is None or self.link is not Link.UP:
             return
-        self._dispatch.close()
-        self._dispatch.left_behind(wire, wire.pacer.take_back(), f"{reason} while it waited")
+        self._hold(wire, reason)
         self._set_link(Link.SYNCING, reason)
         self._news.put_nowait(_News.STALLED)
+
+    def _hold(self, wire: Wire, reason: str) -> None:
+        """Let nothing leave over the wire, neither anew nor of what waits for the budget of messages."""
+        self._dispatch.close()
+        self._dispatch.left_behind(wire, wire.pacer.take_back(), f"{reason} while it waited")
 
     def compare_soon(self) -> None:
         """Have the whole account compared shortly: something has happened that the books do not explain."""
@@ -281,7 +285,7 @@ class Keeper:
 
     async def _synchronize(self, wire: Wire, *, data_kept: bool) -> None:
         """Compare the books with TWS, and only then let orders leave."""
-        self._dispatch.close()
+        self._hold(wire, "the books had to be compared")
         self._set_link(Link.SYNCING)
         await self.before_comparison()
         await self.clocks.compare(wire, self.requests)
@@ -300,7 +304,8 @@ class Keeper:
         detail = f"{text} (TWS error {code})"
         if code == codes.CONNECTION_LOST:
             self._cut_off = True
-            self._dispatch.close()
+            if self.wire is not None:
+                self._hold(self.wire, "TWS lost the connection to its servers")
             self._set_link(Link.DOWN, detail)
             return
         self._cut_off = False

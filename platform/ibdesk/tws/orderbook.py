@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from zoneinfo import ZoneInfo
 
 from ib_async.order import Order as IbOrder
 from ib_async.order import OrderState
 
 from ibdesk.errors import OrderError
-from ibdesk.model import Event, Fill, Notice, Order, OrderReport, OrderStatus, Severity, moment
+from ibdesk.model import Event, Fill, Notice, Order, OrderReport, OrderStatus, Severity
 from ibdesk.tws import codes
 from ibdesk.tws.interventions import Interventions
+from ibdesk.tws.missing_orders import MissingOrders
 from ibdesk.tws.orders import changes_between, terms_from, terms_of, time_in_force_word
 from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.tracked import Tracked
@@ -33,34 +32,23 @@ class OrderBook:
         is_spent: Callable[[Order, int], bool],
     ) -> None:
         self.client_id = settings.client_id
-        # _patience: how long TWS may take to show an order. Two comparisons that do not find it, so far apart, are
-        # evidence that it has none; a comparison whose answers are not complete is none.
-        self._patience = settings.settle_seconds
-        self._zone = ZoneInfo(settings.time_zone)
         self._tell = tell
         self._now_ns = now_ns
-        # _is_spent: whether an order that was sent at a time and is listed nowhere has certainly ended with its day.
-        self._is_spent = is_spent
         self._interventions = Interventions(self._report)
         self._by_id: dict[str, Tracked] = {}
         # owners: whose orders these are.
         self.owners: set[str] = set()
         self._by_number: dict[int, Tracked] = {}
         self._by_permanent_id: dict[int, Tracked] = {}
-        # _suspects: open orders that TWS has not mentioned since the comparison began.
-        self._suspects: dict[str, Tracked] = {}
+        self.missing = MissingOrders(
+            settings, report=self._report, notice=self._notice, now_ns=now_ns, is_spent=is_spent
+        )
         # _elsewhere: orders of another client id, of which that was said.
         self._elsewhere: set[str] = set()
         # _short: orders that TWS calls filled while executions are missing.
         self._short: set[str] = set()
         # _not_cancelled: orders whose cancel TWS has refused, and its sentence, until a comparison shows how they are.
         self._not_cancelled: dict[str, str] = {}
-        # _lost: orders that a comparison did not find, and for which TWS is to be asked once more.
-        self._lost: dict[str, Tracked] = {}
-        # _is_to_repeat: the last comparison did not find one, and its answers were not complete.
-        self._is_to_repeat = False
-        # _missing: open orders that no comparison has found, whether TWS is asked once more or not.
-        self._missing: dict[str, Tracked] = {}
 
     def __contains__(self, order_id: str) -> bool:
         return order_id in self._by_id
@@ -69,21 +57,6 @@ class OrderBook:
     def short_of_executions(self) -> frozenset[str]:
         """Return the orders that TWS calls filled while executions are missing."""
         return frozenset(self._short)
-
-    @property
-    def missing(self) -> list[str]:
-        """Return the open orders that TWS was not seen to have."""
-        return list(self._missing)
-
-    @property
-    def is_to_ask_again(self) -> bool:
-        """Return whether an order that was not found is to be looked for once more."""
-        if self._is_to_repeat:
-            return True
-        if not self._lost:
-            return False
-        latest = asyncio.get_running_loop().time() - self._patience
-        return any(each.missed_at is not None and each.missed_at <= latest for each in self._lost.values())
 
     def add(self, order: Order, number: int) -> Tracked:
         """Track an order that is about to be sent under `number`.
@@ -165,7 +138,7 @@ class OrderBook:
         for field in fields:
             tracked = self._by_id.get(field)
             if tracked is not None:
-                self._found(tracked)
+                self.missing.found(tracked)
 
     def status(self, number: int, word: str, *, permanent_id: int, client_id: int, why_held: str) -> None:
         """Take TWS's word for the state of an order (its `orderStatus`)."""
@@ -199,7 +172,7 @@ class OrderBook:
         tracked = self._by_id.get(fill.order_id)
         if tracked is None:
             return
-        self._found(tracked)
+        self.missing.found(tracked)
         tracked.book(fill)
         if tracked.is_complete:
             self._short.discard(fill.order_id)
@@ -251,110 +224,34 @@ class OrderBook:
         After a break of the link that is asked of all, and each will be told again; else an order that is still
         within its time to be answered is left out.
         """
-        self._suspects = {
-            tracked.order.id: tracked
+        asked_for = [
+            tracked
             for tracked in self._by_id.values()
             if not tracked.is_done and (after_break or tracked.acknowledged or tracked.is_unknown or tracked.refusal)
-        }
+        ]
         if after_break:
-            for tracked in self._suspects.values():
+            for tracked in asked_for:
                 tracked.reported = None
-
-    @property
-    def has_suspects(self) -> bool:
-        """Return whether the comparison under way has not found an open order yet."""
-        return bool(self._suspects)
+        self.missing.begin(asked_for)
 
     def end_comparison(self, *, is_complete: bool) -> None:
-        """Settle what is open in our book and was mentioned nowhere: refused if TWS gave an error, else not found.
+        """Settle what is open in our book and was mentioned nowhere.
 
         Without `is_complete` TWS has left out a part of its answers, so what they lack proves nothing.
         """
-        self._is_to_repeat = not is_complete and bool(self._suspects)
-        for tracked in self._suspects.values():
-            if not is_complete:
-                self._report(tracked)
-            elif tracked.refusal and tracked.is_unsettled:
-                tracked.was_refused = True
-                self._report(tracked)
-            elif not tracked.is_done:
-                self._not_found(tracked)
-        self._suspects = {}
+        self.missing.end(is_complete=is_complete)
         refused, self._not_cancelled = self._not_cancelled, {}
         for order_id, sentence in refused.items():
             self._tell_still_there(self._by_id[order_id], sentence)
 
-    def _not_found(self, tracked: Tracked) -> None:
-        """Take that a comparison did not find an order: unknown the first time, given up the second.
-
-        TWS tells completed orders and executions of its present day only. Of an order sent before that, its silence
-        proves nothing: such an order stays unknown until a person has looked, and cancels it.
-        """
-        now = asyncio.get_running_loop().time()
-        if tracked.missed_at is None:
-            tracked.missed_at = now
-            self._lost[tracked.order.id] = self._missing[tracked.order.id] = tracked
-            self.call_unknown(tracked)
-            self._notice(
-                tracked,
-                "is neither among TWS's open nor its completed orders nor its executions: "
-                f"it is unknown, and TWS will be asked again in {self._patience:g} s",
-                Severity.ERROR,
-            )
-            return
-        self._report(tracked)
-        if now - tracked.missed_at < self._patience or tracked.order.id not in self._lost:
-            return
-        del self._lost[tracked.order.id]
-        if self._is_of_today(tracked):
-            self._missing.pop(tracked.order.id, None)
-            tracked.give_up(by_hand=False)
-            self._report(tracked)
-        elif self._is_spent(tracked.order, tracked.sent_ns):
-            self._missing.pop(tracked.order.id, None)
-            tracked.expire()
-            self._report(tracked)
-        else:
-            self._notice(
-                tracked,
-                "was sent before TWS's present day, of which alone it tells completed orders and executions: "
-                "it stays unknown; look it up in TWS, and cancel it here when it is not there",
-                Severity.ERROR,
-            )
-
-    def strike_off(self, tracked: Tracked) -> None:
-        """Tell the end of an order that TWS knows nowhere and that is not wanted any more."""
-        self._missing.pop(tracked.order.id, None)
-        tracked.give_up(by_hand=True)
-        self._report(tracked)
-
-    def is_nowhere(self, tracked: Tracked) -> bool:
-        """Return whether TWS was asked twice for an order and did not know it."""
-        return tracked.missed_at is not None and tracked.order.id not in self._lost
-
-    def _is_of_today(self, tracked: Tracked) -> bool:
-        days = [moment(at_ns).astimezone(self._zone).date() for at_ns in (tracked.sent_ns, self._now_ns())]
-        return days[0] == days[1]
-
-    def call_unknown(self, tracked: Tracked) -> None:
-        """Tell that nobody can say how the order is."""
-        tracked.is_unknown = True
-        self._report(tracked)
-
     def _identify(self, tracked: Tracked, number: int, client_id: int, permanent_id: int) -> None:
-        self._found(tracked)
+        self.missing.found(tracked)
         tracked.number, tracked.client_id = number, client_id
         if client_id == self.client_id and number > 0:
             self._by_number[number] = tracked
         if permanent_id:
             tracked.permanent_id = permanent_id
             self._by_permanent_id[permanent_id] = tracked
-
-    def _found(self, tracked: Tracked) -> None:
-        self._suspects.pop(tracked.order.id, None)
-        self._lost.pop(tracked.order.id, None)
-        self._missing.pop(tracked.order.id, None)
-        tracked.missed_at = None
 
     def modification_not_sent(self, tracked: Tracked, reason: str) -> None:
         """Tell that an order keeps its terms because the new ones never left."""

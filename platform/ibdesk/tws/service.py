@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 
-import msgspec
 import polars as pl
 
 from ibdesk.clock import Clock
@@ -19,6 +18,7 @@ from ibdesk.tws.ears import Rooms
 from ibdesk.tws.executions import Executions
 from ibdesk.tws.fence import Fence, NoFence
 from ibdesk.tws.foreign_orders import ForeignOrders
+from ibdesk.tws.health import TwsHealth
 from ibdesk.tws.ids import Ids
 from ibdesk.tws.keeper import Keeper, ignore
 from ibdesk.tws.lost_orders import LostOrders
@@ -30,23 +30,6 @@ from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.stamp import Stamp
 from ibdesk.tws.subscriptions import Kind, Subscriptions
 from ibdesk.tws.sync import Compared
-
-
-class TwsHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How the service is doing, for the health endpoint; `last_heard_ns` is ns UTC, 0 before the first byte.
-
-    `clock_drift_seconds` is how far our clock is ahead of TWS's, None while it was not measured.
-    """
-
-    link: Link
-    account: str
-    server_version: int
-    messages_sent: int
-    messages_waiting: int
-    open_requests: int
-    reconnects: int
-    last_heard_ns: int
-    clock_drift_seconds: float | None
 
 
 class TwsService:
@@ -177,7 +160,7 @@ class TwsService:
     @property
     def missing_orders(self) -> list[str]:
         """Return the open orders that TWS was not seen to have."""
-        return self._rooms.orders.missing
+        return self._rooms.orders.missing.ids
 
     @property
     def short_of_executions(self) -> frozenset[str]:

@@ -119,7 +119,7 @@ class Comparison:
         orders.begin_comparison(after_break=after_break)
         is_complete = await self._executions(wire, requests, newest_only=briefly)
         await requests.ask(OPEN_ORDERS, wire.reqAllOpenOrders, "the open orders")
-        if orders.has_suspects or not briefly:
+        if orders.missing.has_suspects or not briefly:
             await self._completed(wire, requests)
         orders.end_comparison(is_complete=is_complete)
 

@@ -95,6 +95,11 @@ class Tracked:
         return self.word in _ON_ITS_WAY
 
     @property
+    def _has_failed(self) -> bool:
+        """Whether TWS gave an error of the order while it was on its way."""
+        return bool(self.refusal) and self.is_unsettled
+
+    @property
     def is_complete(self) -> bool:
         """Return whether executions add up to the quantity."""
         quantity = self.terms.quantity if self.terms else self.order.quantity
@@ -137,9 +142,13 @@ class Tracked:
         self.given_up = OrderStatus.EXPIRED
 
     def give_up(self, *, by_hand: bool) -> None:
-        """Conclude that the order is nowhere: its rest is gone, or, when comparisons prove that, it never arrived."""
+        """Conclude that the order is nowhere: its rest is gone, or, when comparisons prove that, it never arrived.
+
+        One that TWS gave an error of while it was on its way has not arrived either.
+        """
         self.is_unknown = False
-        self.given_up = OrderStatus.CANCELLED if self.acknowledged or by_hand else OrderStatus.REJECTED
+        has_lived = self.acknowledged and (self.filled > 0 or not self._has_failed)
+        self.given_up = OrderStatus.CANCELLED if has_lived or by_hand else OrderStatus.REJECTED
 
     def ask(self, order: Order) -> None:
         """Ask for the terms of `order`."""
@@ -197,7 +206,7 @@ class Tracked:
     def _reason(self, status: OrderStatus) -> str:
         if status is self.given_up is OrderStatus.EXPIRED:
             return "its day is over: TWS lists it nowhere, and the account holds what its executions say"
-        if status is self.given_up:
+        if status is self.given_up and not (status is OrderStatus.REJECTED and self._has_failed):
             return "TWS knows it neither among its open nor its completed orders nor its executions"
         match status:
             case OrderStatus.REJECTED:
@@ -207,5 +216,5 @@ class Tracked:
             case OrderStatus.HELD:
                 return self.why_held
             case OrderStatus.UNKNOWN:
-                return "no answer from TWS"
+                return self.refusal if self._has_failed else "no answer from TWS"
         return ""
