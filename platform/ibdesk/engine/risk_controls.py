@@ -112,7 +112,7 @@ CONTROLS: tuple[RiskControl, ...] = (
             "tests/promises/test_promise_10_losses_stop_opening.py"
             "::test_a_loss_beyond_its_limit_halts_cancels_and_flattens",
         ),
-        missing="What was bought by hand is not closed by it: an alert names it, and the guardian closes it.",
+        missing="Positions that others opened (`external`) are not closed by it.",
     ),
     RiskControl(
         name="Price tolerance of limit orders",
