@@ -55,6 +55,11 @@ def may_go_first() -> bool:
     return subprocess.run([sys.executable, "-c", ask], stderr=subprocess.DEVNULL, check=False).returncode == 0
 
 
+def waited_for_processor(thread: int) -> float:
+    """Seconds that a thread was ready to run and other work had the processor: the second figure of its schedstat."""
+    return int(Path(f"/proc/{thread}/schedstat").read_text().split()[1]) / 1e9
+
+
 class Program:
     """A program that runs, in a session of its own; what it writes is in the file `log`."""
 
@@ -81,6 +86,11 @@ class Program:
     def is_running(self) -> bool:
         """Whether it has not ended."""
         return self._process.poll() is None
+
+    @property
+    def waited_for_processor(self) -> float:
+        """Seconds that its first thread was ready to run and other work had the processor."""
+        return waited_for_processor(self.pid)
 
     @property
     def said(self) -> str:

@@ -72,7 +72,9 @@ def _listen_for_word(path: str, question: bytes, *, seconds: float) -> None:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(seconds)
             connection.connect(path)
-            connection.sendall(question)
+            if question:
+                # Sending nothing fails too where the other side has spoken and hung up already.
+                connection.sendall(question)
             heard = connection.recv(1)
     except OSError as error:
         raise NoAnswerError(f"unix:{path} does not answer: {error}") from None

@@ -151,7 +151,8 @@ def assert_all_is_well(stack: Stack) -> None:
     assert [pools["engine"][name]["dedicated"] for name in ("app", "lease")] == [1, 1]
     lease = told["components"]["lease"]["facts"]
     assert (lease["state"], lease["token"], lease["standbys"]) == ("held", 1, [])
-    names = {"tws", "journal", "journal to Redis", "marks", "loop lag", "desk port", "redis", "market cache"}
+    own = {"tws", "journal", "marks", "loop lag", "watchdog", "sessions", "desk port"}
+    names = own | {"journal to Redis", "redis", "market cache"}
     assert {task["name"]: task["state"] for task in told["engine_tasks"]} == dict.fromkeys(names, "running")
 
 

@@ -93,13 +93,23 @@ async def test_limits_are_told_and_changed(api: httpx.AsyncClient, run_id: str) 
     denied = await api.post("/api/v1/orders", json={"symbol": "AAPL", "side": "buy", "quantity": 6})
     wrong = await api.patch("/api/v1/risk/limits", json={"limits": {"max_order_shares": -1}})
     unknown = await api.patch("/api/v1/risk/limits", json={"limits": {"luck": 1}})
-    await api.patch("/api/v1/risk/limits", json={"limits": before["limits"]})
+    mixed = [
+        await api.patch("/api/v1/risk/limits", json={"limits": each})
+        for each in ({"max_order_shares": True}, {"halt_keeps_protection": 0}, {"halt_keeps_protection": "no"})
+    ]
+    switched = await api.patch("/api/v1/risk/limits", json={"limits": {"halt_keeps_protection": False}})
+    back = await api.patch("/api/v1/risk/limits", json={"limits": before["limits"]})
 
     assert (before["changed"], before["halts"], before["link_up"]) == (False, [], True)
     assert [(each["symbol"], each["held"], each["pending"]) for each in before["exposures"]] == [("AAPL", 7, 1)]
     assert (changed.json()["changed"], changed.json()["limits"]["max_notional"]) == (True, None)
     assert (denied.status_code, denied.json()["facts"]["limit"]) == (409, 5)
     assert (wrong.status_code, unknown.status_code) == (422, 422)
+    assert [each.status_code for each in mixed] == [422, 422, 422]
+    assert switched.json()["limits"]["halt_keeps_protection"] is False
+    assert back.status_code == 200
+    after = (await api.get("/api/v1/risk")).json()
+    assert after["limits"] == before["limits"]
     assert (await api.get("/api/v1/risk")).json()["changed"] is False
 
 

@@ -138,6 +138,7 @@ async def test_health_names_each_part_and_what_is_wrong(api: httpx.AsyncClient) 
         "marks",
         "loop lag",
         "watchdog",
+        "sessions",
     }
     assert {task["state"] for task in well["tasks"] + well["engine_tasks"]} == {"running"}
     assert "/" not in well["desk"]["journal"]

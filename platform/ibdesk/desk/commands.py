@@ -157,7 +157,7 @@ class Commands:
         )
         return run_info(run)
 
-    async def change_limits(self, limits: dict[str, float | str | None], *, by: str = OPERATOR) -> RiskInfo:
+    async def change_limits(self, limits: dict[str, float | str | bool | None], *, by: str = OPERATOR) -> RiskInfo:
         """Change limits of the risk gate by name, None switches one off; those not named stay.
 
         They hold also after a restart, until the risk settings themselves are changed.
@@ -375,7 +375,7 @@ class Commands:
         return self._runtime.clock.now_ns()
 
 
-def checked_limits(limits: RiskLimits, changes: dict[str, float | str | None]) -> RiskLimits:
+def checked_limits(limits: RiskLimits, changes: dict[str, float | str | bool | None]) -> RiskLimits:
     """Return the limits with some of them changed by name.
 
     Raises:
@@ -385,6 +385,11 @@ def checked_limits(limits: RiskLimits, changes: dict[str, float | str | None]) -
     if unknown:
         raise ConfigError(f"there is no limit {', '.join(unknown)}: the limits are {', '.join(limits.by_name)}")
     named = {name: math.inf if limit is None else limit for name, limit in changes.items()}
+    for name, limit in named.items():
+        # Settings are read from text and take 1 for true and true for 1; who changes a limit means what they write.
+        if isinstance(limit, bool) is not isinstance(limits.by_name[name], bool):
+            wanted = "true or false" if isinstance(limits.by_name[name], bool) else "a number or a word"
+            raise ConfigError(f"these limits cannot be used: risk.{name} is {wanted}, not {limit!r}")
     try:
         return limits.but(named)
     except ValidationError as error:

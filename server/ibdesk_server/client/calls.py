@@ -311,7 +311,7 @@ def risk(*, owner: str | None = None) -> Call[RiskAnswer]:
     return get("risk", RiskAnswer, owner=owner)
 
 
-def change_limits(limits: Mapping[str, float | str | None]) -> Call[RiskAnswer]:
+def change_limits(limits: Mapping[str, float | str | bool | None]) -> Call[RiskAnswer]:
     """Change limits of the risk gate by name; None switches one off."""
     return ask("PATCH", "risk/limits", RiskAnswer, body={"limits": dict(limits)})
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from ibdesk.desk import HaltInfo, RiskInfo
 from ibdesk.engine.risk_controls import CONTROLS
@@ -71,7 +71,7 @@ class LimitsRequest(BaseModel):
         json_schema_extra={"examples": [{"limits": {"max_position_shares": 60_000, "price_collar": 0.05}}]},
     )
 
-    limits: dict[str, Annotated[float, Field(allow_inf_nan=False, strict=True)] | str | None] = Field(
+    limits: dict[str, StrictBool | Annotated[float, Field(allow_inf_nan=False, strict=True)] | str | None] = Field(
         min_length=1, max_length=200, examples=[{"max_position_shares": 60_000}]
     )
 
