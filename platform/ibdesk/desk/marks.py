@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from ibdesk.desk.ledger import Ledger, finite
-from ibdesk.engine import Engine
+from ibdesk.engine import Engine, RiskLimits
 from ibdesk.store import Feed, Row, Topic
 from ibdesk.store.totals import total
 
@@ -17,6 +15,7 @@ class Marks:
         self._engine, self._ledger, self._feed = engine, ledger, feed
         self._shown: dict[tuple[Topic, str], object] = {}
         self._changes: list[tuple[Topic, str, Row]] = []
+        self._limits_shown: RiskLimits | None = None
 
     def publish(self) -> None:
         """Publish what has changed, at the present prices."""
@@ -63,8 +62,11 @@ class Marks:
 
     def _limits(self) -> None:
         """Show each limit of the risk gate that is another one than before."""
-        at_ns = self._engine.now_ns
-        for rule, limit in dataclasses.asdict(self._engine.gate.limits).items():
+        at_ns, limits = self._engine.now_ns, self._engine.gate.limits
+        if limits is self._limits_shown:
+            return
+        self._limits_shown = limits
+        for rule, limit in limits.by_name.items():
             if isinstance(limit, float):
                 row = risk_row(at_ns, "limit", rule=rule, limit=finite(limit), text=f"{rule} is {limit:g}")
                 self._show(Topic.RISK, f"limit/{rule}", row, limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
@@ -54,9 +55,8 @@ class ContractBook:
         self._combos: dict[str, ContractData] = {}
         self._singled_out: set[str] = set()
         self._by_rule = 0
-        for shipped in (shipped_stocks(), shipped_pairs(), shipped_futures(today), shipped_indices()):
-            for contract in shipped:
-                self._add(contract)
+        for contract in _shipped(today):
+            self._add(contract)
         for name in () if strict else market:
             if name not in self._by_name:
                 self._add(self._played_as(name))
@@ -241,6 +241,12 @@ class ContractBook:
     @property
     def _is_full(self) -> bool:
         return self._strict or self._by_rule >= MOST_BY_RULE
+
+
+@functools.lru_cache(maxsize=4)
+def _shipped(today: dt.date) -> tuple[ContractData, ...]:
+    """Return what is listed on a day without anybody naming it."""
+    return (*shipped_stocks(), *shipped_pairs(), *shipped_futures(today), *shipped_indices())
 
 
 def _is_option(contract: ContractData, wanted: Option) -> bool:
