@@ -76,12 +76,9 @@ def test_a_rule_acts_once_and_the_limit_counts_from_the_loss_that_a_person_accep
     decisions.look(sight(daily_pnl=-600.0, pnl_reports=1))
     tripping = sight(daily_pnl=-600.0, pnl_reports=2)
     decisions.acted(decisions.look(tripping)[0], "halt-1", tripping)
-    standing = [
-        decisions.look(sight(daily_pnl=-700.0, pnl_reports=number, standing=frozenset({"halt-1"})))
-        for number in (3, 4, 5)
-    ]
+    standing = [decisions.look(sight(daily_pnl=-700.0, pnl_reports=number)) for number in (3, 4, 5)]
 
-    lifted = decisions.look(sight(daily_pnl=-620.0, pnl_reports=6))
+    lifted = decisions.look(sight(daily_pnl=-620.0, pnl_reports=6, lifted=frozenset({"halt-1"})))
     at_limit = [decisions.look(sight(daily_pnl=-1_120.0, pnl_reports=number)) for number in (7, 8)]
     beyond = [decisions.look(sight(daily_pnl=-1_120.01, pnl_reports=number)) for number in (9, 10)]
 
@@ -89,6 +86,18 @@ def test_a_rule_acts_once_and_the_limit_counts_from_the_loss_that_a_person_accep
     assert (lifted, at_limit) == ([], [[], []])
     assert [len(each) for each in beyond] == [0, 1]
     assert "beyond the 620.00 that were accepted" in beyond[1][0].reason
+
+
+def test_a_loss_whose_halt_nobody_has_lifted_is_not_accepted() -> None:
+    """A file that cannot be read, or was moved away, names no halt at all: the limit stays where it is."""
+    decisions = Decisions(Rules(max_daily_loss=500.0))
+    decisions.look(sight(daily_pnl=-600.0, pnl_reports=1))
+    tripping = sight(daily_pnl=-600.0, pnl_reports=2)
+    decisions.acted(decisions.look(tripping)[0], "halt-1", tripping)
+
+    decisions.look(sight(daily_pnl=-600.0, pnl_reports=3))
+
+    assert (decisions.accepted_loss, sorted(decisions.tripped)) == (0.0, ["daily_loss"])
 
 
 def test_a_new_day_takes_the_acceptance_with_it() -> None:
@@ -136,8 +145,8 @@ def test_a_limit_that_is_passed_is_acted_on_once_until_it_is_lifted(
     [decision] = decisions.look(sight(**facts))
     decisions.acted(decision, "halt-1", sight(**facts))
 
-    standing = decisions.look(sight(standing=frozenset({"halt-1"}), **facts))
-    [again] = decisions.look(sight(**facts))
+    standing = decisions.look(sight(**facts))
+    [again] = decisions.look(sight(lifted=frozenset({"halt-1"}), **facts))
 
     assert (decision.cause, again.cause, standing) == (cause, cause, [])
 
@@ -203,9 +212,9 @@ def test_a_silence_whose_halt_was_lifted_is_not_acted_on_again_but_the_next_one_
     decisions = Decisions(Rules(heartbeat_seconds=1.0))
     silent = sight(100.0, engine=engine(answered=1.0))
     decisions.acted(decisions.look(silent)[0], "halt-1", silent)
-    standing = decisions.look(sight(101.0, engine=engine(answered=1.0), standing=frozenset({"halt-1"})))
+    standing = decisions.look(sight(101.0, engine=engine(answered=1.0)))
 
-    lifted = decisions.look(sight(102.0, engine=engine(answered=1.0)))
+    lifted = decisions.look(sight(102.0, engine=engine(answered=1.0), lifted=frozenset({"halt-1"})))
     next_one = decisions.look(sight(200.0, engine=engine(answered=190.0)))
 
     assert (standing, lifted) == ([], [])

@@ -12,8 +12,19 @@ from hypothesis import strategies as st
 from tests.guardian.venue import CON_ID, SECOND, Venue
 
 from ibdesk.guardian.account import Execution, Look, WorkingOrder
-from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce, Step, StopPlan, Tell
+from ibdesk.guardian.plan import (
+    CancelEverything,
+    CancelOrder,
+    CancelOwn,
+    Reduce,
+    Step,
+    StopPlan,
+    Tell,
+    reference_of,
+)  # fmt: skip
 from ibdesk.guardian.reduction import Patience
+from ibdesk.guardian.sent import SentOrders
+from ibdesk.guardian.shares import RunShares, ShareBasis
 from ibdesk.guardian.stop import Level, Stop
 
 TENTH = SECOND // 10
@@ -147,15 +158,69 @@ def test_a_refused_order_is_tried_again_after_a_pause_and_alerted_at_the_third()
     assert [step.text.partition(" orders")[0] for step in told if isinstance(step, Tell)] == ["TWS has refused 3"]
 
 
-def test_an_order_that_tws_shows_nowhere_is_cancelled_before_it_is_repeated() -> None:
+def test_an_order_that_tws_shows_nowhere_is_cancelled_and_not_repeated_before_tws_has_had_its_time() -> None:
+    """TWS may take 25 s to show an order: sent at 0.4 s it counts as never taken at the second look from 60.4 s on."""
     plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)})
     taken: list[tuple[float, str]] = []
-    for tenth in range(100):
+    for tenth in range(620):
         taken += [(tenth / 10, type(step).__name__) for step in plan.look(look(tenth / 10, 100))]
 
-    assert [(at, what) for at, what in taken if what != "Tell"] == [
-        (0.4, "Reduce"), (5.4, "CancelOwn"), (5.9, "Reduce"),
-    ]  # fmt: skip
+    assert [at for at, what in taken if what == "Reduce"] == [0.4, 60.5]
+    assert [at for at, what in taken if what == "CancelOwn"] == [5.4 + 5 * number for number in range(12)]
+
+
+def test_an_order_that_tws_shows_late_is_waited_for() -> None:
+    """Acknowledged after 25 s and filled at once: 100 are sold, once."""
+    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)})
+    sent = [step for tenth in range(250) for step in reductions(plan.look(look(tenth / 10, 100)))]
+    done = (Execution("e1.01", CON_ID, -100.0, sent[0].reference),)
+
+    sent += [step for tenth in range(250, 800) for step in reductions(plan.look(look(tenth / 10, 0, executions=done)))]
+
+    assert [sold.quantity for sold in sent] == [-100.0]
+    assert plan.done
+
+
+def test_an_order_whose_cancel_tws_has_answered_is_repeated() -> None:
+    sent = SentOrders()
+    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)}, sent=sent)
+    reduced: list[tuple[float, float]] = []
+    for tenth in range(80):
+        for step in plan.look(look(tenth / 10, 100)):
+            if isinstance(step, Reduce):
+                reduced.append((tenth / 10, step.quantity))
+            if isinstance(step, CancelOwn):
+                sent.end(step.reference, is_filled=False)
+
+    assert reduced == [(0.4, -100.0), (5.9, -100.0)]
+
+
+def test_an_order_whose_cancel_comes_too_late_is_not_repeated_before_its_fill_shows() -> None:
+    """TWS answers that it is filled (10148), and is late with the execution."""
+    sent = SentOrders()
+    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)}, sent=sent)
+    reduced: list[float] = []
+    for tenth in range(300):
+        for step in plan.look(look(tenth / 10, 100)):
+            if isinstance(step, Reduce):
+                reduced.append(step.quantity)
+            if isinstance(step, CancelOwn):
+                sent.end(step.reference, is_filled=True)
+
+    assert reduced == [-100.0]
+
+
+def test_a_number_that_tws_has_seen_before_is_replaced_at_once() -> None:
+    """Twice refused with 103: the third order leaves as soon as the refusal before it is settled."""
+    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)})
+    sent: list[float] = []
+    for tenth in range(20):
+        for step in reductions(plan.look(look(tenth / 10, 100))):
+            sent.append(tenth / 10)
+            if len(sent) < 3:
+                plan.refused(step.reference, "Duplicate order id (103)", tenth * TENTH, at_once=True)
+
+    assert sent == [0.4, 0.9, 1.4]
 
 
 def test_an_order_that_does_not_go_is_alerted_once_and_cancelled_again() -> None:
@@ -219,9 +284,39 @@ def test_orders_with_one_number_all_go_where_none_protects() -> None:
     assert steps == [CancelEverything()]
 
 
+@pytest.mark.parametrize("protects", [False, True])
+def test_an_order_that_tws_lets_nobody_else_cancel_is_alerted_at_once(protects: bool) -> None:
+    """With no protective order beside it everything is cancelled in its place."""
+    opening, protective = order(50, number=1), order(-100, number=2)
+    orders = (opening, protective) if protects else (opening,)
+    plan = StopPlan(stop(Level.HALT))
+    first = plan.look(look(0.0, 100, *orders))
+    plan.not_found(1)
+
+    at_once = plan.look(look(0.2, 100, *orders))
+
+    assert first == [CancelOrder(opening)]
+    assert "Cross-abc.1 of client 1 (10147)" in next(step.text for step in at_once if isinstance(step, Tell))
+    assert (CancelEverything() in at_once) is not protects
+
+
+def test_an_order_that_has_ended_before_its_cancel_is_no_fault() -> None:
+    plan = StopPlan(stop(Level.HALT))
+    plan.look(look(0.0, 100, order(50, number=1)))
+    plan.not_found(1)
+
+    assert plan.look(look(0.2, 150)) == []
+
+
+def shares(held: float, *, counted: dict[str, float | None] | None = None) -> RunShares:
+    """Return what the run Cross-abc holds."""
+    basis = ShareBasis(held={CON_ID: held}, counted=counted or {})
+    return RunShares(basis, runs=["Cross-abc"], closing=[reference_of(stop(Level.FLATTEN, "Cross-abc"))])
+
+
 def test_a_stop_of_one_run_leaves_the_orders_and_the_part_of_others() -> None:
     """The account holds 100, of which the run Cross-abc has 30; another run's stop works on."""
-    plan = StopPlan(stop(Level.FLATTEN, "Cross-abc"), baselines={CON_ID: (100.0, 0.0)}, shares={CON_ID: 30.0})
+    plan = StopPlan(stop(Level.FLATTEN, "Cross-abc"), baselines={CON_ID: (100.0, 0.0)}, shares=shares(30.0))
     other = order(-70, number=2, reference="Other-x.1")
     plan.begin(0)
     first = plan.look(look(0.0, 100, order(-30), other))
@@ -234,6 +329,72 @@ def test_a_stop_of_one_run_leaves_the_orders_and_the_part_of_others() -> None:
     assert first == [CancelOrder(order(-30))]
     assert sold.quantity == -30.0
     assert plan.done
+
+
+def test_what_a_run_trades_while_its_orders_are_cancelled_is_in_its_share() -> None:
+    """It held 30; 20 of its exit filled before the cancel, so 10 are its own; the other 70 are another run's."""
+    plan = StopPlan(stop(Level.FLATTEN, "Cross-abc"), baselines={CON_ID: (100.0, 0.0)}, shares=shares(30.0))
+    late = (Execution("e1.01", CON_ID, -20.0, "Cross-abc.1"),)
+    plan.look(look(0.0, 100, order(-30)))
+    plan.look(look(0.2, 80, executions=late))
+
+    [sold] = reductions(plan.look(look(0.7, 80, executions=late)))
+
+    assert sold.quantity == -10.0
+
+
+def test_what_an_earlier_process_has_closed_of_a_run_is_not_closed_again() -> None:
+    """It held 30 of 100; 30 were sold under a reference of this stop before the guardian was killed."""
+    done = (Execution("e1.01", CON_ID, -30.0, "guardian-20261130-120000-guardian-1-5.1"),)
+    plan = StopPlan(stop(Level.FLATTEN, "Cross-abc"), attempt=6, baselines={CON_ID: (70.0, -30.0)}, shares=shares(30.0))
+
+    steps = [step for tenth in range(30) for step in plan.look(look(tenth / 10, 70, executions=done))]
+
+    assert (steps, plan.done) == ([], True)
+
+
+def test_a_run_whose_share_is_unknown_is_alerted_and_never_done() -> None:
+    plan = StopPlan(stop(Level.FLATTEN, "Cross-abc"), baselines={CON_ID: (100.0, 0.0)})
+
+    steps = [step for tenth in range(300) for step in plan.look(look(tenth / 10, 100))]
+
+    assert [type(step) for step in steps] == [Tell]
+    assert not plan.done
+
+
+def test_two_plans_do_not_close_one_position_twice() -> None:
+    """A run's 30 are being sold when a person flattens all 100: 70 remain to be sold."""
+    sent = SentOrders()
+    run = StopPlan(stop(Level.FLATTEN, "Cross-abc"), baselines={CON_ID: (100.0, 0.0)}, shares=shares(30.0), sent=sent)
+    run.look(look(0.0, 100))
+    [part] = reductions(run.look(look(0.5, 100)))
+    whole = StopPlan(
+        Stop(id="h-2", level=Level.FLATTEN, cause="person", reason="", by="", at_ns=0),
+        baselines={CON_ID: (100.0, 0.0)},
+        sent=sent,
+    )
+    early = [step for tenth in range(6, 40) for step in whole.look(look(tenth / 10, 100))]
+    filled = (Execution("e1.01", CON_ID, part.quantity, part.reference),)
+
+    late = [step for tenth in range(40, 50) for step in whole.look(look(tenth / 10, 70, executions=filled))]
+
+    assert (part.quantity, reductions(early)) == (-30.0, [])
+    assert [sold.quantity for sold in reductions(late)] == [-70.0]
+
+
+def test_an_order_of_an_abandoned_stop_is_cancelled_by_the_next_one() -> None:
+    sent = SentOrders()
+    first = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)}, sent=sent)
+    first.look(look(0.0, 100))
+    [sold] = reductions(first.look(look(0.5, 100)))
+    first.abandon()
+    second = StopPlan(Stop(id="h-2", level=Level.CANCEL, cause="person", reason="", by="", at_ns=0), sent=sent)
+
+    invisible = [second.look(look(tenth / 10, 100)) and second.done for tenth in range(6, 20)]
+    steps = second.look(look(2.0, 100, order(-100, reference=sold.reference)))
+
+    assert not any(invisible)
+    assert CancelEverything() in steps
 
 
 # ---- laws ---------------------------------------------------------------------------------------------------------
@@ -252,28 +413,59 @@ class Chance:
         return self.whole(1, one_in) == 1
 
 
-def run_until_flat(venue: Venue, plan: StopPlan, chance: Chance, *, by_hand: bool, faults_for: int = 60) -> None:
-    """Look every fifth of a second; for so many looks anything may happen, then the venue does what it is told."""
-    venue.do(plan.begin(venue.now_ns), cancel_ns=chance.whole(0, 10) * TENTH)
-    for turn in range(faults_for + 300):
-        is_wild = turn < faults_for
-        for live in list(venue.orders):
-            if is_wild and not chance.happens(3):
-                continue
-            venue.fill(live, live.order.remaining if not is_wild or chance.happens(2) else chance.whole(1, 40))
-        if is_wild and by_hand and chance.happens(10):
-            venue.trade_by_hand(float(chance.whole(-60, 60)))
-        steps = plan.look(venue.look())
-        loses = is_wild and chance.happens(8)
+def fill_some(venue: Venue, chance: Chance, *, is_wild: bool) -> None:
+    """Fill what works: all of it, or while it is wild a part of some."""
+    for live in list(venue.orders):
+        if is_wild and not chance.happens(3):
+            continue
+        venue.fill(live, live.order.remaining if not is_wild or chance.happens(2) else chance.whole(1, 40))
+
+
+def look_and_act(venue: Venue, plans: list[StopPlan], chance: Chance, *, is_wild: bool) -> None:
+    """Let the plans look, and do what they want; while it is wild orders are lost, refused or slow."""
+    seen = venue.look()
+    for each in plans:
+        steps = each.look(seen)
         refused = is_wild and chance.happens(8)
-        venue.do(steps, cancel_ns=chance.whole(0, 15) * TENTH if is_wild else 0, loses_order=loses or refused)
+        venue.do(
+            steps,
+            cancel_ns=chance.whole(0, 15) * TENTH if is_wild else 0,
+            loses_order=refused or (is_wild and chance.happens(8)),
+            taken_ns=chance.whole(1, 250) * TENTH if is_wild and chance.happens(4) else 0,
+        )
         for step in reductions(steps):
             if refused:
-                plan.refused(step.reference, "no (201)", venue.now_ns)
+                each.refused(step.reference, "no (201)", venue.now_ns)
         if is_wild and chance.happens(20):
-            plan.lost()
+            each.lost()
+
+
+def run_until_flat(
+    venue: Venue, plan: StopPlan, chance: Chance, *, sent: SentOrders, by_hand: bool = False,
+    second: StopPlan | None = None, faults_for: int = 60,
+) -> None:  # fmt: skip
+    """Look every fifth of a second; for so many looks anything may happen, then the venue does what it is told.
+
+    The `second` plan begins at any moment of that, and works beside the first.
+    """
+    venue.do(plan.begin(venue.now_ns), cancel_ns=chance.whole(0, 10) * TENTH)
+    plans, begins = [plan], chance.whole(0, faults_for)
+    for turn in range(faults_for + 500):
+        is_wild = turn < faults_for
+        if second is not None and turn == begins:
+            plans.append(second)
+            venue.do(second.begin(venue.now_ns), cancel_ns=chance.whole(0, 10) * TENTH)
+        fill_some(venue, chance, is_wild=is_wild)
+        if is_wild and by_hand and chance.happens(10):
+            venue.trade_by_hand(float(chance.whole(-60, 60)))
+        look_and_act(venue, plans, chance, is_wild=is_wild)
+        while venue.answers:
+            reference, is_filled = venue.answers.pop()
+            # The answer may be lost with the connection; the next cancel has another one.
+            if not (is_wild and chance.happens(8)):
+                sent.end(reference, is_filled=is_filled)
         # What a person did last must have had the time to show.
-        if plan.done and turn > faults_for + 10:
+        if all(each.done for each in plans) and turn > faults_for + 10:
             return
         venue.pass_time(chance.whole(1, 4) * TENTH if is_wild else 2 * TENTH)
 
@@ -281,20 +473,77 @@ def run_until_flat(venue: Venue, plan: StopPlan, chance: Chance, *, by_hand: boo
 @settings(max_examples=300)
 @given(st.integers(0, 2**32))
 def test_no_order_of_the_guardian_turns_a_position_round(seed: int) -> None:
-    """Over any interleaving of fills, cancels, refusals, lost orders and answers that lag."""
+    """Over any interleaving of fills, cancels, refusals, lost and slow orders, and answers that lag."""
     chance = Chance(seed)
     held = float(chance.whole(-100, 100))
     venue = Venue(held, position_lag_ns=chance.whole(0, 15) * TENTH, execution_lag_ns=chance.whole(0, 3) * TENTH)
     for number in range(chance.whole(0, 3)):
         venue.enter(float(chance.whole(1, 120) * (1 if chance.happens(2) else -1)), f"Cross-abc.{number}")
     knows = chance.happens(2)
-    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (held, 0.0)} if knows else None)
+    sent = SentOrders()
+    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (held, 0.0)} if knows else None, sent=sent)
 
-    run_until_flat(venue, plan, chance, by_hand=False)
+    run_until_flat(venue, plan, chance, sent=sent)
 
     assert venue.turned == []
     assert plan.done
     assert (venue.held, venue.orders) == (0.0, [])
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 2**32))
+def test_a_stop_of_the_account_beside_one_of_a_run_turns_nothing_round(seed: int) -> None:
+    """Both close the one position; a run's part first or later, whatever is lost or slow."""
+    chance = Chance(seed)
+    held = float(chance.whole(-100, 100))
+    venue = Venue(held, position_lag_ns=chance.whole(0, 15) * TENTH, execution_lag_ns=chance.whole(0, 3) * TENTH)
+    for number in range(chance.whole(0, 3)):
+        venue.enter(float(chance.whole(1, 120) * (1 if chance.happens(2) else -1)), f"Cross-abc.{number}")
+    sent = SentOrders()
+    run = StopPlan(
+        stop(Level.FLATTEN, "Cross-abc"),
+        attempt=1,
+        baselines={CON_ID: (held, 0.0)},
+        shares=shares(float(chance.whole(-120, 120))),
+        sent=sent,
+    )
+    whole = StopPlan(
+        Stop(id="h-2", level=Level.FLATTEN, cause="person", reason="", by="", at_ns=0),
+        attempt=2,
+        baselines={CON_ID: (held, 0.0)} if chance.happens(2) else None,
+        sent=sent,
+    )
+
+    run_until_flat(venue, run, chance, sent=sent, second=whole)
+
+    assert venue.turned == []
+    assert (run.done, whole.done) == (True, True)
+    assert (venue.held, venue.orders) == (0.0, [])
+
+
+@settings(max_examples=300)
+@given(st.integers(0, 2**32))
+def test_a_stop_of_a_run_closes_its_part_and_no_more(seed: int) -> None:
+    """Another run holds the rest of the same instrument, and does not trade meanwhile."""
+    chance = Chance(seed)
+    part, rest = float(chance.whole(-100, 100)), float(chance.whole(-100, 100))
+    venue = Venue(part + rest, position_lag_ns=chance.whole(0, 15) * TENTH, execution_lag_ns=chance.whole(0, 3) * TENTH)
+    for number in range(chance.whole(0, 3)):
+        venue.enter(float(chance.whole(1, 120) * (1 if chance.happens(2) else -1)), f"Cross-abc.{number}")
+    sent = SentOrders()
+    plan = StopPlan(
+        stop(Level.FLATTEN, "Cross-abc"), baselines={CON_ID: (part + rest, 0.0)}, shares=shares(part), sent=sent
+    )
+
+    run_until_flat(venue, plan, chance, sent=sent)
+
+    own = [done.quantity for _, done in venue.executions if done.reference.startswith("Cross-abc")]
+    closing = [done.quantity for _, done in venue.executions if done.reference.startswith("guardian-")]
+    left = part + sum(own) + sum(closing)
+    assert venue.turned == []
+    assert plan.done
+    # What other runs hold the opposite of cannot be closed beyond what the account holds net.
+    assert left == 0.0 or left * venue.held <= 0.0
 
 
 @settings(max_examples=200)
@@ -303,9 +552,10 @@ def test_an_account_that_a_person_trades_meanwhile_ends_flat(seed: int) -> None:
     """Each order is for no more than was held, in that direction, within the two seconds before."""
     chance = Chance(seed)
     venue = Venue(float(chance.whole(-100, 100)), position_lag_ns=chance.whole(0, 10) * TENTH)
-    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (venue.held, 0.0)})
+    sent = SentOrders()
+    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (venue.held, 0.0)}, sent=sent)
 
-    run_until_flat(venue, plan, chance, by_hand=True)
+    run_until_flat(venue, plan, chance, sent=sent, by_hand=True)
 
     assert plan.done
     assert venue.held == 0.0

@@ -21,6 +21,7 @@ from ibdesk.guardian.engine_connection import BookRow
 from ibdesk.guardian.engine_watch import EngineWatch
 from ibdesk.guardian.record import Record
 from ibdesk.guardian.settings import GuardianSettings
+from ibdesk.guardian.shares import RunShares
 from ibdesk.guardian.stop import Level, Stop
 from ibdesk.guardian.view import AccountView
 
@@ -173,7 +174,40 @@ def test_the_share_of_a_run_is_its_book_and_what_it_has_traded_since(
     told(view, "execDetails", 101_000_000_000, **fill, execId="e2.01", shares=30, permId=2, orderRef="Cross-abc.2")
     told(view, "execDetails", 101_000_000_000, **fill, execId="e3.01", shares=5, permId=3, orderRef="Other-x.1")
 
-    assert engine.shares(("Cross-abc",), view) == {265598: 70.0}
+    basis = engine.shares(("Cross-abc",), view)
+    assert basis is not None
+    shares = RunShares(basis, runs=["Cross-abc"], closing=[])
+    shares.take(view.look(0).executions)
+    assert shares.of(265598) == 70.0
+
+
+def test_without_books_the_share_of_a_run_is_unknown(config: GuardianConfig, record: Record, view: AccountView) -> None:
+    assert EngineWatch(config, record).shares(("Cross-abc",), view) is None
+
+
+def test_what_the_guardian_has_traded_is_in_no_book_of_a_run(
+    config: GuardianConfig, record: Record, view: AccountView
+) -> None:
+    """The engine has booked the guardian's sale, under ``external``: it reduces the share all the same."""
+    engine = EngineWatch(config, record)
+    engine.connection.books = (BookRow("Cross-abc", "AAPL", 265598, 100.0),)
+    engine.connection.books_ns = 100_000_000_000
+    engine.connection.booked = frozenset({"e1.01"})
+    fill: dict[str, Any] = {**AAPL, "acctNumber": "DU1", "side": "SLD", "orderRef": "guardian-h-1-5.1"}
+    told(view, "execDetails", 99_000_000_000, **fill, execId="e1.01", shares=40, permId=1)
+    basis = engine.shares(("Cross-abc",), view)
+    assert basis is not None
+
+    shares = RunShares(basis, runs=["Cross-abc"], closing=["guardian-h-1-"])
+    shares.take(view.look(0).executions)
+
+    assert shares.of(265598) == 60.0
+
+
+def test_an_order_has_a_higher_number_than_all_that_tws_has_named(view: AccountView) -> None:
+    told(view, "openOrder", **AAPL, account="DU1", orderId=700, clientId=3, permId=1, action="BUY", totalQuantity=1)
+
+    assert view.highest_order_id == 700
 
 
 # ---- files and words ----------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""A venue for one instrument whose answers lag, whose cancels race with fills, and that fills in parts; no clock."""
+"""A venue for one instrument that is slow to take orders, whose answers lag, whose cancels race with fills, and that
+fills in parts; no clock."""
 
 from __future__ import annotations
 
@@ -35,6 +36,10 @@ class Venue:
     history: list[tuple[int, float]] = field(default_factory=list)
     turned: list[str] = field(default_factory=list)
     sent: list[Reduce] = field(default_factory=list)
+    # on_way: orders that are not taken yet, with when they are, and when a cancel behind them takes effect.
+    on_way: dict[str, tuple[int, Reduce, int | None]] = field(default_factory=dict)
+    # answers: TWS's answers to cancels of the guardian's orders: the reference, and whether it was filled.
+    answers: list[tuple[str, bool]] = field(default_factory=list)
     _number: int = 0
 
     def __post_init__(self) -> None:
@@ -79,8 +84,10 @@ class Venue:
         self.held += quantity
         self._book(quantity, "")
 
-    def do(self, steps: list[Step], *, cancel_ns: int, loses_order: bool = False) -> None:
-        """Carry out what a plan wants; cancels take effect after `cancel_ns`, an order may be lost on the way."""
+    def do(self, steps: list[Step], *, cancel_ns: int, loses_order: bool = False, taken_ns: int = 0) -> None:
+        """Carry out what a plan wants; cancels take effect after `cancel_ns`, an order may be lost on the way, or is
+        taken after `taken_ns`.
+        """
         for step in steps:
             match step:
                 case CancelEverything():
@@ -88,16 +95,22 @@ class Venue:
                 case CancelOrder(order=order):
                     self._cancel([live for live in self.orders if live.order.order_id == order.order_id], cancel_ns)
                 case CancelOwn(reference=reference):
-                    self._cancel([live for live in self.orders if live.order.reference == reference], cancel_ns)
+                    self._cancel_own(reference, cancel_ns)
                 case Reduce():
                     self.sent.append(step)
                     if not loses_order:
-                        self.enter(step.quantity, step.reference, is_own=True)
+                        self.on_way[step.reference] = (self.now_ns + taken_ns, step, None)
+                        self._take_arrived()
 
     def pass_time(self, nanoseconds: int) -> None:
         """Let time go by; cancels take effect."""
         self.now_ns += nanoseconds
-        self.orders = [live for live in self.orders if live.dies_ns is None or live.dies_ns > self.now_ns]
+        self._take_arrived()
+        for live in list(self.orders):
+            if live.dies_ns is not None and live.dies_ns <= self.now_ns:
+                self.orders.remove(live)
+                if live.is_own:
+                    self.answers.append((live.order.reference, False))
 
     def look(self) -> Look:
         """Return what the venue tells now: orders as they are, executions and the position as they were."""
@@ -114,6 +127,25 @@ class Venue:
     def _book(self, signed: float, reference: str) -> None:
         self.executions.append((self.now_ns, Execution(f"x{len(self.executions)}.01", CON_ID, signed, reference)))
         self.history.append((self.now_ns, self.held))
+
+    def _take_arrived(self) -> None:
+        for reference, (taken_ns, step, cancel_ns) in list(self.on_way.items()):
+            if taken_ns <= self.now_ns:
+                del self.on_way[reference]
+                live = self.enter(step.quantity, reference, is_own=True)
+                live.dies_ns = None if cancel_ns is None else self.now_ns + cancel_ns
+
+    def _cancel_own(self, reference: str, cancel_ns: int) -> None:
+        """Cancel an order of the guardian: behind it where it is not taken yet."""
+        if reference in self.on_way:
+            taken_ns, step, _ = self.on_way[reference]
+            self.on_way[reference] = taken_ns, step, cancel_ns
+            return
+        lives = [live for live in self.orders if live.order.reference == reference]
+        if not lives:
+            is_filled = any(done.reference == reference for _, done in self.executions)
+            self.answers.append((reference, is_filled))
+        self._cancel(lives, cancel_ns)
 
     def _cancel(self, lives: list[LiveOrder], cancel_ns: int) -> None:
         for live in lives:

@@ -345,6 +345,8 @@ MUTATIONS: tuple[Mutation, ...] = (
             "halt = halts.halt(reason, by=GUARDIAN, at_ns=at_ns, state=state)",
             'halt = Halt(reason, GUARDIAN, at_ns, f"{at_ns}-1", state=state)',
         ),
+        # What is missing in the file is written again.
+        ("guardian.fence", "        if missing:\n", "        if False:\n"),
         seed=2,
     ),
 )

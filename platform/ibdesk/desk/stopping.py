@@ -35,6 +35,7 @@ def guardian_config(settings: DeskSettings) -> GuardianConfig:
         rules=guardian.rules(max_daily_loss=settings.risk.max_daily_loss),
         look_seconds=guardian.look_seconds,
         outside_regular_hours=guardian.outside_regular_hours,
+        settle_seconds=tws.settle_seconds,
     )
 
 

@@ -8,6 +8,8 @@ import msgspec
 
 # What adding binary fractions may leave of a quantity.
 DUST = 1e-9
+# How the references of all guardians' orders begin.
+GUARDIANS = "guardian-"
 
 
 class Contract(msgspec.Struct, frozen=True):

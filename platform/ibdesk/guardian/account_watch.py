@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Protocol
 
 from ibdesk.clock import monotonic_ns
 from ibdesk.errors import LinkError
@@ -26,8 +27,31 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 # Said of orders that live on, and of cancels.
 _NO_REFUSALS = frozenset({202, 161, 399, 404, 10147, 10148, 10349})
 _WARNINGS = range(2100, 2200)
+_DUPLICATE_ID = 103
+_HIGHEST_ORDER_ID = 2**31 - 2
+_CANCELLED, _NOT_FOUND, _NOT_CANCELLABLE = 202, 10147, 10148
+# How TWS names the states of an order that is over, in its answer to a cancel.
+_ENDED = ("Filled", "Cancelled", "Inactive")
+# TWS has lost its servers; they are back, and subscriptions are gone (1101) or kept (1102).
+_NO_SERVERS, _SUBSCRIPTIONS_LOST, _SERVERS_BACK = 1100, 1101, 1102
 
 Address = Callable[[], tuple[str, int] | None]
+
+
+class HearsOrders(Protocol):
+    """What hears TWS's answers about single orders."""
+
+    def reference_of(self, order_id: int) -> str | None:
+        """Return the reference of an order of this client that may still be filled."""
+
+    def refused(self, reference: str, text: str, *, at_once: bool) -> None:
+        """Take note that TWS has refused one; the next may leave `at_once`."""
+
+    def ended(self, reference: str, *, is_filled: bool) -> None:
+        """Take note that there was nothing left to cancel of one."""
+
+    def not_found(self, order_id: int) -> None:
+        """Take note that TWS knows no order of this number that this client may cancel."""
 
 
 class AccountWatch:
@@ -39,23 +63,23 @@ class AccountWatch:
         *,
         address: Address,
         is_ours: Callable[[tuple[str, ...]], str],
-        refused: Callable[[str, str], None],
+        stops: HearsOrders,
         changed: Callable[[str], None],
+        alert: Callable[[str], None],
     ) -> None:
         """Make one that is not connected.
 
         `address` gives where TWS is, None while that is not known; `is_ours` chooses the account among those of TWS;
-        `refused` hears of each order that TWS refuses, by its reference; `changed` hears why the link went down, or
-        an empty text when it is up.
+        `stops` hears what TWS says of single orders; `changed` hears why the link went down, or an empty text when it
+        is up; `alert` tells a person.
         """
         self._config, self._address = config, address
-        self._is_ours, self._refused, self._changed = is_ours, refused, changed
+        self._is_ours, self._stops, self._changed, self._alert = is_ours, stops, changed, alert
         self.view = AccountView()
         self.why_down = "not connected yet"
         self._link: TwsLink | None = None
         self._requests = _FIRST_REQUEST
         self._next_order_id = 0
-        self._references: dict[int, str] = {}
         self._waiting: dict[str, asyncio.Event] = {}
         self._asked_details: set[int] = set()
         self._silent_looks = 0
@@ -112,8 +136,11 @@ class AccountWatch:
         self._ask_details(link)
         return self.view.end_look(asked_ns, with_positions=whole)
 
-    def do(self, step: CancelEverything | CancelOrder | CancelOwn | Reduce) -> None:
-        """Send what a plan wants; while the link is down nothing leaves, and the plan will notice."""
+    def do(self, step: CancelEverything | CancelOrder | CancelOwn | Reduce, *, order_id: int = 0) -> None:
+        """Send what a plan wants; while the link is down nothing leaves, and the plan will notice.
+
+        `order_id` is the number of the order that leaves, or that is to be cancelled where it is the guardian's own.
+        """
         if self._link is None:
             return
         match step:
@@ -121,17 +148,25 @@ class AccountWatch:
                 self._link.ask("reqGlobalCancel")
             case CancelOrder(order=order):
                 self._link.ask("cancelOrder", orderId=order.order_id)
-            case CancelOwn(reference=reference):
-                for order_id in [number for number, known in self._references.items() if known == reference]:
-                    self._link.ask("cancelOrder", orderId=order_id)
+            case CancelOwn():
+                self._link.ask("cancelOrder", orderId=order_id)
             case Reduce():
-                self._trade(self._link, step)
+                self._trade(self._link, step, order_id)
+
+    def new_order_id(self) -> int:
+        """Return a number for the next order: above all that TWS has named, 0 while TWS is away.
+
+        IB wants numbers above those of all orders that it has shown to the client, whichever client's they are.
+        """
+        if self._link is None:
+            return 0
+        seen = self.view.highest_order_id if self.view.highest_order_id < _HIGHEST_ORDER_ID else 0
+        self._next_order_id = max(self._next_order_id, self._link.next_order_id - 1, seen) + 1
+        return self._next_order_id
 
     # --- inside
 
-    def _trade(self, link: TwsLink, step: Reduce) -> None:
-        order_id = self._next_order_id = max(self._next_order_id + 1, link.next_order_id)
-        self._references[order_id] = step.reference
+    def _trade(self, link: TwsLink, step: Reduce, order_id: int) -> None:
         link.place_market(
             order_id,
             self.view.contracts[step.con_id],
@@ -146,7 +181,7 @@ class AccountWatch:
         address = self._address()
         if address is None:
             raise LinkError("where TWS is will be known from the engine, which is away")
-        self.view = AccountView()
+        self.view = AccountView(pnl_reports=self.view.pnl_reports)
         self._asked_details = set()
         link = await TwsLink.open(*address, self._config.client_id, self._hear)
         try:
@@ -185,8 +220,27 @@ class AccountWatch:
 
     def _hear_error(self, found: Fields) -> None:
         code, text = found.whole("errorCode") or 0, found.text("errorMsg")
-        reference = self._references.get(found.whole("id") or 0)
-        if code in (1100, 1101, 1102) or reference is not None:
-            _log.warning("TWS says %d: %s", code, text)
-        if reference is not None and code not in _NO_REFUSALS and code not in _WARNINGS:
-            self._refused(reference, f"{text} ({code})")
+        number = found.whole("id") or 0
+        if code in (_NO_SERVERS, _SUBSCRIPTIONS_LOST, _SERVERS_BACK):
+            self._hear_of_servers(code, text)
+            return
+        reference = self._stops.reference_of(number)
+        if reference is None:
+            if code == _NOT_FOUND:
+                self._stops.not_found(number)
+            return
+        _log.warning("TWS says %d: %s", code, text)
+        if code in (_CANCELLED, _NOT_FOUND) or (code == _NOT_CANCELLABLE and any(state in text for state in _ENDED)):
+            self._stops.ended(reference, is_filled="Filled" in text)
+        elif code not in _NO_REFUSALS and code not in _WARNINGS:
+            if code == _DUPLICATE_ID and self._link is not None:
+                self._link.ask("reqIds", numIds=1)
+            self._stops.refused(reference, f"{text} ({code})", at_once=code == _DUPLICATE_ID)
+
+    def _hear_of_servers(self, code: int, text: str) -> None:
+        _log.warning("TWS says %d: %s", code, text)
+        if code == _NO_SERVERS:
+            self._alert(f"TWS has lost its connection to IB ({text}): until it is back nothing is seen or closed")
+        elif code == _SUBSCRIPTIONS_LOST and self._link is not None:
+            # Profit and account values would not come any more.
+            self._link.close()

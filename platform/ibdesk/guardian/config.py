@@ -29,6 +29,8 @@ class GuardianConfig(msgspec.Struct, frozen=True, kw_only=True):
     name: str = "guardian"
     look_seconds: float = 1.0
     outside_regular_hours: bool = True
+    # settle_seconds: TWS may take so long to show an order.
+    settle_seconds: float = 60.0
 
     @property
     def command_socket(self) -> Path:

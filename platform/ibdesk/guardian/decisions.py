@@ -68,7 +68,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """What the guardian knows at one moment; None is unknown.
 
     `pnl_reports` counts TWS's reports of the day's profit. `differences` are the positions, in words, in which the
-    engine's books differ from the account. `standing` are the ids of the account's halts.
+    engine's books differ from the account. `lifted` are the ids of the halts that a person has lifted.
     """
 
     now_ns: int
@@ -78,7 +78,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     orders_last_minute: int = 0
     engine: EngineSight | None = None
     differences: tuple[str, ...] = ()
-    standing: frozenset[str] = frozenset()
+    lifted: frozenset[str] = frozenset()
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +157,7 @@ class Decisions:
     def _forget_lifted(self, sight: Sight) -> None:
         loss = max(0.0, -(sight.daily_pnl or 0.0))
         for cause, tripped in list(self.tripped.items()):
-            if tripped.halt_id not in sight.standing:
+            if tripped.halt_id in sight.lifted:
                 del self.tripped[cause]
                 if cause == "daily_loss":
                     self.accepted_loss = max(loss, tripped.figure)

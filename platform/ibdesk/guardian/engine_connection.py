@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import socket
-import struct
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
 from ibdesk.clock import boot_ns, monotonic_ns
+from ibdesk.guardian.engine_process import peer_of
 from ibdesk.model import TradingState
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +30,17 @@ _HALT_SECONDS = 60.0
 # The books of a desk with thousands of runs are far below this.
 _LONGEST_ANSWER = 64 * 1024 * 1024
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER: msgspec.msgpack.Decoder[dict[str, Any]] = msgspec.msgpack.Decoder(dict[str, Any])
+
+
+class _Health(msgspec.Struct, frozen=True):
+    address: str
+    account: str
+    halt_ids: list[str]
+
+
+class _Run(msgspec.Struct, frozen=True):
+    run_id: str
+    state: str
 
 
 class BookRow(msgspec.Struct, frozen=True):
@@ -39,6 +50,18 @@ class BookRow(msgspec.Struct, frozen=True):
     symbol: str
     con_id: int
     quantity: float
+
+
+class _Books(msgspec.Struct, frozen=True):
+    rows: list[BookRow]
+    executions: list[str]
+
+
+class _Message(msgspec.Struct, frozen=True):
+    type: str
+    number: int = 0
+    text: str = ""
+    value: msgspec.Raw = msgspec.Raw()
 
 
 class EngineConnection:
@@ -70,10 +93,10 @@ class EngineConnection:
                 self.books = None
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            self._writer, self.pid = writer, _peer_of(writer)
+            self._writer, self.pid = writer, peer_of(writer.get_extra_info("socket"))
             try:
                 await self._converse(reader, writer)
-            except (OSError, EOFError, msgspec.MsgspecError) as error:
+            except (OSError, EOFError, msgspec.MsgspecError, RecursionError) as error:
                 _log.debug("the line to the engine broke: %s", error)
             finally:
                 self._writer, self.pid = None, 0
@@ -103,36 +126,39 @@ class EngineConnection:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            health = await self._ask("health", reader, writer)
+            health = await self._ask("health", _Health, reader, writer)
             self.answered_ns = monotonic_ns()
-            self.address, self.account = str(health["address"]), str(health["account"])
-            self.halt_ids = frozenset(health["halt_ids"])
-            runs = await self._ask("runs", reader, writer)
-            self.runs = tuple(str(run["run_id"]) for run in runs if run["state"] == "running")
+            self.address, self.account = health.address, health.account
+            self.halt_ids = frozenset(health.halt_ids)
+            runs = await self._ask("runs", list[_Run], reader, writer)
+            self.runs = tuple(run.run_id for run in runs if run.state == "running")
             asked_ns = monotonic_ns()
-            books = await self._ask("books", reader, writer)
-            self.books = tuple(msgspec.convert(books["rows"], list[BookRow]))
-            self.booked = frozenset(books["executions"])
+            books = await self._ask("books", _Books, reader, writer)
+            self.books = tuple(books.rows)
+            self.booked = frozenset(books.executions)
             self.books_ns = asked_ns
             await asyncio.sleep(_ASK_SECONDS)
 
-    async def _ask(self, operation: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Any:
+    async def _ask(
+        self, operation: str, kind: type[T], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> T:
         """Return the answer to a question, however long it takes.
 
         Raises:
             OSError: If the line breaks, or the engine refuses.
+            msgspec.MsgspecError: If the answer is not what was asked for.
         """
         number = self._send(writer, operation, {})
         while True:
             length = int.from_bytes(await reader.readexactly(_HEAD))
             if length > _LONGEST_ANSWER:
                 raise ConnectionError(f"the engine sends a message of {length:,} bytes")
-            message = _DECODER.decode(await reader.readexactly(length))
-            if message.get("number") != number:
+            message = msgspec.msgpack.decode(await reader.readexactly(length), type=_Message)
+            if message.number != number:
                 continue
-            if message.get("type") == "failure":
-                raise ConnectionError(str(message.get("text")))
-            return message["value"]
+            if message.type == "failure":
+                raise ConnectionError(message.text)
+            return msgspec.msgpack.decode(message.value, type=kind)
 
     def _send(self, writer: asyncio.StreamWriter, operation: str, arguments: dict[str, object], **limits: float) -> int:
         number = next(self._numbers)
@@ -140,12 +166,3 @@ class EngineConnection:
         data = _ENCODER.encode(call)
         writer.write(len(data).to_bytes(_HEAD) + data)
         return number
-
-
-def _peer_of(writer: asyncio.StreamWriter) -> int:
-    """Return the process that listens at the other end of a Unix socket, 0 where the system does not tell."""
-    connection = writer.get_extra_info("socket")
-    if not hasattr(socket, "SO_PEERCRED"):
-        return 0
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", credentials)[0])

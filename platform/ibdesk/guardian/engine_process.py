@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
+import struct
 from pathlib import Path
 
 import msgspec
@@ -18,6 +20,30 @@ class EngineProcess(msgspec.Struct, frozen=True):
 
     pid: int
     is_stopped: bool
+
+
+class EngineKill(msgspec.Struct, frozen=True):
+    """An attempt to end the engine: `pid` is the process that was to end, 0 where none was there or to be seen."""
+
+    pid: int = 0
+    is_sent: bool = False
+
+    @property
+    def failure(self) -> str:
+        """Return why the engine cannot be said to have ended, empty once it has."""
+        if not self.is_sent:
+            return "the engine's process cannot be seen or ended from here: end it where it runs"
+        if self.pid and process_of(self.pid) is not None:
+            return f"the engine (process {self.pid}) was sent SIGKILL and has not ended"
+        return ""
+
+
+def peer_of(connection: socket.socket) -> int:
+    """Return the process at the other end of a Unix socket, 0 where it is not to be seen, as in another container."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return 0
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[0])
 
 
 def engine_of(lock: Path) -> EngineProcess | None:
@@ -36,10 +62,16 @@ def engine_of(lock: Path) -> EngineProcess | None:
     return process_of(pid)
 
 
-def kill_engine(lock: Path) -> EngineProcess | None:
-    """End the process that holds the account's lock by force; return it, None when there is none."""
-    found = engine_of(lock)
-    return found if found is not None and kill(found) else None
+def listener_at(path: Path, *, seconds: float = 2.0) -> EngineProcess | None:
+    """Return the process that listens on a Unix socket, None when there is none."""
+    try:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(seconds)
+            line.connect(str(path))
+            pid = peer_of(line)
+    except OSError:
+        return None
+    return process_of(pid) if pid else EngineProcess(0, is_stopped=False)
 
 
 def kill(process: EngineProcess) -> bool:

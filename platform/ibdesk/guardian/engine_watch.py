@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from ibdesk.clock import SECOND, monotonic_ns
-from ibdesk.guardian.account import run_of
+from ibdesk.guardian.account import GUARDIANS
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import EngineSight
 from ibdesk.guardian.engine_connection import EngineConnection
-from ibdesk.guardian.engine_process import EngineProcess, engine_of, kill, process_of
+from ibdesk.guardian.engine_process import EngineKill, EngineProcess, engine_of, kill, process_of
 from ibdesk.guardian.record import Record
+from ibdesk.guardian.shares import ShareBasis, execution_key
 from ibdesk.guardian.view import AccountView
 
 # Books that are older than this say nothing about now.
@@ -59,15 +60,17 @@ class EngineWatch:
             return "hung"
         return "answers" if self.connection.answered_ns else "starting"
 
-    def kill(self, account: str) -> None:
-        """End it by force."""
+    def kill(self, account: str) -> EngineKill:
+        """End it by force; the answer says by what its end is to be seen."""
         found = self._find(account)
         if found is None:
             self._record.alert(f"no engine holds account {account or '(unknown)'}: there was nothing to kill")
-        elif kill(found):
-            self._record.alert(f"the engine (process {found.pid}) was killed")
-        else:
-            self._record.alert("the engine's process cannot be ended from here: end it where it runs")
+            return EngineKill(is_sent=bool(account) or self._config.mode == "embedded")
+        if kill(found):
+            self._record.alert(f"the engine (process {found.pid}) was sent SIGKILL")
+            return EngineKill(found.pid, is_sent=True)
+        self._record.alert("the engine's process cannot be ended from here: end it where it runs")
+        return EngineKill(found.pid)
 
     def _find(self, account: str) -> EngineProcess | None:
         """Return the engine by the account's lock, else by who listens at the desk's socket.
@@ -109,13 +112,19 @@ class EngineWatch:
             if con_id and abs(sums.get(con_id, 0.0) - view.holdings.get(con_id, 0.0)) > _SAME
         )
 
-    def shares(self, runs: tuple[str, ...], view: AccountView) -> dict[int, float]:
-        """Return what these runs hold: by its last books, and the executions that it cannot have booked by then."""
-        found: dict[int, float] = {}
-        for row in self.connection.books or ():
+    def shares(self, runs: tuple[str, ...], view: AccountView) -> ShareBasis | None:
+        """Return what these runs hold by its last books and which executions are in it, None while it has told none."""
+        books = self.connection.books
+        if books is None:
+            return None
+        held: dict[int, float] = {}
+        for row in books:
             if row.owner in runs:
-                found[row.con_id] = found.get(row.con_id, 0.0) + row.quantity
-        for done in view.executions_since(self.connection.books_ns - _BOOKED_SECONDS * SECOND):
-            if run_of(done.reference) in runs and done.id not in self.connection.booked:
-                found[done.con_id] = found.get(done.con_id, 0.0) + done.quantity
-        return found
+                held[row.con_id] = held.get(row.con_id, 0.0) + row.quantity
+        counted: dict[str, float | None] = dict.fromkeys(map(execution_key, self.connection.booked))
+        for done in view.executions_before(self.connection.books_ns - _BOOKED_SECONDS * SECOND):
+            counted[execution_key(done.id)] = done.quantity
+        # What a guardian trades is in no run's book.
+        for done in view.executions_of(GUARDIANS):
+            counted.pop(execution_key(done.id), None)
+        return ShareBasis(held=held, counted=counted)

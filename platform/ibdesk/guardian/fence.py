@@ -14,11 +14,16 @@ class Fence:
     """Puts halts of the account and sees which stand.
 
     A halt that cannot be written, because the account is not known yet or the disk is full, stands in this process and
-    is written as soon as it can be. In mode embedded halts are the engine's own: its account ends with it.
+    is written as soon as it can be. One that is missing in the file was not lifted: the file may have been moved away,
+    and it is written again. In mode embedded halts are the engine's own: its account ends with it.
     """
 
     def __init__(self, mode: Literal["embedded", "paper", "live"], record: Record) -> None:
         self._mode, self._record = mode, record
+        # lifted: the ids of the halts that a person has lifted, by what the file says.
+        self.lifted: frozenset[str] = frozenset()
+        # _ours: the halts put by this process, by id.
+        self._ours: dict[str, Halt] = {}
         self._halts: AccountHalts | None = None
         self._has_read = False
         self._unwritten: list[Halt] = []
@@ -32,11 +37,6 @@ class Fence:
         """Return the ids of the halts that stand."""
         return self._written | {halt.id for halt in self._unwritten}
 
-    @property
-    def is_known(self) -> bool:
-        """Return whether the account's halts could be read, so that one that is missing was lifted."""
-        return self._mode == "embedded" or (self._has_read and not self._faults)
-
     def put(self, account: str, reason: str, *, level: Level, at_ns: int) -> str:
         """Halt the account for a stop of this level, and return the halt's id."""
         state = state_of(level)
@@ -45,6 +45,7 @@ class Fence:
             if halts is not None:
                 halt = halts.halt(reason, by=GUARDIAN, at_ns=at_ns, state=state)
                 self._written |= {halt.id}
+                self._ours[halt.id] = halt
                 return halt.id
         except AccountHaltsError as error:
             self._alert(error)
@@ -52,6 +53,7 @@ class Fence:
         made_id = f"{moment(at_ns):%Y%m%d-%H%M%S}-{GUARDIAN}-{at_ns % 1_000_000_000}"
         made = Halt(reason, GUARDIAN, at_ns, made_id, state=state)
         self._unwritten.append(made)
+        self._ours[made.id] = made
         return made.id
 
     def look(self, account: str) -> None:
@@ -64,8 +66,7 @@ class Fence:
                 halts.add(self._unwritten)
                 self._unwritten = []
             if not self._has_read or halts.look():
-                self._written = frozenset(halt.id for halt in halts.read().halts)
-                self._has_read = True
+                self._read(halts)
             self._faults.clear()
         except AccountHaltsError as error:
             self._alert(error)
@@ -79,7 +80,24 @@ class Fence:
 
     def forget(self) -> None:
         """Take every halt of mode embedded for lifted."""
+        memory = self._record.memory
+        self.lifted |= {halt.id for halt in self._unwritten} | {stop.id for stop in memory.stops}
+        self.lifted |= {tripped.halt_id for tripped in memory.tripped.values()}
         self._unwritten, self._was_halted = [], False
+
+    def _read(self, halts: AccountHalts) -> None:
+        record = halts.read()
+        self._written = frozenset(halt.id for halt in record.halts)
+        self.lifted = frozenset(lift.id for lift in record.lifted)
+        self._has_read = True
+        for halt_id in self.lifted:
+            self._ours.pop(halt_id, None)
+        missing = [halt for halt_id, halt in self._ours.items() if halt_id not in self._written]
+        if missing:
+            names = ", ".join(halt.id for halt in missing)
+            self._record.alert(f"{names} stood and is missing in {halts.path}, lifted by nobody: it is written again")
+            halts.add(missing)
+            self._written |= {halt.id for halt in missing}
 
     def _of(self, account: str) -> AccountHalts | None:
         if self._mode == "embedded" or not account:

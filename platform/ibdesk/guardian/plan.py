@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from ibdesk.guardian.account import Look, WorkingOrder
+from ibdesk.guardian.account import GUARDIANS, Look, WorkingOrder
 from ibdesk.guardian.reduction import Patience, Reduction
+from ibdesk.guardian.sent import SentOrders
+from ibdesk.guardian.shares import RunShares
 from ibdesk.guardian.stop import Level, Stop
 
 # So many refusals in a row are alerted, and so many again.
@@ -57,7 +59,8 @@ class StopPlan:
 
     `attempt` is a number that no other plan has: it is in the references of the orders. `baselines` are positions that
     TWS's positions and executions had agreed on before, each with the day's net of executions then. `shares` are
-    the parts of positions that the runs of the stop hold.
+    the parts of positions that the runs of the stop hold, None while that is not known. `sent` are the orders of all
+    plans that may still be filled: beside one of them no other leaves in its instrument.
     """
 
     def __init__(
@@ -66,7 +69,8 @@ class StopPlan:
         *,
         attempt: int = 1,
         baselines: Mapping[int, tuple[float, float]] | None = None,
-        shares: Mapping[int, float] | None = None,
+        shares: RunShares | None = None,
+        sent: SentOrders | None = None,
         patience: Patience | None = None,
     ) -> None:
         self.stop = stop
@@ -74,12 +78,15 @@ class StopPlan:
         self.orders_sent = self.cancels_sent = 0
         self._patience = patience or Patience()
         self._attempt = attempt
-        self._baselines, self._shares = dict(baselines or {}), shares
+        self._baselines, self.shares = dict(baselines or {}), shares
+        self._sent = SentOrders() if sent is None else sent
         self._reductions: dict[int, Reduction] = {}
         # _asked_ns: when each order was first to be cancelled, by permanent id; _cancelled_ns: when cancels last left.
         self._asked_ns: dict[int, int] = {}
         self._cancelled_ns: int | None = None
         self._all_done_since_ns: int | None = None
+        # _foreign: numbers of orders that TWS does not let this client cancel.
+        self._foreign: set[int] = set()
         self._told: set[str] = set()
 
     def begin(self, at_ns: int) -> list[Step]:
@@ -88,11 +95,12 @@ class StopPlan:
 
     def look(self, look: Look) -> list[Step]:
         """Return what to do next, given the account as it is."""
-        steps = self._cancel(look)
+        self._sent.settle(look)
+        steps = self._cancel_invisible(look) + self._cancel(look)
         if self.stop.level is Level.FLATTEN:
             steps += self._reduce(look)
         is_over = not self._unwanted(look) and all(each.is_flat for each in self._reductions.values())
-        if not is_over:
+        if not is_over or self.lacks_shares or (self._cancels_all and self._sent.has_unwanted):
             self._all_done_since_ns, self.done = None, False
             return steps
         if self._all_done_since_ns is None:
@@ -100,11 +108,12 @@ class StopPlan:
         self.done = self._patience.passed(self._patience.settle, self._all_done_since_ns, look.asked_ns)
         return steps
 
-    def refused(self, reference: str, text: str, at_ns: int) -> list[Step]:
-        """Take note that TWS has refused one of the plan's orders."""
+    def refused(self, reference: str, text: str, at_ns: int, *, at_once: bool = False) -> list[Step]:
+        """Take note that TWS has refused one of the plan's orders; the next may leave `at_once`, or after a pause."""
+        self._sent.refuse(reference, text)
         for reduction in self._reductions.values():
             if reduction.order is not None and reduction.order.reference == reference:
-                reduction.refused(text, at_ns)
+                reduction.refused(at_ns, at_once=at_once)
                 if reduction.refusals % _ALERT_REFUSALS == 0:
                     return [
                         Tell(
@@ -114,10 +123,22 @@ class StopPlan:
                     ]
         return []
 
+    def not_found(self, order_id: int) -> None:
+        """Take note that TWS knows no order of this number that this client may cancel; the next look shows whether
+        one works.
+        """
+        if order_id not in self._foreign:
+            self._foreign.add(order_id)
+            self._cancelled_ns = None
+
+    @property
+    def lacks_shares(self) -> bool:
+        """Return whether it is to close what runs hold and does not know how much that is."""
+        return self.stop.level is Level.FLATTEN and bool(self.stop.runs) and self.shares is None
+
     def abandon(self) -> list[Step]:
         """Return what leaves nothing of the plan at work."""
-        own = [reduction.order for reduction in self._reductions.values() if reduction.order is not None]
-        return [CancelOwn(order.reference) for order in own]
+        return [CancelOwn(order.reference) for order in self._sent.disown(reference_of(self.stop))]
 
     def lost(self) -> None:
         """Take note that the connection to TWS broke."""
@@ -132,14 +153,26 @@ class StopPlan:
         return self.stop.level is not Level.HALT and not self.stop.runs
 
     def _unwanted(self, look: Look) -> list[WorkingOrder]:
-        """Return the orders that are to go, the plan's own not counted."""
-        own = {each.order.reference for each in self._reductions.values() if each.order is not None}
-        orders: Iterable[WorkingOrder] = (order for order in look.orders if order.reference not in own)
+        """Return the orders that are to go; those with which plans close positions are not among them."""
+        orders: Iterable[WorkingOrder] = (order for order in look.orders if not self._sent.is_wanted(order.reference))
         if self.stop.runs:
-            orders = (order for order in orders if order.run in self.stop.runs)
+            # An order of this stop that a process before this one has left is not trusted: it is measured afresh.
+            mine = reference_of(self.stop)
+            orders = (order for order in orders if order.run in self.stop.runs or order.reference.startswith(mine))
         if self.stop.level is Level.HALT:
             orders = (order for order in orders if order.opens(look.held(order.con_id)))
         return list(orders)
+
+    def _cancel_invisible(self, look: Look) -> list[Step]:
+        """Cancel orders of guardians that TWS shows nowhere: its answer says whether they may still be filled."""
+        steps: list[Step] = []
+        for order in self._sent.overdue(self._patience.invisible, look.asked_ns):
+            steps.append(CancelOwn(order.reference))
+            steps += self._tell(
+                f"TWS shows no trace of the order {order.reference} in contract {order.con_id}: it is cancelled, and "
+                f"the next one waits until TWS answers"
+            )
+        return steps
 
     def _cancel(self, look: Look) -> list[Step]:
         unwanted = self._unwanted(look)
@@ -161,20 +194,31 @@ class StopPlan:
         return steps
 
     def _cancel_each(self, unwanted: list[WorkingOrder], look: Look) -> list[Step]:
-        """Cancel orders one by one; where TWS would not know which is meant, all go if that takes no protection."""
+        """Cancel orders one by one; where TWS would not take it, all go if that takes no protection."""
         numbers = [order.order_id for order in look.orders]
-        clear = [order for order in unwanted if order.order_id and numbers.count(order.order_id) == 1]
+        shared = [order for order in unwanted if not order.order_id or numbers.count(order.order_id) > 1]
+        foreign = [order for order in unwanted if order not in shared and order.order_id in self._foreign]
+        clear = [order for order in unwanted if order not in shared]
+        if (shared or foreign) and len(unwanted) == len(look.orders):
+            return [*self._tell_of_foreign(foreign), *self._cancel_everything(look.asked_ns)]
         self.cancels_sent += len(clear)
         steps: list[Step] = [CancelOrder(order) for order in clear]
-        if unclear := [order for order in unwanted if order not in clear]:
-            if len(unwanted) == len(look.orders):
-                return self._cancel_everything(look.asked_ns)
-            names = ", ".join(order.reference or str(order.permanent_id) for order in unclear)
+        if shared:
+            names = ", ".join(order.reference or str(order.permanent_id) for order in shared)
             steps += self._tell(
-                f"{len(unclear)} orders cannot be cancelled one by one, because clients share their numbers ({names}): "
+                f"{len(shared)} orders cannot be cancelled one by one, because clients share their numbers ({names}): "
                 f"cancel them by hand in TWS, or cancel everything with `ibdesk stop --cancel`"
             )
-        return steps
+        return steps + self._tell_of_foreign(foreign)
+
+    def _tell_of_foreign(self, foreign: list[WorkingOrder]) -> list[Step]:
+        names = ", ".join(f"{order.reference or order.permanent_id} of client {order.client_id}" for order in foreign)
+        if not names:
+            return []
+        return self._tell(
+            f"TWS does not let this client cancel {names} (10147): cancel it by hand in TWS, or cancel everything with "
+            f"`ibdesk stop --cancel`"
+        )
 
     def _cancel_everything(self, at_ns: int) -> list[Step]:
         self._cancelled_ns = at_ns
@@ -184,56 +228,55 @@ class StopPlan:
     # --- positions
 
     def _reduce(self, look: Look) -> list[Step]:
+        if self.lacks_shares:
+            return self._tell(
+                f"it is not known what {', '.join(self.stop.runs)} hold, so nothing of it is closed: close it by hand "
+                f"in TWS, or close everything with `ibdesk stop --flatten`"
+            )
         steps: list[Step] = []
-        held = {con_id for con_id, quantity in look.holdings.items() if quantity}
-        for con_id in sorted(held | set(self._reductions) | {order.con_id for order in look.orders}):
+        contracts = {con_id for con_id, quantity in look.holdings.items() if quantity}
+        contracts |= self._reductions.keys() | {order.con_id for order in look.orders} | self._sent.contracts
+        if self.shares is not None:
+            self.shares.take(look.executions)
+            contracts &= self.shares.contracts
+        for con_id in sorted(contracts):
             reduction = self._reductions.get(con_id)
             if reduction is None:
-                if self._shares is not None and con_id not in self._shares:
-                    continue
-                reduction = self._reductions[con_id] = Reduction(
-                    con_id,
-                    self._patience,
-                    baseline=self._baselines.get(con_id),
-                    share=None if self._shares is None else self._shares[con_id],
-                )
-            quantity = reduction.see(self._seen_by(reduction, look))
+                baseline = self._baselines.get(con_id)
+                reduction = self._reductions[con_id] = Reduction(con_id, self._patience, baseline=baseline)
+            share = None if self.shares is None else self.shares.of(con_id)
+            quantity = reduction.see(self._seen_by(look), sent=self._sent, share=share)
             steps += [Tell(f"contract {con_id}: {text}") for text in reduction.news]
             reduction.news.clear()
             if quantity:
                 self.orders_sent += 1
-                reference = f"guardian-{self.stop.id}-{self._attempt:x}.{self.orders_sent}"
-                reduction.sent(reference, quantity, look.asked_ns)
+                reference = f"{reference_of(self.stop)}{self._attempt:x}.{self.orders_sent}"
+                reduction.sent(self._sent.add(reference, con_id=con_id, quantity=quantity, at_ns=look.asked_ns))
                 steps.append(Reduce(reference, con_id, quantity))
-            elif reduction.order is not None and reduction.must_give_up(look.asked_ns):
-                steps.append(CancelOwn(reduction.order.reference))
-                steps.append(
-                    Tell(f"TWS shows no trace of an order in contract {con_id}: it is cancelled and sent again")
-                )
-            steps += self._tell_of_waiting(reduction, look)
+            steps += self._tell_of_waiting(con_id, look)
         return steps
 
-    def _seen_by(self, reduction: Reduction, look: Look) -> Look:
-        """Return what a reduction is to wait for: the orders of other runs may work on beside a stop of some runs."""
+    def _seen_by(self, look: Look) -> Look:
+        """Return what is to be waited for: the orders of other runs may work on beside a stop of some runs."""
         if not self.stop.runs:
             return look
-        own = reduction.order.reference if reduction.order is not None else ""
-        orders = tuple(order for order in look.orders if order.run in self.stop.runs or order.reference == own)
+        orders = tuple(
+            order for order in look.orders if order.run in self.stop.runs or order.reference.startswith(GUARDIANS)
+        )
         return msgspec.structs.replace(look, orders=orders)
 
-    def _tell_of_waiting(self, reduction: Reduction, look: Look) -> list[Step]:
-        order = reduction.order
-        if order is None or not order.is_seen:
-            return []
-        if not self._patience.passed(self._patience.stuck, order.sent_ns, look.asked_ns):
-            return []
-        states = [each.status for each in look.orders if each.reference == order.reference]
-        if not states:
-            return []
-        return self._tell(
-            f"the order that closes contract {reduction.con_id} is {states[0]} and not filled: outside its trading "
-            f"hours it waits until they begin"
-        )
+    def _tell_of_waiting(self, con_id: int, look: Look) -> list[Step]:
+        steps: list[Step] = []
+        for order in self._sent:
+            if order.con_id != con_id or not self._patience.passed(self._patience.stuck, order.sent_ns, look.asked_ns):
+                continue
+            states = [each.status for each in look.orders if each.reference == order.reference]
+            if states:
+                steps += self._tell(
+                    f"the order that closes contract {con_id} is {states[0]} and not filled: outside its trading hours "
+                    f"it waits until they begin"
+                )
+        return steps
 
     def _tell(self, text: str) -> list[Step]:
         """Return an alert, the first time that it is raised."""
@@ -241,3 +284,8 @@ class StopPlan:
             return []
         self._told.add(text)
         return [Tell(text)]
+
+
+def reference_of(stop: Stop) -> str:
+    """Return how the references of all orders of a stop begin, whichever process sends them."""
+    return f"{GUARDIANS}{stop.id}-"

@@ -8,13 +8,15 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from ibdesk.clock import wall_ns
 from ibdesk.config import owner_only, private_folder, write_private
 from ibdesk.guardian.decisions import Tripped
+from ibdesk.guardian.sent import SentOrder
+from ibdesk.guardian.shares import ShareBasis
 from ibdesk.guardian.stop import Stop
 
 _log = logging.getLogger(__name__)
@@ -23,14 +25,33 @@ _log = logging.getLogger(__name__)
 _LONGEST_LOG = 20_000_000
 
 
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a stop.
+
+    `state` is ``done``, ``abandoned`` (its halt was lifted before) or ``ended`` (the embedded account has ended with
+    its engine). `covered_by` is the stop that did it as well, if it was not carried out by itself.
+    """
+
+    state: Literal["done", "abandoned", "ended"]
+    covered_by: str = ""
+    seconds: float = 0.0
+    orders_sent: int = 0
+    cancels_sent: int = 0
+
+
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """What outlives the process: stops that are not done, rules that have acted, the STOP file that was seen.
 
-    `attempts` is the number of the last plan that was begun, so that no two orders share a reference.
+    `attempts` is the number of the last plan that was begun, so that no two orders share a reference. `sent` are the
+    orders that may still be filled. `shares` is what the runs of a stop hold, `outcomes` what came of the last stops,
+    both by the stop's id.
     """
 
     account: str = ""
     stops: tuple[Stop, ...] = ()
+    sent: tuple[SentOrder, ...] = ()
+    shares: dict[str, ShareBasis] = {}
+    outcomes: dict[str, Outcome] = {}
     attempts: int = 0
     tripped: dict[str, Tripped] = {}
     accepted_loss: float = 0.0

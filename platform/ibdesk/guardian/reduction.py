@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from ibdesk.guardian.account import DUST, Look
+from ibdesk.guardian.sent import SentOrder, SentOrders
 
 _SECOND = 1_000_000_000
 
@@ -25,7 +26,7 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     repeat_cancel: float = 1.0
     # stuck: after so long an order that does not go, or a position that does not shrink, is alerted.
     stuck: float = 10.0
-    # invisible: an order of ours that TWS shows nowhere for so long is cancelled and given up.
+    # invisible: an order of ours that TWS shows nowhere for so long is cancelled, and again after the same time.
     invisible: float = 5.0
     # dispute: position and executions that disagree for so long are alerted, and the smaller counts.
     dispute: float = 10.0
@@ -40,23 +41,10 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
         return now_ns - since_ns >= seconds * _SECOND
 
 
-class OwnOrder(msgspec.Struct):
-    """An order of the guardian's own; `is_seen` once TWS has shown it, `gone_since_ns` once it shows it no more."""
-
-    reference: str
-    quantity: float
-    sent_ns: int
-    is_seen: bool = False
-    refusal: str = ""
-    gone_since_ns: int | None = None
-    given_up: bool = False
-
-
 class Reduction:
     """Brings one position to zero, or the part of it that some runs hold.
 
-    `baseline` is what was held when `traded` was the day's net of executions, where that is known. `share` is the
-    signed part of the position that is to go, None for all of it.
+    `baseline` is what was held when `traded` was the day's net of executions, where that is known.
     """
 
     def __init__(
@@ -65,12 +53,10 @@ class Reduction:
         patience: Patience,
         *,
         baseline: tuple[float, float] | None = None,
-        share: float | None = None,
     ) -> None:
         self.con_id, self._patience = con_id, patience
         self._agreed = baseline
-        self._share = share
-        self.order: OwnOrder | None = None
+        self.order: SentOrder | None = None
         self.is_flat = False
         self.news: list[str] = []
         # _calm: what the looks have agreed on since _calm_since_ns: the position and the net of executions.
@@ -82,34 +68,35 @@ class Reduction:
         self._not_before_ns = 0
         self._told: set[str] = set()
 
-    def see(self, look: Look) -> float:
-        """Take a look at the account; return the signed quantity to trade now, 0 while there is nothing to do."""
+    def see(self, look: Look, *, sent: SentOrders, share: float | None = None) -> float:
+        """Take a look at the account; return the signed quantity to trade now, 0 while there is nothing to do.
+
+        `sent` are the orders that may still be filled, also those of other plans; `share` is the signed part of the
+        position that is to go, None for all of it.
+        """
         self.is_flat = False
-        is_settled = self._is_settled(look)
+        is_settled = self._is_settled(look, sent)
         if not self._is_calm(look) or not is_settled:
             self._disputed_ns = None
             return 0.0
         held = self._held(look)
         if held is None:
             return 0.0
-        wanted = self._wanted(held)
+        wanted = _wanted(held, share)
         self.is_flat = abs(wanted) <= DUST
         if self.is_flat or look.asked_ns < self._not_before_ns:
             return 0.0
         return -wanted
 
-    def sent(self, reference: str, quantity: float, at_ns: int) -> None:
+    def sent(self, order: SentOrder) -> None:
         """Take note that the order has left."""
-        self.order = OwnOrder(reference, abs(quantity), at_ns)
+        self.order = order
 
-    def refused(self, text: str, at_ns: int) -> None:
-        """Take note that TWS has refused the order; the next attempt waits."""
-        if self.order is None:
-            return
-        self.order.refusal = text
+    def refused(self, at_ns: int, *, at_once: bool) -> None:
+        """Take note that TWS has refused the order; the next attempt waits, unless it may come `at_once`."""
         self._refusals += 1
         pause = min(self._patience.retry_first * 2.0 ** (self._refusals - 1), self._patience.retry_last)
-        self._not_before_ns = at_ns + int(pause * _SECOND)
+        self._not_before_ns = at_ns if at_once else at_ns + int(pause * _SECOND)
 
     @property
     def refusals(self) -> int:
@@ -120,42 +107,15 @@ class Reduction:
         """Take note that the connection broke: a look after it is compared with none before it."""
         self._calm = None
 
-    def must_give_up(self, now_ns: int) -> bool:
-        """Return whether TWS shows the order nowhere for so long that it is to be cancelled, once."""
-        order = self.order
-        if order is None or order.is_seen or order.given_up or order.refusal:
-            return False
-        order.given_up = self._patience.passed(self._patience.invisible, order.sent_ns, now_ns)
-        return order.given_up
-
     # --- inside
 
-    def _is_settled(self, look: Look) -> bool:
-        """Return whether no order of ours can still be filled, by what TWS shows."""
-        order = self.order
-        if order is None:
-            return True
-        filled = look.filled(order.reference)
-        if any(each.reference == order.reference for each in look.orders):
-            order.is_seen, order.gone_since_ns = True, None
-            return False
-        # An order that fills at once never shows as one that works.
-        if filled > DUST:
-            order.is_seen = True
-        is_over = filled >= order.quantity - DUST
-        if not is_over:
-            if not (order.is_seen or order.refusal or order.given_up):
-                return False
-            if order.gone_since_ns is None:
-                order.gone_since_ns = look.asked_ns
-            if not self._patience.passed(self._patience.settle, order.gone_since_ns, look.asked_ns):
-                return False
-        if filled > DUST:
-            self._refusals = 0
-        if self._share is not None:
-            self._share -= min(filled, abs(self._share)) * (1.0 if self._share > 0 else -1.0)
-        self.order = None
-        return True
+    def _is_settled(self, look: Look, sent: SentOrders) -> bool:
+        """Return whether no order of a guardian in the instrument can still be filled."""
+        if self.order is not None and self.order.reference not in sent:
+            if look.filled(self.order.reference) > DUST:
+                self._refusals = 0
+            self.order = None
+        return not sent.works_in(self.con_id)
 
     def _is_calm(self, look: Look) -> bool:
         """Return whether no order has worked, and nothing has moved, for long enough.
@@ -202,15 +162,16 @@ class Reduction:
             return None
         return min(report, expected, key=abs)
 
-    def _wanted(self, held: float) -> float:
-        """Return the signed quantity that is to go: never more than what is held, never its opposite."""
-        if self._share is None:
-            return held
-        if self._share * held <= 0:
-            return 0.0
-        return min(self._share, held, key=abs)
-
     def _tell(self, text: str) -> None:
         if text not in self._told:
             self._told.add(text)
             self.news.append(text)
+
+
+def _wanted(held: float, share: float | None) -> float:
+    """Return the signed quantity that is to go: never more than what is held, never its opposite."""
+    if share is None:
+        return held
+    if share * held <= 0:
+        return 0.0
+    return min(share, held, key=abs)

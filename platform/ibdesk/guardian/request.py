@@ -10,9 +10,6 @@ import asyncio
 import contextlib
 import itertools
 import os
-import signal
-import socket
-import struct
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -22,10 +19,10 @@ from ibdesk.clock import monotonic_ns, wall_ns
 from ibdesk.errors import ConfigError, DeskError
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import Rules
-from ibdesk.guardian.engine_process import engine_of, kill_engine
+from ibdesk.guardian.engine_process import EngineKill, engine_of, kill, listener_at
 from ibdesk.guardian.fence import Fence
 from ibdesk.guardian.record import Record
-from ibdesk.guardian.stop import Level
+from ibdesk.guardian.stop import Level, words_of
 from ibdesk.guardian.watch import Watch, halt_words
 
 # A guardian that lives answers within milliseconds.
@@ -103,8 +100,8 @@ async def _by_guardian(config: GuardianConfig, request: StopRequest, tell: Tell,
     """
     command = {
         "do": request.level.value,
-        "reason": request.reason,
-        "by": request.by,
+        "reason": words_of(request.reason),
+        "by": words_of(request.by),
         "account": request.account or config.account,
         "kill": request.kill,
     }
@@ -115,23 +112,12 @@ async def _by_guardian(config: GuardianConfig, request: StopRequest, tell: Tell,
     tell(f"halted by the guardian as {halt_id}, {_seconds(began_ns):.2f} s")
     while True:
         status = await guardian_status(config)
-        # Another stop that does as much may stand for this one.
-        done = all(stop["runs"] for stop in status["stops"])
-        if done or _seconds(began_ns) > request.seconds:
-            finished = status["finished"] if status["finished"].get("id") == halt_id else {}
-            return StopOutcome(
-                done=done,
-                level=request.level,
-                halt_id=halt_id,
-                account=status["account"],
-                by_guardian=True,
-                seconds=_seconds(began_ns),
-                orders_sent=finished.get("orders_sent", 0),
-                cancels_sent=finished.get("cancels_sent", 0),
-                open_orders=status["open_orders"],
-                positions=status["positions"],
-                failure="" if done else _why_not(status, "the guardian goes on"),
-            )
+        failure = failure_of(status, halt_id, kill=request.kill)
+        if not failure or _is_final(status, halt_id) or _seconds(began_ns) > request.seconds:
+            return _outcome(
+                status, halt_id, request, began_ns, by_guardian=True,
+                failure=failure and f"{failure}{'' if _is_final(status, halt_id) else '; the guardian goes on'}",
+            )  # fmt: skip
         await asyncio.sleep(_LOOK_SECONDS)
 
 
@@ -165,14 +151,13 @@ async def _ask(config: GuardianConfig, command: dict[str, Any]) -> dict[str, Any
 
 def _end_hung_guardian(config: GuardianConfig, tell: Tell) -> None:
     """End a guardian that holds its address and does not answer: it must not act when it comes to."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as line:
-        line.settimeout(_ANSWER_SECONDS)
-        line.connect(str(config.command_socket))
-        option = getattr(socket, "SO_PEERCRED", None)
-        if option is not None:
-            pid, _, _ = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, option, struct.calcsize("3i")))
-            os.kill(pid, signal.SIGKILL)
-            tell(f"the guardian (process {pid}) hangs and was killed")
+    found = listener_at(config.command_socket)
+    if found is None:
+        return
+    if kill(found):
+        tell(f"the guardian (process {found.pid}) hangs and was killed")
+    else:
+        tell("the guardian hangs and cannot be ended from here: end it where it runs")
 
 
 # --- without one
@@ -197,45 +182,103 @@ async def _alone(config: GuardianConfig, request: StopRequest, tell: Tell, began
         halt_id = fence.put(account, words, level=request.level, at_ns=wall_ns()) if account else ""
         if halt_id and config.mode != "embedded":
             tell(f"halted as {halt_id}, {_seconds(began_ns):.2f} s")
-        if request.kill and account:
-            killed = kill_engine(config.lock_of(account))
-            tell(f"the engine (process {killed.pid}) was killed" if killed else "no engine runs that could be killed")
-        return await _carried_out(config, record, request, began_ns)
+        attempt = _kill_engine(config, tell) if request.kill else None
+        if attempt is not None and config.mode == "embedded" and attempt.pid:
+            tell("the embedded account has ended with its engine")
+            return StopOutcome(
+                done=not attempt.failure, level=request.level, halt_id="", account="", by_guardian=False,
+                seconds=_seconds(began_ns), failure=attempt.failure,
+            )  # fmt: skip
+        return await _carried_out(config, record, request, attempt, began_ns)
     finally:
         record.close()
         config.memory.unlink(missing_ok=True)
 
 
-async def _carried_out(config: GuardianConfig, record: Record, request: StopRequest, began_ns: int) -> StopOutcome:
+def _kill_engine(config: GuardianConfig, tell: Tell) -> EngineKill:
+    """End the engine, which holds the account's lock or listens at the desk's socket."""
+    found = engine_of(config.lock_of(config.account)) if config.account else None
+    found = found or listener_at(config.desk_socket)
+    if found is None:
+        tell("no engine runs that could be killed")
+        return EngineKill(is_sent=True)
+    if kill(found):
+        tell(f"the engine (process {found.pid}) was killed")
+        return EngineKill(found.pid, is_sent=True)
+    tell("the engine's process cannot be ended from here: end it where it runs")
+    return EngineKill(found.pid)
+
+
+async def _carried_out(
+    config: GuardianConfig, record: Record, request: StopRequest, attempt: EngineKill | None, began_ns: int
+) -> StopOutcome:
     watch = Watch(config, record, only_stops=True)
     running = asyncio.create_task(watch.run(), name="stop")
     try:
         await _any(running, watch.until_up(), seconds=_LINK_SECONDS)
         stop = watch.stop(request.level, reason=request.reason, by=request.by)
         left = request.seconds - _seconds(began_ns)
-        done = await _any(running, watch.until_done(), seconds=max(left, 0.0))
+        await _any(running, watch.until_done(), seconds=max(left, 0.0))
+        if attempt is not None:
+            await _any(running, _until_ended(attempt), seconds=_ANSWER_SECONDS)
         status = watch.status()
     finally:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
-    finished = status["finished"]
-    assert isinstance(finished, dict)  # noqa: S101 - for the type checker
-    return msgspec.convert(
-        {
-            "done": done,
-            "level": request.level,
-            "halt_id": stop.id,
-            "account": status["account"],
-            "by_guardian": False,
-            "seconds": _seconds(began_ns),
-            "orders_sent": finished.get("orders_sent", 0),
-            "cancels_sent": finished.get("cancels_sent", 0),
-            "open_orders": status["open_orders"],
-            "positions": status["positions"],
-            "failure": "" if done else _why_not(status, "nobody goes on: start the command again"),
-        },
-        StopOutcome,
+    if attempt is not None:
+        status["kills"] = {stop.id: attempt.failure}
+    failure = failure_of(status, stop.id, kill=request.kill)
+    return _outcome(
+        status, stop.id, request, began_ns, by_guardian=False,
+        failure=failure and f"{failure}; nobody goes on: start the command again",
+    )  # fmt: skip
+
+
+async def _until_ended(attempt: EngineKill) -> None:
+    while True:
+        if not attempt.failure:
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+# --- what came of it
+
+
+def failure_of(status: dict[str, Any], halt_id: str, *, kill: bool) -> str:
+    """Return why a stop cannot be said to be done, by a guardian's status; empty when it is."""
+    outcome = status["outcomes"].get(halt_id)
+    if outcome is None:
+        return _why_not(status)
+    if outcome["state"] == "abandoned":
+        return f"the halt {halt_id} was lifted before the stop was done, so it was abandoned"
+    if outcome["state"] == "ended" and not kill:
+        return "the embedded account has ended with its engine before the stop was done"
+    return str(status["kills"].get(halt_id, "it is not known whether the engine was killed")) if kill else ""
+
+
+def _is_final(status: dict[str, Any], halt_id: str) -> bool:
+    """Return whether nobody goes on with the stop, although it is not done."""
+    outcome = status["outcomes"].get(halt_id)
+    return outcome is not None and outcome["state"] != "done"
+
+
+def _outcome(
+    status: dict[str, Any], halt_id: str, request: StopRequest, began_ns: int, *, by_guardian: bool, failure: str
+) -> StopOutcome:
+    came: dict[str, Any] = status["outcomes"].get(halt_id, {})
+    return StopOutcome(
+        done=not failure,
+        level=request.level,
+        halt_id=halt_id,
+        account=status["account"],
+        by_guardian=by_guardian,
+        seconds=_seconds(began_ns),
+        orders_sent=came.get("orders_sent", 0),
+        cancels_sent=came.get("cancels_sent", 0),
+        open_orders=status["open_orders"],
+        positions=status["positions"],
+        failure=failure,
     )
 
 
@@ -260,11 +303,11 @@ def account_in(config: GuardianConfig, *, only_held: bool = False) -> str:
     return found[0] if len(found) == 1 else ""
 
 
-def _why_not(status: dict[str, Any], what_now: str) -> str:
+def _why_not(status: dict[str, Any]) -> str:
     if status["link"] != "up":
-        return f"TWS cannot be reached ({status['link']}), so orders and positions are as they were; {what_now}"
+        return f"TWS cannot be reached ({status['link']}), so orders and positions are as they were"
     held = ", ".join(f"{name} {quantity:g}" for name, quantity in status["positions"].items()) or "nothing"
-    return f"not done yet: {status['open_orders']} orders work, held is {held}; {what_now}"
+    return f"not done yet: {status['open_orders']} orders work, held is {held}"
 
 
 def _seconds(began_ns: int) -> float:

@@ -6,6 +6,9 @@ import enum
 
 import msgspec
 
+# A reason has so many characters at most: it is in the halt, in the log, and in one line of the command socket.
+LONGEST_REASON = 500
+
 
 class Level(enum.StrEnum):
     """How far a stop goes; each level includes those before it."""
@@ -39,3 +42,14 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     at_ns: int
     runs: tuple[str, ...] = ()
     kill: bool = False
+
+    def covers(self, other: Stop) -> bool:
+        """Return whether carrying out this one does all of the other."""
+        if self.level.rank < other.level.rank:
+            return False
+        return not self.runs or (bool(other.runs) and set(other.runs) <= set(self.runs))
+
+
+def words_of(text: str) -> str:
+    """Return a text that a person gave as one that can be written anywhere: cut, and without lone surrogates."""
+    return text[:LONGEST_REASON].encode("utf-8", "replace").decode()

@@ -23,10 +23,13 @@ _ORDERS_REMEMBERED = 100_000
 class AccountView:
     """What TWS has said of one account over one connection; `account` is empty until it is chosen."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pnl_reports: int = 0) -> None:
+        """Make one that knows nothing; `pnl_reports` are counted over all connections."""
         self.account = ""
         self.daily_pnl: float | None = None
-        self.pnl_reports = 0
+        self.pnl_reports = pnl_reports
+        # highest_order_id: of all orders that TWS has named; an order of ours must have a higher one.
+        self.highest_order_id = 0
         self.contracts: dict[int, Contract] = {}
         # exchanges: where orders in a contract go, once TWS has told its details.
         self.exchanges: dict[int, str] = {}
@@ -48,6 +51,8 @@ class AccountView:
 
     def take(self, name: str, found: Fields, at_ns: int) -> None:
         """Take one message of TWS; those that say nothing of the account are ignored."""
+        if name in ("openOrder", "orderStatus"):
+            self.highest_order_id = max(self.highest_order_id, found.whole("orderId") or 0)
         match name:
             case "position":
                 self._position(found)
@@ -88,9 +93,13 @@ class AccountView:
             executions=tuple(self._executions.values()),
         )
 
-    def executions_since(self, seen_ns: int) -> list[Execution]:
-        """Return the executions that were first seen then or later."""
-        return [done for key, done in self._executions.items() if self._executions_ns[key] >= seen_ns]
+    def executions_before(self, seen_ns: int) -> list[Execution]:
+        """Return the executions that were first seen earlier."""
+        return [done for key, done in self._executions.items() if self._executions_ns[key] < seen_ns]
+
+    def executions_of(self, beginning: str) -> list[Execution]:
+        """Return the executions of orders whose references begin so."""
+        return [done for done in self._executions.values() if done.reference.startswith(beginning)]
 
     # --- figures
 

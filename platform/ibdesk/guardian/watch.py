@@ -16,11 +16,12 @@ from ibdesk.guardian.claim import Claim
 from ibdesk.guardian.command_socket import Command, CommandSocket, StopFile
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import Decision, Decisions, Sight
+from ibdesk.guardian.engine_process import EngineKill
 from ibdesk.guardian.engine_watch import EngineWatch
 from ibdesk.guardian.fence import Fence, state_of
-from ibdesk.guardian.plan import Step, StopPlan, Tell
 from ibdesk.guardian.record import Record
-from ibdesk.guardian.stop import Level, Stop
+from ibdesk.guardian.stop import Level, Stop, words_of
+from ibdesk.guardian.stops import Stops
 from ibdesk.model import GUARDIAN
 
 _SECOND = 1_000_000_000
@@ -46,17 +47,19 @@ class Watch:
         self._fence = Fence(config.mode, record)
         self._decisions = Decisions(config.rules, tripped=memory.tripped, accepted_loss=memory.accepted_loss)
         self._stop_file = StopFile(config.stop_file, memory.stop_file)
+        self._stops = Stops(
+            record, client_id=config.client_id, settle_seconds=config.settle_seconds,
+            measure=lambda runs: self._engine.shares(runs, self._watch.view),
+        )  # fmt: skip
         self._watch = AccountWatch(
-            config, address=self._address, is_ours=self._choose, refused=self._refused, changed=self._link_changed
-        )
-        self._plans: list[StopPlan] = []
-        self._begun_ns: dict[str, int] = {}
-        self._finished: dict[str, object] = {}
-        self._calm: dict[int, tuple[float, float]] = {}
+            config, address=self._address, is_ours=self._choose, stops=self._stops, changed=self._link_changed,
+            alert=record.alert,
+        )  # fmt: skip
+        self._stops.sender = self._watch
+        # _kills: the attempts to end the engine, by the stops that asked for it.
+        self._kills: dict[str, EngineKill] = {}
         self._turns = 0
         self._up_ns, self._is_blind = 0, False
-        self._woken, self._idle = asyncio.Event(), asyncio.Event()
-        self._idle.set()
 
     async def run(self, *, ready: Callable[[], None] = lambda: None) -> None:
         """Watch until cancelled; `ready` is called once people can reach it.
@@ -69,7 +72,7 @@ class Watch:
             await commands.open()
         ready()
         self._record.write("begun", client_id=self._config.client_id, account=self.account)
-        self._take_up()
+        self._stops.take_up()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._watch.run(), name="tws")
@@ -89,7 +92,7 @@ class Watch:
 
     async def until_done(self) -> dict[str, object]:
         """Return the status once every stop was carried out, for who only wants that."""
-        await self._idle.wait()
+        await self._stops.idle.wait()
         return self.status()
 
     # --- what people ask
@@ -114,7 +117,9 @@ class Watch:
     def stop(self, level: Level, *, reason: str, by: str, kill: bool = False) -> Stop:
         """Begin a stop that a person wants."""
         words = halt_words(level, reason=reason, by=by)
-        return self._begin(Decision(cause=_CAUSE_PERSON, level=level, reason=words), by=by or "person", kill=kill)
+        return self._begin(
+            Decision(cause=_CAUSE_PERSON, level=level, reason=words), by=words_of(by) or "person", kill=kill
+        )
 
     def status(self) -> dict[str, object]:
         """Return how account, engine and guardian are, as plain data."""
@@ -131,16 +136,8 @@ class Watch:
             "engine": self._engine.word(is_hung=self._decisions.is_hung(self._sight())),
             "engine_pid": self._engine.pid,
             "halts": sorted(self._fence.standing),
-            "stops": [
-                {
-                    **msgspec.to_builtins(plan.stop),
-                    "seconds": (now_ns - self._begun_ns[plan.stop.id]) / _SECOND,
-                    "orders_sent": plan.orders_sent,
-                    "cancels_sent": plan.cancels_sent,
-                }
-                for plan in self._plans
-            ],
-            "finished": self._finished,
+            "kills": {stop_id: attempt.failure for stop_id, attempt in self._kills.items()},
+            **self._stops.status(),
         }
 
     # --- stops
@@ -158,102 +155,19 @@ class Watch:
         if decision.cause != _CAUSE_PERSON:
             self._decisions.acted(decision, halt_id, self._sight())
         self._record.alert(f"{decision.level.value}: {decision.reason}", stop=msgspec.to_builtins(stop))
-        for plan in self._plans:
-            if not plan.stop.runs and plan.stop.level.rank >= stop.level.rank:
-                # What is carried out already does all of it.
-                self._record.keep(tripped=self._decisions.tripped)
-                break
-        else:
-            self._replace_lesser(stop)
+        self._record.keep(tripped=self._decisions.tripped)
+        self._stops.begin(stop)
         if kill:
-            self._engine.kill(self.account)
+            self._kills[stop.id] = self._engine.kill(self.account)
         return stop
-
-    def _replace_lesser(self, stop: Stop) -> None:
-        """Carry out a stop, in place of those that do no more."""
-        stops = self._record.memory.stops
-        known = [each for each in stops if each.runs != stop.runs or each.level.rank > stop.level.rank]
-        self._plans = [plan for plan in self._plans if plan.stop in known]
-        self._record.keep(stops=(*known, stop), tripped=self._decisions.tripped)
-        self._carry_out(stop)
-
-    def _take_up(self) -> None:
-        """Go on with the stops that were not done when this process died."""
-        stops = self._record.memory.stops
-        if stops:
-            self._record.alert(f"{len(stops)} stop(s) were not done and are taken up: {stops[-1].reason}")
-        for stop in stops:
-            self._carry_out(stop)
-
-    def _carry_out(self, stop: Stop) -> None:
-        plan = StopPlan(
-            stop,
-            attempt=self._record.new_attempt(),
-            baselines=self._calm,
-            shares=self._engine.shares(stop.runs, self._watch.view) if stop.runs else None,
-        )
-        self._begun_ns[stop.id] = monotonic_ns()
-        self._plans.append(plan)
-        self._idle.clear()
-        self._do(plan, plan.begin(monotonic_ns()))
-        self._woken.set()
-
-    def _do(self, plan: StopPlan, steps: list[Step]) -> None:
-        for step in steps:
-            if isinstance(step, Tell):
-                self._record.alert(step.text, stop=plan.stop.id)
-            else:
-                # Written first: an order that has left and is not in the log would be a riddle.
-                self._record.write("step", stop=plan.stop.id, step=type(step).__name__, **msgspec.to_builtins(step))
-                self._watch.do(step)
 
     def _advance(self, look: Look) -> None:
         if not self._claim.take(self.account):
             # Another process closes the positions of this account; two at once could turn one round.
             return
-        for plan in list(self._plans):
-            self._do(plan, plan.look(look))
-            if plan.done:
-                self._finish(plan)
-
-    def _finish(self, plan: StopPlan) -> None:
-        seconds = self._end(plan)
-        self._finished = {
-            "id": plan.stop.id, "level": plan.stop.level, "seconds": seconds, "orders_sent": plan.orders_sent,
-            "cancels_sent": plan.cancels_sent,
-        }  # fmt: skip
-        done = {
-            Level.HALT: "no order works that would open a position",
-            Level.CANCEL: "no order works",
-            Level.FLATTEN: "no order works and no position is held",
-        }[plan.stop.level]
-        whose = f" of {', '.join(plan.stop.runs)}" if plan.stop.runs else ""
-        self._record.alert(
-            f"done in {seconds:.1f} s: {done}{whose}. The halt {plan.stop.id} stands until a person lifts it",
-            **self._finished,
-        )
-
-    def _abandon_lifted(self) -> None:
-        """Leave a stop whose halt a person has lifted: the engine trades again, and two must not act at once."""
-        for plan in list(self._plans):
-            if self._fence.is_known and plan.stop.id not in self._fence.standing:
-                self._record.alert(f"the halt {plan.stop.id} was lifted before the stop was done: it is abandoned")
-                self._do(plan, plan.abandon())
-                self._end(plan)
-
-    def _end(self, plan: StopPlan) -> float:
-        """Take a stop off the list; return how long it has lasted, in seconds."""
-        self._plans.remove(plan)
-        if not self._plans:
+        self._stops.advance(look)
+        if not self._stops.plans:
             self._claim.release()
-            self._idle.set()
-        self._record.keep(stops=tuple(stop for stop in self._record.memory.stops if stop != plan.stop))
-        return (monotonic_ns() - self._begun_ns.pop(plan.stop.id, monotonic_ns())) / _SECOND
-
-    def _refused(self, reference: str, text: str) -> None:
-        self._record.write("refused", reference=reference, text=text)
-        for plan in self._plans:
-            self._do(plan, plan.refused(reference, text, monotonic_ns()))
 
     # --- looking and judging
 
@@ -261,36 +175,23 @@ class Watch:
         count = 0
         while True:
             await self._watch.up.wait()
-            self._woken.clear()
+            self._stops.woken.clear()
             count += 1
             # The first turns of a connection are whole, so that there is a basis to compare with.
-            whole = bool(self._plans) or count % _WHOLE_LOOK == 0 or not self._calm
+            whole = bool(self._stops.plans) or count % _WHOLE_LOOK == 0 or not self._stops.baselines
             look = await self._watch.look(whole=whole)
             if look is None:
                 await asyncio.sleep(_TURN_SECONDS)
                 continue
             if whole:
-                self._compare(look)
+                self._stops.compare(look)
                 self._advance(look)
-            if not self._plans:
+            if not self._stops.plans:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._config.look_seconds):
-                        await self._woken.wait()
+                        await self._stops.woken.wait()
             else:
                 await asyncio.sleep(_TURN_SECONDS)
-
-    def _compare(self, look: Look) -> None:
-        """Remember positions on which TWS's positions and its executions agree while no stop is carried out."""
-        if self._plans:
-            return
-        for con_id in look.holdings.keys() | self._calm.keys():
-            held, traded = look.held(con_id), look.traded(con_id)
-            known = self._calm.get(con_id)
-            if known is None or abs(known[0] + traded - known[1] - held) < 1e-9:
-                self._calm[con_id] = held, traded
-            else:
-                # They are apart: a fill on its way, or a trade that no execution shows. It is measured afresh.
-                del self._calm[con_id]
 
     async def _judge_regularly(self) -> None:
         while True:
@@ -300,7 +201,9 @@ class Watch:
             self._fence.look(self.account)
             if self._config.mode == "embedded" and self._connection.answered_ns:
                 self._fence.look_at_embedded(self._connection.halt_ids)
-            self._abandon_lifted()
+            self._stops.abandon(self._fence.lifted)
+            if not self._stops.plans:
+                self._claim.release()
             if self._only_stops:
                 await asyncio.sleep(_TURN_SECONDS)
                 continue
@@ -333,12 +236,11 @@ class Watch:
         """Take note that an embedded account has ended with its engine: there is nothing left to stop."""
         if self._config.mode != "embedded":
             return
-        self._plans, self._calm = [], {}
-        self._idle.set()
         self._fence.forget()
         if self._record.memory.stops:
             self._record.alert("the embedded account has ended with its engine, and so have the stops")
-        self._record.keep(stops=())
+        self._stops.forget()
+        self._claim.release()
 
     def _sight(self) -> Sight:
         view, now_ns, is_up = self._watch.view, monotonic_ns(), self._watch.is_up
@@ -350,7 +252,7 @@ class Watch:
             orders_last_minute=view.orders_last_minute(now_ns),
             engine=self._engine.sight(),
             differences=self._engine.differences(view, now_ns) if is_up else (),
-            standing=self._fence.standing,
+            lifted=self._fence.lifted,
         )
 
     # --- the link
@@ -380,11 +282,9 @@ class Watch:
         self._record.write("link", state="down" if why_down else "up", why=why_down)
         self._up_ns, self._is_blind = monotonic_ns(), False
         if why_down:
-            self._calm = {}
-            for plan in self._plans:
-                plan.lost()
+            self._stops.lost()
 
 
 def halt_words(level: Level, *, reason: str, by: str) -> str:
     """Return the reason of the halt that stands for a stop that a person wants."""
-    return f"{level.value} asked for by {by or 'a person'}: {reason}"
+    return f"{level.value} asked for by {words_of(by) or 'a person'}: {words_of(reason)}"

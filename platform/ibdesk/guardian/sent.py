@@ -1,0 +1,168 @@
+"""The orders that guardians have sent and that may still be filled, whichever plan or process has sent them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from ibdesk.guardian.account import DUST, Look
+
+_SECOND = 1_000_000_000
+# After `settle_seconds` so many looks in a row must show no trace of an order before it counts as never taken.
+_LOOKS = 2
+
+
+class SentOrder(msgspec.Struct, kw_only=True):
+    """One market order of a guardian, from the moment before it leaves until it can be filled no more.
+
+    `sent_ns` is on the monotonic clock, `sent_wall_ns` the same moment in UTC, for the process that comes after this
+    one. `is_wanted` is false once its stop was abandoned. `is_seen` is true once TWS has shown it, `gone_since_ns` is
+    when it first showed it no more. `has_ended` is TWS's answer that nothing is left to cancel, `is_reported_filled`
+    that it was filled before.
+    """
+
+    reference: str
+    con_id: int
+    quantity: float
+    sent_ns: int
+    sent_wall_ns: int = 0
+    client_id: int = 0
+    order_id: int = 0
+    is_wanted: bool = True
+    is_seen: bool = False
+    refusal: str = ""
+    has_ended: bool = False
+    is_reported_filled: bool = False
+    gone_since_ns: int | None = None
+    cancelled_ns: int | None = None
+    looks_without_trace: int = 0
+
+
+class SentOrders:
+    """Every order that may still be filled, by its reference.
+
+    An order that TWS shows nowhere has not ended: TWS may be slow. It ends by an answer of TWS, or once TWS has shown
+    no trace of it for `settle_seconds` and then in two looks.
+    """
+
+    def __init__(
+        self, orders: Iterable[SentOrder] = (), *, settle_seconds: float = 60.0, gone_seconds: float = 0.4
+    ) -> None:
+        self._orders = {order.reference: order for order in orders}
+        self._settle_seconds, self._gone_seconds = settle_seconds, gone_seconds
+        self._last_look: Look | None = None
+
+    def __iter__(self) -> Iterator[SentOrder]:
+        return iter(self._orders.values())
+
+    def __contains__(self, reference: object) -> bool:
+        return reference in self._orders
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    @property
+    def contracts(self) -> set[int]:
+        """Return the contracts in which such an order may be filled."""
+        return {order.con_id for order in self}
+
+    def works_in(self, con_id: int) -> bool:
+        """Return whether an order in this contract may still be filled."""
+        return any(order.con_id == con_id for order in self)
+
+    def is_wanted(self, reference: str) -> bool:
+        """Return whether it may still be filled, and its stop stands."""
+        order = self._orders.get(reference)
+        return order is not None and order.is_wanted
+
+    @property
+    def has_unwanted(self) -> bool:
+        """Return whether an order of an abandoned stop may still be filled."""
+        return any(not order.is_wanted for order in self)
+
+    def get(self, reference: str) -> SentOrder | None:
+        """Return the order with this reference, None once it has ended."""
+        return self._orders.get(reference)
+
+    def add(self, reference: str, *, con_id: int, quantity: float, at_ns: int) -> SentOrder:
+        """Take note of an order that is about to leave."""
+        order = SentOrder(reference=reference, con_id=con_id, quantity=abs(quantity), sent_ns=at_ns)
+        self._orders[reference] = order
+        return order
+
+    def drop(self, reference: str) -> None:
+        """Forget an order that has never left."""
+        self._orders.pop(reference, None)
+
+    def disown(self, beginning: str) -> list[SentOrder]:
+        """Return the orders whose references begin so, which are wanted no more."""
+        found = [order for order in self if order.reference.startswith(beginning)]
+        for order in found:
+            order.is_wanted = False
+        return found
+
+    def overdue(self, seconds: float, now_ns: int) -> list[SentOrder]:
+        """Return the orders that TWS has shown nowhere for so long, each again after the same time."""
+        found = []
+        for order in self:
+            if order.is_seen or order.has_ended or order.refusal:
+                continue
+            since_ns = order.sent_ns if order.cancelled_ns is None else order.cancelled_ns
+            if now_ns - since_ns >= seconds * _SECOND:
+                order.cancelled_ns = now_ns
+                found.append(order)
+        return found
+
+    def refuse(self, reference: str, text: str) -> None:
+        """Take note that TWS has refused an order."""
+        if order := self._orders.get(reference):
+            order.refusal = text
+
+    def end(self, reference: str, *, is_filled: bool) -> None:
+        """Take note of TWS's answer that there is nothing left to cancel; if filled, its executions are due."""
+        if order := self._orders.get(reference):
+            order.has_ended = True
+            order.is_reported_filled |= is_filled
+
+    def settle(self, look: Look) -> None:
+        """Drop the orders that can be filled no more, by what TWS shows and has answered; once for each look."""
+        if look is self._last_look:
+            return
+        self._last_look = look
+        for order in list(self):
+            if self._is_over(order, look):
+                del self._orders[order.reference]
+
+    def _is_over(self, order: SentOrder, look: Look) -> bool:
+        filled = look.filled(order.reference)
+        if any(each.reference == order.reference for each in look.orders):
+            order.is_seen, order.gone_since_ns = True, None
+            return False
+        # An order that fills at once never shows as one that works.
+        if filled > DUST:
+            order.is_seen = True
+        if filled >= order.quantity - DUST:
+            return True
+        waited_ns = look.asked_ns - order.sent_ns
+        if order.is_reported_filled:
+            return waited_ns >= self._settle_seconds * _SECOND
+        if not (order.is_seen or order.refusal or order.has_ended):
+            order.looks_without_trace += waited_ns >= self._settle_seconds * _SECOND
+            return order.looks_without_trace >= _LOOKS
+        if order.gone_since_ns is None:
+            order.gone_since_ns = look.asked_ns
+        return look.asked_ns - order.gone_since_ns >= self._gone_seconds * _SECOND
+
+
+def taken_up(orders: Iterable[SentOrder], *, now_ns: int, wall_ns: int) -> list[SentOrder]:
+    """Return the orders of an earlier process on the clock of this one: it may have been started anew since."""
+    found = []
+    for order in orders:
+        age_ns = max(0, wall_ns - order.sent_wall_ns)
+        found.append(
+            msgspec.structs.replace(
+                order, sent_ns=now_ns - age_ns, gone_since_ns=None, cancelled_ns=None, looks_without_trace=0
+            )
+        )
+    return found

@@ -1,0 +1,288 @@
+"""The stops of an account: which are carried out, which another one covers, and what came of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from ibdesk.clock import monotonic_ns, wall_ns
+from ibdesk.guardian.account import Look
+from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce, Step, StopPlan, Tell, reference_of
+from ibdesk.guardian.record import Outcome, Record
+from ibdesk.guardian.sent import SentOrders, taken_up
+from ibdesk.guardian.shares import RunShares, ShareBasis
+from ibdesk.guardian.stop import Level, Stop
+
+_SECOND = 1_000_000_000
+# So many outcomes are remembered.
+_OUTCOMES_KEPT = 20
+_DONE_WORDS = {
+    Level.HALT: "no order works that would open a position",
+    Level.CANCEL: "no order works",
+    Level.FLATTEN: "no order works and no position is held",
+}
+
+
+class Sender(Protocol):
+    """What takes the steps of a plan to TWS."""
+
+    def new_order_id(self) -> int:
+        """Return a number for the next order, 0 while TWS is away."""
+
+    def do(self, step: CancelEverything | CancelOrder | CancelOwn | Reduce, *, order_id: int = 0) -> None:
+        """Send a step."""
+
+
+class Stops:
+    """Every stop that was begun and is not over.
+
+    One that another does as well is covered: it is kept, and carried out once the other was abandoned. `measure` tells
+    what runs hold, None while that is not known.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        *,
+        client_id: int,
+        settle_seconds: float,
+        measure: Callable[[tuple[str, ...]], ShareBasis | None],
+    ) -> None:
+        self._record, self._client_id, self._measure = record, client_id, measure
+        orders = taken_up(record.memory.sent, now_ns=monotonic_ns(), wall_ns=wall_ns())
+        self._sent = SentOrders(orders, settle_seconds=settle_seconds)
+        self.sender: Sender | None = None
+        self.plans: list[StopPlan] = []
+        self._begun_ns: dict[str, int] = {}
+        self.finished: dict[str, object] = {}
+        # baselines: positions on which TWS's positions and its executions agreed while no stop was carried out.
+        self.baselines: dict[int, tuple[float, float]] = {}
+        self.idle, self.woken = asyncio.Event(), asyncio.Event()
+        self.idle.set()
+
+    # --- beginning and ending
+
+    def begin(self, stop: Stop) -> None:
+        """Carry out a stop, unless another does as much; those that it covers wait."""
+        known = self._record.memory.stops
+        if any(each.id == stop.id and each.covers(stop) for each in known):
+            return
+        self._keep_outcome(stop.id, None)
+        self._record.keep(stops=(*(each for each in known if each.id != stop.id), stop))
+        self._arrange()
+
+    def take_up(self) -> None:
+        """Go on with the stops that were not done when the process before this one died."""
+        stops = self._record.memory.stops
+        if stops:
+            self._record.alert(f"{len(stops)} stop(s) were not done and are taken up: {stops[-1].reason}")
+        self._arrange()
+
+    def abandon(self, lifted: frozenset[str]) -> None:
+        """Leave the stops whose halts a person has lifted: the engine trades again, and two must not act at once."""
+        left = [stop for stop in self._record.memory.stops if stop.id in lifted]
+        for stop in left:
+            self._record.alert(f"the halt {stop.id} was lifted before the stop was done: it is abandoned")
+            for plan in [plan for plan in self.plans if plan.stop == stop]:
+                self._do(plan, plan.abandon())
+            self._over(stop, Outcome(state="abandoned"))
+        if left:
+            self._arrange()
+
+    def forget(self) -> None:
+        """Take every stop for over without being done: the account has ended."""
+        for stop in self._record.memory.stops:
+            self._over(stop, Outcome(state="ended"))
+        self.baselines = {}
+        self._arrange()
+
+    def lost(self) -> None:
+        """Take note that the connection to TWS broke."""
+        self.baselines = {}
+        for plan in self.plans:
+            plan.lost()
+
+    def status(self) -> dict[str, object]:
+        """Return what is being done and what came of what was, as plain data."""
+        now_ns = monotonic_ns()
+        return {
+            "stops": [
+                {
+                    **msgspec.to_builtins(plan.stop),
+                    "seconds": (now_ns - self._begun_ns[plan.stop.id]) / _SECOND,
+                    "orders_sent": plan.orders_sent,
+                    "cancels_sent": plan.cancels_sent,
+                }
+                for plan in self.plans
+            ],
+            "finished": self.finished,
+            "outcomes": msgspec.to_builtins(self._record.memory.outcomes),
+        }
+
+    # --- carrying out
+
+    def advance(self, look: Look) -> None:
+        """Do what is next, given the account as it is."""
+        for plan in list(self.plans):
+            if plan.lacks_shares:
+                plan.shares = self._shares(plan.stop)
+            self._do(plan, plan.look(look))
+            self._keep_shares(plan)
+            if plan.done:
+                self._finish(plan)
+
+    def compare(self, look: Look) -> None:
+        """Remember positions on which TWS's positions and its executions agree while no stop is carried out."""
+        if self.plans:
+            return
+        for con_id in look.holdings.keys() | self.baselines.keys():
+            held, traded = look.held(con_id), look.traded(con_id)
+            known = self.baselines.get(con_id)
+            if known is None or abs(known[0] + traded - known[1] - held) < 1e-9:
+                self.baselines[con_id] = held, traded
+            else:
+                # They are apart: a fill on its way, or a trade that no execution shows. It is measured afresh.
+                del self.baselines[con_id]
+
+    # --- what TWS says of single orders
+
+    def reference_of(self, order_id: int) -> str | None:
+        """Return the reference of an order of this client that may still be filled."""
+        return next(
+            (sent.reference for sent in self._sent if (sent.client_id, sent.order_id) == (self._client_id, order_id)),
+            None,
+        )
+
+    def refused(self, reference: str, text: str, *, at_once: bool) -> None:
+        """Take note that TWS has refused an order; the next may leave `at_once`."""
+        self._record.write("refused", reference=reference, text=text)
+        self._sent.refuse(reference, text)
+        for plan in self.plans:
+            self._do(plan, plan.refused(reference, text, monotonic_ns(), at_once=at_once))
+
+    def ended(self, reference: str, *, is_filled: bool) -> None:
+        """Take note that there was nothing left to cancel of an order."""
+        self._record.write("ended order", reference=reference, is_filled=is_filled)
+        self._sent.end(reference, is_filled=is_filled)
+
+    def not_found(self, order_id: int) -> None:
+        """Take note that TWS knows no order of this number that this client may cancel."""
+        self._record.write("not found", order_id=order_id)
+        for plan in self.plans:
+            plan.not_found(order_id)
+
+    # --- inside
+
+    def _arrange(self) -> None:
+        """Carry out what no other stop covers."""
+        wanted = [stop for stop in self._record.memory.stops if self._cover_of(stop) is None]
+        self.plans = [plan for plan in self.plans if plan.stop in wanted]
+        begun = [plan.stop for plan in self.plans]
+        for stop in wanted:
+            if stop not in begun:
+                self._carry_out(stop)
+        if self.plans:
+            self.idle.clear()
+        else:
+            self.idle.set()
+        self.woken.set()
+
+    def _cover_of(self, stop: Stop) -> Stop | None:
+        """Return the stop that does all of this one, the older of two that do the same."""
+        stops = self._record.memory.stops
+        for each in stops:
+            is_same = stop.covers(each)
+            if each != stop and each.covers(stop) and (not is_same or stops.index(each) < stops.index(stop)):
+                return each
+        return None
+
+    def _carry_out(self, stop: Stop) -> None:
+        plan = StopPlan(
+            stop,
+            attempt=self._record.new_attempt(),
+            baselines=self.baselines,
+            shares=self._shares(stop),
+            sent=self._sent,
+        )
+        self._begun_ns.setdefault(stop.id, monotonic_ns())
+        self.plans.append(plan)
+        self._keep_shares(plan)
+        self._do(plan, plan.begin(monotonic_ns()))
+
+    def _shares(self, stop: Stop) -> RunShares | None:
+        """Return what the stop's runs hold: as an earlier process has counted it, or as the engine's books say."""
+        if stop.level is not Level.FLATTEN or not stop.runs:
+            return None
+        basis = self._record.memory.shares.get(stop.id) or self._measure(stop.runs)
+        return None if basis is None else RunShares(basis, runs=stop.runs, closing=[reference_of(stop)])
+
+    def _keep_shares(self, plan: StopPlan) -> None:
+        if plan.shares is None:
+            return
+        kept = self._record.memory.shares
+        if kept.get(plan.stop.id) != plan.shares.basis:
+            self._record.keep(shares={**kept, plan.stop.id: plan.shares.basis})
+
+    def _do(self, plan: StopPlan, steps: list[Step]) -> None:
+        for step in steps:
+            if isinstance(step, Tell):
+                self._record.alert(step.text, stop=plan.stop.id)
+                continue
+            # Written first: an order that has left and is not in the log would be a riddle.
+            self._record.write("step", stop=plan.stop.id, step=type(step).__name__, **msgspec.to_builtins(step))
+            if self.sender is not None:
+                self._send(self.sender, step)
+
+    def _send(self, sender: Sender, step: CancelEverything | CancelOrder | CancelOwn | Reduce) -> None:
+        order = self._sent.get(step.reference) if isinstance(step, CancelOwn | Reduce) else None
+        if not isinstance(step, Reduce):
+            sender.do(step, order_id=0 if order is None else order.order_id)
+            return
+        order_id = sender.new_order_id()
+        if order is None or not order_id:
+            self._sent.drop(step.reference)
+            return
+        order.client_id, order.order_id, order.sent_wall_ns = self._client_id, order_id, wall_ns()
+        self._record.keep(sent=tuple(self._sent))
+        sender.do(step, order_id=order_id)
+
+    def _finish(self, plan: StopPlan) -> None:
+        stop = plan.stop
+        seconds = (monotonic_ns() - self._begun_ns[stop.id]) / _SECOND
+        outcome = Outcome(state="done", seconds=seconds, orders_sent=plan.orders_sent, cancels_sent=plan.cancels_sent)
+        for covered in [each for each in self._record.memory.stops if each != stop and stop.covers(each)]:
+            self._over(covered, msgspec.structs.replace(outcome, covered_by=stop.id))
+        self._over(stop, outcome)
+        self.finished = {
+            "id": stop.id, "level": stop.level, "seconds": seconds, "orders_sent": plan.orders_sent,
+            "cancels_sent": plan.cancels_sent,
+        }  # fmt: skip
+        whose = f" of {', '.join(stop.runs)}" if stop.runs else ""
+        self._record.alert(
+            f"done in {seconds:.1f} s: {_DONE_WORDS[stop.level]}{whose}. "
+            f"The halt {stop.id} stands until a person lifts it",
+            **self.finished,
+        )
+        self._arrange()
+
+    def _over(self, stop: Stop, outcome: Outcome) -> None:
+        """Take a stop off the list."""
+        self._begun_ns.pop(stop.id, None)
+        self.plans = [plan for plan in self.plans if plan.stop != stop]
+        memory = self._record.memory
+        self._record.keep(
+            stops=tuple(each for each in memory.stops if each != stop),
+            shares={key: basis for key, basis in memory.shares.items() if key != stop.id},
+            sent=tuple(self._sent),
+        )
+        self._keep_outcome(stop.id, outcome)
+
+    def _keep_outcome(self, stop_id: str, outcome: Outcome | None) -> None:
+        kept = {key: value for key, value in self._record.memory.outcomes.items() if key != stop_id}
+        if outcome is not None:
+            kept[stop_id] = outcome
+        if kept != self._record.memory.outcomes:
+            self._record.keep(outcomes=dict(list(kept.items())[-_OUTCOMES_KEPT:]))

@@ -1,0 +1,213 @@
+"""Several stops at once, lifted halts, processes that die: each stop ends in one outcome and closes its part once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.guardian.venue import CON_ID, SECOND
+
+from ibdesk.clock import monotonic_ns
+from ibdesk.guardian.account import Execution, Look
+from ibdesk.guardian.engine_process import EngineKill
+from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce
+from ibdesk.guardian.record import Record
+from ibdesk.guardian.request import failure_of
+from ibdesk.guardian.shares import ShareBasis
+from ibdesk.guardian.stop import Level, Stop
+from ibdesk.guardian.stops import Stops
+
+
+class Sent:
+    """A TWS that takes everything and says nothing."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[CancelEverything | CancelOrder | CancelOwn | Reduce, int]] = []
+        self.number = 0
+
+    def new_order_id(self) -> int:
+        self.number += 1
+        return self.number
+
+    def do(self, step: CancelEverything | CancelOrder | CancelOwn | Reduce, *, order_id: int = 0) -> None:
+        self.steps.append((step, order_id))
+
+    @property
+    def reduced(self) -> list[float]:
+        return [step.quantity for step, _ in self.steps if isinstance(step, Reduce)]
+
+
+class Guardian:
+    """The stops of one process; its memory outlives it."""
+
+    def __init__(self, folder: Path, *, shares: ShareBasis | None = None) -> None:
+        self.said: list[str] = []
+        self.record = Record(folder / "g.log", folder / "g.json", say=self.said.append)
+        self.sent = Sent()
+        self.stops = Stops(self.record, client_id=90, settle_seconds=60.0, measure=lambda _runs: shares)
+        self.stops.sender = self.sent
+        self.began_ns = monotonic_ns()
+
+    def look(self, begin: float, end: float, held: float, *executions: Execution) -> None:
+        """Look ten times a second at an account that holds this."""
+        for tenth in range(round(10 * begin), round(10 * end)):
+            holdings = {CON_ID: held} if held else {}
+            at_ns = self.began_ns + tenth * SECOND // 10
+            self.stops.advance(Look(asked_ns=at_ns, holdings=holdings, executions=executions))
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        return {key: outcome.state for key, outcome in self.record.memory.outcomes.items()}
+
+
+@pytest.fixture
+def guardian(tmp_path: Path) -> Iterator[Guardian]:
+    """A guardian that has just been started."""
+    made = Guardian(tmp_path)
+    yield made
+    made.record.close()
+
+
+def stop(level: Level, number: int, *runs: str) -> Stop:
+    return Stop(id=f"h-{number}", level=level, cause="person", reason="fire", by="", at_ns=number, runs=runs)
+
+
+def test_a_stop_of_the_account_takes_the_place_of_that_of_a_run(guardian: Guardian) -> None:
+    guardian.stops.begin(stop(Level.FLATTEN, 1, "Cross-abc"))
+
+    guardian.stops.begin(stop(Level.FLATTEN, 2))
+
+    assert [plan.stop.id for plan in guardian.stops.plans] == ["h-2"]
+    guardian.look(0, 3, 0.0)
+    assert guardian.outcomes == {"h-1": "done", "h-2": "done"}
+    assert guardian.record.memory.outcomes["h-1"].covered_by == "h-2"
+
+
+def test_a_stop_that_another_covers_is_carried_out_once_that_one_is_lifted(guardian: Guardian) -> None:
+    """Asked for under two halts; the first is lifted, the second stands."""
+    guardian.stops.begin(stop(Level.FLATTEN, 1))
+    guardian.stops.begin(stop(Level.FLATTEN, 2))
+    first = [plan.stop.id for plan in guardian.stops.plans]
+
+    guardian.stops.abandon(frozenset({"h-1"}))
+
+    assert (first, [plan.stop.id for plan in guardian.stops.plans]) == (["h-1"], ["h-2"])
+    guardian.look(0, 3, 100.0)
+    assert guardian.sent.reduced == [-100.0]
+    assert guardian.outcomes == {"h-1": "abandoned"}
+
+
+def test_a_stop_that_another_covers_outlives_its_process(guardian: Guardian, tmp_path: Path) -> None:
+    guardian.stops.begin(stop(Level.FLATTEN, 1))
+    guardian.stops.begin(stop(Level.HALT, 2))
+
+    second = Guardian(tmp_path)
+    second.stops.take_up()
+    second.stops.abandon(frozenset({"h-1"}))
+
+    assert [plan.stop.id for plan in second.stops.plans] == ["h-2"]
+    second.record.close()
+
+
+def test_the_same_stop_asked_for_again_goes_on_as_it_is(guardian: Guardian) -> None:
+    guardian.stops.begin(stop(Level.FLATTEN, 1))
+    [plan] = guardian.stops.plans
+
+    guardian.stops.begin(stop(Level.FLATTEN, 1))
+
+    assert guardian.stops.plans == [plan]
+    assert len(guardian.record.memory.stops) == 1
+
+
+def test_a_halt_that_nobody_has_lifted_abandons_nothing(guardian: Guardian) -> None:
+    guardian.stops.begin(stop(Level.FLATTEN, 1))
+
+    guardian.stops.abandon(frozenset({"h-7"}))
+
+    assert [plan.stop.id for plan in guardian.stops.plans] == ["h-1"]
+
+
+def test_a_run_that_was_closed_before_its_guardian_died_is_not_closed_again(tmp_path: Path) -> None:
+    """The run holds 30 of 100. They are sold, the guardian dies, and the next one has no books of the engine."""
+    first = Guardian(tmp_path, shares=ShareBasis(held={CON_ID: 30.0}, counted={}))
+    first.stops.compare(Look(asked_ns=first.began_ns, holdings={CON_ID: 100.0}))
+    first.stops.begin(stop(Level.FLATTEN, 1, "Cross-abc"))
+    first.look(0, 1, 100.0)
+    [(sold, number)] = first.sent.steps
+    assert isinstance(sold, Reduce)
+    first.record.close()
+    filled = Execution("e1.01", CON_ID, -30.0, sold.reference)
+
+    second = Guardian(tmp_path)
+    second.stops.take_up()
+    second.look(0, 5, 70.0, filled)
+
+    assert (sold.quantity, number) == (-30.0, 1)
+    assert second.sent.steps == []
+    assert second.outcomes == {"h-1": "done"}
+    second.record.close()
+
+
+def test_a_run_whose_part_was_not_closed_when_the_guardian_died_is_closed_by_the_next_one(tmp_path: Path) -> None:
+    """Nothing had left: the part that it had written down is sold, once."""
+    first = Guardian(tmp_path, shares=ShareBasis(held={CON_ID: 30.0}, counted={}))
+    first.stops.begin(stop(Level.FLATTEN, 1, "Cross-abc"))
+    first.record.close()
+
+    second = Guardian(tmp_path)
+    second.stops.take_up()
+    second.look(0, 10, 100.0)
+
+    assert second.sent.reduced == [-30.0]
+    second.record.close()
+
+
+def test_an_order_that_was_on_its_way_when_the_guardian_died_is_waited_for(tmp_path: Path) -> None:
+    """The next one cancels it by its number after 5 s, and sells only what is left once TWS has answered."""
+    first = Guardian(tmp_path)
+    first.stops.compare(Look(asked_ns=first.began_ns, holdings={CON_ID: 100.0}))
+    first.stops.begin(stop(Level.FLATTEN, 1))
+    first.look(0, 1, 100.0)
+    first.record.close()
+
+    second = Guardian(tmp_path)
+    second.stops.take_up()
+    second.look(0, 30, 100.0)
+    before = list(second.sent.reduced)
+    cancelled = {number for step, number in second.sent.steps if isinstance(step, CancelOwn)}
+    reference = second.stops.reference_of(1)
+    assert reference is not None
+    second.stops.ended(reference, is_filled=False)
+    second.look(30, 32, 100.0)
+
+    assert first.sent.reduced == [-100.0]
+    assert (before, cancelled) == ([], {1})
+    assert second.sent.reduced == [-100.0]
+    second.record.close()
+
+
+def test_a_run_whose_part_nobody_knows_is_not_done(guardian: Guardian) -> None:
+    guardian.stops.begin(stop(Level.FLATTEN, 1, "Cross-abc"))
+
+    guardian.look(0, 10, 100.0)
+
+    assert guardian.outcomes == {}
+    assert sum("it is not known what Cross-abc hold" in text for text in guardian.said) == 1
+
+
+# ---- what the person is told --------------------------------------------------------------------------------------
+
+
+def test_only_what_was_carried_out_counts_as_done(guardian: Guardian) -> None:
+    guardian.stops.begin(stop(Level.CANCEL, 1))
+    guardian.stops.begin(stop(Level.HALT, 2))
+    working = guardian.stops.status() | {"link": "up", "open_orders": 1, "positions": {}, "kills": {}}
+    guardian.stops.abandon(frozenset({"h-1"}))
+    guardian.look(0, 2, 0.0)
+    after = guardian.stops.status() | {"kills": {"h-2": EngineKill(4711).failure}}
+
+    assert failure_of(working, "h-1", kill=False) == "not done yet: 1 orders work, held is nothing"
+    assert "was lifted before the stop was done" in failure_of(after, "h-1", kill=False)
+    assert failure_of(after, "h-2", kill=False) == ""
+    assert "cannot be seen or ended from here" in failure_of(after, "h-2", kill=True)
