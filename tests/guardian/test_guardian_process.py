@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import ib_async
 import pytest
 from tests.guardian.conftest import AAPL, StartGuardian, held
-from tests.stack import eventually
+from tests.stack import eventually, own_environment
 
+from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import Rules
+from ibdesk.guardian.request import StopRequest, stop_account
+from ibdesk.guardian.stop import Level
 from ibdesk.model import TradingState
 from ibdesk.store import AccountHalts
 from ibdesk.testing.gateway import RunningGateway
@@ -194,6 +203,45 @@ async def test_a_stop_whose_halt_is_lifted_is_abandoned(
     assert held(tws) == {"AAPL": 100.0}
 
 
+async def test_a_person_is_told_that_a_stop_was_abandoned(
+    tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB
+) -> None:
+    """`ibdesk stop` waits for TWS; another person lifts the halt meanwhile: 100 are held, and nothing was done."""
+    await buy(person, tws, 100)
+    guardian = await asyncio.to_thread(start_guardian)
+    tws.faults.refuse()
+    tws.faults.hang_up()
+    await asyncio.to_thread(guardian.until, lambda status: status["link"] != "up", "a link that is down")
+    stopping = asyncio.create_task(stop_account(guardian.config, StopRequest(level=Level.FLATTEN, seconds=60)))
+    status = await asyncio.to_thread(guardian.until, lambda status: status["stops"], "a stop")
+
+    AccountHalts("paper", tws.account).lift(status["halts"][0], "a mistake", by="alice", at_ns=1)
+    outcome = await stopping
+
+    assert not outcome.done
+    assert "was lifted before the stop was done" in outcome.failure
+    assert outcome.seconds < 50
+
+
+async def test_a_file_of_halts_that_was_moved_away_lifts_nothing(
+    tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB
+) -> None:
+    """The halt is written again, the stop goes on, and the loss counts as accepted by nobody."""
+    await buy(person, tws, 100)
+    guardian = await asyncio.to_thread(start_guardian, rules=Rules(max_daily_loss=500.0))
+    tws.call(lambda: fall(tws))
+    await asyncio.to_thread(guardian.until, lambda status: status["finished"], "done")
+    halts = AccountHalts("paper", tws.account)
+    [before] = halts.read().halts
+
+    halts.path.unlink()
+    await asyncio.to_thread(eventually, lambda: halts.read().halts, "the halt again")
+
+    [again] = halts.read().halts
+    assert (again.id, again.reason) == (before.id, before.reason)
+    assert json.loads(guardian.config.memory.read_text())["accepted_loss"] == 0.0
+
+
 async def test_the_stop_file_stops(
     tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB, tmp_path: Path
 ) -> None:
@@ -278,6 +326,41 @@ def test_its_socket_is_for_its_owner_and_takes_only_commands(
     assert tws.account in answers[2]["error"]
     assert "4096 bytes" in answers[3]["error"]
     assert guardian.status()["halts"] == []
+
+
+_IN_ANOTHER_NAMESPACE = """
+import asyncio, sys
+from pathlib import Path
+from ibdesk.guardian.config import GuardianConfig
+from ibdesk.guardian.request import StopRequest, stop_account
+config = GuardianConfig.decode(Path(sys.argv[1]).read_bytes())
+outcome = asyncio.run(stop_account(config, StopRequest(seconds=1), lambda text: print(text, flush=True)))
+print(outcome.failure)
+"""
+
+
+def test_a_guardian_of_another_container_that_hangs_takes_nobody_along(tmp_path: Path) -> None:
+    """The system names its process 0, and a signal to 0 goes to everyone in the caller's group."""
+    config = GuardianConfig(
+        mode="paper", state_folder=tmp_path, desk_socket=tmp_path / "d.sock", host="127.0.0.1", port=1, client_id=90,
+        account="DU1", rules=Rules(),
+    )  # fmt: skip
+    (tmp_path / "config").write_bytes(config.encode())
+    space = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
+    if shutil.which("unshare") is None or subprocess.run([*space, "true"], check=False).returncode:
+        pytest.skip("this system gives no process namespaces")
+    with socket.socket(socket.AF_UNIX) as hung:
+        hung.bind(str(config.command_socket))
+        hung.listen()
+        done = subprocess.run(
+            [*space, sys.executable, "-c", _IN_ANOTHER_NAMESPACE, str(tmp_path / "config")],
+            env=own_environment(IBDESK_ACCOUNTS=os.environ["IBDESK_ACCOUNTS"]),
+            capture_output=True, text=True, timeout=60, check=False, start_new_session=True,
+        )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "the guardian hangs and cannot be ended from here" in done.stdout
+    assert "TWS cannot be reached" in done.stdout
 
 
 def test_two_guardians_of_one_account_are_one_too_many(tws: RunningGateway, start_guardian: StartGuardian) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ibdesk.clock import monotonic_ns
 from ibdesk.desk.settings import DeskSettings
-from ibdesk.errors import IbdeskError
+from ibdesk.engine.portfolio import EXTERNAL, MANUAL
+from ibdesk.errors import ConfigError, DeskError, IbdeskError
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.request import StopOutcome, StopRequest, account_in, stop_account
-from ibdesk.guardian.stop import Level
-from ibdesk.model import OPERATOR
+from ibdesk.guardian.stop import Level, words_of
+from ibdesk.model import OPERATOR, OrderStatus
 
 if TYPE_CHECKING:
+    from ibdesk.desk.answers import DeskHealth
     from ibdesk.desk.handle import DeskHandle
 
 _LOOK_SECONDS = 0.1
@@ -56,58 +59,96 @@ async def stop_everything(desk: DeskHandle, settings: DeskSettings, request: Sto
 
 
 async def _by_desk(desk: DeskHandle, request: StopRequest) -> StopOutcome:
-    began_ns = monotonic_ns()
-    by = request.by or OPERATOR
-    async with asyncio.timeout(request.seconds):
-        halt = await desk.aio.halt(request.reason, by=by)
-        cancelled = 0
-        if request.level is not Level.HALT:
-            cancelled = await desk.aio.cancel_all(by=by)
-        if request.level is Level.FLATTEN:
-            rows = (await desk.aio.positions()).iter_rows(named=True)
-            for owner in dict.fromkeys(row["owner"] for row in rows if row["quantity"]):
-                await _flatten(desk, owner, by)
-    outcome = StopOutcome(
-        done=False,
+    """Stop by commands to the desk.
+
+    Raises:
+        ConfigError: If the account is not named where it must be, or is another one.
+        DeskError: If the desk does not answer in time.
+    """
+    began_ns, by = monotonic_ns(), words_of(request.by) or OPERATOR
+    deadline = asyncio.get_running_loop().time() + request.seconds
+    try:
+        async with asyncio.timeout_at(deadline):
+            health = await desk.aio.health()
+            _check_account(health, request)
+            halt = await desk.aio.halt(words_of(request.reason), by=by)
+            cancelled = 0 if request.level is Level.HALT else await desk.aio.cancel_all(by=by)
+            faults = await _flatten(desk, by) if request.level is Level.FLATTEN else []
+    except TimeoutError:
+        raise DeskError(
+            f"the desk did not answer within {request.seconds:g} s: look at its halts, orders and positions, and ask "
+            f"again"
+        ) from None
+    left = _Left(f"the desk has not answered again within {request.seconds:g} s")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout_at(deadline):
+            while left.words:
+                left = await _left(desk, request.level)
+                if left.words:
+                    await asyncio.sleep(_LOOK_SECONDS)
+    failure = "the desk's own process cannot be ended from here" if request.kill else ""
+    if left.words:
+        failure = "; ".join([f"not done yet: {left.words}; the desk goes on", *faults])
+    return StopOutcome(
+        done=not failure,
         level=request.level,
         halt_id=halt.id,
-        account="",
+        account=health.account,
         by_guardian=False,
-        seconds=0.0,
+        seconds=(monotonic_ns() - began_ns) / 1e9,
         cancels_sent=cancelled,
+        open_orders=left.open_orders,
+        positions=left.positions,
+        failure=failure,
     )
-    while True:
-        health = await desk.aio.health()
-        held = {
-            f"{row['owner']} {row['symbol']}": row["quantity"]
-            for row in (await desk.aio.positions()).iter_rows(named=True)
-            if row["quantity"]
-        }
-        seconds = (monotonic_ns() - began_ns) / 1e9
-        works = health.open_orders if request.level is not Level.HALT else 0
-        left = works or (held if request.level is Level.FLATTEN else 0)
-        if not left or seconds > request.seconds:
-            failure = "the desk's own process cannot be ended from here" if request.kill else ""
-            if left:
-                failure = f"not done yet: {works} orders work, held is {held}; the desk goes on"
-            return msgspec.structs.replace(
-                outcome,
-                done=not failure,
-                account=health.account,
-                seconds=seconds,
-                open_orders=health.open_orders,
-                positions=held,
-                failure=failure,
-            )
-        await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _flatten(desk: DeskHandle, owner: str, by: str) -> None:
-    """Close what a run holds, or what was traded by hand; what was traded outside the desk is no order of it."""
-    try:
-        await desk.aio.stop(owner, flatten=True, by=by)
-    except IbdeskError:
-        for row in (await desk.aio.positions()).iter_rows(named=True):
-            if row["owner"] == owner == "manual" and row["quantity"]:
-                side = "sell" if row["quantity"] > 0 else "buy"
-                await desk.aio.place(row["symbol"], side, abs(row["quantity"]), by=by)
+def _check_account(health: DeskHealth, request: StopRequest) -> None:
+    if health.mode == "live" and not request.account:
+        raise ConfigError(f"mode is live: name the account that is to be stopped ({health.account})")
+    if request.account and request.account != health.account:
+        raise ConfigError(f"the desk trades account {health.account}, not {request.account}")
+
+
+async def _flatten(desk: DeskHandle, by: str) -> list[str]:
+    """Have the desk close what its runs hold and what was traded by hand; return what it refuses."""
+    rows = (await desk.aio.positions()).iter_rows(named=True)
+    faults = []
+    # Once for each owner: the desk waits until its orders have ended, and closes what is held then.
+    for owner in dict.fromkeys(row["owner"] for row in rows if row["quantity"]):
+        try:
+            if owner == MANUAL:
+                await desk.aio.flatten(by=by)
+            elif owner != EXTERNAL:
+                await desk.aio.stop(owner, flatten=True, by=by)
+        except IbdeskError as error:
+            faults.append(f"{owner}: {error}")
+    return faults
+
+
+class _Left(msgspec.Struct, frozen=True):
+    """What a stop has still to do, in words, and how the account is."""
+
+    words: str
+    open_orders: int = 0
+    positions: dict[str, float] = {}
+
+
+async def _left(desk: DeskHandle, level: Level) -> _Left:
+    rows = [row for row in (await desk.aio.positions()).iter_rows(named=True) if row["quantity"]]
+    held = {(row["owner"], row["symbol"]): row["quantity"] for row in rows}
+    orders = (await desk.aio.orders()).iter_rows(named=True)
+    working = [order for order in orders if not OrderStatus(order["status"]).is_final]
+    unwanted = working
+    if level is Level.HALT:
+        unwanted = [order for order in working if _opens(order, held.get((order["owner"], order["symbol"]), 0.0))]
+    positions = {f"{owner} {symbol}": quantity for (owner, symbol), quantity in held.items()}
+    is_over = not unwanted and not (level is Level.FLATTEN and positions)
+    words = "" if is_over else f"{len(unwanted)} orders work that are to go, held is {positions}"
+    return _Left(words, len(working), positions)
+
+
+def _opens(order: dict[str, Any], held: float) -> bool:
+    """Return whether an order may grow its owner's position of `held`, or turn it round."""
+    side = 1 if order["side"] == "buy" else -1
+    return side * held >= 0 or order["quantity"] - order["filled"] > abs(held)
