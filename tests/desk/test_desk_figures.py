@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from ibdesk.desk import Desk
-from ibdesk.store import Topic
+from ibdesk.desk.ledger import Ledger
+from ibdesk.desk.marks import Marks
+from ibdesk.desk.unanswered import Unanswered
+from ibdesk.engine import Engine
+from ibdesk.model import Fill, Forex, PlaceRequest, Quote, Side, Stock, WatchMarket
+from ibdesk.store import Feed, Topic
+from ibdesk.strategy import Strategy
 from ibdesk.views.state import BoardState, Totals
 from ibdesk.views.summary import _liquidation
 
@@ -57,3 +63,28 @@ def test_an_account_report_carries_the_profit_of_its_moment(open_desk: OpenDesk,
     state = BoardState()
     state.apply({Topic.ACCOUNT: rows})
     assert state.totals().profit == 0.0
+
+
+def test_the_profit_of_all_is_in_the_currency_of_the_account() -> None:
+    engine, feed = Engine(strategies=lambda _: Strategy()), Feed()
+    sony = Stock("6758", exchange="TSEJ", currency="JPY")
+    engine.handle(WatchMarket(Forex("USD", currency="JPY"), 1))
+    engine.handle(Quote("USD.JPY", 2, 150.0, 150.0, 1.0, 1.0))
+    engine.handle(PlaceRequest(order_id="m1", instrument=sony, side=Side.BUY, quantity=100, at_ns=3))
+    engine.handle(
+        Fill(
+            execution_id="e1",
+            order_id="m1",
+            instrument=sony.id,
+            side=Side.BUY,
+            quantity=100,
+            price=3_000.0,
+            at_ns=4,
+        )
+    )
+    engine.handle(Quote(sony.id, 5, 4_500.0, 4_500.0, 1.0, 1.0))
+
+    Marks(engine, Ledger(engine, Unanswered(engine.blotter)), feed).publish()
+
+    # 150,000 yen are 1,000 dollars.
+    assert feed.snapshot([Topic.PNL])[Topic.PNL][-1]["pnl"] == pytest.approx(1_000)

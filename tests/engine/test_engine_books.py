@@ -89,7 +89,7 @@ def test_fills_of_nobody_go_to_external(story) -> None:
 
     assert story.engine.portfolio.books[EXTERNAL].position("AAPL").quantity == 9
     assert story.run().position("AAPL").quantity == 0
-    assert story.engine.portfolio.pnl(lambda _: 5.0) == 0.0
+    assert story.engine.orders.exposures.exact_pnl() == 0.0
 
 
 def sync(story, **held: float):

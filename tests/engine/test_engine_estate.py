@@ -229,7 +229,9 @@ def test_a_restart_forgives_no_loss_of_the_day(tell_story) -> None:
     assert day.ends_ns > story.at_ns
     assert heir.losses.marks(story.at_ns) == day
     heir.handle(DayBegan(-50.0, day.ends_ns + DAY_NS, story.at_ns))
-    assert heir.losses.marks(story.at_ns) == DayBegan(-50.0, day.ends_ns + DAY_NS, story.at_ns, -50.0)
+    assert heir.losses.marks(story.at_ns) == DayBegan(
+        -50.0, day.ends_ns + DAY_NS, story.at_ns, -50.0, valuation=day.valuation
+    )
 
 
 def test_a_book_that_is_flat_and_long_untouched_is_left_behind_and_looks_like_no_loss(tell_story) -> None:

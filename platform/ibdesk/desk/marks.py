@@ -32,7 +32,8 @@ class Marks:
         """Show the profit of each owner and of all: as a point in time, and as it stands."""
         at_ns, engine = self._engine.now_ns, self._engine
         profits = {book.owner: book.pnl(engine.price_of) for book in engine.portfolio.books.values()}
-        profits[""] = engine.portfolio.pnl(engine.price_of)
+        # Owners may trade in several currencies: what all have earned is in the account's.
+        profits[""] = engine.orders.exposures.exact_pnl()
         for owner, booked in profits.items():
             of_owner = [row for row in positions if not owner or row["owner"] == owner]
             sums = {name: total(of_owner, name) for name in ("unrealized_pnl", "realized_pnl", "commission")}

@@ -32,7 +32,7 @@ from ibdesk.errors import OrderDeniedError
 from ibdesk.model import Aim, AimChanged, Fill, Order, OrderStatus, SetTimer, Severity, Side
 
 if TYPE_CHECKING:
-    from ibdesk.engine.exposures import Holding
+    from ibdesk.engine.holdings import Holding
     from ibdesk.engine.lane import Lane
     from ibdesk.engine.order_flow import OrderFlow
     from ibdesk.engine.run import Run

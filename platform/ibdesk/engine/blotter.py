@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ibdesk.engine.exposures import Exposures, Holding
+from ibdesk.engine.exposures import Exposures
+from ibdesk.engine.holdings import Holding
 from ibdesk.engine.open_orders import OpenOrders
 from ibdesk.engine.portfolio import MANUAL
 from ibdesk.model import FINAL_STATUSES, Fill, Order, OrderReport, OrderStatus

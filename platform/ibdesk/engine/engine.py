@@ -313,7 +313,7 @@ class Engine:
 
     def _on_account_report(self, report: AccountReport) -> None:
         self.account = self.orders.account = report.account
-        self.orders.exposures.count_in(report.account.currency)
+        self.losses.count_in(report.account.currency)
 
     def _on_link_changed(self, change: LinkChanged) -> None:
         self.link = change.link

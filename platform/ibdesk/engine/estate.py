@@ -26,6 +26,7 @@ from ibdesk.model import (
     RunLeft,
     Severity,
     TakeOver,
+    Valuation,
     moment,
 )
 from ibdesk.strategy import Strategy
@@ -46,7 +47,13 @@ def estate_of(engine: Engine, at_ns: int) -> Estate:
     fills = engine.portfolio.fills_left(since_ns)
     runs = [_left(run) for run in engine.runs.values() if _matters(run, owners)]
     owners |= {left.owner for left in fills} | {left.start.run_id for left in runs}
-    books = [book for book in engine.portfolio.books_left() if book.owner in owners or _holds(book)]
+    is_kept = engine.orders.exposures.has_foreign_money
+    books = [
+        # What a book has earned in another currency is worth another sum each day.
+        book
+        for book in engine.portfolio.books_left()
+        if book.owner in owners or _holds(book) or is_kept(book.owner)
+    ]
     gate, kept_runs = engine.gate, {left.start.run_id for left in runs}
     day, left_behind = engine.losses.marks(at_ns), engine.portfolio.pnl_without({book.owner for book in books})
     return Estate(
@@ -66,6 +73,7 @@ def estate_of(engine: Engine, at_ns: int) -> Estate:
         day_ends_ns=0 if day is None else day.ends_ns,
         day_peak=-math.inf if day is None else day.peak - left_behind,
         day_runs={} if day is None else {name: marks for name, marks in day.runs.items() if name in kept_runs},
+        day_valuation=Valuation() if day is None else day.valuation,
         instruments=_traded_by_hand(engine, orders),
         limits=gate.limits.by_name if gate.limits != gate.settings else {},
         limits_before=gate.settings.by_name if gate.limits != gate.settings else {},
@@ -75,6 +83,7 @@ def estate_of(engine: Engine, at_ns: int) -> Estate:
 def take_over(engine: Engine, command: TakeOver) -> None:
     """Go on from an estate: runs of the earlier life wait to be started again, and a halt still holds."""
     estate = command.estate
+    engine.orders.exposures.take_valuation(estate.day_valuation)
     engine.portfolio.take_over(estate.books, estate.fills)
     engine.orders.outside.take_over(estate.uncovered)
     for instrument in estate.instruments:
@@ -122,8 +131,16 @@ def _continue_day(engine: Engine, command: TakeOver) -> None:
     estate = command.estate
     engine.losses.take_limits()
     if estate.day_ends_ns:
-        marks = DayBegan(estate.day_pnl, estate.day_ends_ns, command.at_ns, estate.day_peak, estate.day_runs)
-        engine.losses.continue_day(marks)
+        engine.losses.continue_day(
+            DayBegan(
+                estate.day_pnl,
+                estate.day_ends_ns,
+                command.at_ns,
+                estate.day_peak,
+                estate.day_runs,
+                estate.day_valuation,
+            )
+        )
 
 
 def halt_words(halt: Halt) -> str:

@@ -3,147 +3,32 @@
 Every order, execution and price changes a few sums, so that a limit costs one comparison and no scan over positions
 or orders. `Holding` is one owner in one instrument, `InstrumentTotal` all owners in it, `MoneyTotal` one owner, or the
 account, in all instruments. Money is in the account's currency, by the rates that the watched pairs tell; a currency
-of which no rate is known counts as it is.
+of which no rate is known counts as it is. After a restart an instrument or a pair without a price is valued as the
+life before has noted it (`Valuation`), so that no profit comes or goes with the prices.
 
 Floating-point sums drift. `exact_pnl` and `recount` sum anew from the books; nothing acts on a sum without that.
 """
 
 from __future__ import annotations
 
-import collections
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ibdesk.engine.open_orders import OpenOrders
+import msgspec
+
+from ibdesk.engine.holdings import Holding, InstrumentTotal, MoneyTotal
 from ibdesk.engine.portfolio import EXTERNAL
 from ibdesk.engine.rates import rate_between
-from ibdesk.model import Forex, Order, Position
+from ibdesk.model import Fill, Forex, Position, Valuation
 
 if TYPE_CHECKING:
     from ibdesk.engine.market import Market
 
-_MINUTE_NS = 60_000_000_000
 # What adding and taking away binary fractions may leave of nothing.
 _DUST = 1e-9
 # A rate is applied anew once it has moved by so much: sums in other currencies need not follow each of its ticks.
 _RATE_STEP = 0.001
-
-
-class PerMinute:
-    """How often something has happened in the last minute."""
-
-    __slots__ = ("_times_ns",)
-
-    def __init__(self) -> None:
-        self._times_ns: collections.deque[int] = collections.deque()
-
-    def count(self, at_ns: int) -> None:
-        """Count one more."""
-        self._times_ns.append(at_ns)
-
-    def since(self, at_ns: int) -> int:
-        """Return how many there were in the minute before `at_ns`."""
-        times = self._times_ns
-        while times and times[0] <= at_ns - _MINUTE_NS:
-            times.popleft()
-        return len(times)
-
-
-class MoneyTotal:
-    """The profit and the exposures of one owner, or of the account, in the account's currency.
-
-    `gross` is the sum of the worst-case positions by size, `highest` and `lowest` that of the highest and lowest
-    positions by sign. `floor` and `ceiling` are the profits between which nothing is to be done (`LossWatch`).
-    """
-
-    __slots__ = (
-        "cancels",
-        "ceiling",
-        "day_pnl",
-        "floor",
-        "gross",
-        "highest",
-        "is_budgeted",
-        "lowest",
-        "name",
-        "open_orders",
-        "peak",
-        "pnl",
-        "sent",
-    )
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.pnl = self.gross = self.highest = self.lowest = 0.0
-        self.floor, self.ceiling = -math.inf, math.inf
-        # day_pnl: the profit when the day began; peak: the highest that a drawdown is measured from.
-        self.day_pnl = self.peak = 0.0
-        self.open_orders = 0
-        # Orders sent, and cancels: counted where a limit asks for it.
-        self.sent, self.cancels = PerMinute(), PerMinute()
-        # is_budgeted: whether limits of its own follow the prices.
-        self.is_budgeted = False
-
-    def clear(self) -> None:
-        """Begin all sums of money anew."""
-        self.pnl = self.gross = self.highest = self.lowest = 0.0
-
-
-class InstrumentTotal:
-    """What all owners together hold and may come to hold of one instrument.
-
-    `quantity` is what is held in our own books, times the multiplier: what one point of the price earns. `high` and
-    `low` are the highest and lowest positions that all open orders may lead to, `EXTERNAL`'s counted; `worst` is the
-    larger of the two by size. `unit` is the money of one unit at a price of 1, `value` at the present price.
-    """
-
-    __slots__ = (
-        "budgeted",
-        "currency",
-        "high",
-        "holdings",
-        "instrument",
-        "is_live",
-        "low",
-        "market",
-        "price",
-        "quantity",
-        "rate",
-        "unit",
-        "value",
-        "worst",
-    )
-
-    def __init__(self, instrument: str, market: Market | None) -> None:
-        self.instrument, self.market = instrument, market
-        self.currency = ""
-        self.price: float | None = None
-        self.rate = self.unit = 1.0
-        self.value = self.quantity = self.high = self.low = self.worst = 0.0
-        self.holdings: list[Holding] = []
-        # budgeted: those of owners whose own limits follow the prices; is_live: whether any sum depends on the price.
-        self.budgeted: tuple[Holding, ...] = ()
-        self.is_live = False
-
-
-class Holding:
-    """What one owner holds and has on the way in one instrument, and the worst that may come of it."""
-
-    __slots__ = ("high", "low", "money", "orders", "owner", "position", "sums", "total", "worst")
-
-    def __init__(self, owner: str, total: InstrumentTotal, money: MoneyTotal) -> None:
-        self.owner, self.total, self.money = owner, total, money
-        self.position = Position(total.instrument)
-        # The open orders, and what they add up to.
-        self.orders: dict[str, Order] = {}
-        self.sums = OpenOrders()
-        self.high = self.low = self.worst = 0.0
-
-    def pnl(self, price: float | None) -> float:
-        """Return the profit in the instrument's currency; without a price the position counts at its cost."""
-        position = self.position
-        return position.pnl(position.average_price if price is None else price)
 
 
 class Exposures:
@@ -159,6 +44,8 @@ class Exposures:
         self.holdings: dict[tuple[str, str], Holding] = {}
         # Rates as they are applied, by currency.
         self._rates: dict[str, float] = {}
+        # noted: the valuation of the life before; of its prices, those of executions since take their place.
+        self._noted, self._noted_prices = Valuation(), dict[str, float]()
 
     # --- who holds what
 
@@ -175,6 +62,7 @@ class Exposures:
                 total = self.totals[instrument] = InstrumentTotal(instrument, self._markets.get(instrument))
             found = self.holdings[owner, instrument] = Holding(owner, total, self.money(owner))
             total.holdings.append(found)
+            found.money.holdings.append(found)
             if found.money.is_budgeted:
                 total.budgeted = (*total.budgeted, found)
         return found
@@ -186,8 +74,13 @@ class Exposures:
 
     def worth(self, total: InstrumentTotal) -> float:
         """Return the money of one unit at the present price, infinite when there is none."""
-        price = self.price_of(total)
-        return math.inf if price is None else abs(price) * _multiplier(total) * self._rate_of(total)
+        price = None if total.market is None else total.market.price
+        if price is None:
+            return math.inf
+        # Where sums are not kept, they follow no price.
+        if self.is_kept and total.is_live and total.price == price:
+            return total.value
+        return abs(price) * _multiplier(total) * self.rate_of(total)
 
     def refresh(self, holding: Holding) -> None:
         """Take that the open orders or the position of a holding have changed."""
@@ -288,21 +181,75 @@ class Exposures:
             market.is_rate = self.is_kept and self.currency in pair and not pair.isdisjoint(self._rates)
             self._mark(market)
 
-    def count_in(self, currency: str) -> None:
-        """Count in another currency from now on."""
-        if currency != self.currency:
-            self.currency = currency
+    def traded(self, fill: Fill) -> None:
+        """Take the price of an execution where none has come since it was noted."""
+        if fill.instrument not in self._noted_prices:
+            return
+        self._noted_prices[fill.instrument] = fill.price
+        total = self.totals.get(fill.instrument)
+        if total is not None and total.is_live and (price := self.price_of(total)) != total.price:
+            self._revalue(total, price, total.rate)
+
+    def count_in(self, currency: str) -> float:
+        """Count in another currency from now on; return what one unit of the former is worth in it."""
+        worth = 1.0 / self._rate_in_use(currency)
+        self.currency = currency
+        self._noted = msgspec.structs.replace(self._noted, rates={})
+        self._rates.clear()
+        self.recount()
+        return worth
+
+    def keep(self, *, is_kept: bool) -> None:
+        """Keep sums of money from now on, or keep none; all of them are summed anew."""
+        if is_kept != self.is_kept:
+            self.is_kept = is_kept
             self._rates.clear()
-            self.recount()
+            self._watch_pairs()
+        self.recount()
+
+    # --- what outlives it
+
+    def take_valuation(self, noted: Valuation) -> None:
+        """Value what has no price as the life before has noted it."""
+        if noted == self.valuation():
+            return
+        self._noted, self._noted_prices = noted, dict(noted.prices)
+        self.currency = noted.currency or self.currency
+        self._rates.clear()
+        self.recount()
+
+    def valuation(self, *, as_noted: bool = False) -> Valuation:
+        """Return the prices and rates at which profits are counted now; `as_noted` has those before the present."""
+        prices, rates, currencies = {}, {}, {}
+        for total in self.totals.values():
+            own = [holding for holding in total.holdings if holding.owner != EXTERNAL]
+            if any(holding.position.quantity for holding in own):
+                noted = self._noted_prices.get(total.instrument) if as_noted else None
+                price = self.price_of(total) if noted is None else noted
+                if price is not None:
+                    prices[total.instrument] = price
+            if any(holding.has_money for holding in own) and (currency := self.currency_of(total)) != self.currency:
+                noted = self._noted.rates.get(currency) if as_noted else None
+                rates[currency] = self._rate_in_use(currency) if noted is None else noted
+                currencies[total.instrument] = currency
+        return Valuation(self.currency, prices, rates, currencies)
+
+    def has_foreign_money(self, owner: str) -> bool:
+        """Return whether an owner has earned or paid money in another currency than the account's."""
+        return any(
+            holding.has_money and self.currency_of(holding.total) != self.currency
+            for holding in self.money(owner).holdings
+        )
 
     # --- exact sums
 
     def exact_pnl(self, owner: str | None = None) -> float:
         """Return the profit of an owner, or of all owners but `EXTERNAL`, summed anew from the books."""
+        holdings = self.holdings.values() if owner is None else self.money(owner).holdings
         return math.fsum(
-            holding.pnl(self.price_of(holding.total)) * self._rate_of(holding.total)
-            for holding in self.holdings.values()
-            if holding.owner != EXTERNAL and owner in (None, holding.owner)
+            holding.pnl(self.price_of(holding.total)) * self.rate_of(holding.total)
+            for holding in holdings
+            if holding.owner != EXTERNAL
         )
 
     def recount(self) -> None:
@@ -320,8 +267,19 @@ class Exposures:
                 self.booked(holding.owner, position)
 
     def price_of(self, total: InstrumentTotal) -> float | None:
-        """Return the last price of an instrument, None when there is none."""
-        return None if total.market is None else total.market.price
+        """Return the price at which an instrument is valued: the last, else the one that was noted; None without."""
+        price = None if total.market is None else total.market.price
+        return self._noted_prices.get(total.instrument) if price is None else price
+
+    def currency_of(self, total: InstrumentTotal) -> str:
+        """Return the currency of an instrument, the account's when it is not known."""
+        if total.market is None:
+            return self._noted.currencies.get(total.instrument, self.currency)
+        return total.market.instrument.currency
+
+    def rate_of(self, total: InstrumentTotal) -> float:
+        """Return the rate that is applied to an instrument's money."""
+        return self._rate_in_use(self.currency_of(total))
 
     # --- inside
 
@@ -330,8 +288,8 @@ class Exposures:
         total.is_live = True
         if total.market is None:
             total.market = self._markets.get(total.instrument)
-        total.currency = self.currency if total.market is None else total.market.instrument.currency
-        total.price, total.rate = self.price_of(total), self._rate_of(total)
+        total.currency = self.currency_of(total)
+        total.price, total.rate = self.price_of(total), self.rate_of(total)
         self._price_unit(total)
         if total.market is not None and self.is_kept:
             total.market.total = total
@@ -381,17 +339,23 @@ class Exposures:
                 account.pnl += earned
                 money.pnl += earned
 
-    def _rate_of(self, total: InstrumentTotal) -> float:
-        """Return the rate that is applied to an instrument's money."""
-        currency = self.currency if total.market is None else total.market.instrument.currency
+    def _rate_in_use(self, currency: str) -> float:
+        """Return the rate that is applied to money in a currency; where sums are not kept, it is the present one."""
         if currency == self.currency:
             return 1.0
-        if currency not in self._rates:
-            self._rates[currency] = self._rate_now(currency) or 1.0
-            for market in self._markets.values():
-                if isinstance(market.instrument, Forex):
-                    self.watched(market)
-        return self._rates[currency]
+        rate = self._rates.get(currency)
+        if rate is None:
+            rate = self._rate_now(currency) or self._noted.rates.get(currency) or 1.0
+            if self.is_kept:
+                self._rates[currency] = rate
+                self._watch_pairs()
+        return rate
+
+    def _watch_pairs(self) -> None:
+        """Look anew at which of the pairs tell a rate that money is counted by."""
+        for market in self._markets.values():
+            if isinstance(market.instrument, Forex):
+                self.watched(market)
 
     def _rate_now(self, currency: str) -> float | None:
         return rate_between(currency, self.currency, self._price_named)

@@ -25,7 +25,7 @@ from ibdesk.model import (
 )
 
 if TYPE_CHECKING:
-    from ibdesk.engine.exposures import Holding
+    from ibdesk.engine.holdings import Holding
     from ibdesk.engine.order_flow import OrderFlow
 
 

@@ -13,7 +13,7 @@ from ibdesk.errors import OrderDeniedError
 from ibdesk.model import Order, RunBudget, Side
 
 if TYPE_CHECKING:
-    from ibdesk.engine.exposures import MoneyTotal
+    from ibdesk.engine.holdings import MoneyTotal
     from ibdesk.engine.risk import Exposure, RiskLimits
 
 

@@ -1,9 +1,9 @@
 """Watches the loss and the drawdown of the account and of each run, at each price.
 
 A price that moves what is held moves the profit by one multiplication, and the profit is compared with a floor and a
-ceiling: below the floor a limit is broken, above the ceiling there is a new peak. Before a broken limit acts, the
-profit is summed anew from the books. Then, in the same event, trading is halted, what opens is cancelled, and what is
-held is closed if the rule says so.
+ceiling: below the floor a limit is broken, above the ceiling there is a new peak. A peak costs the same whatever is
+held; before a broken limit acts, the profit is summed anew from the books. Then, in the same event, trading is halted,
+what opens is cancelled, and what is held is closed if the rule says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import math
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from ibdesk.engine.exposures import MoneyTotal
+from ibdesk.engine.holdings import MoneyTotal
 from ibdesk.model import DESK_SCOPE, NO_BUDGET, DayBegan, RunBudget, RunMarks, TradingState, run_scope
 
 if TYPE_CHECKING:
@@ -57,16 +57,16 @@ class LossWatch:
             for holding in total.budgeted:
                 money = holding.money
                 if not money.floor <= money.pnl <= money.ceiling:
-                    self._look(money)
+                    self._leave(money)
         money = exposures.account
         if not money.floor <= money.pnl <= money.ceiling:
-            self._look(money)
+            self._leave(money)
 
     def booked(self, owner: str) -> None:
         """Act on what an execution or a commission of an owner shows."""
         for money in (self._exposures.money(owner), self._exposures.account):
             if not money.floor <= money.pnl <= money.ceiling:
-                self._look(money)
+                self._leave(money)
 
     @property
     def is_watching(self) -> bool:
@@ -101,19 +101,30 @@ class LossWatch:
         for money in self._exposures.owners.values():
             money.is_budgeted = money.name in budgets
         by_day = limits.max_daily_loss < math.inf or limits.max_drawdown < math.inf
-        by_day = by_day or any(budget.max_daily_loss < math.inf for budget in flow.budgets.values())
+        by_day = by_day or any(
+            min(budget.max_daily_loss, budget.max_drawdown) < math.inf for budget in flow.budgets.values()
+        )
         begins = by_day and self.day_ends_ns == _NEVER_NS
         if not by_day:
             self.day_ends_ns = _NEVER_NS
-        self._exposures.is_kept = self._gate.decides and (
-            limits.follows_prices or any(budget.follows_prices for budget in flow.budgets.values())
-        )
-        self._exposures.recount()
+        follows_prices = limits.follows_prices or any(budget.follows_prices for budget in flow.budgets.values())
+        self._exposures.keep(is_kept=self._gate.decides and follows_prices)
         if begins and flow.now_ns:
             self.begin_day(flow.now_ns)
         elif begins:
             # Nothing has happened yet: the day begins with the first price.
             self.day_ends_ns = 0
+        self.arm()
+
+    def count_in(self, currency: str) -> None:
+        """Count in another currency from now on, from the same profits as before."""
+        exposures = self._exposures
+        if currency == exposures.currency:
+            return
+        worth = exposures.count_in(currency)
+        for money in (exposures.account, *exposures.owners.values()):
+            money.day_pnl *= worth
+            money.peak *= worth
         self.arm()
 
     def arm(self) -> None:
@@ -145,7 +156,9 @@ class LossWatch:
         runs = {
             money.name: RunMarks(money.day_pnl, money.peak) for money in exposures.owners.values() if money.is_budgeted
         }
-        return DayBegan(exposures.account.day_pnl, self.day_ends_ns, at_ns, exposures.account.peak, runs)
+        # A replay sees few of the prices: what was noted last is newer.
+        valuation = exposures.valuation(as_noted=not self._gate.decides)
+        return DayBegan(exposures.account.day_pnl, self.day_ends_ns, at_ns, exposures.account.peak, runs, valuation)
 
     @property
     def day_end(self) -> int:
@@ -175,6 +188,7 @@ class LossWatch:
         """Go on with a day that has begun already: a restart forgives no loss."""
         if self.day_ends_ns == _NEVER_NS:
             return
+        self._exposures.take_valuation(day.valuation)
         account, is_same = self._exposures.account, day.ends_ns == self.day_ends_ns
         self.day_ends_ns = day.ends_ns
         account.day_pnl, account.peak = day.pnl, max(day.peak, day.pnl, account.peak if is_same else -math.inf)
@@ -188,6 +202,14 @@ class LossWatch:
     def _watched(self) -> list[MoneyTotal]:
         every = (self._exposures.account, *self._exposures.owners.values())
         return [money for money in every if money.floor > -math.inf]
+
+    def _leave(self, money: MoneyTotal) -> None:
+        """Take that a profit has left its bounds: a new peak halts nothing, so that it is taken as it stands."""
+        if money.pnl > money.ceiling:
+            money.peak = money.pnl
+            self._arm(money)
+        else:
+            self._look(money)
 
     def _look(self, money: MoneyTotal) -> None:
         """Sum the profit anew, and act on a limit that it breaks, or on a new peak."""

@@ -8,7 +8,7 @@ from ibdesk.engine.freshness import age_rule
 from ibdesk.model import AnyInstrument, Combination, Option, Quote
 
 if TYPE_CHECKING:
-    from ibdesk.engine.exposures import InstrumentTotal
+    from ibdesk.engine.holdings import InstrumentTotal
     from ibdesk.engine.lane import Lane
 
 

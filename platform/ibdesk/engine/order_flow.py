@@ -298,6 +298,7 @@ class OrderFlow:
             self.outside.trade(fill)
         if not self.portfolio.book(fill, owner):
             return
+        self.exposures.traded(fill)
         if known is None:
             self.outside.note_unpriced(fill.instrument)
         elif fill.instrument in self.outside.uncovered:

@@ -145,11 +145,10 @@ class Portfolio:
         held = (p.instrument for book in self.books.values() for p in book.positions.values() if p.quantity)
         return list(dict.fromkeys(held))
 
-    def pnl(self, price_of: PriceOf) -> float:
-        """Return the profit of all books but EXTERNAL's, each position in its own currency."""
-        return sum(book.pnl(price_of) for book in self.books.values() if book.owner != EXTERNAL)
-
     def pnl_without(self, owners: Container[str]) -> float:
-        """Return what all other owners' books have earned that hold nothing any more, EXTERNAL's not counted."""
+        """Return what all other owners' books have earned that hold nothing any more, EXTERNAL's not counted.
+
+        All of it must be in one currency.
+        """
         rest = (book for book in self.books.values() if book.owner not in owners and book.owner != EXTERNAL)
         return sum(position.realized_pnl - position.commission for book in rest for position in book.positions.values())

@@ -13,8 +13,8 @@ import msgspec
 from pydantic import ConfigDict, Field, field_validator
 from pydantic.dataclasses import dataclass
 
-from ibdesk.engine.exposures import Holding, MoneyTotal
 from ibdesk.engine.halts import Halts
+from ibdesk.engine.holdings import Holding, MoneyTotal
 from ibdesk.engine.limits import OpeningRules, at_most
 from ibdesk.engine.market_limits import Limit as _Limit
 from ibdesk.engine.market_limits import MarketLimits
@@ -197,7 +197,7 @@ def exposure_of(flow: OrderFlow, order: Order, others: OpenOrders) -> Exposure:
         link_up=flow.link_up,
         counted_in=instrument.counted_in,
         unit_worth=unit_worth(instrument, flow.account.currency, flow.price_of),
-        worth=total.value if total.is_live and total.price is not None else flow.exposures.worth(total),
+        worth=flow.exposures.worth(total),
         holding=holding,
         account=flow.exposures.account,
         balance=flow.account,

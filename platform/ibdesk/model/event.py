@@ -143,11 +143,24 @@ class RunMarks(msgspec.Struct, frozen=True):
     peak: float
 
 
+class Valuation(msgspec.Struct, frozen=True):
+    """At which prices and rates profits were counted, for a life in which nothing has a price yet.
+
+    `prices` are those of what is held, `rates` what one unit of each other currency is worth in `currency`, the
+    account's. `currencies` are those of the instruments in the books that are traded in another one.
+    """
+
+    currency: str = ""
+    prices: dict[str, float] = {}
+    rates: dict[str, float] = {}
+    currencies: dict[str, str] = {}
+
+
 class DayBegan(msgspec.Struct, frozen=True, tag="day_began"):
     """From which profits the losses of the day that ends at `ends_ns` are measured; for the record and the next life.
 
     `pnl` is the account's when the day began, `peak` its highest since, `runs` those of runs with limits of their own.
-    It comes again when a peak has risen.
+    It comes again when a peak has risen. `valuation` is that of the moment in which it was noted.
     """
 
     pnl: float
@@ -155,6 +168,7 @@ class DayBegan(msgspec.Struct, frozen=True, tag="day_began"):
     at_ns: int
     peak: float = -math.inf
     runs: dict[str, RunMarks] = {}
+    valuation: Valuation = Valuation()
 
 
 class BookLeft(msgspec.Struct, frozen=True):
@@ -216,6 +230,7 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     day_ends_ns: int = 0
     day_peak: float = -math.inf
     day_runs: dict[str, RunMarks] = {}
+    day_valuation: Valuation = Valuation()
     instruments: list[AnyInstrument] = []
     limits: dict[str, float | str | bool] = {}
     limits_before: dict[str, float | str | bool] = {}
