@@ -58,7 +58,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _m(
         "orders leave although the journal cannot be written",
-        ("desk.way_out", "execute = self._execute if is_recorded else self._withhold", "execute = self._execute"),
+        ("desk.action_executor", "if not is_recorded:", "if False:"),
         seed=12,
     ),
     _m(

@@ -13,7 +13,7 @@ from ibdesk.store.account_halts import AccountHalts, AccountHaltsError, AccountR
 
 _log = logging.getLogger(__name__)
 
-_FILE = "halts file"
+HALTS_FILE = "halts file"
 """Who halts when the account's halts cannot be read."""
 
 
@@ -37,7 +37,7 @@ class AccountWatch:
             return merged(estate, file.read())
         except AccountHaltsError as error:
             self._fault = str(error)
-            halt = Halt(self._fault, _FILE, at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-{estate.halts_made + 1}")
+            halt = Halt(self._fault, HALTS_FILE, at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-{estate.halts_made + 1}")
             return msgspec.structs.replace(estate, halts=[*estate.halts, halt], halts_made=halt.number)
 
     def close(self) -> None:
@@ -47,8 +47,11 @@ class AccountWatch:
 
     @property
     def is_news(self) -> bool:
-        """Whether another process has halted or lifted since the last `match`; a comparison in memory."""
-        return self._file is not None and self._file.is_news
+        """Whether another process has halted or lifted since the last `match`; a comparison in memory.
+
+        It may have while the file cannot be read.
+        """
+        return self._file is not None and (self._file.is_news or bool(self._fault))
 
     @property
     def is_behind(self) -> bool:
@@ -62,7 +65,7 @@ class AccountWatch:
         try:
             record = self._file.peek()
         except AccountHaltsError as error:
-            return [Halt(str(error), _FILE, self._now_ns(), "")]
+            return [Halt(str(error), HALTS_FILE, self._now_ns(), "")]
         return [halt for halt in record.halts if halt.id not in self._halts]
 
     def take_news(self) -> None:
@@ -97,15 +100,16 @@ class AccountWatch:
         if self._fault:
             self._fault = ""
             self._turn(Notice("the account's halts can be read and written again", self._now_ns(), Severity.WARNING))
-        for lift in record.lifted:
-            if lift.id in self._halts:
-                self._compare_after(self._halts[lift.id])
-                self._turn(ResumeTrading(lift.id, lift.reason, self._now_ns(), lift.by))
+        # Halts first: between a lift and the halt in its place nothing may leave.
         for halt in record.halts:
             if halt.id not in self._halts:
                 self._turn(
                     HaltTrading(halt.reason, self._now_ns(), halt.by, scope=halt.scope, state=halt.state, id=halt.id)
                 )
+        for lift in record.lifted:
+            if lift.id in self._halts:
+                self._compare_after(self._halts[lift.id])
+                self._turn(ResumeTrading(lift.id, lift.reason, self._now_ns(), lift.by))
 
     def lift(self, halt_id: str, reason: str, by: str) -> None:
         """Lift a halt of the account, before the desk lifts it.
@@ -130,7 +134,7 @@ class AccountWatch:
         if self._fault != str(error):
             self._fault = str(error)
             _log.critical("trading is halted: %s", self._fault)
-            self._turn(HaltTrading(self._fault, self._now_ns(), _FILE))
+            self._turn(HaltTrading(self._fault, self._now_ns(), HALTS_FILE))
 
 
 def merged(estate: Estate, record: AccountRecord) -> Estate:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ibdesk.clock import monotonic_ns
 from ibdesk.model import Order, OrderReport, OrderStatus
 from ibdesk.telemetry import Performance
@@ -15,13 +17,14 @@ class OrderTimes:
         # When the bytes of an order left that the venue has not spoken of yet.
         self._sent_ns: dict[str, int] = {}
 
-    def sent(self, order: Order, began_ns: int, *, is_of_market: bool) -> int:
-        """Note that an order's bytes are with the socket now; return how long that took from `began_ns` on."""
+    def sent(self, orders: Sequence[Order], began_ns: int, *, is_of_market: bool) -> int:
+        """Note that the bytes of an event's orders are with the socket; return how long that took since `began_ns`."""
         now_ns = monotonic_ns()
-        self._sent_ns[order.id] = now_ns
         span = "order_execution" if is_of_market else "order_command"
-        facts = {"order_id": order.id, "symbol": order.instrument, "correlation_id": order.correlation_id}
-        self._performance.add(span, now_ns - began_ns, **facts)
+        for order in orders:
+            self._sent_ns[order.id] = now_ns
+            facts = {"order_id": order.id, "symbol": order.instrument, "correlation_id": order.correlation_id}
+            self._performance.add(span, now_ns - began_ns, **facts)
         return now_ns - began_ns
 
     def answered(self, report: OrderReport) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from ibdesk.clock import Clock, SystemClock, monotonic_ns, wall_ns
 from ibdesk.config import secure_state_folder
 from ibdesk.desk.account_watch import AccountWatch
+from ibdesk.desk.action_executor import ActionExecutor
 from ibdesk.desk.deadline import begin_command
 from ibdesk.desk.emas import EmaMonitor
 from ibdesk.desk.finding import found
@@ -36,7 +37,6 @@ from ibdesk.desk.unanswered import Unanswered
 from ibdesk.desk.venue_watch import VenueWatch
 from ibdesk.desk.warm_up import fetch_histories, recent_bars
 from ibdesk.desk.watchdog import Watchdog
-from ibdesk.desk.way_out import WayOut
 from ibdesk.engine import LOSS_TIMER, Engine, RunState, halt_words
 from ibdesk.errors import DeskError
 from ibdesk.model import (
@@ -135,7 +135,7 @@ class Runtime:
             fence=self._fence,
             compare_seconds=settings.desk.compare_seconds,
             is_away=self.venue.is_away,
-            before_waiting=self.account_watch.take_news,
+            before_waiting=self._look_before_waiting,
         )
         self.reconciliation = Reconciliation(self)
         self.publisher = Publisher(self.engine, self.ledger, feed, address=tws.address, mode=settings.mode)
@@ -154,7 +154,7 @@ class Runtime:
         self._day: DayBegan | None = None
         self._looked_ns = 0
         self.timers = Timers(clock, self.turn)
-        self._way_out = WayOut(self)
+        self._executor = ActionExecutor(self)
         self._stalls = StallWatch(
             clock, settings.stall_seconds, link=lambda: self.service.link, on_stall=self.service.catch_up
         )
@@ -262,9 +262,11 @@ class Runtime:
         begin_command()
         self._turning = True
         try:
-            actions = self._turn(command)
-            self._drain()
-            return actions
+            try:
+                return self._turn(command)
+            finally:
+                # What has come meanwhile has its turn also when the command is refused.
+                self._drain()
         finally:
             self._turning = False
 
@@ -289,10 +291,10 @@ class Runtime:
         # States of strategies come after all other actions; alone they can wait for the next commit.
         if actions and actions[0].__class__ is not StateChanged:
             is_recorded = self.recorder.write(self.service.next_order_id)
-            placed = self._way_out.carry_out(
+            placed = self._executor.carry_out(
                 actions, is_recorded=is_recorded, seconds_in_turn=self._stalls.seconds_in_turn()
             )
-            if placed is not None:
+            if placed:
                 latency_ns = self._order_times.sent(placed, began_ns, is_of_market=read_at_ns > 0)
             self.recorder.measure()
         if event.__class__ is HaltTrading:
@@ -309,6 +311,12 @@ class Runtime:
         if self.first_prices.waiting:
             self.first_prices.wake()
         return actions
+
+    def _look_before_waiting(self) -> None:
+        """Take a stall and what others have halted, before orders that waited for the budget of messages leave."""
+        for event in self._stalls.before():
+            self.turn(event)
+        self.account_watch.take_news()
 
     def _record_failed(self, failure: str) -> None:
         _log.critical("trading is halted: %s", failure)

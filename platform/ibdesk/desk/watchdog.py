@@ -105,7 +105,11 @@ class Watchdog:
         finally:
             self.event = None
             if self.has_fired:
-                self._settle()
+                try:
+                    self._settle()
+                except CallInterrupted:
+                    # It came after the call and before `_settle` could take it back; there is never a second one.
+                    self._settle()
 
     def beat(self) -> None:
         """Take note that the loop comes round."""

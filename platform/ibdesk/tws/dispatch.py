@@ -20,7 +20,7 @@ class Dispatch:
     """Places, modifies and cancels over the wire it is given; without one nothing leaves.
 
     What it has to say itself is said in the next turn of the loop, never from inside the call, so that whoever
-    called is done with its own event first.
+    called is done with its own event first; only what the caller itself keeps back is said at once.
     """
 
     def __init__(self, *, book: OrderBook, contracts: Contracts, ids: Ids, link: Callable[[], str]) -> None:
@@ -59,6 +59,23 @@ class Dispatch:
         else:
             self._unanswered[order.id] = asyncio.get_running_loop().time()
             self._send(self._wire, tracked)
+
+    def refuse(self, order: Order, reason: str) -> None:
+        """Report an order rejected that is not to leave.
+
+        Raises:
+            OrderError: If it was placed before.
+        """
+        tracked = self._book.add(order, self._ids.take())
+        self._book.never_sent(tracked, OrderStatus.REJECTED, f"never sent: {reason}")
+
+    def keep_terms(self, order_id: str, reason: str) -> None:
+        """Report that an order stays as it is, for a change of it is not to leave.
+
+        Raises:
+            OrderError: If it was never placed here.
+        """
+        self._book.tell_kept_terms(self._book.of(order_id), reason)
 
     def modify(self, order: Order) -> None:
         """Send the new terms of an order that lives at TWS.

@@ -196,7 +196,7 @@ class OrderBook:
             self._report(tracked)
         elif tracked.is_being_modified:
             tracked.keep_terms()
-            self._tell_kept_terms(tracked, sentence)
+            self.tell_kept_terms(tracked, sentence)
             return True
         else:
             if code in codes.NOT_TAKEN or tracked.is_unsettled:
@@ -256,7 +256,7 @@ class OrderBook:
     def modification_not_sent(self, tracked: Tracked, reason: str) -> None:
         """Tell that an order keeps its terms because the new ones never left."""
         tracked.keep_terms()
-        self._tell_kept_terms(tracked, reason)
+        self.tell_kept_terms(tracked, reason)
 
     def cancel_not_sent(self, tracked: Tracked, reason: str) -> None:
         """Tell that an order could not be withdrawn."""
@@ -284,11 +284,19 @@ class OrderBook:
             tracked.reported = None
             self._report(tracked, reason=reason)
 
-    def _tell_kept_terms(self, tracked: Tracked, reason: str) -> None:
+    def tell_kept_terms(self, tracked: Tracked, reason: str) -> None:
+        """Tell why an order is as it was, although a change was asked for."""
         text = f"keeps its terms: {reason}"
         self._notice(tracked, text, Severity.WARNING)
+        if tracked.is_done:
+            return
         tracked.reported = None
-        self._report(tracked, reason=text)
+        if tracked.status is None:
+            # TWS has not shown it yet.
+            at_ns = self._now_ns()
+            self._tell(OrderReport(order_id=tracked.order.id, status=OrderStatus.SENT, at_ns=at_ns, reason=text))
+        else:
+            self._report(tracked, reason=text)
 
     def _report(self, tracked: Tracked, *, reason: str = "") -> None:
         report = tracked.report(self._now_ns(), reason=reason)

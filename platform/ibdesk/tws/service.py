@@ -272,6 +272,22 @@ class TwsService:
         """
         self._dispatch.place(order)
 
+    def refuse(self, order: Order, reason: str) -> None:
+        """Report an order rejected that is not to leave; what is asked of it later is answered like of any that ended.
+
+        Raises:
+            OrderError: If it was placed before.
+        """
+        self._dispatch.refuse(order, reason)
+
+    def keep_terms(self, order_id: str, reason: str) -> None:
+        """Report that an order stays as it is, for a change of it is not to leave.
+
+        Raises:
+            OrderError: If it was never placed here.
+        """
+        self._dispatch.keep_terms(order_id, reason)
+
     def modify(self, order: Order) -> None:
         """Send the new terms of an order; a refusal leaves the order as it is.
 

@@ -1,0 +1,78 @@
+"""The last step on the trading path: actions of the engine, on the record already, become messages to TWS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ibdesk.desk.account_watch import HALTS_FILE
+from ibdesk.model import Action, CancelOrder, ModifyOrder, Order, PlaceOrder, SetTimer
+
+if TYPE_CHECKING:
+    from ibdesk.desk.runtime import Runtime
+
+
+class ActionExecutor:
+    """Carries out actions; an order or a change that must not leave is refused, which comes back as an event."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._service, self._engine, self._recorder = runtime.service, runtime.engine, runtime.recorder
+        self._watch, self._timers = runtime.account_watch, runtime.timers
+
+    def carry_out(self, actions: Sequence[Action], *, is_recorded: bool, seconds_in_turn: float) -> list[Order]:
+        """Carry out the actions of one event; return the orders that were placed.
+
+        While the record cannot be written, no order leaves; orders are still withdrawn: that is always right, and TWS
+        reports it. No order leaves either that was decided longer ago than a bar may be late: the process stood still
+        in between. When another process has halted the account while the engine decided, nothing leaves that opens;
+        when that is the guardian which cancels orders or closes positions, or while it cannot be read who halts, no
+        order at all.
+        """
+        placed: list[Order] = []
+        if not is_recorded:
+            self._hold_back(actions, self._recorder.failure, placed)
+        elif seconds_in_turn > self._engine.gate.limits.max_bar_lateness_seconds:
+            self._hold_back(actions, f"the desk stood still for {seconds_in_turn:.1f} s after it was decided", placed)
+        elif self._watch.is_news and (halts := self._watch.unheld()):
+            unread = next((halt.reason for halt in halts if halt.by == HALTS_FILE), "")
+            is_any_halted = not unread and not any(halt.is_fence for halt in halts)
+            reason = unread or "the account was halted meanwhile"
+            self._hold_back(actions, reason, placed, only_openers=is_any_halted)
+        else:
+            for action in actions:
+                self._execute(action, placed)
+        return placed
+
+    def _execute(self, action: Action, placed: list[Order]) -> None:
+        if action.__class__ is PlaceOrder:
+            self._service.place(action.order)
+            placed.append(action.order)
+        elif action.__class__ is ModifyOrder:
+            order = self._engine.blotter.orders[action.order_id]
+            self._service.modify(
+                msgspec.structs.replace(
+                    order,
+                    quantity=action.quantity,
+                    limit_price=action.limit_price,
+                    stop_price=action.stop_price,
+                )
+            )
+        elif action.__class__ is CancelOrder:
+            self._service.cancel(action.order_id)
+        elif action.__class__ is SetTimer:
+            self._timers.set(action)
+
+    def _hold_back(
+        self, actions: Sequence[Action], reason: str, placed: list[Order], *, only_openers: bool = False
+    ) -> None:
+        """Carry out what may always leave, and with `only_openers` the orders that open no position."""
+        for action in actions:
+            match action:
+                case PlaceOrder(order) if not only_openers or self._engine.orders.opens(order):
+                    self._service.refuse(order, reason)
+                case ModifyOrder(order_id=order_id):
+                    self._service.keep_terms(order_id, reason)
+                case _:
+                    self._execute(action, placed)
