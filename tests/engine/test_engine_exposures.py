@@ -370,6 +370,43 @@ def step(story: Any, what: str, size: int) -> None:
             story.report(order, OrderStatus.CANCELLED)
 
 
+def test_changes_of_an_order_count_as_orders_of_its_run(tell_story, hands) -> None:
+    story = tell_story(limits())
+    story.start(hands(), budget=RunBudget(max_orders_per_minute=3))
+    story.quote(10.0, 10.0)
+    order_id = story.act(lambda me: me.buy("AAPL", 1, limit=9.0))
+    story.report(story.order(order_id), OrderStatus.WORKING)
+
+    changes = [story.act(lambda me, at=at: me.modify(order_id, limit=at)) or story.events[-1] for at in (9.1, 9.2, 9.3)]
+    hook = [order.reason for order in story.run().strategy.told("order")]
+
+    assert len(changes) == 3
+    assert hook[-1] == "budget.max_orders_per_minute allows 3, asked 4"
+    # What gets out, and what makes an order smaller, is not held up.
+    story.hold(5)
+    exit_id = story.act(lambda me: me.sell("AAPL", 5))
+    assert story.order(exit_id).status is OrderStatus.SENT
+
+
+def test_what_no_limit_asks_for_is_not_counted(tell_story, hands) -> None:
+    story = tell_story(limits())
+    story.start(hands(), budget=RunBudget(max_order=1e6))
+    story.start(hands(), "other", budget=RunBudget(max_orders_per_minute=1e6, max_cancels_per_minute=1e6))
+    for _ in range(200):
+        story.at_ns += 1_000_000_000
+        for run_id in ("run", "other"):
+            order_id = story.act(lambda me: me.buy("AAPL", 1, limit=9.0), run_id)
+            story.act(lambda me, order_id=order_id: me.cancel(order_id), run_id)
+            story.report(story.order(order_id), OrderStatus.CANCELLED)
+
+    counts = {
+        name: (len(money.sent), len(money.cancels)) for name, money in story.engine.orders.exposures.owners.items()
+    }
+    assert counts["run"] == (0, 0)
+    # A minute of them.
+    assert counts["other"] == (60, 60)
+
+
 @COMMON
 @given(before=steps, after=steps)
 def test_after_a_halt_no_sequence_of_events_makes_a_position_larger(before, after, tell_story, hands) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import polars as pl
@@ -9,6 +10,7 @@ import pytest
 
 from ibdesk import Strategy
 from ibdesk.engine import Engine, RiskLimits, estate_of
+from ibdesk.engine.order_queue import QUEUE_TIMER
 from ibdesk.model import (
     Alert,
     Bar,
@@ -25,7 +27,9 @@ from ibdesk.model import (
     TakeOver,
     TimerFired,
     TradingHalted,
+    TradingHours,
     TradingState,
+    WhenClosed,
 )
 
 ENTRY, STOP = "run.1", "run.2"
@@ -196,3 +200,31 @@ def test_what_the_venue_does_by_itself_halts_nobody(story: Any, status: OrderSta
 
     assert not any(isinstance(each, TradingHalted) for each in actions or ())
     assert len(story.engine.gate.halts) == 0
+
+
+@pytest.mark.parametrize("way", ["queue", "hours"])
+def test_what_waited_is_not_placed_after_a_person_has_stepped_in(tell_story, hands, way: str) -> None:
+    story = tell_story(dataclasses.replace(RiskLimits.none(), max_orders_per_second=1.0))
+    story.start(hands())
+    story.hold(100)
+    story.quote(10.0, 10.0)
+    opens_ns = story.at_ns + 60 * 1_000_000_000
+    if way == "hours":
+        span = (opens_ns, opens_ns + 3600 * 1_000_000_000)
+        story.tell(TradingHours("AAPL", [span], [span], span[1], story.at_ns))
+    stop = story.act(lambda me: me.sell("AAPL", 100, stop=8.0))
+    target = story.act(lambda me: me.sell("AAPL", 100, limit=12.0, when_closed=WhenClosed.HOLD))
+    story.report(story.order(stop), OrderStatus.WORKING)
+    assert story.order(target).status is OrderStatus.CREATED
+
+    told(story, stop, OrderStatus.CANCELLED)
+    if way == "hours":
+        story.at_ns = opens_ns
+        story.tell(TimerFired("/open/AAPL", opens_ns))
+        story.quote(10.0, 10.0)
+    else:
+        story.at_ns += 2_000_000_000
+        story.tell(TimerFired(QUEUE_TIMER, story.at_ns))
+
+    assert story.order(target).status is OrderStatus.DENIED
+    assert story.order(target).reason.startswith("external_change")

@@ -18,6 +18,7 @@ from ibdesk.model import (
     ChangeLimits,
     Forex,
     OrderDenied,
+    OrderStatus,
     PlaceRequest,
     ResumeTrading,
     RunBudget,
@@ -250,6 +251,57 @@ def test_a_flat_book_in_another_currency_is_not_left_behind(tell_story, hands) -
         assert halts_in(look(story)) == []
     assert story.engine.losses.marks(story.at_ns).pnl == pytest.approx(1_000)
     assert [book.owner for book in story.engine.portfolio.books_left()] == ["run"]
+
+
+# --- the value of an order
+
+
+@pytest.mark.parametrize(
+    ("price", "terms", "asked"),
+    [
+        (150.0, {}, 20_000),
+        # The worst of limit, stop and price counts, for the account and for the run alike.
+        (150.0, {"limit": 3_300.0}, 22_000),
+        (150.0, {"stop": 3_150.0}, 21_000),
+        (100.0, {}, 30_000),
+    ],
+)
+@pytest.mark.parametrize("rule", ["max_notional", "budget.max_notional"])
+def test_the_value_of_an_order_is_in_the_accounts_currency(
+    tell_story, hands, rule: str, price: float, terms: dict[str, float], asked: float
+) -> None:
+    is_account = rule == "max_notional"
+    story = tell_story(limits(max_notional=10_000) if is_account else None)
+    story.start(hands(), on=[SONY, PAIR], budget=NO_BUDGET if is_account else RunBudget(max_notional=10_000))
+    story.quote(150.0, 150.0, instrument="USD.JPY")
+    story.quote(3_000.0, 3_000.0, instrument=SONY.id)
+    passed = story.act(lambda me: me.buy(SONY.id, 400, **terms))
+    story.quote(price, price, instrument="USD.JPY")
+
+    denied = story.act(lambda me: me.buy(SONY.id, 1_000, **terms))
+
+    assert story.order(passed).status is OrderStatus.SENT
+    assert story.order(denied).reason == f"{rule} allows 10000, asked {asked:g}"
+
+
+@pytest.mark.parametrize("rule", ["max_notional", "budget.max_notional"])
+def test_a_limit_price_is_a_value_where_no_price_is_known(tell_story, hands, rule: str) -> None:
+    is_account = rule == "max_notional"
+    story = tell_story(limits(max_notional=1_000) if is_account else None)
+    story.start(hands(), on=[AAPL, PAIR], budget=NO_BUDGET if is_account else RunBudget(max_notional=1_000))
+
+    dear, cheap, unknown, pair = (
+        story.order(story.act(act))
+        for act in (
+            lambda me: me.buy("AAPL", 101, limit=10.0),
+            lambda me: me.buy("AAPL", 100, limit=10.0),
+            lambda me: me.buy("AAPL", 1),
+            lambda me: me.buy("USD.JPY", 1),
+        )
+    )
+
+    assert (dear.reason, cheap.status) == (f"{rule} allows 1000, asked 1010", OrderStatus.SENT)
+    assert unknown.reason == pair.reason == f"{rule} allows 1000, asked inf"
 
 
 # --- what is not kept by each price

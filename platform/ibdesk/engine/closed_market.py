@@ -8,13 +8,11 @@ exit must leave although this program may not be there then, and a limit or a st
 from __future__ import annotations
 
 import bisect
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ibdesk.engine.order_queue import Waiting
 from ibdesk.errors import OrderDeniedError
 from ibdesk.model import (
     ClockChecked,
@@ -134,20 +132,11 @@ class ClosedMarket:
         flow = self._flow
         try:
             reduces = flow.examine(order, flow.blotter.sums_without(order))
-            if self.keeps(order, reduces=reduces):
-                # Its hours were told anew meanwhile: it is closed still.
-                return
-            if flow.gate.limits.collar_market_orders < math.inf:
-                order = flow.collar(order, reduces=reduces)
-            if flow.queue.may_leave(order.id, reduces=reduces):
-                flow.place(order)
-                return
+            # Its hours may have been told anew meanwhile: then it is closed still.
+            if not self.keeps(order, reduces=reduces):
+                flow.send_or_queue(order, reduces=reduces)
         except OrderDeniedError as denial:
             flow.deny(order, denial)
-            return
-        flow.add(OrderQueued(order))
-        flow.blotter.put(order)
-        flow.queue.put(Waiting(order.id, flow.freshness.now_ns), reduces=reduces)
 
     def _hold(self, order: Order, opens_ns: int) -> None:
         flow = self._flow

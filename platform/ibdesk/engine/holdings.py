@@ -23,8 +23,12 @@ class PerMinute:
     def __init__(self) -> None:
         self._times_ns: collections.deque[int] = collections.deque()
 
+    def __len__(self) -> int:
+        return len(self._times_ns)
+
     def count(self, at_ns: int) -> None:
-        """Count one more."""
+        """Count one more, and forget those of more than a minute ago."""
+        self.since(at_ns)
         self._times_ns.append(at_ns)
 
     def since(self, at_ns: int) -> int:
@@ -68,7 +72,7 @@ class MoneyTotal:
         self.open_orders = 0
         # holdings: what it holds; empty for the account.
         self.holdings: list[Holding] = []
-        # Orders sent, and cancels: counted where a limit asks for it.
+        # Orders and changes sent, and cancels: counted where a limit asks for it.
         self.sent, self.cancels = PerMinute(), PerMinute()
         # is_budgeted: whether limits of its own follow the prices.
         self.is_budgeted = False

@@ -113,7 +113,8 @@ def check_budget(order: Order, exposure: Exposure, budget: RunBudget, reach: Rea
     holding, money = exposure.holding, exposure.holding.money
     at_most(order, "budget.max_order", budget.max_order, units)
     at_most(order, "budget.max_position", budget.max_position, reach.own * exposure.unit_worth)
-    at_most(order, "budget.max_notional", budget.max_notional, order.remaining * exposure.worth)
+    if budget.max_notional < math.inf:
+        at_most(order, "budget.max_notional", budget.max_notional, value_of(order, exposure))
     if order.id not in holding.orders:
         at_most(order, "budget.max_open_orders", budget.max_open_orders, money.open_orders + 1.0)
     if reach.own > reach.own_before and money.is_budgeted:
@@ -124,8 +125,21 @@ def check_budget(order: Order, exposure: Exposure, budget: RunBudget, reach: Rea
         at_most(order, "budget.max_net_exposure", budget.max_net_exposure, net)
 
 
+def value_of(order: Order, exposure: Exposure) -> float:
+    """Return the value of an order in the account's currency, at the worst of its limit, its stop and the last price.
+
+    Without any price the value is unknown, and an unknown value is more than any limit.
+    """
+    prices = [price for price in (order.limit_price, order.stop_price, exposure.price) if price is not None]
+    if not prices:
+        return math.inf
+    if exposure.counted_in == "currency":
+        return order.quantity * exposure.unit_worth
+    return max(map(abs, prices)) * order.quantity * exposure.multiplier * exposure.rate
+
+
 def check_rates(order: Order, money: MoneyTotal, budget: RunBudget, at_ns: int) -> None:
-    """Deny an order of a run that has ordered or cancelled too often in the last minute.
+    """Deny an order, or a change, of a run that has ordered, changed or cancelled too often in the last minute.
 
     Raises:
         OrderDeniedError: If it has.

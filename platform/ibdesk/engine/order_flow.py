@@ -120,26 +120,30 @@ class OrderFlow:
         refuse_index(order, market.instrument)
         try:
             order = fitted(order, market.instrument)
-            if self.overrules.runs:
-                self.overrules.check(order)
             is_exit = self.examine(order, self.blotter.sums(order.owner, order.instrument))
             if not self.gate.decides:
                 return
-            if self.closed.keeps(order, reduces=is_exit):
-                return
-            if self.gate.limits.collar_market_orders < math.inf:
-                order = self.collar(order, reduces=is_exit)
-            if self.queue.may_leave(order.id, reduces=is_exit):
-                self.place(order)
-                return
+            if not self.closed.keeps(order, reduces=is_exit):
+                self.send_or_queue(order, reduces=is_exit)
         except OrderDeniedError as denial:
             self.deny(order, denial)
+
+    def send_or_queue(self, order: Order, *, reduces: bool) -> None:
+        """Let an order leave that has passed the gate, or have it wait for its turn.
+
+        Raises:
+            OrderDeniedError: If its turn would come too late, or it has no price for its collar.
+        """
+        if self.gate.limits.collar_market_orders < math.inf:
+            order = self.collar(order, reduces=reduces)
+        if self.queue.may_leave(order.id, reduces=reduces):
+            self.place(order)
             return
         # First, so that it is found when what follows has to be undone.
         self.add(OrderQueued(order))
         self.blotter.put(order)
         self.refresh(order)
-        self.queue.put(Waiting(order.id, self.freshness.now_ns), reduces=is_exit)
+        self.queue.put(Waiting(order.id, self.freshness.now_ns), reduces=reduces)
 
     def modify(
         self,
@@ -193,7 +197,8 @@ class OrderFlow:
         self.blotter.withdraw(order_id)
         if self.gate.limits.max_cancels_per_minute < math.inf:
             self.exposures.account.cancels.count(self.now_ns)
-        if order.owner in self.budgets:
+        budget = self.budgets.get(order.owner) if self.budgets else None
+        if budget is not None and budget.max_cancels_per_minute < math.inf:
             self.exposures.money(order.owner).cancels.count(self.now_ns)
         self.add(CancelOrder(order_id))
 
@@ -203,6 +208,8 @@ class OrderFlow:
         Raises:
             OrderDeniedError: If the gate refuses it.
         """
+        if self.overrules.runs and order.status is OrderStatus.CREATED:
+            self.overrules.check(order)
         if self.outside.uncovered:
             self.outside.check(order)
         market = self.markets[order.instrument]
@@ -247,8 +254,7 @@ class OrderFlow:
         sent = order.moved(OrderStatus.SENT, self.now_ns)
         # First, so that it is found when what follows has to be undone.
         self.add(PlaceOrder(sent))
-        if order.owner in self.budgets:
-            self.exposures.money(order.owner).sent.count(self.now_ns)
+        self._count_sent(sent)
         self.blotter.put(sent)
         self.refresh(sent)
 
@@ -258,7 +264,14 @@ class OrderFlow:
             self.self_crossing.clear_the_way(changed)
         if changed.quantity != self.blotter.orders[changed.id].quantity:
             self.blotter.ask(self.blotter.orders[changed.id], changed.quantity)
+        self._count_sent(changed)
         self.add(_terms(changed))
+
+    def _count_sent(self, order: Order) -> None:
+        """Count an order or a change that leaves, where the budget of its run asks for it."""
+        budget = self.budgets.get(order.owner) if self.budgets else None
+        if budget is not None and budget.max_orders_per_minute < math.inf:
+            self.exposures.money(order.owner).sent.count(self.now_ns)
 
     def record(self) -> None:
         """Put on the record, at the end of an event, what it leaves to later ones."""

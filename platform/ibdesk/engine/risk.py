@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from ibdesk.engine.halts import Halts
 from ibdesk.engine.holdings import Holding, MoneyTotal
-from ibdesk.engine.limits import OpeningRules, at_most
+from ibdesk.engine.limits import OpeningRules, at_most, value_of
 from ibdesk.engine.market_limits import Limit as _Limit
 from ibdesk.engine.market_limits import MarketLimits
 from ibdesk.engine.open_orders import OpenOrders, Sort, sort_of
@@ -65,9 +65,10 @@ class RiskLimits(MarketLimits):
     max_position_currency: Annotated[
         _Limit, Field(description="the same in one currency pair, its base currency in the account's money")
     ] = 5_000_000.0
-    max_notional: Annotated[_Limit, Field(description="largest value of a single order at the last price")] = (
-        1_000_000.0
-    )
+    max_notional: Annotated[
+        _Limit,
+        Field(description="largest value of a single order at the worst of its limit, its stop and the last price"),
+    ] = 1_000_000.0
     price_collar: Annotated[
         _Limit, Field(description="how far through the market a limit price may reach, as a fraction")
     ] = 0.05
@@ -160,11 +161,12 @@ class Exposure(msgspec.Struct, frozen=True):
     `held` is the run's position, `others` what its other open orders in the instrument add up to; `price` and `quote`
     are the market's last; `link_up` says whether orders can leave at all.
     `counted_in` says what quantities are a number of (`Instrument.counted_in`), `unit_worth` what one of these units
-    counts against its limits: 1, or the worth of a pair's base currency in the account's. `worth` is the money of one
-    unit in the account's currency, infinite without a price. `holding` has the sums of the run and the instrument,
-    `account` those of all, `balance` what the account reported; `budget` is the run's. `flattens` says that the order
-    closes a position for a person or a limit. `reduces_account` says whether it takes the account's position towards
-    zero; that matters while the guardian cancels orders or closes positions, and counts as true else.
+    counts against its limits: 1, or the worth of a pair's base currency in the account's. `rate` is that of the
+    instrument's currency in the account's, and `worth` the money of one unit there, infinite without a price.
+    `holding` has the sums of the run and the instrument, `account` those of all, `balance` what the account reported;
+    `budget` is the run's. `flattens` says that the order closes a position for a person or a limit. `reduces_account`
+    says whether it takes the account's position towards zero; that matters while the guardian cancels orders or closes
+    positions, and counts as true else.
     """
 
     held: float
@@ -175,6 +177,7 @@ class Exposure(msgspec.Struct, frozen=True):
     link_up: bool
     counted_in: str
     unit_worth: float
+    rate: float
     worth: float
     holding: Holding
     account: MoneyTotal
@@ -196,7 +199,8 @@ def exposure_of(flow: OrderFlow, order: Order, others: OpenOrders) -> Exposure:
         multiplier=instrument.multiplier,
         link_up=flow.link_up,
         counted_in=instrument.counted_in,
-        unit_worth=unit_worth(instrument, flow.account.currency, flow.price_of),
+        unit_worth=unit_worth(instrument, flow.exposures.currency, flow.price_of),
+        rate=flow.exposures.rate_of(total),
         worth=flow.exposures.worth(total),
         holding=holding,
         account=flow.exposures.account,
@@ -307,15 +311,8 @@ class RiskGate:
             count -= 1
 
     def _check_value(self, order: Order, exposure: Exposure) -> None:
-        if self.limits.max_notional == _NO_LIMIT:
-            return
-        if exposure.counted_in == "currency":
-            at_most(order, "max_notional", self.limits.max_notional, order.quantity * exposure.unit_worth)
-            return
-        prices = [p for p in (order.limit_price, order.stop_price, exposure.price) if p is not None]
-        # Without any price the value is unknown, and an unknown value is more than any limit.
-        worst = max(map(abs, prices)) * order.quantity * exposure.multiplier if prices else _NO_LIMIT
-        at_most(order, "max_notional", self.limits.max_notional, worst)
+        if self.limits.max_notional < _NO_LIMIT:
+            at_most(order, "max_notional", self.limits.max_notional, value_of(order, exposure))
 
     def _check_collar(self, order: Order, exposure: Exposure) -> None:
         """Refuse a limit price that reaches too far through the market; one that waits behind it harms nobody."""
