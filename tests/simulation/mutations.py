@@ -54,6 +54,12 @@ MUTATIONS: tuple[Mutation, ...] = (
     _m(
         "the journal is written after the order",
         ("desk.runtime", "is_recorded = self.recorder.write(self.service.next_order_id)", "is_recorded = True"),
+        (
+            "desk.runtime",
+            "            self.recorder.measure()\n        if event.__class__ is HaltTrading:",
+            "            self.recorder.write(self.service.next_order_id)\n            self.recorder.measure()\n"
+            "        if event.__class__ is HaltTrading:",
+        ),
         seed=0,
     ),
     _m(
@@ -126,7 +132,28 @@ MUTATIONS: tuple[Mutation, ...] = (
             "is_complete = await self._executions(wire, requests, newest_only=briefly)",
             "is_complete = True",
         ),
-        seed=2,
+        seed=15,
+    ),
+    _m(
+        "executions are asked for and not awaited",
+        (
+            "tws.sync",
+            "is_complete = await self._executions(wire, requests, newest_only=briefly)",
+            "is_complete = True",
+        ),
+        (
+            "tws.sync",
+            "            await self._executions(wire, requests)\n            await self._positions(wire, requests)\n"
+            "        rooms.account.tell_doubts",
+            "            await self._positions(wire, requests)\n        rooms.account.tell_doubts",
+        ),
+        (
+            "tws.sync",
+            "(self._office.stamp.now_ns())\n        await self._account(wire, requests)\n",
+            "(self._office.stamp.now_ns())\n        await self._account(wire, requests)\n"
+            "        wire.reqExecutions(self._ids.take(), ExecutionFilter(acctCode=rooms.account.id))\n",
+        ),
+        seed=4,
     ),
     _m(
         "a fill is booked to nobody's orders",

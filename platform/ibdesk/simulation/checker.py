@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from ibdesk.clock import SECOND
 from ibdesk.errors import IbdeskError
-from ibdesk.gateway.listening import Party
+from ibdesk.gateway.listening import Party, payloads
 from ibdesk.gateway.protocol.codec import decode
 from ibdesk.gateway.protocol.framing import split
 from ibdesk.gateway.protocol.incoming import INCOMING
-from ibdesk.gateway.protocol.outgoing import OUTGOING
 from ibdesk.model import (
     DESK_SCOPE,
     Link,
@@ -22,11 +20,13 @@ from ibdesk.model import (
     instrument_scope,
     run_scope,
 )
+from ibdesk.simulation.comparison_checks import ComparisonChecks
 from ibdesk.simulation.engine_process import CLIENT, EngineProcess
+from ibdesk.simulation.excuses import Excuses
 from ibdesk.simulation.guardian_checks import GuardianChecks
 from ibdesk.simulation.guardian_process import GUARDIAN_CLIENT
 from ibdesk.simulation.life import Life
-from ibdesk.simulation.plan import Kill, Misbehave, Plan, Rival, TradeAtTws
+from ibdesk.simulation.plan import Plan
 from ibdesk.simulation.strategies import ALL
 from ibdesk.simulation.target_checks import TargetChecks
 from ibdesk.simulation.truth import Executed, SentOrder, Truth, owner_of
@@ -36,11 +36,9 @@ from ibdesk.strategy import StrategyShelf
 if TYPE_CHECKING:
     from ibdesk.simulation.world import World
 
-_PLACE_ORDER, _REQUEST_EXECUTIONS, _EXECUTION = b"3\0", b"7\0", b"11\0"
+_PLACE_ORDER = b"3\0"
 # Orders that TWS has ended, and that cannot trade any more.
 _ENDED = frozenset({"Inactive", "Cancelled", "Filled"})
-# Faults that lose or change what TWS says beyond what TCP can: what a comparison returns may lack something too.
-_LOSSY = frozenset({"drop", "reorder", "leave_unset", "delay"})
 _DUST, _CENT = 1e-9, 0.005
 _MOST_FACTS = 800
 # A little less than the second of the limit: events are stamped when they come, and orders leave a little later.
@@ -69,22 +67,12 @@ class Checker:
         # _halts: those that stand.
         self._halts: set[str] = set()
         self._lives: dict[EngineProcess, Life] = {}
-        kinds = {step.fault["kind"] for step in self._plan.steps if isinstance(step, Misbehave)}
-        self._is_lossy = bool(kinds & _LOSSY)
-        self._loses_power = any(isinstance(step, Kill) and step.is_power_loss for step in self._plan.steps)
-        self._is_corrected = "correct_execution" in kinds
-        self._has_outsiders = any(isinstance(step, TradeAtTws | Rival) for step in self._plan.steps)
+        self.excuses = Excuses()
         self.guardian = GuardianChecks(
-            self.truth,
-            self._plan.symbols,
-            has_outsiders=self._has_outsiders,
-            report=self.report,
-            say=world.trace.note,
+            self.truth, self._plan.symbols, self.excuses, report=self.report, say=world.trace.note
         )
         self._targets = TargetChecks(self.truth, self._plan, self.report)
-        # _asked_ns: when each client last asked for all executions; _told_ns: when each was last told to a client.
-        self._asked_ns: dict[int, int] = {}
-        self._told_ns: dict[tuple[int, str], int] = {}
+        self._comparisons = ComparisonChecks(self.truth, self.excuses, self.report)
 
     def report(self, promise: str, facts: str) -> None:
         """Keep the first violation."""
@@ -98,8 +86,7 @@ class Checker:
 
     def heard(self, party: Party, payload: bytes) -> None:
         """Take a message of a client."""
-        if payload.startswith(_REQUEST_EXECUTIONS) and not decode(INCOMING[7], split(payload), party.version)["time"]:
-            self._asked_ns[party.client_id] = self._world.loop.now_ns
+        self._comparisons.heard(party, payload, self._world.loop.now_ns)
         if not payload.startswith(_PLACE_ORDER):
             return
         fields = decode(INCOMING[3], split(payload), party.version)
@@ -119,11 +106,7 @@ class Checker:
 
     def said(self, party: Party, frames: bytes) -> None:
         """Note which executions a client was told."""
-        for payload in _frames(frames):
-            if payload.startswith(_EXECUTION):
-                told = decode(OUTGOING[11], split(payload), party.version)
-                name = str(told["execId"]).rpartition(".")[0]
-                self._told_ns[party.client_id, name] = self._world.loop.now_ns
+        self._comparisons.said(party, frames, self._world.loop.now_ns)
 
     def left(self, party: Party, *, by_client: bool) -> None:
         """Pass over."""
@@ -135,7 +118,7 @@ class Checker:
         runtime = engine.runtime
         if runtime is None or data.startswith(b"API\0"):
             return
-        for payload in _frames(data):
+        for payload in payloads(data):
             if payload.startswith(_PLACE_ORDER):
                 version = runtime.service.health.server_version
                 self._sends_order(engine, decode(INCOMING[3], split(payload), version))
@@ -215,7 +198,7 @@ class Checker:
             return
         owner = owner_of(known.order)
         is_own = known.client_id == CLIENT and engine is self._world.engine
-        if is_own and row["owner"] != owner and not self._loses_power:
+        if is_own and row["owner"] != owner and not self.excuses.has_lost_power:
             self.report("2: a fill is in the book of its order", f"{row} is of {owner}")
         if known.id == execution_id and (known.symbol, known.quantity, known.price) != (
             row["symbol"],
@@ -248,28 +231,11 @@ class Checker:
             life.link = link
             return
         life.link = link
-        if not self._is_lossy:
-            known = {name.rpartition(".")[0] for name in life.fills}
-            lacking = [
-                each
-                for each in self.truth.executions.values()
-                if each.client_id == engine.client_id and each.at_ns < life.syncing_ns and each.name not in known
-                if not self._is_kept_back(engine.client_id, each, life.syncing_ns)
-            ]
-            if lacking:
-                facts = f"{len(lacking)} executions are not booked: {lacking[0]}"
-                self.report("3: the book equals the broker's before trading resumes", facts)
+        booked = {name.rpartition(".")[0] for name in life.fills}
+        self._comparisons.came_up(engine.client_id, booked, life.syncing_ns)
         if not life.was_up:
             life.was_up = True
             self._came_up(engine)
-
-    def _is_kept_back(self, client_id: int, executed: Executed, syncing_ns: int) -> bool:
-        """Return whether TWS was asked for all executions in this comparison and did not tell of this one.
-
-        The fault `late_acknowledgement` does that: nobody can book what TWS does not tell even on request.
-        """
-        is_told = self._told_ns.get((client_id, executed.name), 0) >= syncing_ns
-        return self._asked_ns.get(client_id, 0) >= syncing_ns and not is_told
 
     def _came_up(self, engine: EngineProcess) -> None:
         """Compare the halts of a new life with those of the one before."""
@@ -362,26 +328,19 @@ class Checker:
 
     def _executed(self, executed: Executed) -> None:
         """Look whether an execution may be."""
+        self.excuses.executed(executed)
         if executed.client_id == GUARDIAN_CLIENT:
             self.guardian.guardian_traded(executed)
         elif executed.client_id == CLIENT:
             self.guardian.desk_traded(executed, self._halts)
-        if not (self._is_corrected or self._has_outsiders or self._plan.has_guardian) and executed.client_id == CLIENT:
-            self._targets.executed(executed)
+            if self.excuses.is_alone:
+                self._targets.executed(executed)
 
     def _life(self, engine: EngineProcess) -> Life:
         life = self._lives.get(engine)
         if life is None:
             life = self._lives[engine] = Life(engine)
         return life
-
-
-def _frames(data: bytes) -> Iterator[bytes]:
-    start = 0
-    while start + 4 <= len(data):
-        end = start + 4 + int.from_bytes(data[start : start + 4], "big")
-        yield data[start + 4 : end]
-        start = end
 
 
 def _loaded(cls: Any) -> Any:

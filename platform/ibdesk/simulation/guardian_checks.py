@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 
+from ibdesk.simulation.excuses import Excuses
 from ibdesk.simulation.guardian_process import GuardianProcess
 from ibdesk.simulation.truth import Executed, Truth
 from ibdesk.store.account_halts import accounts_folder
@@ -18,12 +19,12 @@ class GuardianChecks:
         self,
         truth: Truth,
         symbols: Sequence[str],
+        excuses: Excuses,
         *,
-        has_outsiders: bool,
         report: Callable[[str, str], None],
         say: Callable[[str], None],
     ) -> None:
-        self._truth, self._symbols, self._has_outsiders = truth, symbols, has_outsiders
+        self._truth, self._symbols, self._excuses = truth, symbols, excuses
         self._report, self._say = report, say
         # _finished: the last stop that a guardian has said is done.
         self._finished, self._has_flattened = "", False
@@ -40,7 +41,7 @@ class GuardianChecks:
                 "7: what the guardian stops is halted", f"{self._finished} is in no file of the account's halts"
             )
         self._has_flattened = finished["level"] == "flatten"
-        if not self._has_flattened or self._has_outsiders:
+        if not self._has_flattened or self._excuses.outside_ns:
             return
         for symbol in self._symbols:
             if abs(self._truth.held(symbol)) > _DUST:

@@ -81,9 +81,9 @@ class Person:
         # Also after the runs are stopped: the guardian may act on the loss that closing them has made.
         for halt in list(runtime.engine.gate.halts):
             self._lift(halt)
-        if not self._has_stopped:
-            for symbol in list(runtime.engine.orders.outside.uncovered):
-                self._accept(symbol)
+        # Also then: what the guardian closed meanwhile is not closed by a run as well.
+        for symbol in list(runtime.engine.orders.outside.uncovered):
+            self._accept(symbol)
 
     # ---- commands ---------------------------------------------------------------------------------------------
 
@@ -224,10 +224,9 @@ class Person:
         world, engine = self._world, self._world.engine
         if engine is None or engine.runtime is None or not engine.is_up:
             return
-        loses_power = any(isinstance(step, steps.Kill) and step.is_power_loss for step in world.plan.steps)
         for name in world.plan.strategies:
             runs = self._runs(name)
-            if len(runs) > 1 and not loses_power:
+            if len(runs) > 1 and not world.checker.excuses.has_lost_power:
                 world.checker.report("1: a start that is repeated is one run", f"{runs}")
         # A run that was asked to stop as the desk died is left by it, and is not started again.
         is_running = any(self._runs(name) for name in world.plan.strategies if name not in self._ended)

@@ -253,6 +253,7 @@ class World:
 
     def _strike(self, step: AnyStep) -> None:
         self.trace.note(step.words)
+        self.checker.excuses.strikes(step)
         fault = self._faults.get(type(step))
         if fault is None:
             self.person.does(step)
@@ -286,6 +287,8 @@ class World:
         if found is None:
             return False
         self._crash = None
+        if crash.kill.is_power_loss:
+            self.checker.excuses.has_lost_power = True
         kill, (whole, piece, log_bytes) = crash.kill, found
         writes = self.network.written(engine.process)
         self.trace.note(f"killed after {whole} of {writes} writes and {piece} bytes, log {log_bytes} bytes")
@@ -346,6 +349,7 @@ class World:
     def _calm_down(self) -> None:
         """End all faults; from now on everything must become well."""
         self.is_storm = False
+        self.checker.excuses.calms_down()
         self._crash = None
         self.trace.note("calm")
         if self.rival is not None:

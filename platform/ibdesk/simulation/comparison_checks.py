@@ -1,0 +1,69 @@
+"""What must hold when a desk has compared its books with TWS and trades again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+
+from ibdesk.gateway.listening import Party, payloads
+from ibdesk.gateway.protocol.codec import decode
+from ibdesk.gateway.protocol.framing import split
+from ibdesk.gateway.protocol.incoming import INCOMING
+from ibdesk.gateway.protocol.outgoing import OUTGOING
+from ibdesk.simulation.excuses import Excuses
+from ibdesk.simulation.truth import Executed, Truth
+
+_REQUEST_EXECUTIONS, _EXECUTION, _END = b"7\0", b"11\0", b"55\0"
+
+
+class ComparisonChecks:
+    """Follows which executions clients ask for and are told, and looks whether all are booked as a link comes up."""
+
+    def __init__(self, truth: Truth, excuses: Excuses, report: Callable[[str, str], None]) -> None:
+        self._truth, self._excuses, self._report = truth, excuses, report
+        # _asked_ns: when a client asked for all executions, by its request; _answered_ns: of the last request that was
+        # answered to the end, when it came; _told_ns: when an execution was last told to a client.
+        self._asked_ns: dict[tuple[int, str], int] = {}
+        self._answered_ns: dict[int, int] = {}
+        self._told_ns: dict[tuple[int, str], int] = {}
+
+    def heard(self, party: Party, payload: bytes, now_ns: int) -> None:
+        """Take a message of a client."""
+        if payload.startswith(_REQUEST_EXECUTIONS):
+            fields = decode(INCOMING[7], split(payload), party.version)
+            if not fields["time"]:
+                self._asked_ns[party.client_id, str(fields["reqId"])] = now_ns
+
+    def said(self, party: Party, frames: bytes, now_ns: int) -> None:
+        """Note which executions a client is told, and that it was told all."""
+        for payload in payloads(frames):
+            if payload.startswith(_EXECUTION):
+                told = decode(OUTGOING[11], split(payload), party.version)
+                name = str(told["execId"]).rpartition(".")[0]
+                self._told_ns[party.client_id, name] = now_ns
+            elif payload.startswith(_END):
+                number = str(decode(OUTGOING[55], split(payload), party.version)["reqId"])
+                asked_ns = self._asked_ns.pop((party.client_id, number), None)
+                if asked_ns is not None:
+                    self._answered_ns[party.client_id] = asked_ns
+
+    def came_up(self, client_id: int, booked: Container[str], syncing_ns: int) -> None:
+        """Look whether all that was executed before the comparison began is booked."""
+        if self._excuses.is_lossy:
+            return
+        lacking = [
+            each
+            for each in self._truth.executions.values()
+            if each.client_id == client_id and each.at_ns < syncing_ns and each.name not in booked
+            if not self._is_kept_back(client_id, each, syncing_ns)
+        ]
+        if lacking:
+            facts = f"{len(lacking)} executions are not booked: {lacking[0]}"
+            self._report("3: the book equals the broker's before trading resumes", facts)
+
+    def _is_kept_back(self, client_id: int, executed: Executed, syncing_ns: int) -> bool:
+        """Return whether TWS has answered a request of this comparison for all executions, and left this one out.
+
+        The fault `late_acknowledgement` does that: nobody can book what TWS does not tell even on request.
+        """
+        is_told = self._told_ns.get((client_id, executed.name), 0) >= syncing_ns
+        return self._answered_ns.get(client_id, 0) >= syncing_ns and not is_told

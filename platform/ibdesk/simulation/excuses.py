@@ -1,0 +1,46 @@
+"""What faults and other traders excuse, each from the moment in which it happens."""
+
+from __future__ import annotations
+
+from ibdesk.simulation.engine_process import CLIENT
+from ibdesk.simulation.guardian_process import GUARDIAN_CLIENT
+from ibdesk.simulation.plan import AnyStep, Misbehave
+from ibdesk.simulation.truth import Executed
+
+# Faults that lose or change what TWS says beyond what TCP can: what a comparison returns may lack something too.
+_LOSSY = frozenset({"drop", "reorder", "leave_unset", "delay"})
+
+
+class Excuses:
+    """Whether something has happened so far after which a promise need not hold in full."""
+
+    def __init__(self) -> None:
+        # is_lossy: whether answers of TWS may lack something; not after the faults have ended.
+        self.is_lossy = False
+        # has_lost_power: whether the last seconds of a journal are gone.
+        self.has_lost_power = False
+        self.is_corrected = False
+        # outside_ns: when somebody else traded last, 0 for never; guardian_ns: and the guardian.
+        self.outside_ns = self.guardian_ns = 0
+
+    def strikes(self, step: AnyStep) -> None:
+        """Take note of a step of the plan that happens now."""
+        if isinstance(step, Misbehave):
+            self.is_lossy = self.is_lossy or step.fault["kind"] in _LOSSY
+            self.is_corrected = self.is_corrected or step.fault["kind"] == "correct_execution"
+
+    def calms_down(self) -> None:
+        """Take note that all faults have ended."""
+        self.is_lossy = False
+
+    def executed(self, executed: Executed) -> None:
+        """Take note of who trades."""
+        if executed.client_id == GUARDIAN_CLIENT:
+            self.guardian_ns = executed.at_ns
+        elif executed.client_id != CLIENT:
+            self.outside_ns = executed.at_ns
+
+    @property
+    def is_alone(self) -> bool:
+        """Return whether only the desk has traded so far, and nothing was corrected."""
+        return not (self.outside_ns or self.guardian_ns or self.is_corrected)
