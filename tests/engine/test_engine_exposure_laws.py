@@ -291,8 +291,8 @@ def test_the_worst_case_is_a_bound_of_every_position_that_can_be_reached(held: i
 
     positions = reachable(10.0 * held, orders)
 
-    assert sums.lowest(10.0 * held) <= min(positions)
-    assert max(positions) <= sums.highest(10.0 * held)
+    assert sums.worst(10.0 * held)[1] <= min(positions)
+    assert max(positions) <= sums.worst(10.0 * held)[0]
 
 
 @settings(max_examples=200, deadline=None)
@@ -306,8 +306,8 @@ def test_the_worst_case_of_one_side_is_reached_by_it_alone(held: int, orders: li
     sales = [order for order in orders if order.side is Side.SELL]
 
     if not [order for order in orders if order.side is Side.BUY]:
-        assert sums.lowest(10.0 * held) == pytest.approx(min(reachable(10.0 * held, sales)))
-    assert math.isfinite(sums.lowest(10.0 * held))
+        assert sums.worst(10.0 * held)[1] == pytest.approx(min(reachable(10.0 * held, sales)))
+    assert math.isfinite(sums.worst(10.0 * held)[1])
 
 
 # --- a halt

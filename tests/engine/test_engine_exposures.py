@@ -61,8 +61,8 @@ def brute(engine: Any) -> dict[str, Any]:
             for order in orders:
                 if (order.owner, order.instrument) == (owner, name):
                     sums.add(order, engine.blotter.counted(order))
-            high += sums.highest(held)
-            low += sums.lowest(held)
+            high += sums.worst(held)[0]
+            low += sums.worst(held)[1]
             if book:
                 position = book.position(name)
                 if position.quantity and not math.isnan(position.average_price):

@@ -98,7 +98,7 @@ def _exposures(engine: Engine) -> list[ExposureInfo]:
     for owner, name in dict.fromkeys(held + ordered):
         quantity = engine.portfolio.open_book(owner).position(name).quantity
         sums, price, market = engine.blotter.sums(owner, name), engine.price_of(name), engine.markets.get(name)
-        exposure, highest, lowest = sums.exposure(quantity), sums.highest(quantity), sums.lowest(quantity)
+        exposure, (highest, lowest) = sums.exposure(quantity), sums.worst(quantity)
         if owner == EXTERNAL or not (quantity or highest or lowest):
             continue
         multiplier = 1.0 if market is None else market.instrument.multiplier

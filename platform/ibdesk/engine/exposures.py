@@ -84,15 +84,11 @@ class Exposures:
 
     def refresh(self, holding: Holding) -> None:
         """Take that the open orders or the position of a holding have changed."""
-        held, sums = holding.position.quantity, holding.sums
-        if sums.rest:
-            high, low = sums.highest(held), sums.lowest(held)
-        else:
-            high, low = held + sums.buys[0], held - sums.sells[0]
+        high, low = holding.sums.worst(holding.position.quantity)
         up, down = high - holding.high, low - holding.low
         if not up and not down:
             return
-        total, worst = holding.total, max(high, -low)
+        total, worst = holding.total, high if high > -low else -low
         if not total.is_live:
             self._enliven(total)
         wider, holding.worst = worst - holding.worst, worst
@@ -372,4 +368,4 @@ def _multiplier(total: InstrumentTotal) -> float:
 
 
 def _clean(figure: float) -> float:
-    return figure if abs(figure) > _DUST else 0.0
+    return figure if figure > _DUST or figure < -_DUST else 0.0

@@ -3,8 +3,8 @@
 Exposure has two meanings, and they are kept apart:
 
 * `OpenOrders.exposure` is what a target is compared with: the position plus the entries that are pending.
-* `OpenOrders.highest` and `OpenOrders.lowest` are the worst case that the risk gate checks: the position plus every
-  order that could still fill, a stop and a limit that protect one position counted once.
+* `OpenOrders.worst` is the worst case that the risk gate checks: the position plus every order that could still fill, a
+  stop and a limit that protect one position counted once.
 
 Which is which follows from the shape of the orders alone. The base is the position plus the market orders, which are
 as good as filled. Limit and stop orders on the side that takes the base towards zero protect it, the limits up to
@@ -63,14 +63,15 @@ class OpenOrders:
 
     def reach_with(self, order: Order, quantity: float, held: float) -> float:
         """Return the worst position on an order's side, positive there, once so much of the order works as well."""
-        base = self.base(held)
+        buys, sells = self.buys, self.sells
+        base = held + buys[0] - sells[0]
         if order.side is Side.BUY:
             if base >= 0:
-                return held + sum(self.buys) + quantity
-            return self._with_order(order, quantity).highest(held)
+                return held + buys[0] + buys[1] + buys[2] + quantity
+            return self._with_order(order, quantity).worst(held)[0]
         if base <= 0:
-            return sum(self.sells) + quantity - held
-        return -self._with_order(order, quantity).lowest(held)
+            return sells[0] + sells[1] + sells[2] + quantity - held
+        return -self._with_order(order, quantity).worst(held)[1]
 
     def _with_order(self, order: Order, quantity: float) -> OpenOrders:
         """Return the sums with one more order, on their own."""
@@ -112,15 +113,13 @@ class OpenOrders:
         sells = max(0.0, sell_limit - long) + max(0.0, sell_stop - long)
         return base + buys - sells
 
-    def highest(self, held: float) -> float:
-        """Return the highest position that the open orders may lead to."""
-        base = self.base(held)
-        return held + (_reach(self.buys, -base) if base < 0 else sum(self.buys))
-
-    def lowest(self, held: float) -> float:
-        """Return the lowest position that the open orders may lead to."""
-        base = self.base(held)
-        return held - (_reach(self.sells, base) if base > 0 else sum(self.sells))
+    def worst(self, held: float) -> tuple[float, float]:
+        """Return the highest and the lowest position that the open orders may lead to."""
+        buys, sells = self.buys, self.sells
+        base = held + buys[0] - sells[0]
+        up = _reach(buys, -base) if base < 0 else buys[0] + buys[1] + buys[2]
+        down = _reach(sells, base) if base > 0 else sells[0] + sells[1] + sells[2]
+        return held + up, held - down
 
 
 def _reach(sums: list[float], protected: float) -> float:

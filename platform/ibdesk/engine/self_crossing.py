@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 RULE = "self_crossing"
 
+_OTHER = {Side.BUY: Side.SELL, Side.SELL: Side.BUY}
+
 _MARKET_REACH = 0.005
 
 # A price, negative for a buy, so that the best one is the least; and the order's id.
@@ -72,6 +74,8 @@ class SelfCrossing:
         mode = self._flow.gate.limits.self_crossing
         if mode == "allow" or order.stop_price is not None:
             return
+        if (order.instrument, _OTHER[order.side]) not in self.resting:
+            return
         for resting in self._reached(order, market):
             if mode == "deny" or not self._flow.opens(resting):
                 price = math.nan if resting.limit_price is None else resting.limit_price
@@ -79,7 +83,9 @@ class SelfCrossing:
 
     def clear_the_way(self, order: Order) -> None:
         """Cancel what rests in the way of an order that leaves now, and opens a position of its own owner."""
-        if self._flow.gate.limits.self_crossing == "allow" or order.stop_price is not None:
+        if order.stop_price is not None or (order.instrument, _OTHER[order.side]) not in self.resting:
+            return
+        if self._flow.gate.limits.self_crossing == "allow":
             return
         for resting in list(self._reached(order, self._flow.markets[order.instrument])):
             if self._flow.opens(resting):
@@ -87,10 +93,7 @@ class SelfCrossing:
 
     def _reached(self, order: Order, market: Market) -> Iterator[Order]:
         """Give the resting orders of other owners that an order reaches, of each owner the best first."""
-        other = Side.SELL if order.side is Side.BUY else Side.BUY
-        owners = self.resting.get((order.instrument, other))
-        if owners is None:
-            return
+        owners = self.resting[order.instrument, _OTHER[order.side]]
         # In the heaps' sign: a sale rests at its price, a buy at the negative of it.
         reach = order.side.sign * self._reach(order, market)
         for owner, heap in owners.items():

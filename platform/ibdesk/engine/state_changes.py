@@ -8,6 +8,7 @@ byte for byte in msgpack, the order of keys included.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -201,7 +202,9 @@ def _is_same(before: Any, after: Any) -> bool:
     kind = before.__class__
     if kind is not after.__class__:
         return False
-    if kind is int or kind is str:
+    if kind is int or kind is str or kind is bool:
+        return bool(before == after)
+    if kind is float and before and not (math.isnan(before) and math.isnan(after)):
         return bool(before == after)
     return bool(encode_state(before) == encode_state(after))
 

@@ -29,17 +29,19 @@ def fitted(order: Order, instrument: AnyInstrument) -> Order:
         OrderDeniedError: If the size is off the size increment, or a price is below the lowest there is or beyond the
             prices whose steps can be told apart; none is changed without asking.
     """
-    if not instrument.fits_size(order.quantity):
+    if order.quantity % instrument.size_increment and not instrument.fits_size(order.quantity):
         raise OrderDeniedError(order.id, "size_increment", instrument.size_increment, order.quantity)
     limit, stop = order.limit_price, order.stop_price
     if limit is None and stop is None:
         return order
     buys = order.side is Side.BUY
-    return msgspec.structs.replace(
-        order,
-        limit_price=None if limit is None else _price(order, instrument, limit, Rounding.DOWN if buys else Rounding.UP),
-        stop_price=None if stop is None else _price(order, instrument, stop, Rounding.UP if buys else Rounding.DOWN),
-    )
+    if limit is not None:
+        limit = _price(order, instrument, limit, Rounding.DOWN if buys else Rounding.UP)
+    if stop is not None:
+        stop = _price(order, instrument, stop, Rounding.UP if buys else Rounding.DOWN)
+    if limit == order.limit_price and stop == order.stop_price:
+        return order
+    return msgspec.structs.replace(order, limit_price=limit, stop_price=stop)
 
 
 def collared(order: Order, market: Market, fraction: float) -> Order:
@@ -68,15 +70,18 @@ def collared(order: Order, market: Market, fraction: float) -> Order:
 
 
 def _price(order: Order, instrument: AnyInstrument, asked: float, rounding: Rounding) -> float:
-    increments, lowest = instrument.increments, instrument.lowest_price
+    increments = instrument.increments
     price = on_grid(asked, increments)
     if price is None:
         highest = _MOST_STEPS * step_at(asked, increments)
         if not abs(asked) <= highest:
             raise OrderDeniedError(order.id, "highest_price", highest, asked)
         price = rounded(asked, increments, rounding)
-    if price < lowest or asked <= 0 < lowest:
-        raise OrderDeniedError(order.id, "lowest_price", lowest, asked)
+    # The lowest price, where there is one, is the first step.
+    if price < increments[0][1] or asked <= 0:
+        lowest = instrument.lowest_price
+        if price < lowest or asked <= 0 < lowest:
+            raise OrderDeniedError(order.id, "lowest_price", lowest, asked)
     return price
 
 

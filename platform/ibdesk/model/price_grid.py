@@ -52,9 +52,11 @@ def on_grid(price: float, increments: PriceIncrements) -> float | None:
 
     Of a price of so many steps that its noise is not far smaller than one, this is not told.
     """
-    step = increments[_band(abs(price), increments)][1]
+    edge, step = increments[-1]
+    if price < edge:
+        step = increments[_band(abs(price), increments)][1]
     steps = price / step
-    if -_SURE_STEPS < steps < _SURE_STEPS and (point := _point(round(steps), step)) == price:
+    if -_SURE_STEPS < steps < _SURE_STEPS and (point := round(round(steps) * step, _decimals(step))) == price:
         return point
     return None
 

@@ -136,9 +136,13 @@ class Journal:
         if not self._buffer:
             return False
         try:
-            self._connection.execute("BEGIN")
-            self._connection.executemany(INSERT, self._buffer)
-            self._connection.execute("COMMIT")
+            if len(self._buffer) == 1:
+                # One statement is a transaction of its own, as most events are.
+                self._connection.execute(INSERT, self._buffer[0])
+            else:
+                self._connection.execute("BEGIN")
+                self._connection.executemany(INSERT, self._buffer)
+                self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             # Nothing of it counts; it stays in the buffer for the next time.
             if self._connection.in_transaction:
