@@ -191,6 +191,6 @@ def test_the_books_add_up_to_the_account_whatever_is_told_twice(fills: list[tupl
 
     assert portfolio.held("AAPL") == sum(fill.signed_quantity for fill in seen.values())
     cash = sum(book.cash for book in portfolio.books.values())
-    worth = sum(book.pnl(lambda _: 50.0) for book in portfolio.books.values())
+    worth = sum(position.pnl(50.0) for book in portfolio.books.values() for position in book.positions.values())
     assert worth == pytest.approx(cash + 50.0 * portfolio.held("AAPL"), abs=1e-6)
     assert cash == sum(fill.cash for fill in seen.values())

@@ -69,6 +69,8 @@ def brute(engine: Any) -> dict[str, Any]:
                     costs.append(abs(position.average_price))
                 if owner != EXTERNAL:
                     pnl += position.pnl(position.average_price if price is None else price) * rate
+                    # What is charged here is always dollars.
+                    pnl -= position.charges.get("USD", 0.0)
         worth = (max(costs) if price is None else abs(price)) * market.instrument.multiplier * rate
         gross += max(high, -low) * worth
         highest += high * worth

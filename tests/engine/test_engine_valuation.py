@@ -16,6 +16,7 @@ from ibdesk.model import (
     Account,
     AccountReport,
     ChangeLimits,
+    Commission,
     Forex,
     OrderDenied,
     OrderStatus,
@@ -29,6 +30,7 @@ from ibdesk.model import (
     TimerFired,
     TradingHalted,
     Valuation,
+    WatchMarket,
     decode_event,
     encode_event,
 )
@@ -384,3 +386,60 @@ def test_a_new_high_costs_the_same_whatever_is_held(tell_story, hands, owner: st
         assert len(halts_in(story.quote(10.95, 10.95))) == 1
 
     assert calls[1] == calls[40]
+
+
+# --- commissions in another currency than the instrument's
+
+
+def charge(story: Any, execution_id: str, amount: float, currency: str) -> None:
+    story.tell(Commission(execution_id=execution_id, amount=amount, at_ns=story.at_ns, currency=currency))
+
+
+def sony_for_a_charge(tell_story: Any, hands: Any) -> Any:
+    story = tell_story(limits(max_daily_loss=1_000))
+    story.start(hands(), on=[SONY, PAIR])
+    story.quote(150.0, 150.0, instrument="USD.JPY")
+    story.fill(story.order(story.act(lambda me: me.buy(SONY.id, 100))), price=3_000.0)
+    return story
+
+
+def test_a_commission_counts_in_its_own_currency(tell_story, hands) -> None:
+    story = sony_for_a_charge(tell_story, hands)
+    exposures = story.engine.orders.exposures
+
+    charge(story, "e1", 3.0, "USD")
+    assert exposures.exact_pnl() == pytest.approx(-3.0)
+    # Corrected: 450 yen are 3 dollars, too, and then 900 are 6.
+    charge(story, "e1", 450.0, "JPY")
+    assert exposures.exact_pnl() == pytest.approx(-3.0)
+    charge(story, "e1", 900.0, "JPY")
+
+    assert exposures.exact_pnl() == exposures.exact_pnl("run") == pytest.approx(-6.0)
+    assert exposures.account.pnl == pytest.approx(-6.0)
+    assert exposures.commission("run", SONY.id) == pytest.approx(900.0)
+
+
+def test_one_that_was_told_before_its_execution_counts_in_its_own_currency(tell_story, hands) -> None:
+    story = sony_for_a_charge(tell_story, hands)
+
+    charge(story, "e2", 3.0, "USD")
+    story.fill(story.order(story.act(lambda me: me.buy(SONY.id, 100))), price=3_000.0)
+
+    assert story.engine.orders.exposures.exact_pnl() == pytest.approx(-3.0)
+    assert story.engine.orders.exposures.commission("run", SONY.id) == pytest.approx(450.0)
+
+
+def test_one_in_a_third_currency_follows_its_rate_and_outlives_a_restart(tell_story, hands) -> None:
+    story = sony_for_a_charge(tell_story, hands)
+    story.tell(WatchMarket(Forex("EUR"), story.at_ns))
+    story.quote(1.2, 1.2, instrument="EUR.USD")
+    charge(story, "e1", 10.0, "EUR")
+    assert story.engine.orders.exposures.account.pnl == pytest.approx(-12.0)
+    story.quote(1.1, 1.1, instrument="EUR.USD")
+    assert story.engine.orders.exposures.account.pnl == pytest.approx(-11.0)
+
+    restart(story)
+
+    assert story.engine.orders.exposures.exact_pnl() == pytest.approx(-11.0)
+    charge(story, "e1", 20.0, "EUR")
+    assert story.engine.orders.exposures.exact_pnl() == pytest.approx(-22.0)

@@ -43,7 +43,7 @@ def run_detail(engine: Engine, run: Run, unanswered: Unanswered) -> RunDetail:
         run=run_info(run),
         kept=run.saved_state,
         cash=run.book.cash,
-        pnl=run.book.pnl(engine.price_of),
+        pnl=engine.orders.exposures.exact_pnl(run.id),
         orders_made=run.orders_made,
         lanes=[_lane_info(engine, lane) for lane in run.lanes.values()],
         open_orders=[order_info(order, unanswered.of(order.id)) for order in open_orders],

@@ -143,7 +143,7 @@ class Ledger:
                         "mark_price": price,
                         "unrealized_pnl": unrealized(position, price),
                         "realized_pnl": position.realized_pnl,
-                        "commission": position.commission,
+                        "commission": self._engine.orders.exposures.commission(book.owner, position.instrument),
                     }
                 )
         return rows

@@ -31,8 +31,7 @@ class Marks:
     def _profits(self, positions: list[Row]) -> None:
         """Show the profit of each owner and of all: as a point in time, and as it stands."""
         at_ns, engine = self._engine.now_ns, self._engine
-        profits = {book.owner: book.pnl(engine.price_of) for book in engine.portfolio.books.values()}
-        # Owners may trade in several currencies: what all have earned is in the account's.
+        profits = {owner: engine.orders.exposures.exact_pnl(owner) for owner in engine.portfolio.books}
         profits[""] = engine.orders.exposures.exact_pnl()
         for owner, booked in profits.items():
             of_owner = [row for row in positions if not owner or row["owner"] == owner]

@@ -117,6 +117,8 @@ class Exposures:
         holding.position = position
         if owner != EXTERNAL:
             earned = (holding.pnl(total.price) - pnl_before) * total.rate
+            if position.charges is not before.charges:
+                earned -= self._charges(position) - self._charges(before)
             self.account.pnl += earned
             holding.money.pnl += earned
             change = position.quantity * position.multiplier - before.quantity * before.multiplier
@@ -164,6 +166,11 @@ class Exposures:
                 for total in self.totals.values():
                     if total.currency == currency:
                         self._revalue(total, total.price, rate)
+                for holding in self.holdings.values():
+                    if currency in holding.position.charges and holding.owner != EXTERNAL:
+                        paid = holding.position.charges[currency] * (rate - applied)
+                        self.account.pnl -= paid
+                        holding.money.pnl -= paid
 
     def watched(self, market: Market) -> None:
         """Take an instrument whose prices are followed from now on, or of which more is known now."""
@@ -224,16 +231,19 @@ class Exposures:
                 price = self.price_of(total) if noted is None else noted
                 if price is not None:
                     prices[total.instrument] = price
+            paid_in = {currency for holding in own for currency in holding.position.charges}
             if any(holding.has_money for holding in own) and (currency := self.currency_of(total)) != self.currency:
+                currencies[total.instrument] = currency
+                paid_in.add(currency)
+            for currency in sorted(paid_in - {self.currency}):
                 noted = self._noted.rates.get(currency) if as_noted else None
                 rates[currency] = self._rate_in_use(currency) if noted is None else noted
-                currencies[total.instrument] = currency
         return Valuation(self.currency, prices, rates, currencies)
 
     def has_foreign_money(self, owner: str) -> bool:
         """Return whether an owner has earned or paid money in another currency than the account's."""
         return any(
-            holding.has_money and self.currency_of(holding.total) != self.currency
+            holding.has_money and (holding.position.charges or self.currency_of(holding.total) != self.currency)
             for holding in self.money(owner).holdings
         )
 
@@ -243,10 +253,15 @@ class Exposures:
         """Return the profit of an owner, or of all owners but `EXTERNAL`, summed anew from the books."""
         holdings = self.holdings.values() if owner is None else self.money(owner).holdings
         return math.fsum(
-            holding.pnl(self.price_of(holding.total)) * self.rate_of(holding.total)
+            holding.pnl(self.price_of(holding.total)) * self.rate_of(holding.total) - self._charges(holding.position)
             for holding in holdings
-            if holding.owner != EXTERNAL
+            if owner is not None or holding.owner != EXTERNAL
         )
+
+    def commission(self, owner: str, instrument: str) -> float:
+        """Return what an owner has paid in an instrument, in the instrument's currency."""
+        holding = self.holding(owner, instrument)
+        return holding.position.commission + self._charges(holding.position) / self.rate_of(holding.total)
 
     def recount(self) -> None:
         """Sum everything anew."""
@@ -346,6 +361,11 @@ class Exposures:
                 self._rates[currency] = rate
                 self._watch_pairs()
         return rate
+
+    def _charges(self, position: Position) -> float:
+        """Return what was paid in other currencies than the instrument's, in the account's money."""
+        charges = position.charges
+        return sum(paid * self._rate_in_use(currency) for currency, paid in charges.items()) if charges else 0.0
 
     def _watch_pairs(self) -> None:
         """Look anew at which of the pairs tell a rate that money is counted by."""

@@ -136,7 +136,7 @@ class Holding:
     def has_money(self) -> bool:
         """Return whether anything is held, or was earned or paid."""
         position = self.position
-        return bool(position.quantity or position.realized_pnl or position.commission)
+        return bool(position.quantity or position.realized_pnl or position.commission or position.charges)
 
     def pnl(self, price: float | None) -> float:
         """Return the profit in the instrument's currency; without a price the position counts at its cost."""

@@ -63,7 +63,7 @@ class OrderFlow:
         self.markets: dict[str, Market] = {}
         self.exposures = Exposures(self.markets, is_kept=gate.decides)
         self.blotter = Blotter(self.exposures)
-        self.portfolio = Portfolio(self.exposures.booked)
+        self.portfolio = Portfolio(self.exposures.booked, self._currency_of)
         self.runs: dict[str, Run] = {}
         # budgets: what runs may use of the account, of those that have limits of their own.
         self.budgets: dict[str, RunBudget] = {}
@@ -101,6 +101,10 @@ class OrderFlow:
         """Return at which price an instrument traded last, None when no trade is known."""
         market = self.markets.get(instrument)
         return None if market is None or isinstance(market.instrument, Forex) else market.last
+
+    def _currency_of(self, instrument: str) -> str:
+        market = self.markets.get(instrument)
+        return "" if market is None else market.instrument.currency
 
     def watch(self, instrument: AnyInstrument) -> None:
         """Keep the prices of an instrument, by what TWS knows of it now."""

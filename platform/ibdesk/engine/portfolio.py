@@ -16,9 +16,11 @@ MANUAL = "manual"
 PriceOf = Callable[[str], float | None]
 """Gives the last known price of an instrument by its id, None when there is none."""
 
-
 OnChange = Callable[[str, Position], None]
 """Takes an owner's new position."""
+
+CurrencyOf = Callable[[str], str]
+"""Gives the currency of an instrument by its id, an empty string when it is not known."""
 
 
 class Book:
@@ -44,26 +46,18 @@ class Book:
         self.put(self.position(fill.instrument).after(fill))
         self.cash += fill.cash
 
-    def charge(self, instrument: str, commission: float) -> None:
-        """Book a commission."""
-        self.put(self.position(instrument).charged(commission))
+    def charge(self, instrument: str, commission: float, currency: str = "") -> None:
+        """Book a commission; `currency` is named if it is another one than the instrument's."""
+        self.put(self.position(instrument).charged(commission, currency))
         self.cash -= commission
-
-    def pnl(self, price_of: PriceOf) -> float:
-        """Return realized and unrealized profit less commission; a position without a price counts at its cost."""
-        total = 0.0
-        for position in self.positions.values():
-            price = price_of(position.instrument)
-            total += position.pnl(position.average_price if price is None else price)
-        return total
 
 
 class Portfolio:
     """All books of an account, and which execution belongs to which of them."""
 
-    def __init__(self, on_change: OnChange = lambda _, __: None) -> None:
+    def __init__(self, on_change: OnChange = lambda _, __: None, currency_of: CurrencyOf = lambda _: "") -> None:
         self.books: dict[str, Book] = {}
-        self._on_change = on_change
+        self._on_change, self._currency_of = on_change, currency_of
         # Executions already booked, with their owner, so that none counts twice and commissions find them.
         self._booked: dict[str, tuple[str, Fill]] = {}
         # The commission of each execution and its currency, also when that was told before the execution.
@@ -83,7 +77,7 @@ class Portfolio:
         self._booked[fill.execution_id] = owner, fill
         self.open_book(owner).book(fill)
         if fill.execution_id in self._charged:
-            self.open_book(owner).charge(fill.instrument, self._charged[fill.execution_id][0])
+            self._charge(owner, fill.instrument, *self._charged[fill.execution_id])
         return True
 
     def charge(self, execution_id: str, commission: float, currency: str) -> bool:
@@ -91,14 +85,22 @@ class Portfolio:
 
         It may be told before the execution.
         """
-        before, _ = self._charged.get(execution_id, (0.0, ""))
-        if execution_id in self._charged and before == commission:
+        before, paid_in = self._charged.get(execution_id, (0.0, currency))
+        if execution_id in self._charged and (before, paid_in or currency) == (commission, currency):
             return False
         self._charged[execution_id] = commission, currency
         if execution_id in self._booked:
             owner, fill = self._booked[execution_id]
-            self.open_book(owner).charge(fill.instrument, commission - before)
+            if paid_in in ("", currency):
+                self._charge(owner, fill.instrument, commission - before, currency)
+            else:
+                self._charge(owner, fill.instrument, -before, paid_in)
+                self._charge(owner, fill.instrument, commission, currency)
         return True
+
+    def _charge(self, owner: str, instrument: str, commission: float, currency: str) -> None:
+        is_own = self._currency_of(instrument) in ("", currency)
+        self.open_book(owner).charge(instrument, commission, "" if is_own else currency)
 
     def charged(self, execution_id: str) -> float:
         """Return what an execution was charged so far."""

@@ -12,7 +12,8 @@ class Position(msgspec.Struct, frozen=True):
     """What is held in one instrument, what it cost, and what closing parts of it has earned.
 
     `quantity` is signed: positive is long, negative is short, zero is flat. `average_price` is the mean price of
-    what is held now, without commission. `realized_pnl` is money before commission; `commission` is what was paid.
+    what is held now, without commission. `realized_pnl` is money before commission; `commission` is what was paid in
+    the same currency, and `charges` what was paid in others.
     """
 
     instrument: str
@@ -21,6 +22,7 @@ class Position(msgspec.Struct, frozen=True):
     realized_pnl: float = 0.0
     commission: float = 0.0
     multiplier: float = 1.0
+    charges: dict[str, float] = {}
 
     def after(self, fill: Fill) -> Position:
         """Return the position once `fill` is booked.
@@ -52,8 +54,14 @@ class Position(msgspec.Struct, frozen=True):
             self, quantity=quantity, average_price=average, realized_pnl=realized, multiplier=fill.multiplier
         )
 
-    def charged(self, commission: float) -> Position:
-        """Return the position with `commission` (money, positive is a cost) added to what was paid."""
+    def charged(self, commission: float, currency: str = "") -> Position:
+        """Return the position with `commission` (money, positive is a cost) added to what was paid.
+
+        `currency` is named if it is another one than the instrument's.
+        """
+        if currency:
+            paid = self.charges.get(currency, 0.0) + commission
+            return msgspec.structs.replace(self, charges=self.charges | {currency: paid})
         return msgspec.structs.replace(self, commission=self.commission + commission)
 
     def unrealized_pnl(self, price: float) -> float:
@@ -61,5 +69,5 @@ class Position(msgspec.Struct, frozen=True):
         return (price - self.average_price) * self.quantity * self.multiplier if self.quantity else 0.0
 
     def pnl(self, price: float) -> float:
-        """Return realized and unrealized profit at `price`, less commission."""
+        """Return realized and unrealized profit at `price`, less commission; without `charges` in other currencies."""
         return self.realized_pnl + self.unrealized_pnl(price) - self.commission
