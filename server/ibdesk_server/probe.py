@@ -7,6 +7,7 @@ It needs Python alone and imports nothing of ibdesk, so that asking costs a twen
     python -m ibdesk_server.probe tcp://127.0.0.1:7497
     python -m ibdesk_server.probe unix:/var/lib/ibdesk/desk.sock
     python -m ibdesk_server.probe guardian:/var/lib/ibdesk/guardian-paper.sock
+    python -m ibdesk_server.probe guardian:/var/lib/ibdesk
 
 Exits with 0 when it does, else with 1 and one sentence on standard error. A redirection is an answer.
 """
@@ -34,7 +35,7 @@ def probe(url: str, *, key: str = "", seconds: float = 3.0) -> None:
     """Return when an ``http://`` address answers with a status below 400, or a ``tcp://`` one takes a connection.
 
     Behind a ``unix:`` path is a desk port, which must also say its welcome, and behind a ``guardian:`` path a guardian,
-    which must answer. `key` is the API key to show.
+    which must answer; of a folder it is the guardian of any mode. `key` is the API key to show.
 
     Raises:
         NoAnswerError: If it does not within `seconds`.
@@ -44,7 +45,7 @@ def probe(url: str, *, key: str = "", seconds: float = 3.0) -> None:
         _listen_for_word(url.removeprefix(_UNIX), b"", seconds=seconds)
         return
     if url.startswith(_GUARDIAN):
-        _listen_for_word(url.removeprefix(_GUARDIAN), _STATUS, seconds=seconds)
+        _ask_guardian(Path(url.removeprefix(_GUARDIAN)), seconds=seconds)
         return
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in {"http", "tcp"} or parts.hostname is None or parts.port is None:
@@ -60,6 +61,24 @@ def probe(url: str, *, key: str = "", seconds: float = 3.0) -> None:
         raise NoAnswerError(f"{url} does not answer: {error}") from None
     if status >= 400:
         raise NoAnswerError(f"{url} answers {status} {http.client.responses.get(status, '')}".rstrip())
+
+
+def _ask_guardian(path: Path, *, seconds: float) -> None:
+    """Wait for the answer of the guardian at this socket, or of one in this folder.
+
+    Raises:
+        NoAnswerError: If there is none within `seconds`.
+    """
+    found = sorted(path.glob("guardian-*.sock")) if path.is_dir() else [path]
+    failures = []
+    for each in found:
+        try:
+            _listen_for_word(str(each), _STATUS, seconds=seconds / len(found))
+        except NoAnswerError as error:
+            failures.append(str(error))
+        else:
+            return
+    raise NoAnswerError("; ".join(failures) or f"there is no guardian in {path}")
 
 
 def _listen_for_word(path: str, question: bytes, *, seconds: float) -> None:

@@ -226,7 +226,7 @@ def test_a_silence_whose_halt_was_lifted_is_not_acted_on_again_but_the_next_one_
 
 def test_books_that_differ_for_longer_than_the_grace_halt() -> None:
     decisions = Decisions(Rules(mismatch_grace_seconds=60.0))
-    differ = ("AAPL: books 100, account 0",)
+    differ = {"AAPL": "AAPL: books 100, account 0"}
 
     before = [decisions.look(sight(at, differences=differ)) for at in (0.0, 30.0, 59.9)]
     agreed = decisions.look(sight(60.0))
@@ -236,3 +236,15 @@ def test_books_that_differ_for_longer_than_the_grace_halt() -> None:
     assert [*before, agreed, *again] == [[]] * 6
     assert late.level is Level.HALT
     assert "AAPL: books 100, account 0" in late.reason
+
+
+def test_books_that_differ_in_one_contract_and_then_in_another_do_not_halt() -> None:
+    """A lively market: AAPL for 40 s, then MSFT for 40 s; the grace is 60 s for each."""
+    decisions = Decisions(Rules(mismatch_grace_seconds=60.0))
+
+    found = [decisions.look(sight(at, differences={"AAPL": "AAPL: books 1, account 0"})) for at in (0.0, 40.0)]
+    found += [decisions.look(sight(at, differences={"MSFT": "MSFT: books 1, account 0"})) for at in (41.0, 81.0)]
+    [late] = decisions.look(sight(101.0, differences={"MSFT": "MSFT: books 2, account 0"}))
+
+    assert found == [[]] * 4
+    assert "for 60 s (MSFT: books 2, account 0)" in late.reason

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -294,6 +296,45 @@ async def test_positions_worth_too_much_halt(
     assert before["gross_exposure"] == pytest.approx(10_000, rel=0.001)
     assert status["gross_exposure"] == pytest.approx(20_000, rel=0.001)
     assert held(tws) == {"AAPL": 100.0, "MSFT": -50.0}
+
+
+def test_systemd_hears_that_it_is_ready_and_lives(
+    start_guardian: StartGuardian, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing while it is stopped, so that systemd ends it."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(60)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        guardian = start_guardian(ready=False)
+
+        assert manager.recv(4096) == b"READY=1"
+        assert manager.recv(4096) == b"WATCHDOG=1"
+        os.kill(guardian.process.pid, signal.SIGSTOP)
+        manager.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                manager.recv(4096)
+        manager.settimeout(3)
+        with pytest.raises(TimeoutError):
+            manager.recv(4096)
+        os.kill(guardian.process.pid, signal.SIGCONT)
+        manager.settimeout(60)
+        assert manager.recv(4096) == b"WATCHDOG=1"
+
+
+async def test_a_reason_of_any_length_and_any_letters_stops(
+    tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB
+) -> None:
+    """Longer than a line of the command socket, with half a surrogate pair."""
+    guardian = await asyncio.to_thread(start_guardian)
+
+    outcome = await stop_account(guardian.config, StopRequest(reason="\ud800" + "fire " * 2000, by="\udfff"))
+
+    [halt] = AccountHalts("paper", tws.account).read().halts
+    assert (outcome.done, outcome.by_guardian) == (True, True)
+    assert halt.reason.startswith("halt asked for by ?: ?fire fire")
+    assert len(halt.reason) < 600
 
 
 def test_it_is_small(tws: RunningGateway, start_guardian: StartGuardian) -> None:

@@ -41,11 +41,11 @@ class Sent:
 class Guardian:
     """The stops of one process; its memory outlives it."""
 
-    def __init__(self, folder: Path, *, shares: ShareBasis | None = None) -> None:
+    def __init__(self, folder: Path, *, shares: ShareBasis | None = None, client_id: int = 90) -> None:
         self.said: list[str] = []
         self.record = Record(folder / "g.log", folder / "g.json", say=self.said.append)
         self.sent = Sent()
-        self.stops = Stops(self.record, client_id=90, settle_seconds=60.0, measure=lambda _runs: shares)
+        self.stops = Stops(self.record, client_id=client_id, settle_seconds=60.0, measure=lambda _runs: shares)
         self.stops.sender = self.sent
         self.began_ns = monotonic_ns()
 
@@ -184,6 +184,25 @@ def test_an_order_that_was_on_its_way_when_the_guardian_died_is_waited_for(tmp_p
     assert first.sent.reduced == [-100.0]
     assert (before, cancelled) == ([], {1})
     assert second.sent.reduced == [-100.0]
+    second.record.close()
+
+
+def test_an_order_of_another_client_id_is_not_cancelled_by_its_number(tmp_path: Path) -> None:
+    """TWS would take the number for that of another order; it has a minute to show it."""
+    first = Guardian(tmp_path)
+    first.stops.compare(Look(asked_ns=first.began_ns, holdings={CON_ID: 100.0}))
+    first.stops.begin(stop(Level.FLATTEN, 1))
+    first.look(0, 1, 100.0)
+    first.record.close()
+
+    second = Guardian(tmp_path, client_id=91)
+    second.stops.take_up()
+    second.look(0, 55, 100.0)
+    before = list(second.sent.reduced)
+    second.look(55, 65, 100.0)
+
+    assert [step for step, _ in second.sent.steps if isinstance(step, CancelOwn)] == []
+    assert (before, second.sent.reduced) == ([], [-100.0])
     second.record.close()
 
 

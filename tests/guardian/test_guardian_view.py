@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ibdesk.desk import DeskSettings
 from ibdesk.errors import ConfigError
 from ibdesk.gateway.protocol.codec import Fields
-from ibdesk.guardian.command_socket import Command, CommandSocket, StopFile
+from ibdesk.guardian.command_socket import LONGEST_LINE, Command, CommandSocket, StopFile
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import OnSilence, Rules
 from ibdesk.guardian.engine_connection import BookRow
@@ -22,7 +24,7 @@ from ibdesk.guardian.engine_watch import EngineWatch
 from ibdesk.guardian.record import Record
 from ibdesk.guardian.settings import GuardianSettings
 from ibdesk.guardian.shares import RunShares
-from ibdesk.guardian.stop import Level, Stop
+from ibdesk.guardian.stop import Level, Stop, name_of, words_of
 from ibdesk.guardian.view import AccountView
 
 AAPL: dict[str, Any] = {"conId": "265598", "symbol": "AAPL", "secType": "STK", "currency": "USD", "multiplier": ""}
@@ -158,7 +160,7 @@ def test_the_sum_of_all_books_is_compared_with_the_account(
     differ = engine.differences(view, 2_000_000_000)
     stale = engine.differences(view, 7_000_000_000)
 
-    assert (agree, differ, stale) == ((), ("AAPL: books 65, account 60",), ())
+    assert (agree, differ, stale) == ({}, {"265598": "AAPL: books 65, account 60"}, {})
 
 
 def test_the_share_of_a_run_is_its_book_and_what_it_has_traded_since(
@@ -238,6 +240,45 @@ def test_a_stop_outlives_its_process_and_a_torn_file_is_kept_aside(
     third.close()
 
 
+def test_a_full_disk_keeps_it_from_nothing(config: GuardianConfig) -> None:
+    """The log is on a device that is always full, the memory in a folder that is none."""
+    said: list[str] = []
+    config.log.symlink_to("/dev/full")
+    record = Record(config.log, config.log / "nowhere" / "memory", say=said.append)
+
+    record.alert("first")
+    record.keep(account="DU1")
+    record.alert("second")
+    record.close()
+
+    assert record.memory.account == "DU1"
+    assert [text for text in said if text in ("first", "second")] == ["first", "second"]
+    assert sum("No space left" in text for text in said) == 1
+
+
+def test_a_log_that_cannot_be_opened_is_opened_once_it_can(config: GuardianConfig) -> None:
+    said: list[str] = []
+    config.log.mkdir()
+    record = Record(config.log, config.memory, say=said.append)
+    record.write("first")
+    config.log.rmdir()
+
+    record.write("second")
+    record.close()
+
+    assert [json.loads(line)["event"] for line in config.log.read_text().splitlines()] == ["second"]
+    assert len(said) == 1
+
+
+@given(st.text(max_size=2000), st.text(max_size=2000))
+@example("\x00" * 5000, "\x00" * 5000)
+def test_what_a_person_gives_as_a_reason_fits_into_a_command(reason: str, by: str) -> None:
+    """Also 500 characters that JSON writes with six bytes each, and halves of surrogate pairs."""
+    command = Command(do="flatten", reason=words_of("\ud800" + reason), by=name_of(by), account="U" * 32, kill=True)
+
+    assert len(msgspec.json.encode(command)) < LONGEST_LINE
+
+
 def test_its_files_are_for_their_owner(config: GuardianConfig) -> None:
     record = Record(config.log, config.memory)
     record.keep(account="DU1")
@@ -263,7 +304,7 @@ def test_its_files_are_for_their_owner(config: GuardianConfig) -> None:
 def test_a_stop_file_is_seen_once_for_each_time_that_it_is_written(
     tmp_path: Path, content: str, expected: tuple[Level, bool]
 ) -> None:
-    file = StopFile(tmp_path / "STOP", (0, 0))
+    file = StopFile(tmp_path / "STOP", ())
     absent = file.look()
     (tmp_path / "STOP").write_text(content)
 
@@ -273,14 +314,27 @@ def test_a_stop_file_is_seen_once_for_each_time_that_it_is_written(
     assert StopFile(tmp_path / "STOP", file.seen).look() is None
 
 
+def test_a_stop_file_that_grows_within_one_tick_of_the_clock_is_seen_again(tmp_path: Path) -> None:
+    """Touched, seen, and then written, with the same inode and the same time."""
+    path = tmp_path / "STOP"
+    path.touch()
+    os.utime(path, ns=(1, 1))
+    file = StopFile(path, ())
+    first = file.look()
+    path.write_text("flatten")
+    os.utime(path, ns=(1, 1))
+
+    assert (first, file.look()) == ((Level.HALT, False), (Level.FLATTEN, False))
+
+
 def test_a_stop_file_that_is_a_link_or_a_folder_halts(tmp_path: Path) -> None:
     (tmp_path / "word").write_text("flatten")
     (tmp_path / "STOP").symlink_to(tmp_path / "word")
-    link = StopFile(tmp_path / "STOP", (0, 0)).look()
+    link = StopFile(tmp_path / "STOP", ()).look()
     (tmp_path / "STOP").unlink()
     (tmp_path / "STOP").mkdir()
 
-    assert (link, StopFile(tmp_path / "STOP", (0, 0)).look()) == ((Level.HALT, False), (Level.HALT, False))
+    assert (link, StopFile(tmp_path / "STOP", ()).look()) == ((Level.HALT, False), (Level.HALT, False))
 
 
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))

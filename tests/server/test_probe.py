@@ -117,3 +117,26 @@ def test_it_needs_nothing_but_python(port: int) -> None:
 
     foreign = {name.partition(".")[0] for name in fresh.stdout.split()} - set(sys.stdlib_module_names)
     assert foreign == {"ibdesk_server"}
+
+
+def test_a_folder_stands_for_the_guardian_of_whichever_mode(tmp_path: Path) -> None:
+    """A socket that a guardian of another mode has left behind is no answer."""
+    nobody = probe.main([f"guardian:{tmp_path}"])
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "guardian-live.sock"))
+    silent = probe.main([f"guardian:{tmp_path}"])
+    with socket.socket(socket.AF_UNIX) as guardian:
+        guardian.bind(str(tmp_path / "guardian-paper.sock"))
+        guardian.listen()
+
+        def answer() -> None:
+            with guardian.accept()[0] as line:
+                line.recv(100)
+                line.sendall(b"{}\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        answered = probe.main([f"guardian:{tmp_path}"])
+        thread.join()
+
+    assert (nobody, silent, answered) == (1, 1, 0)

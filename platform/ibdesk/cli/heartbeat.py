@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
-import socket
 import sys
 import threading
 from collections.abc import Callable
 from typing import Self
+
+from ibdesk.telemetry.systemd import notify_systemd
 
 _BEAT_SECONDS = 1.0
 # A loop that has not come round for so long gives no sign of life.
@@ -63,21 +64,6 @@ class Heartbeat:
             notify_systemd("WATCHDOG=1")
             if self._to_parent:
                 _write_line()
-
-
-def notify_systemd(text: str) -> bool:
-    """Tell systemd something (sd_notify(3)); return whether it was told: not when it has not started this process."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address.startswith(("/", "@")):
-        return False
-    # An abstract address begins with a zero byte.
-    address = f"\0{address[1:]}" if address.startswith("@") else address
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            sender.sendto(text.encode(), address)
-    except OSError:
-        return False
-    return True
 
 
 def _write_line() -> None:

@@ -16,7 +16,7 @@ from ibdesk.desk import DeskSettings
 from ibdesk.desk.stopping import guardian_config
 from ibdesk.errors import ConfigError, DeskError, IbdeskError
 from ibdesk.guardian.request import StopOutcome, StopRequest, stop_account
-from ibdesk.guardian.stop import Level
+from ibdesk.guardian.stop import Level, words_of
 
 _DONE = {
     Level.HALT: "no order works that would open a position",
@@ -32,7 +32,7 @@ def run_stop(connection: Connection, level: Level, *, kill: bool, reason: str, s
         ConfigError: If a setting is wrong, or live money is to be stopped and the account is not named.
         DeskError: If not everything is done in time; the sentence says what is left, and who goes on.
     """
-    settings = connection.settings(DeskSettings)
+    settings, reason = connection.settings(DeskSettings), words_of(reason)
     if settings.mode == "live" and connection.account is None:
         raise ConfigError(f"mode is live: name the account, --account {settings.tws.account or 'U1234567'}")
     secure_state_folder(settings.state_folder)

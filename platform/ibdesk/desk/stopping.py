@@ -14,7 +14,7 @@ from ibdesk.engine.portfolio import EXTERNAL, MANUAL
 from ibdesk.errors import ConfigError, DeskError, IbdeskError
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.request import StopOutcome, StopRequest, account_in, stop_account
-from ibdesk.guardian.stop import Level, words_of
+from ibdesk.guardian.stop import Level, name_of, words_of
 from ibdesk.model import OPERATOR, OrderStatus
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ async def _by_desk(desk: DeskHandle, request: StopRequest) -> StopOutcome:
         ConfigError: If the account is not named where it must be, or is another one.
         DeskError: If the desk does not answer in time.
     """
-    began_ns, by = monotonic_ns(), words_of(request.by) or OPERATOR
+    began_ns, by = monotonic_ns(), name_of(request.by) or OPERATOR
     deadline = asyncio.get_running_loop().time() + request.seconds
     try:
         async with asyncio.timeout_at(deadline):

@@ -14,6 +14,7 @@ from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.launch import END_WITH_STDIN, SETTINGS
 from ibdesk.guardian.record import Record
 from ibdesk.guardian.watch import Watch
+from ibdesk.telemetry.systemd import notify_systemd
 
 
 def main(arguments: list[str]) -> int:
@@ -45,8 +46,13 @@ async def _run(config: GuardianConfig, record: Record, *, ends_with_stdin: bool)
         loop.add_reader(sys.stdin.fileno(), _end_at_end_of_input, task)
     watch = Watch(config, record)
     with contextlib.suppress(asyncio.CancelledError):
-        await watch.run(ready=lambda: print(config.command_socket, flush=True))  # noqa: T201 - the line a parent waits for
+        await watch.run(ready=lambda: _say_ready(config))
     return 0
+
+
+def _say_ready(config: GuardianConfig) -> None:
+    notify_systemd("READY=1")
+    print(config.command_socket, flush=True)  # noqa: T201 - the line a parent waits for
 
 
 def _end_at_end_of_input(task: asyncio.Task[object]) -> None:

@@ -24,6 +24,8 @@ _ANSWER_SECONDS = 5.0
 # A link without an answer for so long is opened anew.
 _SILENT_LOOKS = 3
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
+# Ends of answers that do not say to which question they belong.
+_ENDS = frozenset({"openOrderEnd", "positionEnd"})
 # Said of orders that live on, and of cancels.
 _NO_REFUSALS = frozenset({202, 161, 399, 404, 10147, 10148, 10349})
 _WARNINGS = range(2100, 2200)
@@ -81,6 +83,8 @@ class AccountWatch:
         self._requests = _FIRST_REQUEST
         self._next_order_id = 0
         self._waiting: dict[str, asyncio.Event] = {}
+        # _owed: how many answers of a kind are to come, with those that earlier looks have not waited for.
+        self._owed: dict[str, int] = {}
         self._asked_details: set[int] = set()
         self._silent_looks = 0
         self.up = asyncio.Event()
@@ -116,6 +120,8 @@ class AccountWatch:
         self._requests += 1
         ends = ["openOrderEnd", "execDetailsEnd", "positionEnd"] if whole else ["openOrderEnd"]
         self._waiting = {end: asyncio.Event() for end in ends}
+        for end in _ENDS.intersection(ends):
+            self._owed[end] = self._owed.get(end, 0) + 1
         self.view.begin_look()
         link.ask("reqAllOpenOrders")
         if whole:
@@ -182,7 +188,7 @@ class AccountWatch:
         if address is None:
             raise LinkError("where TWS is will be known from the engine, which is away")
         self.view = AccountView(pnl_reports=self.view.pnl_reports)
-        self._asked_details = set()
+        self._asked_details, self._owed = set(), {}
         link = await TwsLink.open(*address, self._config.client_id, self._hear)
         try:
             account = self.view.account = self._is_ours(link.accounts)
@@ -209,14 +215,25 @@ class AccountWatch:
                 link.ask("reqContractDetails", reqId=self._requests, conId=con_id, strike="0.0", includeExpired=False)
 
     def _hear(self, name: str, found: Fields) -> None:
+        if name in _ENDS:
+            self._hear_end(name)
+            return
         if name in self._waiting:
-            if name != "execDetailsEnd" or found.whole("reqId") == self._requests:
+            if found.whole("reqId") == self._requests:
                 self._waiting[name].set()
             return
         if name == "errMsg":
             self._hear_error(found)
             return
         self.view.take(name, found, monotonic_ns())
+
+    def _hear_end(self, name: str) -> None:
+        """Take the end of an answer: answers come in the order of the questions, also those that came too late."""
+        self._owed[name] = max(self._owed.get(name, 0) - 1, 0)
+        if self._owed[name] > 0:
+            self.view.forget_named(name)
+        elif name in self._waiting:
+            self._waiting[name].set()
 
     def _hear_error(self, found: Fields) -> None:
         code, text = found.whole("errorCode") or 0, found.text("errorMsg")

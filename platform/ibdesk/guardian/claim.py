@@ -22,7 +22,8 @@ class Claim:
     def take(self, account: str) -> bool:
         """Return whether this process has the claim, which it keeps until `release`.
 
-        Where the file cannot be had, as on a full disk, it has: somebody must be able to stop the account.
+        Where the file cannot be had or locked, as on a full disk or a network's file system without locks, it has:
+        somebody must be able to stop the account.
         """
         if self._descriptor >= 0:
             return True
@@ -34,9 +35,12 @@ class Claim:
             return True
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(descriptor)
             return False
+        except OSError:
+            os.close(descriptor)
+            return True
         self._descriptor = descriptor
         return True
 

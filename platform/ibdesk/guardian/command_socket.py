@@ -124,7 +124,7 @@ def _refusal(text: str) -> dict[str, object]:
 class StopFile:
     """The file whose appearance, or change, is a stop: its content is the level, or ``kill``; nothing means halt."""
 
-    def __init__(self, path: Path, seen: tuple[int, int]) -> None:
+    def __init__(self, path: Path, seen: tuple[int, ...]) -> None:
         self._path, self.seen = path, seen
 
     def look(self) -> tuple[Level, bool] | None:
@@ -136,7 +136,7 @@ class StopFile:
             found = os.lstat(self._path)
         except OSError:
             return None
-        identity = found.st_ino, found.st_mtime_ns
+        identity = found.st_ino, found.st_mtime_ns, found.st_size
         if identity == self.seen:
             return None
         self.seen = identity

@@ -67,8 +67,8 @@ class EngineSight(msgspec.Struct, frozen=True, kw_only=True):
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
     """What the guardian knows at one moment; None is unknown.
 
-    `pnl_reports` counts TWS's reports of the day's profit. `differences` are the positions, in words, in which the
-    engine's books differ from the account. `lifted` are the ids of the halts that a person has lifted.
+    `pnl_reports` counts TWS's reports of the day's profit. `differences` are the positions in which the engine's
+    books differ from the account, in words, by contract. `lifted` are the ids of the halts that a person has lifted.
     """
 
     now_ns: int
@@ -77,7 +77,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     gross_exposure: float | None = None
     orders_last_minute: int = 0
     engine: EngineSight | None = None
-    differences: tuple[str, ...] = ()
+    differences: dict[str, str] = {}
     lifted: frozenset[str] = frozenset()
 
 
@@ -112,7 +112,8 @@ class Decisions:
         self.accepted_loss = accepted_loss
         self._breaches, self._last_report = 0, -1
         self._breached_ns = 0
-        self._differ_since_ns: int | None = None
+        # _differ_since_ns: when books and account began to differ, by contract.
+        self._differ_since_ns: dict[str, int] = {}
         self._silenced: tuple[int, int] | None = None
 
     def look(self, sight: Sight) -> list[Decision]:
@@ -162,7 +163,7 @@ class Decisions:
                 if cause == "daily_loss":
                     self.accepted_loss = max(loss, tripped.figure)
                 if cause == "mismatch":
-                    self._differ_since_ns = None
+                    self._differ_since_ns = {}
         if sight.daily_pnl is not None:
             # A loss that was made good, or a new day, takes the acceptance with it.
             self.accepted_loss = min(self.accepted_loss, loss)
@@ -207,21 +208,27 @@ class Decisions:
         )
 
     def _mismatch(self, sight: Sight) -> Decision | None:
-        if not sight.differences or "mismatch" in self.tripped:
-            self._differ_since_ns = None
+        if "mismatch" in self.tripped:
+            self._differ_since_ns = {}
             return None
-        if self._differ_since_ns is None:
-            self._differ_since_ns = sight.now_ns
-        seconds = (sight.now_ns - self._differ_since_ns) / _SECOND
-        if seconds < self.rules.mismatch_grace_seconds:
+        # Each contract by itself: books that follow a lively market differ in one or the other at any moment.
+        known = self._differ_since_ns
+        self._differ_since_ns = {name: known.get(name, sight.now_ns) for name in sight.differences}
+        grace = self.rules.mismatch_grace_seconds
+        lasting = {
+            name: (sight.now_ns - since_ns) / _SECOND
+            for name, since_ns in self._differ_since_ns.items()
+            if sight.now_ns - since_ns >= grace * _SECOND
+        }
+        if not lasting:
             return None
+        words = "; ".join(sight.differences[name] for name in list(lasting)[:3])
         return Decision(
             cause="mismatch",
             level=self.rules.on_mismatch,
             reason=(
-                f"the engine's books have differed from the account for {seconds:.0f} s "
-                f"({'; '.join(sight.differences[:3])}), guardian.mismatch_grace_seconds is "
-                f"{self.rules.mismatch_grace_seconds:g}"
+                f"the engine's books have differed from the account for {max(lasting.values()):.0f} s ({words}), "
+                f"guardian.mismatch_grace_seconds is {grace:g}"
             ),
         )
 

@@ -118,8 +118,18 @@ def _has_open(pid: int, identity: tuple[int, int]) -> bool:
                 if (found.st_dev, found.st_ino) == identity:
                     return True
     except PermissionError:
-        # Another user's process: that it exists must do.
-        return True
+        # Another user's process: its files are not to be seen, its locks are.
+        return _locks(pid, identity[1])
     except OSError:
         return False
     return False
+
+
+def _locks(pid: int, inode: int) -> bool:
+    """Return whether a process holds a lock (``flock``) on a file, by the system's list; true where there is none."""
+    try:
+        lines = Path("/proc/locks").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return True
+    held = [parts for parts in map(str.split, lines) if len(parts) > 5 and parts[1] == "FLOCK"]
+    return any(parts[4] == str(pid) and parts[5].rpartition(":")[2] == str(inode) for parts in held)

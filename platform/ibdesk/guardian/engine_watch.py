@@ -97,20 +97,20 @@ class EngineWatch:
             runs=self.connection.runs,
         )
 
-    def differences(self, view: AccountView, now_ns: int) -> tuple[str, ...]:
-        """Return where its books and the account differ now; books that are not fresh say nothing."""
+    def differences(self, view: AccountView, now_ns: int) -> dict[str, str]:
+        """Return where its books and the account differ now, by contract; books that are not fresh say nothing."""
         books = self.connection.books
         if books is None or now_ns - self.connection.books_ns > _BOOKS_SECONDS * SECOND:
-            return ()
+            return {}
         sums: dict[int, float] = {}
         for row in books:
             sums[row.con_id] = sums.get(row.con_id, 0.0) + row.quantity
-        return tuple(
-            f"{view.contracts.get(con_id, con_id)}: books {sums.get(con_id, 0.0):g}, "
-            f"account {view.holdings.get(con_id, 0.0):g}"
-            for con_id in sorted(sums.keys() | view.holdings.keys())
-            if con_id and abs(sums.get(con_id, 0.0) - view.holdings.get(con_id, 0.0)) > _SAME
-        )
+        found = {}
+        for con_id in sorted(sums.keys() | view.holdings.keys()):
+            booked, held = sums.get(con_id, 0.0), view.holdings.get(con_id, 0.0)
+            if con_id and abs(booked - held) > _SAME:
+                found[str(con_id)] = f"{view.contracts.get(con_id, con_id)}: books {booked:g}, account {held:g}"
+        return found
 
     def shares(self, runs: tuple[str, ...], view: AccountView) -> ShareBasis | None:
         """Return what these runs hold by its last books and which executions are in it, None while it has told none."""

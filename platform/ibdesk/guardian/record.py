@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import io
 import json
 import logging
 import sys
@@ -55,7 +57,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     tripped: dict[str, Tripped] = {}
     accepted_loss: float = 0.0
-    stop_file: tuple[int, int] = (0, 0)
+    stop_file: tuple[int, ...] = ()
 
 
 class Record:
@@ -64,32 +66,53 @@ class Record:
     def __init__(self, log: Path, memory: Path, *, say: Callable[[str], None] | None = None) -> None:
         """Open both; `say` hears the alerts, which go to the terminal by default.
 
-        Raises:
-            OSError: If the folder cannot be written.
+        A disk that cannot be written must not keep the guardian from acting: it is alerted, and tried again.
         """
         self._log_path, self._memory_path, self._say = log, memory, say or _say_on_terminal
-        private_folder(log.parent)
-        self._file = open(log, "ab", opener=owner_only)  # noqa: SIM115 - closed by close()
+        self._fault, self._is_torn = "", False
+        self._file: io.FileIO | None = None
+        with contextlib.suppress(OSError):
+            private_folder(log.parent)
         self.memory = self._read()
 
     def close(self) -> None:
         """Close the log."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def write(self, event: str, **facts: Any) -> None:
         """Add a line."""
         at = dt.datetime.fromtimestamp(wall_ns() / 1e9, dt.UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"at": at, "event": event, **facts}, default=str, ensure_ascii=False)
+        data = line.encode("utf-8", "backslashreplace") + b"\n"
         try:
-            if self._file.tell() > _LONGEST_LOG:
-                self._file.close()
-                self._log_path.replace(self._log_path.with_suffix(".log.1"))
-                self._file = open(self._log_path, "ab", opener=owner_only)  # noqa: SIM115
-            self._file.write(line.encode("utf-8", "backslashreplace") + b"\n")
-            self._file.flush()
+            self._append(data)
         except OSError as error:
-            # A full disk must not keep the guardian from acting.
-            self._say(f"the guardian's log cannot be written: {error}")
+            if str(error) != self._fault:
+                self._fault = str(error)
+                self._say(f"the guardian's log cannot be written: {error}")
+
+    def _append(self, data: bytes) -> None:
+        """Write a line; without a buffer, for one that a full disk has not taken would come back at each later write.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        if self._file is None:
+            private_folder(self._log_path.parent)
+            self._file = io.FileIO(self._log_path, "ab", opener=owner_only)
+        if self._file.tell() > _LONGEST_LOG:
+            with contextlib.suppress(OSError):
+                self._log_path.replace(self._log_path.with_suffix(".log.1"))
+                self._file.close()
+                self._file = None
+                self._file = io.FileIO(self._log_path, "ab", opener=owner_only)
+        if self._file is None:
+            return
+        if self._is_torn:
+            data = b"\n" + data
+        self._is_torn = self._file.write(data) != len(data)
+        self._fault = ""
 
     def alert(self, text: str, **facts: Any) -> None:
         """Add a line that a person is to see now."""
@@ -126,6 +149,14 @@ class Record:
             except OSError:
                 _log.warning("%s cannot be moved", self._memory_path)
             return Memory()
+
+
+def sent_in(memory: Path) -> tuple[SentOrder, ...]:
+    """Return the orders that another process of this account may have on their way, by its memory."""
+    try:
+        return msgspec.json.decode(memory.read_bytes(), type=Memory).sent
+    except (OSError, msgspec.MsgspecError):
+        return ()
 
 
 def _say_on_terminal(text: str) -> None:

@@ -21,8 +21,8 @@ from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import Rules
 from ibdesk.guardian.engine_process import EngineKill, engine_of, kill, listener_at
 from ibdesk.guardian.fence import Fence
-from ibdesk.guardian.record import Record
-from ibdesk.guardian.stop import Level, words_of
+from ibdesk.guardian.record import Record, sent_in
+from ibdesk.guardian.stop import Level, name_of, words_of
 from ibdesk.guardian.watch import Watch, halt_words
 
 # A guardian that lives answers within milliseconds.
@@ -101,7 +101,7 @@ async def _by_guardian(config: GuardianConfig, request: StopRequest, tell: Tell,
     command = {
         "do": request.level.value,
         "reason": words_of(request.reason),
-        "by": words_of(request.by),
+        "by": name_of(request.by),
         "account": request.account or config.account,
         "kill": request.kill,
     }
@@ -166,6 +166,7 @@ def _end_hung_guardian(config: GuardianConfig, tell: Tell) -> None:
 async def _alone(config: GuardianConfig, request: StopRequest, tell: Tell, began_ns: int) -> StopOutcome:
     """Do a guardian's work for this one stop, over a connection of its own."""
     account = request.account or config.account or account_in(config)
+    sent = sent_in(config.memory)
     config = msgspec.structs.replace(
         config,
         name="stop",
@@ -173,9 +174,11 @@ async def _alone(config: GuardianConfig, request: StopRequest, tell: Tell, began
         account=account if config.mode != "embedded" else "",
         rules=Rules(),
     )
-    # Only this stop is carried out, not what an earlier one has left.
+    # Only this stop is carried out, not what an earlier one has left; but an order of that may still be filled.
+    sent += sent_in(config.memory)
     config.memory.unlink(missing_ok=True)
     record = Record(config.log, config.memory, say=tell)
+    record.keep(sent=sent)
     try:
         words = halt_words(request.level, reason=request.reason, by=request.by)
         fence = Fence(config.mode, record)
@@ -192,7 +195,8 @@ async def _alone(config: GuardianConfig, request: StopRequest, tell: Tell, began
         return await _carried_out(config, record, request, attempt, began_ns)
     finally:
         record.close()
-        config.memory.unlink(missing_ok=True)
+        if not record.memory.sent:
+            config.memory.unlink(missing_ok=True)
 
 
 def _kill_engine(config: GuardianConfig, tell: Tell) -> EngineKill:

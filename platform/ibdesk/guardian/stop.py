@@ -6,8 +6,8 @@ import enum
 
 import msgspec
 
-# A reason has so many characters at most: it is in the halt, in the log, and in one line of the command socket.
-LONGEST_REASON = 500
+# So many characters have a reason and a name at most: both are in one line of the command socket.
+_LONGEST_REASON, _LONGEST_NAME = 500, 100
 
 
 class Level(enum.StrEnum):
@@ -50,6 +50,15 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
         return not self.runs or (bool(other.runs) and set(other.runs) <= set(self.runs))
 
 
-def words_of(text: str) -> str:
-    """Return a text that a person gave as one that can be written anywhere: cut, and without lone surrogates."""
-    return text[:LONGEST_REASON].encode("utf-8", "replace").decode()
+def words_of(reason: str) -> str:
+    """Return a reason that a person gave as one that can be written anywhere: cut, and without lone surrogates."""
+    return _writable(reason[:_LONGEST_REASON])
+
+
+def name_of(by: str) -> str:
+    """Return a person's name in the same way."""
+    return _writable(by[:_LONGEST_NAME])
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

@@ -238,8 +238,13 @@ class Stops:
 
     def _send(self, sender: Sender, step: CancelEverything | CancelOrder | CancelOwn | Reduce) -> None:
         order = self._sent.get(step.reference) if isinstance(step, CancelOwn | Reduce) else None
+        if isinstance(step, CancelOwn):
+            # The number of another client's order would be taken for that of one of ours.
+            if order is not None and order.client_id == self._client_id:
+                sender.do(step, order_id=order.order_id)
+            return
         if not isinstance(step, Reduce):
-            sender.do(step, order_id=0 if order is None else order.order_id)
+            sender.do(step)
             return
         order_id = sender.new_order_id()
         if order is None or not order_id:

@@ -75,6 +75,13 @@ class AccountView:
         """Begin a round of questions: what its answers do not name will be gone."""
         self._named_positions, self._named_orders = {}, set()
 
+    def forget_named(self, end: str) -> None:
+        """Forget what an answer has named that came too late for the look which had asked."""
+        if end == "openOrderEnd":
+            self._named_orders = set()
+        elif end == "positionEnd":
+            self._named_positions = {}
+
     def end_look(self, asked_ns: int, *, with_positions: bool = True) -> Look:
         """Return the account as the round's answers, which are complete now, describe it."""
         if with_positions:

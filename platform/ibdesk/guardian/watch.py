@@ -20,9 +20,10 @@ from ibdesk.guardian.engine_process import EngineKill
 from ibdesk.guardian.engine_watch import EngineWatch
 from ibdesk.guardian.fence import Fence, state_of
 from ibdesk.guardian.record import Record
-from ibdesk.guardian.stop import Level, Stop, words_of
+from ibdesk.guardian.stop import Level, Stop, name_of, words_of
 from ibdesk.guardian.stops import Stops
 from ibdesk.model import GUARDIAN
+from ibdesk.telemetry.systemd import notify_systemd
 
 _SECOND = 1_000_000_000
 _TURN_SECONDS, _TURNS_A_SECOND = 0.2, 5
@@ -118,7 +119,7 @@ class Watch:
         """Begin a stop that a person wants."""
         words = halt_words(level, reason=reason, by=by)
         return self._begin(
-            Decision(cause=_CAUSE_PERSON, level=level, reason=words), by=words_of(by) or "person", kill=kill
+            Decision(cause=_CAUSE_PERSON, level=level, reason=words), by=name_of(by) or "person", kill=kill
         )
 
     def status(self) -> dict[str, object]:
@@ -195,8 +196,11 @@ class Watch:
 
     async def _judge_regularly(self) -> None:
         while True:
-            if self._turns % _TURNS_A_SECOND == 0 and self._engine.look(self.account):
-                self._engine_has_gone()
+            if self._turns % _TURNS_A_SECOND == 0:
+                if not self._only_stops:
+                    notify_systemd("WATCHDOG=1")
+                if self._engine.look(self.account):
+                    self._engine_has_gone()
             self._turns += 1
             self._fence.look(self.account)
             if self._config.mode == "embedded" and self._connection.answered_ns:
@@ -251,7 +255,7 @@ class Watch:
             gross_exposure=view.gross_exposure if is_up else None,
             orders_last_minute=view.orders_last_minute(now_ns),
             engine=self._engine.sight(),
-            differences=self._engine.differences(view, now_ns) if is_up else (),
+            differences=self._engine.differences(view, now_ns) if is_up else {},
             lifted=self._fence.lifted,
         )
 
@@ -287,4 +291,4 @@ class Watch:
 
 def halt_words(level: Level, *, reason: str, by: str) -> str:
     """Return the reason of the halt that stands for a stop that a person wants."""
-    return f"{level.value} asked for by {words_of(by) or 'a person'}: {words_of(reason)}"
+    return f"{level.value} asked for by {name_of(by) or 'a person'}: {words_of(reason)}"
