@@ -533,7 +533,7 @@ def test_a_close_goes_on_when_the_run_is_started_again(story, act, hands) -> Non
 def test_an_order_that_is_found_at_the_venue_while_the_position_is_closed_is_withdrawn_too(story, act) -> None:
     act(lambda me: me.sell("AAPL", 100, stop=9.0))
     act(lambda me: me.close("AAPL"))
-    lost = story.run().make(story.run().lanes["AAPL"], side=Side.SELL, quantity=100.0, stop_price=8.0)
+    lost = story.run().orders.make(story.run().lanes["AAPL"], side=Side.SELL, quantity=100.0, stop_price=8.0)
     story.tell(OrderFound(lost.moved(S.SENT, 1).moved(S.UNKNOWN, 1), Stock("AAPL"), story.at_ns))
 
     assert orders_in(story.report(story.order("run.2"), S.CANCELLED)) == [CancelOrder("run.3")]

@@ -267,7 +267,7 @@ class Aims:
         for order_id, keep in fresh.items():
             order = flow.blotter.orders[order_id]
             if 0 < keep < ANSWERED and flow.link_up:
-                flow.modify(
+                flow.modifications.modify(
                     order_id, quantity=order.filled + self._rounded(lane, keep), limit_price=None, stop_price=None
                 )
             elif not keep and (again or not flow.blotter.is_withdrawn(order_id)):
@@ -324,7 +324,9 @@ class Aims:
         return self._flow.markets[lane.instrument].instrument.round_size(quantity) if quantity else 0.0
 
     def _order(self, lane: Lane, quantity: float) -> str:
-        return lane.run.send(lane, side=Side.BUY if quantity > 0 else Side.SELL, quantity=abs(quantity), aims=True)
+        return lane.run.orders.send(
+            lane, side=Side.BUY if quantity > 0 else Side.SELL, quantity=abs(quantity), aims=True
+        )
 
     def _orders(self, lane: Lane, aim: Aim) -> list[Order]:
         """Return the open orders that are part of an aim; a position that is closed has those that reduce it."""
@@ -336,12 +338,12 @@ class Aims:
 
     def _is_denied(self, lane: Lane, quantity: float) -> bool:
         """Return whether the gate would deny the order that goes through zero; then nothing is withdrawn for it."""
-        order = lane.run.make(lane, side=Side.BUY if quantity > 0 else Side.SELL, quantity=abs(quantity))
+        order = lane.run.orders.make(lane, side=Side.BUY if quantity > 0 else Side.SELL, quantity=abs(quantity))
         try:
             self._flow.examine(order, OpenOrders())
         except OrderDeniedError as denial:
             self._set(lane, None)
-            lane.run.deny(lane, order, denial)
+            lane.run.orders.deny(lane, order, denial)
             return True
         return False
 

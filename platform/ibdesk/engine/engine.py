@@ -18,7 +18,7 @@ from ibdesk.engine.closed_market import day_handlers
 from ibdesk.engine.estate import take_over
 from ibdesk.engine.features import GrowingFeatures
 from ibdesk.engine.freshness import freshness_handlers
-from ibdesk.engine.market import Market
+from ibdesk.engine.market_handlers import MarketHandlers
 from ibdesk.engine.order_flow import OrderFlow
 from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.portfolio import EXTERNAL, MANUAL
@@ -105,19 +105,19 @@ class Engine:
         self.prints = BadPrints(
             self.outbox, self.gate, self.freshness, lambda event: self._handlers[event.__class__](event)
         )
+        prices = MarketHandlers(self.orders, self.calls, self.prints)
         # What `handle` looks at after each event; each is changed in place only.
-        self._unpriced, self._with_state = self.orders.outside.unpriced, self.calls.with_state
-        self._aims_changed, self._due = self.orders.aims.changed, self.orders.closed.due
+        self._with_state, self._aims_changed = self.calls.with_state, self.orders.aims.changed
         self._reducing, self._opening = self.orders.queue.reducing, self.orders.queue.opening
-        self.account, self.check = Account(), AccountCheck(self.orders)
+        self.check = AccountCheck(self.orders)
         self.link = Link.UP
         self.make_features = make_features
         self._strategies, self._strict = strategies, strict
         self._reported: dict[str, PositionReport] = {}
         self._handlers: dict[type, Callable[[Any], object]] = {
-            Bar: self._on_bar,
-            Quote: self._on_quote,
-            Tick: self._on_tick,
+            Bar: prices.on_bar,
+            Quote: prices.on_quote,
+            Tick: prices.on_tick,
             Fill: self.check.on_fill,
             Commission: self.check.on_commission,
             OrderReport: self.orders.on_order_report,
@@ -151,6 +151,11 @@ class Engine:
     def now_ns(self) -> int:
         """The time of the event being handled, or of the last one; ns UTC, 0 before the first."""
         return self.outbox.now_ns
+
+    @property
+    def account(self) -> Account:
+        """The account as it was last reported."""
+        return self.orders.account
 
     def handle(self, event: Event) -> Sequence[Action]:
         """Take one event and return what is to be done about it, in order.
@@ -218,92 +223,6 @@ class Engine:
         """Tell a person."""
         self.outbox.alert(origin, text, severity)
 
-    # --- the market
-
-    def _on_bar(self, bar: Bar) -> None:
-        market = self.markets.get(bar.instrument)
-        if market is None:
-            return
-        if bar.opened_ns >= self.losses.day_ends_ns:
-            self.losses.begin_day(bar.opened_ns)
-        freshness = self.freshness
-        if not freshness.clock_ns:
-            market.price = market.last = bar.close
-        elif self.prints.holds(market, bar, bar.close):
-            return
-        else:
-            freshness.take_bar(market, bar)
-        if market.is_watched or self._unpriced or self._due:
-            self._note_price(market, bar.close, bar.opened_ns)
-        calls = self.calls
-        for lane in calls.expecting(market.bar_lanes) if calls.expected else market.bar_lanes:
-            try:
-                lane.on_bar(bar)
-            except BaseException as error:
-                calls.fail(lane.run, error)
-            if calls.faults:
-                calls.end_faulty(lane.run)
-        if freshness.holds_back:
-            freshness.holds_back = freshness.is_catching_up
-
-    def _on_quote(self, quote: Quote) -> None:
-        market = self.markets.get(quote.instrument)
-        if market is None:
-            return
-        if quote.at_ns >= self.losses.day_ends_ns:
-            self.losses.begin_day(quote.at_ns)
-        # A quote with both sides is the freshest price there is.
-        if quote.spread >= 0:
-            mid = quote.mid
-            if self.freshness.clock_ns and self.prints.holds(market, quote, mid):
-                return
-            market.quote, market.price, market.price_at_ns = quote, mid, quote.at_ns
-            if market.is_watched or self._unpriced or self._due:
-                self._note_price(market, mid, quote.at_ns)
-        else:
-            market.quote = quote
-        calls = self.calls
-        for lane in calls.expecting(market.lanes) if calls.expected else market.lanes:
-            try:
-                lane.on_quote(quote)
-            except BaseException as error:
-                calls.fail(lane.run, error)
-            if calls.faults:
-                calls.end_faulty(lane.run)
-
-    def _on_tick(self, tick: Tick) -> None:
-        market = self.markets.get(tick.instrument)
-        if market is None:
-            return
-        if tick.at_ns >= self.losses.day_ends_ns:
-            self.losses.begin_day(tick.at_ns)
-        if self.freshness.clock_ns and self.prints.holds(market, tick, tick.price):
-            return
-        market.price = market.last = tick.price
-        market.price_at_ns = tick.at_ns
-        if market.is_watched or self._unpriced or self._due:
-            self._note_price(market, tick.price, tick.at_ns)
-        calls = self.calls
-        for lane in calls.expecting(market.lanes) if calls.expected else market.lanes:
-            try:
-                lane.on_tick(tick)
-            except BaseException as error:
-                calls.fail(lane.run, error)
-            if calls.faults:
-                calls.end_faulty(lane.run)
-
-    def _note_price(self, market: Market, price: float, at_ns: int) -> None:
-        """Have a price known where one is waited for: by losses, by what others hold, by orders held until an open."""
-        if market.is_watched:
-            self.losses.priced(market)
-        if not (self._unpriced or self._due):
-            return
-        instrument = market.instrument.id
-        if self._unpriced:
-            self.orders.outside.price(instrument, price)
-        if instrument in self._due and not self.freshness.holds_back:
-            self.orders.closed.release(instrument, at_ns)
-
     # --- money and link
 
     def _on_position_report(self, report: PositionReport) -> None:
@@ -312,7 +231,7 @@ class Engine:
             self.orders.outside.settle(report)
 
     def _on_account_report(self, report: AccountReport) -> None:
-        self.account = self.orders.account = report.account
+        self.orders.account = report.account
         self.losses.count_in(report.account.currency)
 
     def _on_link_changed(self, change: LinkChanged) -> None:

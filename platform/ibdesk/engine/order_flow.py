@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import msgspec
-
 from ibdesk.engine.aims import AIM_TIMER, Aims
 from ibdesk.engine.blotter import Blotter
 from ibdesk.engine.closed_market import ClosedMarket
@@ -18,6 +16,7 @@ from ibdesk.engine.lane import Lane
 from ibdesk.engine.loss_watch import LOSS_TIMER, LossWatch
 from ibdesk.engine.manual_exits import MANUAL_CANCEL_TIMER, MANUAL_RETRY_TIMER, ManualExits
 from ibdesk.engine.market import Market
+from ibdesk.engine.modifications import Modifications
 from ibdesk.engine.open_orders import OpenOrders
 from ibdesk.engine.order_queue import QUEUE_TIMER, WAIT_RULE, OrderQueue, Waiting
 from ibdesk.engine.outbox import Outbox
@@ -37,7 +36,6 @@ from ibdesk.model import (
     CancelOrder,
     Fill,
     Forex,
-    ModifyOrder,
     Order,
     OrderDenied,
     OrderDropped,
@@ -77,7 +75,7 @@ class OrderFlow:
         self.manual_exits = ManualExits(self)
         self.queue = OrderQueue(self, waits=waits)
         self.venue_day, self.closed = VenueDay(outbox), ClosedMarket(self, waits=waits)
-        self.overrules = Overrules(self)
+        self.overrules, self.modifications = Overrules(self), Modifications(self)
         self.outside = OutsideTrades(
             self.portfolio, self.blotter, outbox, self.price_of, self.cancel, self.overrules.halt
         )
@@ -149,42 +147,6 @@ class OrderFlow:
         self.refresh(order)
         self.queue.put(Waiting(order.id, self.freshness.now_ns), reduces=reduces)
 
-    def modify(
-        self,
-        order_id: str,
-        *,
-        quantity: float | None,
-        limit_price: float | None,
-        stop_price: float | None,
-    ) -> None:
-        """Pass new terms of an open order through the risk gate; the order keeps its own until the venue agrees."""
-        order = self.blotter.orders.get(order_id)
-        if order is None or not order.is_open:
-            return
-        market = self.markets[order.instrument]
-        changed = msgspec.structs.replace(
-            order,
-            quantity=order.quantity if quantity is None else quantity,
-            limit_price=order.limit_price if limit_price is None else limit_price,
-            stop_price=order.stop_price if stop_price is None else stop_price,
-        ).checked()
-        try:
-            changed = fitted(changed, market.instrument)
-            is_exit = self.examine_change(order, changed)
-            if order.status is not OrderStatus.CREATED and self.queue.may_leave(order.id, reduces=is_exit):
-                self.change(changed)
-                return
-        except OrderDeniedError as denial:
-            self.deny_change(order, denial)
-            return
-        if order.status is OrderStatus.CREATED:
-            changed = msgspec.structs.replace(changed, updated_ns=self.now_ns)
-            self.add(OrderQueued(changed))
-            self.blotter.put(changed)
-            self.refresh(changed)
-            return
-        self.queue.put(Waiting(order.id, self.freshness.now_ns, _terms(changed)), reduces=is_exit)
-
     def cancel(self, order_id: str) -> None:
         """Withdraw an open order; cancelling is never denied, and one that has not left is gone at once."""
         order = self.blotter.orders.get(order_id)
@@ -238,19 +200,6 @@ class OrderFlow:
         held = self.exposures.holding(order.owner, order.instrument).position.quantity
         return not reduces(order, held, self.blotter.sums_without(order))
 
-    def examine_change(self, order: Order, changed: Order) -> bool:
-        """Return whether the new terms of an order only reduce; a smaller quantity alone always does.
-
-        Raises:
-            OrderDeniedError: If the gate refuses them, or the guardian cancels orders or closes positions.
-        """
-        if self.gate.halts.is_fenced and self.gate.decides:
-            raise OrderDeniedError(order.id, "halt", 0.0, changed.quantity)
-        smaller = msgspec.structs.replace(order, quantity=changed.quantity)
-        if self.link_up and changed == smaller and changed.quantity <= order.quantity:
-            return True
-        return self.examine(changed, self.blotter.sums_without(order))
-
     def place(self, order: Order) -> None:
         """Let an order leave."""
         if self.self_crossing.resting:
@@ -258,20 +207,11 @@ class OrderFlow:
         sent = order.moved(OrderStatus.SENT, self.now_ns)
         # First, so that it is found when what follows has to be undone.
         self.add(PlaceOrder(sent))
-        self._count_sent(sent)
+        self.count_sent(sent)
         self.blotter.put(sent)
         self.refresh(sent)
 
-    def change(self, changed: Order) -> None:
-        """Let the new terms of an order leave."""
-        if self.self_crossing.resting:
-            self.self_crossing.clear_the_way(changed)
-        if changed.quantity != self.blotter.orders[changed.id].quantity:
-            self.blotter.ask(self.blotter.orders[changed.id], changed.quantity)
-        self._count_sent(changed)
-        self.add(_terms(changed))
-
-    def _count_sent(self, order: Order) -> None:
+    def count_sent(self, order: Order) -> None:
         """Count an order or a change that leaves, where the budget of its run asks for it."""
         budget = self.budgets.get(order.owner) if self.budgets else None
         if budget is not None and budget.max_orders_per_minute < math.inf:
@@ -345,7 +285,7 @@ class OrderFlow:
             self.aims.note_fill(lane, fill)
         if run.is_running:
             self.call(run, run.strategy.on_fill, fill)
-        self._tell_order(order)
+        self.tell_order(order)
         if lane.aim is not None:
             self.call(run, self.aims.settle, lane, order)
         if is_late:
@@ -354,7 +294,7 @@ class OrderFlow:
     def deny(self, order: Order, denial: OrderDeniedError) -> None:
         """Keep an order that the gate refused, and tell its run."""
         denied = order.moved(OrderStatus.DENIED, self.now_ns, reason=denial.reason)
-        self._tell_denial(denial)
+        self.tell_denial(denial)
         self.blotter.put(denied)
         self.repetition.denied(denied, denial.rule)
         self.order_changed(denied)
@@ -363,12 +303,8 @@ class OrderFlow:
             # A while later the same order may pass.
             run.lanes[order.instrument].allow()
 
-    def deny_change(self, order: Order, denial: OrderDeniedError) -> None:
-        """Tell that the gate refused new terms: the order lives on as it is, and its run learns why."""
-        self._tell_denial(denial)
-        self._tell_order(msgspec.structs.replace(order, reason=denial.reason))
-
-    def _tell_denial(self, denial: OrderDeniedError) -> None:
+    def tell_denial(self, denial: OrderDeniedError) -> None:
+        """Put on the record what the gate refused, and why."""
         self.add(
             OrderDenied(
                 order_id=denial.order_id,
@@ -386,7 +322,7 @@ class OrderFlow:
         """
         self.refresh(order)
         self.repetition.changed(order)
-        self._tell_order(order)
+        self.tell_order(order)
         run = self.runs.get(order.owner)
         if run is not None:
             lane = run.lanes[order.instrument]
@@ -398,7 +334,7 @@ class OrderFlow:
             # It may have turned up, or come back to life, after the halt began.
             self.halting.trim(self.exposures.holding(order.owner, order.instrument))
 
-    def _tell_order(self, order: Order) -> None:
+    def tell_order(self, order: Order) -> None:
         """Tell an order's run what became of it."""
         run = self.runs.get(order.owner)
         if run is None:
@@ -416,9 +352,3 @@ class OrderFlow:
         run = self.runs.get(order.owner)
         if run is not None:
             run.lanes[order.instrument].is_stale = True
-
-
-def _terms(order: Order) -> ModifyOrder:
-    return ModifyOrder(
-        order_id=order.id, quantity=order.quantity, limit_price=order.limit_price, stop_price=order.stop_price
-    )

@@ -116,8 +116,8 @@ class OrderQueue:
                 changed = msgspec.structs.replace(
                     order, quantity=change.quantity, limit_price=change.limit_price, stop_price=change.stop_price
                 )
-                flow.examine_change(order, changed)
-                flow.change(changed)
+                flow.modifications.examine(order, changed)
+                flow.modifications.send(changed)
         except OrderDeniedError as denial:
             self._refuse(waiting, denial)
             return
@@ -128,7 +128,7 @@ class OrderQueue:
         if waiting.change is None:
             self._flow.deny(order, denial)
         elif order.is_open:
-            self._flow.deny_change(order, denial)
+            self._flow.modifications.deny(order, denial)
 
     @property
     def _patience_ns(self) -> int:

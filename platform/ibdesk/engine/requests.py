@@ -44,7 +44,7 @@ class Requests:
         Raises:
             OrderError: If they make no sense together.
         """
-        self._flow.modify(
+        self._flow.modifications.modify(
             request.order_id,
             quantity=request.quantity,
             limit_price=request.limit_price,

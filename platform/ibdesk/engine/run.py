@@ -12,11 +12,11 @@ import msgspec
 
 from ibdesk.engine.features import FeatureSource
 from ibdesk.engine.lane import Lane
+from ibdesk.engine.run_orders import RunOrders
 from ibdesk.engine.state_changes import Change, KeptState, apply_changes
-from ibdesk.errors import DeskError, InstrumentError, OrderDeniedError, StrategyError
+from ibdesk.errors import DeskError, InstrumentError, StrategyError
 from ibdesk.model import (
     Order,
-    OrderType,
     Position,
     Quote,
     Severity,
@@ -61,7 +61,7 @@ class Run:
         *,
         orders_made: int = 0,
     ) -> None:
-        self._engine, self._outbox = engine, engine.outbox
+        self._engine, self._outbox, self.orders = engine, engine.outbox, RunOrders(self, engine)
         self.id, self.start = start.run_id, start
         self.state, self.note = RunState.RUNNING, ""
         # orders_inside: its orders on their way through the gate, each made in the on_order of the one before.
@@ -201,7 +201,7 @@ class Run:
             time_in_force = TimeInForce(time_in_force)
         if when_closed.__class__ is not WhenClosed:
             when_closed = WhenClosed(when_closed)
-        order_id = self.send(
+        order_id = self.orders.send(
             self._lane(symbol),
             side=side,
             quantity=float(quantity),
@@ -214,68 +214,6 @@ class Run:
         # Its on_order may have failed over the denial.
         self._check_running()
         return order_id
-
-    def send(self, lane: Lane, *, aims: bool = False, **terms: Any) -> str:
-        """Send an order through the risk gate and return its id; with `aims` it is on the way to a target."""
-        order = self.make(lane, **terms).checked()
-        self._go_inside()
-        number = self.orders_made = self.orders_made + 1
-        if aims:
-            lane.aimed_order = order.id
-        else:
-            self._engine.orders.aims.note_apart(lane, order.id)
-        try:
-            self._engine.orders.submit(order)
-        except BaseException:
-            if order.id not in self._engine.blotter.orders:
-                # It came to nothing, and so did its number.
-                self.orders_made = number - 1
-            raise
-        finally:
-            self.orders_inside -= 1
-        return order.id
-
-    def deny(self, lane: Lane, order: Order, denial: OrderDeniedError) -> None:
-        """Keep an order towards a target that the gate would have refused."""
-        self._go_inside()
-        self.orders_made += 1
-        lane.aimed_order = order.id
-        try:
-            self._engine.orders.deny(order, denial)
-        finally:
-            self.orders_inside -= 1
-
-    def make(
-        self,
-        lane: Lane,
-        *,
-        side: Side,
-        quantity: float,
-        limit_price: float | None = None,
-        stop_price: float | None = None,
-        time_in_force: TimeInForce = TimeInForce.DAY,
-        outside_regular_hours: bool = False,
-        when_closed: WhenClosed = WhenClosed.USUAL,
-    ) -> Order:
-        """Return a new order of this run."""
-        now_ns = self._outbox.now_ns
-        return Order(
-            id=f"{self.id}.{self.orders_made + 1}",
-            owner=self.id,
-            instrument=lane.instrument,
-            side=side,
-            # A whole number or a numpy scalar is written into the journal as another type than a float.
-            quantity=float(quantity),
-            type=_TYPES[limit_price is not None, stop_price is not None],
-            limit_price=None if limit_price is None else float(limit_price),
-            stop_price=None if stop_price is None else float(stop_price),
-            time_in_force=time_in_force,
-            outside_regular_hours=outside_regular_hours,
-            when_closed=when_closed,
-            created_ns=now_ns,
-            updated_ns=now_ns,
-            correlation_id=self._outbox.correlation_id,
-        )
 
     def aim(self, symbol: str, quantity: float) -> str | None:
         """Lead the position to `quantity`; return the order's id, None when none leaves now (see `engine.aims`)."""
@@ -300,9 +238,9 @@ class Run:
         order = self._engine.blotter.orders.get(order_id)
         if order is None or order.owner != self.id or self._engine.orders.overrules.keeps(order, is_cancel=False):
             return
-        self._go_inside()
+        self.orders.go_inside()
         try:
-            self._engine.orders.modify(
+            self._engine.orders.modifications.modify(
                 order.id,
                 quantity=_float(quantity),
                 limit_price=_float(limit_price),
@@ -317,7 +255,7 @@ class Run:
         order = self._engine.blotter.orders.get(order_id)
         if order is None or order.owner != self.id or self._engine.orders.overrules.keeps(order, is_cancel=True):
             return
-        self._go_inside()
+        self.orders.go_inside()
         try:
             self._engine.orders.cancel(order.id)
         finally:
@@ -334,19 +272,6 @@ class Run:
         """Put a line on the record and before people's eyes."""
         self._check_running()
         self._engine.alert(self.id, plain_text(text, longest=_LONGEST_LINE), Severity(severity))
-
-    def _go_inside(self) -> None:
-        """Count an order on its way through the gate.
-
-        Raises:
-            StrategyError: If its on_order orders again over each denial, without an end.
-        """
-        if self.orders_inside >= _DEEPEST:
-            raise StrategyError(
-                f"{self.id}: its on_order has ordered again over a denial {_DEEPEST} times in one event: let it stop "
-                f"when an order is denied"
-            )
-        self.orders_inside += 1
 
     def _check_running(self) -> None:
         if self._outbox.is_open and self.state is RunState.RUNNING and not self.is_faulty:
@@ -366,7 +291,6 @@ class Run:
         return lane
 
 
-_DEEPEST = 20
 _LONGEST_TIMER = 1e9
 _LONGEST_NAME = 200
 _LONGEST_LINE = 10_000
@@ -396,11 +320,3 @@ def _id_of(name: str, near_year: int) -> str:
 
 def _float(figure: float | None) -> float | None:
     return None if figure is None else float(figure)
-
-
-_TYPES = {
-    (False, False): OrderType.MARKET,
-    (True, False): OrderType.LIMIT,
-    (False, True): OrderType.STOP,
-    (True, True): OrderType.STOP_LIMIT,
-}

@@ -1,0 +1,108 @@
+"""The orders of one run: numbered, made and sent through the risk gate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ibdesk.errors import OrderDeniedError, StrategyError
+from ibdesk.model import Order, OrderType, Side, TimeInForce, WhenClosed
+
+if TYPE_CHECKING:
+    from ibdesk.engine.engine import Engine
+    from ibdesk.engine.lane import Lane
+    from ibdesk.engine.run import Run
+
+_DEEPEST = 20
+
+
+class RunOrders:
+    """Makes the orders of a run, and counts those on their way through the gate."""
+
+    def __init__(self, run: Run, engine: Engine) -> None:
+        self._run, self._engine = run, engine
+
+    def send(self, lane: Lane, *, aims: bool = False, **terms: Any) -> str:
+        """Send an order through the risk gate and return its id; with `aims` it is on the way to a target."""
+        run = self._run
+        order = self.make(lane, **terms).checked()
+        self.go_inside()
+        number = run.orders_made = run.orders_made + 1
+        if aims:
+            lane.aimed_order = order.id
+        else:
+            self._engine.orders.aims.note_apart(lane, order.id)
+        try:
+            self._engine.orders.submit(order)
+        except BaseException:
+            if order.id not in self._engine.blotter.orders:
+                # It came to nothing, and so did its number.
+                run.orders_made = number - 1
+            raise
+        finally:
+            run.orders_inside -= 1
+        return order.id
+
+    def deny(self, lane: Lane, order: Order, denial: OrderDeniedError) -> None:
+        """Keep an order towards a target that the gate would have refused."""
+        run = self._run
+        self.go_inside()
+        run.orders_made += 1
+        lane.aimed_order = order.id
+        try:
+            self._engine.orders.deny(order, denial)
+        finally:
+            run.orders_inside -= 1
+
+    def make(
+        self,
+        lane: Lane,
+        *,
+        side: Side,
+        quantity: float,
+        limit_price: float | None = None,
+        stop_price: float | None = None,
+        time_in_force: TimeInForce = TimeInForce.DAY,
+        outside_regular_hours: bool = False,
+        when_closed: WhenClosed = WhenClosed.USUAL,
+    ) -> Order:
+        """Return a new order of this run."""
+        run, now_ns = self._run, self._engine.outbox.now_ns
+        return Order(
+            id=f"{run.id}.{run.orders_made + 1}",
+            owner=run.id,
+            instrument=lane.instrument,
+            side=side,
+            # A whole number or a numpy scalar is written into the journal as another type than a float.
+            quantity=float(quantity),
+            type=_TYPES[limit_price is not None, stop_price is not None],
+            limit_price=None if limit_price is None else float(limit_price),
+            stop_price=None if stop_price is None else float(stop_price),
+            time_in_force=time_in_force,
+            outside_regular_hours=outside_regular_hours,
+            when_closed=when_closed,
+            created_ns=now_ns,
+            updated_ns=now_ns,
+            correlation_id=self._engine.outbox.correlation_id,
+        )
+
+    def go_inside(self) -> None:
+        """Count an order on its way through the gate.
+
+        Raises:
+            StrategyError: If its on_order orders again over each denial, without an end.
+        """
+        run = self._run
+        if run.orders_inside >= _DEEPEST:
+            raise StrategyError(
+                f"{run.id}: its on_order has ordered again over a denial {_DEEPEST} times in one event: let it stop "
+                f"when an order is denied"
+            )
+        run.orders_inside += 1
+
+
+_TYPES = {
+    (False, False): OrderType.MARKET,
+    (True, False): OrderType.LIMIT,
+    (False, True): OrderType.STOP,
+    (True, True): OrderType.STOP_LIMIT,
+}
