@@ -14,7 +14,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Self
 
@@ -240,7 +240,7 @@ class Watchdog:
             frame = sys._current_frames().get(self._thread_id)
             if self.event is not event or _outermost(frame) is not call or frame is None:
                 return False
-            if kind is not None and (by_force or may_be_interrupted(frame)):
+            if kind is not None and (by_force or may_be_interrupted(_outward(frame))):
                 _raise_in(self._thread_id, kind)
         return True
 
@@ -267,6 +267,12 @@ def _interruption(note: str, on_raise: Callable[[CallInterrupted], None]) -> typ
     # The record has the name, and a replay raises the class itself.
     Interruption.__name__ = CallInterrupted.__name__
     return Interruption
+
+
+def _outward(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def _outermost(frame: FrameType | None) -> FrameType | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 _MARKET, _STATE = 0, -1
 # Modules of the engine that change nothing but what belongs to the one run that they work for.
 _OF_ONE_RUN = frozenset({"ibdesk.engine.features", "ibdesk.engine.lane", "ibdesk.engine.bars"})
+# The other functions of the engine that call hooks: what they have called themselves is a strategy's code.
+_CALLERS = frozenset({("ibdesk.engine.strategy_calls", "call"), ("ibdesk.engine.engine", "_begin")})
 
 
 class StrategyCalls:
@@ -195,21 +198,29 @@ class ExpectingLane:
         self._lane.on_tick(tick)
 
 
-def may_be_interrupted(frame: FrameType) -> bool:
-    """Return whether an exception that comes from outside, amid this code, harms nothing but the run that is called."""
-    module = str(frame.f_globals.get("__name__", ""))
-    return module in _OF_ONE_RUN or not module.startswith(("ibdesk.engine.", "ibdesk.model."))
+def may_be_interrupted(frames: Iterable[FrameType]) -> bool:
+    """Return whether an exception that comes from outside, amid this code, harms nothing but the run that is called.
+
+    The innermost frame comes first. Libraries, and modules of ours beside the engine, work for whoever has called them.
+    """
+    is_inside = False
+    for frame in frames:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module in _OF_ONE_RUN or (is_inside and (module, frame.f_code.co_name) in _CALLERS):
+            return True
+        if module.startswith(("ibdesk.engine.", "ibdesk.model.")):
+            return False
+        is_inside = True
+    return True
 
 
 def _is_amid_engine(error: CallInterrupted) -> bool:
     """Return whether another thread has interrupted code that works for all runs."""
-    step = error.__traceback__
     # In a replay the engine itself raises it, and then it is of this very class.
-    if step is None or type(error) is CallInterrupted:
+    if type(error) is CallInterrupted:
         return False
-    while step.tb_next is not None:
-        step = step.tb_next
-    return not may_be_interrupted(step.tb_frame)
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return not may_be_interrupted(reversed(frames))
 
 
 def _take_back(engine: Engine, outbox: Outbox, run: Run) -> None:
