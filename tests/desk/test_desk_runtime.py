@@ -163,7 +163,7 @@ def test_a_halt_in_the_place_of_another_holds_before_that_is_lifted(tmp_path: Pa
     first = theirs.halt("one", by="guardian", at_ns=1)
     halts = Halts()
     halts.put(first)
-    watch = AccountWatch(halts, events.append, lambda: 5, compare=lambda: None)
+    watch = AccountWatch(halts, events.append, lambda: 5, client_id=1, compare=lambda: None)
     watch.open(mine, Estate(halts=[first], halts_made=1), 1)
 
     second = theirs.halt("two", by="guardian", at_ns=2)
@@ -179,7 +179,7 @@ def test_a_halt_in_the_place_of_another_holds_before_that_is_lifted(tmp_path: Pa
 def test_while_the_halts_cannot_be_read_the_guardian_may_act(tmp_path: Path) -> None:
     file = AccountHalts("paper", "DU1", folder=tmp_path)
     halts = Halts()
-    watch = AccountWatch(halts, lambda _: None, lambda: 5, compare=lambda: None)
+    watch = AccountWatch(halts, lambda _: None, lambda: 5, client_id=1, compare=lambda: None)
     watch.open(file, Estate(), 1)
     watch.match()
     assert not watch.is_news

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ibdesk.desk import Desk, DeskSettings
 from ibdesk.errors import DeskError, OrderDeniedError
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
 from ibdesk.model import Fill, Quote, Side
-from ibdesk.store import AccountHalts, AccountHaltsError
+from ibdesk.store import AccountHalts, AccountHaltsError, replay
 from ibdesk.strategy import Strategy
 
 OpenDesk = Callable[..., Desk]
@@ -34,6 +35,7 @@ print(AccountHalts("paper", sys.argv[1]).halt("the loss is too large", by="guard
 
 _HALT_AND_WAIT = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from ibdesk.desk import Desk, DeskSettings
 
@@ -245,3 +247,18 @@ def test_a_halt_stands_although_its_desk_was_killed_the_moment_it_was_made(
         desk.place("IBM", "buy", 1)
     desk.resume("they were right", id=halt_id)
     assert desk.place("IBM", "buy", 1).status != "denied"
+
+
+def test_halts_that_two_desks_make_in_the_same_second_are_two(open_desk: OpenDesk) -> None:
+    """Each desk numbers its halts, and neither has heard of the other's: lifting one must not lift the other."""
+    desks = [open_desk("a", client_id=5), open_desk("b", client_id=7)]
+    with ThreadPoolExecutor() as pool:
+        made = list(pool.map(lambda desk: desk.halt(f"of {desk.journal_path}"), desks))
+    assert len({halt.id for halt in made}) == 2
+
+    desks[0].resume("this one is over", id=made[0].id)
+
+    until(lambda: [[halt.id for halt in desk.risk().halts] for desk in desks] == [[made[1].id]] * 2)
+    for desk in desks:
+        desk.close()
+        assert replay(Path(desk.journal_path)).events

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from ibdesk.engine.halts import Halts
-from ibdesk.model import Estate, Event, Halt, HaltTrading, Notice, ResumeTrading, Severity, moment
+from ibdesk.model import Estate, Event, Halt, HaltTrading, Notice, ResumeTrading, Severity, new_halt_id
 from ibdesk.store.account_halts import AccountHalts, AccountHaltsError, AccountRecord
 
 _log = logging.getLogger(__name__)
@@ -21,10 +21,17 @@ class AccountWatch:
     """The desk's end of the account's halts; without `open` (an account that ends with its gateway) it does nothing."""
 
     def __init__(
-        self, halts: Halts, turn: Callable[[Event], None], now_ns: Callable[[], int], *, compare: Callable[[], None]
+        self,
+        halts: Halts,
+        turn: Callable[[Event], None],
+        now_ns: Callable[[], int],
+        *,
+        client_id: int,
+        compare: Callable[[], None],
     ) -> None:
         """Make one; `compare` lets no order leave until the books were compared with TWS."""
         self._halts, self._turn, self._now_ns, self._compare = halts, turn, now_ns, compare
+        self._client_id = client_id
         self._file: AccountHalts | None = None
         # `Halts.changes` when desk and file were compared last.
         self._written = 0
@@ -37,7 +44,8 @@ class AccountWatch:
             return merged(estate, file.read())
         except AccountHaltsError as error:
             self._fault = str(error)
-            halt = Halt(self._fault, HALTS_FILE, at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-{estate.halts_made + 1}")
+            made = new_halt_id(at_ns, estate.halts_made + 1, client_id=self._client_id)
+            halt = Halt(self._fault, HALTS_FILE, at_ns, made)
             return msgspec.structs.replace(estate, halts=[*estate.halts, halt], halts_made=halt.number)
 
     def close(self) -> None:

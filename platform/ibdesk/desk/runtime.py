@@ -100,7 +100,7 @@ class Runtime:
         self.settings, self.clock, self.feed, self.address = settings, clock, feed, tws.address
         self.started_ns = clock.now_ns()
         self.shelf = StrategyShelf()
-        self.engine = Engine(strategies=self.shelf.find, limits=settings.risk)
+        self.engine = Engine(strategies=self.shelf.find, limits=settings.risk, client_id=tws.client_id)
         self.unanswered = Unanswered(self.engine.blotter)
         self.ledger = Ledger(self.engine, self.unanswered)
         self.performance = Performance(settings.performance)
@@ -122,6 +122,7 @@ class Runtime:
             self.engine.gate.halts,
             self.turn,
             clock.now_ns,
+            client_id=tws.client_id,
             compare=lambda: self.service.catch_up("a halt by the guardian was lifted"),
         )
         stop_file = settings.state_folder.absolute() / "STOP"

@@ -92,11 +92,14 @@ class Engine:
         make_features: FeatureFactory = lambda strategy, _: GrowingFeatures(strategy),
         strict: bool = False,
         waits: bool = True,
+        client_id: int = 0,
     ) -> None:
         self.gate = gate or RiskGate(limits or RiskLimits())
         self.outbox = Outbox()
         self.calls = StrategyCalls(self, self.outbox, strict=strict)
-        self.orders = OrderFlow(gate=self.gate, outbox=self.outbox, call=self.calls.call, waits=waits)
+        self.orders = OrderFlow(
+            gate=self.gate, outbox=self.outbox, call=self.calls.call, waits=waits, client_id=client_id
+        )
         requests = Requests(self.orders)
         self.blotter, self.portfolio = self.orders.blotter, self.orders.portfolio
         self.markets, self.runs = self.orders.markets, self.orders.runs

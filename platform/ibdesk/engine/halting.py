@@ -20,7 +20,7 @@ from ibdesk.model import (
     TradingHalted,
     TradingState,
     instrument_scope,
-    moment,
+    new_halt_id,
     run_scope,
 )
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class Halting:
     """Halts the desk, a run or an instrument, and flattens."""
 
-    def __init__(self, flow: OrderFlow) -> None:
-        self._flow = flow
+    def __init__(self, flow: OrderFlow, client_id: int) -> None:
+        self._flow, self._client_id = flow, client_id
 
     def on_halt_trading(self, command: HaltTrading) -> None:
         """Halt as a person or another process says."""
@@ -81,7 +81,7 @@ class Halting:
             reason or "no reason was given",
             by,
             at_ns,
-            halt_id or f"{moment(at_ns):%Y%m%d-%H%M%S}-{halts.made + 1}",
+            halt_id or new_halt_id(at_ns, halts.made + 1, client_id=self._client_id),
             scope,
             state,
         )

@@ -57,7 +57,7 @@ Call = Callable[..., None]
 class OrderFlow:
     """Takes orders of runs and of people to the gate and the venue, and tells runs what became of theirs."""
 
-    def __init__(self, *, gate: RiskGate, outbox: Outbox, call: Call, waits: bool = True) -> None:
+    def __init__(self, *, gate: RiskGate, outbox: Outbox, call: Call, waits: bool = True, client_id: int = 0) -> None:
         self.markets: dict[str, Market] = {}
         self.exposures = Exposures(self.markets, is_kept=gate.decides)
         self.blotter = Blotter(self.exposures)
@@ -71,7 +71,7 @@ class OrderFlow:
         self.freshness = Freshness(outbox, gate)
         self.repetition, self.self_crossing = Repetition(self), SelfCrossing(self)
         self.add, self.alert = outbox.add, outbox.alert
-        self.aims, self.halting = Aims(self), Halting(self)
+        self.aims, self.halting = Aims(self), Halting(self, client_id)
         self.manual_exits = ManualExits(self)
         self.queue = OrderQueue(self, waits=waits)
         self.venue_day, self.closed = VenueDay(outbox), ClosedMarket(self, waits=waits)

@@ -68,7 +68,7 @@ from ibdesk.model.event import (
     encode_kind,
 )
 from ibdesk.model.fill import TAKEN_BACK, Commission, Fill, revision_of
-from ibdesk.model.halt import DESK_SCOPE, GUARDIAN, Halt, TradingState, instrument_scope, run_scope
+from ibdesk.model.halt import DESK_SCOPE, GUARDIAN, Halt, TradingState, instrument_scope, new_halt_id, run_scope
 from ibdesk.model.instrument import (
     AnyInstrument,
     Combination,
@@ -198,6 +198,7 @@ __all__ = [
     "interval_words",
     "moment",
     "nanoseconds",
+    "new_halt_id",
     "revision_of",
     "run_scope",
 ]

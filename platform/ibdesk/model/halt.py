@@ -6,6 +6,8 @@ import enum
 
 import msgspec
 
+from ibdesk.model.moment import moment
+
 DESK_SCOPE = "desk"
 """The scope of a halt that stops all trading of the account."""
 
@@ -34,9 +36,9 @@ class TradingState(enum.Enum):
 class Halt(msgspec.Struct, frozen=True):
     """Why trading is halted, by whom (``operator``, ``risk``, ...) and since when (ns UTC).
 
-    `id` is the time and the number of the halt among those of the account, such as ``20261130-121204-3``: it names
-    this halt and no other, also after restarts. `scope` is ``desk``, ``run:<owner>`` or ``instrument:<id>``; `state`
-    is what remains possible there.
+    `id` is the time, who made the halt, and its number among those of the account, such as ``20261130-121204-7-3`` by
+    the desk of client id 7: it names this halt and no other, also after restarts. `scope` is ``desk``,
+    ``run:<owner>`` or ``instrument:<id>``; `state` is what remains possible there.
     """
 
     reason: str
@@ -56,6 +58,12 @@ class Halt(msgspec.Struct, frozen=True):
         """Return its number among the halts of the account, 0 where the id has none."""
         number = self.id.rpartition("-")[2]
         return int(number) if number.isascii() and number.isdigit() else 0
+
+
+def new_halt_id(at_ns: int, number: int, *, client_id: int) -> str:
+    """Return the id of a halt that a desk makes; two desks of one account have client ids of their own."""
+    desk = f"-{client_id}" if client_id else ""
+    return f"{moment(at_ns):%Y%m%d-%H%M%S}{desk}-{number}"
 
 
 def run_scope(run_id: str) -> str:

@@ -49,7 +49,9 @@ def replay(
     runs: list[str] = []
     earlier = ""
     with JournalReader(path) as journal:
-        engine = Engine(strategies=(shelf or StrategyShelf()).find, limits=journal.header.limits)
+        header = journal.header
+        strategies = (shelf or StrategyShelf()).find
+        engine = Engine(strategies=strategies, limits=header.limits, client_id=header.client_id)
         for entry in journal.entries():
             replayed = engine.handle(entry.event)
             _compare(entry.number, entry.actions, replayed)

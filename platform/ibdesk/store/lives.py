@@ -156,7 +156,7 @@ def estate_in(journal: JournalReader, at_ns: int) -> Estate:
     """
     # The engine books as it did, while inert strategies stand for those of then; what those did is recorded.
     gate = RecordedGate(journal.header.limits)
-    engine = Engine(strategies=lambda _: Strategy(), gate=gate)
+    engine = Engine(strategies=lambda _: Strategy(), gate=gate, client_id=journal.header.client_id)
     for entry in journal.book_entries():
         event = entry.event
         if isinstance(event, StartStrategy):
