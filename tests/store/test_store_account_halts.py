@@ -166,6 +166,27 @@ def test_a_process_that_keeps_the_lock_does_not_keep_others_from_halting(halts: 
     assert halts.read().halts == [NEWS]
 
 
+def test_a_writer_that_stood_still_over_what_it_had_read_takes_nothing_back(halts: AccountHalts) -> None:
+    """Between its reading and its writing others halt and lift, without the lock that it keeps."""
+    halts.add([NEWS])
+    other = again(halts)
+    acted: list[object] = []
+
+    def hear(event: str, arguments: tuple[object, ...]) -> None:
+        # Hooks of the interpreter stay for good.
+        if event == "open" and not acted and str(arguments[0]).startswith(f"{halts.path.parent}/.{halts.path.name}."):
+            acted.append(arguments[0])
+            other.add([Halt("meanwhile", "eve", 9, "19700101-000000-7")], waits=False)
+
+    sys.addaudithook(hear)
+
+    halts.lift(NEWS.id, "all is well", by="ann", at_ns=8)
+
+    assert acted
+    record = other.read()
+    assert ([halt.reason for halt in record.halts], [lift.id for lift in record.lifted]) == (["meanwhile"], [NEWS.id])
+
+
 def test_processes_that_halt_at_once_lose_none(halts: AccountHalts) -> None:
     program = (
         "import sys; from pathlib import Path; from ibdesk.store import AccountHalts\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from ibdesk.errors import ConfigError
@@ -44,20 +46,27 @@ def owner_only(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def write_private(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes, *, may_replace: Callable[[], bool] | None = None) -> bool:
     """Write a file for its owner alone: whole or not at all, and on disk before this returns.
+
+    What is written takes the place of the file if `may_replace`, asked at the last moment, says so; return whether it
+    has.
 
     Raises:
         OSError: If it cannot be written; then the file is as it was.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     try:
         beside.unlink(missing_ok=True)
         with open(beside, "xb", opener=owner_only) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if may_replace is not None and not may_replace():
+            beside.unlink()
+            return False
         beside.replace(path)
+        return True
     except OSError:
         beside.unlink(missing_ok=True)
         raise

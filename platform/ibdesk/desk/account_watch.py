@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -9,7 +10,14 @@ import msgspec
 
 from ibdesk.engine.halts import Halts
 from ibdesk.model import Estate, Event, Halt, HaltTrading, Notice, ResumeTrading, Severity, new_halt_id
-from ibdesk.store.account_halts import AccountHalts, AccountHaltsError, AccountRecord
+from ibdesk.store.account_halts import (
+    LOCK_POLL_SECONDS,
+    LOCK_POLLS,
+    AccountHalts,
+    AccountHaltsError,
+    AccountRecord,
+    HaltsInUseError,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +109,7 @@ class AccountWatch:
         try:
             record = self._file.read()
             if own := _lacking(record, self._halts):
-                self._file.add(own)
+                self._file.add(own, waits=False)
         except AccountHaltsError as error:
             self._fail(error)
             return
@@ -119,19 +127,28 @@ class AccountWatch:
                 self._compare_after(self._halts[lift.id])
                 self._turn(ResumeTrading(lift.id, lift.reason, self._now_ns(), lift.by))
 
-    def lift(self, halt_id: str, reason: str, by: str) -> None:
-        """Lift a halt of the account, before the desk lifts it.
+    async def lift(self, halt_id: str, reason: str, by: str) -> None:
+        """Lift a halt of the account, before the desk lifts it; the loop goes on while another process has the file.
 
         Raises:
             DeskError: If another process has lifted it already.
             AccountHaltsError: If the file cannot be used: then nothing is lifted.
         """
-        halt = self._halts[halt_id]
-        # First: what the link says of it is handled before the lift is news.
-        self._compare_after(halt)
-        if self._file is not None:
-            self._file.add([halt])
-            self._file.lift(halt_id, reason, by=by, at_ns=self._now_ns())
+        for tries_left in reversed(range(LOCK_POLLS)):
+            halt = self._halts.find(halt_id)
+            # First: what the link says of it is handled before the lift is news.
+            self._compare_after(halt)
+            if self._file is None:
+                return
+            try:
+                self._file.add([halt], waits=False)
+                self._file.lift(halt_id, reason, by=by, at_ns=self._now_ns(), waits=False)
+            except HaltsInUseError:
+                if not tries_left:
+                    raise
+                await asyncio.sleep(LOCK_POLL_SECONDS)
+            else:
+                return
 
     def _compare_after(self, halt: Halt) -> None:
         """Have nothing leave after the guardian has traded until the books know what it did."""

@@ -344,7 +344,7 @@ class Commands:
             raise DeskError(f"no halt can be lifted while it cannot be recorded: {self._runtime.recorder.failure}")
         said = stated_reason(reason, "resume")
         was_up = self._runtime.engine.link is Link.UP
-        self._runtime.account_watch.lift(id, said, by)
+        await self._runtime.account_watch.lift(id, said, by)
         self._runtime.command(ResumeTrading(id, said, self._now_ns, by, correlation_id.get()))
         if halt.is_fence and was_up:
             await until_link_up(self._runtime)

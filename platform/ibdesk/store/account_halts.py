@@ -2,8 +2,10 @@
 
 Halts belong to the account, not to a client id or a state folder. The file lies under the user's state folder, one for
 each mode and account, and holds the halts that stand and those that were lifted. It is replaced whole (written beside,
-fsynced, renamed) under a lock (``flock``). Beside it lies the *mark*, eight bytes that each writer counts up: a reader
-maps them into its memory and sees a change by comparing, without a call of the operating system.
+fsynced, renamed) under a lock (``flock``). A halt does not wait long for a process that keeps the lock: each writer
+looks, at the last moment, whether the file is still the one that it has read, and else makes its change anew. Beside it
+lies the *mark*, eight bytes that each writer counts up: a reader maps them into its memory and sees a change by
+comparing, without a call of the operating system.
 
 A file that cannot be read halts: `AccountHaltsError` says so, and its reader treats the account as halted.
 """
@@ -16,7 +18,7 @@ import mmap
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -32,7 +34,9 @@ _MOST_BYTES = 4 * 1024 * 1024
 # A lifted halt is remembered so that a journal which still holds it does not bring it back.
 _LIFTED_KEPT = 1000
 # A process that was stopped while it held the lock must not keep others from halting.
-_LOCK_POLLS, _LOCK_POLL_SECONDS = 100, 0.005
+LOCK_POLLS, LOCK_POLL_SECONDS = 100, 0.005
+# How often a change is made anew because somebody else has written meanwhile.
+_MOST_CHANGES = 20
 
 
 class AccountHaltsError(JournalError):
@@ -47,6 +51,14 @@ class AccountHaltsError(JournalError):
             f"the halts of this account cannot be used ({self.path}: {self.fault}), so it counts as halted: mend the "
             f"file, or move it away once you know which halts should hold, and then lift this halt"
         )
+
+
+class HaltsInUseError(AccountHaltsError):
+    """Another process keeps the lock of the account's halts; nothing was changed."""
+
+    def __init__(self, path: str) -> None:
+        seconds = LOCK_POLLS * LOCK_POLL_SECONDS
+        super().__init__(path, f"another process has held it for {seconds:g} s, it may be stopped")
 
 
 class Lift(msgspec.Struct, frozen=True):
@@ -169,72 +181,99 @@ class AccountHalts:
         Raises:
             AccountHaltsError: If the file cannot be read or written.
         """
-        with self._locked(must=False):
-            record = self.peek()
-            for held in record.halts:
-                if (held.reason, held.by, held.scope, held.state) == (reason, by, scope, state):
-                    return held
-            # The name keeps it apart from a halt that a desk makes in the same second.
-            name = re.sub(r"[^A-Za-z0-9_]+", "_", by)
+        # The name keeps it apart from a halt that a desk makes in the same second.
+        name = re.sub(r"[^A-Za-z0-9_]+", "_", by)
+        made = Halt(reason, by, at_ns, "", scope, state)
+
+        def with_halt(record: AccountRecord) -> AccountRecord:
+            nonlocal made
+            said = reason, by, scope, state
+            held = next((each for each in record.halts if (each.reason, each.by, each.scope, each.state) == said), None)
+            if held is not None:
+                made = held
+                return record
             made = Halt(reason, by, at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-{name}-{record.made + 1}", scope, state)
-            self._write(_with(record, [made]))
+            return _with(record, [made])
+
+        with self._locked(must=False):
+            self._change(with_halt)
         return made
 
-    def add(self, halts: list[Halt]) -> None:
+    def add(self, halts: list[Halt], *, waits: bool = True) -> None:
         """Write halts that were made elsewhere; those that stand or were lifted already are left as they are.
+
+        With `waits` off a lock that another process holds is not waited for.
 
         Raises:
             AccountHaltsError: If the file cannot be read or written.
         """
-        with self._locked(must=False):
-            record = self.peek()
+
+        def with_halts(record: AccountRecord) -> AccountRecord:
             known = {halt.id for halt in record.halts} | {lift.id for lift in record.lifted}
             news = [halt for halt in halts if halt.id not in known]
-            if news:
-                self._write(_with(record, news))
+            return _with(record, news) if news else record
 
-    def lift(self, halt_id: str, reason: str, *, by: str, at_ns: int) -> None:
+        with self._locked(must=False, waits=waits):
+            self._change(with_halts)
+
+    def lift(self, halt_id: str, reason: str, *, by: str, at_ns: int, waits: bool = True) -> None:
         """Lift the halt of this id, and no other.
 
         Raises:
             DeskError: If no such halt stands.
-            AccountHaltsError: If the file cannot be read or written, or another process holds it.
+            HaltsInUseError: If another process holds the lock; with `waits` off that is not waited for.
+            AccountHaltsError: If the file cannot be read or written.
         """
-        with self._locked(must=True):
-            record = self.peek()
+
+        def without_halt(record: AccountRecord) -> AccountRecord:
             if all(halt.id != halt_id for halt in record.halts):
                 raise DeskError(_no_halt_words(record, halt_id))
-            self._write(
-                msgspec.structs.replace(
-                    record,
-                    halts=[halt for halt in record.halts if halt.id != halt_id],
-                    lifted=[*record.lifted, Lift(halt_id, reason, by, at_ns)][-_LIFTED_KEPT:],
-                )
+            return msgspec.structs.replace(
+                record,
+                halts=[halt for halt in record.halts if halt.id != halt_id],
+                lifted=[*record.lifted, Lift(halt_id, reason, by, at_ns)][-_LIFTED_KEPT:],
             )
+
+        with self._locked(must=True, waits=waits):
+            self._change(without_halt)
 
     # --- inside
 
-    def _write(self, record: AccountRecord) -> None:
-        try:
-            write_private(self.path, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
-            if self._map is not None:
-                count = int.from_bytes(self._map[:_MARK_BYTES], "little")
-                self._map[:_MARK_BYTES] = ((count + 1) % 2**64).to_bytes(_MARK_BYTES, "little")
-        except OSError as error:
-            raise AccountHaltsError(str(self.path), _words(error)) from error
+    def _change(self, change: Callable[[AccountRecord], AccountRecord]) -> None:
+        """Put a change of the record that is there in its place, whoever writes at the same time."""
+        for _ in range(_MOST_CHANGES):
+            try:
+                found = self._identity_now()
+                record = self.peek()
+                changed = change(record)
+                if changed is record or self._write(changed, over=found):
+                    return
+            except OSError as error:
+                raise AccountHaltsError(str(self.path), _words(error)) from error
+        raise AccountHaltsError(str(self.path), "others write to it again and again")
+
+    def _write(self, record: AccountRecord, *, over: tuple[int, int]) -> bool:
+        """Write the record over the file of an identity; return whether the file was still that one."""
+        data = msgspec.json.format(msgspec.json.encode(record)) + b"\n"
+        if not write_private(self.path, data, may_replace=lambda: self._identity_now() == over):
+            return False
+        if self._map is not None:
+            count = int.from_bytes(self._map[:_MARK_BYTES], "little")
+            self._map[:_MARK_BYTES] = ((count + 1) % 2**64).to_bytes(_MARK_BYTES, "little")
+        return True
 
     @contextlib.contextmanager
-    def _locked(self, *, must: bool) -> Iterator[None]:
+    def _locked(self, *, must: bool, waits: bool = True) -> Iterator[None]:
         """Hold the file's lock; unless it `must` be had, go ahead without one that nobody gives up in time.
 
         Raises:
-            AccountHaltsError: If the lock cannot be had.
+            HaltsInUseError: If the lock cannot be had.
+            AccountHaltsError: If there is no room for it.
         """
         try:
             with open(self.path.with_suffix(".lock"), "ab", opener=owner_only) as file:
-                if not _take(file.fileno()) and must:
-                    fault = f"another process has held it for {_LOCK_POLLS * _LOCK_POLL_SECONDS:g} s, it may be stopped"
-                    raise AccountHaltsError(str(self.path), fault)
+                if not _take(file.fileno(), LOCK_POLLS if waits else 1) and must:
+                    raise HaltsInUseError(str(self.path))
                 yield
         except OSError as error:
             raise AccountHaltsError(str(self.path), _words(error)) from error
@@ -276,14 +315,13 @@ def _with(record: AccountRecord, halts: list[Halt]) -> AccountRecord:
     return msgspec.structs.replace(record, halts=[*record.halts, *halts], made=made)
 
 
-def _take(descriptor: int) -> bool:
-    """Return whether the lock was taken, within the time that one is waited for."""
-    for _ in range(_LOCK_POLLS):
-        try:
+def _take(descriptor: int, polls: int) -> bool:
+    """Return whether the lock was taken, in so many tries."""
+    for number in range(polls):
+        if number:
+            time.sleep(LOCK_POLL_SECONDS)
+        with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_LOCK_POLL_SECONDS)
-        else:
             return True
     return False
 
