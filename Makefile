@@ -78,7 +78,7 @@ soak: setup ## load the feed for half an hour and watch its memory (ARGS="--minu
 
 .PHONY: constraints
 constraints: setup ## pin the newest versions that fit into constraints.txt
-	@{ echo "# Every version that was tested together, for Python 3.11 to 3.13. Rewritten by \`make constraints\`."; \
+	@{ echo "# Every version that was tested together, for Python 3.11 to 3.14. Rewritten by \`make constraints\`."; \
 	   $$(command -v uv || echo .venv/bin/uv) pip compile pyproject.toml --universal --all-extras --python-version 3.11 \
 	       --no-header --no-annotate --quiet; } > constraints.new
 	@mv constraints.new constraints.txt
