@@ -19,7 +19,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
-PYTHONS = ("3.11.9", "3.12.9", "3.13.9")
+PYTHONS = ("3.11.9", "3.12.9", "3.13.9", "3.14.0")
 
 # Where conda-forge calls a package by another name.
 CONDA_NAMES = {
@@ -188,5 +188,5 @@ def test_setup_refuses_an_unfit_python_in_one_sentence() -> None:
     )
 
     assert refused.returncode == 1
-    assert refused.stderr.startswith("setup: PYTHON=/bin/false is not a Python 3.11, 3.12 or 3.13: name another")
+    assert refused.stderr.startswith("setup: PYTHON=/bin/false is not a Python 3.11, 3.12, 3.13 or 3.14: name another")
     assert refused.stderr.count("\n") == 1
