@@ -46,6 +46,11 @@ proof: setup tools ## prove the design's promises with hundreds of seeds (IBDESK
 simulate: setup ## trade on virtual time while everything goes wrong (ARGS="--seeds 0:10000" for more)
 	@.venv/bin/ibdesk simulate $(or $(ARGS),--seeds 0:250)
 
+.PHONY: docs
+docs: setup ## build the documentation into build/docs, warnings are errors
+	@.venv/bin/python -m sphinx -W --keep-going -q -b html docs build/docs
+	@echo "file://$(CURDIR)/build/docs/index.html"
+
 .PHONY: check
 check: setup ## lint, format, types and layers
 	@.venv/bin/ruff check .

@@ -138,7 +138,7 @@ def test_importing_ibdesk_brings_no_web_server_no_dashboard_and_no_notebook() ->
 def test_the_extra_all_is_what_a_trader_needs() -> None:
     extras = project()["optional-dependencies"]
 
-    assert extras["all"] == [f"ibdesk[{','.join(name for name in extras if name not in ('all', 'dev'))}]"]
+    assert extras["all"] == [f"ibdesk[{','.join(name for name in extras if name not in ('all', 'docs', 'dev'))}]"]
 
 
 def test_the_wheel_alone_has_a_strategy_to_run(tmp_path: Path) -> None:
