@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from ibdesk.errors import InstrumentError, UnlistedFutureError
@@ -22,7 +22,7 @@ from ibdesk.model import (
     instrument_of,
 )
 from ibdesk.model.currencies import CURRENCIES
-from ibdesk.model.future_roots import MONTH_CODES, ROOTS
+from ibdesk.model.future_roots import MONTH_CODES, ROOTS, roots_called
 from ibdesk.model.listings import BY_SUFFIX
 
 
@@ -256,9 +256,15 @@ def stock(ticker: str, share_class: str, venue: tuple[str, str]) -> Stock:
 
 
 def future(symbol: str, venue: tuple[str, str], multiplier: float, expiry: str, trading_class: str) -> Future:
+    # The tick is no part of a name: that of a root of the table is the table's.
+    usual = any(
+        (root.exchange, root.currency, root.multiplier) == (*venue, multiplier)
+        and trading_class in ("", root.trading_class)
+        for root in roots_called(symbol)
+    )
     return Future(
-        symbol, exchange=venue[0], currency=venue[1], multiplier=multiplier, tick_size=0.01, expiry=expiry,
-        trading_class=trading_class,
+        symbol, exchange=venue[0], currency=venue[1], multiplier=multiplier, tick_size=0.0 if usual else 0.01,
+        expiry=expiry, trading_class=trading_class,
     )  # fmt: skip
 
 
@@ -299,6 +305,8 @@ instruments = st.one_of(
 )
 
 
+@example(future("DAX", ("EUREX", "EUR"), 1.0, "20000101", ""))
+@example(future("DAX", ("EUREX", "EUR"), 1.0, "20000101", "SIL"))
 @given(instruments)
 def test_the_id_of_an_instrument_names_it_again(instrument: AnyInstrument) -> None:
     assert instrument_of(instrument.id) == instrument

@@ -101,7 +101,7 @@ def _in_full(text: str) -> AnyInstrument:
             exchange=exchange,
             currency=currency,
             multiplier=(money := _positive(text, multiplier)),
-            tick_size=_tick(found[1], exchange, currency, money),
+            tick_size=_tick(found[1], exchange, currency, money, trading_class),
             expiry=found[2],
             trading_class=trading_class,
         )
@@ -124,8 +124,11 @@ def _positive(text: str, figure: str) -> float:
         raise InstrumentError(f"{text}: the multiplier must be a number, got {figure!r}") from None
 
 
-def _tick(name: str, exchange: str, currency: str, multiplier: float) -> float:
+def _tick(name: str, exchange: str, currency: str, multiplier: float, trading_class: str) -> float:
     """Return zero, which stands for the table's tick size, if the terms are those of a root of the table."""
     terms = (exchange, currency, multiplier)
-    usual = any((root.exchange, root.currency, root.multiplier) == terms for root in roots_called(name))
+    usual = any(
+        (root.exchange, root.currency, root.multiplier) == terms and trading_class in ("", root.trading_class)
+        for root in roots_called(name)
+    )
     return 0.0 if usual else _UNTOLD_TICK
