@@ -29,6 +29,7 @@ from ibdesk.model import (
     Fill,
     HaltTrading,
     Order,
+    OrderDenied,
     OrderFound,
     OrderQueued,
     OrderReport,
@@ -664,7 +665,7 @@ def test_a_run_beside_one_that_misbehaves_trades_as_if_it_were_alone(
     assert [encode_actions(step) for step in seen] == [encode_actions(step) for step in again]
     # Orders that are in the blotter were placed, queued or denied on the record, and none else.
     recorded = {action.order.id for step in seen for action in step if isinstance(action, PlaceOrder | OrderQueued)}
-    recorded |= {action.order_id for step in seen for action in step if hasattr(action, "rule")}
+    recorded |= {action.order_id for step in seen for action in step if isinstance(action, OrderDenied)}
     assert set(beside.blotter.orders) == recorded
 
 

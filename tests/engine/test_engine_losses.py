@@ -12,6 +12,7 @@ from ibdesk.model import (
     CancelOrder,
     Forex,
     Future,
+    HaltTrading,
     OrderDenied,
     OrderStatus,
     PlaceRequest,
@@ -230,3 +231,34 @@ def test_sums_that_have_drifted_do_not_trip_the_limit(tell_story, hands) -> None
 
     assert story.quote(9.6, 9.6) == []
     assert story.engine.orders.exposures.account.pnl == pytest.approx(-40.0)
+
+
+def test_a_halt_whose_reason_only_names_the_rule_is_not_taken_for_the_one_that_it_makes(tell_story, hands) -> None:
+    story = tell_story(limits(max_daily_loss=100, on_daily_loss="flatten"))
+    story.start(hands())
+    story.hold(100, price=10.0)
+    story.tell(HaltTrading("max_daily_loss is looked at", story.at_ns, "risk"))
+
+    actions = story.quote(8.5, 8.5)
+
+    assert len(halts_in(actions)) == 1
+    assert [order.signed_remaining for order in story.placed(actions)] == [-100]
+
+
+def test_the_halt_of_a_rule_is_known_after_a_restart_and_from_another_desk(tell_story, hands) -> None:
+    story = tell_story(limits(max_daily_loss=100))
+    story.start(hands())
+    story.hold(100, price=10.0)
+    [halted] = halts_in(story.quote(8.5, 8.5))
+    heir = Engine(strategies=lambda _: Strategy(), limits=story.engine.gate.limits)
+    heir.handle(TakeOver(account="DU1", at_ns=story.at_ns, estate=estate_of(story.engine, story.at_ns)))
+    story.engine = heir
+
+    assert halted.rule == heir.gate.halts[halted.id].rule == "max_daily_loss"
+    assert halts_in(story.quote(8.4, 8.4)) == []
+
+    other = tell_story(limits(max_daily_loss=100))
+    other.start(hands())
+    other.tell(HaltTrading(halted.reason, other.at_ns, halted.by, id=halted.id, rule=halted.rule))
+    other.hold(100, price=10.0)
+    assert halts_in(other.quote(8.5, 8.5)) == []

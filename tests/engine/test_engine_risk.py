@@ -177,7 +177,11 @@ def test_the_loss_of_the_day_halts_trading_when_a_fill_shows_it(tell_story, hand
     (halted,) = story.fill(order, price=9.4)
 
     assert halted == TradingHalted(
-        "the day's loss of 60.00 is beyond risk.max_daily_loss of 50", story.at_ns, "risk", "20260310-140100-1"
+        "the day's loss of 60.00 is beyond risk.max_daily_loss of 50",
+        story.at_ns,
+        "risk",
+        "20260310-140100-1",
+        rule="max_daily_loss",
     )
 
 
@@ -190,7 +194,11 @@ def test_the_loss_of_the_day_halts_before_the_next_order(ask) -> None:
 
     # At 9.1 the 100 shares are 90 below their cost; a crossed quote tells no price.
     assert halted == TradingHalted(
-        "the day's loss of 90.00 is beyond risk.max_daily_loss of 50", story.at_ns - SECOND, "risk", "20260310-140002-1"
+        "the day's loss of 90.00 is beyond risk.max_daily_loss of 50",
+        story.at_ns - SECOND,
+        "risk",
+        "20260310-140002-1",
+        rule="max_daily_loss",
     )
     assert cancelled == CancelOrder("run.2")
     assert denial(actions) == ("halt", 0, 1)

@@ -216,6 +216,7 @@ def test_the_file_can_be_read_by_a_person(halts: AccountHalts) -> None:
             "id": "19700101-000000-1",
             "scope": "desk",
             "state": "halted",
+            "rule": "",
         }
     ]
 

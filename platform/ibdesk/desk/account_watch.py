@@ -120,7 +120,15 @@ class AccountWatch:
         for halt in record.halts:
             if halt.id not in self._halts:
                 self._turn(
-                    HaltTrading(halt.reason, self._now_ns(), halt.by, scope=halt.scope, state=halt.state, id=halt.id)
+                    HaltTrading(
+                        halt.reason,
+                        self._now_ns(),
+                        halt.by,
+                        scope=halt.scope,
+                        state=halt.state,
+                        id=halt.id,
+                        rule=halt.rule,
+                    )
                 )
         for lift in record.lifted:
             if lift.id in self._halts:

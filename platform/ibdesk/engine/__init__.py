@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from ibdesk.engine.open_orders import OpenOrders
     from ibdesk.engine.order_flow import WITHDRAWN
     from ibdesk.engine.portfolio import EXTERNAL, MANUAL, Book, Portfolio
-    from ibdesk.engine.risk import Exposure, RiskGate, RiskLimits
+    from ibdesk.engine.risk import Exposure, RiskGate
+    from ibdesk.engine.risk_limits import RiskLimits
     from ibdesk.engine.run import Run, RunState
     from ibdesk.engine.strategy_calls import may_be_interrupted
 

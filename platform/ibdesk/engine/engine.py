@@ -23,7 +23,8 @@ from ibdesk.engine.order_flow import OrderFlow
 from ibdesk.engine.outbox import Outbox
 from ibdesk.engine.portfolio import EXTERNAL, MANUAL
 from ibdesk.engine.requests import Requests
-from ibdesk.engine.risk import RiskGate, RiskLimits
+from ibdesk.engine.risk import RiskGate
+from ibdesk.engine.risk_limits import RiskLimits
 from ibdesk.engine.run import FeatureFactory, Run, RunState, check_succession
 from ibdesk.engine.short_history import short_histories
 from ibdesk.engine.strategy_calls import StrategyCalls

@@ -37,7 +37,14 @@ class Halting:
 
     def on_halt_trading(self, command: HaltTrading) -> None:
         """Halt as a person or another process says."""
-        self.halt(command.reason, command.by, scope=command.scope, state=command.state, halt_id=command.id)
+        self.halt(
+            command.reason,
+            command.by,
+            scope=command.scope,
+            state=command.state,
+            halt_id=command.id,
+            rule=command.rule,
+        )
 
     def on_resume_trading(self, command: ResumeTrading, allow_targets: Callable[[], None]) -> None:
         """Lift a halt, and let targets be asked again that it refused."""
@@ -70,6 +77,7 @@ class Halting:
         scope: str = DESK_SCOPE,
         state: TradingState = TradingState.HALTED,
         halt_id: str = "",
+        rule: str = "",
     ) -> None:
         """Let pass only what reduces a position from here on, until a person lifts this halt.
 
@@ -84,11 +92,12 @@ class Halting:
             halt_id or new_halt_id(at_ns, halts.made + 1, client_id=self._client_id),
             scope,
             state,
+            rule,
         )
         if halt.id in halts or (not halt_id and any(_is_same(held, halt) for held in halts.values())):
             return
         halts.put(halt)
-        flow.add(TradingHalted(halt.reason, halt.at_ns, halt.by, halt.id, halt.scope, halt.state))
+        flow.add(TradingHalted(halt.reason, halt.at_ns, halt.by, halt.id, halt.scope, halt.state, halt.rule))
         if not flow.gate.decides:
             return
         if halt.is_fence:

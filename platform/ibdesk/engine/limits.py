@@ -14,7 +14,8 @@ from ibdesk.model import Order, RunBudget, Side
 
 if TYPE_CHECKING:
     from ibdesk.engine.holdings import MoneyTotal
-    from ibdesk.engine.risk import Exposure, RiskLimits
+    from ibdesk.engine.risk import Exposure
+    from ibdesk.engine.risk_limits import RiskLimits
 
 
 class Reach:
@@ -54,9 +55,7 @@ class OpeningRules:
         self._size = {kind: getattr(limits, f"max_order_{kind}") for kind in kinds}
         self._position = {kind: getattr(limits, f"max_position_{kind}") for kind in kinds}
         self._limits = limits
-        self._counts_money = (
-            min(limits.max_gross_exposure, limits.max_net_exposure, limits.max_instrument_exposure) < math.inf
-        )
+        self._counts_money = limits.limits_exposure
         self._counts_margin = min(limits.max_margin_use, limits.max_buying_power_use) < math.inf
 
     def check(self, order: Order, exposure: Exposure, at_ns: int) -> None:

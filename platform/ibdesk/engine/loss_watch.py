@@ -19,7 +19,7 @@ from ibdesk.model import DESK_SCOPE, NO_BUDGET, DayBegan, RunBudget, RunMarks, T
 if TYPE_CHECKING:
     from ibdesk.engine.market import Market
     from ibdesk.engine.order_flow import OrderFlow
-    from ibdesk.engine.risk import OnLoss
+    from ibdesk.engine.risk_limits import OnLoss
 
 GATE = "risk"
 """Who halts when a limit is broken."""
@@ -261,7 +261,7 @@ class LossWatch:
         limits = self._gate.limits
         wanted: OnLoss = limits.on_daily_loss if rule == _DAILY else limits.on_drawdown
         state = TradingState.REDUCING if wanted == "reduce" else TradingState.HALTED
-        self._flow.halting.halt(reason, GATE, scope=self._scope(money), state=state)
+        self._flow.halting.halt(reason, GATE, scope=self._scope(money), state=state, rule=rule)
         if wanted == "flatten":
             self._flow.halting.flatten(None if is_account else money.name)
 
@@ -269,7 +269,7 @@ class LossWatch:
         """Return whether a halt for this rule is held already."""
         scope = self._scope(money)
         halts = self._gate.halts.values()
-        return any(halt.by == GATE and halt.scope == scope and rule in halt.reason for halt in halts)
+        return any(halt.by == GATE and halt.scope == scope and halt.rule == rule for halt in halts)
 
     def _scope(self, money: MoneyTotal) -> str:
         return DESK_SCOPE if money is self._exposures.account else run_scope(money.name)

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING
 
 import msgspec
-from pydantic import ConfigDict, Field, field_validator
-from pydantic.dataclasses import dataclass
 
 from ibdesk.engine.halts import Halts
 from ibdesk.engine.holdings import Holding, MoneyTotal
 from ibdesk.engine.limits import OpeningRules, at_most, value_of
-from ibdesk.engine.market_limits import Limit as _Limit
-from ibdesk.engine.market_limits import MarketLimits
 from ibdesk.engine.open_orders import OpenOrders, Sort, sort_of
 from ibdesk.engine.portfolio import MANUAL
 from ibdesk.engine.rates import unit_worth
+from ibdesk.engine.risk_limits import RiskLimits
 from ibdesk.errors import OrderDeniedError
 from ibdesk.model import Account, Order, OrderType, Quote, RunBudget, Side, TradingState
 
@@ -32,127 +26,6 @@ _NO_LIMIT = math.inf
 _NEVER_NS = 2**63
 # What adding binary fractions may leave, as a part of a position.
 _DUST = 1e-9
-
-
-OnLoss = Literal["reduce", "halt", "flatten"]
-"""What a broken limit of losses does: state REDUCING; state HALTED; HALTED, and positions are closed."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, config=ConfigDict(extra="forbid"))
-class RiskLimits(MarketLimits):
-    """What the gate allows; infinity switches a rule off. An order that only reduces a position, or protects it, is
-    not held up by its size, its value, the day's loss or a halt: getting out is always allowed.
-
-    Sizes are limited by what they count: shares, contracts, or the base currency of a pair, converted into the
-    account's currency where a rate is known, else as it is. Money is in the account's currency, `price_collar` is a
-    fraction (0.05 is 5 %). The day of the daily loss begins at midnight in `day_zone`.
-    """
-
-    max_order_shares: Annotated[_Limit, Field(description="largest single order of a share or fund")] = 10_000.0
-    max_order_contracts: Annotated[
-        _Limit, Field(description="largest single order of futures, options or combinations, contracts")
-    ] = 1_000.0
-    max_order_currency: Annotated[
-        _Limit, Field(description="largest single order of a currency pair, its base currency in the account's money")
-    ] = 1_000_000.0
-    max_position_shares: Annotated[
-        _Limit,
-        Field(description="largest position of the account in one share, open orders counted"),
-    ] = 50_000.0
-    max_position_contracts: Annotated[
-        _Limit, Field(description="the same in one future, option or combination, contracts")
-    ] = 5_000.0
-    max_position_currency: Annotated[
-        _Limit, Field(description="the same in one currency pair, its base currency in the account's money")
-    ] = 5_000_000.0
-    max_notional: Annotated[
-        _Limit,
-        Field(description="largest value of a single order at the worst of its limit, its stop and the last price"),
-    ] = 1_000_000.0
-    price_collar: Annotated[
-        _Limit, Field(description="how far through the market a limit price may reach, as a fraction")
-    ] = 0.05
-    max_orders_per_second: Annotated[
-        _Limit,
-        Field(description="orders and modifications in any one second; those above it wait (0.5: one in two seconds)"),
-    ] = 40.0
-    max_order_wait_seconds: Annotated[
-        _Limit, Field(description="how long an order that opens a position may wait for its turn before it is denied")
-    ] = 10.0
-    max_open_orders: Annotated[_Limit, Field(description="open orders of the account's desk, in all instruments")] = (
-        _NO_LIMIT
-    )
-    max_cancels_per_minute: Annotated[
-        _Limit,
-        Field(description="cancellations in any one minute; above it nothing that opens a position passes"),
-    ] = _NO_LIMIT
-    max_instrument_exposure: Annotated[
-        _Limit, Field(description="largest value of the account's position in one instrument, open orders counted")
-    ] = _NO_LIMIT
-    max_gross_exposure: Annotated[
-        _Limit, Field(description="largest sum of the values of all positions by size, open orders counted")
-    ] = _NO_LIMIT
-    max_net_exposure: Annotated[
-        _Limit, Field(description="largest sum of the values of all positions by sign, open orders counted")
-    ] = _NO_LIMIT
-    max_margin_use: Annotated[
-        _Limit, Field(description="largest part of the net liquidation that the initial margin may take (0.5: half)")
-    ] = _NO_LIMIT
-    max_buying_power_use: Annotated[
-        _Limit, Field(description="largest part of the reported buying power that one order may take (0.5: half)")
-    ] = _NO_LIMIT
-    max_daily_loss: Annotated[_Limit, Field(description="loss of all runs since the day began that halts trading")] = (
-        25_000.0
-    )
-    on_daily_loss: Annotated[
-        OnLoss, Field(description="what that does: reduce, halt, or flatten (halt, and close all positions)")
-    ] = "halt"
-    max_drawdown: Annotated[
-        _Limit, Field(description="loss of all runs from the day's highest profit that halts trading")
-    ] = _NO_LIMIT
-    on_drawdown: Annotated[OnLoss, Field(description="what that does: reduce, halt, or flatten")] = "halt"
-    halt_keeps_protection: Annotated[
-        bool, Field(description="whether strategies may reduce and protect positions while trading is halted")
-    ] = True
-    day_zone: Annotated[str, Field(description="zone in which the day of the daily loss begins")] = "America/New_York"
-
-    @field_validator("day_zone")
-    @classmethod
-    def _is_zone(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (KeyError, ValueError, OSError):
-            raise ValueError(f"{zone!r} is no time zone, try America/New_York") from None
-        return zone
-
-    @property
-    def follows_prices(self) -> bool:
-        """Return whether any limit needs sums that move with prices."""
-        money = self.max_instrument_exposure, self.max_gross_exposure, self.max_net_exposure
-        return min(*money, self.max_daily_loss, self.max_drawdown) < _NO_LIMIT
-
-    @property
-    def by_name(self) -> dict[str, float | str | bool]:
-        """The limits by name, as a journal keeps them."""
-        return dataclasses.asdict(self)
-
-    def but(self, changes: Mapping[str, Any]) -> RiskLimits:
-        """Return these limits with some of them changed by name.
-
-        Raises:
-            pydantic.ValidationError: If one is out of its range.
-        """
-        return dataclasses.replace(self, **changes)
-
-    @classmethod
-    def none(cls) -> RiskLimits:
-        """Return limits that allow everything."""
-        limits = (field.name for field in dataclasses.fields(cls) if isinstance(getattr(_DEFAULTS, field.name), float))
-        rules: dict[str, Any] = dict.fromkeys(limits, _NO_LIMIT)
-        return cls(**rules, self_crossing="allow")
-
-
-_DEFAULTS = RiskLimits()
 
 
 class Exposure(msgspec.Struct, frozen=True):

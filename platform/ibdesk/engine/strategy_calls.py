@@ -140,7 +140,7 @@ class StrategyCalls:
             del self.expected[run.id]
             for halt in expected.halts:
                 self._engine.orders.halting.halt(
-                    halt.reason, halt.by, scope=halt.scope, state=halt.state, halt_id=halt.id
+                    halt.reason, halt.by, scope=halt.scope, state=halt.state, halt_id=halt.id, rule=halt.rule
                 )
             raise CallInterrupted(expected.note)
 

@@ -82,7 +82,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, tag="alert"):
 class TradingHalted(msgspec.Struct, frozen=True, tag="trading_halted"):
     """From here on only orders that reduce a position pass the risk gate, until a person lifts the halt `id`.
 
-    That holds in `scope`, as `state` says (see `Halt`).
+    That holds in `scope`, as `state` says, because of `rule` (see `Halt`).
     """
 
     reason: str
@@ -91,11 +91,12 @@ class TradingHalted(msgspec.Struct, frozen=True, tag="trading_halted"):
     id: str
     scope: str = DESK_SCOPE
     state: TradingState = TradingState.HALTED
+    rule: str = ""
 
     @property
     def halt(self) -> Halt:
         """Return the halt that began."""
-        return Halt(self.reason, self.by, self.at_ns, self.id, self.scope, self.state)
+        return Halt(self.reason, self.by, self.at_ns, self.id, self.scope, self.state, self.rule)
 
 
 class RunFailed(msgspec.Struct, frozen=True, tag="run_failed"):

@@ -112,8 +112,8 @@ class ChangeLimits(msgspec.Struct, frozen=True, kw_only=True, tag="change_limits
 class HaltTrading(msgspec.Struct, frozen=True, tag="halt_trading"):
     """Deny every order that does not reduce a position, until a person resumes; `by` is who wants it.
 
-    `scope` and `state` are those of the `Halt`. `id` is that of a halt of the account which another process has
-    made; without one the engine makes a new halt.
+    `scope` and `state` are those of the `Halt`. `id` and `rule` are those of a halt of the account which another
+    process has made; without an id the engine makes a new halt.
     """
 
     reason: str
@@ -123,6 +123,7 @@ class HaltTrading(msgspec.Struct, frozen=True, tag="halt_trading"):
     scope: str = DESK_SCOPE
     state: TradingState = TradingState.HALTED
     id: str = ""
+    rule: str = ""
 
 
 class ResumeTrading(msgspec.Struct, frozen=True, tag="resume_trading"):

@@ -38,7 +38,8 @@ class Halt(msgspec.Struct, frozen=True):
 
     `id` is the time, who made the halt, and its number among those of the account, such as ``20261130-121204-7-3`` by
     the desk of client id 7: it names this halt and no other, also after restarts. `scope` is ``desk``,
-    ``run:<owner>`` or ``instrument:<id>``; `state` is what remains possible there.
+    ``run:<owner>`` or ``instrument:<id>``; `state` is what remains possible there. `rule` is the limit that was
+    broken, empty where none was.
     """
 
     reason: str
@@ -47,6 +48,7 @@ class Halt(msgspec.Struct, frozen=True):
     id: str
     scope: str = DESK_SCOPE
     state: TradingState = TradingState.HALTED
+    rule: str = ""
 
     @property
     def is_fence(self) -> bool:
