@@ -109,7 +109,7 @@ class ByHand:
         known = self._called(request)
         if known is not None:
             return known
-        actions = runtime.command(request)
+        actions = runtime.command(request, is_as_recorded=True)
         if client_key:
             self._asked[by, client_key] = request
         refuse_denied(actions, request.order_id)

@@ -57,8 +57,10 @@ class Dispatch:
         elif order.instrument not in self._contracts:
             self._refuse(tracked, OrderStatus.REJECTED, f"never sent: {order.instrument} is not qualified")
         else:
-            self._unanswered[order.id] = asyncio.get_running_loop().time()
             self._send(self._wire, tracked)
+            # What only comparisons need comes after the bytes.
+            self._unanswered[order.id] = asyncio.get_running_loop().time()
+            self._book.note_sent(tracked)
 
     def refuse(self, order: Order, reason: str) -> None:
         """Report an order rejected that is not to leave.

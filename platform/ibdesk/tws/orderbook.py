@@ -67,9 +67,12 @@ class OrderBook:
         if order.id in self._by_id:
             raise OrderError(f"order {order.id} was sent before: give a new order a new id")
         tracked = self._by_id[order.id] = self._by_number[number] = Tracked(order, number, self.client_id)
-        tracked.sent_ns = self._now_ns()
         self.owners.add(order.owner)
         return tracked
+
+    def note_sent(self, tracked: Tracked) -> None:
+        """Take that an order is sent now."""
+        tracked.sent_ns = self._now_ns()
 
     def adopt(self, order: Order, *, is_withdrawn: bool = False) -> None:
         """Track an order of an earlier life, open or ended; its number comes with TWS's first word on it.
