@@ -15,8 +15,9 @@ from ibdesk.config import secure_state_folder
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.desk.answers import HaltInfo
 from ibdesk.desk.attached import AttachedDesk
+from ibdesk.desk.halt_commands import halting_state, scope_named, stated_reason
 from ibdesk.desk.inspection import halt_info
-from ibdesk.desk.offline_halts import halting_state, halts_of_account, scope_named, stated_reason
+from ibdesk.desk.offline_halts import halts_of_account
 from ibdesk.desk.port.addresses import SocketAddress, address_of
 from ibdesk.errors import DetachedError, IbdeskError, OutcomeUnknownError
 from ibdesk.model import moment

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from ibdesk.desk.answers import HaltInfo, OrderInfo, RiskInfo, RunInfo
-from ibdesk.desk.by_hand import ByHand, figure_of, no_order, until_link_up
-from ibdesk.desk.inspection import halt_info, order_info, risk_info, run_info
+from ibdesk.desk.answers import OrderInfo, RiskInfo, RunInfo
+from ibdesk.desk.by_hand import ByHand, figure_of, no_order
+from ibdesk.desk.halt_commands import HaltCommands
+from ibdesk.desk.inspection import order_info, risk_info, run_info
 from ibdesk.desk.naming import id_named
-from ibdesk.desk.offline_halts import halting_state, scope_named, stated_reason
 from ibdesk.engine import EXTERNAL, MANUAL, RiskLimits
 from ibdesk.errors import ConfigError, DeskError, OrderError
 from ibdesk.model import (
-    DESK_SCOPE,
     OPERATOR,
     AcceptExternal,
     BarSource,
@@ -29,17 +28,13 @@ from ibdesk.model import (
     CancelRequest,
     ChangeLimits,
     ChangeParameters,
-    HaltTrading,
     Instrument,
-    Link,
     ModifyRequest,
     OrderDropped,
-    ResumeTrading,
     RunBudget,
     Side,
     StopStrategy,
     TimeInForce,
-    TradingState,
     WhenClosed,
     interval_ns,
 )
@@ -54,11 +49,11 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
-class Commands:
+class Commands(HaltCommands):
     """The desk's commands, as coroutines for its loop."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+        super().__init__(runtime)
         self._by_hand = ByHand(runtime)
 
     async def start(
@@ -107,7 +102,7 @@ class Commands:
             raise ConfigError(f"a run's name is 1 to 40 letters, digits, - and _, got {name!r}")
         if not names:
             raise DeskError("name at least one instrument to run on, such as on=['AAPL']")
-        return await self._runtime.start(
+        return await self._runtime.run_starter.start(
             strategy,
             on=names,
             bar_ns=interval_ns(bar),
@@ -298,57 +293,6 @@ class Commands:
         orders = await self._by_hand.flatten(id_named(symbol, self._now_ns), by, correlation_id.get())
         return [order_info(order) for order in orders]
 
-    async def halt(
-        self, reason: str, *, scope: str = DESK_SCOPE, state: str = TradingState.HALTED.value, by: str = OPERATOR
-    ) -> HaltInfo:
-        """Deny every order that does not reduce a position, and cancel those that work, until `resume`.
-
-        It belongs to the account, also after a restart of the desk, under another client id and in another state
-        folder. `scope` is ``desk``, ``run:<id>`` or ``instrument:<name>``. In state ``reducing`` strategies may reduce
-        and protect what they hold; in ``halted`` too, unless `risk.halt_keeps_protection` is off.
-        `by` says who wants it. The halt is returned with the id that lifts it; asked again for the same reason by
-        the same one, the halt that holds already.
-
-        Raises:
-            DeskError: If there is no such scope or state.
-        """
-        said, scope, wanted = stated_reason(reason, "halt"), self._scope(scope), halting_state(state)
-        self._runtime.command(HaltTrading(said, self._now_ns, by, correlation_id.get(), scope, wanted))
-        halts = self._runtime.engine.gate.halts.values()
-        asked = by, said, scope, wanted
-        return next(halt_info(each) for each in halts if (each.by, each.reason, each.scope, each.state) == asked)
-
-    def _scope(self, scope: str) -> str:
-        """Return a scope with the instrument's own name.
-
-        Raises:
-            DeskError: If it is none, or names no run.
-        """
-        named = scope_named(scope, self._now_ns)
-        run = named.removeprefix("run:")
-        if run not in (named, MANUAL) and run not in self._runtime.engine.runs:
-            raise DeskError(f"there is no run {run!r}: the runs are {', '.join(self._runtime.engine.runs) or 'none'}")
-        return named
-
-    async def resume(self, reason: str, *, id: str = "", by: str = OPERATOR) -> None:  # noqa: A002 - as people say
-        """Lift the halt of this id, once, and no other; `reason` goes on the record.
-
-        `risk` lists the halts that hold; trading goes on when none does. Where the guardian has cancelled orders or
-        closed positions under it, the books are compared with the account before anything leaves.
-
-        Raises:
-            DeskError: If no such halt holds, or no id or reason is given; then nothing is lifted.
-        """
-        halt = self._runtime.engine.gate.halts.find(id)
-        if self._runtime.recorder.failure:
-            raise DeskError(f"no halt can be lifted while it cannot be recorded: {self._runtime.recorder.failure}")
-        said = stated_reason(reason, "resume")
-        was_up = self._runtime.engine.link is Link.UP
-        await self._runtime.account_watch.lift(id, said, by)
-        self._runtime.command(ResumeTrading(id, said, self._now_ns, by, correlation_id.get()))
-        if halt.is_fence and was_up:
-            await until_link_up(self._runtime)
-
     async def accept_external(self, symbol: str, *, run_id: str = "", by: str = OPERATOR) -> None:
         """Book to the runs what somebody has traded of their positions outside this desk, and let them order again.
 
@@ -369,10 +313,6 @@ class Commands:
                 correlation_id=correlation_id.get(),
             )
         )
-
-    @property
-    def _now_ns(self) -> int:
-        return self._runtime.clock.now_ns()
 
 
 def checked_limits(limits: RiskLimits, changes: dict[str, float | str | bool | None]) -> RiskLimits:

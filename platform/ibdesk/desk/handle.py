@@ -39,7 +39,7 @@ OPERATIONS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
 }
 """Everything that can be asked of a desk, by name."""
 
-COMMANDS = frozenset(name for name in OPERATIONS if name in vars(Commands))
+COMMANDS = frozenset(name for name in OPERATIONS if hasattr(Commands, name))
 """The operations that change something; the others are questions."""
 
 

@@ -6,7 +6,6 @@ import asyncio
 import collections
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -25,8 +24,7 @@ from ibdesk.desk.outage import OutageFence
 from ibdesk.desk.publisher import Publisher
 from ibdesk.desk.reconciliation import Reconciliation
 from ibdesk.desk.recorder import Recorder, as_recorded, header_of
-from ibdesk.desk.repeats import runs_meant
-from ibdesk.desk.run_names import RunNames
+from ibdesk.desk.run_starting import RunStarter
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.stalls import StallWatch
 from ibdesk.desk.stop_file import StopFileWatch
@@ -35,16 +33,13 @@ from ibdesk.desk.succession import hand_over
 from ibdesk.desk.timers import Timers
 from ibdesk.desk.unanswered import Unanswered
 from ibdesk.desk.venue_watch import VenueWatch
-from ibdesk.desk.warm_up import fetch_histories, recent_bars
+from ibdesk.desk.warm_up import RecentBars
 from ibdesk.desk.watchdog import Watchdog
-from ibdesk.engine import LOSS_TIMER, Engine, RunState, halt_words
-from ibdesk.errors import DeskError
+from ibdesk.engine import LOSS_TIMER, Engine, halt_words
 from ibdesk.model import (
-    NO_BUDGET,
     Action,
     AnyInstrument,
     Bar,
-    BarSource,
     DayBegan,
     Event,
     HaltTrading,
@@ -52,9 +47,7 @@ from ibdesk.model import (
     Link,
     Notice,
     OrderReport,
-    RunBudget,
     Severity,
-    StartStrategy,
     StateChanged,
     TimerFired,
 )
@@ -70,7 +63,7 @@ from ibdesk.store import (
     set_aside_unborn,
     take_over_from,
 )
-from ibdesk.strategy import Strategy, StrategyShelf
+from ibdesk.strategy import StrategyShelf
 from ibdesk.telemetry import AT_ONCE_OVER, Performance, Supervisor, measure_lag
 from ibdesk.tws import Fence, TwsService, TwsSettings
 
@@ -150,8 +143,7 @@ class Runtime:
         self._earlier = ""
         self._waiting: collections.deque[Event] = collections.deque()
         self._turning = False
-        self._recent: dict[str, collections.deque[Bar]] = {}
-        self._run_names = RunNames()
+        self.recent_bars, self.run_starter = RecentBars(), RunStarter(self)
         self._day: DayBegan | None = None
         self._looked_ns = 0
         self.timers = Timers(clock, self.turn)
@@ -253,13 +245,16 @@ class Runtime:
         finally:
             self._turning = False
 
-    def command(self, command: Event) -> Sequence[Action]:
+    def command(self, command: Event, *, is_as_recorded: bool = False) -> Sequence[Action]:
         """Take one command through engine, journal and venue, and return what it has caused.
+
+        With `is_as_recorded` the caller has had it by `as_recorded` already.
 
         Raises:
             IbdeskError: If it cannot be carried out; then nothing has changed and it is not on the record.
         """
-        command = as_recorded(command)
+        if not is_as_recorded:
+            command = as_recorded(command)
         begin_command()
         self._turning = True
         try:
@@ -302,8 +297,8 @@ class Runtime:
             self._last_words_due = True
         if event.__class__ is OrderReport:
             self._order_times.answered(event)
-        if event.__class__ is Bar and event.instrument in self._recent:
-            self._recent[event.instrument].append(event)
+        if event.__class__ is Bar:
+            self.recent_bars.note(event)
         if actions or len(self.unanswered):
             self.unanswered.note(event, actions, event.at_ns)
         self.publisher.publish(event, actions)
@@ -329,66 +324,6 @@ class Runtime:
 
     # --- commands
 
-    async def start(
-        self,
-        strategy: Strategy | type[Strategy] | str | Path,
-        *,
-        on: list[str | Instrument],
-        bar_ns: int,
-        bar_source: BarSource,
-        warm_up: int,
-        parameters: dict[str, object],
-        cash: float,
-        run_id: str,
-        name: str,
-        budget: RunBudget | None,
-        by: str,
-        correlation_id: str,
-    ) -> str:
-        """Qualify, subscribe, warm up and start; return the run's id.
-
-        A run that does this already is returned. The run goes on with the book, the orders and the state of the one
-        named `run_id`, else of the orphaned run that was started like it; else it is a new one.
-        """
-        found = await self.loading.find(strategy, parameters)
-        loaded = found.loaded
-        instruments = [await self.qualify(each) for each in on]
-        start = StartStrategy(
-            run_id="",
-            source=loaded.source,
-            parameters=found.parameters,
-            instruments=instruments,
-            interval_ns=bar_ns,
-            bar_source=bar_source,
-            at_ns=self.clock.now_ns(),
-            cash=cash,
-            by=by,
-            name=name,
-            budget=budget or NO_BUDGET,
-            correlation_id=correlation_id,
-        )
-        # What is there or refused needs no history. Decided anew after that await: another start may have come.
-        if there := runs_meant(self.engine.runs, start, loaded.cls, run_id)[0]:
-            return there.id
-        self._watch(instruments)
-        history = await fetch_histories(self.service, instruments, interval_ns=bar_ns, count=warm_up)
-        there, before = runs_meant(self.engine.runs, start, loaded.cls, run_id)
-        if there:
-            return there.id
-        start = msgspec.structs.replace(
-            start,
-            run_id=before.id if before else self._run_names.new(name or loaded.source.class_name, self.engine.runs),
-            state=before.saved_state if before else start.state,
-            budget=before.start.budget if before and budget is None else start.budget,
-            at_ns=self.clock.now_ns(),
-            history=[*history, *recent_bars(history, self._recent, interval_ns=bar_ns)],
-        )
-        self.shelf.put(loaded.cls, loaded.source)
-        self.command(start)
-        if (run := self.engine.runs[start.run_id]).state is RunState.FAILED:
-            raise DeskError(f"{start.run_id} could not start: {run.note}")
-        return start.run_id
-
     async def qualified(self, name: str | Instrument) -> AnyInstrument:
         """Return an instrument with what TWS knows of it, from memory when TWS has told it before.
 
@@ -404,14 +339,6 @@ class Runtime:
         instrument = await found(self.service, name, at_ns, is_embedded=is_embedded, from_memory=from_memory)
         self.venue.take_hours(self.service.trading_hours(instrument.id))
         return instrument
-
-    def _watch(self, instruments: Sequence[AnyInstrument]) -> None:
-        """Subscribe once to what a run needs of its instruments, and keep their newest bars for the start."""
-        for instrument in instruments:
-            if instrument.id not in self._recent:
-                self._recent[instrument.id] = collections.deque(maxlen=256)
-                self.service.subscribe_bars(instrument)
-                self.service.subscribe_quotes(instrument)
 
     async def _mark_regularly(self) -> None:
         while True:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -59,21 +60,38 @@ async def _fetch_history(
     return histories
 
 
-def recent_bars(
-    histories: Sequence[BarHistory], recent: Mapping[str, Iterable[Bar]], *, interval_ns: int
-) -> list[BarHistory]:
-    """Return the live bars that arrived after the history was cut, so that none is missing in between."""
-    ends: dict[str, int] = {}
-    for history in histories:
-        if history.opened_ns:
-            end = history.opened_ns[-1] + history.interval_ns
-            ends[history.instrument] = max(ends.get(history.instrument, 0), end)
-    late = []
-    for instrument, end in ends.items():
-        bars = [bar for bar in recent.get(instrument, ()) if bar.opened_ns >= end and bar.interval_ns <= interval_ns]
-        if bars:
-            late.append(_from_bars(instrument, bars))
-    return late
+class RecentBars:
+    """The newest live bars of the instruments that runs watch, so that a start misses none."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, collections.deque[Bar]] = {}
+
+    def follow(self, instrument: str) -> bool:
+        """Keep the bars of an instrument from now on; return whether they were not kept before."""
+        if instrument in self._bars:
+            return False
+        self._bars[instrument] = collections.deque(maxlen=256)
+        return True
+
+    def note(self, bar: Bar) -> None:
+        """Keep a live bar."""
+        if bar.instrument in self._bars:
+            self._bars[bar.instrument].append(bar)
+
+    def after(self, histories: Sequence[BarHistory], *, interval_ns: int) -> list[BarHistory]:
+        """Return the live bars that arrived after the histories were cut, so that none is missing in between."""
+        ends: dict[str, int] = {}
+        for history in histories:
+            if history.opened_ns:
+                end = history.opened_ns[-1] + history.interval_ns
+                ends[history.instrument] = max(ends.get(history.instrument, 0), end)
+        late = []
+        for instrument, end in ends.items():
+            kept = self._bars.get(instrument, ())
+            bars = [bar for bar in kept if bar.opened_ns >= end and bar.interval_ns <= interval_ns]
+            if bars:
+                late.append(_from_bars(instrument, bars))
+        return late
 
 
 def to_history(instrument: str, interval_ns: int, bars: pl.DataFrame) -> BarHistory:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ibdesk.model import Link
+from ibdesk.tws.keeper import Keeper
 
 
 class TwsHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,3 +23,19 @@ class TwsHealth(msgspec.Struct, frozen=True, kw_only=True):
     reconnects: int
     last_heard_ns: int
     clock_drift_seconds: float | None
+
+
+def health_of(keeper: Keeper, account: str) -> TwsHealth:
+    """Return counters and states of a connection at this instant."""
+    wire = keeper.wire
+    return TwsHealth(
+        link=keeper.link,
+        account=account,
+        server_version=wire.serverVersion() if wire else 0,
+        messages_sent=keeper.messages_sent,
+        messages_waiting=wire.pacer.waiting if wire else 0,
+        open_requests=len(keeper.requests),
+        reconnects=keeper.reconnects,
+        last_heard_ns=keeper.ears.heard_ns if keeper.ears else 0,
+        clock_drift_seconds=keeper.clocks.drift_seconds,
+    )

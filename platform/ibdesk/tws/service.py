@@ -18,7 +18,7 @@ from ibdesk.tws.ears import Rooms
 from ibdesk.tws.executions import Executions
 from ibdesk.tws.fence import Fence, NoFence
 from ibdesk.tws.foreign_orders import ForeignOrders
-from ibdesk.tws.health import TwsHealth
+from ibdesk.tws.health import TwsHealth, health_of
 from ibdesk.tws.ids import Ids
 from ibdesk.tws.keeper import Keeper, ignore
 from ibdesk.tws.lost_orders import LostOrders
@@ -133,19 +133,7 @@ class TwsService:
     @property
     def health(self) -> TwsHealth:
         """Return counters and states at this instant."""
-        keeper = self._keeper
-        wire = keeper.wire
-        return TwsHealth(
-            link=keeper.link,
-            account=self.account_id,
-            server_version=wire.serverVersion() if wire else 0,
-            messages_sent=keeper.messages_sent,
-            messages_waiting=wire.pacer.waiting if wire else 0,
-            open_requests=len(keeper.requests),
-            reconnects=keeper.reconnects,
-            last_heard_ns=keeper.ears.heard_ns if keeper.ears else 0,
-            clock_drift_seconds=keeper.clocks.drift_seconds,
-        )
+        return health_of(self._keeper, self.account_id)
 
     @property
     def compared(self) -> Compared:

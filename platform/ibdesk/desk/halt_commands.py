@@ -1,0 +1,118 @@
+"""Halting and resuming: what a person can have a desk do, and the words for it, which hold where no desk runs too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ibdesk.desk.answers import HaltInfo
+from ibdesk.desk.by_hand import until_link_up
+from ibdesk.desk.inspection import halt_info
+from ibdesk.desk.naming import id_named
+from ibdesk.engine import MANUAL
+from ibdesk.errors import DeskError
+from ibdesk.model import DESK_SCOPE, OPERATOR, HaltTrading, Link, ResumeTrading, TradingState, instrument_scope
+from ibdesk.telemetry import correlation_id
+
+if TYPE_CHECKING:
+    from ibdesk.desk.runtime import Runtime
+
+
+class HaltCommands:
+    """The commands that halt and resume, as coroutines for the desk's loop."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    async def halt(
+        self, reason: str, *, scope: str = DESK_SCOPE, state: str = TradingState.HALTED.value, by: str = OPERATOR
+    ) -> HaltInfo:
+        """Deny every order that does not reduce a position, and cancel those that work, until `resume`.
+
+        It belongs to the account, also after a restart of the desk, under another client id and in another state
+        folder. `scope` is ``desk``, ``run:<id>`` or ``instrument:<name>``. In state ``reducing`` strategies may reduce
+        and protect what they hold; in ``halted`` too, unless `risk.halt_keeps_protection` is off.
+        `by` says who wants it. The halt is returned with the id that lifts it; asked again for the same reason by
+        the same one, the halt that holds already.
+
+        Raises:
+            DeskError: If there is no such scope or state.
+        """
+        said, scope, wanted = stated_reason(reason, "halt"), self._scope(scope), halting_state(state)
+        self._runtime.command(HaltTrading(said, self._now_ns, by, correlation_id.get(), scope, wanted))
+        halts = self._runtime.engine.gate.halts.values()
+        asked = by, said, scope, wanted
+        return next(halt_info(each) for each in halts if (each.by, each.reason, each.scope, each.state) == asked)
+
+    def _scope(self, scope: str) -> str:
+        """Return a scope with the instrument's own name.
+
+        Raises:
+            DeskError: If it is none, or names no run.
+        """
+        named = scope_named(scope, self._now_ns)
+        run = named.removeprefix("run:")
+        if run not in (named, MANUAL) and run not in self._runtime.engine.runs:
+            raise DeskError(f"there is no run {run!r}: the runs are {', '.join(self._runtime.engine.runs) or 'none'}")
+        return named
+
+    async def resume(self, reason: str, *, id: str = "", by: str = OPERATOR) -> None:  # noqa: A002 - as people say
+        """Lift the halt of this id, once, and no other; `reason` goes on the record.
+
+        `risk` lists the halts that hold; trading goes on when none does. Where the guardian has cancelled orders or
+        closed positions under it, the books are compared with the account before anything leaves.
+
+        Raises:
+            DeskError: If no such halt holds, or no id or reason is given; then nothing is lifted.
+        """
+        halt = self._runtime.engine.gate.halts.find(id)
+        if self._runtime.recorder.failure:
+            raise DeskError(f"no halt can be lifted while it cannot be recorded: {self._runtime.recorder.failure}")
+        said = stated_reason(reason, "resume")
+        was_up = self._runtime.engine.link is Link.UP
+        await self._runtime.account_watch.lift(id, said, by)
+        self._runtime.command(ResumeTrading(id, said, self._now_ns, by, correlation_id.get()))
+        if halt.is_fence and was_up:
+            await until_link_up(self._runtime)
+
+    @property
+    def _now_ns(self) -> int:
+        return self._runtime.clock.now_ns()
+
+
+def scope_named(scope: str, at_ns: int) -> str:
+    """Return a scope with the instrument's own name.
+
+    Raises:
+        DeskError: If it is none.
+    """
+    kind, _, name = scope.partition(":")
+    if kind == "instrument" and name:
+        return instrument_scope(id_named(name, at_ns))
+    if scope == DESK_SCOPE or (kind == "run" and name):
+        return scope
+    raise DeskError(f"a scope is desk, run:<id> or instrument:<name>, got {scope!r}")
+
+
+def halting_state(state: str) -> TradingState:
+    """Return the state of a halt by its name.
+
+    Raises:
+        DeskError: If there is no such state.
+    """
+    known = [each.value for each in TradingState if each is not TradingState.NORMAL]
+    if state not in known:
+        raise DeskError(f"the state of a halt is {' or '.join(known)}, got {state!r}")
+    return TradingState(state)
+
+
+def stated_reason(reason: str, what: str) -> str:
+    """Return why trading is to be halted or resumed.
+
+    Raises:
+        DeskError: If nothing is said.
+    """
+    if not isinstance(reason, str):
+        raise DeskError(f"the reason to {what} trading is text, got {reason!r}")
+    if not reason.strip():
+        raise DeskError(f"to {what} trading, say why: the reason goes on the record")
+    return reason.strip()
