@@ -89,6 +89,9 @@ class Heard:
     def refused(self, reference: str, text: str, *, at_once: bool) -> None:
         self.said.append(("refused", reference, at_once))
 
+    def reported(self, reference: str, filled: float, *, is_over: bool) -> None:
+        self.said.append(("reported", reference, filled, is_over))
+
     def ended(self, reference: str, *, is_filled: bool) -> None:
         self.said.append(("ended", reference, is_filled))
 
@@ -202,6 +205,24 @@ async def test_answers_to_cancels_say_whether_an_order_may_still_be_filled(guard
     reference = "guardian-h-1-1.1"
     assert guarded.heard.said == [
         ("ended", reference, False), ("ended", reference, False), ("ended", reference, True), ("not found", 13),
+    ]  # fmt: skip
+
+
+async def test_the_status_of_an_order_says_what_was_filled_though_it_names_the_client_that_has_cancelled(
+    guarded: Guarded,
+) -> None:
+    """Order 12 of client 1 was cancelled by this client, and its status has this client's id: ours has another."""
+    ours: dict[str, Value] = {**AAPL, "orderId": 12, "clientId": 90, "permId": 77, "orderRef": "guardian-h-1-1.1"}
+    other: dict[str, Value] = {**AAPL, "orderId": 12, "clientId": 1, "permId": 78, "orderRef": "Cross-abc.1"}
+    for order in (ours, other):
+        guarded.tws.say("openOrder", **order, action="SELL", totalQuantity=100, account="DU1", status="Submitted")
+    guarded.tws.say("orderStatus", orderId=12, clientId=90, permId=78, status="Cancelled", filled=0, remaining=100)
+    guarded.tws.say("orderStatus", orderId=12, clientId=90, permId=77, status="Submitted", filled=60, remaining=40)
+    guarded.tws.say("orderStatus", orderId=12, clientId=90, permId=77, status="Filled", filled=100, remaining=0)
+    await guarded.passed()
+
+    assert guarded.heard.said == [
+        ("reported", "guardian-h-1-1.1", 60.0, False), ("reported", "guardian-h-1-1.1", 100.0, True),
     ]  # fmt: skip
 
 

@@ -93,13 +93,15 @@ def test_a_late_fill_of_a_cancelled_order_is_not_sold_again() -> None:
 
 
 def test_the_next_order_waits_until_the_fills_show_in_the_position() -> None:
-    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)})
+    sent = SentOrders()
+    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)}, sent=sent)
     plan.look(look(0.0, 100))
     [sold] = reductions(plan.look(look(0.5, 100)))
     part = (Execution("e1.01", CON_ID, -30.0, sold.reference),)
     working = order(-70, reference=sold.reference)
 
     while_working = plan.look(look(1.0, 70, working, executions=part))
+    sent.end(sold.reference, is_filled=False)
     stale = [step for tenth in range(5, 20) for step in plan.look(look(1 + tenth / 10, 100, executions=part))]
     fresh = plan.look(look(3.1, 70, executions=part)) + plan.look(look(3.6, 70, executions=part))
 
@@ -208,6 +210,48 @@ def test_an_order_whose_cancel_comes_too_late_is_not_repeated_before_its_fill_sh
                 sent.end(step.reference, is_filled=True)
 
     assert reduced == [-100.0]
+
+
+def test_an_order_that_was_filled_is_not_repeated_before_its_execution_shows() -> None:
+    """It worked, and works no more. TWS says "Filled", and is late by 20 s with the execution and the position."""
+    sent = SentOrders()
+    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)}, sent=sent)
+    plan.look(look(0.0, 100))
+    [sold] = reductions(plan.look(look(0.5, 100)))
+    plan.look(look(0.6, 100, order(-100, reference=sold.reference)))
+    sent.report(sold.reference, 100.0)
+    sent.end(sold.reference, is_filled=False)
+
+    late = [step for tenth in range(7, 200) for step in plan.look(look(tenth / 10, 100))]
+    done = (Execution("e1.01", CON_ID, -100.0, sold.reference),)
+    after = [step for tenth in range(200, 230) for step in plan.look(look(tenth / 10, 0, executions=done))]
+
+    assert reductions(late + after) == []
+    assert plan.done
+
+
+def test_an_order_that_works_no_more_is_asked_about() -> None:
+    """The connection broke while it worked, and with it went its last status."""
+    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)})
+    plan.look(look(0.0, 100))
+    [sold] = reductions(plan.look(look(0.5, 100)))
+    plan.look(look(0.6, 100, order(-100, reference=sold.reference)))
+    plan.lost()
+
+    steps = [step for tenth in range(30, 80) for step in plan.look(look(tenth / 10, 100))]
+
+    assert steps == [CancelOwn(sold.reference)]
+
+
+def test_a_number_that_an_order_on_its_way_has_is_not_cancelled() -> None:
+    """TWS would take the cancel for either."""
+    sent = SentOrders()
+    sent.add("guardian-h-2-1.1", con_id=CON_ID, quantity=10, at_ns=0).order_id = 7
+    plan = StopPlan(stop(Level.HALT), sent=sent)
+
+    steps = plan.look(look(0.0, 100, order(50, number=7), order(-100, number=8)))
+
+    assert [type(step) for step in steps] == [Tell]
 
 
 def test_a_number_that_tws_has_seen_before_is_replaced_at_once() -> None:
@@ -460,10 +504,11 @@ def run_until_flat(
             venue.trade_by_hand(float(chance.whole(-60, 60)))
         look_and_act(venue, plans, chance, is_wild=is_wild)
         while venue.answers:
-            reference, is_filled = venue.answers.pop()
+            reference, filled = venue.answers.pop()
             # The answer may be lost with the connection; the next cancel has another one.
             if not (is_wild and chance.happens(8)):
-                sent.end(reference, is_filled=is_filled)
+                sent.report(reference, filled)
+                sent.end(reference, is_filled=False)
         # What a person did last must have had the time to show.
         if all(each.done for each in plans) and turn > faults_for + 10:
             return
@@ -477,6 +522,7 @@ def test_no_order_of_the_guardian_turns_a_position_round(seed: int) -> None:
     chance = Chance(seed)
     held = float(chance.whole(-100, 100))
     venue = Venue(held, position_lag_ns=chance.whole(0, 15) * TENTH, execution_lag_ns=chance.whole(0, 3) * TENTH)
+    venue.own_lag_ns = chance.whole(0, 15) * TENTH
     for number in range(chance.whole(0, 3)):
         venue.enter(float(chance.whole(1, 120) * (1 if chance.happens(2) else -1)), f"Cross-abc.{number}")
     knows = chance.happens(2)
@@ -497,6 +543,7 @@ def test_a_stop_of_the_account_beside_one_of_a_run_turns_nothing_round(seed: int
     chance = Chance(seed)
     held = float(chance.whole(-100, 100))
     venue = Venue(held, position_lag_ns=chance.whole(0, 15) * TENTH, execution_lag_ns=chance.whole(0, 3) * TENTH)
+    venue.own_lag_ns = chance.whole(0, 15) * TENTH
     for number in range(chance.whole(0, 3)):
         venue.enter(float(chance.whole(1, 120) * (1 if chance.happens(2) else -1)), f"Cross-abc.{number}")
     sent = SentOrders()
@@ -528,6 +575,7 @@ def test_a_stop_of_a_run_closes_its_part_and_no_more(seed: int) -> None:
     chance = Chance(seed)
     part, rest = float(chance.whole(-100, 100)), float(chance.whole(-100, 100))
     venue = Venue(part + rest, position_lag_ns=chance.whole(0, 15) * TENTH, execution_lag_ns=chance.whole(0, 3) * TENTH)
+    venue.own_lag_ns = chance.whole(0, 15) * TENTH
     for number in range(chance.whole(0, 3)):
         venue.enter(float(chance.whole(1, 120) * (1 if chance.happens(2) else -1)), f"Cross-abc.{number}")
     sent = SentOrders()

@@ -31,6 +31,8 @@ class Venue:
     now_ns: int = 0
     position_lag_ns: int = 0
     execution_lag_ns: int = 0
+    # own_lag_ns: how late the executions of the guardian's own orders are told.
+    own_lag_ns: int = 0
     orders: list[LiveOrder] = field(default_factory=list)
     executions: list[tuple[int, Execution]] = field(default_factory=list)
     history: list[tuple[int, float]] = field(default_factory=list)
@@ -38,8 +40,8 @@ class Venue:
     sent: list[Reduce] = field(default_factory=list)
     # on_way: orders that are not taken yet, with when they are, and when a cancel behind them takes effect.
     on_way: dict[str, tuple[int, Reduce, int | None]] = field(default_factory=dict)
-    # answers: TWS's answers to cancels of the guardian's orders: the reference, and whether it was filled.
-    answers: list[tuple[str, bool]] = field(default_factory=list)
+    # answers: what TWS says of the guardian's orders that are over: the reference, and how much was filled.
+    answers: list[tuple[str, float]] = field(default_factory=list)
     _number: int = 0
 
     def __post_init__(self) -> None:
@@ -75,6 +77,8 @@ class Venue:
         self._book(signed, live.order.reference)
         rest = live.order.remaining - quantity
         self.orders.remove(live)
+        if rest <= 0 and live.is_own:
+            self._answer(live.order.reference)
         if rest > 0:
             left = msgspec.structs.replace(live.order, remaining=rest)
             self.orders.append(LiveOrder(left, live.is_own, live.dies_ns))
@@ -110,11 +114,15 @@ class Venue:
             if live.dies_ns is not None and live.dies_ns <= self.now_ns:
                 self.orders.remove(live)
                 if live.is_own:
-                    self.answers.append((live.order.reference, False))
+                    self._answer(live.order.reference)
 
     def look(self) -> Look:
         """Return what the venue tells now: orders as they are, executions and the position as they were."""
-        seen = [done for at_ns, done in self.executions if at_ns <= self.now_ns - self.execution_lag_ns]
+        seen = []
+        for at_ns, done in self.executions:
+            lag_ns = self.own_lag_ns if done.reference.startswith("guardian-") else self.execution_lag_ns
+            if at_ns <= self.now_ns - lag_ns:
+                seen.append(done)
         told = [held for at_ns, held in self.history if at_ns <= self.now_ns - self.position_lag_ns]
         held = told[-1] if told else self.history[0][1]
         return Look(
@@ -127,6 +135,10 @@ class Venue:
     def _book(self, signed: float, reference: str) -> None:
         self.executions.append((self.now_ns, Execution(f"x{len(self.executions)}.01", CON_ID, signed, reference)))
         self.history.append((self.now_ns, self.held))
+
+    def _answer(self, reference: str) -> None:
+        filled = abs(sum(done.quantity for _, done in self.executions if done.reference == reference))
+        self.answers.append((reference, filled))
 
     def _take_arrived(self) -> None:
         for reference, (taken_ns, step, cancel_ns) in list(self.on_way.items()):
@@ -143,8 +155,7 @@ class Venue:
             return
         lives = [live for live in self.orders if live.order.reference == reference]
         if not lives:
-            is_filled = any(done.reference == reference for _, done in self.executions)
-            self.answers.append((reference, is_filled))
+            self._answer(reference)
         self._cancel(lives, cancel_ns)
 
     def _cancel(self, lives: list[LiveOrder], cancel_ns: int) -> None:

@@ -10,11 +10,11 @@ from typing import Protocol
 from ibdesk.clock import monotonic_ns
 from ibdesk.errors import LinkError
 from ibdesk.gateway.protocol.codec import Fields
-from ibdesk.guardian.account import Look
+from ibdesk.guardian.account import GUARDIANS, Look
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.link import TwsLink
 from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce
-from ibdesk.guardian.view import AccountView
+from ibdesk.guardian.view import OVER, AccountView
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +48,9 @@ class HearsOrders(Protocol):
 
     def refused(self, reference: str, text: str, *, at_once: bool) -> None:
         """Take note that TWS has refused one; the next may leave `at_once`."""
+
+    def reported(self, reference: str, filled: float, *, is_over: bool) -> None:
+        """Take note of the status of an order of a guardian."""
 
     def ended(self, reference: str, *, is_filled: bool) -> None:
         """Take note that there was nothing left to cancel of one."""
@@ -225,6 +228,8 @@ class AccountWatch:
         if name == "errMsg":
             self._hear_error(found)
             return
+        if name == "orderStatus":
+            self._hear_status(found)
         self.view.take(name, found, monotonic_ns())
 
     def _hear_end(self, name: str) -> None:
@@ -253,6 +258,15 @@ class AccountWatch:
             if code == _DUPLICATE_ID and self._link is not None:
                 self._link.ask("reqIds", numIds=1)
             self._stops.refused(reference, f"{text} ({code})", at_once=code == _DUPLICATE_ID)
+
+    def _hear_status(self, found: Fields) -> None:
+        """Tell what was filled of an order of a guardian, and whether it is over.
+
+        It is known by its permanent id: the status of a cancelled order names the client that has cancelled it.
+        """
+        reference = self.view.reference_of(found.whole("permId") or 0)
+        if reference.startswith(GUARDIANS):
+            self._stops.reported(reference, found.number("filled") or 0.0, is_over=found.text("status") in OVER)
 
     def _hear_of_servers(self, code: int, text: str) -> None:
         _log.warning("TWS says %d: %s", code, text)

@@ -168,10 +168,11 @@ class StopPlan:
         steps: list[Step] = []
         for order in self._sent.overdue(self._patience.invisible, look.asked_ns):
             steps.append(CancelOwn(order.reference))
-            steps += self._tell(
-                f"TWS shows no trace of the order {order.reference} in contract {order.con_id}: it is cancelled, and "
-                f"the next one waits until TWS answers"
-            )
+            if not order.is_seen:
+                steps += self._tell(
+                    f"TWS shows no trace of the order {order.reference} in contract {order.con_id}: it is cancelled, "
+                    f"and the next one waits until TWS answers"
+                )
         return steps
 
     def _cancel(self, look: Look) -> list[Step]:
@@ -196,6 +197,8 @@ class StopPlan:
     def _cancel_each(self, unwanted: list[WorkingOrder], look: Look) -> list[Step]:
         """Cancel orders one by one; where TWS would not take it, all go if that takes no protection."""
         numbers = [order.order_id for order in look.orders]
+        shown = {order.reference for order in look.orders}
+        numbers += [order.order_id for order in self._sent if order.reference not in shown]
         shared = [order for order in unwanted if not order.order_id or numbers.count(order.order_id) > 1]
         foreign = [order for order in unwanted if order not in shared and order.order_id in self._foreign]
         clear = [order for order in unwanted if order not in shared]

@@ -18,8 +18,8 @@ class SentOrder(msgspec.Struct, kw_only=True):
 
     `sent_ns` is on the monotonic clock, `sent_wall_ns` the same moment in UTC, for the process that comes after this
     one. `is_wanted` is false once its stop was abandoned. `is_seen` is true once TWS has shown it, `gone_since_ns` is
-    when it first showed it no more. `has_ended` is TWS's answer that nothing is left to cancel, `is_reported_filled`
-    that it was filled before.
+    when it first showed it no more. `has_ended` is TWS's word that nothing of it works any more, `reported` how much of
+    it was filled by what TWS has said beside executions, which may come later.
     """
 
     reference: str
@@ -33,7 +33,7 @@ class SentOrder(msgspec.Struct, kw_only=True):
     is_seen: bool = False
     refusal: str = ""
     has_ended: bool = False
-    is_reported_filled: bool = False
+    reported: float = 0.0
     gone_since_ns: int | None = None
     cancelled_ns: int | None = None
     looks_without_trace: int = 0
@@ -42,8 +42,9 @@ class SentOrder(msgspec.Struct, kw_only=True):
 class SentOrders:
     """Every order that may still be filled, by its reference.
 
-    An order that TWS shows nowhere has not ended: TWS may be slow. It ends by an answer of TWS, or once TWS has shown
-    no trace of it for `settle_seconds` and then in two looks.
+    An order that TWS shows nowhere, or no more, has not ended: TWS may be slow. It ends by a word of TWS, and once the
+    executions are there of which TWS has told; or once TWS has shown no trace of it for `settle_seconds` and then in
+    two looks.
     """
 
     def __init__(
@@ -103,13 +104,14 @@ class SentOrders:
         return found
 
     def overdue(self, seconds: float, now_ns: int) -> list[SentOrder]:
-        """Return the orders that TWS has shown nowhere for so long, each again after the same time."""
+        """Return the orders that TWS has shown nowhere for so long, or no more, each again after the same time."""
         found = []
         for order in self:
-            if order.is_seen or order.has_ended or order.refusal:
+            if order.has_ended or order.refusal or (order.is_seen and order.gone_since_ns is None):
                 continue
-            since_ns = order.sent_ns if order.cancelled_ns is None else order.cancelled_ns
-            if now_ns - since_ns >= seconds * _SECOND:
+            wait = self._gone_seconds if order.is_seen and order.cancelled_ns is None else seconds
+            since_ns = order.cancelled_ns or order.gone_since_ns or order.sent_ns
+            if now_ns - since_ns >= wait * _SECOND:
                 order.cancelled_ns = now_ns
                 found.append(order)
         return found
@@ -123,7 +125,13 @@ class SentOrders:
         """Take note of TWS's answer that there is nothing left to cancel; if filled, its executions are due."""
         if order := self._orders.get(reference):
             order.has_ended = True
-            order.is_reported_filled |= is_filled
+            if is_filled:
+                order.reported = order.quantity
+
+    def report(self, reference: str, filled: float) -> None:
+        """Take note of how much of an order was filled, by its status; the executions are due."""
+        if order := self._orders.get(reference):
+            order.reported = max(order.reported, filled)
 
     def settle(self, look: Look) -> None:
         """Drop the orders that can be filled no more, by what TWS shows and has answered; once for each look."""
@@ -145,14 +153,15 @@ class SentOrders:
         if filled >= order.quantity - DUST:
             return True
         waited_ns = look.asked_ns - order.sent_ns
-        if order.is_reported_filled:
-            return waited_ns >= self._settle_seconds * _SECOND
         if not (order.is_seen or order.refusal or order.has_ended):
             order.looks_without_trace += waited_ns >= self._settle_seconds * _SECOND
             return order.looks_without_trace >= _LOOKS
         if order.gone_since_ns is None:
             order.gone_since_ns = look.asked_ns
-        return look.asked_ns - order.gone_since_ns >= self._gone_seconds * _SECOND
+        is_told = (order.refusal or order.has_ended) and filled >= order.reported - DUST
+        return (
+            look.asked_ns - order.gone_since_ns >= (self._gone_seconds if is_told else self._settle_seconds) * _SECOND
+        )
 
 
 def taken_up(orders: Iterable[SentOrder], *, now_ns: int, wall_ns: int) -> list[SentOrder]:

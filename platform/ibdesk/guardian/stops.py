@@ -163,6 +163,12 @@ class Stops:
         for plan in self.plans:
             self._do(plan, plan.refused(reference, text, monotonic_ns(), at_once=at_once))
 
+    def reported(self, reference: str, filled: float, *, is_over: bool) -> None:
+        """Take note of the status of an order of a guardian."""
+        self._sent.report(reference, filled)
+        if is_over:
+            self._sent.end(reference, is_filled=False)
+
     def ended(self, reference: str, *, is_filled: bool) -> None:
         """Take note that there was nothing left to cancel of an order."""
         self._record.write("ended order", reference=reference, is_filled=is_filled)

@@ -11,7 +11,7 @@ from ibdesk.guardian.account import Contract, Execution, Look, WorkingOrder
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
 # States in which an order cannot be filled any more.
-_OVER = frozenset({"Filled", "Cancelled", "ApiCancelled"})
+OVER = frozenset({"Filled", "Cancelled", "ApiCancelled"})
 _CONTRACT_FIELDS = (
     "symbol", "secType", "lastTradeDateOrContractMonth", "strike", "right", "multiplier", "exchange", "currency",
     "localSymbol", "tradingClass",
@@ -70,6 +70,11 @@ class AccountView:
                 self._value(found)
             case "contractDetails":
                 self._details(found)
+
+    def reference_of(self, permanent_id: int) -> str:
+        """Return the reference of an order that works, empty when it is not known."""
+        order = self._orders.get(permanent_id)
+        return "" if order is None else order.reference
 
     def begin_look(self) -> None:
         """Begin a round of questions: what its answers do not name will be gone."""
@@ -164,7 +169,7 @@ class AccountView:
         contract = _contract(found)
         self.contracts.setdefault(contract.con_id, contract)
         self._count(permanent_id, at_ns)
-        if found.text("status") in _OVER:
+        if found.text("status") in OVER:
             self._orders.pop(permanent_id, None)
             return
         known = self._orders.get(permanent_id)
@@ -186,7 +191,7 @@ class AccountView:
         known = self._orders.get(permanent_id)
         if known is None:
             return
-        if found.text("status") in _OVER:
+        if found.text("status") in OVER:
             del self._orders[permanent_id]
             return
         self._orders[permanent_id] = WorkingOrder(
