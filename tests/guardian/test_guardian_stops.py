@@ -10,13 +10,16 @@ from tests.guardian.venue import CON_ID, SECOND
 
 from ibdesk.clock import monotonic_ns
 from ibdesk.guardian.account import Execution, Look
+from ibdesk.guardian.decisions import Tripped
 from ibdesk.guardian.engine_process import EngineKill
+from ibdesk.guardian.fence import Fence
 from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce
 from ibdesk.guardian.record import Record
 from ibdesk.guardian.request import failure_of
 from ibdesk.guardian.shares import ShareBasis
 from ibdesk.guardian.stop import Level, Stop
 from ibdesk.guardian.stops import Stops
+from ibdesk.store import AccountHalts
 
 
 class Sent:
@@ -213,6 +216,24 @@ def test_a_run_whose_part_nobody_knows_is_not_done(guardian: Guardian) -> None:
 
     assert guardian.outcomes == {}
     assert sum("it is not known what Cross-abc hold" in text for text in guardian.said) == 1
+
+
+def test_a_rule_that_has_acted_keeps_its_halt_though_the_file_is_gone(guardian: Guardian) -> None:
+    """Else it would never act again, with nothing to lift: a stop that is not done, and a loss that was acted on."""
+    guardian.record.keep(tripped={"daily_loss": Tripped("20261130-120000-guardian-7", 600.0)})
+    guardian.stops.begin(stop(Level.FLATTEN, 1))
+    fence = Fence("paper", guardian.record)
+
+    fence.look("DU1")
+
+    halts = AccountHalts("paper", "DU1")
+    both = frozenset({"20261130-120000-guardian-7", "h-1"})
+    assert {halt.id for halt in halts.read().halts} == both
+    assert (fence.standing, fence.lifted) == (both, frozenset())
+    for halt_id in list(fence.standing):
+        halts.lift(halt_id, "seen", by="alice", at_ns=1)
+    fence.look("DU1")
+    assert (fence.standing, fence.lifted) == (frozenset(), both)
 
 
 # ---- what the person is told --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from ibdesk.clock import wall_ns
 from ibdesk.guardian.record import Record
 from ibdesk.guardian.stop import Level
 from ibdesk.model import GUARDIAN, Halt, TradingState, moment
@@ -22,8 +23,8 @@ class Fence:
         self._mode, self._record = mode, record
         # lifted: the ids of the halts that a person has lifted, by what the file says.
         self.lifted: frozenset[str] = frozenset()
-        # _ours: the halts put by this process, by id.
-        self._ours: dict[str, Halt] = {}
+        # _ours: the halts put by this process and those before it that may stand, by id.
+        self._ours = {} if mode == "embedded" else _remembered(record)
         self._halts: AccountHalts | None = None
         self._has_read = False
         self._unwritten: list[Halt] = []
@@ -110,6 +111,17 @@ class Fence:
         if str(error) not in self._faults:
             self._faults.add(str(error))
             self._record.alert(str(error))
+
+
+def _remembered(record: Record) -> dict[str, Halt]:
+    """Return the halts of the stops that are not done, and of the rules that have acted and act no more till then."""
+    found = {
+        tripped.halt_id: Halt(f"{cause}, which the guardian has acted on", GUARDIAN, wall_ns(), tripped.halt_id)
+        for cause, tripped in record.memory.tripped.items()
+    }
+    for stop in record.memory.stops:
+        found[stop.id] = Halt(stop.reason, GUARDIAN, stop.at_ns, stop.id, state=state_of(stop.level))
+    return found
 
 
 def state_of(level: Level) -> TradingState:
