@@ -82,6 +82,13 @@ class Exposures:
             return total.value
         return abs(price) * _multiplier(total) * self.rate_of(total)
 
+    def rate_and_worth(self, total: InstrumentTotal) -> tuple[float, float]:
+        """Return the rate that is applied to an instrument's money, and the worth of one unit."""
+        price, market = total.price, total.market
+        if self.is_kept and total.is_live and price is not None and market is not None and market.price == price:
+            return total.rate, total.value
+        return self.rate_of(total), self.worth(total)
+
     def refresh(self, holding: Holding) -> None:
         """Take that the open orders or the position of a holding have changed."""
         high, low = holding.sums.worst(holding.position.quantity)

@@ -33,7 +33,7 @@ class Reach:
             self.own_before, self.whole_before = holding.high, total.high
         else:
             self.own_before, self.whole_before = -holding.low, -total.low
-        self.own = exposure.others.reach_with(order, order.remaining, exposure.held)
+        self.own = exposure.others.reach_with(order, order.quantity - order.filled, exposure.held)
         self.whole = self.whole_before + self.own - self.own_before
         self.worth = exposure.worth
 
@@ -65,9 +65,12 @@ class OpeningRules:
             OrderDeniedError: At the first limit it breaks.
         """
         kind, units = exposure.counted_in, order.quantity * exposure.unit_worth
-        at_most(order, f"max_order_{kind}", self._size[kind], units)
+        if not units <= self._size[kind]:
+            raise OrderDeniedError(order.id, f"max_order_{kind}", self._size[kind], units)
         reach = Reach(order, exposure)
-        at_most(order, f"max_position_{kind}", self._position[kind], reach.whole * exposure.unit_worth)
+        position = reach.whole * exposure.unit_worth
+        if not position <= self._position[kind]:
+            raise OrderDeniedError(order.id, f"max_position_{kind}", self._position[kind], position)
         limits = self._limits
         if exposure.account.open_orders >= limits.max_open_orders and order.id not in exposure.holding.orders:
             at_most(order, "max_open_orders", limits.max_open_orders, exposure.account.open_orders + 1.0)

@@ -266,7 +266,7 @@ class OrderFlow:
             if not order.is_open:
                 self.repetition.filled(order)
             self._tell_fill(order, fill, is_late=known is not None and not known.is_open)
-            if self.gate.halts and self.gate.decides:
+            if not self.gate.halts.is_empty and self.gate.decides:
                 # An order that protected what is closed now would open a position.
                 self.halting.trim(self.exposures.holding(order.owner, fill.instrument))
         self.losses.booked(owner)
@@ -330,7 +330,7 @@ class OrderFlow:
                 self.call(run, self.aims.settle, lane, order, news)
         elif order.owner == MANUAL:
             self.manual_exits.settle(order)
-        if self.gate.halts and order.is_open and self.gate.decides:
+        if not self.gate.halts.is_empty and order.is_open and self.gate.decides:
             # It may have turned up, or come back to life, after the halt began.
             self.halting.trim(self.exposures.holding(order.owner, order.instrument))
 

@@ -63,7 +63,9 @@ class Exposure(msgspec.Struct, frozen=True):
 def exposure_of(flow: OrderFlow, order: Order, others: OpenOrders) -> Exposure:
     """Return what the gate must know of an order, `others` being open beside it."""
     market, holding = flow.markets[order.instrument], flow.exposures.holding(order.owner, order.instrument)
-    instrument, total = market.instrument, holding.total
+    instrument, exposures, halts = market.instrument, flow.exposures, flow.gate.halts
+    counted_in = instrument.counted_in
+    rate, worth = exposures.rate_and_worth(holding.total)
     return Exposure(
         held=holding.position.quantity,
         others=others,
@@ -71,16 +73,16 @@ def exposure_of(flow: OrderFlow, order: Order, others: OpenOrders) -> Exposure:
         quote=market.quote,
         multiplier=instrument.multiplier,
         link_up=flow.link_up,
-        counted_in=instrument.counted_in,
-        unit_worth=unit_worth(instrument, flow.exposures.currency, flow.price_of),
-        rate=flow.exposures.rate_of(total),
-        worth=flow.exposures.worth(total),
+        counted_in=counted_in,
+        unit_worth=unit_worth(instrument, exposures.currency, flow.price_of) if counted_in == "currency" else 1.0,
+        rate=rate,
+        worth=worth,
         holding=holding,
-        account=flow.exposures.account,
+        account=exposures.account,
         balance=flow.account,
         budget=flow.budgets.get(order.owner) if flow.budgets else None,
-        flattens=bool(flow.gate.halts) and flow.aims.is_exit(order.id, holding),
-        reduces_account=not flow.gate.halts.is_fenced or _reduces_account(flow, order, holding),
+        flattens=not halts.is_empty and flow.aims.is_exit(order.id, holding),
+        reduces_account=not halts.is_fenced or _reduces_account(flow, order, holding),
     )
 
 
@@ -122,15 +124,18 @@ class RiskGate:
         is_exit = reduces(order, exposure.held, exposure.others)
         if not exposure.link_up:
             raise OrderDeniedError(order.id, "link", 0.0, 1.0)
-        if self.halts:
+        if not self.halts.is_empty:
             self._check_halt(order, exposure, is_exit=is_exit)
         if not is_exit:
             self._opening.check(order, exposure, at_ns)
-            self._check_value(order, exposure)
+            most = self.limits.max_notional
+            if most < _NO_LIMIT and not (value := value_of(order, exposure)) <= most:
+                raise OrderDeniedError(order.id, "max_notional", most, value)
             if self.limits.max_cancels_per_minute < _NO_LIMIT:
                 cancels = exposure.account.cancels.since(at_ns)
                 at_most(order, "max_cancels_per_minute", self.limits.max_cancels_per_minute, cancels)
-        self._check_collar(order, exposure)
+        if order.limit_price is not None:
+            self._check_collar(order, exposure)
         return is_exit
 
     def bars_protection(self, state: TradingState, owner: str) -> bool:
@@ -183,13 +188,9 @@ class RiskGate:
             self._sent_ns.pop()
             count -= 1
 
-    def _check_value(self, order: Order, exposure: Exposure) -> None:
-        if self.limits.max_notional < _NO_LIMIT:
-            at_most(order, "max_notional", self.limits.max_notional, value_of(order, exposure))
-
     def _check_collar(self, order: Order, exposure: Exposure) -> None:
         """Refuse a limit price that reaches too far through the market; one that waits behind it harms nobody."""
-        if order.type not in (OrderType.LIMIT, OrderType.STOP_LIMIT) or order.limit_price is None:
+        if order.limit_price is None:
             return
         side = None
         if exposure.quote is not None:
@@ -201,7 +202,8 @@ class RiskGate:
             return
         # A price below zero, as of oil in April 2020 or of a spread, is measured by its size.
         reach = order.side.sign * (order.limit_price - market) / abs(market)
-        at_most(order, "price_collar", self.limits.price_collar, reach)
+        if not reach <= self.limits.price_collar:
+            raise OrderDeniedError(order.id, "price_collar", self.limits.price_collar, reach)
 
 
 def reduces(order: Order, held: float, others: OpenOrders) -> bool:
