@@ -268,7 +268,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "a halt denies nothing",
         (
             "engine.risk",
-            "        if self.halts:\n            self._check_halt(",
+            "        if not self.halts.is_empty:\n            self._check_halt(",
             "        if False:\n            self._check_halt(",
         ),
         seed=1,
@@ -295,15 +295,15 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _m(
         "the largest order is not limited",
-        ("engine.limits", 'at_most(order, f"max_order_{kind}", self._size[kind], units)', "pass"),
+        ("engine.limits", "if not units <= self._size[kind]:", "if False:"),
         seed=3,
     ),
     _m(
         "the largest position is not limited",
         (
             "engine.limits",
-            'f"max_position_{kind}", self._position[kind], reach.whole',
-            '"x", self._position[kind], 0.0 * reach.whole',
+            "if not position <= self._position[kind]:",
+            "if False:",
         ),
         seed=7,
     ),
