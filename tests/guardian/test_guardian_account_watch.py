@@ -171,6 +171,22 @@ async def test_an_answer_that_comes_too_late_is_not_taken_for_that_of_the_next_l
     assert (look.holdings, look.orders) == ({265598: 40.0}, ())
 
 
+async def test_an_answer_without_an_end_costs_two_looks_and_no_connection(guarded: Guarded) -> None:
+    tws, looks = guarded.tws, []
+    for number in range(3):
+        looking = asyncio.create_task(guarded.watch.look())
+        request = (await tws.until("reqExecutions")).required("reqId")
+        tws.say("openOrderEnd")
+        tws.say("execDetailsEnd", reqId=request)
+        tws.say("position", **AAPL, account="DU1", position=40)
+        if number:
+            tws.say("positionEnd")
+        looks.append(await looking)
+
+    assert [look is not None for look in looks] == [False, False, True]
+    assert tws.connections == 1
+
+
 async def test_a_number_that_is_taken_has_tws_asked_for_the_next_one(guarded: Guarded) -> None:
     guarded.tws.say("errMsg", id=12, errorCode=103, errorMsg="Duplicate order id")
     await guarded.tws.until("reqIds")

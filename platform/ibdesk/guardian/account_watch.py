@@ -88,6 +88,8 @@ class AccountWatch:
         self._waiting: dict[str, asyncio.Event] = {}
         # _owed: how many answers of a kind are to come, with those that earlier looks have not waited for.
         self._owed: dict[str, int] = {}
+        # _ended: which kinds of answers have ended since the look began.
+        self._ended: set[str] = set()
         self._asked_details: set[int] = set()
         self._silent_looks = 0
         self.up = asyncio.Event()
@@ -122,7 +124,7 @@ class AccountWatch:
         asked_ns = monotonic_ns()
         self._requests += 1
         ends = ["openOrderEnd", "execDetailsEnd", "positionEnd"] if whole else ["openOrderEnd"]
-        self._waiting = {end: asyncio.Event() for end in ends}
+        self._waiting, self._ended = {end: asyncio.Event() for end in ends}, set()
         for end in _ENDS.intersection(ends):
             self._owed[end] = self._owed.get(end, 0) + 1
         self.view.begin_look()
@@ -135,6 +137,8 @@ class AccountWatch:
                 for event in self._waiting.values():
                     await event.wait()
         except TimeoutError:
+            # An answer has come, and one is still owed: TWS has left out the end of an earlier one.
+            self._owed.update(dict.fromkeys(self._ended, 0))
             self._silent_looks += 1
             if self._silent_looks >= _SILENT_LOOKS and self._link is link:
                 link.close()
@@ -235,6 +239,7 @@ class AccountWatch:
     def _hear_end(self, name: str) -> None:
         """Take the end of an answer: answers come in the order of the questions, also those that came too late."""
         self._owed[name] = max(self._owed.get(name, 0) - 1, 0)
+        self._ended.add(name)
         if self._owed[name] > 0:
             self.view.forget_named(name)
         elif name in self._waiting:
