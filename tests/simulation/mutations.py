@@ -354,7 +354,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "the guardian sends anew before its order is settled",
         ("guardian.reduction", "if not self._is_calm(look) or not is_settled:", "if False:"),
         ("guardian.reduction", "        held = self._held(look)\n", "        held = look.held(self.con_id)\n"),
-        missed="not shown by seeds 0 to 13; it needs TWS late with an order of the guardian",
+        missed="not shown by seeds 0 to 59; a plan in which TWS is late shows it (test_simulation_found.py)",
     ),
     _m(
         "the guardian says that it is done at once",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from ibdesk.simulation.plan import CutLink, FillDisk, Kill, Misbehave, Plan, Restart, StopRun
+from ibdesk.gateway.faults.late import LateAcknowledgement, LateSnapshot
+from ibdesk.simulation.plan import CutLink, FillDisk, Kill, Misbehave, Plan, Restart, StopAll, StopRun
 from ibdesk.simulation.world import simulate
 
 
@@ -71,6 +73,24 @@ def test_what_the_guardian_has_closed_a_strategy_does_not_open_the_other_way() -
         has_guardian=True,
         guardian_loss=8.88,
         risk={"max_orders_per_second": 3.0},
+    )
+
+    assert simulate(plan).violation is None
+
+
+@pytest.mark.timeout(200)
+def test_an_order_of_the_guardian_that_tws_tells_of_late_is_not_sent_again() -> None:
+    """For 8 s TWS says nothing of its order, and reports positions as they were: it was sent again after 5.4 s."""
+    snapshot, order = LateSnapshot(by_seconds=8, client=90), LateAcknowledgement(by_seconds=8, client=90)
+    plan = Plan(
+        seed=0,
+        strategies=("Flicker", "Trend"),
+        steps=(
+            Misbehave(at=20.0, fault=msgspec.to_builtins(snapshot)),
+            Misbehave(at=20.0, fault=msgspec.to_builtins(order)),
+            StopAll(at=20.1, do="flatten"),
+        ),
+        has_guardian=True,
     )
 
     assert simulate(plan).violation is None
