@@ -364,7 +364,8 @@ class Runtime:
 
     def _note_day(self) -> None:
         """Put on the record from which profit the day's loss is measured, so that a restart forgives none."""
-        day = self.engine.losses.marks(self.engine.now_ns)
-        if day is not None and self.engine.losses.is_news(day, self._day):
+        losses, now_ns = self.engine.losses, self.engine.now_ns
+        day = losses.marks(now_ns, is_valued=False)
+        if day is not None and losses.is_news(day, self._day) and (valued := losses.marks(now_ns)) is not None:
             self._day = day
-            self.turn(day)
+            self.turn(valued)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from ibdesk.engine.holdings import MoneyTotal
-from ibdesk.model import DESK_SCOPE, NO_BUDGET, DayBegan, RunBudget, RunMarks, TradingState, run_scope
+from ibdesk.model import DESK_SCOPE, NO_BUDGET, DayBegan, RunBudget, RunMarks, TradingState, Valuation, run_scope
 
 if TYPE_CHECKING:
     from ibdesk.engine.market import Market
@@ -148,8 +148,11 @@ class LossWatch:
         account.pnl = account.day_pnl = account.peak = exposures.exact_pnl()
         self.arm()
 
-    def marks(self, at_ns: int) -> DayBegan | None:
-        """Return from which profits losses are measured, None while no day is counted."""
+    def marks(self, at_ns: int, *, is_valued: bool = True) -> DayBegan | None:
+        """Return from which profits losses are measured, None while no day is counted.
+
+        Without `is_valued` the prices and rates are left out, which takes no walk over what is held.
+        """
         if not 0 < self.day_ends_ns < _NEVER_NS:
             return None
         exposures = self._exposures
@@ -157,7 +160,7 @@ class LossWatch:
             money.name: RunMarks(money.day_pnl, money.peak) for money in exposures.owners.values() if money.is_budgeted
         }
         # A replay sees few of the prices: what was noted last is newer.
-        valuation = exposures.valuation(as_noted=not self._gate.decides)
+        valuation = exposures.valuation(as_noted=not self._gate.decides) if is_valued else Valuation()
         return DayBegan(exposures.account.day_pnl, self.day_ends_ns, at_ns, exposures.account.peak, runs, valuation)
 
     @property
