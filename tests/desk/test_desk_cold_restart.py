@@ -24,7 +24,7 @@ from ibdesk.engine.state_changes import apply_changes
 from ibdesk.errors import DeskError, JournalError, OrderDeniedError, OrderError, ReplayMismatchError
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
 from ibdesk.gateway.faults import Gap
-from ibdesk.model import Fill, PlaceOrder, StartStrategy, StateChanged
+from ibdesk.model import DayBegan, Fill, PlaceOrder, StartStrategy, StateChanged, TakeOver
 from ibdesk.store import JournalReader, Topic, replay
 
 pytestmark = pytest.mark.proof
@@ -75,6 +75,12 @@ def reopen(gateway: GatewayThread, tmp_path: Path) -> Iterator[Callable[..., Des
 
 def _settings(gateway: GatewayThread, folder: Path, changes: dict[str, Any]) -> DeskSettings:
     return DeskSettings.make("paper", **({"port": gateway.port, "client_id": CLIENT, "state_folder": folder} | changes))
+
+
+def events_in(journal: Path) -> list[Any]:
+    """Return what is on the record that changes books."""
+    with JournalReader(journal) as reader:
+        return [entry.event for entry in reader.book_entries()]
 
 
 class Life:
@@ -307,6 +313,27 @@ def test_a_halt_and_the_days_loss_hold_under_another_client_id(
     assert third.health().halted == ""
     with pytest.raises(DeskError, match=f"there is no halt '{halt.id}': trading is not halted"):
         third.resume(id=halt.id, reason="once more")
+
+
+def test_the_next_life_knows_at_which_prices_the_day_was_counted(
+    gateway: GatewayThread, reopen: Callable[..., Desk], watch: Watch
+) -> None:
+    first = reopen()
+    first.place("IBM", "buy", 10)
+    watch(first).wait_for(Topic.POSITIONS, symbol="IBM", quantity=10.0)
+    first.close()
+
+    second = reopen()
+    watch(second).wait_for(Topic.POSITIONS, symbol="IBM", count=2)
+    journal = Path(second.journal_path)
+    second.close()
+    third = reopen()
+
+    noted = [event for event in events_in(journal) if isinstance(event, DayBegan)][-1].valuation
+    [taken] = [event for event in events_in(Path(third.journal_path)) if isinstance(event, TakeOver)]
+    # Where the note is made before the first price, the position counts at its cost.
+    assert (noted.currency, noted.prices.keys() | {"IBM"}) == ("USD", {"IBM"})
+    assert taken.estate.day_valuation == noted
 
 
 def test_a_run_that_was_stopped_goes_on_when_it_is_named(
