@@ -311,8 +311,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "open orders do not count in the largest position",
         (
             "engine.limits",
-            "self._position[kind], reach.whole * exposure.unit_worth",
-            "self._position[kind], abs(exposure.held) + units",
+            "position = reach.whole * exposure.unit_worth",
+            "position = abs(exposure.held) + units",
         ),
         seed=7,
     ),
