@@ -51,6 +51,10 @@ docs: setup ## build the documentation into build/docs, warnings are errors
 	@.venv/bin/python -m sphinx -W --keep-going -q -b html docs build/docs
 	@echo "file://$(CURDIR)/build/docs/index.html"
 
+.PHONY: pictures
+pictures: setup tools ## take the pictures of docs/pictures from a run of the demo
+	@.venv/bin/python -m tests.docs.pictures
+
 .PHONY: check
 check: setup ## lint, format, types and layers
 	@.venv/bin/ruff check .
