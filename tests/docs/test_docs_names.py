@@ -140,6 +140,17 @@ def test_the_architecture_lists_every_package_in_the_row_of_the_layer_test() -> 
     assert listed == [{name for name in row if is_package(name)} for row in LAYERS]
 
 
+def test_each_thread_of_the_page_has_its_name_in_the_code() -> None:
+    table = (EXPLANATION / "processes.md").read_text().partition("| thread |")[2].partition("##")[0]
+    named = {
+        name for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"`([\w -]+)`", row)
+    }
+    sources = "\n".join(path.read_text() for path in (ROOT / "platform" / "ibdesk").rglob("*.py"))
+
+    assert len(named) > 8
+    assert [name for name in named if f'name="{name}"' not in sources and name != "loading NAME"] == []
+
+
 def is_package(name: str) -> bool:
     home = ROOT / "platform" / "ibdesk"
     return name == "ibdesk_server" or (home / name).is_dir() or (home / f"{name}.py").is_file()
