@@ -36,12 +36,19 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Tell Sphinx of the extension."""
     app.connect("source-read", _on_source)
     app.connect("env-get-outdated", _outdated)
+    # Before napoleon, which reads the words before a colon as a type.
+    app.connect("autodoc-process-docstring", _on_docstring, priority=400)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _on_source(_app: Sphinx, name: str, source: list[str]) -> None:
     if name.startswith(_FOLDER):
         source[0] = filled(source[0])
+
+
+def _on_docstring(_app: Sphinx, what: str, _name: str, _thing: object, _options: object, lines: list[str]) -> None:
+    if what in {"attribute", "data", "property"} and lines:
+        lines[:1] = lines[0].replace(": ", ":\n").split("\n")
 
 
 def _outdated(

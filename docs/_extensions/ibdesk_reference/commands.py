@@ -45,24 +45,24 @@ def as_markdown() -> str:
     for path, command in walk(top):
         group = top.commands[path[1]]
         panel = getattr(group, "rich_help_panel", None) or _NO_PANEL
-        panels.setdefault(str(panel), []).append(_command(path, command, top))
+        panels.setdefault(str(panel), []).append(_command(path, command))
     for panel, found in panels.items():
         parts += [heading(2, panel), *found]
     return "\n".join(parts)
 
 
-def _command(path: Words, command: Any, top: Any) -> str:
+def _command(path: Words, command: Any) -> str:
     name = " ".join(path)
     about = _prose(command.help or "")
     parts = [heading(3, code(name), target=f"command-{'-'.join(path[1:])}"), about + "\n"]
-    parts += [block(_usage(name, command, top)), _parameters(command)]
+    parts += [block(_usage(name, command)), _parameters(command)]
     if found := _EXAMPLES.search(command.epilog or ""):
         lines = "\n".join(line.strip() for line in plain(found[1]).splitlines())
         parts += ["Examples:\n", block(lines)]
     return "\n".join(parts)
 
 
-def _usage(name: str, command: Any, top: Any) -> str:
+def _usage(name: str, command: Any) -> str:
     context = command.make_context(name, [], resilient_parsing=True)
     return " ".join([name, *command.collect_usage_pieces(context)])
 
@@ -101,7 +101,9 @@ def _kind(parameter: Any) -> str:
         words = code(parameter.metavar)
     else:
         words = _WORDS.get(kind, "text")
-    limits = [f"{word} {bound:g}" for word, bound in (("from", parameter.min), ("to", parameter.max)) if bound is not None]
+    limits = [
+        f"{word} {bound:g}" for word, bound in (("from", parameter.min), ("to", parameter.max)) if bound is not None
+    ]
     return ", ".join([words, *limits, *(["repeatable"] if several else [])])
 
 
@@ -116,15 +118,14 @@ def _default(parameter: Any) -> str:
         return "on" if value else "off"
     if shown is False or value is None or value in ("", [], ()) or callable(value):
         return ""
-    return code(getattr(value, "value", value))
+    shown = getattr(value, "value", value)
+    return code(int(shown) if isinstance(shown, float) and shown.is_integer() else shown)
 
 
 def _prose(text: str) -> str:
     """Return help text with characters that Markdown or HTML would read escaped, except in code spans."""
     pieces = re.split(r"(`[^`]*`)", plain(text))
-    return "".join(
-        piece if piece.startswith("`") else re.sub(r"([<>*_\[\]])", r"\\\1", piece) for piece in pieces
-    )
+    return "".join(piece if piece.startswith("`") else re.sub(r"([<>*_\[\]])", r"\\\1", piece) for piece in pieces)
 
 
 def _exit_codes() -> str:

@@ -82,7 +82,11 @@ def _entry(error: type[IbdeskError]) -> str:
 def _facts(error: type[IbdeskError]) -> list[str]:
     """Return the names of a class's attributes: the parameters it is made with."""
     made = error.__init__
-    return [] if made is Exception.__init__ else [name for name in inspect.signature(made).parameters if name != "self" and name not in {"args", "kwargs"}]
+    return (
+        []
+        if made is Exception.__init__
+        else [name for name in inspect.signature(made).parameters if name != "self" and name not in {"args", "kwargs"}]
+    )
 
 
 def _status(error: type[IbdeskError]) -> str:

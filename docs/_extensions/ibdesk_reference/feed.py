@@ -18,22 +18,22 @@ from ibdesk_server.feed import filter as filters
 from ibdesk_server.feed import protocol, token
 from ibdesk_server.feed.limits import FeedLimits
 
-# Where the rows of each topic are made, and how many of the columns that stand there first are not the topic's.
-_MAKERS: dict[Topic, tuple[Callable[..., Any], ...]] = {
-    Topic.QUOTES: (publisher.Publisher._on_quote,),
-    Topic.BARS: (publisher.Publisher._bar,),
-    Topic.PROGRESS: (marks.Marks._progress,),
-    Topic.EMAS: (EmaBoard._row,),
-    Topic.INDICATORS: (publisher.Publisher._indicator,),
-    Topic.ORDERS: (ledger.order_row,),
-    Topic.FILLS: (ledger.fill_row,),
-    Topic.POSITIONS: (ledger.Ledger.position_rows,),
-    Topic.ACCOUNT: (publisher.Publisher._on_account_report,),
-    Topic.RUNS: (publisher.run_row,),
-    Topic.RISK: (marks.risk_row,),
-    Topic.RECONCILIATION: (reconciliation.Reconciliation._publish,),
-    Topic.LINK: (publisher.Publisher.link,),
-    Topic.ALERTS: (publisher.Publisher.alert,),
+# Where the rows of each topic are made.
+_MAKERS: dict[Topic, Callable[..., Any]] = {
+    Topic.QUOTES: publisher.Publisher._on_quote,
+    Topic.BARS: publisher.Publisher._bar,
+    Topic.PROGRESS: marks.Marks._progress,
+    Topic.EMAS: EmaBoard._row,
+    Topic.INDICATORS: publisher.Publisher._indicator,
+    Topic.ORDERS: ledger.order_row,
+    Topic.FILLS: ledger.fill_row,
+    Topic.POSITIONS: ledger.Ledger.position_rows,
+    Topic.ACCOUNT: publisher.Publisher._on_account_report,
+    Topic.RUNS: publisher.run_row,
+    Topic.RISK: marks.risk_row,
+    Topic.RECONCILIATION: reconciliation.Reconciliation._publish,
+    Topic.LINK: publisher.Publisher.link,
+    Topic.ALERTS: publisher.Publisher.alert,
 }
 _STAMPED = ("owner", "at_ns", "pnl")
 _SUMS = ("unrealized_pnl", "realized_pnl", "commission")
@@ -47,7 +47,7 @@ def columns_of(topic: Topic) -> list[str]:
         return list(_STAMPED)
     if topic is Topic.PNL:
         return [*_STAMPED, *_SUMS]
-    found = [name for maker in _MAKERS[topic] for name in next(_keys(maker))]
+    found = next(_keys(_MAKERS[topic]))
     return [*found, _AVERAGES] if topic is Topic.EMAS else found
 
 
@@ -72,8 +72,8 @@ def as_markdown() -> str:
             heading(2, "The token"),
             docstring(token) + "\n",
             heading(2, "Limits"),
-            f"A filter has at most {filters.MAX_NAMES:,} names, {filters.MAX_PATTERNS} of them patterns. A message of a "
-            f"client has at most {protocol.MAX_MESSAGE_BYTES:,} bytes. The section "
+            f"A filter has at most {filters.MAX_NAMES:,} names, {filters.MAX_PATTERNS} of them patterns. A message of "
+            f"a client has at most {protocol.MAX_MESSAGE_BYTES:,} bytes. The section "
             "[`server.feed`](#settings-server.feed) of the settings sets the others:\n",
             docstring(FeedLimits) + "\n",
         ]

@@ -70,7 +70,7 @@ def _value(cls: type) -> str:
     if issubclass(cls, enum.Enum):
         notes = notes_of(cls)
         parts.append(table(["value", "meaning"], [[code(each.value), notes.get(each.name, "")] for each in cls]))
-    else:
+    elif issubclass(cls, msgspec.Struct):
         parts.append(fields(cls))
     return "\n".join(parts)
 
@@ -99,4 +99,3 @@ def _classes(annotation: Any) -> Iterator[type]:
         yield annotation
     for each in get_args(annotation):
         yield from _classes(each)
-

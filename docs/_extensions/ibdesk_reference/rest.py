@@ -12,6 +12,7 @@ from ibdesk_server.openapi import describe
 
 Plain = dict[str, Any]
 _PROBLEM = "application/problem+json"
+_WORDS = {"string": "text", "boolean": "true or false"}
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -112,7 +113,7 @@ def _kind(schema: Plain) -> str:
         )
         if name in schema
     ]
-    shown = {"string": "text", "boolean": "true or false"}.get(kind, kind)
+    shown = _WORDS.get(kind, str(kind))
     form = schema.get("format", "")
     return ", ".join([f"{shown} ({form})" if form else shown, *limits])
 
@@ -158,4 +159,3 @@ def _prose(text: str) -> str:
     """Return a description as Markdown of one paragraph, characters of Markdown outside of code spans escaped."""
     pieces = re.split(r"(`[^`]*`)", line(text))
     return "".join(piece if piece.startswith("`") else re.sub(r"([<>*_\[\]])", r"\\\1", piece) for piece in pieces)
-

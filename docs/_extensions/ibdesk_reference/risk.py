@@ -11,10 +11,10 @@ import msgspec
 from pydantic.fields import FieldInfo
 
 import ibdesk.engine
+from ibdesk import errors
 from ibdesk.config.setting import Setting
 from ibdesk.engine import RiskLimits
 from ibdesk.engine.risk_controls import CONTROLS, RiskControl
-from ibdesk import errors
 from ibdesk.errors import OrderDeniedError
 from ibdesk.model import RunBudget
 from ibdesk.model.venue_day import WindowKind

@@ -41,14 +41,14 @@ def as_markdown() -> str:
         if about := _about(path):
             parts.append(f"{about[0].upper()}{about[1:]}.\n")
         rows = [_row(setting, _default(setting, plain, defaults)) for setting in leaves]
-        parts.append(table(["setting and variable", "type", "default", "what it is"], rows))
+        parts.append(table(["setting and variable", "type and default", "what it is"], rows))
     return "\n".join(parts)
 
 
 def kind_of(setting: Setting) -> str:
     """Return the type of a setting in words."""
     kinds = [kind for kind in setting.kinds if kind is not type(None)]
-    return " or ".join(dict.fromkeys(_words(kind) for kind in kinds)) + (", or not set" if setting.may_be_none else "")
+    return " or ".join(dict.fromkeys(_words(kind) for kind in kinds))
 
 
 def _row(setting: Setting, default: str) -> list[str]:
@@ -56,20 +56,18 @@ def _row(setting: Setting, default: str) -> list[str]:
     bounds = setting.bounds
     return [
         f"{code(setting.name)}<br>{code(setting.variable)}",
-        kind_of(setting),
-        default,
+        f"{kind_of(setting)}<br>{default}",
         f"{about} ({bounds})" if bounds else about,
     ]
 
 
 def _about(path: tuple[str, ...]) -> str:
-    kind: type = Settings
+    """Return what a section is for, by the field that holds it."""
+    kind: Any = Settings
     about = ""
     for name in path:
         field = fields_of(kind)[name]
-        about = field.description or ""
-        assert isinstance(field.annotation, type)
-        kind = field.annotation
+        about, kind = field.description or "", field.annotation
     return about
 
 
