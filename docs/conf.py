@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import ibdesk
+
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 project = "ibdesk"
 author = "the ibdesk authors"
 copyright = author  # noqa: A001  # Sphinx's name
 version = release = ibdesk.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+# `ibdesk_reference`, in _extensions, writes what the reference lists from the code.
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "ibdesk_reference"]
+exclude_patterns = ["_extensions"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 # A link that leads nowhere and a name that is not found are warnings, and `make docs` fails on warnings.
 nitpicky = False
