@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.desk.test_desk_port import Host
+from tests.stack import eventually
 
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.desk.port.addresses import SocketAddress
@@ -43,7 +43,4 @@ def test_what_somebody_sold_is_accepted_from_a_terminal(
 
 def wait(holds: Callable[[], bool], seconds: float = 30) -> None:
     """Ask again and again until it holds; each question goes to another thread."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"it did not hold within {seconds} s"
-        time.sleep(0.02)
+    eventually(holds, "it holds", seconds=seconds)

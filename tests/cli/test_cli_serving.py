@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from tests.plain_http import PLAIN
+from tests.stack import eventually
 
 from ibdesk.desk import Desk
 
@@ -29,13 +29,6 @@ def answer(url: str, path: str, home: Any) -> httpx.Response:
     return httpx.get(f"{url}{path}", headers={"X-API-Key": key_of(home)}, timeout=20, **PLAIN)
 
 
-def until(condition: Any, what: str) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, f"not within a minute: {what}"
-        time.sleep(0.05)
-
-
 def test_a_desk_is_served_by_other_processes_and_reached_from_a_program(home: Any) -> None:
     engine = home.start("engine", "--strategy", EMA_CROSS, "--on", "AAPL", "--speed", 50)
     address = engine.until(r"desk port +(unix:\S+)")[1]
@@ -50,7 +43,7 @@ def test_a_desk_is_served_by_other_processes_and_reached_from_a_program(home: An
 
     engine.press_ctrl_c()
     assert engine.end().code == 0
-    until(lambda: answer(url, "/health/ready", home).status_code == 503, "the web says that the engine is gone")
+    eventually(lambda: answer(url, "/health/ready", home).status_code == 503, "the web says that the engine is gone")
     assert answer(url, "/health/live", home).status_code == 200
     problem = answer(url, "/api/v1/runs", home)
     assert problem.status_code == 503
@@ -58,7 +51,7 @@ def test_a_desk_is_served_by_other_processes_and_reached_from_a_program(home: An
 
     again = home.start("engine", "--desk", address)
     again.until("desk port")
-    until(lambda: answer(url, "/health/ready", home).status_code == 200, "the web finds the next engine by itself")
+    eventually(lambda: answer(url, "/health/ready", home).status_code == 200, "the web finds the next engine by itself")
     web.terminate()
     assert web.end().code == 0
     again.terminate()
@@ -99,8 +92,10 @@ def test_all_of_it_is_started_looked_after_and_ended_by_one_command(home: Any) -
     before = workers_of(program.pid)
 
     os.kill(before[0], signal.SIGKILL)
-    until(lambda: len(set(workers_of(program.pid)) - set(before)) == 1, "another worker takes the dead one's place")
-    until(lambda: all(answer(url, "/health/ready", home).is_success for _ in range(8)), "both answer")
+    eventually(
+        lambda: len(set(workers_of(program.pid)) - set(before)) == 1, "another worker takes the dead one's place"
+    )
+    eventually(lambda: all(answer(url, "/health/ready", home).is_success for _ in range(8)), "both answer")
     program.press_ctrl_c()
     told = program.end()
 

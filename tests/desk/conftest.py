@@ -24,19 +24,19 @@ class Watcher:
         self._reader, snapshot = feed.subscribe(self._news.set)
         self._seen: list[tuple[Topic, Row]] = [(topic, row) for topic, rows in snapshot.items() for row in rows]
 
+    def rows(self, topic: Topic, **columns: Any) -> list[Row]:
+        """Return the rows of a topic with these columns that were waited for or came before."""
+        rows = [row for seen, row in self._seen if seen is topic]
+        return [row for row in rows if all(row[name] == value for name, value in columns.items())]
+
     def wait_for(self, topic: Topic, *, count: int = 1, seconds: float = 20, **columns: Any) -> list[Row]:
         """Return the rows of a topic with these columns once there are `count` of them."""
-
-        def found() -> list[Row]:
-            rows = [row for seen, row in self._seen if seen is topic]
-            return [row for row in rows if all(row[name] == value for name, value in columns.items())]
-
-        while len(found()) < count:
+        while len(self.rows(topic, **columns)) < count:
             assert self._news.wait(seconds), f"no {count} rows of {topic.value} with {columns} in {seconds} s"
             self._news.clear()
             drained, _ = self._reader.drain()
             self._seen += [(seen, row) for seen, rows in drained.items() for row in rows]
-        return found()
+        return self.rows(topic, **columns)
 
 
 OpenDesk = Callable[..., Desk]

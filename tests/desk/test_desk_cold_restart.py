@@ -10,13 +10,13 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from tests.stack import eventually
 
 from ibdesk.data import sample_daily_bars
 from ibdesk.desk import Desk, DeskSettings
@@ -113,9 +113,7 @@ class Life:
 
 def until(holds: Callable[[], bool], seconds: float = 15) -> None:
     """Ask again and again until it holds; each question goes to another process or thread."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"it does not hold within {seconds} s"
+    eventually(holds, "it holds", seconds=seconds)
 
 
 def executed(gateway: GatewayThread) -> dict[str, float]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from tests.stack import eventually
 
 from ibdesk.data import sample_daily_bars
 from ibdesk.desk import Desk, DeskSettings
@@ -53,9 +53,7 @@ def gateway() -> Iterator[GatewayThread]:
 
 
 def until(holds: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"it does not hold within {seconds} s"
+    eventually(holds, "it holds", seconds=seconds)
 
 
 def executed_at(gateway: GatewayThread) -> dict[str, float]:

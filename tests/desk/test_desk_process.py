@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from tests.stack import eventually
 
 from ibdesk.desk import AttachedDesk, Desk, DeskSettings, DeskState
 from ibdesk.desk.process import ProcessDesk, _plain
@@ -97,12 +97,15 @@ def test_it_ends_when_this_process_is_killed(tmp_path: Path) -> None:
         pid = int(parent.stdout.readline())
         parent.kill()
 
-    ends = time.monotonic() + SECONDS
-    with contextlib.suppress(ProcessLookupError):
-        while time.monotonic() < ends:
-            os.kill(pid, 0)
-            time.sleep(0.05)
-        raise AssertionError("the desk outlived the process that had opened it")
+    eventually(lambda: not is_alive(pid), "the desk ends with the process that had opened it", seconds=SECONDS)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_what_keeps_a_desk_from_opening_there_is_raised_here(tmp_path: Path) -> None:

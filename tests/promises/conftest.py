@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
+import subprocess
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,14 +14,21 @@ import pytest
 from ib_async import IB, MarketOrder, Stock, Trade
 from tests.desk.conftest import desk, ema_cross, open_desk, watch, write_strategy  # noqa: F401 - fixtures
 from tests.processes.conftest import make_stack, trading, walking_gateway  # noqa: F401 - fixtures
+from tests.stack import WAIT_SECONDS, eventually
 from tests.tws.conftest import script, start_tws, words  # noqa: F401 - fixtures
 
 from ibdesk.data import sample_daily_bars
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
+from ibdesk.gateway.listening import Party, payloads
+from ibdesk.gateway.protocol.codec import decode
+from ibdesk.gateway.protocol.framing import split
+from ibdesk.gateway.protocol.incoming import INCOMING
 
 T = TypeVar("T")
 PERSON = 77
+# How placeOrder and realTimeBar begin.
+_PLACE_ORDER, _BAR = b"3\0", b"50\0"
 
 
 class Person:
@@ -76,6 +84,49 @@ class Person:
         self._venue.call(act)
 
 
+class PlacedOrders:
+    """Listens to a gateway: which orders have come, in their order, and how many bars it has told.
+
+    With `kill_at` it kills `process` the moment the bytes of so many orders have come.
+    """
+
+    def __init__(self, kill_at: int = 0) -> None:
+        self._kill_at = kill_at
+        self._news = threading.Condition()
+        self.process: subprocess.Popen[str] | None = None
+        self.killed = threading.Event()
+        self.ordered: list[str] = []
+        self.bars = 0
+
+    def heard(self, party: Party, payload: bytes) -> None:
+        if not payload.startswith(_PLACE_ORDER):
+            return
+        with self._news:
+            self.ordered.append(str(decode(INCOMING[3], split(payload), party.version)["orderRef"]))
+            self._news.notify_all()
+        if len(self.ordered) == self._kill_at and self.process is not None:
+            self.process.kill()
+            self.killed.set()
+
+    def said(self, party: Party, frames: bytes) -> None:
+        bars = sum(payload.startswith(_BAR) for payload in payloads(frames))
+        if bars:
+            with self._news:
+                self.bars += bars
+                self._news.notify_all()
+
+    def left(self, party: Party, *, by_client: bool) -> None:
+        """Pass over."""
+
+    def wait_for(self, orders: int = 0, bars: int = 0) -> None:
+        """Wait until so many orders have come, and so many bars were told."""
+        with self._news:
+            has_come = self._news.wait_for(
+                lambda: len(set(self.ordered)) >= orders and self.bars >= bars, timeout=WAIT_SECONDS
+            )
+        assert has_come, f"{len(set(self.ordered))} of {orders} orders, {self.bars} of {bars} bars"
+
+
 @pytest.fixture
 def venue() -> Iterator[GatewayThread]:
     """Plays real prices at fifty times their speed: a bar of five seconds comes every tenth of one."""
@@ -107,9 +158,6 @@ def until() -> Callable[..., None]:
     """Asks again and again until something holds; each question goes to another thread."""
 
     def ask(holds: Callable[[], bool], seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
-        while not holds():
-            assert time.monotonic() < deadline, f"it did not hold within {seconds} s"
-            time.sleep(0.02)
+        eventually(holds, "it holds", seconds=seconds)
 
     return ask

@@ -8,20 +8,16 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.promises.conftest import PlacedOrders
 
 from ibdesk.data import sample_daily_bars
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
-from ibdesk.gateway.listening import Party
-from ibdesk.gateway.protocol.codec import decode
-from ibdesk.gateway.protocol.framing import split
-from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.model import PlaceOrder
 from ibdesk.store import JournalReader, replay
 
@@ -30,9 +26,6 @@ pytestmark = pytest.mark.proof
 Until = Callable[..., None]
 WriteStrategy = Callable[[str, str], Path]
 REPLAY: dict[str, Any] = {"play_each_over_seconds": 5, "start": 1500, "speed": 50.0, "replay": Path("sample")}
-
-# _PLACE_ORDER: how a placeOrder message begins.
-_PLACE_ORDER = b"3\0"
 
 _OPEN = """
 import sys
@@ -57,40 +50,14 @@ def on_bar(self, bar: Bar) -> None:
 """
 
 
-class Killer:
-    """Listens to a gateway, and kills a process the moment the bytes of its n-th order have come."""
-
-    def __init__(self, order: int) -> None:
-        self._left = order
-        self.process: subprocess.Popen[str] | None = None
-        self.ordered: list[str] = []
-        self.killed = threading.Event()
-
-    def heard(self, party: Party, payload: bytes) -> None:
-        texts = split(payload) if payload.startswith(_PLACE_ORDER) else []
-        if not texts:
-            return
-        self.ordered.append(str(decode(INCOMING[3], texts, party.version)["orderRef"]))
-        self._left -= 1
-        if self._left == 0 and self.process is not None:
-            self.process.kill()
-            self.killed.set()
-
-    def said(self, party: Party, frames: bytes) -> None:
-        """Pass over."""
-
-    def left(self, party: Party, *, by_client: bool) -> None:
-        """Pass over."""
-
-
 @pytest.fixture
-def killer() -> Killer:
+def killer() -> PlacedOrders:
     """Kills at the first order."""
-    return Killer(order=1)
+    return PlacedOrders(kill_at=1)
 
 
 @pytest.fixture
-def venue(killer: Killer) -> Iterator[GatewayThread]:
+def venue(killer: PlacedOrders) -> Iterator[GatewayThread]:
     """A gateway that plays real prices at fifty times their speed, and outlives the engine."""
     with GatewayThread(
         make_gateway(GatewaySettings(port=0, **REPLAY), bars=sample_daily_bars(), listener=killer)
@@ -98,7 +65,7 @@ def venue(killer: Killer) -> Iterator[GatewayThread]:
         yield thread
 
 
-def run_until_killed(killer: Killer, program: str, *arguments: str) -> Path:
+def run_until_killed(killer: PlacedOrders, program: str, *arguments: str) -> Path:
     """Run a desk until the killer ends it, and return its journal."""
     killer.process = process = subprocess.Popen(
         [sys.executable, "-c", program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -115,7 +82,7 @@ def settings_of(venue: GatewayThread, folder: Path) -> DeskSettings:
 
 
 def test_an_order_whose_engine_was_killed_as_it_arrived_is_not_sent_again(
-    killer: Killer, venue: GatewayThread, tmp_path: Path, write_strategy: WriteStrategy, until: Until
+    killer: PlacedOrders, venue: GatewayThread, tmp_path: Path, write_strategy: WriteStrategy, until: Until
 ) -> None:
     path = write_strategy("buy_once", BUY_ONCE)
     run_until_killed(killer, RUN, str(venue.port), str(tmp_path), str(path))
@@ -129,7 +96,7 @@ def test_an_order_whose_engine_was_killed_as_it_arrived_is_not_sent_again(
 
 
 def test_a_request_whose_caller_had_no_answer_is_sent_once_when_it_is_repeated(
-    killer: Killer, venue: GatewayThread, tmp_path: Path, until: Until
+    killer: PlacedOrders, venue: GatewayThread, tmp_path: Path, until: Until
 ) -> None:
     run_until_killed(killer, PLACE, str(venue.port), str(tmp_path))
 
@@ -142,7 +109,7 @@ def test_a_request_whose_caller_had_no_answer_is_sent_once_when_it_is_repeated(
 
 def test_after_a_kill_every_order_at_the_venue_is_in_the_journal(tmp_path: Path, write_strategy: WriteStrategy) -> None:
     # Killed when the first order of a bar has just come: the journal's own clock would commit it up to 50 ms later.
-    killer = Killer(order=13)
+    killer = PlacedOrders(kill_at=13)
     gateway = make_gateway(GatewaySettings(port=0, **REPLAY), bars=sample_daily_bars(), listener=killer)
     with GatewayThread(gateway) as venue:
         path = write_strategy("buy_each_bar", BUY_EACH_BAR)

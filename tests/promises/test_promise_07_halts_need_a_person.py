@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.stack import eventually
 
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.errors import DeskError, OrderDeniedError
@@ -66,10 +66,7 @@ def open_desk(gateway: GatewayThread, tmp_path: Path) -> Iterator[OpenDesk]:
 
 def until(holds: Callable[[], bool], seconds: float = 15) -> None:
     """Ask again and again until it holds; each question goes to another thread."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"it did not hold within {seconds} s"
-        time.sleep(0.01)
+    eventually(holds, "it holds", seconds=seconds)
 
 
 def halt_elsewhere(account: str) -> str:

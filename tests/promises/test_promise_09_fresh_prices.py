@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from tests.promises.conftest import PlacedOrders
 
+from ibdesk.clock import SECOND
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
-from ibdesk.gateway.listening import Party
-from ibdesk.gateway.protocol.codec import decode
-from ibdesk.gateway.protocol.framing import split
-from ibdesk.gateway.protocol.incoming import INCOMING
-from ibdesk.model import Bar, Link, LinkChanged, PlaceOrder, Stalled
+from ibdesk.model import Bar, ClockRead, Link, LinkChanged, PlaceOrder, Stalled
 from ibdesk.store import JournalReader, replay
 
 pytestmark = pytest.mark.proof
 
 RUNS = 12
-PATIENCE_SECONDS = 2.0
-# _PLACE_ORDER: how a placeOrder message begins.
-_PLACE_ORDER = b"3\0"
+PATIENCE_SECONDS = 3.0
 
 _BUY_EACH_BAR = """
 from ibdesk import Bar, Strategy
@@ -56,37 +50,12 @@ desk.close()
 """
 
 
-class Arrivals:
-    """When each order reached the gateway, by the wall, ns UTC."""
-
-    def __init__(self) -> None:
-        self.at_ns: dict[str, int] = {}
-        self.ordered = threading.Condition()
-
-    def heard(self, party: Party, payload: bytes) -> None:
-        if payload.startswith(_PLACE_ORDER):
-            reference = str(decode(INCOMING[3], split(payload), party.version)["orderRef"])
-            with self.ordered:
-                self.at_ns.setdefault(reference, time.time_ns())
-                self.ordered.notify_all()
-
-    def said(self, party: Party, frames: bytes) -> None:
-        """Pass over."""
-
-    def left(self, party: Party, *, by_client: bool) -> None:
-        """Pass over."""
-
-    def wait_for(self, count: int) -> None:
-        with self.ordered:
-            assert self.ordered.wait_for(lambda: len(self.at_ns) >= count, timeout=40), f"{len(self.at_ns)} of {count}"
-
-
 def test_after_a_stall_no_order_leaves_on_an_old_bar(tmp_path: Path) -> None:
-    """Twelve runs buy at each bar of 5 s. Their process is stopped for 12 s, in which the market goes on."""
+    """Twelve runs buy at each bar of 5 s. Their process is stopped until two more have closed."""
     file = tmp_path / "buy_each_bar.py"
     file.write_text(_BUY_EACH_BAR, encoding="utf-8")
-    arrivals = Arrivals()
-    gateway = make_gateway(GatewaySettings(port=0, symbols=("AAPL",)), listener=arrivals)
+    placed = PlacedOrders()
+    gateway = make_gateway(GatewaySettings(port=0, symbols=("AAPL",)), listener=placed)
     with GatewayThread(gateway) as thread:
         arguments = [str(thread.port), str(tmp_path / "state"), str(file), str(RUNS), str(PATIENCE_SECONDS)]
         with subprocess.Popen(
@@ -95,38 +64,61 @@ def test_after_a_stall_no_order_leaves_on_an_old_bar(tmp_path: Path) -> None:
             try:
                 assert process.stdout is not None
                 journal = Path(process.stdout.readline().strip())
-                arrivals.wait_for(RUNS)
+                placed.wait_for(orders=RUNS)
                 os.kill(process.pid, signal.SIGSTOP)
-                # The stall itself is what is tested: bars close at 5 and 10 s of it.
-                time.sleep(12)
-                before = len(arrivals.at_ns)
+                placed.wait_for(bars=placed.bars + 2)
+                before = len(set(placed.ordered))
                 os.kill(process.pid, signal.SIGCONT)
-                arrivals.wait_for(before + RUNS)
+                placed.wait_for(orders=before + RUNS)
                 process.communicate(timeout=30)
             finally:
                 process.kill()
 
+    decisions = decided(journal)
+    report = str(decisions)
+    # The first bar of the stall had closed 5 s before the process went on.
+    assert any(each.seconds > PATIENCE_SECONDS for each in decisions.stalls), report
+    assert decisions.late, report
+    assert decisions.was_compared, report
+    # Decided before the stall, and again after it; by the engine's own clock on nothing older than it may be.
+    assert len(decisions.ages) >= 2 * RUNS, report
+    assert max(decisions.ages) <= PATIENCE_SECONDS, report
+    assert len(decisions.decided_on) >= 2, report
+    assert not decisions.decided_on & decisions.late, report
+    assert replay(journal).orders == len(decisions.ages)
+
+
+class Decisions(NamedTuple):
+    """What a journal says of orders: the bars on which they were decided and how old these were, seconds."""
+
+    decided_on: set[int]
+    ages: list[float]
+    # late: bars that came later than they may.
+    late: set[int]
+    stalls: list[Stalled]
+    was_compared: bool
+
+
+def decided(journal: Path) -> Decisions:
+    """Return on which bars the orders of a journal were decided, by what the engine knew of the time."""
+    decided_on, late = set[int](), set[int]()
     ages: list[float] = []
-    decided_on: set[int] = set()
     stalls: list[Stalled] = []
-    was_compared = False
+    was_compared, clock_ns, bar_ns = False, 0, 0
     with JournalReader(journal) as reader:
         for entry in reader.entries():
             event = entry.event
-            if isinstance(event, Stalled):
+            if isinstance(event, ClockRead):
+                clock_ns = event.at_ns
+            elif isinstance(event, Stalled):
                 stalls.append(event)
+            elif isinstance(event, Bar):
+                bar_ns = event.at_ns
+                if clock_ns - bar_ns > PATIENCE_SECONDS * SECOND:
+                    late.add(bar_ns)
             was_compared |= bool(stalls) and isinstance(event, LinkChanged) and event.link is Link.UP
             for action in entry.actions:
                 if isinstance(action, PlaceOrder):
-                    assert isinstance(event, Bar | LinkChanged), event
-                    bar_ns = event.at_ns if isinstance(event, Bar) else action.order.created_ns
                     decided_on.add(bar_ns)
-                    if action.order.id in arrivals.at_ns:
-                        ages.append((arrivals.at_ns[action.order.id] - bar_ns) / 1e9)
-    report = json.dumps({"orders": len(ages), "oldest": max(ages), "stalls": [each.seconds for each in stalls]})
-    assert len(ages) >= 2 * RUNS, report
-    # What the network and a busy machine add to the patience is not the desk's decision.
-    assert max(ages) < PATIENCE_SECONDS + 1.5, report
-    assert any(each.seconds > 11 for each in stalls), report
-    assert was_compared, report
-    assert replay(journal).orders >= len(ages)
+                    ages.append((clock_ns - bar_ns) / SECOND)
+    return Decisions(decided_on, ages, late, stalls, was_compared)

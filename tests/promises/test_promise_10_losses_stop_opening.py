@@ -5,11 +5,11 @@ With the engine alive, as here; the guardian does the same when it hangs.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.stack import eventually
 
 from ibdesk.desk import Desk
 from ibdesk.errors import OrderDeniedError
@@ -29,10 +29,7 @@ class Holds(Strategy):
 
 def until(holds: Callable[[], bool], seconds: float = 30) -> None:
     """Ask again and again until it holds; each question goes to another thread."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"it did not hold within {seconds} s"
-        time.sleep(0.01)
+    eventually(holds, "it holds", seconds=seconds)
 
 
 @pytest.fixture

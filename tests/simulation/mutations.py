@@ -35,6 +35,8 @@ class Mutation(msgspec.Struct, frozen=True):
     seed: int | None
     # missed: why the fault is not caught yet, empty where it is.
     missed: str
+    # promise: the one that the seed breaks, empty where the fault is not caught yet.
+    promise: str
 
 
 class Caught(msgspec.Struct, frozen=True):
@@ -45,8 +47,11 @@ class Caught(msgspec.Struct, frozen=True):
     facts: str
 
 
-def _m(name: str, *patches: tuple[str, str, str], seed: int | None = None, missed: str = "") -> Mutation:
-    return Mutation(name, tuple(Patch(f"ibdesk.{module}", old, new) for module, old, new in patches), seed, missed)
+def _m(
+    name: str, *patches: tuple[str, str, str], seed: int | None = None, missed: str = "", promise: str = ""
+) -> Mutation:
+    made = tuple(Patch(f"ibdesk.{module}", old, new) for module, old, new in patches)
+    return Mutation(name, made, seed, missed, promise)
 
 
 MUTATIONS: tuple[Mutation, ...] = (
@@ -61,11 +66,13 @@ MUTATIONS: tuple[Mutation, ...] = (
             "        if event.__class__ is HaltTrading:",
         ),
         seed=0,
+        promise="1: an intent is in the journal before it leaves",
     ),
     _m(
         "orders leave although the journal cannot be written",
         ("desk.action_executor", "if not is_recorded:", "if False:"),
         seed=12,
+        promise="1: an intent is in the journal before it leaves",
     ),
     _m(
         "a failed write of the journal is taken for a good one",
@@ -75,11 +82,13 @@ MUTATIONS: tuple[Mutation, ...] = (
             "pass\n        self._buffer",
         ),
         seed=0,
+        promise="5: the same events give the same decisions",
     ),
     _m(
         "events without actions are not recorded",
         ("desk.runtime", "self.recorder.record(event, actions)", "actions and self.recorder.record(event, actions)"),
         seed=0,
+        promise="5: the same events give the same decisions",
     ),
     # ---- order ids
     _m(
@@ -91,17 +100,25 @@ MUTATIONS: tuple[Mutation, ...] = (
         "TWS's proposal of an order id lowers ours",
         ("tws.ids", "self.next = max(self.next, number)", "self.next = number"),
         seed=0,
+        promise="1: no order id is used twice",
     ),
-    _m("an order id is taken twice", ("tws.ids", "self.next += 1", "self.next += 1 if number % 20 else 0"), seed=0),
+    _m(
+        "an order id is taken twice",
+        ("tws.ids", "self.next += 1", "self.next += 1 if number % 20 else 0"),
+        seed=0,
+        promise="liveness: quotes come again",
+    ),
     _m(
         "a run counts its orders anew after a restart",
         ("engine.estate", "orders_made=left.orders_made)", "orders_made=0)"),
         seed=0,
+        promise="liveness: all orders were withdrawn",
     ),
     _m(
         "a client's key is forgotten",
         ("desk.by_hand", "self._runtime.engine.blotter.called(request.by, key) if key else None", "None"),
         seed=2,
+        promise="a command fails with an error that people understand",
     ),
     # ---- executions
     _m(
@@ -114,16 +131,19 @@ MUTATIONS: tuple[Mutation, ...] = (
         ),
         ("engine.portfolio", "if fill.execution_id in self._booked:", "if False:"),
         seed=0,
+        promise="1: a target is never overshot",
     ),
     _m(
         "a corrected execution is booked beside the first",
         ("tws.executions", "corrected: list[Event] = [_taken_back(old, fill)]", "corrected: list[Event] = []"),
         seed=17,
+        promise="2: no fill is lost or counted twice",
     ),
     _m(
         "a correction is passed over",
         ("tws.executions", "revision <= known.revision:", "revision <= known.revision + 9:"),
         seed=17,
+        promise="2: no fill is lost or counted twice",
     ),
     _m(
         "executions are not asked for after a break",
@@ -133,6 +153,7 @@ MUTATIONS: tuple[Mutation, ...] = (
             "is_complete = True",
         ),
         seed=15,
+        promise="3: the book equals the broker's before trading resumes",
     ),
     _m(
         "executions are asked for and not awaited",
@@ -154,21 +175,25 @@ MUTATIONS: tuple[Mutation, ...] = (
             "        wire.reqExecutions(self._ids.take(), ExecutionFilter(acctCode=rooms.account.id))\n",
         ),
         seed=4,
+        promise="3: the book equals the broker's before trading resumes",
     ),
     _m(
         "a fill is booked to nobody's orders",
         ("engine.order_flow", "owner = EXTERNAL if known is None else known.owner", "owner = EXTERNAL"),
         seed=0,
+        promise="2: a fill is in the book of its order",
     ),
     _m(
         "a fill has half of its quantity",
         ("tws.ears", "quantity=execution.shares,", "quantity=max(1.0, execution.shares - 1),"),
         seed=0,
+        promise="2: a fill is what the venue says",
     ),
     _m(
         "the orders of an earlier life are not known to the link",
         ("tws.service", "self._rooms.orders.adopt(order, is_withdrawn=order.id in cancelled)", "pass"),
         seed=20,
+        promise="liveness: all orders were withdrawn",
     ),
     _m(
         "the books of an earlier life are left behind",
@@ -178,6 +203,7 @@ MUTATIONS: tuple[Mutation, ...] = (
             "engine.portfolio.take_over([], [])",
         ),
         seed=5,
+        promise="1: a target is never overshot",
     ),
     _m(
         "orders of lost moments are not looked for",
@@ -192,7 +218,7 @@ MUTATIONS: tuple[Mutation, ...] = (
             "        tracked.is_unknown = True\n        self._report(tracked)",
             '        tracked.was_refused, tracked.refusal = True, "late"\n        self._report(tracked)',
         ),
-        seed=72,
+        missed="not shown any more by seed 72: product and checker have changed",
     ),
     _m(
         "an order that one comparison does not find is given up",
@@ -218,14 +244,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         "an order that cannot leave is not told of",
         ("tws.dispatch", "self._refuse(tracked, OrderStatus.REJECTED, _NOT_SENT.format(self._link()))", "pass"),
         ("engine.risk", "if not exposure.link_up:", "if False:"),
-        seed=7,
+        missed="not shown any more by seed 7: product and checker have changed",
     ),
     _m(
         "orders that were lost sight of do not count",
         ("engine.open_orders", "sums[sort] = total if total > _DUST else 0.0", "sums[sort] = 0.0"),
         seed=7,
+        promise="limits: no position is larger than its limit",
     ),
-    _m("cancels are not sent", ("tws.dispatch", "        self._wire.cancelOrder(tracked.number)\n", ""), seed=0),
+    _m(
+        "cancels are not sent",
+        ("tws.dispatch", "        self._wire.cancelOrder(tracked.number)\n", ""),
+        seed=0,
+        promise="liveness: all orders were withdrawn",
+    ),
     # ---- the link
     _m(
         "orders leave before the books are compared",
@@ -241,11 +273,13 @@ MUTATIONS: tuple[Mutation, ...] = (
         "the link does not come back",
         ("tws.keeper", "await asyncio.sleep(pause)", "await asyncio.sleep(pause + 10_000)"),
         seed=1,
+        promise="liveness: quotes come again",
     ),
     _m(
         "market data is not asked for again",
         ("tws.keeper", "if not data_kept:", "if not data_kept and not self.reconnects:"),
         seed=1,
+        promise="liveness: quotes come again",
     ),
     _m(
         "what others trade is not followed",
@@ -261,7 +295,7 @@ MUTATIONS: tuple[Mutation, ...] = (
             "if first is None:",
         ),
         ("tws.account", "        self._filled_at[name] = _now()\n        self._compare(name)\n", ""),
-        seed=12,
+        missed="not shown any more by seed 12: product and checker have changed",
     ),
     # ---- halts and limits
     _m(
@@ -272,12 +306,14 @@ MUTATIONS: tuple[Mutation, ...] = (
             "        if False:\n            self._check_halt(",
         ),
         seed=1,
+        promise="7: while a halt stands nothing that opens leaves",
     ),
     _m(
         "a halt ends with the desk",
         ("engine.estate", "        engine.gate.halts.put(halt)\n", ""),
         ("desk.account_watch", "            if halt.id not in self._halts:\n", "            if False:\n"),
         seed=0,
+        promise="7: a halt is kept",
     ),
     _m(
         "lifting one halt lifts all",
@@ -292,11 +328,18 @@ MUTATIONS: tuple[Mutation, ...] = (
             "                self.gate.halts._held.clear()\n                self.orders.aims",
         ),
         seed=0,
+        promise="7: a halt needs a person to lift it",
     ),
     _m(
         "the largest order is not limited",
         ("engine.limits", "if not units <= self._size[kind]:", "if False:"),
         seed=3,
+        promise="limits: no order is larger than its limit",
+    ),
+    _m(
+        "changed orders are not examined",
+        ("engine.modifications", "is_exit = self.examine(order, changed)", "is_exit = True"),
+        missed="not shown by seeds 6, 10, 22, 33; a person must let an order grow that still works",
     ),
     _m(
         "the largest position is not limited",
@@ -306,6 +349,7 @@ MUTATIONS: tuple[Mutation, ...] = (
             "if False:",
         ),
         seed=7,
+        promise="limits: no position is larger than its limit",
     ),
     _m(
         "open orders do not count in the largest position",
@@ -315,8 +359,36 @@ MUTATIONS: tuple[Mutation, ...] = (
             "position = abs(exposure.held) + units",
         ),
         seed=7,
+        promise="limits: no position is larger than its limit",
     ),
-    _m("orders in a second are not limited", ("engine.risk", "if len(sent_ns) < most:", "if True:"), seed=0),
+    _m(
+        "the value of an order is not limited",
+        ("engine.risk", "if most < _NO_LIMIT and not (value :=", "if False and not (value :="),
+        seed=55,
+        promise="limits: no order is worth more than its limit",
+    ),
+    _m(
+        "the age of prices is ignored",
+        ("engine.freshness", "if age_ns > limit * self.speed * _SECOND:", "if False:"),
+        seed=28,
+        promise="9: no order leaves on a price older than its limit",
+    ),
+    _m(
+        "a loss beyond its limit halts nothing",
+        (
+            "engine.loss_watch",
+            "        if self._stands(money, rule):\n            return\n        is_account",
+            "        if money:\n            return\n        is_account",
+        ),
+        seed=85,
+        promise="10: a loss beyond its limit stops what opens",
+    ),
+    _m(
+        "orders in a second are not limited",
+        ("engine.risk", "if len(sent_ns) < most:", "if True:"),
+        seed=0,
+        promise="limits: no more orders in a second than the limit",
+    ),
     # ---- runs
     _m(
         "a target forgets the orders on their way",
@@ -335,20 +407,26 @@ MUTATIONS: tuple[Mutation, ...] = (
             "self.aim(lane, -self._flow.held(lane), flattens=True)",
         ),
         seed=0,
+        promise="liveness: a run that was closed holds nothing",
     ),
     _m(
         "a run left by an earlier life is started a second time",
         ("desk.repeats", "return None, predecessor(runs, start, run_id)", "return None, None"),
         seed=0,
+        promise="1: a start that is repeated is one run",
     ),
     _m(
-        "two engines may have one folder", ("store.account_lock", "if not is_held and not leads:", "if False:"), seed=13
+        "two engines may have one folder",
+        ("store.account_lock", "if not is_held and not leads:", "if False:"),
+        seed=13,
+        promise="5: the same events give the same decisions",
     ),
     # ---- the guardian
     _m(
         "the guardian closes twice what is held",
         ("guardian.reduction", "        return -wanted\n", "        return -2 * wanted\n"),
         seed=2,
+        promise="guardian: never through zero",
     ),
     _m(
         "the guardian sends anew before its order is settled",
@@ -364,6 +442,7 @@ MUTATIONS: tuple[Mutation, ...] = (
             "is_over = True",
         ),
         seed=8,
+        promise="guardian: flat means flat",
     ),
     _m(
         "the guardian does not halt the account",
@@ -375,6 +454,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         # What is missing in the file is written again.
         ("guardian.fence", "        if missing:\n", "        if False:\n"),
         seed=2,
+        promise="7: what the guardian stops is halted",
     ),
 )
 
@@ -431,7 +511,7 @@ def hunt(name: str, seeds: range) -> Caught | None:
     already = [patch.module for patch in mutation.patches if patch.module in sys.modules]
     assert not already, f"loaded already: {already}"
     sys.meta_path.insert(0, _Changing(mutation))
-    from ibdesk.simulation.plan import plan_of
+    from ibdesk.simulation.drawing import plan_of
     from ibdesk.simulation.world import simulate
 
     for seed in seeds:

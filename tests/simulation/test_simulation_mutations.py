@@ -22,7 +22,7 @@ _CHOSEN = _CAUGHT if "IBDESK_PROOF_SEEDS" in os.environ else [each for each in _
 
 _WITHOUT = """
 import sys
-from ibdesk.simulation.plan import plan_of
+from ibdesk.simulation.drawing import plan_of
 from ibdesk.simulation.world import simulate
 print(simulate(plan_of(int(sys.argv[1]))).violation)
 """
@@ -43,7 +43,9 @@ def test_a_fault_in_the_product_is_caught(mutation: Mutation) -> None:
 
     with_it = told(["-m", "tests.simulation.mutations", mutation.name, str(seed), str(seed + 1)])
 
-    assert msgspec.json.decode(with_it, type=Caught | None) is not None
+    caught = msgspec.json.decode(with_it, type=Caught | None)
+    assert caught is not None
+    assert caught.promise == mutation.promise
     assert told(["-c", _WITHOUT, str(seed)]).strip() == "None"
 
 
@@ -52,6 +54,7 @@ def test_at_least_thirty_are_caught_and_each_other_says_why_it_is_not() -> None:
     assert len(_CAUGHT) >= 30
     assert {mutation.name for mutation in _CAUGHT} >= QUICK
     assert all(bool(mutation.missed) == (mutation.seed is None) for mutation in MUTATIONS)
+    assert all(bool(mutation.promise) == (mutation.seed is not None) for mutation in MUTATIONS)
 
 
 def test_each_fits_the_source() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ibdesk.simulation.plan import plan_of
+from ibdesk.simulation.drawing import plan_of
 from ibdesk.simulation.world import simulate
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +17,7 @@ SEEDS = range(int(os.environ.get("IBDESK_PROOF_SEEDS", "6")))
 _TRACE = """
 import sys
 from pathlib import Path
-from ibdesk.simulation.plan import plan_of
+from ibdesk.simulation.drawing import plan_of
 from ibdesk.simulation.world import simulate
 print(simulate(plan_of(int(sys.argv[1]))).trace)
 """

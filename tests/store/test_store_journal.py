@@ -227,8 +227,7 @@ def test_the_header_comes_back_with_its_limits_also_those_that_are_off(make_jour
 
 def test_a_disk_that_is_full_stops_the_write_and_the_rest_is_written_once_there_is_room(make_journal) -> None:
     journal = make_journal()
-    pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
-    journal._connection.execute(f"PRAGMA max_page_count = {pages + 1}")
+    journal.limit_pages(1)
     for number in range(1, 500):
         journal.record(quote(number), [ALERT])
 
@@ -236,7 +235,7 @@ def test_a_disk_that_is_full_stops_the_write_and_the_rest_is_written_once_there_
         journal.commit()
     assert entries(journal.path) == []
 
-    journal._connection.execute("PRAGMA max_page_count = 100000")
+    journal.limit_pages(None)
     journal.commit()
     assert len(entries(journal.path)) == 499
 

@@ -8,7 +8,7 @@ import time
 from ibdesk.cli.screen import console, line, step
 from ibdesk.errors import ConfigError, IbdeskError
 from ibdesk.simulation.campaign import command_of, kept, processors, run_seeds, shrink
-from ibdesk.simulation.plan import plan_of
+from ibdesk.simulation.drawing import plan_of
 from ibdesk.simulation.world import Outcome, simulate
 
 _SEEDS = re.compile(r"(\d{1,12})(?::(\d{1,12}))?")

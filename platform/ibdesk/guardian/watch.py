@@ -229,6 +229,10 @@ class Watch:
             self._is_blind = True
             self._record.alert(f"TWS does not report {' or '.join(missing)}: these limits are not watched")
 
+    def release(self) -> None:
+        """Give the account back, so that another guardian may watch it."""
+        self._claim.release()
+
     def _look_for_stop_file(self) -> None:
         seen = self._stop_file.look()
         if seen is not None:

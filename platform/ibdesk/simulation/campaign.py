@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from ibdesk.simulation.plan import SETTLE_SECONDS, Plan, plan_of
+from ibdesk.simulation.drawing import plan_of
+from ibdesk.simulation.plan import SETTLE_SECONDS, Plan
 from ibdesk.simulation.world import Outcome, simulate
 
 # So many smaller plans are tried at most before the smallest so far is taken.

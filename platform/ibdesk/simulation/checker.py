@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ibdesk.clock import SECOND
 from ibdesk.errors import IbdeskError
 from ibdesk.gateway.listening import Party, payloads
 from ibdesk.gateway.protocol.codec import decode
 from ibdesk.gateway.protocol.framing import split
 from ibdesk.gateway.protocol.incoming import INCOMING
-from ibdesk.model import (
-    DESK_SCOPE,
-    Link,
-    OrderStatus,
-    instrument_scope,
-    run_scope,
-)
+from ibdesk.model import Link, OrderStatus
 from ibdesk.simulation.comparison_checks import ComparisonChecks
 from ibdesk.simulation.engine_process import CLIENT, EngineProcess
 from ibdesk.simulation.excuses import Excuses
 from ibdesk.simulation.guardian_checks import GuardianChecks
 from ibdesk.simulation.guardian_process import GUARDIAN_CLIENT
 from ibdesk.simulation.life import Life
+from ibdesk.simulation.opening_checks import OpeningChecks
 from ibdesk.simulation.plan import Plan
 from ibdesk.simulation.strategies import ALL
 from ibdesk.simulation.target_checks import TargetChecks
@@ -41,8 +34,6 @@ _PLACE_ORDER = b"3\0"
 _ENDED = frozenset({"Inactive", "Cancelled", "Filled"})
 _DUST, _CENT = 1e-9, 0.005
 _MOST_FACTS = 800
-# A little less than the second of the limit: events are stamped when they come, and orders leave a little later.
-_WINDOW_NS = 9 * SECOND // 10
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -73,6 +64,7 @@ class Checker:
         )
         self._targets = TargetChecks(self.truth, self._plan, self.report)
         self._comparisons = ComparisonChecks(self.truth, self.excuses, self.report)
+        self.openings = OpeningChecks(self.truth, self._plan, self.excuses, self._comparisons, self.report)
 
     def report(self, promise: str, facts: str) -> None:
         """Keep the first violation."""
@@ -87,6 +79,7 @@ class Checker:
     def heard(self, party: Party, payload: bytes) -> None:
         """Take a message of a client."""
         self._comparisons.heard(party, payload, self._world.loop.now_ns)
+        self.openings.prices.heard(party, payload)
         if not payload.startswith(_PLACE_ORDER):
             return
         fields = decode(INCOMING[3], split(payload), party.version)
@@ -105,8 +98,9 @@ class Checker:
             self.report("1: no intent is sent twice", facts)
 
     def said(self, party: Party, frames: bytes) -> None:
-        """Note which executions a client was told."""
+        """Note which executions and prices a client was told."""
         self._comparisons.said(party, frames, self._world.loop.now_ns)
+        self.openings.prices.said(party, frames, self._world.loop.now_ns)
 
     def left(self, party: Party, *, by_client: bool) -> None:
         """Pass over."""
@@ -127,7 +121,6 @@ class Checker:
         reference = str(fields["orderRef"])
         life, runtime = self._life(engine), engine.runtime
         assert runtime is not None  # noqa: S101 - for the type checker
-        is_new = reference not in life.sent
         life.sent[reference] += 1
         self._given.add(reference)
         if runtime.service.link is not Link.UP:
@@ -138,24 +131,7 @@ class Checker:
             self.report(
                 f"1: {promise}", f"{reference} was sent {life.sent[reference]} times, recorded {recorded} times"
             )
-        gate = runtime.engine.gate
-        quantity = float(fields["totalQuantity"]) * (1 if fields["action"] == "BUY" else -1)
-        held = runtime.engine.portfolio.open_book(owner_of(reference)).position(str(fields["symbol"])).quantity
-        if not is_new or (held * quantity < 0 and abs(quantity) <= abs(held) + _DUST):
-            return
-        scopes = {DESK_SCOPE, run_scope(owner_of(reference)), instrument_scope(str(fields["symbol"]))}
-        halts = [halt.id for halt in gate.halts.values() if halt.scope in scopes]
-        if halts:
-            facts = f"{reference} {quantity:g} with {held:g} held, halted by {halts}"
-            self.report("7: while a halt stands nothing that opens leaves", facts)
-        if abs(quantity) > self._plan.risk.get("max_order_shares", math.inf):
-            self.report("limits: no order is larger than its limit", f"{reference} {quantity:g}")
-        now_ns, most = self._world.loop.now_ns, self._plan.risk.get("max_orders_per_second", math.inf)
-        life.opened_ns = [at for at in life.opened_ns if at > now_ns - _WINDOW_NS] + [now_ns]
-        if len(life.opened_ns) > most:
-            self.report(
-                "limits: no more orders in a second than the limit", f"{reference} is number {len(life.opened_ns)}"
-            )
+        self.openings.leaves(engine, life, fields, self._world.loop.now_ns)
 
     # ---- what an engine is in -----------------------------------------------------------------------------------
 
@@ -230,7 +206,7 @@ class Checker:
         if link != Link.UP.value or link == life.link:
             life.link = link
             return
-        life.link = link
+        life.link, life.up_ns = link, now_ns
         booked = {name.rpartition(".")[0] for name in life.fills}
         self._comparisons.came_up(engine.client_id, booked, life.syncing_ns)
         if not life.was_up:
@@ -262,6 +238,7 @@ class Checker:
             if halt not in self._world.person.lifted:
                 self.report("7: a halt needs a person to lift it", f"{halt} is gone")
             self._halts.discard(halt)
+            self.openings.lifted_ns = self._world.loop.now_ns
 
     def life_ended(self, engine: EngineProcess) -> None:
         """Replay the journal of a life that has ended."""

@@ -46,6 +46,10 @@ class ComparisonChecks:
                 if asked_ns is not None:
                     self._answered_ns[party.client_id] = asked_ns
 
+    def told_ns(self, client_id: int, name: str) -> int:
+        """Return when a client was last told of an execution, 0 if it was not."""
+        return self._told_ns.get((client_id, name), 0)
+
     def came_up(self, client_id: int, booked: Container[str], syncing_ns: int) -> None:
         """Look whether all that was executed before the comparison began is booked."""
         if self._excuses.is_lossy:

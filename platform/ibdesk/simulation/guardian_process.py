@@ -69,7 +69,7 @@ class GuardianProcess:
         network.died(self.process)
         if self.watch is not None:
             # The lock of a dead process is gone; ours would stand as long as its descriptor is open here.
-            self.watch._claim.release()
+            self.watch.release()
 
     async def _live(self) -> None:
         try:

@@ -14,9 +14,11 @@ class Life:
     """One life of an engine: how its link stands, what it sent and what it told, and what its journal holds."""
 
     def __init__(self, engine: EngineProcess) -> None:
-        self.link, self.was_up, self.syncing_ns = "", False, 0
+        self.link, self.was_up, self.syncing_ns, self.up_ns = "", False, 0, 0
         # sent: how often each order was given to the socket, with its first or with other terms.
         self.sent: collections.Counter[str] = collections.Counter()
+        # quantities: how large each order was as it last left.
+        self.quantities: dict[str, float] = {}
         # opened_ns: when orders that open left in the last second.
         self.opened_ns: list[int] = []
         # keys: the order of each key of a person.

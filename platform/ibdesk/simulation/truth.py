@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import msgspec
 
 from ibdesk.gateway import Gateway
@@ -26,6 +28,7 @@ class Executed(msgspec.Struct, frozen=True):
     quantity: float
     price: float
     at_ns: int
+    commission: float = 0.0
 
 
 class Truth:
@@ -66,6 +69,7 @@ class Truth:
                 quantity=fill.signed_quantity,
                 price=fill.price,
                 at_ns=fill.at_ns,
+                commission=execution.commission,
             )
             if self.executions.get(executed.name) != executed:
                 self.executions[executed.name] = executed
@@ -88,12 +92,12 @@ class Truth:
         """Return what the account holds, as the sum of all executions."""
         return sum(each.quantity for each in self.executions.values() if each.symbol == symbol)
 
-    def moved_by(self, owner: str, symbol: str) -> float:
-        """Return what the orders of a run have moved."""
+    def moved_by(self, owner: str, symbol: str, among: Container[str] | None = None) -> float:
+        """Return what the orders of a run have moved, among all executions or those of these names."""
         return sum(
             each.quantity
             for each in self.executions.values()
-            if each.symbol == symbol and owner_of(each.order) == owner
+            if each.symbol == symbol and owner_of(each.order) == owner and (among is None or each.name in among)
         )
 
 

@@ -78,7 +78,7 @@ class World:
             steps.Stall: self._stall,
             steps.FillDisk: self._fill_disk,
             steps.Restart: self._restart,
-            steps.HoldNetwork: lambda step: self.network.hold(step.seconds),
+            steps.HoldNetwork: self._hold_network,
             steps.CutLink: self._cut_link,
             steps.KillGateway: self._kill_gateway,
             steps.Misbehave: self._misbehave,
@@ -254,11 +254,7 @@ class World:
     def _strike(self, step: AnyStep) -> None:
         self.trace.note(step.words)
         self.checker.excuses.strikes(step)
-        fault = self._faults.get(type(step))
-        if fault is None:
-            self.person.does(step)
-        else:
-            fault(step)
+        self._faults.get(type(step), self.person.does)(step)
 
     def _kill_soon(self, step: steps.Kill) -> None:
         self._crash = Crash(step, self.loop.now_ns, None if self.engine is None else self.engine.disk)
@@ -269,6 +265,12 @@ class World:
         process = {"gateway": self.gateway_process, "guardian": guardian, "desk": engine}[step.process]
         if process is not None:
             process.free_ns = self.loop.now_ns + round(step.seconds * SECOND)
+            if step.process == "desk":
+                self.checker.openings.prices.hold(process.free_ns)
+
+    def _hold_network(self, step: steps.HoldNetwork) -> None:
+        self.network.hold(step.seconds)
+        self.checker.openings.prices.hold(self.loop.now_ns + round(step.seconds * SECOND))
 
     def _restart(self, _step: steps.Restart) -> None:
         if self.engine is not None:
@@ -287,8 +289,7 @@ class World:
         if found is None:
             return False
         self._crash = None
-        if crash.kill.is_power_loss:
-            self.checker.excuses.has_lost_power = True
+        self.checker.excuses.has_lost_power |= crash.kill.is_power_loss
         kill, (whole, piece, log_bytes) = crash.kill, found
         writes = self.network.written(engine.process)
         self.trace.note(f"killed after {whole} of {writes} writes and {piece} bytes, log {log_bytes} bytes")
@@ -308,13 +309,12 @@ class World:
         engine = self.engine
         if engine is None or engine.runtime is None:
             return
-        connection = engine.runtime.journal._connection
-        pages = connection.execute("PRAGMA page_count").fetchone()[0]
-        connection.execute(f"PRAGMA max_page_count={pages}")
+        journal = engine.runtime.journal
+        journal.limit_pages(0)
 
         def make_room() -> None:
             if self.engine is engine and engine.process.is_alive and not engine.task.done():
-                connection.execute("PRAGMA max_page_count=1000000")
+                journal.limit_pages(None)
 
         self.at(self.seconds + step.seconds, make_room)
 

@@ -52,6 +52,8 @@ _SCHEMA = (
 )
 # How long a commit waits for another program that has locked the file: the desk stands still meanwhile.
 _LOCKED_SECONDS = 0.1
+# As many as a file of SQLite may have, whatever its version.
+_MOST_PAGES = 2**30
 INSERT = "INSERT INTO events (number, at_ns, event, actions, books) VALUES (?, ?, ?, ?, ?)"
 
 
@@ -109,6 +111,11 @@ class Journal:
     def count(self) -> int:
         """The number of events recorded so far."""
         return self._number
+
+    def limit_pages(self, more: int | None) -> None:
+        """Let the file grow by so many pages at most, as a full disk does; None sets no limit."""
+        [pages] = self._connection.execute("PRAGMA page_count").fetchone()
+        self._connection.execute(f"PRAGMA max_page_count={_MOST_PAGES if more is None else pages + more}")
 
     def record(self, event: Event, actions: Sequence[Action]) -> None:
         """Take an event and the actions it caused into the buffer.
