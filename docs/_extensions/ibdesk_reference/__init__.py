@@ -38,6 +38,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-get-outdated", _outdated)
     # Before napoleon, which reads the words before a colon as a type.
     app.connect("autodoc-process-docstring", _on_docstring, priority=400)
+    app.connect("autodoc-before-process-signature", _on_signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -49,6 +50,12 @@ def _on_source(_app: Sphinx, name: str, source: list[str]) -> None:
 def _on_docstring(_app: Sphinx, what: str, _name: str, _thing: object, _options: object, lines: list[str]) -> None:
     if what in {"attribute", "data", "property"} and lines:
         lines[:1] = lines[0].replace(": ", ":\n").split("\n")
+
+
+def _on_signature(_app: Sphinx, thing: object, _is_bound: bool) -> None:
+    from ibdesk_reference.python import sign_client_method
+
+    sign_client_method(thing)
 
 
 def _outdated(

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import enum
 import importlib
 import inspect
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 from pydantic import BaseModel
 
-from ibdesk_reference.markdown import code, first_sentence, heading, table
+import ibdesk.testing
+from ibdesk.testing import plugin
+from ibdesk_reference.markdown import code, first_sentence, heading, line, prose, table
+from ibdesk_reference.structs import fields, notes_of
+from ibdesk_server.client.call import Call
 
 PACKAGES = {
     "ibdesk": "Strategies, backtests and desks.",
+    "ibdesk.testing": "The pytest plug-in.",
     "ibdesk.testing.gateway": "The fixture `gateway` of a test, and the prices of its market.",
     "ibdesk.testing.market": "The fixture `market` of a test.",
-    "ibdesk.testing.seen": "What a test sees of orders and executions at the gateway.",
+    "ibdesk.testing.seen": "Orders and executions as a test sees them.",
     "ibdesk.gateway": "The embedded gateway for programs and tests of TWS clients.",
     "ibdesk.data": "Bars of files, frames and samples.",
     "ibdesk_server.client": "Clients of the REST interface and of the feed.",
 }
 # What comes from another library is described there.
 _FOREIGN = {"Field": "pydantic's `Field`; see [pydantic](https://docs.pydantic.dev/latest/concepts/fields/)."}
+# Functions by which modules without an `__all__` serve each other.
+_INTERNAL = {"seen_execution", "seen_order"}
 # Where the members of a class end that are ours.
 _ROOTS = "object, Struct, BaseModel, Enum, Exception, tuple"
 
@@ -31,12 +39,13 @@ def public_names(package: str) -> list[str]:
     module = importlib.import_module(package)
     if hasattr(module, "__all__"):
         return sorted(module.__all__)
+    kinds = (inspect.isclass, inspect.isfunction)
     own = {
         name
         for name, value in vars(module).items()
-        if not name.startswith("_") and getattr(value, "__module__", None) == package and callable(value)
+        if any(is_kind(value) for is_kind in kinds) and value.__module__ == package
     }
-    return sorted(own)
+    return sorted(name for name in own - _INTERNAL if not name.startswith("_"))
 
 
 def as_markdown() -> str:
@@ -46,10 +55,55 @@ def as_markdown() -> str:
 
 def _package(package: str, about: str) -> str:
     names = public_names(package)
+    if not names:
+        return _plugin()
     rows = [[_link(package, name), _summary(package, name)] for name in names]
     entries = [_entry(package, name) for name in names if name not in _FOREIGN and _home(package, name) == package]
     head = heading(2, code(package), target=f"python-{package}")
     return "\n".join([head, f"{about}\n", table(["name", "what it is"], rows), *entries])
+
+
+def fixtures() -> dict[str, str]:
+    """Return the fixtures of the pytest plug-in with their docstrings."""
+    found = {name: value for name, value in vars(plugin).items() if type(value).__name__ == "FixtureFunctionDefinition"}
+    return {name: inspect.getdoc(value) or "" for name, value in found.items()}
+
+
+def sign_client_method(thing: Any) -> None:
+    """Give a method of an API client the signature that its callers see.
+
+    Such a method wraps the function that makes a call. It takes what the function takes, behind the client itself, and
+    returns what the call reads.
+    """
+    made = getattr(thing, "__wrapped__", None)
+    if made is None or not made.__module__.startswith("ibdesk_server."):
+        return
+    hints = get_type_hints(made)
+    if getattr(hints.get("return"), "__origin__", None) is not Call:
+        return
+    (answer,) = get_args(hints["return"])
+    client = inspect.Parameter("client", inspect.Parameter.POSITIONAL_ONLY)
+    signature = inspect.signature(made)
+    parameters = [
+        each.replace(annotation=hints.get(name, each.annotation)) for name, each in signature.parameters.items()
+    ]
+    thing.__signature__ = signature.replace(parameters=[client, *parameters], return_annotation=answer)
+    thing.__annotations__ = hints | {"return": answer}
+
+
+def _plugin() -> str:
+    """Return the section of the pytest plug-in, which has fixtures in the place of names."""
+    first, about = (inspect.getdoc(ibdesk.testing) or "").split("\n\n", 1)
+    rows = [[code(name), line(prose(text))] for name, text in fixtures().items()]
+    return "\n".join(
+        [
+            heading(2, code("ibdesk.testing"), target="python-ibdesk.testing"),
+            f"{first}\n",
+            prose(about) + "\n",
+            table(["fixture", "what it is"], rows),
+            f"The marker: {code(plugin._MARKER)}.\n",
+        ]
+    )
 
 
 def _value(package: str, name: str) -> Any:
@@ -89,4 +143,18 @@ def _entry(package: str, name: str) -> str:
     else:
         directive = "autofunction" if callable(value) else "autodata"
         parts.append(f".. {directive}:: {package}.{name}")
-    return "\n".join([*parts, "```\n"])
+    return "\n".join([*parts, "```\n", _members(value)])
+
+
+def _members(value: Any) -> str:
+    """Return the values of an enumeration, or the fields of a value: their types stand in no signature."""
+    if not inspect.isclass(value):
+        return ""
+    if issubclass(value, enum.Enum):
+        notes = notes_of(value)
+        return table(["member", "value", "meaning"], [_member(each, notes.get(each.name, "")) for each in value])
+    return fields(value) if issubclass(value, msgspec.Struct) else ""
+
+
+def _member(member: enum.Enum, note: str) -> list[str]:
+    return [code(f"{type(member).__name__}.{member.name}"), code(repr(member.value)), note]

@@ -25,16 +25,16 @@ def document() -> Plain:
 def as_markdown() -> str:
     """Return every route by area, the meaning of every status, and every body."""
     found = document()
-    parts = [heading(2, "Statuses"), table(["status", "meaning"], _statuses(found))]
+    parts = [heading(2, "Statuses", target="rest-statuses"), table(["status", "meaning"], _statuses(found))]
     for tag in found["tags"]:
         parts += [heading(2, tag["name"].capitalize(), target=f"rest-{tag['name']}"), tag["description"] + "\n"]
         for path, operations in found["paths"].items():
             parts += [
-                _operation(path, method, operations[method])
+                _operation(path, method, operations[method], found)
                 for method in _METHODS
                 if method in operations and operations[method]["tags"][0] == tag["name"]
             ]
-    parts += [heading(2, "Bodies"), *(_schema(name, schema) for name, schema in _schemas(found))]
+    parts += [heading(2, "Bodies"), *(_schema(name, schema, found) for name, schema in _schemas(found))]
     return "\n".join(parts)
 
 
@@ -43,65 +43,72 @@ def name_of(method: str, path: str) -> str:
     return f"{method.upper()} {path}"
 
 
-def _operation(path: str, method: str, operation: Plain) -> str:
+def _operation(path: str, method: str, operation: Plain, found: Plain) -> str:
     role = operation.get("x-role")
     about = re.sub(r"\s*Needs the role \*\*\w+\*\*\.", "", operation["description"])
     access = f"Needs the role {code(role)}." if role else "Needs no key."
-    parts = [heading(3, code(name_of(method, path))), f"{operation['summary']}\n", _prose(about) + "\n", access + "\n"]
-    if rows := [_parameter(each) for each in operation.get("parameters", ())]:
+    parts = [
+        heading(3, code(name_of(method, path))),
+        f"**{operation['summary']}**\n",
+        _prose(about) + "\n",
+        access + "\n",
+    ]
+    if rows := [_parameter(each, found) for each in operation.get("parameters", ())]:
         parts.append(table(["parameter", "where", "type", "what it is"], rows))
-    if body := _schema_of(operation.get("requestBody", {})):
+    if body := _schema_of(operation.get("requestBody", {}), found):
         parts.append(f"Body: {body}.\n")
-    rows = [[code(status), _response(status, response)] for status, response in sorted(operation["responses"].items())]
-    parts.append(table(["status", "response"], [row for row in rows if not _is_problem(operation, row[0])]))
-    problems = ", ".join(row[0] for row in rows if _is_problem(operation, row[0]))
-    parts.append(f"Problems: {problems}.\n")
+    responses = sorted(operation["responses"].items())
+    answers = [
+        f"{code(status)} {_answer(response, found)}" for status, response in responses if not _is_problem(response)
+    ]
+    problems = [code(status) for status, response in responses if _is_problem(response)]
+    parts.append(f"* Answers: {'; '.join(answers)}")
+    parts.append(f"* [Problems](#rest-statuses): {', '.join(problems)}\n")
     return "\n".join(parts)
 
 
-def _is_problem(operation: Plain, status: str) -> bool:
-    return _PROBLEM in operation["responses"][status.strip("`")].get("content", {})
+def _is_problem(response: Plain) -> bool:
+    return _PROBLEM in response.get("content", {})
 
 
-def _response(status: str, response: Plain) -> str:
-    schema = _schema_of(response)
-    said = response["description"]
-    return f"{said}: {schema}" if schema and status.startswith("2") else said
+def _answer(response: Plain, found: Plain) -> str:
+    schema = _schema_of(response, found)
+    return f"{response['description']}: {schema}" if schema else response["description"].rstrip(".")
 
 
-def _parameter(parameter: Plain) -> list[str]:
+def _parameter(parameter: Plain, found: Plain) -> list[str]:
     required = ", required" if parameter.get("required") and parameter["in"] != "path" else ""
     return [
         code(parameter["name"]),
         f"{parameter['in']}{required}",
-        _kind(parameter["schema"]),
+        _kind(parameter["schema"], found),
         _prose(parameter.get("description", "")),
     ]
 
 
-def _schema_of(part: Plain) -> str:
+def _schema_of(part: Plain, found: Plain) -> str:
     """Return a link to the schema of a body in JSON, or its type in words."""
     content = part.get("content", {}).get("application/json", {})
-    return _kind(content["schema"]) if content.get("schema") else ""
+    return _kind(content["schema"], found) if content.get("schema") else ""
 
 
-def _kind(schema: Plain) -> str:
+def _kind(schema: Plain, found: Plain) -> str:
     """Return the type of a value in words, with links to schemas."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return f"[{name}](#{_target(name)})"
+        return f"[{code(_title(name, found))}](#{_target(name)})"
     for choice in ("anyOf", "oneOf", "allOf"):
         if choice in schema:
-            return " or ".join(dict.fromkeys(_kind(each) for each in schema[choice]))
+            return " or ".join(dict.fromkeys(_kind(each, found) for each in schema[choice]))
     if "const" in schema:
         return code(schema["const"])
     if "enum" in schema:
         return ", ".join(map(code, schema["enum"]))
     kind = schema.get("type", "any")
     if kind == "array":
-        return f"list of {_kind(schema.get('items', {}))}"
+        return f"list of {_kind(schema.get('items', {}), found)}"
     if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
-        return f"object of {_kind(schema['additionalProperties'])}"
+        return f"object of {_kind(schema['additionalProperties'], found)}"
     limits = [
         f"{word} {schema[name]:g}"
         for name, word in (
@@ -122,16 +129,20 @@ def _schemas(found: Plain) -> list[tuple[str, Plain]]:
     return sorted(found["components"]["schemas"].items())
 
 
-def _schema(name: str, schema: Plain) -> str:
-    parts = [heading(3, code(name), target=_target(name))]
+def _schema(name: str, schema: Plain, found: Plain) -> str:
+    parts = [heading(3, code(_title(name, found)), target=_target(name))]
     if schema.get("description"):
         parts.append(_prose(schema["description"]) + "\n")
     required = schema.get("required", [])
     rows = [
-        [code(field), _kind(part) + ("" if field in required else _default(part)), _prose(part.get("description", ""))]
+        [
+            code(field),
+            _kind(part, found) + ("" if field in required else _default(part)),
+            _prose(part.get("description", "")),
+        ]
         for field, part in schema.get("properties", {}).items()
     ]
-    parts.append(table(["field", "type", "what it is"], rows) if rows else f"{_kind(schema)}\n")
+    parts.append(table(["field", "type", "what it is"], rows) if rows else f"{_kind(schema, found)}\n")
     return "\n".join(parts)
 
 
@@ -149,6 +160,11 @@ def _statuses(found: Plain) -> list[list[str]]:
                 if _PROBLEM in response.get("content", {}):
                     said.setdefault(status, response["description"])
     return [[code(status), about] for status, about in sorted(said.items())]
+
+
+def _title(name: str, found: Plain) -> str:
+    """Return the name of a schema as Python has it: `Listing[OrderAnswer]`."""
+    return str(found["components"]["schemas"][name].get("title", name))
 
 
 def _target(name: str) -> str:
