@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.stack import Stack, eventually
 
+from ibdesk.statement import StatementReport, join, read_account, read_statements
 from ibdesk.testing.gateway import RunningGateway
 
 CHURNER = '''
@@ -17,6 +18,11 @@ from ibdesk import Quote, Strategy
 
 class Churner(Strategy):
     """Buy a share and sell it again, ten times a second."""
+
+    def on_start(self) -> None:
+        # The timers of a run end with its desk.
+        if "symbol" in self.state:
+            self.after(0.1)
 
     def on_quote(self, quote: Quote) -> None:
         if "symbol" not in self.state:
@@ -89,6 +95,16 @@ class Trading:
         """The longest time between two executions, in seconds."""
         times = [execution.at_ns for execution in self._gateway.executions]
         return max(later - earlier for earlier, later in itertools.pairwise(times)) / 1e9
+
+
+def report_of(gateway: RunningGateway, stack: Stack) -> StatementReport:
+    """Join the gateway's statement of now with the journals of the stack."""
+    path = stack.folder / "flex.xml"
+    path.write_text(gateway.call(gateway.inner.statement))
+    [statement] = read_statements(path)
+    assert statement.ends is not None
+    until_ns = int(statement.ends.timestamp()) * 1_000_000_000
+    return join(statement, read_account([stack.state / "journals"], statement.account, until_ns=until_ns))
 
 
 @pytest.fixture

@@ -7,26 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.processes.conftest import report_of
 from tests.stack import IBDESK, Program, Stack, eventually
 
 from ibdesk.errors import JournalError
-from ibdesk.statement import StatementReport, join, read_account, read_statements
+from ibdesk.statement import StatementReport
 from ibdesk.testing.gateway import RunningGateway
 
 if TYPE_CHECKING:
     from tests.processes.conftest import MakeStack, Trading
 
 pytestmark = pytest.mark.timeout(300)
-
-
-def report_of(gateway: RunningGateway, stack: Stack) -> StatementReport:
-    """Join the gateway's statement of now with the journals of the stack."""
-    path = stack.folder / "flex.xml"
-    path.write_text(gateway.call(gateway.inner.statement))
-    [statement] = read_statements(path)
-    assert statement.ends is not None
-    until_ns = int(statement.ends.timestamp()) * 1_000_000_000
-    return join(statement, read_account([stack.state / "journals"], statement.account, until_ns=until_ns))
 
 
 def start_run(stack: Stack) -> Program:
