@@ -76,6 +76,19 @@ async def test_an_order_that_was_accepted_can_be_rejected_and_others_are_not(dia
     assert column(await told(wire), "execDetails", "orderId") == []
 
 
+async def test_a_rejection_that_no_order_has_met_ends_when_the_faults_are_stopped(
+    dial: MakeWire, gateway: Gateway
+) -> None:
+    wire = await dial(1)
+    gateway.faults.reject_next_order()
+
+    gateway.faults.stop()
+    buy(wire, 1)
+
+    assert ("1", "201") not in column(await told(wire), "errMsg", "id", "errorCode")
+    assert gateway.venue.records[1, 1].status == "Filled"
+
+
 async def test_a_script_rejects_the_third_order_at_once(dial: MakeWire, gateway: Gateway) -> None:
     wire = await dial(1)
     gateway.faults.play(FaultScript((OnOrder(3, RejectNextOrder(reason="no")),)))

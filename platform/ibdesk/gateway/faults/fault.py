@@ -125,9 +125,10 @@ class Stage:
             self.duplicating = None
 
     def end_lasting(self) -> None:
-        """Refuse nothing, report no id as in use, and tamper with no message any more."""
+        """Refuse no connection and no order, report no id as in use, and tamper with no message any more."""
         self.refusals.clear()
         self.ids_in_use.clear()
+        self.gateway.venue.refuse_next = None
         self.wire.clear()
         self.duplicating = None
 

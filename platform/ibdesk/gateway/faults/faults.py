@@ -95,6 +95,8 @@ class Faults:
     def stop(self) -> None:
         """Stop the script and end what lasts of refusals, ids in use and tampering; messages held are sent on.
 
+        A refusal of the next order that no order has met ends as well.
+
         A link that is cut stays so until `restore`, and faults of sockets and the market end in their own time.
         """
 
