@@ -116,6 +116,10 @@ def test_a_setting_has_its_type_and_default(name: str, kind: str, default: str) 
     assert f"| `{name}`<br>`{setting.variable}` | {kind}<br>{default} |" in page("settings")
 
 
+def test_the_defaults_of_the_gateway_alone_are_named() -> None:
+    assert "has other defaults: `port = 7497`, `invent = true`, `pacing = true`." in page("settings")
+
+
 def test_the_page_of_settings_is_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     here = settings.as_markdown()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
@@ -275,3 +279,9 @@ def test_a_method_of_a_client_is_shown_with_what_it_takes_and_returns() -> None:
     signature = inspect.signature(method)
     assert list(signature.parameters) == ["client", "order_id"]
     assert signature.return_annotation is OrderAnswer
+
+
+def test_a_default_that_is_a_setting_leads_to_it() -> None:
+    entry = page("commands").partition("### `ibdesk web`\n")[2].partition("\n### ")[0]
+
+    assert "`8000`, from [`server.port`](#settings-server)" in entry

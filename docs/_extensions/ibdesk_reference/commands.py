@@ -13,6 +13,7 @@ import typer
 
 from ibdesk.cli import app as commands
 from ibdesk_reference.markdown import block, code, heading, plain, table
+from ibdesk_server.settings import Settings
 
 Words = tuple[str, ...]
 _EXAMPLES = re.compile(r"\[bold\]Examples\[/bold\]\s*(.*)", re.DOTALL)
@@ -110,7 +111,7 @@ def _kind(parameter: Any) -> str:
 def _default(parameter: Any) -> str:
     shown = getattr(parameter, "show_default", None)
     if isinstance(shown, str):
-        return plain(shown)
+        return _with_link(plain(shown))
     value = parameter.default
     if parameter.required:
         return "required"
@@ -120,6 +121,17 @@ def _default(parameter: Any) -> str:
         return ""
     shown = getattr(value, "value", value)
     return code(int(shown) if isinstance(shown, float) and shown.is_integer() else shown)
+
+
+def _with_link(text: str) -> str:
+    """Return the text of a default; one that is a setting's, such as `server.port: 8000`, leads to the setting."""
+    name, colon, value = text.partition(": ")
+    path = tuple(name.split("."))
+    if not colon or path not in Settings.catalog().settings:
+        return _prose(text)
+    section = ".".join(path[:-1]) or "top-level"
+    shown = _prose(value) if " " in value else code(value)
+    return f"{shown}, from [{code(name)}](#settings-{section})"
 
 
 def _prose(text: str) -> str:

@@ -22,10 +22,14 @@ def as_markdown() -> str:
         heading(2, "The file"),
         f"The schema version is **{journal.SCHEMA_VERSION}**. The file is a SQLite database with these tables:\n",
         block(";\n".join(journal._SCHEMA) + ";", "sql"),
+        _columns(),
         heading(3, "The header"),
-        "The row `header` of `meta` is a JSON object:\n",
         docstring(journal.JournalHeader) + "\n",
+        "Each of the `limits` is text, because JSON has no infinity: `inf` switches a rule off.\n",
         fields(journal.JournalHeader),
+        heading(3, "The mark of a copy"),
+        docstring(journal.CopyMark) + "\n",
+        fields(journal.CopyMark),
         heading(2, "Events"),
         "The column `event` is a msgpack map. Its key `type` names the kind.\n",
         _list(events),
@@ -38,6 +42,20 @@ def as_markdown() -> str:
         *(_value(each) for each in _values([*events, *actions])),
     ]
     return "\n".join(parts)
+
+
+def _columns() -> str:
+    """Return what each column of the tables holds."""
+    passing = ", ".join(sorted(code(tag_of(cls)) for cls in journal._PASSING))
+    rows = [
+        ["`meta.key`, `meta.value`", "`header`, and `copy` in a copy of another machine's journal; both JSON"],
+        ["`events.number`", "1 for the first event, without a gap; a copy has only the events marked in `books`"],
+        ["`events.at_ns`", "the time of the event"],
+        ["`events.event`", "the event, msgpack"],
+        ["`events.actions`", "the actions that it caused, msgpack; NULL if it caused none"],
+        ["`events.books`", f"NULL for these kinds if they caused no action: {passing}; 1 for all others"],
+    ]
+    return table(["column", "what it holds"], rows)
 
 
 def members(union: Any) -> list[type[msgspec.Struct]]:
@@ -71,6 +89,9 @@ def _value(cls: type) -> str:
         notes = notes_of(cls)
         parts.append(table(["value", "meaning"], [[code(each.value), notes.get(each.name, "")] for each in cls]))
     elif issubclass(cls, msgspec.Struct):
+        config = cls.__struct_config__
+        if config.tag is not None:
+            parts.append(f"Its key {code(config.tag_field)} is {code(config.tag)}.\n")
         parts.append(fields(cls))
     return "\n".join(parts)
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import Secret, SecretBytes, SecretStr
 
+from ibdesk.cli import gateway_settings
 from ibdesk.config import as_plain
 from ibdesk.config.setting import Setting, fields_of
 from ibdesk_reference.markdown import code, heading, table
@@ -37,12 +38,22 @@ def as_markdown() -> str:
         if not leaves:
             continue
         name = ".".join(path)
-        parts.append(heading(2, code(f"[{name}]"), target=f"settings-{name}") if name else heading(2, "Top level"))
+        title = code(f"[{name}]") if name else "Top level"
+        parts.append(heading(2, title, target=f"settings-{name or 'top-level'}"))
         if about := _about(path):
             parts.append(f"{about[0].upper()}{about[1:]}.\n")
         rows = [_row(setting, _default(setting, plain, defaults)) for setting in leaves]
         parts.append(table(["setting and variable", "type and default", "what it is"], rows))
+        if path == ("gateway",):
+            parts.append(f"`ibdesk gateway` reads the same section and has other defaults: {_alone(defaults)}.\n")
     return "\n".join(parts)
+
+
+def _alone(defaults: Settings) -> str:
+    """Return the defaults of a gateway that runs as a program of its own, where they differ."""
+    alone, inside = gateway_settings._GatewayTree().gateway, defaults.gateway
+    differing = [name for name in type(alone).model_fields if getattr(alone, name) != getattr(inside, name)]
+    return ", ".join(code(f"{name} = {str(getattr(alone, name)).lower()}") for name in differing)
 
 
 def kind_of(setting: Setting) -> str:
