@@ -23,8 +23,8 @@ _NO_PANEL = "Other"
 
 def root() -> Any:
     """Return the command `ibdesk` with all that stand below it."""
-    for room in commands._ROOMS:
-        importlib.import_module(f"ibdesk.cli.{room}")
+    for name in commands._ROOMS:
+        importlib.import_module(f"ibdesk.cli.{name}")
     return typer.main.get_command(commands.app)
 
 

@@ -17,6 +17,7 @@ from ibdesk_reference.structs import fields, notes_of
 from ibdesk_server.feed import filter as filters
 from ibdesk_server.feed import protocol, token
 from ibdesk_server.feed.limits import FeedLimits
+from ibdesk_server.security import presented
 
 # Where the rows of each topic are made.
 _MAKERS: dict[Topic, Callable[..., Any]] = {
@@ -57,6 +58,8 @@ def as_markdown() -> str:
     return "\n".join(
         [
             f"{first} The version of the protocol is **{protocol.SCHEMA}**.\n",
+            heading(2, "Access"),
+            _access(),
             heading(2, "A connection"),
             about + "\n",
             heading(2, "Messages of a client"),
@@ -78,6 +81,21 @@ def as_markdown() -> str:
             docstring(FeedLimits) + "\n",
         ]
     )
+
+
+def _access() -> str:
+    """Return the ways in which a client says who it is."""
+    rows = [
+        ["a header", f"{code(presented.KEY_HEADER)}: a key; or {code('Authorization: Bearer')}: a key or access token"],
+        ["a cookie", f"{code(presented.COOKIE)}, which a browser has after its login"],
+        [
+            "a subprotocol",
+            f"{code(presented.FEED_PROTOCOL)} together with {code(presented._BEARER_PROTOCOL + 'KEY')}, for a browser "
+            "that can set no header",
+        ],
+        ["the first message", f"{code('auth')} within [`server.feed.auth_seconds`](#settings-server.feed)"],
+    ]
+    return f"A client needs the role `viewer`. It says who it is in one of these ways:\n\n{table(['by', 'what'], rows)}"
 
 
 _OF_BOTH = tuple(each for each in get_args(protocol.ServerMessage) if each in get_args(protocol.ClientMessage))
@@ -117,8 +135,9 @@ def _columns(topic: Topic) -> str:
 
 def _codes() -> list[list[str]]:
     found = {name: value for name, value in vars(protocol).items() if name.isupper() and _is_code(value)}
+    again = dict.fromkeys(protocol.FINAL_CODES, "no") | {protocol.LOGIN_ENDED: "with another key or login"}
     return [
-        [code(value), name.lower().replace("_", " "), "no" if value in protocol.FINAL_CODES else "yes"]
+        [code(value), name.lower().replace("_", " "), again.get(value, "yes")]
         for name, value in sorted(found.items(), key=lambda each: each[1])
     ]
 

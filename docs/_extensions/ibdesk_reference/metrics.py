@@ -11,6 +11,7 @@ import msgspec
 import ibdesk_server
 from ibdesk.telemetry import PerformanceSettings
 from ibdesk_reference.markdown import code, heading, table
+from ibdesk_server.observability import families as families_module
 
 _KINDS = {
     "GaugeMetricFamily": "gauge",
@@ -76,6 +77,8 @@ def as_markdown() -> str:
         [
             heading(2, "Families"),
             table(["samples", "kind", "labels", "what it counts"], rows),
+            f"The buckets of times end at {', '.join(f'{limit:g}' for limit in families_module._LIMITS)} seconds and "
+            "infinity; `ibdesk_feed_flush_seconds` has buckets of its own.\n",
             heading(2, "Steps"),
             "The label `span` of `ibdesk_span_seconds` and `ibdesk_span_slow_total` is one of these. A step that takes "
             "longer than its budget is counted as slow, and the log says so.\n",
