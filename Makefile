@@ -55,6 +55,10 @@ docs: setup ## build the documentation into build/docs, warnings are errors
 pictures: setup tools ## take the pictures of docs/pictures from a run of the demo
 	@.venv/bin/python -m tests.docs.pictures
 
+.PHONY: tutorial
+tutorial: setup ## type the tutorial into an empty environment and print the minutes to the first filled order
+	@.venv/bin/python -m tests.docs.tutorial
+
 .PHONY: check
 check: setup ## lint, format, types and layers
 	@.venv/bin/ruff check .

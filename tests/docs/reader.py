@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -60,7 +61,7 @@ class Reader:
         self._ending = contextlib.ExitStack()
         self._console: Console | None = None
         for name in ("strategies", "notebooks"):
-            (folder / name).symlink_to(ROOT / name)
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
 
     @property
     def environment(self) -> dict[str, str]:
@@ -79,6 +80,8 @@ class Reader:
     def read(self, block: Block) -> None:
         """Run a block as its language says."""
         text = re.sub(rf"(?<![\d.])({'|'.join(PORTS)})(?!\d)", lambda found: self._ports[found[0]], block.text)
+        if saved := re.match(r"# (\S+\.py)\n", text):
+            (self.folder / saved[1]).write_text(text, encoding="utf-8")
         if block.language == "console":
             if self._console is None:
                 self._console = Console(self.folder, self.environment)

@@ -3,7 +3,8 @@
 A page is typed from top to bottom in a folder of its own: its Python blocks in one namespace, against a desk on the
 embedded gateway; blocks with `def test_…` by pytest; the commands of `console` blocks in a shell, and their output is
 compared (`…` stands for any text, on a line of its own for any lines; a command that ends with `&` stays until the page
-ends). The lines of `sh` blocks are parsed and not run. Two comments, which readers do not see, help::
+ends). A Python block whose first line is a comment with a path, such as `# strategies/my.py`, is also saved there. The
+lines of `sh` blocks are parsed and not run. Two comments, which readers do not see, help::
 
     <!-- not run: needs TWS on port 7497 -->       the next block is compiled or parsed, and not run
 
@@ -97,17 +98,31 @@ def test_each_command_of_a_page_exists_with_its_options(page: Path) -> None:
         if block.language not in ("sh", "console"):
             continue
         for line in lines_of(block):
-            for command in re.split(r" \| | && |; ", line):
-                words = shlex.split(re.sub(r"\s[12&]?>.*| < .*", "", command), comments=True)
-                while words and re.fullmatch(r"[A-Z_0-9]+=\S*", words[0]):
-                    del words[0]
-                program = re.sub(r"^.*/|(?<=python)3[.0-9]*$", "", words[0]) if words else "true"
+            for words in commands_of(line):
+                program = re.sub(r"^.*/|(?<=python)3[.0-9]*$", "", words[0])
                 if program == "ibdesk":
                     parse(words[1:])
                 elif program == "make":
                     assert words[1] in targets, f"{block.place}: {line}"
-                elif words:
+                else:
                     assert program in FOREIGN or (ROOT / words[0]).exists(), f"{block.place}: {line}"
+
+
+def commands_of(line: str) -> list[list[str]]:
+    """Return the commands of a line, without the variables before them and without redirections."""
+    parts = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+    parts.whitespace_split, parts.commenters = True, ""
+    commands: list[list[str]] = [[]]
+    for word in parts:
+        if set(word) <= set("|&;"):
+            commands.append([])
+        elif commands[-1] or not re.fullmatch(r"[A-Z_0-9]+=.*", word):
+            commands[-1].append(word)
+    for words in commands:
+        for mark in (">", ">>", "<"):
+            if mark in words:
+                del words[words.index(mark) :]
+    return [words for words in commands if words]
 
 
 @pytest.mark.parametrize("wrong", [["web", "--workrs", "4"], ["audit", "shw"], ["engine", "--tws-port", "many"]])
