@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import enum
 import functools
 import inspect
 import re
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from ibdesk.desk.port import following, socket_door, stream_door
+from ibdesk.model import Link, OrderStatus, TimeInForce
 from ibdesk.store import Feed, Sequencer, Topic
 from ibdesk.store import feed as feed_module
+from ibdesk.strategy import Strategy
 from ibdesk.views import state as board_state
 from ibdesk_server.dashboard import page as dashboard_page
 from ibdesk_server.feed.protocol import TRY_AGAIN_LATER
@@ -154,3 +157,31 @@ def test_each_thread_of_the_page_has_its_name_in_the_code() -> None:
 def is_package(name: str) -> bool:
     home = ROOT / "platform" / "ibdesk"
     return name == "ibdesk_server" or (home / name).is_dir() or (home / f"{name}.py").is_file()
+
+
+def glossary() -> dict[str, str]:
+    """What the glossary says, by term."""
+    text = (ROOT / "docs" / "glossary.md").read_text()
+    entries = re.findall(r"^(\S.*)\n((?:  .*\n)+)", text, re.MULTILINE)
+    return {term: " ".join(words.split()) for term, words in entries}
+
+
+@pytest.mark.parametrize("kind", [OrderStatus, Link, TimeInForce], ids=lambda kind: kind.__name__)
+def test_the_glossary_names_every_value_of_a_state(kind: type[enum.Enum]) -> None:
+    term = {"OrderStatus": "Order status", "Link": "Link", "TimeInForce": "Time in force"}[kind.__name__]
+
+    assert set(re.findall(r"\b[A-Z]{2,}\b", glossary()[term])) >= {member.name for member in kind}
+
+
+def test_the_glossary_names_the_hooks_of_a_strategy() -> None:
+    hooks = {name for name in vars(Strategy) if name.startswith("on_")}
+
+    assert set(re.findall(r"`(on_\w+)`", glossary()["Hook"])) == hooks
+
+
+def test_a_term_of_the_glossary_stands_once() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text()
+    terms = [term.lower() for term, _ in re.findall(r"^(\S.*)\n((?:  .*\n)+)", text, re.MULTILINE)]
+
+    assert len(terms) > 90
+    assert len(set(terms)) == len(terms)
