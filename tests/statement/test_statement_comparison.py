@@ -63,7 +63,8 @@ def test_executions_of_other_days_and_accounts_are_left_out(
     begins_ns = TEN - 10 * 3_600 * SECOND
     write(
         1,
-        fill("early.01", 1, 10.0, at_ns=begins_ns - 1),
+        # A share that trades at 20:00 or later is of the next trade date.
+        fill("early.01", 1, 10.0, at_ns=begins_ns - 4 * 3_600 * SECOND - 1),
         fill("first.01", 2, 10.0, at_ns=begins_ns + 60 * SECOND + 1),
         fill("last.01", 3, 10.0, at_ns=begins_ns + 20 * 3_600 * SECOND - 1),
         fill("late.01", 4, 10.0, at_ns=begins_ns + 86_400 * SECOND),

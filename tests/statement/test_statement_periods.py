@@ -14,6 +14,7 @@ from tests.statement.conftest import SECOND, TEN, Write, charge, fill
 from ibdesk.cli import main
 from ibdesk.model import CashCounted, Estate, FillLeft
 from ibdesk.statement import JournaledAccount, Statement, join, read_account, read_statements
+from ibdesk.statement.periods import trade_date_of
 
 HOUR = 3_600 * SECOND
 DAY = 24 * HOUR
@@ -162,11 +163,42 @@ def test_the_evening_belongs_to_the_next_day_of_one_statement_too(write: Write, 
 
     report = join(there, read_account([tmp_path / "journals"], "DU1"))
 
-    assert [each.subject for each in report.differences] == ["execution between.01"]
-    assert sorted(note.split()[1] for note in report.notes if note.startswith("execution")) == [
-        "after.01",
-        "before.01",
-    ]
+    assert [each.subject for each in report.differences] == ["execution before.01", "execution between.01"]
+    assert [note.split()[1] for note in report.notes if note.startswith("execution")] == ["after.01"]
+
+
+@pytest.mark.parametrize(
+    ("clock", "is_missing"),
+    [
+        # A currency's session begins at 17:00 or 17:15, a future's at 18:00, and reports are up to a minute late.
+        ("17:30", False),
+        ("18:00:30", False),
+        ("18:02", True),
+        ("23:59", True),
+    ],
+)
+def test_an_execution_of_the_evening_that_ib_lacks_is_missing_from_the_statement_of_the_next_day(
+    write: Write, statement: Read, tmp_path: Path, clock: str, is_missing: bool
+) -> None:
+    time = dt.time.fromisoformat(clock)
+    at_ns = MIDNIGHT + (time.hour * 3_600 + time.minute * 60 + time.second) * SECOND
+    write(1, fill("phantom.01", 1, 5_000.0, at_ns=at_ns, currency="", name="ES"))
+
+    reports = [join(statement(day=day), record(tmp_path, 3)) for day in (1, 2, 3)]
+
+    found = [[each.subject for each in report.differences] for report in reports]
+    assert found == [[], ["execution phantom.01"] if is_missing else [], []]
+    assert any("phantom.01" in note for note in reports[0].notes)
+    assert any("phantom.01" in note for note in reports[1].notes) is not is_missing
+
+
+def test_the_trade_date_of_a_friday_evening_is_monday(write: Write, tmp_path: Path) -> None:
+    friday = MIDNIGHT + 2 * DAY + 20 * HOUR
+    write(1, fill("a.01", 1, 10.0, at_ns=friday))
+
+    [execution] = read_account([tmp_path / "journals"], "DU1").executions.values()
+
+    assert trade_date_of(execution) == dt.date(2026, 7, 6)
 
 
 def test_a_statement_without_times_has_the_trade_date(write: Write, tmp_path: Path) -> None:

@@ -18,13 +18,17 @@ _SECOND = 1_000_000_000
 # From which hour in New York on an execution has the next trade date: of futures and currencies, whose session begins
 # at 17:00 or 18:00, and of shares overnight.
 _EVENING, _OVERNIGHT = 17, 20
+# From which hour on that is so of all futures and currencies.
+_SURE_EVENING = 18
+_SATURDAY = 5
 
 
 class JournaledPeriod(msgspec.Struct, frozen=True, kw_only=True):
     """The executions of the journals, by how they stand to the period of a statement.
 
-    `inside` are those that the statement has or should have. `of_before` and `of_after` are those near the begin and
-    the end of the period that it does not have: the statement before or after may. `late` are those that it has
+    `inside` are those that the statement has or should have: also those of the evening before, whose session belongs
+    to the first day. `of_before` and `of_after` are those near the begin and the end of the period that it does not
+    have: the statement before or after may. `late` are those that it has
     although their time here is after the period. `outside` is the number of all that are not inside. `begins_ns` is
     where the period begins.
     """
@@ -55,7 +59,10 @@ def period_of(
                 late.append(each)
         elif each.at_ns < begins_ns:
             if first is not None and trade_date_of(each) >= first:
-                of_before.append(each)
+                if _is_surely_of_next(each, tolerance_ns):
+                    inside[base] = each
+                else:
+                    of_before.append(each)
         elif each.at_ns < ends_ns:
             # The time here is that of arrival: before the end it is also there, and after the begin perhaps not.
             if last is not None and trade_date_of(each) > last:
@@ -77,9 +84,20 @@ def period_of(
 def trade_date_of(each: JournaledExecution) -> dt.date:
     """Return the day to which IB counts an execution, by its time here."""
     time = dt.datetime.fromtimestamp(each.at_ns // _SECOND, NEW_YORK)
-    is_share = bool(each.currency) and "." not in each.currency
-    is_of_next = time.hour >= (_OVERNIGHT if is_share else _EVENING)
-    return time.date() + dt.timedelta(days=int(is_of_next))
+    is_of_next = time.hour >= (_OVERNIGHT if _is_share(each) else _EVENING)
+    day = time.date() + dt.timedelta(days=int(is_of_next))
+    # No trade date is on a weekend.
+    return day + dt.timedelta(days=7 - day.weekday() if day.weekday() >= _SATURDAY else 0)
+
+
+def _is_surely_of_next(each: JournaledExecution, tolerance_ns: int) -> bool:
+    """Return whether an execution that was told of so late in a day was made in the session of the next."""
+    made = dt.datetime.fromtimestamp((each.at_ns - tolerance_ns) // _SECOND, NEW_YORK)
+    return made.hour >= (_OVERNIGHT if _is_share(each) else _SURE_EVENING)
+
+
+def _is_share(each: JournaledExecution) -> bool:
+    return bool(each.currency) and "." not in each.currency
 
 
 def _days(statement: Statement) -> tuple[dt.date | None, dt.date | None]:
