@@ -15,8 +15,12 @@ from ibdesk import cli
 from ibdesk.errors import IbdeskError
 from ibdesk_reference.markdown import block, code, docstring, first_sentence, heading, table
 from ibdesk_server import problems
+from ibdesk_server.security.reception import LoginDelayedError, LoginRefusedError
 
 _CLASS = re.compile(r"^class \w+Error\(", re.MULTILINE)
+# The login routes answer these without a type.
+_ANSWERED_BY_ROUTES = (LoginDelayedError, LoginRefusedError)
+_ATTRIBUTE = re.compile(r"\bself\.([a-z]\w*)\b(?!\()")
 _PACKAGES = (ibdesk, ibdesk_server)
 
 
@@ -38,6 +42,8 @@ def problem_type(error: type[IbdeskError]) -> str:
 
 def status_of(error: type[IbdeskError]) -> HTTPStatus | None:
     """Return the status of a problem of this class; None where the class never becomes a problem of its own."""
+    if issubclass(error, _ANSWERED_BY_ROUTES):
+        return None
     return next((status for cls, status in problems._STATUS_OF if issubclass(error, cls)), None)
 
 
@@ -80,13 +86,11 @@ def _entry(error: type[IbdeskError]) -> str:
 
 
 def _facts(error: type[IbdeskError]) -> list[str]:
-    """Return the names of a class's attributes: the parameters it is made with."""
+    """Return the names of a class's own attributes: what it sets when it is made."""
     made = error.__init__
-    return (
-        []
-        if made is Exception.__init__
-        else [name for name in inspect.signature(made).parameters if name != "self" and name not in {"args", "kwargs"}]
-    )
+    if made is Exception.__init__:
+        return []
+    return list(dict.fromkeys(_ATTRIBUTE.findall(inspect.getsource(made))))
 
 
 def _status(error: type[IbdeskError]) -> str:

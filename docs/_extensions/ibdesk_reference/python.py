@@ -18,6 +18,8 @@ from ibdesk_server.client.call import Call
 
 PACKAGES = {
     "ibdesk": "Strategies, backtests and desks.",
+    "ibdesk.desk": "Desks in other processes, awaitable desks, and what the methods of a desk return.",
+    "ibdesk.backtest": "Backtests and their statistics.",
     "ibdesk.testing": "The pytest plug-in.",
     "ibdesk.testing.gateway": "The fixture `gateway` of a test, and the prices of its market.",
     "ibdesk.testing.market": "The fixture `market` of a test.",
@@ -28,8 +30,8 @@ PACKAGES = {
 }
 # What comes from another library is described there.
 _FOREIGN = {"Field": "pydantic's `Field`; see [pydantic](https://docs.pydantic.dev/latest/concepts/fields/)."}
-# Functions by which modules without an `__all__` serve each other.
-_INTERNAL = {"seen_execution", "seen_order"}
+# Functions by which our own modules serve each other.
+_INTERNAL = {"blaming", "seen_execution", "seen_order"}
 # Where the members of a class end that are ours.
 _ROOTS = "object, Struct, BaseModel, Enum, Exception, tuple"
 
@@ -38,7 +40,7 @@ def public_names(package: str) -> list[str]:
     """Return the public names of a package: its `__all__`, or what a module without one defines."""
     module = importlib.import_module(package)
     if hasattr(module, "__all__"):
-        return sorted(module.__all__)
+        return sorted(set(module.__all__) - _INTERNAL)
     kinds = (inspect.isclass, inspect.isfunction)
     own = {
         name
@@ -59,7 +61,7 @@ def _package(package: str, about: str) -> str:
         return _plugin()
     rows = [[_link(package, name), _summary(package, name)] for name in names]
     entries = [_entry(package, name) for name in names if name not in _FOREIGN and _home(package, name) == package]
-    head = heading(2, code(package), target=f"python-{package}")
+    head = heading(2, code(package), target=f"python-package-{package}")
     return "\n".join([head, f"{about}\n", table(["name", "what it is"], rows), *entries])
 
 
@@ -97,7 +99,7 @@ def _plugin() -> str:
     rows = [[code(name), line(prose(text))] for name, text in fixtures().items()]
     return "\n".join(
         [
-            heading(2, code("ibdesk.testing"), target="python-ibdesk.testing"),
+            heading(2, code("ibdesk.testing"), target="python-package-ibdesk.testing"),
             f"{first}\n",
             prose(about) + "\n",
             table(["fixture", "what it is"], rows),
