@@ -28,19 +28,19 @@ def test_a_hung_engine_with_a_losing_position_is_flat_within_five_seconds_of_the
 ) -> None:
     """100 bought at 100.02 have lost 1,002 at 90, and 500 are allowed; one order was bidding for more.
 
-    Other work on the machine makes one try slower, and none of it makes one quicker: the best of three counts.
+    Other work on the machine makes a try slower, and none of it makes one quicker: two of three count.
     """
-    for attempt in range(3):
-        seconds = seconds_until_flat(how, tmp_path / str(attempt))
-        if seconds < 5:
-            return
-    pytest.fail(f"it was flat {seconds:.1f} s after the limit, at the third try")
+    tries = [seconds_until_flat(how, tmp_path / "1"), seconds_until_flat(how, tmp_path / "2")]
+    if max(tries) >= 5:
+        tries.append(seconds_until_flat(how, tmp_path / "3"))
+
+    assert sorted(tries)[1] < 5
 
 
 def seconds_until_flat(how: str, folder: Path) -> float:
     """Hang an engine, let the price fall through the limit, and return how long the account was not flat.
 
-    What other work kept the processor from guardian and gateway is not counted.
+    What other work kept the processor from the guardian, or from the gateway, is not counted.
     """
     folder.mkdir()
     with (
@@ -51,12 +51,13 @@ def seconds_until_flat(how: str, folder: Path) -> float:
             os.kill(desk.engine.pid, signal.SIGSTOP)
         gateway = tws.call(threading.get_native_id)
 
-        waited = desk.guardian.waited_for_processor + waited_for_processor(gateway)
+        waits = desk.guardian.waited_for_processor, waited_for_processor(gateway)
         began = time.monotonic()
         fall(tws, 90.0)
         eventually(lambda: held(tws) == {} and working(tws) == [], "a flat account", seconds=60)
         seconds = time.monotonic() - began
-        waited = desk.guardian.waited_for_processor + waited_for_processor(gateway) - waited
+        # Both may wait at once.
+        waited = max(desk.guardian.waited_for_processor - waits[0], waited_for_processor(gateway) - waits[1])
         status = desk.until(lambda status: status["finished"], "done")
 
         assert [order.quantity for order in tws.orders if order.client_id == 90] == [100]
