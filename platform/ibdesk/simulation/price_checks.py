@@ -42,11 +42,13 @@ class PriceChecks:
         self._symbols: dict[tuple[int, str], str] = {}
         self._told_ns: dict[tuple[int, str], int] = {}
         self._sides: dict[tuple[int, str, str], collections.deque[SentPrice]] = {}
-        # _held_until_ns: until when nothing is read that was sent before.
-        self._held_until_ns = 0
+        # Since when nothing was read, and until when.
+        self._held_from_ns = self._held_until_ns = 0
 
-    def hold(self, until_ns: int) -> None:
-        """Take note that nothing arrives, or is read, until then."""
+    def hold(self, from_ns: int, until_ns: int) -> None:
+        """Take note that nothing arrives, or is read, between these times."""
+        if from_ns > self._held_until_ns:
+            self._held_from_ns = from_ns
         self._held_until_ns = max(self._held_until_ns, until_ns)
 
     def heard(self, party: Party, payload: bytes) -> None:
@@ -73,7 +75,9 @@ class PriceChecks:
     def is_older_than(self, seconds: float, client_id: int, symbol: str, now_ns: int) -> bool:
         """Return whether all that a client was told of an instrument is older than that, when it was read at last."""
         told_ns = self._told_ns.get((client_id, symbol), 0)
-        told_ns = max(told_ns, self._held_until_ns)
+        if told_ns + self._travel_ns >= self._held_from_ns:
+            # What was on its way then, or was told since, was read at the end.
+            told_ns = max(told_ns, self._held_until_ns)
         return now_ns - told_ns - self._travel_ns > seconds * SECOND
 
     def is_known(self, at_ns: int, now_ns: int) -> bool:

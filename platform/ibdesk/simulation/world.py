@@ -266,11 +266,12 @@ class World:
         if process is not None:
             process.free_ns = self.loop.now_ns + round(step.seconds * SECOND)
             if step.process == "desk":
-                self.checker.openings.prices.hold(process.free_ns)
+                self.checker.openings.prices.hold(self.loop.now_ns, process.free_ns)
 
     def _hold_network(self, step: steps.HoldNetwork) -> None:
         self.network.hold(step.seconds)
-        self.checker.openings.prices.hold(self.loop.now_ns + round(step.seconds * SECOND))
+        now_ns = self.loop.now_ns
+        self.checker.openings.prices.hold(now_ns, now_ns + round(step.seconds * SECOND))
 
     def _restart(self, _step: steps.Restart) -> None:
         if self.engine is not None:
