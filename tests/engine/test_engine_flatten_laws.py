@@ -24,6 +24,8 @@ from ibdesk.model import (
     TakeOver,
     TimerFired,
     TradingHalted,
+    TradingHours,
+    WhenClosed,
 )
 from ibdesk.strategy import Strategy
 
@@ -184,6 +186,90 @@ def test_what_a_run_has_bought_by_itself_after_the_lift_stays(holding) -> None:
     [again] = story.placed(story.tell(timer))
 
     assert again.signed_remaining == -100
+
+
+# --- a strategy that orders again whatever is withdrawn
+
+
+class SellsAgain:
+    """An `on_order` that sells by the same terms whenever an order of its run was cancelled."""
+
+    def __init__(self, most: int = 50, **terms: Any) -> None:
+        self.made: list[str] = []
+        self._most, self._terms = most, terms
+
+    def __call__(self, me: Any, order: Order) -> None:
+        if order.status is OrderStatus.CANCELLED and len(self.made) < self._most:
+            self.made.append(me.sell("AAPL", **self._terms))
+
+
+def test_a_run_that_protects_its_position_again_does_not_keep_it_from_being_closed(holding) -> None:
+    story = holding(order=(again := SellsAgain(quantity=100, stop=7.0)))
+    stop = story.act(lambda me: me.sell("AAPL", 100, stop=7.0))
+    story.report(story.order(stop), OrderStatus.WORKING)
+    assert cancelled(story.quote(8.5, 8.5)) == [stop]
+
+    actions = story.report(story.order(stop), OrderStatus.CANCELLED)
+
+    second, closing = story.placed(actions)
+    assert (closing.type, closing.signed_remaining) == (OrderType.MARKET, -100)
+    # Beside the closing order the new stop could open a position: it is withdrawn, and a third one is denied.
+    assert cancelled(actions) == [second.id]
+    assert story.placed(story.report(second, OrderStatus.CANCELLED)) == []
+    assert [story.order(each).status for each in again.made] == [OrderStatus.CANCELLED, OrderStatus.DENIED]
+    story.fill(closing, price=8.5)
+    assert story.run().position("AAPL").quantity == 0
+    assert story.run().lanes["AAPL"].aim is None
+
+
+def test_it_does_not_either_while_the_rate_is_used_up(holding) -> None:
+    story = holding({"max_orders_per_second": 0.05}, order=(again := SellsAgain(quantity=100, stop=7.0)))
+    stop = story.act(lambda me: me.sell("AAPL", 100, stop=7.0))
+    story.report(story.order(stop), OrderStatus.WORKING)
+    story.quote(8.5, 8.5)
+
+    story.report(story.order(stop), OrderStatus.CANCELLED)
+
+    assert [story.order(each).status for each in again.made] == [OrderStatus.CANCELLED, OrderStatus.DENIED]
+    closing = story.order(story.run().lanes["AAPL"].aim.order_id)
+    assert (closing.status, closing.signed_remaining) == (OrderStatus.CREATED, -100)
+
+
+def test_it_does_not_either_with_orders_that_wait_for_the_open(holding) -> None:
+    terms: dict[str, Any] = {"quantity": 100, "stop": 7.0, "when_closed": WhenClosed.HOLD}
+    story = holding(order=(again := SellsAgain(**terms)))
+    opens_ns = story.at_ns + 3_600 * 1_000_000_000
+    session = [(opens_ns, 2 * opens_ns)]
+    story.tell(TradingHours("AAPL", session, session, 2 * opens_ns, story.at_ns))
+    stop = story.act(lambda me: me.sell("AAPL", **terms))
+    assert story.order(stop).status is OrderStatus.CREATED
+
+    [closing] = story.placed(story.quote(8.5, 8.5))
+
+    assert closing.signed_remaining == -100
+    assert [story.order(each).status for each in again.made] == [OrderStatus.CANCELLED, OrderStatus.DENIED]
+
+
+def test_a_run_that_orders_too_much_again_without_an_end_is_ended_and_closed(holding) -> None:
+    # After the lift a run may trade; what it sells beyond what is held is withdrawn before it is closed.
+    story = holding({"max_orders_per_second": 0.05})
+    actions = story.quote(8.5, 8.5)
+    [closing] = story.placed(actions)
+    timer = retry(story, closing)
+    story.quote(10.0, 10.0)
+    story.tell(ResumeTrading(halt_id(actions), "looked at", story.at_ns))
+    own = story.act(lambda me: me.sell("AAPL", 150))
+    assert story.order(own).status is OrderStatus.CREATED
+    story.run().strategy._on["order"] = (again := SellsAgain(quantity=150, most=1_000))
+
+    story.at_ns = timer.at_ns
+    story.tell(timer)
+
+    assert len(again.made) < 50
+    assert story.run().state is RunState.FAILED
+    assert "has ordered again" in story.run().note
+    closing = story.order(story.run().lanes["AAPL"].aim.order_id)
+    assert closing.signed_remaining == -100
 
 
 # --- what stands under a halt

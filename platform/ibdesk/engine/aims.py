@@ -13,8 +13,9 @@ beyond the target, or through zero:
 With nothing to withdraw the market order leaves in the same event. Else the run has an `Aim`: the order leaves once
 the venue has answered, for what is missing then, whatever has filled meanwhile. An aim is on the record, and a new
 one takes its place. Orders that the strategy makes by itself meanwhile, as one that opens the other way right after
-`close`, are no part of it. An aim that only gets out outlives a halt, a lost link and a restart. While the guardian
-cancels orders or closes positions, it waits.
+`close`, are no part of it; but where a limit closes a position, the strategy's own market orders that reduce it count,
+so that no more is closed than is held. An aim that only gets out outlives a halt, a lost link and a restart. While the
+guardian cancels orders or closes positions, it waits.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import msgspec
 from ibdesk.engine.closing_retries import RETRY_TIMER, after_failure
 from ibdesk.engine.obstacles import ANSWERED, is_answered, is_clear, missing_to, obstacles_to
 from ibdesk.engine.open_orders import OpenOrders, Sort, sort_of
-from ibdesk.errors import OrderDeniedError
+from ibdesk.errors import OrderDeniedError, StrategyError
 from ibdesk.model import Aim, AimChanged, Fill, Order, OrderStatus, SetTimer, Severity, Side
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ AIM_TIMER = "/aim/"
 _SECOND = 1_000_000_000
 # After so many seconds without an answer cancels are asked for again, and a person is told.
 _PATIENCE_SECONDS = 10
+# How often one event may clear the way anew: a strategy may order again over each order that is withdrawn.
+_MOST_LOOKS = 20
 
 
 class Aims:
@@ -244,15 +247,22 @@ class Aims:
             return None
         lane.is_pursued, order_id = True, None
         try:
-            while lane.aim is not None and self._clear_the_way(lane, lane.aim, is_new=is_new, again=again):
-                is_new = again = False
-            if lane.aim is not None and not lane.waiting:
-                order_id = self._arrive(lane, lane.aim)
+            for _ in range(_MOST_LOOKS):
+                if lane.aim is not None and self._clear_the_way(lane, lane.aim, is_new=is_new, again=again):
+                    is_new = again = False
+                    continue
+                order_id = None if lane.aim is None or lane.waiting else self._arrive(lane, lane.aim)
+                if order_id is None or lane.aim is None or lane.aim.order_id:
+                    break
+                # The strategy was told of the order, and wants something else by now.
+                is_new = True
+            else:
+                raise StrategyError(
+                    f"{lane.run.id}: its on_order has ordered again over an order that was withdrawn or denied "
+                    f"{_MOST_LOOKS} times in one event: let it stop when a position is led elsewhere"
+                )
         finally:
             lane.is_pursued = False
-        if order_id is not None and lane.aim is not None and not lane.aim.order_id:
-            # The strategy was told of the order, and wants something else by now.
-            return self._pursue(lane, is_new=True)
         self._look_after(lane)
         return order_id
 
@@ -308,12 +318,19 @@ class Aims:
             # What protected the position is gone: it is closed all the same.
             order_id = self._order(lane, -held)
         if lane.aim is not None and lane.aim.target == aim.target:
-            order = flow.blotter.orders[order_id]
-            if order.is_open:
-                self._set(lane, msgspec.structs.replace(lane.aim, order_id=order_id))
-            else:
-                self._fail(lane, lane.aim, order)
+            self._take(lane, lane.aim, flow.blotter.orders[order_id])
         return order_id
+
+    def _take(self, lane: Lane, aim: Aim, order: Order) -> None:
+        """Take the order that leads to a target into the aim, if the gate has let it pass."""
+        flow = self._flow
+        if not order.is_open:
+            self._fail(lane, aim, order)
+            return
+        self._set(lane, msgspec.structs.replace(aim, order_id=order.id))
+        if aim.flattens and not flow.gate.halts.is_empty:
+            # What the strategy has protected the position with meanwhile could open one.
+            flow.halting.trim(flow.exposures.holding(lane.run.id, lane.instrument))
 
     def _is_put_off(self, lane: Lane, aim: Aim) -> bool:
         """Return whether getting out has to wait, because the guardian cancels orders or closes positions."""
@@ -329,12 +346,20 @@ class Aims:
         )
 
     def _orders(self, lane: Lane, aim: Aim) -> list[Order]:
-        """Return the open orders that are part of an aim; a position that is closed has those that reduce it."""
+        """Return the open orders that are part of an aim.
+
+        Where it closes a position, so are the market orders apart that reduce it. Orders apart that wait for a price
+        are not: a strategy that protects its position again and again would keep it from being closed.
+        """
         orders = self._flow.blotter.open_orders(lane.run.id, lane.instrument)
         if not aim.apart:
             return orders
         held = self._flow.held(lane) if aim.flattens else 0.0
-        return [order for order in orders if order.id not in aim.apart or order.side.sign * held < 0]
+        return [
+            order
+            for order in orders
+            if order.id not in aim.apart or (sort_of(order) is Sort.MARKET and order.side.sign * held < 0)
+        ]
 
     def _is_denied(self, lane: Lane, quantity: float) -> bool:
         """Return whether the gate would deny the order that goes through zero; then nothing is withdrawn for it."""

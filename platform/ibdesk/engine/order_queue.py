@@ -94,7 +94,10 @@ class OrderQueue:
         """Let leave what has its turn now; deny what has waited too long."""
         self._timer_ns = None
         flow, now_ns = self._flow, self._flow.freshness.now_ns
-        while len(self) and flow.link_up and flow.gate.room_at(now_ns) <= now_ns:
+        for _ in range(len(self)):
+            # What comes in meanwhile, as over a denial, waits for the timer: a strategy may order again over each.
+            if not len(self) or not flow.link_up or flow.gate.room_at(now_ns) > now_ns:
+                break
             queue = self.reducing or self.opening
             self._let_go(queue.pop(next(iter(queue))))
         for waiting in self._overdue(now_ns):
