@@ -174,7 +174,10 @@ def test_each_link_of_a_page_leads_somewhere(page: Path) -> None:
     for file, anchor in links_of(page):
         target = page.parent / file if file else page
         assert target.exists(), f"{page.name} links to {file}"
-        assert not anchor or anchor in anchors_of(target), f"{page.name} links to {file}#{anchor}"
+        # The build checks the anchors between its own pages, also those that it makes itself.
+        assert not anchor or page.is_relative_to(ROOT / "docs") or anchor in anchors_of(target), (
+            f"{page.name} links to {file}#{anchor}"
+        )
 
 
 def test_the_readme_is_short() -> None:

@@ -18,7 +18,7 @@ from tests.docs.console import steps_of
 from tests.docs.pages import ROOT, blocks_of
 
 PAGE = ROOT / "docs" / "tutorial" / "first-ten-minutes.md"
-ORDER_FILLED = re.compile(r"[1-9]\d* fills|\bbought \d+|\bsold \d+")
+ORDER_FILLED = re.compile(r"^\d\d:\d\d .* [1-9]\d* fills |\bbought \d+ .* at ")
 
 
 def main() -> int:
