@@ -88,6 +88,21 @@ def test_a_rule_acts_once_and_the_limit_counts_from_the_loss_that_a_person_accep
     assert "beyond the 620.00 that were accepted" in beyond[1][0].reason
 
 
+def test_a_loss_that_is_accepted_is_not_acted_on_again_before_tws_reports_anew() -> None:
+    """TWS repeats no profit that does not change: the halt is lifted while the last report is still that of 600."""
+    decisions = Decisions(Rules(max_daily_loss=500.0))
+    decisions.look(sight(daily_pnl=-600.0, pnl_reports=1))
+    tripping = sight(daily_pnl=-600.0, pnl_reports=2)
+    decisions.acted(decisions.look(tripping)[0], "halt-1", tripping)
+    lifted = frozenset({"halt-1"})
+
+    acted = [decisions.look(sight(at, daily_pnl=-600.0, pnl_reports=2, lifted=lifted)) for at in (0.2, 5.0)]
+    beyond = [decisions.look(sight(daily_pnl=-1_100.01, pnl_reports=number, lifted=lifted)) for number in (3, 4)]
+
+    assert acted == [[], []]
+    assert [len(each) for each in beyond] == [0, 1]
+
+
 def test_a_loss_whose_halt_nobody_has_lifted_is_not_accepted() -> None:
     """A file that cannot be read, or was moved away, names no halt at all: the limit stays where it is."""
     decisions = Decisions(Rules(max_daily_loss=500.0))

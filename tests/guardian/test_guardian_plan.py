@@ -286,15 +286,6 @@ def test_after_a_broken_connection_two_looks_behind_it_are_compared() -> None:
     assert reductions(after) == []
 
 
-def test_a_stop_that_is_abandoned_takes_its_order_back() -> None:
-    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)})
-    before = plan.abandon()
-    plan.look(look(0.0, 100))
-    [sold] = reductions(plan.look(look(0.5, 100)))
-
-    assert (before, plan.abandon()) == ([], [CancelOwn(sold.reference)])
-
-
 # ---- how far a stop goes ------------------------------------------------------------------------------------------
 
 
@@ -431,7 +422,7 @@ def test_an_order_of_an_abandoned_stop_is_cancelled_by_the_next_one() -> None:
     first = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)}, sent=sent)
     first.look(look(0.0, 100))
     [sold] = reductions(first.look(look(0.5, 100)))
-    first.abandon()
+    sent.disown(sold.reference)
     second = StopPlan(Stop(id="h-2", level=Level.CANCEL, cause="person", reason="", by="", at_ns=0), sent=sent)
 
     invisible = [second.look(look(tenth / 10, 100)) and second.done for tenth in range(6, 20)]

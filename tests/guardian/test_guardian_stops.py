@@ -9,7 +9,8 @@ import pytest
 from tests.guardian.venue import CON_ID, SECOND
 
 from ibdesk.clock import monotonic_ns
-from ibdesk.guardian.account import Execution, Look
+from ibdesk.guardian.account import Execution, Look, WorkingOrder
+from ibdesk.guardian.claim import Claim
 from ibdesk.guardian.decisions import Tripped
 from ibdesk.guardian.engine_process import EngineKill
 from ibdesk.guardian.fence import Fence
@@ -20,6 +21,8 @@ from ibdesk.guardian.shares import ShareBasis
 from ibdesk.guardian.stop import Level, Stop
 from ibdesk.guardian.stops import Stops
 from ibdesk.store import AccountHalts
+
+Orders = tuple[WorkingOrder, ...]
 
 
 class Sent:
@@ -48,16 +51,31 @@ class Guardian:
         self.said: list[str] = []
         self.record = Record(folder / "g.log", folder / "g.json", say=self.said.append)
         self.sent = Sent()
-        self.stops = Stops(self.record, client_id=client_id, settle_seconds=60.0, measure=lambda _runs: shares)
+        self.claim = Claim("paper")
+        self.stops = Stops(
+            self.record, claim=self.claim, client_id=client_id, settle_seconds=60.0, measure=lambda _runs: shares
+        )
         self.stops.sender = self.sent
         self.began_ns = monotonic_ns()
 
-    def look(self, begin: float, end: float, held: float, *executions: Execution) -> None:
-        """Look ten times a second at an account that holds this."""
+    def look(self, begin: float, end: float, held: float, *executions: Execution, orders: Orders = ()) -> None:
+        """Look ten times a second at an account that holds this, while no other process has the claim."""
         for tenth in range(round(10 * begin), round(10 * end)):
             holdings = {CON_ID: held} if held else {}
             at_ns = self.began_ns + tenth * SECOND // 10
-            self.stops.advance(Look(asked_ns=at_ns, holdings=holdings, executions=executions))
+            if self.stops.take("DU1"):
+                self.stops.advance(Look(asked_ns=at_ns, holdings=holdings, orders=orders, executions=executions))
+                self.stops.rest()
+
+    def die(self) -> None:
+        """End as a process that is killed: its files are closed."""
+        self.record.close()
+        self.claim.release()
+
+    @property
+    def cancelled(self) -> list[int]:
+        """Return the numbers of its own orders that it has cancelled."""
+        return [number for step, number in self.sent.steps if isinstance(step, CancelOwn)]
 
     @property
     def outcomes(self) -> dict[str, str]:
@@ -69,7 +87,7 @@ def guardian(tmp_path: Path) -> Iterator[Guardian]:
     """A guardian that has just been started."""
     made = Guardian(tmp_path)
     yield made
-    made.record.close()
+    made.die()
 
 
 def stop(level: Level, number: int, *runs: str) -> Stop:
@@ -110,7 +128,7 @@ def test_a_stop_that_another_covers_outlives_its_process(guardian: Guardian, tmp
     second.stops.abandon(frozenset({"h-1"}))
 
     assert [plan.stop.id for plan in second.stops.plans] == ["h-2"]
-    second.record.close()
+    second.die()
 
 
 def test_the_same_stop_asked_for_again_goes_on_as_it_is(guardian: Guardian) -> None:
@@ -139,7 +157,7 @@ def test_a_run_that_was_closed_before_its_guardian_died_is_not_closed_again(tmp_
     first.look(0, 1, 100.0)
     [(sold, number)] = first.sent.steps
     assert isinstance(sold, Reduce)
-    first.record.close()
+    first.die()
     filled = Execution("e1.01", CON_ID, -30.0, sold.reference)
 
     second = Guardian(tmp_path)
@@ -149,21 +167,21 @@ def test_a_run_that_was_closed_before_its_guardian_died_is_not_closed_again(tmp_
     assert (sold.quantity, number) == (-30.0, 1)
     assert second.sent.steps == []
     assert second.outcomes == {"h-1": "done"}
-    second.record.close()
+    second.die()
 
 
 def test_a_run_whose_part_was_not_closed_when_the_guardian_died_is_closed_by_the_next_one(tmp_path: Path) -> None:
     """Nothing had left: the part that it had written down is sold, once."""
     first = Guardian(tmp_path, shares=ShareBasis(held={CON_ID: 30.0}, counted={}))
     first.stops.begin(stop(Level.FLATTEN, 1, "Cross-abc"))
-    first.record.close()
+    first.die()
 
     second = Guardian(tmp_path)
     second.stops.take_up()
     second.look(0, 10, 100.0)
 
     assert second.sent.reduced == [-30.0]
-    second.record.close()
+    second.die()
 
 
 def test_an_order_that_was_on_its_way_when_the_guardian_died_is_waited_for(tmp_path: Path) -> None:
@@ -172,7 +190,7 @@ def test_an_order_that_was_on_its_way_when_the_guardian_died_is_waited_for(tmp_p
     first.stops.compare(Look(asked_ns=first.began_ns, holdings={CON_ID: 100.0}))
     first.stops.begin(stop(Level.FLATTEN, 1))
     first.look(0, 1, 100.0)
-    first.record.close()
+    first.die()
 
     second = Guardian(tmp_path)
     second.stops.take_up()
@@ -187,7 +205,7 @@ def test_an_order_that_was_on_its_way_when_the_guardian_died_is_waited_for(tmp_p
     assert first.sent.reduced == [-100.0]
     assert (before, cancelled) == ([], {1})
     assert second.sent.reduced == [-100.0]
-    second.record.close()
+    second.die()
 
 
 def test_an_order_of_another_client_id_is_not_cancelled_by_its_number(tmp_path: Path) -> None:
@@ -196,7 +214,7 @@ def test_an_order_of_another_client_id_is_not_cancelled_by_its_number(tmp_path: 
     first.stops.compare(Look(asked_ns=first.began_ns, holdings={CON_ID: 100.0}))
     first.stops.begin(stop(Level.FLATTEN, 1))
     first.look(0, 1, 100.0)
-    first.record.close()
+    first.die()
 
     second = Guardian(tmp_path, client_id=91)
     second.stops.take_up()
@@ -206,7 +224,7 @@ def test_an_order_of_another_client_id_is_not_cancelled_by_its_number(tmp_path: 
 
     assert [step for step, _ in second.sent.steps if isinstance(step, CancelOwn)] == []
     assert (before, second.sent.reduced) == ([], [-100.0])
-    second.record.close()
+    second.die()
 
 
 def test_a_run_whose_part_nobody_knows_is_not_done(guardian: Guardian) -> None:
@@ -216,6 +234,101 @@ def test_a_run_whose_part_nobody_knows_is_not_done(guardian: Guardian) -> None:
 
     assert guardian.outcomes == {}
     assert sum("it is not known what Cross-abc hold" in text for text in guardian.said) == 1
+
+
+# ---- orders of other processes, and of abandoned stops ------------------------------------------------------------
+
+
+def working(sold: Reduce, number: int, *, client_id: int = 90, status: str = "PreSubmitted") -> WorkingOrder:
+    return WorkingOrder(
+        permanent_id=7, client_id=client_id, order_id=number, con_id=CON_ID, side=-1, remaining=abs(sold.quantity),
+        reference=sold.reference, status=status,
+    )  # fmt: skip
+
+
+def sell_100(guardian: Guardian) -> Reduce:
+    """Begin to flatten 100, and return the order that has left."""
+    guardian.stops.compare(Look(asked_ns=guardian.began_ns, holdings={CON_ID: 100.0}))
+    guardian.stops.begin(stop(Level.FLATTEN, 1))
+    guardian.look(0, 1, 100.0)
+    [sold] = [step for step, _ in guardian.sent.steps if isinstance(step, Reduce)]
+    return sold
+
+
+def test_a_process_that_waits_for_the_claim_learns_what_the_one_before_has_on_its_way(tmp_path: Path) -> None:
+    """Both were there from the beginning. The first ends with its order on its way, of which TWS shows nothing yet."""
+    first, second = Guardian(tmp_path / "one"), Guardian(tmp_path / "two", client_id=91)
+    sold = sell_100(first)
+    second.stops.begin(stop(Level.FLATTEN, 2))
+    second.look(0, 5, 100.0)
+    first.die()
+
+    second.look(5, 30, 100.0)
+    early = list(second.sent.reduced)
+    second.look(30, 35, 0.0, Execution("e1.01", CON_ID, -100.0, sold.reference))
+
+    assert (early, second.sent.reduced) == ([], [])
+    assert second.outcomes == {"h-2": "done"}
+    second.die()
+
+
+def test_what_has_ended_is_not_waited_for_by_the_next_process(tmp_path: Path) -> None:
+    first, second = Guardian(tmp_path / "one"), Guardian(tmp_path / "two", client_id=91)
+    sold = sell_100(first)
+    first.stops.ended(sold.reference, is_filled=False)
+    first.look(1, 2, 100.0)
+    first.stops.abandon(frozenset({"h-1"}))
+    first.stops.ended(first.stops.reference_of(2) or "", is_filled=False)
+    first.look(2, 4, 100.0)
+    first.die()
+
+    second.stops.begin(stop(Level.FLATTEN, 2))
+    second.look(4, 8, 100.0)
+
+    assert second.sent.reduced == [-100.0]
+    second.die()
+
+
+def test_an_order_of_an_abandoned_stop_is_cancelled_until_it_has_ended(guardian: Guardian) -> None:
+    """Each second, and at once, with no other stop standing; and again once TWS, which was away, shows it."""
+    sold = sell_100(guardian)
+    guardian.stops.abandon(frozenset({"h-1"}))
+
+    guardian.look(1, 5, 100.0, orders=(working(sold, 1),))
+    until_then, busy = list(guardian.cancelled), guardian.stops.is_busy
+    guardian.stops.ended(sold.reference, is_filled=False)
+    guardian.look(5, 9, 100.0)
+
+    assert (set(until_then), busy) == ({1}, True)
+    assert len(until_then) in (4, 5)
+    assert guardian.cancelled == until_then
+    assert not guardian.stops.is_busy
+
+
+def test_an_order_of_an_abandoned_stop_is_cancelled_by_the_next_process(tmp_path: Path) -> None:
+    """That of another client id is cancelled as orders of others are, once TWS shows it."""
+    first = Guardian(tmp_path / "one", client_id=77)
+    sold = sell_100(first)
+    first.stops.abandon(frozenset({"h-1"}))
+    first.die()
+
+    second = Guardian(tmp_path / "two")
+    second.look(1, 2, 100.0, orders=(working(sold, 1, client_id=77),))
+
+    assert [step for step, _ in second.sent.steps] == [CancelOrder(working(sold, 1, client_id=77))]
+    second.die()
+
+
+def test_an_order_of_an_abandoned_stop_that_does_not_go_is_alerted_once(guardian: Guardian) -> None:
+    sold = sell_100(guardian)
+    guardian.stops.abandon(frozenset({"h-1"}))
+
+    guardian.look(1, 40, 100.0, orders=(working(sold, 1),))
+
+    assert sum("cancel it by hand in TWS" in text for text in guardian.said) == 1
+
+
+# ---- halts --------------------------------------------------------------------------------------------------------
 
 
 def test_a_rule_that_has_acted_keeps_its_halt_though_the_file_is_gone(guardian: Guardian) -> None:

@@ -162,6 +162,8 @@ class Decisions:
                 del self.tripped[cause]
                 if cause == "daily_loss":
                     self.accepted_loss = max(loss, tripped.figure)
+                    # The reports so far were judged by the limit of before; TWS need not report anew.
+                    self._breaches = 0
                 if cause == "mismatch":
                     self._differ_since_ns = {}
         if sight.daily_pnl is not None:

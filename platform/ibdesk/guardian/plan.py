@@ -136,10 +136,6 @@ class StopPlan:
         """Return whether it is to close what runs hold and does not know how much that is."""
         return self.stop.level is Level.FLATTEN and bool(self.stop.runs) and self.shares is None
 
-    def abandon(self) -> list[Step]:
-        """Return what leaves nothing of the plan at work."""
-        return [CancelOwn(order.reference) for order in self._sent.disown(reference_of(self.stop))]
-
     def lost(self) -> None:
         """Take note that the connection to TWS broke."""
         self._all_done_since_ns = self._cancelled_ns = None

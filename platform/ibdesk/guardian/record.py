@@ -17,7 +17,6 @@ import msgspec
 from ibdesk.clock import wall_ns
 from ibdesk.config import owner_only, private_folder, write_private
 from ibdesk.guardian.decisions import Tripped
-from ibdesk.guardian.sent import SentOrder
 from ibdesk.guardian.shares import ShareBasis
 from ibdesk.guardian.stop import Stop
 
@@ -44,14 +43,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """What outlives the process: stops that are not done, rules that have acted, the STOP file that was seen.
 
-    `attempts` is the number of the last plan that was begun, so that no two orders share a reference. `sent` are the
-    orders that may still be filled. `shares` is what the runs of a stop hold, `outcomes` what came of the last stops,
-    both by the stop's id.
+    `attempts` is the number of the last plan that was begun, so that no two orders share a reference. `shares` is what
+    the runs of a stop hold, `outcomes` what came of the last stops, both by the stop's id. Orders that may still be
+    filled belong to the account, not to one process: `Claim` keeps them.
     """
 
     account: str = ""
     stops: tuple[Stop, ...] = ()
-    sent: tuple[SentOrder, ...] = ()
     shares: dict[str, ShareBasis] = {}
     outcomes: dict[str, Outcome] = {}
     attempts: int = 0
@@ -63,8 +61,8 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 class Record:
     """The guardian's log and memory."""
 
-    def __init__(self, log: Path, memory: Path, *, say: Callable[[str], None] | None = None) -> None:
-        """Open both; `say` hears the alerts, which go to the terminal by default.
+    def __init__(self, log: Path, memory: Path | None, *, say: Callable[[str], None] | None = None) -> None:
+        """Open both; without a file the memory ends with the process. `say` hears the alerts instead of the terminal.
 
         A disk that cannot be written must not keep the guardian from acting: it is alerted, and tried again.
         """
@@ -122,6 +120,8 @@ class Record:
     def keep(self, **changes: Any) -> None:
         """Change the memory, on disk before this returns; a disk that cannot be written is alerted."""
         self.memory = msgspec.structs.replace(self.memory, **changes)
+        if self._memory_path is None:
+            return
         try:
             write_private(self._memory_path, msgspec.json.encode(self.memory))
         except OSError as error:
@@ -137,6 +137,8 @@ class Record:
         return attempt
 
     def _read(self) -> Memory:
+        if self._memory_path is None:
+            return Memory()
         try:
             return msgspec.json.decode(self._memory_path.read_bytes(), type=Memory)
         except FileNotFoundError:
@@ -149,14 +151,6 @@ class Record:
             except OSError:
                 _log.warning("%s cannot be moved", self._memory_path)
             return Memory()
-
-
-def sent_in(memory: Path) -> tuple[SentOrder, ...]:
-    """Return the orders that another process of this account may have on their way, by its memory."""
-    try:
-        return msgspec.json.decode(memory.read_bytes(), type=Memory).sent
-    except (OSError, msgspec.MsgspecError):
-        return ()
 
 
 def _say_on_terminal(text: str) -> None:

@@ -21,7 +21,7 @@ from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import Rules
 from ibdesk.guardian.engine_process import EngineKill, engine_of, kill, listener_at
 from ibdesk.guardian.fence import Fence
-from ibdesk.guardian.record import Record, sent_in
+from ibdesk.guardian.record import Record
 from ibdesk.guardian.stop import Level, name_of, words_of
 from ibdesk.guardian.watch import Watch, halt_words
 
@@ -166,7 +166,6 @@ def _end_hung_guardian(config: GuardianConfig, tell: Tell) -> None:
 async def _alone(config: GuardianConfig, request: StopRequest, tell: Tell, began_ns: int) -> StopOutcome:
     """Do a guardian's work for this one stop, over a connection of its own."""
     account = request.account or config.account or account_in(config)
-    sent = sent_in(config.memory)
     config = msgspec.structs.replace(
         config,
         name="stop",
@@ -174,11 +173,8 @@ async def _alone(config: GuardianConfig, request: StopRequest, tell: Tell, began
         account=account if config.mode != "embedded" else "",
         rules=Rules(),
     )
-    # Only this stop is carried out, not what an earlier one has left; but an order of that may still be filled.
-    sent += sent_in(config.memory)
-    config.memory.unlink(missing_ok=True)
-    record = Record(config.log, config.memory, say=tell)
-    record.keep(sent=sent)
+    # Only this stop is carried out, not what an earlier one has left, so nothing outlives it but its orders.
+    record = Record(config.log, None, say=tell)
     try:
         words = halt_words(request.level, reason=request.reason, by=request.by)
         fence = Fence(config.mode, record)
@@ -195,8 +191,6 @@ async def _alone(config: GuardianConfig, request: StopRequest, tell: Tell, began
         return await _carried_out(config, record, request, attempt, began_ns)
     finally:
         record.close()
-        if not record.memory.sent:
-            config.memory.unlink(missing_ok=True)
 
 
 def _kill_engine(config: GuardianConfig, tell: Tell) -> EngineKill:
@@ -235,7 +229,7 @@ async def _carried_out(
     failure = failure_of(status, stop.id, kill=request.kill)
     return _outcome(
         status, stop.id, request, began_ns, by_guardian=False,
-        failure=failure and f"{failure}; nobody goes on: start the command again",
+        failure=failure and f"{failure}; this command has ended, its orders may still be filled: start it again",
     )  # fmt: skip
 
 

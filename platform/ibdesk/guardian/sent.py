@@ -86,6 +86,15 @@ class SentOrders:
         """Return the order with this reference, None once it has ended."""
         return self._orders.get(reference)
 
+    def inherit(self, orders: Iterable[SentOrder]) -> None:
+        """Take over orders of other processes; those that are known stay as they are."""
+        for order in orders:
+            self._orders.setdefault(order.reference, order)
+
+    def forget(self) -> None:
+        """Forget all orders: their account has ended."""
+        self._orders.clear()
+
     def add(self, reference: str, *, con_id: int, quantity: float, at_ns: int) -> SentOrder:
         """Take note of an order that is about to leave."""
         order = SentOrder(reference=reference, con_id=con_id, quantity=abs(quantity), sent_ns=at_ns)
@@ -97,10 +106,21 @@ class SentOrders:
         self._orders.pop(reference, None)
 
     def disown(self, beginning: str) -> list[SentOrder]:
-        """Return the orders whose references begin so, which are wanted no more."""
-        found = [order for order in self if order.reference.startswith(beginning)]
+        """Return the orders whose references begin so, which are wanted no more from now on."""
+        found = [order for order in self if order.is_wanted and order.reference.startswith(beginning)]
         for order in found:
             order.is_wanted = False
+        return found
+
+    def unwanted(self, seconds: float, now_ns: int) -> list[SentOrder]:
+        """Return the orders that are wanted no more and may still be filled, each again after so many seconds."""
+        found = []
+        for order in self:
+            if order.is_wanted or (order.has_ended and order.gone_since_ns is not None):
+                continue
+            if order.cancelled_ns is None or now_ns - order.cancelled_ns >= seconds * _SECOND:
+                order.cancelled_ns = now_ns
+                found.append(order)
         return found
 
     def overdue(self, seconds: float, now_ns: int) -> list[SentOrder]:

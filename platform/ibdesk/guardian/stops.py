@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
 
 from ibdesk.clock import monotonic_ns, wall_ns
-from ibdesk.guardian.account import Look
+from ibdesk.guardian.account import GUARDIANS, Look
+from ibdesk.guardian.claim import Claim
 from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce, Step, StopPlan, Tell, reference_of
 from ibdesk.guardian.record import Outcome, Record
-from ibdesk.guardian.sent import SentOrders, taken_up
+from ibdesk.guardian.reduction import Patience
+from ibdesk.guardian.sent import SentOrder, SentOrders, taken_up
 from ibdesk.guardian.shares import RunShares, ShareBasis
 from ibdesk.guardian.stop import Level, Stop
 
 _SECOND = 1_000_000_000
+_PATIENCE = Patience()
 # So many outcomes are remembered.
 _OUTCOMES_KEPT = 20
 _DONE_WORDS = {
@@ -47,13 +50,18 @@ class Stops:
         self,
         record: Record,
         *,
+        claim: Claim,
         client_id: int,
         settle_seconds: float,
         measure: Callable[[tuple[str, ...]], ShareBasis | None],
     ) -> None:
-        self._record, self._client_id, self._measure = record, client_id, measure
-        orders = taken_up(record.memory.sent, now_ns=monotonic_ns(), wall_ns=wall_ns())
-        self._sent = SentOrders(orders, settle_seconds=settle_seconds)
+        self._record, self._claim, self._client_id, self._measure = record, claim, client_id, measure
+        self._sent = SentOrders(settle_seconds=settle_seconds)
+        # _kept: the orders that the claim's file has, and what it says of each.
+        self._kept: set[tuple[str, bool, bool]] = set()
+        self._fault = ""
+        # _disowned_ns: when each order of an abandoned stop was first to be cancelled; 0 once it was alerted.
+        self._disowned_ns: dict[str, int] = {}
         self.sender: Sender | None = None
         self.plans: list[StopPlan] = []
         self._begun_ns: dict[str, int] = {}
@@ -62,6 +70,32 @@ class Stops:
         self.baselines: dict[int, tuple[float, float]] = {}
         self.idle, self.woken = asyncio.Event(), asyncio.Event()
         self.idle.set()
+
+    # --- one process at a time
+
+    def take(self, account: str) -> bool:
+        """Return whether this process carries out stops now; it then knows what others may have on their way."""
+        if not self._claim.take(account):
+            return False
+        try:
+            inherited = self._claim.inherit(account)
+        except (OSError, msgspec.MsgspecError) as error:
+            self._record.alert(f"the orders that another process may have on their way cannot be read: {error}")
+            return True
+        if inherited is not None:
+            self._kept = _state_of(inherited)
+            self._sent.inherit(taken_up(inherited, now_ns=monotonic_ns(), wall_ns=wall_ns()))
+        return True
+
+    def rest(self) -> None:
+        """Let another process carry out stops, unless there is something to do."""
+        if not self.is_busy:
+            self._claim.release()
+
+    @property
+    def is_busy(self) -> bool:
+        """Return whether a stop is carried out, or an order of an abandoned one may still be filled."""
+        return bool(self.plans) or self._sent.has_unwanted
 
     # --- beginning and ending
 
@@ -86,17 +120,21 @@ class Stops:
         left = [stop for stop in self._record.memory.stops if stop.id in lifted]
         for stop in left:
             self._record.alert(f"the halt {stop.id} was lifted before the stop was done: it is abandoned")
-            for plan in [plan for plan in self.plans if plan.stop == stop]:
-                self._do(plan, plan.abandon())
             self._over(stop, Outcome(state="abandoned"))
-        if left:
+        # Also those of stops that another process has begun.
+        disowned = [order for stop_id in lifted for order in self._sent.disown(f"{GUARDIANS}{stop_id}-")]
+        if left or disowned:
             self._arrange()
+            self._cancel_unwanted(monotonic_ns())
+            self._keep_sent()
 
     def forget(self) -> None:
         """Take every stop for over without being done: the account has ended."""
         for stop in self._record.memory.stops:
             self._over(stop, Outcome(state="ended"))
         self.baselines = {}
+        self._sent.forget()
+        self._keep_sent()
         self._arrange()
 
     def lost(self) -> None:
@@ -126,6 +164,8 @@ class Stops:
 
     def advance(self, look: Look) -> None:
         """Do what is next, given the account as it is."""
+        self._sent.settle(look)
+        self._cancel_unwanted(look.asked_ns, look)
         for plan in list(self.plans):
             if plan.lacks_shares:
                 plan.shares = self._shares(plan.stop)
@@ -133,6 +173,7 @@ class Stops:
             self._keep_shares(plan)
             if plan.done:
                 self._finish(plan)
+        self._keep_sent()
 
     def compare(self, look: Look) -> None:
         """Remember positions on which TWS's positions and its executions agree while no stop is carried out."""
@@ -257,8 +298,42 @@ class Stops:
             self._sent.drop(step.reference)
             return
         order.client_id, order.order_id, order.sent_wall_ns = self._client_id, order_id, wall_ns()
-        self._record.keep(sent=tuple(self._sent))
+        self._keep_sent()
         sender.do(step, order_id=order_id)
+
+    def _cancel_unwanted(self, at_ns: int, look: Look | None = None) -> None:
+        """Cancel the orders of abandoned stops, again and again until TWS says that nothing of them works."""
+        shown = {} if look is None else {order.reference: order for order in look.orders}
+        numbers = [order.order_id for order in shown.values()]
+        for order in self._sent.unwanted(_PATIENCE.repeat_cancel, at_ns):
+            step: CancelOwn | CancelOrder = CancelOwn(order.reference)
+            working = shown.get(order.reference)
+            if working is not None and order.client_id != self._client_id and numbers.count(working.order_id) == 1:
+                step = CancelOrder(working)
+            self._record.write("step", step=type(step).__name__, **msgspec.to_builtins(step))
+            if self.sender is not None:
+                self._send(self.sender, step)
+            since_ns = self._disowned_ns.setdefault(order.reference, at_ns)
+            if since_ns and _PATIENCE.passed(_PATIENCE.stuck, since_ns, at_ns):
+                self._disowned_ns[order.reference] = 0
+                self._record.alert(
+                    f"the order {order.reference} of an abandoned stop may still be filled though it was cancelled "
+                    f"{_PATIENCE.stuck:g} s ago: cancel it by hand in TWS"
+                )
+
+    def _keep_sent(self) -> None:
+        """Write down which orders may still be filled, for the process after this one."""
+        state = _state_of(self._sent)
+        if state == self._kept:
+            return
+        self._disowned_ns = {key: at_ns for key, at_ns in self._disowned_ns.items() if key in self._sent}
+        try:
+            self._claim.keep(self._sent)
+            self._kept, self._fault = state, ""
+        except OSError as error:
+            if str(error) != self._fault:
+                self._fault = str(error)
+                self._record.alert(f"the orders on their way cannot be written down for another process: {error}")
 
     def _finish(self, plan: StopPlan) -> None:
         stop = plan.stop
@@ -287,7 +362,6 @@ class Stops:
         self._record.keep(
             stops=tuple(each for each in memory.stops if each != stop),
             shares={key: basis for key, basis in memory.shares.items() if key != stop.id},
-            sent=tuple(self._sent),
         )
         self._keep_outcome(stop.id, outcome)
 
@@ -297,3 +371,8 @@ class Stops:
             kept[stop_id] = outcome
         if kept != self._record.memory.outcomes:
             self._record.keep(outcomes=dict(list(kept.items())[-_OUTCOMES_KEPT:]))
+
+
+def _state_of(orders: Iterable[SentOrder]) -> set[tuple[str, bool, bool]]:
+    """Return what a later process must know of orders."""
+    return {(order.reference, order.is_wanted, order.is_seen) for order in orders}

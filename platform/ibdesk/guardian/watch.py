@@ -49,7 +49,7 @@ class Watch:
         self._decisions = Decisions(config.rules, tripped=memory.tripped, accepted_loss=memory.accepted_loss)
         self._stop_file = StopFile(config.stop_file, memory.stop_file)
         self._stops = Stops(
-            record, client_id=config.client_id, settle_seconds=config.settle_seconds,
+            record, claim=self._claim, client_id=config.client_id, settle_seconds=config.settle_seconds,
             measure=lambda runs: self._engine.shares(runs, self._watch.view),
         )  # fmt: skip
         self._watch = AccountWatch(
@@ -163,12 +163,11 @@ class Watch:
         return stop
 
     def _advance(self, look: Look) -> None:
-        if not self._claim.take(self.account):
+        if not self._stops.take(self.account):
             # Another process closes the positions of this account; two at once could turn one round.
             return
         self._stops.advance(look)
-        if not self._stops.plans:
-            self._claim.release()
+        self._stops.rest()
 
     # --- looking and judging
 
@@ -179,7 +178,7 @@ class Watch:
             self._stops.woken.clear()
             count += 1
             # The first turns of a connection are whole, so that there is a basis to compare with.
-            whole = bool(self._stops.plans) or count % _WHOLE_LOOK == 0 or not self._stops.baselines
+            whole = self._stops.is_busy or count % _WHOLE_LOOK == 0 or not self._stops.baselines
             look = await self._watch.look(whole=whole)
             if look is None:
                 await asyncio.sleep(_TURN_SECONDS)
@@ -187,7 +186,7 @@ class Watch:
             if whole:
                 self._stops.compare(look)
                 self._advance(look)
-            if not self._stops.plans:
+            if not self._stops.is_busy:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._config.look_seconds):
                         await self._stops.woken.wait()
@@ -206,8 +205,7 @@ class Watch:
             if self._config.mode == "embedded" and self._connection.answered_ns:
                 self._fence.look_at_embedded(self._connection.halt_ids)
             self._stops.abandon(self._fence.lifted)
-            if not self._stops.plans:
-                self._claim.release()
+            self._stops.rest()
             if self._only_stops:
                 await asyncio.sleep(_TURN_SECONDS)
                 continue
