@@ -37,7 +37,7 @@ def ask(door: Path, do: str, **facts: object) -> dict[str, Any]:
 class GuardianProcess:
     """A guardian that runs, as `ibdesk guardian` starts it."""
 
-    def __init__(self, config: GuardianConfig, log: Path) -> None:
+    def __init__(self, config: GuardianConfig, log: Path, stderr: int | None = None) -> None:
         self.config, self.log = config, log
         reading, writing = os.pipe()
         os.write(writing, config.encode())
@@ -48,7 +48,7 @@ class GuardianProcess:
                 pass_fds=[reading],
                 env=own_environment(IBDESK_ACCOUNTS=os.environ["IBDESK_ACCOUNTS"]),
                 stdout=file,
-                stderr=file,
+                stderr=file if stderr is None else stderr,
             )
         os.close(reading)
 
@@ -114,7 +114,9 @@ def start_guardian(tws: RunningGateway, tmp_path: Path) -> Iterator[StartGuardia
     """Starts guardians of the account at `tws`, with these rules."""
     with contextlib.ExitStack() as running:
 
-        def start(*, rules: Rules | None = None, ready: bool = True, **changes: Any) -> GuardianProcess:
+        def start(
+            *, rules: Rules | None = None, ready: bool = True, stderr: int | None = None, **changes: Any
+        ) -> GuardianProcess:
             config = GuardianConfig(
                 mode="paper",
                 state_folder=tmp_path / "state",
@@ -126,7 +128,7 @@ def start_guardian(tws: RunningGateway, tmp_path: Path) -> Iterator[StartGuardia
                 rules=rules or Rules(),
                 look_seconds=0.2,
             )
-            made = GuardianProcess(msgspec.structs.replace(config, **changes), tmp_path / "guardian.said")
+            made = GuardianProcess(msgspec.structs.replace(config, **changes), tmp_path / "guardian.said", stderr)
             running.callback(made.close)
             if ready:
                 made.until(lambda status: status["link"] == "up" and status["daily_pnl"] is not None, "a guardian up")

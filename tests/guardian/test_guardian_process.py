@@ -15,14 +15,17 @@ import time
 from pathlib import Path
 
 import ib_async
+import msgspec
 import pytest
 from tests.guardian.conftest import AAPL, StartGuardian, held
 from tests.stack import eventually, own_environment
 
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import Rules
+from ibdesk.guardian.record import Memory, Record
 from ibdesk.guardian.request import StopRequest, stop_account
 from ibdesk.guardian.stop import Level
+from ibdesk.guardian.watch import Watch
 from ibdesk.model import TradingState
 from ibdesk.store import AccountHalts
 from ibdesk.testing.gateway import RunningGateway
@@ -298,6 +301,34 @@ async def test_positions_worth_too_much_halt(
     assert held(tws) == {"AAPL": 100.0, "MSFT": -50.0}
 
 
+@pytest.mark.parametrize("terminal", ["on a full disk", "a pipe that nobody reads"])
+async def test_a_terminal_that_takes_nothing_keeps_it_from_nothing(
+    tws: RunningGateway, start_guardian: StartGuardian, person: ib_async.IB, terminal: str
+) -> None:
+    """Each alert fails, or would wait for ever, as on a terminal after Ctrl-S."""
+    await buy(person, tws, 100)
+    with contextlib.ExitStack() as ends:
+        if terminal == "on a full disk":
+            writing = os.open("/dev/full", os.O_WRONLY)
+        else:
+            reading, writing = os.pipe()
+            ends.callback(os.close, reading)
+            os.set_blocking(writing, False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(writing, b"x")
+            os.set_blocking(writing, True)
+        ends.callback(os.close, writing)
+        guardian = await asyncio.to_thread(start_guardian, stderr=writing)
+
+        await asyncio.to_thread(guardian.ask, "flatten", reason="fire", by="alice")
+        await asyncio.to_thread(guardian.until, lambda status: status["finished"], "a flat account")
+        guardian.close()
+
+    assert held(tws) == {}
+    assert guardian.process.returncode == 0
+
+
 def test_systemd_hears_that_it_is_ready_and_lives(
     start_guardian: StartGuardian, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,3 +442,30 @@ def test_two_guardians_of_one_account_are_one_too_many(tws: RunningGateway, star
 
     assert second.process.wait(30) == 2
     assert "another guardian answers" in second.log.read_text()
+
+
+async def test_a_stop_file_counts_as_seen_once_its_stop_is_on_disk(tmp_path: Path) -> None:
+    """A guardian that is killed when it alerts the stop: the next one takes it up, and sees the file again."""
+    config = GuardianConfig(
+        mode="paper", state_folder=tmp_path, desk_socket=tmp_path / "d.sock", host="127.0.0.1", port=1, client_id=90,
+        account="DU1", rules=Rules(),
+    )  # fmt: skip
+    kept: asyncio.Queue[Memory] = asyncio.Queue()
+
+    def say(text: str) -> None:
+        if text.startswith("flatten:"):
+            kept.put_nowait(msgspec.json.decode(config.memory.read_bytes(), type=Memory))
+
+    record = Record(config.log, config.memory, say=say)
+    config.stop_file.write_text("flatten")
+    running = asyncio.create_task(Watch(config, record).run())
+
+    async with asyncio.timeout(20):
+        memory = await kept.get()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    record.close()
+
+    assert [stop.level for stop in memory.stops] == [Level.FLATTEN]
+    assert memory.stop_file == ()

@@ -139,7 +139,7 @@ def config(tmp_path: Path) -> GuardianConfig:
 @pytest.fixture
 def record(config: GuardianConfig) -> Iterator[Record]:
     """The guardian's log and memory."""
-    made = Record(config.log, config.memory)
+    made = Record(config.log, config.memory, say=lambda _text: None)
     yield made
     made.close()
 
@@ -220,22 +220,23 @@ def test_what_it_is_told_at_its_start_survives_the_pipe(config: GuardianConfig) 
 
 
 def test_a_stop_outlives_its_process_and_a_torn_file_is_kept_aside(
-    config: GuardianConfig, capsys: pytest.CaptureFixture[str]
+    config: GuardianConfig,
 ) -> None:
+    said: list[str] = []
     stop = Stop(id="h-1", level=Level.FLATTEN, cause="person", reason="fire", by="alice", at_ns=1)
-    first = Record(config.log, config.memory)
+    first = Record(config.log, config.memory, say=said.append)
     first.keep(stops=(stop,))
     first.close()
-    second = Record(config.log, config.memory)
+    second = Record(config.log, config.memory, say=said.append)
     kept = second.memory.stops
     second.close()
     config.memory.write_bytes(config.memory.read_bytes()[:-9])
 
-    third = Record(config.log, config.memory)
+    third = Record(config.log, config.memory, say=said.append)
 
     assert kept == (stop,)
     assert third.memory.stops == ()
-    assert "cannot be read" in capsys.readouterr().err
+    assert "cannot be read" in said[0]
     assert config.memory.with_suffix(".unreadable").exists()
     third.close()
 
@@ -280,7 +281,8 @@ def test_what_a_person_gives_as_a_reason_fits_into_a_command(reason: str, by: st
 
 
 def test_its_files_are_for_their_owner(config: GuardianConfig) -> None:
-    record = Record(config.log, config.memory)
+    said: list[str] = []
+    record = Record(config.log, config.memory, say=said.append)
     record.keep(account="DU1")
     record.write("begun", text="a\nb")
     record.close()

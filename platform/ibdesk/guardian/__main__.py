@@ -13,8 +13,12 @@ from ibdesk.errors import ConfigError
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.launch import END_WITH_STDIN, SETTINGS
 from ibdesk.guardian.record import Record
+from ibdesk.guardian.terminal import Terminal, TerminalHandler
 from ibdesk.guardian.watch import Watch
 from ibdesk.telemetry.systemd import notify_systemd
+
+# At its end it waits so long for what a terminal has not taken yet.
+_LAST_WORDS_SECONDS = 1.0
 
 
 def main(arguments: list[str]) -> int:
@@ -26,18 +30,23 @@ def main(arguments: list[str]) -> int:
         os.execv(sys.executable, [sys.executable, "-m", "ibdesk.cli", "guardian", *arguments])  # noqa: S606
     with os.fdopen(int(arguments[1]), "rb") as pipe:
         config = GuardianConfig.decode(pipe.read())
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    record = Record(config.log, config.memory)
+    # A stream that the process was started without is None, and its number may be that of another file by now.
+    output = Terminal(None if sys.stdout is None else sys.stdout.fileno())
+    errors = Terminal(None if sys.stderr is None else sys.stderr.fileno())
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[TerminalHandler(errors)])
+    record = Record(config.log, config.memory, say=lambda text: errors.say(f"GUARDIAN: {text}"))
     try:
-        return asyncio.run(_run(config, record, ends_with_stdin=END_WITH_STDIN in arguments[2:]))
+        return asyncio.run(_run(config, record, output, ends_with_stdin=END_WITH_STDIN in arguments[2:]))
     except ConfigError as error:
-        sys.stderr.write(f"error: {error}\n")
+        errors.say(f"error: {error}")
         return 2
     finally:
         record.close()
+        output.close(seconds=_LAST_WORDS_SECONDS)
+        errors.close(seconds=_LAST_WORDS_SECONDS)
 
 
-async def _run(config: GuardianConfig, record: Record, *, ends_with_stdin: bool) -> int:
+async def _run(config: GuardianConfig, record: Record, output: Terminal, *, ends_with_stdin: bool) -> int:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None  # noqa: S101 - for the type checker: a coroutine of `run` has one
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -46,13 +55,14 @@ async def _run(config: GuardianConfig, record: Record, *, ends_with_stdin: bool)
         loop.add_reader(sys.stdin.fileno(), _end_at_end_of_input, task)
     watch = Watch(config, record)
     with contextlib.suppress(asyncio.CancelledError):
-        await watch.run(ready=lambda: _say_ready(config))
+        await watch.run(ready=lambda: _say_ready(config, output))
     return 0
 
 
-def _say_ready(config: GuardianConfig) -> None:
+def _say_ready(config: GuardianConfig, output: Terminal) -> None:
     notify_systemd("READY=1")
-    print(config.command_socket, flush=True)  # noqa: T201 - the line a parent waits for
+    # The line a parent waits for.
+    output.say(str(config.command_socket))
 
 
 def _end_at_end_of_input(task: asyncio.Task[object]) -> None:

@@ -7,7 +7,6 @@ import datetime as dt
 import io
 import json
 import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -61,12 +60,12 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 class Record:
     """The guardian's log and memory."""
 
-    def __init__(self, log: Path, memory: Path | None, *, say: Callable[[str], None] | None = None) -> None:
-        """Open both; without a file the memory ends with the process. `say` hears the alerts instead of the terminal.
+    def __init__(self, log: Path, memory: Path | None, *, say: Callable[[str], None]) -> None:
+        """Open both; without a file the memory ends with the process. `say` hears the alerts; it must not wait or fail.
 
         A disk that cannot be written must not keep the guardian from acting: it is alerted, and tried again.
         """
-        self._log_path, self._memory_path, self._say = log, memory, say or _say_on_terminal
+        self._log_path, self._memory_path, self._say = log, memory, say
         self._fault, self._is_torn = "", False
         self._file: io.FileIO | None = None
         with contextlib.suppress(OSError):
@@ -151,8 +150,3 @@ class Record:
             except OSError:
                 _log.warning("%s cannot be moved", self._memory_path)
             return Memory()
-
-
-def _say_on_terminal(text: str) -> None:
-    sys.stderr.write(f"GUARDIAN: {text}\n")
-    sys.stderr.flush()

@@ -79,13 +79,23 @@ async def stop_account(config: GuardianConfig, request: StopRequest, tell: Tell 
         )
     if request.account and config.account and request.account != config.account:
         raise ConfigError(f"the settings are of account {config.account}, not of {request.account}")
-    began_ns = monotonic_ns()
+    began_ns, tell = monotonic_ns(), _undisturbed(tell)
     try:
         return await _by_guardian(config, request, tell, began_ns)
     except OSError as error:
         tell(f"the guardian does not answer ({_words(error)}), so this command does its work")
     _end_hung_guardian(config, tell)
     return await _alone(config, request, tell, began_ns)
+
+
+def _undisturbed(tell: Tell) -> Tell:
+    """Return it as one that a full disk or a pipe that nobody reads any more does not make fail."""
+
+    def say(text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            tell(text)
+
+    return say
 
 
 # --- by the guardian

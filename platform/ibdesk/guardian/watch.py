@@ -155,11 +155,11 @@ class Watch:
             self._connection.halt(decision.reason, by=GUARDIAN, state=state_of(decision.level))
         if decision.cause != _CAUSE_PERSON:
             self._decisions.acted(decision, halt_id, self._sight())
-        self._record.alert(f"{decision.level.value}: {decision.reason}", stop=msgspec.to_builtins(stop))
         self._record.keep(tripped=self._decisions.tripped)
         self._stops.begin(stop)
         if kill:
             self._kills[stop.id] = self._engine.kill(self.account)
+        self._record.alert(f"{decision.level.value}: {decision.reason}", stop=msgspec.to_builtins(stop))
         return stop
 
     def _advance(self, look: Look) -> None:
@@ -235,8 +235,9 @@ class Watch:
         seen = self._stop_file.look()
         if seen is not None:
             level, kill = seen
-            self._record.keep(stop_file=self._stop_file.seen)
             self.stop(level, reason=f"{self._config.stop_file} has appeared", by="file", kill=kill)
+            # Kept last: a guardian that is killed in between sees the file again, and its stop goes on under its halt.
+            self._record.keep(stop_file=self._stop_file.seen)
 
     def _engine_has_gone(self) -> None:
         """Take note that an embedded account has ended with its engine: there is nothing left to stop."""
