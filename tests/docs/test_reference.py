@@ -25,10 +25,11 @@ from ibdesk.model.action import Action
 from ibdesk.model.event import EVENT_KINDS
 from ibdesk.store.feed import Topic
 from ibdesk_reference import PARTS, commands, errors, feed, filled, journal, metrics, python, rest, risk, settings
-from ibdesk_server import problems
+from ibdesk_server import app, problems
 from ibdesk_server.answers import OrderAnswer
 from ibdesk_server.client import ApiClient, FeedClient, calls
 from ibdesk_server.feed import protocol
+from ibdesk_server.feed.endpoint import FEED_PATH
 from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import Settings
 
@@ -285,3 +286,16 @@ def test_a_default_that_is_a_setting_leads_to_it() -> None:
     entry = page("commands").partition("### `ibdesk web`\n")[2].partition("\n### ")[0]
 
     assert "`8000`, from [`server.port`](#settings-server)" in entry
+
+
+def test_every_address_outside_of_the_document_is_named() -> None:
+    hidden = [route.path for route in app._ROUTES if not route.include_in_schema]
+
+    assert {"/docs", "/openapi.json", "/feed.js"} <= set(hidden)
+    for path in [*hidden, FEED_PATH]:
+        assert f"`{path}`" in page("rest") + page("feed")
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in PAGES.glob("*.md")))
+def test_no_page_tells_where_it_was_built(name: str) -> None:
+    assert str(PAGES.parents[1]) not in page(name)
