@@ -160,6 +160,7 @@ def test_every_limit_and_every_rule_that_denies_is_named() -> None:
         assert f"[`{name}`](#settings-risk)" in text
     for rule in ("link", "halt", "crossed_market", "external_change", "weekend_reset", "budget.max_order"):
         assert f"`{rule}`" in text
+    assert "| `max_daily_loss` | `inf` | halts the run, as `risk.on_daily_loss` says |" in text
     for control in CONTROLS:
         assert f"| {control.name} |" in text
 

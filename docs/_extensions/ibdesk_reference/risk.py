@@ -33,10 +33,7 @@ def as_markdown() -> str:
             table(["limit", "default", "what it limits", "control"], map(_limit, limits().items())),
             heading(2, "Limits of a run"),
             docstring(RunBudget) + "\n",
-            table(
-                ["limit", "default", "rule in a denial"],
-                [[code(name), code(_shown(value)), code(f"budget.{name}")] for name, value in _budget().items()],
-            ),
+            table(["limit", "default", "what it does"], map(_budget_limit, msgspec.structs.fields(RunBudget))),
             heading(2, "Rules without a limit of their own"),
             "An order can also be denied by these rules. The sentence is the one that an order's row shows; its "
             "figures are examples.\n",
@@ -81,8 +78,13 @@ def _control(control: RiskControl) -> list[str]:
     return [control.name, control.rule or "none", "<br>".join(map(code, control.settings)), control.missing]
 
 
-def _budget() -> dict[str, Any]:
-    return {field.name: field.default for field in msgspec.structs.fields(RunBudget)}
+def _budget_limit(field: Any) -> list[str]:
+    rule = f"budget.{field.name}"
+    denies = any(f'"{rule}"' in file.read_text() for file in _ENGINE.glob("*.py"))
+    # What the losses of a run do is set together with what those of the account do.
+    setting = f"risk.{field.name.replace('max_', 'on_')}"
+    about = f"denies an order by the rule {code(rule)}" if denies else f"halts the run, as {code(setting)} says"
+    return [code(field.name), code(_shown(field.default)), about]
 
 
 def _shown(value: Any) -> str:
