@@ -37,7 +37,7 @@ PAGES = Path(__file__).parents[2] / "docs" / "reference"
 # The fixtures of a served desk.
 __all__ = ["api", "desk", "key", "server_settings", "start_web", "strategies_folder", "web"]
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @functools.cache
@@ -249,7 +249,7 @@ async def test_the_columns_of_each_topic_are_those_of_the_feed(
         "risk",
         "emas",
     }
-    async with asyncio.timeout(60), FeedClient(web.feed_url, key) as client:
+    async with asyncio.timeout(120), FeedClient(web.feed_url, key) as client:
         run = {"file": "buyer.py", "symbols": ["AAPL"], "bar": "10 secs", "parameters": {"size": 1}}
         (await api.post("/api/v1/runs", json=run)).raise_for_status()
         while not wanted <= set(seen):
