@@ -322,16 +322,31 @@ def test_the_next_life_knows_at_which_prices_the_day_was_counted(
     first.close()
 
     second = reopen()
-    watch(second).wait_for(Topic.POSITIONS, symbol="IBM", count=2)
+    watch(second).wait_for(Topic.QUOTES, symbol="IBM")
     journal = Path(second.journal_path)
     second.close()
     third = reopen()
 
+    # It is noted when a desk closes, at the prices of then.
     noted = [event for event in events_in(journal) if isinstance(event, DayBegan)][-1].valuation
     [taken] = [event for event in events_in(Path(third.journal_path)) if isinstance(event, TakeOver)]
-    # Where the note is made before the first price, the position counts at its cost.
-    assert (noted.currency, noted.prices.keys() | {"IBM"}) == ("USD", {"IBM"})
+    assert (noted.currency, list(noted.prices)) == ("USD", ["IBM"])
     assert taken.estate.day_valuation == noted
+
+
+def test_the_price_of_what_an_orphaned_run_holds_is_followed(
+    gateway: GatewayThread, reopen: Callable[..., Desk], watch: Watch, write_strategy: WriteStrategy
+) -> None:
+    path = write_strategy("hold", "def target(self):\n    return pl.lit(10.0)")
+    first = reopen()
+    first.start(path, on="IBM")
+    watch(first).wait_for(Topic.FILLS, quantity=10.0)
+    first.close()
+
+    desk = reopen()
+
+    assert [info.state for info in desk.runs()] == ["orphaned"]
+    watch(desk).wait_for(Topic.QUOTES, symbol="IBM")
 
 
 def test_a_run_that_was_stopped_goes_on_when_it_is_named(

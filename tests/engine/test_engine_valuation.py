@@ -15,12 +15,14 @@ from ibdesk.model import (
     NO_BUDGET,
     Account,
     AccountReport,
+    Alert,
     ChangeLimits,
     Commission,
     Forex,
     OrderDenied,
     OrderStatus,
     PlaceRequest,
+    Quote,
     ResumeTrading,
     RunBudget,
     Side,
@@ -106,8 +108,9 @@ def test_a_loss_of_the_days_before_hides_none_of_this_day_after_a_restart(tell_s
     overnight(story, hands, 70.0)
     restart(story)
 
-    # 110 IBM that lose 10 each, while AAPL has no price yet.
+    # 110 IBM that lose 10 each, while no price of AAPL comes.
     buy(story, IBM, 100, 50.0)
+    story.at_ns += 120 * 1_000_000_000
     [halted] = halts_in(story.quote(40.0, 40.0, instrument="IBM"))
 
     assert "the day's loss of 1100.00" in halted.reason
@@ -229,6 +232,87 @@ def test_the_estate_of_an_heir_is_the_one_it_took_over(tell_story, hands) -> Non
 
     assert left.day_valuation == Valuation("USD", {"AAPL": 110.0, SONY.id: 4_500.0}, {"JPY": 1 / 150}, {SONY.id: "JPY"})
     assert estate_of(story.engine, story.at_ns) == left
+
+
+# --- prices that are not known yet in the life after
+
+
+def test_what_was_noted_last_outlives_a_replay_in_which_it_was_the_price_already(tell_story, hands) -> None:
+    story = tell_story(limits(max_daily_loss=1_000))
+    overnight(story, hands, 130.0)
+    day = story.engine.losses.marks(story.at_ns)
+    replay = Engine(strategies=lambda _: Strategy(), gate=RecordedGate(story.engine.gate.limits))
+    for event in story.events:
+        replay.handle(event)
+    earlier, later = (
+        msgspec.structs.replace(day, valuation=msgspec.structs.replace(day.valuation, prices={"AAPL": price}))
+        for price in (129.0, 131.0)
+    )
+    replay.handle(earlier)
+    # Of the quotes only those are on the record that led to something: here one at the very price that is noted.
+    replay.handle(Quote("AAPL", story.at_ns, 131.0, 131.0, 1.0, 1.0))
+    replay.handle(later)
+
+    assert estate_of(replay, story.at_ns).day_valuation.prices == {"AAPL": 131.0}
+
+
+def lost_beside_an_old_price(tell_story: Any, hands: Any) -> Any:
+    """Lose 1,100 in IBM on the day of a restart, while of 1,000 AAPL no price has come since."""
+    story = tell_story(limits(max_daily_loss=1_000))
+    overnight(story, hands, 70.0)
+    restart(story)
+    buy(story, IBM, 100, 50.0)
+    return story
+
+
+def test_no_loss_limit_acts_on_prices_of_the_life_before_while_new_ones_come(tell_story, hands) -> None:
+    story = lost_beside_an_old_price(tell_story, hands)
+
+    actions = story.quote(40.0, 40.0, instrument="IBM")
+
+    assert halts_in(actions) == []
+    [alert] = [action for action in actions if isinstance(action, Alert)]
+    assert alert.text == (
+        "AAPL has had no price since the restart, so that risk.max_daily_loss does not act yet on a loss of 1100.00: "
+        "it does once there is one, or 120 s after the restart by the price that was noted before"
+    )
+    # It is said once.
+    assert story.quote(40.0, 40.0, instrument="IBM") == look(story) == []
+    # AAPL has gained 2 on 1,000 shares meanwhile: nothing was lost.
+    assert story.quote(72.0, 72.0) == []
+    assert story.engine.losses.loss == -900.0
+
+
+def test_one_acts_with_the_first_price(tell_story, hands) -> None:
+    story = lost_beside_an_old_price(tell_story, hands)
+    story.quote(40.0, 40.0, instrument="IBM")
+
+    [halted] = halts_in(story.quote(70.0, 70.0))
+
+    assert "the day's loss of 1100.00" in halted.reason
+
+
+def test_one_acts_by_what_was_noted_where_no_price_comes_for_long(tell_story, hands) -> None:
+    story = lost_beside_an_old_price(tell_story, hands)
+    story.quote(40.0, 40.0, instrument="IBM")
+    story.at_ns += 118 * 1_000_000_000
+    assert halts_in(look(story)) == []
+
+    story.at_ns += 1_000_000_000
+
+    assert "the day's loss of 1100.00" in halts_in(look(story))[0].reason
+
+
+def test_an_old_price_makes_no_peak(tell_story, hands) -> None:
+    story = tell_story(limits(max_drawdown=1_000))
+    overnight(story, hands, 130.0)
+    restart(story)
+
+    # 110 IBM have gained 50 each, while AAPL has lost 5 of its 130 since: together 500 more than the day began with.
+    buy(story, IBM, 100, 50.0)
+    story.quote(100.0, 100.0, instrument="IBM")
+    assert halts_in(story.quote(125.0, 125.0)) == []
+    assert story.engine.orders.exposures.account.peak == 30_500
 
 
 # --- books that are flat

@@ -13,6 +13,7 @@ from ibdesk.clock import Clock, SystemClock, monotonic_ns, wall_ns
 from ibdesk.config import secure_state_folder
 from ibdesk.desk.account_watch import AccountWatch
 from ibdesk.desk.action_executor import ActionExecutor
+from ibdesk.desk.day_notes import DayNotes
 from ibdesk.desk.deadline import begin_command
 from ibdesk.desk.emas import EmaMonitor
 from ibdesk.desk.finding import found
@@ -29,7 +30,7 @@ from ibdesk.desk.settings import DeskSettings
 from ibdesk.desk.stalls import StallWatch
 from ibdesk.desk.stop_file import StopFileWatch
 from ibdesk.desk.strategy_loading import StrategyLoading, TrialLoading
-from ibdesk.desk.succession import hand_over
+from ibdesk.desk.succession import hand_over, inherited
 from ibdesk.desk.timers import Timers
 from ibdesk.desk.unanswered import Unanswered
 from ibdesk.desk.venue_watch import VenueWatch
@@ -40,7 +41,6 @@ from ibdesk.model import (
     Action,
     AnyInstrument,
     Bar,
-    DayBegan,
     Event,
     HaltTrading,
     Instrument,
@@ -138,13 +138,13 @@ class Runtime:
         )
         self.order_log = OrderLog(self.engine)
         self.first_prices = FirstPrices(self.engine.price_of)
-        # _inherited: what an earlier life traded by hand, whose quotes are not asked for yet in this one.
+        # _inherited: what an earlier life traded by hand, or its runs hold: their quotes are not asked for yet here.
         self._inherited: list[AnyInstrument] = []
         self._earlier = ""
         self._waiting: collections.deque[Event] = collections.deque()
         self._turning = False
         self.recent_bars, self.run_starter = RecentBars(), RunStarter(self)
-        self._day: DayBegan | None = None
+        self._day_notes = DayNotes(self.engine, clock, self.turn)
         self._looked_ns = 0
         self.timers = Timers(clock, self.turn)
         self._executor = ActionExecutor(self)
@@ -185,9 +185,13 @@ class Runtime:
             if self.service.knows(instrument.id):
                 self.service.subscribe_quotes(instrument)
                 self.venue.take_hours(self.service.trading_hours(instrument.id))
-        async with asyncio.TaskGroup() as tasks:
-            self.timers.run_in(tasks)
-            tasks.create_task(self.supervisor.run(), name="background work")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self.timers.run_in(tasks)
+                tasks.create_task(self.supervisor.run(), name="background work")
+        except asyncio.CancelledError:
+            self._day_notes.close()
+            raise
 
     # --- the life before
 
@@ -221,7 +225,7 @@ class Runtime:
             estate = self.account_watch.open(halts, command.estate, command.at_ns)
             command = msgspec.structs.replace(command, estate=estate)
         estate = command.estate
-        self._inherited, self._earlier = estate.instruments, command.earlier
+        self._inherited, self._earlier = inherited(estate), command.earlier
         hand_over(self.service, command)
         self.ledger.take_over(estate.fills)
         self.turn(command)
@@ -349,7 +353,7 @@ class Runtime:
             for event in self._stalls.before():
                 self.turn(event)
             self.venue.look(self.service.link)
-            self._note_day()
+            self._day_notes.look()
             self._look_at_losses()
             for late in self.unanswered.overdue(self.clock.now_ns(), self.settings.answer_alert_seconds):
                 self.turn(late)
@@ -361,11 +365,3 @@ class Runtime:
         if self.clock.now_ns() >= self._looked_ns + _LOOK_NS and self.engine.losses.is_watching:
             self._looked_ns = self.clock.now_ns()
             self.turn(TimerFired(LOSS_TIMER, self._looked_ns))
-
-    def _note_day(self) -> None:
-        """Put on the record from which profit the day's loss is measured, so that a restart forgives none."""
-        losses, now_ns = self.engine.losses, self.engine.now_ns
-        day = losses.marks(now_ns, is_valued=False)
-        if day is not None and losses.is_news(day, self._day) and (valued := losses.marks(now_ns)) is not None:
-            self._day = day
-            self.turn(valued)

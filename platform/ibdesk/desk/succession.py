@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from ibdesk.engine import MANUAL, Run, RunState
 from ibdesk.engine.blotter import NEVER_LEFT
 from ibdesk.errors import DeskError
-from ibdesk.model import Commission, OrderStatus, StartStrategy, TakeOver
+from ibdesk.model import AnyInstrument, Commission, Estate, OrderStatus, StartStrategy, TakeOver
 from ibdesk.tws import TwsService
 
 
@@ -36,6 +36,17 @@ def hand_over(service: TwsService, command: TakeOver) -> None:
         held=held,
         withdrawn=estate.withdrawn,
     )
+
+
+def inherited(estate: Estate) -> list[AnyInstrument]:
+    """Return the instruments that were traded by hand, and those that runs hold although none of them goes on yet."""
+    held = {
+        (book.owner, position.instrument) for book in estate.books for position in book.positions if position.quantity
+    }
+    found = {each.id: each for each in estate.instruments}
+    for left in estate.runs:
+        found |= {each.id: each for each in left.start.instruments if (left.start.run_id, each.id) in held}
+    return list(found.values())
 
 
 def predecessor(runs: Mapping[str, Run], start: StartStrategy, run_id: str) -> Run | None:

@@ -346,10 +346,9 @@ class Aims:
         )
 
     def _orders(self, lane: Lane, aim: Aim) -> list[Order]:
-        """Return the open orders that are part of an aim.
+        """Return the open orders that are part of an aim; where it closes a position, own market orders that reduce it.
 
-        Where it closes a position, so are the market orders apart that reduce it. Orders apart that wait for a price
-        are not: a strategy that protects its position again and again would keep it from being closed.
+        One that waits for a price is not: a strategy that protects its position again would keep it from being closed.
         """
         orders = self._flow.blotter.open_orders(lane.run.id, lane.instrument)
         if not aim.apart:

@@ -101,6 +101,7 @@ def take_over(engine: Engine, command: TakeOver) -> None:
     if estate.limits:
         _keep_limits(engine, estate)
     _continue_day(engine, command)
+    engine.losses.awaited.begin(command.at_ns)
     for order in engine.blotter.all_open():
         # Its run was stopped, and the cancel may never have left.
         run = engine.runs.get(order.owner)

@@ -4,7 +4,7 @@ Every order, execution and price changes a few sums, so that a limit costs one c
 or orders. `Holding` is one owner in one instrument, `InstrumentTotal` all owners in it, `MoneyTotal` one owner, or the
 account, in all instruments. Money is in the account's currency, by the rates that the watched pairs tell; a currency
 of which no rate is known counts as it is. After a restart an instrument or a pair without a price is valued as the
-life before has noted it (`Valuation`), so that no profit comes or goes with the prices.
+life before has noted it (`Valuation`), so that a restart alone changes no profit.
 
 Floating-point sums drift. `exact_pnl` and `recount` sum anew from the books; nothing acts on a sum without that.
 """
@@ -44,7 +44,7 @@ class Exposures:
         self.holdings: dict[tuple[str, str], Holding] = {}
         # Rates as they are applied, by currency.
         self._rates: dict[str, float] = {}
-        # noted: the valuation of the life before; of its prices, those of executions since take their place.
+        # noted: the valuation that was noted last; of its prices, those of executions since take their place.
         self._noted, self._noted_prices = Valuation(), dict[str, float]()
 
     # --- who holds what
@@ -220,10 +220,11 @@ class Exposures:
     # --- what outlives it
 
     def take_valuation(self, noted: Valuation) -> None:
-        """Value what has no price as the life before has noted it."""
-        if noted == self.valuation():
-            return
+        """Value what has no price as it was noted."""
+        is_known = noted == self.valuation()
         self._noted, self._noted_prices = noted, dict(noted.prices)
+        if is_known:
+            return
         self.currency = noted.currency or self.currency
         self._rates.clear()
         self.recount()

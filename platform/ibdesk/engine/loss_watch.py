@@ -3,7 +3,8 @@
 A price that moves what is held moves the profit by one multiplication, and the profit is compared with a floor and a
 ceiling: below the floor a limit is broken, above the ceiling there is a new peak. A peak costs the same whatever is
 held; before a broken limit acts, the profit is summed anew from the books. Then, in the same event, trading is halted,
-what opens is cancelled, and what is held is closed if the rule says so.
+what opens is cancelled, and what is held is closed if the rule says so. After a restart a limit waits for the prices of
+what is held, for a while: old prices beside new ones may show a loss, or a peak, that never was.
 """
 
 from __future__ import annotations
@@ -13,8 +14,19 @@ import math
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from ibdesk.engine.awaited_prices import PATIENCE_SECONDS, AwaitedPrices
 from ibdesk.engine.holdings import MoneyTotal
-from ibdesk.model import DESK_SCOPE, NO_BUDGET, DayBegan, RunBudget, RunMarks, TradingState, Valuation, run_scope
+from ibdesk.model import (
+    DESK_SCOPE,
+    NO_BUDGET,
+    DayBegan,
+    RunBudget,
+    RunMarks,
+    Severity,
+    TradingState,
+    Valuation,
+    run_scope,
+)
 
 if TYPE_CHECKING:
     from ibdesk.engine.market import Market
@@ -43,6 +55,9 @@ class LossWatch:
         self._flow, self._gate, self._exposures = flow, flow.gate, flow.exposures
         # day_ends_ns: when the day of the daily loss is over; never, when nothing is measured by the day.
         self.day_ends_ns = _NEVER_NS
+        self.awaited = AwaitedPrices(flow.exposures)
+        # _told: of whose losses it was said that they wait for prices.
+        self._told = set[str]()
         self.take_limits()
 
     # --- what happens
@@ -71,7 +86,12 @@ class LossWatch:
     @property
     def is_watching(self) -> bool:
         """Return whether any loss is watched while something is held."""
-        return bool(self._watched()) and any(total.quantity for total in self._exposures.totals.values())
+        return bool(self._watched()) and self.is_holding
+
+    @property
+    def is_holding(self) -> bool:
+        """Return whether anything is held."""
+        return any(total.quantity for total in self._exposures.totals.values())
 
     def look(self) -> None:
         """Sum all watched profits anew and act on what that shows: prices may have stopped coming."""
@@ -208,7 +228,7 @@ class LossWatch:
 
     def _leave(self, money: MoneyTotal) -> None:
         """Take that a profit has left its bounds: a new peak halts nothing, so that it is taken as it stands."""
-        if money.pnl > money.ceiling:
+        if money.pnl > money.ceiling and self._flow.now_ns >= self.awaited.until_ns:
             money.peak = money.pnl
             self._arm(money)
         else:
@@ -218,6 +238,8 @@ class LossWatch:
         """Sum the profit anew, and act on a limit that it breaks, or on a new peak."""
         is_account = money is self._exposures.account
         money.pnl = self._exposures.exact_pnl(None if is_account else money.name)
+        if money.floor <= money.pnl <= money.ceiling or self._waits(money):
+            return
         if money.pnl > money.ceiling:
             money.peak = money.pnl
             self._arm(money)
@@ -227,6 +249,25 @@ class LossWatch:
             if lost > limit * (1 + _DUST):
                 self._act(money, rule, limit, lost)
         self._arm(money)
+
+    def _waits(self, money: MoneyTotal) -> bool:
+        """Return whether prices of what an owner or the account holds are still to come after a restart."""
+        if self._flow.now_ns >= self.awaited.until_ns:
+            return False
+        awaited = self.awaited.of(None if money is self._exposures.account else money.name)
+        if not awaited:
+            return False
+        if money.pnl < money.floor and money.name not in self._told:
+            self._told.add(money.name)
+            for rule, limit, lost in self._rules(money):
+                if lost > limit * (1 + _DUST):
+                    text = (
+                        f"{', '.join(awaited)} has had no price since the restart, so that {self._name(money, rule)} "
+                        f"does not act yet on a loss of {lost:.2f}: it does once there is one, or {PATIENCE_SECONDS} s "
+                        f"after the restart by the price that was noted before"
+                    )
+                    self._flow.alert(money.name or GATE, text, Severity.WARNING)
+        return True
 
     def _rules(self, money: MoneyTotal) -> list[tuple[str, float, float]]:
         """Return the limits of losses that hold for an owner or the account, and how much each has lost by them."""
@@ -259,8 +300,7 @@ class LossWatch:
             return
         is_account = money is self._exposures.account
         what = "the day's loss" if rule == _DAILY else "the drawdown"
-        whose = f"risk.{rule}" if is_account else f"its budget's {rule}"
-        reason = f"{what} of {lost:.2f} is beyond {whose} of {limit:g}"
+        reason = f"{what} of {lost:.2f} is beyond {self._name(money, rule)} of {limit:g}"
         limits = self._gate.limits
         wanted: OnLoss = limits.on_daily_loss if rule == _DAILY else limits.on_drawdown
         state = TradingState.REDUCING if wanted == "reduce" else TradingState.HALTED
@@ -273,6 +313,9 @@ class LossWatch:
         scope = self._scope(money)
         halts = self._gate.halts.values()
         return any(halt.by == GATE and halt.scope == scope and halt.rule == rule for halt in halts)
+
+    def _name(self, money: MoneyTotal, rule: str) -> str:
+        return f"risk.{rule}" if money is self._exposures.account else f"its budget's {rule}"
 
     def _scope(self, money: MoneyTotal) -> str:
         return DESK_SCOPE if money is self._exposures.account else run_scope(money.name)

@@ -256,6 +256,7 @@ class OrderFlow:
         if not self.portfolio.book(fill, owner):
             return
         self.exposures.traded(fill)
+        self.losses.awaited.traded(fill.instrument)
         if known is None:
             self.outside.note_unpriced(fill.instrument)
         elif fill.instrument in self.outside.uncovered:
