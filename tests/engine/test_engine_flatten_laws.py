@@ -10,6 +10,7 @@ import pytest
 
 from ibdesk.engine import Engine, RiskLimits, RunState, estate_of
 from ibdesk.model import (
+    TAKEN_BACK,
     CancelOrder,
     HaltTrading,
     Order,
@@ -270,6 +271,18 @@ def test_a_run_that_orders_too_much_again_without_an_end_is_ended_and_closed(hol
     assert "has ordered again" in story.run().note
     closing = story.order(story.run().lanes["AAPL"].aim.order_id)
     assert closing.signed_remaining == -100
+
+
+def test_a_corrected_price_of_the_closing_order_sells_nothing_again(holding) -> None:
+    story = holding()
+    [closing] = story.placed(story.quote(8.5, 8.5))
+    story.fill(closing, price=8.5)
+
+    taken_back = story.fill(closing, price=8.5, side=Side.BUY, execution_id=f"e2.01{TAKEN_BACK}")
+    corrected = story.fill(closing, price=8.4, execution_id="e2.02")
+
+    assert story.placed(taken_back) == story.placed(corrected) == []
+    assert story.run().position("AAPL").quantity == 0
 
 
 # --- what stands under a halt

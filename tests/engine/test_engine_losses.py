@@ -9,6 +9,7 @@ import pytest
 
 from ibdesk.engine import Engine, RiskLimits, estate_of
 from ibdesk.model import (
+    NO_BUDGET,
     CancelOrder,
     Forex,
     Future,
@@ -243,6 +244,20 @@ def test_a_halt_whose_reason_only_names_the_rule_is_not_taken_for_the_one_that_i
 
     assert len(halts_in(actions)) == 1
     assert [order.signed_remaining for order in story.placed(actions)] == [-100]
+
+
+@pytest.mark.parametrize("budget", [False, True])
+def test_a_halt_for_a_loss_that_was_kept_without_its_rule_is_known_by_its_reason(
+    tell_story, hands, budget: bool
+) -> None:
+    story = tell_story() if budget else tell_story(limits(max_daily_loss=100, on_daily_loss="flatten"))
+    story.start(hands(), budget=RunBudget(max_daily_loss=100) if budget else NO_BUDGET)
+    story.hold(100, price=10.0)
+    whose, scope = ("its budget's ", "run:run") if budget else ("risk.", "desk")
+    reason = f"the day's loss of 150.00 is beyond {whose}max_daily_loss of 100"
+    story.tell(HaltTrading(reason, story.at_ns, "risk", scope=scope, id="20260310-140000-1"))
+
+    assert halts_in(story.quote(8.4, 8.4)) == []
 
 
 def test_the_halt_of_a_rule_is_known_after_a_restart_and_from_another_desk(tell_story, hands) -> None:

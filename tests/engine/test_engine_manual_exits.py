@@ -11,6 +11,7 @@ import pytest
 
 from ibdesk.engine import Engine, RiskLimits, estate_of
 from ibdesk.model import (
+    TAKEN_BACK,
     Alert,
     CancelOrder,
     Link,
@@ -216,3 +217,29 @@ def test_the_timer_that_looks_after_cancels_does_not_shorten_the_pause_of_a_retr
     assert story.placed(story.tell(patience)) == []
     story.at_ns = retry.at_ns
     assert len(story.placed(story.tell(retry))) == 1
+
+
+# --- a price that the venue corrects: the execution is taken back, and comes again at the right price
+
+
+def test_a_corrected_price_of_the_closing_order_sells_nothing_again(by_hand) -> None:
+    story = by_hand()
+    [closing] = story.placed(story.quote(8.5, 8.5))
+    story.fill(closing, price=8.5)
+
+    taken_back = story.fill(closing, price=8.5, side=Side.BUY, execution_id=f"e2.01{TAKEN_BACK}")
+    corrected = story.fill(closing, price=8.4, execution_id="e2.02")
+
+    assert story.placed(taken_back) == story.placed(corrected) == []
+    assert story.engine.portfolio.held("AAPL") == 0
+
+
+def test_what_a_correction_leaves_is_closed(by_hand) -> None:
+    story = by_hand()
+    [closing] = story.placed(story.quote(8.5, 8.5))
+    story.fill(closing, price=8.5)
+
+    story.fill(closing, price=8.5, side=Side.BUY, execution_id=f"e2.01{TAKEN_BACK}")
+    [rest] = story.placed(story.fill(closing, quantity=60, price=8.5, execution_id="e2.02"))
+
+    assert rest.signed_remaining == -40

@@ -309,10 +309,12 @@ class LossWatch:
             self._flow.halting.flatten(None if is_account else money.name)
 
     def _stands(self, money: MoneyTotal, rule: str) -> bool:
-        """Return whether a halt for this rule is held already."""
-        scope = self._scope(money)
-        halts = self._gate.halts.values()
-        return any(halt.by == GATE and halt.scope == scope and halt.rule == rule for halt in halts)
+        """Return whether a halt for this rule is held already; one kept without a rule has it in its reason."""
+        scope, words = self._scope(money), f" is beyond {self._name(money, rule)} of "
+        return any(
+            halt.by == GATE and halt.scope == scope and (halt.rule == rule if halt.rule else words in halt.reason)
+            for halt in self._gate.halts.values()
+        )
 
     def _name(self, money: MoneyTotal, rule: str) -> str:
         return f"risk.{rule}" if money is self._exposures.account else f"its budget's {rule}"

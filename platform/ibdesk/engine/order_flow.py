@@ -31,6 +31,7 @@ from ibdesk.engine.terms import collared, fitted, refuse_index
 from ibdesk.engine.venue_day import VenueDay
 from ibdesk.errors import OrderDeniedError
 from ibdesk.model import (
+    TAKEN_BACK,
     Account,
     AnyInstrument,
     CancelOrder,
@@ -266,7 +267,9 @@ class OrderFlow:
             self.refresh(order)
             if not order.is_open:
                 self.repetition.filled(order)
-            self._tell_fill(order, fill, is_late=known is not None and not known.is_open)
+            # One that is taken back comes again, corrected: only then is it known what is held.
+            is_late = known is not None and not known.is_open and not fill.execution_id.endswith(TAKEN_BACK)
+            self._tell_fill(order, fill, is_late=is_late)
             if not self.gate.halts.is_empty and self.gate.decides:
                 # An order that protected what is closed now would open a position.
                 self.halting.trim(self.exposures.holding(order.owner, fill.instrument))
