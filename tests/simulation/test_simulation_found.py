@@ -6,7 +6,18 @@ import msgspec
 import pytest
 
 from ibdesk.gateway.faults.late import LateAcknowledgement, LateSnapshot
-from ibdesk.simulation.plan import CutLink, FillDisk, Kill, Misbehave, Plan, Restart, StopAll, StopRun
+from ibdesk.simulation.plan import (
+    CutLink,
+    FillDisk,
+    HoldNetwork,
+    Kill,
+    Misbehave,
+    Plan,
+    Restart,
+    Stall,
+    StopAll,
+    StopRun,
+)
 from ibdesk.simulation.world import simulate
 
 
@@ -91,6 +102,45 @@ def test_an_order_of_the_guardian_that_tws_tells_of_late_is_not_sent_again() -> 
             StopAll(at=20.1, do="flatten"),
         ),
         has_guardian=True,
+    )
+
+    assert simulate(plan).violation is None
+
+
+@pytest.mark.timeout(200)
+def test_a_reference_is_free_again_when_its_order_was_refused_and_its_record_lost_with_the_power() -> None:
+    """Nothing names the first order any more: no journal, and neither open nor completed orders nor executions."""
+    power_loss = Kill(
+        at=17.037, writes=0.0067, piece=1.0, torn=0.444, is_power_loss=True, lost_seconds=4.935, silent_seconds=13.694
+    )
+    plan = Plan(
+        seed=1996,
+        strategies=("Flicker",),
+        steps=(
+            Stall(at=16.758, process="desk", seconds=0.563),
+            Misbehave(at=16.845, fault={"kind": "reject_next_order"}),
+            power_loss,
+        ),
+        yearly_volatility=0.5,
+    )
+
+    assert simulate(plan).violation is None
+
+
+@pytest.mark.timeout(200)
+def test_a_limit_is_not_blamed_for_a_pair_that_is_filled_while_the_desk_stands_still() -> None:
+    """The limit sold 4, the strategy could not withdraw the stop, and 7 s later that sold 4 as well."""
+    plan = Plan(
+        seed=2329,
+        strategies=("Bracket", "Flicker", "Trend"),
+        symbols=("AAPL",),
+        steps=(
+            Kill(at=13.503, writes=0.0045, piece=0.0, torn=0.175),
+            HoldNetwork(at=17.638, seconds=8.461),
+            Stall(at=27.948, process="desk", seconds=14.142),
+        ),
+        latency_ns=(1_000_000, 150_000_000),
+        risk={"max_position_shares": 4.0},
     )
 
     assert simulate(plan).violation is None

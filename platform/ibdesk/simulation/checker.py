@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ibdesk.clock import SECOND
+from ibdesk.engine import RunState
 from ibdesk.errors import IbdeskError
 from ibdesk.gateway.listening import Party, payloads
 from ibdesk.gateway.protocol.codec import decode
@@ -19,6 +21,7 @@ from ibdesk.simulation.guardian_checks import GuardianChecks
 from ibdesk.simulation.guardian_process import GUARDIAN_CLIENT
 from ibdesk.simulation.life import Life
 from ibdesk.simulation.opening_checks import OpeningChecks
+from ibdesk.simulation.pair_checks import PairChecks
 from ibdesk.simulation.plan import Plan
 from ibdesk.simulation.strategies import ALL
 from ibdesk.simulation.target_checks import TargetChecks
@@ -34,6 +37,8 @@ _PLACE_ORDER = b"3\0"
 _ENDED = frozenset({"Inactive", "Cancelled", "Filled"})
 _DUST, _CENT = 1e-9, 0.005
 _MOST_FACTS = 800
+# How long a run may take to withdraw an order: TWS may tell of the execution 8 s late.
+_WITHDRAWN_NS = 10 * SECOND
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -62,7 +67,8 @@ class Checker:
         self.guardian = GuardianChecks(
             self.truth, self._plan.symbols, self.excuses, report=self.report, say=world.trace.note
         )
-        self._targets = TargetChecks(self.truth, self._plan, self.report)
+        self._pairs = PairChecks(self.truth, self._can_withdraw)
+        self._targets = TargetChecks(self.truth, self._plan, self._pairs, self.report)
         self._comparisons = ComparisonChecks(self.truth, self.excuses, self.report)
         self.openings = OpeningChecks(self.truth, self._plan, self.excuses, self._comparisons, self.report)
 
@@ -84,18 +90,33 @@ class Checker:
             return
         fields = decode(INCOMING[3], split(payload), party.version)
         reference, order_id = str(fields["orderRef"]), int(str(fields["orderId"]))
-        known = self.truth.sent.get(reference)
+        known, sent = self.truth.sent.get(reference), SentOrder(party.client_id, order_id)
+        if known is not None and known != sent and self._is_forgotten(reference):
+            known = None
+            self._rejected.discard(reference)
         if known is None:
             same = self.truth.by_number.setdefault((party.client_id, order_id), reference)
             if same != reference:
                 self.report("1: no order id is used twice", f"{reference} came as {order_id}, which was {same}")
             if reference in self._rejected:
                 self.report("4: a rejected order never comes", f"{reference} came after it was called rejected")
-            self.truth.sent[reference] = SentOrder(party.client_id, order_id)
+            self.truth.sent[reference] = sent
+            quantity = float(str(fields["totalQuantity"])) * (1 if fields["action"] == "BUY" else -1)
+            self._pairs.comes(reference, str(fields["symbol"]), quantity)
             return
-        if (party.client_id, order_id) != (known.client_id, known.order_id):
+        if sent != known:
             facts = f"{reference} came as {known.client_id}/{known.order_id} and as {party.client_id}/{order_id}"
             self.report("1: no intent is sent twice", facts)
+
+    def _is_forgotten(self, reference: str) -> bool:
+        """Return whether nothing names an order any more.
+
+        Its record was lost with the power, and TWS has refused it: it is neither open nor completed, nor was it filled.
+        """
+        record = self.truth.record(reference)
+        is_refused = record is None or record.status == "Inactive"
+        is_filled = any(each.order == reference for each in self.truth.executions.values())
+        return reference in self.excuses.unrecorded and is_refused and not is_filled
 
     def said(self, party: Party, frames: bytes) -> None:
         """Note which executions and prices a client was told."""
@@ -221,7 +242,8 @@ class Checker:
             self.report("3: one process owns the state folder", "two engines on it are up")
         if engine.client_id != CLIENT:
             return
-        for halt in self._halts:
+        # What was lifted in the last turn of a life was not seen there.
+        for halt in self._halts - self._world.person.lifted:
             if halt not in engine.runtime.engine.gate.halts:
                 self.report("7: a halt is kept", f"{halt} is gone after a restart")
 
@@ -240,11 +262,13 @@ class Checker:
             self._halts.discard(halt)
             self.openings.lifted_ns = self._world.loop.now_ns
 
-    def life_ended(self, engine: EngineProcess) -> None:
+    def life_ended(self, engine: EngineProcess, *, lost_power: bool = False) -> None:
         """Replay the journal of a life that has ended."""
         life = self._lives.pop(engine, None)
         if life is None:
             return
+        if lost_power and life.sent:
+            self.excuses.unrecorded |= life.unrecorded()
         life.close()
         if engine.journal is None or not engine.journal.exists() or engine.runtime is None:
             return
@@ -310,13 +334,24 @@ class Checker:
             self.guardian.guardian_traded(executed)
         elif executed.client_id == CLIENT:
             self.guardian.desk_traded(executed, self._halts)
+            self._pairs.executed(executed)
             if self.excuses.is_alone:
                 self._targets.executed(executed)
+
+    def _can_withdraw(self, owner: str, since_ns: int) -> bool:
+        """Return whether a run has had the time to withdraw an order since then: it runs, and no fault is about."""
+        engine = self._world.engine
+        if self._world.is_storm or engine is None or not engine.is_up or engine.runtime is None:
+            return False
+        life, run = self._life(engine), engine.runtime.engine.runs.get(owner)
+        if life.link != Link.UP.value or run is None or run.state is not RunState.RUNNING:
+            return False
+        return self._world.loop.now_ns - max(since_ns, life.up_ns) > _WITHDRAWN_NS
 
     def _life(self, engine: EngineProcess) -> Life:
         life = self._lives.get(engine)
         if life is None:
-            life = self._lives[engine] = Life(engine)
+            life = self._lives[engine] = Life(engine, self._world.loop.now_ns)
         return life
 
 

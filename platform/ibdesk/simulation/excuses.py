@@ -19,6 +19,8 @@ class Excuses:
         self.is_lossy = False
         # has_lost_power: whether the last seconds of a journal are gone.
         self.has_lost_power = False
+        # unrecorded: orders that left in those seconds.
+        self.unrecorded: set[str] = set()
         self.is_corrected = False
         # outside_ns: when somebody else traded last, 0 for never; guardian_ns: and the guardian.
         self.outside_ns = self.guardian_ns = 0

@@ -13,7 +13,8 @@ from ibdesk.simulation.engine_process import EngineProcess
 class Life:
     """One life of an engine: how its link stands, what it sent and what it told, and what its journal holds."""
 
-    def __init__(self, engine: EngineProcess) -> None:
+    def __init__(self, engine: EngineProcess, began_ns: int) -> None:
+        self.began_ns = began_ns
         self.link, self.was_up, self.syncing_ns, self.up_ns = "", False, 0, 0
         # sent: how often each order was given to the socket, with its first or with other terms.
         self.sent: collections.Counter[str] = collections.Counter()
@@ -45,6 +46,12 @@ class Life:
                 elif isinstance(action, ModifyOrder):
                     self._recorded[action.order_id] += 1
         return self._recorded
+
+    def unrecorded(self) -> set[str]:
+        """Return the orders it has sent that are not in the journal's file any more, after a loss of power."""
+        self.close()
+        self._connection, self._read, self._recorded = None, 0, collections.Counter()
+        return self.sent.keys() - self.recorded().keys()
 
     def close(self) -> None:
         """Let go of the journal."""

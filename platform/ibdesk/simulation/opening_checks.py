@@ -55,8 +55,8 @@ class OpeningChecks:
 
     @property
     def may_be_barred(self) -> bool:
-        """Return whether the loss of a day in which nothing is held any more may be beyond its limit."""
-        lost = sum(each.quantity * each.price + each.commission for each in self._truth.executions.values())
+        """Return whether the loss of the day may be beyond its limit."""
+        lost = self.prices.most_loss(CLIENT, self._truth.executions.values())
         return lost > self._plan.risk.get("max_daily_loss", math.inf) - _DUST
 
     def leaves(self, engine: EngineProcess, life: Life, fields: dict[str, Any], now_ns: int) -> None:
@@ -77,7 +77,7 @@ class OpeningChecks:
         if self._opens(engine, order, now_ns):
             self._halted(engine, order)
             self._sized(life, order, whole, now_ns)
-            self._priced(engine, order, now_ns)
+            self._priced(engine, life, order, now_ns)
             self._lost(engine, life, order, now_ns)
 
     def _opens(self, engine: EngineProcess, order: LeavingOrder, now_ns: int) -> bool:
@@ -116,10 +116,12 @@ class OpeningChecks:
             facts = f"{order.reference} is number {len(life.opened_ns)}"
             self._report("limits: no more orders in a second than the limit", facts)
 
-    def _priced(self, engine: EngineProcess, order: LeavingOrder, now_ns: int) -> None:
+    def _priced(self, engine: EngineProcess, life: Life, order: LeavingOrder, now_ns: int) -> None:
         risk, symbol, client = self._plan.risk, order.symbol, engine.client_id
         patience = risk.get("max_price_age_shares", math.inf)
-        if self.prices.is_older_than(patience, client, symbol, now_ns):
+        # Where a life was told of no price at all, an order that states one leaves.
+        goes_by_its_own = order.limit is not None and not self.prices.was_told_since(life.began_ns, client, symbol)
+        if not goes_by_its_own and self.prices.is_older_than(patience, client, symbol, now_ns):
             facts = f"{order.reference} {order.quantity:g}: nothing was told of {symbol} for {patience:g} s"
             self._report("9: no order leaves on a price older than its limit", facts)
         most, price = risk.get("max_notional", math.inf), order.limit

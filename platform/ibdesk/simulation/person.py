@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from ibdesk.simulation.world import World
 
 # Seconds after the storm: when all runs are stopped and what they hold is closed, and when an order by hand is placed
-# to see that the desk trades: no order of a strategy rests then that it would trade with.
-STOPS_AT, PROBES_AT = 30.0, 38.0
+# to see that the desk trades, and placed again if it was denied: no order of a strategy rests then that it would trade
+# with.
+STOPS_AT, PROBES_AT, PROBES_AGAIN_AT = 30.0, 38.0, 41.5
 _FRESH_NS = 15 * SECOND
 _OPEN = (RunState.RUNNING, RunState.ORPHANED)
 
@@ -134,17 +135,20 @@ class Person:
 
         async def start(commands: Commands) -> None:
             try:
-                await commands.start(ALL[name], on=symbols, warm_up=8)
+                try:
+                    await commands.start(ALL[name], on=symbols, warm_up=8)
+                except LinkError:
+                    raise
+                except DeskError:
+                    # It was left with other parameters: it goes on with those of now.
+                    runs = self._runs(name)
+                    if not runs:
+                        raise
+                    await commands.start(ALL[name], on=symbols, warm_up=8, run_id=runs[0])
             except LinkError:
                 # Asked again at the next look.
                 self._started_on = None
                 raise
-            except DeskError:
-                # It was left with other parameters: it goes on with those of now.
-                runs = self._runs(name)
-                if not runs:
-                    raise
-                await commands.start(ALL[name], on=symbols, warm_up=8, run_id=runs[0])
 
         self._ask(f"start {name}", start)
 
@@ -198,6 +202,7 @@ class Person:
         """Put everything in order from now on."""
         self._is_calm = True
         self._world.at(self._world.seconds + PROBES_AT, self._place_probe)
+        self._world.at(self._world.seconds + PROBES_AGAIN_AT, self._probe_again)
         self._world.at(self._world.seconds + STOPS_AT - 2, lambda: self._ask("cancel all", lambda c: c.cancel_all()))
         self._world.at(self._world.seconds + STOPS_AT, self._stop_all)
 
@@ -212,6 +217,11 @@ class Person:
             self._probe = (await commands.place(symbol, side, 1, client_key=f"probe {self._world.seconds:g}")).id
 
         self._ask("probe", place)
+
+    def _probe_again(self) -> None:
+        """Place the probe once more where it was denied: closing all may have had the guardian halt the account."""
+        if not self._probe:
+            self._place_probe()
 
     def _stop_all(self) -> None:
         self._has_stopped = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -23,6 +23,7 @@ _BID, _ASK = "1", "2"
 _SLACK_NS = SECOND // 5
 # How many prices are kept: more than come while bytes travel.
 _KEPT = 64
+_DUST = 1e-9
 
 
 class SentPrice(msgspec.Struct, frozen=True):
@@ -72,6 +73,10 @@ class PriceChecks:
                 key = party.client_id, symbol, texts[3]
                 self._sides.setdefault(key, collections.deque(maxlen=_KEPT)).append(SentPrice(now_ns, float(texts[4])))
 
+    def was_told_since(self, since_ns: int, client_id: int, symbol: str) -> bool:
+        """Return whether a client was told anything of an instrument since then."""
+        return self._told_ns.get((client_id, symbol), 0) >= since_ns
+
     def is_older_than(self, seconds: float, client_id: int, symbol: str, now_ns: int) -> bool:
         """Return whether all that a client was told of an instrument is older than that, when it was read at last."""
         told_ns = self._told_ns.get((client_id, symbol), 0)
@@ -96,15 +101,26 @@ class PriceChecks:
             return math.inf if quantity > 0 else -math.inf
         return max(unread + read) if quantity > 0 else min(unread + read)
 
+    def _worst(self, client_id: int, symbol: str, quantity: float) -> float:
+        """Return the price at which a position is worth least, of all that are kept."""
+        sent = self._sides.get((client_id, symbol, _BID if quantity > 0 else _ASK), ())
+        prices = [each.price for each in sent] or [0.0 if quantity > 0 else math.inf]
+        return min(prices) if quantity > 0 else max(prices)
+
     def least_loss(self, client_id: int, executions: Iterable[Executed], now_ns: int) -> float:
         """Return what these executions have lost at least, by the prices the client may go by."""
-        cash, held = 0.0, collections.Counter[str]()
-        for each in executions:
-            cash -= each.quantity * each.price + each.commission
-            held[each.symbol] += each.quantity  # type: ignore[assignment]  # a Counter of floats
-        worth = [
-            quantity * self.best(client_id, symbol, quantity, now_ns)
-            for symbol, quantity in held.items()
-            if abs(quantity) > 1e-9
-        ]
-        return -cash - sum(worth)
+        return _loss(executions, lambda symbol, quantity: self.best(client_id, symbol, quantity, now_ns))
+
+    def most_loss(self, client_id: int, executions: Iterable[Executed]) -> float:
+        """Return what these executions may have lost, by the worst price the client was told lately."""
+        return _loss(executions, lambda symbol, quantity: self._worst(client_id, symbol, quantity))
+
+
+def _loss(executions: Iterable[Executed], price: Callable[[str, float], float]) -> float:
+    """Return what executions have lost, positions taken at the price for an instrument and a signed quantity."""
+    cash, held = 0.0, collections.Counter[str]()
+    for each in executions:
+        cash -= each.quantity * each.price + each.commission
+        held[each.symbol] += each.quantity  # type: ignore[assignment]  # a Counter of floats
+    worth = [quantity * price(symbol, quantity) for symbol, quantity in held.items() if abs(quantity) > _DUST]
+    return -cash - sum(worth)

@@ -40,6 +40,12 @@ class Bracket(Strategy):
 
     size: int = 4
 
+    def on_start(self) -> None:
+        """Withdraw what lost its position while the strategy was away."""
+        for symbol in self.symbols:
+            if not self.position(symbol).quantity:
+                self._withdraw_all(symbol)
+
     def on_bar(self, bar: Bar) -> None:
         """Buy when flat and nothing is open."""
         if not self.position(bar.instrument).quantity and not self.open_orders(bar.instrument):
@@ -52,8 +58,11 @@ class Bracket(Strategy):
             self.sell(symbol, fill.quantity, limit=round(fill.price * 1.002, 2))
             self.sell(symbol, fill.quantity, stop=round(fill.price * 0.998, 2))
         elif not self.position(symbol).quantity:
-            for order in self.open_orders(symbol):
-                self.cancel(order.id)
+            self._withdraw_all(symbol)
+
+    def _withdraw_all(self, symbol: str) -> None:
+        for order in self.open_orders(symbol):
+            self.cancel(order.id)
 
 
 class Quoter(Strategy):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from ibdesk.simulation.pair_checks import PairChecks
 from ibdesk.simulation.plan import Plan, Reparameterize
 from ibdesk.simulation.strategies import ALL
 from ibdesk.simulation.truth import Executed, Truth, owner_of
@@ -17,8 +18,8 @@ _BOUNDS = {"Swing": (0, 1), "Trend": (-1, 1), "Flicker": (0, 1)}
 class TargetChecks:
     """Compares what was executed with the targets of runs and the largest position."""
 
-    def __init__(self, truth: Truth, plan: Plan, report: Callable[[str, str], None]) -> None:
-        self._truth, self._plan, self._report = truth, plan, report
+    def __init__(self, truth: Truth, plan: Plan, pairs: PairChecks, report: Callable[[str, str], None]) -> None:
+        self._truth, self._plan, self._pairs, self._report = truth, plan, pairs, report
 
     def executed(self, executed: Executed) -> None:
         """Look whether an execution has overshot a target or a limit."""
@@ -30,7 +31,8 @@ class TargetChecks:
         before = moved - executed.quantity
         # Getting out is always allowed: what only reduces its owner's book may leave the account with another's.
         reduces = before * executed.quantity < 0 and abs(executed.quantity) <= abs(before) + _DUST
-        if abs(held) > most + _DUST and not reduces:
+        explained = self._pairs.excess(executed.symbol)
+        if min(abs(held), abs(held - explained)) > most + _DUST and not reduces:
             facts = f"{owner} has led {executed.symbol} to {held:g}, {most:g} may be held"
             self._report("limits: no position is larger than its limit", facts)
         if strategy not in _BOUNDS:

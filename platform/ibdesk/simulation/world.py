@@ -302,7 +302,7 @@ class World:
             self.checker.life_ended(self.rival)
             self.rival = None
         engine.disk.crash(log_bytes=log_bytes)
-        self.checker.life_ended(engine)
+        self.checker.life_ended(engine, lost_power=kill.is_power_loss)
         self._start_again()
         return True
 
