@@ -59,6 +59,16 @@ def test_only_loopback_is_published_and_the_desk_has_no_way_out() -> None:
     assert {name for name, service in services.items() if "door" in service["networks"]} == {"web", "dashboard"}
 
 
+def test_the_guardian_is_probed_under_the_mode_in_which_it_runs() -> None:
+    """A socket that another mode has left would answer for it, or halve the time that it has for an answer."""
+    [settings] = [thing for thing in kubernetes() if thing["kind"] == "ConfigMap"]
+    [guardian] = [thing for thing in kubernetes() if thing["metadata"]["name"] == "guardian"]
+    [container] = guardian["spec"]["template"]["spec"]["containers"]
+    probed = {container[f"{kind}Probe"]["exec"]["command"][-1] for kind in ("startup", "liveness", "readiness")}
+
+    assert probed == {f"guardian:/var/lib/ibdesk/guardian-{settings['data']['IBDESK_MODE']}.sock"}
+
+
 def test_what_waits_waits_for_the_health_of_what_it_needs() -> None:
     waits = {
         name: {needed: how["condition"] for needed, how in service.get("depends_on", {}).items()}

@@ -92,8 +92,8 @@ class Heard:
     def reported(self, reference: str, filled: float, *, is_over: bool) -> None:
         self.said.append(("reported", reference, filled, is_over))
 
-    def ended(self, reference: str, *, is_filled: bool) -> None:
-        self.said.append(("ended", reference, is_filled))
+    def ended(self, reference: str, *, is_filled: bool, was_found: bool) -> None:
+        self.said.append(("ended", reference, is_filled, was_found))
 
     def not_found(self, order_id: int) -> None:
         self.said.append(("not found", order_id))
@@ -220,7 +220,8 @@ async def test_answers_to_cancels_say_whether_an_order_may_still_be_filled(guard
 
     reference = "guardian-h-1-1.1"
     assert guarded.heard.said == [
-        ("ended", reference, False), ("ended", reference, False), ("ended", reference, True), ("not found", 13),
+        ("ended", reference, False, True), ("ended", reference, False, False), ("ended", reference, True, True),
+        ("not found", 13),
     ]  # fmt: skip
 
 

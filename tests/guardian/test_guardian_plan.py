@@ -267,6 +267,43 @@ def test_a_number_that_tws_has_seen_before_is_replaced_at_once() -> None:
     assert sent == [0.4, 0.9, 1.4]
 
 
+def test_a_closing_order_that_tws_refuses_and_goes_on_showing_is_cancelled_and_sent_again() -> None:
+    """Refused (201), and Inactive in every look until it is cancelled: without that nothing else ever leaves."""
+    sent = SentOrders()
+    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)}, sent=sent)
+    plan.look(look(0.0, 100))
+    [sold] = reductions(plan.look(look(0.5, 100)))
+    plan.refused(sold.reference, "Order rejected (201)", SECOND)
+    inactive = msgspec.structs.replace(order(-100, reference=sold.reference), status="Inactive")
+
+    early = [step for tenth in range(11, 100) for step in plan.look(look(tenth / 10, 100, inactive))]
+    shown = [step for tenth in range(100, 120) for step in plan.look(look(tenth / 10, 100, inactive))]
+    sent.end(sold.reference, is_filled=False)
+    gone = [step for tenth in range(120, 140) for step in plan.look(look(tenth / 10, 100))]
+
+    assert CancelOwn(sold.reference) not in early
+    assert CancelOwn(sold.reference) in shown
+    [told] = [step.text for step in early + shown if isinstance(step, Tell)]
+    assert "Order rejected (201)" in told
+    assert "hours" not in told
+    assert [again.quantity for again in reductions(gone)] == [-100.0]
+
+
+def test_an_order_that_tws_has_never_shown_does_not_end_because_it_is_not_found() -> None:
+    """TWS may not have taken it yet (10147): the cancel was faster. It ends after 60 s without a trace."""
+    sent = SentOrders()
+    plan = StopPlan(stop(Level.FLATTEN), baselines={CON_ID: (100.0, 0.0)}, sent=sent)
+    plan.look(look(0.0, 100))
+    [sold] = reductions(plan.look(look(0.5, 100)))
+    sent.end(sold.reference, is_filled=False, was_found=False)
+
+    early = [step for second in range(1, 60) for step in plan.look(look(second, 100))]
+    late = [step for second in range(60, 64) for step in plan.look(look(second, 100))]
+
+    assert reductions(early) == []
+    assert [again.quantity for again in reductions(late)] == [-100.0]
+
+
 def test_an_order_that_does_not_go_is_alerted_once_and_cancelled_again() -> None:
     plan = StopPlan(stop(Level.CANCEL))
     steps = [step for tenth in range(150) for step in plan.look(look(tenth / 10, 0, order(50)))]

@@ -199,7 +199,7 @@ def test_an_order_that_was_on_its_way_when_the_guardian_died_is_waited_for(tmp_p
     cancelled = {number for step, number in second.sent.steps if isinstance(step, CancelOwn)}
     reference = second.stops.reference_of(1)
     assert reference is not None
-    second.stops.ended(reference, is_filled=False)
+    second.stops.ended(reference, is_filled=False, was_found=True)
     second.look(30, 32, 100.0)
 
     assert first.sent.reduced == [-100.0]
@@ -275,10 +275,10 @@ def test_a_process_that_waits_for_the_claim_learns_what_the_one_before_has_on_it
 def test_what_has_ended_is_not_waited_for_by_the_next_process(tmp_path: Path) -> None:
     first, second = Guardian(tmp_path / "one"), Guardian(tmp_path / "two", client_id=91)
     sold = sell_100(first)
-    first.stops.ended(sold.reference, is_filled=False)
+    first.stops.ended(sold.reference, is_filled=False, was_found=True)
     first.look(1, 2, 100.0)
     first.stops.abandon(frozenset({"h-1"}))
-    first.stops.ended(first.stops.reference_of(2) or "", is_filled=False)
+    first.stops.ended(first.stops.reference_of(2) or "", is_filled=False, was_found=True)
     first.look(2, 4, 100.0)
     first.die()
 
@@ -296,7 +296,7 @@ def test_an_order_of_an_abandoned_stop_is_cancelled_until_it_has_ended(guardian:
 
     guardian.look(1, 5, 100.0, orders=(working(sold, 1),))
     until_then, busy = list(guardian.cancelled), guardian.stops.is_busy
-    guardian.stops.ended(sold.reference, is_filled=False)
+    guardian.stops.ended(sold.reference, is_filled=False, was_found=True)
     guardian.look(5, 9, 100.0)
 
     assert (set(until_then), busy) == ({1}, True)

@@ -52,8 +52,8 @@ class HearsOrders(Protocol):
     def reported(self, reference: str, filled: float, *, is_over: bool) -> None:
         """Take note of the status of an order of a guardian."""
 
-    def ended(self, reference: str, *, is_filled: bool) -> None:
-        """Take note that there was nothing left to cancel of one."""
+    def ended(self, reference: str, *, is_filled: bool, was_found: bool) -> None:
+        """Take note that there was nothing left to cancel of one, or that TWS has not found it."""
 
     def not_found(self, order_id: int) -> None:
         """Take note that TWS knows no order of this number that this client may cancel."""
@@ -258,7 +258,7 @@ class AccountWatch:
             return
         _log.warning("TWS says %d: %s", code, text)
         if code in (_CANCELLED, _NOT_FOUND) or (code == _NOT_CANCELLABLE and any(state in text for state in _ENDED)):
-            self._stops.ended(reference, is_filled="Filled" in text)
+            self._stops.ended(reference, is_filled="Filled" in text, was_found=code != _NOT_FOUND)
         elif code not in _NO_REFUSALS and code not in _WARNINGS:
             if code == _DUPLICATE_ID and self._link is not None:
                 self._link.ask("reqIds", numIds=1)

@@ -162,7 +162,7 @@ class StopPlan:
     def _cancel_invisible(self, look: Look) -> list[Step]:
         """Cancel orders of guardians that TWS shows nowhere: its answer says whether they may still be filled."""
         steps: list[Step] = []
-        for order in self._sent.overdue(self._patience.invisible, look.asked_ns):
+        for order in self._sent.overdue(self._patience.invisible, look.asked_ns, refused_seconds=self._patience.stuck):
             steps.append(CancelOwn(order.reference))
             if not order.is_seen:
                 steps += self._tell(
@@ -270,7 +270,12 @@ class StopPlan:
             if order.con_id != con_id or not self._patience.passed(self._patience.stuck, order.sent_ns, look.asked_ns):
                 continue
             states = [each.status for each in look.orders if each.reference == order.reference]
-            if states:
+            if states and order.refusal:
+                steps += self._tell(
+                    f"the order that closes contract {con_id} is {states[0]}, and TWS refuses it ({order.refusal}): "
+                    f"it is cancelled, and the next one waits until TWS shows it no more; cancel it by hand if it stays"
+                )
+            elif states:
                 steps += self._tell(
                     f"the order that closes contract {con_id} is {states[0]} and not filled: outside its trading hours "
                     f"it waits until they begin"

@@ -123,13 +123,19 @@ class SentOrders:
                 found.append(order)
         return found
 
-    def overdue(self, seconds: float, now_ns: int) -> list[SentOrder]:
-        """Return the orders that TWS has shown nowhere for so long, or no more, each again after the same time."""
+    def overdue(self, seconds: float, now_ns: int, *, refused_seconds: float) -> list[SentOrder]:
+        """Return the orders that TWS has shown nowhere for so long, or no more, each again after the same time.
+
+        Also those that it still shows so many seconds after they left, though it has refused them.
+        """
         found = []
         for order in self:
-            if order.has_ended or order.refusal or (order.is_seen and order.gone_since_ns is None):
+            is_shown = order.is_seen and order.gone_since_ns is None
+            if is_shown != bool(order.refusal) or (order.has_ended and not is_shown):
                 continue
             wait = self._gone_seconds if order.is_seen and order.cancelled_ns is None else seconds
+            if is_shown and order.cancelled_ns is None:
+                wait = refused_seconds
             since_ns = order.cancelled_ns or order.gone_since_ns or order.sent_ns
             if now_ns - since_ns >= wait * _SECOND:
                 order.cancelled_ns = now_ns
@@ -141,9 +147,13 @@ class SentOrders:
         if order := self._orders.get(reference):
             order.refusal = text
 
-    def end(self, reference: str, *, is_filled: bool) -> None:
-        """Take note of TWS's answer that there is nothing left to cancel; if filled, its executions are due."""
-        if order := self._orders.get(reference):
+    def end(self, reference: str, *, is_filled: bool, was_found: bool = True) -> None:
+        """Take note of TWS's answer that there is nothing left to cancel; if filled, its executions are due.
+
+        One that TWS has not found and never shown may not have been taken yet: that it is not found ends nothing.
+        """
+        order = self._orders.get(reference)
+        if order is not None and (was_found or order.is_seen):
             order.has_ended = True
             if is_filled:
                 order.reported = order.quantity

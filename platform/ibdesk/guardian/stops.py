@@ -210,10 +210,10 @@ class Stops:
         if is_over:
             self._sent.end(reference, is_filled=False)
 
-    def ended(self, reference: str, *, is_filled: bool) -> None:
+    def ended(self, reference: str, *, is_filled: bool, was_found: bool) -> None:
         """Take note that there was nothing left to cancel of an order."""
-        self._record.write("ended order", reference=reference, is_filled=is_filled)
-        self._sent.end(reference, is_filled=is_filled)
+        self._record.write("ended order", reference=reference, is_filled=is_filled, was_found=was_found)
+        self._sent.end(reference, is_filled=is_filled, was_found=was_found)
 
     def not_found(self, order_id: int) -> None:
         """Take note that TWS knows no order of this number that this client may cancel."""
