@@ -24,7 +24,7 @@ addopts = -p no:cacheprovider -p no:schemathesis -p no:hypothesispytest -p no:lo
 filterwarnings = error
 asyncio_default_fixture_loop_scope = function
 """
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "howto" / "test-a-tws-client.md"
 
 
 class Outcome(NamedTuple):
@@ -81,8 +81,8 @@ def test_the_example_fails_when_the_program_does_something_else(run: Run) -> Non
     assert "BUY 9 AAPL LMT 99.4 DAY: Submitted" in told.out
 
 
-def test_the_readme_shows_the_same_example() -> None:
-    assert example() in README.read_text(encoding="utf-8")
+def test_the_guide_shows_the_same_example() -> None:
+    assert example() in GUIDE.read_text(encoding="utf-8")
 
 
 def test_every_test_has_a_gateway_of_its_own_that_ends_however_the_test_does(run: Run) -> None:
