@@ -50,7 +50,7 @@ async def test_two_stops_at_once_sell_a_position_once(
 
     assert [order.quantity for order in tws.orders if order.action == "SELL"] == [100.0]
     assert (done.done, done.failure, held(tws)) == (True, "", {})
-    assert "this command has ended, its orders may still be filled: start it again" in left.failure
+    assert "its orders may still be filled: start the command again" in left.failure
 
 
 async def test_a_stop_of_another_state_folder_waits_for_the_order_of_a_guardian_that_was_killed(

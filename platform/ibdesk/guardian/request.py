@@ -239,7 +239,7 @@ async def _carried_out(
     failure = failure_of(status, stop.id, kill=request.kill)
     return _outcome(
         status, stop.id, request, began_ns, by_guardian=False,
-        failure=failure and f"{failure}; this command has ended, its orders may still be filled: start it again",
+        failure=failure and f"{failure}; it has ended, and its orders may still be filled: start the command again",
     )  # fmt: skip
 
 
