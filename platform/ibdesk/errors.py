@@ -21,7 +21,7 @@
     ├── AddressInUseError     a port to listen on is taken
     ├── ChildError            a process of ours did not start, or ended
     └── DeskError             the desk cannot do this now
-        └── NotLeadingError   another engine may trade this account, this one may not
+        ├── NotLeadingError   another engine may trade this account, this one may not
         ├── DetachedError     it lives in another process, which cannot be reached
         │   └── OutcomeUnknownError   whether a command was carried out there is not known
         └── CommandExpiredError   a command reached the engine too late, and was not carried out
@@ -214,10 +214,10 @@ _REASONS = _DAY_REASONS | _MARKET_REASONS
 class OrderDeniedError(OrderError):
     """Our own risk rule refused the order, so the venue never saw it.
 
-    `rule` is the name of a setting of `risk`, or ``link``, ``halt``, ``external_trade``, ``size_increment``,
-    ``lowest_price``, ``highest_price``, ``catching_up``, ``halted_market``, ``crossed_market``, or a rule of the
-    venue's day: ``market_closed``, ``clock_drift``, or the kind of a window (`WindowKind`), whose figures are times in
-    seconds since 1970.
+    `rule` is the name of a setting of `risk`, or ``link``, ``halt``, ``external_trade``, ``external_change``,
+    ``size_increment``, ``lowest_price``, ``highest_price``, ``catching_up``, ``halted_market``, ``crossed_market``, or
+    a rule of the venue's day: ``market_closed``, ``clock_drift``, or the kind of a window (`WindowKind`), whose
+    figures are times in seconds since 1970.
     """
 
     def __init__(self, order_id: str, rule: str, limit: float, asked: float) -> None:
@@ -244,6 +244,11 @@ class OrderDeniedError(OrderError):
             case "highest_price":
                 price, most = f"{self.asked:.10g}", f"{self.limit:.10g}"
                 return f"its price of {price} is farther from 0 than {most}: its steps could not be told apart"
+            case "external_change":
+                return (
+                    "a person has changed or cancelled orders of this run at the broker: until the run's halt is "
+                    "lifted only market orders that reduce its position are accepted"
+                )
             case "external_trade":
                 return (
                     f"external_trade allows {self.limit:.10g}, which is what the account holds of the run's position, "

@@ -33,6 +33,7 @@ from ibdesk.errors import (
     OutcomeUnknownError,
     StrategyError,
 )
+from ibdesk.store import AccountHaltsError
 from ibdesk.telemetry import correlation_id
 from ibdesk_server.backtests.service import QueueFullError
 from ibdesk_server.pages import problem_page, wants_page
@@ -54,6 +55,7 @@ _STATUS_OF: tuple[tuple[type[IbdeskError], HTTPStatus], ...] = (
     (NameTakenError, HTTPStatus.CONFLICT),
     (AccessError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (InstrumentError, HTTPStatus.NOT_FOUND),
+    (AccountHaltsError, HTTPStatus.SERVICE_UNAVAILABLE),
     (JournalError, HTTPStatus.NOT_FOUND),
     (StrategyError, HTTPStatus.UNPROCESSABLE_ENTITY),
     (ConfigError, HTTPStatus.UNPROCESSABLE_ENTITY),

@@ -31,9 +31,9 @@ def demo(
 ) -> None:
     """Show all of it on real prices: backtest, paper trading, API, feed and dashboard. Nothing is needed for it.
 
-    Backtests a strategy on ten years of daily prices, plays the same prices as a live market (each day in 5 seconds
-    of it) on a simulated TWS, and runs the very same file there on a paper account. Ctrl-C ends it and shows what
-    was traded; then the journal of the run is replayed and compared.
+    Backtests a strategy on thirteen years of daily prices, plays the same prices as a live market (each day in 5
+    seconds of it) on a simulated TWS, and runs the very same file there on a paper account. Ctrl-C ends it and shows
+    what was traded; then the journal of the run is replayed and compared.
     """
     with loading():
         from ibdesk.cli.demo import run_demo

@@ -146,7 +146,7 @@ EmbeddedSpeed = Annotated[
         "--speed",
         min=0.1,
         max=100,
-        help="Embedded only: seconds of the market in one of yours",
+        help="Embedded only: how many seconds of market time pass in one second",
         show_default="gateway.speed: 1",
         rich_help_panel=_TWS,
     ),

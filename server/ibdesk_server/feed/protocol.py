@@ -38,7 +38,7 @@ that waited for it, and how many batches of conflated topics it has skipped in a
 
 **Close codes.** 1001 the server ends · 1003 a text frame · 1007 a message that is not understood · 1008 not allowed:
 wrong key, nothing said in time, too much sent · 1009 a message over 64 KiB · 1013 try again later: too slow, or no
-place. After 1003, 1007, 1008 and 1009 the same client would fare no better.
+place · 4401 the login has ended. After 1003, 1007, 1008 and 1009 the same client would fare no better.
 """
 
 from __future__ import annotations
