@@ -228,6 +228,7 @@ async def test_orders_that_waited_when_tws_lost_its_servers_never_leave(scripted
     script.send(4, 2, -1, 1100, "Connectivity between IB and Trader Workstation has been lost.", "")
 
     reports = await scripted.heard.count(OrderReport, waiting)
+    await script.got(3, 60 - waiting)
     sent = len(script.of(3))
     await asyncio.sleep(1.5)
 
