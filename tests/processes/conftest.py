@@ -19,11 +19,6 @@ from ibdesk import Quote, Strategy
 class Churner(Strategy):
     """Buy a share and sell it again, ten times a second."""
 
-    def on_start(self) -> None:
-        # The timers of a run end with its desk.
-        if "symbol" in self.state:
-            self.after(0.1)
-
     def on_quote(self, quote: Quote) -> None:
         if "symbol" not in self.state:
             self.state["symbol"] = quote.instrument

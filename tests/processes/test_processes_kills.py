@@ -24,6 +24,22 @@ pytestmark = [pytest.mark.proof, pytest.mark.timeout(600)]
 
 # A seed takes half a minute.
 SEEDS = range(max(1, int(os.environ.get("IBDESK_PROOF_SEEDS", "1")) // 10))
+CHURNER = '''
+from ibdesk import Quote, Strategy
+
+
+class Churner(Strategy):
+    """Buy a share and sell it again, five times a second, also after a restart."""
+
+    def on_start(self) -> None:
+        self.after(0.2)
+
+    def on_timer(self, name: str) -> None:
+        self.after(0.2)
+        if self.quote("AAPL") is not None:
+            order = self.sell if self.position("AAPL").quantity > 0 else self.buy
+            order("AAPL", 1)
+'''
 FAULTS = ("kill the engine", "kill the guardian", "kill both", "stop the engine", "stop the guardian")
 
 
@@ -32,13 +48,19 @@ class Processes:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
+        self._strategy = stack.folder / "strategies" / "restarting_churner.py"
+        self._strategy.write_text(CHURNER)
         self.start_engine()
         self.start_guardian()
 
     def start_engine(self) -> None:
         """Start the engine with the strategy that trades all the time."""
-        churner = self._stack.folder / "strategies" / "churner.py"
-        self.engine = self._stack.start_engine("--strategy", str(churner), "--on", "AAPL")
+        self.engine = self._stack.start_engine("--strategy", str(self._strategy), "--on", "AAPL")
+
+    def stop_trading(self) -> None:
+        """Go on without the strategy: what the venue did last is still taken."""
+        self.engine.kill()
+        self.engine = self._stack.start_engine()
 
     def start_guardian(self) -> None:
         """Start the guardian."""
@@ -86,6 +108,8 @@ def test_statement_and_journals_agree_after_kills_and_stops(
     for fault in faults:
         processes.suffer(fault, chance)
         trading.goes_on(fills=chance.randint(2, 6))
+
+    processes.stop_trading()
 
     def agreed() -> StatementReport | None:
         try:
