@@ -132,12 +132,14 @@ def value_of(order: Order, exposure: Exposure) -> float:
 
     Without any price the value is unknown, and an unknown value is more than any limit.
     """
-    prices = [price for price in (order.limit_price, order.stop_price, exposure.price) if price is not None]
-    if not prices:
+    limit, stop, price = order.limit_price, order.stop_price, exposure.price
+    if limit is None and stop is None and price is None:
         return math.inf
     if exposure.counted_in == "currency":
         return order.quantity * exposure.unit_worth
-    return max(map(abs, prices)) * order.quantity * exposure.multiplier * exposure.rate
+    # A price that is not known, or not stated, counts as zero.
+    worst = max(abs(limit or 0.0), abs(stop or 0.0), abs(price or 0.0))
+    return worst * order.quantity * exposure.multiplier * exposure.rate
 
 
 def check_rates(order: Order, money: MoneyTotal, budget: RunBudget, at_ns: int) -> None:

@@ -57,8 +57,8 @@ class MarketHandlers:
             return
         if quote.at_ns >= self._losses.day_ends_ns:
             self._losses.begin_day(quote.at_ns)
-        # A quote with both sides is the freshest price there is.
-        if quote.spread >= 0:
+        # A quote with both sides is the freshest price there is; a side that is missing is NaN.
+        if quote.bid <= quote.ask:
             mid = quote.mid
             if self._freshness.clock_ns and self._prints.holds(market, quote, mid):
                 return

@@ -136,10 +136,9 @@ class Run:
         """Take recorded changes into the last good state."""
         self._kept = KeptState(apply_changes(self._kept.copy(), changes))
 
-    def touch_state(self) -> None:
+    def watch_state(self) -> None:
         """Have the state looked at after each event from now on: the strategy uses it."""
-        if not self.is_state_watched:
-            self._engine.calls.watch_state(self)
+        self._engine.calls.watch_state(self)
 
     # --- what the strategy may know
 

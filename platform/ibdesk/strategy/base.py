@@ -183,8 +183,8 @@ class Strategy(BaseModel):
         not kept.
         """
         trading = self._trading
-        if trading is not None:
-            trading.touch_state()
+        if trading is not None and not trading.is_state_watched:
+            trading.watch_state()
         return self._state
 
     def position(self, symbol: str) -> Position:

@@ -75,8 +75,13 @@ class Trading(Protocol):
         """Have `on_timer(name)` called after so many seconds."""
         ...
 
-    def touch_state(self) -> None:
-        """Hear that the strategy uses its `state`, which has to be kept from now on."""
+    @property
+    def is_state_watched(self) -> bool:
+        """Whether its `state` is looked at after each event, because the strategy uses it."""
+        ...
+
+    def watch_state(self) -> None:
+        """Have its `state` looked at after each event from now on."""
         ...
 
     def say(self, text: str, severity: Severity) -> None:
