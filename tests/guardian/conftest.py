@@ -20,6 +20,7 @@ from tests.stack import eventually, own_environment
 
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.decisions import Rules
+from ibdesk.guardian.record import Memory, Record
 from ibdesk.testing.gateway import RunningGateway
 
 
@@ -32,6 +33,35 @@ def ask(door: Path, do: str, **facts: object) -> dict[str, Any]:
         with line.makefile("rb") as answers:
             answer: dict[str, Any] = json.loads(answers.readline())
     return answer
+
+
+def config_of(folder: Path, **changes: Any) -> GuardianConfig:
+    """Return what a guardian of the paper account DU1 needs to know, whose files are in this folder."""
+    config = GuardianConfig(
+        mode="paper",
+        state_folder=folder,
+        desk_socket=folder / "desk-paper.sock",
+        host="127.0.0.1",
+        port=1,
+        client_id=90,
+        account="DU1",
+        rules=Rules(),
+    )
+    return msgspec.structs.replace(config, **changes)
+
+
+class WitnessedRecord(Record):
+    """A record that remembers every state of its memory that a guardian killed at that moment would leave on disk."""
+
+    def __init__(self, log: Path, memory: Path, *, say: Callable[[str], None]) -> None:
+        super().__init__(log, memory, say=say)
+        self.states: list[Memory] = []
+        self._path = memory
+
+    def keep(self, **changes: Any) -> None:
+        """Change the memory, and read what is on disk."""
+        super().keep(**changes)
+        self.states.append(msgspec.json.decode(self._path.read_bytes(), type=Memory))
 
 
 class GuardianProcess:

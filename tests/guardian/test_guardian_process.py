@@ -17,11 +17,11 @@ from pathlib import Path
 import ib_async
 import msgspec
 import pytest
-from tests.guardian.conftest import AAPL, StartGuardian, held
+from tests.guardian.conftest import AAPL, StartGuardian, WitnessedRecord, config_of, held
 from tests.stack import eventually, own_environment
 
 from ibdesk.guardian.config import GuardianConfig
-from ibdesk.guardian.decisions import Rules
+from ibdesk.guardian.decisions import Rules, Tripped
 from ibdesk.guardian.record import Memory, Record
 from ibdesk.guardian.request import StopRequest, stop_account
 from ibdesk.guardian.stop import Level
@@ -469,3 +469,46 @@ async def test_a_stop_file_counts_as_seen_once_its_stop_is_on_disk(tmp_path: Pat
 
     assert [stop.level for stop in memory.stops] == [Level.FLATTEN]
     assert memory.stop_file == ()
+
+
+async def watch_a_silent_engine(config: GuardianConfig, record: Record, told: asyncio.Event) -> None:
+    """Watch an engine that answers no question, until the guardian says what `told` waits for."""
+    lock = config.lock_of("DU1")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    lock.write_text(str(os.getpid()))
+    # This process has the account's lock open, as an engine has.
+    with lock.open():
+        running = asyncio.create_task(Watch(config, record).run())
+        async with asyncio.timeout(20):
+            await told.wait()
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    record.close()
+
+
+async def test_a_rule_counts_as_acted_once_its_stop_is_on_disk(tmp_path: Path) -> None:
+    """A guardian that is killed at any moment: the next one takes the stop up, or the rule acts again."""
+    config, told = config_of(tmp_path, rules=Rules(start_seconds=0.0)), asyncio.Event()
+    record = WitnessedRecord(config.log, config.memory, say=lambda text: told.set() if "halt:" in text else None)
+
+    await watch_a_silent_engine(config, record, told)
+
+    acted = [state for state in record.states if "silence" in state.tripped]
+    assert acted
+    assert all([stop.id for stop in state.stops] == [state.tripped["silence"].halt_id] for state in acted)
+
+
+async def test_a_loss_is_accepted_on_disk_together_with_its_rule_that_may_act_again(tmp_path: Path) -> None:
+    """Its halt was lifted, and in the same look another rule acts: a restart must not act on the accepted loss."""
+    halts = AccountHalts("paper", "DU1")
+    halt = halts.halt("a loss of 600", by="guardian", at_ns=1)
+    halts.lift(halt.id, "seen", by="alice", at_ns=2)
+    config, told = config_of(tmp_path, rules=Rules(start_seconds=0.0)), asyncio.Event()
+    record = WitnessedRecord(config.log, config.memory, say=lambda text: told.set() if "halt:" in text else None)
+    record.keep(tripped={"daily_loss": Tripped(halt.id, 600.0)})
+
+    await watch_a_silent_engine(config, record, told)
+
+    facts = [("daily_loss" in state.tripped, state.accepted_loss) for state in record.states]
+    assert set(facts) == {(True, 0.0), (False, 600.0)}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.guardian.conftest import WitnessedRecord
 from tests.guardian.venue import CON_ID, SECOND
 
 from ibdesk.clock import monotonic_ns
@@ -15,7 +16,6 @@ from ibdesk.guardian.decisions import Tripped
 from ibdesk.guardian.engine_process import EngineKill
 from ibdesk.guardian.fence import Fence
 from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce
-from ibdesk.guardian.record import Record
 from ibdesk.guardian.request import failure_of
 from ibdesk.guardian.shares import ShareBasis
 from ibdesk.guardian.stop import Level, Stop
@@ -49,7 +49,7 @@ class Guardian:
 
     def __init__(self, folder: Path, *, shares: ShareBasis | None = None, client_id: int = 90) -> None:
         self.said: list[str] = []
-        self.record = Record(folder / "g.log", folder / "g.json", say=self.said.append)
+        self.record = WitnessedRecord(folder / "g.log", folder / "g.json", say=self.said.append)
         self.sent = Sent()
         self.claim = Claim("paper")
         self.stops = Stops(
@@ -234,6 +234,20 @@ def test_a_run_whose_part_nobody_knows_is_not_done(guardian: Guardian) -> None:
 
     assert guardian.outcomes == {}
     assert sum("it is not known what Cross-abc hold" in text for text in guardian.said) == 1
+
+
+def test_a_stop_is_pending_or_has_an_outcome_at_every_moment(guardian: Guardian) -> None:
+    """Whenever the guardian is killed: the next one goes on with it, or knows what came of it."""
+    guardian.stops.begin(stop(Level.FLATTEN, 1))
+    guardian.stops.abandon(frozenset({"h-1"}))
+    guardian.stops.begin(stop(Level.FLATTEN, 1))
+    guardian.look(0, 3, 0.0)
+    guardian.stops.begin(stop(Level.FLATTEN, 1))
+    guardian.stops.forget()
+
+    known = [{each.id for each in state.stops} | state.outcomes.keys() for state in guardian.record.states]
+    assert guardian.outcomes == {"h-1": "ended"}
+    assert known == [{"h-1"}] * len(known)
 
 
 # ---- orders of other processes, and of abandoned stops ------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from ibdesk.clock import monotonic_ns, wall_ns
 from ibdesk.guardian.account import GUARDIANS, Look
 from ibdesk.guardian.claim import Claim
+from ibdesk.guardian.decisions import Tripped
 from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce, Step, StopPlan, Tell, reference_of
 from ibdesk.guardian.record import Outcome, Record
 from ibdesk.guardian.reduction import Patience
@@ -99,13 +100,22 @@ class Stops:
 
     # --- beginning and ending
 
-    def begin(self, stop: Stop) -> None:
-        """Carry out a stop, unless another does as much; those that it covers wait."""
-        known = self._record.memory.stops
-        if any(each.id == stop.id and each.covers(stop) for each in known):
+    def begin(self, stop: Stop, *, tripped: Mapping[str, Tripped] | None = None) -> None:
+        """Carry out a stop, unless another does as much; those that it covers wait.
+
+        `tripped` are the rules that have acted, None where they are as they were. They are written down with the stop:
+        a rule that counts as acted without its stop would never act again.
+        """
+        memory = self._record.memory
+        acted = memory.tripped if tripped is None else dict(tripped)
+        if any(each.id == stop.id and each.covers(stop) for each in memory.stops):
+            self._record.keep(tripped=acted)
             return
-        self._keep_outcome(stop.id, None)
-        self._record.keep(stops=(*(each for each in known if each.id != stop.id), stop))
+        self._record.keep(
+            stops=(*(each for each in memory.stops if each.id != stop.id), stop),
+            tripped=acted,
+            outcomes={key: outcome for key, outcome in memory.outcomes.items() if key != stop.id},
+        )
         self._arrange()
 
     def take_up(self) -> None:
@@ -355,22 +365,16 @@ class Stops:
         self._arrange()
 
     def _over(self, stop: Stop, outcome: Outcome) -> None:
-        """Take a stop off the list."""
+        """Take a stop off the list, and write down what came of it."""
         self._begun_ns.pop(stop.id, None)
         self.plans = [plan for plan in self.plans if plan.stop != stop]
         memory = self._record.memory
+        outcomes = {key: value for key, value in memory.outcomes.items() if key != stop.id} | {stop.id: outcome}
         self._record.keep(
             stops=tuple(each for each in memory.stops if each != stop),
             shares={key: basis for key, basis in memory.shares.items() if key != stop.id},
+            outcomes=dict(list(outcomes.items())[-_OUTCOMES_KEPT:]),
         )
-        self._keep_outcome(stop.id, outcome)
-
-    def _keep_outcome(self, stop_id: str, outcome: Outcome | None) -> None:
-        kept = {key: value for key, value in self._record.memory.outcomes.items() if key != stop_id}
-        if outcome is not None:
-            kept[stop_id] = outcome
-        if kept != self._record.memory.outcomes:
-            self._record.keep(outcomes=dict(list(kept.items())[-_OUTCOMES_KEPT:]))
 
 
 def _state_of(orders: Iterable[SentOrder]) -> set[tuple[str, bool, bool]]:

@@ -155,8 +155,7 @@ class Watch:
             self._connection.halt(decision.reason, by=GUARDIAN, state=state_of(decision.level))
         if decision.cause != _CAUSE_PERSON:
             self._decisions.acted(decision, halt_id, self._sight())
-        self._record.keep(tripped=self._decisions.tripped)
-        self._stops.begin(stop)
+        self._stops.begin(stop, tripped=self._decisions.tripped)
         if kill:
             self._kills[stop.id] = self._engine.kill(self.account)
         self._record.alert(f"{decision.level.value}: {decision.reason}", stop=msgspec.to_builtins(stop))
@@ -213,10 +212,12 @@ class Watch:
             self._say_what_is_not_watched()
             sight = self._sight()
             before = self._decisions.tripped.copy(), self._decisions.accepted_loss
-            for decision in self._decisions.look(sight):
+            decisions = self._decisions.look(sight)
+            tripped, accepted_loss = self._decisions.tripped.copy(), self._decisions.accepted_loss
+            if before != (tripped, accepted_loss):
+                self._record.keep(tripped=tripped, accepted_loss=accepted_loss)
+            for decision in decisions:
                 self._begin(decision, by=GUARDIAN)
-            if before != (self._decisions.tripped, self._decisions.accepted_loss):
-                self._record.keep(tripped=self._decisions.tripped, accepted_loss=self._decisions.accepted_loss)
             await asyncio.sleep(_TURN_SECONDS)
 
     def _say_what_is_not_watched(self) -> None:
