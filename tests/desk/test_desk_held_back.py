@@ -10,8 +10,10 @@ from tests.promises.conftest import open_paper, until, venue  # noqa: F401 - fix
 
 from ibdesk import Bar, Strategy
 from ibdesk.desk import Desk
+from ibdesk.desk.account_watch import AccountWatch
+from ibdesk.engine.halts import Halts
 from ibdesk.errors import OrderChangedError
-from ibdesk.model import OrderStatus, TradingState
+from ibdesk.model import Estate, OrderStatus, TradingState
 from ibdesk.store import AccountHalts
 
 OpenPaper = Callable[..., Desk]
@@ -41,6 +43,28 @@ class ChangesItsStop(Strategy):
 
     def _stop_is_held(self, symbol: str) -> bool:
         return [order.status for order in self.open_orders(symbol)] == [OrderStatus.HELD]
+
+
+class ReducesAsAnotherDeskHalts(Strategy):
+    """Sells in the event in which another desk, which could not read the account's halts until now, writes its own."""
+
+    account: str = ""
+
+    def on_bar(self, bar: Bar) -> None:
+        if not self.state:
+            self.state["step"] = "bought"
+            self.buy(bar.instrument, 10)
+        elif self.state["step"] == "bought" and self.position(bar.instrument).quantity == 10:
+            self.state["step"] = "sold"
+            halts, file = Halts(), AccountHalts("paper", self.account)
+            other = AccountWatch(halts, lambda _: None, lambda: bar.opened_ns, client_id=2, compare=lambda: None)
+            file.path.write_bytes(b"torn")
+            [unread] = other.open(file, Estate(), bar.opened_ns).halts
+            halts.put(unread)
+            file.path.unlink()
+            other.match()
+            other.close()
+            self.sell(bar.instrument, 4)
 
 
 def kept(desk: Desk) -> dict[str, Any]:
@@ -92,3 +116,17 @@ def test_no_order_leaves_while_the_accounts_halts_cannot_be_read(
     assert held_back.reason.startswith(f"never sent: the halts of this account cannot be used ({path}: ")
     path.unlink()
     until(lambda: desk.place("AAPL", "sell", 1).status != "rejected")
+
+
+def test_what_another_desk_could_not_read_holds_back_no_exit_of_this_one(
+    open_paper: OpenPaper,  # noqa: F811
+    until: Until,  # noqa: F811
+) -> None:
+    desk = open_paper()
+    desk.start(ReducesAsAnotherDeskHalts(account=desk.account_id), on="AAPL", warm_up=0)
+    until(lambda: [halt.by for halt in desk.risk().halts] == ["halts file"])
+
+    [exit_] = desk.orders().filter(desk.orders()["side"] == "sell").to_dicts()
+
+    assert (exit_["status"], exit_["reason"]) != ("rejected", "never sent: " + desk.risk().halts[0].reason)
+    until(lambda: desk.positions()["quantity"].to_list() == [6.0])

@@ -21,8 +21,8 @@ from ibdesk.store.account_halts import (
 
 _log = logging.getLogger(__name__)
 
-HALTS_FILE = "halts file"
-"""Who halts when the account's halts cannot be read."""
+# Who halts when the account's halts cannot be read.
+_HALTS_FILE = "halts file"
 
 
 class AccountWatch:
@@ -53,7 +53,7 @@ class AccountWatch:
         except AccountHaltsError as error:
             self._fault = str(error)
             made = new_halt_id(at_ns, estate.halts_made + 1, client_id=self._client_id)
-            halt = Halt(self._fault, HALTS_FILE, at_ns, made)
+            halt = Halt(self._fault, _HALTS_FILE, at_ns, made)
             return msgspec.structs.replace(estate, halts=[*estate.halts, halt], halts_made=halt.number)
 
     def close(self) -> None:
@@ -75,14 +75,12 @@ class AccountWatch:
         return self._file is not None and (self._written != self._halts.changes or self._file.is_news)
 
     def unheld(self) -> list[Halt]:
-        """Return the halts of the account that the desk does not hold yet; a file that cannot be read is one."""
-        if self._file is None:
-            return []
-        try:
-            record = self._file.peek()
-        except AccountHaltsError as error:
-            return [Halt(str(error), HALTS_FILE, self._now_ns(), "")]
-        return [halt for halt in record.halts if halt.id not in self._halts]
+        """Return the halts of the account that the desk does not hold yet.
+
+        Raises:
+            AccountHaltsError: If its file cannot be read.
+        """
+        return [] if self._file is None else [each for each in self._file.peek().halts if each.id not in self._halts]
 
     def take_news(self) -> None:
         """Take what others have halted, before orders that waited for the budget of messages leave."""
@@ -167,7 +165,7 @@ class AccountWatch:
         if self._fault != str(error):
             self._fault = str(error)
             _log.critical("trading is halted: %s", self._fault)
-            self._turn(HaltTrading(self._fault, self._now_ns(), HALTS_FILE))
+            self._turn(HaltTrading(self._fault, self._now_ns(), _HALTS_FILE))
 
 
 def merged(estate: Estate, record: AccountRecord) -> Estate:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ibdesk.desk.account_watch import HALTS_FILE
 from ibdesk.model import Action, CancelOrder, ModifyOrder, Order, PlaceOrder, SetTimer
+from ibdesk.store.account_halts import AccountHaltsError
 
 if TYPE_CHECKING:
     from ibdesk.desk.runtime import Runtime
@@ -35,15 +35,26 @@ class ActionExecutor:
             self._hold_back(actions, self._recorder.failure, placed)
         elif seconds_in_turn > self._engine.gate.limits.max_bar_lateness_seconds:
             self._hold_back(actions, f"the desk stood still for {seconds_in_turn:.1f} s after it was decided", placed)
-        elif self._watch.is_news and (halts := self._watch.unheld()):
-            unread = next((halt.reason for halt in halts if halt.by == HALTS_FILE), "")
-            is_any_halted = not unread and not any(halt.is_fence for halt in halts)
-            reason = unread or "the account was halted meanwhile"
-            self._hold_back(actions, reason, placed, only_openers=is_any_halted)
+        elif self._watch.is_news:
+            self._carry_out_after_news(actions, placed)
         else:
             for action in actions:
                 self._execute(action, placed)
         return placed
+
+    def _carry_out_after_news(self, actions: Sequence[Action], placed: list[Order]) -> None:
+        """Carry out what the account's halts allow, of which some may be newer than the decision."""
+        try:
+            halts = self._watch.unheld()
+        except AccountHaltsError as error:
+            self._hold_back(actions, str(error), placed)
+            return
+        if halts:
+            only_openers = not any(halt.is_fence for halt in halts)
+            self._hold_back(actions, "the account was halted meanwhile", placed, only_openers=only_openers)
+            return
+        for action in actions:
+            self._execute(action, placed)
 
     def _execute(self, action: Action, placed: list[Order]) -> None:
         if action.__class__ is PlaceOrder:
