@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,13 +15,15 @@ from ibdesk.errors import ConfigError, DeskError, IbdeskError
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.request import StopOutcome, StopRequest, account_in, stop_account
 from ibdesk.guardian.stop import Level, name_of, words_of
-from ibdesk.model import OPERATOR, OrderStatus
+from ibdesk.model import OPERATOR
 
 if TYPE_CHECKING:
-    from ibdesk.desk.answers import DeskHealth
+    from ibdesk.desk.answers import DeskHealth, ExposureInfo
     from ibdesk.desk.handle import DeskHandle
 
 _LOOK_SECONDS = 0.1
+# What adding binary fractions may leave of nothing, as a part of what is held; the gate allows as much.
+_DUST = 1e-9
 
 
 def guardian_config(settings: DeskSettings) -> GuardianConfig:
@@ -136,19 +138,19 @@ class _Left(msgspec.Struct, frozen=True):
 
 async def _left(desk: DeskHandle, level: Level) -> _Left:
     rows = [row for row in (await desk.aio.positions()).iter_rows(named=True) if row["quantity"]]
-    held = {(row["owner"], row["symbol"]): row["quantity"] for row in rows}
-    orders = (await desk.aio.orders()).iter_rows(named=True)
-    working = [order for order in orders if not OrderStatus(order["status"]).is_final]
-    unwanted = working
+    positions = {f"{row['owner']} {row['symbol']}": row["quantity"] for row in rows}
+    open_orders = (await desk.aio.health()).open_orders
     if level is Level.HALT:
-        unwanted = [order for order in working if _opens(order, held.get((order["owner"], order["symbol"]), 0.0))]
-    positions = {f"{owner} {symbol}": quantity for (owner, symbol), quantity in held.items()}
-    is_over = not unwanted and not (level is Level.FLATTEN and positions)
-    words = "" if is_over else f"{len(unwanted)} orders work that are to go, held is {positions}"
-    return _Left(words, len(working), positions)
+        growing = [f"{each.owner} {each.symbol}" for each in (await desk.aio.risk()).exposures if may_grow(each)]
+        words = f"orders may still grow or turn {', '.join(growing)}, held is {positions}" if growing else ""
+    else:
+        is_over = not open_orders and not (level is Level.FLATTEN and positions)
+        words = "" if is_over else f"{open_orders} orders work that are to go, held is {positions}"
+    return _Left(words, open_orders, positions)
 
 
-def _opens(order: dict[str, Any], held: float) -> bool:
-    """Return whether an order may grow its owner's position of `held`, or turn it round."""
-    side = 1 if order["side"] == "buy" else -1
-    return side * held >= 0 or order["quantity"] - order["filled"] > abs(held)
+def may_grow(exposure: ExposureInfo) -> bool:
+    """Return whether open orders may grow a position, or turn it round."""
+    held = exposure.held
+    beyond = max(exposure.highest - max(held, 0.0), min(held, 0.0) - exposure.lowest)
+    return beyond > _DUST * abs(held)
