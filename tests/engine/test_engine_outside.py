@@ -22,8 +22,10 @@ from ibdesk.model import (
     OrderStatus,
     PositionReport,
     ResumeTrading,
+    SetTimer,
     Severity,
     Side,
+    StopStrategy,
     TakeOver,
     TimerFired,
 )
@@ -146,6 +148,22 @@ def test_the_exit_of_a_run_whose_shares_somebody_sold_does_not_leave(story, hand
     assert story.placed(actions) == []
     assert [order.status for order in story.run().strategy.told("order")][-1] is OrderStatus.DENIED
     assert uncovered(story) == {"AAPL": 100.0}
+
+
+def test_a_closing_order_that_is_denied_is_tried_again_after_a_pause_and_not_at_once(story, hands) -> None:
+    story.start(hands())
+    story.hold(100.0)
+    sync(story, AAPL=100.0)
+    outside(story, Side.SELL, 60.0)
+
+    actions = story.tell(StopStrategy("run", story.at_ns, flatten=True))
+
+    assert [(each.rule, each.asked) for each in denied(actions)] == [("external_trade", 100.0)]
+    [timer] = [each for each in actions if isinstance(each, SetTimer)]
+    story.tell(AcceptExternal(instrument="AAPL", at_ns=story.at_ns))
+    story.at_ns = timer.at_ns
+    [closing] = story.placed(story.tell(TimerFired(timer.timer_id, timer.at_ns)))
+    assert closing.signed_remaining == -40.0
 
 
 def test_a_person_is_told_who_holds_what_and_what_to_do(story, hands) -> None:

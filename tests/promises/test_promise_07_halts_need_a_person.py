@@ -35,7 +35,6 @@ print(AccountHalts("paper", sys.argv[1]).halt("the loss is too large", by="guard
 
 _HALT_AND_WAIT = """
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from ibdesk.desk import Desk, DeskSettings
 

@@ -187,6 +187,9 @@ async def test_a_key_does_not_become_a_browsers_login(stranger: httpx.AsyncClien
         ({"name": "eve", "password": "aaaaaaaaaaaaaaaa"}, "this password is too easy to guess"),
         ({"name": "eve.elizabeth", "password": "eve.elizabeth1"}, "this password is too easy to guess"),
         ({"name": "local", "password": People.PASSWORD}, "'local' cannot be the name of a user"),
+        # Halts of these names have a meaning of their own.
+        ({"name": "guardian", "password": People.PASSWORD}, "'guardian' cannot be the name of a user"),
+        ({"name": "external", "password": People.PASSWORD}, "'external' cannot be the name of a user"),
         ({"name": "key:bot", "password": People.PASSWORD}, "'key:bot' cannot be the name of a user"),
         ({"name": "vera", "password": People.PASSWORD}, "there is a user 'vera' already: take another name"),
     ],

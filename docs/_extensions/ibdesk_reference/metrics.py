@@ -24,7 +24,6 @@ _KINDS = {
 # What Prometheus appends to the name of a family, by its kind.
 _SAMPLES = {"gauge": ("",), "counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
 _PREFIX = "ibdesk_"
-_WORKER = "worker"
 
 
 class Family(msgspec.Struct, frozen=True):

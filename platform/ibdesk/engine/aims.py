@@ -252,7 +252,7 @@ class Aims:
                     is_new = again = False
                     continue
                 order_id = None if lane.aim is None or lane.waiting else self._arrive(lane, lane.aim)
-                if order_id is None or lane.aim is None or lane.aim.order_id:
+                if order_id is None or lane.aim is None or lane.aim.order_id or lane.is_paused:
                     break
                 # The strategy was told of the order, and wants something else by now.
                 is_new = True

@@ -80,7 +80,7 @@ OnLoss = Literal["reduce", "halt", "flatten"]
 @dataclass(frozen=True, kw_only=True, slots=True, config=ConfigDict(extra="forbid"))
 class RiskLimits(MarketLimits):
     """What the gate allows; infinity switches a rule off. An order that only reduces a position, or protects it, is
-    not held up by its size, its value, the day's loss or a halt: getting out is always allowed.
+    not held up by its size, its value, the day's loss or a halt that keeps protection (`RiskGate.bars_protection`).
 
     Sizes are limited by what they count: shares, contracts, or the base currency of a pair, converted into the
     account's currency where a rate is known, else as it is. Money is in the account's currency, `price_collar` is a

@@ -10,13 +10,18 @@ from collections.abc import Callable
 
 import msgspec
 
+from ibdesk.engine import EXTERNAL, MANUAL
+from ibdesk.model import GUARDIAN, OPERATOR
 from ibdesk_server.security.directory import Directory, Row
 from ibdesk_server.security.errors import AccessError, NameTakenError, UnknownNameError
 from ibdesk_server.security.principal import Role
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
-# Names that stand for something else in the record of who did what.
-_RESERVED = frozenset({"dashboard", "engine", "local", "operator", "system"})
+# Names that stand for something else in the record of who did what; a halt by the guardian, or for a trade outside the
+# desk (external), even has a meaning of its own.
+_RESERVED = frozenset(
+    {EXTERNAL, GUARDIAN, MANUAL, OPERATOR, "dashboard", "engine", "file", "journal", "local", "risk", "system"}
+)
 _COLUMNS = "name, role, disabled, generation, created_ns"
 
 
