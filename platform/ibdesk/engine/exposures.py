@@ -72,22 +72,14 @@ class Exposures:
         self.account.open_orders += change
         holding.money.open_orders += change
 
-    def worth(self, total: InstrumentTotal) -> float:
-        """Return the money of one unit at the present price, infinite when there is none."""
-        price = None if total.market is None else total.market.price
-        if price is None:
-            return math.inf
-        # Where sums are not kept, they follow no price.
-        if self.is_kept and total.is_live and total.price == price:
-            return total.value
-        return abs(price) * _multiplier(total) * self.rate_of(total)
-
     def rate_and_worth(self, total: InstrumentTotal) -> tuple[float, float]:
-        """Return the rate that is applied to an instrument's money, and the worth of one unit."""
-        price, market = total.price, total.market
-        if self.is_kept and total.is_live and price is not None and market is not None and market.price == price:
+        """Return the rate of an instrument\'s money, and what one unit is worth at the present price, else infinity."""
+        price = None if total.market is None else total.market.price
+        # Where sums are not kept, they follow no price.
+        if self.is_kept and total.is_live and price is not None and total.price == price:
             return total.rate, total.value
-        return self.rate_of(total), self.worth(total)
+        rate = self.rate_of(total)
+        return rate, math.inf if price is None else abs(price) * _multiplier(total) * rate
 
     def refresh(self, holding: Holding) -> None:
         """Take that the open orders or the position of a holding have changed."""
