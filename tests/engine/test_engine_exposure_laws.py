@@ -310,6 +310,20 @@ def test_the_worst_case_of_one_side_is_reached_by_it_alone(held: int, orders: li
     assert math.isfinite(sums.worst(10.0 * held)[1])
 
 
+@settings(max_examples=400, deadline=None)
+@given(held=st.integers(-9, 9), orders=some_orders, added=some_orders.filter(bool))
+def test_how_far_an_order_reaches_is_the_worst_case_with_it(held: int, orders: list[Order], added: list[Order]) -> None:
+    sums = OpenOrders()
+    for order in orders:
+        sums.add(order, order.quantity)
+    order = added[0]
+
+    reach = sums.reach_with(order, order.quantity, 10.0 * held)
+
+    highest, lowest = sums._with_order(order, order.quantity).worst(10.0 * held)
+    assert reach == (highest if order.side is Side.BUY else -lowest)
+
+
 # --- a halt
 
 

@@ -379,10 +379,10 @@ def test_changes_of_an_order_count_as_orders_of_its_run(tell_story, hands) -> No
     order_id = story.act(lambda me: me.buy("AAPL", 1, limit=9.0))
     story.report(story.order(order_id), OrderStatus.WORKING)
 
-    changes = [story.act(lambda me, at=at: me.modify(order_id, limit=at)) or story.events[-1] for at in (9.1, 9.2, 9.3)]
+    for limit in (9.1, 9.2, 9.3):
+        story.act(lambda me, limit=limit: me.modify(order_id, limit=limit))
     hook = [order.reason for order in story.run().strategy.told("order")]
 
-    assert len(changes) == 3
     assert hook[-1] == "budget.max_orders_per_minute allows 3, asked 4"
     # What gets out, and what makes an order smaller, is not held up.
     story.hold(5)
