@@ -39,25 +39,18 @@ _SECOND = 1_000_000_000
 class Sessions:
     """The sessions of one kind, regular or extended, of one instrument."""
 
-    __slots__ = ("_closes", "_known_until_ns", "_open_from_ns", "_open_until_ns", "_opens")
+    __slots__ = ("_closes", "_known_until_ns", "_opens")
 
     def __init__(self, spans: list[tuple[int, int]], known_until_ns: int) -> None:
         self._opens = [opens_ns for opens_ns, _ in spans]
         self._closes = [closes_ns for _, closes_ns in spans]
         self._known_until_ns = known_until_ns
-        # The session in which it was last found open.
-        self._open_from_ns = self._open_until_ns = 0
 
     def opens_at(self, now_ns: int) -> int:
         """Return when it opens next; 0 where it is open, or where nothing is known of that."""
-        if self._open_from_ns <= now_ns < self._open_until_ns:
-            return 0
         at = bisect.bisect_right(self._closes, now_ns)
         if at < len(self._opens):
-            if self._opens[at] > now_ns:
-                return self._opens[at]
-            self._open_from_ns, self._open_until_ns = self._opens[at], self._closes[at]
-            return 0
+            return self._opens[at] if self._opens[at] > now_ns else 0
         return self._known_until_ns if now_ns < self._known_until_ns else 0
 
 

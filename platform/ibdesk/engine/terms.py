@@ -29,7 +29,7 @@ def fitted(order: Order, instrument: AnyInstrument) -> Order:
         OrderDeniedError: If the size is off the size increment, or a price is below the lowest there is or beyond the
             prices whose steps can be told apart; none is changed without asking.
     """
-    if order.quantity % instrument.size_increment and not instrument.fits_size(order.quantity):
+    if not instrument.fits_size(order.quantity):
         raise OrderDeniedError(order.id, "size_increment", instrument.size_increment, order.quantity)
     limit, stop = order.limit_price, order.stop_price
     if limit is None and stop is None:

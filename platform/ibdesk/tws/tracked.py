@@ -53,8 +53,8 @@ class Tracked:
         # time_in_force: IB's word for it, as it was told last.
         self.time_in_force = ""
         self.filled = order.filled
-        # _asked: every set of terms that this desk has asked for, None as long as they are those of `order`.
-        self._asked: set[Terms] | None = None
+        # _asked: every set of terms that this desk has asked for.
+        self._asked = {terms_of(order)}
         # by_other: somebody else has withdrawn the order or changed its terms, and that was not told yet.
         self.by_other = False
         # acknowledged: TWS has shown that the order exists there.
@@ -152,13 +152,12 @@ class Tracked:
 
     def ask(self, order: Order) -> None:
         """Ask for the terms of `order`."""
-        asked = self._terms_asked()
         self.order = order
-        asked.add(terms_of(order))
+        self._asked.add(terms_of(order))
 
     def show(self, terms: Terms) -> None:
         """Take the terms at which TWS works the order: others than were ever asked for are somebody else's change."""
-        if self.terms is not None and terms != self.terms and terms not in self._terms_asked():
+        if self.terms is not None and terms != self.terms and terms not in self._asked:
             self.by_other = True
             self.terms = terms
             self.keep_terms()
@@ -167,18 +166,12 @@ class Tracked:
     def keep_terms(self) -> None:
         """Give up a modification that TWS refused: the working terms are the terms."""
         if self.terms is not None:
-            self._terms_asked()
             self.order = msgspec.structs.replace(
                 self.order,
                 quantity=self.terms.quantity,
                 limit_price=self.terms.limit_price,
                 stop_price=self.terms.stop_price,
             )
-
-    def _terms_asked(self) -> set[Terms]:
-        if self._asked is None:
-            self._asked = {terms_of(self.order)}
-        return self._asked
 
     def book(self, fill: Fill) -> None:
         """Add an execution; one of the other side takes an earlier one back (a correction)."""
