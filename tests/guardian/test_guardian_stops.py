@@ -342,6 +342,35 @@ def test_an_order_of_an_abandoned_stop_that_does_not_go_is_alerted_once(guardian
     assert sum("cancel it by hand in TWS" in text for text in guardian.said) == 1
 
 
+def test_an_order_that_tws_shows_nowhere_is_alerted_once_whichever_stop_waits_for_it(tmp_path: Path) -> None:
+    """A run's part is on its way when a person flattens the account: both wait for one order, which is cancelled on."""
+    guardian = Guardian(tmp_path, shares=ShareBasis(held={CON_ID: 30.0}, counted={}))
+    guardian.stops.compare(Look(asked_ns=guardian.began_ns, holdings={CON_ID: 100.0}))
+    guardian.stops.begin(stop(Level.FLATTEN, 1, "Cross-abc"))
+    guardian.look(0, 8, 100.0)
+    early = list(guardian.cancelled)
+    guardian.stops.begin(stop(Level.FLATTEN, 2))
+
+    guardian.look(8, 20, 100.0)
+
+    assert guardian.sent.reduced == [-30.0]
+    assert (early, guardian.cancelled) == ([1], [1, 1, 1])
+    assert sum("no trace" in text for text in guardian.said) == 1
+    guardian.die()
+
+
+def test_an_order_that_was_alerted_is_alerted_again_once_its_stop_is_abandoned(guardian: Guardian) -> None:
+    """TWS has shown no trace of it; that it may still be filled though nobody wants it any more is another matter."""
+    sell_100(guardian)
+    guardian.look(1, 8, 100.0)
+    guardian.stops.abandon(frozenset({"h-1"}))
+
+    guardian.look(8, 40, 100.0)
+
+    assert sum("no trace" in text for text in guardian.said) == 1
+    assert sum("cancel it by hand in TWS" in text for text in guardian.said) == 1
+
+
 # ---- halts --------------------------------------------------------------------------------------------------------
 
 

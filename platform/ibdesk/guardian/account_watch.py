@@ -40,8 +40,8 @@ _NO_SERVERS, _SUBSCRIPTIONS_LOST, _SERVERS_BACK = 1100, 1101, 1102
 Address = Callable[[], tuple[str, int] | None]
 
 
-class HearsOrders(Protocol):
-    """What hears TWS's answers about single orders."""
+class OrderListener(Protocol):
+    """What takes TWS's answers about single orders."""
 
     def reference_of(self, order_id: int) -> str | None:
         """Return the reference of an order of this client that may still be filled."""
@@ -68,7 +68,7 @@ class AccountWatch:
         *,
         address: Address,
         is_ours: Callable[[tuple[str, ...]], str],
-        stops: HearsOrders,
+        stops: OrderListener,
         changed: Callable[[str], None],
         alert: Callable[[str], None],
     ) -> None:

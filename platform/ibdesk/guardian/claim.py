@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from ibdesk.config import private_folder, write_private
-from ibdesk.guardian.sent import SentOrder
+from ibdesk.guardian.closing_orders import ClosingOrder
 from ibdesk.store.account_halts import accounts_folder
 
 
@@ -52,7 +52,7 @@ class Claim:
         self._descriptor = descriptor
         return True
 
-    def inherit(self, account: str) -> list[SentOrder] | None:
+    def inherit(self, account: str) -> list[ClosingOrder] | None:
         """Return the orders that holders before this one may have on their way; None when asked again.
 
         Raises:
@@ -63,11 +63,11 @@ class Claim:
             return None
         self._sent_path = _path_of(self._mode, account, "sent")
         try:
-            return msgspec.json.decode(self._sent_path.read_bytes(), type=list[SentOrder])
+            return msgspec.json.decode(self._sent_path.read_bytes(), type=list[ClosingOrder])
         except FileNotFoundError:
             return []
 
-    def keep(self, orders: Iterable[SentOrder]) -> None:
+    def keep(self, orders: Iterable[ClosingOrder]) -> None:
         """Write down the orders that may be on their way, on disk before this returns; before `inherit` nothing.
 
         Raises:

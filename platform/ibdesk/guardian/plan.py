@@ -8,12 +8,13 @@ so. Whatever does not move is asked for again, cancelled again, and alerted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 import msgspec
 
 from ibdesk.guardian.account import GUARDIANS, Look, WorkingOrder
+from ibdesk.guardian.closing_orders import ClosingOrders
 from ibdesk.guardian.reduction import Patience, Reduction
-from ibdesk.guardian.sent import SentOrders
 from ibdesk.guardian.shares import RunShares
 from ibdesk.guardian.stop import Level, Stop
 
@@ -32,7 +33,7 @@ class CancelOrder(msgspec.Struct, frozen=True):
 
 
 class CancelOwn(msgspec.Struct, frozen=True):
-    """Cancel an order of the plan's own."""
+    """Cancel an order with which this client closes a position."""
 
     reference: str
 
@@ -54,13 +55,24 @@ class Tell(msgspec.Struct, frozen=True):
 Step = CancelEverything | CancelOrder | CancelOwn | Reduce | Tell
 
 
+class Sender(Protocol):
+    """What takes the steps of a plan to TWS."""
+
+    def new_order_id(self) -> int:
+        """Return a number for the next order, 0 while TWS is away."""
+
+    def do(self, step: CancelEverything | CancelOrder | CancelOwn | Reduce, *, order_id: int = 0) -> None:
+        """Send a step."""
+
+
 class StopPlan:
     """One stop being carried out.
 
     `attempt` is a number that no other plan has: it is in the references of the orders. `baselines` are positions that
     TWS's positions and executions had agreed on before, each with the day's net of executions then. `shares` are
-    the parts of positions that the runs of the stop hold, None while that is not known. `sent` are the orders of all
-    plans that may still be filled: beside one of them no other leaves in its instrument.
+    the parts of positions that the runs of the stop hold, None while that is not known. `closing` are the orders of
+    all plans that may still be filled: beside one of them no other leaves in its instrument. The caller keeps them: it
+    settles them before each look, and takes note of refusals.
     """
 
     def __init__(
@@ -70,16 +82,15 @@ class StopPlan:
         attempt: int = 1,
         baselines: Mapping[int, tuple[float, float]] | None = None,
         shares: RunShares | None = None,
-        sent: SentOrders | None = None,
-        patience: Patience | None = None,
+        closing: ClosingOrders,
     ) -> None:
         self.stop = stop
         self.done = False
         self.orders_sent = self.cancels_sent = 0
-        self._patience = patience or Patience()
+        self._patience = Patience()
         self._attempt = attempt
         self._baselines, self.shares = dict(baselines or {}), shares
-        self._sent = SentOrders() if sent is None else sent
+        self._closing = closing
         self._reductions: dict[int, Reduction] = {}
         # _asked_ns: when each order was first to be cancelled, by permanent id; _cancelled_ns: when cancels last left.
         self._asked_ns: dict[int, int] = {}
@@ -95,12 +106,11 @@ class StopPlan:
 
     def look(self, look: Look) -> list[Step]:
         """Return what to do next, given the account as it is."""
-        self._sent.settle(look)
-        steps = self._cancel_invisible(look) + self._cancel(look)
+        steps = self._cancel(look)
         if self.stop.level is Level.FLATTEN:
             steps += self._reduce(look)
         is_over = not self._unwanted(look) and all(each.is_flat for each in self._reductions.values())
-        if not is_over or self.lacks_shares or (self._cancels_all and self._sent.has_unwanted):
+        if not is_over or self.lacks_shares or (self._cancels_all and self._closing.has_unwanted):
             self._all_done_since_ns, self.done = None, False
             return steps
         if self._all_done_since_ns is None:
@@ -110,7 +120,6 @@ class StopPlan:
 
     def refused(self, reference: str, text: str, at_ns: int, *, at_once: bool = False) -> list[Step]:
         """Take note that TWS has refused one of the plan's orders; the next may leave `at_once`, or after a pause."""
-        self._sent.refuse(reference, text)
         for reduction in self._reductions.values():
             if reduction.order is not None and reduction.order.reference == reference:
                 reduction.refused(at_ns, at_once=at_once)
@@ -150,7 +159,9 @@ class StopPlan:
 
     def _unwanted(self, look: Look) -> list[WorkingOrder]:
         """Return the orders that are to go; those with which plans close positions are not among them."""
-        orders: Iterable[WorkingOrder] = (order for order in look.orders if not self._sent.is_wanted(order.reference))
+        orders: Iterable[WorkingOrder] = (
+            order for order in look.orders if not self._closing.is_wanted(order.reference)
+        )
         if self.stop.runs:
             # An order of this stop that a process before this one has left is not trusted: it is measured afresh.
             mine = reference_of(self.stop)
@@ -158,18 +169,6 @@ class StopPlan:
         if self.stop.level is Level.HALT:
             orders = (order for order in orders if order.opens(look.held(order.con_id)))
         return list(orders)
-
-    def _cancel_invisible(self, look: Look) -> list[Step]:
-        """Cancel orders of guardians that TWS shows nowhere: its answer says whether they may still be filled."""
-        steps: list[Step] = []
-        for order in self._sent.overdue(self._patience.invisible, look.asked_ns, refused_seconds=self._patience.stuck):
-            steps.append(CancelOwn(order.reference))
-            if not order.is_seen:
-                steps += self._tell(
-                    f"TWS shows no trace of the order {order.reference} in contract {order.con_id}: it is cancelled, "
-                    f"and the next one waits until TWS answers"
-                )
-        return steps
 
     def _cancel(self, look: Look) -> list[Step]:
         unwanted = self._unwanted(look)
@@ -194,7 +193,7 @@ class StopPlan:
         """Cancel orders one by one; where TWS would not take it, all go if that takes no protection."""
         numbers = [order.order_id for order in look.orders]
         shown = {order.reference for order in look.orders}
-        numbers += [order.order_id for order in self._sent if order.reference not in shown]
+        numbers += [order.order_id for order in self._closing if order.reference not in shown]
         shared = [order for order in unwanted if not order.order_id or numbers.count(order.order_id) > 1]
         foreign = [order for order in unwanted if order not in shared and order.order_id in self._foreign]
         clear = [order for order in unwanted if order not in shared]
@@ -234,7 +233,7 @@ class StopPlan:
             )
         steps: list[Step] = []
         contracts = {con_id for con_id, quantity in look.holdings.items() if quantity}
-        contracts |= self._reductions.keys() | {order.con_id for order in look.orders} | self._sent.contracts
+        contracts |= self._reductions.keys() | {order.con_id for order in look.orders} | self._closing.contracts
         if self.shares is not None:
             self.shares.take(look.executions)
             contracts &= self.shares.contracts
@@ -244,13 +243,13 @@ class StopPlan:
                 baseline = self._baselines.get(con_id)
                 reduction = self._reductions[con_id] = Reduction(con_id, self._patience, baseline=baseline)
             share = None if self.shares is None else self.shares.of(con_id)
-            quantity = reduction.see(self._seen_by(look), sent=self._sent, share=share)
+            quantity = reduction.see(self._seen_by(look), closing=self._closing, share=share)
             steps += [Tell(f"contract {con_id}: {text}") for text in reduction.news]
             reduction.news.clear()
             if quantity:
                 self.orders_sent += 1
                 reference = f"{reference_of(self.stop)}{self._attempt:x}.{self.orders_sent}"
-                reduction.sent(self._sent.add(reference, con_id=con_id, quantity=quantity, at_ns=look.asked_ns))
+                reduction.sent(self._closing.add(reference, con_id=con_id, quantity=quantity, at_ns=look.asked_ns))
                 steps.append(Reduce(reference, con_id, quantity))
             steps += self._tell_of_waiting(con_id, look)
         return steps
@@ -266,7 +265,7 @@ class StopPlan:
 
     def _tell_of_waiting(self, con_id: int, look: Look) -> list[Step]:
         steps: list[Step] = []
-        for order in self._sent:
+        for order in self._closing:
             if order.con_id != con_id or not self._patience.passed(self._patience.stuck, order.sent_ns, look.asked_ns):
                 continue
             states = [each.status for each in look.orders if each.reference == order.reference]

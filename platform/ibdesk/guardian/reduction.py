@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from ibdesk.guardian.account import DUST, Look
-from ibdesk.guardian.sent import SentOrder, SentOrders
+from ibdesk.guardian.closing_orders import ClosingOrder, ClosingOrders
 
 _SECOND = 1_000_000_000
 
@@ -56,7 +56,7 @@ class Reduction:
     ) -> None:
         self.con_id, self._patience = con_id, patience
         self._agreed = baseline
-        self.order: SentOrder | None = None
+        self.order: ClosingOrder | None = None
         self.is_flat = False
         self.news: list[str] = []
         # _calm: what the looks have agreed on since _calm_since_ns: the position and the net of executions.
@@ -68,14 +68,14 @@ class Reduction:
         self._not_before_ns = 0
         self._told: set[str] = set()
 
-    def see(self, look: Look, *, sent: SentOrders, share: float | None = None) -> float:
+    def see(self, look: Look, *, closing: ClosingOrders, share: float | None = None) -> float:
         """Take a look at the account; return the signed quantity to trade now, 0 while there is nothing to do.
 
-        `sent` are the orders that may still be filled, also those of other plans; `share` is the signed part of the
+        `closing` are the orders that may still be filled, also those of other plans; `share` is the signed part of the
         position that is to go, None for all of it.
         """
         self.is_flat = False
-        is_settled = self._is_settled(look, sent)
+        is_settled = self._is_settled(look, closing)
         if not self._is_calm(look) or not is_settled:
             self._disputed_ns = None
             return 0.0
@@ -88,7 +88,7 @@ class Reduction:
             return 0.0
         return -wanted
 
-    def sent(self, order: SentOrder) -> None:
+    def sent(self, order: ClosingOrder) -> None:
         """Take note that the order has left."""
         self.order = order
 
@@ -109,13 +109,13 @@ class Reduction:
 
     # --- inside
 
-    def _is_settled(self, look: Look, sent: SentOrders) -> bool:
+    def _is_settled(self, look: Look, closing: ClosingOrders) -> bool:
         """Return whether no order of a guardian in the instrument can still be filled."""
-        if self.order is not None and self.order.reference not in sent:
+        if self.order is not None and self.order.reference not in closing:
             if look.filled(self.order.reference) > DUST:
                 self._refusals = 0
             self.order = None
-        return not sent.works_in(self.con_id)
+        return not closing.works_in(self.con_id)
 
     def _is_calm(self, look: Look) -> bool:
         """Return whether no order has worked, and nothing has moved, for long enough.

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 import msgspec
 
 from ibdesk.clock import monotonic_ns, wall_ns
 from ibdesk.guardian.account import GUARDIANS, Look
 from ibdesk.guardian.claim import Claim
+from ibdesk.guardian.closing_orders import ClosingOrder, ClosingOrders, taken_up
 from ibdesk.guardian.decisions import Tripped
-from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce, Step, StopPlan, Tell, reference_of
+from ibdesk.guardian.plan import (
+    CancelEverything,
+    CancelOrder,
+    CancelOwn,
+    Reduce,
+    Sender,
+    Step,
+    StopPlan,
+    Tell,
+    reference_of,
+)
 from ibdesk.guardian.record import Outcome, Record
 from ibdesk.guardian.reduction import Patience
-from ibdesk.guardian.sent import SentOrder, SentOrders, taken_up
 from ibdesk.guardian.shares import RunShares, ShareBasis
 from ibdesk.guardian.stop import Level, Stop
 
@@ -28,16 +37,6 @@ _DONE_WORDS = {
     Level.CANCEL: "no order works",
     Level.FLATTEN: "no order works and no position is held",
 }
-
-
-class Sender(Protocol):
-    """What takes the steps of a plan to TWS."""
-
-    def new_order_id(self) -> int:
-        """Return a number for the next order, 0 while TWS is away."""
-
-    def do(self, step: CancelEverything | CancelOrder | CancelOwn | Reduce, *, order_id: int = 0) -> None:
-        """Send a step."""
 
 
 class Stops:
@@ -57,12 +56,10 @@ class Stops:
         measure: Callable[[tuple[str, ...]], ShareBasis | None],
     ) -> None:
         self._record, self._claim, self._client_id, self._measure = record, claim, client_id, measure
-        self._sent = SentOrders(settle_seconds=settle_seconds)
+        self._closing = ClosingOrders(settle_seconds=settle_seconds)
         # _kept: the orders that the claim's file has, and what it says of each.
         self._kept: set[tuple[str, bool, bool]] = set()
         self._fault = ""
-        # _disowned_ns: when each order of an abandoned stop was first to be cancelled; 0 once it was alerted.
-        self._disowned_ns: dict[str, int] = {}
         self.sender: Sender | None = None
         self.plans: list[StopPlan] = []
         self._begun_ns: dict[str, int] = {}
@@ -85,7 +82,7 @@ class Stops:
             return True
         if inherited is not None:
             self._kept = _state_of(inherited)
-            self._sent.inherit(taken_up(inherited, now_ns=monotonic_ns(), wall_ns=wall_ns()))
+            self._closing.inherit(taken_up(inherited, now_ns=monotonic_ns(), wall_ns=wall_ns()))
         return True
 
     def rest(self) -> None:
@@ -96,7 +93,7 @@ class Stops:
     @property
     def is_busy(self) -> bool:
         """Return whether a stop is carried out, or an order of an abandoned one may still be filled."""
-        return bool(self.plans) or self._sent.has_unwanted
+        return bool(self.plans) or self._closing.has_unwanted
 
     # --- beginning and ending
 
@@ -132,19 +129,19 @@ class Stops:
             self._record.alert(f"the halt {stop.id} was lifted before the stop was done: it is abandoned")
             self._over(stop, Outcome(state="abandoned"))
         # Also those of stops that another process has begun.
-        disowned = [order for stop_id in lifted for order in self._sent.disown(f"{GUARDIANS}{stop_id}-")]
+        disowned = [order for stop_id in lifted for order in self._closing.disown(f"{GUARDIANS}{stop_id}-")]
         if left or disowned:
             self._arrange()
-            self._cancel_unwanted(monotonic_ns())
-            self._keep_sent()
+            self._cancel_closing(monotonic_ns())
+            self._keep_closing()
 
     def forget(self) -> None:
         """Take every stop for over without being done: the account has ended."""
         for stop in self._record.memory.stops:
             self._over(stop, Outcome(state="ended"))
         self.baselines = {}
-        self._sent.forget()
-        self._keep_sent()
+        self._closing.forget()
+        self._keep_closing()
         self._arrange()
 
     def lost(self) -> None:
@@ -174,8 +171,8 @@ class Stops:
 
     def advance(self, look: Look) -> None:
         """Do what is next, given the account as it is."""
-        self._sent.settle(look)
-        self._cancel_unwanted(look.asked_ns, look)
+        self._closing.settle(look)
+        self._cancel_closing(look.asked_ns, look)
         for plan in list(self.plans):
             if plan.lacks_shares:
                 plan.shares = self._shares(plan.stop)
@@ -183,7 +180,7 @@ class Stops:
             self._keep_shares(plan)
             if plan.done:
                 self._finish(plan)
-        self._keep_sent()
+        self._keep_closing()
 
     def compare(self, look: Look) -> None:
         """Remember positions on which TWS's positions and its executions agree while no stop is carried out."""
@@ -203,27 +200,31 @@ class Stops:
     def reference_of(self, order_id: int) -> str | None:
         """Return the reference of an order of this client that may still be filled."""
         return next(
-            (sent.reference for sent in self._sent if (sent.client_id, sent.order_id) == (self._client_id, order_id)),
+            (
+                sent.reference
+                for sent in self._closing
+                if (sent.client_id, sent.order_id) == (self._client_id, order_id)
+            ),
             None,
         )
 
     def refused(self, reference: str, text: str, *, at_once: bool) -> None:
         """Take note that TWS has refused an order; the next may leave `at_once`."""
         self._record.write("refused", reference=reference, text=text)
-        self._sent.refuse(reference, text)
+        self._closing.refuse(reference, text)
         for plan in self.plans:
             self._do(plan, plan.refused(reference, text, monotonic_ns(), at_once=at_once))
 
     def reported(self, reference: str, filled: float, *, is_over: bool) -> None:
         """Take note of the status of an order of a guardian."""
-        self._sent.report(reference, filled)
+        self._closing.report(reference, filled)
         if is_over:
-            self._sent.end(reference, is_filled=False)
+            self._closing.end(reference, is_filled=False)
 
     def ended(self, reference: str, *, is_filled: bool, was_found: bool) -> None:
         """Take note that there was nothing left to cancel of an order."""
         self._record.write("ended order", reference=reference, is_filled=is_filled, was_found=was_found)
-        self._sent.end(reference, is_filled=is_filled, was_found=was_found)
+        self._closing.end(reference, is_filled=is_filled, was_found=was_found)
 
     def not_found(self, order_id: int) -> None:
         """Take note that TWS knows no order of this number that this client may cancel."""
@@ -262,7 +263,7 @@ class Stops:
             attempt=self._record.new_attempt(),
             baselines=self.baselines,
             shares=self._shares(stop),
-            sent=self._sent,
+            closing=self._closing,
         )
         self._begun_ns.setdefault(stop.id, monotonic_ns())
         self.plans.append(plan)
@@ -287,14 +288,16 @@ class Stops:
         for step in steps:
             if isinstance(step, Tell):
                 self._record.alert(step.text, stop=plan.stop.id)
-                continue
-            # Written first: an order that has left and is not in the log would be a riddle.
-            self._record.write("step", stop=plan.stop.id, step=type(step).__name__, **msgspec.to_builtins(step))
-            if self.sender is not None:
-                self._send(self.sender, step)
+            else:
+                self._send(step, stop=plan.stop.id)
 
-    def _send(self, sender: Sender, step: CancelEverything | CancelOrder | CancelOwn | Reduce) -> None:
-        order = self._sent.get(step.reference) if isinstance(step, CancelOwn | Reduce) else None
+    def _send(self, step: CancelEverything | CancelOrder | CancelOwn | Reduce, **facts: str) -> None:
+        # Written first: an order that has left and is not in the log would be a riddle.
+        self._record.write("step", **facts, step=type(step).__name__, **msgspec.to_builtins(step))
+        sender = self.sender
+        if sender is None:
+            return
+        order = self._closing.get(step.reference) if isinstance(step, CancelOwn | Reduce) else None
         if isinstance(step, CancelOwn):
             # The number of another client's order would be taken for that of one of ours.
             if order is not None and order.client_id == self._client_id:
@@ -305,40 +308,58 @@ class Stops:
             return
         order_id = sender.new_order_id()
         if order is None or not order_id:
-            self._sent.drop(step.reference)
+            self._closing.drop(step.reference)
             return
         order.client_id, order.order_id, order.sent_wall_ns = self._client_id, order_id, wall_ns()
-        self._keep_sent()
+        self._keep_closing()
         sender.do(step, order_id=order_id)
 
-    def _cancel_unwanted(self, at_ns: int, look: Look | None = None) -> None:
-        """Cancel the orders of abandoned stops, again and again until TWS says that nothing of them works."""
-        shown = {} if look is None else {order.reference: order for order in look.orders}
-        numbers = [order.order_id for order in shown.values()]
-        for order in self._sent.unwanted(_PATIENCE.repeat_cancel, at_ns):
-            step: CancelOwn | CancelOrder = CancelOwn(order.reference)
-            working = shown.get(order.reference)
-            if working is not None and order.client_id != self._client_id and numbers.count(working.order_id) == 1:
-                step = CancelOrder(working)
-            self._record.write("step", step=type(step).__name__, **msgspec.to_builtins(step))
-            if self.sender is not None:
-                self._send(self.sender, step)
-            since_ns = self._disowned_ns.setdefault(order.reference, at_ns)
-            if since_ns and _PATIENCE.passed(_PATIENCE.stuck, since_ns, at_ns):
-                self._disowned_ns[order.reference] = 0
-                self._record.alert(
+    def _cancel_closing(self, at_ns: int, look: Look | None = None) -> None:
+        """Cancel the orders of abandoned stops, again and again until TWS says that nothing of them works.
+
+        Also those that plans wait for and that TWS shows nowhere: its answer says whether they may still be filled.
+        """
+        for order in self._closing.unwanted(_PATIENCE.repeat_cancel, at_ns):
+            self._cancel_order(order, look)
+            if order.disowned_ns is not None and _PATIENCE.passed(_PATIENCE.stuck, order.disowned_ns, at_ns):
+                self._alert_once(
+                    order,
                     f"the order {order.reference} of an abandoned stop may still be filled though it was cancelled "
-                    f"{_PATIENCE.stuck:g} s ago: cancel it by hand in TWS"
+                    f"{_PATIENCE.stuck:g} s ago: cancel it by hand in TWS",
+                )
+        if look is None or not self.plans:
+            return
+        for order in self._closing.overdue(_PATIENCE.invisible, at_ns, refused_seconds=_PATIENCE.stuck):
+            self._cancel_order(order, look)
+            if not order.is_seen:
+                self._alert_once(
+                    order,
+                    f"TWS shows no trace of the order {order.reference} in contract {order.con_id}: it is cancelled, "
+                    f"and the next one waits until TWS answers",
                 )
 
-    def _keep_sent(self) -> None:
+    def _cancel_order(self, order: ClosingOrder, look: Look | None) -> None:
+        """Cancel one by its number, that of another client as TWS shows it."""
+        shown = () if look is None else look.orders
+        step: CancelOwn | CancelOrder = CancelOwn(order.reference)
+        working = next((each for each in shown if each.reference == order.reference), None)
+        numbers = [each.order_id for each in shown]
+        if working is not None and order.client_id != self._client_id and numbers.count(working.order_id) == 1:
+            step = CancelOrder(working)
+        self._send(step)
+
+    def _alert_once(self, order: ClosingOrder, text: str) -> None:
+        if not order.is_told:
+            order.is_told = True
+            self._record.alert(text)
+
+    def _keep_closing(self) -> None:
         """Write down which orders may still be filled, for the process after this one."""
-        state = _state_of(self._sent)
+        state = _state_of(self._closing)
         if state == self._kept:
             return
-        self._disowned_ns = {key: at_ns for key, at_ns in self._disowned_ns.items() if key in self._sent}
         try:
-            self._claim.keep(self._sent)
+            self._claim.keep(self._closing)
             self._kept, self._fault = state, ""
         except OSError as error:
             if str(error) != self._fault:
@@ -377,6 +398,6 @@ class Stops:
         )
 
 
-def _state_of(orders: Iterable[SentOrder]) -> set[tuple[str, bool, bool]]:
+def _state_of(orders: Iterable[ClosingOrder]) -> set[tuple[str, bool, bool]]:
     """Return what a later process must know of orders."""
     return {(order.reference, order.is_wanted, order.is_seen) for order in orders}

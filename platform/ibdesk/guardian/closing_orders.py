@@ -1,4 +1,6 @@
-"""The orders that guardians have sent and that may still be filled, whichever plan or process has sent them."""
+"""The orders with which guardians close positions and that may still be filled, whichever plan or process has sent
+them.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,18 @@ from ibdesk.guardian.account import DUST, Look
 _SECOND = 1_000_000_000
 # After `settle_seconds` so many looks in a row must show no trace of an order before it counts as never taken.
 _LOOKS = 2
+# An order that works no more counts as over once TWS has told its end and has shown it no more for so long.
+_GONE_SECONDS = 0.4
 
 
-class SentOrder(msgspec.Struct, kw_only=True):
+class ClosingOrder(msgspec.Struct, kw_only=True):
     """One market order of a guardian, from the moment before it leaves until it can be filled no more.
 
     `sent_ns` is on the monotonic clock, `sent_wall_ns` the same moment in UTC, for the process that comes after this
-    one. `is_wanted` is false once its stop was abandoned. `is_seen` is true once TWS has shown it, `gone_since_ns` is
-    when it first showed it no more. `has_ended` is TWS's word that nothing of it works any more, `reported` how much of
-    it was filled by what TWS has said beside executions, which may come later.
+    one. `is_wanted` is false once its stop was abandoned, `disowned_ns` is when it was first to be cancelled for that.
+    `is_told` is true once a person was told that it does not do what it should. `is_seen` is true once TWS has shown
+    it, `gone_since_ns` is when it first showed it no more. `has_ended` is TWS's word that nothing of it works any more,
+    `reported` how much of it was filled by what TWS has said beside executions, which may come later.
     """
 
     reference: str
@@ -30,6 +35,8 @@ class SentOrder(msgspec.Struct, kw_only=True):
     client_id: int = 0
     order_id: int = 0
     is_wanted: bool = True
+    disowned_ns: int | None = None
+    is_told: bool = False
     is_seen: bool = False
     refusal: str = ""
     has_ended: bool = False
@@ -39,7 +46,7 @@ class SentOrder(msgspec.Struct, kw_only=True):
     looks_without_trace: int = 0
 
 
-class SentOrders:
+class ClosingOrders:
     """Every order that may still be filled, by its reference.
 
     An order that TWS shows nowhere, or no more, has not ended: TWS may be slow. It ends by a word of TWS, and once the
@@ -47,21 +54,15 @@ class SentOrders:
     two looks.
     """
 
-    def __init__(
-        self, orders: Iterable[SentOrder] = (), *, settle_seconds: float = 60.0, gone_seconds: float = 0.4
-    ) -> None:
-        self._orders = {order.reference: order for order in orders}
-        self._settle_seconds, self._gone_seconds = settle_seconds, gone_seconds
-        self._last_look: Look | None = None
+    def __init__(self, *, settle_seconds: float = 60.0) -> None:
+        self._orders: dict[str, ClosingOrder] = {}
+        self._settle_seconds = settle_seconds
 
-    def __iter__(self) -> Iterator[SentOrder]:
+    def __iter__(self) -> Iterator[ClosingOrder]:
         return iter(self._orders.values())
 
     def __contains__(self, reference: object) -> bool:
         return reference in self._orders
-
-    def __len__(self) -> int:
-        return len(self._orders)
 
     @property
     def contracts(self) -> set[int]:
@@ -82,11 +83,11 @@ class SentOrders:
         """Return whether an order of an abandoned stop may still be filled."""
         return any(not order.is_wanted for order in self)
 
-    def get(self, reference: str) -> SentOrder | None:
+    def get(self, reference: str) -> ClosingOrder | None:
         """Return the order with this reference, None once it has ended."""
         return self._orders.get(reference)
 
-    def inherit(self, orders: Iterable[SentOrder]) -> None:
+    def inherit(self, orders: Iterable[ClosingOrder]) -> None:
         """Take over orders of other processes; those that are known stay as they are."""
         for order in orders:
             self._orders.setdefault(order.reference, order)
@@ -95,9 +96,9 @@ class SentOrders:
         """Forget all orders: their account has ended."""
         self._orders.clear()
 
-    def add(self, reference: str, *, con_id: int, quantity: float, at_ns: int) -> SentOrder:
+    def add(self, reference: str, *, con_id: int, quantity: float, at_ns: int) -> ClosingOrder:
         """Take note of an order that is about to leave."""
-        order = SentOrder(reference=reference, con_id=con_id, quantity=abs(quantity), sent_ns=at_ns)
+        order = ClosingOrder(reference=reference, con_id=con_id, quantity=abs(quantity), sent_ns=at_ns)
         self._orders[reference] = order
         return order
 
@@ -105,14 +106,15 @@ class SentOrders:
         """Forget an order that has never left."""
         self._orders.pop(reference, None)
 
-    def disown(self, beginning: str) -> list[SentOrder]:
+    def disown(self, beginning: str) -> list[ClosingOrder]:
         """Return the orders whose references begin so, which are wanted no more from now on."""
         found = [order for order in self if order.is_wanted and order.reference.startswith(beginning)]
         for order in found:
-            order.is_wanted = False
+            # What a person was told of it before was another matter.
+            order.is_wanted = order.is_told = False
         return found
 
-    def unwanted(self, seconds: float, now_ns: int) -> list[SentOrder]:
+    def unwanted(self, seconds: float, now_ns: int) -> list[ClosingOrder]:
         """Return the orders that are wanted no more and may still be filled, each again after so many seconds."""
         found = []
         for order in self:
@@ -120,10 +122,11 @@ class SentOrders:
                 continue
             if order.cancelled_ns is None or now_ns - order.cancelled_ns >= seconds * _SECOND:
                 order.cancelled_ns = now_ns
+                order.disowned_ns = now_ns if order.disowned_ns is None else order.disowned_ns
                 found.append(order)
         return found
 
-    def overdue(self, seconds: float, now_ns: int, *, refused_seconds: float) -> list[SentOrder]:
+    def overdue(self, seconds: float, now_ns: int, *, refused_seconds: float) -> list[ClosingOrder]:
         """Return the orders that TWS has shown nowhere for so long, or no more, each again after the same time.
 
         Also those that it still shows so many seconds after they left, though it has refused them.
@@ -133,7 +136,7 @@ class SentOrders:
             is_shown = order.is_seen and order.gone_since_ns is None
             if is_shown != bool(order.refusal) or (order.has_ended and not is_shown):
                 continue
-            wait = self._gone_seconds if order.is_seen and order.cancelled_ns is None else seconds
+            wait = _GONE_SECONDS if order.is_seen and order.cancelled_ns is None else seconds
             if is_shown and order.cancelled_ns is None:
                 wait = refused_seconds
             since_ns = order.cancelled_ns or order.gone_since_ns or order.sent_ns
@@ -165,14 +168,11 @@ class SentOrders:
 
     def settle(self, look: Look) -> None:
         """Drop the orders that can be filled no more, by what TWS shows and has answered; once for each look."""
-        if look is self._last_look:
-            return
-        self._last_look = look
         for order in list(self):
             if self._is_over(order, look):
                 del self._orders[order.reference]
 
-    def _is_over(self, order: SentOrder, look: Look) -> bool:
+    def _is_over(self, order: ClosingOrder, look: Look) -> bool:
         filled = look.filled(order.reference)
         if any(each.reference == order.reference for each in look.orders):
             order.is_seen, order.gone_since_ns = True, None
@@ -189,19 +189,23 @@ class SentOrders:
         if order.gone_since_ns is None:
             order.gone_since_ns = look.asked_ns
         is_told = (order.refusal or order.has_ended) and filled >= order.reported - DUST
-        return (
-            look.asked_ns - order.gone_since_ns >= (self._gone_seconds if is_told else self._settle_seconds) * _SECOND
-        )
+        return look.asked_ns - order.gone_since_ns >= (_GONE_SECONDS if is_told else self._settle_seconds) * _SECOND
 
 
-def taken_up(orders: Iterable[SentOrder], *, now_ns: int, wall_ns: int) -> list[SentOrder]:
+def taken_up(orders: Iterable[ClosingOrder], *, now_ns: int, wall_ns: int) -> list[ClosingOrder]:
     """Return the orders of an earlier process on the clock of this one: it may have been started anew since."""
     found = []
     for order in orders:
         age_ns = max(0, wall_ns - order.sent_wall_ns)
         found.append(
             msgspec.structs.replace(
-                order, sent_ns=now_ns - age_ns, gone_since_ns=None, cancelled_ns=None, looks_without_trace=0
+                order,
+                sent_ns=now_ns - age_ns,
+                gone_since_ns=None,
+                cancelled_ns=None,
+                disowned_ns=None,
+                is_told=False,
+                looks_without_trace=0,
             )
         )
     return found
