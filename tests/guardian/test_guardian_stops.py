@@ -407,3 +407,28 @@ def test_only_what_was_carried_out_counts_as_done(guardian: Guardian) -> None:
     assert "was lifted before the stop was done" in failure_of(after, "h-1", kill=False)
     assert failure_of(after, "h-2", kill=False) == ""
     assert "cannot be seen or ended from here" in failure_of(after, "h-2", kill=True)
+
+
+def test_what_was_finished_last_is_known_to_the_next_process(guardian: Guardian, tmp_path: Path) -> None:
+    """The flatten was carried out by itself; the halt was done with it, the cancel behind it was abandoned."""
+    guardian.stops.begin(stop(Level.HALT, 1))
+    guardian.stops.begin(stop(Level.FLATTEN, 2))
+    before = guardian.stops.status()["finished"]
+    guardian.look(0, 3, 0.0)
+    guardian.stops.begin(stop(Level.CANCEL, 3))
+    guardian.stops.abandon(frozenset({"h-3"}))
+    guardian.die()
+
+    second = Guardian(tmp_path)
+
+    finished = second.stops.status()["finished"]
+    outcomes = second.record.memory.outcomes
+    assert before == {}
+    assert isinstance(finished, dict)
+    assert (finished["id"], finished["level"], finished["orders_sent"]) == ("h-2", "flatten", 0)
+    assert {key: outcome.level.value for key, outcome in outcomes.items()} == {
+        "h-1": "halt",
+        "h-2": "flatten",
+        "h-3": "cancel",
+    }
+    second.die()

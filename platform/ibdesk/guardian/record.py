@@ -17,7 +17,7 @@ from ibdesk.clock import wall_ns
 from ibdesk.config import owner_only, private_folder, write_private
 from ibdesk.guardian.decisions import Tripped
 from ibdesk.guardian.shares import ShareBasis
-from ibdesk.guardian.stop import Stop
+from ibdesk.guardian.stop import Level, Stop
 
 _log = logging.getLogger(__name__)
 
@@ -29,10 +29,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a stop.
 
     `state` is ``done``, ``abandoned`` (its halt was lifted before) or ``ended`` (the embedded account has ended with
-    its engine). `covered_by` is the stop that did it as well, if it was not carried out by itself.
+    its engine), `level` how far it was to go. `covered_by` is the stop that did it as well, if it was not carried out
+    by itself.
     """
 
     state: Literal["done", "abandoned", "ended"]
+    level: Level = Level.HALT
     covered_by: str = ""
     seconds: float = 0.0
     orders_sent: int = 0
@@ -55,6 +57,17 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     tripped: dict[str, Tripped] = {}
     accepted_loss: float = 0.0
     stop_file: tuple[int, ...] = ()
+
+    @property
+    def finished(self) -> dict[str, object]:
+        """Return the last stop that was carried out by itself, empty before the first."""
+        for stop_id, outcome in reversed(self.outcomes.items()):
+            if outcome.state == "done" and not outcome.covered_by:
+                return {
+                    "id": stop_id, "level": outcome.level, "seconds": outcome.seconds,
+                    "orders_sent": outcome.orders_sent, "cancels_sent": outcome.cancels_sent,
+                }  # fmt: skip
+        return {}
 
 
 class Record:

@@ -63,7 +63,6 @@ class Stops:
         self.sender: Sender | None = None
         self.plans: list[StopPlan] = []
         self._begun_ns: dict[str, int] = {}
-        self.finished: dict[str, object] = {}
         # baselines: positions on which TWS's positions and its executions agreed while no stop was carried out.
         self.baselines: dict[int, tuple[float, float]] = {}
         self.idle, self.woken = asyncio.Event(), asyncio.Event()
@@ -127,7 +126,7 @@ class Stops:
         left = [stop for stop in self._record.memory.stops if stop.id in lifted]
         for stop in left:
             self._record.alert(f"the halt {stop.id} was lifted before the stop was done: it is abandoned")
-            self._over(stop, Outcome(state="abandoned"))
+            self._over(stop, Outcome(state="abandoned", level=stop.level))
         # Also those of stops that another process has begun.
         disowned = [order for stop_id in lifted for order in self._closing.disown(f"{GUARDIANS}{stop_id}-")]
         if left or disowned:
@@ -138,7 +137,7 @@ class Stops:
     def forget(self) -> None:
         """Take every stop for over without being done: the account has ended."""
         for stop in self._record.memory.stops:
-            self._over(stop, Outcome(state="ended"))
+            self._over(stop, Outcome(state="ended", level=stop.level))
         self.baselines = {}
         self._closing.forget()
         self._keep_closing()
@@ -163,7 +162,7 @@ class Stops:
                 }
                 for plan in self.plans
             ],
-            "finished": self.finished,
+            "finished": self._record.memory.finished,
             "outcomes": msgspec.to_builtins(self._record.memory.outcomes),
         }
 
@@ -369,19 +368,18 @@ class Stops:
     def _finish(self, plan: StopPlan) -> None:
         stop = plan.stop
         seconds = (monotonic_ns() - self._begun_ns[stop.id]) / _SECOND
-        outcome = Outcome(state="done", seconds=seconds, orders_sent=plan.orders_sent, cancels_sent=plan.cancels_sent)
+        outcome = Outcome(
+            state="done", level=stop.level, seconds=seconds, orders_sent=plan.orders_sent,
+            cancels_sent=plan.cancels_sent,
+        )  # fmt: skip
         for covered in [each for each in self._record.memory.stops if each != stop and stop.covers(each)]:
-            self._over(covered, msgspec.structs.replace(outcome, covered_by=stop.id))
+            self._over(covered, msgspec.structs.replace(outcome, level=covered.level, covered_by=stop.id))
         self._over(stop, outcome)
-        self.finished = {
-            "id": stop.id, "level": stop.level, "seconds": seconds, "orders_sent": plan.orders_sent,
-            "cancels_sent": plan.cancels_sent,
-        }  # fmt: skip
         whose = f" of {', '.join(stop.runs)}" if stop.runs else ""
         self._record.alert(
             f"done in {seconds:.1f} s: {_DONE_WORDS[stop.level]}{whose}. "
             f"The halt {stop.id} stands until a person lifts it",
-            **self.finished,
+            **self._record.memory.finished,
         )
         self._arrange()
 

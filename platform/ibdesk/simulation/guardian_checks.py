@@ -26,14 +26,16 @@ class GuardianChecks:
     ) -> None:
         self._truth, self._symbols, self._excuses = truth, symbols, excuses
         self._report, self._say = report, say
-        # _finished: the last stop that a guardian has said is done.
+        # _finished: the last stop that a guardian has said is done; _seen: all of them, each with its seconds.
         self._finished, self._has_flattened = "", False
+        self._seen: set[tuple[object, object]] = set()
 
     def after_turn(self, guardian: GuardianProcess) -> None:
         """Look at what a guardian says that it has done."""
         finished = guardian.finished
-        if not finished or finished.get("id") == self._finished:
+        if not finished or (finished["id"], finished["seconds"]) in self._seen:
             return
+        self._seen.add((finished["id"], finished["seconds"]))
         self._finished = str(finished["id"])
         self._say(f"guardian has finished {finished}")
         if not any(self._finished in path.read_text("utf-8") for path in accounts_folder().glob("*.halts.json")):

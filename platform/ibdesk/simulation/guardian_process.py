@@ -49,7 +49,7 @@ class GuardianProcess:
 
     @property
     def finished(self) -> dict[str, object]:
-        """Return the last stop that was carried out, empty before the first of this life."""
+        """Return the last stop that was carried out, empty before the first and while no life of the guardian runs."""
         found = {} if self.watch is None else self.watch.status()["finished"]
         assert isinstance(found, dict)  # noqa: S101 - for the type checker
         return found
