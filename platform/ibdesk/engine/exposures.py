@@ -73,7 +73,7 @@ class Exposures:
         holding.money.open_orders += change
 
     def rate_and_worth(self, total: InstrumentTotal) -> tuple[float, float]:
-        """Return the rate of an instrument\'s money, and what one unit is worth at the present price, else infinity."""
+        """Return the rate of an instrument's money, and what one unit is worth at the present price, else infinity."""
         price = None if total.market is None else total.market.price
         # Where sums are not kept, they follow no price.
         if self.is_kept and total.is_live and price is not None and total.price == price:
