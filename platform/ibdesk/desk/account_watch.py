@@ -117,17 +117,7 @@ class AccountWatch:
         # Halts first: between a lift and the halt in its place nothing may leave.
         for halt in record.halts:
             if halt.id not in self._halts:
-                self._turn(
-                    HaltTrading(
-                        halt.reason,
-                        self._now_ns(),
-                        halt.by,
-                        scope=halt.scope,
-                        state=halt.state,
-                        id=halt.id,
-                        rule=halt.rule,
-                    )
-                )
+                self._turn(HaltTrading.of(halt, self._now_ns()))
         for lift in record.lifted:
             if lift.id in self._halts:
                 self._compare_after(self._halts[lift.id])

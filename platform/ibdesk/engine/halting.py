@@ -37,14 +37,11 @@ class Halting:
 
     def on_halt_trading(self, command: HaltTrading) -> None:
         """Halt as a person or another process says."""
-        self.halt(
-            command.reason,
-            command.by,
-            scope=command.scope,
-            state=command.state,
-            halt_id=command.id,
-            rule=command.rule,
-        )
+        reason, by, scope, state = command.reason or "no reason was given", command.by, command.scope, command.state
+        if command.id:
+            self.put(Halt(reason, by, self._flow.now_ns, command.id, scope, state, command.rule))
+        else:
+            self.halt(reason, by, scope=scope, state=state)
 
     def on_resume_trading(self, command: ResumeTrading, allow_targets: Callable[[], None]) -> None:
         """Lift a halt, and let targets be asked again that it refused."""
@@ -76,34 +73,28 @@ class Halting:
         *,
         scope: str = DESK_SCOPE,
         state: TradingState = TradingState.HALTED,
-        halt_id: str = "",
         rule: str = "",
     ) -> None:
-        """Let pass only what reduces a position from here on, until a person lifts this halt.
+        """Make a halt, and put it; what the same one has halted for already, and holds, is not halted for again."""
+        halts, at_ns = self._flow.gate.halts, self._flow.now_ns
+        halt_id = new_halt_id(at_ns, halts.made + 1, client_id=self._client_id)
+        halt = Halt(reason, by, at_ns, halt_id, scope, state, rule)
+        if not any(_is_same(held, halt) for held in halts.values()):
+            self.put(halt)
 
-        What the same one has halted for already, and holds, is not halted for again.
-        """
+    def put(self, halt: Halt) -> None:
+        """Let pass only what reduces a position until a person lifts this halt; one that holds already stays as it is."""
         flow = self._flow
-        halts, at_ns = flow.gate.halts, flow.now_ns
-        halt = Halt(
-            reason or "no reason was given",
-            by,
-            at_ns,
-            halt_id or new_halt_id(at_ns, halts.made + 1, client_id=self._client_id),
-            scope,
-            state,
-            rule,
-        )
-        if halt.id in halts or (not halt_id and any(_is_same(held, halt) for held in halts.values())):
+        if halt.id in flow.gate.halts:
             return
-        halts.put(halt)
+        flow.gate.halts.put(halt)
         flow.add(TradingHalted(halt.reason, halt.at_ns, halt.by, halt.id, halt.scope, halt.state, halt.rule))
         if not flow.gate.decides:
             return
         if halt.is_fence:
             self._cancel_all()
         else:
-            self.cancel_openers(scope)
+            self.cancel_openers(halt.scope)
 
     def _cancel_all(self) -> None:
         """Cancel every open order; the guardian cancels those that the venue has, and not those that wait here."""

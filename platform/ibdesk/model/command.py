@@ -8,12 +8,12 @@ follows it to the venue; it is empty where there was none, and orders that a com
 from __future__ import annotations
 
 import enum
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from ibdesk.model.budget import NO_BUDGET, RunBudget
-from ibdesk.model.halt import DESK_SCOPE, TradingState
+from ibdesk.model.halt import DESK_SCOPE, Halt, TradingState
 from ibdesk.model.instrument import AnyInstrument
 from ibdesk.model.order import OrderType, Side, TimeInForce, WhenClosed
 
@@ -124,6 +124,11 @@ class HaltTrading(msgspec.Struct, frozen=True, tag="halt_trading"):
     state: TradingState = TradingState.HALTED
     id: str = ""
     rule: str = ""
+
+    @classmethod
+    def of(cls, halt: Halt, at_ns: int) -> Self:
+        """Return the command to hold a halt that has an id."""
+        return cls(halt.reason, at_ns, halt.by, scope=halt.scope, state=halt.state, id=halt.id, rule=halt.rule)
 
 
 class ResumeTrading(msgspec.Struct, frozen=True, tag="resume_trading"):
