@@ -163,7 +163,7 @@ class Story:
         missing = quantity - run.position("AAPL").quantity
         side = Side.BUY if missing > 0 else Side.SELL
         order = Order(
-            id=f"{run.id}.{run.orders_made + 1}",
+            id=f"{run.id}.{run.orders.made + 1}",
             owner=run.id,
             instrument="AAPL",
             side=side,

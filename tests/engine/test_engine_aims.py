@@ -277,7 +277,7 @@ def test_close_of_a_short_position(story, act) -> None:
     story.hold(-60)
     act(lambda me: me.buy("AAPL", 60, stop=11.0))
 
-    number = story.run().orders_made
+    number = story.run().orders.made
     assert orders_in(act(lambda me: me.close("AAPL"))) == [CancelOrder(f"run.{number}")]
     [closing] = story.placed(story.report(story.order(f"run.{number}"), S.CANCELLED))
 

@@ -156,7 +156,7 @@ def test_what_an_event_made_it_do_is_undone_in_all_its_hooks(tell_story, hands) 
 
     assert [type(action) for action in actions] == [CancelOrder, RunFailed, Alert]
     assert list(story.engine.blotter.orders) == ["run.1"]
-    assert (run.orders_made, run.position("AAPL").quantity, run.lanes["AAPL"].exposure) == (1, 4, 10)
+    assert (run.orders.made, run.position("AAPL").quantity, run.lanes["AAPL"].exposure) == (1, 4, 10)
     assert story.engine.blotter.sums("run", "AAPL").exposure(0.0) == 6
     # The order of the start counts, the stop that never left does not.
     assert gate.sent_since(story.at_ns - SECOND) == 1
@@ -214,7 +214,7 @@ def test_an_on_order_that_orders_again_over_each_denial_ends_the_run(tell_story,
 
     assert [type(action) for action in actions] == [RunFailed, Alert]
     assert "its on_order has ordered again over a denial 20 times in one event" in story.run().note
-    assert (story.engine.blotter.orders, story.run().orders_made) == ({}, 0)
+    assert (story.engine.blotter.orders, story.run().orders.made) == ({}, 0)
 
 
 @pytest.mark.parametrize("room", range(1, 30))
@@ -246,7 +246,7 @@ def test_a_stack_that_is_full_in_the_middle_of_an_order_leaves_nothing_of_it(tel
 
         assert [type(action) for action in actions] == [RunFailed, Alert]
         assert story.run().note == "RecursionError: maximum recursion depth exceeded"
-        assert (story.engine.blotter.orders, story.engine.blotter.all_open(), story.run().orders_made) == ({}, [], 0)
+        assert (story.engine.blotter.orders, story.engine.blotter.all_open(), story.run().orders.made) == ({}, [], 0)
         assert story.run().lanes["AAPL"].exposure == story.engine.blotter.sums("run", "AAPL").exposure(0.0) == 0
 
 
@@ -673,7 +673,7 @@ def _left_of(engine: Engine, owner: str) -> tuple[Any, ...]:
     run, book = engine.runs[owner], engine.portfolio.books[owner]
     return (
         run.state,
-        run.orders_made,
+        run.orders.made,
         run.saved_state,
         [lane.exposure for lane in run.lanes.values()],
         {order.id: order for order in engine.blotter.orders.values() if order.owner == owner},

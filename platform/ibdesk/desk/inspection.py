@@ -44,7 +44,7 @@ def run_detail(engine: Engine, run: Run, unanswered: Unanswered) -> RunDetail:
         kept=run.saved_state,
         cash=run.book.cash,
         pnl=engine.orders.exposures.exact_pnl(run.id),
-        orders_made=run.orders_made,
+        orders_made=run.orders.made,
         lanes=[_lane_info(engine, lane) for lane in run.lanes.values()],
         open_orders=[order_info(order, unanswered.of(order.id)) for order in open_orders],
     )

@@ -39,7 +39,7 @@ def stop_strategy(engine: Engine, stop: StopStrategy) -> None:
         DeskError: If there is no such run.
     """
     run = engine.run_of(stop.run_id)
-    made_before = run.orders_made
+    made_before = run.orders.made
     if run.state is RunState.RUNNING:
         engine.calls.call(run, run.strategy.on_stop)
     if run.state in (RunState.RUNNING, RunState.ORPHANED):

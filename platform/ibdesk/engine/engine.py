@@ -265,7 +265,7 @@ class Engine:
         if before is not None:
             check_succession(before, start)
         # What fails up to here fails the command: it leaves nothing behind.
-        run = self.runs[start.run_id] = self._made(start, orders_made=0 if before is None else before.orders_made)
+        run = self.runs[start.run_id] = self._made(start, orders_made=0 if before is None else before.orders.made)
         if before is not None:
             run.go_on(before)
         self.losses.take_budget(start.run_id, start.budget)

@@ -195,7 +195,7 @@ def _left(run: Run) -> RunLeft:
         start=msgspec.structs.replace(run.start, history=[], state={}),
         was_running=run.state in (RunState.RUNNING, RunState.ORPHANED),
         note=run.note,
-        orders_made=run.orders_made,
+        orders_made=run.orders.made,
         state=run.saved_state,
         aims={name: lane.aim for name, lane in run.lanes.items() if lane.aim is not None},
     )

@@ -83,7 +83,7 @@ class Halting:
             self.put(halt)
 
     def put(self, halt: Halt) -> None:
-        """Let pass only what reduces a position until a person lifts this halt; one that holds already stays as it is."""
+        """Let pass only what reduces a position until a person lifts this halt; one that holds already stays."""
         flow = self._flow
         if halt.id in flow.gate.halts:
             return

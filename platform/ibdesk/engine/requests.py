@@ -94,7 +94,7 @@ class Requests:
         flow.watch(found.instrument)
         flow.blotter.put(order)
         if run is not None:
-            run.count(order.id)
+            run.orders.count(order.id)
         flow.order_changed(order)
         flow.alert(
             order.owner,

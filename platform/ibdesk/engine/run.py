@@ -61,11 +61,9 @@ class Run:
         *,
         orders_made: int = 0,
     ) -> None:
-        self._engine, self._outbox, self.orders = engine, engine.outbox, RunOrders(self, engine)
+        self._engine, self._outbox, self.orders = engine, engine.outbox, RunOrders(self, engine, made=orders_made)
         self.id, self.start = start.run_id, start
         self.state, self.note = RunState.RUNNING, ""
-        # orders_inside: its orders on their way through the gate, each made in the on_order of the one before.
-        self.orders_inside = 0
         # is_state_watched: whether its state is compared after each event.
         self.is_state_watched = False
         # is_faulty: one of its hooks has raised inside another one, so it is about to end.
@@ -78,17 +76,9 @@ class Run:
             for instrument in start.instruments
         }
         self.book = engine.portfolio.open_book(start.run_id, float(start.cash))
-        # The number of the newest order; a run that goes on after a restart counts on.
-        self.orders_made = orders_made
         self._kept = KeptState(start.state)
         for lane in self.lanes.values():
             lane.sums = engine.blotter.sums(start.run_id, lane.instrument)
-
-    def count(self, order_id: str) -> None:
-        """Take note of an order of this run that an earlier life has made: the next one gets a higher number."""
-        run_id, _, number = order_id.rpartition(".")
-        if run_id == self.id and number.isdigit():
-            self.orders_made = max(self.orders_made, int(number))
 
     def go_on(self, before: Run) -> None:
         """Go on with the aims of the run that had this id before."""
@@ -246,7 +236,7 @@ class Run:
                 stop_price=_float(stop_price),
             )
         finally:
-            self.orders_inside -= 1
+            self.orders.go_outside()
 
     def cancel(self, order_id: str) -> None:
         """Withdraw an open order of this run."""
@@ -258,7 +248,7 @@ class Run:
         try:
             self._engine.orders.cancel(order.id)
         finally:
-            self.orders_inside -= 1
+            self.orders.go_outside()
 
     def set_timer(self, name: str, seconds: float) -> None:
         """Have `on_timer(name)` called after so many seconds."""

@@ -18,15 +18,24 @@ _DEEPEST = 20
 class RunOrders:
     """Makes the orders of a run, and counts those on their way through the gate."""
 
-    def __init__(self, run: Run, engine: Engine) -> None:
+    def __init__(self, run: Run, engine: Engine, *, made: int = 0) -> None:
         self._run, self._engine = run, engine
+        # made: the number of the newest order; a run that goes on after a restart counts on.
+        self.made = made
+        # inside: orders on their way through the gate, each made in the on_order of the one before.
+        self.inside = 0
+
+    def count(self, order_id: str) -> None:
+        """Take note of an order of this run that an earlier life has made: the next one gets a higher number."""
+        run_id, _, number = order_id.rpartition(".")
+        if run_id == self._run.id and number.isdigit():
+            self.made = max(self.made, int(number))
 
     def send(self, lane: Lane, *, aims: bool = False, **terms: Any) -> str:
         """Send an order through the risk gate and return its id; with `aims` it is on the way to a target."""
-        run = self._run
         order = self.make(lane, **terms).checked()
         self.go_inside()
-        number = run.orders_made = run.orders_made + 1
+        number = self.made = self.made + 1
         if aims:
             lane.aimed_order = order.id
         else:
@@ -36,22 +45,21 @@ class RunOrders:
         except BaseException:
             if order.id not in self._engine.blotter.orders:
                 # It came to nothing, and so did its number.
-                run.orders_made = number - 1
+                self.made = number - 1
             raise
         finally:
-            run.orders_inside -= 1
+            self.go_outside()
         return order.id
 
     def deny(self, lane: Lane, order: Order, denial: OrderDeniedError) -> None:
         """Keep an order towards a target that the gate would have refused."""
-        run = self._run
         self.go_inside()
-        run.orders_made += 1
+        self.made += 1
         lane.aimed_order = order.id
         try:
             self._engine.orders.deny(order, denial)
         finally:
-            run.orders_inside -= 1
+            self.go_outside()
 
     def make(
         self,
@@ -68,7 +76,7 @@ class RunOrders:
         """Return a new order of this run."""
         run, now_ns = self._run, self._engine.outbox.now_ns
         return Order(
-            id=f"{run.id}.{run.orders_made + 1}",
+            id=f"{run.id}.{self.made + 1}",
             owner=run.id,
             instrument=lane.instrument,
             side=side,
@@ -91,13 +99,16 @@ class RunOrders:
         Raises:
             StrategyError: If its on_order orders again over each denial, without an end.
         """
-        run = self._run
-        if run.orders_inside >= _DEEPEST:
+        if self.inside >= _DEEPEST:
             raise StrategyError(
-                f"{run.id}: its on_order has ordered again over a denial {_DEEPEST} times in one event: let it stop "
-                f"when an order is denied"
+                f"{self._run.id}: its on_order has ordered again over a denial {_DEEPEST} times in one event: let it "
+                f"stop when an order is denied"
             )
-        run.orders_inside += 1
+        self.inside += 1
+
+    def go_outside(self) -> None:
+        """Count an order no longer: it has passed the gate, or was refused."""
+        self.inside -= 1
 
 
 _TYPES = {

@@ -69,20 +69,20 @@ class StrategyCalls:
     def call(self, run: Run, hook: Callable[..., None], *arguments: object) -> None:
         """Call a hook of a run."""
         number = 0
-        if not run.orders_inside:
+        if not run.orders.inside:
             number = self._made = self._made + 1
         try:
             if self.expected:
                 self._interrupt(run, number)
             hook(*arguments)
         except BaseException as error:
-            if run.orders_inside:
+            if run.orders.inside:
                 # The outer hook ends the run, even if its code goes on over this.
                 run.is_faulty = True
                 self.faults.append((run, error))
                 raise
             self.fail(run, error, number)
-        if self.faults and not run.orders_inside:
+        if self.faults and not run.orders.inside:
             self.end_faulty(run, number)
 
     def fail(self, run: Run, error: BaseException, number: int = _MARKET) -> None:
@@ -139,9 +139,7 @@ class StrategyCalls:
         if expected is not None and expected.call == number:
             del self.expected[run.id]
             for halt in expected.halts:
-                self._engine.orders.halting.halt(
-                    halt.reason, halt.by, scope=halt.scope, state=halt.state, halt_id=halt.id, rule=halt.rule
-                )
+                self._engine.orders.halting.put(halt)
             raise CallInterrupted(expected.note)
 
     def watch_state(self, run: Run) -> None:
@@ -248,7 +246,7 @@ def _take_back(engine: Engine, outbox: Outbox, run: Run) -> None:
             engine.orders.closed.drop(order)
     engine.blotter.forget(made)
     # The next order gets the number of the first one that never left.
-    run.orders_made = min((int(order_id.rpartition(".")[2]) - 1 for order_id in made), default=run.orders_made)
+    run.orders.made = min((int(order_id.rpartition(".")[2]) - 1 for order_id in made), default=run.orders.made)
     engine.gate.forget_sent(
         sum(isinstance(action, PlaceOrder | ModifyOrder) for action in own), engine.freshness.now_ns
     )

@@ -208,7 +208,7 @@ def _end_waiting(engine: Engine, order_id: str, status: OrderStatus, at_ns: int,
 def _count(engine: Engine, order_id: str) -> None:
     run = engine.runs.get(order_id.rpartition(".")[0])
     if run is not None:
-        run.count(order_id)
+        run.orders.count(order_id)
 
 
 def _opened(path: Path) -> JournalReader:
