@@ -16,7 +16,6 @@ lines of `sh` blocks are parsed and not run. Two comments, which readers do not 
 from __future__ import annotations
 
 import ast
-import importlib
 import json
 import re
 import shlex
@@ -29,7 +28,7 @@ from tests.docs.console import agrees, steps_of
 from tests.docs.pages import LINKED_PAGES, PAGES, README, ROOT, Block, blocks_of, name_of
 from tests.docs.reader import Reader
 
-from ibdesk.cli import app as commands
+from ibdesk.cli.app import root
 from ibdesk.cli.common import Common
 from ibdesk.gateway import FaultScript
 from ibdesk_server.settings import Settings
@@ -137,9 +136,7 @@ def parse(words: list[str]) -> None:
     Raises:
         Exception: If there is no such command or option, or a value is not of its type.
     """
-    for room in commands._ROOMS:
-        importlib.import_module(f"ibdesk.cli.{room}")
-    command, context = typer.main.get_command(commands.app), None
+    command, context = root(), None
     while True:
         context = command.make_context("ibdesk", list(words), parent=context, obj=Common())
         if not hasattr(command, "resolve_command"):

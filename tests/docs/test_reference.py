@@ -15,6 +15,7 @@ import httpx
 import pytest
 from tests.server.conftest import api, desk, key, server_settings, start_web, strategies_folder, web
 
+from ibdesk.cli.app import root
 from ibdesk.config import example
 from ibdesk.engine.risk_controls import CONTROLS
 from ibdesk.errors import IbdeskError
@@ -77,7 +78,7 @@ def test_no_anchor_stands_twice_on_a_page_and_each_is_led_to_within_it(name: str
 
 def test_every_command_and_each_of_its_options_is_named() -> None:
     text = page("commands")
-    found = list(commands.walk(commands.root()))
+    found = list(commands.walk(root()))
     names = {" ".join(path) for path, _ in found}
 
     assert {"ibdesk demo", "ibdesk config show", "ibdesk stop"} < names

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import enum
-import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-import typer
-
-from ibdesk.cli import app as commands
-from ibdesk_reference.markdown import block, code, heading, plain, table
+from ibdesk.cli.app import root
+from ibdesk_reference.markdown import block, code, escaped, heading, plain, table
 from ibdesk_server.settings import Settings
 
 Words = tuple[str, ...]
 _EXAMPLES = re.compile(r"\[bold\]Examples\[/bold\]\s*(.*)", re.DOTALL)
 _WORDS = {Path: "path", int: "integer", float: "number", str: "text"}
 _NO_PANEL = "Other"
-
-
-def root() -> Any:
-    """Return the command `ibdesk` with all that stand below it."""
-    for name in commands._ROOMS:
-        importlib.import_module(f"ibdesk.cli.{name}")
-    return typer.main.get_command(commands.app)
 
 
 def walk(command: Any, path: Words = ("ibdesk",)) -> Iterator[tuple[Words, Any]]:
@@ -54,7 +44,7 @@ def as_markdown() -> str:
 
 def _command(path: Words, command: Any) -> str:
     name = " ".join(path)
-    about = _prose(command.help or "")
+    about = escaped(plain(command.help or ""))
     parts = [heading(3, code(name), target=f"command-{'-'.join(path[1:])}"), about + "\n"]
     parts += [block(_usage(name, command)), _parameters(command)]
     if found := _EXAMPLES.search(command.epilog or ""):
@@ -75,7 +65,7 @@ def _parameters(command: Any) -> str:
             continue
         is_option = parameter.param_type_name == "option"
         name = ", ".join([*parameter.opts, *parameter.secondary_opts]) if is_option else _argument(parameter)
-        rows.append([code(name), _kind(parameter), _default(parameter), _prose(_help(parameter))])
+        rows.append([code(name), _kind(parameter), _default(parameter), escaped(plain(_help(parameter)))])
     return table(["option or argument", "value", "default", "what it is"], rows) if rows else ""
 
 
@@ -128,16 +118,10 @@ def _with_link(text: str) -> str:
     name, colon, value = text.partition(": ")
     path = tuple(name.split("."))
     if not colon or path not in Settings.catalog().settings:
-        return _prose(text)
+        return escaped(plain(text))
     section = ".".join(path[:-1]) or "top-level"
-    shown = _prose(value) if " " in value else code(value)
+    shown = escaped(plain(value)) if " " in value else code(value)
     return f"{shown}, from [{code(name)}](#settings-{section})"
-
-
-def _prose(text: str) -> str:
-    """Return help text with characters that Markdown or HTML would read escaped, except in code spans."""
-    pieces = re.split(r"(`[^`]*`)", plain(text))
-    return "".join(piece if piece.startswith("`") else re.sub(r"([<>*_\[\]])", r"\\\1", piece) for piece in pieces)
 
 
 def _exit_codes() -> str:

@@ -51,7 +51,7 @@ def as_markdown() -> str:
     """Return the tree of errors and an entry for each."""
     classes = error_classes()
     rows = [
-        [f"[{error.__name__}](#{target_of(error)})", _status(error), code(_exit_code(error)), first_sentence(error)]
+        [f"[{error.__name__}](#{target_of(error)})", _status(error), code(cli.exit_code(error)), first_sentence(error)]
         for error in classes
     ]
     parts = [
@@ -75,7 +75,7 @@ def _entry(error: type[IbdeskError]) -> str:
     status = status_of(error)
     if status is not None:
         parts.append(f"* Problem type: {code(problem_type(error))}, status {_status(error)}.")
-    parts.append(f"* Exit code of a command: {code(_exit_code(error))}.")
+    parts.append(f"* Exit code of a command: {code(cli.exit_code(error))}.")
     if facts := _facts(error):
         parts.append(f"* Facts: {', '.join(map(code, facts))}.")
     parent = error.__mro__[1]
@@ -96,11 +96,6 @@ def _facts(error: type[IbdeskError]) -> list[str]:
 def _status(error: type[IbdeskError]) -> str:
     status = status_of(error)
     return "" if status is None else f"{code(status.value)} {status.phrase}"
-
-
-def _exit_code(error: type[IbdeskError]) -> int:
-    is_wrong = issubclass(error, cli._WRONG) and not issubclass(error, cli._FAILED)
-    return cli.WRONG if is_wrong else cli.FAILED
 
 
 def _below(error: type[IbdeskError]) -> Iterator[type[IbdeskError]]:

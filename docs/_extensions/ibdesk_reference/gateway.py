@@ -8,6 +8,7 @@ from pathlib import Path
 import ibdesk.gateway
 from ibdesk.gateway.faults import kinds
 from ibdesk.gateway.protocol.fields import Message
+from ibdesk.gateway.protocol.greeting import HIGHEST_VERSION, LOWEST_VERSION
 from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.outgoing import OUTGOING
 from ibdesk_reference.markdown import code, docstring, heading, table
@@ -33,7 +34,8 @@ def as_markdown() -> str:
             table(["kind", "what goes wrong", "seen"], _fault_rows()),
             *(_fault(name) for name in kinds.KINDS),
             heading(2, "Messages"),
-            "`ibdesk messages NAME` prints the fields of a message in wire order at any version from 157 to 178.\n",
+            "`ibdesk messages NAME` prints the fields of a message in wire order at any version from "
+            f"{LOWEST_VERSION} to {HIGHEST_VERSION}.\n",
             heading(3, "From a client"),
             table(["number", "message"], map(_message, sorted(INCOMING.values(), key=lambda each: each.id))),
             heading(3, "To a client"),

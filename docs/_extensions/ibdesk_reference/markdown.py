@@ -41,6 +41,12 @@ def heading(level: int, text: str, *, target: str = "") -> str:
     return f"{anchor(target) if target else ''}{'#' * level} {text}\n"
 
 
+def escaped(text: str) -> str:
+    """Return text with characters that Markdown or HTML would read escaped, except in code spans."""
+    pieces = re.split(r"(`[^`]*`)", text)
+    return "".join(piece if piece.startswith("`") else re.sub(r"([<>*_\[\]])", r"\\\1", piece) for piece in pieces)
+
+
 def docstring(thing: object) -> str:
     """Return the docstring of a class, function or module as Markdown.
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from ibdesk_reference.markdown import code, heading, line, table
+from ibdesk_reference.markdown import code, escaped, heading, line, table
 from ibdesk_server import app
 from ibdesk_server.openapi import describe
 
@@ -50,7 +50,7 @@ def _operation(path: str, method: str, operation: Plain, found: Plain) -> str:
     parts = [
         heading(3, code(name_of(method, path))),
         f"**{operation['summary']}**\n",
-        _prose(about) + "\n",
+        escaped(line(about)) + "\n",
         access + "\n",
     ]
     if rows := [_parameter(each, found) for each in operation.get("parameters", ())]:
@@ -82,7 +82,7 @@ def _parameter(parameter: Plain, found: Plain) -> list[str]:
         code(parameter["name"]),
         f"{parameter['in']}{required}",
         _kind(parameter["schema"], found),
-        _prose(parameter.get("description", "")),
+        escaped(line(parameter.get("description", ""))),
     ]
 
 
@@ -132,13 +132,13 @@ def _schemas(found: Plain) -> list[tuple[str, Plain]]:
 def _schema(name: str, schema: Plain, found: Plain) -> str:
     parts = [heading(3, code(_title(name, found)), target=_target(name))]
     if schema.get("description"):
-        parts.append(_prose(schema["description"]) + "\n")
+        parts.append(escaped(line(schema["description"])) + "\n")
     required = schema.get("required", [])
     rows = [
         [
             code(field),
             _kind(part, found) + ("" if field in required else _default(part)),
-            _prose(part.get("description", "")),
+            escaped(line(part.get("description", ""))),
         ]
         for field, part in schema.get("properties", {}).items()
     ]
@@ -169,9 +169,3 @@ def _title(name: str, found: Plain) -> str:
 
 def _target(name: str) -> str:
     return f"rest-schema-{name.lower()}"
-
-
-def _prose(text: str) -> str:
-    """Return a description as Markdown of one paragraph, characters of Markdown outside of code spans escaped."""
-    pieces = re.split(r"(`[^`]*`)", line(text))
-    return "".join(piece if piece.startswith("`") else re.sub(r"([<>*_\[\]])", r"\\\1", piece) for piece in pieces)

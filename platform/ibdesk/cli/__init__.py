@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _told("stopped before it was up", INTERRUPTED)
     except IbdeskError as error:
-        return _told(str(error), exit_code(error), shows_trace=common.debug)
+        return _told(str(error), exit_code(type(error)), shows_trace=common.debug)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         extra = _EXTRAS.get(package)
@@ -78,9 +78,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _told_of_a_fault()
 
 
-def exit_code(error: IbdeskError) -> int:
+def exit_code(error: type[IbdeskError]) -> int:
     """Return `WRONG` for what a person must ask differently, `FAILED` for what went wrong on the way."""
-    return WRONG if isinstance(error, _WRONG) and not isinstance(error, _FAILED) else FAILED
+    return WRONG if issubclass(error, _WRONG) and not issubclass(error, _FAILED) else FAILED
 
 
 def _told(sentence: str, code: int, *, shows_trace: bool = False) -> int:

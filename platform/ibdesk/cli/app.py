@@ -18,7 +18,7 @@ _Function = TypeVar("_Function", bound=Callable[..., None])
 
 _INTERRUPTED = 130
 # Where commands stand, in the order of the page of help.
-_ROOMS = (
+_MODULES = (
     "commands",
     "data_commands",
     "serving_commands",
@@ -43,18 +43,21 @@ app = typer.Typer(
 )
 
 
+def root() -> Any:
+    """Return the command `ibdesk` with all that stand below it."""
+    for commands in _MODULES:
+        importlib.import_module(f"ibdesk.cli.{commands}")
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str], common: Common) -> int:
     """Do what the arguments say and return the exit code.
 
     Raises:
         ConfigError: If there is no such command or option, or a value is not of its type.
     """
-    for commands in _ROOMS:
-        importlib.import_module(f"ibdesk.cli.{commands}")
     try:
-        code = typer.main.get_command(app).main(
-            list(arguments) or ["--help"], prog_name="ibdesk", standalone_mode=False, obj=common
-        )
+        code = root().main(list(arguments) or ["--help"], prog_name="ibdesk", standalone_mode=False, obj=common)
     except typer.TyperException as error:
         if not error.format_message():
             # A command that only holds others was typed alone, and its page of help has been shown.

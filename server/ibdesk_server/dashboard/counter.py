@@ -65,33 +65,38 @@ class Counter:
 
     async def stop(self, level: str, *, reason: str, account: str, headers: dict[str, str]) -> str:
         """Have the server stop the account in the name of whom `headers` prove; return what came of it, in words."""
-        body = json.dumps({"level": level, "reason": reason, "account": account})
-        address = f"{self._root.removesuffix('auth/')}stop"
-        request = HTTPRequest(address, "POST", headers | {"Content-Type": "application/json"}, body=body)
-        request.connect_timeout, request.request_timeout = _SECONDS, 2 * _SECONDS
-        try:
-            found = json.loads((await AsyncHTTPClient().fetch(request)).body)
-        except HTTPError as error:
-            return f"The server refuses: {_detail_of(error)}"
-        except (OSError, ValueError):
+        found = await self._command(
+            "stop", {"level": level, "reason": reason, "account": account}, headers, seconds=2 * _SECONDS
+        )
+        if found is None:
             return "The server does not answer: type ibdesk stop on its machine, or touch the file STOP there."
+        if isinstance(found, str):
+            return found
         if not found["done"]:
             return f"Halted as {found['halt_id']}. {found['failure']}"
         return f"Done in {found['seconds']:.1f} s. The halt {found['halt_id']} stands until somebody lifts it."
 
     async def resume(self, halt_id: str, *, reason: str, headers: dict[str, str]) -> str:
         """Have the server lift one halt in the name of whom `headers` prove; return what came of it, in words."""
-        body = json.dumps({"id": halt_id, "reason": reason})
-        address = f"{self._root.removesuffix('auth/')}risk/resume"
-        request = HTTPRequest(address, "POST", headers | {"Content-Type": "application/json"}, body=body)
-        request.connect_timeout = request.request_timeout = _SECONDS
+        found = await self._command("risk/resume", {"id": halt_id, "reason": reason}, headers, seconds=_SECONDS)
+        if found is None:
+            return "The server does not answer: type ibdesk resume on its machine."
+        return found if isinstance(found, str) else f"The halt {halt_id} is lifted."
+
+    async def _command(
+        self, path: str, body: dict[str, str], headers: dict[str, str], *, seconds: float
+    ) -> dict[str, Any] | str | None:
+        """Return what the server answers to a command, its refusal in words, None when it does not answer."""
+        address = f"{self._root.removesuffix('auth/')}{path}"
+        request = HTTPRequest(address, "POST", headers | {"Content-Type": "application/json"}, body=json.dumps(body))
+        request.connect_timeout, request.request_timeout = _SECONDS, seconds
         try:
-            await AsyncHTTPClient().fetch(request)
+            found: dict[str, Any] = json.loads((await AsyncHTTPClient().fetch(request)).body or b"{}")
         except HTTPError as error:
             return f"The server refuses: {_detail_of(error)}"
         except (OSError, ValueError):
-            return "The server does not answer: type ibdesk resume on its machine."
-        return f"The halt {halt_id} is lifted."
+            return None
+        return found
 
     async def _post(self, path: str, body: dict[str, str], headers: dict[str, str]) -> dict[str, Any] | Refusal:
         headers = headers | {"Content-Type": "application/json"}
