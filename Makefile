@@ -40,7 +40,7 @@ test: setup tools ## run the tests (ARGS="-k gateway" picks some)
 
 .PHONY: proof
 proof: setup tools ## prove the design's promises with hundreds of seeds (IBDESK_PROOF_SEEDS=1000 for more)
-	@IBDESK_PROOF_SEEDS=$${IBDESK_PROOF_SEEDS:-300} IBDESK_FUZZ_SECONDS=$${IBDESK_FUZZ_SECONDS:-600} .venv/bin/python -m pytest -m proof -n auto $(ARGS)
+	@IBDESK_PROOF_SEEDS=$${IBDESK_PROOF_SEEDS:-300} IBDESK_FUZZ_SECONDS=$${IBDESK_FUZZ_SECONDS:-600} .venv/bin/python -m pytest -m proof -n auto -o faulthandler_timeout=1800 $(ARGS)
 
 .PHONY: simulate
 simulate: setup ## trade on virtual time while everything goes wrong (ARGS="--seeds 0:10000" for more)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -298,3 +300,29 @@ def test_a_call_in_which_the_process_was_stopped_for_a_minute_is_not_interrupted
 
         assert [(run.run_id, run.state) for run in desk.runs()] == [(run_id, "running")]
         desk.close()
+
+
+_TRACED = """
+import faulthandler, sys, threading
+from ibdesk.desk.watchdog import take_back
+
+faulthandler.dump_traceback_later(20, exit=True)
+own = threading.get_ident()
+late = threading.Thread(target=take_back, args=(own,))
+late.start()
+late.join()
+take_back(own)
+calls = []
+sys.setprofile(lambda frame, event, argument: calls.append(event))
+(lambda: None)()
+sys.setprofile(None)
+print(calls)
+"""
+
+
+def test_a_profiler_or_debugger_works_after_an_interruption_was_taken_back() -> None:
+    """On Python 3.11 the next call that is traced would never begin: the notebook hangs."""
+    done = subprocess.run([sys.executable, "-c", _TRACED], capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "['call', 'return', 'c_call']\n"

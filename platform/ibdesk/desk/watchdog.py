@@ -41,6 +41,10 @@ _MOST_LINES = 5
 _ENGINE = "ibdesk.engine.engine"
 
 
+class _TakenBackError(BaseException):
+    """What a thread that has taken an exception back raises in itself."""
+
+
 class Watchdog:
     """Stands between the desk and its engine; `handle` is `Engine.handle`, watched."""
 
@@ -142,7 +146,7 @@ class Watchdog:
 
     def _disarm(self) -> None:
         with self._lock:
-            _raise_in(self._thread_id, None)
+            take_back(self._thread_id)
             self.has_fired = False
 
     def _break(self, error: CallInterrupted) -> DeskError:
@@ -250,8 +254,32 @@ def _now() -> float:
     return monotonic_ns() / 1e9
 
 
-def _raise_in(thread_id: int, kind: type[BaseException] | None) -> None:
-    """Have a thread raise an exception at its next instruction of Python, or take back one that it has not raised."""
+def _raise_in(thread_id: int, kind: type[BaseException]) -> None:
+    """Have a thread raise an exception at its next instruction of Python."""
+    _set_exception(thread_id, kind)
+
+
+def take_back(thread_id: int) -> None:
+    """Have a thread not raise an exception that it was to raise and has not raised yet.
+
+    Python 3.11 and 3.12 then look for one at each call in every thread until some thread has raised one, and in 3.11 a
+    debugger or profiler would wait for that for ever (`_PyEval_SignalAsyncExc` in CPython's `ceval.c`). So a thread
+    made for it raises one: in the main thread a signal's handler could come in between.
+    """
+    _set_exception(thread_id, None)
+    raising = threading.Thread(target=_raise_in_itself, name="ibdesk-take-back")
+    raising.start()
+    raising.join()
+
+
+def _raise_in_itself() -> None:
+    with contextlib.suppress(_TakenBackError):
+        _set_exception(threading.get_ident(), _TakenBackError)
+        while True:
+            pass
+
+
+def _set_exception(thread_id: int, kind: type[BaseException] | None) -> None:
     exception = None if kind is None else ctypes.py_object(kind)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), exception)
 
