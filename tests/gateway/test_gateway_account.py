@@ -17,8 +17,8 @@ from ibdesk.exchange import NoCommission
 from ibdesk.gateway import Gateway, GatewaySettings, Replay
 from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.account.margin import requirement
-from ibdesk.gateway.account.outlook import Outlook
-from ibdesk.gateway.account.prospect import Prospect
+from ibdesk.gateway.account.margin_projection import MarginProjection
+from ibdesk.gateway.account.projected_trade import ProjectedTrade
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.protocol.codec import Value
@@ -257,7 +257,7 @@ def test_a_bought_option_has_a_value_and_no_loan_value() -> None:
     ledger = Accounts([FIRST], 10_000.0, prices.get).main
     call = option(Right.CALL, 110.0)
 
-    expected = ledger.margin([Prospect(contract=call, quantity=2, price=5.0)])
+    expected = ledger.margin([ProjectedTrade(contract=call, quantity=2, price=5.0)])
     fill = Fill(
         execution_id="1",
         order_id="1",
@@ -277,19 +277,21 @@ def test_a_bought_option_has_a_value_and_no_loan_value() -> None:
 
 def test_several_orders_of_one_group_count_once() -> None:
     ledger = Accounts([FIRST], 10_000.0, {"AAPL": 100.0}.get).main
-    exits = [Prospect(contract=contract("AAPL"), quantity=-150, price=100.0, group=name) for name in ("a", "a", "b")]
+    exits = [
+        ProjectedTrade(contract=contract("AAPL"), quantity=-150, price=100.0, group=name) for name in ("a", "a", "b")
+    ]
 
     # One sale of 150 takes 7,500 of 10,000; two would take 15,000.
-    assert ledger.objection(exits[:1], outlook_of(exits[1:2])) == ""
-    assert "MUST EXCEED THE INITIAL MARGIN [15000.00 USD]" in ledger.objection(exits[:1], outlook_of(exits[2:]))
+    assert ledger.objection(exits[:1], projection_of(exits[1:2])) == ""
+    assert "MUST EXCEED THE INITIAL MARGIN [15000.00 USD]" in ledger.objection(exits[:1], projection_of(exits[2:]))
 
 
-def outlook_of(prospects: Iterable[Prospect]) -> Outlook:
-    """Return the outlook of an account with one order for each prospect."""
-    outlook = Outlook()
-    for number, prospect in enumerate(prospects):
-        outlook.enter(number, [prospect])
-    return outlook
+def projection_of(trades: Iterable[ProjectedTrade]) -> MarginProjection:
+    """Return the projection of an account with one order for each trade."""
+    projection = MarginProjection()
+    for number, trade in enumerate(trades):
+        projection.enter(number, [trade])
+    return projection
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway
-from ibdesk.gateway.market.script import MarketScript
-from ibdesk.gateway.rooms.depth import (
+from ibdesk.gateway.handlers.depth import (
     ASK_SIDE,
     BID_SIDE,
     DELETE,
@@ -25,6 +24,7 @@ from ibdesk.gateway.rooms.depth import (
     levels_of,
     moves_between,
 )
+from ibdesk.gateway.market.script import MarketScript
 from ibdesk.model import Quote, nanoseconds
 
 T0 = nanoseconds(dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC))

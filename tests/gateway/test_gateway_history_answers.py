@@ -14,8 +14,8 @@ import pytest
 from ibdesk.clock import SECOND, ManualClock
 from ibdesk.gateway import Gateway, RandomWalk
 from ibdesk.gateway.market.bars import MONTH, WEEK, opened_of
-from ibdesk.gateway.market.labor import Job, Labor
 from ibdesk.gateway.market.script import MarketScript
+from ibdesk.gateway.market.time_slicer import Job, TimeSlicer
 from ibdesk.gateway.protocol.framing import FrameReader
 from ibdesk.model import nanoseconds
 
@@ -216,10 +216,10 @@ async def test_jobs_take_turns_and_a_cancelled_one_does_no_more() -> None:
         if name == "long":
             ended.set()
 
-    labor = Labor()
+    time_slicer = TimeSlicer()
     long, cancelled = Job(work("long", 3)), Job(work("cancelled", 3))
-    labor.begin(long)
-    labor.begin(cancelled)
+    time_slicer.begin(long)
+    time_slicer.begin(cancelled)
     cancelled.cancel()
     async with asyncio.timeout(5):
         await ended.wait()

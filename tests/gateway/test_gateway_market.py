@@ -19,7 +19,7 @@ from ibdesk.errors import AddressInUseError, ConfigError, DataError
 from ibdesk.gateway import Gateway, GatewaySettings, RandomWalk, Replay
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.hours import hours_of
-from ibdesk.gateway.market.line import Candle, Line
+from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState
 from ibdesk.gateway.market.source import Row, path, played, quotes_around, shares
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.market.walks import Walk
@@ -328,17 +328,17 @@ def test_a_five_second_bar_without_a_trade_is_flat(make_bars: MakeBars) -> None:
     replay = Replay(make_bars({"AAPL": AAPL_ROWS}, step=dt.timedelta(seconds=40)))
     replay.open(T0, {"AAPL": Stock("AAPL")})
     tape = Tape(replay, schedule)
-    heard: list[Candle] = []
+    heard: list[BarBuilder] = []
 
     class Listener:
         def on_quote(self, quote: Quote) -> None: ...
 
         def on_tick(self, tick: Tick) -> None: ...
 
-        def on_state(self, line: Line) -> None: ...
+        def on_state(self, state: InstrumentState) -> None: ...
 
-        def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:
-            heard.append(candles["TRADES"])
+        def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
+            heard.append(bars["TRADES"])
 
     tape.watch("AAPL", Listener())
     tape.open(T0, lambda quote: None)

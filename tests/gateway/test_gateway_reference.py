@@ -8,10 +8,10 @@ from typing import Any
 import ib_async as ib
 import pytest
 
+from ibdesk.gateway.handlers.services import SCANNER_PARAMETERS
 from ibdesk.gateway.protocol.framing import frame
 from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.unread import UNREAD
-from ibdesk.gateway.rooms.services import SCANNER_PARAMETERS
 
 # FARMS: what TWS tells every client when it connects.
 FARMS = ("2104", "2106", "2158")

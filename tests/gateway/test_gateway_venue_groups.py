@@ -20,7 +20,7 @@ from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.venue.kinds import KINDS
-from ibdesk.gateway.venue.records import Audience, OrderRecord
+from ibdesk.gateway.venue.records import OrderRecord, VenueListener
 from ibdesk.gateway.venue.terms import Terms
 from ibdesk.gateway.venue.venue import Venue
 from ibdesk.model import Order, Quote, Side, nanoseconds
@@ -233,7 +233,7 @@ class Told:
             tape,
             started_ns=start,
             seed=0,
-            audience=Audience(
+            listener=VenueListener(
                 order=lambda record: None,
                 status=lambda record: self.statuses.append((record.order_id, record.status)),
                 execution=lambda execution: None,

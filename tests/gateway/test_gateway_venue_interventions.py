@@ -85,12 +85,12 @@ async def test_a_corrected_execution_is_reported_again_and_the_account_put_right
 
 
 async def test_an_audience_may_be_replaced_so_that_nobody_is_told(trader: Any, gateway: Gateway) -> None:
-    told = gateway.venue.audience
-    gateway.venue.audience = msgspec.structs.replace(told, order=lambda record: None, status=lambda record: None)
+    told = gateway.venue.listener
+    gateway.venue.listener = msgspec.structs.replace(told, order=lambda record: None, status=lambda record: None)
     trader.place(1, "LMT", lmtPrice=90)
     assert await trader.told() == []
 
-    gateway.venue.audience = told
+    gateway.venue.listener = told
     trader.cancel(1)
 
     assert await trader.told() == ["status 1 Cancelled", "error 1 202"]

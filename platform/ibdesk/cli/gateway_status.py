@@ -13,7 +13,7 @@ from ibdesk.cli.gateway_news import order_words
 from ibdesk.cli.gateway_traffic import Traffic
 from ibdesk.cli.screen import plain_table, price, quantity, span
 from ibdesk.gateway import Gateway
-from ibdesk.gateway.market.line import Line
+from ibdesk.gateway.market.instrument_state import InstrumentState
 from ibdesk.gateway.venue.venue import OrderRecord
 from ibdesk.model import Quote, moment
 
@@ -119,17 +119,17 @@ def orders_table(gateway: Gateway, most: int) -> Table:
 
 def market_table(gateway: Gateway, most: int) -> Table:
     """Return the quotes, those that clients watch first."""
-    lines = [(name, line) for name, line in gateway.tape.lines.items() if line.quote is not None or line.last]
-    lines.sort(key=lambda pair: -gateway.tape.watching(pair[0]))
+    states = [(name, state) for name, state in gateway.tape.states.items() if state.quote is not None or state.last]
+    states.sort(key=lambda pair: -gateway.tape.watching(pair[0]))
     table = plain_table(
         *("symbol", "size", "bid", "ask", "size", "last", "change"),
-        title=_title("Market", len(lines), most),
+        title=_title("Market", len(states), most),
         right=6,
     )
-    for name, line in lines[:most]:
-        symbol = Text(f"{name} halted", style="bold red") if line.is_halted else Text(name, style="bold")
-        last = None if line.last is None else line.last.price
-        table.add_row(symbol, *_quoted(line.quote), price(last), _change(line))
+    for name, state in states[:most]:
+        symbol = Text(f"{name} halted", style="bold red") if state.is_halted else Text(name, style="bold")
+        last = None if state.last is None else state.last.price
+        table.add_row(symbol, *_quoted(state.quote), price(last), _change(state))
     return table
 
 
@@ -179,10 +179,10 @@ def _size(figure: float, beside: float) -> str:
     return f"{figure / 1e6:.4g}M" if figure >= 1e6 else quantity(figure)
 
 
-def _change(line: Line) -> Text:
+def _change(state: InstrumentState) -> Text:
     """Return how far the last trade is from the close before, in per cent."""
-    if line.last is None or not line.previous_close:
+    if state.last is None or not state.previous_close:
         return Text("")
     # What rounds to nothing has no sign.
-    change = round((line.last.price / line.previous_close - 1) * 100, 2) + 0.0
+    change = round((state.last.price / state.previous_close - 1) * 100, 2) + 0.0
     return Text(f"{change:+.2f} %" if change else "0.00 %", style="red" if change < 0 else "green" if change else "dim")

@@ -59,7 +59,7 @@ class Listing:
     def _spot(self, underlying: ContractData) -> float | None:
         """Return the price around which options are listed."""
         self._tape.play(underlying.instrument)
-        return self._tape.price(underlying.id) or self._tape.line(underlying.id).previous_close
+        return self._tape.price(underlying.id) or self._tape.state(underlying.id).previous_close
 
     def _meet(self, contract: ContractData) -> None:
         """List a contract that a client has singled out, and have its market played."""

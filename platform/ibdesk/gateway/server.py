@@ -21,9 +21,13 @@ from ibdesk.gateway.account.ledger import CashMove
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.faults.faults import Faults
 from ibdesk.gateway.faults.script import FaultScript
+from ibdesk.gateway.handlers.history import Archive
+from ibdesk.gateway.handlers.manual_orders import ManualOrders
+from ibdesk.gateway.handlers.past_ticks import PastTicks
+from ibdesk.gateway.handlers.portfolio import position_row
+from ibdesk.gateway.handlers.quotes import QuoteFeeds
 from ibdesk.gateway.listening import Listener
 from ibdesk.gateway.listing import Listing
-from ibdesk.gateway.lobby import House, Lobby
 from ibdesk.gateway.market.control import Market
 from ibdesk.gateway.market.source import MarketSource
 from ibdesk.gateway.market.tape import BAR_NS, Tape
@@ -31,16 +35,12 @@ from ibdesk.gateway.market.trading_time import TradingTime
 from ibdesk.gateway.market.walk import RandomWalk
 from ibdesk.gateway.pacing import Allowances, Pacing
 from ibdesk.gateway.protocol.codec import Scalar, Value
-from ibdesk.gateway.rooms.history import Archive
-from ibdesk.gateway.rooms.manual_orders import ManualOrders
-from ibdesk.gateway.rooms.past_ticks import PastTicks
-from ibdesk.gateway.rooms.portfolio import position_row
-from ibdesk.gateway.rooms.quotes import QuoteFeeds
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.session import Session
-from ibdesk.gateway.state import Keeper
+from ibdesk.gateway.session_registry import GatewayContext, SessionRegistry
+from ibdesk.gateway.state import StateStore
 from ibdesk.gateway.statement import flex_statement
-from ibdesk.gateway.venue.records import Audience
+from ibdesk.gateway.venue.records import VenueListener
 from ibdesk.gateway.venue.venue import Venue
 
 _log = logging.getLogger(__name__)
@@ -125,16 +125,18 @@ class Gateway:
             commissions=FixedCommission() if commissions is None else commissions,
             partial=partial,
             always=hours == "always",
-            audience=Audience.nobody(),
+            listener=VenueListener.silent(),
         )
         keeps_hours = hours == "exchange"
         self._listing = Listing(self.contracts, self.tape, self.venue, self.schedule, keeps_hours=keeps_hours)
-        self._keeper: Keeper | None = None
+        self._state_store: StateStore | None = None
         if state is not None:
-            self._keeper = Keeper(state, self.accounts, self.venue, self.contracts, lambda: self.schedule.now_ns)
+            self._state_store = StateStore(
+                state, self.accounts, self.venue, self.contracts, lambda: self.schedule.now_ns
+            )
         trading_time = TradingTime(keeps_hours=keeps_hours)
         past_ticks = PastTicks(self._control, trading_time)
-        house = House(
+        context = GatewayContext(
             schedule=self.schedule,
             contracts=self.contracts,
             accounts=self.accounts,
@@ -146,8 +148,8 @@ class Gateway:
             is_delayed=data == "delayed",
             tells_preset=tells_preset,
         )
-        self._lobby = Lobby(house, self.faults, self._settle, listener)
-        self.venue.audience = self._lobby.audience()
+        self._sessions = SessionRegistry(context, self.faults, self._settle, listener)
+        self.venue.listener = self._sessions.venue_listener()
         self._server: asyncio.Server | None = None
         self._stopped = asyncio.Event()
 
@@ -161,15 +163,15 @@ class Gateway:
             ConfigError: If the gateway cannot listen there for another reason, or its state cannot be read.
         """
         loop = asyncio.get_running_loop()
-        if self._keeper is not None:
-            self._keeper.load(loop)
+        if self._state_store is not None:
+            self._state_store.load(loop)
         try:
             self._server = await loop.create_server(
-                lambda: Session(self._lobby, max_unsent_bytes=self._max_unsent_bytes), self.host, self.port
+                lambda: Session(self._sessions, max_unsent_bytes=self._max_unsent_bytes), self.host, self.port
             )
         except OSError as error:
-            if self._keeper is not None:
-                self._keeper.close()
+            if self._state_store is not None:
+                self._state_store.close()
             if error.errno == errno.EADDRINUSE:
                 raise AddressInUseError(self.host, self.port, "gateway.port") from error
             reason = error.strerror or str(error)
@@ -180,8 +182,8 @@ class Gateway:
         self.opened_ns = self.schedule.now_ns // BAR_NS * BAR_NS
         self._listing.open(self.opened_ns)
         self.schedule.start(loop)
-        if self._keeper is not None:
-            self._keeper.restore()
+        if self._state_store is not None:
+            self._state_store.restore()
         Days(self.accounts, self.schedule, self._day_begins).wait()
         if self._script is not None:
             self.faults.play(self._script)
@@ -190,8 +192,8 @@ class Gateway:
         _log.info("gateway listens on %s:%d", self.host, self.port)
 
     def _day_begins(self) -> None:
-        if self._keeper is not None:
-            self._keeper.day()
+        if self._state_store is not None:
+            self._state_store.day()
 
     async def stop(self) -> None:
         """Hang up on all clients and listen no more; doing so twice changes nothing."""
@@ -199,8 +201,8 @@ class Gateway:
         if self._server is None:
             return
         server, self._server = self._server, None
-        if self._keeper is not None:
-            self._keeper.close()
+        if self._state_store is not None:
+            self._state_store.close()
         # A connection that was just accepted arrives within a few turns of the loop; Python 3.13.0 stumbles over one
         # whose server has been closed meanwhile.
         for _ in range(_TURNS_TO_ARRIVE):
@@ -288,8 +290,8 @@ class Gateway:
         ledger = self.accounts.named(account) if account else self.accounts.main
         now_ns = self.schedule.now_ns
         ledger.move(CashMove(amount=amount, currency=currency, kind=kind, description=description, at_ns=now_ns))
-        if self._keeper is not None:
-            self._keeper.day()
+        if self._state_store is not None:
+            self._state_store.day()
         self._settle()
 
     def deposit(self, amount: float, currency: str = "USD") -> None:
@@ -308,11 +310,11 @@ class Gateway:
     @property
     def client_ids(self) -> tuple[int, ...]:
         """Return the clients that are connected now."""
-        return self._lobby.client_ids
+        return self._sessions.client_ids
 
     def connected(self, client_id: int | None = None) -> Iterator[Session]:
         """Yield the open sessions, of one client or of all."""
-        return self._lobby.connected(client_id)
+        return self._sessions.connected(client_id)
 
     def known_clients(self) -> set[int]:
         """Return the clients that are connected or have placed orders."""
@@ -320,11 +322,11 @@ class Gateway:
 
     def tell_all(self, code: int, text: str) -> None:
         """Send an error that concerns no request to every client."""
-        self._lobby.tell_all(code, text)
+        self._sessions.tell_all(code, text)
 
     def hang_up(self, client_id: int | None) -> None:
         """Close the socket of one client, or of everybody who is connected."""
-        self._lobby.hang_up(client_id)
+        self._sessions.hang_up(client_id)
 
     def cut_link(self) -> None:
         """Tell clients nothing of market and orders until `restore_link`."""
@@ -334,11 +336,11 @@ class Gateway:
         """Tell them again; without `data_kept` their market-data subscriptions are gone."""
         self.tape.live = True
         if data_kept:
-            self._lobby.reset_depth()
+            self._sessions.reset_depth()
         else:
-            self._lobby.end_market_data()
+            self._sessions.end_market_data()
 
     def _settle(self) -> None:
         """Let what has changed be in the state's file before a client hears of it."""
-        if self._keeper is not None:
-            self._keeper.settle()
+        if self._state_store is not None:
+            self._state_store.settle()

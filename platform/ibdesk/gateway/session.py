@@ -19,7 +19,7 @@ from ibdesk.gateway.protocol.incoming import INCOMING, REQUEST_ID_AT
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.protocol.unread import unread
 from ibdesk.gateway.refusal import RefusedError, invalid
-from ibdesk.gateway.turnstile import Turnstile
+from ibdesk.gateway.throttle import MessageThrottle
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class SessionState(enum.Enum):
     CLOSED = "closed"
 
 
-class Room(Protocol):
+class RequestHandler(Protocol):
     """The part of a session that answers one kind of request."""
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -54,7 +54,7 @@ class Room(Protocol):
         ...
 
 
-class Reception(Protocol):
+class SessionHost(Protocol):
     """What a session needs of the gateway."""
 
     def greets(self, session: Session) -> bool:
@@ -73,7 +73,7 @@ class Reception(Protocol):
         """Let what has changed be safe before a client hears of it."""
         ...
 
-    def admit(self, session: Session) -> list[Room] | None:
+    def admit(self, session: Session) -> list[RequestHandler] | None:
         """Register the session under its client id; nothing when the id is in use."""
         ...
 
@@ -89,7 +89,7 @@ class Session(asyncio.Protocol):
     than `max_unsent_bytes` wait for it.
     """
 
-    def __init__(self, reception: Reception, *, max_unsent_bytes: int) -> None:
+    def __init__(self, host: SessionHost, *, max_unsent_bytes: int) -> None:
         self._max_unsent_bytes = max_unsent_bytes
         # tamper: takes the frames that would leave in place of the socket, while a fault is about; it sends them with
         # `release`, sooner or later or never.
@@ -102,17 +102,17 @@ class Session(asyncio.Protocol):
         self.listener: Listener | None = None
         # allowance: how much the client may ask.
         self.allowance = unlimited()
-        # turnstile: counts the client's messages, where there is a limit to them.
-        self.turnstile: Turnstile | None = None
+        # throttle: counts the client's messages, where there is a limit to them.
+        self.throttle: MessageThrottle | None = None
         # is_patient: whether the client asked to be slowed down where others are refused.
         self.is_patient = False
         self.state = SessionState.GREETING
         self.version = 0
         self.client_id = -1
-        self._reception = reception
+        self._host = host
         self._reader = FrameReader()
         self._greeting = b""
-        self._rooms: list[Room] = []
+        self._request_handlers: list[RequestHandler] = []
         self._handlers: dict[str, Handler] = {}
         self._unsent: list[bytes] = []
         self._bursts = Bursts()
@@ -126,7 +126,7 @@ class Session(asyncio.Protocol):
         # uvloop's transports have the methods and not the base class.
         self._transport = cast("asyncio.Transport", transport)
         self._loop = asyncio.get_running_loop()
-        if not self._reception.greets(self):
+        if not self._host.greets(self):
             self.hang_up()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -185,11 +185,11 @@ class Session(asyncio.Protocol):
         self.state = SessionState.CLOSED
         if self.listener is not None:
             self.listener.left(self, by_client=by_client)
-        if self.turnstile is not None:
-            self.turnstile.close()
-        for room in self._rooms:
-            room.close()
-        self._reception.leave(self)
+        if self.throttle is not None:
+            self.throttle.close()
+        for request_handler in self._request_handlers:
+            request_handler.close()
+        self._host.leave(self)
 
     def _refuse(self, reason: str) -> None:
         _log.warning("client %s is disconnected: %s", self.client_id, reason)
@@ -206,10 +206,10 @@ class Session(asyncio.Protocol):
             case SessionState.VERSIONED:
                 self._start(payload)
             case SessionState.OPEN:
-                if self.turnstile is None:
+                if self.throttle is None:
                     self.answer(payload)
                 else:
-                    self.turnstile.take(payload)
+                    self.throttle.take(payload)
             case SessionState.CLOSED:
                 pass
 
@@ -218,15 +218,15 @@ class Session(asyncio.Protocol):
         self.version, self.is_patient = agreement.version, agreement.is_patient
         self.state = SessionState.VERSIONED
         # Nothing may follow in the same segment: the official client drops it.
-        self.send_frame(frame(f"{self.version}\0{self._reception.time_text()}\0".encode()))
+        self.send_frame(frame(f"{self.version}\0{self._host.time_text()}\0".encode()))
 
     def _start(self, payload: bytes) -> None:
         texts = split(payload)
         if texts[0] != "71":
             raise ProtocolError(f"message {texts[0][:10]!r} came before startApi")
         self.client_id = Fields("startApi", decode(INCOMING[71], texts, self.version)).required("clientId")
-        rooms = self._reception.admit(self)
-        if rooms is None:
+        request_handlers = self._host.admit(self)
+        if request_handlers is None:
             self.error(
                 -1,
                 326,
@@ -234,9 +234,9 @@ class Session(asyncio.Protocol):
             )
             self.hang_up(at_once=False)
             return
-        self._rooms = rooms
-        for room in rooms:
-            self._handlers.update(room.handlers())
+        self._request_handlers = request_handlers
+        for request_handler in request_handlers:
+            self._handlers.update(request_handler.handlers())
 
     def open(self) -> None:
         """Let requests in; called once the client's first messages are on their way."""
@@ -307,12 +307,12 @@ class Session(asyncio.Protocol):
         transport, unsent = self._transport, self._unsent
         if not unsent or transport is None or transport.is_closing():
             return
-        self._reception.settle()
+        self._host.settle()
         burst = b"".join(unsent)
         unsent.clear()
         while self._bursts.is_lost(len(burst)):
             message = OUTGOING_BY_NAME["accountUpdateTime"]
-            burst += encode(message, {"time": self._reception.clock_text()}, self.version)
+            burst += encode(message, {"time": self._host.clock_text()}, self.version)
         self._bursts.left(len(burst))
         transport.write(burst)
         if transport.get_write_buffer_size() > self._max_unsent_bytes:

@@ -23,8 +23,8 @@ from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.state_file import Row, StateFile
 from ibdesk.gateway.times import midnight
 from ibdesk.gateway.venue.memory import ExecutionMemory, IdsMemory, VenueMemory, remembered
+from ibdesk.gateway.venue.notifier import NullRecorder
 from ibdesk.gateway.venue.records import Execution, OrderRecord
-from ibdesk.gateway.venue.telling import Nobody
 from ibdesk.gateway.venue.venue import Venue
 
 _log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class State(msgspec.Struct, frozen=True):
     executions: list[ExecutionMemory]
 
 
-class Keeper:
+class StateStore:
     """Keeps the state of one gateway in its file.
 
     Raises:
@@ -148,7 +148,7 @@ class Keeper:
         self._orders = {record.permanent_id: record for record in self._venue.records.values()}
         self._executions = dict(enumerate(self._venue.executions))
         self._write(afresh=True)
-        self._venue.keeper = self
+        self._venue.recorder = self
 
     def _known_as(self, contract: ContractData) -> ContractData:
         """Return a contract as the gateway knows it now, with its market played."""
@@ -188,8 +188,8 @@ class Keeper:
 
     def close(self) -> None:
         """Write for the last time, if it has come to keeping anything, and let the file go."""
-        if self._venue.keeper is self:
-            self._venue.keeper = Nobody()
+        if self._venue.recorder is self:
+            self._venue.recorder = NullRecorder()
             self._write()
         self._file.close()
 

@@ -11,8 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import msgspec
 
 from ibdesk.gateway.account.margin import Requirement, requirement
-from ibdesk.gateway.account.outlook import Outlook
-from ibdesk.gateway.account.prospect import Coming, Exposure, Prospect, exposure_after, reduces, together
+from ibdesk.gateway.account.margin_projection import MarginProjection
+from ibdesk.gateway.account.projected_trade import (
+    Exposure,
+    ProjectedTotal,
+    ProjectedTrade,
+    exposure_after,
+    reduces,
+    together,
+)
 from ibdesk.gateway.account.rates import Rates
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.refusal import RefusedError
@@ -177,18 +184,18 @@ class Ledger:
 
     # ---- margin -----------------------------------------------------------------------------------------------
 
-    def margin(self, prospects: Iterable[Prospect] = ()) -> Margin:
-        """Return how the account stands, or would stand if the prospects came true.
+    def margin(self, trades: Iterable[ProjectedTrade] = ()) -> Margin:
+        """Return how the account stands, or would stand if the trades came true.
 
         Raises:
             RefusedError: If money would come up in a currency whose rate nothing tells.
         """
-        coming = together(prospects)
+        coming = together(trades)
         for each in coming.values():
             self._check_rates(each)
         return self._margin(coming)
 
-    def _margin(self, coming: Mapping[str, Coming]) -> Margin:
+    def _margin(self, coming: Mapping[str, ProjectedTotal]) -> Margin:
         net = equity = self.total_cash()
         needed = Requirement()
         for holding in self.held():
@@ -203,8 +210,8 @@ class Ledger:
             needed += self._requirement(exposure_after(self._exposure(each.contract), each))
         return Margin(net, equity, needed.initial, needed.maintenance)
 
-    def objection(self, order: Iterable[Prospect], outlook: Outlook) -> str:
-        """Return why the account cannot bear an order beside `outlook`, in the words of TWS; empty when it can.
+    def objection(self, order: Iterable[ProjectedTrade], projection: MarginProjection) -> str:
+        """Return why the account cannot bear an order beside `projection`, in the words of TWS; empty when it can.
 
         Orders that work count as if all purchases of their contract came true, or all sales, or none, whichever takes
         most. An order that only reduces positions is always borne.
@@ -213,19 +220,19 @@ class Ledger:
         if all(reduces(self._position(leg.contract.id), leg) for leg in legs):
             return ""
         try:
-            outlook.enter(_THE_NEW_ONE, legs)
-            after = self._worst(outlook)
+            projection.enter(_THE_NEW_ONE, legs)
+            after = self._worst(projection)
         except RefusedError as refusal:
             return refusal.text
         finally:
-            outlook.remove(_THE_NEW_ONE)
-        if after.available >= 0 or after.available >= self._worst(outlook).available:
+            projection.remove(_THE_NEW_ONE)
+        if after.available >= 0 or after.available >= self._worst(projection).available:
             return ""
         return NOT_ENOUGH.format(equity=after.equity, initial=after.initial, currency=self.currency)
 
-    def _worst(self, outlook: Outlook) -> Margin:
-        chosen: dict[str, Coming] = {}
-        for contract, ways in outlook.ways():
+    def _worst(self, projection: MarginProjection) -> Margin:
+        chosen: dict[str, ProjectedTotal] = {}
+        for contract, ways in projection.ways():
             for way in ways:
                 self._check_rates(way)
             held = self._exposure(contract)
@@ -262,18 +269,18 @@ class Ledger:
             case _:
                 return self.in_base(holding, self.value(holding))
 
-    def _spent(self, coming: Coming) -> float:
+    def _spent(self, coming: ProjectedTotal) -> float:
         """Return what trades would take from equity at once: their commission."""
         return coming.commission * self.rates.rate(coming.contract.instrument.currency)
 
-    def _premium(self, coming: Coming) -> float:
+    def _premium(self, coming: ProjectedTotal) -> float:
         """Return the cash that trades would turn into something without loan value, or out of it."""
         instrument = coming.contract.instrument
         if not isinstance(instrument, Option):
             return 0.0
         return coming.value * instrument.multiplier * self.rates.rate(instrument.currency)
 
-    def _check_rates(self, coming: Coming) -> None:
+    def _check_rates(self, coming: ProjectedTotal) -> None:
         instrument = coming.contract.instrument
         currencies = [instrument.currency]
         if isinstance(instrument, Forex):

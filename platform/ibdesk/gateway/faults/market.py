@@ -25,7 +25,9 @@ class MarketFault(Fault, frozen=True, kw_only=True):
 
     def strike(self, stage: Stage, occasion: Occasion) -> str | None:  # noqa: ARG002
         """Begin with each instrument, and end after `for_seconds`."""
-        symbols = [name for name in stage.gateway.tape.lines if self.symbol in (None, name) and _is_listed(stage, name)]
+        symbols = [
+            name for name in stage.gateway.tape.states if self.symbol in (None, name) and _is_listed(stage, name)
+        ]
         for symbol in symbols:
             stage.gateway.schedule.after(self.for_seconds, self.begin(stage, symbol))
         return None if symbols else "no such instrument is played"

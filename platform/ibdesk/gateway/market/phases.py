@@ -6,7 +6,7 @@ import collections
 
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.contracts.hours import Hours
-from ibdesk.gateway.market.line import Phase
+from ibdesk.gateway.market.instrument_state import Phase
 from ibdesk.gateway.market.sessions import Sessions
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.schedule import Schedule

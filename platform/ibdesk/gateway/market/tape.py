@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.market.line import Candle, Line, Phase, candle_of
+from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState, Phase, bar_from
 from ibdesk.gateway.market.source import GrowingSource, MarketSource, QuotingSource
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.model import Instrument, Quote, Tick
@@ -24,10 +24,10 @@ class Watcher(Protocol):
     def on_tick(self, tick: Tick) -> None:
         """Hear a trade."""
 
-    def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
         """Hear the bars that closed, by what they show."""
 
-    def on_state(self, line: Line) -> None:
+    def on_state(self, state: InstrumentState) -> None:
         """Hear that the instrument was halted, resumed, opened or closed; what that does to the quote follows."""
 
 
@@ -37,7 +37,7 @@ class Tape:
     def __init__(self, source: MarketSource, schedule: Schedule) -> None:
         self.source = source
         self._schedule = schedule
-        self.lines: dict[str, Line] = {name: Line() for name in source.symbols}
+        self.states: dict[str, InstrumentState] = {name: InstrumentState() for name in source.symbols}
         self._watchers: dict[str, list[Watcher]] = {name: [] for name in source.symbols}
         self.is_over = False
         # live: while the link to the market is cut, the market goes on and no watcher but the venue hears it.
@@ -51,7 +51,7 @@ class Tape:
     def open(self, at_ns: int, venue: Callable[[Quote], None]) -> None:
         """Begin to play at `at_ns`, a multiple of five seconds; `venue` hears every quote before all watchers."""
         self._venue = venue
-        for name in self.lines:
+        for name in self.states:
             self._recall(name, at_ns)
         self._schedule.at(at_ns + BAR_NS, lambda: self._close_bars(at_ns), first=True)
         self._play(self.source.events())
@@ -61,7 +61,7 @@ class Tape:
         if instrument.id in self.source.symbols or not isinstance(self.source, GrowingSource):
             return
         if self.source.add(instrument):
-            self.line(instrument.id)
+            self.state(instrument.id)
             self._recall(instrument.id, self._schedule.now_ns)
             for told in self.on_new:
                 told(instrument)
@@ -78,7 +78,7 @@ class Tape:
     def _recall(self, name: str, at_ns: int) -> None:
         before = self.source.prints(name, at_ns - 3600 * SECOND, at_ns)
         if len(before.prices):
-            self.line(name).previous_close = float(before.prices[-1])
+            self.state(name).previous_close = float(before.prices[-1])
 
     def watch(self, instrument: str, watcher: Watcher) -> None:
         """Tell `watcher` of this instrument from now on; nothing will come of one that is not played."""
@@ -92,25 +92,25 @@ class Tape:
         """Return how many watchers an instrument has."""
         return len(self._watchers.get(instrument, ()))
 
-    def line(self, instrument: str) -> Line:
+    def state(self, instrument: str) -> InstrumentState:
         """Return what is known of an instrument, and will be."""
-        return self.lines.setdefault(instrument, Line())
+        return self.states.setdefault(instrument, InstrumentState())
 
     def quote(self, instrument: str) -> Quote | None:
         """Return the present quote, if there is one."""
-        line = self.lines.get(instrument)
-        return None if line is None else line.quote
+        state = self.states.get(instrument)
+        return None if state is None else state.quote
 
     def price(self, instrument: str) -> float | None:
         """Return the price to value a position at: the last trade, or the middle of the quote."""
-        line = self.lines.get(instrument)
-        if line is None:
+        state = self.states.get(instrument)
+        if state is None:
             return None
-        if line.last is not None:
-            return line.last.price
-        if line.quote is None or math.isnan(line.quote.mid):
+        if state.last is not None:
+            return state.last.price
+        if state.quote is None or math.isnan(state.quote.mid):
             return None
-        return line.quote.mid
+        return state.quote.mid
 
     def _play(self, events: Iterator[tuple[int, Iterable[Quote | Tick]]]) -> None:
         moment = next(events, None)
@@ -128,57 +128,57 @@ class Tape:
 
     def take(self, event: Quote | Tick) -> None:
         """Let one quote or trade happen now; while the instrument is halted or closed it does not."""
-        line = self.lines.get(event.instrument) or self.line(event.instrument)
+        state = self.states.get(event.instrument) or self.state(event.instrument)
         if self.distortions and event.instrument in self.distortions:
             event = self.distortions[event.instrument](event)
-        if line.is_still:
+        if state.is_still:
             if isinstance(event, Quote):
-                line.withdrawn = event
+                state.withdrawn = event
             return
         if isinstance(event, Quote):
-            self._quote(line, event)
+            self._quote(state, event)
         else:
-            self._trade(line, event)
+            self._trade(state, event)
 
-    def _quote(self, line: Line, quote: Quote) -> None:
-        line.quote = quote
+    def _quote(self, state: InstrumentState, quote: Quote) -> None:
+        state.quote = quote
         for what, price in (("MIDPOINT", quote.mid), ("BID", quote.bid), ("ASK", quote.ask)):
             if price == price:  # noqa: PLR0124 - NaN is a missing side, and this the fastest way to ask
-                line.note(what, price)
+                state.note(what, price)
         self._venue(quote)
-        for watcher in self._heard(quote.instrument, line):
+        for watcher in self._heard(quote.instrument, state):
             watcher.on_quote(quote)
 
-    def _trade(self, line: Line, tick: Tick) -> None:
-        line.last = tick
-        line.trades += 1
-        line.note("TRADES", tick.price, tick.size)
-        if line.day is None:
-            line.day = candle_of(tick.price, tick.size)
-        elif line.phase is Phase.REGULAR:
-            line.day.add(tick.price, tick.size)
-        for watcher in self._heard(tick.instrument, line):
+    def _trade(self, state: InstrumentState, tick: Tick) -> None:
+        state.last = tick
+        state.trades += 1
+        state.note("TRADES", tick.price, tick.size)
+        if state.day is None:
+            state.day = bar_from(tick.price, tick.size)
+        elif state.phase is Phase.REGULAR:
+            state.day.add(tick.price, tick.size)
+        for watcher in self._heard(tick.instrument, state):
             watcher.on_tick(tick)
 
     # ---- halts and sessions ---------------------------------------------------------------------------------------
 
     def halt(self, instrument: str) -> None:
         """Stop quotes, trades and fills of an instrument until `resume`; clients see tick 49 and no quote."""
-        line = self.line(instrument)
-        if not line.is_halted:
-            line.is_halted = True
-            self._still(instrument, line)
+        state = self.state(instrument)
+        if not state.is_halted:
+            state.is_halted = True
+            self._still(instrument, state)
 
     def resume(self, instrument: str) -> None:
         """Let it trade again, at the quote that the source has by now."""
-        line = self.line(instrument)
-        if line.is_halted:
-            line.is_halted = False
-            self._stir(instrument, line)
+        state = self.state(instrument)
+        if state.is_halted:
+            state.is_halted = False
+            self._stir(instrument, state)
 
     def stale(self, instrument: str, is_stale: bool = True) -> None:
         """Tell clients nothing of an instrument while it goes on trading, or tell them again."""
-        self.line(instrument).is_stale = is_stale
+        self.state(instrument).is_stale = is_stale
 
     def enter(self, instrument: str, phase: Phase) -> None:
         """Move an instrument into another session of its exchange.
@@ -186,59 +186,59 @@ class Tape:
         A regular session begins a new day: its figures are empty, and the previous close is the last trade of the
         regular session before.
         """
-        line = self.line(instrument)
-        old, line.phase = line.phase, phase
+        state = self.state(instrument)
+        old, state.phase = state.phase, phase
         if old is phase:
             return
         if old is Phase.REGULAR:
-            line.closing = None if line.last is None else line.last.price
+            state.closing = None if state.last is None else state.last.price
         if phase is Phase.REGULAR:
-            line.previous_close = line.previous_close if line.closing is None else line.closing
-            line.day = None
+            state.previous_close = state.previous_close if state.closing is None else state.closing
+            state.day = None
         if phase is Phase.CLOSED:
-            self._still(instrument, line)
-        elif old is Phase.CLOSED and not line.is_halted:
-            self._stir(instrument, line)
+            self._still(instrument, state)
+        elif old is Phase.CLOSED and not state.is_halted:
+            self._stir(instrument, state)
         else:
-            self._tell_state(instrument, line)
+            self._tell_state(instrument, state)
 
-    def _still(self, instrument: str, line: Line) -> None:
+    def _still(self, instrument: str, state: InstrumentState) -> None:
         """Withdraw the quote: nothing fills, and clients see none."""
-        quote = line.quote
-        self._tell_state(instrument, line)
+        quote = state.quote
+        self._tell_state(instrument, state)
         if quote is not None and not math.isnan(quote.mid):
-            line.withdrawn = quote
-            self._quote(line, Quote(instrument, self._schedule.now_ns, math.nan, math.nan))
+            state.withdrawn = quote
+            self._quote(state, Quote(instrument, self._schedule.now_ns, math.nan, math.nan))
 
-    def _stir(self, instrument: str, line: Line) -> None:
-        if line.is_still:
+    def _stir(self, instrument: str, state: InstrumentState) -> None:
+        if state.is_still:
             return
-        withdrawn, line.withdrawn = line.withdrawn, None
-        self._tell_state(instrument, line)
+        withdrawn, state.withdrawn = state.withdrawn, None
+        self._tell_state(instrument, state)
         if withdrawn is not None:
             now_ns, parts = self._schedule.now_ns, withdrawn
-            self._quote(line, Quote(instrument, now_ns, parts.bid, parts.ask, parts.bid_size, parts.ask_size))
+            self._quote(state, Quote(instrument, now_ns, parts.bid, parts.ask, parts.bid_size, parts.ask_size))
 
-    def _tell_state(self, instrument: str, line: Line) -> None:
-        for watcher in self._heard(instrument, line):
-            watcher.on_state(line)
+    def _tell_state(self, instrument: str, state: InstrumentState) -> None:
+        for watcher in self._heard(instrument, state):
+            watcher.on_state(state)
 
-    def _heard(self, instrument: str, line: Line) -> tuple[Watcher, ...]:
-        return tuple(self._watchers.get(instrument, ())) if self.live and not line.is_stale else ()
+    def _heard(self, instrument: str, state: InstrumentState) -> tuple[Watcher, ...]:
+        return tuple(self._watchers.get(instrument, ())) if self.live and not state.is_stale else ()
 
     def _close_bars(self, opened_ns: int) -> None:
         closed_ns = opened_ns + BAR_NS
         self._schedule.at(closed_ns + BAR_NS, lambda: self._close_bars(closed_ns), first=True)
-        for instrument, line in tuple(self.lines.items()):
-            candles, line.candles = line.candles, {}
-            if not candles and (self.is_over or line.phase is Phase.CLOSED):
+        for instrument, state in tuple(self.states.items()):
+            bars, state.bars = state.bars, {}
+            if not bars and (self.is_over or state.phase is Phase.CLOSED):
                 continue
             # What did not move is a flat bar at the price that stands.
-            for what, price in line.prices():
-                candles.setdefault(what, candle_of(price, count=0))
-            if candles:
-                for watcher in self._heard(instrument, line):
-                    watcher.on_bar(instrument, opened_ns, candles)
+            for what, price in state.prices():
+                bars.setdefault(what, bar_from(price, count=0))
+            if bars:
+                for watcher in self._heard(instrument, state):
+                    watcher.on_bar(instrument, opened_ns, bars)
 
 
 def _nobody(quote: Quote) -> None:

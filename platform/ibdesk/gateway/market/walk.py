@@ -62,7 +62,7 @@ class RandomWalk:
         self.step_ns = int(step_seconds * SECOND)
         self._opened_ns = 0
         self._instruments: dict[str, Instrument] = {}
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, _WalkRows] = {}
         # hours_of: when an instrument trades, in a market that keeps hours.
         self._hours_of: Callable[[str], Hours | None] = _no_hours
         # index: how many rows have been handed out.
@@ -170,15 +170,15 @@ class RandomWalk:
     def _walk(self, name: str, price: float | Walk) -> Walk:
         return price if isinstance(price, Walk) else msgspec.structs.replace(self._usual(name), price=float(price))
 
-    def _line(self, name: str) -> _Line:
+    def _line(self, name: str) -> _WalkRows:
         makers = {
             part: np.random.default_rng([self._seed, zlib.crc32(f"{name} {part}".encode())])
             for part in ("live", f"past {PAST_STEP_NS}", f"past {DAY}")
         }
-        return _Line(self._walks[name], self._instruments[name], self.step_ns, *makers.values())
+        return _WalkRows(self._walks[name], self._instruments[name], self.step_ns, *makers.values())
 
 
-class _Line:
+class _WalkRows:
     """The rows of one instrument: those played and to come, and its two pasts."""
 
     def __init__(

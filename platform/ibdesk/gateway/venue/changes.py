@@ -7,10 +7,10 @@ import msgspec
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import RefusedError
 from ibdesk.gateway.venue.clearing import Clearing
-from ibdesk.gateway.venue.floor import Floor
 from ibdesk.gateway.venue.kinds import Plain
+from ibdesk.gateway.venue.notifier import Notifier
+from ibdesk.gateway.venue.order_handler import OrderHandler
 from ibdesk.gateway.venue.records import Hold, OrderRecord
-from ibdesk.gateway.venue.telling import Telling
 from ibdesk.gateway.venue.terms import Terms
 from ibdesk.model import Order
 
@@ -18,10 +18,10 @@ from ibdesk.model import Order
 class Changes:
     """Gives orders that work new terms."""
 
-    def __init__(self, floor: Floor, clearing: Clearing, telling: Telling) -> None:
-        self._floor = floor
+    def __init__(self, order_handler: OrderHandler, clearing: Clearing, notifier: Notifier) -> None:
+        self._order_handler = order_handler
         self._clearing = clearing
-        self._telling = telling
+        self._notifier = notifier
 
     def make(self, record: OrderRecord, request: Fields, terms: Terms, order: Order) -> None:
         """Give an open order new terms and show it; a plain one stays at the exchange if only price or size change.
@@ -31,23 +31,23 @@ class Changes:
                 (201, reported); the order stays as it was.
         """
         self._check(record, terms, order)
-        before, live = record.terms, self._floor.route.live(record)
+        before, live = record.terms, self._order_handler.route.live(record)
         record.request, record.terms = request, terms
         record.order = msgspec.structs.replace(order, id=record.order.id)
         record.released = order.quantity
         if live is not None and isinstance(record.kind, Plain) and _without_prices(before) == _without_prices(terms):
             shape = record.kind.shape(terms, order.side, record.contract.instrument, None, None)
             if shape is not None:
-                self._floor.route.change(record, live, shape, tell=True)
+                self._order_handler.route.change(record, live, shape, tell=True)
             return
         # To the exchange another type is another order, for what is left of this one.
-        self._floor.route.withdraw(record)
+        self._order_handler.route.withdraw(record)
         record.shape = None
         if record.kind.waits:
             record.status = "PreSubmitted"
-        self._floor.prepare(record)
-        self._telling.show(record)
-        self._floor.start(record)
+        self._order_handler.prepare(record)
+        self._notifier.show(record)
+        self._order_handler.start(record)
 
     def _check(self, record: OrderRecord, terms: Terms, order: Order) -> None:
         wanted = msgspec.structs.replace(record, terms=terms, order=order)

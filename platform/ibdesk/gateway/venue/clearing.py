@@ -6,8 +6,8 @@ import msgspec
 
 from ibdesk.exchange import CommissionSchedule
 from ibdesk.gateway.account.accounts import Accounts
-from ibdesk.gateway.account.outlook import Outlook
-from ibdesk.gateway.account.prospect import Prospect
+from ibdesk.gateway.account.margin_projection import MarginProjection
+from ibdesk.gateway.account.projected_trade import ProjectedTrade
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.venue import combos
 from ibdesk.gateway.venue.combos import QuoteOf
@@ -24,7 +24,7 @@ class Clearing:
         self._quote_of = quote_of
         # _noted: orders by permanent id that have changed since an account was last asked what it can bear.
         self._noted: dict[int, OrderRecord] = {}
-        self._outlooks = {ledger.account: Outlook() for ledger in accounts}
+        self._projections = {ledger.account: MarginProjection() for ledger in accounts}
         # _unpriced: by account and instrument the orders without a price of their own, and the quote that priced them.
         self._unpriced: dict[str, dict[str, _Unpriced]] = {ledger.account: {} for ledger in accounts}
 
@@ -50,49 +50,53 @@ class Clearing:
         """
         itself = in_place_of or record
         self._noted.pop(itself.permanent_id, None)
-        outlook = self.outlook(record.account)
-        outlook.remove(itself.permanent_id)
+        projection = self.projection(record.account)
+        projection.remove(itself.permanent_id)
         self.note(itself)
-        reason = self._accounts.named(record.account).objection(self.prospects(record), outlook)
+        reason = self._accounts.named(record.account).objection(self.projected_trades(record), projection)
         return f"Order rejected - reason:{reason}" if reason else ""
 
-    def outlook(self, account: str) -> Outlook:
+    def projection(self, account: str) -> MarginProjection:
         """Return what the working orders of an account would bring now."""
         for record in self._noted.values():
             self._enter(record)
         self._noted.clear()
-        outlook = self._outlooks[account]
+        projection = self._projections[account]
         for name, orders in self._unpriced[account].items():
             quote = self._quote_of(name)
             if quote is not orders.quote or orders.are_combinations:
                 orders.quote = quote
                 for record in orders.records.values():
-                    outlook.enter(record.permanent_id, self.prospects(record))
-        return outlook
+                    projection.enter(record.permanent_id, self.projected_trades(record))
+        return projection
 
     def _enter(self, record: OrderRecord) -> None:
-        outlook, unpriced, name = self._outlooks[record.account], self._unpriced[record.account], record.contract.id
+        projection, unpriced, name = (
+            self._projections[record.account],
+            self._unpriced[record.account],
+            record.contract.id,
+        )
         number = record.permanent_id
         if name in unpriced:
             unpriced[name].records.pop(number, None)
             if not unpriced[name].records:
                 del unpriced[name]
         if record.is_done or _is_idle(record):
-            outlook.remove(number)
+            projection.remove(number)
             return
-        outlook.enter(number, self.prospects(record))
+        projection.enter(number, self.projected_trades(record))
         if record.contract.legs or _own_price(record) is None:
             orders = unpriced.setdefault(name, _Unpriced(are_combinations=bool(record.contract.legs)))
             orders.records[number] = record
 
-    def prospects(self, record: OrderRecord) -> list[Prospect]:
+    def projected_trades(self, record: OrderRecord) -> list[ProjectedTrade]:
         """Return what is left of an order as if it were filled now; a combination as its legs."""
         contract, side, left = record.contract, record.order.side, record.remaining
         if not contract.legs:
-            return [self._prospect(contract, side, left, self._price(record), record.oca_group)]
+            return [self._projected_trade(contract, side, left, self._price(record), record.oca_group)]
         prices = combos.leg_prices(contract, side, self._quote_of) or [0.0] * len(contract.legs)
         return [
-            self._prospect(leg, its_side, ratio * left, price, record.oca_group)
+            self._projected_trade(leg, its_side, ratio * left, price, record.oca_group)
             for (leg, its_side, ratio), price in zip(combos.leg_trades(contract, side), prices, strict=True)
         ]
 
@@ -101,8 +105,10 @@ class Clearing:
         value = abs(quantity * price * contract.instrument.multiplier)
         return self._commissions.charge(contract.instrument, side=side, quantity=quantity, value=value)
 
-    def _prospect(self, contract: ContractData, side: Side, quantity: float, price: float, group: str) -> Prospect:
-        return Prospect(
+    def _projected_trade(
+        self, contract: ContractData, side: Side, quantity: float, price: float, group: str
+    ) -> ProjectedTrade:
+        return ProjectedTrade(
             contract=contract,
             quantity=side.sign * quantity,
             price=price,

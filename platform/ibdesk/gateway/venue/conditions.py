@@ -9,7 +9,7 @@ import math
 from collections.abc import Set as AbstractSet
 
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.market.line import Line
+from ibdesk.gateway.market.instrument_state import InstrumentState
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.venue.terms import Condition, ConditionKind
 
@@ -51,16 +51,16 @@ def _holds(condition: Condition, tape: Tape, now_ns: int) -> bool:
         case ConditionKind.TIME:
             return (now_ns >= condition.at_ns) is condition.is_more
         case ConditionKind.PRICE:
-            return any(_passes(condition, price) for price in _prices(condition, tape.line(condition.instrument)))
+            return any(_passes(condition, price) for price in _prices(condition, tape.state(condition.instrument)))
         case ConditionKind.VOLUME:
-            day = tape.line(condition.instrument).day
+            day = tape.state(condition.instrument).day
             return _passes(condition, 0.0 if day is None else day.volume)
         case ConditionKind.CHANGE:
-            line = tape.line(condition.instrument)
+            state = tape.state(condition.instrument)
             price = tape.price(condition.instrument)
-            if price is None or not line.previous_close:
+            if price is None or not state.previous_close:
                 return False
-            return _passes(condition, (price / line.previous_close - 1) * 100)
+            return _passes(condition, (price / state.previous_close - 1) * 100)
         case _:
             return False
 
@@ -69,9 +69,9 @@ def _passes(condition: Condition, value: float) -> bool:
     return value >= condition.value if condition.is_more else value <= condition.value
 
 
-def _prices(condition: Condition, line: Line) -> list[float]:
+def _prices(condition: Condition, state: InstrumentState) -> list[float]:
     """Return the prices a trigger method looks at; of bid and ask the one that is harder to satisfy."""
-    quote, last = line.quote, line.last
+    quote, last = state.quote, state.last
     harder = math.nan if quote is None else quote.bid if condition.is_more else quote.ask
     if condition.method in _BID_ASK:
         prices = [harder]

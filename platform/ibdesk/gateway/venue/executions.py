@@ -9,20 +9,20 @@ from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.venue import combos
 from ibdesk.gateway.venue.clearing import Clearing
 from ibdesk.gateway.venue.ids import Ids, corrected
+from ibdesk.gateway.venue.notifier import Notifier
 from ibdesk.gateway.venue.records import Execution, OrderRecord
-from ibdesk.gateway.venue.telling import Telling
 from ibdesk.model import Fill
 
 
 class Executions:
     """Every execution so far in `all`; a corrected one stands in the place of the first."""
 
-    def __init__(self, clearing: Clearing, ids: Ids, schedule: Schedule, telling: Telling) -> None:
+    def __init__(self, clearing: Clearing, ids: Ids, schedule: Schedule, notifier: Notifier) -> None:
         self.all: list[Execution] = []
         self._clearing = clearing
         self._ids = ids
         self._schedule = schedule
-        self._telling = telling
+        self._notifier = notifier
 
     def trade(self, record: OrderRecord, contract: ContractData, quantity: float, price: float) -> Fill:
         """Return an execution that the exchange knows nothing of, on the order's side."""
@@ -85,8 +85,8 @@ class Executions:
         )
         place = next(index for index, each in enumerate(self.all) if each.id == execution.id)
         self.all[place] = done
-        self._telling.changed(record)
-        self._telling.keeper.execution(place, done)
+        self._notifier.changed(record)
+        self._notifier.recorder.execution(place, done)
         return done
 
     def _keep(
@@ -110,6 +110,6 @@ class Executions:
             commission=commission,
             realized=realized,
         )
-        self._telling.keeper.execution(len(self.all), execution)
+        self._notifier.recorder.execution(len(self.all), execution)
         self.all.append(execution)
         return execution

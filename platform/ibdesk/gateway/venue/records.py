@@ -81,7 +81,7 @@ class OrderRecord(msgspec.Struct, kw_only=True):
         return self.client_id, self.order_id
 
     @property
-    def told_id(self) -> int:
+    def reported_id(self) -> int:
         """Return the order id that clients are told: 0 while no client has it."""
         return self.order_id if self.is_bound else 0
 
@@ -114,7 +114,7 @@ class OrderRecord(msgspec.Struct, kw_only=True):
         return ",".join(words)
 
     @property
-    def hearers(self) -> tuple[int, ...]:
+    def informed_clients(self) -> tuple[int, ...]:
         """Return the clients that are told of it: its own if it has one, and the other one that cancelled it."""
         if not self.is_bound:
             return ()
@@ -137,7 +137,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     realized: float | None
 
 
-class Keeper(Protocol):
+class StateRecorder(Protocol):
     """Whoever keeps what must outlive the gateway. It hears of a change before clients do."""
 
     def order(self, record: OrderRecord, *, at_once: bool = True) -> None:
@@ -150,7 +150,7 @@ class Keeper(Protocol):
         """Hear that ids are counted from somewhere else."""
 
 
-class Audience(msgspec.Struct, frozen=True):
+class VenueListener(msgspec.Struct, frozen=True):
     """Whom the venue tells: of an order, an execution, an error, and that the account changed.
 
     A fault may put another one in its place that tells later, in another order, or not at all.
@@ -164,10 +164,10 @@ class Audience(msgspec.Struct, frozen=True):
     account: Callable[[str, ContractData], None]
 
     @staticmethod
-    def nobody() -> Audience:
+    def silent() -> VenueListener:
         """Return one that hears nothing."""
 
         def hear(*_news: object) -> None:
             """Take no notice."""
 
-        return Audience(order=hear, status=hear, execution=hear, commission=hear, error=hear, account=hear)
+        return VenueListener(order=hear, status=hear, execution=hear, commission=hear, error=hear, account=hear)

@@ -10,10 +10,11 @@ from ibdesk.exchange import Exchange, VenueEvent
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.venue.ids import Ids
 from ibdesk.gateway.venue.kinds import Shape
+from ibdesk.gateway.venue.notifier import Notifier
 from ibdesk.gateway.venue.records import OrderRecord
-from ibdesk.gateway.venue.telling import Telling
-from ibdesk.gateway.venue.terms import AT_ONCE, Life
-from ibdesk.model import Commission, Fill, Order, OrderReport, OrderStatus, Quote, TimeInForce
+from ibdesk.gateway.venue.terms import AT_ONCE, TimeInForce
+from ibdesk.model import Commission, Fill, Order, OrderReport, OrderStatus, Quote
+from ibdesk.model import TimeInForce as ExchangeTimeInForce
 
 
 class Worked(Protocol):
@@ -39,12 +40,12 @@ class Route:
     with the rest.
     """
 
-    def __init__(self, exchange: Exchange, worked: Worked, *, ids: Ids, schedule: Schedule, telling: Telling) -> None:
+    def __init__(self, exchange: Exchange, worked: Worked, *, ids: Ids, schedule: Schedule, notifier: Notifier) -> None:
         self._exchange = exchange
         self._worked = worked
         self._ids = ids
         self._schedule = schedule
-        self._telling = telling
+        self._notifier = notifier
         self._there: dict[str, OrderRecord] = {}
 
     def live(self, record: OrderRecord) -> Order | None:
@@ -60,16 +61,16 @@ class Route:
         if quantity <= record.order.quantity * 1e-9:
             return
         self._there.pop(record.order.id, None)
-        self._telling.changed(record, at_once=False)
+        self._notifier.changed(record, at_once=False)
         record.filled_before, record.shape = record.filled, shape
         record.order = _shaped(record.order, shape, name=self._ids.at_exchange())
-        ends_at_once = record.terms.life in AT_ONCE or record.kind.in_auction
+        ends_at_once = record.terms.time_in_force in AT_ONCE or record.kind.in_auction
         order = msgspec.structs.replace(
             record.order,
             quantity=quantity,
-            time_in_force=TimeInForce.IOC if ends_at_once else TimeInForce.GTC,
+            time_in_force=ExchangeTimeInForce.IOC if ends_at_once else ExchangeTimeInForce.GTC,
         )
-        if record.terms.life is Life.FOK and not self._exchange.takes_all(order):
+        if record.terms.time_in_force is TimeInForce.FOK and not self._exchange.takes_all(order):
             self._worked.end_unfilled(record)
             return
         self._there[order.id] = record
@@ -77,7 +78,7 @@ class Route:
 
     def change(self, record: OrderRecord, live: Order, shape: Shape, *, tell: bool = False) -> None:
         """Give an order at the exchange another price or size, and `tell` of it before anything comes of it."""
-        self._telling.changed(record, at_once=False)
+        self._notifier.changed(record, at_once=False)
         record.shape, record.order = shape, _shaped(record.order, shape, name=record.order.id)
         events = self._exchange.modify(
             live.id,
@@ -87,9 +88,9 @@ class Route:
             at_ns=self._schedule.now_ns,
         )
         if tell:
-            self._telling.show(record)
+            self._notifier.show(record)
             if record.why_held:
-                self._telling.show(record)
+                self._notifier.show(record)
         self._take(events)
 
     def withdraw(self, record: OrderRecord) -> None:

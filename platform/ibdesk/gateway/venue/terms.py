@@ -7,7 +7,7 @@ import enum
 import msgspec
 
 
-class Life(enum.Enum):
+class TimeInForce(enum.Enum):
     """How long an order may wait (TWS's time in force)."""
 
     # DAY: to the close of the day.
@@ -25,7 +25,7 @@ class Life(enum.Enum):
 
 
 # AT_ONCE: lives of orders that have one chance to trade.
-AT_ONCE = frozenset({Life.IOC, Life.FOK, Life.OPG})
+AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK, TimeInForce.OPG})
 
 
 class ConditionKind(enum.IntEnum):
@@ -78,7 +78,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     trail_percent: float | None = None
     trail_stop: float | None = None
     limit_offset: float | None = None
-    life: Life = Life.DAY
+    time_in_force: TimeInForce = msgspec.field(default=TimeInForce.DAY, name="life")
     until_ns: int = 0
     from_ns: int = 0
     outside_rth: bool = False

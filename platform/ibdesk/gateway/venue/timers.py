@@ -11,7 +11,7 @@ from ibdesk.gateway.schedule import Appointment, Schedule
 from ibdesk.gateway.times import ZONE_NAME, local
 from ibdesk.gateway.venue import algorithms
 from ibdesk.gateway.venue.records import Hold, Key, OrderRecord
-from ibdesk.gateway.venue.terms import ConditionKind, Life
+from ibdesk.gateway.venue.terms import ConditionKind, TimeInForce
 from ibdesk.model import Side
 
 # IGNORES_HOURS: order types for which TWS ignores outsideRth (documented for MKT, believed for the others).
@@ -22,7 +22,7 @@ RTH_IGNORED = (
 )
 
 
-class Worker(Protocol):
+class TimerActions(Protocol):
     """What the timers have the venue do."""
 
     def release(self, record: OrderRecord, hold: Hold) -> None:
@@ -48,9 +48,9 @@ class Timers:
     opens and closes of the contract's calendar even so.
     """
 
-    def __init__(self, schedule: Schedule, worker: Worker, *, always: bool) -> None:
+    def __init__(self, schedule: Schedule, actions: TimerActions, *, always: bool) -> None:
         self._schedule = schedule
-        self._worker = worker
+        self._actions = actions
         self._always = always
         self._made: dict[Key, list[Appointment]] = {}
 
@@ -63,17 +63,17 @@ class Timers:
         self.drop(record)
         terms, now_ns = record.terms, self._schedule.now_ns
         record.holds -= {Hold.TIME, Hold.HOURS, Hold.AUCTION}
-        if terms.life is Life.GTD:
-            self._at(record, terms.until_ns, lambda: self._worker.expire(record, "its good-till date has passed"))
+        if terms.time_in_force is TimeInForce.GTD:
+            self._at(record, terms.until_ns, lambda: self._actions.expire(record, "its good-till date has passed"))
         if terms.from_ns > now_ns:
             self._hold(record, Hold.TIME, terms.from_ns)
         for condition in terms.conditions:
             if condition.kind is ConditionKind.TIME:
-                self._at(record, condition.at_ns, lambda: self._worker.look(record))
+                self._at(record, condition.at_ns, lambda: self._actions.look(record))
         hours = record.contract.hours
         if record.kind.in_auction:
             self._hold(record, Hold.AUCTION, hours.next_close_ns(now_ns), first=True)
-        elif terms.life is Life.OPG:
+        elif terms.time_in_force is TimeInForce.OPG:
             self._hold(record, Hold.AUCTION, hours.next_open_ns(now_ns))
         elif not self._always:
             self._keep_hours(record)
@@ -81,7 +81,7 @@ class Timers:
 
     def day_has_ended(self, record: OrderRecord, since_ns: int) -> bool:
         """Return whether a DAY order that was there at `since_ns` has seen the close of its day since."""
-        if self._always or record.terms.life is not Life.DAY:
+        if self._always or record.terms.time_in_force is not TimeInForce.DAY:
             return False
         hours, outside = record.contract.hours, _outside(record)
         closes_ns = late_close_ns(hours, since_ns) if outside else hours.next_close_ns(since_ns)
@@ -127,13 +127,13 @@ class Timers:
 
     def _opened(self, record: OrderRecord) -> None:
         self._keep_hours(record)
-        self._worker.release(record, Hold.HOURS)
+        self._actions.release(record, Hold.HOURS)
 
     def _closed(self, record: OrderRecord) -> None:
-        if record.terms.life is Life.DAY:
-            self._worker.expire(record, "the trading day is over")
+        if record.terms.time_in_force is TimeInForce.DAY:
+            self._actions.expire(record, "the trading day is over")
             return
-        self._worker.suspend(record, Hold.HOURS)
+        self._actions.suspend(record, Hold.HOURS)
         self._keep_hours(record)
 
     def _spread(self, record: OrderRecord, from_ns: int) -> None:
@@ -147,11 +147,11 @@ class Timers:
             if at_ns <= self._schedule.now_ns:
                 record.released = part
             else:
-                self._at(record, at_ns, functools.partial(self._worker.let, record, part))
+                self._at(record, at_ns, functools.partial(self._actions.let, record, part))
 
     def _hold(self, record: OrderRecord, hold: Hold, until_ns: int, *, first: bool = False) -> None:
         record.holds.add(hold)
-        self._at(record, until_ns, lambda: self._worker.release(record, hold), first=first)
+        self._at(record, until_ns, lambda: self._actions.release(record, hold), first=first)
 
     def _at(self, record: OrderRecord, at_ns: int, action: Callable[[], None], *, first: bool = False) -> None:
         self._made.setdefault(record.key, []).append(self._schedule.at(at_ns, action, first=first))

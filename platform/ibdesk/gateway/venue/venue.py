@@ -1,7 +1,7 @@
 """All orders of all clients, and what outlives a session: orders, executions, order ids.
 
 `Venue` takes what clients ask and what the person who runs the gateway does to them; the orders themselves are worked
-on the `Floor`.
+on the `OrderHandler`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 from ibdesk.exchange import CommissionSchedule, Exchange
 from ibdesk.gateway.account.accounts import Accounts
-from ibdesk.gateway.account.outlook import Outlook
-from ibdesk.gateway.account.prospect import Prospect
+from ibdesk.gateway.account.margin_projection import MarginProjection
+from ibdesk.gateway.account.projected_trade import ProjectedTrade
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import Fields
@@ -19,15 +19,15 @@ from ibdesk.gateway.refusal import RefusedError
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.venue.changes import Changes
 from ibdesk.gateway.venue.clearing import Clearing
-from ibdesk.gateway.venue.floor import Floor
 from ibdesk.gateway.venue.ids import Ids
 from ibdesk.gateway.venue.memory import IdsMemory, VenueMemory, recalled
-from ibdesk.gateway.venue.records import Audience, Execution, Hold, Keeper, Key, OrderRecord
-from ibdesk.gateway.venue.telling import Telling
+from ibdesk.gateway.venue.notifier import Notifier
+from ibdesk.gateway.venue.order_handler import OrderHandler
+from ibdesk.gateway.venue.records import Execution, Hold, Key, OrderRecord, StateRecorder, VenueListener
 from ibdesk.gateway.venue.terms import Terms
 from ibdesk.model import Order, Quote
 
-__all__ = ["Audience", "Execution", "OrderRecord", "Venue"]
+__all__ = ["Execution", "OrderRecord", "Venue", "VenueListener"]
 
 
 class Venue:
@@ -45,7 +45,7 @@ class Venue:
         *,
         started_ns: int,
         seed: int,
-        audience: Audience,
+        listener: VenueListener,
         commissions: CommissionSchedule,
         partial: bool = False,
         always: bool = True,
@@ -62,29 +62,29 @@ class Venue:
         self._schedule = schedule
         self._ids = Ids(started_ns=started_ns, seed=seed)
         self._clearing = Clearing(accounts, commissions, self.exchange.quote)
-        self._telling = Telling(audience, self._clearing.note)
-        self._floor = Floor(
+        self._notifier = Notifier(listener, self._clearing.note)
+        self._order_handler = OrderHandler(
             self.exchange,
             self._clearing,
             ids=self._ids,
             schedule=schedule,
             tape=tape,
-            telling=self._telling,
+            notifier=self._notifier,
             always=always,
             partial=partial,
         )
-        self._changes = Changes(self._floor, self._clearing, self._telling)
+        self._changes = Changes(self._order_handler, self._clearing, self._notifier)
         # on_quote: what is to be told of every quote, without a call in between.
-        self.on_quote: Callable[[Quote], None] = self._floor.on_quote
+        self.on_quote: Callable[[Quote], None] = self._order_handler.on_quote
 
     @property
-    def audience(self) -> Audience:
+    def listener(self) -> VenueListener:
         """Return whom it tells; another one may be put in its place at any time."""
-        return self._telling.audience
+        return self._notifier.listener
 
-    @audience.setter
-    def audience(self, audience: Audience) -> None:
-        self._telling.audience = audience
+    @listener.setter
+    def listener(self, listener: VenueListener) -> None:
+        self._notifier.listener = listener
 
     @property
     def now_ns(self) -> int:
@@ -94,16 +94,16 @@ class Venue:
     @property
     def executions(self) -> list[Execution]:
         """Return every execution so far; a corrected one stands in the place of the first."""
-        return self._floor.executions.all
+        return self._order_handler.executions.all
 
     @property
-    def keeper(self) -> Keeper:
+    def recorder(self) -> StateRecorder:
         """Return who keeps what must outlive the gateway; another one may be put in its place."""
-        return self._telling.keeper
+        return self._notifier.recorder
 
-    @keeper.setter
-    def keeper(self, keeper: Keeper) -> None:
-        self._telling.keeper = keeper
+    @recorder.setter
+    def recorder(self, recorder: StateRecorder) -> None:
+        self._notifier.recorder = recorder
 
     # ---- ids --------------------------------------------------------------------------------------------------
 
@@ -113,7 +113,7 @@ class Venue:
 
     def set_next_order_id(self, client_id: int, order_id: int) -> None:
         """Make `next_order_id` answer this from now on, also lower than what was used."""
-        self.keeper.ids()
+        self.recorder.ids()
         self._ids.set_next_order_id(client_id, order_id)
 
     def new_permanent_id(self) -> int:
@@ -137,11 +137,11 @@ class Venue:
         self._take(record, parent)
 
     def _take(self, record: OrderRecord, parent: OrderRecord | None) -> None:
-        self._telling.changed(record)
+        self._notifier.changed(record)
         self.records[record.key] = self._pending[record.key] = record
         if not record.contract.legs:
             self.exchange.add(record.contract.instrument)
-        self._floor.groups.add(record, parent)
+        self._order_handler.groups.add(record, parent)
         record.released = record.order.quantity
         record.holds.add(Hold.TRANSMIT)
         if record.terms.transmit:
@@ -149,15 +149,15 @@ class Venue:
 
     def _transmit(self, record: OrderRecord) -> None:
         """Send an order on its way, and before it all that wait for it: its parent and that one's other children."""
-        for member in self._floor.groups.family(record):
+        for member in self._order_handler.groups.family(record):
             if Hold.TRANSMIT not in member.holds or member.is_done:
                 continue
             member.holds.discard(Hold.TRANSMIT)
             reason = self._objection(member)
             if reason:
-                self._floor.reject(member, reason)
+                self._order_handler.reject(member, reason)
             else:
-                self._floor.accept(member)
+                self._order_handler.accept(member)
 
     def _objection(self, record: OrderRecord) -> str:
         if self.refuse_next is not None:
@@ -172,7 +172,7 @@ class Venue:
             RefusedError: If its type or algorithm cannot be changed so (329, 440, documented), or its account cannot
                 bear the new terms (201, reported); the order stays as it was.
         """
-        self._telling.changed(record)
+        self._notifier.changed(record)
         if Hold.TRANSMIT in record.holds:
             record.request, record.terms, record.order = request, terms, order
             if terms.transmit:
@@ -188,7 +188,7 @@ class Venue:
         """
         if client_id is not None and client_id != record.client_id:
             record.cancelled_by = client_id
-        self._floor.cancel(record, reason)
+        self._order_handler.cancel(record, reason)
 
     # ---- orders placed at TWS itself --------------------------------------------------------------------------
 
@@ -207,7 +207,7 @@ class Venue:
         """Give client 0 the open orders that were placed by hand; return them."""
         unbound = [record for record in self.open() if not record.is_bound]
         for record in unbound:
-            self._telling.changed(record)
+            self._notifier.changed(record)
             record.is_bound = True
         return unbound
 
@@ -238,13 +238,13 @@ class Venue:
         """Yield the orders that were filled or cancelled."""
         return (record for record in self.records.values() if record.completed_ns)
 
-    def prospects(self, record: OrderRecord) -> list[Prospect]:
+    def projected_trades(self, record: OrderRecord) -> list[ProjectedTrade]:
         """Return what is left of an order as if it were filled now; a combination as its legs."""
-        return self._clearing.prospects(record)
+        return self._clearing.projected_trades(record)
 
-    def outlook(self, account: str) -> Outlook:
+    def projection(self, account: str) -> MarginProjection:
         """Return what the working orders of an account would bring it."""
-        return self._clearing.outlook(account)
+        return self._clearing.projection(account)
 
     # ---- from one run of the gateway to the next --------------------------------------------------------------
 
@@ -272,7 +272,7 @@ class Venue:
                 self.exchange.add(record.contract.instrument)
         for record in self.pending():
             parent = self.find(record.client_id, record.terms.parent_id) if Hold.PARENT in record.holds else None
-            self._floor.restore(record, parent, saved_ns)
+            self._order_handler.restore(record, parent, saved_ns)
 
     # ---- what can be done to orders ---------------------------------------------------------------------------
 
@@ -283,12 +283,12 @@ class Venue:
         """
         quantity = min(quantity, record.remaining)
         if not record.is_done and quantity > 0:
-            self._floor.fill(record, quantity, price)
+            self._order_handler.fill(record, quantity, price)
 
     def reject_open(self, record: OrderRecord, reason: str) -> None:
         """Refuse an order that was accepted: error 201, then Inactive (reported); what was filled stays."""
         if not record.is_done:
-            self._floor.reject(record, f"Order rejected - reason:{reason}")
+            self._order_handler.reject(record, f"Order rejected - reason:{reason}")
 
     def correct(self, execution: Execution, *, price: float | None = None, quantity: float | None = None) -> Execution:
         """Report an execution again with another price or size, its id counted on to ``.02`` (captured).
@@ -296,8 +296,8 @@ class Venue:
         The account is put right, and the order's figures; its status stays. The commission is what it was. Executions
         of combinations cannot be corrected.
         """
-        done = self._floor.executions.correct(execution, price=price, quantity=quantity)
-        self.audience.execution(done)
-        self.audience.commission(done)
-        self.audience.account(done.record.account, done.contract)
+        done = self._order_handler.executions.correct(execution, price=price, quantity=quantity)
+        self.listener.execution(done)
+        self.listener.commission(done)
+        self.listener.account(done.record.account, done.contract)
         return done

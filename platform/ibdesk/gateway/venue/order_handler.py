@@ -16,23 +16,23 @@ from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.venue import combos, conditions
 from ibdesk.gateway.venue.clearing import Clearing
 from ibdesk.gateway.venue.combinations import Combinations
-from ibdesk.gateway.venue.consequences import Consequences
 from ibdesk.gateway.venue.executions import Executions
 from ibdesk.gateway.venue.groups import Groups
 from ibdesk.gateway.venue.ids import Ids
 from ibdesk.gateway.venue.kinds import Plain, Shape
+from ibdesk.gateway.venue.linked_orders import LinkedOrders
+from ibdesk.gateway.venue.market_watch import MarketWatch
+from ibdesk.gateway.venue.notifier import Notifier
 from ibdesk.gateway.venue.records import Hold, OrderRecord
 from ibdesk.gateway.venue.route import Route
-from ibdesk.gateway.venue.telling import Telling
-from ibdesk.gateway.venue.terms import ConditionKind, Life
+from ibdesk.gateway.venue.terms import ConditionKind, TimeInForce
 from ibdesk.gateway.venue.timers import Timers
-from ibdesk.gateway.venue.watching import Watching
 from ibdesk.model import Fill, Order, OrderStatus, OrderType, Quote, Side
 
-_ACKNOWLEDGED_LATE = frozenset({Life.IOC, Life.FOK})
+_ACKNOWLEDGED_LATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
-class Floor:
+class OrderHandler:
     """Works orders as their kind, holds, groups and conditions have it: `route` takes them to the exchange."""
 
     def __init__(
@@ -43,23 +43,23 @@ class Floor:
         ids: Ids,
         schedule: Schedule,
         tape: Tape,
-        telling: Telling,
+        notifier: Notifier,
         always: bool,
         partial: bool,
     ) -> None:
-        self.executions = Executions(clearing, ids, schedule, telling)
+        self.executions = Executions(clearing, ids, schedule, notifier)
         self.groups = Groups()
-        self.route = Route(exchange, self, ids=ids, schedule=schedule, telling=telling)
+        self.route = Route(exchange, self, ids=ids, schedule=schedule, notifier=notifier)
         self._exchange = exchange
         self._clearing = clearing
         self._schedule = schedule
         self._tape = tape
-        self._telling = telling
+        self._notifier = notifier
         self._timers = Timers(schedule, self, always=always)
-        self._watching = Watching(tape, self._look_around)
-        self._consequences = Consequences(self, self.groups, self._watching)
+        self._market_watch = MarketWatch(tape, self._look_around)
+        self._linked_orders = LinkedOrders(self, self.groups, self._market_watch)
         self._combinations = Combinations(
-            self, exchange.quote, executions=self.executions, telling=telling, partial=partial
+            self, exchange.quote, executions=self.executions, notifier=notifier, partial=partial
         )
 
     def restore(self, record: OrderRecord, parent: OrderRecord | None, saved_ns: int) -> None:
@@ -67,7 +67,7 @@ class Floor:
 
         Conditions it had met and a trigger that was reached stay so; a day that has ended since ends it.
         """
-        self._telling.changed(record)
+        self._notifier.changed(record)
         self.groups.restore(record, parent)
         if Hold.TRANSMIT in record.holds:
             return
@@ -89,8 +89,8 @@ class Floor:
         """Acknowledge a new order and begin to work it, as far as its holds allow."""
         self.prepare(record)
         for code, text in self._timers.warnings(record):
-            self._telling.error(record, code, text)
-        self._telling.acknowledge(record, with_status=record.terms.life not in _ACKNOWLEDGED_LATE)
+            self._notifier.error(record, code, text)
+        self._notifier.acknowledge(record, with_status=record.terms.time_in_force not in _ACKNOWLEDGED_LATE)
         self.start(record)
 
     def prepare(self, record: OrderRecord) -> None:
@@ -100,14 +100,14 @@ class Floor:
         if terms.conditions and not terms.conditions_cancel:
             record.holds.add(Hold.CONDITIONS)
         self._timers.begin(record)
-        self._watching.drop(record)
+        self._market_watch.drop(record)
         if legs:
-            self._watching.add(record, {leg.contract.id for leg in legs})
+            self._market_watch.add(record, {leg.contract.id for leg in legs})
         elif not isinstance(record.kind, Plain):
-            self._watching.add(record, (record.contract.id,))
-        self._watching.add(record, conditions.watched(terms.conditions), trades=True)
+            self._market_watch.add(record, (record.contract.id,))
+        self._market_watch.add(record, conditions.watched(terms.conditions), trades=True)
         if any(condition.kind is ConditionKind.EXECUTION for condition in terms.conditions):
-            self._watching.add_for_executions(record)
+            self._market_watch.add_for_executions(record)
 
     def start(self, record: OrderRecord) -> None:
         """Begin to work an order that was just taken, changed or released; one that waits for a trigger is shown."""
@@ -117,13 +117,13 @@ class Floor:
             return
         self._work(record)
         if not record.filled and record.why_held:
-            self._telling.show(record)
+            self._notifier.show(record)
 
     def release(self, record: OrderRecord, hold: Hold) -> None:
         """Lift one hold; without any left the order is worked. A child must be borne by its account only now."""
         if hold not in record.holds or record.is_done:
             return
-        self._telling.changed(record)
+        self._notifier.changed(record)
         record.holds.discard(hold)
         reason = self._clearing.objection(record) if hold is Hold.PARENT else ""
         if reason:
@@ -133,7 +133,7 @@ class Floor:
 
     def suspend(self, record: OrderRecord, hold: Hold) -> None:
         """Take an order out of the market until a hold is lifted."""
-        self._telling.changed(record)
+        self._notifier.changed(record)
         self.route.withdraw(record)
         record.holds.add(hold)
 
@@ -158,11 +158,11 @@ class Floor:
     def on_quote(self, quote: Quote) -> None:
         """Meet the open orders with a quote, then let those that look at its instrument look."""
         self.route.meet(quote)
-        if quote.instrument in self._watching.by_instrument:
+        if quote.instrument in self._market_watch.by_instrument:
             self._look_around(quote.instrument)
 
     def _look_around(self, instrument: str) -> None:
-        for record in self._watching.of(instrument):
+        for record in self._market_watch.of(instrument):
             self.look(record)
 
     def look(self, record: OrderRecord) -> None:
@@ -210,34 +210,34 @@ class Floor:
             return
         if not record.kind.waits and (order.limit_price is None or order.filled):
             return
-        self._telling.changed(record)
+        self._notifier.changed(record)
         record.status = "Submitted"
         if record.kind.waits or order.is_open:
-            self._telling.show(record)
+            self._notifier.show(record)
 
     def executed(self, record: OrderRecord, fill: Fill, commission: float | None = None) -> None:
         """Count and book an execution, tell of it, and let it have its consequences."""
         self.count(record, fill)
         execution = self.executions.book(record, fill, commission)
-        self._telling.execution(execution)
-        self._telling.show(record)
-        self._telling.charged(execution)
+        self._notifier.execution(execution)
+        self._notifier.show(record)
+        self._notifier.charged(execution)
         self.settle(record, fill.quantity)
 
     def end_unfilled(self, record: OrderRecord) -> None:
         """End an order that could only trade at once, and did not (for IOC and FOK captured)."""
-        match record.terms.life:
-            case Life.IOC:
-                self._telling.changed(record)
+        match record.terms.time_in_force:
+            case TimeInForce.IOC:
+                self._notifier.changed(record)
                 record.status = "PendingCancel"
-                self._telling.status(record)
+                self._notifier.status(record)
                 self._finish(record, "Cancelled", "Cancelled by System:")
-                self._telling.status(record)
-                self._consequences.of_end(record)
-            case Life.FOK:
+                self._notifier.status(record)
+                self._linked_orders.of_end(record)
+            case TimeInForce.FOK:
                 self._finish(record, "Inactive")
-                self._telling.status(record)
-                self._consequences.of_end(record)
+                self._notifier.status(record)
+                self._linked_orders.of_end(record)
             case _:
                 self.cancel(record, "not filled in the auction")
 
@@ -266,7 +266,7 @@ class Floor:
 
     def count(self, record: OrderRecord, fill: Fill) -> None:
         """Count an execution to an order's figures and status."""
-        self._telling.changed(record)
+        self._notifier.changed(record)
         total = record.filled + fill.quantity
         record.average_price = (record.average_price * record.filled + fill.price * fill.quantity) / total
         record.filled, record.last_price, record.status = total, fill.price, "Submitted"
@@ -275,38 +275,38 @@ class Floor:
 
     def settle(self, record: OrderRecord, quantity: float) -> None:
         """Let an execution of this size have its consequences for other orders."""
-        self._consequences.of_execution(record, quantity)
+        self._linked_orders.of_execution(record, quantity)
 
     def resize(self, record: OrderRecord, quantity: float) -> None:
         """Give an open order another size, as when a rival was executed, and show it."""
-        self._telling.changed(record)
+        self._notifier.changed(record)
         record.order = msgspec.structs.replace(record.order, quantity=quantity)
         record.released = min(record.released, quantity)
         live = self.route.live(record)
         if live is not None and record.shape is not None:
             self.route.change(record, live, record.shape)
-        self._telling.show(record)
+        self._notifier.show(record)
 
     def cancel(self, record: OrderRecord, reason: str = "", *, by_system: bool = False) -> None:
         """Withdraw an open order: its status, then error 202 (captured)."""
         self.route.withdraw(record)
         by = f"System:{reason}" if reason or by_system else "Trader"
         self._finish(record, "Cancelled", f"Cancelled by {by}")
-        self._telling.status(record)
-        self._telling.error(record, 202, f"Order Canceled - reason:{reason}")
-        self._consequences.of_end(record)
+        self._notifier.status(record)
+        self._notifier.error(record, 202, f"Order Canceled - reason:{reason}")
+        self._linked_orders.of_end(record)
 
     def reject(self, record: OrderRecord, text: str) -> None:
         """Refuse an order: error 201, then the order as Inactive (reported)."""
         self.route.withdraw(record)
         self._finish(record, "Inactive")
-        self._telling.error(record, 201, text)
-        self._telling.show(record)
-        self._consequences.of_end(record)
+        self._notifier.error(record, 201, text)
+        self._notifier.show(record)
+        self._linked_orders.of_end(record)
 
     def _finish(self, record: OrderRecord, status: str, completed_status: str = "") -> None:
-        self._telling.changed(record)
+        self._notifier.changed(record)
         record.status, record.completed_status = status, completed_status
         record.completed_ns = self._schedule.now_ns if completed_status else 0
         self._timers.drop(record)
-        self._watching.drop(record)
+        self._market_watch.drop(record)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.contracts.option_quotes import Valuation, valuation, valued_at
-from ibdesk.gateway.market.line import Candle, Line
+from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.session import Session
 from ibdesk.model import Quote, Tick
@@ -62,10 +62,10 @@ class Computations:
         if spot is not None:
             self._send(LAST, tick.price, valued_at(self._option, spot, tick.price, tick.at_ns), spot)
 
-    def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
         """Pass over: computations are sent as quotes come."""
 
-    def on_state(self, line: Line) -> None:
+    def on_state(self, state: InstrumentState) -> None:
         """Pass over: what it does to the quote follows."""
 
     def _spot(self) -> float | None:

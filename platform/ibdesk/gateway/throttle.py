@@ -10,7 +10,7 @@ from ibdesk.gateway.schedule import Appointment, Schedule
 
 
 class Client(Protocol):
-    """What the turnstile needs of a session."""
+    """What the throttle needs of a session."""
 
     # is_patient: whether the client wants to be slowed down rather than refused.
     is_patient: bool
@@ -28,7 +28,7 @@ class Client(Protocol):
         """Read no more from the socket, or go on."""
 
 
-class Turnstile:
+class MessageThrottle:
     """Lets one session's messages through at the rate its client is allowed.
 
     What waits is bounded by what one read of the socket brings: the socket is not read while anything waits.

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway
-from ibdesk.gateway.account.outlook import Outlook
-from ibdesk.gateway.account.prospect import Prospect
+from ibdesk.gateway.account.margin_projection import MarginProjection
+from ibdesk.gateway.account.projected_trade import ProjectedTrade
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.market.script import MarketScript
@@ -27,8 +27,8 @@ def contract(name: str) -> ContractData:
     return found
 
 
-prospects = st.builds(
-    Prospect,
+trades = st.builds(
+    ProjectedTrade,
     contract=st.sampled_from(["AAPL", "MSFT"]).map(contract),
     quantity=st.integers(-50, 50).filter(bool).map(float),
     price=st.integers(1, 1000).map(lambda cents: cents / 100),
@@ -36,15 +36,15 @@ prospects = st.builds(
     group=st.sampled_from(["", "", "a", "b"]),
 )
 # Each step enters or changes an order of a few, with up to three legs; without legs it removes the order.
-steps = st.lists(st.tuples(st.integers(1, 6), st.lists(prospects, max_size=3)), max_size=30)
+steps = st.lists(st.tuples(st.integers(1, 6), st.lists(trades, max_size=3)), max_size=30)
 
 
-def walked(orders: dict[int, list[Prospect]]) -> Sums:
+def walked(orders: dict[int, list[ProjectedTrade]]) -> Sums:
     """Return quantity, value and commission by contract and side, added up over every order."""
     sums: Sums = {}
-    sides: dict[tuple[str, bool], list[Prospect]] = {}
-    for prospect in (each for legs in orders.values() for each in legs):
-        sides.setdefault((prospect.contract.id, prospect.quantity > 0), []).append(prospect)
+    sides: dict[tuple[str, bool], list[ProjectedTrade]] = {}
+    for trade in (each for legs in orders.values() for each in legs):
+        sides.setdefault((trade.contract.id, trade.quantity > 0), []).append(trade)
     for side, members in sides.items():
         counted = [each for each in members if not each.group]
         for group in {each.group for each in members if each.group}:
@@ -60,27 +60,27 @@ def walked(orders: dict[int, list[Prospect]]) -> Sums:
     return sums
 
 
-def kept(outlook: Outlook) -> Sums:
+def kept(projection: MarginProjection) -> Sums:
     """Return the same from the sums that were kept."""
     return {
         (each.id, way.quantity > 0): (way.quantity, way.value, way.commission)
-        for each, ways in outlook.ways()
+        for each, ways in projection.ways()
         for way in ways
     }
 
 
 @given(steps=steps)
-def test_the_sums_kept_equal_a_walk_over_every_order(steps: list[tuple[int, list[Prospect]]]) -> None:
-    outlook, orders = Outlook(), dict[int, list[Prospect]]()
+def test_the_sums_kept_equal_a_walk_over_every_order(steps: list[tuple[int, list[ProjectedTrade]]]) -> None:
+    projection, orders = MarginProjection(), dict[int, list[ProjectedTrade]]()
     for order, legs in steps:
         if legs:
-            outlook.enter(order, legs)
+            projection.enter(order, legs)
             orders[order] = legs
         else:
-            outlook.remove(order)
+            projection.remove(order)
             orders.pop(order, None)
 
-        expected, found = walked(orders), kept(outlook)
+        expected, found = walked(orders), kept(projection)
         assert found.keys() == expected.keys()
         for side, figures in expected.items():
             assert found[side] == pytest.approx(figures, abs=1e-9)
@@ -126,12 +126,12 @@ def test_whatever_happens_to_orders_the_account_is_asked_about_exactly_those_tha
 
         expected = walked(
             {
-                record.permanent_id: gateway.venue.prospects(record)
+                record.permanent_id: gateway.venue.projected_trades(record)
                 for record in gateway.venue.open()
                 if not record.is_done
             }
         )
-        found = kept(gateway.venue.outlook(gateway.account))
+        found = kept(gateway.venue.projection(gateway.account))
         assert found.keys() == expected.keys()
         for key, figures in expected.items():
             assert found[key] == pytest.approx(figures, abs=1e-6)

@@ -12,7 +12,7 @@ from ibdesk.gateway.refusal import RefusedError, invalid
 from ibdesk.gateway.times import read_time
 from ibdesk.gateway.venue.algorithms import ALGORITHMS
 from ibdesk.gateway.venue.kinds import KINDS
-from ibdesk.gateway.venue.terms import Algorithm, Condition, ConditionKind, Life, Terms
+from ibdesk.gateway.venue.terms import Algorithm, Condition, ConditionKind, Terms, TimeInForce
 from ibdesk.model import Index, Order, Side
 
 # HIGHEST_PRICE: above it the cent is lost in the price; no contract comes near it.
@@ -78,12 +78,12 @@ def read_terms(request: Fields, contract: ContractData, contract_of: ContractOf,
         RefusedError: If they are not such that the venue can work them.
     """
     kind = _kind(request, contract)
-    life = _life(request, kind)
+    time_in_force = _time_in_force(request, kind)
     return Terms(
         kind=kind,
         **_prices(request, kind, contract),
-        life=life,
-        until_ns=_good_till(request) if life is Life.GTD else 0,
+        time_in_force=time_in_force,
+        until_ns=_good_till(request) if time_in_force is TimeInForce.GTD else 0,
         from_ns=_moment(request.text("goodAfterTime")),
         outside_rth=request.flag("outsideRth"),
         parent_id=request.whole("parentId") or 0,
@@ -169,16 +169,16 @@ def _price(request: Fields, name: str, contract: ContractData) -> float:
 # ---- times ----------------------------------------------------------------------------------------------------
 
 
-def _life(request: Fields, kind: str) -> Life:
+def _time_in_force(request: Fields, kind: str) -> TimeInForce:
     text = request.text("tif") or "DAY"
-    if text not in Life.__members__:
+    if text not in TimeInForce.__members__:
         raise invalid(f"Invalid time in force: {text} is not worked here")
-    life = Life[text]
-    if KINDS[kind].in_auction and life is not Life.DAY:
+    time_in_force = TimeInForce[text]
+    if KINDS[kind].in_auction and time_in_force is not TimeInForce.DAY:
         raise RefusedError(113, "The Tif option should be set to DAY for MOC and LOC orders.")
-    if life is Life.OPG and kind not in ("MKT", "LMT"):
+    if time_in_force is TimeInForce.OPG and kind not in ("MKT", "LMT"):
         raise RefusedError(111, "The TIF (Tif type) and the order type are incompatible.")
-    return life
+    return time_in_force
 
 
 def _good_till(request: Fields) -> int:

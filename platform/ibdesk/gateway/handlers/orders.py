@@ -9,17 +9,17 @@ import msgspec
 from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.protocol.codec import Fields
-from ibdesk.gateway.refusal import RefusedError, invalid
-from ibdesk.gateway.rooms.order_messages import (
+from ibdesk.gateway.handlers.order_messages import (
     commission_report,
     completed_order,
     execution,
     open_order,
     order_status,
 )
-from ibdesk.gateway.rooms.order_terms import read_order, read_terms
-from ibdesk.gateway.rooms.reference import the_contract
+from ibdesk.gateway.handlers.order_terms import read_order, read_terms
+from ibdesk.gateway.handlers.reference import the_contract
+from ibdesk.gateway.protocol.codec import Fields
+from ibdesk.gateway.refusal import RefusedError, invalid
 from ibdesk.gateway.session import Handler, Session
 from ibdesk.gateway.times import read_time
 from ibdesk.gateway.venue.venue import Execution, OrderRecord, Venue
@@ -133,7 +133,7 @@ class Orders:
     def _cancellable(self, order_id: int) -> OrderRecord | None:
         record = self._venue.find(self._session.client_id, order_id)
         if record is None and self._sees_all:
-            return next((each for each in self._venue.open() if each.told_id == order_id), None)
+            return next((each for each in self._venue.open() if each.reported_id == order_id), None)
         return record
 
     def global_cancel(self, _request: Fields) -> None:
@@ -212,9 +212,9 @@ class Orders:
     # ---- what if ----------------------------------------------------------------------------------------------
 
     def _answer_what_if(self, record: OrderRecord) -> None:
-        ledger, prospects = self._accounts.named(record.account), self._venue.prospects(record)
-        before, after = ledger.margin(), ledger.margin(prospects)
-        commission = sum(prospect.commission for prospect in prospects)
+        ledger, trades = self._accounts.named(record.account), self._venue.projected_trades(record)
+        before, after = ledger.margin(), ledger.margin(trades)
+        commission = sum(trade.commission for trade in trades)
         values = open_order(msgspec.structs.replace(record, status="PreSubmitted"))
         for what, earlier, later in (
             ("initMargin", before.initial, after.initial),

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.contracts.book import ContractBook
+from ibdesk.gateway.handlers.order_terms import read_order, read_terms
+from ibdesk.gateway.handlers.reference import the_contract
 from ibdesk.gateway.protocol.codec import Fields, Scalar, text_of
 from ibdesk.gateway.refusal import RefusedError
-from ibdesk.gateway.rooms.order_terms import read_order, read_terms
-from ibdesk.gateway.rooms.reference import the_contract
 from ibdesk.gateway.venue.records import OrderRecord
 from ibdesk.gateway.venue.venue import Venue
 

@@ -1,4 +1,4 @@
-"""Who is connected: clients are received here, given their rooms, and told what happens at the venue."""
+"""Who is connected: clients are received here, given their request_handlers, and told what happens at the venue."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.faults.faults import Faults
+from ibdesk.gateway.handlers.depth import Depth
+from ibdesk.gateway.handlers.history import Archive, History
+from ibdesk.gateway.handlers.market_data import MarketData
+from ibdesk.gateway.handlers.orders import Orders
+from ibdesk.gateway.handlers.portfolio import Portfolio
+from ibdesk.gateway.handlers.profits import Profits
+from ibdesk.gateway.handlers.quotes import QuoteFeeds
+from ibdesk.gateway.handlers.reference import Reference
+from ibdesk.gateway.handlers.services import Services
+from ibdesk.gateway.handlers.summaries import Summaries
 from ibdesk.gateway.listening import Listener
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.pacing import Allowances
-from ibdesk.gateway.rooms.depth import Depth
-from ibdesk.gateway.rooms.history import Archive, History
-from ibdesk.gateway.rooms.market_data import MarketData
-from ibdesk.gateway.rooms.orders import Orders
-from ibdesk.gateway.rooms.portfolio import Portfolio
-from ibdesk.gateway.rooms.profits import Profits
-from ibdesk.gateway.rooms.quotes import QuoteFeeds
-from ibdesk.gateway.rooms.reference import Reference
-from ibdesk.gateway.rooms.services import Services
-from ibdesk.gateway.rooms.summaries import Summaries
 from ibdesk.gateway.schedule import Schedule
-from ibdesk.gateway.session import Room, Session
+from ibdesk.gateway.session import RequestHandler, Session
+from ibdesk.gateway.throttle import MessageThrottle
 from ibdesk.gateway.times import greeting, local
-from ibdesk.gateway.turnstile import Turnstile
-from ibdesk.gateway.venue.venue import Audience, Execution, OrderRecord, Venue
+from ibdesk.gateway.venue.venue import Execution, OrderRecord, Venue, VenueListener
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ FARMS = (
 )
 
 
-class House(msgspec.Struct, frozen=True, kw_only=True):
+class GatewayContext(msgspec.Struct, frozen=True, kw_only=True):
     """What all sessions share."""
 
     schedule: Schedule
@@ -62,8 +62,8 @@ class House(msgspec.Struct, frozen=True, kw_only=True):
         return f"{local(self.schedule.now_ns):%H:%M}"
 
 
-class Guest(msgspec.Struct, frozen=True):
-    """One open session, and the rooms of it that are told what happens."""
+class ClientSession(msgspec.Struct, frozen=True):
+    """One open session, and the request_handlers of it that are told what happens."""
 
     session: Session
     orders: Orders
@@ -73,59 +73,61 @@ class Guest(msgspec.Struct, frozen=True):
     depth: Depth
 
     @staticmethod
-    def of(session: Session, house: House) -> Guest:
-        """Return the guest with rooms of its own."""
-        return Guest(
+    def of(session: Session, context: GatewayContext) -> ClientSession:
+        """Return the client with request_handlers of its own."""
+        return ClientSession(
             session,
-            Orders(session, house.venue, house.contracts, house.accounts, tells_preset=house.tells_preset),
-            Portfolio(session, house.accounts, house.schedule, house.clock_text),
+            Orders(session, context.venue, context.contracts, context.accounts, tells_preset=context.tells_preset),
+            Portfolio(session, context.accounts, context.schedule, context.clock_text),
             MarketData(
                 session,
-                house.tape,
-                house.contracts,
-                feeds=house.feeds,
-                past=house.archive.past_ticks,
-                now_ns=house.now_ns,
-                is_delayed=house.is_delayed,
+                context.tape,
+                context.contracts,
+                feeds=context.feeds,
+                past=context.archive.past_ticks,
+                now_ns=context.now_ns,
+                is_delayed=context.is_delayed,
             ),
-            History(session, house.archive, house.contracts, house.now_ns),
-            Depth(session, house.tape, house.contracts),
+            History(session, context.archive, context.contracts, context.now_ns),
+            Depth(session, context.tape, context.contracts),
         )
 
-    def rooms(self, house: House) -> list[Room]:
+    def request_handlers(self, context: GatewayContext) -> list[RequestHandler]:
         """Return everything that answers the session's requests."""
         most = self.session.allowance.account_summaries
         return [
             Reference(
                 self.session,
-                house.contracts,
-                house.now_ns,
-                house.accounts.ids,
-                house.archive.labor,
-                keeps_hours=house.archive.time.keeps_hours,
+                context.contracts,
+                context.now_ns,
+                context.accounts.ids,
+                context.archive.time_slicer,
+                keeps_hours=context.archive.time.keeps_hours,
             ),
             Services(self.session),
             self.orders,
             self.portfolio,
-            Summaries(self.session, house.accounts, house.schedule, most=most),
-            Profits(self.session, house.accounts, house.schedule),
+            Summaries(self.session, context.accounts, context.schedule, most=most),
+            Profits(self.session, context.accounts, context.schedule),
             self.market_data,
             self.history,
             self.depth,
         ]
 
 
-class Lobby:
+class SessionRegistry:
     """Receives sessions, and is the audience of the venue.
 
     `settle` is called before anything leaves for a client; `listener` hears every message.
     """
 
-    def __init__(self, house: House, faults: Faults, settle: Callable[[], None], listener: Listener | None) -> None:
-        self._house = house
+    def __init__(
+        self, context: GatewayContext, faults: Faults, settle: Callable[[], None], listener: Listener | None
+    ) -> None:
+        self._context = context
         self._faults = faults
         self._listener = listener
-        self._guests: dict[int, Guest] = {}
+        self._clients: dict[int, ClientSession] = {}
         self._connections: dict[Session, None] = {}
         self.settle = settle
 
@@ -139,36 +141,36 @@ class Lobby:
 
     def time_text(self) -> str:
         """Return the time as the handshake carries it."""
-        return greeting(self._house.now_ns())
+        return greeting(self._context.now_ns())
 
     def clock_text(self) -> str:
         """Return hours and minutes of the gateway's zone."""
-        return self._house.clock_text()
+        return self._context.clock_text()
 
-    def admit(self, session: Session) -> list[Room] | None:
+    def admit(self, session: Session) -> list[RequestHandler] | None:
         """Register a session and send what TWS sends first; nothing when its client id is in use."""
-        client_id, house = session.client_id, self._house
-        if client_id in self._guests or self._faults.holds_id(client_id):
+        client_id, context = session.client_id, self._context
+        if client_id in self._clients or self._faults.holds_id(client_id):
             return None
-        session.allowance = allowance = house.allowances.for_session()
-        session.turnstile = Turnstile(session, allowance.messages, house.schedule)
-        guest = self._guests[client_id] = Guest.of(session, house)
+        session.allowance = allowance = context.allowances.for_session()
+        session.throttle = MessageThrottle(session, allowance.messages, context.schedule)
+        client = self._clients[client_id] = ClientSession.of(session, context)
         self._faults.attach(session)
         session.open()
-        session.send("managedAccounts", accounts=house.accounts.ids)
-        session.send("nextValidId", orderId=house.venue.next_order_id(client_id))
+        session.send("managedAccounts", accounts=context.accounts.ids)
+        session.send("nextValidId", orderId=context.venue.next_order_id(client_id))
         for code, text in FARMS:
             session.error(-1, code, text)
         _log.info("client %d connected at server version %d", client_id, session.version)
-        return guest.rooms(house)
+        return client.request_handlers(context)
 
     def leave(self, session: Session) -> None:
         """Forget a session; its orders stay."""
         self._connections.pop(session, None)
         self._faults.detach(session)
-        guest = self._guests.get(session.client_id)
-        if guest is not None and guest.session is session:
-            del self._guests[session.client_id]
+        client = self._clients.get(session.client_id)
+        if client is not None and client.session is session:
+            del self._clients[session.client_id]
             _log.info("client %d disconnected", session.client_id)
 
     # ---- who is here ------------------------------------------------------------------------------------------
@@ -176,11 +178,11 @@ class Lobby:
     @property
     def client_ids(self) -> tuple[int, ...]:
         """Return the clients that are connected now."""
-        return tuple(self._guests)
+        return tuple(self._clients)
 
     def connected(self, client_id: int | None = None) -> Iterator[Session]:
         """Yield the open sessions, of one client or of all."""
-        return (guest.session for guest in self._all() if client_id in (None, guest.session.client_id))
+        return (client.session for client in self._all() if client_id in (None, client.session.client_id))
 
     def hang_up(self, client_id: int | None) -> None:
         """Close the socket of one client, or of everybody who is connected."""
@@ -190,63 +192,63 @@ class Lobby:
 
     def tell_all(self, code: int, text: str) -> None:
         """Send an error that concerns no request to every client."""
-        for guest in self._all():
-            guest.session.error(-1, code, text)
+        for client in self._all():
+            client.session.error(-1, code, text)
 
     def reset_depth(self) -> None:
         """Have every client begin its market depth anew."""
-        for guest in self._all():
-            guest.depth.reset()
+        for client in self._all():
+            client.depth.reset()
 
     def end_market_data(self) -> None:
         """End every client's subscriptions to market data, without a word."""
-        for guest in self._all():
-            guest.market_data.close()
-            guest.history.close()
-            guest.depth.close()
+        for client in self._all():
+            client.market_data.close()
+            client.history.close()
+            client.depth.close()
 
-    def _all(self) -> Iterator[Guest]:
-        return iter(tuple(self._guests.values()))
+    def _all(self) -> Iterator[ClientSession]:
+        return iter(tuple(self._clients.values()))
 
     # ---- what the venue tells ---------------------------------------------------------------------------------
 
-    def audience(self) -> Audience:
+    def venue_listener(self) -> VenueListener:
         """Return what the venue is to tell; while the link to the market is cut, nobody hears it."""
-        return Audience(
-            order=self._tell_order,
-            status=self._tell_status,
-            execution=self._tell_execution,
-            commission=self._tell_commission,
-            error=self._tell_error,
-            account=self._tell_account,
+        return VenueListener(
+            order=self._report_order,
+            status=self._report_status,
+            execution=self._report_execution,
+            commission=self._report_commission,
+            error=self._report_error,
+            account=self._report_account,
         )
 
     def _owner(self, client_id: int) -> Orders | None:
-        guest = self._guests.get(client_id)
-        return guest.orders if guest is not None and self._house.tape.live else None
+        client = self._clients.get(client_id)
+        return client.orders if client is not None and self._context.tape.live else None
 
-    def _tell_order(self, record: OrderRecord) -> None:
+    def _report_order(self, record: OrderRecord) -> None:
         if owner := self._owner(record.client_id):
             owner.show(record)
 
-    def _tell_status(self, record: OrderRecord) -> None:
-        for client_id in record.hearers:
+    def _report_status(self, record: OrderRecord) -> None:
+        for client_id in record.informed_clients:
             if owner := self._owner(client_id):
                 owner.show_status(record)
 
-    def _tell_execution(self, done: Execution) -> None:
+    def _report_execution(self, done: Execution) -> None:
         if owner := self._owner(done.record.client_id):
             owner.show_execution(done)
 
-    def _tell_commission(self, done: Execution) -> None:
+    def _report_commission(self, done: Execution) -> None:
         if owner := self._owner(done.record.client_id):
             owner.show_commission(done)
 
-    def _tell_error(self, client_id: int, request_id: int, code: int, text: str) -> None:
+    def _report_error(self, client_id: int, request_id: int, code: int, text: str) -> None:
         if self._owner(client_id):
-            self._guests[client_id].session.error(request_id, code, text)
+            self._clients[client_id].session.error(request_id, code, text)
 
-    def _tell_account(self, account: str, contract: ContractData) -> None:
-        if self._house.tape.live:
-            for guest in self._all():
-                guest.portfolio.changed(account, contract.id)
+    def _report_account(self, account: str, contract: ContractData) -> None:
+        if self._context.tape.live:
+            for client in self._all():
+                client.portfolio.changed(account, contract.id)

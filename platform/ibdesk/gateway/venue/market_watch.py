@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ibdesk.gateway.market.line import Candle, Line
+from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.venue.records import Key, OrderRecord
 from ibdesk.model import Quote, Tick
 
 
-class Watching:
+class MarketWatch:
     """The orders by instrument; `hear` is called with an instrument that traded and has orders that care.
 
     Quotes come to the venue anyway; trades only from the tape, and only while an order looks at them.
@@ -66,8 +66,8 @@ class Watching:
     def on_quote(self, quote: Quote) -> None:
         """Hear a quote, which the venue has heard already."""
 
-    def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
         """Hear the bars that closed, which no order looks at."""
 
-    def on_state(self, line: Line) -> None:
+    def on_state(self, state: InstrumentState) -> None:
         """Hear that trading was halted or resumed; the quote that follows says what it means for orders."""

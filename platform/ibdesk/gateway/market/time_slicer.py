@@ -33,7 +33,7 @@ class Job:
         self._pieces = None
 
 
-class Labor:
+class TimeSlicer:
     """The long work of one gateway: all jobs take turns, and each turn of the loop does a millisecond's worth."""
 
     def __init__(self) -> None:

@@ -14,11 +14,11 @@ import msgspec
 
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.market.line import Candle, Line
+from ibdesk.gateway.handlers.reference import the_contract
+from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import Fields, Value
 from ibdesk.gateway.refusal import RefusedError, invalid
-from ibdesk.gateway.rooms.reference import the_contract
 from ibdesk.gateway.session import Handler, Session
 from ibdesk.model import Quote, Tick
 
@@ -117,12 +117,12 @@ class DepthStream:
     def on_tick(self, tick: Tick) -> None:
         """Pass over: the quote that follows shows what a trade did."""
 
-    def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
         """Pass over: a book has no bars."""
 
-    def on_state(self, line: Line) -> None:
+    def on_state(self, state: InstrumentState) -> None:
         """Say when trading is halted (error 316, documented); the book empties with the quote."""
-        if line.is_halted:
+        if state.is_halted:
             self._session.error(self._id, 316, HALTED)
 
     def _send(self, side: int, move: Move) -> None:

@@ -10,10 +10,10 @@ from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.model import Position
 
 
-class Prospect(msgspec.Struct, frozen=True, kw_only=True):
+class ProjectedTrade(msgspec.Struct, frozen=True, kw_only=True):
     """`quantity` is signed, a sale is negative; `price` is what it would trade at, `commission` what it would cost.
 
-    Of the prospects of one `group`, as of orders of which one cancels the others, only one can come true.
+    Of the trades of one `group`, as of orders of which one cancels the others, only one can come true.
     """
 
     contract: ContractData
@@ -23,7 +23,7 @@ class Prospect(msgspec.Struct, frozen=True, kw_only=True):
     group: str = ""
 
 
-class Coming(msgspec.Struct, frozen=True):
+class ProjectedTotal(msgspec.Struct, frozen=True):
     """Trades in one contract together: signed quantity, the sum of quantity times price, and what they would cost."""
 
     contract: ContractData
@@ -36,22 +36,22 @@ class Coming(msgspec.Struct, frozen=True):
         """Return the average price; zero when nothing is traded."""
         return self.value / self.quantity if self.quantity else 0.0
 
-    def plus(self, prospect: Prospect) -> Coming:
+    def plus(self, trade: ProjectedTrade) -> ProjectedTotal:
         """Return these and one more."""
-        return Coming(
+        return ProjectedTotal(
             self.contract,
-            self.quantity + prospect.quantity,
-            self.value + prospect.quantity * prospect.price,
-            self.commission + prospect.commission,
+            self.quantity + trade.quantity,
+            self.value + trade.quantity * trade.price,
+            self.commission + trade.commission,
         )
 
 
-def together(prospects: Iterable[Prospect]) -> dict[str, Coming]:
+def together(trades: Iterable[ProjectedTrade]) -> dict[str, ProjectedTotal]:
     """Return what comes by contract if all of these come true."""
-    coming: dict[str, Coming] = {}
-    for prospect in prospects:
-        name = prospect.contract.id
-        coming[name] = coming.get(name, Coming(prospect.contract)).plus(prospect)
+    coming: dict[str, ProjectedTotal] = {}
+    for trade in trades:
+        name = trade.contract.id
+        coming[name] = coming.get(name, ProjectedTotal(trade.contract)).plus(trade)
     return coming
 
 
@@ -63,7 +63,7 @@ class Exposure(msgspec.Struct, frozen=True):
     price: float
 
 
-def exposure_after(held: Exposure, coming: Coming | None) -> Exposure:
+def exposure_after(held: Exposure, coming: ProjectedTotal | None) -> Exposure:
     """Return a position once trades came true.
 
     What is held stands at the market's price and what is added to it at its own; what remains beyond a position that
@@ -77,7 +77,7 @@ def exposure_after(held: Exposure, coming: Coming | None) -> Exposure:
     return Exposure(held.contract, total, coming.price if total * held.quantity < 0 else held.price)
 
 
-def reduces(position: Position | None, prospect: Prospect) -> bool:
+def reduces(position: Position | None, trade: ProjectedTrade) -> bool:
     """Return whether it closes no more than what is held."""
     held = 0.0 if position is None else position.quantity
-    return held * prospect.quantity < 0 and abs(prospect.quantity) <= abs(held)
+    return held * trade.quantity < 0 and abs(trade.quantity) <= abs(held)

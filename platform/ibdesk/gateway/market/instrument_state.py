@@ -22,7 +22,7 @@ class Phase(enum.Enum):
     CLOSED = "closed"
 
 
-class Candle(msgspec.Struct):
+class BarBuilder(msgspec.Struct):
     """A bar in the making; `weighted` is the sum of price times size."""
 
     open: float
@@ -50,20 +50,20 @@ class Candle(msgspec.Struct):
         self.count += count
 
 
-def candle_of(price: float, size: float = 0.0, count: int = 1) -> Candle:
+def bar_from(price: float, size: float = 0.0, count: int = 1) -> BarBuilder:
     """Return a bar that has seen one price."""
-    return Candle(price, price, price, price, size, price * size, count)
+    return BarBuilder(price, price, price, price, size, price * size, count)
 
 
-class Line(msgspec.Struct):
+class InstrumentState(msgspec.Struct):
     """What is known of one instrument now."""
 
     quote: Quote | None = None
     last: Tick | None = None
-    day: Candle | None = None
+    day: BarBuilder | None = None
     previous_close: float | None = None
-    # candles: the 5-second bars in the making, by what they show: TRADES, MIDPOINT, BID, ASK.
-    candles: dict[str, Candle] = {}
+    # bars: the 5-second bars in the making, by what they show: TRADES, MIDPOINT, BID, ASK.
+    bars: dict[str, BarBuilder] = {}
     phase: Phase = Phase.REGULAR
     is_halted: bool = False
     # is_stale: whether clients are told nothing of it, although it trades.
@@ -81,11 +81,11 @@ class Line(msgspec.Struct):
 
     def note(self, what: str, price: float, size: float = 0.0) -> None:
         """Add a price to the 5-second bar in the making."""
-        candle = self.candles.get(what)
-        if candle is None:
-            self.candles[what] = candle_of(price, size)
+        bar = self.bars.get(what)
+        if bar is None:
+            self.bars[what] = bar_from(price, size)
         else:
-            candle.add(price, size)
+            bar.add(price, size)
 
     def prices(self) -> Iterator[tuple[str, float]]:
         """Yield the present price of everything a bar can show."""

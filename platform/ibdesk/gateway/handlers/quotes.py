@@ -8,7 +8,7 @@ import msgspec
 
 from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.market.line import Candle, Line, Phase
+from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState, Phase
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import text_of
 from ibdesk.gateway.protocol.ticks import (
@@ -69,9 +69,9 @@ class Subscriber(msgspec.Struct, frozen=True, eq=False):
 class QuoteFeed:
     """The line of one instrument: sends its subscribers what changed in quote, last trade and day."""
 
-    def __init__(self, contract: ContractData, line: Line, types: TickTypes) -> None:
+    def __init__(self, contract: ContractData, state: InstrumentState, types: TickTypes) -> None:
         self._contract = contract
-        self._line = line
+        self._state = state
         self._types = types
         self._quote: Quote | None = None
         self._extremes: tuple[float, float] | None = None
@@ -90,7 +90,7 @@ class QuoteFeed:
     def add(self, subscriber: Subscriber) -> None:
         """Tell this one of every change from now on; it has been shown what stands."""
         if self.is_idle:
-            self._quote, day = self._line.quote, self._line.day
+            self._quote, day = self._state.quote, self._state.day
             self._extremes = None if day is None else (day.high, day.low)
             self._open = None if day is None else day.open
         self._subscribers.append((subscriber, name_of(subscriber.request_id)))
@@ -103,7 +103,7 @@ class QuoteFeed:
 
     def show(self, subscriber: Subscriber) -> None:
         """Send the line's head, and what is known already."""
-        session, request_id, line = subscriber.session, subscriber.request_id, self._line
+        session, request_id, state = subscriber.session, subscriber.request_id, self._state
         session.send(
             "tickReqParams",
             reqId=request_id,
@@ -113,23 +113,23 @@ class QuoteFeed:
         )
         is_frozen = self._is_frozen_for(subscriber)
         self._tell_data_type(subscriber, is_frozen=is_frozen)
-        quote = line.withdrawn if is_frozen else line.quote
+        quote = state.withdrawn if is_frozen else state.quote
         bodies: list[Body] = []
         if quote is not None:
             bodies += self._quote_bodies(None, quote)
-        if line.previous_close is not None:
-            bodies.append(price_body(self._types.close, line.previous_close, 0.0, 0))
-        if line.day is not None:
-            bodies.append(price_body(self._types.open, line.day.open, 0.0, 0))
-        if line.last is not None:
-            bodies += self._trade_bodies(line.last)
-            if line.day is not None:
-                bodies += self._extreme_bodies(line.day)
-            bodies += self._generic_bodies(line.last, subscriber.generics)
+        if state.previous_close is not None:
+            bodies.append(price_body(self._types.close, state.previous_close, 0.0, 0))
+        if state.day is not None:
+            bodies.append(price_body(self._types.open, state.day.open, 0.0, 0))
+        if state.last is not None:
+            bodies += self._trade_bodies(state.last)
+            if state.day is not None:
+                bodies += self._extreme_bodies(state.day)
+            bodies += self._generic_bodies(state.last, subscriber.generics)
         if ASKS_SHORTABLE in subscriber.generics and self._contract.sec_type == "STK":
             bodies += (generic_body(SHORTABLE, SHORTABLE_LEVEL), size_body(SHORTABLE_SHARES, SHARES_TO_BORROW))
         if quote is not None:
-            bodies.append(generic_body(self._types.halted, float(line.is_halted)))
+            bodies.append(generic_body(self._types.halted, float(state.is_halted)))
         if bodies:
             session.send_frame(tick_frames(request_id, bodies))
 
@@ -145,7 +145,7 @@ class QuoteFeed:
     def on_tick(self, tick: Tick) -> None:
         """Send a trade, and what it did to the day."""
         bodies = self._trade_bodies(tick)
-        day = self._line.day
+        day = self._state.day
         if day is not None:
             if self._extremes != (day.high, day.low):
                 self._extremes = (day.high, day.low)
@@ -155,15 +155,15 @@ class QuoteFeed:
                 bodies.append(price_body(self._types.open, day.open, 0.0, 0))
         self._tell(bodies, tick if self._generics else None)
 
-    def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
         """Pass over: quotes are sent as they come."""
 
-    def on_state(self, line: Line) -> None:
+    def on_state(self, state: InstrumentState) -> None:
         """Send tick 49; at a close those who want frozen data keep the last quote, the others lose it (documented)."""
-        halted = [generic_body(self._types.halted, float(line.is_halted))]
+        halted = [generic_body(self._types.halted, float(state.is_halted))]
         for subscriber, _ in self._subscribers:
             if subscriber.wants_frozen:
-                self._tell_data_type(subscriber, is_frozen=line.phase is Phase.CLOSED)
+                self._tell_data_type(subscriber, is_frozen=state.phase is Phase.CLOSED)
             subscriber.session.send_frame(tick_frames(subscriber.request_id, halted))
 
     # ---- telling ----------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ class QuoteFeed:
                 subscriber.session.send_frame(name.join(gaps))
 
     def _is_frozen_for(self, subscriber: Subscriber) -> bool:
-        return subscriber.wants_frozen and self._line.phase is Phase.CLOSED
+        return subscriber.wants_frozen and self._state.phase is Phase.CLOSED
 
     def _tell_data_type(self, subscriber: Subscriber, *, is_frozen: bool) -> None:
         kind = FROZEN_DATA if is_frozen else self._types.market_data_type
@@ -202,7 +202,7 @@ class QuoteFeed:
         return bodies
 
     def _trade_bodies(self, tick: Tick) -> list[Body]:
-        types, day = self._types, self._line.day
+        types, day = self._types, self._state.day
         bodies = [
             string_body(types.last_time, str(tick.at_ns // SECOND)),
             price_body(types.last, tick.price, tick.size, 0),
@@ -212,11 +212,11 @@ class QuoteFeed:
             bodies.append(size_body(types.volume, day.volume))
         return bodies
 
-    def _extreme_bodies(self, day: Candle) -> list[Body]:
+    def _extreme_bodies(self, day: BarBuilder) -> list[Body]:
         return [price_body(self._types.high, day.high, 0.0, 0), price_body(self._types.low, day.low, 0.0, 0)]
 
     def _generic_bodies(self, tick: Tick, generics: frozenset[str]) -> list[Body]:
-        day = self._line.day
+        day = self._state.day
         if not generics or day is None:
             return []
         bodies: list[Body] = []
@@ -228,7 +228,7 @@ class QuoteFeed:
                 )
                 bodies.append(string_body(tick_type, text))
         if ASKS_TRADE_COUNT in generics:
-            bodies.append(generic_body(TRADE_COUNT, float(self._line.trades)))
+            bodies.append(generic_body(TRADE_COUNT, float(self._state.trades)))
         if generics & ASKS_MARK_PRICE:
             bodies.append(price_body(MARK_PRICE, tick.price, 0.0, 0))
         return bodies
@@ -252,7 +252,7 @@ class QuoteFeeds:
         """Return the line of an instrument."""
         key = (contract.id, types)
         if key not in self._feeds:
-            self._feeds[key] = QuoteFeed(contract, self._tape.line(contract.id), types)
+            self._feeds[key] = QuoteFeed(contract, self._tape.state(contract.id), types)
         return self._feeds[key]
 
     def subscribe(self, contract: ContractData, types: TickTypes, subscriber: Subscriber) -> None:

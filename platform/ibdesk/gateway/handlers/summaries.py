@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.account.figures import summary
 from ibdesk.gateway.account.ledger import Ledger
+from ibdesk.gateway.handlers.portfolio import UPDATE_SECONDS
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import failed, invalid
-from ibdesk.gateway.rooms.portfolio import UPDATE_SECONDS
 from ibdesk.gateway.schedule import Appointment, Schedule
 from ibdesk.gateway.session import Handler, Session
 

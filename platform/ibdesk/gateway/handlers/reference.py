@@ -8,7 +8,7 @@ from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.contracts.rules import MARKET_RULES
-from ibdesk.gateway.market.labor import Job, Labor
+from ibdesk.gateway.market.time_slicer import Job, TimeSlicer
 from ibdesk.gateway.protocol.codec import Fields, Value, text_of
 from ibdesk.gateway.protocol.fields import UNSET_INTEGER
 from ibdesk.gateway.refusal import ambiguous_contract, invalid, unknown_contract
@@ -65,7 +65,7 @@ def the_contract(book: ContractBook, query: Fields) -> ContractData:
 
 
 class Reference:
-    """The requests of one session that need no market and no account; `labor` does what is long in pieces."""
+    """The requests of one session that need no market and no account; `time_slicer` does what is long in pieces."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Reference:
         contracts: ContractBook,
         now_ns: Callable[[], int],
         accounts: str,
-        labor: Labor,
+        time_slicer: TimeSlicer,
         *,
         keeps_hours: bool,
     ) -> None:
@@ -81,7 +81,7 @@ class Reference:
         self._contracts = contracts
         self._now_ns = now_ns
         self._accounts = accounts
-        self._labor = labor
+        self._time_slicer = time_slicer
         self._keeps_hours = keeps_hours
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -112,7 +112,7 @@ class Reference:
             raise invalid("Please enter a valid security type")
         if sec_type == "BAG":
             raise unknown_contract()
-        self._labor.begin(Job(self._send_details(request_id, query)))
+        self._time_slicer.begin(Job(self._send_details(request_id, query)))
 
     def _send_details(self, request_id: int, query: Fields) -> Iterator[None]:
         """Send a contract a piece, while the client is there: of a whole chain of options there are hundreds."""

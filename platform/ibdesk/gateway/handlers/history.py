@@ -13,18 +13,18 @@ import numpy as np
 from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
+from ibdesk.gateway.handlers.chart import Charts, Question
+from ibdesk.gateway.handlers.past_ticks import MAX_TICKS, PastTicks, TickQuestion
+from ibdesk.gateway.handlers.reference import the_contract
 from ibdesk.gateway.market.bars import duration
 from ibdesk.gateway.market.control import Market
-from ibdesk.gateway.market.labor import Job, Labor
-from ibdesk.gateway.market.line import Candle, Line
+from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState
 from ibdesk.gateway.market.source import Prints, no_prints
 from ibdesk.gateway.market.tape import Tape
+from ibdesk.gateway.market.time_slicer import Job, TimeSlicer
 from ibdesk.gateway.market.trading_time import TradingTime
 from ibdesk.gateway.protocol.codec import Fields, historical_frame
 from ibdesk.gateway.refusal import RefusedError, invalid, no_history
-from ibdesk.gateway.rooms.chart import Charts, Question
-from ibdesk.gateway.rooms.past_ticks import MAX_TICKS, PastTicks, TickQuestion
-from ibdesk.gateway.rooms.reference import the_contract
 from ibdesk.gateway.session import Handler, Session
 from ibdesk.gateway.times import read_time, utc_stamp
 from ibdesk.model import Quote, Tick
@@ -42,11 +42,11 @@ class LiveBars:
     def on_tick(self, tick: Tick) -> None:
         """Pass over: the bar is sent every five seconds."""
 
-    def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:  # noqa: ARG002
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:  # noqa: ARG002
         """Send the bar that the last five seconds belong to."""
         self._send(opened_ns)
 
-    def on_state(self, line: Line) -> None:
+    def on_state(self, state: InstrumentState) -> None:
         """Pass over: bars end and begin by themselves."""
 
 
@@ -59,7 +59,7 @@ class Archive:
         self.time = trading_time
         self.past_ticks = past_ticks
         self.charts = Charts(tape.source, market, trading_time)
-        self.labor = Labor()
+        self.time_slicer = TimeSlicer()
 
 
 class History:
@@ -113,7 +113,7 @@ class History:
             self._send_schedule(request_id, question)
             return
         job = self._jobs[request_id] = Job(self._answer(request_id, question, keep=keep))
-        self._archive.labor.begin(job)
+        self._archive.time_slicer.begin(job)
 
     def _answer(self, request_id: int, question: Question, *, keep: bool) -> Iterator[None]:
         """Make the answer a piece at a time and send it in one message."""

@@ -114,12 +114,12 @@ def open_order(record: OrderRecord) -> dict[str, Value]:
         if isinstance(told, list) or told not in UNSET_TEXTS:
             values[name] = told
     values.update(
-        orderId=record.told_id,
+        orderId=record.reported_id,
         action="BUY" if order.side is Side.BUY else "SELL",
         totalQuantity=order.quantity,
         lmtPrice=text_of(_limit(record), Kind.NUMBER),
         auxPrice=terms.aux or 0.0,
-        tif=terms.life.value,
+        tif=terms.time_in_force.value,
         ocaGroup=record.oca_group,
         ocaType=terms.oca_type,
         parentId=terms.parent_id,
@@ -178,7 +178,7 @@ def order_status(record: OrderRecord, hearer: int) -> dict[str, Value]:
     The other client that cancelled it reads its own id (captured), everybody else the owner's (believed).
     """
     return {
-        "orderId": record.told_id,
+        "orderId": record.reported_id,
         "status": record.status,
         "filled": record.filled,
         "remaining": record.remaining,
@@ -198,7 +198,7 @@ def execution(done: Execution, request_id: int, version: int) -> dict[str, Value
     venue = contract.exchange if contract.exchange != "SMART" else _SMART_CHOICE.get(contract.sec_type, "IEX")
     return {
         "reqId": request_id,
-        "orderId": record.told_id,
+        "orderId": record.reported_id,
         **contract.wire(exchange=venue),
         "execId": done.id,
         "time": stamp(fill.at_ns, version),

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.market.line import Candle, Line
+from ibdesk.gateway.handlers.option_data import Computations
+from ibdesk.gateway.handlers.past_ticks import TRADE_VENUE, PastTicks, TickQuestion
+from ibdesk.gateway.handlers.quotes import DELAYED, LIVE, QuoteFeeds, Subscriber, TickTypes
+from ibdesk.gateway.handlers.reference import the_contract
+from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState
 from ibdesk.gateway.market.tape import Tape, Watcher
 from ibdesk.gateway.protocol.codec import Fields, encode
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.refusal import RefusedError, invalid, unknown_ticker
-from ibdesk.gateway.rooms.option_data import Computations
-from ibdesk.gateway.rooms.past_ticks import TRADE_VENUE, PastTicks, TickQuestion
-from ibdesk.gateway.rooms.quotes import DELAYED, LIVE, QuoteFeeds, Subscriber, TickTypes
-from ibdesk.gateway.rooms.reference import the_contract
 from ibdesk.gateway.session import Handler, Session
 from ibdesk.model import Quote, Tick
 
@@ -52,26 +52,26 @@ class BarStream:
     def on_tick(self, tick: Tick) -> None:
         """Pass over: bars are sent when they close."""
 
-    def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:  # noqa: ARG002
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:  # noqa: ARG002
         """Send the bar that closed; only trades have volume, the others carry -1."""
-        candle = candles.get(self._what)
-        if candle is None:
+        bar = bars.get(self._what)
+        if bar is None:
             return
         trades = self._what == "TRADES"
         self._session.send(
             "realTimeBar",
             reqId=self._id,
             time=opened_ns // SECOND,
-            open=candle.open,
-            high=candle.high,
-            low=candle.low,
-            close=candle.close,
-            volume=candle.volume if trades else -1,
-            wap=candle.average if trades else -1,
-            count=candle.count if trades else -1,
+            open=bar.open,
+            high=bar.high,
+            low=bar.low,
+            close=bar.close,
+            volume=bar.volume if trades else -1,
+            wap=bar.average if trades else -1,
+            count=bar.count if trades else -1,
         )
 
-    def on_state(self, line: Line) -> None:
+    def on_state(self, state: InstrumentState) -> None:
         """Pass over: bars end and begin by themselves."""
 
 
@@ -103,10 +103,10 @@ class TickStream:
         if self._type <= TICK_BY_TICK_TYPES["AllLast"]:
             self._send(tick.at_ns, price=tick.price, size=tick.size, mask=0, exchange=TRADE_VENUE, specialConditions="")
 
-    def on_bar(self, instrument: str, opened_ns: int, candles: dict[str, Candle]) -> None:
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
         """Pass over: ticks are sent as they come."""
 
-    def on_state(self, line: Line) -> None:
+    def on_state(self, state: InstrumentState) -> None:
         """Pass over: only trades and quotes are ticks."""
 
     def _send(self, at_ns: int, **values: float | str) -> None:

@@ -6,11 +6,11 @@ from typing import Protocol
 
 from ibdesk.gateway.venue import conditions
 from ibdesk.gateway.venue.groups import CANCELS, Groups, reduced
+from ibdesk.gateway.venue.market_watch import MarketWatch
 from ibdesk.gateway.venue.records import Hold, OrderRecord
-from ibdesk.gateway.venue.watching import Watching
 
 
-class Worker(Protocol):
+class LinkedOrderActions(Protocol):
     """What the consequences have the floor do."""
 
     def cancel(self, record: OrderRecord, reason: str = "", *, by_system: bool = False) -> None:
@@ -26,28 +26,28 @@ class Worker(Protocol):
         """Look at the market, and at its conditions, for an order."""
 
 
-class Consequences:
+class LinkedOrders:
     """Draws the consequences of executions and ends; none for orders that stand alone."""
 
-    def __init__(self, worker: Worker, groups: Groups, watching: Watching) -> None:
-        self._worker = worker
+    def __init__(self, actions: LinkedOrderActions, groups: Groups, market_watch: MarketWatch) -> None:
+        self._actions = actions
         self._groups = groups
-        self._watching = watching
+        self._market_watch = market_watch
 
     def of_execution(self, record: OrderRecord, quantity: float) -> None:
         """Let an execution of this size, counted already, cancel or reduce rivals and wake those that waited for it."""
         for rival in self._groups.rivals(record):
             if record.is_done or record.terms.oca_type == CANCELS:
-                self._worker.cancel(rival, by_system=True)
+                self._actions.cancel(rival, by_system=True)
             else:
                 self._reduce(rival, quantity / (record.remaining + quantity))
         if record.is_done:
             self.of_end(record)
-        for other in self._watching.for_executions():
+        for other in self._market_watch.for_executions():
             for number, condition in enumerate(other.terms.conditions):
                 if conditions.matches(condition, record.contract) and other is not record:
                     other.executions_seen.add(number)
-                    self._worker.look(other)
+                    self._actions.look(other)
 
     def of_end(self, record: OrderRecord) -> None:
         """Let children begin when their parent is filled, and end when it ends otherwise."""
@@ -55,15 +55,15 @@ class Consequences:
         self._groups.forget(record)
         for child in children:
             if record.status == "Filled":
-                self._worker.release(child, Hold.PARENT)
+                self._actions.release(child, Hold.PARENT)
             elif not child.is_done:
-                self._worker.cancel(child, by_system=True)
+                self._actions.cancel(child, by_system=True)
         if record.status == "Cancelled" and record.terms.cancels_parent and parent is not None and not parent.is_done:
-            self._worker.cancel(parent, by_system=True)
+            self._actions.cancel(parent, by_system=True)
 
     def _reduce(self, rival: OrderRecord, part: float) -> None:
         left = reduced(rival.remaining, part, rival.contract.size_increment)
         if left > 0:
-            self._worker.resize(rival, rival.filled + left)
+            self._actions.resize(rival, rival.filled + left)
         else:
-            self._worker.cancel(rival, by_system=True)
+            self._actions.cancel(rival, by_system=True)
