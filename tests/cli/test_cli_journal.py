@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ibdesk.engine import RiskLimits
-from ibdesk.model import HaltTrading, TakeOver
+from ibdesk.model import HaltTrading, Restore
 from ibdesk.store import Journal, JournalHeader
 from ibdesk.store.journal_packing import pack
 
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     made = []
     for name, events in ((OLD, 1), (NEW, 2)):
         journal = Journal.create(found / name, header)
-        journal.record(TakeOver(account="DU1", at_ns=1, earlier=OLD if name == NEW else ""), ())
+        journal.record(Restore(account="DU1", at_ns=1, earlier=OLD if name == NEW else ""), ())
         for number in range(events):
             journal.record(HaltTrading("stop", number), ())
         journal.commit()

@@ -24,7 +24,7 @@ from ibdesk.engine.state_changes import apply_changes
 from ibdesk.errors import DeskError, JournalError, OrderDeniedError, OrderError, ReplayMismatchError
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
 from ibdesk.gateway.faults import Gap
-from ibdesk.model import DayBegan, Fill, PlaceOrder, StartStrategy, StateChanged, TakeOver
+from ibdesk.model import DayBegan, Fill, PlaceOrder, Restore, StartStrategy, StateChanged
 from ibdesk.store import JournalReader, Topic, replay
 
 pytestmark = pytest.mark.proof
@@ -66,7 +66,7 @@ def gateway() -> Iterator[GatewayThread]:
 
 @pytest.fixture
 def reopen(gateway: GatewayThread, tmp_path: Path) -> Iterator[Callable[..., Desk]]:
-    """Opens a desk in this process on the folder and under the client id of the life before."""
+    """Opens a desk in this process on the folder and under the client id of the generation before."""
     with contextlib.ExitStack() as stack:
         yield lambda **changes: stack.enter_context(
             contextlib.closing(Desk.open(_settings(gateway, tmp_path, changes)))
@@ -83,7 +83,7 @@ def events_in(journal: Path) -> list[Any]:
         return [entry.event for entry in reader.book_entries()]
 
 
-class Life:
+class Generation:
     """A desk in a process of its own, to be killed."""
 
     def __init__(self, gateway: GatewayThread, folder: Path, *arguments: str) -> None:
@@ -135,9 +135,9 @@ def test_a_desk_killed_mid_trade_is_taken_up_and_its_strategy_goes_on(
     gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, watch: Watch, write_strategy: WriteStrategy
 ) -> None:
     path = write_strategy("accumulate", _ACCUMULATE)
-    life = Life(gateway, tmp_path, str(path))
-    until(lambda: life.placed() >= 12)
-    life.kill()
+    generation = Generation(gateway, tmp_path, str(path))
+    until(lambda: generation.placed() >= 12)
+    generation.kill()
     # Nobody listens while the orders that wait below the market are filled.
     before = executed(gateway)
     gateway.faults.cause(Gap(percent=-50.0, for_seconds=60))
@@ -148,16 +148,16 @@ def test_a_desk_killed_mid_trade_is_taken_up_and_its_strategy_goes_on(
     # Before anything can trade: all executions, once each, in the book of the run that wanted them.
     assert len(before) < len(booked(desk))
     assert booked(desk) == executed(gateway)
-    assert desk.fills()["owner"].unique().to_list() == [life.run]
-    assert desk.positions()["owner"].unique().to_list() == [life.run]
+    assert desk.fills()["owner"].unique().to_list() == [generation.run]
+    assert desk.positions()["owner"].unique().to_list() == [generation.run]
     assert sum(desk.positions()["quantity"]) == sum(executed(gateway).values())
-    assert [(info.run_id, info.state) for info in desk.runs()] == [(life.run, "orphaned")]
-    bars = states(life.journal)[-1]["bars"]
+    assert [(info.run_id, info.state) for info in desk.runs()] == [(generation.run, "orphaned")]
+    bars = states(generation.journal)[-1]["bars"]
 
-    assert desk.start(path, on=["IBM", "AAPL"]) == life.run
+    assert desk.start(path, on=["IBM", "AAPL"]) == generation.run
     watcher = watch(desk)
     watcher.wait_for(Topic.FILLS, count=len(booked(desk)) + 10)
-    desk.stop(life.run)
+    desk.stop(generation.run)
     until(lambda: booked(desk) == executed(gateway) and not desk.health().open_orders)
     journal = Path(desk.journal_path)
     desk.close()
@@ -166,23 +166,23 @@ def test_a_desk_killed_mid_trade_is_taken_up_and_its_strategy_goes_on(
     # It goes on to count, and does not leave the waiting orders again.
     assert states(journal)[0]["bars"] == bars + 1
     assert sum(quantity == 7 for quantity in executed(gateway).values()) == 2
-    assert replay(life.journal).earlier == ""
-    assert replay(journal).earlier == life.journal.name
+    assert replay(generation.journal).earlier == ""
+    assert replay(journal).earlier == generation.journal.name
 
 
 def test_open_orders_of_a_killed_desk_belong_to_their_run_and_can_be_withdrawn(
     gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, watch: Watch, write_strategy: WriteStrategy
 ) -> None:
-    life = Life(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
-    until(lambda: life.placed() >= 6)
-    life.kill()
+    generation = Generation(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
+    until(lambda: generation.placed() >= 6)
+    generation.kill()
 
     desk = reopen()
     waiting = desk.orders().filter(desk.orders()["quantity"] == 7)
-    desk.stop(life.run, flatten=True)
+    desk.stop(generation.run, flatten=True)
     until(lambda: not desk.health().open_orders and sum(desk.positions()["quantity"]) == 0)
 
-    assert waiting.select("owner", "status").rows() == [(life.run, "working")] * 2
+    assert waiting.select("owner", "status").rows() == [(generation.run, "working")] * 2
     assert gateway.call(lambda: list(gateway.gateway.venue.open())) == []
     assert sum(executed(gateway).values()) == 0
     assert desk.runs()[0].state == "stopped"
@@ -191,9 +191,9 @@ def test_open_orders_of_a_killed_desk_belong_to_their_run_and_can_be_withdrawn(
 def test_a_third_life_takes_over_from_the_second(
     gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, write_strategy: WriteStrategy
 ) -> None:
-    life = Life(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
-    until(lambda: life.placed() >= 6)
-    life.kill()
+    generation = Generation(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
+    until(lambda: generation.placed() >= 6)
+    generation.kill()
     second = reopen()
     fills, positions, journal = booked(second), second.positions(), Path(second.journal_path)
     second.close()
@@ -206,51 +206,51 @@ def test_a_third_life_takes_over_from_the_second(
     assert [info.state for info in third.runs()] == ["orphaned"]
     own = Path(third.journal_path)
     third.close()
-    assert [replay(each).earlier for each in (journal, own)] == [life.journal.name, journal.name]
+    assert [replay(each).earlier for each in (journal, own)] == [generation.journal.name, journal.name]
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("IBDESK_PROOF_SEEDS", "2"))))
 def test_after_any_kills_the_book_equals_the_brokers(
     seed: int, gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, write_strategy: WriteStrategy
 ) -> None:
-    """Three lives of one strategy, each killed at another moment of its trading."""
+    """Three generations of one strategy, each killed at another moment of its trading."""
     chance = random.Random(seed)
     path = write_strategy("accumulate", _ACCUMULATE)
-    lives = []
+    generations = []
     for _ in range(3):
-        lives.append(Life(gateway, tmp_path, str(path)))
+        generations.append(Generation(gateway, tmp_path, str(path)))
         wanted = chance.randint(1, 9)
-        until(lambda: lives[-1].placed() >= wanted)  # noqa: B023 - asked inside the loop only
-        lives[-1].kill()
+        until(lambda: generations[-1].placed() >= wanted)  # noqa: B023 - asked inside the loop only
+        generations[-1].kill()
 
     desk = reopen()
 
-    assert len({life.run for life in lives}) == 1
+    assert len({generation.run for generation in generations}) == 1
     assert booked(desk) == executed(gateway)
-    assert desk.fills()["owner"].unique().to_list() == [lives[0].run]
+    assert desk.fills()["owner"].unique().to_list() == [generations[0].run]
     assert sum(desk.positions()["quantity"]) == sum(executed(gateway).values())
     assert len(sent(gateway)) == len(set(sent(gateway)))
     desk.close()
-    earlier = [replay(life.journal).earlier for life in lives]
-    assert earlier == ["", lives[0].journal.name, lives[1].journal.name]
-    kept = [state["bars"] for life in lives for state in states(life.journal)]
+    earlier = [replay(generation.journal).earlier for generation in generations]
+    assert earlier == ["", generations[0].journal.name, generations[1].journal.name]
+    kept = [state["bars"] for generation in generations for state in states(generation.journal)]
     assert kept == list(range(1, len(kept) + 1))
 
 
-def test_an_estate_that_was_changed_is_found_by_the_replay(
+def test_a_snapshot_that_was_changed_is_found_by_the_replay(
     gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, write_strategy: WriteStrategy
 ) -> None:
-    life = Life(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
-    until(lambda: life.filled() >= 2)
-    life.kill()
+    generation = Generation(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
+    until(lambda: generation.filled() >= 2)
+    generation.kill()
     desk = reopen()
     journal = Path(desk.journal_path)
     desk.close()
-    assert replay(journal).earlier == life.journal.name
-    with JournalReader(life.journal) as reader:
+    assert replay(journal).earlier == generation.journal.name
+    with JournalReader(generation.journal) as reader:
         last_fill = max(entry.number for entry in reader.entries() if isinstance(entry.event, Fill))
 
-    with sqlite3.connect(life.journal) as connection:
+    with sqlite3.connect(generation.journal) as connection:
         connection.execute("DELETE FROM events WHERE number = ?", (last_fill,))
     connection.close()
 
@@ -267,9 +267,9 @@ def test_a_halt_outlives_a_killed_desk_until_a_person_lifts_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     path = write_strategy("accumulate", _ACCUMULATE)
-    life = Life(gateway, tmp_path, str(path), "the books look wrong")
-    assert life.line() == "halted"
-    life.kill()
+    generation = Generation(gateway, tmp_path, str(path), "the books look wrong")
+    assert generation.line() == "halted"
+    generation.kill()
 
     desk = reopen()
     [words] = [record.getMessage() for record in caplog.records if "halted" in record.getMessage()]
@@ -329,9 +329,9 @@ def test_the_next_life_knows_at_which_prices_the_day_was_counted(
 
     # It is noted when a desk closes, at the prices of then.
     noted = [event for event in events_in(journal) if isinstance(event, DayBegan)][-1].valuation
-    [taken] = [event for event in events_in(Path(third.journal_path)) if isinstance(event, TakeOver)]
+    [taken] = [event for event in events_in(Path(third.journal_path)) if isinstance(event, Restore)]
     assert (noted.currency, list(noted.prices)) == ("USD", ["IBM"])
-    assert taken.estate.day_valuation == noted
+    assert taken.snapshot.day_valuation == noted
 
 
 def test_the_price_of_what_an_orphaned_run_holds_is_followed(
@@ -372,15 +372,15 @@ def test_a_run_that_was_stopped_goes_on_when_it_is_named(
 def test_a_desk_of_another_client_id_goes_on_with_the_books_of_the_account(
     gateway: GatewayThread, reopen: Callable[..., Desk], tmp_path: Path, watch: Watch, write_strategy: WriteStrategy
 ) -> None:
-    life = Life(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
-    until(lambda: life.placed() >= 6)
-    life.kill()
+    generation = Generation(gateway, tmp_path, str(write_strategy("accumulate", _ACCUMULATE)))
+    until(lambda: generation.placed() >= 6)
+    generation.kill()
 
     desk = reopen(client_id=CLIENT + 1)
 
-    assert [(info.run_id, info.state) for info in desk.runs()] == [(life.run, "orphaned")]
+    assert [(info.run_id, info.state) for info in desk.runs()] == [(generation.run, "orphaned")]
     assert booked(desk) == executed(gateway)
-    assert desk.positions()["owner"].unique().to_list() == [life.run]
+    assert desk.positions()["owner"].unique().to_list() == [generation.run]
     waiting = desk.orders().filter(desk.orders()["quantity"] == 7)
     assert waiting["status"].to_list() == ["working"] * 2
     # They are followed, and said to be out of reach: TWS lets only the client that placed an order withdraw it.
@@ -391,7 +391,7 @@ def test_a_desk_of_another_client_id_goes_on_with_the_books_of_the_account(
             f"person in TWS, can change or withdraw it"
         )
         watcher.wait_for(Topic.ALERTS, text=text)
-    desk.stop(life.run)
+    desk.stop(generation.run)
     reason = f"it was placed under client id {CLIENT}, connect with that one to change it"
     for order in waiting["id"]:
         watcher.wait_for(Topic.ALERTS, text=f"order {order}: cannot be cancelled: {reason}")
@@ -402,17 +402,17 @@ def test_a_desk_and_its_gateway_both_restart(tmp_path: Path, watch: Watch, write
     path = write_strategy("accumulate", _ACCUMULATE)
     settings = GatewaySettings(port=0, seed=3, speed=50.0, state=tmp_path / "gateway.state")
     with GatewayThread(make_gateway(settings)) as first:
-        life = Life(first, tmp_path, str(path))
-        until(lambda: life.placed() >= 12)
-        life.kill()
+        generation = Generation(first, tmp_path, str(path))
+        until(lambda: generation.placed() >= 12)
+        generation.kill()
         done = executed(first)
     with GatewayThread(make_gateway(settings)) as second, Desk.open(_settings(second, tmp_path, {})) as desk:
         assert booked(desk) == executed(second)
         assert set(done) <= set(booked(desk))
-        assert desk.fills()["owner"].unique().to_list() == [life.run]
-        assert desk.start(path, on=["AAPL", "IBM"]) == life.run
+        assert desk.fills()["owner"].unique().to_list() == [generation.run]
+        assert desk.start(path, on=["AAPL", "IBM"]) == generation.run
         watch(desk).wait_for(Topic.FILLS, count=len(done) + 4)
-        desk.stop(life.run)
+        desk.stop(generation.run)
         until(lambda: booked(desk) == executed(second))
         assert len(sent(second)) == len(set(sent(second)))
 

@@ -94,8 +94,8 @@ def test_the_log_of_a_run_is_read_from_its_journal(desk: Desk, watch: Watch, wri
     newest = desk.run_log(run, limit=2)
     older = desk.run_log(run, limit=100, before=newest.next)
     assert older.lines + newest.lines == log.lines
-    with pytest.raises(JournalError, match=r"there is no journal '../x' of an earlier life"):
-        desk.run_log(run, life="../x")
+    with pytest.raises(JournalError, match=r"there is no earlier journal '../x'"):
+        desk.run_log(run, journal="../x")
 
 
 def test_the_log_of_a_run_that_never_was_is_refused(open_desk: OpenDesk, ema_cross: Path) -> None:
@@ -105,13 +105,13 @@ def test_the_log_of_a_run_that_never_was_is_refused(open_desk: OpenDesk, ema_cro
     first.close()
     desk = open_desk()
     run = desk.start(ema_cross, on="AAPL", warm_up=0)
-    [life] = [each.name for each in desk.journals() if not each.is_current]
+    [earlier] = [each.name for each in desk.journals() if not each.is_current]
 
     with pytest.raises(DeskError, match=rf"there is no run 'zz': the runs are .*{run}"):
         desk.run_log("zz")
-    with pytest.raises(DeskError, match=rf"there is no run 'zz' in the journal '{life}'"):
-        desk.run_log("zz", life=life)
-    assert desk.run_log(before, life=life).lines[0].text.startswith("started on IBM")
+    with pytest.raises(DeskError, match=rf"there is no run 'zz' in the journal '{earlier}'"):
+        desk.run_log("zz", journal=earlier)
+    assert desk.run_log(before, journal=earlier).lines[0].text.startswith("started on IBM")
     assert desk.run_log("manual").lines == []
 
 
@@ -139,18 +139,18 @@ def test_the_journal_is_asked_for_pages_by_kind_order_and_run(desk: Desk, watch:
 
 def test_the_journals_of_earlier_lives_are_listed_and_read(open_desk: OpenDesk) -> None:
     first = open_desk()
-    first.halt("the first life")
+    first.halt("the first desk")
     name = Path(first.journal_path).name
     first.close()
 
     second = open_desk()
-    lives = second.journals()
+    infos = second.journals()
 
-    assert [(life.name == name, life.is_current, life.mode) for life in lives] == [
+    assert [(info.name == name, info.is_current, info.mode) for info in infos] == [
         (False, True, "embedded"),
         (True, False, "embedded"),
     ]
-    assert second.journal(kinds=["halt_trading"], life=name).rows[0].event["reason"] == "the first life"
+    assert second.journal(kinds=["halt_trading"], journal=name).rows[0].event["reason"] == "the first desk"
     assert second.journal(kinds=["halt_trading"]).rows == []
 
 
@@ -244,16 +244,16 @@ def test_everything_works_on_a_desk_in_another_process(desk: Desk) -> None:
 
 def test_the_journal_of_an_earlier_desk_is_packed_and_read_as_before(open_desk: OpenDesk) -> None:
     first = open_desk()
-    first.halt("the first life")
+    first.halt("the first desk")
     first.close()
     name = Path(first.journal_path).name
 
     desk = open_desk()
     packed = Path(first.journal_path).with_name(f"{name}.gz")
     eventually(packed.exists, "it is packed")
-    page = desk.journal(life=name, kinds=["halt_trading"])
+    page = desk.journal(journal=name, kinds=["halt_trading"])
 
     assert not Path(first.journal_path).exists()
-    assert [row.event["reason"] for row in page.rows] == ["the first life"]
-    assert [(life.name, life.note) for life in desk.journals() if not life.is_current] == [(name, "")]
+    assert [row.event["reason"] for row in page.rows] == ["the first desk"]
+    assert [(info.name, info.note) for info in desk.journals() if not info.is_current] == [(name, "")]
     assert replay(packed).events == replay(Path(first.journal_path)).events > 0

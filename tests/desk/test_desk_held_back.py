@@ -13,7 +13,7 @@ from ibdesk.desk import Desk
 from ibdesk.desk.account_watch import AccountWatch
 from ibdesk.engine.halts import Halts
 from ibdesk.errors import OrderChangedError
-from ibdesk.model import Estate, OrderStatus, TradingState
+from ibdesk.model import EngineSnapshot, OrderStatus, TradingState
 from ibdesk.store import AccountHalts
 
 OpenPaper = Callable[..., Desk]
@@ -59,7 +59,7 @@ class ReducesAsAnotherDeskHalts(Strategy):
             halts, file = Halts(), AccountHalts("paper", self.account)
             other = AccountWatch(halts, lambda _: None, lambda: bar.opened_ns, client_id=2, compare=lambda: None)
             file.path.write_bytes(b"torn")
-            [unread] = other.open(file, Estate(), bar.opened_ns).halts
+            [unread] = other.open(file, EngineSnapshot(), bar.opened_ns).halts
             halts.put(unread)
             file.path.unlink()
             other.match()

@@ -12,10 +12,10 @@ from tests.redis_server import RedisServer
 from ibdesk.desk.journal_follower import JournalFollower
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.engine import RiskLimits
-from ibdesk.model import TakeOver
+from ibdesk.model import Restore
 from ibdesk.store import Journal, JournalHeader, JournalReader, OrderIdMark
-from ibdesk.store.life_stream import Life, LifeStream
-from ibdesk.store.life_writer import LifeWriter
+from ibdesk.store.journal_stream import JournalStream, StreamedJournal
+from ibdesk.store.journal_stream_writer import JournalStreamWriter
 from ibdesk.store.redis import RedisSettings
 from ibdesk.store.redis.pool import RedisPool
 
@@ -33,7 +33,7 @@ def settings(redis_server: RedisServer, tmp_path: Path) -> DeskSettings:
 def journal(tmp_path: Path) -> Iterator[JournalReader]:
     """What the engine before has written on its own machine."""
     written = Journal.create(tmp_path / "leader" / NAME, HEADER)
-    written.record(TakeOver(account="DU1", at_ns=1), ())
+    written.record(Restore(account="DU1", at_ns=1), ())
     written.commit()
     with JournalReader(written.path) as reader:
         yield reader
@@ -42,9 +42,9 @@ def journal(tmp_path: Path) -> Iterator[JournalReader]:
 
 async def send(settings: DeskSettings, journal: JournalReader, *, order_ids: int, most_megabytes: int) -> None:
     pool = RedisPool(settings.redis)
-    stream = LifeStream(pool, "DU1")
-    life = Life(token=1, name=NAME, header=HEADER, host="elsewhere")
-    writer = LifeWriter(stream, journal, life, order_ids=lambda: order_ids, most_megabytes=most_megabytes)
+    stream = JournalStream(pool, "DU1")
+    streamed = StreamedJournal(token=1, name=NAME, header=HEADER, host="elsewhere")
+    writer = JournalStreamWriter(stream, journal, streamed, order_ids=lambda: order_ids, most_megabytes=most_megabytes)
     while not await writer.send():
         pass
     await stream.close()

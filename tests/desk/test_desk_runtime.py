@@ -26,7 +26,7 @@ from ibdesk.errors import DeskError
 from ibdesk.gateway import GatewayThread
 from ibdesk.interrupts import CallInterrupted
 from ibdesk.model import (
-    Estate,
+    EngineSnapshot,
     Event,
     Halt,
     HaltTrading,
@@ -171,7 +171,7 @@ def test_a_halt_in_the_place_of_another_holds_before_that_is_lifted(tmp_path: Pa
     halts = Halts()
     halts.put(first)
     watch = AccountWatch(halts, events.append, lambda: 5, client_id=1, compare=lambda: None)
-    watch.open(mine, Estate(halts=[first], halts_made=1), 1)
+    watch.open(mine, EngineSnapshot(halts=[first], halts_made=1), 1)
 
     second = theirs.halt("two", by="guardian", at_ns=2)
     theirs.lift(first.id, "the other one holds", by="guardian", at_ns=3)
@@ -187,7 +187,7 @@ def test_while_the_halts_cannot_be_read_the_guardian_may_act(tmp_path: Path) -> 
     file = AccountHalts("paper", "DU1", folder=tmp_path)
     halts = Halts()
     watch = AccountWatch(halts, lambda _: None, lambda: 5, client_id=1, compare=lambda: None)
-    watch.open(file, Estate(), 1)
+    watch.open(file, EngineSnapshot(), 1)
     watch.match()
     assert not watch.is_news
 
@@ -208,7 +208,7 @@ async def test_a_lift_waits_for_a_process_that_has_the_file_and_the_loop_goes_on
     halts = Halts()
     halts.put(Halt("one", "operator", 1, "19700101-000000-1"))
     watch = AccountWatch(halts, lambda _: None, lambda: 5, client_id=1, compare=lambda: None)
-    watch.open(file, Estate(halts=list(halts.values()), halts_made=1), 1)
+    watch.open(file, EngineSnapshot(halts=list(halts.values()), halts_made=1), 1)
 
     with file.path.with_suffix(".lock").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

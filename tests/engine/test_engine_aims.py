@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ibdesk.engine import Engine, RiskLimits, RunState, estate_of
+from ibdesk.engine import Engine, RiskLimits, RunState, snapshot_of
 from ibdesk.model import (
     Aim,
     AimChanged,
@@ -23,11 +23,11 @@ from ibdesk.model import (
     OrderStatus,
     PlaceOrder,
     PositionReport,
+    Restore,
     SetTimer,
     Side,
     Stock,
     StopStrategy,
-    TakeOver,
     TimeInForce,
     TimerFired,
 )
@@ -464,7 +464,7 @@ def link_up(story) -> list[Any]:
 def heir_of(story) -> tuple[Engine, list[Any]]:
     heir = Engine(strategies=lambda _: Strategy(), limits=RiskLimits.none())
     return heir, list(
-        heir.handle(TakeOver(account="DU1", at_ns=story.at_ns, estate=estate_of(story.engine, story.at_ns)))
+        heir.handle(Restore(account="DU1", at_ns=story.at_ns, snapshot=snapshot_of(story.engine, story.at_ns)))
     )
 
 

@@ -64,12 +64,12 @@ def test_a_commission_is_handed_on_with_its_currency(story) -> None:
     story.fill(*story.placed(story.bar(4.0)), execution_id="x", price=10.0)
     story.tell(Commission(execution_id="x", amount=1.5, currency="CHF", at_ns=story.at_ns))
 
-    [left] = story.engine.portfolio.fills_left(0)
+    [left] = story.engine.portfolio.fill_snapshots(0)
     after = Portfolio()
-    after.take_over(story.engine.portfolio.books_left(), [left])
+    after.restore(story.engine.portfolio.book_snapshots(), [left])
 
     assert (left.commission, left.commission_currency) == (1.5, "CHF")
-    assert after.fills_left(0) == [left]
+    assert after.fill_snapshots(0) == [left]
 
 
 def test_a_future_moves_cash_by_its_multiplier(story) -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
-from ibdesk.engine import Engine, RiskLimits, estate_of
+from ibdesk.engine import Engine, RiskLimits, snapshot_of
 from ibdesk.errors import DecisionError, DeskError, StrategyError
 from ibdesk.indicators import ema
 from ibdesk.model import (
@@ -20,9 +20,9 @@ from ibdesk.model import (
     ChangeLimits,
     ChangeParameters,
     OrderDenied,
+    Restore,
     StateChanged,
     StopStrategy,
-    TakeOver,
     TradingHalted,
 )
 from ibdesk.strategy import Strategy, make_strategy
@@ -149,7 +149,7 @@ def test_a_restart_goes_on_with_the_changed_parameters(story) -> None:
     begin(story, Follow, {"span": 2, "size": 1})
     change(story, span=7, size=1)
 
-    [left] = estate_of(story.engine, story.at_ns).runs
+    [left] = snapshot_of(story.engine, story.at_ns).runs
 
     assert left.start.parameters == {"span": 7, "size": 1}
 
@@ -209,7 +209,7 @@ def test_a_day_that_was_not_counted_is_counted_from_the_change_on(story) -> None
 
 def heir_of(engine: Engine, settings_now: RiskLimits) -> tuple[Engine, list[Any]]:
     heir = Engine(strategies=lambda _: Strategy(), limits=settings_now)
-    return heir, list(heir.handle(TakeOver(account="DU1", at_ns=1, estate=estate_of(engine, 1))))
+    return heir, list(heir.handle(Restore(account="DU1", at_ns=1, snapshot=snapshot_of(engine, 1))))
 
 
 def test_changed_limits_outlive_a_restart_until_the_settings_are_changed(story) -> None:
@@ -222,4 +222,4 @@ def test_changed_limits_outlive_a_restart_until_the_settings_are_changed(story) 
     assert "still hold" in kept.text
     assert other.gate.limits == RiskLimits()
     assert "hold no more: the settings were changed since" in dropped.text
-    assert estate_of(same, 1) == estate_of(story.engine, 1)
+    assert snapshot_of(same, 1) == snapshot_of(story.engine, 1)

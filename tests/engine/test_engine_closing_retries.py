@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ibdesk.engine import Engine, RiskLimits, estate_of
+from ibdesk.engine import Engine, RiskLimits, snapshot_of
 from ibdesk.model import (
     Alert,
     CancelOrder,
@@ -16,9 +16,9 @@ from ibdesk.model import (
     Link,
     LinkChanged,
     OrderStatus,
+    Restore,
     SetTimer,
     Severity,
-    TakeOver,
     TimerFired,
 )
 
@@ -141,7 +141,7 @@ def test_the_tries_go_on_after_a_restart_and_count_on(breach) -> None:
     story, closing = breach()
     story.report(closing, OrderStatus.REJECTED, reason="no")
     heir = Engine(strategies=lambda _: story.run().strategy, limits=story.engine.gate.limits)
-    heir.handle(TakeOver(account="DU1", at_ns=story.at_ns, estate=estate_of(story.engine, story.at_ns)))
+    heir.handle(Restore(account="DU1", at_ns=story.at_ns, snapshot=snapshot_of(story.engine, story.at_ns)))
     heir.handle(LinkChanged(Link.SYNCING, story.at_ns))
 
     [again] = story.placed(heir.handle(LinkChanged(Link.UP, story.at_ns)))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ibdesk.engine import Engine, RiskLimits, estate_of
+from ibdesk.engine import Engine, RiskLimits, snapshot_of
 from ibdesk.engine.loss_watch import LOSS_TIMER
 from ibdesk.model import (
     AcceptExternal,
@@ -26,11 +26,11 @@ from ibdesk.model import (
     PlaceOrder,
     PlaceRequest,
     PositionReport,
+    Restore,
     ResumeTrading,
     Side,
     Stock,
     StopStrategy,
-    TakeOver,
     TimerFired,
     TradingHours,
     TradingState,
@@ -188,12 +188,12 @@ def test_a_halt_from_the_accounts_file_holds_from_the_first_event_of_an_engine(t
     story.tell(HaltTrading("fire", story.at_ns, "operator", id="20260310-140000-7"))
     story.tell(LinkChanged(Link.DOWN, story.at_ns))
     story.tell(StopStrategy("run", story.at_ns, flatten=True))
-    estate = estate_of(story.engine, story.at_ns)
-    halts = [*estate.halts, Halt("fire", "guardian", story.at_ns, HALT)]
+    snapshot = snapshot_of(story.engine, story.at_ns)
+    halts = [*snapshot.halts, Halt("fire", "guardian", story.at_ns, HALT)]
     heir = Engine(strategies=lambda start: story.strategies[start.run_id], limits=RiskLimits.none())
 
     actions = list(
-        heir.handle(TakeOver(account="", at_ns=story.at_ns, estate=msgspec.structs.replace(estate, halts=halts)))
+        heir.handle(Restore(account="", at_ns=story.at_ns, snapshot=msgspec.structs.replace(snapshot, halts=halts)))
     )
     actions += heir.handle(LinkChanged(Link.UP, story.at_ns))
     actions += heir.handle(TimerFired("/aim/run/AAPL", story.at_ns))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ibdesk.engine import Engine, RiskLimits, RunState, estate_of
+from ibdesk.engine import Engine, RiskLimits, RunState, snapshot_of
 from ibdesk.model import (
     TAKEN_BACK,
     CancelOrder,
@@ -18,11 +18,11 @@ from ibdesk.model import (
     OrderStatus,
     OrderType,
     PositionReport,
+    Restore,
     ResumeTrading,
     SetTimer,
     Side,
     Stock,
-    TakeOver,
     TimerFired,
     TradingHalted,
     TradingHours,
@@ -53,9 +53,9 @@ def holding(tell_story, hands) -> Callable[..., Any]:
 def restarted(story: Any) -> list[Any]:
     """Have a second engine go on from what the first one leaves; return what it does about it."""
     heir = Engine(strategies=lambda _: Strategy(), limits=story.engine.gate.limits)
-    estate = estate_of(story.engine, story.at_ns)
+    snapshot = snapshot_of(story.engine, story.at_ns)
     story.engine = heir
-    actions: list[Any] = story.tell(TakeOver(account="DU1", at_ns=story.at_ns, estate=estate))
+    actions: list[Any] = story.tell(Restore(account="DU1", at_ns=story.at_ns, snapshot=snapshot))
     return actions
 
 

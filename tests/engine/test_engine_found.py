@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ibdesk.engine import EXTERNAL, MANUAL, Engine, RunState, estate_of, mark_of
+from ibdesk.engine import EXTERNAL, MANUAL, Engine, RunState, mark_of, snapshot_of
 from ibdesk.model import (
     Alert,
     CancelOrder,
@@ -17,10 +17,10 @@ from ibdesk.model import (
     OrderType,
     PlaceOrder,
     PlaceRequest,
+    Restore,
     Side,
     Stock,
     StopStrategy,
-    TakeOver,
 )
 from ibdesk.strategy import Strategy
 
@@ -33,7 +33,7 @@ def found(order_id: str = "run.7", owner: str = "run", *, instrument: str = "AAP
 def heir_of(story) -> Engine:
     """An engine that took over what the story's leaves."""
     heir = Engine(strategies=lambda _: Strategy(), limits=story.engine.gate.limits)
-    heir.handle(TakeOver(account="DU1", at_ns=story.at_ns, estate=estate_of(story.engine, story.at_ns)))
+    heir.handle(Restore(account="DU1", at_ns=story.at_ns, snapshot=snapshot_of(story.engine, story.at_ns)))
     return heir
 
 
@@ -73,7 +73,7 @@ def test_a_run_that_was_taken_over_counts_on_from_it_when_it_goes_on_and_in_the_
 
     heir.handle(found("run.7"))
 
-    [left] = estate_of(heir, story.at_ns).runs
+    [left] = snapshot_of(heir, story.at_ns).runs
     assert (heir.runs["run"].state, left.orders_made) == (RunState.ORPHANED, 7)
 
 

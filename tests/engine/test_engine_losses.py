@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ibdesk.engine import Engine, RiskLimits, estate_of
+from ibdesk.engine import Engine, RiskLimits, snapshot_of
 from ibdesk.model import (
     NO_BUDGET,
     CancelOrder,
@@ -17,11 +17,11 @@ from ibdesk.model import (
     OrderDenied,
     OrderStatus,
     PlaceRequest,
+    Restore,
     ResumeTrading,
     RunBudget,
     Side,
     Stock,
-    TakeOver,
     TradingHalted,
     TradingState,
 )
@@ -160,8 +160,8 @@ def test_a_restart_keeps_the_peak_that_a_drawdown_is_measured_from(tell_story, h
     story.hold(100, price=10.0)
     story.quote(12.0, 12.0)
     heir = Engine(strategies=lambda _: Strategy(), limits=story.engine.gate.limits)
-    estate = estate_of(story.engine, story.at_ns)
-    heir.handle(TakeOver(account="DU1", at_ns=story.at_ns, estate=estate))
+    snapshot = snapshot_of(story.engine, story.at_ns)
+    heir.handle(Restore(account="DU1", at_ns=story.at_ns, snapshot=snapshot))
     story.engine = heir
 
     # Of the 200 that were earned before the restart, 120 are left, and then 119.
@@ -266,7 +266,7 @@ def test_the_halt_of_a_rule_is_known_after_a_restart_and_from_another_desk(tell_
     story.hold(100, price=10.0)
     [halted] = halts_in(story.quote(8.5, 8.5))
     heir = Engine(strategies=lambda _: Strategy(), limits=story.engine.gate.limits)
-    heir.handle(TakeOver(account="DU1", at_ns=story.at_ns, estate=estate_of(story.engine, story.at_ns)))
+    heir.handle(Restore(account="DU1", at_ns=story.at_ns, snapshot=snapshot_of(story.engine, story.at_ns)))
     story.engine = heir
 
     assert halted.rule == heir.gate.halts[halted.id].rule == "max_daily_loss"

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ibdesk.engine import Engine, RiskLimits, estate_of
+from ibdesk.engine import Engine, RiskLimits, snapshot_of
 from ibdesk.model import (
     TAKEN_BACK,
     Alert,
@@ -19,12 +19,12 @@ from ibdesk.model import (
     OrderStatus,
     OrderType,
     PlaceRequest,
+    Restore,
     ResumeTrading,
     SetTimer,
     Severity,
     Side,
     Stock,
-    TakeOver,
     TimerFired,
     WatchMarket,
 )
@@ -163,7 +163,7 @@ def test_it_goes_on_after_a_restart(by_hand) -> None:
     [closing] = story.placed(story.quote(8.5, 8.5))
     story.report(closing, OrderStatus.REJECTED, reason="no")
     heir = Engine(strategies=lambda _: Strategy(), limits=story.engine.gate.limits)
-    heir.handle(TakeOver(account="DU1", at_ns=story.at_ns, estate=estate_of(story.engine, story.at_ns)))
+    heir.handle(Restore(account="DU1", at_ns=story.at_ns, snapshot=snapshot_of(story.engine, story.at_ns)))
     heir.handle(LinkChanged(Link.SYNCING, story.at_ns))
 
     [again] = story.placed(heir.handle(LinkChanged(Link.UP, story.at_ns + SECOND)))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ibdesk.engine import EXTERNAL, Engine, RiskLimits, estate_of
+from ibdesk.engine import EXTERNAL, Engine, RiskLimits, snapshot_of
 from ibdesk.errors import DeskError
 from ibdesk.model import (
     AcceptExternal,
@@ -21,12 +21,12 @@ from ibdesk.model import (
     OrderDenied,
     OrderStatus,
     PositionReport,
+    Restore,
     ResumeTrading,
     SetTimer,
     Severity,
     Side,
     StopStrategy,
-    TakeOver,
     TimerFired,
 )
 
@@ -79,7 +79,7 @@ def test_an_unexplained_difference_carries_no_invented_price_until_there_is_one(
     story.start()
     story.hold(300.0)
     heir = Engine(strategies=lambda start: story.strategies[start.run_id], limits=RiskLimits.none())
-    heir.handle(TakeOver(account="DU1", at_ns=story.at_ns, earlier="x", estate=estate_of(story.engine, story.at_ns)))
+    heir.handle(Restore(account="DU1", at_ns=story.at_ns, earlier="x", snapshot=snapshot_of(story.engine, story.at_ns)))
 
     heir.handle(PositionReport("AAPL", 0.0, 0.0, story.at_ns))
     actions = heir.handle(LinkChanged(Link.UP, story.at_ns))
@@ -301,13 +301,13 @@ def test_what_is_covered_cannot_be_accepted(story, hands, command: dict[str, str
 
 def test_what_is_uncovered_outlives_the_desk(story, hands) -> None:
     flattened(story, hands)
-    estate = estate_of(story.engine, story.at_ns)
+    snapshot = snapshot_of(story.engine, story.at_ns)
     heir = Engine(strategies=lambda start: story.strategies[start.run_id], limits=RiskLimits.none())
 
-    heir.handle(TakeOver(account="DU1", at_ns=story.at_ns, earlier="x", estate=estate))
+    heir.handle(Restore(account="DU1", at_ns=story.at_ns, earlier="x", snapshot=snapshot))
 
     assert heir.orders.outside.uncovered == {"AAPL": 100.0}
-    assert estate_of(heir, story.at_ns).uncovered == {"AAPL": 100.0}
+    assert snapshot_of(heir, story.at_ns).uncovered == {"AAPL": 100.0}
 
 
 def test_a_trade_of_the_time_away_is_seen_at_the_return(story, hands) -> None:

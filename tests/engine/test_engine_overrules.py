@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from ibdesk import Strategy
-from ibdesk.engine import Engine, RiskLimits, estate_of
+from ibdesk.engine import Engine, RiskLimits, snapshot_of
 from ibdesk.engine.order_queue import QUEUE_TIMER
 from ibdesk.model import (
     Alert,
@@ -23,8 +23,8 @@ from ibdesk.model import (
     OrderStatus,
     OrderType,
     PlaceOrder,
+    Restore,
     ResumeTrading,
-    TakeOver,
     TimerFired,
     TradingHalted,
     TradingHours,
@@ -182,13 +182,13 @@ def test_a_stop_of_a_position_that_is_gone_may_be_withdrawn(story: Any) -> None:
 def test_a_restart_keeps_what_a_person_has_moved(story: Any) -> None:
     protected(story)
     told(story, STOP, OrderStatus.HELD, stop_price=9.5)
-    estate = estate_of(story.engine, story.at_ns)
+    snapshot = snapshot_of(story.engine, story.at_ns)
     heir = Engine(strategies=lambda start: story.strategies[start.run_id], limits=RiskLimits.none())
-    heir.handle(TakeOver(account="DU1", at_ns=story.at_ns, earlier="x", estate=estate))
+    heir.handle(Restore(account="DU1", at_ns=story.at_ns, earlier="x", snapshot=snapshot))
 
-    assert estate.overruled == {STOP: False}
+    assert snapshot.overruled == {STOP: False}
     assert heir.orders.overrules.runs == {"run"}
-    assert estate_of(heir, story.at_ns).overruled == {STOP: False}
+    assert snapshot_of(heir, story.at_ns).overruled == {STOP: False}
 
 
 @pytest.mark.parametrize("status", [OrderStatus.CANCELLED, OrderStatus.WORKING])

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ibdesk.engine import RiskLimits, estate_of
-from ibdesk.model import CancelOrder, Order, OrderDenied, OrderStatus, PlaceOrder, PlaceRequest, Side, Stock, TakeOver
+from ibdesk.engine import RiskLimits, snapshot_of
+from ibdesk.model import CancelOrder, Order, OrderDenied, OrderStatus, PlaceOrder, PlaceRequest, Restore, Side, Stock
 
 
 def limits(**rules: Any) -> RiskLimits:
@@ -104,7 +104,7 @@ def test_an_order_of_an_earlier_life_still_rests(two_runs, tell_story) -> None:
     story = two_runs()
     order_of(story, "a", lambda me: me.sell("AAPL", 1, limit=100.0))
     later = tell_story(limits(self_crossing="deny"))
-    later.tell(TakeOver(account="DU1", at_ns=later.at_ns, estate=estate_of(story.engine, later.at_ns)))
+    later.tell(Restore(account="DU1", at_ns=later.at_ns, snapshot=snapshot_of(story.engine, later.at_ns)))
     later.quote(99.9, 100.1)
 
     actions = later.tell(

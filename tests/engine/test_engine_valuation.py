@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ibdesk.engine import LOSS_TIMER, Engine, RiskLimits, estate_of
+from ibdesk.engine import LOSS_TIMER, Engine, RiskLimits, snapshot_of
 from ibdesk.model import (
     NO_BUDGET,
     Account,
@@ -23,12 +23,12 @@ from ibdesk.model import (
     OrderStatus,
     PlaceRequest,
     Quote,
+    Restore,
     ResumeTrading,
     RunBudget,
     Side,
     Stock,
     StopStrategy,
-    TakeOver,
     TimerFired,
     TradingHalted,
     Valuation,
@@ -36,7 +36,7 @@ from ibdesk.model import (
     decode_event,
     encode_event,
 )
-from ibdesk.store.lives import RecordedGate
+from ibdesk.store.recovery import RecordedGate
 from ibdesk.strategy import Strategy
 
 AAPL, IBM, SONY = Stock("AAPL"), Stock("IBM"), Stock("6758", exchange="TSEJ", currency="JPY")
@@ -55,7 +55,7 @@ def halts_in(actions: Any) -> list[TradingHalted]:
 def restart(story: Any) -> list[Any]:
     """Have a second engine go on from what the first one leaves; return what it does about it."""
     heir = Engine(strategies=lambda _: Strategy(), limits=story.engine.gate.limits)
-    command = TakeOver(account="DU1", at_ns=story.at_ns, estate=estate_of(story.engine, story.at_ns))
+    command = Restore(account="DU1", at_ns=story.at_ns, snapshot=snapshot_of(story.engine, story.at_ns))
     story.engine = heir
     taken = decode_event(encode_event(command))
     assert taken == command
@@ -212,13 +212,13 @@ def test_a_replay_leaves_what_was_noted_last(tell_story, hands) -> None:
         replay.handle(event)
     replay.handle(msgspec.structs.replace(day, valuation=msgspec.structs.replace(day.valuation, prices={"AAPL": 131})))
 
-    left = estate_of(replay, story.at_ns)
+    left = snapshot_of(replay, story.at_ns)
 
     # IBM was not noted; AAPL has been since, at another price than that of the last quote that was replayed.
     assert (left.day_pnl, left.day_valuation.prices) == (30_000.0, {"AAPL": 131.0})
 
 
-def test_the_estate_of_an_heir_is_the_one_it_took_over(tell_story, hands) -> None:
+def test_the_snapshot_of_an_heir_is_the_one_it_restored(tell_story, hands) -> None:
     story = tell_story(limits(max_daily_loss=1_000))
     story.start(hands(), on=[AAPL, SONY, PAIR])
     story.quote(150.0, 150.0, instrument="USD.JPY")
@@ -226,12 +226,12 @@ def test_the_estate_of_an_heir_is_the_one_it_took_over(tell_story, hands) -> Non
     buy(story, SONY, 100, 3_000.0)
     story.quote(4_500.0, 4_500.0, instrument=SONY.id)
     story.quote(110.0, 110.0)
-    left = estate_of(story.engine, story.at_ns)
+    left = snapshot_of(story.engine, story.at_ns)
 
     restart(story)
 
     assert left.day_valuation == Valuation("USD", {"AAPL": 110.0, SONY.id: 4_500.0}, {"JPY": 1 / 150}, {SONY.id: "JPY"})
-    assert estate_of(story.engine, story.at_ns) == left
+    assert snapshot_of(story.engine, story.at_ns) == left
 
 
 # --- prices that are not known yet in the life after
@@ -253,7 +253,7 @@ def test_what_was_noted_last_outlives_a_replay_in_which_it_was_the_price_already
     replay.handle(Quote("AAPL", story.at_ns, 131.0, 131.0, 1.0, 1.0))
     replay.handle(later)
 
-    assert estate_of(replay, story.at_ns).day_valuation.prices == {"AAPL": 131.0}
+    assert snapshot_of(replay, story.at_ns).day_valuation.prices == {"AAPL": 131.0}
 
 
 def lost_beside_an_old_price(tell_story: Any, hands: Any) -> Any:
@@ -336,7 +336,7 @@ def test_a_flat_book_in_another_currency_is_not_left_behind(tell_story, hands) -
         assert story.engine.losses.loss == pytest.approx(0.0)
         assert halts_in(look(story)) == []
     assert story.engine.losses.marks(story.at_ns).pnl == pytest.approx(1_000)
-    assert [book.owner for book in story.engine.portfolio.books_left()] == ["run"]
+    assert [book.owner for book in story.engine.portfolio.book_snapshots()] == ["run"]
 
 
 # --- the value of an order

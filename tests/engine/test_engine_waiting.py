@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ibdesk.engine import Engine, RiskLimits, estate_of
+from ibdesk.engine import Engine, RiskLimits, snapshot_of
 from ibdesk.model import (
     CancelOrder,
     CancelRequest,
@@ -24,12 +24,12 @@ from ibdesk.model import (
     OrderType,
     PlaceOrder,
     PlaceRequest,
+    Restore,
     SetTimer,
     Side,
     StartStrategy,
     Stock,
     StrategySource,
-    TakeOver,
     TimerFired,
 )
 from ibdesk.strategy import Strategy
@@ -299,7 +299,7 @@ def test_what_waited_when_the_desk_ended_never_leaves_and_says_so(tell_story) ->
     story.tell(by_hand(2, story.at_ns))
     heir = Engine(strategies=lambda _: Strategy(), limits=RiskLimits.none())
 
-    actions: list[Any] = list(heir.handle(TakeOver(account="DU1", at_ns=7, estate=estate_of(story.engine, 7))))
+    actions: list[Any] = list(heir.handle(Restore(account="DU1", at_ns=7, snapshot=snapshot_of(story.engine, 7))))
 
     assert not any(isinstance(action, PlaceOrder | OrderDenied) for action in actions)
     order = heir.blotter.orders["m2"]

@@ -145,12 +145,12 @@ def test_a_later_state_of_the_same_epoch_is_joined_without_starting_over(topic: 
     channel = make(topic)
     first, second = ([Batch(topic, seq, [_row(topic, "AAPL", seq)])] for seq in (1, 2))
     channel.append(first)
-    life = channel.life
+    generation = channel.generation
 
     kept = channel.begin(TopicState(2, second[0].rows, [] if topic.conflated else [*first, *second]), "one")
     seq, frame = channel.after(1, 1, None, Coding.MSGPACK)
 
-    assert (kept, channel.life, seq) == (True, life, 2)
+    assert (kept, channel.generation, seq) == (True, generation, 2)
     assert rows_of(payload(frame)["columns"]) == second[0].rows
 
 
@@ -162,9 +162,9 @@ def test_a_state_with_a_hole_before_it_or_of_another_epoch_starts_over(topic: To
 
     assert not channel.begin(TopicState(5, later[0].rows, later if topic is Topic.ORDERS else []), "one")
     assert not channel.reaches(1)
-    life = channel.life
+    generation = channel.generation
     assert not channel.begin(TopicState(5, later[0].rows), "two")
-    assert channel.life == life + 1
+    assert channel.generation == generation + 1
 
 
 def test_a_long_snapshot_is_given_out_again_with_what_came_since_as_deltas() -> None:

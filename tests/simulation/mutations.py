@@ -110,7 +110,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _m(
         "a run counts its orders anew after a restart",
-        ("engine.estate", "orders_made=left.orders_made)", "orders_made=0)"),
+        ("engine.snapshot", "orders_made=left.orders_made)", "orders_made=0)"),
         seed=0,
         promise="liveness: all orders were withdrawn",
     ),
@@ -190,17 +190,17 @@ MUTATIONS: tuple[Mutation, ...] = (
         promise="2: a fill is what the venue says",
     ),
     _m(
-        "the orders of an earlier life are not known to the link",
+        "the orders of an earlier generation are not known to the link",
         ("tws.service", "self._rooms.orders.adopt(order, is_withdrawn=order.id in cancelled)", "pass"),
         seed=20,
         promise="liveness: all orders were withdrawn",
     ),
     _m(
-        "the books of an earlier life are left behind",
+        "the books of an earlier generation are left behind",
         (
-            "engine.estate",
-            "engine.portfolio.take_over(estate.books, estate.fills)",
-            "engine.portfolio.take_over([], [])",
+            "engine.snapshot",
+            "engine.portfolio.restore(snapshot.books, snapshot.fills)",
+            "engine.portfolio.restore([], [])",
         ),
         seed=5,
         promise="1: a target is never overshot",
@@ -310,7 +310,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _m(
         "a halt ends with the desk",
-        ("engine.estate", "        engine.gate.halts.put(halt)\n", ""),
+        ("engine.snapshot", "        engine.gate.halts.put(halt)\n", ""),
         ("desk.account_watch", "            if halt.id not in self._halts:\n", "            if False:\n"),
         seed=0,
         promise="7: a halt is kept",
@@ -410,7 +410,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         promise="liveness: a run that was closed holds nothing",
     ),
     _m(
-        "a run left by an earlier life is started a second time",
+        "a run left by an earlier generation is started a second time",
         ("desk.repeats", "return None, predecessor(runs, start, run_id)", "return None, None"),
         seed=0,
         promise="1: a start that is repeated is one run",

@@ -29,7 +29,7 @@ def test_a_desk_lives_on_when_the_disk_is_full_as_an_order_leaves() -> None:
     outcome = simulate(plan)
 
     assert outcome.violation is None
-    assert outcome.lives == 1
+    assert outcome.generations == 1
 
 
 @pytest.mark.timeout(200)

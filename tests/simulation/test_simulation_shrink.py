@@ -20,7 +20,7 @@ def plan(steps: int) -> Plan:
 
 def outcome(of: Plan, *, broken: bool, at: float = 41.2) -> Outcome:
     violation = Violation(at, "a promise", "the facts") if broken else None
-    return Outcome(plan=of, violation=violation, trace="", seconds=at, orders=0, executions=0, lives=1)
+    return Outcome(plan=of, violation=violation, trace="", seconds=at, orders=0, executions=0, generations=1)
 
 
 @given(st.integers(1, 20).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(1, n), max_size=3))))

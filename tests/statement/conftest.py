@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ibdesk.engine import RiskLimits
-from ibdesk.model import Commission, Estate, Event, Fill, Side, TakeOver
+from ibdesk.model import Commission, EngineSnapshot, Event, Fill, Restore, Side
 from ibdesk.statement import Statement, read_statements
 from ibdesk.store import Journal, JournalHeader
 
@@ -43,12 +43,12 @@ def charge(id_: str, amount: float) -> Commission:
 def write(tmp_path: Path) -> Write:
     """Writes a journal of an account with these events: `write(1, fill(...), account="DU1")`."""
 
-    def make(number: int, *events: Event, account: str = "DU1", estate: Estate | None = None) -> Path:
+    def make(number: int, *events: Event, account: str = "DU1", snapshot: EngineSnapshot | None = None) -> Path:
         header = JournalHeader(
             program="ibdesk 0", mode="paper", account="", started_ns=TEN + number, limits=RiskLimits()
         )
         journal = Journal.create(tmp_path / "journals" / f"paper-{number}.sqlite", header)
-        journal.record(TakeOver(account=account, at_ns=TEN - 1, estate=estate or Estate()), ())
+        journal.record(Restore(account=account, at_ns=TEN - 1, snapshot=snapshot or EngineSnapshot()), ())
         for event in events:
             journal.record(event, ())
         journal.close()

@@ -15,7 +15,7 @@ from tests.statement.conftest import SECOND, TEN, Write, charge, fill
 
 from ibdesk.cli import main
 from ibdesk.errors import JournalError
-from ibdesk.model import CashCounted, Estate, FillLeft
+from ibdesk.model import CashCounted, EngineSnapshot, FillSnapshot
 from ibdesk.statement import (
     JournaledAccount,
     JournaledExecution,
@@ -83,8 +83,8 @@ def test_executions_of_other_days_and_accounts_are_left_out(
 def test_what_an_earlier_desk_left_stands_for_a_journal_that_is_gone(
     write: Write, statement: Callable[..., Statement], tmp_path: Path
 ) -> None:
-    left = FillLeft(fill("a.01", -3, 10.0), "run", 1.0)
-    write(2, estate=Estate(fills=[left], cash={"USD": 500.0}))
+    left = FillSnapshot(fill("a.01", -3, 10.0), "run", 1.0)
+    write(2, snapshot=EngineSnapshot(fills=[left], cash={"USD": 500.0}))
     there = statement('ibExecID="a.01" quantity="-3" tradePrice="10" buySell="SELL" ibCommission="-1"')
 
     report = join(there, read_account([tmp_path / "journals"], "DU1"))

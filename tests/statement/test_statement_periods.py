@@ -12,7 +12,7 @@ import pytest
 from tests.statement.conftest import SECOND, TEN, Write, charge, fill
 
 from ibdesk.cli import main
-from ibdesk.model import CashCounted, Estate, FillLeft
+from ibdesk.model import CashCounted, EngineSnapshot, FillSnapshot
 from ibdesk.statement import JournaledAccount, Statement, join, read_account, read_statements
 from ibdesk.statement.periods import trade_date_of
 
@@ -83,9 +83,9 @@ def test_the_commission_of_a_removed_journal_is_in_its_own_currency(
     write: Write, statement: Read, tmp_path: Path
 ) -> None:
     future = fill("f.01", 2, 5_000.0, currency="", name="ES")
-    known = FillLeft(future, "run", 4.3, "USD")
-    pair = FillLeft(fill("c.01", 30, 1.1, currency="EUR.USD", name="EUR.USD"), "run", 2.0, "CHF")
-    write(2, estate=Estate(fills=[known, pair]))
+    known = FillSnapshot(future, "run", 4.3, "USD")
+    pair = FillSnapshot(fill("c.01", 30, 1.1, currency="EUR.USD", name="EUR.USD"), "run", 2.0, "CHF")
+    write(2, snapshot=EngineSnapshot(fills=[known, pair]))
 
     executions = read_account([tmp_path / "journals"], "DU1").executions
 
@@ -96,7 +96,7 @@ def test_the_commission_of_a_removed_journal_is_in_its_own_currency(
 def test_a_commission_whose_currency_is_not_known_is_in_that_of_the_statement(
     write: Write, statement: Read, tmp_path: Path
 ) -> None:
-    write(2, estate=Estate(fills=[FillLeft(fill("a.01", -3, 10.0), "run", 1.0)]))
+    write(2, snapshot=EngineSnapshot(fills=[FillSnapshot(fill("a.01", -3, 10.0), "run", 1.0)]))
     there = statement(
         'ibExecID="a.01" quantity="-3" tradePrice="10" buySell="SELL" ibCommission="-1" ibCommissionCurrency="CHF"'
     )

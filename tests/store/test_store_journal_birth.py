@@ -13,8 +13,8 @@ import pytest
 from tests.small_disk import small_disk
 
 from ibdesk.errors import JournalError
-from ibdesk.model import Halt, HaltTrading, TakeOver, moment
-from ibdesk.store import Journal, JournalReader, path_of_new_life, set_aside_unborn, take_over_from
+from ibdesk.model import Halt, HaltTrading, Restore, moment
+from ibdesk.store import Journal, JournalReader, path_of_new_journal, restore_from, set_aside_unborn
 
 NOW_NS = 1_773_241_200_000_000_000
 
@@ -72,7 +72,7 @@ def test_a_journal_that_a_full_disk_lets_nobody_begin_leaves_nothing_half(
 
 def begun(make_journal: Callable[..., Journal], name: str, account: str) -> Journal:
     journal = make_journal(name)
-    journal.record(TakeOver(account=account, at_ns=1), ())
+    journal.record(Restore(account=account, at_ns=1), ())
     journal.record(HaltTrading("the books look wrong", 2), ())
     journal.close()
     return journal
@@ -89,15 +89,15 @@ def test_a_file_without_a_header_is_set_aside_and_the_books_before_it_are_gone_o
     (tmp_path / name).touch()
 
     [sentence] = set_aside_unborn(tmp_path, "paper")
-    own = path_of_new_life(tmp_path, "paper", NOW_NS)
+    own = path_of_new_journal(tmp_path, "paper", NOW_NS)
 
     assert sentence == (
         f"{tmp_path / name} has no header, so that its desk never traded: it was set aside as {name}.unborn"
     )
     assert own.name == f"paper-{moment(NOW_NS):%Y%m%d-%H%M%S-%f}.sqlite"
-    taken = take_over_from(own, make_header(), account="DU1", at_ns=9)
+    taken = restore_from(own, make_header(), account="DU1", at_ns=9)
     assert taken.earlier == "paper-20260310-140000-000000.sqlite"
-    assert [halt.reason for halt in taken.estate.halts] == ["the books look wrong"]
+    assert [halt.reason for halt in taken.snapshot.halts] == ["the books look wrong"]
     # Once only.
     assert set_aside_unborn(tmp_path, "paper") == []
     assert sorted(path.name for path in tmp_path.glob("*.unborn")) == [f"{name}.unborn"]
@@ -110,9 +110,9 @@ def test_a_file_without_a_header_below_the_journal_of_another_account_is_passed_
     (tmp_path / "paper-20260310-150000-000000.sqlite").touch()
     begun(make_journal, "paper-20260310-160000-000000.sqlite", "DU2")
 
-    own = path_of_new_life(tmp_path, "paper", NOW_NS)
+    own = path_of_new_journal(tmp_path, "paper", NOW_NS)
 
-    assert take_over_from(own, make_header(), account="DU1", at_ns=9).earlier == "paper-20260310-140000-000000.sqlite"
+    assert restore_from(own, make_header(), account="DU1", at_ns=9).earlier == "paper-20260310-140000-000000.sqlite"
 
 
 def test_a_journal_that_lost_its_header_is_not_taken_for_one_that_never_traded(
@@ -124,7 +124,7 @@ def test_a_journal_that_lost_its_header_is_not_taken_for_one_that_never_traded(
 
     assert set_aside_unborn(tmp_path, "paper") == []
     with pytest.raises(JournalError, match="which may have left open orders"):
-        take_over_from(path_of_new_life(tmp_path, "paper", NOW_NS), make_header(), account="DU1", at_ns=9)
+        restore_from(path_of_new_journal(tmp_path, "paper", NOW_NS), make_header(), account="DU1", at_ns=9)
 
 
 def test_a_journal_of_the_last_moment_that_there_is_can_be_followed_by_none(
@@ -133,16 +133,16 @@ def test_a_journal_of_the_last_moment_that_there_is_can_be_followed_by_none(
     begun(make_journal, "paper-99991231-235959-999999.sqlite", "DU1")
 
     with pytest.raises(JournalError, match=r"no journal can follow .*paper-99991231-235959-999999.sqlite: move"):
-        path_of_new_life(tmp_path, "paper", NOW_NS)
+        path_of_new_journal(tmp_path, "paper", NOW_NS)
 
 
 def test_halts_and_books_belong_to_the_account_whatever_the_client_id_was(
     make_journal: Callable[..., Journal], make_header, tmp_path: Path
 ) -> None:
     begun(make_journal, "paper-20260310-140000-000000.sqlite", "DU1")
-    own = path_of_new_life(tmp_path, "paper", NOW_NS)
+    own = path_of_new_journal(tmp_path, "paper", NOW_NS)
 
-    taken = take_over_from(own, make_header(client_id=8), account="DU1", at_ns=9)
+    taken = restore_from(own, make_header(client_id=8), account="DU1", at_ns=9)
 
     assert taken.earlier == "paper-20260310-140000-000000.sqlite"
-    assert taken.estate.halts == [Halt("the books look wrong", "operator", 2, "19700101-000000-1")]
+    assert taken.snapshot.halts == [Halt("the books look wrong", "operator", 2, "19700101-000000-1")]

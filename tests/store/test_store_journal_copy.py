@@ -11,12 +11,12 @@ import msgspec
 import pytest
 
 from ibdesk.errors import JournalError
-from ibdesk.model import HaltTrading, Quote, ResumeTrading, TakeOver
-from ibdesk.store import Journal, JournalFilter, JournalHeader, JournalReader, lives_in, read_page, replay
+from ibdesk.model import HaltTrading, Quote, Restore, ResumeTrading
+from ibdesk.store import Journal, JournalFilter, JournalHeader, JournalReader, journal_infos, read_page, replay
 from ibdesk.store.journal_copy import FaultyRowsError, JournalCopy
-from ibdesk.store.journal_files import path_of_new_life
+from ibdesk.store.journal_files import path_of_new_journal
 from ibdesk.store.journal_reader import BookRow
-from ibdesk.store.lives import estate_in, take_over_from
+from ibdesk.store.recovery import restore_from, snapshot_in
 
 NAME = "paper-20260310-140000-000000.sqlite"
 AT_NS = 1_773_151_200_000_000_000 + 10**13
@@ -48,7 +48,7 @@ def copied(recorded: SimpleNamespace, tmp_path: Path, make_header: MakeHeader) -
 def test_a_copy_leaves_what_its_journal_leaves(recorded: SimpleNamespace, copied: Path) -> None:
     with JournalReader(recorded.path) as journal, JournalReader(copied) as copy:
         assert list(copy.book_entries()) == list(journal.book_entries())
-        assert estate_in(copy, AT_NS) == estate_in(journal, AT_NS)
+        assert snapshot_in(copy, AT_NS) == snapshot_in(journal, AT_NS)
         assert copy.header == journal.header
         # What was only looked at is not in it.
         assert 0 < len(list(copy.book_entries())) < len(recorded.events)
@@ -66,10 +66,10 @@ def test_a_copy_is_listed_as_one_and_read_in_pages(
 ) -> None:
     Journal.create(copied.with_name("paper-20260310-150000-000000.sqlite"), make_header()).close()
 
-    lives = lives_in(copied.parent, current="paper-20260310-150000-000000.sqlite", limit=3)
+    infos = journal_infos(copied.parent, current="paper-20260310-150000-000000.sqlite", limit=3)
     page = read_page(copied, JournalFilter(), limit=1_000)
 
-    assert [(life.name == NAME, life.is_copy, life.account) for life in lives] == [
+    assert [(info.name == NAME, info.is_copy, info.account) for info in infos] == [
         (False, False, "DU1"),
         (True, True, "DU1"),
     ]
@@ -174,13 +174,13 @@ def test_a_life_behind_a_copy_without_all_books_begins_halted_and_with_empty_boo
     copy.give_up("event 7 cannot be read")
     copy.close()
 
-    command = take_over_from(path_of_new_life(folder, "paper", AT_NS), make_header(), account="DU1", at_ns=AT_NS)
+    command = restore_from(path_of_new_journal(folder, "paper", AT_NS), make_header(), account="DU1", at_ns=AT_NS)
 
-    [halt] = command.estate.halts
-    assert command == TakeOver(account="DU1", at_ns=AT_NS, estate=type(command.estate)(halts=[halt], halts_made=1))
+    [halt] = command.snapshot.halts
+    assert command == Restore(account="DU1", at_ns=AT_NS, snapshot=type(command.snapshot)(halts=[halt], halts_made=1))
     assert halt.by == "standby"
     assert "on elsewhere, which traded before, could not be copied (event 7 cannot be read)" in halt.reason
-    assert lives_in(folder, current="", limit=1)[0].note == "event 7 cannot be read"
+    assert journal_infos(folder, current="", limit=1)[0].note == "event 7 cannot be read"
 
 
 def test_a_copy_that_was_given_up_is_begun_again(
@@ -212,18 +212,18 @@ def test_a_new_life_comes_behind_those_before_it_though_their_clock_was_ahead(
     tmp_path: Path, make_header: MakeHeader
 ) -> None:
     began = 1_773_151_200_000_000_000
-    ahead = path_of_new_life(tmp_path, "paper", began + 3_600 * 10**9)
+    ahead = path_of_new_journal(tmp_path, "paper", began + 3_600 * 10**9)
     journal = Journal.create(ahead, make_header())
-    journal.record(TakeOver(account="DU1", at_ns=1), ())
+    journal.record(Restore(account="DU1", at_ns=1), ())
     journal.record(HaltTrading("of the life before", 2), ())
     journal.close()
 
-    own = path_of_new_life(tmp_path, "paper", began)
-    other = path_of_new_life(tmp_path, "live", began)
+    own = path_of_new_journal(tmp_path, "paper", began)
+    other = path_of_new_journal(tmp_path, "live", began)
 
     assert own.name == "paper-20260310-150000-000001.sqlite"
     assert other.name == "live-20260310-140000-000000.sqlite"
-    assert take_over_from(own, make_header(), account="DU1", at_ns=3).earlier == ahead.name
+    assert restore_from(own, make_header(), account="DU1", at_ns=3).earlier == ahead.name
 
 
 def test_a_row_says_what_its_entry_says(recorded: SimpleNamespace) -> None:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from ibdesk.errors import JournalError
-from ibdesk.model import HaltTrading, Quote, TakeOver
+from ibdesk.model import HaltTrading, Quote, Restore
 from ibdesk.store import (
     Journal,
     JournalFilter,
@@ -21,7 +21,7 @@ from ibdesk.store import (
     JournalTidier,
     read_page,
     replay,
-    take_over_from,
+    restore_from,
 )
 from ibdesk.store.journal_packing import pack, packed_path
 
@@ -143,7 +143,7 @@ def test_a_journal_that_is_closed_just_before_it_is_opened_is_read(make_journal:
 def finished(make_journal: MakeJournal, number: int, account: str, *, days_ago: float = 0) -> Path:
     journal = make_journal(f"paper-{number}.sqlite")
     if account:
-        journal.record(TakeOver(account=account, at_ns=1), ())
+        journal.record(Restore(account=account, at_ns=1), ())
     journal.record(HaltTrading(f"halt of {number}", 2), ())
     journal.close()
     written = time.time() - days_ago * DAY
@@ -164,7 +164,7 @@ def test_what_is_finished_is_packed_and_what_is_old_removed(
     finished(make_journal, 4, "DU1", days_ago=40)
     finished(make_journal, 5, "")
     own = make_journal("paper-6.sqlite")
-    own.record(TakeOver(account="DU1", at_ns=1, earlier="paper-4.sqlite"), ())
+    own.record(Restore(account="DU1", at_ns=1, earlier="paper-4.sqlite"), ())
     own.commit()
     finished(make_journal, 7, "DU2")
 
@@ -186,5 +186,5 @@ def test_what_is_finished_is_packed_and_what_is_old_removed(
     own.close()
     for path in (*tmp_path.glob("paper-6.*"), *tmp_path.glob("paper-7.*")):
         path.unlink()
-    taken = take_over_from(tmp_path / "paper-8.sqlite", make_header(), account="DU1", at_ns=9)
-    assert (taken.earlier, [halt.reason for halt in taken.estate.halts]) == ("paper-4.sqlite", ["halt of 4"])
+    taken = restore_from(tmp_path / "paper-8.sqlite", make_header(), account="DU1", at_ns=9)
+    assert (taken.earlier, [halt.reason for halt in taken.snapshot.halts]) == ("paper-4.sqlite", ["halt of 4"])

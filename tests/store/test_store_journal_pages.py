@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ibdesk.model import Bar, HaltTrading, Quote, TakeOver
-from ibdesk.store import JournalFilter, JournalPage, lives_in, read_page
+from ibdesk.model import Bar, HaltTrading, Quote, Restore
+from ibdesk.store import JournalFilter, JournalPage, journal_infos, read_page
 
 ALL = JournalFilter()
 
@@ -81,15 +81,15 @@ def test_times_bound_a_page(recorded) -> None:
     assert numbers == [number for number, event in enumerate(recorded.events, 1) if event.at_ns == at_ns]
 
 
-def test_what_is_no_number_is_none_and_an_estate_is_told_by_its_sizes(make_journal) -> None:
+def test_what_is_no_number_is_none_and_a_snapshot_is_told_by_its_sizes(make_journal) -> None:
     journal = make_journal()
-    journal.record(TakeOver(account="DU1", at_ns=1), ())
+    journal.record(Restore(account="DU1", at_ns=1), ())
     journal.record(Quote("AAPL", 2, math.nan, 1.0), ())
     journal.commit()
 
     takeover, quote = read_page(journal.path, ALL).rows
 
-    assert takeover.event["estate"] == {"books": 0, "orders": 0, "fills": 0, "runs": 0}
+    assert takeover.event["snapshot"] == {"books": 0, "orders": 0, "fills": 0, "runs": 0}
     assert (quote.event["bid"], quote.event["ask"]) == (None, 1.0)
 
 
@@ -116,9 +116,9 @@ def test_lives_are_listed_newest_first_and_a_strange_file_is_named(make_journal,
     make_journal("embedded-20260102-000000-000000.sqlite")
     (tmp_path / "paper-20260103-000000-000000.sqlite").write_text("something else")
 
-    lives = lives_in(tmp_path, current="paper-20260101-000000-000000.sqlite", limit=3)
+    infos = journal_infos(tmp_path, current="paper-20260101-000000-000000.sqlite", limit=3)
 
-    assert [life.name[:5] for life in lives] == ["paper", "embed", "paper"]
-    assert "is not a journal of ibdesk" in lives[0].note
-    assert [life.is_current for life in lives] == [False, False, True]
-    assert lives[2].account == "DU1"
+    assert [info.name[:5] for info in infos] == ["paper", "embed", "paper"]
+    assert "is not a journal of ibdesk" in infos[0].note
+    assert [info.is_current for info in infos] == [False, False, True]
+    assert infos[2].account == "DU1"

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from ibdesk.errors import JournalError
-from ibdesk.model import HaltTrading, Quote, TakeOver
+from ibdesk.model import HaltTrading, Quote, Restore
 from ibdesk.store import Journal, JournalHeader, JournalReader
 from ibdesk.store.journal_copy import JournalCopy
 from ibdesk.store.journal_packing import pack, packed_path
@@ -71,8 +71,8 @@ def test_a_journal_that_is_being_written_is_verified_too(make_journal: MakeJourn
         ("UPDATE events SET at_ns = at_ns + 1 WHERE number = 5", "event 5 has the time "),
         ("UPDATE meta SET value = '{}' WHERE key = 'header'", "is not a journal of ibdesk: "),
         (
-            "UPDATE meta SET value = replace(CAST(value AS TEXT), '\"schema\":4', '\"schema\":3') WHERE key = 'header'",
-            r"written by another version of ibdesk \(schema 3, this one reads 4\)",
+            "UPDATE meta SET value = replace(CAST(value AS TEXT), '\"schema\":5', '\"schema\":4') WHERE key = 'header'",
+            r"written by another version of ibdesk \(schema 4, this one reads 5\)",
         ),
     ],
 )
@@ -108,7 +108,7 @@ def test_a_packed_journal_that_was_cut_off_is_found(whole: Path) -> None:
 def test_the_chain_between_journals_is_followed(make_journal: MakeJournal, tmp_path: Path) -> None:
     def life(number: int, earlier: str, account: str = "DU1") -> Path:
         journal = make_journal(f"paper-{number}.sqlite")
-        journal.record(TakeOver(account=account, at_ns=1, earlier=earlier), ())
+        journal.record(Restore(account=account, at_ns=1, earlier=earlier), ())
         journal.close()
         return journal.path
 

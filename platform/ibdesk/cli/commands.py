@@ -149,7 +149,7 @@ def run_strategy(
     speed: o.EmbeddedSpeed = None,
     *,
     resume: o.Resume = None,
-    take_over: o.TakeOver = "",
+    take_over: o.TakeOverRun = "",
     budget: o.Budget = None,
     flatten: Annotated[bool, typer.Option("--flatten", help="Close its positions at the end")] = False,
 ) -> None:

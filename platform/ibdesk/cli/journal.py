@@ -12,7 +12,7 @@ from ibdesk.cli.screen import console, line, plain_table, show_table
 from ibdesk.desk import DeskSettings
 from ibdesk.errors import JournalError
 from ibdesk.model import moment
-from ibdesk.store import LifeInfo, journals_in, lives_in
+from ibdesk.store import JournalInfo, journal_infos, journals_in
 from ibdesk.store.journal_backup import back_up
 from ibdesk.store.journal_packing import packed_path
 from ibdesk.store.journal_verify import DamagedJournalsError, JournalFacts, journals_among, verify_journals
@@ -25,7 +25,7 @@ def list_journals(folder: Path | None, *, config: Path | None, last: int, as_jso
         JournalError: If there is none.
     """
     chosen = folder or _folder(config)
-    found = lives_in(chosen, current="", limit=last)
+    found = journal_infos(chosen, current="", limit=last)
     if not found:
         raise JournalError(f"there is no journal in {chosen}")
     if as_json:
@@ -101,7 +101,7 @@ def _show(facts: JournalFacts) -> None:
         line("note", note, style="yellow")
 
 
-def _state(folder: Path, info: LifeInfo) -> str:
+def _state(folder: Path, info: JournalInfo) -> str:
     path = folder / info.name
     if info.note:
         return info.note

@@ -109,7 +109,7 @@ Resume = Annotated[
         show_default=False,
     ),
 ]
-TakeOver = Annotated[
+TakeOverRun = Annotated[
     str,
     typer.Option(
         metavar="RUN",

@@ -55,7 +55,7 @@ def up(
     dashboard_port: o.DashboardPort = None,
     *,
     resume: o.Resume = None,
-    take_over: o.TakeOver = "",
+    take_over: o.TakeOverRun = "",
     budget: o.Budget = None,
     dashboard: o.Dashboard = True,
 ) -> None:
@@ -110,7 +110,7 @@ def engine(
     desk: o.DeskAddress = None,
     *,
     resume: o.Resume = None,
-    take_over: o.TakeOver = "",
+    take_over: o.TakeOverRun = "",
     budget: o.Budget = None,
     end_with_stdin: o.EndWithStdin = False,
 ) -> None:

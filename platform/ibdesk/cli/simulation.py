@@ -62,7 +62,10 @@ def _tell_one(seed: int, until: float | None, keep: str | None) -> None:
     if keep is not None:
         plan = kept(plan, _numbers(keep, len(plan.steps)))
     outcome = simulate(plan, until=until, verbose=True)
-    line("came to", f"{outcome.orders} orders, {outcome.executions} executions, {outcome.lives} lives of the engine")
+    line(
+        "came to",
+        f"{outcome.orders} orders, {outcome.executions} executions, {outcome.generations} generations of the engine",
+    )
     line("trace", outcome.trace)
     if outcome.violation is not None:
         _tell_violation(outcome)
@@ -70,9 +73,10 @@ def _tell_one(seed: int, until: float | None, keep: str | None) -> None:
 
 
 def _run_many(seeds: range, workers: int) -> None:
-    began, broken, orders, executions, lives = time.perf_counter(), 0, 0, 0, 0
+    began, broken, orders, executions, generations = time.perf_counter(), 0, 0, 0, 0
     for number, outcome in enumerate(run_seeds(seeds, workers=workers), start=1):
-        orders, executions, lives = orders + outcome.orders, executions + outcome.executions, lives + outcome.lives
+        orders, executions = orders + outcome.orders, executions + outcome.executions
+        generations += outcome.generations
         if outcome.violation is not None:
             broken += 1
             _tell_violation(outcome)
@@ -83,7 +87,7 @@ def _run_many(seeds: range, workers: int) -> None:
             line(f"{number:,}", f"seeds, {number / (time.perf_counter() - began):.1f} a second, {broken} broken")
     seconds = time.perf_counter() - began
     step(f"{len(seeds):,} seeds in {seconds:.0f} s, {len(seeds) / seconds:.2f} a second on {workers} processors")
-    line("in them", f"{orders:,} orders, {executions:,} executions, {lives:,} lives of engines")
+    line("in them", f"{orders:,} orders, {executions:,} executions, {generations:,} generations of engines")
     if broken:
         raise BrokenPromiseError(broken, len(seeds))
 

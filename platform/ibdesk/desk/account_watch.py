@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from ibdesk.engine.halts import Halts
-from ibdesk.model import Estate, Event, Halt, HaltTrading, Notice, ResumeTrading, Severity, new_halt_id
+from ibdesk.model import EngineSnapshot, Event, Halt, HaltTrading, Notice, ResumeTrading, Severity, new_halt_id
 from ibdesk.store.account_halts import (
     LOCK_POLL_SECONDS,
     LOCK_POLLS,
@@ -45,16 +45,16 @@ class AccountWatch:
         self._written = 0
         self._fault = ""
 
-    def open(self, file: AccountHalts, estate: Estate, at_ns: int) -> Estate:
+    def open(self, file: AccountHalts, snapshot: EngineSnapshot, at_ns: int) -> EngineSnapshot:
         """Return what the desk begins with: the halts of its journal and of its account, without the lifted ones."""
         self._file = file
         try:
-            return merged(estate, file.read())
+            return merged(snapshot, file.read())
         except AccountHaltsError as error:
             self._fault = str(error)
-            made = new_halt_id(at_ns, estate.halts_made + 1, client_id=self._client_id)
+            made = new_halt_id(at_ns, snapshot.halts_made + 1, client_id=self._client_id)
             halt = Halt(self._fault, _HALTS_FILE, at_ns, made)
-            return msgspec.structs.replace(estate, halts=[*estate.halts, halt], halts_made=halt.number)
+            return msgspec.structs.replace(snapshot, halts=[*snapshot.halts, halt], halts_made=halt.number)
 
     def close(self) -> None:
         """Give the file's mark back."""
@@ -158,14 +158,14 @@ class AccountWatch:
             self._turn(HaltTrading(self._fault, self._now_ns(), _HALTS_FILE))
 
 
-def merged(estate: Estate, record: AccountRecord) -> Estate:
-    """Return an estate with the halts of its journal and of the account's file, oldest first."""
+def merged(snapshot: EngineSnapshot, record: AccountRecord) -> EngineSnapshot:
+    """Return a snapshot with the halts of its journal and of the account's file, oldest first."""
     lifted = {lift.id for lift in record.lifted}
-    found = {halt.id: halt for halt in [*estate.halts, *record.halts] if halt.id not in lifted}
+    found = {halt.id: halt for halt in [*snapshot.halts, *record.halts] if halt.id not in lifted}
     return msgspec.structs.replace(
-        estate,
+        snapshot,
         halts=sorted(found.values(), key=lambda halt: halt.at_ns),
-        halts_made=max(estate.halts_made, record.made),
+        halts_made=max(snapshot.halts_made, record.made),
     )
 
 

@@ -16,8 +16,8 @@ from typing import Self
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.errors import JournalError
 from ibdesk.store import OrderIdMark, RedisError
-from ibdesk.store.life_reader import LifeReader
-from ibdesk.store.life_stream import LifeStream
+from ibdesk.store.journal_stream import JournalStream
+from ibdesk.store.journal_stream_reader import JournalStreamReader
 from ibdesk.store.redis.pool import RedisPool
 
 _log = logging.getLogger(__name__)
@@ -38,8 +38,8 @@ class JournalFollower:
         self.fault = ""
         self._settings = settings
         self._pool = RedisPool(settings.redis)
-        self._stream = LifeStream(self._pool, office)
-        self._reader = LifeReader(self._stream, settings.state_folder / "journals")
+        self._stream = JournalStream(self._pool, office)
+        self._reader = JournalStreamReader(self._stream, settings.state_folder / "journals")
         self._loop = asyncio.new_event_loop()
         self._following: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="ibdesk-journal-follower", daemon=True)
@@ -116,17 +116,17 @@ class JournalFollower:
 
     def _tell(self, reason: str) -> None:
         """Say what the books are gone on from."""
-        life, age = self._reader.life, time.monotonic() - self._heard_at
+        journal, age = self._reader.journal, time.monotonic() - self._heard_at
         if self.fault:
             _log.error("this engine goes on without the books of the one before: %s", self.fault)
-        elif life is None:
+        elif journal is None:
             _log.info("no engine on another machine has left its books in Redis%s", f" ({reason})" if reason else "")
         elif self._reader.is_original:
-            _log.info("going on from %s, which lies here", life.name)
+            _log.info("going on from %s, which lies here", journal.name)
         else:
             level, so_far = (logging.WARNING, f", and no further: {reason}") if reason else (logging.INFO, "")
             words = "going on from the copy of %s up to event %d; the engine that wrote it was heard %.1f s ago%s"
-            _log.log(level, words, life.name, self._reader.last, age, so_far)
+            _log.log(level, words, journal.name, self._reader.last, age, so_far)
 
     async def _stop_following(self) -> None:
         if self._following is not None and not self._following.done():

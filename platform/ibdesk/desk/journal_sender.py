@@ -18,8 +18,8 @@ from typing import Self
 
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.store import JournalReader, OrderIdMark, RedisError
-from ibdesk.store.life_stream import Life, LifeReplacedError, LifeStream
-from ibdesk.store.life_writer import LifeWriter
+from ibdesk.store.journal_stream import JournalReplacedError, JournalStream, StreamedJournal
+from ibdesk.store.journal_stream_writer import JournalStreamWriter
 from ibdesk.store.redis.pool import RedisPool
 from ibdesk.telemetry.supervision import Policy, Supervisor, TaskInfo
 
@@ -100,25 +100,27 @@ class JournalSender:
     async def _send(self) -> None:
         """Send until this engine has ended, or a later one has taken over."""
         pool = RedisPool(self._settings.redis)
-        stream = LifeStream(pool, self._office)
+        stream = JournalStream(pool, self._office)
         try:
             with JournalReader(self._path) as journal:
-                life = Life(token=self._token, name=self._path.name, header=journal.header, host=socket.gethostname())
-                writer = LifeWriter(
+                streamed = StreamedJournal(
+                    token=self._token, name=self._path.name, header=journal.header, host=socket.gethostname()
+                )
+                writer = JournalStreamWriter(
                     stream,
                     journal,
-                    life,
+                    streamed,
                     order_ids=self._order_ids,
                     most_megabytes=self._settings.redis.journal_megabytes,
                 )
                 await self._keep_up(writer)
-        except LifeReplacedError as error:
+        except JournalReplacedError as error:
             _log.warning("the journal is not sent to Redis any more: %s", error)
         finally:
             await stream.close()
             await pool.close()
 
-    async def _keep_up(self, writer: LifeWriter) -> None:
+    async def _keep_up(self, writer: JournalStreamWriter) -> None:
         loop = asyncio.get_running_loop()
         next_word, is_told = 0.0, False
         while True:

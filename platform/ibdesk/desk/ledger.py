@@ -13,7 +13,7 @@ from ibdesk.backtest.round_trips import round_trips
 from ibdesk.desk.tables import BlockTable
 from ibdesk.desk.unanswered import Asked, Unanswered
 from ibdesk.engine import EXTERNAL, Engine
-from ibdesk.model import Commission, Fill, FillLeft, Order, Position
+from ibdesk.model import Commission, Fill, FillSnapshot, Order, Position
 from ibdesk.store import Row
 
 _TIME = pl.Datetime("ns", "UTC")
@@ -101,7 +101,7 @@ class Ledger:
             self._fills[fill.execution_id] = known
         return known
 
-    def take_over(self, fills: Iterable[FillLeft]) -> None:
+    def restore(self, fills: Iterable[FillSnapshot]) -> None:
         """Keep the fills of an earlier life."""
         for left in fills:
             self._fills[left.fill.execution_id] = BookedFill(left.fill, left.owner, left.commission)

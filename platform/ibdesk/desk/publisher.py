@@ -33,11 +33,11 @@ from ibdesk.model import (
     OrderReport,
     PlaceOrder,
     Quote,
+    Restore,
     ResumeTrading,
     Severity,
     StartStrategy,
     StopStrategy,
-    TakeOver,
     Tick,
     TradingHalted,
     interval_words,
@@ -70,7 +70,7 @@ class Publisher:
             StartStrategy: self._on_start_strategy,
             StopStrategy: lambda _: self._changed_runs(),
             ChangeParameters: lambda _: self._changed_runs(),
-            TakeOver: self._on_take_over,
+            Restore: self._on_restore,
             ResumeTrading: self._on_resume,
             AcceptExternal: self._on_accept_external,
         }
@@ -117,10 +117,10 @@ class Publisher:
         self._feed.publish(Topic.FILLS, fill.execution_id, fill_row(self._ledger.book(fill)))
         self._order(fill.order_id)
 
-    def _on_take_over(self, command: TakeOver) -> None:
+    def _on_restore(self, command: Restore) -> None:
         """Publish what an earlier life has left."""
         self._feed.publish_all([(Topic.FILLS, str(row["execution_id"]), row) for row in self._ledger.rows()])
-        for order in command.estate.orders:
+        for order in command.snapshot.orders:
             self._order(order.id)
         self._changed_runs()
         self.link(command.at_ns, "")

@@ -28,7 +28,7 @@ from ibdesk.desk.surroundings import Surroundings
 from ibdesk.engine import EXTERNAL, MANUAL
 from ibdesk.errors import DataError, DeskError, HistoryError, InstrumentError, JournalError
 from ibdesk.model import EVENT_KINDS, Account, Instrument, interval_ns
-from ibdesk.store import JournalFilter, JournalPage, LifeInfo, Topic, journals_in, lives_in, read_page
+from ibdesk.store import JournalFilter, JournalInfo, JournalPage, Topic, journal_infos, journals_in, read_page
 from ibdesk.telemetry import Span, vitals
 from ibdesk.tws import Match
 
@@ -84,10 +84,10 @@ class Questions:
         engine = self._runtime.engine
         return run_detail(engine, engine.run_of(run_id), self._runtime.unanswered)
 
-    async def run_log(self, run_id: str, *, limit: int = 100, before: int = 0, life: str = "") -> RunLog:
+    async def run_log(self, run_id: str, *, limit: int = 100, before: int = 0, journal: str = "") -> RunLog:
         """Return the newest lines of what a run said, did and suffered, oldest of them first.
 
-        `before` goes on from the answer before; `life` names an earlier journal of this desk (see `journals`).
+        `before` goes on from the answer before; `journal` names an earlier journal of this desk (see `journals`).
 
         Raises:
             DataError: If `limit` is below 1.
@@ -96,13 +96,15 @@ class Questions:
         """
         if limit < 1:
             raise DataError(f"limit must be at least 1 line, got {limit}")
-        journal, is_book = self._journal(life), run_id in (MANUAL, EXTERNAL)
-        if journal == self._runtime.journal.path and not is_book:
+        path, is_book = self._journal(journal), run_id in (MANUAL, EXTERNAL)
+        if path == self._runtime.journal.path and not is_book:
             self._runtime.engine.run_of(run_id)
-        log = await asyncio.to_thread(read_log, journal, run_id, before=before, limit=limit)
+        log = await asyncio.to_thread(read_log, path, run_id, before=before, limit=limit)
         # Every run has a line at least: that it was started.
-        if journal != self._runtime.journal.path and not (is_book or before or log.lines or log.next):
-            raise DeskError(f"there is no run {run_id!r} in the journal {life!r}: journal(life={life!r}) shows what is")
+        if path != self._runtime.journal.path and not (is_book or before or log.lines or log.next):
+            raise DeskError(
+                f"there is no run {run_id!r} in the journal {journal!r}: journal(journal={journal!r}) shows what is"
+            )
         return log
 
     async def journal(
@@ -117,13 +119,13 @@ class Questions:
         run_id: str = "",
         since_ns: int = 0,
         until_ns: int = 2**63 - 1,
-        life: str = "",
+        journal: str = "",
     ) -> JournalPage:
         """Return a page of what reached the engine and what it did about it, as plain rows.
 
         Events are numbered from 1; `after` and `before` bound the numbers, and with the page's ``next`` in place of
         `after` (of `before` with `newest_first`) the following page is asked for. `kinds` are words such as ``fill``
-        or ``place_request``; `run_id` is a run, or ``manual`` for what was ordered by hand. `life` names an earlier
+        or ``place_request``; `run_id` is a run, or ``manual`` for what was ordered by hand. `journal` names an earlier
         journal of this desk (see `journals`). A page has at most 1,000 rows. What happened in the last 50 ms may be
         missing.
 
@@ -141,7 +143,7 @@ class Questions:
         )
         return await asyncio.to_thread(
             read_page,
-            self._journal(life),
+            self._journal(journal),
             wanted,
             after=after,
             before=before,
@@ -149,10 +151,10 @@ class Questions:
             newest_first=newest_first,
         )
 
-    async def journals(self, *, limit: int = 100) -> list[LifeInfo]:
-        """Return the lives of desks that kept their journals beside this one's, the newest first."""
+    async def journals(self, *, limit: int = 100) -> list[JournalInfo]:
+        """Return this desk's journal and those beside it, newest first."""
         path = self._runtime.journal.path
-        return await asyncio.to_thread(lives_in, path.parent, current=path.name, limit=limit)
+        return await asyncio.to_thread(journal_infos, path.parent, current=path.name, limit=limit)
 
     async def search_instruments(self, text: str) -> list[Match]:
         """Return what TWS has whose symbol or name is like the text; new questions go out once a second.
@@ -285,17 +287,17 @@ class Questions:
             clock_drift_seconds=link.clock_drift_seconds,
         )
 
-    def _journal(self, life: str) -> Path:
-        """Return the journal of a life, by default of this one.
+    def _journal(self, name: str) -> Path:
+        """Return the journal of a name, by default the current one.
 
         Raises:
             JournalError: If there is none of this name beside this desk's own.
         """
         own = self._runtime.journal.path
-        if life in ("", own.name):
+        if name in ("", own.name):
             return own
         # Compared by name, so that no path leads out of the folder.
         for path in journals_in(own.parent):
-            if path.name == life:
+            if path.name == name:
                 return path
-        raise JournalError(f"there is no journal {life!r} of an earlier life: journals() lists them")
+        raise JournalError(f"there is no earlier journal {name!r}: journals() lists them")

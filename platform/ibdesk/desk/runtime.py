@@ -59,9 +59,9 @@ from ibdesk.store import (
     JournalLogKeeper,
     JournalTidier,
     OrderIdMark,
-    path_of_new_life,
+    path_of_new_journal,
+    restore_from,
     set_aside_unborn,
-    take_over_from,
 )
 from ibdesk.strategy import StrategyShelf
 from ibdesk.telemetry import AT_ONCE_OVER, Performance, Supervisor, measure_lag
@@ -102,7 +102,7 @@ class Runtime:
         secure_state_folder(settings.state_folder)
         folder = settings.state_folder / "journals"
         self._set_aside = set_aside_unborn(folder, settings.mode)
-        self.journal = Journal.create(path_of_new_life(folder, settings.mode, wall_ns()), self._header)
+        self.journal = Journal.create(path_of_new_journal(folder, settings.mode, wall_ns()), self._header)
         mark = OrderIdMark.of(settings.state_folder, host=tws.host, port=tws.port, client_id=tws.client_id)
         self.recorder = Recorder(
             self.journal, mark, self.performance, on_failure=self._record_failed, on_recovery=self._record_recovered
@@ -125,7 +125,7 @@ class Runtime:
             clock=clock,
             on_event=self.turn,
             first_order_id=mark.reserved,
-            on_account=self._take_over,
+            on_account=self._restore,
             fence=self._fence,
             compare_seconds=settings.desk.compare_seconds,
             is_away=self.venue.is_away,
@@ -195,7 +195,7 @@ class Runtime:
 
     # --- the life before
 
-    def _take_over(self, account: str) -> None:
+    def _restore(self, account: str) -> None:
         """Go on where the earlier life of this desk on this account left off, before the books are compared with TWS.
 
         Only then may anything trade. An embedded gateway's account ends with the gateway, unless that keeps its state
@@ -212,7 +212,7 @@ class Runtime:
             self._lock = AccountLock.take(settings.state_folder, settings.mode, account, leads=self._fence.leads)
             self._fence.guard(self._lock)
         self.recorder.keep_reserve(settings.state_folder / "locks" / f"{settings.mode}-{account}.reserve")
-        command = take_over_from(
+        command = restore_from(
             self.journal.path,
             self._header,
             account=account,
@@ -222,18 +222,18 @@ class Runtime:
         )
         if not ends_with_gateway:
             halts = AccountHalts(settings.mode, account)
-            estate = self.account_watch.open(halts, command.estate, command.at_ns)
-            command = msgspec.structs.replace(command, estate=estate)
-        estate = command.estate
-        self._inherited, self._earlier = inherited(estate), command.earlier
+            snapshot = self.account_watch.open(halts, command.snapshot, command.at_ns)
+            command = msgspec.structs.replace(command, snapshot=snapshot)
+        snapshot = command.snapshot
+        self._inherited, self._earlier = inherited(snapshot), command.earlier
         hand_over(self.service, command)
-        self.ledger.take_over(estate.fills)
+        self.ledger.restore(snapshot.fills)
         self.turn(command)
         self.venue.look(Link.UP)
         for text in self._set_aside:
             self.turn(Notice(text, self.clock.now_ns(), Severity.WARNING))
         self.journal.commit()
-        for halt in estate.halts:
+        for halt in snapshot.halts:
             _log.warning("%s", halt_words(halt))
 
     # --- the trading path

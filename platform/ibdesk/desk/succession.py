@@ -7,44 +7,44 @@ from collections.abc import Iterator, Mapping
 from ibdesk.engine import MANUAL, Run, RunState
 from ibdesk.engine.blotter import NEVER_LEFT
 from ibdesk.errors import DeskError
-from ibdesk.model import AnyInstrument, Commission, Estate, OrderStatus, StartStrategy, TakeOver
+from ibdesk.model import AnyInstrument, Commission, EngineSnapshot, OrderStatus, Restore, StartStrategy
 from ibdesk.tws import TwsService
 
 
-def hand_over(service: TwsService, command: TakeOver) -> None:
+def hand_over(service: TwsService, command: Restore) -> None:
     """Have the service know the orders and fills of the life before, which its first comparison asks TWS about."""
-    estate = command.estate
-    instruments = {each.id: each for left in estate.runs for each in left.start.instruments}
-    instruments |= {each.id: each for each in estate.instruments}
+    snapshot = command.snapshot
+    instruments = {each.id: each for left in snapshot.runs for each in left.start.instruments}
+    instruments |= {each.id: each for each in snapshot.instruments}
     held: dict[str, float] = {}
-    for position in (position for book in estate.books for position in book.positions):
+    for position in (position for book in snapshot.books for position in book.positions):
         held[position.instrument] = held.get(position.instrument, 0.0) + position.quantity
     service.resume(
         # TWS never saw a denied one; whether one that waited has left, the record may lack: it is looked for there.
         orders=[
-            order for order in estate.orders if order.status is not OrderStatus.DENIED and order.reason != NEVER_LEFT
+            order for order in snapshot.orders if order.status is not OrderStatus.DENIED and order.reason != NEVER_LEFT
         ],
-        fills=[left.fill for left in estate.fills],
+        fills=[left.fill for left in snapshot.fills],
         commissions=[
             Commission(execution_id=left.fill.execution_id, amount=left.commission, at_ns=left.fill.at_ns)
-            for left in estate.fills
+            for left in snapshot.fills
             if left.commission is not None
         ],
         instruments=instruments.values(),
-        owners=[*(left.start.run_id for left in estate.runs), MANUAL] if command.earlier else [],
+        owners=[*(left.start.run_id for left in snapshot.runs), MANUAL] if command.earlier else [],
         client_id=command.client_id if command.earlier else None,
         held=held,
-        withdrawn=estate.withdrawn,
+        withdrawn=snapshot.withdrawn,
     )
 
 
-def inherited(estate: Estate) -> list[AnyInstrument]:
+def inherited(snapshot: EngineSnapshot) -> list[AnyInstrument]:
     """Return the instruments that were traded by hand, and those that runs hold although none of them goes on yet."""
     held = {
-        (book.owner, position.instrument) for book in estate.books for position in book.positions if position.quantity
+        (book.owner, position.instrument) for book in snapshot.books for position in book.positions if position.quantity
     }
-    found = {each.id: each for each in estate.instruments}
-    for left in estate.runs:
+    found = {each.id: each for each in snapshot.instruments}
+    for left in snapshot.runs:
         found |= {each.id: each for each in left.start.instruments if (left.start.run_id, each.id) in held}
     return list(found.values())
 

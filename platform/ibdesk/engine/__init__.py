@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from ibdesk.engine.bars import BarBuilder
     from ibdesk.engine.blotter import Blotter, mark_of
     from ibdesk.engine.engine import Engine
-    from ibdesk.engine.estate import estate_of, halt_words
     from ibdesk.engine.features import TARGET, ColumnFeatures, FeatureSource, GrowingFeatures, evaluate
     from ibdesk.engine.loss_watch import LOSS_TIMER
     from ibdesk.engine.open_orders import OpenOrders
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from ibdesk.engine.risk import Exposure, RiskGate
     from ibdesk.engine.risk_limits import RiskLimits
     from ibdesk.engine.run import Run, RunState
+    from ibdesk.engine.snapshot import halt_words, snapshot_of
     from ibdesk.engine.strategy_calls import may_be_interrupted
 
 __all__ = [
@@ -39,11 +39,11 @@ __all__ = [
     "RiskLimits",
     "Run",
     "RunState",
-    "estate_of",
     "evaluate",
     "halt_words",
     "mark_of",
     "may_be_interrupted",
+    "snapshot_of",
 ]
 
 __getattr__, __dir__ = at_first_use(__name__, __file__)

@@ -39,7 +39,7 @@ class AccountCash:
         for currency, amount in counted.unexplained.items():
             self.external[currency] = self.external.get(currency, 0.0) + amount
 
-    def take_over(self, expected: Mapping[str, float]) -> None:
+    def restore(self, expected: Mapping[str, float]) -> None:
         """Go on from what an earlier desk has expected."""
         self.expected = dict(expected)
 

@@ -15,7 +15,6 @@ from ibdesk.engine.aims import leaves
 from ibdesk.engine.bad_prints import BadPrints
 from ibdesk.engine.changes import change_limits, change_parameters, stop_strategy, take_notice
 from ibdesk.engine.closed_market import day_handlers
-from ibdesk.engine.estate import take_over
 from ibdesk.engine.features import GrowingFeatures
 from ibdesk.engine.freshness import freshness_handlers
 from ibdesk.engine.market_handlers import MarketHandlers
@@ -27,6 +26,7 @@ from ibdesk.engine.risk import RiskGate
 from ibdesk.engine.risk_limits import RiskLimits
 from ibdesk.engine.run import FeatureFactory, Run, RunState, check_succession
 from ibdesk.engine.short_history import short_histories
+from ibdesk.engine.snapshot import restore
 from ibdesk.engine.strategy_calls import StrategyCalls
 from ibdesk.errors import DeskError
 from ibdesk.model import (
@@ -54,13 +54,13 @@ from ibdesk.model import (
     PlaceRequest,
     PositionReport,
     Quote,
+    Restore,
     ResumeTrading,
     RunInterrupted,
     SetTimer,
     Severity,
     StartStrategy,
     StopStrategy,
-    TakeOver,
     Tick,
     TimerFired,
     WatchMarket,
@@ -144,7 +144,7 @@ class Engine:
             DayBegan: self.losses.continue_day,
             BooksCompared: self.check.on_books_compared,
             CashCounted: self.check.on_cash_counted,
-            TakeOver: lambda command: take_over(self, command),
+            Restore: lambda command: restore(self, command),
             RunInterrupted: self.calls.expect,
             Notice: lambda notice: take_notice(self, notice),
             **day_handlers(self.orders),

@@ -154,7 +154,7 @@ class OutsideTrades:
         """Return what books but EXTERNAL's hold of an instrument on the side of `sign`, signed."""
         return math.copysign(self._ours(instrument, math.copysign(1, sign)), sign)
 
-    def take_over(self, uncovered: dict[str, float]) -> None:
+    def restore(self, uncovered: dict[str, float]) -> None:
         """Go on from what an earlier life has left."""
         self.uncovered = dict(uncovered)
         external = self._portfolio.books.get(EXTERNAL)

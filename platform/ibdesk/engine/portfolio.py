@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Container, Iterable
 
-from ibdesk.model import BookLeft, Fill, FillLeft, Position
+from ibdesk.model import BookSnapshot, Fill, FillSnapshot, Position
 
 EXTERNAL = "external"
 """The owner of positions opened in TWS or by other programs: shown, counted, left alone."""
@@ -115,7 +115,7 @@ class Portfolio:
         """Return the ids of the executions booked last, the newest first."""
         return list(itertools.islice(reversed(self._booked), count))
 
-    def take_over(self, books: Iterable[BookLeft], fills: Iterable[FillLeft]) -> None:
+    def restore(self, books: Iterable[BookSnapshot], fills: Iterable[FillSnapshot]) -> None:
         """Go on from the books of an earlier life, in which these fills and their commissions are counted already."""
         for left in books:
             book = self.books[left.owner] = Book(left.owner, left.cash, on_change=self._on_change)
@@ -126,14 +126,14 @@ class Portfolio:
             if known.commission is not None:
                 self._charged[known.fill.execution_id] = known.commission, known.commission_currency
 
-    def books_left(self) -> list[BookLeft]:
+    def book_snapshots(self) -> list[BookSnapshot]:
         """Return every book as it stands."""
-        return [BookLeft(book.owner, book.cash, list(book.positions.values())) for book in self.books.values()]
+        return [BookSnapshot(book.owner, book.cash, list(book.positions.values())) for book in self.books.values()]
 
-    def fills_left(self, since_ns: int) -> list[FillLeft]:
+    def fill_snapshots(self, since_ns: int) -> list[FillSnapshot]:
         """Return the executions since then, in the order in which they were booked."""
         return [
-            FillLeft(fill, owner, *self._charged.get(fill.execution_id, (None, "")))
+            FillSnapshot(fill, owner, *self._charged.get(fill.execution_id, (None, "")))
             for owner, fill in self._booked.values()
             if fill.at_ns >= since_ns
         ]

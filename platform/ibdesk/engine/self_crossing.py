@@ -47,7 +47,7 @@ class SelfCrossing:
         # The price at which each order stands in its heap; entries at other prices are out of date.
         self._prices: dict[str, float] = {}
 
-    def take_over(self, orders: Iterable[Order]) -> None:
+    def restore(self, orders: Iterable[Order]) -> None:
         """Take the orders that an earlier life has left."""
         for order in orders:
             self.note(order)

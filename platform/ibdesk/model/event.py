@@ -171,7 +171,7 @@ class DayBegan(msgspec.Struct, frozen=True, tag="day_began"):
     valuation: Valuation = Valuation()
 
 
-class BookLeft(msgspec.Struct, frozen=True):
+class BookSnapshot(msgspec.Struct, frozen=True):
     """The book of one owner: its money and everything it holds or held."""
 
     owner: str
@@ -179,7 +179,7 @@ class BookLeft(msgspec.Struct, frozen=True):
     positions: list[Position]
 
 
-class FillLeft(msgspec.Struct, frozen=True):
+class FillSnapshot(msgspec.Struct, frozen=True):
     """An execution that is in a book already, whose book, and its commission as far as that is known.
 
     `commission_currency` is empty in journals that do not have it.
@@ -191,7 +191,7 @@ class FillLeft(msgspec.Struct, frozen=True):
     commission_currency: str = ""
 
 
-class RunLeft(msgspec.Struct, frozen=True, kw_only=True):
+class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A run of an earlier life: how it was started (without history), and where it stood.
 
     `was_running` says whether it still ran when that life ended; `orders_made` is the number of its last order;
@@ -206,7 +206,7 @@ class RunLeft(msgspec.Struct, frozen=True, kw_only=True):
     aims: dict[str, Aim] = {}
 
 
-class Estate(msgspec.Struct, frozen=True, kw_only=True):
+class EngineSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What one life of a desk leaves to the next, all of it read from its journal.
 
     `orders` are those that may still fill and those that ended in the last days; `fills` are those of the last days:
@@ -220,10 +220,10 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     the instruments in which a limit closes what was ordered by hand.
     """
 
-    books: list[BookLeft] = []
+    books: list[BookSnapshot] = []
     orders: list[Order] = []
-    fills: list[FillLeft] = []
-    runs: list[RunLeft] = []
+    fills: list[FillSnapshot] = []
+    runs: list[RunSnapshot] = []
     halts: list[Halt] = []
     halts_made: int = 0
     day_pnl: float = 0.0
@@ -241,10 +241,10 @@ class Estate(msgspec.Struct, frozen=True, kw_only=True):
     manual_exits: dict[str, Aim] = {}
 
 
-class TakeOver(msgspec.Struct, frozen=True, kw_only=True, tag="take_over"):
+class Restore(msgspec.Struct, frozen=True, kw_only=True, tag="restore"):
     """The desk begins a life on this account where the one before, recorded in the journal `earlier`, left off.
 
-    `earlier` is a file's name in the same folder; it is empty, and the estate too, when there was no life before.
+    `earlier` is a file's name in the same folder; it is empty, and the snapshot too, when there was no life before.
     `client_id` is the one at TWS of that life.
     """
 
@@ -252,7 +252,7 @@ class TakeOver(msgspec.Struct, frozen=True, kw_only=True, tag="take_over"):
     at_ns: int
     earlier: str = ""
     client_id: int = 0
-    estate: Estate = Estate()
+    snapshot: EngineSnapshot = EngineSnapshot()
 
 
 class Severity(enum.Enum):
@@ -314,7 +314,7 @@ Event = (
     | Stalled
     | MarketHalted
     | DayBegan
-    | TakeOver
+    | Restore
     | VenueWindow
     | ClockChecked
     | TradingHours

@@ -17,9 +17,9 @@ from ibdesk.model import Link, OrderStatus
 from ibdesk.simulation.comparison_checks import ComparisonChecks
 from ibdesk.simulation.engine_process import CLIENT, EngineProcess
 from ibdesk.simulation.excuses import Excuses
+from ibdesk.simulation.generation import EngineGeneration
 from ibdesk.simulation.guardian_checks import GuardianChecks
 from ibdesk.simulation.guardian_process import GUARDIAN_CLIENT
-from ibdesk.simulation.life import Life
 from ibdesk.simulation.opening_checks import OpeningChecks
 from ibdesk.simulation.pair_checks import PairChecks
 from ibdesk.simulation.plan import Plan
@@ -62,7 +62,7 @@ class Checker:
         self._rejected: set[str] = set()
         # _halts: those that stand.
         self._halts: set[str] = set()
-        self._lives: dict[EngineProcess, Life] = {}
+        self._generations: dict[EngineProcess, EngineGeneration] = {}
         self.excuses = Excuses()
         self.guardian = GuardianChecks(
             self.truth, self._plan.symbols, self.excuses, report=self.report, say=world.trace.note
@@ -140,54 +140,54 @@ class Checker:
 
     def _sends_order(self, engine: EngineProcess, fields: dict[str, Any]) -> None:
         reference = str(fields["orderRef"])
-        life, runtime = self._life(engine), engine.runtime
+        generation, runtime = self._generation(engine), engine.runtime
         assert runtime is not None  # noqa: S101 - for the type checker
-        life.sent[reference] += 1
+        generation.sent[reference] += 1
         self._given.add(reference)
         if runtime.service.link is not Link.UP:
             self.report("3: nothing leaves before the books are compared", f"{reference}: {runtime.service.link.value}")
-        recorded = life.recorded()[reference]
-        if life.sent[reference] > recorded:
+        recorded = generation.recorded()[reference]
+        if generation.sent[reference] > recorded:
             promise = "no intent is sent twice" if recorded else "an intent is in the journal before it leaves"
             self.report(
-                f"1: {promise}", f"{reference} was sent {life.sent[reference]} times, recorded {recorded} times"
+                f"1: {promise}", f"{reference} was sent {generation.sent[reference]} times, recorded {recorded} times"
             )
-        self.openings.leaves(engine, life, fields, self._world.loop.now_ns)
+        self.openings.leaves(engine, generation, fields, self._world.loop.now_ns)
 
     # ---- what an engine is in -----------------------------------------------------------------------------------
 
     def after_turn(self, engine: EngineProcess) -> None:
         """Look at an engine after one of its turns."""
-        runtime, life = engine.runtime, self._life(engine)
+        runtime, generation = engine.runtime, self._generation(engine)
         if runtime is None or engine.reader is None:
             return
         if engine.snapshot:
             for topic, rows in engine.snapshot.items():
-                self._rows(engine, life, topic, rows)
+                self._rows(engine, generation, topic, rows)
             engine.snapshot = {}
         if engine.has_news:
             engine.has_news = False
             rows_by_topic, _ = engine.reader.drain()
             # Fills first: what the link's row is compared with.
             for topic in (Topic.FILLS, Topic.ORDERS, Topic.LINK):
-                self._rows(engine, life, topic, rows_by_topic.get(topic, []))
-        self._halts_of(engine, life)
+                self._rows(engine, generation, topic, rows_by_topic.get(topic, []))
+        self._halts_of(engine, generation)
 
-    def _rows(self, engine: EngineProcess, life: Life, topic: Topic, rows: list[Row]) -> None:
+    def _rows(self, engine: EngineProcess, generation: EngineGeneration, topic: Topic, rows: list[Row]) -> None:
         for row in rows:
             if topic is Topic.FILLS:
-                self._fill(engine, life, row)
+                self._fill(engine, generation, row)
             elif topic is Topic.ORDERS:
-                self._order(life, row)
+                self._order(generation, row)
             elif topic is Topic.LINK:
-                self._link(engine, life, str(row["link"]))
+                self._link(engine, generation, str(row["link"]))
 
-    def _fill(self, engine: EngineProcess, life: Life, row: Row) -> None:
+    def _fill(self, engine: EngineProcess, generation: EngineGeneration, row: Row) -> None:
         """Compare a fill that a desk tells with the venue's."""
         name, execution_id = str(row["execution_id"]).rpartition(".")[0], str(row["execution_id"])
         known = self.truth.executions.get(name)
         quantity = row["quantity"] * (1 if row["side"] == "buy" else -1)
-        life.fills[execution_id] = (quantity, float(row["price"]))
+        generation.fills[execution_id] = (quantity, float(row["price"]))
         if known is None:
             # What was accepted from outside has ids of the desk's own.
             if not execution_id.startswith("accepted/"):
@@ -204,13 +204,17 @@ class Checker:
         ):
             self.report("2: a fill is what the venue says", f"{row} where the venue has {known}")
 
-    def _order(self, life: Life, row: Row) -> None:
+    def _order(self, generation: EngineGeneration, row: Row) -> None:
         """Compare what a desk tells of an order."""
         name, key = str(row["id"]), str(row["client_key"])
         if row["status"] == OrderStatus.REJECTED.value:
             self._is_rejected(name)
-        if key and life.keys.setdefault(key, name) != name and {name, life.keys[key]} <= self.truth.sent.keys():
-            self.report("1: a repeated request is one order", f"{key} was sent as {life.keys[key]} and as {name}")
+        if (
+            key
+            and generation.keys.setdefault(key, name) != name
+            and {name, generation.keys[key]} <= self.truth.sent.keys()
+        ):
+            self.report("1: a repeated request is one order", f"{key} was sent as {generation.keys[key]} and as {name}")
 
     def _is_rejected(self, reference: str) -> None:
         """Compare a rejection that a desk tells with what the venue has."""
@@ -220,37 +224,37 @@ class Checker:
         if record is not None and record.status not in _ENDED:
             self.report("4: an order is rejected by evidence only", f"{reference} is {record.status} at the venue")
 
-    def _link(self, engine: EngineProcess, life: Life, link: str) -> None:
+    def _link(self, engine: EngineProcess, generation: EngineGeneration, link: str) -> None:
         now_ns = self._world.loop.now_ns
-        if link == Link.SYNCING.value != life.link:
-            life.syncing_ns = now_ns
-        if link != Link.UP.value or link == life.link:
-            life.link = link
+        if link == Link.SYNCING.value != generation.link:
+            generation.syncing_ns = now_ns
+        if link != Link.UP.value or link == generation.link:
+            generation.link = link
             return
-        life.link, life.up_ns = link, now_ns
-        booked = {name.rpartition(".")[0] for name in life.fills}
-        self._comparisons.came_up(engine.client_id, booked, life.syncing_ns)
-        if not life.was_up:
-            life.was_up = True
+        generation.link, generation.up_ns = link, now_ns
+        booked = {name.rpartition(".")[0] for name in generation.fills}
+        self._comparisons.came_up(engine.client_id, booked, generation.syncing_ns)
+        if not generation.was_up:
+            generation.was_up = True
             self._came_up(engine)
 
     def _came_up(self, engine: EngineProcess) -> None:
-        """Compare the halts of a new life with those of the one before."""
+        """Compare the halts of a new generation with those of the one before."""
         assert engine.runtime is not None  # noqa: S101 - for the type checker
         engines = [each for each in (self._world.engine, self._world.rival) if each is not None and each.is_up]
         if len({each.disk.folder for each in engines}) < len(engines):
             self.report("3: one process owns the state folder", "two engines on it are up")
         if engine.client_id != CLIENT:
             return
-        # What was lifted in the last turn of a life was not seen there.
+        # What was lifted in the last turn of a generation was not seen there.
         for halt in self._halts - self._world.person.lifted:
             if halt not in engine.runtime.engine.gate.halts:
                 self.report("7: a halt is kept", f"{halt} is gone after a restart")
 
-    def _halts_of(self, engine: EngineProcess, life: Life) -> None:
+    def _halts_of(self, engine: EngineProcess, generation: EngineGeneration) -> None:
         runtime = engine.runtime
         assert runtime is not None  # noqa: S101 - for the type checker
-        if engine.client_id != CLIENT or not life.was_up:
+        if engine.client_id != CLIENT or not generation.was_up:
             return
         halts = runtime.engine.gate.halts
         if halts.keys() == self._halts:
@@ -262,14 +266,14 @@ class Checker:
             self._halts.discard(halt)
             self.openings.lifted_ns = self._world.loop.now_ns
 
-    def life_ended(self, engine: EngineProcess, *, lost_power: bool = False) -> None:
-        """Replay the journal of a life that has ended."""
-        life = self._lives.pop(engine, None)
-        if life is None:
+    def generation_ended(self, engine: EngineProcess, *, lost_power: bool = False) -> None:
+        """Replay the journal of a generation that has ended."""
+        generation = self._generations.pop(engine, None)
+        if generation is None:
             return
-        if lost_power and life.sent:
-            self.excuses.unrecorded |= life.unrecorded()
-        life.close()
+        if lost_power and generation.sent:
+            self.excuses.unrecorded |= generation.unrecorded()
+        generation.close()
         if engine.journal is None or not engine.journal.exists() or engine.runtime is None:
             return
         shelf = StrategyShelf()
@@ -301,13 +305,13 @@ class Checker:
         if ours != theirs:
             self.report("liveness: open orders agree", f"only ours {ours - theirs}, only the venue's {theirs - ours}")
         self._world.person.at_the_end(self.report)
-        self.life_ended(engine)
+        self.generation_ended(engine)
 
     def _compare_books(self, engine: EngineProcess) -> None:
-        runtime, life = engine.runtime, self._life(engine)
+        runtime, generation = engine.runtime, self._generation(engine)
         assert runtime is not None  # noqa: S101 - for the type checker
         booked: dict[str, tuple[float, float]] = {}
-        for execution_id, (quantity, price) in life.fills.items():
+        for execution_id, (quantity, price) in generation.fills.items():
             name = execution_id.rpartition(".")[0]
             before, paid = booked.get(name, (0.0, 0.0))
             booked[name] = before + quantity, paid + quantity * price
@@ -343,16 +347,16 @@ class Checker:
         engine = self._world.engine
         if self._world.is_storm or engine is None or not engine.is_up or engine.runtime is None:
             return False
-        life, run = self._life(engine), engine.runtime.engine.runs.get(owner)
-        if life.link != Link.UP.value or run is None or run.state is not RunState.RUNNING:
+        generation, run = self._generation(engine), engine.runtime.engine.runs.get(owner)
+        if generation.link != Link.UP.value or run is None or run.state is not RunState.RUNNING:
             return False
-        return self._world.loop.now_ns - max(since_ns, life.up_ns) > _WITHDRAWN_NS
+        return self._world.loop.now_ns - max(since_ns, generation.up_ns) > _WITHDRAWN_NS
 
-    def _life(self, engine: EngineProcess) -> Life:
-        life = self._lives.get(engine)
-        if life is None:
-            life = self._lives[engine] = Life(engine, self._world.loop.now_ns)
-        return life
+    def _generation(self, engine: EngineProcess) -> EngineGeneration:
+        generation = self._generations.get(engine)
+        if generation is None:
+            generation = self._generations[engine] = EngineGeneration(engine, self._world.loop.now_ns)
+        return generation
 
 
 def _loaded(cls: Any) -> Any:

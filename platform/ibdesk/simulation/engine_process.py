@@ -48,7 +48,7 @@ class _LoadedHere:
 
 
 class EngineProcess:
-    """A life of an engine: its process, its runtime, and what it tells watchers."""
+    """One generation of an engine: its process, its runtime, and what it tells watchers."""
 
     def __init__(self, loop: VirtualLoop, name: str, disk: Disk, *, client_id: int, risk: Mapping[str, float]) -> None:
         self.process: Process = loop.process(name)

@@ -19,7 +19,7 @@ GUARDIAN_CLIENT = 90
 
 
 class GuardianProcess:
-    """A life of the guardian; its log and memory lie in a folder that outlives it."""
+    """One generation of the guardian; its log and memory lie in a folder that outlives it."""
 
     def __init__(
         self, loop: VirtualLoop, folder: Path, *, max_daily_loss: float | None, say: Callable[[str], None]
@@ -49,7 +49,7 @@ class GuardianProcess:
 
     @property
     def finished(self) -> dict[str, object]:
-        """Return the last stop that was carried out, empty before the first and while no life of the guardian runs."""
+        """Return the last stop that was carried out, empty before the first and while no guardian runs."""
         found = {} if self.watch is None else self.watch.status()["finished"]
         assert isinstance(found, dict)  # noqa: S101 - for the type checker
         return found

@@ -13,7 +13,7 @@ from ibdesk.model import DESK_SCOPE, instrument_scope, run_scope
 from ibdesk.simulation.comparison_checks import ComparisonChecks
 from ibdesk.simulation.engine_process import CLIENT, EngineProcess
 from ibdesk.simulation.excuses import Excuses
-from ibdesk.simulation.life import Life
+from ibdesk.simulation.generation import EngineGeneration
 from ibdesk.simulation.plan import Plan
 from ibdesk.simulation.price_checks import PriceChecks
 from ibdesk.simulation.truth import Truth, owner_of
@@ -59,11 +59,11 @@ class OpeningChecks:
         lost = self.prices.most_loss(CLIENT, self._truth.executions.values())
         return lost > self._plan.risk.get("max_daily_loss", math.inf) - _DUST
 
-    def leaves(self, engine: EngineProcess, life: Life, fields: dict[str, Any], now_ns: int) -> None:
+    def leaves(self, engine: EngineProcess, generation: EngineGeneration, fields: dict[str, Any], now_ns: int) -> None:
         """Look at an order that is new, or grows."""
         reference = str(fields["orderRef"])
         whole = float(fields["totalQuantity"])
-        before, life.quantities[reference] = life.quantities.get(reference, 0.0), whole
+        before, generation.quantities[reference] = generation.quantities.get(reference, 0.0), whole
         if whole <= before:
             return
         done = sum(abs(each.quantity) for each in self._truth.executions.values() if each.order == reference)
@@ -76,15 +76,15 @@ class OpeningChecks:
         )
         if self._opens(engine, order, now_ns):
             self._halted(engine, order)
-            self._sized(life, order, whole, now_ns)
-            self._priced(engine, life, order, now_ns)
-            self._lost(engine, life, order, now_ns)
+            self._sized(generation, order, whole, now_ns)
+            self._priced(engine, generation, order, now_ns)
+            self._lost(engine, generation, order, now_ns)
 
     def _opens(self, engine: EngineProcess, order: LeavingOrder, now_ns: int) -> bool:
         """Return whether it opens a position of its owner, by all that the desk may know.
 
-        What was executed may be on its way to the desk. What a person accepted, or an earlier life lost, is in books
-        alone.
+        What was executed may be on its way to the desk. What a person accepted, or an earlier generation lost, is in
+        books alone.
         """
         owner, symbol, truth = owner_of(order.reference), order.symbol, self._truth
         known = {each.name for each in truth.executions.values() if self._is_known(engine.client_id, each.name, now_ns)}
@@ -106,21 +106,23 @@ class OpeningChecks:
             facts = f"{order.reference} {order.quantity:g} opens, halted by {halts}"
             self._report("7: while a halt stands nothing that opens leaves", facts)
 
-    def _sized(self, life: Life, order: LeavingOrder, whole: float, now_ns: int) -> None:
+    def _sized(self, generation: EngineGeneration, order: LeavingOrder, whole: float, now_ns: int) -> None:
         risk = self._plan.risk
         if whole > risk.get("max_order_shares", math.inf):
             self._report("limits: no order is larger than its limit", f"{order.reference} {whole:g}")
         most = risk.get("max_orders_per_second", math.inf)
-        life.opened_ns = [at for at in life.opened_ns if at > now_ns - _WINDOW_NS] + [now_ns]
-        if len(life.opened_ns) > most:
-            facts = f"{order.reference} is number {len(life.opened_ns)}"
+        generation.opened_ns = [at for at in generation.opened_ns if at > now_ns - _WINDOW_NS] + [now_ns]
+        if len(generation.opened_ns) > most:
+            facts = f"{order.reference} is number {len(generation.opened_ns)}"
             self._report("limits: no more orders in a second than the limit", facts)
 
-    def _priced(self, engine: EngineProcess, life: Life, order: LeavingOrder, now_ns: int) -> None:
+    def _priced(self, engine: EngineProcess, generation: EngineGeneration, order: LeavingOrder, now_ns: int) -> None:
         risk, symbol, client = self._plan.risk, order.symbol, engine.client_id
         patience = risk.get("max_price_age_shares", math.inf)
-        # Where a life was told of no price at all, an order that states one leaves.
-        goes_by_its_own = order.limit is not None and not self.prices.was_told_since(life.began_ns, client, symbol)
+        # Where a generation was told of no price at all, an order that states one leaves.
+        goes_by_its_own = order.limit is not None and not self.prices.was_told_since(
+            generation.began_ns, client, symbol
+        )
         if not goes_by_its_own and self.prices.is_older_than(patience, client, symbol, now_ns):
             facts = f"{order.reference} {order.quantity:g}: nothing was told of {symbol} for {patience:g} s"
             self._report("9: no order leaves on a price older than its limit", facts)
@@ -131,9 +133,9 @@ class OpeningChecks:
         if abs(order.quantity) * price > most * (1 + _DUST):
             self._report("limits: no order is worth more than its limit", f"{order} at {price:g}, {most:g} is allowed")
 
-    def _lost(self, engine: EngineProcess, life: Life, order: LeavingOrder, now_ns: int) -> None:
+    def _lost(self, engine: EngineProcess, generation: EngineGeneration, order: LeavingOrder, now_ns: int) -> None:
         most, excuses = self._plan.risk.get("max_daily_loss", math.inf), self._excuses
-        is_settled = life.was_up and now_ns - max(life.up_ns, self.lifted_ns) > _SETTLED_NS
+        is_settled = generation.was_up and now_ns - max(generation.up_ns, self.lifted_ns) > _SETTLED_NS
         if most == math.inf or engine.client_id != CLIENT or not (is_settled and excuses.is_alone):
             return
         if excuses.has_lost_power or excuses.is_lossy:

@@ -32,7 +32,7 @@ class Executed(msgspec.Struct, frozen=True):
 
 
 class Truth:
-    """Orders and executions of all clients over all lives of the gateway."""
+    """Orders and executions of all clients over all generations of the gateway."""
 
     def __init__(self) -> None:
         # sent: orders by their reference, as they came.
@@ -44,7 +44,7 @@ class Truth:
         self._seen: list[object] = []
 
     def look_at(self, gateway: Gateway) -> None:
-        """Follow a gateway, or its next life."""
+        """Follow a gateway, or its next generation."""
         self._gateway = gateway
         self._seen = []
 

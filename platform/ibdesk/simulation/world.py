@@ -45,7 +45,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     orders: int
     executions: int
-    lives: int
+    generations: int
 
 
 class World:
@@ -66,7 +66,7 @@ class World:
         self.engine: EngineProcess | None = None
         self.rival: EngineProcess | None = None
         self.guardian: GuardianProcess | None = None
-        self.lives = 0
+        self.generations = 0
         # is_storm: whether faults and commands still come.
         self.is_storm = True
         self.person = Person(self)
@@ -124,7 +124,7 @@ class World:
             seconds=self.seconds,
             orders=len(self.checker.truth.sent),
             executions=len(self.checker.truth.executions),
-            lives=self.lives,
+            generations=self.generations,
         )
 
     def at(self, seconds: float, action: Any) -> None:
@@ -157,7 +157,7 @@ class World:
         self.loop.run_in(process, gateway.run(), "gateway")
 
     def _start_engine(self) -> None:
-        self.lives += 1
+        self.generations += 1
         self.trace.note("engine starts")
         self.engine = EngineProcess(self.loop, "desk", self.disk, client_id=CLIENT, risk=self.plan.risk)
 
@@ -240,7 +240,7 @@ class World:
             error = engine.task.exception()
             if error is not None:
                 self.checker.report("an engine ended with an error that is not ours", repr(error))
-        self.checker.life_ended(engine)
+        self.checker.generation_ended(engine)
         engine.died(self.network)
         if self.rival is None or self.rival.disk.folder != self.disk.folder:
             engine.disk.crash()
@@ -299,10 +299,10 @@ class World:
         if self.rival is not None and self.rival.disk.folder == self.disk.folder:
             # Its files are about to become copies too.
             self.rival.died(self.network)
-            self.checker.life_ended(self.rival)
+            self.checker.generation_ended(self.rival)
             self.rival = None
         engine.disk.crash(log_bytes=log_bytes)
-        self.checker.life_ended(engine, lost_power=kill.is_power_loss)
+        self.checker.generation_ended(engine, lost_power=kill.is_power_loss)
         self._start_again()
         return True
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 
 from ibdesk.errors import JournalError
-from ibdesk.model import TAKEN_BACK, CashCounted, Commission, Event, Fill, TakeOver, revision_of
+from ibdesk.model import TAKEN_BACK, CashCounted, Commission, Event, Fill, Restore, revision_of
 from ibdesk.store import JournalReader, journals_in
-from ibdesk.store.lives import account_of
+from ibdesk.store.recovery import account_of
 
 _ZERO = Decimal(0)
 
@@ -124,15 +124,15 @@ class _Collected:
                 self._take_charge(event)
             case CashCounted():
                 self._take_count(event)
-            case TakeOver(estate=estate):
-                for left in estate.fills:
+            case Restore(snapshot=snapshot):
+                for left in snapshot.fills:
                     # A journal that was removed meanwhile had them.
                     self._fills.setdefault(left.fill.execution_id, left.fill)
                     if left.commission is not None:
                         base, _ = revision_of(left.fill.execution_id)
                         self._charges.setdefault(base, (_decimal(left.commission), left.commission_currency))
-                if estate.cash and self._is_in_time(event.at_ns):
-                    self._cash = {name: _decimal(amount) for name, amount in estate.cash.items()}
+                if snapshot.cash and self._is_in_time(event.at_ns):
+                    self._cash = {name: _decimal(amount) for name, amount in snapshot.cash.items()}
             case _:
                 pass
 

@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from ibdesk.store.cache import Cache, Cached, MemoryCache, RedisCache
     from ibdesk.store.feed import Feed, FeedReader, Row, Topic
     from ibdesk.store.journal import Journal, JournalHeader
-    from ibdesk.store.journal_files import journals_in, path_of_new_life, set_aside_unborn
+    from ibdesk.store.journal_files import journals_in, path_of_new_journal, set_aside_unborn
+    from ibdesk.store.journal_list import JournalInfo, journal_infos
     from ibdesk.store.journal_log import JournalLogKeeper
     from ibdesk.store.journal_pages import JournalFilter, JournalPage, JournalRow, read_page, stretch
     from ibdesk.store.journal_reader import Entry, JournalReader
     from ibdesk.store.journal_replay import ReplayReport, replay
     from ibdesk.store.journal_settings import JournalSettings
     from ibdesk.store.journal_tidier import JournalTidier
-    from ibdesk.store.life_list import LifeInfo, lives_in
-    from ibdesk.store.lives import take_over_from
     from ibdesk.store.market_cache import KEPT_BARS, MarketCache
     from ibdesk.store.order_ids import OrderIdMark
+    from ibdesk.store.recovery import restore_from
     from ibdesk.store.redis import RedisError, RedisSettings
     from ibdesk.store.reserve import Reserve
 
@@ -43,13 +43,13 @@ __all__ = [
     "Journal",
     "JournalFilter",
     "JournalHeader",
+    "JournalInfo",
     "JournalLogKeeper",
     "JournalPage",
     "JournalReader",
     "JournalRow",
     "JournalSettings",
     "JournalTidier",
-    "LifeInfo",
     "Lift",
     "MarketCache",
     "MemoryCache",
@@ -65,14 +65,14 @@ __all__ = [
     "Topic",
     "TopicState",
     "accounts_folder",
+    "journal_infos",
     "journals_in",
-    "lives_in",
-    "path_of_new_life",
+    "path_of_new_journal",
     "read_page",
     "replay",
+    "restore_from",
     "set_aside_unborn",
     "stretch",
-    "take_over_from",
 ]
 
 __getattr__, __dir__ = at_first_use(__name__, __file__)

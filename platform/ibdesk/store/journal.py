@@ -34,10 +34,11 @@ from ibdesk.model import (
     encode_event,
 )
 
+# 5: `Restore` and its `EngineSnapshot` have these names.
 # 4: halts have a scope and a state, and runs a budget.
 # 3: halts have ids, and the states of strategies are written by change.
-# 2: the table `events` marks those that change books, and lives take over from each other (`TakeOver`).
-SCHEMA_VERSION = 4
+# 2: the table `events` marks those that change books, and a journal says which one it continues.
+SCHEMA_VERSION = 5
 
 # Events that change no book, no order and no run as long as they cause no action.
 _PASSING: frozenset[type] = frozenset(

@@ -27,7 +27,7 @@ def journals_in(folder: Path, mode: str = "*") -> list[Path]:
     return sorted(plain | packed, key=lambda path: path.stem.partition("-")[2], reverse=True)
 
 
-def path_of_new_life(folder: Path, mode: str, at_ns: int) -> Path:
+def path_of_new_journal(folder: Path, mode: str, at_ns: int) -> Path:
     """Return where a life that begins now keeps its journal: its name comes behind those of all lives before it.
 
     Names tell the order of lives, and the clock of a machine from which one was copied may be ahead of this one's.

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ibdesk.engine import MANUAL
-from ibdesk.model import Action, Event, OrderFound, PlaceOrder, StartStrategy, TakeOver
+from ibdesk.model import Action, Event, OrderFound, PlaceOrder, Restore, StartStrategy
 from ibdesk.store.journal_reader import Entry, JournalReader
 
 # How many events one page looks at, at most, and how many rows it gives.
@@ -25,7 +25,7 @@ MOST_ROWS = 1_000
 class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
     """One event, numbered from 1, and the actions it caused, each as plain data; `kind` names what it is.
 
-    An action carries its own ``kind``. Of history and of an estate only the sizes are told.
+    An action carries its own ``kind``. Of history and of a snapshot only the sizes are told.
     """
 
     number: int
@@ -142,10 +142,10 @@ def _plain_event(event: Event) -> dict[str, Any]:
     if isinstance(event, StartStrategy):
         bars = {f"{past.instrument}/{past.interval_ns}": len(past.opened_ns) for past in event.history}
         return _plain(msgspec.structs.replace(event, history=[])) | {"history": bars}
-    if isinstance(event, TakeOver):
-        sizes = {"books": len(event.estate.books), "orders": len(event.estate.orders)}
-        sizes |= {"fills": len(event.estate.fills), "runs": len(event.estate.runs)}
-        return {"account": event.account, "at_ns": event.at_ns, "earlier": event.earlier, "estate": sizes}
+    if isinstance(event, Restore):
+        sizes = {"books": len(event.snapshot.books), "orders": len(event.snapshot.orders)}
+        sizes |= {"fills": len(event.snapshot.fills), "runs": len(event.snapshot.runs)}
+        return {"account": event.account, "at_ns": event.at_ns, "earlier": event.earlier, "snapshot": sizes}
     return _plain(event)
 
 

@@ -10,10 +10,10 @@ import msgspec
 
 from ibdesk.engine import Engine
 from ibdesk.errors import ReplayMismatchError
-from ibdesk.model import Action, PlaceOrder, StartStrategy, TakeOver, encode_actions, encode_event
+from ibdesk.model import Action, PlaceOrder, Restore, StartStrategy, encode_actions, encode_event
 from ibdesk.store.journal_packing import packed_path
 from ibdesk.store.journal_reader import JournalReader
-from ibdesk.store.lives import take_over_from_journal
+from ibdesk.store.recovery import restore_from_journal
 from ibdesk.strategy import StrategyShelf
 
 
@@ -25,7 +25,7 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     actions: int
     orders: int
     runs: tuple[str, ...]
-    # earlier: the journal of the life before, from which the estate that was taken over has been worked out again.
+    # earlier: the journal of the life before, from which the snapshot that was taken over has been worked out again.
     earlier: str = ""
 
 
@@ -34,8 +34,8 @@ def replay(
 ) -> ReplayReport:
     """Feed a journal to a fresh engine and compare its actions, byte for byte, with the recorded ones.
 
-    A life that took over from an earlier one is given the recorded estate; where the earlier journal lies beside this
-    one, it must leave that very estate. (What led to it is proved by a replay of the earlier journal.)
+    A life that took over from an earlier one is given the recorded snapshot; where the earlier journal lies beside this
+    one, it must leave that very snapshot. (What led to it is proved by a replay of the earlier journal.)
 
     Strategies come from `shelf`, by default from their files, whose hashes must be those recorded. `progress` is
     called with the number of each thousandth event.
@@ -59,8 +59,8 @@ def replay(
             orders += sum(isinstance(action, PlaceOrder) for action in replayed)
             if isinstance(entry.event, StartStrategy):
                 runs.append(entry.event.run_id)
-            elif isinstance(entry.event, TakeOver):
-                earlier = _check_estate(path.parent, entry.number, entry.event)
+            elif isinstance(entry.event, Restore):
+                earlier = _check_snapshot(path.parent, entry.number, entry.event)
             if progress is not None and entry.number % 1000 == 0:
                 progress(entry.number)
     return ReplayReport(
@@ -68,18 +68,18 @@ def replay(
     )
 
 
-def _check_estate(folder: Path, number: int, command: TakeOver) -> str:
+def _check_snapshot(folder: Path, number: int, command: Restore) -> str:
     """Compare what was taken over with what the earlier journal leaves; return its name, nothing when it is gone."""
     earlier = folder / command.earlier
     if not command.earlier or not (earlier.is_file() or packed_path(earlier).is_file()):
         return ""
-    left = take_over_from_journal(earlier, command)
+    left = restore_from_journal(earlier, command)
     # Halts belong to the account: its own file adds those that no journal has, and leaves out those lifted elsewhere.
-    taken = command.estate
-    estate = msgspec.structs.replace(left.estate, halts=taken.halts, halts_made=taken.halts_made)
-    left = msgspec.structs.replace(left, estate=estate)
+    taken = command.snapshot
+    snapshot = msgspec.structs.replace(left.snapshot, halts=taken.halts, halts_made=taken.halts_made)
+    left = msgspec.structs.replace(left, snapshot=snapshot)
     if encode_event(left) != encode_event(command):
-        raise ReplayMismatchError(number, str(command.estate), str(left.estate))
+        raise ReplayMismatchError(number, str(command.snapshot), str(left.snapshot))
     return command.earlier
 
 

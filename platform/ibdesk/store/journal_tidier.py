@@ -14,7 +14,7 @@ from ibdesk.store.journal_files import journals_in
 from ibdesk.store.journal_packing import pack, packed_path
 from ibdesk.store.journal_reader import JournalReader
 from ibdesk.store.journal_settings import JournalSettings
-from ibdesk.store.lives import account_of
+from ibdesk.store.recovery import account_of
 
 _log = logging.getLogger(__name__)
 

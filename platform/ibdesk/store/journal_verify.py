@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from ibdesk.errors import IbdeskError, JournalError
-from ibdesk.model import PlaceOrder, TakeOver
+from ibdesk.model import PlaceOrder, Restore
 from ibdesk.store.journal_files import journals_in
 from ibdesk.store.journal_packing import packed_path
 from ibdesk.store.journal_reader import BookRow, JournalReader, UnbornJournalError
@@ -113,7 +113,7 @@ def _read(journal: JournalReader, *, name: str, size_bytes: int, is_packed: bool
         notes.append(f"it is a copy of what changed books on {journal.copy.host}")
         if journal.copy.fault:
             tally.faults.append(f"no desk can go on from this copy: {journal.copy.fault}")
-    begun = tally.take_over
+    begun = tally.restore
     return JournalFacts(
         name=name,
         size_bytes=size_bytes,
@@ -139,7 +139,7 @@ class _Tally:
         self._is_copy = is_copy
         self._last = 0
         self.events = self.actions = self.orders = self.ended_ns = 0
-        self.take_over: TakeOver | None = None
+        self.restore: Restore | None = None
         self.faults: list[str] = []
 
     def take(self, row: BookRow) -> None:
@@ -159,8 +159,8 @@ class _Tally:
         self.actions += len(entry.actions)
         self.orders += sum(isinstance(action, PlaceOrder) for action in entry.actions)
         self.ended_ns = max(self.ended_ns, row.at_ns)
-        if self.take_over is None and isinstance(entry.event, TakeOver):
-            self.take_over = entry.event
+        if self.restore is None and isinstance(entry.event, Restore):
+            self.restore = entry.event
 
 
 def _integrity_faults(journal: JournalReader) -> list[str]:
@@ -175,11 +175,11 @@ def _gap(expected: int, found: int) -> str:
     return f"it lacks {missing}"
 
 
-def _broken_chain(journal: JournalReader, take_over: TakeOver | None, notes: list[str]) -> list[str]:
+def _broken_chain(journal: JournalReader, restore: Restore | None, notes: list[str]) -> list[str]:
     """Return what is wrong with the step from the journal before to this one."""
-    if take_over is None or not take_over.earlier:
+    if restore is None or not restore.earlier:
         return []
-    before = journal.path.with_name(take_over.earlier)
+    before = journal.path.with_name(restore.earlier)
     # Names tell the order of journals; a backup may have another one.
     if journal.path.name.startswith(f"{journal.header.mode}-") and before.name >= journal.path.name:
         return [f"it went on from {before.name}, which is not older than itself"]
@@ -188,11 +188,9 @@ def _broken_chain(journal: JournalReader, take_over: TakeOver | None, notes: lis
         return []
     try:
         with JournalReader(before) as earlier:
-            accounts = [entry.event.account for entry in earlier.book_entries() if isinstance(entry.event, TakeOver)][
-                :1
-            ]
+            accounts = [entry.event.account for entry in earlier.book_entries() if isinstance(entry.event, Restore)][:1]
     except JournalError as error:
         return [f"it went on from {before.name}, which cannot be read: {error}"]
-    if accounts not in ([], [take_over.account]):
-        return [f"it went on from {before.name}, which is of account {accounts[0]} and not of {take_over.account}"]
+    if accounts not in ([], [restore.account]):
+        return [f"it went on from {before.name}, which is of account {accounts[0]} and not of {restore.account}"]
     return []

@@ -128,10 +128,10 @@ class JournalAnswer(Answer):
     next: str | None = Field(description="the `cursor` of the next page", examples=[None])
 
 
-class LifeAnswer(Answer):
-    """One life of a desk: the file of its journal, and what its header says."""
+class JournalInfoAnswer(Answer):
+    """One journal of a desk: its file, and what its header says."""
 
-    name: str = Field(description="what `life` takes", examples=["paper-20260302-143000-123456.sqlite"])
+    name: str = Field(description="the name that `journal` takes", examples=["paper-20260302-143000-123456.sqlite"])
     size_bytes: int = Field(examples=[409_600])
     mode: str = Field(examples=["paper"])
     account: str = Field(examples=["DU1234567"])

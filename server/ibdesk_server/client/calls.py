@@ -22,7 +22,7 @@ from ibdesk_server.answers import (
     HaltAnswer,
     InstrumentAnswer,
     JournalAnswer,
-    LifeAnswer,
+    JournalInfoAnswer,
     Listing,
     MatchAnswer,
     OrderAnswer,
@@ -287,9 +287,9 @@ def run_state(run_id: str) -> Call[RunStateAnswer]:
     return get(f"runs/{quote(run_id, safe='')}/state", RunStateAnswer)
 
 
-def run_log(run_id: str, *, limit: int = 100, cursor: str | None = None, life: str = "") -> Call[RunLogAnswer]:
-    """What a run said, did and suffered; `cursor` is the `next` of newer lines, `life` an earlier journal."""
-    return get(f"runs/{quote(run_id, safe='')}/log", RunLogAnswer, limit=limit, cursor=cursor, life=life)
+def run_log(run_id: str, *, limit: int = 100, cursor: str | None = None, journal: str = "") -> Call[RunLogAnswer]:
+    """What a run said, did and suffered; `cursor` is the `next` of newer lines, `journal` an earlier journal."""
+    return get(f"runs/{quote(run_id, safe='')}/log", RunLogAnswer, limit=limit, cursor=cursor, journal=journal)
 
 
 def change_parameters(run_id: str, parameters: Mapping[str, Any]) -> Call[RunAnswer]:
@@ -353,7 +353,7 @@ def journal(
     sort: str = "-number",
     limit: int = 100,
     cursor: str | None = None,
-    life: str = "",
+    journal: str = "",
 ) -> Call[JournalAnswer]:
     """What reached the engine, and what it did, the newest first."""
     return get(
@@ -367,13 +367,13 @@ def journal(
         sort=sort,
         limit=limit,
         cursor=cursor,
-        life=life,
+        journal=journal,
     )
 
 
-def journals(*, limit: int = 100) -> Call[Listing[LifeAnswer]]:
-    """The lives of this desk, the newest first."""
-    return get("journals", Listing[LifeAnswer], limit=limit)
+def journals(*, limit: int = 100) -> Call[Listing[JournalInfoAnswer]]:
+    """The journals of this desk, newest first."""
+    return get("journals", Listing[JournalInfoAnswer], limit=limit)
 
 
 def settings(*, section: str = "") -> Call[Listing[SettingAnswer]]:

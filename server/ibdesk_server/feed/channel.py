@@ -44,14 +44,14 @@ Told = tuple[int, int, Filter | None, Coding]
 class Channel(abc.ABC):
     """The sending side of one topic.
 
-    `seq` is the number of the newest batch; what is known at that point is the snapshot. `life` counts the epochs: a
-    cursor of an earlier one means nothing. `flushed` is where `seq` stood before the newest flush, and `first` the
-    earliest cursor that can go on from where it is.
+    `seq` is the number of the newest batch; the snapshot is what is known at that point. `generation` counts the
+    epochs: a cursor of an earlier one means nothing. `flushed` is where `seq` stood before the newest flush, and
+    `first` the earliest cursor that can go on from where it is.
     """
 
     def __init__(self, topic: Topic) -> None:
         self.topic, self.layout, self.conflated = topic, LAYOUTS[topic], topic.conflated
-        self.epoch, self.life = "", 0
+        self.epoch, self.generation = "", 0
         self.seq = self.flushed = self.first = 0
         # _kept: by thing, then by time where a thing has more than one row.
         self._kept: dict[tuple[object, ...], dict[tuple[object, ...], Row]] = {}
@@ -65,7 +65,7 @@ class Channel(abc.ABC):
         if epoch == self.epoch and self._catch_up(state):
             return True
         if epoch != self.epoch or state.seq < self.seq:
-            self.epoch, self.life = epoch, self.life + 1
+            self.epoch, self.generation = epoch, self.generation + 1
         self.seq = self.flushed = state.seq
         self._kept = {}
         self._drop_snapshots()

@@ -75,11 +75,11 @@ _Asked = tuple[tuple[str, ...] | None, tuple[str, ...] | None]
 class _Subscription:
     """A topic as one client gets it; a cursor of None awaits a snapshot.
 
-    `told` is the `seq` the client has, `cursor` up to where there was nothing more for it. `life` is the channel's at
-    that time; None while a place from a token, of an epoch, has still to be judged.
+    `told` is the `seq` the client has, `cursor` up to where there was nothing more for it. `generation` is the
+    channel's at that time; None while a place from a token, of an epoch, has still to be judged.
     """
 
-    __slots__ = ("asked", "chosen", "cursor", "epoch", "life", "told")
+    __slots__ = ("asked", "chosen", "cursor", "epoch", "generation", "told")
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class _Subscription:
         self.chosen, self.asked = chosen, asked
         self.epoch, self.told = epoch, seq or 0
         self.cursor = seq
-        self.life: int | None = None
+        self.generation: int | None = None
 
 
 class Subscriber:
@@ -194,7 +194,7 @@ class Subscriber:
             return
         self._pinged_at = now
         for channel, at in self._lanes:
-            if at.cursor is not None and at.told != at.cursor and at.life == channel.life:
+            if at.cursor is not None and at.told != at.cursor and at.generation == channel.generation:
                 frame = channel.nothing(at.told, at.cursor, self.coding)
                 at.told = at.cursor
                 self._words.append(self._with_id(frame))
@@ -258,8 +258,8 @@ class Subscriber:
     def _next_frame(self) -> bytes | None:
         """Move the first cursor that is behind and return the frame that does the same for the client."""
         for channel, at in self._lanes:
-            while at.cursor != channel.seq or at.life != channel.life:
-                if at.life != channel.life and not self._judge(channel, at):
+            while at.cursor != channel.seq or at.generation != channel.generation:
+                if at.generation != channel.generation and not self._judge(channel, at):
                     break
                 cursor = at.cursor
                 # The same as not to be reached; but a call for each client of each flush is felt.
@@ -279,12 +279,12 @@ class Subscriber:
         return None
 
     def _judge(self, channel: Channel, at: _Subscription) -> bool:
-        """Decide where to go on in the channel's present life; return False while it has none yet."""
+        """Decide where to go on in the channel's present generation; return False while it has none yet."""
         if not channel.epoch:
             return False
-        if at.life is not None or at.epoch != channel.epoch:
+        if at.generation is not None or at.epoch != channel.epoch:
             at.cursor = None
-        at.life, at.epoch = channel.life, channel.epoch
+        at.generation, at.epoch = channel.generation, channel.epoch
         return True
 
     def _with_id(self, frame: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import HTTPException, Query, Request, Response
 
 from ibdesk.model import EVENT_KINDS, moment
-from ibdesk_server.answers import JournalAnswer, JournalRowAnswer, LifeAnswer, Listing, finite_plain
+from ibdesk_server.answers import JournalAnswer, JournalInfoAnswer, JournalRowAnswer, Listing, finite_plain
 from ibdesk_server.dependencies import TheDesk, api_router
 from ibdesk_server.paging import Cursor, link_to_next
 from ibdesk_server.routers.filters import Since, Until
@@ -18,7 +18,7 @@ router = api_router("journal")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _LAST_NS = 2**63 - 1
 
-Life = Annotated[
+EarlierJournal = Annotated[
     str,
     Query(max_length=100, pattern=r"^[A-Za-z0-9._-]*$", description="an earlier journal; `/journals` lists them"),
 ]
@@ -41,7 +41,7 @@ async def journal(
     since: Since = None,
     until: Until = None,
     sort: Annotated[Literal["number", "-number"], Query(description="minus for the newest first")] = "-number",
-    life: Life = "",
+    journal: EarlierJournal = "",
 ) -> JournalAnswer:
     """Return a page of the journal; what happened in the last 50 ms may be missing."""
     newest_first, number = sort == "-number", numbered(cursor)
@@ -55,7 +55,7 @@ async def journal(
         run_id=run_id,
         since_ns=0 if since is None else _ns(since),
         until_ns=_LAST_NS if until is None else _ns(until),
-        life=life,
+        journal=journal,
     )
     rows = [
         JournalRowAnswer(
@@ -72,24 +72,24 @@ async def journal(
     return JournalAnswer(items=rows, next=following)
 
 
-@router.get("/journals", summary="The lives of this desk")
-async def journals(desk: TheDesk, limit: Rows = 100) -> Listing[LifeAnswer]:
+@router.get("/journals", summary="The journals of this desk")
+async def journals(desk: TheDesk, limit: Rows = 100) -> Listing[JournalInfoAnswer]:
     """Return the journals that lie beside the present one, the newest first."""
-    lives = await desk.aio.journals(limit=limit)
+    found = await desk.aio.journals(limit=limit)
     items = [
-        LifeAnswer(
-            name=life.name,
-            size_bytes=life.size_bytes,
-            mode=life.mode,
-            account=life.account,
-            client_id=life.client_id,
-            started_at=moment(life.started_ns) if life.started_ns else None,
-            program=life.program,
-            is_current=life.is_current,
-            is_copy=life.is_copy,
-            note=life.note,
+        JournalInfoAnswer(
+            name=info.name,
+            size_bytes=info.size_bytes,
+            mode=info.mode,
+            account=info.account,
+            client_id=info.client_id,
+            started_at=moment(info.started_ns) if info.started_ns else None,
+            program=info.program,
+            is_current=info.is_current,
+            is_copy=info.is_copy,
+            note=info.note,
         )
-        for life in lives
+        for info in found
     ]
     return Listing(items=items, total=len(items))
 

@@ -25,7 +25,7 @@ from ibdesk_server.backtests.request import STRATEGY_FILE
 from ibdesk_server.dependencies import Caller, TheDesk, TheReplays, TheStrategies, api_router, needs
 from ibdesk_server.idempotency import REPLAYED, IdempotencyKey
 from ibdesk_server.paging import Cursor, Pages, link_to_next
-from ibdesk_server.routers.journal import Life, Rows, numbered
+from ibdesk_server.routers.journal import EarlierJournal, Rows, numbered
 from ibdesk_server.security.principal import Role
 
 router = api_router("runs")
@@ -180,10 +180,10 @@ async def log(
     desk: TheDesk,
     limit: Rows = 100,
     cursor: Cursor = None,
-    life: Life = "",
+    journal: EarlierJournal = "",
 ) -> RunLogAnswer:
     """Return the newest lines of a run's log, the oldest of them first; the next page has older ones."""
-    found = await desk.aio.run_log(run_id, limit=limit, before=numbered(cursor), life=life)
+    found = await desk.aio.run_log(run_id, limit=limit, before=numbered(cursor), journal=journal)
     lines = [
         LogLineAnswer(number=line.number, at=moment(line.at_ns), severity=line.severity, text=line.text)
         for line in found.lines

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from ibdesk.engine import MANUAL, WITHDRAWN, Engine, Exposure, RiskGate, RiskLimits, RunState, estate_of
+from ibdesk.engine import MANUAL, WITHDRAWN, Engine, Exposure, RiskGate, RiskLimits, RunState, snapshot_of
 from ibdesk.errors import JournalError, OrderDeniedError
 from ibdesk.model import (
     Action,
     AimChanged,
     CancelOrder,
-    Estate,
+    EngineSnapshot,
     Halt,
     Order,
     OrderDenied,
@@ -21,11 +21,11 @@ from ibdesk.model import (
     OrderQueued,
     OrderStatus,
     PlaceOrder,
+    Restore,
     RunFailed,
     StartStrategy,
     StateChanged,
     StopStrategy,
-    TakeOver,
     TradingHalted,
     moment,
 )
@@ -67,7 +67,7 @@ class RecordedGate(RiskGate):
         return at_ns
 
 
-def take_over_from(
+def restore_from(
     own: Path,
     header: JournalHeader,
     *,
@@ -75,7 +75,7 @@ def take_over_from(
     at_ns: int,
     halt_only: bool = False,
     on_gap: Callable[[str], None] | None = None,
-) -> TakeOver:
+) -> Restore:
     """Return the command by which a new life, whose journal is `own`, goes on from the newest one before it.
 
     With `halt_only` everything else is left behind: the account of that life ended with it. A life behind a copy that
@@ -102,22 +102,24 @@ def take_over_from(
             if journal.copy is not None and journal.copy.fault and traded in ("", account):
                 return _halted(journal.copy, account, at_ns)
             if traded == account:
-                estate = estate_in(journal, at_ns)
+                snapshot = snapshot_in(journal, at_ns)
                 if on_gap is not None and (lacking := journal.first_lacking):
                     on_gap(
                         f"{path} lacks event {lacking}: it is damaged, and what it did is not in the books or among "
                         f"the halts; compare both with TWS"
                     )
                 if halt_only:
-                    return TakeOver(
-                        account=account, at_ns=at_ns, estate=Estate(halts=estate.halts, halts_made=estate.halts_made)
+                    return Restore(
+                        account=account,
+                        at_ns=at_ns,
+                        snapshot=EngineSnapshot(halts=snapshot.halts, halts_made=snapshot.halts_made),
                     )
                 client_id = journal.header.client_id
-                return TakeOver(account=account, at_ns=at_ns, earlier=path.name, client_id=client_id, estate=estate)
-    return TakeOver(account=account, at_ns=at_ns)
+                return Restore(account=account, at_ns=at_ns, earlier=path.name, client_id=client_id, snapshot=snapshot)
+    return Restore(account=account, at_ns=at_ns)
 
 
-def _halted(copy: CopyMark, account: str, at_ns: int) -> TakeOver:
+def _halted(copy: CopyMark, account: str, at_ns: int) -> Restore:
     """Return the command by which a life begins whose predecessor's books are known to be lacking: halted.
 
     What that one held is not known here, nor whether it was halted: a strategy would buy what is there already.
@@ -127,28 +129,28 @@ def _halted(copy: CopyMark, account: str, at_ns: int) -> TakeOver:
         f"account with what strategies should hold"
     )
     halt = Halt(reason, "standby", at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-1")
-    return TakeOver(account=account, at_ns=at_ns, estate=Estate(halts=[halt], halts_made=1))
+    return Restore(account=account, at_ns=at_ns, snapshot=EngineSnapshot(halts=[halt], halts_made=1))
 
 
-def take_over_from_journal(path: Path, command: TakeOver) -> TakeOver:
-    """Return the command with the estate that the journal at `path` leaves.
+def restore_from_journal(path: Path, command: Restore) -> Restore:
+    """Return the command with the snapshot that the journal at `path` leaves.
 
     Raises:
         JournalError: If it cannot be read.
     """
     with JournalReader(path) as journal:
-        return msgspec.structs.replace(command, estate=estate_in(journal, command.at_ns))
+        return msgspec.structs.replace(command, snapshot=snapshot_in(journal, command.at_ns))
 
 
 def account_of(journal: JournalReader) -> str:
     """Return the account that a life took over, an empty string when it ended before."""
     for entry in journal.book_entries():
-        if isinstance(entry.event, TakeOver):
+        if isinstance(entry.event, Restore):
             return entry.event.account
     return ""
 
 
-def estate_in(journal: JournalReader, at_ns: int) -> Estate:
+def snapshot_in(journal: JournalReader, at_ns: int) -> EngineSnapshot:
     """Return what a life leaves to one that begins at `at_ns`; no strategy is run for it.
 
     Raises:
@@ -167,7 +169,7 @@ def estate_in(journal: JournalReader, at_ns: int) -> Estate:
         engine.handle(event)
         for action in entry.actions:
             _redo(engine, action)
-    return estate_of(engine, at_ns)
+    return snapshot_of(engine, at_ns)
 
 
 def _redo(engine: Engine, action: Action) -> None:

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tests.redis_server import RedisServer
 
 from ibdesk.engine import RiskLimits
-from ibdesk.model import Event, HaltTrading, Quote, TakeOver
+from ibdesk.model import Event, HaltTrading, Quote, Restore
 from ibdesk.store import Entry, Journal, JournalHeader, JournalReader
-from ibdesk.store.life_reader import LifeReader
-from ibdesk.store.life_stream import Life, LifeReplacedError, LifeStream
-from ibdesk.store.life_writer import LifeWriter
+from ibdesk.store.journal_stream import JournalReplacedError, JournalStream, StreamedJournal
+from ibdesk.store.journal_stream_reader import JournalStreamReader
+from ibdesk.store.journal_stream_writer import JournalStreamWriter
 from ibdesk.store.redis import RedisError, RedisSettings
 from ibdesk.store.redis.pool import RedisPool
 
@@ -39,19 +39,21 @@ def entries_of(path: Path) -> list[Entry]:
 class Leader:
     """An engine's journal on its own machine, and what writes it into Redis."""
 
-    def __init__(self, stream: LifeStream, folder: Path, *, name: str = NAME, token: int = 1, most: int = 100) -> None:
+    def __init__(
+        self, stream: JournalStream, folder: Path, *, name: str = NAME, token: int = 1, most: int = 100
+    ) -> None:
         self.journal = Journal.create(folder / name, HEADER)
-        self.life = Life(token=token, name=name, header=HEADER, host="here")
+        self.streamed = StreamedJournal(token=token, name=name, header=HEADER, host="here")
         self.order_ids, self._most = 1, most
         self._stream = stream
-        self.record(TakeOver(account="DU1", at_ns=1))
+        self.record(Restore(account="DU1", at_ns=1))
         self.start()
 
     def start(self) -> None:
         """Begin to write anew, as after a restart of the work: nothing is known of what Redis has."""
         self.reader = JournalReader(self.journal.path)
-        self.writer = LifeWriter(
-            self._stream, self.reader, self.life, order_ids=lambda: self.order_ids, most_megabytes=self._most
+        self.writer = JournalStreamWriter(
+            self._stream, self.reader, self.streamed, order_ids=lambda: self.order_ids, most_megabytes=self._most
         )
 
     def record(self, *events: Event) -> None:
@@ -79,7 +81,7 @@ class Leader:
         self.journal.close()
 
 
-async def read_all(reader: LifeReader) -> None:
+async def read_all(reader: JournalStreamReader) -> None:
     async with asyncio.timeout(20):
         while True:
             try:
@@ -92,7 +94,7 @@ async def read_all(reader: LifeReader) -> None:
 @pytest.fixture
 async def machines(redis_server: RedisServer, make_pool: MakePool, tmp_path: Path) -> AsyncIterator[SimpleNamespace]:
     """A leader's folder and a standby's, and what joins them."""
-    streams = [LifeStream(make_pool(redis_server.url), "DU1") for _ in range(2)]
+    streams = [JournalStream(make_pool(redis_server.url), "DU1") for _ in range(2)]
     leaders: list[Leader] = []
 
     def lead(**options) -> Leader:
@@ -101,7 +103,7 @@ async def machines(redis_server: RedisServer, make_pool: MakePool, tmp_path: Pat
 
     there = tmp_path / "standby"
     there.mkdir()
-    reader = LifeReader(streams[1], there)
+    reader = JournalStreamReader(streams[1], there)
     yield SimpleNamespace(lead=lead, reader=reader, copy=there / NAME, folder=there, stream=streams[1])
     reader.close()
     for leader in leaders:
@@ -120,7 +122,7 @@ async def test_what_changed_books_arrives_and_nothing_else(machines: SimpleNames
 
     assert entries_of(machines.copy) == entries_of(leader.journal.path)
     assert len(entries_of(machines.copy)) == 21
-    assert machines.reader.head.life == leader.life
+    assert machines.reader.head.journal == leader.streamed
     assert machines.reader.head.order_ids == 300
 
 
@@ -161,7 +163,7 @@ async def test_a_redis_that_lost_the_life_is_sent_all_of_it_again(
 
     await leader.send_all()
     await read_all(machines.reader)
-    late = LifeReader(machines.stream, machines.folder.parent / "late")
+    late = JournalStreamReader(machines.stream, machines.folder.parent / "late")
     await read_all(late)
     late.close()
 
@@ -172,7 +174,7 @@ async def test_a_redis_that_lost_the_life_is_sent_all_of_it_again(
 async def test_with_redis_stalled_sending_fails_in_time_and_goes_on_afterwards(
     machines: SimpleNamespace, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ibdesk.store.life_stream._SECONDS", 0.2)
+    monkeypatch.setattr("ibdesk.store.journal_stream._SECONDS", 0.2)
     leader = machines.lead()
     leader.trade(3)
     await leader.send_all()
@@ -203,7 +205,7 @@ async def test_the_life_before_leaves_when_the_next_one_is_there(
     await second.send_all()
     await read_all(machines.reader)
 
-    assert machines.reader.head.life == second.life
+    assert machines.reader.head.journal == second.streamed
     assert entries_of(machines.folder / NEXT) == entries_of(second.journal.path)
     # What was copied of the life before stays.
     assert entries_of(machines.copy) == entries_of(first.journal.path)
@@ -218,11 +220,11 @@ async def test_an_engine_that_was_followed_writes_nothing_more(machines: SimpleN
     await second.send_all()
     first.trade(3)
 
-    with pytest.raises(LifeReplacedError, match=r"of token 1 was followed by one of 2"):
+    with pytest.raises(JournalReplacedError, match=r"of token 1 was followed by one of 2"):
         await first.writer.send()
 
     await read_all(machines.reader)
-    assert machines.reader.head.life == second.life
+    assert machines.reader.head.journal == second.streamed
 
 
 async def test_what_never_took_the_head_leaves_by_itself(
@@ -326,7 +328,7 @@ async def test_where_the_journal_itself_lies_nothing_is_copied(machines: SimpleN
     leader = machines.lead()
     leader.trade(3)
     await leader.send_all()
-    beside = LifeReader(machines.stream, leader.journal.path.parent)
+    beside = JournalStreamReader(machines.stream, leader.journal.path.parent)
     before = sorted(path.name for path in leader.journal.path.parent.iterdir())
 
     await read_all(beside)
@@ -365,8 +367,8 @@ def test_a_copy_is_always_a_beginning_of_the_journal_and_becomes_all_of_it(
 ) -> None:
     """Pieces are one to three rows here, so that everything happens in the middle of something."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ibdesk.store.life_writer.MESSAGE_BYTES", 150)
-        patch.setattr("ibdesk.store.life_stream.MESSAGE_BYTES", 150)
+        patch.setattr("ibdesk.store.journal_stream_writer.MESSAGE_BYTES", 150)
+        patch.setattr("ibdesk.store.journal_stream.MESSAGE_BYTES", 150)
         asyncio.run(_any_order(redis_server, Path(folder), steps, random.Random(seed)))
 
 
@@ -376,10 +378,10 @@ class Course:
     def __init__(self, redis_server: RedisServer, folder: Path, chance: random.Random) -> None:
         office = f"office-{next(_OFFICES)}"
         self._pool = RedisPool(RedisSettings.model_validate({"url": redis_server.url}))
-        self._streams = LifeStream(self._pool, office), LifeStream(self._pool, office)
+        self._streams = JournalStream(self._pool, office), JournalStream(self._pool, office)
         self._leader, self._standby = Leader(self._streams[0], folder / "leader"), folder / "standby"
         self._standby.mkdir()
-        self._reader = LifeReader(self._streams[1], self._standby)
+        self._reader = JournalStreamReader(self._streams[1], self._standby)
         self._head = f"ibdesk:{{journal:{office}}}"
         self._key = f"{self._head}:{NAME}"
         self._chance = chance
@@ -399,7 +401,7 @@ class Course:
                 self._leader.start()
             case "restart reader":
                 self._reader.close()
-                self._reader = LifeReader(self._streams[1], self._standby)
+                self._reader = JournalStreamReader(self._streams[1], self._standby)
             case _:
                 await self._goes_wrong(what)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ibdesk.engine import EXTERNAL, MANUAL, Engine, RiskLimits, RunState, estate_of
+from ibdesk.engine import EXTERNAL, MANUAL, Engine, RiskLimits, RunState, snapshot_of
 from ibdesk.errors import DeskError
 from ibdesk.model import (
     Alert,
@@ -27,13 +27,13 @@ from ibdesk.model import (
     PlaceOrder,
     PlaceRequest,
     PositionReport,
+    Restore,
     ResumeTrading,
     RunFailed,
     Side,
     StateChanged,
     Stock,
     StopStrategy,
-    TakeOver,
     WatchMarket,
     encode_actions,
     encode_event,
@@ -46,8 +46,8 @@ DAY_NS = 86_400 * 1_000_000_000
 def next_life(engine: Engine, at_ns: int, limits: RiskLimits | None = None) -> tuple[Engine, list[Any]]:
     """An engine that took over what another one leaves, and what it did about it."""
     heir = Engine(strategies=lambda _: Strategy(), limits=limits or RiskLimits.none())
-    estate = estate_of(engine, at_ns)
-    return heir, list(heir.handle(TakeOver(account="DU1", at_ns=at_ns, earlier="before", estate=estate)))
+    snapshot = snapshot_of(engine, at_ns)
+    return heir, list(heir.handle(Restore(account="DU1", at_ns=at_ns, earlier="before", snapshot=snapshot)))
 
 
 def count(me, _bar) -> None:
@@ -367,14 +367,14 @@ LAW = RiskLimits(max_order_shares=12, max_daily_loss=float("inf"), max_notional=
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moves=st.lists(st.tuples(st.sampled_from(MOVES + COMMANDS), st.integers(-9, 9)), max_size=25))
-def test_an_engine_that_takes_over_an_estate_leaves_the_same(moves, tell_story) -> None:
+def test_an_engine_that_restores_a_snapshot_leaves_the_same(moves, tell_story) -> None:
     story = tell_story(LAW)
     story.start(cash=100)
     for what, number in moves:
         move(story, what, number)
-    estate = estate_of(story.engine, story.at_ns)
+    snapshot = snapshot_of(story.engine, story.at_ns)
 
     heir, _ = next_life(story.engine, story.at_ns, LAW)
 
-    left = TakeOver(account="", at_ns=1, estate=estate_of(heir, story.at_ns))
-    assert encode_event(left) == encode_event(TakeOver(account="", at_ns=1, estate=estate))
+    left = Restore(account="", at_ns=1, snapshot=snapshot_of(heir, story.at_ns))
+    assert encode_event(left) == encode_event(Restore(account="", at_ns=1, snapshot=snapshot))

@@ -32,7 +32,7 @@ _UNFINISHED_MS = 3_600_000
 # Longer than other calls may take: nobody waits for these, and a large event is to come through a slow line too.
 _SECONDS = 5.0
 
-# All answers begin with a word. What is written: whose life, the last event there, and the events behind it.
+# All answers begin with a word. What is written: whose journal, the last event there, and the events behind it.
 _APPENDING = """
 local head = redis.call('HMGET', KEYS[1], 'token', 'life')
 if head[1] and tonumber(head[1]) > tonumber(ARGV[1]) then return {'replaced', head[1]} end
@@ -69,7 +69,7 @@ return {head, found}
 """
 
 
-class Life(msgspec.Struct, frozen=True, kw_only=True):
+class StreamedJournal(msgspec.Struct, frozen=True, kw_only=True):
     """Whose journal it is: the number of the engine's leadership, the file's name, its header, and the machine."""
 
     token: int
@@ -85,17 +85,17 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     empty while they are. `beats` grows as long as the engine says anything.
     """
 
-    life: Life
+    journal: StreamedJournal
     order_ids: int
     fault: str
     beats: int
 
 
-class LifeReplacedError(IbdeskError):
+class JournalReplacedError(IbdeskError):
     """A later engine has its life in Redis: this one's is of no interest any more."""
 
 
-class LifeStream:
+class JournalStream:
     """The lives of one office, to be written by who leads it and read by who stands by; belongs to one event loop."""
 
     def __init__(self, pool: RedisPool, office: str) -> None:
@@ -105,7 +105,14 @@ class LifeStream:
         self._client: Client | None = None
 
     async def append(
-        self, life: Life, rows: Sequence[BookRow], *, after: int, is_whole: bool, order_ids: int, fault: str = ""
+        self,
+        journal: StreamedJournal,
+        rows: Sequence[BookRow],
+        *,
+        after: int,
+        is_whole: bool,
+        order_ids: int,
+        fault: str = "",
     ) -> int:
         """Write the rows behind the event `after`, and return the number of the last event there, 0 for none.
 
@@ -114,22 +121,24 @@ class LifeStream:
 
         Raises:
             RedisError: If Redis cannot take them now.
-            LifeReplacedError: If a later engine has its life there.
+            JournalReplacedError: If a later engine has its life there.
         """
-        words: list[str | bytes | int] = [life.token, life.name, after, int(is_whole)]
-        words += [encode_header(life.header), life.host, order_ids, fault, _UNFINISHED_MS]
+        words: list[str | bytes | int] = [journal.token, journal.name, after, int(is_whole)]
+        words += [encode_header(journal.header), journal.host, order_ids, fault, _UNFINISHED_MS]
         for row in rows:
             words += [row.number, msgspec.msgpack.encode(row)]
-        keys = (self._head, f"{self._head}:{life.name}")
+        keys = (self._head, f"{self._head}:{journal.name}")
         word, value = await self._bounded(lambda client: client.eval(_APPENDING, len(keys), *keys, *words))
         if word == b"replaced":
-            raise LifeReplacedError(f"the life {life.name} of token {life.token} was followed by one of {int(value)}")
+            raise JournalReplacedError(
+                f"the journal {journal.name} of token {journal.token} was followed by one of {int(value)}"
+            )
         return int(value)
 
     async def read(self, name: str, *, after: int) -> tuple[Head | None, list[BookRow]]:
-        """Return the head, None when there is none, and what is behind the event `after` if the head's life is `name`.
+        """Return the head, or None, and a piece of the rows behind the event `after`.
 
-        That may not be all of it: read on until nothing comes.
+        There are rows only if the head's journal is `name`. Call again until none comes.
 
         Raises:
             RedisError: If Redis cannot be read now.
@@ -142,7 +151,7 @@ class LifeStream:
         try:
             return _head(fields), [msgspec.msgpack.decode(data, type=BookRow) for data in found]
         except (msgspec.DecodeError, IbdeskError, ValueError) as error:
-            raise FaultyRowsError(f"what Redis holds of the earlier life cannot be read: {error}") from None
+            raise FaultyRowsError(f"what Redis holds of the earlier journal cannot be read: {error}") from None
 
     async def close(self) -> None:
         """Close the connection."""
@@ -181,5 +190,5 @@ def _head(fields: Sequence[bytes | None]) -> Head:
     decoded = decode_header(header)
     if decoded.schema != SCHEMA_VERSION:
         raise FaultyRowsError(f"it is of schema {decoded.schema}, this version of ibdesk reads {SCHEMA_VERSION}")
-    life = Life(token=int(token), name=name.decode(), header=decoded, host=host.decode())
-    return Head(life=life, order_ids=int(order_ids), fault=fault.decode(), beats=int(beats))
+    journal = StreamedJournal(token=int(token), name=name.decode(), header=decoded, host=host.decode())
+    return Head(journal=journal, order_ids=int(order_ids), fault=fault.decode(), beats=int(beats))

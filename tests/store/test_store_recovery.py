@@ -1,4 +1,4 @@
-"""The estate that is read from a journal is the one that the engine of that life would leave."""
+"""The snapshot that is read from a journal is the one that the engine of that life would leave."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ibdesk.engine import estate_of
+from ibdesk.engine import snapshot_of
 from ibdesk.errors import JournalError
-from ibdesk.model import Bar, Estate, Halt, HaltTrading, RunFailed, StateChanged, TakeOver
-from ibdesk.store import JournalReader, take_over_from
-from ibdesk.store.lives import estate_in
+from ibdesk.model import Bar, EngineSnapshot, Halt, HaltTrading, Restore, RunFailed, StateChanged
+from ibdesk.store import JournalReader, restore_from
+from ibdesk.store.recovery import snapshot_in
 
 AT_NS = 1_773_151_200_000_000_000 + 10**13
 
 
-def without_day(estate: Estate) -> Estate:
-    """The estate without the day's loss, which the desk puts on the record itself."""
-    return msgspec.structs.replace(estate, day_pnl=0.0, day_ends_ns=0)
+def without_day(snapshot: EngineSnapshot) -> EngineSnapshot:
+    """The snapshot without the day's loss, which the desk puts on the record itself."""
+    return msgspec.structs.replace(snapshot, day_pnl=0.0, day_ends_ns=0)
 
 
 def test_a_journal_leaves_what_its_engine_leaves(recorded) -> None:
     with JournalReader(recorded.path) as journal:
-        left = estate_in(journal, AT_NS)
+        left = snapshot_in(journal, AT_NS)
 
-    assert without_day(left) == without_day(estate_of(recorded.engine, AT_NS))
+    assert without_day(left) == without_day(snapshot_of(recorded.engine, AT_NS))
     assert len(left.fills) > 20
     assert {order.is_open for order in left.orders} == {True, False}
 
@@ -40,7 +40,7 @@ def test_a_failure_and_a_state_are_read_from_the_actions(make_journal, recorded)
     journal.close()
 
     with JournalReader(journal.path) as reader:
-        left = estate_in(reader, AT_NS)
+        left = snapshot_in(reader, AT_NS)
 
     [run] = left.runs
     assert (run.state, run.note, run.was_running) == ({"a": 1}, "it broke", False)
@@ -60,32 +60,32 @@ def test_market_data_alone_is_passed_over(make_journal) -> None:
 
 def test_the_newest_life_of_the_same_desk_is_taken_over(make_journal, make_header) -> None:
     first, second = make_journal("paper-1.sqlite"), make_journal("paper-2.sqlite")
-    first.record(TakeOver(account="DU1", at_ns=1), ())
+    first.record(Restore(account="DU1", at_ns=1), ())
     first.record(HaltTrading("the first", 2), ())
-    second.record(TakeOver(account="DU2", at_ns=3), ())
+    second.record(Restore(account="DU2", at_ns=3), ())
     # A life that ended before it knew its account.
     unborn = make_journal("paper-3.sqlite")
     for journal in (first, second, unborn):
         journal.close()
     own = first.path.with_name("paper-4.sqlite")
 
-    taken = take_over_from(own, make_header(), account="DU1", at_ns=9)
+    taken = restore_from(own, make_header(), account="DU1", at_ns=9)
 
-    assert (taken.earlier, taken.estate.halts) == (
+    assert (taken.earlier, taken.snapshot.halts) == (
         "paper-1.sqlite",
         [Halt("the first", "operator", 2, "19700101-000000-1")],
     )
-    assert take_over_from(own, make_header(), account="DU3", at_ns=9) == TakeOver(account="DU3", at_ns=9)
-    assert take_over_from(first.path, make_header(), account="DU1", at_ns=9).earlier == ""
+    assert restore_from(own, make_header(), account="DU3", at_ns=9) == Restore(account="DU3", at_ns=9)
+    assert restore_from(first.path, make_header(), account="DU1", at_ns=9).earlier == ""
 
 
 def test_a_damaged_earlier_journal_stops_the_desk(make_journal, make_header, tmp_path: Path) -> None:
     journal = make_journal("paper-1.sqlite")
-    journal.record(TakeOver(account="DU1", at_ns=1), ())
+    journal.record(Restore(account="DU1", at_ns=1), ())
     journal.close()
     with sqlite3.connect(journal.path) as connection:
         connection.execute("UPDATE events SET event = x'c1'")
     connection.close()
 
     with pytest.raises(JournalError, match=r"paper-1.sqlite, event 1, cannot be read"):
-        take_over_from(tmp_path / "paper-2.sqlite", make_header(), account="DU1", at_ns=9)
+        restore_from(tmp_path / "paper-2.sqlite", make_header(), account="DU1", at_ns=9)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ibdesk.store.journal_reader import JournalReader
-from ibdesk.store.life_stream import MESSAGE_BYTES, Life, LifeStream
+from ibdesk.store.journal_stream import MESSAGE_BYTES, JournalStream, StreamedJournal
 
 _MEGABYTE = 1_000_000
 
 
-class LifeWriter:
+class JournalStreamWriter:
     """Knows how far one life is in Redis, and brings it on. What it has sent twice is there once."""
 
     def __init__(
         self,
-        stream: LifeStream,
+        stream: JournalStream,
         journal: JournalReader,
-        life: Life,
+        streamed: StreamedJournal,
         *,
         order_ids: Callable[[], int],
         most_megabytes: int,
@@ -27,12 +27,12 @@ class LifeWriter:
         Args:
             stream: Where to.
             journal: What is written.
-            life: Whose life that is.
+            streamed: Whose life that is.
             order_ids: Tells up to which number order ids may have been used.
             most_megabytes: A life that takes more is given up: standbys are told that it is not whole.
         """
         self.fault = ""
-        self._stream, self._journal, self._life, self._order_ids = stream, journal, life, order_ids
+        self._stream, self._journal, self._streamed, self._order_ids = stream, journal, streamed, order_ids
         self._most_megabytes = most_megabytes
         # Up to which event Redis has it, as far as is known, and the bytes that is.
         self._after = self._size = 0
@@ -47,7 +47,7 @@ class LifeWriter:
 
         Raises:
             RedisError: If Redis cannot take it now; the next call goes on.
-            LifeReplacedError: If a later engine has its life there.
+            JournalReplacedError: If a later engine has its life there.
             JournalError: If the journal cannot be read.
         """
         newest = self._journal.last_book_number
@@ -59,7 +59,7 @@ class LifeWriter:
         last = rows[-1].number if rows else self._after
         is_whole = last >= newest or bool(self.fault)
         arrived = await self._stream.append(
-            self._life, rows, after=self._after, is_whole=is_whole, order_ids=self._order_ids(), fault=self.fault
+            self._streamed, rows, after=self._after, is_whole=is_whole, order_ids=self._order_ids(), fault=self.fault
         )
         self._after, self._size = arrived, size if arrived == last else self._journal.book_bytes(arrived)
         return is_whole and arrived == last

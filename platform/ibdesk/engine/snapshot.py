@@ -1,6 +1,6 @@
 """What a desk's life leaves to the next one, and how an engine takes it up.
 
-The law of this module: an engine that takes over an estate leaves the same estate.
+The law of this module: an engine that takes over a snapshot leaves the same snapshot.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from ibdesk.engine.portfolio import MANUAL
 from ibdesk.engine.run import Run, RunState
 from ibdesk.model import (
     AnyInstrument,
-    BookLeft,
+    BookSnapshot,
     DayBegan,
-    Estate,
+    EngineSnapshot,
     Halt,
     Order,
     OrderStatus,
-    RunLeft,
+    Restore,
+    RunSnapshot,
     Severity,
-    TakeOver,
     Valuation,
     moment,
 )
@@ -38,25 +38,25 @@ if TYPE_CHECKING:
 _DAYS_KEPT_NS = 8 * 86_400 * 1_000_000_000
 
 
-def estate_of(engine: Engine, at_ns: int) -> Estate:
+def snapshot_of(engine: Engine, at_ns: int) -> EngineSnapshot:
     """Return what the engine leaves to a life that begins at `at_ns`."""
     since_ns = at_ns - _DAYS_KEPT_NS
     ended = (_as_it_ends(order, at_ns) for order in engine.blotter.orders.values())
     orders = [order for order in ended if _counts(order, since_ns)]
     owners = {order.owner for order in orders if order.is_open}
-    fills = engine.portfolio.fills_left(since_ns)
+    fills = engine.portfolio.fill_snapshots(since_ns)
     runs = [_left(run) for run in engine.runs.values() if _matters(run, owners)]
     owners |= {left.owner for left in fills} | {left.start.run_id for left in runs}
     is_kept = engine.orders.exposures.has_foreign_money
     books = [
         # What a book has earned in another currency is worth another sum each day.
         book
-        for book in engine.portfolio.books_left()
+        for book in engine.portfolio.book_snapshots()
         if book.owner in owners or _holds(book) or is_kept(book.owner)
     ]
     gate, kept_runs = engine.gate, {left.start.run_id for left in runs}
     day, left_behind = engine.losses.marks(at_ns), engine.portfolio.pnl_without({book.owner for book in books})
-    return Estate(
+    return EngineSnapshot(
         books=books,
         orders=orders,
         fills=fills,
@@ -80,26 +80,26 @@ def estate_of(engine: Engine, at_ns: int) -> Estate:
     )
 
 
-def take_over(engine: Engine, command: TakeOver) -> None:
-    """Go on from an estate: runs of the earlier life wait to be started again, and a halt still holds."""
-    estate = command.estate
-    engine.orders.exposures.take_valuation(estate.day_valuation)
-    engine.portfolio.take_over(estate.books, estate.fills)
-    engine.orders.outside.take_over(estate.uncovered)
-    for instrument in estate.instruments:
+def restore(engine: Engine, command: Restore) -> None:
+    """Go on from a snapshot: runs of the earlier life wait to be started again, and a halt still holds."""
+    snapshot = command.snapshot
+    engine.orders.exposures.take_valuation(snapshot.day_valuation)
+    engine.portfolio.restore(snapshot.books, snapshot.fills)
+    engine.orders.outside.restore(snapshot.uncovered)
+    for instrument in snapshot.instruments:
         engine.orders.watch(instrument)
-    for order in estate.orders:
+    for order in snapshot.orders:
         engine.blotter.put(order)
-    engine.orders.self_crossing.take_over(estate.orders)
-    for order_id in estate.withdrawn:
+    engine.orders.self_crossing.restore(snapshot.orders)
+    for order_id in snapshot.withdrawn:
         engine.blotter.withdraw(order_id)
-    engine.check.cash.take_over(estate.cash)
-    for name, aim in estate.manual_exits.items():
+    engine.check.cash.restore(snapshot.cash)
+    for name, aim in snapshot.manual_exits.items():
         engine.orders.manual_exits.take(name, aim)
-    for left in estate.runs:
+    for left in snapshot.runs:
         _add_run(engine, left)
-    if estate.limits:
-        _keep_limits(engine, estate)
+    if snapshot.limits:
+        _keep_limits(engine, snapshot)
     _continue_day(engine, command)
     engine.losses.awaited.begin(command.at_ns)
     for order in engine.blotter.all_open():
@@ -111,35 +111,35 @@ def take_over(engine: Engine, command: TakeOver) -> None:
                 engine.orders.cancel(order.id)
     _tell_never_sent(engine, command)
     _tell_orphans(engine)
-    _take_halts(engine, estate)
+    _take_halts(engine, snapshot)
 
 
-def _take_halts(engine: Engine, estate: Estate) -> None:
+def _take_halts(engine: Engine, snapshot: EngineSnapshot) -> None:
     """Hold the halts of the account, and cancel what they do not let stand."""
-    engine.gate.halts.made = estate.halts_made
-    engine.orders.overrules.orders = dict(estate.overruled)
-    for halt in estate.halts:
+    engine.gate.halts.made = snapshot.halts_made
+    engine.orders.overrules.orders = dict(snapshot.overruled)
+    for halt in snapshot.halts:
         engine.gate.halts.put(halt)
         engine.alert("desk", halt_words(halt), Severity.ERROR)
     engine.orders.overrules.look_at_halts()
-    if estate.halts and engine.gate.decides:
+    if snapshot.halts and engine.gate.decides:
         # Another process may have halted while no desk ran.
         engine.orders.halting.cancel_openers()
 
 
-def _continue_day(engine: Engine, command: TakeOver) -> None:
+def _continue_day(engine: Engine, command: Restore) -> None:
     """Go on to measure losses from where the earlier life did."""
-    estate = command.estate
+    snapshot = command.snapshot
     engine.losses.take_limits()
-    if estate.day_ends_ns:
+    if snapshot.day_ends_ns:
         engine.losses.continue_day(
             DayBegan(
-                estate.day_pnl,
-                estate.day_ends_ns,
+                snapshot.day_pnl,
+                snapshot.day_ends_ns,
                 command.at_ns,
-                estate.day_peak,
-                estate.day_runs,
-                estate.day_valuation,
+                snapshot.day_peak,
+                snapshot.day_runs,
+                snapshot.day_valuation,
             )
         )
 
@@ -152,7 +152,7 @@ def halt_words(halt: Halt) -> str:
     )
 
 
-def _holds(book: BookLeft) -> bool:
+def _holds(book: BookSnapshot) -> bool:
     return any(position.quantity for position in book.positions)
 
 
@@ -190,8 +190,8 @@ def _matters(run: Run, owners_of_open_orders: set[str]) -> bool:
     return any(position.quantity for position in run.book.positions.values())
 
 
-def _left(run: Run) -> RunLeft:
-    return RunLeft(
+def _left(run: Run) -> RunSnapshot:
+    return RunSnapshot(
         start=msgspec.structs.replace(run.start, history=[], state={}),
         was_running=run.state in (RunState.RUNNING, RunState.ORPHANED),
         note=run.note,
@@ -201,7 +201,7 @@ def _left(run: Run) -> RunLeft:
     )
 
 
-def _add_run(engine: Engine, left: RunLeft) -> None:
+def _add_run(engine: Engine, left: RunSnapshot) -> None:
     """Keep a run of an earlier life with its book and orders, without its code: it decides nothing."""
     start = msgspec.structs.replace(left.start, state=left.state)
     for instrument in start.instruments:
@@ -215,18 +215,18 @@ def _add_run(engine: Engine, left: RunLeft) -> None:
     engine.losses.take_budget(run.id, start.budget)
 
 
-def _keep_limits(engine: Engine, estate: Estate) -> None:
+def _keep_limits(engine: Engine, snapshot: EngineSnapshot) -> None:
     """Go on under limits that a person has changed at run time, unless the settings were changed since."""
-    if engine.gate.settings.by_name == estate.limits_before:
-        engine.gate.change(engine.gate.settings.but(estate.limits))
+    if engine.gate.settings.by_name == snapshot.limits_before:
+        engine.gate.change(engine.gate.settings.but(snapshot.limits))
         text = "the limits that were changed in the desk's earlier life still hold"
     else:
         text = "the limits that were changed in the desk's earlier life hold no more: the settings were changed since"
     engine.alert("risk", text, Severity.WARNING)
 
 
-def _tell_never_sent(engine: Engine, command: TakeOver) -> None:
-    for order in command.estate.orders:
+def _tell_never_sent(engine: Engine, command: Restore) -> None:
+    for order in command.snapshot.orders:
         if order.reason == NEVER_LEFT and order.updated_ns == command.at_ns:
             text = f"order {order.id} waited for its turn when the desk ended, and was never sent: ask for it again"
             engine.alert(order.owner, text, Severity.WARNING)

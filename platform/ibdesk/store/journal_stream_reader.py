@@ -6,19 +6,19 @@ import logging
 from pathlib import Path
 
 from ibdesk.store.journal_copy import FaultyRowsError, JournalCopy
-from ibdesk.store.life_stream import Head, Life, LifeStream
+from ibdesk.store.journal_stream import Head, JournalStream, StreamedJournal
 
 _log = logging.getLogger(__name__)
 
 
-class LifeReader:
+class JournalStreamReader:
     """Keeps the copy of whichever life is the present one. What it reads twice is in the copy once.
 
     `head` is what the engine of that life said last, None before. `fault` is why nobody can go on from what came of
     it, empty when somebody can.
     """
 
-    def __init__(self, stream: LifeStream, folder: Path) -> None:
+    def __init__(self, stream: JournalStream, folder: Path) -> None:
         """Make a reader that keeps its copies in `folder`."""
         self.head: Head | None = None
         self.fault = ""
@@ -27,9 +27,9 @@ class LifeReader:
         self._copy: JournalCopy | None = None
 
     @property
-    def life(self) -> Life | None:
+    def journal(self) -> StreamedJournal | None:
         """Return whose journal is copied, None when there is none yet."""
-        return self.head.life if self.head else None
+        return self.head.journal if self.head else None
 
     @property
     def last(self) -> int:
@@ -50,12 +50,12 @@ class LifeReader:
             RedisError: If Redis cannot be read now; the next call goes on.
             JournalError: If the copy cannot be written.
         """
-        name = self.head.life.name if self.head else ""
+        name = self.head.journal.name if self.head else ""
         try:
             head, rows = await self._stream.read(name, after=self.last)
             if head is None:
                 return True
-            if head.life.name != name:
+            if head.journal.name != name:
                 self._turn_to(head)
                 return False
             self.head = head
@@ -77,13 +77,13 @@ class LifeReader:
 
     def _turn_to(self, head: Head) -> None:
         self.close()
-        self.head, life = None, head.life
-        self._copy = JournalCopy.open(self._folder, life.name, life.header, host=life.host)
+        self.head, journal = None, head.journal
+        self._copy = JournalCopy.open(self._folder, journal.name, journal.header, host=journal.host)
         self.head, self.fault = head, ""
         if self._copy is None:
-            _log.info("the journal of the engine that leads, %s, lies in %s itself", life.name, self._folder)
+            _log.info("the journal of the engine that leads, %s, lies in %s itself", journal.name, self._folder)
         else:
-            _log.info("keeping a copy of %s, the journal of the engine that leads, on %s", life.name, life.host)
+            _log.info("keeping a copy of %s, the journal of the engine that leads, on %s", journal.name, journal.host)
 
     def _give_up(self, fault: str) -> None:
         if self.fault == fault:

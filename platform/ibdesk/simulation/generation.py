@@ -1,4 +1,4 @@
-"""What the checker knows of one life of an engine."""
+"""What the checker knows of one generation of an engine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ibdesk.model import ModifyOrder, PlaceOrder, decode_actions
 from ibdesk.simulation.engine_process import EngineProcess
 
 
-class Life:
-    """One life of an engine: how its link stands, what it sent and what it told, and what its journal holds."""
+class EngineGeneration:
+    """One generation of an engine: how its link stands, what it sent and what it told, and what its journal holds."""
 
     def __init__(self, engine: EngineProcess, began_ns: int) -> None:
         self.began_ns = began_ns

@@ -1,4 +1,4 @@
-"""The lives of a desk that left a journal, for people to choose one from."""
+"""The journals of a desk, for people to choose one from."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ibdesk.store.journal_packing import stored_size
 from ibdesk.store.journal_reader import JournalReader
 
 
-class LifeInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One life of a desk: the file of its journal, and what its header says.
+class JournalInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One journal of a desk: its file, and what its header says.
 
     `is_copy` tells the copy of a journal that another machine has; only events that may have changed books are in it.
     `note` tells what is wrong with a journal that cannot be read; then the other facts are empty.
@@ -31,19 +31,19 @@ class LifeInfo(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
-def lives_in(folder: Path, *, current: str, limit: int) -> list[LifeInfo]:
-    """Return the lives whose journals lie in a folder, the newest first."""
-    return [_life(path, is_current=path.name == current) for path in journals_in(folder)[:limit]]
+def journal_infos(folder: Path, *, current: str, limit: int) -> list[JournalInfo]:
+    """Return the journals in a folder, newest first."""
+    return [_info(path, is_current=path.name == current) for path in journals_in(folder)[:limit]]
 
 
-def _life(path: Path, *, is_current: bool) -> LifeInfo:
+def _info(path: Path, *, is_current: bool) -> JournalInfo:
     size = stored_size(path)
     try:
         with JournalReader(path) as journal:
             header, copy = journal.header, journal.copy
     except JournalError as error:
-        return LifeInfo(name=path.name, size_bytes=size, is_current=is_current, note=str(error))
-    return LifeInfo(
+        return JournalInfo(name=path.name, size_bytes=size, is_current=is_current, note=str(error))
+    return JournalInfo(
         name=path.name,
         size_bytes=size,
         mode=header.mode,
