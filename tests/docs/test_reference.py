@@ -151,7 +151,7 @@ def test_every_event_action_and_schema_of_the_journal_is_named() -> None:
     for kind in (*EVENT_KINDS, *(journal.tag_of(cls) for cls in get_args(Action))):
         assert f"### `{kind}`\n" in text
     assert "`at_ns`" in text
-    assert "**4**" in text
+    assert "**5**" in text
 
 
 def test_every_limit_and_every_rule_that_denies_is_named() -> None:
