@@ -51,7 +51,7 @@ def sentence(told: Any, code: int) -> str:
         (("backtest", EMA_CROSS, "--bars", "no/such.csv"), ["there is no file no/such.csv"]),
         ((*RUN, ""), ["--on AAPL,MSFT"]),
         ((*RUN, "A--B"), ["'A--B' names no instrument"]),
-        ((*RUN, "AAPL", "--bar", "5 moons"), ["'5 moons' is no bar length"]),
+        ((*RUN, "AAPL", "--bar", "5 moons"), ["'5 moons' is not a bar length"]),
         ((*RUN, "AAPL", "--mode", "live"), ["real money", "--account"]),
         ((*RUN, "AAPL", "--mode", "paper", "--account", "U123"), ["U123 is not a paper account"]),
         ((*RUN, "AAPL", "--mode", "paper", "--speed", "5"), ["--speed", "embedded"]),

@@ -1,4 +1,4 @@
-"""What the words mean: values that every other room shares. No IO, no clock, no other room."""
+"""The values that all other packages share. No IO, no clock, no import from them."""
 
 from ibdesk.model.account import Account
 from ibdesk.model.action import (

@@ -1,4 +1,4 @@
-"""The account at the venue, as it reports itself."""
+"""The figures of the account, as the venue reports them."""
 
 from __future__ import annotations
 
@@ -27,5 +27,5 @@ class Account(HtmlRepr, msgspec.Struct, frozen=True):
 
     @property
     def is_paper(self) -> bool:
-        """Return whether IB's naming marks it as a paper account (ids of paper accounts start with ``D``)."""
+        """Return whether this is a paper account: its id starts with ``D``, as IB names them."""
         return self.id.startswith("D")

@@ -1,4 +1,4 @@
-"""What the engine wants done: the only thing that comes out of it.
+"""Actions: what the engine wants done, and its only output.
 
 Equal event sequences give equal action sequences, byte for byte in the form of `encode_actions`.
 """
@@ -32,13 +32,13 @@ class ModifyOrder(msgspec.Struct, frozen=True, kw_only=True, tag="modify_order")
 
 
 class CancelOrder(msgspec.Struct, frozen=True, tag="cancel_order"):
-    """Withdraw what is left of an open order."""
+    """Withdraw the remaining quantity of an open order."""
 
     order_id: str
 
 
 class OrderDenied(msgspec.Struct, frozen=True, kw_only=True, tag="order_denied"):
-    """A risk rule refused an order: `rule` allows `limit`, and `asked` is what the order came to."""
+    """A risk rule refused an order: `rule` allows `limit`, and the order asked for `asked`."""
 
     order_id: str
     rule: str
@@ -48,16 +48,16 @@ class OrderDenied(msgspec.Struct, frozen=True, kw_only=True, tag="order_denied")
 
 
 class OrderQueued(msgspec.Struct, frozen=True, tag="order_queued"):
-    """An order waits for its turn, because as many as may have left in this second; `order` is created, not sent.
+    """An order waits because this second's maximum of orders has left; `order` is created, not sent.
 
-    It comes again with the order's new terms when those change while it waits.
+    The action is repeated with the order's new terms when those change while it waits.
     """
 
     order: Order
 
 
 class OrderDropped(msgspec.Struct, frozen=True, tag="order_dropped"):
-    """An order that waited for its turn was withdrawn; it never left."""
+    """A waiting order was withdrawn; it never left."""
 
     order_id: str
     at_ns: int
@@ -71,7 +71,7 @@ class SetTimer(msgspec.Struct, frozen=True, tag="set_timer"):
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True, tag="alert"):
-    """Tell a person; `origin` is the run or part of the engine that speaks."""
+    """Notify a person; `origin` is the run, or the part of the engine, that reports it."""
 
     origin: str
     text: str
@@ -80,9 +80,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, tag="alert"):
 
 
 class TradingHalted(msgspec.Struct, frozen=True, tag="trading_halted"):
-    """From here on only orders that reduce a position pass the risk gate, until a person lifts the halt `id`.
+    """Only orders that reduce a position pass the risk gate from now on, until a person lifts the halt `id`.
 
-    That holds in `scope`, as `state` says, because of `rule` (see `Halt`).
+    `scope`, `state` and `rule` are those of the `Halt`.
     """
 
     reason: str
@@ -100,7 +100,7 @@ class TradingHalted(msgspec.Struct, frozen=True, tag="trading_halted"):
 
 
 class RunFailed(msgspec.Struct, frozen=True, tag="run_failed"):
-    """A run has ended, because its own code raised; `note` says what."""
+    """A run ended because its own code raised; `note` holds the error."""
 
     run_id: str
     note: str
@@ -108,9 +108,9 @@ class RunFailed(msgspec.Struct, frozen=True, tag="run_failed"):
 
 
 class StateChanged(msgspec.Struct, frozen=True, tag="state_changed"):
-    """What this event has changed in the state of a run's strategy, which is given back after a restart.
+    """The changes that this event made to the state of a run's strategy; a restart restores that state.
 
-    `changes` are in the form of `ibdesk.engine.state_changes`; applied to the state before they give the one after.
+    `changes` have the form of `ibdesk.engine.state_changes`: applied to the state before, they give the state after.
     """
 
     run_id: str
@@ -118,7 +118,7 @@ class StateChanged(msgspec.Struct, frozen=True, tag="state_changed"):
 
 
 class AimChanged(msgspec.Struct, frozen=True, tag="aim_changed"):
-    """A run is on its way to hold `aim.target` of an instrument; None when it is not on its way any more."""
+    """A run is moving to hold `aim.target` of an instrument; None when it no longer is."""
 
     run_id: str
     instrument: str
@@ -153,6 +153,6 @@ def decode_actions(data: bytes) -> list[Action]:
     """Return the actions that `data` encodes.
 
     Raises:
-        msgspec.DecodeError: If `data` is no list of actions.
+        msgspec.DecodeError: If `data` is not a list of actions.
     """
     return _DECODER.decode(data)

@@ -1,4 +1,4 @@
-"""A position that a run is on its way to."""
+"""The position that a run is moving to."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import msgspec
 
 
 class Aim(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run is on its way to hold of an instrument, while orders that stand in the way are being withdrawn.
+    """The position that a run is moving to in one instrument, while conflicting orders are being withdrawn.
 
-    `apart` are the orders that the run has made by itself meanwhile, and `apart_filled` what those have filled, signed:
-    they are no part of it. `order_id` is the order that leads to it, once that has left. `flattens` says that a person
-    or a limit wants the position closed: strategies cannot change that aim, and a halt lets it pass. `failures`
-    counts the closing orders that did not close.
+    `apart` are the orders that the run has made by itself meanwhile, and `apart_filled` is their filled quantity,
+    signed; they are not part of the aim. `order_id` is the order that leads to the target, once it has left.
+    `flattens` says that a person or a limit wants the position closed: strategies cannot change such an aim, and a
+    halt lets it pass. `failures` counts the closing orders that did not close the position.
     """
 
     target: float

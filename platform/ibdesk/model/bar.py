@@ -1,4 +1,4 @@
-"""What traded in an interval: open, high, low, close, volume."""
+"""Bars: the open, high, low, close and volume of an interval."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Bar(msgspec.Struct, frozen=True, gc=False, tag="bar"):
 
     @property
     def at_ns(self) -> int:
-        """Return when the bar became known: its close, ns UTC."""
+        """Return the time at which the bar became known: its close, ns UTC."""
         return self.opened_ns + self.interval_ns
 
     closed_ns = at_ns

@@ -1,4 +1,4 @@
-"""What one run may use of the account."""
+"""The limits of one run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class RunBudget(msgspec.Struct, frozen=True, kw_only=True):
     """The limits of one run, beside those of the account; infinity switches one off.
 
     `max_order` and `max_position` count shares, contracts, or a pair's base currency in the account's; the position is
-    that in each instrument, open orders counted in the worst case. Exposures, the value of an order and losses are
+    per instrument and counts open orders in the worst case. Exposures, the value of an order and losses are
     money in the account's currency. The drawdown is measured from the highest profit of the run.
     """
 
@@ -30,21 +30,21 @@ class RunBudget(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def follows_prices(self) -> bool:
-        """Return whether any limit needs sums that move with prices."""
+        """Return whether any limit depends on sums that move with prices."""
         figures = self.max_gross_exposure, self.max_net_exposure, self.max_daily_loss, self.max_drawdown
         return min(figures) < math.inf
 
     @property
     def by_name(self) -> dict[str, float]:
-        """Return the limits that are on, by name."""
+        """Return the active limits by name."""
         figures = msgspec.structs.asdict(self)
         return {name: figure for name, figure in figures.items() if figure < math.inf}
 
     def checked(self) -> RunBudget:
-        """Return the budget itself when each of its limits is a positive number.
+        """Return the budget itself if each limit is a positive number.
 
         Raises:
-            ConfigError: If one is not.
+            ConfigError: If a limit is not.
         """
         for name, figure in msgspec.structs.asdict(self).items():
             if not isinstance(figure, int | float) or isinstance(figure, bool) or not figure > 0:

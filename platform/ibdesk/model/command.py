@@ -1,8 +1,8 @@
-"""What people ask of the engine: to run a strategy, to trade by hand, to halt, to change what is allowed.
+"""Commands: what people ask of the engine. Run a strategy, trade by hand, halt, change limits.
 
-A command is an event like any other, so it is journaled and replayed. `by` says who asks (``operator`` where nobody
-in particular does). `correlation_id` names the request from outside that led to it, so that one search in the logs
-follows it to the venue; it is empty where there was none, and orders that a command causes keep it.
+A command is an event like any other, so it is journaled and replayed. `by` names the person who asks (``operator``
+if no name is given). `correlation_id` names the outside request that led to the command; orders that the command
+causes keep it, so one search in the logs follows it to the venue. It is empty if there was no request.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from ibdesk.model.instrument import AnyInstrument
 from ibdesk.model.order import OrderType, Side, TimeInForce, WhenClosed
 
 OPERATOR = "operator"
-"""Who asks, where nobody in particular does."""
+"""The value of `by` if no name is given."""
 
 
 class StrategySource(msgspec.Struct, frozen=True):
-    """Which code a run executes: the file, the class in it, and the sha256 of the file's bytes (hex).
+    """The code that a run executes: the file, the class in it, and the sha256 of the file's bytes (hex).
 
     A class that was not loaded from a file has an empty `path` and `sha256`; such a run cannot be replayed.
     """
@@ -46,7 +46,7 @@ class BarHistory(msgspec.Struct, frozen=True):
 
 
 class BarSource(enum.Enum):
-    """What the bars of a run are built from."""
+    """The data that the bars of a run are built from."""
 
     BARS = "bars"
     TICKS = "ticks"
@@ -56,11 +56,11 @@ class BarSource(enum.Enum):
 class StartStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="start_strategy"):
     """Run a strategy on some instruments, on bars of `interval_ns`.
 
-    `history` of that interval warms the features up; history of a shorter interval belongs to the bar in progress.
-    `cash` is the money allotted to the run, in the account's currency. `state` is what an earlier run left. `name`
-    tells runs apart that are alike in all else; it is empty for the usual one. With `whole_bars` each bar that comes
-    is decided on at its close, whatever its length: those of some instruments are longer than those of others.
-    `budget` is what the run may use of the account.
+    `history` of that interval warms up the features; history of a shorter interval belongs to the bar in progress.
+    `cash` is the money allotted to the run, in the account's currency. `state` is the state that an earlier run left.
+    `name` distinguishes runs that are otherwise alike; it is usually empty. With `whole_bars` the run decides at the
+    close of each bar that arrives, whatever its length, because bars of different instruments can differ in length.
+    `budget` holds the limits of the run.
     """
 
     run_id: str
@@ -81,7 +81,7 @@ class StartStrategy(msgspec.Struct, frozen=True, kw_only=True, tag="start_strate
 
 
 class StopStrategy(msgspec.Struct, frozen=True, tag="stop_strategy"):
-    """End a run; its open orders are cancelled, and with `flatten` its positions are closed."""
+    """End a run: cancel its open orders and, with `flatten`, close its positions."""
 
     run_id: str
     at_ns: int
@@ -91,7 +91,7 @@ class StopStrategy(msgspec.Struct, frozen=True, tag="stop_strategy"):
 
 
 class ChangeParameters(msgspec.Struct, frozen=True, kw_only=True, tag="change_parameters"):
-    """Go on with a run under other parameters; `parameters` are all of them, those that stay too."""
+    """Continue a run with other parameters; `parameters` holds all of them, also the unchanged ones."""
 
     run_id: str
     parameters: dict[str, Any]
@@ -101,7 +101,7 @@ class ChangeParameters(msgspec.Struct, frozen=True, kw_only=True, tag="change_pa
 
 
 class ChangeLimits(msgspec.Struct, frozen=True, kw_only=True, tag="change_limits"):
-    """Go on under other limits of the risk gate; `limits` are all of them by name, infinity switches a rule off."""
+    """Continue under other limits of the risk gate; `limits` holds all of them by name, infinity switches one off."""
 
     limits: dict[str, float | str | bool]
     at_ns: int
@@ -110,10 +110,10 @@ class ChangeLimits(msgspec.Struct, frozen=True, kw_only=True, tag="change_limits
 
 
 class HaltTrading(msgspec.Struct, frozen=True, tag="halt_trading"):
-    """Deny every order that does not reduce a position, until a person resumes; `by` is who wants it.
+    """Deny every order that does not reduce a position, until a person resumes trading.
 
-    `scope` and `state` are those of the `Halt`. `id` and `rule` are those of a halt of the account which another
-    process has made; without an id the engine makes a new halt.
+    `scope` and `state` are those of the `Halt`. `id` and `rule` are those of a halt that another process has made for
+    the account; without an id the engine makes a new halt.
     """
 
     reason: str
@@ -127,12 +127,12 @@ class HaltTrading(msgspec.Struct, frozen=True, tag="halt_trading"):
 
     @classmethod
     def of(cls, halt: Halt, at_ns: int) -> Self:
-        """Return the command to hold a halt that has an id."""
+        """Return the command that applies an existing halt."""
         return cls(halt.reason, at_ns, halt.by, scope=halt.scope, state=halt.state, id=halt.id, rule=halt.rule)
 
 
 class ResumeTrading(msgspec.Struct, frozen=True, tag="resume_trading"):
-    """Lift the halt `id`, and no other; `reason` says why that is right."""
+    """Lift the halt `id` and no other; `reason` says why."""
 
     id: str
     reason: str
@@ -142,7 +142,7 @@ class ResumeTrading(msgspec.Struct, frozen=True, tag="resume_trading"):
 
 
 class WatchMarket(msgspec.Struct, frozen=True, tag="watch_market"):
-    """Keep the prices of an instrument from now on: what is ordered by hand needs them at the risk gate."""
+    """Keep the prices of an instrument from now on: the risk gate needs them for orders by hand."""
 
     instrument: AnyInstrument
     at_ns: int
@@ -151,10 +151,10 @@ class WatchMarket(msgspec.Struct, frozen=True, tag="watch_market"):
 
 
 class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True, tag="place_request"):
-    """Place an order by hand, in the book `MANUAL` that belongs to no strategy.
+    """Place an order by hand, in the book `MANUAL`, which belongs to no strategy.
 
-    `order_id` is new; `client_key` is the caller's own name of its intent: of requests of one `by` with the same
-    `client_key` only the first one places an order. An empty one is never the same.
+    `order_id` is new. `client_key` is the caller's own name for the order: of several requests with the same `by` and
+    `client_key`, only the first places an order. Empty keys are not compared.
     """
 
     order_id: str
@@ -174,7 +174,7 @@ class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True, tag="place_request
 
 
 class ModifyRequest(msgspec.Struct, frozen=True, kw_only=True, tag="modify_request"):
-    """Change the terms of an open order, by hand also those of a run's; what is None stays."""
+    """Change the terms of an open order, also of a run's order; None leaves a term unchanged."""
 
     order_id: str
     at_ns: int
@@ -186,7 +186,7 @@ class ModifyRequest(msgspec.Struct, frozen=True, kw_only=True, tag="modify_reque
 
 
 class CancelRequest(msgspec.Struct, frozen=True, tag="cancel_request"):
-    """Cancel one open order; when `order_id` is empty all of them, or those of `owner` and in `symbol`."""
+    """Cancel one open order; with an empty `order_id` all of them, or those of `owner` and in `symbol`."""
 
     order_id: str
     at_ns: int
@@ -197,7 +197,7 @@ class CancelRequest(msgspec.Struct, frozen=True, tag="cancel_request"):
 
 
 class AcceptExternal(msgspec.Struct, frozen=True, kw_only=True, tag="accept_external"):
-    """Book what trades outside the desk have closed to those who hold it, or as much as `owner` holds to that one."""
+    """Book the quantity that trades outside the desk closed to its holders, or to `owner` up to its position."""
 
     instrument: str
     at_ns: int

@@ -1,4 +1,4 @@
-"""What comparing the books with the account has found."""
+"""Differences between the books and the account."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import msgspec
 
 
 class DifferenceKind(enum.Enum):
-    """What of the books differs from the account."""
+    """The kind of a difference between books and account."""
 
-    # POSITION: the account holds another quantity than executions explain, and further answers are awaited.
     POSITION = "position"
-    # COVER: books hold what the account does not have, because it was closed elsewhere; a person decides.
+    """The account holds another quantity than executions explain; further answers are awaited."""
     COVER = "cover"
-    # ORDER: an order that is open here was found nowhere at the venue.
+    """Books hold a quantity that the account does not, because it was closed elsewhere; a person decides."""
     ORDER = "order"
-    # EXECUTIONS: the venue calls an order filled, and executions of it are missing.
+    """An order is open here and was not found at the venue."""
     EXECUTIONS = "executions"
-    # CASH: the account has other cash than executions and commissions explain.
+    """The venue reports an order as filled, and some of its executions are missing."""
     CASH = "cash"
+    """The account has other cash than executions and commissions explain."""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing in which books and account differ, since when (ns UTC).
+    """One difference between books and account, and since when (ns UTC).
 
     `subject` is an instrument, an order's id or a currency; `books` and `account` are quantities, or money.
     """
@@ -36,31 +36,31 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """Return the sentence that says what differs."""
+        """Return the difference as a sentence."""
         match self.kind:
             case DifferenceKind.POSITION:
                 return f"{self.subject}: the account holds {self.account:g}, the books say {self.books:g}"
             case DifferenceKind.COVER:
                 return f"{self.subject}: the books hold {self.books:g}, of which the account covers {self.account:g}"
             case DifferenceKind.ORDER:
-                return f"order {self.subject} is open in the books, and the venue was not seen to have it"
+                return f"order {self.subject} is open in the books but was not found at the venue"
             case DifferenceKind.EXECUTIONS:
-                return f"order {self.subject} is filled at the venue; the executions known add up to {self.books:g}"
+                return f"order {self.subject} is filled at the venue, but the known executions add up to {self.books:g}"
             case DifferenceKind.CASH:
                 return f"{self.subject}: the account has {self.account:.2f}, the books explain {self.books:.2f}"
 
 
 class BooksCompared(msgspec.Struct, frozen=True, tag="books_compared"):
-    """The comparison of books and account has another result than before: all that differs now."""
+    """The comparison of books and account has a new result; `differences` holds all that differs now."""
 
     differences: list[Difference]
     at_ns: int
 
 
 class CashCounted(msgspec.Struct, frozen=True, tag="cash_counted"):
-    """What the account has of each currency, and what of that neither executions nor commissions explain.
+    """The account's cash in each currency, and the part that neither executions nor commissions explain.
 
-    The first one is where the count begins: nothing of it is unexplained.
+    The first report is the starting point: nothing in it is unexplained.
     """
 
     amounts: dict[str, float]

@@ -49,10 +49,10 @@ METALS = {"XAU": ("GC", "GLD"), "XAG": ("SI", "SLV"), "XPT": ("PL", "PPLT"), "XP
 
 
 def refuse_metals(text: str, *codes: str) -> None:
-    """Refuse a pair that has a metal in it.
+    """Refuse a pair that contains a metal.
 
     Raises:
-        InstrumentError: If one of the codes is a metal's.
+        InstrumentError: If one of the codes is that of a metal.
     """
     for code in codes:
         if code in METALS:

@@ -14,7 +14,7 @@ def parse_duration(text: str) -> float:
     """Return the seconds of a length of time.
 
     Raises:
-        ValueError: If it is not one, or not above 0; the sentence says how to write it.
+        ValueError: If the text is not a length of time, or not above 0; the message shows how to write one.
     """
     text = text.strip()
     seconds = _iso(text) if text[:1] in {"P", "p"} else _short(text)

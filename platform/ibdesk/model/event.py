@@ -1,7 +1,7 @@
-"""What can happen to the engine: everything it ever learns, in the order it learns it.
+"""Events: every input of the engine, in order.
 
-`Bar`, `Quote`, `Tick`, `Fill` and `Commission` are events as they stand, what people ask stands in `command`; the
-others are here. Each carries `at_ns`, the time at which it happened (ns UTC): the engine has no other clock.
+`Bar`, `Quote`, `Tick`, `Fill` and `Commission` are events as they are; commands are in `command`; all others are
+here. Each carries `at_ns`, the time at which it happened (ns UTC): the engine has no other clock.
 `encode_event` and `decode_event` are the journal's form.
 """
 
@@ -41,10 +41,10 @@ from ibdesk.model.venue_day import ClockChecked, TradingHours, VenueWindow
 
 
 class OrderReport(msgspec.Struct, frozen=True, kw_only=True, tag="order_report"):
-    """What the venue said about an order of ours. Never a source of fills: those are executions.
+    """The venue's report on an order of ours. It is never a source of fills: those are executions.
 
-    `quantity`, `limit_price` and `stop_price` are the terms as the venue works them, None where it did not say.
-    `by_other` says that somebody else than this desk has withdrawn the order or changed its terms.
+    `quantity`, `limit_price` and `stop_price` are the terms that the venue works, None if it did not report them.
+    `by_other` says that another program or person withdrew the order or changed its terms.
     """
 
     order_id: str
@@ -59,9 +59,9 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True, tag="order_report")
 
 
 class OrderFound(msgspec.Struct, frozen=True, tag="order_found"):
-    """The venue has an order that an earlier life placed and our record lacks, as when its last moments were lost.
+    """The venue has an order of an earlier generation that our record lacks, for example after a loss of power.
 
-    `order` is UNKNOWN and without fills: reports and executions follow. `instrument` is what it trades.
+    `order` is UNKNOWN and without fills: reports and executions follow.
     """
 
     order: Order
@@ -70,11 +70,11 @@ class OrderFound(msgspec.Struct, frozen=True, tag="order_found"):
 
 
 class PositionReport(msgspec.Struct, frozen=True, tag="position_report"):
-    """What the venue says the whole account holds in one instrument, whoever opened it.
+    """The whole account's position in one instrument, as the venue reports it.
 
-    `average_price` is NaN where the venue does not say. `confirmed` says that it stands after the venue was asked for
-    executions and then for positions anew: what no book explains of it was traded elsewhere. `doubtful` says that the
-    venue may be late with it: nothing is to be concluded.
+    `average_price` is NaN if the venue does not report it. `confirmed` says that the position still stands after the
+    venue was asked for executions and then again for positions: any part that no book explains was traded elsewhere.
+    `doubtful` says that the venue may be late: the engine concludes nothing from it.
     """
 
     instrument: str
@@ -93,7 +93,7 @@ class AccountReport(msgspec.Struct, frozen=True, tag="account_report"):
 
 
 class LinkChanged(msgspec.Struct, frozen=True, tag="link_changed"):
-    """The connection to TWS went into another state."""
+    """The connection to TWS changed its state."""
 
     link: Link
     at_ns: int
@@ -101,17 +101,17 @@ class LinkChanged(msgspec.Struct, frozen=True, tag="link_changed"):
 
 
 class TimerFired(msgspec.Struct, frozen=True, tag="timer_fired"):
-    """A timer that a strategy had set has come due."""
+    """A timer that a strategy set is due."""
 
     timer_id: str
     at_ns: int
 
 
 class ClockRead(msgspec.Struct, frozen=True, tag="clock_read"):
-    """What the desk's clock shows now, told before events that carry another time: the close of a bar, a timer's due.
+    """The desk's clock, sent before events that carry another time: the close of a bar, a timer's due time.
 
-    `speed` is how many seconds of this clock pass in one of the wall. Where it is never told, as in a backtest, time
-    is what events carry.
+    `speed` is the number of seconds of this clock per second of wall time. If it is never sent, as in a backtest, the
+    time is that of the events.
     """
 
     at_ns: int
@@ -119,9 +119,9 @@ class ClockRead(msgspec.Struct, frozen=True, tag="clock_read"):
 
 
 class Stalled(msgspec.Struct, frozen=True, tag="stalled"):
-    """The desk's process stood still for so many seconds of the wall: it was stopped, swapped out, or slept.
+    """The desk's process stood still for `seconds` of wall time: it was stopped, swapped out, or asleep.
 
-    What arrived meanwhile is taken without a decision until the books have been compared and the link is UP again.
+    The engine takes in what arrived meanwhile without deciding, until the books are compared and the link is UP again.
     """
 
     seconds: float
@@ -129,7 +129,7 @@ class Stalled(msgspec.Struct, frozen=True, tag="stalled"):
 
 
 class MarketHalted(msgspec.Struct, frozen=True, tag="market_halted"):
-    """The venue halted trading in an instrument, or with `is_halted` False lets it go on."""
+    """The venue halted trading in an instrument, or resumed it (`is_halted` is False)."""
 
     instrument: str
     at_ns: int
@@ -137,17 +137,17 @@ class MarketHalted(msgspec.Struct, frozen=True, tag="market_halted"):
 
 
 class RunMarks(msgspec.Struct, frozen=True):
-    """From which profits the losses of a run are measured: when the day began, and the highest so far."""
+    """The profits that losses of a run are measured from: at the start of the day, and the highest so far."""
 
     day_pnl: float
     peak: float
 
 
 class Valuation(msgspec.Struct, frozen=True):
-    """At which prices and rates profits were counted, for a life in which nothing has a price yet.
+    """The prices and rates at which profits were counted, for a new generation that has no prices yet.
 
-    `prices` are those of what is held, `rates` what one unit of each other currency is worth in `currency`, the
-    account's. `currencies` are those of the instruments in the books that are traded in another one.
+    `prices` are those of held instruments; `rates` are the worth of one unit of each other currency in `currency`, the
+    account's. `currencies` are those of instruments in the books that trade in another currency.
     """
 
     currency: str = ""
@@ -157,10 +157,10 @@ class Valuation(msgspec.Struct, frozen=True):
 
 
 class DayBegan(msgspec.Struct, frozen=True, tag="day_began"):
-    """From which profits the losses of the day that ends at `ends_ns` are measured; for the record and the next life.
+    """The profits that losses of the day ending at `ends_ns` are measured from; recorded for the next generation.
 
-    `pnl` is the account's when the day began, `peak` its highest since, `runs` those of runs with limits of their own.
-    It comes again when a peak has risen. `valuation` is that of the moment in which it was noted.
+    `pnl` is the account's profit at the start of the day, `peak` its highest since, `runs` those of runs with their own
+    limits. The event is repeated when a peak has risen. `valuation` is that of the time when it was recorded.
     """
 
     pnl: float
@@ -172,7 +172,7 @@ class DayBegan(msgspec.Struct, frozen=True, tag="day_began"):
 
 
 class BookSnapshot(msgspec.Struct, frozen=True):
-    """The book of one owner: its money and everything it holds or held."""
+    """The book of one owner: its cash and all its positions, also closed ones."""
 
     owner: str
     cash: float
@@ -180,9 +180,9 @@ class BookSnapshot(msgspec.Struct, frozen=True):
 
 
 class FillSnapshot(msgspec.Struct, frozen=True):
-    """An execution that is in a book already, whose book, and its commission as far as that is known.
+    """An execution that is already booked, the owner of that book, and its commission if known.
 
-    `commission_currency` is empty in journals that do not have it.
+    `commission_currency` is empty if it is not known.
     """
 
     fill: Fill
@@ -192,10 +192,10 @@ class FillSnapshot(msgspec.Struct, frozen=True):
 
 
 class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A run of an earlier life: how it was started (without history), and where it stood.
+    """A run of an earlier generation: its start command (without history) and its state.
 
-    `was_running` says whether it still ran when that life ended; `orders_made` is the number of its last order;
-    `state` is its strategy's last good state; `aims` are the positions that it was on its way to, by instrument.
+    `was_running` says whether it still ran at the end; `orders_made` is the number of its last order; `state` is its
+    strategy's last good state; `aims` are the positions that it was moving to, by instrument.
     """
 
     start: StartStrategy
@@ -207,17 +207,17 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EngineSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What one life of a desk leaves to the next, all of it read from its journal.
+    """The state of an engine that the next generation restores; it is computed from the journal.
 
     `orders` are those that may still fill and those that ended in the last days; `fills` are those of the last days:
-    TWS may tell them again. `halts` are those that hold, oldest first; `halts_made` is the number of the newest that
-    ever was. What begins with `day_` is that of the last `DayBegan`. `instruments` are those traded by hand; those of
-    runs stand in their starts. `limits` are those of the risk gate when they were changed at
-    run time, and `limits_before` those that the settings gave; both are empty else. `uncovered` is what trades outside
-    the desk have closed of its positions, by instrument, and nobody has accepted yet. `withdrawn` are the open orders
-    whose cancel was asked for. `cash` is the account's money by currency as the record explains it. `overruled` are
-    the open orders that a person has changed at the broker, with whether each opened a position. `manual_exits` are
-    the instruments in which a limit closes what was ordered by hand.
+    TWS may report them again. `halts` are those in force, oldest first; `halts_made` is the number of the newest halt
+    ever made. Fields that begin with `day_` are those of the last `DayBegan`. `instruments` are those traded by hand;
+    those of runs are in their start commands. `limits` are those of the risk gate if they were changed at run time,
+    and `limits_before` those of the settings then; otherwise both are empty. `uncovered` are the quantities, by
+    instrument, of our positions that trades outside the desk closed and that no person has accepted yet. `withdrawn`
+    are the open orders with a pending cancel. `cash` is the account's money by currency as the record explains it.
+    `overruled` are the open orders that a person has changed at the broker, and whether each opened a position.
+    `manual_exits` are the instruments in which a limit closes the position that was ordered by hand.
     """
 
     books: list[BookSnapshot] = []
@@ -242,10 +242,9 @@ class EngineSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Restore(msgspec.Struct, frozen=True, kw_only=True, tag="restore"):
-    """The desk begins a life on this account where the one before, recorded in the journal `earlier`, left off.
+    """The desk continues on this account from the journal `earlier`, a file in the same folder.
 
-    `earlier` is a file's name in the same folder; it is empty, and the snapshot too, when there was no life before.
-    `client_id` is the one at TWS of that life.
+    `earlier` and the snapshot are empty if there is no earlier journal. `client_id` is the earlier desk's at TWS.
     """
 
     account: str
@@ -256,7 +255,7 @@ class Restore(msgspec.Struct, frozen=True, kw_only=True, tag="restore"):
 
 
 class Severity(enum.Enum):
-    """How much an alert matters."""
+    """The importance of an alert."""
 
     INFO = "info"
     WARNING = "warning"
@@ -266,10 +265,10 @@ class Severity(enum.Enum):
 class RunInterrupted(msgspec.Struct, frozen=True, tag="run_interrupted"):
     """The code of a run did not return in time in the event that follows, and was interrupted there.
 
-    It stands on the record only, before that event: a replay times nothing, and ends the run at the same point.
-    `call` is the number of the interrupted call among all calls that the engine has made; 0 is a look at the market,
-    -1 at the state of the run's strategy. `note` says where it was. `halts` are those that the event had made by then,
-    for example because the call was denied the same order too often: they stay, although the call is taken back.
+    It is only recorded, before that event: a replay measures no time, and ends the run at the same point. `call` is
+    the number of the interrupted call among all calls of the engine; 0 is a read of the market, -1 a read of the
+    state of the run's strategy. `note` names the place in the code. `halts` are those that the event had made by then,
+    for example because the call was denied the same order too often: they stay, although the call is undone.
     """
 
     run_id: str
@@ -280,7 +279,7 @@ class RunInterrupted(msgspec.Struct, frozen=True, tag="run_interrupted"):
 
 
 class Notice(msgspec.Struct, frozen=True, tag="notice"):
-    """Something TWS or the link said that changes no state and belongs on the record."""
+    """A message of TWS or the link that changes no state and is kept in the journal."""
 
     text: str
     at_ns: int
@@ -325,13 +324,13 @@ Event = (
 )
 
 EVENT_KINDS = tuple(sorted(str(kind.__struct_config__.tag) for kind in get_args(Event)))
-"""The words for all kinds of events, as the journal has them."""
+"""The kinds of events, as named in the journal."""
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 
 
-# What `encode_event` and `encode_actions` raise where a value has no journal form.
+# Raised by `encode_event` and `encode_actions` if a value has no journal form.
 UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
 
@@ -341,7 +340,7 @@ def encode_event(event: Event) -> bytes:
 
 
 def encode_kind(kind: str) -> bytes:
-    """Return the bytes by which the journal form of every event of a kind, such as ``fill``, can be told."""
+    """Return the bytes that the journal form of every event of a kind, such as ``fill``, contains."""
     return _ENCODER.encode({"type": kind})[1:]
 
 
@@ -349,6 +348,6 @@ def decode_event(data: bytes) -> Event:
     """Return the event that `data` encodes.
 
     Raises:
-        msgspec.DecodeError: If `data` is no event.
+        msgspec.DecodeError: If `data` is not an event.
     """
     return _DECODER.decode(data)

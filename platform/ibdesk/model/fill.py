@@ -1,4 +1,4 @@
-"""Executions of our orders, and what each one cost."""
+"""Executions of our orders, and their commissions."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import msgspec
 
 from ibdesk.model.order import Side
 
-# What the id of a fill ends in that takes the old version of a corrected execution back.
 TAKEN_BACK = "/taken-back"
+"""The suffix of a fill's id that reverses the old version of a corrected execution."""
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
-    """One execution of an order of ours, told apart by `execution_id`.
+    """One execution of an order of ours, identified by `execution_id`.
 
-    `quantity` is positive; `side` says which way the position moved. `order_id` is our own order's id, empty when
-    the order was not ours (a hand's, or another program's). `at_ns` is ns UTC. `currency` is that of the cash which
-    the execution moves, of a currency pair both (``EUR.USD``); it is empty where none moves, as of a future, or is not
-    known.
+    `quantity` is positive; `side` says which way the position moved. `order_id` is our own order's id, empty if the
+    order was not ours (placed by hand at TWS, or by another program). `at_ns` is ns UTC. `currency` is that of the cash
+    which the execution moves, for a currency pair both (``EUR.USD``); it is empty if no cash moves, as with a future,
+    or if it is not known.
     """
 
     execution_id: str
@@ -31,7 +31,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
 
     @property
     def signed_quantity(self) -> float:
-        """Return by how much the position moved."""
+        """Return the change of the position."""
         return self.side.sign * self.quantity
 
     @property
@@ -41,9 +41,9 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, tag="fill"):
 
 
 class Commission(msgspec.Struct, frozen=True, kw_only=True, tag="commission"):
-    """What the venue charged for one execution, in `currency`; it may come long after the fill.
+    """The venue's charge for one execution, in `currency`; it may arrive long after the fill.
 
-    A later one for the same execution corrects the amount: it takes the place of the first.
+    A later commission of the same execution replaces the earlier one.
     """
 
     execution_id: str
@@ -53,7 +53,7 @@ class Commission(msgspec.Struct, frozen=True, kw_only=True, tag="commission"):
 
 
 def revision_of(execution_id: str) -> tuple[str, int]:
-    """Return what all versions of an execution share, and the number of this one; 0 where the id has none.
+    """Return the part of the id that all versions of an execution share, and the number of this version, or 0.
 
     IB numbers the versions in the last part of the id: ``0000e0d5.67fe667b.01.01``, corrected ``...01.02``.
     """

@@ -1,8 +1,8 @@
 """The usual futures: exchange, multiplier, tick size, contract months and hours by the exchange's own code (root).
 
-IB calls some roots otherwise: the euro future 6E is its symbol EUR with trading class 6E, and several roots can share
-a symbol (FDAX, FDXM and FDXS are DAX). Multipliers are money gained per unit of the price as it is quoted: corn, in
-cents, moves 50 dollars a cent, which IB writes as multiplier 5000 and price magnifier 100.
+IB names some roots differently: the euro future 6E is its symbol EUR with trading class 6E, and several roots can
+share a symbol (FDAX, FDXM and FDXS are DAX). Multipliers are money gained per unit of the price as it is quoted:
+corn, in cents, moves 50 dollars a cent, which IB writes as multiplier 5000 and price magnifier 100.
 
 Sources, by the last column: `cme`, contract specifications at cmegroup.com; `cfe`, VIX futures specifications at
 cboe.com; `ice`, product guides at ice.com; `eurex`, `euronext`, `hkex` and `asx`, contract specifications at their
@@ -207,12 +207,12 @@ for _each in ROOTS.values():
 
 
 def roots_called(name: str) -> tuple[FutureRoot, ...]:
-    """Return the roots that a name may mean: an exchange's code, or IB's symbol, which several roots can share."""
+    """Return the roots that a name can mean: an exchange's code, or IB's symbol, which several roots can share."""
     return _CALLED.get(name, ())
 
 
 def terms_apart(name: str, given: Mapping[str, str | float]) -> tuple[str, str]:
-    """Return the terms of the roots of a name, and those of the given ones that differ, in words; empty without one."""
+    """Return the terms of the roots called `name`, and the given terms that differ, in words; empty without a root."""
     roots = roots_called(name)
     if not roots:
         return "", ""

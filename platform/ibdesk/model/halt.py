@@ -1,4 +1,4 @@
-"""Halts: what stops trading of the desk, of a run or in an instrument, until a person lifts it."""
+"""Halts: stops of trading for the desk, a run or an instrument, until a person lifts them."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ DESK_SCOPE = "desk"
 """The scope of a halt that stops all trading of the account."""
 
 GUARDIAN = "guardian"
-"""In whose name the guardian halts."""
+"""The value of `Halt.by` for halts of the guardian."""
 
 
 class TradingState(enum.Enum):
-    """What may be ordered. The desk closes positions for a person or a limit in each, unless the guardian does."""
+    """Which orders pass. In each state the desk closes positions for a person or a limit, if the guardian does not."""
 
-    # NORMAL: everything that the limits allow.
     NORMAL = "normal"
-    # REDUCING: nothing that opens or adds to a position; orders that reduce or protect one pass.
+    """Everything within the limits passes."""
     REDUCING = "reducing"
-    # HALTED: the same; with `risk.halt_keeps_protection` off, or by the guardian, strategies may not reduce or protect.
+    """Orders that open or add to a position are denied; orders that reduce or protect one pass."""
     HALTED = "halted"
+    """As REDUCING; strategies may not reduce or protect if `risk.halt_keeps_protection` is off, or by the guardian."""
 
-    # Each member is one object, so it is told apart by what it is; Enum's own hash is computed in Python.
+    # Members are singletons, so identity is enough. Enum's own hash is slower: it is computed in Python.
     __hash__ = object.__hash__
 
     def __init__(self, word: str) -> None:
-        # level: the higher one holds where two halts apply.
+        # Of two halts that apply, the one with the higher level decides.
         self.level = ("normal", "reducing", "halted").index(word)
 
 
 class Halt(msgspec.Struct, frozen=True):
     """Why trading is halted, by whom (``operator``, ``risk``, ...) and since when (ns UTC).
 
-    `id` is the time, who made the halt, and its number among those of the account, such as ``20261130-121204-7-3`` by
-    the desk of client id 7: it names this halt and no other, also after restarts. `scope` is ``desk``,
-    ``run:<owner>`` or ``instrument:<id>``; `state` is what remains possible there. `rule` is the limit that was
-    broken, empty where none was.
+    `id` is the time, the maker, and the number among the halts of the account, such as ``20261130-121204-7-3`` by
+    the desk of client id 7. It is unique, also across restarts. `scope` is ``desk``,
+    ``run:<owner>`` or ``instrument:<id>``; `state` says which orders pass there. `rule` is the limit
+    that was broken, or empty.
     """
 
     reason: str
@@ -57,7 +57,7 @@ class Halt(msgspec.Struct, frozen=True):
 
     @property
     def number(self) -> int:
-        """Return its number among the halts of the account, 0 where the id has none."""
+        """Return the number of the halt among those of the account, or 0."""
         number = self.id.rpartition("-")[2]
         return int(number) if number.isascii() and number.isdigit() else 0
 

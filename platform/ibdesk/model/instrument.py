@@ -1,7 +1,7 @@
-"""What can be traded: value types that know price grid, size increment, multiplier, currency, venue and hours.
+"""Instruments: value types with price grid, size increment, multiplier, currency, venue and hours.
 
-`Instrument` is ours. IB's `Contract` stays inside `tws` and `gateway`, which translate at their edge. What is left open
-when an instrument is made (an exchange's hours, the terms of a usual future) is filled in from the shipped tables.
+`Instrument` is ours. IB's `Contract` stays inside `tws` and `gateway`, which translate at their edge. Fields that are
+left out of a new instrument (an exchange's hours, the terms of a usual future) are filled in from the shipped tables.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ibdesk.model.spelling import INDICES, OPTION_CLASSES, read_share, reads_as_
 
 
 class Session(msgspec.Struct, frozen=True):
-    """Regular trading hours, the same on each of `weekdays`; holidays are not known here.
+    """Regular trading hours, the same on each of `weekdays`; holidays are not included.
 
     `opens` and `closes` are minutes after local midnight in `zone`. When `closes` is not after `opens` the session
     starts on the evening before (currencies, futures); `weekdays` (Monday is 0) name the day on which it closes.
@@ -59,23 +59,23 @@ US_INDEX_HOURS = Session("America/New_York", 9 * 60 + 30, 16 * 60 + 15)
 FOREX_HOURS = Session("America/New_York", 17 * 60 + 15, 17 * 60)
 # Options on these indices move by 0.05 below a premium of 3 and by 0.10 from there (Cboe and Nasdaq specifications).
 _INDEX_OPTIONS, _DIMES_FROM_3 = frozenset({"SPX", "NDX", "RUT"}), ((0.0, 0.05), (3.0, 0.1))
-# Exchange and currency of an index that is not one of the usual ones.
+# Exchange and currency of an index that is not in `INDICES`.
 _USUAL_INDEX = ("CBOE", "USD")
-# Stands for the hours that the exchange usually has, until the instrument is made.
+# A placeholder for the exchange's usual hours, until the instrument is made.
 _USUAL = Session("", 0, 0)
 
 
 class Right(enum.Enum):
-    """Which side of the strike an option pays on."""
+    """The side of the strike on which an option pays."""
 
     CALL = "C"
     PUT = "P"
 
 
 class Instrument(msgspec.Struct, frozen=True, tag_field="kind"):
-    """What all instruments share. `id` is the name used everywhere else: in orders, bars, topics and reports.
+    """The base of all instruments. `id` is the name used everywhere else: in orders, bars, topics and reports.
 
-    `tick_size` is the step of a price; `price_increments` are its steps by price where they differ, as pairs of lowest
+    `tick_size` is the step of a price; `price_increments` are the steps by price if they differ, as pairs of lowest
     price and step. `size_increment` is the step of a size. `multiplier` is the money gained per unit of price and
     quantity. A zero tick size or size increment stands for the usual one.
     """
@@ -89,10 +89,10 @@ class Instrument(msgspec.Struct, frozen=True, tag_field="kind"):
     price_increments: PriceIncrements = ()
     size_increment: float = 0.0
 
-    # counted_in: what a quantity is a number of; the limits of the risk gate are by this word.
     counted_in: ClassVar[str] = "shares"
-    # may_be_worthless: whether it can trade at a price of zero or below.
+    """The unit of a quantity; the limits of the risk gate are named by this word."""
     may_be_worthless: ClassVar[bool] = False
+    """Whether the instrument can trade at a price of zero or below."""
     _usual_tick: ClassVar[float] = 0.01
     _usual_session: ClassVar[Session] = US_EQUITY_HOURS
 
@@ -108,7 +108,7 @@ class Instrument(msgspec.Struct, frozen=True, tag_field="kind"):
             raise InstrumentError(f"{self.symbol}: {wrong}")
 
     def _complete(self) -> None:
-        """Fill in what was left open."""
+        """Fill in the fields that were left out."""
         if self.session == _USUAL:
             self._set(session=self._usual_session)
         self._set(tick_size=self.tick_size or self._usual_tick, size_increment=self.size_increment or 1.0)
@@ -120,7 +120,7 @@ class Instrument(msgspec.Struct, frozen=True, tag_field="kind"):
 
     @property
     def id(self) -> str:
-        """Return the name that tells this instrument from every other, e.g. ``AAPL`` or ``ES-202612``.
+        """Return the unique name of this instrument, e.g. ``AAPL`` or ``ES-202612``.
 
         `instrument_of` reads it back. It needs no quoting in files and addresses: letters, digits and ``. - @ _ ~``.
         """
@@ -141,7 +141,7 @@ class Instrument(msgspec.Struct, frozen=True, tag_field="kind"):
         return step_at(price, self.increments)
 
     def round_price(self, price: float, rounding: Rounding = Rounding.NEAREST) -> float:
-        """Return the price of the grid that stands for a price, as the shortest float that prints so.
+        """Return the grid price of `price`, as the shortest float that prints so.
 
         Half a tick rounds away from zero, the usual rule of venues; 1.005 is half a tick of 0.01, although the
         nearest float lies a little below it.
@@ -149,7 +149,7 @@ class Instrument(msgspec.Struct, frozen=True, tag_field="kind"):
         return rounded(price, self.increments, rounding)
 
     def round_size(self, quantity: float) -> float:
-        """Return the quantity on the size increment, rounded towards zero: never more than was wanted."""
+        """Return the quantity on the size increment, rounded towards zero: never more than asked for."""
         if quantity % self.size_increment == 0:
             return quantity
         return rounded(quantity, ((0.0, self.size_increment),), Rounding.DOWN if quantity > 0 else Rounding.UP)
@@ -167,7 +167,7 @@ class Stock(Instrument, frozen=True, tag="stock"):
     def _complete(self) -> None:
         us, listing = self._is_us, BY_EXCHANGE.get(self.exchange)
         if any(letter in self.symbol for letter in "@/"):
-            raise InstrumentError(f"{self.symbol!r} is not a symbol, for it has a character that names nothing: @ or /")
+            raise InstrumentError(f"{self.symbol!r} is not a symbol: it contains @ or /")
         if us and "." in self.symbol:
             self._set(symbol=read_share(self.symbol) or self.symbol)
         if listing is not None and listing.currency == self.currency:
@@ -227,7 +227,7 @@ class Forex(Instrument, frozen=True, tag="forex"):
 class Future(Instrument, frozen=True, tag="future"):
     """A futures contract of one expiry, given as ``YYYYMM`` or ``YYYYMMDD``.
 
-    Terms that are left out are those of the shipped table; of a root that is not in it they must be given.
+    Terms that are left out come from the shipped table; if the root is not in it, they must be given.
     """
 
     exchange: str = ""
@@ -265,7 +265,7 @@ class Future(Instrument, frozen=True, tag="future"):
         super()._complete()
 
     def _root(self) -> FutureRoot | None:
-        """Return the root of the table that fits what was given."""
+        """Return the root of the table that fits the given terms."""
         fitting = [root for root in roots_called(self.symbol) if self._fits(root)]
         if len(fitting) > 1:
             fitting = [root for root in fitting if root.root == self.symbol] or fitting
@@ -284,7 +284,7 @@ class Future(Instrument, frozen=True, tag="future"):
 
     @property
     def id(self) -> str:
-        """Return root and expiry, e.g. ``ES-202612``; of an unusual one also exchange, currency and multiplier."""
+        """Return root and expiry, e.g. ``ES-202612``; if unusual, also exchange, currency and multiplier."""
         root = next((root for root in roots_called(self.symbol) if self._fits(root)), None)
         if root is not None and root.trading_class == self.trading_class:
             return f"{root.root}-{self.expiry}"
@@ -294,7 +294,7 @@ class Future(Instrument, frozen=True, tag="future"):
 class Option(Instrument, frozen=True, tag="option"):
     """An option on a share or an index, of one expiry (``YYYYMMDD``), strike (in `currency`) and right.
 
-    `trading_class` tells apart the classes of one underlying: SPX and SPXW. Empty stands for the only one there is.
+    `trading_class` distinguishes the classes of one underlying: SPX and SPXW. Empty means the only class.
     """
 
     multiplier: float = 100.0
@@ -329,7 +329,7 @@ class Option(Instrument, frozen=True, tag="option"):
 
 
 class Index(Instrument, frozen=True, tag="index"):
-    """A computed index: it has quotes and bars, and takes no orders."""
+    """A computed index: it has quotes and bars, and cannot be ordered."""
 
     exchange: str = ""
 
@@ -343,7 +343,7 @@ class Index(Instrument, frozen=True, tag="index"):
 
     @property
     def id(self) -> str:
-        """Return the symbol and what it is, e.g. ``SPX-IND``; with the exchange if that is not the usual one."""
+        """Return the symbol and ``IND``, e.g. ``SPX-IND``; with the exchange if that is not the usual one."""
         name = f"{_escaped(self.symbol)}-IND"
         if INDICES.get(self.symbol, _USUAL_INDEX) == (self.exchange, self.currency):
             return name
@@ -392,5 +392,5 @@ def _terms(instrument: Future | Option) -> str:
 
 
 def _number(figure: float) -> str:
-    """Return a figure in plain decimals, as short as it reads back."""
+    """Return a figure in plain decimals, in the shortest form that reads back."""
     return format(Decimal(repr(figure)).normalize(), "f")

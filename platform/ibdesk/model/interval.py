@@ -23,7 +23,7 @@ _WORDS = ((86400, "day"), (3600, "hour"), (60, "min"), (1, "sec"))
 
 
 def interval_ns(text: str) -> int:
-    """Return the length that `text` names, in ns.
+    """Return the length of `text` in ns.
 
     Raises:
         ConfigError: If it is not a whole positive number and a unit (seconds, minutes, hours, days).
@@ -31,7 +31,7 @@ def interval_ns(text: str) -> int:
     match = re.fullmatch(r"\s*([1-9]\d{0,5})\s*([a-z]+?)s?\s*", text.lower())
     unit = _UNITS.get(match[2]) if match else None
     if match is None or unit is None:
-        raise ConfigError(f"bar {text!r} is no bar length: write 5 secs, 1 min, 4 hours or 1 day")
+        raise ConfigError(f"bar {text!r} is not a bar length: write 5 secs, 1 min, 4 hours or 1 day")
     return int(match[1]) * unit * _SECOND
 
 

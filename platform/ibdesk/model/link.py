@@ -6,13 +6,13 @@ import enum
 
 
 class Link(enum.Enum):
-    """How the connection to TWS is doing."""
+    """The state of the connection to TWS."""
 
-    # DOWN: no socket yet, or not any more.
     DOWN = "down"
-    # SYNCING: the socket is open; what happened meanwhile is being pulled and compared.
+    """There is no socket, or it was closed."""
     SYNCING = "syncing"
-    # UP: book and venue agree; orders may leave.
+    """The socket is open; missed events are being requested and compared."""
     UP = "up"
-    # CLOSED: the service has ended and will not come back.
+    """Books and venue agree; orders can leave."""
     CLOSED = "closed"
+    """The service has ended and will not come back."""

@@ -102,7 +102,7 @@ BY_EXCHANGE = {listing.exchange: listing for listing in BY_SUFFIX.values()}
 
 
 def usual_currency(exchange: str) -> str:
-    """Return the currency that shares of an exchange are priced in, empty where it is not known."""
+    """Return the currency that shares of an exchange are priced in, or an empty string."""
     if exchange in US_EXCHANGES:
         return "USD"
     listing = BY_EXCHANGE.get(exchange)

@@ -17,7 +17,7 @@ def nanoseconds(time: dt.datetime) -> int:
     """Return the instant in ns UTC, exactly.
 
     Raises:
-        ValueError: If the datetime carries no zone.
+        ValueError: If the datetime has no zone.
     """
     if time.tzinfo is None:
         raise ValueError(f"{time.isoformat()} has no time zone")

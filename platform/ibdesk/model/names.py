@@ -1,4 +1,4 @@
-"""Names: the instrument that a text stands for, however people, vendors or IB write it."""
+"""Instrument names: the instrument that a text means, in the notation of people, vendors or IB."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from ibdesk.model.spelling import (
 _FOREX_VENUES = frozenset({"IDEALPRO", "FXCONV", "FXSUBPIP"})
 _FULL_FUTURE = re.compile(r"(.+)-(\d{6}|\d{8})")
 _FULL_OPTION = re.compile(r"(.+)-(\d{8})-([CP])-(\d+(?:\.\d+)?)")
-# A future whose id gives no tick size has the finest that is usual until TWS tells it.
+# The finest usual tick size: used for a future whose id gives none, until TWS reports it.
 _UNTOLD_TICK = 0.01
 
 
 def instrument_of(name: str, *, near_year: int | None = None) -> AnyInstrument:
-    """Return the instrument that a name stands for, with the usual venue and terms; case does not matter.
+    """Return the instrument that a name means, with the usual venue and terms; case does not matter.
 
     A US share is ``AAPL``, its class ``BRK.B``, ``BRK-B`` or ``BRK B``, a preferred ``BAC-PL`` or ``BAC.PRL``, with or
     without ``.US`` behind it; a share elsewhere has its exchange's suffix or IB's exchange, ``SAP.DE`` or ``SAP@IBIS``.
     A currency pair is ``EUR.USD``, ``EURUSD`` or ``EUR/USD``; a future ``ES-202612``, ``ESZ26`` or ``ESZ6``; an option
     ``AAPL-20261218-C-250`` or the OCC's ``AAPL  261218C00250000``; an index ``SPX-IND`` or ``^GSPC``. The id of an
-    instrument is one of its names. What TWS knows better (price steps, size increment, hours) is filled in when the
-    instrument is qualified.
+    instrument is one of its names. Qualifying the instrument replaces price steps, size increment and hours with those
+    of TWS.
 
     `near_year` decides the decade of a one-digit year: ``ESZ6`` expires from four years before it to five years after.
     Pass the year of the bars or of the order; without it such a name is an error.
 
     Raises:
-        InstrumentError: If the name has none of these forms, or leaves something open; it asks for what is missing.
+        InstrumentError: If the name has none of these forms, or is ambiguous; the message asks for what is missing.
     """
     text = " ".join(name.split()).upper() if name.isascii() else ""
     if "@" in text:
@@ -125,7 +125,7 @@ def _positive(text: str, figure: str) -> float:
 
 
 def _tick(name: str, exchange: str, currency: str, multiplier: float, trading_class: str) -> float:
-    """Return zero, which stands for the table's tick size, if the terms are those of a root of the table."""
+    """Return zero, for the table's tick size, if the terms are those of a root in the table."""
     terms = (exchange, currency, multiplier)
     usual = any(
         (root.exchange, root.currency, root.multiplier) == terms and trading_class in ("", root.trading_class)

@@ -1,9 +1,9 @@
 """An order of ours and the states it can be in.
 
-The life of an order::
+The states of an order::
 
     CREATED ─┬─> DENIED                                    our risk rule refused it; the venue never saw it
-             ├─> CANCELLED                                 withdrawn while it waited for its turn; it never left
+             ├─> CANCELLED                                 withdrawn while it waited to be sent; it never left
              └─> SENT ─┬─> WORKING ⇄ HELD ──┐
                        ├─> UNKNOWN (no answer; only a comparison with the venue resolves it)
                        └────────────────────┴─> FILLED | CANCELLED | REJECTED | EXPIRED
@@ -26,25 +26,25 @@ class Side(enum.Enum):
     BUY = "buy"
     SELL = "sell"
 
-    # Each member is one object, so it is told apart by what it is; Enum's own hash is computed in Python.
+    # Members are singletons, so identity is enough. Enum's own hash is slower: it is computed in Python.
     __hash__ = object.__hash__
 
     def __init__(self, word: str) -> None:
-        # sign: +1 for a buy, -1 for a sale.
+        # +1 for a buy, -1 for a sale.
         self.sign = 1 if word == "buy" else -1
 
 
 class OrderType(enum.Enum):
-    """How the price of an order is found."""
+    """How an order's price is found."""
 
-    # MARKET: at once, at the best price there is.
     MARKET = "market"
-    # LIMIT: at `limit_price` or better.
+    """At once, at the best available price."""
     LIMIT = "limit"
-    # STOP: becomes a market order once the market trades at `stop_price` or through it.
+    """At `limit_price` or better."""
     STOP = "stop"
-    # STOP_LIMIT: becomes a limit order at `limit_price` once the market trades at `stop_price` or through it.
+    """Becomes a market order once the market trades at `stop_price` or through it."""
     STOP_LIMIT = "stop_limit"
+    """Becomes a limit order at `limit_price` once the market trades at `stop_price` or through it."""
 
     __hash__ = object.__hash__
 
@@ -52,58 +52,58 @@ class OrderType(enum.Enum):
 class TimeInForce(enum.Enum):
     """How long an order may wait."""
 
-    # DAY: to the end of the trading day.
     DAY = "day"
-    # GTC: until cancelled.
+    """To the end of the trading day."""
     GTC = "gtc"
-    # IOC: what does not fill at once is cancelled.
+    """Until cancelled."""
     IOC = "ioc"
+    """Any quantity that does not fill at once is cancelled."""
 
     __hash__ = object.__hash__
 
 
 class WhenClosed(enum.Enum):
-    """What becomes of an order that is made while its market is closed."""
+    """The treatment of an order that is made while its market is closed."""
 
-    # USUAL: a market order that opens a position is held here, all others are sent.
     USUAL = "usual"
-    # DENY: it is denied.
+    """A market order that opens a position is held here; all others are sent."""
     DENY = "deny"
-    # HOLD: it is held here, and passes the risk gate once more at the first price after the open.
+    """The order is denied."""
     HOLD = "hold"
-    # SEND: it is sent, and the venue holds it until the open.
+    """The order is held here and passes the risk gate again at the first price after the open."""
     SEND = "send"
+    """The order is sent, and the venue holds it until the open."""
 
 
 class OrderStatus(enum.Enum):
-    """Where an order is in its life; changed only by `Order.moved`, and to FILLED by `Order.after`."""
+    """The state of an order; changed only by `Order.moved`, and to FILLED by `Order.after`."""
 
-    # CREATED: it is wanted, and has not left: it waits for its turn.
     CREATED = "created"
-    # DENIED: our own risk rule refused it; final.
+    """It has not left yet: it waits for its turn."""
     DENIED = "denied"
-    # SENT: it is in the journal and its bytes have left; no answer yet.
+    """Our own risk rule refused it; final."""
     SENT = "sent"
-    # UNKNOWN: no answer in time, or the link broke meanwhile. It may be alive: never resent, never called rejected.
+    """It is in the journal and its bytes have left; no answer yet."""
     UNKNOWN = "unknown"
-    # HELD: the venue has it and does not work it yet (stop not triggered, market closed, shares being located).
+    """No answer in time, or the link broke. It may be live, so it is never resent and never called rejected."""
     HELD = "held"
-    # WORKING: it can be filled.
+    """The venue has it and does not work it yet (stop not triggered, market closed, shares being located)."""
     WORKING = "working"
-    # FILLED: all of it was executed; final.
+    """It can be filled."""
     FILLED = "filled"
-    # CANCELLED: what was left has been withdrawn, by us or by the venue; final.
+    """It was executed in full; final."""
     CANCELLED = "cancelled"
-    # REJECTED: the venue refused it; final.
+    """Its remaining quantity was withdrawn, by us or by the venue; final."""
     REJECTED = "rejected"
-    # EXPIRED: its time in force ran out; final.
+    """The venue refused it; final."""
     EXPIRED = "expired"
+    """Its time in force ran out; final."""
 
     __hash__ = object.__hash__
 
     @property
     def is_final(self) -> bool:
-        """Return whether nothing but news that crossed on the way can follow."""
+        """Return whether only messages that were already on the way can follow."""
         return self in FINAL_STATUSES
 
     def may_become(self, status: OrderStatus) -> bool:
@@ -115,7 +115,7 @@ _S = OrderStatus
 _LATE_FILL = frozenset({_S.FILLED})
 _VENUE_ANSWERS = frozenset({_S.HELD, _S.WORKING, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED})
 
-# A cancelled or expired order may still turn out FILLED: the execution was on its way while the cancel was answered.
+# A cancelled or expired order can still become FILLED: its execution can cross the answer to the cancel.
 # REJECTED follows WORKING too: TWS reports "Inactive" for orders that an exchange turns away later.
 TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     _S.CREATED: frozenset({_S.DENIED, _S.SENT, _S.CANCELLED}),
@@ -142,7 +142,7 @@ FINAL_STATUSES = frozenset({_S.DENIED, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """An order of ours; each change returns the next value.
 
-    `id` is our own name of the intent (strategy run and number) and travels to the venue as `orderRef`.
+    `id` is our own name (strategy run and number) and travels to the venue as `orderRef`.
     `quantity` is positive, in shares or contracts. Prices are in the instrument's currency.
     """
 
@@ -155,24 +155,25 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     limit_price: float | None = None
     stop_price: float | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
-    # outside_regular_hours: whether it may trade before and after the regular session too.
     outside_regular_hours: bool = False
+    """Whether it may also trade before and after the regular session."""
     when_closed: WhenClosed = WhenClosed.USUAL
     status: OrderStatus = OrderStatus.CREATED
     filled: float = 0.0
     average_price: float = 0.0
     created_ns: int = 0
     updated_ns: int = 0
-    # permanent_id: IB's own id, stable over sessions and clients; 0 until the venue has answered.
     permanent_id: int = 0
+    """IB's own id, stable over sessions and clients; 0 until the venue has answered."""
     reason: str = ""
-    # by: who placed it by hand, and client_key: what that caller calls it; both empty for an order of a strategy.
     by: str = ""
+    """The person who placed it by hand; empty for an order of a strategy."""
     client_key: str = ""
-    # correlation_id: the request from outside that caused it; empty where none did.
+    """That person's own name for the order; empty for an order of a strategy."""
     correlation_id: str = ""
-    # version: counts changes of terms and executions; a status alone changes nothing that a caller has decided on.
+    """The outside request that caused it, or empty."""
     version: int = 1
+    """The number of its terms and executions so far: changes of status do not count, as no caller decides on them."""
 
     @property
     def remaining(self) -> float:
@@ -181,7 +182,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_complete(self) -> bool:
-        """Return whether nothing is left of it but what adding binary fractions leaves (a billionth)."""
+        """Return whether it is filled, up to the rounding error of binary fractions (a billionth)."""
         return _is_complete(self.quantity, self.filled)
 
     @property
@@ -191,15 +192,15 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def signed_remaining(self) -> float:
-        """Return how far a complete fill would move the position from here."""
+        """Return the signed change of the position if the remaining quantity fills."""
         return self.side.sign * self.remaining
 
     def checked(self) -> Order:
-        """Return the order itself when its fields make sense together.
+        """Return the order itself if its fields are consistent.
 
         Raises:
             OrderError: If the quantity is not a positive number, a price that its type needs is missing or not
-                finite, one is given that its type does not take, or a market order asks for more than regular hours.
+                finite, a price is given that its type does not take, or a market order asks for extended hours.
         """
         if not (math.isfinite(self.quantity) and self.quantity > 0):
             raise OrderError(f"order {self.id}: quantity must be a positive number, got {self.quantity!r}")
@@ -208,12 +209,12 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         if not is_finite or (limit is not None, stop is not None) != _TAKES[self.type]:
             self._refuse_prices()
         if self.outside_regular_hours and self.type is OrderType.MARKET:
-            # TWS ignores the wish for such an order (warning 2109), which would be a surprise.
+            # TWS ignores the flag for such an order (warning 2109).
             raise OrderError(f"order {self.id}: a market order trades in regular hours only: give it a limit_price")
         return self
 
     def _refuse_prices(self) -> NoReturn:
-        """Say which price is wrong."""
+        """Raise the error that names the wrong price."""
         for name, price, is_taken in zip(
             ("limit_price", "stop_price"), (self.limit_price, self.stop_price), _TAKES[self.type], strict=True
         ):
@@ -241,10 +242,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def after(self, quantity: float, price: float, at_ns: int) -> Order:
-        """Return the order once `quantity` of it was executed at `price`.
+        """Return the order after an execution of `quantity` at `price`.
 
-        The status becomes FILLED when nothing is left; more than was asked is booked as it came (the venue is
-        right about what it executed). A negative quantity takes an execution back that the venue has corrected.
+        The status becomes FILLED when nothing remains. An execution beyond the ordered quantity is booked in full: the
+        venue decides what it executed. A negative quantity reverses an execution that the venue has corrected.
         """
         filled = self.filled + quantity
         average = (self.average_price * self.filled + price * quantity) / filled if filled else 0.0

@@ -1,4 +1,4 @@
-"""What is held in one instrument, and what it cost."""
+"""A holding in one instrument and its cost."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ibdesk.model.fill import Fill
 
 
 class Position(msgspec.Struct, frozen=True):
-    """What is held in one instrument, what it cost, and what closing parts of it has earned.
+    """A holding in one instrument, its cost, and the profit that closing parts of it has realized.
 
-    `quantity` is signed: positive is long, negative is short, zero is flat. `average_price` is the mean price of
-    what is held now, without commission. `realized_pnl` is money before commission; `commission` is what was paid in
-    the same currency, and `charges` what was paid in others.
+    `quantity` is signed: positive is long, negative is short, zero is flat. `average_price` is the mean price of the
+    present holding, without commission. `realized_pnl` is money before commission; `commission` was paid in the same
+    currency, and `charges` were paid in others.
     """
 
     instrument: str
@@ -25,19 +25,19 @@ class Position(msgspec.Struct, frozen=True):
     charges: dict[str, float] = {}
 
     def after(self, fill: Fill) -> Position:
-        """Return the position once `fill` is booked.
+        """Return the position after booking `fill`.
 
         Adding to a position averages the price in; reducing realizes against the average; going through flat
         realizes all of the old position and opens the rest at the fill's price.
 
         Raises:
-            DataError: If the fill is of another instrument.
+            DataError: If the fill belongs to another instrument.
         """
         if fill.instrument != self.instrument:
             raise DataError(f"a fill of {fill.instrument} cannot be booked to a position in {self.instrument}")
         change = fill.signed_quantity
         quantity = self.quantity + change
-        # What adding binary fractions leaves of a closed position is flat.
+        # The rounding error of binary fractions counts as flat.
         if abs(quantity) <= 1e-9 * max(abs(self.quantity), abs(change)):
             quantity = 0.0
         realized, average = self.realized_pnl, self.average_price
@@ -55,9 +55,9 @@ class Position(msgspec.Struct, frozen=True):
         )
 
     def charged(self, commission: float, currency: str = "") -> Position:
-        """Return the position with `commission` (money, positive is a cost) added to what was paid.
+        """Return the position with `commission` (money, positive is a cost) added.
 
-        `currency` is named if it is another one than the instrument's.
+        `currency` is given only if it differs from the instrument's.
         """
         if currency:
             paid = self.charges.get(currency, 0.0) + commission
@@ -65,7 +65,7 @@ class Position(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, commission=self.commission + commission)
 
     def unrealized_pnl(self, price: float) -> float:
-        """Return what closing all of it at `price` would earn, before commission."""
+        """Return the profit of closing the whole position at `price`, before commission."""
         return (price - self.average_price) * self.quantity * self.multiplier if self.quantity else 0.0
 
     def pnl(self, price: float) -> float:

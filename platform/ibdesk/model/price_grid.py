@@ -1,4 +1,4 @@
-"""Price grids: by which step the price of an instrument moves, where the step may depend on the price."""
+"""Price grids: the steps of an instrument's prices, which may depend on the price."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ PriceIncrements = tuple[tuple[float, float], ...]
 # Sub-penny rule: a US share moves by 0.0001 below one dollar (SEC Rule 612 of Regulation NMS).
 US_SHARE_INCREMENTS: PriceIncrements = ((0.0, 0.0001), (1.0, 0.01))
 
-# How many units in the last place computing a price may leave: 0.1 + 0.2 is meant to be 0.3.
+# The largest rounding error of a computed price, in units in the last place: 0.1 + 0.2 means 0.3.
 _NOISE_ULPS = 8
-# Below so many steps the noise of a price is far smaller than a step.
+# Below this number of steps, the rounding error of a price is far smaller than a step.
 _SURE_STEPS = 2.0**40
-# What binary fractions leave of half a step, in steps.
+# The rounding error of half a step, in steps.
 _HALF_DUST = 1e-6
 
 
 class Rounding(enum.Enum):
-    """Which price of the grid stands for one that lies between two."""
+    """Which neighbor on the grid replaces a price between two of them."""
 
     NEAREST = "nearest"
     DOWN = "down"
@@ -29,10 +29,10 @@ class Rounding(enum.Enum):
 
 
 def rounded(price: float, increments: PriceIncrements, rounding: Rounding) -> float:
-    """Return the price of the grid for `price`, as the shortest float that prints so.
+    """Return the grid price of `price`, as the shortest float that prints so.
 
-    Half a step to the nearest rounds away from zero. A price below zero has the grid of its absolute value. One whose
-    number of steps is beyond all floats stands for itself.
+    With NEAREST, half a step rounds away from zero. A price below zero has the grid of its absolute value. A price
+    whose number of steps overflows a float is returned unchanged.
     """
     point = on_grid(price, increments)
     if point is not None:
@@ -48,9 +48,9 @@ def rounded(price: float, increments: PriceIncrements, rounding: Rounding) -> fl
 
 
 def on_grid(price: float, increments: PriceIncrements) -> float | None:
-    """Return the price of the grid that a price is, as most are: every rounding gives it. None where it is not one.
+    """Return the grid price that `price` already is, which every rounding gives, or None.
 
-    Of a price of so many steps that its noise is not far smaller than one, this is not told.
+    It is also None for a price of so many steps that its rounding error is not far smaller than a step.
     """
     edge, step = increments[-1]
     if price < edge:
@@ -67,7 +67,7 @@ def step_at(price: float, increments: PriceIncrements) -> float:
 
 
 def wrong_increments(increments: PriceIncrements) -> str:
-    """Return what is wrong with a grid, empty if nothing is."""
+    """Return the fault of a grid as a sentence, empty if it has none."""
     edges = [edge for edge, _ in increments]
     if not increments:
         return ""
@@ -80,7 +80,7 @@ def wrong_increments(increments: PriceIncrements) -> str:
 
 @functools.cache
 def _decimals(step: float) -> int:
-    """Return how many decimals a grid needs (0.01 -> 2, 0.25 -> 2, 1/32 -> 5)."""
+    """Return the number of decimals that a grid needs (0.01 -> 2, 0.25 -> 2, 1/32 -> 5)."""
     for decimals in range(12):
         if math.isclose(round(step, decimals), step, rel_tol=1e-12):
             return decimals
@@ -101,7 +101,7 @@ def _down(price: float, increments: PriceIncrements) -> float:
     count = math.floor(price / step) + 1
     while (point := _point(count, step)) > highest:
         count -= 1
-    # An edge that is off its own grid: the next lower price belongs to the band below.
+    # If an edge is off its own grid, the next lower price belongs to the band below.
     return point if point >= edge else _down(math.nextafter(edge, 0.0), increments)
 
 

@@ -1,4 +1,4 @@
-"""The market at an instant: the best bid and ask, and single trade prints."""
+"""Quotes (the best bid and ask) and ticks (single trade prints)."""
 
 from __future__ import annotations
 

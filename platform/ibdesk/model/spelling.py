@@ -1,7 +1,7 @@
-"""How people, vendors and IB write the names of instruments, read into their parts.
+"""Readers that split instrument names, as people, vendors and IB write them, into parts.
 
-Each reader returns None for a text that is not of its kind, and raises InstrumentError, with the question to answer,
-for one that is but leaves something open. `ibdesk.model.names` puts the readers in their order.
+Each reader returns None for a text of another kind, and raises InstrumentError, with the question to answer, for an
+ambiguous one. `ibdesk.model.names` calls the readers in order.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from ibdesk.model.currencies import CURRENCIES, METALS, refuse_metals
 from ibdesk.model.future_roots import MONTH_CODES, roots_called
 from ibdesk.model.listings import BY_SUFFIX
 
-# OPTION_CLASSES: trading classes whose options have another underlying's symbol (Cboe, Nasdaq).
+# Trading classes whose name differs from the underlying's symbol (Cboe, Nasdaq).
 OPTION_CLASSES = {"SPXW": "SPX", "NDXP": "NDX", "RUTW": "RUT", "VIXW": "VIX"}
-# INDICES: exchange and currency of the usual indices by IB's symbol; others are CBOE's unless they are given.
+# Exchange and currency of the usual indices by IB's symbol; others default to CBOE.
 INDICES = {
     "SPX": ("CBOE", "USD"),
     "VIX": ("CBOE", "USD"),
@@ -25,10 +25,10 @@ INDICES = {
     "DAX": ("EUREX", "EUR"),
     "ESTX50": ("EUREX", "EUR"),
 }
-# The usual indices as Yahoo calls them.
+# Yahoo's names of the usual indices.
 _YAHOO_INDICES = {"GSPC": "SPX", "GDAXI": "DAX", "STOXX50E": "ESTX50"}
 # Indices that people write by their bare symbol, by IB's symbol. No share or fund in the United States is listed by
-# these names (November 2026); DAX and COMP are left out, for a fund and a share are.
+# these names (November 2026); DAX and COMP are left out, because a fund and a share have these symbols.
 _BARE_INDICES = _YAHOO_INDICES | {
     name: name
     for name in ("SPX", "XSP", "OEX", "XEO", "NDX", "VIX", "VVIX", "VXN", "RUT", "MRUT", "RVX", "DJX", "ESTX50")
@@ -44,16 +44,16 @@ _CONTINUOUS = re.compile(r"([A-Z0-9]+)=F")
 _INDEX = re.compile(r"\^([A-Z0-9]+)|([A-Z0-9]+)-IND")
 _LISTED = re.compile(r"([A-Z0-9][A-Z0-9.&\-]*)\.([A-Z]{1,2})")
 _SHARE = re.compile(r"([A-Z0-9]+)(?:[ .\-/^]([A-Z0-9 .\-]+))?")
-# What a second part says of a US share: its class, or that it is a preferred, a warrant, a unit or a right, as the
+# The second part of a US share's name: its class, or a preferred, a warrant, a unit or a right, as the
 # Consolidated Tape, Nasdaq, NYSE and Yahoo write it, and as IB does: `BAC PRL`.
 _PREFERRED = re.compile(r"PR?[ .\-]?([A-Z])|PR")
 _KINDS = {"WS": "WS", "WT": "WS", "W": "WS", "WSA": "WS A", "WSB": "WS B", "U": "U", "UN": "U", "RT": "RT", "RI": "RT"}
-# One letter behind a point that Reuters uses for a US exchange.
+# Reuters' letter after the point for a US exchange.
 _REUTERS = {"N": "NYSE", "O": "NASDAQ", "P": "ARCA", "Q": "NASDAQ"}
 
 
 class FutureText(NamedTuple):
-    """A future as it is written: the names before and the expiry."""
+    """A future as it is written: its name and its expiry."""
 
     name: str
     expiry: str
@@ -123,10 +123,10 @@ def read_future(text: str, near_year: int | None) -> FutureText | None:
 
 
 def read_index(text: str) -> str | None:
-    """Return IB's symbol of an index: ``SPX-IND``, ``^GSPC``. A bare ``SPX`` is asked about."""
+    """Return IB's symbol of an index: ``SPX-IND``, ``^GSPC``. A bare ``SPX`` raises."""
     if text in _BARE_INDICES:
         raise InstrumentError(
-            f"{text} is an index: write {_BARE_INDICES[text]}-IND, or {text}@SMART if a share is meant"
+            f"{text} is an index: write {_BARE_INDICES[text]}-IND, or {text}@SMART if you mean a share"
         )
     found = _INDEX.fullmatch(text)
     if found is None:
@@ -136,7 +136,7 @@ def read_index(text: str) -> str | None:
     symbol = _YAHOO_INDICES.get(found[1], found[1])
     if symbol not in INDICES:
         raise InstrumentError(
-            f"{text}: this index is not known here, write IB's symbol and exchange, as {found[1]}-IND@CBOE"
+            f"{text}: this index is not known here: write IB's symbol and exchange, as {found[1]}-IND@CBOE"
         )
     return symbol
 
@@ -166,7 +166,7 @@ def read_listed(text: str) -> tuple[str, str] | None:
 def read_share(text: str) -> str | None:
     """Return IB's symbol of a US share: ``BRK.B BRK-B BRK/B`` are ``BRK B``, ``BAC-PL`` is ``BAC PRL``.
 
-    ``.US`` behind it, as of ``GOOG.US``, says where it is listed (Stooq, EOD Historical Data).
+    The suffix ``.US``, as in ``GOOG.US``, names the country of the listing (Stooq, EOD Historical Data).
     """
     text = text.removesuffix(".US")
     found = _SHARE.fullmatch(text)
@@ -192,7 +192,7 @@ def read_share(text: str) -> str | None:
 
 
 def reads_as_share(text: str, symbol: str) -> bool:
-    """Return whether a name on its own is read as the US share of this symbol, and as nothing else."""
+    """Return whether a name without an exchange is read as the US share `symbol` and nothing else."""
     try:
         return (
             read_pair(text) is None
@@ -210,11 +210,11 @@ def refuse_whole_name(symbol: str) -> None:
     """Refuse a symbol that is the name of a whole pair, future or option.
 
     Raises:
-        InstrumentError: If it is one; it names the function that reads it.
+        InstrumentError: If it is one; the message names the function that reads it.
     """
     if pair := read_pair(symbol):
         raise InstrumentError(f"{symbol} is a whole pair: write instrument_of('{pair[0]}.{pair[1]}')")
-    # Any year will do: only the form is looked at.
+    # The year does not matter: only the form is checked.
     if read_future(symbol, 2025) or read_option(symbol):
         raise InstrumentError(
             f"{symbol} is a whole name and not a symbol: write instrument_of({symbol!r}), or give expiry= and the rest "

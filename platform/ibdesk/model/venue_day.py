@@ -1,4 +1,4 @@
-"""What the venue says of its day: windows in which it is away, its clock, the sessions of its instruments."""
+"""The venue's day: windows in which it is away, its clock, the sessions of its instruments."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import msgspec
 
 
 class WindowKind(enum.Enum):
-    """What happens in a window; the value is also the rule that denies an order for it."""
+    """The kind of a window; the value is also the name of the rule that denies an order in it."""
 
-    # DAILY_RESTART: TWS or IB Gateway restarts by itself and logs in again without a person.
     DAILY_RESTART = "daily_restart"
-    # LOG_OFF: TWS or IB Gateway closes; somebody or something has to start it again.
+    """TWS or IB Gateway restarts by itself and logs in again without a person."""
     LOG_OFF = "log_off"
-    # WEEKLY_LOGIN: IB ends the week's login; a person has to confirm the next one with a second factor.
+    """TWS or IB Gateway closes; a person or a program must start it again."""
     WEEKLY_LOGIN = "weekly_login"
-    # SERVER_RESET: IB's servers are reset, region by region, each night.
+    """IB ends the week's login; a person must confirm the next one with a second factor."""
     SERVER_RESET = "server_reset"
-    # WEEKEND_RESET: all of IB's services are unavailable, in all regions, from Friday to Saturday.
+    """IB's servers are reset each night, region by region."""
     WEEKEND_RESET = "weekend_reset"
+    """All of IB's services are unavailable, in all regions, from Friday to Saturday."""
 
 
 class VenueWindow(msgspec.Struct, frozen=True, kw_only=True, tag="venue_window"):
-    """The window that runs or comes next, as an event: no order that opens a position leaves in it.
+    """The current or next window: no order that opens a position leaves in it.
 
-    `guard_ns` is when opening orders end, `begins_ns` when the venue may go away, `ends_ns` when it is to be back. An
-    engine keeps the last one it was told of.
+    Opening orders end at `guard_ns`; the venue may go away at `begins_ns` and should be back at `ends_ns`. The engine
+    keeps the last window that it received.
     """
 
     kind: WindowKind
@@ -36,14 +36,14 @@ class VenueWindow(msgspec.Struct, frozen=True, kw_only=True, tag="venue_window")
     at_ns: int = 0
 
     def bars(self, at_ns: int) -> bool:
-        """Return whether opening orders may not leave at this instant."""
+        """Return whether opening orders are barred at this time."""
         return self.guard_ns <= at_ns < self.ends_ns
 
 
 class ClockChecked(msgspec.Struct, frozen=True, tag="clock_checked"):
-    """How far our clock is ahead of the venue's (negative: behind), and how far it may be; told when that changes.
+    """The lead of our clock over the venue's (negative: behind) and its limit; sent when they change.
 
-    `drift_seconds` is zero while the measurement, with all that it leaves open, allows for a drift within the limit.
+    `drift_seconds` is zero while the measurement, given its uncertainty, is compatible with a drift within the limit.
     """
 
     drift_seconds: float
@@ -52,15 +52,15 @@ class ClockChecked(msgspec.Struct, frozen=True, tag="clock_checked"):
 
     @property
     def is_beyond(self) -> bool:
-        """Return whether times may not be compared."""
+        """Return whether the drift is too large to compare times."""
         return abs(self.drift_seconds) > self.limit_seconds
 
 
 class TradingHours(msgspec.Struct, frozen=True, tag="trading_hours"):
-    """The sessions of an instrument in the coming days, as the venue tells them: pairs of open and close (ns UTC).
+    """The sessions of an instrument in the coming days, as the venue reports them: pairs of open and close (ns UTC).
 
-    `extended` are those in which it trades at all, `regular` those in which an order trades that does not ask for
-    more. Both are in order of time; after `known_until_ns` nothing is known.
+    It trades in the `extended` sessions; an order that does not ask for them trades in the `regular` ones only. Both
+    lists are in order of time; nothing is known after `known_until_ns`.
     """
 
     instrument: str
