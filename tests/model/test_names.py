@@ -77,7 +77,7 @@ def test_every_spelling_stands_for_one_instrument(names: str, instrument: AnyIns
     [
         ("ES=F", "ES=F is a series of contracts put together: name one of them, as ES-202503"),
         ("ESH4", "ESH4 can be ES-201403 or ES-202403 or ES-203403: write one of them, or give near_year"),
-        ("SPX", "SPX is an index: write SPX-IND, or SPX@SMART if a share is meant"),
+        ("SPX", "SPX is an index: write SPX-IND, or SPX@SMART if you mean a share"),
         ("ndx", "NDX is an index: write NDX-IND"),
         ("VIX", "VIX is an index: write VIX-IND"),
         ("RUT", "write RUT-IND"),
