@@ -72,7 +72,7 @@ def test_a_second_engine_is_refused_with_the_process_that_trades(
 
     assert second.wait() == 1
     words = " ".join(second.said.split())
-    assert f"is traded from {tmp_path}/ibdesk by process {first.pid} already: end it (kill {first.pid})" in words
+    assert f"is already traded from {tmp_path}/ibdesk by process {first.pid}: end it (kill {first.pid})" in words
     trading.goes_on()
     # Killed as no program can prevent: the next one has the account at once.
     first.kill()

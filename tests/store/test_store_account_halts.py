@@ -161,7 +161,7 @@ def test_a_process_that_keeps_the_lock_does_not_keep_others_from_halting(halts: 
         halts.add([NEWS])
 
         assert halts.read().halts == [NEWS]
-        with pytest.raises(AccountHaltsError, match="another process has held it for"):
+        with pytest.raises(AccountHaltsError, match="another process has held its lock for"):
             halts.lift(NEWS.id, "why", by="ann", at_ns=8)
     assert halts.read().halts == [NEWS]
 

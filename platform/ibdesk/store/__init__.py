@@ -1,4 +1,4 @@
-"""What lasts and what streams: the journal and its replay, the feed of state changes, caches, and Redis."""
+"""Storage and streams: the journal and its replay, the feed of state changes, caches, and Redis."""
 
 from typing import TYPE_CHECKING
 

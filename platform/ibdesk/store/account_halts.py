@@ -1,13 +1,13 @@
-"""The halts of an account: one small file that every desk and guardian on the machine reads and writes.
+"""The halts of an account: one small file that all desks and guardians on the machine read and write.
 
 Halts belong to the account, not to a client id or a state folder. The file lies under the user's state folder, one for
-each mode and account, and holds the halts that stand and those that were lifted. It is replaced whole (written beside,
-fsynced, renamed) under a lock (``flock``). A halt does not wait long for a process that keeps the lock: each writer
-looks, at the last moment, whether the file is still the one that it has read, and else makes its change anew. Beside it
-lies the *mark*, eight bytes that each writer counts up: a reader maps them into its memory and sees a change by
-comparing, without a call of the operating system.
+each mode and account, and holds the halts in force and those that were lifted. It is replaced as a whole (written to a
+temporary file, fsynced, renamed) under a lock (``flock``). A halt does not wait long for a process that keeps the lock:
+each writer checks at the last moment that the file is still the one it read, and otherwise applies its change again.
+Beside the file lies the *mark*, eight bytes that each writer increments: a reader maps them into memory and detects a
+change by comparing them, without a system call.
 
-A file that cannot be read halts: `AccountHaltsError` says so, and its reader treats the account as halted.
+A file that cannot be read counts as a halt: the reader gets `AccountHaltsError` and treats the account as halted.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from ibdesk.model import DESK_SCOPE, Halt, TradingState, moment
 
 _SCHEMA = 1
 _MARK_BYTES = 8
-# Far more than any number of halts; a larger file is not one of ours.
+# Far larger than any real file of halts; a larger file is not ours.
 _MOST_BYTES = 4 * 1024 * 1024
-# A lifted halt is remembered so that a journal which still holds it does not bring it back.
+# Lifted halts are kept so that a journal that still holds one does not restore it.
 _LIFTED_KEPT = 1000
-# A process that was stopped while it held the lock must not keep others from halting.
+# A process that was stopped while holding the lock must not keep others from halting.
 LOCK_POLLS, LOCK_POLL_SECONDS = 100, 0.005
-# How often a change is made anew because somebody else has written meanwhile.
+# The most attempts at one change, each repeated because another process wrote meanwhile.
 _MOST_CHANGES = 20
 
 
 class AccountHaltsError(JournalError):
-    """The halts of an account cannot be read or written; until they can, the account counts as halted."""
+    """The halts of an account cannot be read or written; until then the account counts as halted."""
 
     def __init__(self, path: str, fault: str) -> None:
         super().__init__(path, fault)
@@ -48,21 +48,21 @@ class AccountHaltsError(JournalError):
 
     def __str__(self) -> str:
         return (
-            f"the halts of this account cannot be used ({self.path}: {self.fault}), so it counts as halted: mend the "
+            f"the halts of this account cannot be used ({self.path}: {self.fault}), so it counts as halted: repair the "
             f"file, or move it away once you know which halts should hold, and then lift this halt"
         )
 
 
 class HaltsInUseError(AccountHaltsError):
-    """Another process keeps the lock of the account's halts; nothing was changed."""
+    """Another process holds the lock of the account's halts; nothing was changed."""
 
     def __init__(self, path: str) -> None:
         seconds = LOCK_POLLS * LOCK_POLL_SECONDS
-        super().__init__(path, f"another process has held it for {seconds:g} s, it may be stopped")
+        super().__init__(path, f"another process has held its lock for {seconds:g} s and may be stopped")
 
 
 class Lift(msgspec.Struct, frozen=True):
-    """Which halt was lifted, why, by whom and when (ns UTC)."""
+    """The lifting of a halt: its id, the reason, the person and the time (ns UTC)."""
 
     id: str
     reason: str
@@ -71,7 +71,7 @@ class Lift(msgspec.Struct, frozen=True):
 
 
 class AccountRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the file says: `halts` stand, oldest first; `lifted` do not; `made` is the number of the newest halt."""
+    """The content of the file: `halts` in force, oldest first, `lifted` ones, and `made`, the newest halt's number."""
 
     halts: list[Halt] = []
     lifted: list[Lift] = []
@@ -83,7 +83,7 @@ class AccountHalts:
     """The halts of one account on this machine."""
 
     def __init__(self, mode: Mode, account: str, *, folder: Path | None = None) -> None:
-        """Open the account's mark; `folder` stands in for `accounts_folder`.
+        """Open the account's mark in `folder`, by default `accounts_folder`.
 
         Raises:
             AccountHaltsError: If the folder cannot be used.
@@ -101,7 +101,7 @@ class AccountHalts:
             raise AccountHaltsError(str(self.path), _words(error)) from error
 
     def close(self) -> None:
-        """Give the mark's memory back."""
+        """Unmap the mark."""
         if self._map is not None:
             self._map.close()
             self._map = None
@@ -110,14 +110,14 @@ class AccountHalts:
 
     @property
     def is_news(self) -> bool:
-        """Whether somebody has written since `read` was called last: a comparison of eight bytes in memory."""
+        """Whether the file was written since the last `read`: a comparison of eight bytes in memory."""
         return self._map is not None and self._map[:_MARK_BYTES] != self._seen
 
     def look(self) -> bool:
-        """Return whether the file is not the one that was read last, however that came about; for a regular look.
+        """Return whether the file differs from the one read last, for any reason; for regular checks.
 
         Raises:
-            AccountHaltsError: If it cannot be looked at.
+            AccountHaltsError: If it cannot be checked.
         """
         try:
             if self._inode_of_mark() != self._mark_inode:
@@ -127,12 +127,12 @@ class AccountHalts:
             raise AccountHaltsError(str(self.path), _words(error)) from error
 
     def read(self) -> AccountRecord:
-        """Return what the file says, an empty record when there is none yet.
+        """Return the content of the file, an empty record if there is none.
 
         Raises:
             AccountHaltsError: If it cannot be read.
         """
-        # First, so that a change during the reading is news afterwards.
+        # Read first, so that a change during the reading shows as a change afterwards.
         if self._map is not None:
             self._seen = self._map[:_MARK_BYTES]
         try:
@@ -154,7 +154,7 @@ class AccountHalts:
         return record
 
     def peek(self) -> AccountRecord:
-        """Return what `read` returns, while news remains news.
+        """Return what `read` returns, but leave `is_news` as it is.
 
         Raises:
             AccountHaltsError: If it cannot be read.
@@ -176,12 +176,12 @@ class AccountHalts:
         scope: str = DESK_SCOPE,
         state: TradingState = TradingState.HALTED,
     ) -> Halt:
-        """Make a halt, write it, and return it; one that says the same and stands already is returned instead.
+        """Make a halt, write it, and return it; an equal halt in force is returned instead.
 
         Raises:
             AccountHaltsError: If the file cannot be read or written.
         """
-        # The name keeps it apart from a halt that a desk makes in the same second.
+        # The name distinguishes it from a halt that a desk makes in the same second.
         name = re.sub(r"[^A-Za-z0-9_]+", "_", by)
         made = Halt(reason, by, at_ns, "", scope, state)
 
@@ -200,9 +200,9 @@ class AccountHalts:
         return made
 
     def add(self, halts: list[Halt], *, waits: bool = True) -> None:
-        """Write halts that were made elsewhere; those that stand or were lifted already are left as they are.
+        """Write halts that were made elsewhere, except those that are already in force or lifted.
 
-        With `waits` off a lock that another process holds is not waited for.
+        Without `waits`, do not wait for a lock that another process holds.
 
         Raises:
             AccountHaltsError: If the file cannot be read or written.
@@ -217,11 +217,11 @@ class AccountHalts:
             self._change(with_halts)
 
     def lift(self, halt_id: str, reason: str, *, by: str, at_ns: int, waits: bool = True) -> None:
-        """Lift the halt of this id, and no other.
+        """Lift the halt with this id and no other.
 
         Raises:
-            DeskError: If no such halt stands.
-            HaltsInUseError: If another process holds the lock; with `waits` off that is not waited for.
+            DeskError: If there is no such halt in force.
+            HaltsInUseError: If another process holds the lock; without `waits` it is tried once.
             AccountHaltsError: If the file cannot be read or written.
         """
 
@@ -240,7 +240,7 @@ class AccountHalts:
     # --- inside
 
     def _change(self, change: Callable[[AccountRecord], AccountRecord]) -> None:
-        """Put a change of the record that is there in its place, whoever writes at the same time."""
+        """Apply a change to the present record, also while other processes write."""
         for _ in range(_MOST_CHANGES):
             try:
                 found = self._identity_now()
@@ -250,10 +250,10 @@ class AccountHalts:
                     return
             except OSError as error:
                 raise AccountHaltsError(str(self.path), _words(error)) from error
-        raise AccountHaltsError(str(self.path), "others write to it again and again")
+        raise AccountHaltsError(str(self.path), "other processes keep writing to it")
 
     def _write(self, record: AccountRecord, *, over: tuple[int, int]) -> bool:
-        """Write the record over the file of an identity; return whether the file was still that one."""
+        """Replace the file if its identity is still `over`; return whether it was."""
         data = msgspec.json.format(msgspec.json.encode(record)) + b"\n"
         if not write_private(self.path, data, may_replace=lambda: self._identity_now() == over):
             return False
@@ -264,11 +264,11 @@ class AccountHalts:
 
     @contextlib.contextmanager
     def _locked(self, *, must: bool, waits: bool = True) -> Iterator[None]:
-        """Hold the file's lock; unless it `must` be had, go ahead without one that nobody gives up in time.
+        """Hold the file's lock; if it is not released in time, continue without it unless it `must` be held.
 
         Raises:
-            HaltsInUseError: If the lock cannot be had.
-            AccountHaltsError: If there is no room for it.
+            HaltsInUseError: If the lock is needed and not released in time.
+            AccountHaltsError: If the lock file cannot be opened.
         """
         try:
             with open(self.path.with_suffix(".lock"), "ab", opener=owner_only) as file:
@@ -305,7 +305,7 @@ class AccountHalts:
 
 
 def accounts_folder() -> Path:
-    """Return where the halts of accounts are kept: ``$IBDESK_ACCOUNTS``, else ``accounts`` in the state folder."""
+    """Return the folder of accounts' halts: ``$IBDESK_ACCOUNTS``, or else ``accounts`` in the state folder."""
     given = os.environ.get("IBDESK_ACCOUNTS")
     return Path(given) if given else state_folder() / "accounts"
 
@@ -316,7 +316,7 @@ def _with(record: AccountRecord, halts: list[Halt]) -> AccountRecord:
 
 
 def _take(descriptor: int, polls: int) -> bool:
-    """Return whether the lock was taken, in so many tries."""
+    """Try to take the lock `polls` times; return whether it was taken."""
     for number in range(polls):
         if number:
             time.sleep(LOCK_POLL_SECONDS)

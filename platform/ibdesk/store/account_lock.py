@@ -1,9 +1,9 @@
-"""The claim of one process to trade one account from a state folder, and the mark by which a lost claim is noticed.
+"""The claim of one process to trade one account from a state folder, and the mark that shows when a claim is lost.
 
-The claim is a lock of the operating system (``flock``), held until the process ends, however it ends: a process that is
-stopped or whose machine sleeps keeps it. Beside it lies the *generation*, a number that each new holder raises. Where
-several engines are elected by a lease, a new leader goes on although a frozen one still has the lock; and a lock can be
-lost when its file is removed. In both cases the former holder finds another generation than its own when it wakes up.
+The claim is a lock of the operating system (``flock``). It is held until the process ends, in whatever way: a process
+that is stopped or whose machine sleeps keeps it. Beside it lies the *generation*, a number that each new holder raises.
+When a lease elects one of several engines, a new leader starts although a frozen one still has the lock; and a lock is
+lost when its file is removed. In both cases the former holder finds a newer generation when it wakes up.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ibdesk.errors import DeskError, JournalError
 
 
 class AccountInUseError(DeskError):
-    """Another process trades this account from this state folder; `pid` is 0 where it is not known."""
+    """Another process trades this account from this state folder; `pid` is 0 if it is not known."""
 
     def __init__(self, account: str, folder: str, pid: int, is_stopped: bool) -> None:
         super().__init__(account, folder, pid, is_stopped)
@@ -32,13 +32,13 @@ class AccountInUseError(DeskError):
         if self.is_stopped:
             who, remedy = f"{who}, which is stopped,", f"kill -CONT {self.pid}, or kill -KILL {self.pid}"
         return (
-            f"account {self.account} is traded from {self.folder} by {who} already: end it ({remedy}), or give this "
+            f"account {self.account} is already traded from {self.folder} by {who}: end it ({remedy}), or give this "
             f"desk another state_folder and client id"
         )
 
 
 class SupersededError(DeskError):
-    """Another process has traded the account from this state folder since this one last looked."""
+    """Another process has traded the account from this state folder since this one last checked."""
 
     def __init__(self, account: str, folder: str, seconds: float) -> None:
         super().__init__(account, folder, seconds)
@@ -46,8 +46,8 @@ class SupersededError(DeskError):
 
     def __str__(self) -> str:
         return (
-            f"another process has taken over account {self.account} in {self.folder}, and this one has not looked for "
-            f"{self.seconds:.1f} s: it sends nothing more and ends; start it again to go on from those books"
+            f"another process has taken over account {self.account} in {self.folder}, and this one did not check for "
+            f"{self.seconds:.1f} s: it sends nothing more and ends; start it again to continue from those books"
         )
 
 
@@ -63,7 +63,7 @@ class AccountLock:
     def take(cls, state_folder: Path, mode: str, account: str, *, leads: bool = False) -> AccountLock:
         """Claim an account.
 
-        With `leads` this process was elected to trade the account: it goes on although another one, which then is
+        With `leads` this process was elected to trade the account: it continues although another process, which is
         frozen or about to end, still holds the lock.
 
         Raises:
@@ -99,16 +99,16 @@ class AccountLock:
         return self._path.parent.parent
 
     def is_mine(self) -> bool:
-        """Return whether nobody has claimed the account since: a look at a small file."""
+        """Return whether no other process has claimed the account since: reads a small file."""
         return _generation(self._path) == self._generation
 
     def keep(self) -> None:
-        """Take the lock, where a former leader had it still, as soon as that one lets go of it."""
+        """Take the lock if a former leader still had it and has released it now."""
         if not self._is_held:
             self._is_held = _lock(self._descriptor)
 
     def release(self) -> None:
-        """Give the account back; releasing twice is one release."""
+        """Release the account; a second call does nothing."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -127,7 +127,7 @@ def _beside(path: Path) -> Path:
 
 
 def _generation(path: Path) -> int:
-    """Return the generation, 0 where there is none that can be read."""
+    """Return the generation, 0 if there is none or it cannot be read."""
     try:
         return int(_beside(path).read_text(encoding="ascii"))
     except (OSError, ValueError):
@@ -141,7 +141,7 @@ def _pid_in(descriptor: int) -> int:
 
 
 def _is_stopped(pid: int) -> bool:
-    """Return whether a process is stopped, where the system tells."""
+    """Return whether a process is stopped, if the system reports it."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2][:1]
     except OSError:

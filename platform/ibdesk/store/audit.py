@@ -1,12 +1,12 @@
-"""The record of who changed what, and of what was refused: append-only, each line sealed by the hash of the one before.
+"""The audit log of changes and refusals: append-only, each line sealed by the hash of the line before.
 
-Lines of JSON in a folder of their own. `previous` is the SHA-256 of the bytes of the line before (64 zeros before the
-first), and `number` counts from 1 over all files, so that no line can be changed, taken out or put in without
-breaking the chain from there on. What the chain cannot show is that its end was cut off: keep the number and hash
-that ``ibdesk audit verify`` prints somewhere else.
+It consists of lines of JSON in its own folder. `previous` is the SHA-256 of the bytes of the line before (64 zeros for
+the first), and `number` counts from 1 over all files, so no line can be changed, removed or inserted without breaking
+the chain from there on. The chain cannot show that its end was cut off: keep the number and hash that
+``ibdesk audit verify`` prints in another place.
 
-Several processes may append: each holds a lock while it reads the end and writes. A process that dies while it
-writes leaves half a line, which stays where it is; the next line says so and seals it like any other.
+Several processes can append: each holds a lock while it reads the end and writes. A process that dies while writing
+leaves a partial line, which stays; the next line reports it and seals it like any other.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from ibdesk.telemetry import correlation_id
 from ibdesk.telemetry.masking import Mask
 
 CURRENT = "audit.jsonl"
-"""The file that is being written; full ones are called ``audit-<number of their first line>.jsonl``."""
+"""The file that is being written; full files are named ``audit-<number of their first line>.jsonl``."""
 TORN = "audit.torn"
-"""The action of the line that tells of half a line before it."""
+"""The action of a line that reports a partial line before it."""
 BEGINNING = "0" * 64
 
 _FILE_BYTES = 64_000_000
-# _TAIL_BYTES: no line is longer, so the last one is always found in it.
+# Longer than any line, so the tail always contains the last one.
 _TAIL_BYTES = 65_536
 _LINE_BYTES = 32_768
 
@@ -45,7 +45,7 @@ class AuditError(IbdeskError):
 
 
 class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be put on record: who did what, how it ended, and the facts of it; `at_ns` is ns UTC."""
+    """An entry to be recorded: the action, its author, outcome and facts; `at_ns` is ns UTC."""
 
     action: str
     by: str
@@ -57,7 +57,7 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditLine(msgspec.Struct, frozen=True):
-    """A line as it is written; `previous` is the SHA-256 of the line before, in hexadecimal digits."""
+    """A line as written; `previous` is the SHA-256 of the line before, in hexadecimal digits."""
 
     number: int
     time: str
@@ -71,7 +71,7 @@ class AuditLine(msgspec.Struct, frozen=True):
 
 
 class AuditLog:
-    """Appends to the record in one folder. Calls block for the time of a disk: call from a thread, not from a loop."""
+    """Appends to the audit log in one folder. Calls block for disk writes: call them from a thread, not from a loop."""
 
     def __init__(self, folder: Path, *, file_bytes: int = _FILE_BYTES) -> None:
         self.folder = folder
@@ -82,7 +82,7 @@ class AuditLog:
     def append(
         self, action: str, *, by: str, outcome: str, role: str = "", correlation: str = "", **facts: Any
     ) -> AuditLine:
-        """Put one thing on record and return its line; the correlation id is the present one unless given.
+        """Record one entry and return its line; the correlation id defaults to the current one.
 
         Raises:
             AuditError: If it cannot be written.
@@ -99,7 +99,7 @@ class AuditLog:
         return self.extend([entry])[-1]
 
     def extend(self, entries: Sequence[AuditEntry]) -> list[AuditLine]:
-        """Put several things on record, which cost the disk no more than one, and return their lines.
+        """Record several entries with one disk write, and return their lines.
 
         Raises:
             AuditError: If they cannot be written; then none of them is.
@@ -143,7 +143,7 @@ class AuditLog:
         )
 
     def _put_away(self) -> None:
-        """Give the full file its own name; the next line begins a new one and continues the chain."""
+        """Rename the full file; the next line begins a new file and continues the chain."""
         with self.path.open("rb") as file:
             first = next(line.number for line in map(_decoded, file) if line is not None)
         self.path.rename(self.folder / f"audit-{first:012d}.jsonl")
@@ -168,17 +168,17 @@ class AuditLog:
 
 
 class _End(msgspec.Struct, frozen=True):
-    """Where the chain stands: the last line's number, its hash, and what a write that was cut short has left."""
+    """The end of the chain: the last line's number and hash, and the rest of an interrupted write."""
 
     number: int
     previous: str
     torn: bytes = b""
-    # repair: what ends the torn line, so that the next one begins on a line of its own.
     repair: bytes = b""
+    """The bytes that end a torn line, so that the next one begins on its own line."""
 
     @classmethod
     def of(cls, file: int, folder: Path) -> _End:
-        """Read the end of the open file or, when nothing is in it yet, of the newest full one."""
+        """Read the end of the open file or, if it is empty, of the newest full one."""
         size = os.fstat(file).st_size
         if size == 0:
             return cls._of_full(folder)
@@ -187,7 +187,7 @@ class _End(msgspec.Struct, frozen=True):
         *before, last = tail.removesuffix(b"\n").split(b"\n")
         line = _decoded(last)
         if line is not None:
-            # Of a line that is whole, at most its end is missing.
+            # The line is complete; at most its newline is missing.
             return cls(line.number, _sealed(last), b"", repair)
         readable = (found.number for found in map(_decoded, reversed(before)) if found is not None)
         return cls(next(readable, 0) or cls._of_full(folder).number, _sealed(last), last, repair)
@@ -202,12 +202,12 @@ class _End(msgspec.Struct, frozen=True):
             last = file.read().removesuffix(b"\n").rpartition(b"\n")[2]
         line = _decoded(last)
         if line is None:
-            raise AuditError(f"the last line of {full[-1]} cannot be read: somebody changed it; move the record away")
+            raise AuditError(f"the last line of {full[-1]} cannot be read: it was changed; move the audit log away")
         return cls(line.number, _sealed(last))
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Return the files of a record, oldest first; the one being written is the last, whether or not it exists."""
+    """Return the files of an audit log, oldest first; last the one being written, also if it does not exist."""
     return [*sorted(folder.glob("audit-*.jsonl")), folder / CURRENT]
 
 
@@ -231,7 +231,7 @@ def _sealed(line: bytes) -> str:
 
 
 def _write_all(file: int, data: bytes | bytearray) -> None:
-    """Write and bring to the disk; what does not go there whole leaves nothing behind."""
+    """Write and fsync the data; after an error nothing of it remains."""
     before = os.fstat(file).st_size
     left = memoryview(data)
     try:

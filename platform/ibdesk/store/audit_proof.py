@@ -1,4 +1,4 @@
-"""Proves that nothing of the audit record was changed, or says where it was."""
+"""Proof that the audit log was not changed, or the place where it was."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ibdesk.store.audit import BEGINNING, TORN, AuditError, AuditLine, files_of
 
 
 class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a proof found: `head` is the hash of the last line, `broken` says where the chain breaks, empty if nowhere.
+    """The result of a proof: `head` is the last line's hash; `broken` says where the chain breaks, or is empty.
 
-    `first` and `last` are line numbers, 0 for a record with no line; `torn` counts the half lines of processes that
-    died while they wrote, each told of by the line behind it.
+    `first` and `last` are line numbers, 0 for an empty log; `torn` counts the partial lines of processes that died
+    while writing, each reported by the line after it.
     """
 
     files: int = 0
@@ -26,12 +26,12 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     torn: int = 0
     head: str = BEGINNING
     broken: str = ""
-    # has_head: whether the line was met whose hash was asked for.
     has_head: bool = False
+    """Whether the line with the given hash was found."""
 
 
 class _Chain:
-    """The lines as they are read, one after the other."""
+    """The state of the chain while its lines are read in order."""
 
     def __init__(self, *, from_the_beginning: bool) -> None:
         self.first = self.last = self.torn = self.files = 0
@@ -40,7 +40,7 @@ class _Chain:
         self._half: bytes | None = None
 
     def take(self, raw: bytes) -> str:
-        """Take the next line; return what is wrong with it, empty when nothing is."""
+        """Check the next line; return its fault, or an empty string."""
         try:
             line = msgspec.json.decode(raw, type=AuditLine)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -55,31 +55,31 @@ class _Chain:
         return fault
 
     def end(self) -> str:
-        """Return what is wrong with the end."""
-        return "" if self._half is None else "the last line cannot be read, and no later line tells of it"
+        """Return the fault of the end, or an empty string."""
+        return "" if self._half is None else "the last line cannot be read, and no later line reports it"
 
     def _fault(self, line: AuditLine) -> str:
         if self._half is not None:
             is_told = line.action == TORN and line.facts.get("sha256") == hashlib.sha256(self._half).hexdigest()
             if not is_told:
-                return "the line before it cannot be read, and it does not tell of it"
+                return "the line before it cannot be read, and this line does not report it"
             self.torn += 1
         if not self.first and self._is_any_start_good:
             return ""
         if line.number != self.last + 1:
-            return f"its number is {line.number:,} where {self.last + 1:,} should follow: lines are missing"
+            return f"its number is {line.number:,}, expected {self.last + 1:,}: lines are missing"
         if line.previous != self.head:
-            return "it does not carry the hash of the line before: one of the two was changed"
+            return "it does not hold the hash of the line before: one of the two was changed"
         return ""
 
 
 def verify(path: Path, *, head: str = "", read: Callable[[int], None] = lambda _count: None) -> AuditReport:
-    """Prove a whole record (its folder) or one of its files.
+    """Verify a whole audit log (its folder) or one of its files.
 
-    `head` is the hash of a line that should be met; `read` hears how many bytes were looked at since before.
+    `head` is the hash of a line that should occur; `read` receives the number of bytes read since its last call.
 
     Raises:
-        AuditError: If there is no record, or it cannot be read.
+        AuditError: If there is no audit log, or it cannot be read.
     """
     is_folder = path.is_dir()
     files = [file for file in (files_of(path) if is_folder else [path]) if file.exists()]
@@ -114,10 +114,10 @@ def verify(path: Path, *, head: str = "", read: Callable[[int], None] = lambda _
 def newest(
     folder: Path, count: int, *, by: str | None = None, action: str | None = None, outcome: str | None = None
 ) -> list[AuditLine]:
-    """Return the last `count` lines among those of a person, an action (or what begins with it) and an outcome.
+    """Return the last `count` lines of a person, an action (or its sub-actions) and an outcome.
 
     Raises:
-        AuditError: If there is no record, or it cannot be read.
+        AuditError: If there is no audit log, or it cannot be read.
     """
     files = [file for file in files_of(folder) if file.exists()]
     if not files:

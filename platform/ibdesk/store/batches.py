@@ -1,8 +1,8 @@
-"""The feed in numbered batches: the form in which it leaves the engine's process, alike for all who follow it.
+"""The feed in numbered batches: the form in which it leaves the engine's process, the same for all followers.
 
-Each topic counts its batches by `seq` within an `epoch`, one life of the numbering. Whoever holds a state knows every
-row of it; whoever then takes every batch misses nothing. Because the engine's side numbers, and not each web server,
-a client of one server can go on at another.
+Each topic counts its batches by `seq` within an `epoch`, one generation of the numbering. A follower that holds a
+state and then takes every batch misses nothing. Because the engine's side numbers the batches, and not each web
+server, a client of one server can continue at another.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import msgspec
 
 from ibdesk.store.feed import Feed, FeedReader, Row, Topic
 
-# How many rows of each topic never dropped are kept for followers that come back.
+# Rows kept per topic that is never dropped, for followers that return.
 _KEPT_ROWS = 20_000
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Rows of one topic that were handed on together; the one before has `seq` - 1."""
+    """Rows of one topic that were passed on together; the batch before has `seq` - 1."""
 
     topic: Topic
     seq: int
@@ -30,9 +30,9 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class TopicState(msgspec.Struct, frozen=True):
-    """All that is known of a topic at `seq`, and the newest batches that led there, without a hole between them.
+    """All rows of a topic at `seq`, and the newest batches that led there, without a gap between them.
 
-    `recent` lets somebody who knew the topic before catch up; it is empty for topics that are conflated.
+    With `recent` a follower that knew an earlier state catches up; it is empty for conflated topics.
     """
 
     seq: int
@@ -41,51 +41,51 @@ class TopicState(msgspec.Struct, frozen=True):
 
 
 class FeedState(msgspec.Struct, frozen=True):
-    """Where every topic stands in an epoch."""
+    """The state of every topic in an epoch."""
 
     epoch: str
     topics: dict[Topic, TopicState]
 
 
 class BatchSource(Protocol):
-    """Where a follower of the feed gets it from; used from one event loop by one follower."""
+    """The source of a follower of the feed; used from one event loop by one follower."""
 
     async def open(self) -> FeedState:
-        """Return where the feed stands; `next` goes on from there."""
+        """Return the state of the feed; `next` continues from it."""
 
     async def next(self) -> list[Batch] | FeedState:
-        """Wait for news and return all there are.
+        """Wait for batches and return all that are ready.
 
-        A state in place of batches means that rows were lost on the way, or that another engine has taken over (then
+        A state instead of batches means that rows were lost on the way, or that another engine has taken over (then
         its epoch is new): start over from it.
         """
 
     async def close(self) -> None:
-        """Follow no more."""
+        """Stop following."""
 
 
 class Sequencer:
-    """Numbers what a feed of this process publishes; a `BatchSource`."""
+    """Numbers the rows that a feed of this process publishes; a `BatchSource`."""
 
     def __init__(self, feed: Feed, *, kept_rows: int = _KEPT_ROWS) -> None:
-        """Make one that follows nothing yet; `kept_rows` bounds what each `TopicState.recent` holds."""
+        """Make a sequencer that follows nothing yet; `kept_rows` bounds each `TopicState.recent`."""
         self._feed, self._kept_rows = feed, kept_rows
         self._reader: FeedReader | None = None
         self._woken = asyncio.Event()
         self._seqs: dict[Topic, int] = {}
         self._recent: dict[Topic, collections.deque[Batch]] = {}
         self._kept: dict[Topic, int] = {}
-        # _made: batches that `state` had to make and `next` has not handed on yet.
+        # Batches that `state` had to make and `next` has not returned yet.
         self._made: list[Batch] = []
         self._lost = False
         self._begin()
 
     async def open(self) -> FeedState:
-        """Return where the feed stands."""
+        """Start following and return the state of the feed."""
         loop = asyncio.get_running_loop()
 
         def wake() -> None:
-            # Called on the publishing thread, which a loop that has just been closed must not disturb.
+            # Called on the publishing thread; the loop may just have been closed.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._woken.set)
 
@@ -95,7 +95,7 @@ class Sequencer:
         return self._state(rows)
 
     async def next(self) -> list[Batch] | FeedState:
-        """Wait for news and return them; a state when rows were lost, because nobody had asked for too long."""
+        """Wait for batches and return them; a state if rows were lost because `next` was not called for too long."""
         while True:
             await self._woken.wait()
             self._woken.clear()
@@ -109,16 +109,16 @@ class Sequencer:
                 return made
 
     async def close(self) -> None:
-        """Follow no more."""
+        """Stop following."""
         if self._reader is not None:
             self._feed.unsubscribe(self._reader)
             self._reader = None
 
     def state(self) -> FeedState:
-        """Return where the feed stands now; what is new in it is also what `next` returns next.
+        """Return the current state of the feed; `next` still returns the batches that led to it.
 
-        For one more follower beside the one that calls `next`: of the batches that follow it passes over those whose
-        `seq` the state has reached.
+        It is for a further follower beside the one that calls `next`: that one ignores later batches whose `seq` the
+        state has already reached.
         """
         pending, overrun, rows = self._feed.catch_up(self._opened())
         self._number(pending, overrun)
@@ -127,7 +127,7 @@ class Sequencer:
         return self._state(rows)
 
     def _begin(self) -> None:
-        """Begin an epoch: what passed while nobody followed has no numbers, so nobody goes on from before."""
+        """Begin an epoch: rows that passed while nobody followed have no numbers, so no one can resume from before."""
         self.epoch = secrets.token_hex(8)
         self._seqs = dict.fromkeys(Topic, 0)
         self._recent = {topic: collections.deque() for topic in Topic}
@@ -136,12 +136,12 @@ class Sequencer:
 
     def _opened(self) -> FeedReader:
         if self._reader is None:
-            raise RuntimeError("a sequencer is opened before it is asked for news")
+            raise RuntimeError("call open() before next() or state()")
         return self._reader
 
     def _number(self, rows_by_topic: dict[Topic, list[Row]], overrun: bool) -> None:
         if overrun:
-            # A hole in the numbers: nobody goes on from before it.
+            # A gap in the numbers: no follower can resume from before it.
             self._lost = True
             self._woken.set()
             for topic in Topic:

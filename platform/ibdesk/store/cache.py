@@ -1,7 +1,7 @@
-"""Values that may be a little old, each with its time, so that whoever reads one says how old it may be.
+"""Cached values, each with its time; a reader states the age that it accepts.
 
-In memory by default; in Redis where several processes share them, with the memory of the process to fall back on
-while Redis is away. Nothing here decides a trade: it is for people who watch, and for what is asked again and again.
+They are in memory by default, or in Redis if several processes share them, with the memory of the process as fallback
+while Redis is away. Nothing here decides a trade: it serves viewers and repeated questions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Cached(msgspec.Struct, frozen=True):
-    """A value, when it was true (`at_ns`, ns UTC), and how many seconds ago that was when it was read."""
+    """A value, the time when it was true (`at_ns`, ns UTC), and its age in seconds when it was read."""
 
     value: Any
     at_ns: int
@@ -30,20 +30,20 @@ class Cached(msgspec.Struct, frozen=True):
 
 
 class Cache(Protocol):
-    """Keeps plain values (what msgpack can hold) by name. Values that were put in or read are not changed by anyone."""
+    """Stores plain values (those that msgpack can encode) by name. Callers must not change values they put or read."""
 
     async def put(self, key: str, value: object, *, at_ns: int, keep_seconds: float) -> None:
-        """Keep a value that was true at `at_ns` (ns UTC) for so long from now, in place of the one before."""
+        """Store a value that was true at `at_ns` (ns UTC) for `keep_seconds` from now, replacing the one before."""
 
     async def get(self, key: str, *, max_age_seconds: float) -> Cached | None:
-        """Return the value if there is one that is no older than `max_age_seconds`."""
+        """Return the value if there is one and it is at most `max_age_seconds` old."""
 
 
 class MemoryCache:
-    """Keeps values in this process, the `most` that were put in or read last."""
+    """Stores values in this process: the `most` that were written or read last."""
 
     def __init__(self, *, most: int = 10_000, clock: Clock | None = None) -> None:
-        """Make an empty one; `clock` tells ages."""
+        """Make an empty cache; ages are measured by `clock`."""
         self._most = most
         self._clock = clock or SystemClock()
         self._kept: collections.OrderedDict[str, tuple[object, int, float]] = collections.OrderedDict()
@@ -52,14 +52,14 @@ class MemoryCache:
         return len(self._kept)
 
     async def put(self, key: str, value: object, *, at_ns: int, keep_seconds: float) -> None:
-        """Keep a value; the one that nobody has touched for the longest leaves when there are too many."""
+        """Store a value; if there are too many, drop the least recently used."""
         self._kept[key] = (value, at_ns, time.monotonic() + keep_seconds)
         self._kept.move_to_end(key)
         if len(self._kept) > self._most:
             self._kept.popitem(last=False)
 
     async def get(self, key: str, *, max_age_seconds: float) -> Cached | None:
-        """Return the value if it is young enough and its time is not over."""
+        """Return the value if it is young enough and has not expired."""
         found = self._kept.get(key)
         if found is None:
             return None
@@ -72,10 +72,10 @@ class MemoryCache:
 
 
 class RedisCache:
-    """Keeps values in Redis for all processes, and in this one for the time that Redis is away.
+    """Stores values in Redis for all processes, and in this process for times when Redis is away.
 
-    Neither `put` nor `get` raises for Redis' sake or takes longer than a call of the pool may. What this process put
-    in or read before is still found when Redis is gone or came back empty: its age is told as ever.
+    Neither `put` nor `get` raises because of Redis or takes longer than a call of the pool may. Values that this
+    process wrote or read are still found when Redis is away or came back empty, with their true age.
     """
 
     def __init__(self, pool: RedisPool, *, name: str = "", most: int = 10_000, clock: Clock | None = None) -> None:
@@ -88,7 +88,7 @@ class RedisCache:
         self._memory = MemoryCache(most=most, clock=clock)
 
     async def put(self, key: str, value: object, *, at_ns: int, keep_seconds: float) -> None:
-        """Keep a value."""
+        """Store a value."""
         await self._memory.put(key, value, at_ns=at_ns, keep_seconds=keep_seconds)
         packed = _pack((at_ns, keep_seconds, value))
         milliseconds = max(1, math.ceil(1_000 * keep_seconds))
@@ -117,6 +117,6 @@ _UNPACKER = msgspec.msgpack.Decoder(tuple[int, float, Any])
 
 
 def _if_young(value: object, at_ns: int, now_ns: int, max_age_seconds: float) -> Cached | None:
-    # Another machine's clock may be a little ahead of ours: nothing is younger than new.
+    # Another machine's clock may be a little ahead of ours: an age is never negative.
     age_seconds = max(0.0, (now_ns - at_ns) / SECOND)
     return Cached(value, at_ns, age_seconds) if age_seconds <= max_age_seconds else None

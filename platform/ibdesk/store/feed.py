@@ -1,8 +1,8 @@
-"""The stream of state changes from the desk to whoever watches, inside one process.
+"""The stream of state changes from the desk to its readers, inside one process.
 
-The desk's thread publishes rows; each reader, in its own thread, drains what came since it last looked. A reader
-that is slow or stuck never holds the publisher up: conflated topics keep only the newest row per key for it, the
-others queue up to a bound, past which the reader is told that it must take a fresh snapshot.
+The desk's thread publishes rows; each reader, in its own thread, drains the rows since its last drain. A slow or stuck
+reader never delays the publisher: conflated topics keep only the newest row per key for it; the other topics queue up
+to a bound, beyond which the reader must take a fresh snapshot.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ Row = dict[str, Any]
 
 
 class Topic(enum.Enum):
-    """What rows are about; the value is the name on the wire."""
+    """The subject of rows; the value is the name on the wire."""
 
-    # QUOTES, keyed by symbol: bid, ask and their sizes.
     QUOTES = "quotes"
-    # BARS, keyed by symbol and interval: closed bars.
+    """Keyed by symbol: bid, ask and their sizes."""
     BARS = "bars"
-    # PROGRESS, keyed by symbol and interval: the bars that are still being built.
+    """Keyed by symbol and interval: closed bars."""
     PROGRESS = "progress"
-    # EMAS, keyed by symbol and interval: moving averages of the closed bars, for watchers.
+    """Keyed by symbol and interval: the bars that are still being built."""
     EMAS = "emas"
-    # INDICATORS, keyed by run, symbol and name: the features a strategy decided on, bar by bar.
+    """Keyed by symbol and interval: moving averages of the closed bars, for viewers."""
     INDICATORS = "indicators"
-    # ORDERS, keyed by order: every change of every order.
+    """Keyed by run, symbol and name: the features that a strategy decided on, bar by bar."""
     ORDERS = "orders"
-    # FILLS, keyed by execution.
+    """Keyed by order: every change of every order."""
     FILLS = "fills"
-    # POSITIONS, keyed by owner and symbol.
+    """Keyed by execution."""
     POSITIONS = "positions"
-    # ACCOUNT, keyed by account.
+    """Keyed by owner and symbol."""
     ACCOUNT = "account"
-    # RUNS, keyed by run: running and stopped strategies.
+    """Keyed by account."""
     RUNS = "runs"
-    # EQUITY, keyed by owner: profit over time.
+    """Keyed by run: running and stopped strategies."""
     EQUITY = "equity"
-    # PNL, keyed by owner: profit as it stands.
+    """Keyed by owner: profit over time."""
     PNL = "pnl"
-    # RISK: orders denied, halts, and the limits that hold.
+    """Keyed by owner: the current profit."""
     RISK = "risk"
-    # RECONCILIATION, one row: in what books and account differ, and when they were compared last.
+    """Denied orders, halts, and the limits in force."""
     RECONCILIATION = "reconciliation"
-    # LINK, one row: the connection to TWS.
+    """One row: the differences between books and account, and the time of the last comparison."""
     LINK = "link"
-    # ALERTS: denied orders, halts, warnings, what strategies log.
+    """One row: the connection to TWS."""
     ALERTS = "alerts"
+    """Denied orders, halts, warnings, and log lines of strategies."""
 
     @property
     def conflated(self) -> bool:
@@ -64,9 +64,9 @@ class Topic(enum.Enum):
 _CONFLATED = frozenset(
     {Topic.QUOTES, Topic.PROGRESS, Topic.EMAS, Topic.POSITIONS, Topic.ACCOUNT, Topic.PNL, Topic.RECONCILIATION}
 )
-# How many rows per key a snapshot holds; one for state, more for what is drawn or listed as a history.
+# Rows per key in a snapshot: one for state, more for histories that are drawn or listed.
 _KEPT_PER_KEY = {Topic.BARS: 1_000, Topic.INDICATORS: 1_000, Topic.EQUITY: 2_000}
-# How many keys a snapshot holds; the oldest ones leave.
+# Keys per topic in a snapshot; the oldest ones are dropped.
 _KEPT_KEYS = 10_000
 
 
@@ -91,27 +91,27 @@ class FeedReader:
             self._pending, self._overrun = {}, True
         if not self._awake:
             self._awake = True
-            # Of a reader that is going away the loop may be closed already; that is nothing to the publisher.
+            # The loop of a departing reader may already be closed, which does not concern the publisher.
             with contextlib.suppress(RuntimeError):
                 self._wake()
 
     def drain(self) -> tuple[dict[Topic, list[Row]], bool]:
-        """Return what came since the last call, by topic in order, and whether rows were lost since then.
+        """Return the rows since the last call, by topic in order, and whether rows were lost since then.
 
-        When rows were lost, the reader starts over from `Feed.snapshot`.
+        If rows were lost, the reader starts over from `Feed.snapshot`.
         """
         with self._lock:
             return self._drain()
 
     def _drain(self) -> tuple[dict[Topic, list[Row]], bool]:
-        """Return what came; called with the feed's lock held."""
+        """Return the pending rows; called with the feed's lock held."""
         pending, overrun = self._pending, self._overrun
         self._pending, self._overrun, self._awake = {}, False, False
         return {topic: list(rows.values()) for topic, rows in pending.items()}, overrun
 
 
 class Feed:
-    """Takes rows from the threads that publish and hands them to any number of readers."""
+    """Receives rows from publishing threads and passes them to any number of readers."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -121,12 +121,12 @@ class Feed:
         }
 
     def publish(self, topic: Topic, key: str, row: Row) -> None:
-        """Hand a row to every reader and keep it for snapshots. The row must not be changed afterwards."""
+        """Pass a row to every reader and keep it for snapshots. The row must not be changed afterwards."""
         with self._lock:
             self._publish(topic, key, row)
 
     def publish_all(self, changes: Iterable[tuple[Topic, str, Row]]) -> None:
-        """Publish rows that belong together, each with its topic and key: no reader ever drains a part of them."""
+        """Publish rows, each with its topic and key, as one unit: no reader ever drains a part of them."""
         with self._lock:
             for topic, key, row in changes:
                 self._publish(topic, key, row)
@@ -149,7 +149,7 @@ class Feed:
             self._kept[topic].pop(key, None)
 
     def snapshot(self, topics: Iterable[Topic] = Topic) -> dict[Topic, list[Row]]:
-        """Return the rows kept of each topic, in the order in which their keys first came."""
+        """Return the rows kept of each topic, in the order in which their keys first appeared."""
         with self._lock:
             return self._rows(topics)
 
@@ -159,10 +159,10 @@ class Feed:
     def subscribe(
         self, wake: Callable[[], None], *, limit: int = 100_000, topics: Iterable[Topic] = Topic
     ) -> tuple[FeedReader, dict[Topic, list[Row]]]:
-        """Return a new reader of these topics and the snapshot that its first drain continues, nothing lost in between.
+        """Return a new reader of these topics and the snapshot that its first drain continues without a gap.
 
         `wake` is called from the publishing thread when the first row after a drain arrives; it must only signal
-        (``loop.call_soon_threadsafe(event.set)``). `limit` bounds the queued rows of each topic not conflated.
+        (``loop.call_soon_threadsafe(event.set)``). `limit` bounds the queued rows of each topic that is not conflated.
         """
         reader = FeedReader(wake, limit, self._lock, topics)
         with self._lock:
@@ -170,7 +170,7 @@ class Feed:
             return reader, self._rows(Topic)
 
     def catch_up(self, reader: FeedReader) -> tuple[dict[Topic, list[Row]], bool, dict[Topic, list[Row]]]:
-        """Drain a reader and take a snapshot in one moment: what was drained leads to the snapshot, and nothing more.
+        """Drain a reader and take a snapshot atomically: the drained rows lead exactly to the snapshot.
 
         Returns the two values of `FeedReader.drain` and the snapshot.
         """
@@ -178,7 +178,7 @@ class Feed:
             return *reader._drain(), self._rows(Topic)
 
     def unsubscribe(self, reader: FeedReader) -> None:
-        """Stop handing rows to the reader; one that is not subscribed is left alone."""
+        """Stop passing rows to the reader; a reader that is not subscribed is ignored."""
         with self._lock:
             if reader in self._readers:
                 self._readers.remove(reader)
