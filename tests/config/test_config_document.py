@@ -148,11 +148,11 @@ def test_check_says_ok_and_what_is_hardly_meant(place: Place, cli: Cli) -> None:
     assert code == 0
     assert out.splitlines() == [
         "ok",
-        "doubtful IBDESK_REDIS_URL_FILE is not read: the variable of redis.url is IBDESK_REDIS__URL_FILE, with two "
+        "warning IBDESK_REDIS_URL_FILE is not read: the variable of redis.url is IBDESK_REDIS__URL_FILE, with two "
         "underscores",
-        "doubtful IBDESK_SERVER_FEED_FLUSH_SECONDS is not read: the variable of server.feed.flush_seconds is "
+        "warning IBDESK_SERVER_FEED_FLUSH_SECONDS is not read: the variable of server.feed.flush_seconds is "
         "IBDESK_SERVER__FEED__FLUSH_SECONDS, with two underscores",
-        "doubtful IBDESK_TWS_PORT is not read: the variable of tws.port is IBDESK_TWS__PORT, with two underscores",
+        "warning IBDESK_TWS_PORT is not read: the variable of tws.port is IBDESK_TWS__PORT, with two underscores",
     ]
 
 

@@ -20,9 +20,9 @@ from ibdesk.desk import AttachedDesk, Desk, DeskSettings, DeskState
 from ibdesk.desk.deadline import Deadline, begin_command, limited
 from ibdesk.desk.handle import COMMANDS, OPERATIONS
 from ibdesk.desk.port.addresses import SocketAddress, StreamAddress
-from ibdesk.desk.port.line import Line
-from ibdesk.desk.port.messages import Answer, Call, Failure, Pulse, decode_desk_message, encode
-from ibdesk.desk.port.stream_door import FromDesk, Streams, ToDesk
+from ibdesk.desk.port.connection import PortConnection
+from ibdesk.desk.port.messages import Answer, Call, Failure, Heartbeat, decode_desk_message, encode
+from ibdesk.desk.port.stream_transport import FromDesk, Streams, ToDesk
 from ibdesk.desk.port.values import encode_arguments
 from ibdesk.errors import CommandExpiredError, DetachedError
 from ibdesk.model import Quote
@@ -68,16 +68,16 @@ def halt_call(*, begin_by_ns: int, seconds: float = 0.0) -> Call:
 async def asked(address: SocketAddress, call: Call) -> Answer | Failure:
     """Send a call over a socket of its own and return the answer."""
     reader, writer = await asyncio.open_unix_connection(address.path)
-    line = Line(reader, writer, longest=LONGEST)
+    connection = PortConnection(reader, writer, longest=LONGEST)
     try:
-        await line.receive()
-        await line.send(encode(call))
+        await connection.receive()
+        await connection.send(encode(call))
         async with asyncio.timeout(SECONDS):
-            while not isinstance(answer := decode_desk_message(await line.receive()), Answer | Failure):
-                assert isinstance(answer, Pulse)
+            while not isinstance(answer := decode_desk_message(await connection.receive()), Answer | Failure):
+                assert isinstance(answer, Heartbeat)
         return answer
     finally:
-        line.close()
+        connection.close()
 
 
 def test_every_operation_that_changes_something_is_a_command() -> None:

@@ -13,7 +13,7 @@ from tests.stack import LIVE_LIMITS
 from ibdesk.desk import AioDesk, Desk, DeskSettings
 from ibdesk.desk.port.addresses import SocketAddress
 from ibdesk.desk.port.host import PortHost
-from ibdesk.desk.port.socket_door import SocketDoor
+from ibdesk.desk.port.socket_transport import SocketTransport
 from ibdesk.errors import DeskError
 from ibdesk.gateway import Gateway, GatewaySettings, GatewayThread, make_gateway
 
@@ -123,7 +123,7 @@ async def test_two_cells_at_once_get_one_desk(port: int, tmp_path: Path) -> None
 async def served(embedded: Desk, tmp_path: Path) -> Any:
     """The address at which the embedded desk is reached from other processes."""
     address = SocketAddress(tmp_path / "desk.sock")
-    host = PortHost(embedded, embedded.feed, SocketDoor(address.path))
+    host = PortHost(embedded, embedded.feed, SocketTransport(address.path))
     task = asyncio.create_task(host.run())
     await host.answering.wait()
     yield str(address)

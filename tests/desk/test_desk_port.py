@@ -22,10 +22,10 @@ from ibdesk.desk import AttachedDesk, Desk, DeskSettings, DeskState, HaltInfo
 from ibdesk.desk.handle import OPERATIONS, AioDesk, DeskHandle
 from ibdesk.desk.operations import Operations
 from ibdesk.desk.port.addresses import Address, SocketAddress, StreamAddress
-from ibdesk.desk.port.host import Door, PortHost
+from ibdesk.desk.port.host import PortHost, PortTransport
 from ibdesk.desk.port.messages import decode_client_message, decode_desk_message
-from ibdesk.desk.port.socket_door import SocketDoor
-from ibdesk.desk.port.stream_door import StreamDoor, Streams, ToDesk
+from ibdesk.desk.port.socket_transport import SocketTransport
+from ibdesk.desk.port.stream_transport import Streams, StreamTransport, ToDesk
 from ibdesk.desk.port.values import decode_arguments, encode_arguments, error_of, facts_of
 from ibdesk.errors import (
     ClientIdInUseError,
@@ -61,7 +61,7 @@ class Host:
 
         async def serve() -> None:
             async with contextlib.AsyncExitStack() as stack:
-                host = PortHost(self._desk, self._desk.feed, self._door(stack), may_act=lambda: self.leads)
+                host = PortHost(self._desk, self._desk.feed, self._transport(stack), may_act=lambda: self.leads)
                 serving = asyncio.create_task(host.run())
                 loop = asyncio.get_running_loop()
                 self._stop = lambda: loop.call_soon_threadsafe(serving.cancel)
@@ -74,12 +74,12 @@ class Host:
         self._thread.start()
         assert started.wait(SECONDS)
 
-    def _door(self, stack: contextlib.AsyncExitStack) -> Door:
+    def _transport(self, stack: contextlib.AsyncExitStack) -> PortTransport:
         if isinstance(self.address, SocketAddress):
-            return SocketDoor(self.address.path)
+            return SocketTransport(self.address.path)
         pool = RedisPool(self.redis)
         stack.push_async_callback(pool.close)
-        return StreamDoor(pool, self.address.name, token=self.token)
+        return StreamTransport(pool, self.address.name, token=self.token)
 
     def stop(self) -> None:
         if self._stop is not None and self._thread is not None:
@@ -129,7 +129,7 @@ def redis_host(desk: Desk, redis: RedisSettings) -> Iterator[Host]:
 
 @pytest.fixture(params=["socket_host", "redis_host"])
 def host(request: pytest.FixtureRequest) -> Host:
-    """The port over each of its doors."""
+    """The port over each of its transports."""
     found: Host = request.getfixturevalue(request.param)
     return found
 
@@ -310,7 +310,7 @@ async def test_a_second_desk_at_the_address_is_refused_and_a_dead_ones_socket_re
 ) -> None:
     host = socket_host
     with pytest.raises(ConfigError, match="another desk answers"):
-        await PortHost(desk, desk.feed, SocketDoor(address.path)).run()
+        await PortHost(desk, desk.feed, SocketTransport(address.path)).run()
 
     assert address.path.stat().st_mode & 0o777 == 0o600
     host.stop()
@@ -324,7 +324,7 @@ async def test_a_second_desk_at_the_address_is_refused_and_a_dead_ones_socket_re
 async def test_whoever_knocks_while_the_desk_closes_is_hung_up_on(
     turns: int, address: SocketAddress, desk: Desk
 ) -> None:
-    host = PortHost(desk, desk.feed, SocketDoor(address.path))
+    host = PortHost(desk, desk.feed, SocketTransport(address.path))
     running = asyncio.create_task(host.run())
     await asyncio.wait_for(host.answering.wait(), SECONDS)
     connected = socket.socket(socket.AF_UNIX)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ibdesk.desk.port import following, socket_door, stream_door
+from ibdesk.desk.port import feed_follower, socket_transport, stream_transport
 from ibdesk.model import Link, OrderStatus, TimeInForce
 from ibdesk.store import Feed, Sequencer, Topic
 from ibdesk.store import feed as feed_module
@@ -95,10 +95,10 @@ FIGURES = [
     (feed_module._KEPT_PER_KEY[Topic.BARS], "{:,} bars and indicators"),
     (feed_module._KEPT_PER_KEY[Topic.EQUITY], "{:,} points of equity"),
     (inspect.signature(Sequencer).parameters["kept_rows"].default, "the last {:,} rows of each ordered topic"),
-    (socket_door._BUDGET // 1024**2, "{} MiB for each client on the Unix socket"),
-    (stream_door._MOST_WAITING, "{:,} messages may wait for Redis"),
-    (stream_door._KEPT_NEWS, "keeps the last {:,}"),
-    (following._LIMIT, "{:,} batches"),
+    (socket_transport._BUDGET // 1024**2, "{} MiB for each client on the Unix socket"),
+    (stream_transport._MOST_WAITING, "{:,} messages may wait for Redis"),
+    (stream_transport._KEPT_NEWS, "keeps the last {:,}"),
+    (feed_follower._LIMIT, "{:,} batches"),
     (FEED.budget_bytes // 1024**2, "`server.feed.budget_bytes` ({} MiB)"),
     (int(FEED.budget_seconds), "`server.feed.budget_seconds` ({} s)"),
     (FEED.replay_bytes // 1024**2, "`server.feed.replay_bytes` ({} MiB)"),

@@ -159,7 +159,7 @@ async def test_the_state_of_a_halt_says_how_far_its_stop_goes(
         await asyncio.to_thread(guardian.ask, level, reason="fire", by="alice")
 
     halts = AccountHalts("paper", tws.account).read().halts
-    assert [(halt.by, halt.state, halt.is_fence) for halt in halts] == [
+    assert [(halt.by, halt.state, halt.is_exclusive) for halt in halts] == [
         ("guardian", TradingState.REDUCING, False),
         ("guardian", TradingState.HALTED, True),
         ("guardian", TradingState.HALTED, True),

@@ -16,14 +16,14 @@ from tests.load import source
 from ibdesk.desk import Desk
 from ibdesk.desk.loop import spare_from_collection
 from ibdesk.desk.port.host import PortHost
-from ibdesk.desk.port.socket_door import SocketDoor
+from ibdesk.desk.port.socket_transport import SocketTransport
 from ibdesk.store import Topic
 from ibdesk.store.layout import changes_of
 
 
 async def _serve(desk: Desk) -> None:
     address = desk.settings.socket
-    host = PortHost(desk, desk.feed, SocketDoor(address.path))
+    host = PortHost(desk, desk.feed, SocketTransport(address.path))
     serving = asyncio.create_task(host.run(), name="desk port")
     await host.answering.wait()
     sys.stdout.write(f"{address}\n")

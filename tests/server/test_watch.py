@@ -22,7 +22,7 @@ from ibdesk.store import RedisSettings
 from ibdesk.store.audit import AuditLine
 from ibdesk.store.audit_proof import newest, verify
 from ibdesk.store.lease_health import LeaseHealth, LeaseState
-from ibdesk.telemetry import AT_ONCE_OVER, Logs, LogSettings, Supervisor
+from ibdesk.telemetry import NEVER_RESTART, Logs, LogSettings, Supervisor
 from ibdesk_server.client import AioApiClient, FeedClient
 from ibdesk_server.observability.figures import lease_families
 from ibdesk_server.serve import WebServer
@@ -152,13 +152,13 @@ async def test_work_around_the_desk_that_fails_is_told_without_the_folders_of_th
     async def read() -> None:
         raise FileNotFoundError(2, "there is no", "/home/vera/secret place/prices.csv")
 
-    around.add("prices", read, policy=AT_ONCE_OVER)
+    around.add("prices", read, policy=NEVER_RESTART)
     running = asyncio.create_task(around.run())
-    desk.surroundings.tasks = around.tasks
+    desk.process_context.tasks = around.tasks
     async with asyncio.timeout(SECONDS):
         while (told := (await api.get("/health/detailed")).json())["status"] == "ok":  # noqa: ASYNC110 - one can only ask
             await asyncio.sleep(0.01)
-    desk.surroundings.tasks = list
+    desk.process_context.tasks = list
     running.cancel()
     await asyncio.wait({running})
 

@@ -116,7 +116,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _m(
         "a client's key is forgotten",
-        ("desk.by_hand", "self._runtime.engine.blotter.called(request.by, key) if key else None", "None"),
+        ("desk.manual_orders", "self._runtime.engine.blotter.called(request.by, key) if key else None", "None"),
         seed=2,
         promise="a command fails with an error that people understand",
     ),
@@ -165,14 +165,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         (
             "tws.sync",
             "            await self._executions(wire, requests)\n            await self._positions(wire, requests)\n"
-            "        rooms.account.tell_doubts",
-            "            await self._positions(wire, requests)\n        rooms.account.tell_doubts",
+            "        books.account.tell_doubts",
+            "            await self._positions(wire, requests)\n        books.account.tell_doubts",
         ),
         (
             "tws.sync",
-            "(self._office.stamp.now_ns())\n        await self._account(wire, requests)\n",
-            "(self._office.stamp.now_ns())\n        await self._account(wire, requests)\n"
-            "        wire.reqExecutions(self._ids.take(), ExecutionFilter(acctCode=rooms.account.id))\n",
+            "(self._hooks.stamp.now_ns())\n        await self._account(wire, requests)\n",
+            "(self._hooks.stamp.now_ns())\n        await self._account(wire, requests)\n"
+            "        wire.reqExecutions(self._ids.take(), ExecutionFilter(acctCode=books.account.id))\n",
         ),
         seed=4,
         promise="3: the book equals the broker's before trading resumes",
@@ -185,13 +185,13 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _m(
         "a fill has half of its quantity",
-        ("tws.ears", "quantity=execution.shares,", "quantity=max(1.0, execution.shares - 1),"),
+        ("tws.callbacks", "quantity=execution.shares,", "quantity=max(1.0, execution.shares - 1),"),
         seed=0,
         promise="2: a fill is what the venue says",
     ),
     _m(
         "the orders of an earlier generation are not known to the link",
-        ("tws.service", "self._rooms.orders.adopt(order, is_withdrawn=order.id in cancelled)", "pass"),
+        ("tws.service", "self._books.orders.adopt(order, is_withdrawn=order.id in cancelled)", "pass"),
         seed=20,
         promise="liveness: all orders were withdrawn",
     ),
@@ -237,7 +237,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     _m(
         "what waited for the link is forgotten when it goes",
-        ("tws.keeper", "self._dispatch.left_behind(wire, wire.close(), f", "(lambda *_: wire.close())(f"),
+        ("tws.connection_manager", "self._dispatch.left_behind(wire, wire.close(), f", "(lambda *_: wire.close())(f"),
         missed="not shown by seeds 0 to 13 nor 6 others with cut links; it needs an order waiting as the link goes",
     ),
     _m(
@@ -262,28 +262,28 @@ MUTATIONS: tuple[Mutation, ...] = (
     _m(
         "orders leave before the books are compared",
         (
-            "tws.keeper",
+            "tws.connection_manager",
             'self._hold(wire, "the books had to be compared")\n        self._set_link(Link.SYNCING)',
-            "self._dispatch.open(wire, self._rooms.account.id)\n        self._set_link(Link.SYNCING)",
+            "self._dispatch.open(wire, self._books.account.id)\n        self._set_link(Link.SYNCING)",
         ),
         ("engine.engine", "self.orders.link_up = change.link is Link.UP", "self.orders.link_up = True"),
         missed="not shown by seeds 0 to 13; it needs an order while books are compared",
     ),
     _m(
         "the link does not come back",
-        ("tws.keeper", "await asyncio.sleep(pause)", "await asyncio.sleep(pause + 10_000)"),
+        ("tws.connection_manager", "await asyncio.sleep(pause)", "await asyncio.sleep(pause + 10_000)"),
         seed=1,
         promise="liveness: quotes come again",
     ),
     _m(
         "market data is not asked for again",
-        ("tws.keeper", "if not data_kept:", "if not data_kept and not self.reconnects:"),
+        ("tws.connection_manager", "if not data_kept:", "if not data_kept and not self.reconnects:"),
         seed=1,
         promise="liveness: quotes come again",
     ),
     _m(
         "what others trade is not followed",
-        ("tws.keeper", "        await self._follow_positions(wire)\n", ""),
+        ("tws.connection_manager", "        await self._follow_positions(wire)\n", ""),
         ("engine.outside", "if abs(change) <= _DUST", "if True or abs(change) <= _DUST"),
         missed="not shown by seeds 0 to 13; it needs a trade elsewhere that nothing else tells of",
     ),

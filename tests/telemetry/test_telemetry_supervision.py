@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ibdesk.telemetry.supervision import AT_ONCE_OVER, Policy, Supervisor
+from ibdesk.telemetry.supervision import NEVER_RESTART, Policy, Supervisor
 
 QUICK = Policy(first_seconds=0.001, last_seconds=0.002)
 SECONDS = 10.0
@@ -63,7 +63,7 @@ async def test_essential_work_that_fails_for_good_ends_the_process_with_its_erro
 ) -> None:
     supervisor, steady = Supervisor(), Flaky(0)
     supervisor.add("steady", steady)
-    supervisor.add("feed", Flaky(1), essential=True, policy=AT_ONCE_OVER)
+    supervisor.add("feed", Flaky(1), essential=True, policy=NEVER_RESTART)
 
     with pytest.raises(ValueError, match="failure 1"):
         await asyncio.wait_for(supervisor.run(), SECONDS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ibdesk.cli.screen import console
 from ibdesk.config import as_plain, as_toml, example
-from ibdesk.config.doubts import doubts
+from ibdesk.config.warnings import warnings
 from ibdesk_server.settings import Settings
 
 
@@ -35,8 +35,8 @@ def check_settings(config: Path | None) -> None:
     """
     settings = Settings.load(config=config)
     console.print("[green]ok[/]")
-    for doubt in doubts(settings):
-        console.print(f"[yellow]doubtful[/] {doubt}", soft_wrap=True)
+    for warning in warnings(settings):
+        console.print(f"[yellow]warning[/] {warning}", soft_wrap=True)
 
 
 def show_example() -> None:

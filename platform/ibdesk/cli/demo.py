@@ -9,7 +9,7 @@ import polars as pl
 from rich.text import Text
 
 from ibdesk.cli.backtest import Costs, only, run_backtest
-from ibdesk.cli.interrupt import Belongings
+from ibdesk.cli.interrupt import CleanupStack
 from ibdesk.cli.logs import open_log
 from ibdesk.cli.packages import check_packages
 from ibdesk.cli.replay import replay_journal
@@ -59,14 +59,14 @@ def run_demo(
     folder = report or settings.state_folder / "reports"
     run_backtest(strategy, bars, parameters={}, cash=100_000.0, costs=Costs(), limits=settings.risk, report=folder)
 
-    with Belongings() as belongings:
-        belongings.enter_context(open_log("demo", settings))
+    with CleanupStack() as cleanup:
+        cleanup.enter_context(open_log("demo", settings))
         step("The same prices as a live market, on a simulated TWS")
-        desk = _open_market(belongings, settings, bars)
+        desk = _open_market(cleanup, settings, bars)
         step("The same file on a paper account")
         run_id = _start(desk, run)
         step("To watch it")
-        server = open_web(belongings, desk, settings, with_dashboard=with_dashboard)
+        server = open_web(cleanup, desk, settings, with_dashboard=with_dashboard)
         serve(server.run, lambda: watch(desk), seconds=seconds, begun=lambda: line("end", until(seconds)))
         end_run(desk, run_id, flatten=False)
         summary, journal = Summary.of(desk), Path(desk.journal_path)
@@ -90,9 +90,9 @@ def _market(bars: pl.DataFrame, *, speed: float) -> GatewaySettings:
     )
 
 
-def _open_market(belongings: Belongings, settings: Settings, bars: pl.DataFrame) -> Desk:
+def _open_market(cleanup: CleanupStack, settings: Settings, bars: pl.DataFrame) -> Desk:
     days, market = bars["opened_at"].unique().sort(), settings.gateway
-    desk = belongings.enter_context(open_desk(settings))
+    desk = cleanup.enter_context(open_desk(settings))
     a_day, first = SECONDS_A_DAY / market.speed, market.start
     line("gateway", f"{desk.address}, where any TWS client can connect")
     lasts = (len(days) - first) * a_day

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from ibdesk.cli.heartbeat import Heartbeat
-from ibdesk.cli.interrupt import Belongings
+from ibdesk.cli.interrupt import CleanupStack
 from ibdesk.cli.logs import open_log
 from ibdesk.cli.screen import console, line, step, until, waiting
 from ibdesk.cli.serving import Work, serve
@@ -20,11 +20,11 @@ from ibdesk.cli.watch import watch
 from ibdesk.config import Given
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.desk.child import end_with_parent
-from ibdesk.desk.port.host import Door, PortHost
-from ibdesk.desk.port.socket_door import SocketDoor
+from ibdesk.desk.port.host import PortHost, PortTransport
+from ibdesk.desk.port.socket_transport import SocketTransport
 from ibdesk.desk.priority import go_first
 from ibdesk.store import MarketCache, RedisCache
-from ibdesk.telemetry import AT_ONCE_OVER, Supervisor, TaskInfo
+from ibdesk.telemetry import NEVER_RESTART, Supervisor, TaskInfo
 
 if TYPE_CHECKING:
     from ibdesk.desk.election import Election
@@ -52,27 +52,27 @@ def run_engine(
     if is_child:
         console.quiet = True
         end_with_parent()
-    with Belongings() as belongings:
-        belongings.enter_context(open_log("engine", settings, is_child=is_child))
-        heartbeat = belongings.enter_context(Heartbeat(to_parent=is_child))
+    with CleanupStack() as cleanup:
+        cleanup.enter_context(open_log("engine", settings, is_child=is_child))
+        heartbeat = cleanup.enter_context(Heartbeat(to_parent=is_child))
         supervisor, token = Supervisor(), 0
         works: list[Work] = [supervisor.run]
         more_tasks: Callable[[], list[TaskInfo]] = list
         if settings.redis.url is None or settings.mode == "embedded":
-            desk = belongings.enter_context(open_desk(settings, resume=connection.resume))
+            desk = cleanup.enter_context(open_desk(settings, resume=connection.resume))
         else:
             if not is_child:
                 heartbeat.begin("standing by")
-            desk, election, sender = _open_when_elected(belongings, settings, resume=connection.resume)
+            desk, election, sender = _open_when_elected(cleanup, settings, resume=connection.resume)
             works.append(election.until_lost)
             token = election.health.token
-            desk.surroundings.lease = lambda: election.health
-            desk.surroundings.pools.append(lambda: election.pool)
+            desk.process_context.lease = lambda: election.health
+            desk.process_context.pools.append(lambda: election.pool)
             more_tasks = sender.tasks
-        desk.surroundings.tasks = lambda: [*supervisor.tasks(), *more_tasks()]
+        desk.process_context.tasks = lambda: [*supervisor.tasks(), *more_tasks()]
         host, where = _host_of(desk, settings, supervisor, token=token)
         heartbeat.follow(lambda: desk.seconds_behind)
-        supervisor.add("desk port", host.run, essential=True, policy=AT_ONCE_OVER)
+        supervisor.add("desk port", host.run, essential=True, policy=NEVER_RESTART)
         step(f"Engine, {settings.mode}")
         if settings.real_time_priority and settings.mode != "embedded" and sys.platform == "linux":
             line("priority", _PRIORITIES[go_first()])
@@ -99,7 +99,7 @@ def run_engine(
 
 
 def _open_when_elected(
-    belongings: Belongings, settings: DeskSettings, *, resume: str | None
+    cleanup: CleanupStack, settings: DeskSettings, *, resume: str | None
 ) -> tuple[Desk, Election, JournalSender]:
     """Stand by until no other engine trades the account, then open the desk on the books of the engine before.
 
@@ -109,9 +109,9 @@ def _open_when_elected(
     from ibdesk.desk.journal_follower import JournalFollower
     from ibdesk.desk.journal_sender import JournalSender
 
-    election = belongings.enter_context(Election(settings))
+    election = cleanup.enter_context(Election(settings))
     # Closed behind the desk and before the lease is given back: so whoever follows finds all of the journal.
-    sender = belongings.enter_context(JournalSender(settings, election.office))
+    sender = cleanup.enter_context(JournalSender(settings, election.office))
     with JournalFollower(settings, election.office) as follower:
         with waiting(f"standing by for {election.office}"):
             election.wait()
@@ -120,7 +120,7 @@ def _open_when_elected(
             follower.catch_up()
             return open_desk(settings, resume=resume, fence=election)
 
-        desk = belongings.enter_context(election.open(open_up_to_date))
+        desk = cleanup.enter_context(election.open(open_up_to_date))
         if follower.fault:
             desk.halt(follower.fault, by="standby")
     sender.send(Path(desk.journal_path), token=election.health.token)
@@ -129,17 +129,17 @@ def _open_when_elected(
 
 def _host_of(desk: Desk, settings: DeskSettings, supervisor: Supervisor, *, token: int) -> tuple[PortHost, list[str]]:
     """Return the desk port, and where it can be reached."""
-    doors: list[Door] = [SocketDoor(settings.socket.path)]
+    transports: list[PortTransport] = [SocketTransport(settings.socket.path)]
     where = [str(settings.socket)]
     if settings.redis.url is not None:
-        doors.append(_open_to_other_machines(desk, settings, supervisor, token=token))
+        transports.append(_open_to_other_machines(desk, settings, supervisor, token=token))
         where.append(str(settings.stream))
-    return PortHost(desk, desk.feed, *doors), where
+    return PortHost(desk, desk.feed, *transports), where
 
 
-def _open_to_other_machines(desk: Desk, settings: DeskSettings, supervisor: Supervisor, *, token: int) -> Door:
-    """Return the door in Redis; its connections, and the market in the cache, are kept up in the background."""
-    from ibdesk.desk.port.stream_door import StreamDoor
+def _open_to_other_machines(desk: Desk, settings: DeskSettings, supervisor: Supervisor, *, token: int) -> PortTransport:
+    """Return the transport over Redis; its connections, and the market in the cache, are kept up in the background."""
+    from ibdesk.desk.port.stream_transport import StreamTransport
     from ibdesk.store.redis.pool import RedisPool
 
     pool = RedisPool(settings.redis)
@@ -153,5 +153,5 @@ def _open_to_other_machines(desk: Desk, settings: DeskSettings, supervisor: Supe
 
     supervisor.add("redis", keep_redis)
     supervisor.add("market cache", lambda: market.keep_up_with(desk.batches()))
-    desk.surroundings.pools.append(lambda: pool.health)
-    return StreamDoor(pool, settings.stream.name, token=token)
+    desk.process_context.pools.append(lambda: pool.health)
+    return StreamTransport(pool, settings.stream.name, token=token)

@@ -46,21 +46,21 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
     log_file: Path | None = None
     record: Path | None = None
 
-    def listeners(self, belongings: contextlib.ExitStack, now_ns: Callable[[], int]) -> list[Listener]:
-        """Return the listeners that write; their files are closed with `belongings`.
+    def listeners(self, cleanup: contextlib.ExitStack, now_ns: Callable[[], int]) -> list[Listener]:
+        """Return the listeners that write; their files are closed with `cleanup`.
 
         Raises:
             ConfigError: If a file cannot be written.
         """
         listeners: list[Listener] = []
         if self.log_file is not None:
-            file = belongings.enter_context(open_log(self.log_file))
+            file = cleanup.enter_context(open_log(self.log_file))
             listeners.append(MessageLog(lambda text: file.write(text + "\n"), now_ns))
         elif self.log_messages:
             listeners.append(MessageLog(print_line, now_ns))
         if self.record is not None:
             recorder = Recorder(self.record, now_ns)
-            belongings.callback(recorder.close)
+            cleanup.callback(recorder.close)
             listeners.append(recorder)
         return listeners
 
@@ -96,10 +96,10 @@ def run_gateway_until_stopped(
     elif settings.replay is not None:
         bars = read_file(settings.replay).only(settings.symbols).frame
     clock = clock_of(settings)
-    with contextlib.ExitStack() as belongings:
-        belongings.enter_context(open_process_log("gateway"))
+    with contextlib.ExitStack() as cleanup:
+        cleanup.enter_context(open_process_log("gateway"))
         traffic = Traffic(clock.now_ns)
-        listener = Listeners([traffic, *watching.listeners(belongings, clock.now_ns)])
+        listener = Listeners([traffic, *watching.listeners(cleanup, clock.now_ns)])
         gateway = make_gateway(settings, bars=bars, clock=clock, listener=listener)
         spare_from_collection()
         asyncio.run(_serve(gateway, settings, _Screen(gateway, traffic, watching), seconds=seconds))

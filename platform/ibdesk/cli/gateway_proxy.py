@@ -22,8 +22,8 @@ def run_proxy_until_stopped(upstream: str, watching: Watching, *, host: str, por
         ConfigError: If the address is none, or a file cannot be written.
     """
     tws = _address(upstream)
-    with contextlib.ExitStack() as belongings:
-        listeners = Listeners(watching.listeners(belongings, time.time_ns))
+    with contextlib.ExitStack() as cleanup:
+        listeners = Listeners(watching.listeners(cleanup, time.time_ns))
         asyncio.run(_pass_on(Proxy(tws, listener=listeners, host=host, port=port), watching, seconds=seconds))
 
 

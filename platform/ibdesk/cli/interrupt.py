@@ -36,7 +36,7 @@ def rearm() -> None:
         signal.signal(number, signal.getsignal(number))
 
 
-class Belongings(contextlib.ExitStack):
+class CleanupStack(contextlib.ExitStack):
     """What a command has opened. It is closed in full: whoever presses Ctrl-C again meanwhile interrupts nothing."""
 
     def __exit__(

@@ -7,7 +7,7 @@ import time
 
 from rich.text import Text
 
-from ibdesk.cli.interrupt import Belongings
+from ibdesk.cli.interrupt import CleanupStack
 from ibdesk.cli.logs import open_log
 from ibdesk.cli.news import News
 from ibdesk.cli.screen import console, line, step, until
@@ -26,9 +26,9 @@ def run_until_stopped(connection: Connection, run: Run, *, seconds: float | None
     """
     run.check()
     settings = connection.settings(DeskSettings)
-    with Belongings() as belongings:
-        belongings.enter_context(open_log("run", settings))
-        desk = belongings.enter_context(open_desk(settings, resume=connection.resume))
+    with CleanupStack() as cleanup:
+        cleanup.enter_context(open_log("run", settings))
+        desk = cleanup.enter_context(open_desk(settings, resume=connection.resume))
         run_id = run.start(desk)
         step(f"{run_id} on {', '.join(run.on)}, {run.bar} bars")
         line("account", f"{desk.health().account} ({settings.mode}) at {desk.address}")

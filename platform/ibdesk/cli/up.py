@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from rich.text import Text
 
-from ibdesk.cli.interrupt import Belongings
+from ibdesk.cli.interrupt import CleanupStack
 from ibdesk.cli.keeping import PATIENT, READY_SECONDS, KeptChild, kept
 from ibdesk.cli.login import login_hint, show_login
 from ibdesk.cli.logs import open_log
@@ -53,12 +53,12 @@ def run_up(
         *web_options(port, dashboard_port),
         Given("server.workers", workers, "--workers"),
     )
-    with Belongings() as belongings:
-        belongings.enter_context(open_log("up", settings))
-        engine = belongings.enter_context(_spawn_engine(connection, run))
+    with CleanupStack() as cleanup:
+        cleanup.enter_context(open_log("up", settings))
+        engine = cleanup.enter_context(_spawn_engine(connection, run))
         with waiting("starting the engine"):
             engine.until_ready(READY_SECONDS)
-        desk = belongings.enter_context(AttachedDesk.open(str(settings.socket)))
+        desk = cleanup.enter_context(AttachedDesk.open(str(settings.socket)))
         health = desk.health()
         step(f"Desk, {health.mode}")
         line("TWS", f"{health.address}, account {health.account}")
@@ -66,18 +66,18 @@ def run_up(
         for running in desk.runs():
             if running.state == "running":
                 line("run", f"{running.run_id} on {running.bar} bars of {', '.join(running.symbols)}")
-        web = belongings.enter_context(Workers(settings, connection.common_arguments(), any_port=True))
+        web = cleanup.enter_context(Workers(settings, connection.common_arguments(), any_port=True))
         with waiting("starting the web server"):
             web.start()
         supervisor = Supervisor()
         keeping = _keep_engine(engine, connection, run, settings)
-        belongings.callback(keeping.close)
+        cleanup.callback(keeping.close)
         supervisor.add(engine.name, keeping.work, policy=_ENGINE)
         web.supervise(supervisor)
         if settings.guardian.enabled:
             _start_guardian(supervisor, connection, settings)
         if with_dashboard:
-            _open_dashboard(belongings, supervisor, settings, web)
+            _open_dashboard(cleanup, supervisor, settings, web)
         show_login("API", web.url, web.login_url)
         line("feed", f"{web.feed_url} (msgpack)")
         line("API key", f"{settings.server.key_file} ({login_hint()})")
@@ -135,7 +135,7 @@ def _start_guardian(supervisor: Supervisor, connection: Connection, settings: Se
     line("guardian", Text(f"client id {settings.guardian.client_id}; {settings.state_folder / 'STOP'} stops all"))
 
 
-def _open_dashboard(belongings: Belongings, supervisor: Supervisor, settings: Settings, web: Workers) -> None:
+def _open_dashboard(cleanup: CleanupStack, supervisor: Supervisor, settings: Settings, web: Workers) -> None:
     """Start the dashboard, and have it started again on the same port whenever it has ended."""
     port = free_port(settings.dashboard.port)
 
@@ -151,7 +151,7 @@ def _open_dashboard(belongings: Belongings, supervisor: Supervisor, settings: Se
     with waiting("starting the dashboard"):
         first = spawn()
         first.until_ready(READY_SECONDS)
-    belongings.callback(first.close)
+    cleanup.callback(first.close)
     port = port or first.port
     show_login("dashboard", first.url, lambda: first.address)
     supervisor.add(first.name, kept(first, spawn), policy=PATIENT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING
 
-from ibdesk.cli.interrupt import Belongings
+from ibdesk.cli.interrupt import CleanupStack
 from ibdesk.cli.login import login_hint, show_login
 from ibdesk.cli.screen import line, waiting
 from ibdesk.config import Given
@@ -27,10 +27,10 @@ def web_options(port: int | None, dashboard_port: int | None) -> tuple[Given, Gi
     return Given("server.port", port, "--port"), Given("dashboard.port", dashboard_port, "--dashboard-port")
 
 
-def open_web(belongings: Belongings, desk: DeskHandle, settings: Settings, *, with_dashboard: bool) -> WebServer:
+def open_web(cleanup: CleanupStack, desk: DeskHandle, settings: Settings, *, with_dashboard: bool) -> WebServer:
     """Take the addresses, start the dashboard's process if there is to be one, and print where they are.
 
-    What is taken is given back with `belongings`. The server answers once `serve` runs it.
+    What is taken is given back with `cleanup`. The server answers once `serve` runs it.
 
     Raises:
         AddressInUseError: If neither a port nor any of those after it is free.
@@ -41,7 +41,7 @@ def open_web(belongings: Belongings, desk: DeskHandle, settings: Settings, *, wi
     from ibdesk_server.serve import WebServer
 
     server = WebServer(desk, settings, any_port=True)
-    belongings.callback(server.close)
+    cleanup.callback(server.close)
     key_file = settings.server.key_file
     if with_dashboard:
         with waiting("starting the dashboard"):
@@ -52,7 +52,7 @@ def open_web(belongings: Belongings, desk: DeskHandle, settings: Settings, *, wi
                 names=settings.dashboard.names,
                 path_prefix=settings.dashboard.path_prefix,
             )
-        belongings.enter_context(dashboard)
+        cleanup.enter_context(dashboard)
         show_login("dashboard", dashboard.url, lambda: dashboard.address)
     show_login("API", server.url, server.login_url)
     line("feed", f"{server.feed_url} (msgpack)")

@@ -11,7 +11,7 @@ from typing import Self
 
 from rich.text import Text
 
-from ibdesk.cli.interrupt import Belongings
+from ibdesk.cli.interrupt import CleanupStack
 from ibdesk.cli.keeping import PATIENT, READY_SECONDS, kept
 from ibdesk.cli.login import show_login
 from ibdesk.cli.logs import open_log
@@ -45,12 +45,12 @@ def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: flo
     if is_child:
         console.quiet = True
         end_with_parent()
-    with Belongings() as belongings:
-        belongings.enter_context(open_log("web", settings, is_child=is_child))
+    with CleanupStack() as cleanup:
+        cleanup.enter_context(open_log("web", settings, is_child=is_child))
         if settings.server.workers == 1 or is_child:
-            works = _one(belongings, settings, seconds=seconds, worker=worker)
+            works = _one(cleanup, settings, seconds=seconds, worker=worker)
         else:
-            workers = belongings.enter_context(Workers(settings, common_arguments))
+            workers = cleanup.enter_context(Workers(settings, common_arguments))
             with waiting(f"starting {settings.server.workers} workers"):
                 workers.start()
             supervisor = Supervisor()
@@ -64,15 +64,15 @@ def run_web(settings: Settings, common_arguments: Sequence[str], *, seconds: flo
         serve(*works, seconds=seconds)
 
 
-def _one(belongings: Belongings, settings: Settings, *, seconds: float | None, worker: int | None) -> list[Work]:
+def _one(cleanup: CleanupStack, settings: Settings, *, seconds: float | None, worker: int | None) -> list[Work]:
     """Serve from this process."""
     # Who only starts workers does without a web server's libraries.
     from ibdesk_server.serve import WebServer
 
     is_child = worker is not None
-    desk = belongings.enter_context(AttachedDesk.open(settings=settings, timeout_seconds=0))
+    desk = cleanup.enter_context(AttachedDesk.open(settings=settings, timeout_seconds=0))
     server = WebServer(desk, settings, is_shared=is_child, worker=str(worker or 1))
-    belongings.callback(server.close)
+    cleanup.callback(server.close)
 
     async def show() -> None:
         await server.until_answering()

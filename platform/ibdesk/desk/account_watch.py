@@ -148,7 +148,7 @@ class AccountWatch:
 
     def _compare_after(self, halt: Halt) -> None:
         """Have nothing leave after the guardian has traded until the books know what it did."""
-        if halt.is_fence:
+        if halt.is_exclusive:
             self._compare()
 
     def _fail(self, error: AccountHaltsError) -> None:

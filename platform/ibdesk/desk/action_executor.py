@@ -50,7 +50,7 @@ class ActionExecutor:
             self._hold_back(actions, str(error), placed)
             return
         if halts:
-            only_openers = not any(halt.is_fence for halt in halts)
+            only_openers = not any(halt.is_exclusive for halt in halts)
             self._hold_back(actions, "the account was halted meanwhile", placed, only_openers=only_openers)
             return
         for action in actions:

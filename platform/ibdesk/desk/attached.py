@@ -12,7 +12,7 @@ from ibdesk.desk.handle import DeskHandle, DeskState, Operation
 from ibdesk.desk.loop import loop_factory
 from ibdesk.desk.port.addresses import Address, address_of
 from ibdesk.desk.port.client import PortClient
-from ibdesk.desk.port.following import Following
+from ibdesk.desk.port.feed_follower import FeedFollower
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.errors import DeskError, DetachedError
 from ibdesk.store import Feed, FeedState
@@ -100,7 +100,7 @@ class AttachedDesk(DeskHandle):
         """How the pool is over which the desk is reached, if it is reached over Redis."""
         return self._client.pools
 
-    def batches(self) -> Following:
+    def batches(self) -> FeedFollower:
         """Return the desk's feed in numbered batches, alike for all who are attached to it."""
         return self._client.following()
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from ibdesk.desk.answers import OrderInfo, RiskInfo, RunInfo
-from ibdesk.desk.by_hand import ByHand, figure_of, no_order
 from ibdesk.desk.halt_commands import HaltCommands
 from ibdesk.desk.inspection import order_info, risk_info, run_info
+from ibdesk.desk.manual_orders import ManualOrders, figure_of, no_order
 from ibdesk.desk.naming import id_named
 from ibdesk.engine import EXTERNAL, MANUAL, RiskLimits
 from ibdesk.errors import ConfigError, DeskError, OrderError
@@ -54,7 +54,7 @@ class Commands(HaltCommands):
 
     def __init__(self, runtime: Runtime) -> None:
         super().__init__(runtime)
-        self._by_hand = ByHand(runtime)
+        self._manual_orders = ManualOrders(runtime)
 
     async def start(
         self,
@@ -198,7 +198,7 @@ class Commands(HaltCommands):
             DeskError: If no price of it is known and none comes within seconds.
             LinkError: If TWS cannot be asked.
         """
-        order = await self._by_hand.place(
+        order = await self._manual_orders.place(
             symbol,
             side=side,
             quantity=quantity,
@@ -221,7 +221,7 @@ class Commands(HaltCommands):
             DeskError: If no price of it comes within seconds; it is followed all the same.
             LinkError: If TWS cannot be asked.
         """
-        await self._by_hand.watch(await self._runtime.qualified(symbol), by, correlation_id.get())
+        await self._manual_orders.watch(await self._runtime.qualified(symbol), by, correlation_id.get())
 
     async def modify(
         self,
@@ -256,7 +256,7 @@ class Commands(HaltCommands):
         )
         if seen is not None and not str(seen).isdecimal():
             raise OrderError(f"seen is the version of an order, such as 3, got {seen!r}")
-        changed = self._by_hand.modify(request, seen=None if seen is None else int(seen))
+        changed = self._manual_orders.modify(request, seen=None if seen is None else int(seen))
         return order_info(changed, self._runtime.unanswered.of(changed.id))
 
     async def cancel(self, order_id: str, *, by: str = OPERATOR) -> None:
@@ -290,7 +290,7 @@ class Commands(HaltCommands):
             OrderDeniedError: If a risk rule refuses an order.
             LinkError: If TWS cannot be asked.
         """
-        orders = await self._by_hand.flatten(id_named(symbol, self._now_ns), by, correlation_id.get())
+        orders = await self._manual_orders.flatten(id_named(symbol, self._now_ns), by, correlation_id.get())
         return [order_info(order) for order in orders]
 
     async def accept_external(self, symbol: str, *, run_id: str = "", by: str = OPERATOR) -> None:

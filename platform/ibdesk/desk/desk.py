@@ -19,9 +19,9 @@ from ibdesk.desk.handle import DeskHandle, DeskState, Operation
 from ibdesk.desk.loop import loop_factory
 from ibdesk.desk.open_desks import OpenDesks
 from ibdesk.desk.operations import Operations
+from ibdesk.desk.process_context import ProcessContext
 from ibdesk.desk.runtime import Runtime
 from ibdesk.desk.settings import DeskSettings
-from ibdesk.desk.surroundings import Surroundings
 from ibdesk.errors import DeskError
 from ibdesk.gateway import Faults
 from ibdesk.store import Feed, Sequencer
@@ -53,8 +53,8 @@ class Desk(DeskHandle):
         super().__init__()
         self.settings = settings
         self._fence, self._clock = fence, clock
-        # surroundings: what else is in its process, which `process` tells of too.
-        self.surroundings = Surroundings()
+        # process_context: what else is in its process, which `process` tells of too.
+        self.process_context = ProcessContext()
         self._feed = Feed()
         self.state = DeskState.OPENING
         self._closing = False
@@ -311,7 +311,7 @@ class Desk(DeskHandle):
             stopping = asyncio.create_task(self._stop.wait(), name="stop")
             if not await _done_before(runtime.service.connect(), stopping):
                 return
-            self._operations = Operations(runtime, self.surroundings)
+            self._operations = Operations(runtime, self.process_context)
             running = asyncio.create_task(runtime.run(), name="runtime")
             # Its first step starts threads, which no interpreter lets start any more when the program ends at once.
             await asyncio.sleep(0)

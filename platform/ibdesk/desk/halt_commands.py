@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ibdesk.desk.answers import HaltInfo
-from ibdesk.desk.by_hand import until_link_up
 from ibdesk.desk.inspection import halt_info
+from ibdesk.desk.manual_orders import until_link_up
 from ibdesk.desk.naming import id_named
 from ibdesk.engine import MANUAL
 from ibdesk.errors import DeskError
@@ -71,7 +71,7 @@ class HaltCommands:
         was_up = self._runtime.engine.link is Link.UP
         await self._runtime.account_watch.lift(id, said, by)
         self._runtime.command(ResumeTrading(id, said, self._now_ns, by, correlation_id.get()))
-        if halt.is_fence and was_up:
+        if halt.is_exclusive and was_up:
             await until_link_up(self._runtime)
 
     @property

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ibdesk.desk.commands import Commands
-from ibdesk.desk.questions import Questions
-from ibdesk.desk.surroundings import Surroundings
+from ibdesk.desk.process_context import ProcessContext
+from ibdesk.desk.queries import Queries
 
 if TYPE_CHECKING:
     from ibdesk.desk.runtime import Runtime
 
 
-class Operations(Commands, Questions):
+class Operations(Commands, Queries):
     """The desk's commands and questions, as coroutines for its loop."""
 
-    def __init__(self, runtime: Runtime, surroundings: Surroundings) -> None:
+    def __init__(self, runtime: Runtime, process_context: ProcessContext) -> None:
         Commands.__init__(self, runtime)
-        Questions.__init__(self, runtime, surroundings)
+        Queries.__init__(self, runtime, process_context)

@@ -24,7 +24,7 @@ from ibdesk.desk.handle import DeskState
 from ibdesk.desk.loop import spare_from_collection
 from ibdesk.desk.port.addresses import SocketAddress
 from ibdesk.desk.port.host import PortHost
-from ibdesk.desk.port.socket_door import SocketDoor
+from ibdesk.desk.port.socket_transport import SocketTransport
 from ibdesk.desk.port.values import error_of, facts_of
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.errors import IbdeskError
@@ -131,7 +131,7 @@ def _run(settings: DeskSettings, path: Path) -> int:
 
 
 async def _serve(desk: Any, path: Path) -> None:
-    host = PortHost(desk, desk.feed, SocketDoor(path))
+    host = PortHost(desk, desk.feed, SocketTransport(path))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     tasks = [asyncio.create_task(work) for work in (host.run(), desk.until_ended(), stop.wait(), _announce(host))]

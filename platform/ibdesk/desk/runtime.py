@@ -64,7 +64,7 @@ from ibdesk.store import (
     set_aside_unborn,
 )
 from ibdesk.strategy import StrategyShelf
-from ibdesk.telemetry import AT_ONCE_OVER, Performance, Supervisor, measure_lag
+from ibdesk.telemetry import NEVER_RESTART, Performance, Supervisor, measure_lag
 from ibdesk.tws import Fence, TwsService, TwsSettings
 
 _log = logging.getLogger(__name__)
@@ -159,7 +159,7 @@ class Runtime:
             ("loop lag", lambda: measure_lag(self.performance, self.watchdog.beat)),
             ("watchdog", self.watchdog.until_broken),
         ):
-            self.supervisor.add(name, work, essential=True, policy=AT_ONCE_OVER)
+            self.supervisor.add(name, work, essential=True, policy=NEVER_RESTART)
         self.supervisor.add("sessions", lambda: self.venue.keep_hours(self.service, self.engine.markets))
 
     def close(self) -> None:

@@ -65,7 +65,7 @@ class Aims:
         flow = self._flow
         if lane.aim is not None and lane.aim.flattens:
             return None
-        if (flattens and flow.gate.halts) or (flow.gate.halts.is_fenced and not lane.run.is_running):
+        if (flattens and flow.gate.halts) or (flow.gate.halts.is_exclusive and not lane.run.is_running):
             lane.is_closed = True
             self._set(lane, Aim(target=0.0, flattens=True))
             return self._pursue(lane, is_new=True)
@@ -334,7 +334,7 @@ class Aims:
 
     def _is_put_off(self, lane: Lane, aim: Aim) -> bool:
         """Return whether getting out has to wait, because the guardian cancels orders or closes positions."""
-        return self._flow.gate.halts.is_fenced and (aim.flattens or not lane.run.is_running)
+        return self._flow.gate.halts.is_exclusive and (aim.flattens or not lane.run.is_running)
 
     def _rounded(self, lane: Lane, quantity: float) -> float:
         """Return a quantity that the instrument takes: between two sizes the one nearer to nothing."""

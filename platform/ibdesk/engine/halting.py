@@ -46,7 +46,7 @@ class Halting:
     def on_resume_trading(self, command: ResumeTrading, allow_targets: Callable[[], None]) -> None:
         """Lift a halt, and let targets be asked again that it refused."""
         flow, halts = self._flow, self._flow.gate.halts
-        was_fenced = halts.is_fenced
+        was_exclusive = halts.is_exclusive
         try:
             flow.repetition.forgive(halts.find(command.id))
             halts.lift(command.id)
@@ -58,7 +58,7 @@ class Halting:
         flow.losses.arm()
         # A loss that is still beyond its limit halts again.
         flow.losses.look()
-        if was_fenced and not halts.is_fenced and flow.link_up and flow.gate.decides:
+        if was_exclusive and not halts.is_exclusive and flow.link_up and flow.gate.decides:
             flow.aims.pursue_all()
         if halts:
             text = f"halt {command.id} lifted: {command.reason}; trading stays halted by {', '.join(halts)}"
@@ -91,7 +91,7 @@ class Halting:
         flow.add(TradingHalted(halt.reason, halt.at_ns, halt.by, halt.id, halt.scope, halt.state, halt.rule))
         if not flow.gate.decides:
             return
-        if halt.is_fence:
+        if halt.is_exclusive:
             self._cancel_all()
         else:
             self.cancel_openers(halt.scope)
@@ -114,7 +114,7 @@ class Halting:
         state = flow.gate.halts.state_for(holding.owner, holding.total.instrument)
         if state is TradingState.NORMAL:
             return
-        if flow.gate.halts.is_fenced and holding.owner != MANUAL:
+        if flow.gate.halts.is_exclusive and holding.owner != MANUAL:
             kept = set()
         elif flow.gate.bars_protection(state, holding.owner):
             kept = {order_id for order_id in holding.orders if flow.aims.is_exit(order_id, holding)}

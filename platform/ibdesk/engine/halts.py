@@ -12,7 +12,7 @@ class Halts(Mapping[str, Halt]):
     """The halts that hold, by id, oldest first.
 
     `made` is the number of the newest that ever was; `changes` counts what was put and lifted. `is_empty` says that
-    none holds, and `is_fenced` whether the guardian cancels orders or closes positions under one of them.
+    none holds, and `is_exclusive` whether the guardian cancels orders or closes positions under one of them.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Halts(Mapping[str, Halt]):
         # The strictest state of each scope that a halt holds in.
         self._states: dict[str, TradingState] = {}
         self.made = self.changes = 0
-        self.is_empty, self.is_fenced = True, False
+        self.is_empty, self.is_exclusive = True, False
 
     def __getitem__(self, halt_id: str) -> Halt:
         return self._held[halt_id]
@@ -82,7 +82,7 @@ class Halts(Mapping[str, Halt]):
     def _changed(self) -> None:
         self.changes += 1
         self._states, self.is_empty = {}, not self._held
-        self.is_fenced = any(halt.is_fence for halt in self._held.values())
+        self.is_exclusive = any(halt.is_exclusive for halt in self._held.values())
         for halt in self._held.values():
             self._states[halt.scope] = max(self.state_of(halt.scope), halt.state, key=_level)
 

@@ -109,7 +109,7 @@ class ManualExits:
             self._set(order.instrument, msgspec.structs.replace(aim, order_id=""))
             self._pursue(order.instrument)
             return
-        if self._flow.gate.halts.is_fenced:
+        if self._flow.gate.halts.is_exclusive:
             # The guardian cancels all orders or closes positions: this waits until its halt is lifted.
             self._set(order.instrument, msgspec.structs.replace(aim, order_id=""))
             return
@@ -152,7 +152,7 @@ class ManualExits:
             text = f"{instrument}: the link is down, so that what was ordered by hand is closed once it is up"
             flow.alert(MANUAL, text, Severity.WARNING)
             return
-        if flow.gate.halts.is_fenced:
+        if flow.gate.halts.is_exclusive:
             text = (
                 f"{instrument}: {held:g} ordered by hand are closed, if still held, once the guardian's halt is lifted"
             )

@@ -70,7 +70,7 @@ class Modifications:
             OrderDeniedError: If the gate refuses them, or the guardian cancels orders or closes positions.
         """
         flow = self._flow
-        if flow.gate.halts.is_fenced and flow.gate.decides:
+        if flow.gate.halts.is_exclusive and flow.gate.decides:
             raise OrderDeniedError(order.id, "halt", 0.0, changed.quantity)
         smaller = msgspec.structs.replace(order, quantity=changed.quantity)
         if flow.link_up and changed == smaller and changed.quantity <= order.quantity:

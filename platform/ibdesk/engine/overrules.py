@@ -50,7 +50,7 @@ class Overrules:
 
     def _let_go(self, order: Order) -> None:
         """Close no longer what an order was to close that was cancelled there, unless the guardian cancels all."""
-        if not self._flow.gate.halts.is_fenced:
+        if not self._flow.gate.halts.is_exclusive:
             self._flow.aims.let_go(order)
 
     def halt(self, owner: str, reason: str) -> None:

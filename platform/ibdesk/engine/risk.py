@@ -82,7 +82,7 @@ def exposure_of(flow: OrderFlow, order: Order, others: OpenOrders) -> Exposure:
         balance=flow.account,
         budget=flow.budgets.get(order.owner) if flow.budgets else None,
         flattens=not halts.is_empty and flow.aims.is_exit(order.id, holding),
-        reduces_account=not halts.is_fenced or _reduces_account(flow, order, holding),
+        reduces_account=not halts.is_exclusive or _reduces_account(flow, order, holding),
     )
 
 
@@ -146,11 +146,11 @@ class RiskGate:
         """
         if owner == MANUAL:
             return False
-        return self.halts.is_fenced or (state is TradingState.HALTED and not self.limits.halt_keeps_protection)
+        return self.halts.is_exclusive or (state is TradingState.HALTED and not self.limits.halt_keeps_protection)
 
     def _check_halt(self, order: Order, exposure: Exposure, *, is_exit: bool) -> None:
         state = self.halts.state_for(order.owner, order.instrument)
-        if self.halts.is_fenced:
+        if self.halts.is_exclusive:
             # Nothing is let pass for being a flatten of the desk's own: that waits in its aim.
             is_exit = is_exit and exposure.reduces_account
         elif state is TradingState.NORMAL or (is_exit and exposure.flattens):

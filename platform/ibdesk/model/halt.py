@@ -51,7 +51,7 @@ class Halt(msgspec.Struct, frozen=True):
     rule: str = ""
 
     @property
-    def is_fence(self) -> bool:
+    def is_exclusive(self) -> bool:
         """Return whether the guardian cancels all orders or closes positions under this halt: then only it trades."""
         return self.by == GUARDIAN and self.scope == DESK_SCOPE and self.state is TradingState.HALTED
 

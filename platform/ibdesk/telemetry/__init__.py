@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from ibdesk.telemetry.performance import Performance, Span, SpanSummary, track_performance
     from ibdesk.telemetry.process_vitals import Vitals, measure_lag, vitals
     from ibdesk.telemetry.settings import LogSettings, PerformanceSettings
-    from ibdesk.telemetry.supervision import AT_ONCE_OVER, Policy, Supervisor, TaskInfo
+    from ibdesk.telemetry.supervision import NEVER_RESTART, Policy, Supervisor, TaskInfo
     from ibdesk.telemetry.trace import correlated, correlation_id, new_correlation_id
 
 __all__ = [
-    "AT_ONCE_OVER",
+    "NEVER_RESTART",
     "LogSettings",
     "Logs",
     "Performance",

@@ -65,7 +65,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return full * random.uniform(1 - _SPREAD, 1 + _SPREAD)  # noqa: S311 - no secret hangs on it
 
 
-AT_ONCE_OVER = Policy(restarts=0)
+NEVER_RESTART = Policy(restarts=0)
 """The policy of work that keeps state: once it fails, it is not started again."""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from ibdesk.model import ClockChecked, Event, Notice, Severity
-from ibdesk.tws.ears import TIME
+from ibdesk.tws.callbacks import TIME
 from ibdesk.tws.requests import NoAnswerError, Requests
 from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.stamp import Stamp

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ibdesk.model import Link
-from ibdesk.tws.keeper import Keeper
+from ibdesk.tws.connection_manager import ConnectionManager
 
 
 class TwsHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,17 +25,17 @@ class TwsHealth(msgspec.Struct, frozen=True, kw_only=True):
     clock_drift_seconds: float | None
 
 
-def health_of(keeper: Keeper, account: str) -> TwsHealth:
+def health_of(manager: ConnectionManager, account: str) -> TwsHealth:
     """Return counters and states of a connection at this instant."""
-    wire = keeper.wire
+    wire = manager.wire
     return TwsHealth(
-        link=keeper.link,
+        link=manager.link,
         account=account,
         server_version=wire.serverVersion() if wire else 0,
-        messages_sent=keeper.messages_sent,
+        messages_sent=manager.messages_sent,
         messages_waiting=wire.pacer.waiting if wire else 0,
-        open_requests=len(keeper.requests),
-        reconnects=keeper.reconnects,
-        last_heard_ns=keeper.ears.heard_ns if keeper.ears else 0,
-        clock_drift_seconds=keeper.clocks.drift_seconds,
+        open_requests=len(manager.requests),
+        reconnects=manager.reconnects,
+        last_heard_ns=manager.callbacks.heard_ns if manager.callbacks else 0,
+        clock_drift_seconds=manager.clocks.drift_seconds,
     )

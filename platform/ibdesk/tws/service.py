@@ -11,16 +11,16 @@ from ibdesk.clock import Clock
 from ibdesk.errors import InstrumentError
 from ibdesk.model import AnyInstrument, Commission, Event, Fill, Link, Notice, Order, Severity, TradingHours
 from ibdesk.tws.account import AccountBook
+from ibdesk.tws.callbacks import TwsBooks
+from ibdesk.tws.connection_manager import ConnectionManager, ignore
 from ibdesk.tws.contracts import Contracts
 from ibdesk.tws.day_orders import DayOrders
 from ibdesk.tws.dispatch import Dispatch
-from ibdesk.tws.ears import Rooms
 from ibdesk.tws.executions import Executions
 from ibdesk.tws.fence import Fence, NoFence
 from ibdesk.tws.foreign_orders import ForeignOrders
 from ibdesk.tws.health import TwsHealth, health_of
 from ibdesk.tws.ids import Ids
-from ibdesk.tws.keeper import Keeper, ignore
 from ibdesk.tws.lost_orders import LostOrders
 from ibdesk.tws.matches import Match
 from ibdesk.tws.orderbook import OrderBook
@@ -77,7 +77,7 @@ class TwsService:
         contracts = Contracts()
         account = AccountBook(self._tell, settings)
         book = OrderBook(settings, self._tell, stamp.now_ns, DayOrders(contracts, account, stamp.now_ns).is_spent)
-        self._rooms = rooms = Rooms(
+        self._books = books = TwsBooks(
             contracts=contracts,
             orders=book,
             lost=LostOrders(book=book, contracts=contracts, tell=self._tell, now_ns=stamp.now_ns),
@@ -87,11 +87,11 @@ class TwsService:
             market=Subscriptions(contracts, self._ids, self._tell),
             aside=SetAside(self._tell, contracts),
         )
-        self._dispatch = Dispatch(book=rooms.orders, contracts=contracts, ids=self._ids, link=lambda: self.link.value)
-        self._keeper = Keeper(
+        self._dispatch = Dispatch(book=books.orders, contracts=contracts, ids=self._ids, link=lambda: self.link.value)
+        self._manager = ConnectionManager(
             settings,
             stamp=stamp,
-            rooms=rooms,
+            books=books,
             ids=self._ids,
             dispatch=self._dispatch,
             on_event=on_event,
@@ -99,11 +99,11 @@ class TwsService:
             before_waiting=before_waiting,
             is_away=is_away,
         )
-        self._keeper.on_account = on_account
-        self._keeper.compare_seconds = compare_seconds
-        self._keeper.before_comparison = self._qualify_resumed
+        self._manager.on_account = on_account
+        self._manager.compare_seconds = compare_seconds
+        self._manager.before_comparison = self._qualify_resumed
         self._queries = Queries(
-            settings, clock=clock, contracts=contracts, ids=self._ids, connected=self._keeper.connected
+            settings, clock=clock, contracts=contracts, ids=self._ids, connected=self._manager.connected
         )
         # _resumed: what was traded in an earlier life and is not qualified in this one yet.
         self._resumed: list[AnyInstrument] = []
@@ -113,12 +113,12 @@ class TwsService:
     @property
     def link(self) -> Link:
         """Return how the connection is doing."""
-        return self._keeper.link
+        return self._manager.link
 
     @property
     def account_id(self) -> str:
         """Return the account that is traded, empty before the first connection."""
-        return self._rooms.account.id
+        return self._books.account.id
 
     @property
     def next_order_id(self) -> int:
@@ -133,31 +133,31 @@ class TwsService:
     @property
     def health(self) -> TwsHealth:
         """Return counters and states at this instant."""
-        return health_of(self._keeper, self.account_id)
+        return health_of(self._manager, self.account_id)
 
     @property
     def compared(self) -> Compared:
         """Return when the whole account was compared last, and what that lacked."""
-        return self._keeper.comparison.last
+        return self._manager.comparison.last
 
     @property
     def doubts(self) -> list[tuple[str, float, float, float]]:
         """Return each position that the books do not explain: instrument, the account's, the books', for how long."""
-        return self._rooms.account.doubts
+        return self._books.account.doubts
 
     @property
     def missing_orders(self) -> list[str]:
         """Return the open orders that TWS was not seen to have."""
-        return self._rooms.orders.missing.ids
+        return self._books.orders.missing.ids
 
     @property
     def short_of_executions(self) -> frozenset[str]:
         """Return the orders that TWS calls filled while executions are missing."""
-        return self._rooms.orders.short_of_executions
+        return self._books.orders.short_of_executions
 
     def compare_soon(self) -> None:
         """Have the whole account compared with the books shortly."""
-        self._keeper.compare_soon()
+        self._manager.compare_soon()
 
     async def round_trip(self) -> None:
         """Wait until TWS has answered everything that was sent before, and all of its answers were taken.
@@ -165,14 +165,14 @@ class TwsService:
         Raises:
             LinkError: If there is no connection, or no answer.
         """
-        await self._keeper.round_trip()
+        await self._manager.round_trip()
 
     def catch_up(self, reason: str = "this process stood still") -> None:
         """Compare the books as after a break of the link, because what is known may be old; `reason` says why.
 
         At once nothing leaves, and an order whose bytes have not left is reported as never sent.
         """
-        self._keeper.catch_up(reason)
+        self._manager.catch_up(reason)
 
     # ---- its life
 
@@ -202,17 +202,17 @@ class TwsService:
             held: What the books of that life hold of each instrument, all owners together.
             withdrawn: The orders whose cancel it has asked for; it is asked for again where they are still open.
         """
-        self._rooms.lost.expect(owners, self._rooms.orders.client_id if client_id is None else client_id)
+        self._books.lost.expect(owners, self._books.orders.client_id if client_id is None else client_id)
         self._resumed = list(instruments)
         known = list(fills)
-        self._rooms.account.resume(held or {}, known, self._stamp.now_ns())
+        self._books.account.resume(held or {}, known, self._stamp.now_ns())
         cancelled = frozenset(withdrawn)
         for order in orders:
-            self._rooms.orders.adopt(order, is_withdrawn=order.id in cancelled)
+            self._books.orders.adopt(order, is_withdrawn=order.id in cancelled)
         for fill in known:
-            self._rooms.executions.remember(fill)
+            self._books.executions.remember(fill)
         for commission in commissions:
-            self._rooms.executions.remember_commission(commission)
+            self._books.executions.remember_commission(commission)
 
     async def connect(self) -> None:
         """Connect for the first time and compare the books; the link is UP afterwards.
@@ -224,7 +224,7 @@ class TwsService:
             ClientIdInUseError: If TWS serves another program under this client id.
             ConfigError: If the account may not be traded with these settings.
         """
-        await self._keeper.connect()
+        await self._manager.connect()
 
     async def run(self) -> None:
         """Keep the link: reconnect, compare, subscribe again. It ends only by being cancelled, and closes the socket.
@@ -233,7 +233,7 @@ class TwsService:
             Exception: What `on_event` raised.
             ConfigError: If TWS comes back with an account that may not be traded.
         """
-        await self._keeper.run()
+        await self._manager.run()
 
     async def _qualify_resumed(self) -> None:
         while self._resumed:
@@ -246,7 +246,7 @@ class TwsService:
             del self._resumed[0]
 
     def _tell(self, event: Event) -> None:
-        self._keeper.tell(event)
+        self._manager.tell(event)
 
     # ---- orders
 
@@ -300,11 +300,11 @@ class TwsService:
         Raises:
             InstrumentError: If it is not qualified.
         """
-        self._rooms.market.want(Kind.BARS, instrument.id)
+        self._books.market.want(Kind.BARS, instrument.id)
 
     def unsubscribe_bars(self, instrument: AnyInstrument) -> None:
         """Ask for no more bars."""
-        self._rooms.market.drop(Kind.BARS, instrument.id)
+        self._books.market.drop(Kind.BARS, instrument.id)
 
     def subscribe_quotes(self, instrument: AnyInstrument) -> None:
         """Ask for quotes and trade prints, over all reconnections.
@@ -312,19 +312,19 @@ class TwsService:
         Raises:
             InstrumentError: If it is not qualified.
         """
-        self._rooms.market.want(Kind.QUOTES, instrument.id)
+        self._books.market.want(Kind.QUOTES, instrument.id)
 
     def unsubscribe_quotes(self, instrument: AnyInstrument) -> None:
         """Ask for no more quotes."""
-        self._rooms.market.drop(Kind.QUOTES, instrument.id)
+        self._books.market.drop(Kind.QUOTES, instrument.id)
 
     def knows(self, instrument_id: str) -> bool:
         """Return whether an instrument was qualified in this life."""
-        return instrument_id in self._rooms.contracts
+        return instrument_id in self._books.contracts
 
     def contract_number(self, instrument_id: str) -> int:
         """Return IB's number of the instrument's contract, 0 while it is not known."""
-        return self._rooms.contracts.number_of(instrument_id)
+        return self._books.contracts.number_of(instrument_id)
 
     def instrument(self, instrument_id: str) -> AnyInstrument:
         """Return an instrument that was qualified, with what TWS told of it then.
@@ -332,11 +332,11 @@ class TwsService:
         Raises:
             InstrumentError: If it was not.
         """
-        return self._rooms.contracts.of(instrument_id)[0]
+        return self._books.contracts.of(instrument_id)[0]
 
     def trading_hours(self, instrument_id: str) -> TradingHours | None:
         """Return the sessions of the coming days of a qualified instrument, None where TWS told none."""
-        return self._rooms.contracts.hours_of(instrument_id, self._stamp.now_ns())
+        return self._books.contracts.hours_of(instrument_id, self._stamp.now_ns())
 
     async def qualify(self, instrument: AnyInstrument) -> AnyInstrument:
         """Return the instrument with what TWS knows of it: tick size, multiplier, exchange, regular hours.

@@ -8,7 +8,7 @@ import msgspec
 from ib_async.objects import ExecutionFilter
 
 from ibdesk.model import Notice, Severity, moment
-from ibdesk.tws.ears import ACCOUNT, COMPLETED_ORDERS, OPEN_ORDERS, POSITIONS, Office, Rooms
+from ibdesk.tws.callbacks import ACCOUNT, COMPLETED_ORDERS, OPEN_ORDERS, POSITIONS, ConnectionHooks, TwsBooks
 from ibdesk.tws.ids import Ids
 from ibdesk.tws.requests import NoAnswerError, Requests
 from ibdesk.tws.settings import TwsSettings
@@ -28,15 +28,15 @@ class Compared(msgspec.Struct, frozen=True):
 
 
 class Comparison:
-    """Pulls what TWS knows; the answers pass through `Ears` into the books like any other message.
+    """Pulls what TWS knows; the answers pass through `TwsCallbacks` into the books like any other message.
 
     Executions come first, so that fills are told before the state they led to.
     """
 
-    def __init__(self, settings: TwsSettings, *, rooms: Rooms, office: Office, ids: Ids) -> None:
+    def __init__(self, settings: TwsSettings, *, books: TwsBooks, hooks: ConnectionHooks, ids: Ids) -> None:
         self._settings = settings
-        self._rooms = rooms
-        self._office = office
+        self._books = books
+        self._hooks = hooks
         self._ids = ids
         self._made = 0
         self.last = Compared()
@@ -50,18 +50,18 @@ class Comparison:
         Raises:
             LinkError: If the connection goes, or TWS leaves a question open.
         """
-        rooms, grace, now = self._rooms, self._settings.position_grace_seconds, asyncio.get_running_loop().time
-        if rooms.lost.is_due:
+        books, grace, now = self._books, self._settings.position_grace_seconds, asyncio.get_running_loop().time
+        if books.lost.is_due:
             await self._look_for_lost_orders(wire, requests)
         await self._orders(wire, requests, after_break=True)
-        rooms.lost.is_settled = True
+        books.lost.is_settled = True
         await self._positions(wire, requests)
         latest = now() + self._settings.settle_seconds + 3 * grace
-        while rooms.account.is_doubtful(0) and now() < latest:
+        while books.account.is_doubtful(0) and now() < latest:
             await asyncio.sleep(grace)
             await self._executions(wire, requests)
             await self._positions(wire, requests)
-        rooms.account.tell_doubts(self._office.stamp.now_ns())
+        books.account.tell_doubts(self._hooks.stamp.now_ns())
         await self._account(wire, requests)
         self._note("")
 
@@ -93,7 +93,7 @@ class Comparison:
             LinkError: If the connection goes, or TWS leaves a question open.
         """
         await self._orders(wire, requests, after_break=False)
-        if self._rooms.account.is_doubtful(seconds):
+        if self._books.account.is_doubtful(seconds):
             await self._positions(wire, requests)
 
     async def of_orders(self, wire: Wire, requests: Requests) -> None:
@@ -105,17 +105,17 @@ class Comparison:
         await self._orders(wire, requests, after_break=False)
 
     async def _positions(self, wire: Wire, requests: Requests) -> None:
-        self._rooms.account.begin_positions()
+        self._books.account.begin_positions()
         await requests.ask(POSITIONS, wire.reqPositions, "the positions")
-        self._rooms.account.end_positions(self._office.stamp.now_ns())
+        self._books.account.end_positions(self._hooks.stamp.now_ns())
 
     async def _account(self, wire: Wire, requests: Requests) -> None:
-        account = self._rooms.account.id
+        account = self._books.account.id
         await requests.ask(ACCOUNT, lambda: wire.reqAccountUpdates(True, account), "the account's figures")
 
     async def _orders(self, wire: Wire, requests: Requests, *, after_break: bool, briefly: bool = False) -> None:
         """Ask for executions and orders; `briefly` only for the newest, and for ended orders when one is missing."""
-        orders = self._rooms.orders
+        orders = self._books.orders
         orders.begin_comparison(after_break=after_break)
         is_complete = await self._executions(wire, requests, newest_only=briefly)
         await requests.ask(OPEN_ORDERS, wire.reqAllOpenOrders, "the open orders")
@@ -125,13 +125,13 @@ class Comparison:
 
     async def _look_for_lost_orders(self, wire: Wire, requests: Requests) -> None:
         """Find what our record lacks before executions come, so that those are booked to whom they belong."""
-        self._rooms.lost.is_looking = True
+        self._books.lost.is_looking = True
         try:
             await requests.ask(OPEN_ORDERS, wire.reqAllOpenOrders, "the open orders")
             await self._completed(wire, requests)
-            self._rooms.lost.is_due = False
+            self._books.lost.is_due = False
         finally:
-            self._rooms.lost.is_looking = False
+            self._books.lost.is_looking = False
 
     async def _completed(self, wire: Wire, requests: Requests) -> None:
         await requests.ask(COMPLETED_ORDERS, lambda: wire.reqCompletedOrders(False), "the completed orders")
@@ -139,8 +139,8 @@ class Comparison:
     async def _executions(self, wire: Wire, requests: Requests, *, newest_only: bool = False) -> bool:
         """Ask for the executions of all clients; return whether the answer was complete."""
         number = self._ids.take()
-        query = ExecutionFilter(acctCode=self._rooms.account.id)
-        newest_ns = self._rooms.executions.newest_ns
+        query = ExecutionFilter(acctCode=self._books.account.id)
+        newest_ns = self._books.executions.newest_ns
         if newest_only and newest_ns:
             query.time = f"{moment(newest_ns - _OVERLAP_NS):%Y%m%d-%H:%M:%S}"
         try:
@@ -152,7 +152,7 @@ class Comparison:
         return True
 
     def _note(self, fault: str) -> None:
-        self.last = Compared(self._office.stamp.now_ns(), fault)
+        self.last = Compared(self._hooks.stamp.now_ns(), fault)
 
     def _tell(self, text: str) -> None:
-        self._office.tell(Notice(text, self._office.stamp.now_ns(), Severity.WARNING))
+        self._hooks.tell(Notice(text, self._hooks.stamp.now_ns(), Severity.WARNING))

@@ -3,7 +3,7 @@
 ib_async's `Client` and `Decoder` are used for what they know, the layout of messages. What sits above them (`IB`,
 `Wrapper`, `Trade`, `Ticker`) keeps a book of its own that informational errors corrupt, formats log lines on every
 order, and loses exceptions; none of it is used. Here the bytes are framed once, each message goes straight to a
-callback of `Ears`, and a callback that raises is heard.
+callback of `TwsCallbacks`, and a callback that raises is heard.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _EXECUTION_FIGURES = (19, 20)
 # liquidation, avgPrice, evRule, evMultiplier, modelCode, lastLiquidity, pendingPriceRevision
 _EXECUTION_UNREAD = frozenset({23, 25, 27, 28, 29, 30, 31})
 _POSITION_QUANTITY = 14
-# Ids of the messages that `Ears` hears; all others are passed over.
+# Ids of the messages that `TwsCallbacks` hears; all others are passed over.
 _HEARD = (1, 2, 3, 4, 5, 6, 9, 10, 11, 15, 17, 45, 49, 50, 52, 53, 54, 55, 59, 61, 62, 79, 93, 101, 102)
 
 

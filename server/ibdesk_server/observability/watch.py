@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ibdesk.store.audit import AuditLog
-from ibdesk.telemetry import AT_ONCE_OVER, Performance, PerformanceSettings, Supervisor, measure_lag
+from ibdesk.telemetry import NEVER_RESTART, Performance, PerformanceSettings, Supervisor, measure_lag
 from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.observability.trail import AuditTrail
 
@@ -38,7 +38,7 @@ class Watch:
             await hub.run()
             await hub.until_failed()
 
-        self.supervisor.add("feed hub", feed, essential=True, policy=AT_ONCE_OVER)
+        self.supervisor.add("feed hub", feed, essential=True, policy=NEVER_RESTART)
 
     async def run(self) -> None:
         """Do the background work until cancelled.

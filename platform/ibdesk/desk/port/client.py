@@ -15,18 +15,18 @@ import msgspec
 from ibdesk.clock import boot_ns
 from ibdesk.desk.handle import COMMANDS
 from ibdesk.desk.port.addresses import Address, SocketAddress
-from ibdesk.desk.port.following import Following
-from ibdesk.desk.port.line import AnyLine, Line
+from ibdesk.desk.port.connection import AnyConnection, PortConnection
+from ibdesk.desk.port.feed_follower import FeedFollower
 from ibdesk.desk.port.messages import (
+    HEARTBEAT_SECONDS,
     LONGEST_ANSWER,
-    PULSE_SECONDS,
     SCHEMA,
     Answer,
+    BatchMessage,
     Call,
     ClientMessage,
     Failure,
-    News,
-    Pulse,
+    Heartbeat,
     State,
     Watch,
     Welcome,
@@ -39,7 +39,7 @@ from ibdesk.store.redis import RedisHealth, RedisSettings
 from ibdesk.telemetry.trace import correlation_id
 
 if TYPE_CHECKING:
-    from ibdesk.desk.port.stream_line import StreamLine
+    from ibdesk.desk.port.stream_connection import StreamConnection
     from ibdesk.store.redis.pool import RedisPool
 
 _log = logging.getLogger(__name__)
@@ -75,13 +75,13 @@ class PortClient:
         self._address, self._redis, self._on_change = address, redis, on_change
         self._command_seconds = command_seconds
         self._pool: RedisPool | None = None
-        self._stream: StreamLine | None = None
+        self._stream: StreamConnection | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._line: AnyLine | None = None
+        self._connection: AnyConnection | None = None
         self._outbox: asyncio.Queue[ClientMessage] = asyncio.Queue()
         self._numbers = itertools.count(1)
         self._asked: dict[int, _Asked] = {}
-        self._followers: set[Following] = set()
+        self._followers: set[FeedFollower] = set()
         self._why_not = "not connected yet"
 
     async def run(self) -> None:
@@ -95,9 +95,9 @@ class PortClient:
         try:
             while True:
                 try:
-                    line = await self._connect()
+                    connection = await self._connect()
                     delay = _FIRST_DELAY
-                    await self._converse(line)
+                    await self._converse(connection)
                 except TimeoutError:
                     self._lose("it does not answer", may_go_on=True)
                 except OSError as error:
@@ -120,7 +120,7 @@ class PortClient:
             OutcomeUnknownError: If a command was sent and not answered.
         """
         arguments = encode_arguments(operation, args, kwargs)
-        if self._line is None:
+        if self._connection is None:
             raise DetachedError(str(self._address), self._why_not)
         number = next(self._numbers)
         asked = self._asked[number] = _Asked(self._seconds_of(operation.__name__))
@@ -146,9 +146,9 @@ class PortClient:
         """Return how the pool is over which the desk is reached, if it is reached over Redis."""
         return [] if self._pool is None else [self._pool.health]
 
-    def following(self) -> Following:
+    def following(self) -> FeedFollower:
         """Return a place for one more follower of the feed, who may live on another loop."""
-        return Following(self._soon(self._begin), self._soon(self._followers.discard))
+        return FeedFollower(self._soon(self._begin), self._soon(self._followers.discard))
 
     # --- inside
 
@@ -158,80 +158,80 @@ class PortClient:
             return 0.0
         return max(self._command_seconds, _ANSWER_SECONDS) if operation in _SLOW else self._command_seconds
 
-    def _soon(self, function: Callable[[Following], None]) -> Callable[[Following], None]:
-        def later(follower: Following) -> None:
+    def _soon(self, function: Callable[[FeedFollower], None]) -> Callable[[FeedFollower], None]:
+        def later(follower: FeedFollower) -> None:
             if self._loop is not None:
                 with contextlib.suppress(RuntimeError):
                     self._loop.call_soon_threadsafe(function, follower)
 
         return later
 
-    def _begin(self, follower: Following) -> None:
+    def _begin(self, follower: FeedFollower) -> None:
         self._followers.add(follower)
-        follower.number, follower.pulses = next(self._numbers), 0
-        if self._line is not None:
+        follower.number, follower.heartbeats = next(self._numbers), 0
+        if self._connection is not None:
             self._outbox.put_nowait(Watch(number=follower.number))
 
-    async def _connect(self) -> AnyLine:
+    async def _connect(self) -> AnyConnection:
         async with asyncio.timeout(_CONNECT_SECONDS):
-            line = await self._open()
+            connection = await self._open()
             try:
-                welcome = decode_desk_message(await line.receive())
+                welcome = decode_desk_message(await connection.receive())
                 if not isinstance(welcome, Welcome) or welcome.schema != SCHEMA:
                     raise DeskError(
                         f"the desk at {self._address} speaks another version of the desk port: use one version of "
                         f"ibdesk for all of its processes"
                     )
             except BaseException:
-                line.close()
+                connection.close()
                 raise
-        return line
+        return connection
 
-    async def _open(self) -> AnyLine:
+    async def _open(self) -> AnyConnection:
         if isinstance(self._address, SocketAddress):
             reader, writer = await asyncio.open_unix_connection(self._address.path, limit=4 * 1024 * 1024)
-            return Line(reader, writer, longest=LONGEST_ANSWER)
-        from ibdesk.desk.port.stream_line import StreamLine
+            return PortConnection(reader, writer, longest=LONGEST_ANSWER)
+        from ibdesk.desk.port.stream_connection import StreamConnection
         from ibdesk.store.redis.pool import RedisPool
 
         if self._pool is None:
             self._pool = RedisPool(self._redis, name="desk port")
-        self._stream = await StreamLine.open(
+        self._stream = await StreamConnection.open(
             self._pool, self._address.name, lowest_token=self._stream.lowest_token if self._stream is not None else 0
         )
         return self._stream
 
-    async def _converse(self, line: AnyLine) -> None:
-        """Speak over a line until it breaks.
+    async def _converse(self, connection: AnyConnection) -> None:
+        """Speak over a connection until it breaks.
 
         Raises:
             OSError: When it does.
             TimeoutError: When the desk is silent for too long.
         """
-        self._line, self._outbox = line, asyncio.Queue()
+        self._connection, self._outbox = connection, asyncio.Queue()
         for follower in self._followers:
             self._begin(follower)
         self._on_change(True)
-        sending = asyncio.create_task(self._send(line), name="desk port sender")
+        sending = asyncio.create_task(self._send(connection), name="desk port sender")
         is_silent = False
         try:
             while True:
                 try:
-                    async with asyncio.timeout(_PATIENCE * PULSE_SECONDS):
-                        data = await line.receive()
+                    async with asyncio.timeout(_PATIENCE * HEARTBEAT_SECONDS):
+                        data = await connection.receive()
                 except TimeoutError:
                     is_silent = True
                     raise
                 self._hear(data)
         finally:
-            self._line = None
+            self._connection = None
             sending.cancel()
             await asyncio.wait({sending})
-            line.close()
+            connection.close()
             self._lose("it does not answer" if is_silent else "the connection broke", may_go_on=is_silent)
 
-    async def _send(self, line: AnyLine) -> None:
-        # A broken line is noticed, and told, where it is read.
+    async def _send(self, connection: AnyConnection) -> None:
+        # A broken connection is noticed, and told, where it is read.
         with contextlib.suppress(OSError):
             while True:
                 message = await self._outbox.get()
@@ -240,7 +240,7 @@ class PortClient:
                     if asked is None or not asked.may_be_sent():
                         continue
                     message = msgspec.structs.replace(message, seconds=asked.seconds_left)
-                await line.send(encode(message))
+                await connection.send(encode(message))
 
     def _hear(self, data: bytes) -> None:
         match decode_desk_message(data):
@@ -248,7 +248,7 @@ class PortClient:
                 self._settle(number, value)
             case Failure(number=number, error=error, arguments=facts, text=text):
                 self._settle(number, error_of(error, facts, text))
-            case News(batches=batches):
+            case BatchMessage(batches=batches):
                 for follower in self._followers:
                     if not follower.take_batches(batches):
                         self._begin(follower)
@@ -256,14 +256,14 @@ class PortClient:
                 for follower in self._followers:
                     if answer.number in (0, follower.number):
                         follower.take_state(answer.state)
-            case Pulse() | Welcome():
+            case Heartbeat() | Welcome():
                 self._ask_again()
 
     def _ask_again(self) -> None:
         """Ask once more for states that do not come: what was asked for may be lost on the way through Redis."""
         for follower in self._followers:
-            follower.pulses += 1
-            if follower.number and follower.pulses > _PATIENCE:
+            follower.heartbeats += 1
+            if follower.number and follower.heartbeats > _PATIENCE:
                 self._begin(follower)
 
     def _settle(self, number: int, outcome: msgspec.Raw | Exception) -> None:

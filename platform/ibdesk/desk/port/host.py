@@ -1,4 +1,4 @@
-"""The desk's side of the desk port: does what clients ask, and tells all of them the news, through one door or more."""
+"""The desk's side of the desk port: carries out clients' calls and publishes the feed over one or more transports."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ibdesk.clock import boot_ns
 from ibdesk.desk.deadline import Deadline, limited
 from ibdesk.desk.handle import COMMANDS, OPERATIONS, DeskHandle
 from ibdesk.desk.port.messages import (
-    PULSE_SECONDS,
+    HEARTBEAT_SECONDS,
     Answer,
+    BatchMessage,
     Call,
     Failure,
-    News,
-    Pulse,
+    Heartbeat,
     State,
     Welcome,
     encode,
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 _REST, _LONGEST_REST = 4.0, 0.05
 
 
-class Door(Protocol):
+class PortTransport(Protocol):
     """A way in to the desk: brings calls to the host, and the host's words to those who came that way."""
 
     @property
@@ -58,10 +58,10 @@ class Door(Protocol):
     async def run(self, host: PortHost) -> None:
         """Let clients in until cancelled."""
 
-    def tell(self, data: bytes) -> None:
+    def publish(self, data: bytes) -> None:
         """Send news to those who follow the feed; waits for nobody."""
 
-    def pulse(self, data: bytes) -> None:
+    def send_heartbeat(self, data: bytes) -> None:
         """Show that the desk lives to those who have heard nothing else."""
 
     def close(self) -> None:
@@ -69,15 +69,17 @@ class Door(Protocol):
 
 
 class PortHost:
-    """Serves one desk through its doors while `run` runs; cancelling it is the only stop."""
+    """Serves one desk through its transports while `run` runs; cancelling it is the only stop."""
 
-    def __init__(self, desk: DeskHandle, feed: Feed, *doors: Door, may_act: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, desk: DeskHandle, feed: Feed, *transports: PortTransport, may_act: Callable[[], bool] = lambda: True
+    ) -> None:
         """Make a host for a desk of this process, whose feed is `feed`.
 
         While `may_act` says no, because another engine may have taken over, nothing is done for anybody.
         """
         self._desk, self._sequencer = desk, Sequencer(feed)
-        self._doors: Sequence[Door] = doors
+        self._transports: Sequence[PortTransport] = transports
         self._may_act = may_act
         self._tasks = asyncio.TaskGroup()
         self.answering = asyncio.Event()
@@ -85,7 +87,7 @@ class PortHost:
     @property
     def clients(self) -> int:
         """Return how many clients are connected."""
-        return sum(door.clients for door in self._doors)
+        return sum(transport.clients for transport in self._transports)
 
     @property
     def epoch(self) -> str:
@@ -100,20 +102,20 @@ class PortHost:
         """
         await self._sequencer.open()
         with contextlib.ExitStack() as stack:
-            for door in self._doors:
-                await door.open()
-                stack.callback(door.close)
+            for transport in self._transports:
+                await transport.open()
+                stack.callback(transport.close)
             try:
                 async with self._tasks as tasks:
-                    for door in self._doors:
-                        tasks.create_task(door.run(self), name=f"desk port {type(door).__name__}")
-                    tasks.create_task(self._pulse(), name="desk port pulse")
+                    for transport in self._transports:
+                        tasks.create_task(transport.run(self), name=f"desk port {type(transport).__name__}")
+                    tasks.create_task(self._send_heartbeats(), name="desk port heartbeat")
                     self.answering.set()
-                    await self._tell_news()
+                    await self._publish_news()
             finally:
                 await self._sequencer.close()
 
-    # --- for the doors
+    # --- for the transports
 
     def welcome(self) -> bytes:
         """Return the first word to a client."""
@@ -137,23 +139,25 @@ class PortHost:
 
     # --- inside
 
-    async def _tell_news(self) -> None:
+    async def _publish_news(self) -> None:
         while True:
             news = await self._sequencer.next()
             began = time.thread_time()
-            watched = [door for door in self._doors if door.is_watched]
+            watched = [transport for transport in self._transports if transport.is_watched]
             if watched:
-                data = encode(State(number=0, state=news) if isinstance(news, FeedState) else News(batches=news))
-                for door in watched:
-                    door.tell(data)
+                data = encode(
+                    State(number=0, state=news) if isinstance(news, FeedState) else BatchMessage(batches=news)
+                )
+                for transport in watched:
+                    transport.publish(data)
             await asyncio.sleep(min(_REST * (time.thread_time() - began), _LONGEST_REST))
 
-    async def _pulse(self) -> None:
-        data = encode(Pulse())
+    async def _send_heartbeats(self) -> None:
+        data = encode(Heartbeat())
         while True:
-            await asyncio.sleep(PULSE_SECONDS)
-            for door in self._doors:
-                door.pulse(data)
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            for transport in self._transports:
+                transport.send_heartbeat(data)
 
     async def _answer(self, call: Call, deadline: Deadline | None) -> Answer | Failure:
         try:

@@ -36,7 +36,7 @@ LONGEST_CALL = 4 * 1024 * 1024
 LONGEST_ANSWER = 512 * 1024 * 1024
 """How many bytes the desk's message may have: the state of a long day is the longest."""
 
-PULSE_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
 """How often the desk's side shows that it lives; after three times as long without a word it is taken for dead."""
 
 
@@ -95,18 +95,18 @@ class State(_Message, frozen=True, tag="state"):
     state: FeedState
 
 
-class News(_Message, frozen=True, tag="news"):
+class BatchMessage(_Message, frozen=True, tag="news"):
     """Desk: what has happened since; batches that you know already are to be passed over."""
 
     batches: list[Batch]
 
 
-class Pulse(_Message, frozen=True, tag="pulse"):
+class Heartbeat(_Message, frozen=True, tag="pulse"):
     """Desk: I am still here."""
 
 
 ClientMessage = Call | Watch
-DeskMessage = Welcome | Answer | Failure | State | News | Pulse
+DeskMessage = Welcome | Answer | Failure | State | BatchMessage | Heartbeat
 
 _Kind = TypeVar("_Kind")
 _ENCODER = msgspec.msgpack.Encoder()

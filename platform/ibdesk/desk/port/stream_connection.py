@@ -1,4 +1,4 @@
-"""A client's line to a desk over Redis Streams: like a socket to one engine, broken when another one takes over."""
+"""A client's connection to a desk over Redis Streams. It breaks when another engine takes over."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import secrets
 import msgspec
 
 from ibdesk.desk.port.messages import Welcome, encode
-from ibdesk.desk.port.stream_door import FromDesk, Streams, ToDesk
+from ibdesk.desk.port.stream_transport import FromDesk, Streams, ToDesk
 from ibdesk.errors import DeskError
 from ibdesk.store.redis import RedisError
 from ibdesk.store.redis.pool import RedisPool
 from ibdesk.store.redis.stream import START, Gap, StreamReader
 
 
-class StreamLine:
+class StreamConnection:
     """Sends to and receives from the engine that leads; its first message is a welcome."""
 
     def __init__(self, streams: Streams, news: StreamReader, client: str, lowest_token: int) -> None:
-        """Make a line; use `open`."""
+        """Make a connection; use `open`."""
         self._streams, self._client = streams, client
         self.lowest_token = lowest_token
         self._received: asyncio.Queue[bytes | OSError] = asyncio.Queue()
@@ -28,11 +28,11 @@ class StreamLine:
         self._tasks = [asyncio.create_task(self._read(reader), name="desk port from Redis") for reader in readers]
 
     @classmethod
-    async def open(cls, pool: RedisPool, name: str, *, lowest_token: int = 0) -> StreamLine:
-        """Return a line to the desk called `name`; whether an engine is there shows when it says something.
+    async def open(cls, pool: RedisPool, name: str, *, lowest_token: int = 0) -> StreamConnection:
+        """Return a connection to the desk called `name`; whether an engine is there shows when it says something.
 
-        Engines with a token below `lowest_token` have been replaced, and are not heard. The line's own grows with each
-        engine that takes over: the next line is to begin with it.
+        Messages of engines with a token below `lowest_token` are ignored: those engines have been replaced. The
+        attribute grows with each engine that takes over; pass it to the next connection.
 
         Raises:
             OSError: If Redis cannot be reached.
@@ -48,7 +48,7 @@ class StreamLine:
         """Send a message.
 
         Raises:
-            OSError: If Redis does not take it; the line is then broken.
+            OSError: If Redis does not take it; the connection is then broken.
         """
         try:
             await self._streams.calls.append(msgspec.msgpack.encode(ToDesk(self._client, data)))
@@ -61,7 +61,7 @@ class StreamLine:
         """Return the next message.
 
         Raises:
-            OSError: If the line is broken, messages were lost, or another engine has taken over.
+            OSError: If the connection is broken, messages were lost, or another engine has taken over.
         """
         found = await self._received.get()
         if isinstance(found, OSError):
@@ -69,7 +69,7 @@ class StreamLine:
         return found
 
     def close(self) -> None:
-        """Let go of the line."""
+        """Let go of the connection."""
         for task in self._tasks:
             task.cancel()
 

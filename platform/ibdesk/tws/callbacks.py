@@ -50,7 +50,7 @@ OPEN_ORDERS, COMPLETED_ORDERS, POSITIONS, ACCOUNT, TIME = (
 )
 
 
-class Rooms(msgspec.Struct, frozen=True):
+class TwsBooks(msgspec.Struct, frozen=True):
     """What outlives a connection: the books that TWS's messages are written into."""
 
     contracts: Contracts
@@ -63,8 +63,8 @@ class Rooms(msgspec.Struct, frozen=True):
     aside: SetAside
 
 
-class Office(msgspec.Struct, frozen=True):
-    """Whom the ears report to: the service that owns the connection."""
+class ConnectionHooks(msgspec.Struct, frozen=True):
+    """Whom the callbacks report to: the service that owns the connection."""
 
     stamp: Stamp
     tell: Callable[[Event], None]
@@ -78,15 +78,15 @@ class Office(msgspec.Struct, frozen=True):
     is_away: Callable[[], bool]
 
 
-class Ears:
+class TwsCallbacks:
     """The callbacks of one connection."""
 
-    def __init__(self, rooms: Rooms, requests: Requests, office: Office) -> None:
-        self._rooms = rooms
-        self._market = rooms.market
+    def __init__(self, books: TwsBooks, requests: Requests, hooks: ConnectionHooks) -> None:
+        self._books = books
+        self._market = books.market
         self._requests = requests
-        self._office = office
-        self._now_ns = office.stamp.now_ns()
+        self._hooks = hooks
+        self._now_ns = hooks.stamp.now_ns()
         self.wire: Wire | None = None
         self.heard_ns = self._now_ns
         self.accounts: tuple[str, ...] = ()
@@ -98,49 +98,49 @@ class Ears:
 
     def bytes_arrived(self) -> None:
         """Give all messages of one read the same time."""
-        self._now_ns = self.heard_ns = self._office.stamp.hold()
+        self._now_ns = self.heard_ns = self._hooks.stamp.hold()
 
     def bytes_done(self) -> None:
         """Tell what the messages of one read add up to."""
         self._market.tell_quotes(self._now_ns)
-        self._rooms.account.tell_changes(self._now_ns)
-        self._office.stamp.release()
+        self._books.account.tell_changes(self._now_ns)
+        self._hooks.stamp.release()
 
     def failed(self, fields: list[str], error: Exception) -> None:
         """Set a message aside that cannot be read; one that may have been an execution of ours ends the service."""
-        orders, account = self._rooms.orders, self._rooms.account
+        orders, account = self._books.orders, self._books.account
         if not may_hide_execution(fields, account=account.id, client_id=orders.client_id, orders=orders):
             self._set_aside(fields, error)
             return
         shown = " ".join(fields[:20])
         unreadable = DataError(f"TWS sent a message that cannot be read ({shown}): {error!r}")
         unreadable.__cause__ = error
-        self._office.failed(unreadable)
+        self._hooks.failed(unreadable)
 
     def _set_aside(self, fields: list[str], error: Exception) -> None:
         """Say that a row was set aside, and conclude nothing from what it does not say."""
-        kind, aside = kind_of(fields), self._rooms.aside
+        kind, aside = kind_of(fields), self._books.aside
         if kind == POSITION:
-            self._rooms.account.mention(aside.instrument_of(fields))
+            self._books.account.mention(aside.instrument_of(fields))
         elif kind in (OPEN_ORDER, COMPLETED_ORDER):
-            self._rooms.orders.mention(fields)
+            self._books.orders.mention(fields)
         elif kind in REQUEST_AT:
             request = fields[REQUEST_AT[kind]] if len(fields) > REQUEST_AT[kind] else ""
             if request.isdecimal() and len(request) < 20:
                 self._requests.refuse(int(request), 0, f"the answer cannot be read: {error}")
         aside.note(fields, error, self._now_ns)
         if kind in ABOUT_ORDERS and self.wire is not None and self.wire.ready.done():
-            self._office.compare_soon()
+            self._hooks.compare_soon()
 
     def lost(self, reason: str) -> None:
         """Pass on that the socket is gone."""
-        self._office.lost(reason)
+        self._hooks.lost(reason)
 
     # ---- the handshake
 
     def nextValidId(self, orderId: int) -> None:
         """Take the number from which TWS would have us go on."""
-        self._office.number_proposed(orderId)
+        self._hooks.number_proposed(orderId)
         self._has_number = True
         self._handshake()
 
@@ -228,16 +228,16 @@ class Ears:
 
     def openOrder(self, orderId: int, contract: Contract, order: IbOrder, _state: OrderState) -> None:
         """Take the working terms of an order."""
-        if order.clientId == self._rooms.orders.client_id:
+        if order.clientId == self._books.orders.client_id:
             # An order of an earlier life, also on another machine, may carry a number that is unknown here.
-            self._office.number_proposed(orderId + 1)
-        self._rooms.lost.check(order.orderRef, permanent_id=order.permId, client_id=order.clientId)
-        if order.clientId in self._rooms.lost.clients:
-            self._rooms.lost.look_at_order(contract, order)
-        if not self._rooms.lost.is_looking:
-            self._rooms.orders.open_order(orderId, order)
-            if order.orderRef not in self._rooms.orders and order.account == self._rooms.account.id:
-                self._rooms.foreign.note(contract, order)
+            self._hooks.number_proposed(orderId + 1)
+        self._books.lost.check(order.orderRef, permanent_id=order.permId, client_id=order.clientId)
+        if order.clientId in self._books.lost.clients:
+            self._books.lost.look_at_order(contract, order)
+        if not self._books.lost.is_looking:
+            self._books.orders.open_order(orderId, order)
+            if order.orderRef not in self._books.orders and order.account == self._books.account.id:
+                self._books.foreign.note(contract, order)
 
     def openOrderEnd(self) -> None:
         """Take the end of the open orders."""
@@ -258,14 +258,14 @@ class Ears:
         _mktCapPrice: float = 0.0,
     ) -> None:
         """Take the state of an order; its quantities are not used, executions tell them."""
-        if not self._rooms.lost.is_looking:
-            self._rooms.orders.status(orderId, status, permanent_id=permId, client_id=clientId, why_held=whyHeld)
+        if not self._books.lost.is_looking:
+            self._books.orders.status(orderId, status, permanent_id=permId, client_id=clientId, why_held=whyHeld)
 
     def completedOrder(self, contract: Contract, order: IbOrder, state: OrderState) -> None:
         """Take an order that is no longer open; TWS does not say which client placed it."""
-        self._rooms.lost.look_at_order(contract, order)
-        if not self._rooms.lost.is_looking:
-            self._rooms.orders.completed(order, state)
+        self._books.lost.look_at_order(contract, order)
+        if not self._books.lost.is_looking:
+            self._books.orders.completed(order, state)
 
     def completedOrdersEnd(self) -> None:
         """Take the end of the completed orders."""
@@ -273,25 +273,25 @@ class Ears:
 
     def execDetails(self, reqId: int, contract: Contract, execution: Execution) -> None:
         """Take an execution: one that just happened, or one of the day that we asked for."""
-        if execution.acctNumber != self._rooms.account.id:
+        if execution.acctNumber != self._books.account.id:
             return
-        if execution.clientId == self._rooms.orders.client_id:
-            self._office.number_proposed(execution.orderId + 1)
-        instrument, multiplier = self._rooms.contracts.name_of(contract)
-        if not is_known(multiplier) and execution.orderRef in self._rooms.orders:
+        if execution.clientId == self._books.orders.client_id:
+            self._hooks.number_proposed(execution.orderId + 1)
+        instrument, multiplier = self._books.contracts.name_of(contract)
+        if not is_known(multiplier) and execution.orderRef in self._books.orders:
             # Of an order of ours we know what it trades.
-            instrument = self._rooms.orders.of(execution.orderRef).order.instrument
-            multiplier = self._rooms.contracts.multiplier_of(instrument)
+            instrument = self._books.orders.of(execution.orderRef).order.instrument
+            multiplier = self._books.contracts.multiplier_of(instrument)
         if not is_known(multiplier):
             raise DataError(f"what {instrument} is cannot be told")
-        self._rooms.lost.check(execution.orderRef, permanent_id=execution.permId, client_id=execution.clientId)
-        self._rooms.lost.look_at_execution(contract, execution)
+        self._books.lost.check(execution.orderRef, permanent_id=execution.permId, client_id=execution.clientId)
+        self._books.lost.look_at_execution(contract, execution)
         was_asked_for = reqId in self._requests
         executed_ns = nanoseconds(execution.time)
-        self._rooms.executions.newest_ns = max(self._rooms.executions.newest_ns, executed_ns)
+        self._books.executions.newest_ns = max(self._books.executions.newest_ns, executed_ns)
         fill = Fill(
             execution_id=execution.execId,
-            order_id=execution.orderRef if execution.orderRef in self._rooms.orders else "",
+            order_id=execution.orderRef if execution.orderRef in self._books.orders else "",
             instrument=instrument,
             side=side_of_execution(execution.side),
             quantity=execution.shares,
@@ -301,11 +301,11 @@ class Ears:
             multiplier=multiplier,
             currency=cash_currency(contract),
         )
-        for event in self._rooms.executions.take(fill):
-            self._office.tell(event)
+        for event in self._books.executions.take(fill):
+            self._hooks.tell(event)
             if isinstance(event, Fill):
-                self._rooms.orders.fill(event)
-                self._rooms.account.fill(event)
+                self._books.orders.fill(event)
+                self._books.account.fill(event)
 
     def execDetailsEnd(self, reqId: int) -> None:
         """Take the end of the day's executions."""
@@ -316,14 +316,14 @@ class Ears:
         if not is_known(amount):
             return
         commission = Commission(execution_id=execution_id, amount=amount, at_ns=self._now_ns, currency=currency)
-        for event in self._rooms.executions.take_commission(commission):
-            self._office.tell(event)
+        for event in self._books.executions.take_commission(commission):
+            self._hooks.tell(event)
 
     # ---- the account
 
     def updateAccountValue(self, tag: str, value: str, currency: str, account: str) -> None:
         """Take one figure of the account."""
-        self._rooms.account.value(tag, value, currency, account)
+        self._books.account.value(tag, value, currency, account)
 
     def accountDownloadEnd(self, _account: str) -> None:
         """Take the end of the account's figures."""
@@ -335,14 +335,14 @@ class Ears:
         Raises:
             DataError: If TWS does not say how much, or how much a unit is.
         """
-        if account != self._rooms.account.id:
+        if account != self._books.account.id:
             return
-        instrument, multiplier = self._rooms.contracts.name_of(contract)
+        instrument, multiplier = self._books.contracts.name_of(contract)
         if not is_known(multiplier):
             raise DataError(f"what {instrument} is cannot be told")
         if not is_known(quantity):
             raise DataError(f"how much of {instrument} is held cannot be told")
-        self._rooms.account.position(PositionReport(instrument, quantity, average_cost / multiplier, self._now_ns))
+        self._books.account.position(PositionReport(instrument, quantity, average_cost / multiplier, self._now_ns))
 
     def positionEnd(self) -> None:
         """Take the end of the positions."""
@@ -353,23 +353,23 @@ class Ears:
     def error(self, reqId: int, errorCode: int, errorString: str, _reject: str = "") -> None:
         """Take a numbered message, and give it to whom it is about."""
         text = " ".join(errorString.split())
-        order = self._rooms.orders.with_number(reqId)
+        order = self._books.orders.with_number(reqId)
         if errorCode == codes.CLIENT_ID_IN_USE and self.wire is not None:
             self.wire.refuse_client_id()
         elif errorCode in codes.CONNECTIVITY:
-            self._office.connectivity(errorCode, text)
+            self._hooks.connectivity(errorCode, text)
         elif order is not None:
             if errorCode == codes.DUPLICATE_ORDER_ID and self.wire is not None:
                 self.wire.reqIds(1)
-            if self._rooms.orders.error(order, errorCode, text):
-                self._office.compare_soon()
+            if self._books.orders.error(order, errorCode, text):
+                self._hooks.compare_soon()
             elif errorCode not in codes.ORDER_INFORMATION and errorCode != codes.CANCELLED:
-                self._office.compare_account_soon()
+                self._hooks.compare_account_soon()
         elif reqId in self._requests and errorCode not in codes.WARNINGS:
             self._requests.refuse(reqId, errorCode, text)
         elif reqId in self._market:
             self._market.error(reqId, errorCode, text, self._now_ns)
         else:
-            is_expected = errorCode in codes.FARM_BROKEN and self._office.is_away()
+            is_expected = errorCode in codes.FARM_BROKEN and self._hooks.is_away()
             severity = Severity.INFO if is_expected or errorCode in codes.GOOD_NEWS else Severity.WARNING
-            self._office.tell(Notice(f"{text} (TWS error {errorCode})", self._now_ns, severity))
+            self._hooks.tell(Notice(f"{text} (TWS error {errorCode})", self._now_ns, severity))

@@ -11,9 +11,9 @@ from ibdesk.errors import LinkError
 from ibdesk.model import Event, Link, LinkChanged, Notice, Severity
 from ibdesk.tws import codes
 from ibdesk.tws.backoff import delays
+from ibdesk.tws.callbacks import TIME, ConnectionHooks, TwsBooks, TwsCallbacks
 from ibdesk.tws.dispatch import Dispatch
 from ibdesk.tws.drift import ClockComparison
-from ibdesk.tws.ears import TIME, Ears, Office, Rooms
 from ibdesk.tws.fence import Fence
 from ibdesk.tws.ids import Ids
 from ibdesk.tws.requests import Requests
@@ -44,7 +44,7 @@ class _News(enum.Enum):
     FAILED = enum.auto()
 
 
-class Keeper:
+class ConnectionManager:
     """Holds the one connection there is, and says which state the link is in.
 
     Orders leave only while the link is UP: the books have been compared with TWS and nothing broke since.
@@ -55,7 +55,7 @@ class Keeper:
         settings: TwsSettings,
         *,
         stamp: Stamp,
-        rooms: Rooms,
+        books: TwsBooks,
         ids: Ids,
         dispatch: Dispatch,
         on_event: Callable[[Event], None],
@@ -67,10 +67,10 @@ class Keeper:
         self._is_away = is_away
         self._fence, self._before_waiting = fence, before_waiting
         self._stamp = stamp
-        self._rooms = rooms
+        self._books = books
         self._dispatch = dispatch
         self._on_event = on_event
-        self._office = Office(
+        self._hooks = ConnectionHooks(
             stamp=stamp,
             tell=self.tell,
             connectivity=self._connectivity,
@@ -81,7 +81,7 @@ class Keeper:
             failed=self._failed,
             is_away=is_away,
         )
-        self.comparison = Comparison(settings, rooms=rooms, office=self._office, ids=ids)
+        self.comparison = Comparison(settings, books=books, hooks=self._hooks, ids=ids)
         self._news: asyncio.Queue[_News] = asyncio.Queue()
         self._failure: Exception | None = None
         # _in_doubt: a comparison of orders is due.
@@ -97,7 +97,7 @@ class Keeper:
         self.before_comparison: Callable[[], Awaitable[None]] = _nothing
         self.link = Link.DOWN
         self.wire: Wire | None = None
-        self.ears: Ears | None = None
+        self.callbacks: TwsCallbacks | None = None
         self.requests = Requests(settings.request_timeout_seconds)
         self.reconnects = 0
         self.clocks = ClockComparison(settings, stamp, self.tell)
@@ -142,9 +142,9 @@ class Keeper:
         self._news = asyncio.Queue()
         self._cut_off = self._in_doubt = False
         self.requests = Requests(self._settings.request_timeout_seconds)
-        self.ears = ears = Ears(self._rooms, self.requests, self._office)
-        self.wire = ears.wire = wire = Wire(
-            ears,
+        self.callbacks = callbacks = TwsCallbacks(self._books, self.requests, self._hooks)
+        self.wire = callbacks.wire = wire = Wire(
+            callbacks,
             self._settings,
             may_send=self._fence.may_send,
             on_fenced=self._fenced,
@@ -152,10 +152,10 @@ class Keeper:
         )
         try:
             await wire.open()
-            is_first = not self._rooms.account.id
-            self._rooms.account.choose(self._settings.account_among(ears.accounts))
+            is_first = not self._books.account.id
+            self._books.account.choose(self._settings.account_among(callbacks.accounts))
             if is_first:
-                self.on_account(self._rooms.account.id)
+                self.on_account(self._books.account.id)
             await self._synchronize(wire, data_kept=False)
         except BaseException:
             self._drop("the connection could not be completed")
@@ -214,8 +214,8 @@ class Keeper:
         """Ask after orders never answered or not found, missing executions, and a TWS that fell silent."""
         overdue = self._dispatch.overdue(self._settings.answer_timeout_seconds)
         for tracked in overdue:
-            self._rooms.orders.missing.call_unknown(tracked)
-        orders = self._rooms.orders
+            self._books.orders.missing.call_unknown(tracked)
+        orders = self._books.orders
         if overdue or orders.short_of_executions or orders.missing.are_to_be_asked_for:
             await self._compare_orders(wire)
         await self._follow_positions(wire)
@@ -264,7 +264,7 @@ class Keeper:
     async def _follow_positions(self, wire: Wire) -> None:
         """Find out what a position means that our executions do not explain: somebody else trades in the account."""
         seconds = self._settings.position_grace_seconds
-        if self.link is Link.UP and not self._cut_off and self._rooms.account.is_doubtful(seconds / 2):
+        if self.link is Link.UP and not self._cut_off and self._books.account.is_doubtful(seconds / 2):
             await self.comparison.of_positions(wire, self.requests, seconds=seconds)
 
     async def _come_back(self) -> None:
@@ -293,10 +293,10 @@ class Keeper:
         if self.wire is not wire:
             raise LinkError("the connection to TWS went away while the books were compared")
         if not data_kept:
-            self._rooms.market.attach(wire, regular_hours_only=self._settings.regular_hours_only)
+            self._books.market.attach(wire, regular_hours_only=self._settings.regular_hours_only)
         if not self._cut_off:
             # Open first: whoever hears that the link is up may place orders at once.
-            self._dispatch.open(wire, self._rooms.account.id)
+            self._dispatch.open(wire, self._books.account.id)
             self._compare_at = asyncio.get_running_loop().time() + self.compare_seconds
             self._set_link(Link.UP)
 
@@ -346,7 +346,7 @@ class Keeper:
         if wire is None:
             return
         self._dispatch.close()
-        self._rooms.market.attach(None)
+        self._books.market.attach(None)
         self._messages_before += wire.pacer.messages_sent
         self._dispatch.left_behind(wire, wire.close(), f"the link to TWS went down ({reason})")
         self.requests.close(reason)

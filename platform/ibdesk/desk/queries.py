@@ -23,8 +23,8 @@ from ibdesk.desk.answers import (
 )
 from ibdesk.desk.inspection import instrument_info, risk_info, run_detail, run_info
 from ibdesk.desk.latency import LatencySummary
+from ibdesk.desk.process_context import ProcessContext
 from ibdesk.desk.run_log import read_log
-from ibdesk.desk.surroundings import Surroundings
 from ibdesk.engine import EXTERNAL, MANUAL
 from ibdesk.errors import DataError, DeskError, HistoryError, InstrumentError, JournalError
 from ibdesk.model import EVENT_KINDS, Account, Instrument, interval_ns
@@ -40,11 +40,11 @@ _LONGEST_SEARCH = 64
 _BOOKED_SHOWN = 1_000
 
 
-class Questions:
+class Queries:
     """The desk's questions, as coroutines for its loop."""
 
-    def __init__(self, runtime: Runtime, surroundings: Surroundings) -> None:
-        self._runtime, self._surroundings = runtime, surroundings
+    def __init__(self, runtime: Runtime, process_context: ProcessContext) -> None:
+        self._runtime, self._process_context = runtime, process_context
         self._opened_ns = monotonic_ns()
 
     async def history(self, symbol: str | Instrument, *, bar: str = "5 secs", count: int = 300) -> pl.DataFrame:
@@ -252,7 +252,7 @@ class Questions:
 
     async def process(self) -> ProcessInfo:
         """Return how the process is that the desk lives in, with all that is around the desk."""
-        around = self._surroundings
+        around = self._process_context
         return ProcessInfo(
             vitals=vitals(),
             tasks=self._runtime.supervisor.tasks() + around.tasks(),

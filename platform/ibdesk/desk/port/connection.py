@@ -1,4 +1,4 @@
-"""A line between the two sides of the desk port: whole messages over a stream of bytes."""
+"""A connection between the two sides of the desk port: whole messages over a stream of bytes."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from ibdesk.errors import DeskError
 _HEAD = 4
 
 
-class AnyLine(Protocol):
+class AnyConnection(Protocol):
     """What a client speaks through, wherever the desk is."""
 
     async def send(self, data: bytes) -> None:
-        """Send a message; raises OSError when the line is broken."""
+        """Send a message; raises OSError when the connection is broken."""
 
     async def receive(self) -> bytes:
-        """Return the next message; raises OSError when the line is broken."""
+        """Return the next message; raises OSError when the connection is broken."""
 
     def close(self) -> None:
-        """Let go of the line."""
+        """Let go of the connection."""
 
 
-class Line:
+class PortConnection:
     """Sends and receives messages, each with its length (4 bytes, big-endian) before it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, longest: int) -> None:
-        """Make a line that refuses to receive more than `longest` bytes at once."""
+        """Make a connection that refuses to receive more than `longest` bytes at once."""
         self._reader, self._writer, self._longest = reader, writer, longest
 
     async def send(self, data: bytes) -> None:
         """Send a message; waits while the other side takes no bytes.
 
         Raises:
-            OSError: If the line is broken.
+            OSError: If the connection is broken.
         """
         try:
             self._writer.write(len(data).to_bytes(_HEAD) + data)
@@ -47,7 +47,7 @@ class Line:
         """Return the next message.
 
         Raises:
-            OSError: If the line is broken or was closed.
+            OSError: If the connection is broken or was closed.
             DeskError: If the message is longer than allowed.
         """
         try:
@@ -59,5 +59,5 @@ class Line:
             raise ConnectionResetError("the other side of the desk port is gone") from None
 
     def close(self) -> None:
-        """Let go of the line at once, whatever state it is in."""
+        """Let go of the connection at once, whatever state it is in."""
         self._writer.transport.abort()

@@ -43,7 +43,7 @@ _LOOK_SECONDS = 0.02
 _COMPARE_SECONDS = 10.0
 
 
-class ByHand:
+class ManualOrders:
     """Places and changes orders for people."""
 
     def __init__(self, runtime: Runtime) -> None:
@@ -103,7 +103,7 @@ class ByHand:
         if known is not None:
             return known
         await self.watch(instrument, by, correlation_id, has_price=limit is not None or stop is not None)
-        if runtime.engine.gate.halts.is_fenced:
+        if runtime.engine.gate.halts.is_exclusive:
             await self._look_afresh()
         # From here to the answer there is no await: of two requests with one key the second finds the first's order.
         known = self._called(request)

@@ -10,7 +10,7 @@ from ibdesk.config.layer import FILE_SUFFIX
 from ibdesk.config.tree import SettingsTree
 
 
-def doubts(tree: SettingsTree) -> Iterator[str]:
+def warnings(tree: SettingsTree) -> Iterator[str]:
     """Give a sentence for each variable that looks like a setting and is none, and for what everybody can read."""
     yield from _missed_variables(tree)
     if tree.file is not None and os.name == "posix":

@@ -9,7 +9,7 @@ from ibdesk.store.redis import RedisHealth
 from ibdesk.telemetry import TaskInfo
 
 
-class Surroundings:
+class ProcessContext:
     """Where whoever opens a desk says what it put around it; each is asked on the desk's thread, when somebody asks."""
 
     def __init__(self) -> None:

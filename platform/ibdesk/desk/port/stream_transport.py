@@ -1,4 +1,4 @@
-"""The door for other machines: Redis Streams, which lose nothing while a client reconnects.
+"""The transport for other machines: Redis Streams, which lose nothing while a client reconnects.
 
 Clients append to one stream, which the engine reads; the engine appends news to one that all clients read, and
 answers to one of each client's own. Everything the engine says carries its `epoch` and its `token`: the number of its
@@ -64,11 +64,11 @@ class Streams:
         return Stream(self._pool, f"port:{self._name}:to:{client}", keep=_KEPT_ANSWERS, idle_seconds=_IDLE_SECONDS)
 
 
-class StreamDoor:
-    """Lets programs of all machines in that share a Redis; a `Door`."""
+class StreamTransport:
+    """Lets programs of all machines in that share a Redis; a `PortTransport`."""
 
     def __init__(self, pool: RedisPool, name: str, *, token: int = 0) -> None:
-        """Make the door of the desk called `name`; `token` is the number of this engine's leadership."""
+        """Make the transport of the desk called `name`; `token` is the number of this engine's leadership."""
         self._streams, self._token = Streams(pool, name), token
         self._heard: dict[str, float] = {}
         self._outbox: asyncio.Queue[tuple[Stream, bytes]] = asyncio.Queue()
@@ -96,16 +96,16 @@ class StreamDoor:
             tasks.create_task(self._send(host), name="desk port to Redis")
             tasks.create_task(self._hear(host), name="desk port from Redis")
 
-    def tell(self, data: bytes) -> None:
+    def publish(self, data: bytes) -> None:
         """Send news to all clients, unless Redis is too far behind: they get a state once it is not."""
         if self._outbox.qsize() >= _MOST_WAITING:
             self._lost = True
         if not self._lost:
             self._outbox.put_nowait((self._streams.news, data))
 
-    def pulse(self, data: bytes) -> None:
+    def send_heartbeat(self, data: bytes) -> None:
         """Show that the desk lives."""
-        self.tell(data)
+        self.publish(data)
 
     async def _hear(self, host: PortHost) -> None:
         reader = self._streams.calls.read(after=await self._newest())

@@ -1,4 +1,4 @@
-"""The door on this machine: a Unix socket that only its owner may use."""
+"""The transport on this machine: a Unix socket that only its owner may use."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ibdesk.config import private_folder
+from ibdesk.desk.port.connection import PortConnection
 from ibdesk.desk.port.host import PortHost
-from ibdesk.desk.port.line import Line
 from ibdesk.desk.port.messages import LONGEST_CALL, Call, Watch, decode_client_message
 from ibdesk.errors import ConfigError, DeskError
 
@@ -25,8 +25,8 @@ _WORD_SECONDS = 3.0
 _CALLS_AT_ONCE = 256
 
 
-class SocketDoor:
-    """Lets programs of this machine in, by a socket's file; a `Door`."""
+class SocketTransport:
+    """Lets programs of this machine in, by a socket's file; a `PortTransport`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -57,7 +57,7 @@ class SocketDoor:
 
         def arrive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             if self._is_closed:
-                # The system had taken the call before the door was shut.
+                # The system had taken the call before the transport was shut.
                 writer.transport.abort()
                 return
             self._knocking.add(writer)
@@ -93,38 +93,38 @@ class SocketDoor:
                 reader, writer = await self._arrivals.get()
                 tasks.create_task(self._serve(reader, writer, host))
 
-    def tell(self, data: bytes) -> None:
+    def publish(self, data: bytes) -> None:
         """Send news to those who follow the feed."""
         for peer in self._peers:
             if peer.watches:
-                peer.tell(data)
+                peer.publish(data)
 
-    def pulse(self, data: bytes) -> None:
+    def send_heartbeat(self, data: bytes) -> None:
         """Show that the desk lives."""
         for peer in self._peers:
-            peer.pulse(data)
+            peer.send_heartbeat(data)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: PortHost) -> None:
         self._knocking.discard(writer)
-        line = Line(reader, writer, longest=LONGEST_CALL)
-        peer = _Peer(line, host.state)
+        connection = PortConnection(reader, writer, longest=LONGEST_CALL)
+        peer = _Peer(connection, host.state)
         self._peers.add(peer)
         peer.say(host.welcome())
         try:
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(peer.deliver(), name="desk port sender")
                 try:
-                    await _hear(line, peer, host)
+                    await _hear(connection, peer, host)
                 finally:
                     sending.cancel()
         except* (OSError, DeskError) as errors:
             _log.debug("a client of the desk port has gone: %s", errors.exceptions[0])
         finally:
             self._peers.discard(peer)
-            line.close()
+            connection.close()
 
 
-async def _hear(line: Line, peer: _Peer, host: PortHost) -> None:
+async def _hear(connection: PortConnection, peer: _Peer, host: PortHost) -> None:
     room = asyncio.Semaphore(_CALLS_AT_ONCE)
 
     def answered(data: bytes) -> None:
@@ -132,7 +132,7 @@ async def _hear(line: Line, peer: _Peer, host: PortHost) -> None:
         peer.say(data)
 
     while True:
-        match decode_client_message(await line.receive()):
+        match decode_client_message(await connection.receive()):
             case Watch(number=number):
                 peer.watch(number)
             case Call() as call:
@@ -143,8 +143,8 @@ async def _hear(line: Line, peer: _Peer, host: PortHost) -> None:
 class _Peer:
     """One client: what waits to be sent to it. Answers go first; news that wait too long give way to a state."""
 
-    def __init__(self, line: Line, state: Callable[[int], bytes]) -> None:
-        self._line, self._state = line, state
+    def __init__(self, connection: PortConnection, state: Callable[[int], bytes]) -> None:
+        self._connection, self._state = connection, state
         self._answers: collections.deque[bytes] = collections.deque()
         self._news: collections.deque[bytes] = collections.deque()
         self._waiting_bytes = 0
@@ -157,7 +157,7 @@ class _Peer:
         self._answers.append(data)
         self._woken.set()
 
-    def tell(self, data: bytes) -> None:
+    def publish(self, data: bytes) -> None:
         """Send news, unless the client is too far behind: then it gets a state once it takes bytes again."""
         if self._lost:
             return
@@ -172,9 +172,9 @@ class _Peer:
     def watch(self, number: int) -> None:
         """Send the feed, from a state with this number on."""
         self.watches = True
-        self.tell(self._state(number))
+        self.publish(self._state(number))
 
-    def pulse(self, data: bytes) -> None:
+    def send_heartbeat(self, data: bytes) -> None:
         """Show that the desk lives, unless something else is about to."""
         if not self._woken.is_set() and not self._news and not self._answers:
             self.say(data)
@@ -188,7 +188,7 @@ class _Peer:
         while True:
             self._woken.clear()
             while self._answers or self._news or self._lost:
-                await self._line.send(self._next())
+                await self._connection.send(self._next())
             await self._woken.wait()
 
     def _next(self) -> bytes:

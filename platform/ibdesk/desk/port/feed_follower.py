@@ -13,13 +13,13 @@ from ibdesk.store import Batch, FeedState, Topic
 _LIMIT = 50_000
 
 
-class Following:
+class FeedFollower:
     """What `PortClient` has heard and its follower has not read yet; a `BatchSource`.
 
     `begin` asks for a state and `end` says that nobody reads any more; both are called on the follower's thread.
     """
 
-    def __init__(self, begin: Callable[[Following], None], end: Callable[[Following], None]) -> None:
+    def __init__(self, begin: Callable[[FeedFollower], None], end: Callable[[FeedFollower], None]) -> None:
         self._begin, self._end = begin, end
         self._lock = threading.Lock()
         self._state: FeedState | None = None
@@ -29,8 +29,8 @@ class Following:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         # number: of the state that this follower has asked for and not seen yet; 0 when it waits for none.
-        # pulses: how many of the desk's pulses have come since it asked.
-        self.number = self.pulses = 0
+        # heartbeats: how many of the desk's heartbeats have come since it asked.
+        self.number = self.heartbeats = 0
 
     async def open(self) -> FeedState:
         """Return where the feed stands; waits while the desk cannot be reached."""

@@ -1,4 +1,4 @@
-"""The line of the desk port: what its ends are told when the other one is gone."""
+"""The connection of the desk port: what its ends are told when the other one is gone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from ibdesk.desk.port.line import Line
+from ibdesk.desk.port.connection import PortConnection
 
 
 @pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
@@ -17,14 +17,14 @@ def test_whoever_sends_on_a_line_that_was_closed_is_told_that_it_is_broken(facto
         path = tmp_path / "line.sock"
         server = await asyncio.start_unix_server(lambda _, writer: writer.close(), path)
         reader, writer = await asyncio.open_unix_connection(path)
-        line = Line(reader, writer, longest=1_000)
-        line.close()
+        connection = PortConnection(reader, writer, longest=1_000)
+        connection.close()
         # The transport is closed at the loop's next turns.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         try:
             with pytest.raises(OSError):  # noqa: PT011 - the kind is what callers rely on
-                await line.send(b"too late")
+                await connection.send(b"too late")
         finally:
             server.close()
 
