@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 from tests.stack import eventually
 
 from ibdesk.cli import main
+from ibdesk.clock import machine_time
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.model import CashCounted, Commission, Fill, decode_event, encode_event
 from ibdesk.statement import StatementReport, join, read_account, read_statements
@@ -44,11 +47,28 @@ class Traded(NamedTuple):
         return join(statement, read_account([self.journals], statement.account, until_ns=until_ns))
 
 
+class MondayMorning:
+    """A machine on which it was a Monday, 10:00 in New York, when this was made.
+
+    What is traded in the evening, or at a weekend, belongs to another day's statement.
+    """
+
+    def __init__(self) -> None:
+        self._ahead_ns = int(dt.datetime(2026, 4, 13, 14, tzinfo=dt.UTC).timestamp()) * 1_000_000_000 - time.time_ns()
+
+    def wall_ns(self) -> int:
+        return time.time_ns() + self._ahead_ns
+
+    monotonic_ns = staticmethod(time.perf_counter_ns)
+    boot_ns = staticmethod(time.monotonic_ns)
+
+
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Traded:
     """Two orders in AAPL, one in a currency, one of a person at TWS, a correction, a dividend and its tax."""
     folder = tmp_path_factory.mktemp("session")
     with contextlib.ExitStack() as stack:
+        stack.enter_context(machine_time(MondayMorning()))
         venue = stack.enter_context(RunningGateway())
         settings: dict[str, Any] = {
             "port": venue.port,
