@@ -94,6 +94,17 @@ def test_a_market_order_that_opens_a_position_is_held_and_leaves_at_the_first_pr
     assert placed.order.reason == ""
 
 
+def test_a_first_price_that_comes_before_the_timer_of_the_open_counts(make) -> None:
+    """A machine that is busy at the open: of an instrument that is seldom traded, the next price may be minutes away."""
+    story, _ = make(lambda me: me.buy("AAPL", 10))
+    story.at_ns = NEXT_OPEN
+    assert story.quote(10.4, 10.6) == []
+
+    [placed] = story.tell(TimerFired("/open/AAPL", NEXT_OPEN))
+
+    assert (type(placed), placed.order.id) == (PlaceOrder, "run.1")
+
+
 def test_what_is_held_passes_the_gate_once_more_at_the_price_of_the_open(make) -> None:
     story, _ = make(lambda me: me.buy("AAPL", 10))
     story.engine.gate.limits = story.engine.gate.limits.but({"max_notional": 110.0})

@@ -108,11 +108,15 @@ class ClosedMarket:
         """Take that the market of an instrument opens now."""
         if not timer_id.startswith(OPEN_TIMER):
             return
-        instrument = timer_id.removeprefix(OPEN_TIMER)
-        if instrument in self.held:
-            self.due.add(instrument)
-            if not self._waits:
-                self.release(instrument, self._flow.now_ns)
+        instrument, flow = timer_id.removeprefix(OPEN_TIMER), self._flow
+        if instrument not in self.held:
+            return
+        self.due.add(instrument)
+        if not self._waits:
+            self.release(instrument, flow.now_ns)
+        elif not flow.freshness.holds_back:
+            # The first price after the open may have come before this timer.
+            self.release(instrument, flow.markets[instrument].price_at_ns)
 
     def release(self, instrument: str, priced_ns: int) -> None:
         """Let leave, through the gate once more, what waited for an open; `priced_ns` is the time of a price."""
