@@ -69,8 +69,10 @@ def test_account_updates_come_to_an_end_and_again_after_a_trade(
     assert (item["contract"].symbol, item["position"], item["accountName"]) == ("AAPL", 100, ACCOUNT)
     assert any(call.name == "updateAccountTime" for call in told)
 
-    holder.api.placeOrder(2, contract("AAPL"), order("SELL", "MKT", 40))
-    again = holder.ask(lambda: None, "updatePortfolio", position=Decimal(60))
+    sell = order("SELL", "MKT", 40)
+    again = holder.ask(
+        lambda: holder.api.placeOrder(2, contract("AAPL"), sell), "updatePortfolio", position=Decimal(60)
+    )
     assert again[-1]["contract"].conId == 265598
     holder.all_of(lambda: holder.api.reqAccountUpdates(False, ACCOUNT))
     later = holder.place(3, contract("AAPL"), order("SELL", "MKT", 10))
