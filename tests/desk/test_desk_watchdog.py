@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 from tests.stack import eventually
 
-from ibdesk import Bar, Strategy
+from ibdesk import Strategy
 from ibdesk.clock import machine_time
 from ibdesk.desk import Desk
 from ibdesk.errors import DeskError, StrategyError

@@ -95,7 +95,7 @@ def test_a_market_order_that_opens_a_position_is_held_and_leaves_at_the_first_pr
 
 
 def test_a_first_price_that_comes_before_the_timer_of_the_open_counts(make) -> None:
-    """A machine that is busy at the open: of an instrument that is seldom traded, the next price may be minutes away."""
+    """A machine is busy at the open: of an instrument that trades seldom, the next price may be minutes away."""
     story, _ = make(lambda me: me.buy("AAPL", 10))
     story.at_ns = NEXT_OPEN
     assert story.quote(10.4, 10.6) == []
