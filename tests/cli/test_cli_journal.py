@@ -68,7 +68,7 @@ def test_a_journal_that_lacks_an_event_ends_with_1(cli: Cli, folder: Path) -> No
 
     assert code == 1
     assert "it lacks event 2" in out
-    assert "1 of 2 journals are not whole" in err
+    assert "1 of 2 journals are damaged" in err
 
 
 def test_a_backup_of_the_newest_journal_can_be_verified(cli: Cli, folder: Path, tmp_path: Path) -> None:
@@ -76,10 +76,10 @@ def test_a_backup_of_the_newest_journal_can_be_verified(cli: Cli, folder: Path, 
 
     assert (code, err) == (0, "")
     assert f"{NEW}: 3 events" in out
-    # The journal that it went on from is not beside the backup, which is a note and no fault.
+    # The journal that it continued from is not beside the backup, which is a note and not a fault.
     code, out, _ = cli("journal", "verify", tmp_path / "backup" / "a.sqlite.gz")
     assert code == 0
-    assert "which is not here any more" in out
+    assert "which is no longer here" in out
     assert cli("journal", "backup", tmp_path / "backup" / "a.sqlite.gz")[0] == 2
 
 

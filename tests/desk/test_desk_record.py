@@ -154,7 +154,7 @@ def test_the_last_words_of_a_desk_on_a_full_disk_are_found_by_the_next_one(
         life.communicate()
 
     # While there is no room nothing is begun, and nothing is broken.
-    with pytest.raises(JournalError, match=r"cannot be begun|no room for a reserve"):
+    with pytest.raises(JournalError, match=r"cannot be created|no room for a reserve"):
         Desk.open(settings(walking, disk.folder))
     disk.make_room()
     with Desk.open(settings(walking, disk.folder)) as desk:

@@ -264,4 +264,4 @@ def test_whoever_takes_over_from_a_life_that_cannot_be_copied_is_halted_too(
         client.hset(head, "life", "../../elsewhere.sqlite")
 
     with second.attach() as desk:
-        assert "is no name of a journal" in desk.health().halted
+        assert "is not the name of a journal" in desk.health().halted

@@ -94,7 +94,7 @@ def test_a_journal_is_never_written_over(make_journal) -> None:
     journal.record(quote(1), ())
     journal.commit()
 
-    with pytest.raises(JournalError, match=f"journal {journal.path} exists already: a journal is never written over"):
+    with pytest.raises(JournalError, match=f"journal {journal.path} already exists: a journal is never overwritten"):
         make_journal()
 
     assert len(entries(journal.path)) == 1
@@ -103,7 +103,7 @@ def test_a_journal_is_never_written_over(make_journal) -> None:
 def test_a_place_that_takes_no_file_is_named(tmp_path: Path, make_header) -> None:
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(JournalError, match=f"journal {tmp_path}/file/j cannot be begun: "):
+    with pytest.raises(JournalError, match=f"journal {tmp_path}/file/j cannot be created: "):
         Journal.create(tmp_path / "file" / "j", make_header())
 
 

@@ -75,7 +75,7 @@ def test_a_backup_is_never_written_over(make_journal: MakeJournal, tmp_path: Pat
     target = tmp_path / "backup.sqlite"
     target.write_text("precious")
 
-    with pytest.raises(JournalError, match="exists already: a backup is never written over"):
+    with pytest.raises(JournalError, match="already exists: a backup is never overwritten"):
         back_up(journal.path, target)
 
     assert target.read_text() == "precious"

@@ -91,9 +91,7 @@ def test_a_file_without_a_header_is_set_aside_and_the_books_before_it_are_gone_o
     [sentence] = set_aside_unborn(tmp_path, "paper")
     own = path_of_new_journal(tmp_path, "paper", NOW_NS)
 
-    assert sentence == (
-        f"{tmp_path / name} has no header, so that its desk never traded: it was set aside as {name}.unborn"
-    )
+    assert sentence == (f"{tmp_path / name} has no header, so its desk never traded: it was renamed to {name}.unborn")
     assert own.name == f"paper-{moment(NOW_NS):%Y%m%d-%H%M%S-%f}.sqlite"
     taken = restore_from(own, make_header(), account="DU1", at_ns=9)
     assert taken.earlier == "paper-20260310-140000-000000.sqlite"

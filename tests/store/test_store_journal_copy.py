@@ -57,7 +57,7 @@ def test_a_copy_leaves_what_its_journal_leaves(recorded: SimpleNamespace, copied
 
 
 def test_a_copy_cannot_be_replayed_and_says_where_the_journal_is(copied: Path) -> None:
-    with pytest.raises(JournalError, match=r"is a copy, which .*: take the journal of this name on elsewhere"):
+    with pytest.raises(JournalError, match=r"is a copy, which .*: use the journal of this name on elsewhere"):
         replay(copied)
 
 
@@ -158,7 +158,7 @@ def test_rows_that_are_no_journals_are_refused_all_of_them(
 def test_a_name_from_elsewhere_does_not_lead_out_of_the_folder(
     name: str, tmp_path: Path, make_header: MakeHeader
 ) -> None:
-    with pytest.raises(JournalError, match="is no name of a journal"):
+    with pytest.raises(JournalError, match="is not the name of a journal"):
         JournalCopy.open(tmp_path / "there", name, make_header(), host="elsewhere")
 
     assert not (tmp_path / "there").exists()

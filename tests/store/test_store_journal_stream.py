@@ -321,7 +321,7 @@ async def test_a_name_of_a_life_that_leads_elsewhere_is_refused(
 
     assert await machines.reader.read()
 
-    assert "is no name of a journal" in machines.reader.fault
+    assert "is not the name of a journal" in machines.reader.fault
 
 
 async def test_where_the_journal_itself_lies_nothing_is_copied(machines: SimpleNamespace) -> None:

@@ -124,9 +124,11 @@ def test_the_chain_between_journals_is_followed(make_journal: MakeJournal, tmp_p
     assert list(facts) == [f"paper-{number}.sqlite" for number in range(1, 7)]
     assert [name for name, each in facts.items() if each.faults] == ["paper-4.sqlite", "paper-5.sqlite"]
     assert facts["paper-2.sqlite"].earlier == "paper-1.sqlite"
-    assert facts["paper-3.sqlite"].notes == ["it went on from paper-0.sqlite, which is not here any more"]
-    assert facts["paper-4.sqlite"].faults == ["it went on from paper-2.sqlite, which is of account DU1 and not of DU2"]
-    assert facts["paper-5.sqlite"].faults == ["it went on from paper-6.sqlite, which is not older than itself"]
+    assert facts["paper-3.sqlite"].notes == ["it continued from paper-0.sqlite, which is no longer here"]
+    assert facts["paper-4.sqlite"].faults == [
+        "it continued from paper-2.sqlite, which is of account DU1 and not of DU2"
+    ]
+    assert facts["paper-5.sqlite"].faults == ["it continued from paper-6.sqlite, which is not older than itself"]
 
     (tmp_path / "paper-1.sqlite").write_bytes(b"not a database" * 100)
     [fault] = verify_journal(tmp_path / "paper-2.sqlite").faults

@@ -1,7 +1,7 @@
 """The append-only record of a desk: every event that reached the engine, and the actions it caused.
 
 One SQLite file in WAL mode. Events are buffered and written, with the actions they caused, in one transaction
-before any action's bytes leave; a tick that trades nothing costs no write of its own. A commit survives the death of
+before any action's bytes leave; a tick that trades nothing costs no separate write. A commit survives the death of
 the process at any point; after a loss of power the last moments may be missing (``synchronous=NORMAL``).
 """
 
@@ -40,7 +40,7 @@ from ibdesk.model import (
 # 2: the table `events` marks those that change books, and a journal says which one it continues.
 SCHEMA_VERSION = 5
 
-# Events that change no book, no order and no run as long as they cause no action.
+# Events that change no book, order or run unless they cause an action.
 _PASSING: frozenset[type] = frozenset(
     {Bar, Quote, Tick, AccountReport, BooksCompared, Notice, RunInterrupted, TimerFired}
 )
@@ -51,17 +51,17 @@ _SCHEMA = (
     "books INTEGER)",
     "CREATE INDEX book_events ON events (number) WHERE books",
 )
-# How long a commit waits for another program that has locked the file: the desk stands still meanwhile.
+# The longest wait of a commit for another program that has locked the file; the desk stands still meanwhile.
 _LOCKED_SECONDS = 0.1
-# As many as a file of SQLite may have, whatever its version.
+# The maximum of SQLite, in any version.
 _MOST_PAGES = 2**30
 INSERT = "INSERT INTO events (number, at_ns, event, actions, books) VALUES (?, ?, ?, ?, ?)"
 
 
 class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay must know besides the events; `limits` are those of the risk gate.
+    """The facts that a replay needs besides the events; `limits` are those of the risk gate.
 
-    `account` is the one in the settings, empty where TWS's only one is traded; `client_id` is the desk's at TWS.
+    `account` is the one in the settings, empty if TWS's only account is traded; `client_id` is the desk's at TWS.
     """
 
     program: str
@@ -74,9 +74,9 @@ class JournalHeader(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CopyMark(msgspec.Struct, frozen=True, kw_only=True):
-    """What tells a copy, which holds only the events that may have changed books, from the journal itself.
+    """The mark of a copy, which holds only the events that may have changed books.
 
-    `host` is the machine that has the journal. `fault` is why no desk can go on from the copy, empty when one can.
+    `host` is the machine that has the journal itself. `fault` says why no desk can continue from the copy, or is empty.
     """
 
     host: str
@@ -84,14 +84,14 @@ class CopyMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal:
-    """Writes the record. Used from one thread; a `JournalLogKeeper` beside it keeps the file's log short."""
+    """Writes the journal. Used from one thread; a `JournalLogKeeper` keeps the file's write-ahead log short."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
         self._buffer: list[tuple[int, int, bytes, bytes | None, int | None]] = []
         self._number = 0
-        # waiting_bytes: how much has been recorded and not written.
+        # Bytes that are recorded and not written yet.
         self.waiting_bytes = 0
 
     @classmethod
@@ -102,9 +102,9 @@ class Journal:
             JournalError: If the file exists or cannot be written.
         """
         connection = begin_file(path, header)
-        # Its `JournalLogKeeper` does that, where no order waits for it.
+        # `JournalLogKeeper` makes the checkpoints, where no order waits for them.
         connection.execute("PRAGMA wal_autocheckpoint=0")
-        # A log that begins anew is cut short: its keeper goes by its length.
+        # A log that starts over is truncated, because its keeper checks its length.
         connection.execute("PRAGMA journal_size_limit=0")
         return cls(path, connection)
 
@@ -114,15 +114,15 @@ class Journal:
         return self._number
 
     def limit_pages(self, more: int | None) -> None:
-        """Let the file grow by so many pages at most, as a full disk does; None sets no limit."""
+        """Let the file grow by at most `more` pages, as on a full disk; None removes the limit."""
         [pages] = self._connection.execute("PRAGMA page_count").fetchone()
         self._connection.execute(f"PRAGMA max_page_count={_MOST_PAGES if more is None else pages + more}")
 
     def record(self, event: Event, actions: Sequence[Action]) -> None:
-        """Take an event and the actions it caused into the buffer.
+        """Add an event and the actions it caused to the buffer.
 
         Raises:
-            JournalError: If one of them has no journal form; the journal lacks the event's number from then on.
+            JournalError: If one of them has no journal form; the journal then lacks the event's number.
         """
         self._number += 1
         try:
@@ -136,23 +136,23 @@ class Journal:
         self.waiting_bytes += len(data) + len(encoded or b"")
 
     def commit(self) -> bool:
-        """Write what is buffered, in one transaction; return whether there was anything.
+        """Write the buffer in one transaction; return whether it held anything.
 
         Raises:
-            JournalError: If it cannot be written; then nothing may be sent either.
+            JournalError: If it cannot be written; then nothing may be sent.
         """
         if not self._buffer:
             return False
         try:
             if len(self._buffer) == 1:
-                # One statement is a transaction of its own, as most events are.
+                # A single statement, the most frequent case, is its own transaction.
                 self._connection.execute(INSERT, self._buffer[0])
             else:
                 self._connection.execute("BEGIN")
                 self._connection.executemany(INSERT, self._buffer)
                 self._connection.execute("COMMIT")
         except sqlite3.Error as error:
-            # Nothing of it counts; it stays in the buffer for the next time.
+            # Nothing was written; the events stay in the buffer for the next commit.
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise JournalError(f"journal {self.path} cannot be written: {error}") from error
@@ -161,7 +161,7 @@ class Journal:
         return True
 
     def close(self) -> None:
-        """Write what is buffered and let go of the file; closing twice is one closing."""
+        """Write the buffer and close the file; a second call does nothing."""
         try:
             self.commit()
         finally:
@@ -169,9 +169,10 @@ class Journal:
 
 
 def begin_file(path: Path, header: JournalHeader, copy: CopyMark | None = None) -> sqlite3.Connection:
-    """Begin a file that only its owner may read, with no events in it yet, and return a connection that writes it.
+    """Create a file without events that only its owner may read, and return a connection that writes it.
 
-    It is there whole, with its header and on disk, or not at all: whoever dies on the way leaves nothing of this name.
+    The file appears complete, with its header and on disk, or not at all: a process that dies meanwhile leaves no file
+    of this name.
 
     Raises:
         JournalError: If the file exists or cannot be written.
@@ -190,8 +191,8 @@ def begin_file(path: Path, header: JournalHeader, copy: CopyMark | None = None) 
         connection.execute("PRAGMA synchronous=NORMAL")
     except (OSError, sqlite3.Error) as error:
         if isinstance(error, FileExistsError) and path.exists():
-            raise JournalError(f"journal {path} exists already: a journal is never written over") from None
-        raise JournalError(f"journal {path} cannot be begun: {error}") from error
+            raise JournalError(f"journal {path} already exists: a journal is never overwritten") from None
+        raise JournalError(f"journal {path} cannot be created: {error}") from error
     return connection
 
 
@@ -206,12 +207,12 @@ def _write_header(path: Path, header: JournalHeader, copy: CopyMark | None) -> N
             connection.execute("INSERT INTO meta VALUES ('copy', ?)", (msgspec.json.encode(copy),))
         connection.execute("INSERT INTO meta VALUES ('header', ?)", (encode_header(header),))
         connection.execute("COMMIT")
-        # Here already: whoever dies while the mode changes leaves a file that a reader cannot open.
+        # Set in the temporary file: dying while the mode changes leaves a file that a reader cannot open.
         connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _sync(folder: Path) -> None:
-    """Have the names in a folder on disk."""
+    """Fsync the names in a folder."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -220,7 +221,7 @@ def _sync(folder: Path) -> None:
 
 
 def encode_header(header: JournalHeader) -> bytes:
-    """Return the header as JSON, which knows no infinity: a limit that is off is written as text."""
+    """Return the header as JSON; limits are written as text, because JSON has no infinity."""
     plain: dict[str, object] = msgspec.to_builtins(header)
     limits = {name: str(value) for name, value in msgspec.to_builtins(header.limits).items()}
     return msgspec.json.encode(plain | {"limits": limits})
@@ -230,7 +231,7 @@ def decode_header(data: bytes) -> JournalHeader:
     """Return the header that `data` encodes.
 
     Raises:
-        msgspec.DecodeError: If it is none.
-        IbdeskError: If it holds limits that cannot be.
+        msgspec.DecodeError: If `data` is not a header.
+        IbdeskError: If it holds impossible limits.
     """
     return msgspec.json.decode(data, type=JournalHeader, strict=False)

@@ -1,8 +1,8 @@
-"""A copy of a journal, made while its desk writes it: consistent, and without making the desk wait.
+"""Backups of a journal while its desk writes it: consistent, and without making the desk wait.
 
 SQLite's backup API copies pages inside one read transaction. In WAL mode a reader takes no lock that a writer needs:
-the desk commits meanwhile, and the copy is the journal as it was when the copying began. The log cannot begin anew
-until it has ended; for a journal of gigabytes that is some seconds.
+the desk commits meanwhile, and the copy is the journal as it was when the copying began. The write-ahead log cannot
+start over until the copy ends; for a journal of gigabytes that takes some seconds.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ibdesk.errors import JournalError
 from ibdesk.store.journal_packing import pack
 from ibdesk.store.journal_reader import JournalReader
 
-# So many pages are copied between two calls of `progress`.
+# Pages copied between two calls of `progress`.
 _PAGES = 4_096
 
 
 class BackupReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backup holds: its file, its size, and the number of the last event in it."""
+    """The result of a backup: its file, its size, and the number of its last event."""
 
     journal: str
     path: str
@@ -34,9 +34,9 @@ class BackupReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def back_up(path: Path, target: Path, *, progress: Callable[[int, int], None] | None = None) -> BackupReport:
-    """Copy a journal, packed or not, into a new file that only its owner may read; packed if that ends in ``.gz``.
+    """Copy a journal, packed or not, into a new file that only its owner may read; packed if it ends in ``.gz``.
 
-    The file is there whole and on disk, or not at all. `progress` is told how many pages are left, of how many.
+    The file appears complete and on disk, or not at all. `progress` receives the remaining and the total pages.
 
     Raises:
         JournalError: If the journal cannot be read, or the file exists or cannot be written.
@@ -59,7 +59,7 @@ def back_up(path: Path, target: Path, *, progress: Callable[[int, int], None] | 
             made = beside
             if is_packed:
                 if not pack(beside):
-                    raise JournalError(f"the backup {target} cannot be packed: what was written is not what is read")
+                    raise JournalError(f"the backup {target} cannot be packed: the data read back differs")
                 made = beside.with_name(f"{beside.name}.gz")
             _sync(made)
             _name(made, target)
@@ -75,14 +75,14 @@ def back_up(path: Path, target: Path, *, progress: Callable[[int, int], None] | 
 
 def _name(made: Path, target: Path) -> None:
     try:
-        # Unlike a renaming, a link never takes the place of a file that has just been made.
+        # Unlike a rename, a link never replaces a file that was just made.
         os.link(made, target)
     except FileExistsError:
         raise _exists(target) from None
 
 
 def _exists(target: Path) -> JournalError:
-    return JournalError(f"{target} exists already: a backup is never written over; name another file")
+    return JournalError(f"{target} already exists: a backup is never overwritten; name another file")
 
 
 def _sync(path: Path) -> None:

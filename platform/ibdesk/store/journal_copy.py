@@ -1,8 +1,7 @@
-"""A copy of another machine's journal: what changed books in it, so that a desk can go on from it here.
+"""A copy of another machine's journal: the events that changed books, so that a desk can continue from it here.
 
-It lies among the journals of this machine under the name of the one that it copies, and is read like one; a mark in
-it tells it apart. It holds the first events of the journal that changed books, up to some number, and never misses one
-in between.
+It lies among the journals of this machine under the name of the original, and is read like one; it contains a mark. It
+holds the events that changed books from the first up to some number, without a gap.
 """
 
 from __future__ import annotations
@@ -19,37 +18,37 @@ from ibdesk.errors import JournalError
 from ibdesk.store.journal import INSERT, CopyMark, JournalHeader, begin_file
 from ibdesk.store.journal_reader import BookRow, JournalReader
 
-# How a desk calls the journal of a life; a name that comes from elsewhere must not lead out of the folder.
+# The names that desks give to journals; a name from another machine must not lead out of the folder.
 _NAME = re.compile(r"(paper|live)-\d{8}-\d{6}-\d{6}\.sqlite")
 # Several standbys of one machine may keep the same copy.
 _LOCK_SECONDS = 2.0
 
 
 class FaultyRowsError(JournalError):
-    """What came for a copy is not what a journal holds: nobody may go on from that copy."""
+    """The rows received for a copy are not those of a journal: no desk may continue from that copy."""
 
 
 class JournalCopy:
-    """Keeps one copy up to date. Any number of processes may, at the same time; used from one thread each."""
+    """Keeps one copy up to date. Any number of processes can do so at once, each from one thread."""
 
     def __init__(self, path: Path) -> None:
-        """Open the copy that there is; use `open`."""
+        """Open an existing copy; use `open` instead."""
         self.path = path
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=_LOCK_SECONDS)
         self.last = self._last()
 
     @classmethod
     def open(cls, folder: Path, name: str, header: JournalHeader, *, host: str) -> JournalCopy | None:
-        """Open the copy of the journal `name` in a folder, begun if need be; None where that journal itself is there.
+        """Open or create the copy of the journal `name` in a folder; return None if that journal itself is there.
 
-        One that nobody can go on from is begun anew.
+        A copy from which no desk can continue is replaced.
 
         Raises:
-            FaultyRowsError: If the name is none of a desk's journal, or that of another copy.
+            FaultyRowsError: If the name is not one of a desk's journal, or is that of another copy.
             JournalError: If the file cannot be used.
         """
         if not _NAME.fullmatch(name) or not name.startswith(f"{header.mode}-"):
-            raise FaultyRowsError(f"{name[:80]!r} of mode {header.mode!r} is no name of a journal")
+            raise FaultyRowsError(f"{name[:80]!r} of mode {header.mode!r} is not the name of a journal")
         path = folder / name
         try:
             if path.exists():
@@ -69,7 +68,7 @@ class JournalCopy:
             raise JournalError(f"the copy {path} cannot be used: {error}") from error
 
     def append(self, rows: Sequence[BookRow]) -> None:
-        """Add what is new among the rows, all of it or nothing.
+        """Add the new rows among `rows`, all of them or none.
 
         Raises:
             FaultyRowsError: If a row cannot be read, or one before it is missing.
@@ -83,13 +82,13 @@ class JournalCopy:
                 if row.number <= last:
                     continue
                 if row.after != last:
-                    raise FaultyRowsError(f"event {row.number} follows on {row.after}, the copy ends with {last}")
+                    raise FaultyRowsError(f"event {row.number} follows {row.after}, but the copy ends with {last}")
                 self._connection.execute(INSERT, (row.number, row.at_ns, row.event, row.actions, 1))
                 last = row.number
         self.last = last
 
     def give_up(self, fault: str) -> None:
-        """Put down why no desk can go on from this copy.
+        """Record why no desk can continue from this copy.
 
         Raises:
             JournalError: If the file cannot be written.
@@ -100,12 +99,12 @@ class JournalCopy:
             self._connection.execute("UPDATE meta SET value = ? WHERE key = 'copy'", (msgspec.json.encode(marked),))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
-        """Do what is in the block in one transaction."""
+        """Run the block in one transaction."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -123,13 +122,13 @@ class JournalCopy:
 
 
 def _check(row: BookRow) -> None:
-    """Let a row pass that can be read.
+    """Check that a row can be read.
 
     Raises:
         FaultyRowsError: If it cannot.
     """
     if row.number <= row.after or row.after < 0:
-        raise FaultyRowsError(f"event {row.number} cannot follow on {row.after}")
+        raise FaultyRowsError(f"event {row.number} cannot follow event {row.after}")
     try:
         row.entry()
     except JournalError as error:
@@ -137,7 +136,7 @@ def _check(row: BookRow) -> None:
 
 
 def _begin(path: Path, header: JournalHeader, mark: CopyMark) -> None:
-    """Make an empty copy; one that another standby of this machine has made meanwhile will do."""
+    """Create an empty copy, or accept one that another standby of this machine has just created."""
     try:
         begin_file(path, header, mark).close()
     except JournalError:

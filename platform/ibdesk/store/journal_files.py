@@ -1,4 +1,4 @@
-"""The files of a folder of journals: their order, the name of the next one, and those that were never begun."""
+"""The files of a folder of journals: their order, the name of the next one, and files without a header."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from ibdesk.store.journal_reader import JournalReader, UnbornJournalError
 _log = logging.getLogger(__name__)
 
 SUFFIX = ".sqlite"
-# How the name of a journal tells when it began, UTC.
+# The time of the beginning (UTC) in a journal's name.
 _BEGAN = "%Y%m%d-%H%M%S-%f"
 
 
 def journals_in(folder: Path, mode: str = "*") -> list[Path]:
-    """Return the journals of a mode, or of all, the newest first; one that is packed goes by the name it had before."""
+    """Return the journals of one or all modes, newest first; a packed one has the name it had before."""
     plain = set(folder.glob(f"{mode}-*{SUFFIX}"))
     packed = {path.with_suffix("") for path in folder.glob(f"{mode}-*{SUFFIX}{PACKED}")}
     return sorted(plain | packed, key=lambda path: path.stem.partition("-")[2], reverse=True)
 
 
 def path_of_new_journal(folder: Path, mode: str, at_ns: int) -> Path:
-    """Return where a life that begins now keeps its journal: its name comes behind those of all lives before it.
+    """Return the path of a journal that begins now; its name sorts after those of all earlier journals.
 
-    Names tell the order of lives, and the clock of a machine from which one was copied may be ahead of this one's.
+    Names give the order of journals, and the clock of a machine from which one was copied may be ahead of ours.
 
     Raises:
-        JournalError: If no time comes behind that of the newest.
+        JournalError: If no time can follow that of the newest.
     """
     began = moment(at_ns)
     known = [time for path in journals_in(folder, mode) if (time := _time_of(path, mode)) is not None]
@@ -55,9 +55,9 @@ def _time_of(path: Path, mode: str) -> dt.datetime | None:
 
 
 def set_aside_unborn(folder: Path, mode: str) -> list[str]:
-    """Rename the newest files that nothing was ever written to, and return a sentence about each.
+    """Rename the newest files that have no content, and return a sentence about each.
 
-    Whoever made one of these ended before it had a journal, so that it cannot have traded.
+    The process that made such a file ended before it had a journal, so it cannot have traded.
 
     Raises:
         JournalError: If one cannot be renamed.
@@ -74,12 +74,12 @@ def set_aside_unborn(folder: Path, mode: str) -> list[str]:
                     path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
                 path.replace(aside)
             except OSError as error:
-                raise JournalError(f"{path} has no header and cannot be set aside: {error}") from error
-            text = f"{path} has no header, so that its desk never traded: it was set aside as {aside.name}"
+                raise JournalError(f"{path} has no header and cannot be renamed: {error}") from error
+            text = f"{path} has no header, so its desk never traded: it was renamed to {aside.name}"
             _log.warning("%s", text)
             sentences.append(text)
         except JournalError:
-            # Whether it is needed is decided by whoever takes over.
+            # Restoring decides whether it is needed.
             break
         else:
             break
@@ -87,7 +87,7 @@ def set_aside_unborn(folder: Path, mode: str) -> list[str]:
 
 
 def _roll_back(path: Path) -> None:
-    """Undo a transaction that its writer did not live to finish: who only reads may not."""
+    """Roll back a transaction that its writer did not finish: a reader alone may not."""
     if path.with_name(f"{path.name}-journal").exists():
         with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchall()

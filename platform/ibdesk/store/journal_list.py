@@ -15,8 +15,8 @@ from ibdesk.store.journal_reader import JournalReader
 class JournalInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One journal of a desk: its file, and what its header says.
 
-    `is_copy` tells the copy of a journal that another machine has; only events that may have changed books are in it.
-    `note` tells what is wrong with a journal that cannot be read; then the other facts are empty.
+    `is_copy` marks the copy of another machine's journal, which holds only events that may have changed books. `note`
+    says why a journal cannot be read; then the other facts are empty.
     """
 
     name: str

@@ -1,8 +1,8 @@
-"""Keeps the write-ahead log of a journal short, so that no order waits for the disk while SQLite does it.
+"""Checkpoints of a journal's write-ahead log, made in a thread so that no order waits for them.
 
-SQLite moves what its log holds into the file when the log has grown to 1,000 pages: in the commit that happens to come
-then, which takes two rounds to the disk and 10 ms. Here a thread with a connection of its own moves it, which holds up
-no commit; what is left to one is a single round when the log begins anew (https://www.sqlite.org/wal.html#ckpt).
+By default SQLite moves its log into the file when the log has grown to 1,000 pages, inside the next commit: that takes
+two fsyncs and 10 ms. Here a thread with its own connection moves it without delaying a commit; only one fsync is left
+to a commit, when the log starts over (https://www.sqlite.org/wal.html#ckpt).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _log = logging.getLogger(__name__)
 
 _LIMIT_BYTES = 16 * 1024 * 1024
 _LOOK_SECONDS = 1.0
-# While one pass moves what there was, more is written; that of a later pass is so little that nothing comes meanwhile.
+# More is written while a pass runs. A later pass has so little to move that nothing arrives during it.
 _PASSES = 4
 
 
 class JournalLogKeeper:
-    """Looks at a journal's log once a second while its ``with`` block lasts, in a thread of its own."""
+    """Checks a journal's log once a second during its ``with`` block, in its own thread."""
 
     def __init__(self, path: Path, *, limit_bytes: int = _LIMIT_BYTES, look_seconds: float = _LOOK_SECONDS) -> None:
-        """Make one for the journal at `path`, whose log is to hold not much more than so many bytes."""
+        """Make a keeper for the journal at `path`, whose log stays close to `limit_bytes`."""
         self._path, self._limit_bytes, self._look_seconds = path, limit_bytes, look_seconds
         self._log_path = path.with_name(f"{path.name}-wal")
         self._ending = threading.Event()
@@ -56,11 +56,11 @@ class JournalLogKeeper:
                 self._failed = True
 
     def _shorten(self) -> None:
-        # No file is made where there is none.
+        # mode=rw creates no file if there is none.
         address = f"{self._path.absolute().as_uri()}?mode=rw"
         with contextlib.closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
             for _ in range(_PASSES):
                 _, in_log, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 if moved == in_log:
-                    # The next commit writes over the log from its beginning on.
+                    # The next commit overwrites the log from its beginning.
                     return

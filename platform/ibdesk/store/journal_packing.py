@@ -1,4 +1,4 @@
-"""Finished journals, packed: a compressed file beside which nothing else is needed, read like any journal."""
+"""Packed journals: finished ones as a single compressed file, read like any journal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHUNK_BYTES = 1024 * 1024
 
 
 def packed_path(path: Path) -> Path:
-    """Return where the packed form of a journal lies."""
+    """Return the path of a journal's packed form."""
     return path.with_name(f"{path.name}{PACKED}")
 
 
@@ -29,20 +29,20 @@ def stored_size(path: Path) -> int:
     """Return the bytes that a journal takes on disk, packed or not, also while it is being packed.
 
     Raises:
-        FileNotFoundError: If it is there in neither form.
+        FileNotFoundError: If neither form exists.
     """
     try:
         return path.stat().st_size
     except FileNotFoundError:
-        # The packed form is there before the other one goes.
+        # The packed form appears before the other one is removed.
         return packed_path(path).stat().st_size
 
 
 def unpack(packed: Path) -> Path:
-    """Unpack a journal into a file of its own in the same folder, to be removed by the caller, and return its path.
+    """Unpack a journal into a temporary file in the same folder and return its path; the caller removes it.
 
     Raises:
-        JournalError: If it is damaged, or there is no room.
+        JournalError: If the journal is damaged, or the disk is full.
     """
     descriptor, name = tempfile.mkstemp(dir=packed.parent, prefix=".", suffix=".unpacked")
     unpacked = Path(name)
@@ -56,10 +56,10 @@ def unpack(packed: Path) -> Path:
 
 
 def pack(path: Path, *, is_ending: Callable[[], bool] = lambda: False) -> bool:
-    """Put a packed file in the place of a finished journal; return whether that was done.
+    """Replace a finished journal by a packed file; return whether that was done.
 
-    It is not while another connection, such as that of the desk that writes it, is open, or when `is_ending` says yes
-    on the way. The packed file is compared with the journal before that is removed.
+    It is not done while another connection, such as that of its desk, is open, or if `is_ending` returns True
+    meanwhile. The packed file is compared with the journal before the journal is removed.
 
     Raises:
         OSError: If the packed file cannot be written.
@@ -88,7 +88,7 @@ def pack(path: Path, *, is_ending: Callable[[], bool] = lambda: False) -> bool:
                 read.update(chunk)
         if read.digest() != written.digest():
             return False
-        # When it was written last tells how old it is.
+        # The time of the last write is the age of the journal.
         os.utime(part, ns=(found.st_atime_ns, found.st_mtime_ns))
         part.replace(packed_path(path))
     finally:
@@ -98,7 +98,7 @@ def pack(path: Path, *, is_ending: Callable[[], bool] = lambda: False) -> bool:
 
 
 def _settle(path: Path) -> bool:
-    """Have all of a journal in its one file; return whether it is, and nobody else has it open."""
+    """Move all of a journal into its one file; return whether that worked and no other connection is open."""
     address = f"{path.absolute().as_uri()}?mode=rw"
     with (
         contextlib.suppress(sqlite3.Error),

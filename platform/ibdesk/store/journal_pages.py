@@ -1,7 +1,7 @@
-"""Pages of a journal for people: plain rows, some at a time, read beside a desk that writes on.
+"""Pages of a journal for people: plain rows in batches, read while the desk continues to write.
 
-A page is read over a connection of its own that cannot write, and reads a bounded stretch of the journal, so that it
-neither waits for the desk nor makes the desk wait. SQLite sorts out most of what is not asked for.
+A page is read over its own read-only connection, and covers a bounded stretch of the journal, so that it neither waits
+for the desk nor makes the desk wait. SQLite filters out most events that are not asked for.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from ibdesk.engine import MANUAL
 from ibdesk.model import Action, Event, OrderFound, PlaceOrder, Restore, StartStrategy
 from ibdesk.store.journal_reader import Entry, JournalReader
 
-# How many events one page looks at, at most, and how many rows it gives.
+# The most events that one page reads, and the most rows that it returns.
 _STRETCH = 200_000
 MOST_ROWS = 1_000
 
 
 class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One event, numbered from 1, and the actions it caused, each as plain data; `kind` names what it is.
+    """One event, numbered from 1, and the actions it caused, as plain data; `kind` names its kind.
 
-    An action carries its own ``kind``. Of history and of a snapshot only the sizes are told.
+    An action has its own ``kind``. For history and snapshots only the sizes are given.
     """
 
     number: int
@@ -36,9 +36,9 @@ class JournalRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JournalPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows in the order asked for; `next` is the number to ask on from, 0 when the end was reached.
+    """Rows in the requested order; `next` is the number from which to continue, 0 at the end.
 
-    A page may be short, even empty, and `next` not 0: then nothing asked for stood in the stretch that was read.
+    A page can be short, even empty, while `next` is not 0: then the stretch that was read held no more matching events.
     """
 
     rows: list[JournalRow]
@@ -46,7 +46,7 @@ class JournalPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JournalFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events are wanted: of these kinds, about this order, of this run or book, between these times (ns UTC)."""
+    """A filter of events: by kinds, order, run or book, and time span (ns UTC)."""
 
     kinds: Sequence[str] = ()
     order_id: str = ""
@@ -55,7 +55,7 @@ class JournalFilter(msgspec.Struct, frozen=True, kw_only=True):
     until_ns: int = 2**63 - 1
 
     def takes(self, entry: Entry) -> bool:
-        """Return whether an entry is wanted."""
+        """Return whether an entry passes the filter."""
         if self.kinds and kind_of(entry.event) not in self.kinds:
             return False
         parts = [entry.event, *entry.actions]
@@ -67,7 +67,7 @@ class JournalFilter(msgspec.Struct, frozen=True, kw_only=True):
         run_id = self.run_id
         if run_id in (getattr(part, "run_id", ""), getattr(part, "origin", ""), getattr(part, "owner", "")):
             return True
-        # An order of a run is called by the run and a number, one by hand by the book.
+        # The id of a run's order begins with the run's id, that of an order by hand with the book's name.
         return _order_of(part).startswith(f"{run_id}-" if run_id == MANUAL else f"{run_id}.")
 
 
@@ -92,7 +92,7 @@ def read_page(
 def stretch(
     path: Path, wanted: JournalFilter, *, after: int = 0, before: int = 0, newest_first: bool = False
 ) -> Iterator[Entry | int]:
-    """Give the wanted entries of a stretch of the journal; last, when more lies beyond it, the number it ended at.
+    """Yield the matching entries of a stretch of the journal; last, if more lies beyond it, the number it ended at.
 
     Raises:
         JournalError: If the journal cannot be read.
@@ -119,7 +119,7 @@ def stretch(
 
 
 def kind_of(part: Event | Action) -> str:
-    """Return the word for an event or action, as the journal has it."""
+    """Return the kind of an event or action, as the journal names it."""
     return str(part.__struct_config__.tag)
 
 
@@ -155,7 +155,7 @@ def _plain(part: Event | Action) -> dict[str, Any]:
 
 
 def _known(value: Any) -> Any:
-    """Return a value with None in the place of what is no number: plain data knows no NaN and no infinity."""
+    """Return a value with None in place of NaN and infinity, which plain data does not have."""
     match value:
         case float() if not math.isfinite(value):
             return None

@@ -1,4 +1,4 @@
-"""Reading a desk's record, or a copy of one: all of it, what changed books, or a stretch."""
+"""Reading a journal or a copy of one: all events, those that changed books, or a stretch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ibdesk.model import Action, Event, decode_actions, decode_event, encode_kin
 from ibdesk.store.journal import SCHEMA_VERSION, CopyMark, JournalHeader, decode_header
 from ibdesk.store.journal_packing import PACKED, packed_path, unpack
 
-# A journal that is being closed, and then packed, is looked at once more each.
+# Opening is tried again when a journal is closed or packed meanwhile.
 _MOST_OPENINGS = 4
 
 
 class UnbornJournalError(JournalError):
-    """A file in a journal's place that no header was written to: whoever began it ended before anything was traded."""
+    """A journal file without a header: its process ended before it traded."""
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -32,9 +32,9 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class BookRow(msgspec.Struct, frozen=True, array_like=True):
-    """An event that may have changed a book, and its actions, as they are written.
+    """An event that may have changed a book, and its actions, in written form.
 
-    `after` is the number of the one before it, 0 for the first: so that none can be missing unnoticed.
+    `after` is the number of the row before it, 0 for the first, so that no missing row goes unnoticed.
     """
 
     number: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
@@ -45,11 +45,11 @@ class BookRow(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def size(self) -> int:
-        """Return how many bytes it takes, about."""
+        """Return the approximate size in bytes."""
         return len(self.event) + len(self.actions or b"") + 64
 
     def entry(self) -> Entry:
-        """Return what it says.
+        """Return the decoded entry.
 
         Raises:
             JournalError: If it cannot be read.
@@ -61,10 +61,10 @@ class BookRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 def _mode(path: Path) -> str:
-    """Return how SQLite opens a journal, "" when only its packed form may be there.
+    """Return SQLite's mode for opening a journal, "" if only its packed form can be there.
 
-    Only a connection that may write removes the files that SQLite puts beside a journal, when it is the last to close:
-    so a journal that its desk has closed, beside which none lie, is opened like that.
+    SQLite's files beside a journal are removed only by a connection that may write, when it is the last to close. So a
+    journal that its desk has closed, without such files, is opened for writing.
     """
     if path.suffix == PACKED or not path.is_file():
         return ""
@@ -73,7 +73,7 @@ def _mode(path: Path) -> str:
 
 
 class JournalReader:
-    """Reads a journal, packed or not, or a copy of one, also while it is being written.
+    """Reads a journal, packed or not, or a copy of one, also while it is written.
 
     `copy` is None for the journal itself.
     """
@@ -82,8 +82,8 @@ class JournalReader:
         """Open the file.
 
         Raises:
-            UnbornJournalError: If nothing has ever been written to it.
-            JournalError: If it is missing, no journal, or of another schema.
+            UnbornJournalError: If nothing was ever written to it.
+            JournalError: If it is missing, is not a journal, or has another schema.
         """
         self.path = path.with_suffix("") if path.suffix == PACKED else path
         for _ in range(_MOST_OPENINGS):
@@ -91,12 +91,12 @@ class JournalReader:
             try:
                 self._open(path, mode)
             except JournalError:
-                # Its desk may close it, or it may be packed, between the look at it and its opening.
+                # It may be closed or packed between the check and the opening.
                 if _mode(path) == mode:
                     raise
             else:
                 return
-        raise JournalError(f"{path} cannot be opened: each time that was tried, it was closed or packed meanwhile")
+        raise JournalError(f"{path} cannot be opened: at each attempt it was closed or packed meanwhile")
 
     def _open(self, path: Path, mode: str) -> None:
         unpacked = None
@@ -118,7 +118,7 @@ class JournalReader:
             raise
         finally:
             if unpacked is not None:
-                # It is open by now, and goes with this reader, however that ends.
+                # It is open by now, and disappears with this reader.
                 unpacked.unlink(missing_ok=True)
 
     def _read_header(self) -> JournalHeader:
@@ -140,7 +140,7 @@ class JournalReader:
         return header
 
     def _is_empty(self) -> bool:
-        """Return whether the file is a database, if anything, with no event in it."""
+        """Return whether the file is empty or a database without events."""
         try:
             tables = {
                 name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
@@ -152,14 +152,14 @@ class JournalReader:
             return False
 
     def entries(self) -> Iterator[Entry]:
-        """Give every event and its actions, in order.
+        """Yield every event and its actions, in order.
 
         Raises:
-            JournalError: At an entry that cannot be read, or a number that is missing; if it is a copy.
+            JournalError: At an entry that cannot be read or a missing number, or if this is a copy.
         """
         if self.copy is not None:
             raise JournalError(
-                f"{self.path} is a copy, which holds only what changed books: take the journal of this name on "
+                f"{self.path} is a copy, which holds only what changed books: use the journal of this name on "
                 f"{self.copy.host}, where that desk ran"
             )
         for expected, row in enumerate(self._rows("SELECT number, event, actions FROM events ORDER BY 1"), 1):
@@ -168,7 +168,7 @@ class JournalReader:
             yield self._entry(*row)
 
     def rows(self) -> Iterator[BookRow]:
-        """Give every event as it is written, in order, also behind one that is missing.
+        """Yield every event in written form, in order, also after a missing one.
 
         Raises:
             JournalError: If the file cannot be read.
@@ -181,19 +181,19 @@ class JournalReader:
             after = number
 
     def integrity_faults(self) -> list[str]:
-        """Return what SQLite's own check of the file finds, at most ten sentences.
+        """Return the findings of SQLite's own check of the file, at most ten sentences.
 
         Raises:
-            JournalError: If the file is too damaged for that.
+            JournalError: If the file is too damaged for the check.
         """
         return [text for (text,) in self._select("PRAGMA integrity_check(10)", ()) if text != "ok"]
 
     def copy_into(
         self, target: sqlite3.Connection, *, pages: int, progress: Callable[[int, int], None] | None = None
     ) -> None:
-        """Copy the file as it is now into another database; its writer goes on meanwhile.
+        """Copy the file as it is now into another database, while its writer continues.
 
-        After so many pages each, `progress` is told how many are left, of how many.
+        After each `pages` pages, `progress` receives the remaining and the total number.
 
         Raises:
             JournalError: If it cannot be copied.
@@ -204,7 +204,7 @@ class JournalReader:
                 progress(left, total)
 
         try:
-            # One read transaction around all: without it SQLite begins anew whenever the writer commits.
+            # One read transaction around everything: otherwise SQLite starts over whenever the writer commits.
             self._connection.execute("BEGIN")
             self._connection.execute("SELECT count(*) FROM meta").fetchall()
             try:
@@ -215,7 +215,7 @@ class JournalReader:
             raise JournalError(f"{self.path} cannot be copied: {error}") from None
 
     def book_entries(self) -> Iterator[Entry]:
-        """Give the events that may have changed a book, an order or a run, in order: few among those of the market.
+        """Yield the events that may have changed a book, an order or a run, in order; they are few among market data.
 
         Raises:
             JournalError: At an entry that cannot be read.
@@ -224,9 +224,9 @@ class JournalReader:
             yield self._entry(*row)
 
     def book_rows(self, after: int, *, at_most_bytes: int) -> list[BookRow]:
-        """Give the events that may have changed books behind the number `after` as they are written, oldest first.
+        """Return the events after number `after` that may have changed books, in written form, oldest first.
 
-        They are at most so many bytes together, but one if there is any.
+        Together they have at most `at_most_bytes`, but there is at least one if any exists.
 
         Raises:
             JournalError: If the file cannot be read.
@@ -245,25 +245,25 @@ class JournalReader:
 
     @property
     def last_book_number(self) -> int:
-        """The number of the newest event that may have changed a book, 0 when there is none."""
+        """The number of the newest event that may have changed a book, or 0."""
         [(number,)] = self._select("SELECT max(number) FROM events WHERE books", ())
         return number or 0
 
     def book_bytes(self, last: int) -> int:
-        """Return how many bytes the events take that may have changed a book, up to the number `last`, about."""
+        """Return the approximate bytes of the events up to number `last` that may have changed a book."""
         query = "SELECT total(64 + length(event) + ifnull(length(actions), 0)) FROM events WHERE books AND number <= ?"
         [(size,)] = self._select(query, (last,))
         return int(size)
 
     @property
     def last_number(self) -> int:
-        """The number of the newest event that has been written, 0 when none has."""
+        """The number of the newest written event, or 0."""
         [(number,)] = self._select("SELECT max(number) FROM events", ())
         return number or 0
 
     @property
     def first_lacking(self) -> int:
-        """The lowest number that is missing among the events written, 0 when none is or it is a copy."""
+        """The lowest missing number among the written events; 0 if none is missing or this is a copy."""
         [(count, last)] = self._select("SELECT count(*), max(number) FROM events", ())
         if self.copy is not None or count == (last or 0):
             return 0
@@ -283,10 +283,10 @@ class JournalReader:
         until_ns: int = 2**63 - 1,
         newest_first: bool = False,
     ) -> Iterator[Entry]:
-        """Give the events numbered from `first` to `last` that happened between two times.
+        """Yield the events numbered from `first` to `last` that happened between two times.
 
-        Those that contain none of `texts` (when there are any), or are of none of `kinds`, are left out, not all of
-        them: SQLite looks at bytes only.
+        Most events that contain none of `texts` (if given), or are of none of `kinds`, are left out; not all, because
+        SQLite compares bytes only.
 
         Raises:
             JournalError: At an entry that cannot be read.
@@ -320,7 +320,7 @@ class JournalReader:
             raise JournalError(f"{self.path} cannot be read: {error}") from None
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._connection.close()
 
     def __enter__(self) -> JournalReader:

@@ -1,4 +1,4 @@
-"""Proves that a fresh engine, fed a journal's events, does what was recorded."""
+"""Proof that a fresh engine, given a journal's events, does what was recorded."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ibdesk.strategy import StrategyShelf
 
 
 class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay went through; it is given only when every action was equal."""
+    """The result of a replay in which every action was equal."""
 
     path: str
     events: int
     actions: int
     orders: int
     runs: tuple[str, ...]
-    # earlier: the journal of the life before, from which the snapshot that was taken over has been worked out again.
     earlier: str = ""
+    """The earlier journal from which the restored snapshot was computed again."""
 
 
 def replay(
@@ -34,8 +34,8 @@ def replay(
 ) -> ReplayReport:
     """Feed a journal to a fresh engine and compare its actions, byte for byte, with the recorded ones.
 
-    A life that took over from an earlier one is given the recorded snapshot; where the earlier journal lies beside this
-    one, it must leave that very snapshot. (What led to it is proved by a replay of the earlier journal.)
+    The engine restores the recorded snapshot; if the earlier journal lies beside this one, it must give the same
+    snapshot. (A replay of the earlier journal proves how it came about.)
 
     Strategies come from `shelf`, by default from their files, whose hashes must be those recorded. `progress` is
     called with the number of each thousandth event.
@@ -69,12 +69,12 @@ def replay(
 
 
 def _check_snapshot(folder: Path, number: int, command: Restore) -> str:
-    """Compare what was taken over with what the earlier journal leaves; return its name, nothing when it is gone."""
+    """Compare the recorded snapshot with that of the earlier journal; return its name, or "" if it is gone."""
     earlier = folder / command.earlier
     if not command.earlier or not (earlier.is_file() or packed_path(earlier).is_file()):
         return ""
     left = restore_from_journal(earlier, command)
-    # Halts belong to the account: its own file adds those that no journal has, and leaves out those lifted elsewhere.
+    # Halts belong to the account: its file adds halts that no journal has, and omits those lifted elsewhere.
     taken = command.snapshot
     snapshot = msgspec.structs.replace(left.snapshot, halts=taken.halts, halts_made=taken.halts_made)
     left = msgspec.structs.replace(left, snapshot=snapshot)

@@ -1,4 +1,4 @@
-"""How long journals are kept."""
+"""The settings of journals."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ class JournalSettings(Section):
     """How long journals are kept."""
 
     keep_days: int = Field(
-        365, ge=0, le=36_500, description="how long finished journals are kept, packed, in days; 0 keeps all for ever"
+        365, ge=0, le=36_500, description="how long finished, packed journals are kept, in days; 0 keeps all"
     )

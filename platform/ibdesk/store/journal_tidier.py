@@ -1,4 +1,4 @@
-"""Keeps the folder of journals small: finished ones are packed, and those of long ago are removed."""
+"""Housekeeping in the folder of journals: finished ones are packed, and old ones are removed."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ibdesk.store.recovery import account_of
 _log = logging.getLogger(__name__)
 
 _DAY_SECONDS = 86_400.0
-# A journal whose desk has not come as far as to know its account may be one that starts just now.
+# The desk of a journal without an account may just be starting.
 _UNBORN_SECONDS = 3_600.0
 
 
 class JournalTidier:
-    """Tidies up at once and every day while its ``with`` block lasts, in a thread of its own.
+    """Tidies up at once and every day during its ``with`` block, in its own thread.
 
-    Removed is only what is packed, of this mode and account, written last more than `keep_days` ago, and older than
-    the journal that this desk went on from: the next start needs this desk's own journal alone.
+    It removes only packed journals of this mode and account that were last written more than `keep_days` ago and are
+    older than the journal that this desk continued from: the next start needs only this desk's own journal.
     """
 
     def __init__(self, own: Path, mode: str, account: str, earlier: str, settings: JournalSettings) -> None:
-        """Make one for a desk whose journal is `own`, which went on from the journal `earlier`, empty for none."""
+        """Make a tidier for a desk whose journal is `own`, continued from `earlier` (empty for none)."""
         self._own, self._mode, self._account, self._earlier, self._settings = own, mode, account, earlier, settings
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ibdesk-journal-tidier", daemon=True)
@@ -53,12 +53,12 @@ class JournalTidier:
                 return
 
     def tidy(self) -> None:
-        """Pack what is finished and remove what is too old; what cannot be done is logged and left."""
+        """Pack finished journals and remove old ones; failures are logged, and the journal is left."""
         before = time.time() - self._settings.keep_days * _DAY_SECONDS
         for path in journals_in(self._own.parent, self._mode):
             if self._ending.is_set():
                 return
-            # Names tell the order of journals.
+            # Names give the order of journals.
             if path.name >= self._own.name:
                 continue
             try:
@@ -72,7 +72,7 @@ class JournalTidier:
 
     def _is_finished(self, path: Path) -> bool:
         with JournalReader(path) as journal:
-            # Standbys write to copies whenever they want.
+            # Standbys can write to copies at any time.
             if journal.copy is not None:
                 return False
             account = account_of(journal)

@@ -1,4 +1,4 @@
-"""Proves that journals are whole: SQLite's own check, header, numbers, events, and the chain from one to the next."""
+"""Verification of journals: SQLite's own check, header, numbers, events, and the chain from one to the next."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ibdesk.store.journal_reader import BookRow, JournalReader, UnbornJournalErr
 
 
 class JournalFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What one journal holds, and what is wrong with it.
+    """The content of one journal, and its faults.
 
-    `earlier` is the journal that its desk went on from, empty for none. `notes` tell what is allowed and yet worth
-    knowing; with `faults` the journal, or what was before it, cannot be relied on.
+    `earlier` is the journal that its desk continued from, empty for none. `notes` are harmless observations; with
+    `faults`, the journal or the chain before it is not reliable.
     """
 
     name: str
@@ -38,7 +38,7 @@ class JournalFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DamagedJournalsError(IbdeskError):
-    """Journals were verified, and some are not whole."""
+    """Journals were verified, and some are damaged."""
 
     def __init__(self, damaged: int, verified: int) -> None:
         super().__init__(damaged, verified)
@@ -46,8 +46,8 @@ class DamagedJournalsError(IbdeskError):
 
     def __str__(self) -> str:
         return (
-            f"{self.damaged} of {self.verified} journals are not whole: take them from a backup, and compare the books "
-            f"of their account with TWS"
+            f"{self.damaged} of {self.verified} journals are damaged: restore them from a backup, and compare the "
+            f"books of their account with TWS"
         )
 
 
@@ -71,9 +71,9 @@ def journals_among(paths: Sequence[Path]) -> list[Path]:
 
 
 def verify_journals(paths: Sequence[Path], *, progress: Callable[[str], None] | None = None) -> Iterator[JournalFacts]:
-    """Read each journal to its end and tell what was found; the chain is followed among files of one folder.
+    """Read each journal to its end and yield its facts; the chain is followed among files of one folder.
 
-    `progress` is told the name of each before it is read.
+    `progress` receives the name of each before it is read.
     """
     for path in paths:
         if progress is not None:
@@ -82,19 +82,19 @@ def verify_journals(paths: Sequence[Path], *, progress: Callable[[str], None] | 
 
 
 def verify_journal(path: Path) -> JournalFacts:
-    """Read one journal to its end and tell what was found."""
+    """Read one journal to its end and return its facts."""
     plain = path.with_suffix("") if path.suffix == ".gz" else path
     packed = packed_path(plain)
     file = path if path.exists() else packed
     notes = []
     if plain.exists() and packed.exists():
-        notes.append(f"it is there packed and unpacked: the unpacked one counts, and {packed.name} is left over")
+        notes.append(f"it exists packed and unpacked: the unpacked one counts, and {packed.name} can be removed")
     try:
         size = file.stat().st_size
         with JournalReader(path) as journal:
             return _read(journal, name=plain.name, size_bytes=size, is_packed=file == packed, notes=notes)
     except UnbornJournalError as error:
-        notes.append(f"{error}: the process that began it ended before it traded")
+        notes.append(f"{error}: the process that created it ended before it traded")
         return JournalFacts(name=plain.name, size_bytes=size, notes=notes)
     except (JournalError, OSError) as error:
         size = file.stat().st_size if file.exists() else 0
@@ -103,7 +103,7 @@ def verify_journal(path: Path) -> JournalFacts:
 
 def _read(journal: JournalReader, *, name: str, size_bytes: int, is_packed: bool, notes: list[str]) -> JournalFacts:
     tally = _Tally(is_copy=journal.copy is not None)
-    tally.faults += [f"SQLite finds it damaged: {text}" for text in _integrity_faults(journal)]
+    tally.faults += [f"SQLite reports damage: {text}" for text in _integrity_faults(journal)]
     try:
         for row in journal.rows():
             tally.take(row)
@@ -112,7 +112,7 @@ def _read(journal: JournalReader, *, name: str, size_bytes: int, is_packed: bool
     if journal.copy is not None:
         notes.append(f"it is a copy of what changed books on {journal.copy.host}")
         if journal.copy.fault:
-            tally.faults.append(f"no desk can go on from this copy: {journal.copy.fault}")
+            tally.faults.append(f"no desk can continue from this copy: {journal.copy.fault}")
     begun = tally.restore
     return JournalFacts(
         name=name,
@@ -133,7 +133,7 @@ def _read(journal: JournalReader, *, name: str, size_bytes: int, is_packed: bool
 
 
 class _Tally:
-    """Counts the rows of a journal, and what is wrong with them."""
+    """Counts the rows of a journal and collects their faults."""
 
     def __init__(self, *, is_copy: bool) -> None:
         self._is_copy = is_copy
@@ -143,8 +143,8 @@ class _Tally:
         self.faults: list[str] = []
 
     def take(self, row: BookRow) -> None:
-        """Take the next row."""
-        # A copy holds only what changed books.
+        """Count and check the next row."""
+        # A copy holds only events that changed books.
         if row.number != self._last + 1 and not self._is_copy:
             self.faults.append(_gap(self._last + 1, row.number))
         self._last = row.number
@@ -176,21 +176,21 @@ def _gap(expected: int, found: int) -> str:
 
 
 def _broken_chain(journal: JournalReader, restore: Restore | None, notes: list[str]) -> list[str]:
-    """Return what is wrong with the step from the journal before to this one."""
+    """Return the faults of the step from the earlier journal to this one."""
     if restore is None or not restore.earlier:
         return []
     before = journal.path.with_name(restore.earlier)
-    # Names tell the order of journals; a backup may have another one.
+    # Names give the order of journals; a backup may have another name.
     if journal.path.name.startswith(f"{journal.header.mode}-") and before.name >= journal.path.name:
-        return [f"it went on from {before.name}, which is not older than itself"]
+        return [f"it continued from {before.name}, which is not older than itself"]
     if not before.exists() and not packed_path(before).exists():
-        notes.append(f"it went on from {before.name}, which is not here any more")
+        notes.append(f"it continued from {before.name}, which is no longer here")
         return []
     try:
         with JournalReader(before) as earlier:
             accounts = [entry.event.account for entry in earlier.book_entries() if isinstance(entry.event, Restore)][:1]
     except JournalError as error:
-        return [f"it went on from {before.name}, which cannot be read: {error}"]
+        return [f"it continued from {before.name}, which cannot be read: {error}"]
     if accounts not in ([], [restore.account]):
-        return [f"it went on from {before.name}, which is of account {accounts[0]} and not of {restore.account}"]
+        return [f"it continued from {before.name}, which is of account {accounts[0]} and not of {restore.account}"]
     return []
