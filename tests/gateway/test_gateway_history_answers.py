@@ -25,8 +25,8 @@ T0 = nanoseconds(TUESDAY)
 HOUR = 3600.0
 AAPL = {"conId": 265598, "symbol": "AAPL", "secType": "STK", "exchange": "SMART", "currency": "USD"}
 ASKED = {**AAPL, "endDateTime": "", "useRTH": False, "whatToShow": "TRADES", "formatDate": 1, "includeExpired": False}
-# DAYS_OF_5_SECONDS: three days have 51,840 bars of five seconds.
 DAYS_OF_5_SECONDS = {"durationStr": "3 D", "barSizeSetting": "5 secs"}
+"""Three days have 51,840 bars of five seconds."""
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from ibdesk.gateway import Gateway
 if TYPE_CHECKING:
     from tests.gateway.conftest import Connect, Until
 
-# OPENED_AT: when the market of the `gateway` fixture opens.
 OPENED_AT = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
+"""When the market of the `gateway` fixture opens."""
 EUR_USD = ib.Forex("EURUSD")
 
 

@@ -15,8 +15,8 @@ from ibdesk.gateway.market.script import MarketScript
 ACKNOWLEDGED = ["order 1 PreSubmitted", "status 1 PreSubmitted"]
 RESTS = [*ACKNOWLEDGED, "order 1 Submitted", "status 1 Submitted"]
 CANCELLED = ["status 1 Cancelled", "error 1 202"]
-# WAITS: the pair of an order that waits for its trigger is sent twice.
 WAITS = ["order 1 PreSubmitted", "status 1 PreSubmitted trigger"] * 2
+"""The pair of an order that waits for its trigger is sent twice."""
 
 
 @pytest.fixture

@@ -38,8 +38,8 @@ AAPL_ROWS = [
     (102.50, 104.00, 102.00, 103.00, 1200.0),
 ]
 T0 = nanoseconds(OPENED_AT)
-# HALF_HOURS: of New York's day, in UTC: an hour, and whether its second half.
 HALF_HOURS = ((13, 0), (13, 1), (16, 1), (19, 1))
+"""Of New York's day, in UTC: an hour, and whether its second half."""
 
 
 @given(st.floats(0, 1e12, allow_nan=False))

@@ -13,8 +13,8 @@ from ibdesk.gateway.protocol.framing import frame
 from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.unread import UNREAD
 
-# FARMS: what TWS tells every client when it connects.
 FARMS = ("2104", "2106", "2158")
+"""What TWS tells every client when it connects."""
 
 
 @pytest.fixture

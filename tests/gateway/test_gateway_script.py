@@ -16,8 +16,8 @@ from ibdesk.gateway import Gateway, GatewayThread
 from ibdesk.gateway.market.script import MarketScript
 from ibdesk.model import nanoseconds
 
-# OPENED_AT: Monday, 13 April 2026, 10:00 in New York.
 OPENED_AT = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
+"""Monday, 13 April 2026, 10:00 in New York."""
 T0 = nanoseconds(OPENED_AT)
 
 

@@ -34,11 +34,11 @@ pytestmark = pytest.mark.skipif(
 
 OPENED_NS = 1_776_088_800_000_000_000  # 2026-04-13 14:00 UTC, the day of the first transcript
 USUAL_PRICES = {"AAPL": 260.00, "MSFT": 408.00, "MES-202606": 7039.50}
-# SOMETIMES: what the gateway sends every time and the accounts sent in some transcripts only.
 SOMETIMES = {
     "order", "status PreSubmitted", "status Submitted", "status PreSubmitted trigger", "commission", "completed",
     "error 202",
 }  # fmt: skip
+"""What the gateway sends every time and the accounts sent in some transcripts only."""
 # OTHERWISE: by transcript and request (counted from 1), why the gateway differs.
 SUBMITTED_AT_ONCE = "a second market order was Submitted at once; the gateway acknowledges every one as PreSubmitted"
 PENDING_CANCEL = "a cancel went through PendingCancel; in the other captures it did not"
@@ -61,7 +61,7 @@ class Step:
     def __init__(self, name: str, told: dict[str, Any]) -> None:
         self.name, self.told = name, told
         self.answers: list[str] = []
-        # client_id: of the last status that was told, which for a cancel is the canceller's.
+        # Of the last status that was told, which for a cancel is the canceller's.
         self.client_id: int | None = None
 
 

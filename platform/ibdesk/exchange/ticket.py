@@ -64,13 +64,13 @@ class Ticket:
     def __init__(self, order: Order, instrument: AnyInstrument) -> None:
         self.order = order
         self.instrument = instrument
-        # triggered: whether the stop price was reached; an order without one is live from the start.
+        # Whether the stop price was reached; an order without one is live from the start.
         self.triggered = order.stop_price is None
-        # arrival: when it came or changed inside a bar; of interest in that bar only.
+        # When it came or changed inside a bar; of interest in that bar only.
         self.arrival: Arrival | None = None
-        # came_ns: when it came or changed last; a bar that had opened before is over for it unless it came inside.
+        # When it came or changed last; a bar that had opened before is over for it unless it came inside.
         self.came_ns = 0
-        # passed: the bar that has reached it already and left it resting.
+        # The bar that has reached it already and left it resting.
         self.passed: Bar | None = None
         # value, charged: quantity x price x multiplier executed so far, and the commission taken for it.
         self.value = 0.0

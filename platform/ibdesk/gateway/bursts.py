@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import deque
 
 LOST_BURST = 4096
-# REMEMBERED: a client that is slow to look finds several bursts together and reads on from an earlier one's end. One
-# that is further behind than this is not silent for a second.
 REMEMBERED = 8
+"""A client that is slow to look finds several bursts together and reads on from an earlier one's end. One
+that is further behind than this is not silent for a second.
+"""
 
 
 class Bursts:

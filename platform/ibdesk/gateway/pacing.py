@@ -66,16 +66,16 @@ class Pacing(msgspec.Struct, frozen=True, kw_only=True):
 class Verdict(enum.Enum):
     """What becomes of a message."""
 
-    # TAKEN: it is answered.
     TAKEN = "taken"
-    # WAITS: the client wants to be slowed down, and this second is full.
+    """It is answered."""
     WAITS = "waits"
-    # REFUSED: the first of too many in this second: an error tells.
+    """The client wants to be slowed down, and this second is full."""
     REFUSED = "refused"
-    # DROPPED: a further one: it is passed over.
+    """The first of too many in this second: an error tells."""
     DROPPED = "dropped"
-    # LAST: there were too many too often; the error tells, and the socket is closed.
+    """A further one: it is passed over."""
     LAST = "last"
+    """There were too many too often; the error tells, and the socket is closed."""
 
 
 class MessageRate:

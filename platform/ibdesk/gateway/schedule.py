@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 from ibdesk.clock import SECOND, Clock, ManualClock, monotonic_ns
 
-# FEW: so many struck-off appointments may stay in the list until their time comes.
 FEW = 64
-# SLICE_NS: how long one turn of the loop may be spent on what is due before sockets get their turn.
+"""So many struck-off appointments may stay in the list until their time comes."""
 SLICE_NS = 4_000_000
+"""How long one turn of the loop may be spent on what is due before sockets get their turn."""
 
 
 class Appointment:

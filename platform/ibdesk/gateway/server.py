@@ -105,12 +105,12 @@ class Gateway:
         self.schedule = Schedule(SystemClock() if clock is None else clock)
         self.market = RandomWalk(seed) if market is None else market
         now_ns = self.schedule.now_ns
-        # opened_ns: when the market begins or began, ns UTC; known once the gateway has started.
+        # When the market begins or began, ns UTC; known once the gateway has started.
         self.opened_ns = now_ns
         today = dt.datetime.fromtimestamp(now_ns // SECOND, dt.UTC).date()
         self.contracts = ContractBook(today, self.market.symbols, strict=strict, invent=invent)
         self.tape = Tape(self.market, self.schedule)
-        # _control: the market as history tells it, with what `quote` and `trade` said.
+        # The market as history tells it, with what `quote` and `trade` said.
         self._control = Market(self.tape, self.contracts, self.schedule)
         self.accounts = Accounts(accounts or (account,), cash, self.tape.price)
         self.account = self.accounts.main.account

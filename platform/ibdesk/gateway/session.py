@@ -23,7 +23,7 @@ from ibdesk.gateway.throttle import MessageThrottle
 
 _log = logging.getLogger(__name__)
 
-# _NUMBER_DIGITS: no number of a message is longer.
+# No number of a message is longer.
 _NUMBER_DIGITS = 5
 
 Handler = Callable[[Fields], None]
@@ -32,14 +32,14 @@ Handler = Callable[[Fields], None]
 class SessionState(enum.Enum):
     """How far a client has come."""
 
-    # GREETING: the socket is open; the client's versions have not come yet.
     GREETING = "greeting"
-    # VERSIONED: versions are agreed; nothing may be sent before the client says startApi.
+    """The socket is open; the client's versions have not come yet."""
     VERSIONED = "versioned"
-    # OPEN: it has a client id and may ask for anything.
+    """Versions are agreed; nothing may be sent before the client says startApi."""
     OPEN = "open"
-    # CLOSED: the socket is gone, or will be when what is unsent has left.
+    """It has a client id and may ask for anything."""
     CLOSED = "closed"
+    """The socket is gone, or will be when what is unsent has left."""
 
 
 class RequestHandler(Protocol):
@@ -91,20 +91,20 @@ class Session(asyncio.Protocol):
 
     def __init__(self, host: SessionHost, *, max_unsent_bytes: int) -> None:
         self._max_unsent_bytes = max_unsent_bytes
-        # tamper: takes the frames that would leave in place of the socket, while a fault is about; it sends them with
+        # Takes the frames that would leave in place of the socket, while a fault is about; it sends them with
         # `release`, sooner or later or never.
         self.tamper: Callable[[bytes], None] | None = None
-        # _stopped_by: why nothing is read from the socket.
+        # Why nothing is read from the socket.
         self._stopped_by: set[object] = set()
         self._is_silent = False
-        # sift: takes requests that would be answered, while a fault is about; it answers them with `serve`.
+        # Takes requests that would be answered, while a fault is about; it answers them with `serve`.
         self.sift: Callable[[bytes], None] | None = None
         self.listener: Listener | None = None
-        # allowance: how much the client may ask.
+        # How much the client may ask.
         self.allowance = unlimited()
-        # throttle: counts the client's messages, where there is a limit to them.
+        # Counts the client's messages, where there is a limit to them.
         self.throttle: MessageThrottle | None = None
-        # is_patient: whether the client asked to be slowed down where others are refused.
+        # Whether the client asked to be slowed down where others are refused.
         self.is_patient = False
         self.state = SessionState.GREETING
         self.version = 0

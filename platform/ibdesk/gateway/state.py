@@ -30,8 +30,8 @@ from ibdesk.gateway.venue.venue import Venue
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-# SOON_SECONDS: how long what changes all the time, as a stop that follows the market, may wait to be written.
 SOON_SECONDS = 1.0
+"""How long what changes all the time, as a stop that follows the market, may wait to be written."""
 
 
 class Whole(msgspec.Struct, frozen=True):

@@ -12,8 +12,8 @@ from ibdesk.gateway.schedule import Appointment, Schedule
 class Client(Protocol):
     """What the throttle needs of a session."""
 
-    # is_patient: whether the client wants to be slowed down rather than refused.
     is_patient: bool
+    """Whether the client wants to be slowed down rather than refused."""
 
     def answer(self, payload: bytes) -> None:
         """Answer one message."""

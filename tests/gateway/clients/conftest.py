@@ -32,8 +32,8 @@ from ibdesk.gateway import Gateway, MarketSource, Replay
 from ibdesk.gateway.market.script import MarketScript
 from ibdesk.model import nanoseconds
 
-# OPENED_AT: a Monday, half an hour after New York's opening.
 OPENED_AT = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
+"""A Monday, half an hour after New York's opening."""
 
 # What `played` trades: open, high, low, close, volume. The first row is past; each other is played over five seconds as
 # four trades: open, then the extreme nearer to it, the other, close. A quote stands around every trade, one cent wide:

@@ -10,8 +10,8 @@ from ibdesk.gateway.account.paper_ids import checked_id
 from ibdesk.gateway.account.rates import Rates
 from ibdesk.gateway.refusal import RefusedError, invalid
 
-# EVERYBODY: what a client writes for all accounts (documented).
 EVERYBODY = "All"
+"""What a client writes for all accounts (documented)."""
 
 
 class Accounts:

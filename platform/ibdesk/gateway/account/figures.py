@@ -16,11 +16,11 @@ from ibdesk.gateway.account.ledger import Holding, Ledger
 from ibdesk.gateway.account.margin import STOCK_INITIAL
 from ibdesk.model import Future, Option, Stock
 
-# BASE: the currency under which the sum over all currencies is told (documented).
 BASE = "BASE"
+"""The currency under which the sum over all currencies is told (documented)."""
 _NOTHING = 0.0
-# SUMMARY_ONLY: what only the summary tells.
 SUMMARY_ONLY = frozenset({"SettledCash", "HighestSeverity"})
+"""What only the summary tells."""
 _WITHOUT_MEANING = (
     "CorporateBondValue",
     "FundValue",

@@ -90,7 +90,7 @@ class Ledger:
         self.account = account
         self.rates = rates
         self.cash: dict[str, float] = {rates.base: cash}
-        # moves: what came and went without a trade, oldest first.
+        # What came and went without a trade, oldest first.
         self.moves: list[CashMove] = []
         self.holdings: dict[str, Holding] = {}
         self.opening_value = cash

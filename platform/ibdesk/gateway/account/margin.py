@@ -29,11 +29,10 @@ SHORT_STOCK_MAINTENANCE = 0.30
 SHORT_STOCK_MINIMUM = 5.0
 FOREX_RATE = 0.03
 FUTURE_INITIAL_RATIO = 1.1
-# FUTURE_RATE: maintenance of a future that is not in the table, as a fraction of its value.
 FUTURE_RATE = 0.10
+"""Maintenance of a future that is not in the table, as a fraction of its value."""
 SHORT_OPTION_RATE = 0.20
 SHORT_OPTION_MINIMUM = 0.10
-# FUTURE_MAINTENANCE: money per contract, in its currency, by root.
 FUTURE_MAINTENANCE = {
     "ES": 20_000.0,
     "MES": 2_000.0,
@@ -55,6 +54,7 @@ FUTURE_MAINTENANCE = {
     "ZF": 1_400.0,
     "ZT": 1_100.0,
 }
+"""Money per contract, in its currency, by root."""
 
 
 class Requirement(msgspec.Struct, frozen=True):

@@ -7,8 +7,8 @@ from collections.abc import Hashable, Iterable, Iterator
 from ibdesk.gateway.account.projected_trade import ProjectedTotal, ProjectedTrade
 from ibdesk.gateway.contracts.contract import ContractData
 
-# Place: an order and which of its trades; a combination has several.
 Place = tuple[Hashable, int]
+"""An order and which of its trades; a combination has several."""
 
 
 class Side:

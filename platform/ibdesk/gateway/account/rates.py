@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from ibdesk.model import Forex
 
-# HUBS: through which of them a rate is found when no pair joins two currencies directly.
 HUBS = ("EUR", "GBP", "JPY", "CHF")
+"""Through which of them a rate is found when no pair joins two currencies directly."""
 
 
 class Rates:

@@ -23,8 +23,8 @@ from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import invalid
 from ibdesk.model import AnyInstrument, Forex, Future, Option, Stock
 
-# MOST_BY_RULE: how many contracts that are not shipped a gateway takes before it knows no more.
 MOST_BY_RULE = 10_000
+"""How many contracts that are not shipped a gateway takes before it knows no more."""
 MOST_COMBOS = 500
 _USUAL_SPOT = 100.0
 _OPTIONS_A_PIECE = 64

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ibdesk.gateway.contracts.contract import ContractData, made_up_id
 from ibdesk.model import Forex
 
-# _NAMES: the currencies, in the order in which the market writes pairs: the earlier one is the base.
+# The currencies, in the order in which the market writes pairs: the earlier one is the base.
 _NAMES = {
     "EUR": "European Monetary Union Euro",
     "GBP": "British pound",

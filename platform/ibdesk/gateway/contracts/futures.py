@@ -15,7 +15,7 @@ from ibdesk.model.future_roots import MONTH_CODES, ROOTS, FutureRoot
 
 # The calendars whose days are business days, by their names in exchange_calendars.
 _SHARES, _FUTURES = "XNYS", "CMES"
-# _EXPIRED: how many past contracts stay known, for requests that include expired ones.
+# How many past contracts stay known, for requests that include expired ones.
 _EXPIRED = 2
 _FUTURE_IDS = {("ES", "202612"): 515416632}
 _INDEX_UNDER_ES = 11004968

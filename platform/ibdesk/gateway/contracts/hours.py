@@ -36,9 +36,6 @@ class HoursRule(msgspec.Struct, frozen=True, kw_only=True):
     ends: dt.time | None = None
 
 
-# RULES: by what `ContractData.trades_as` says. US shares from 04:00 to 20:00 New York, to 17:00 on a day that closes at
-# 13:00 (documented by NYSE Arca and Nasdaq). Futures from 17:00 to 16:00 Chicago, regular from 08:30 (captured for ES;
-# believed for the others). exchange_calendars has CME trading until 17:00.
 RULES = {
     "us_share": HoursRule(calendar="XNYS", zone="America/New_York", early_minutes=330, late_minutes=240),
     "us_regular": HoursRule(calendar="XNYS", zone="America/New_York"),
@@ -46,6 +43,10 @@ RULES = {
     "forex": HoursRule(calendar=FOREX, zone="America/New_York"),
     "xetra": HoursRule(calendar="XETR", zone="Europe/Berlin"),
 }
+"""By what `ContractData.trades_as` says. US shares from 04:00 to 20:00 New York, to 17:00 on a day that closes at
+13:00 (documented by NYSE Arca and Nasdaq). Futures from 17:00 to 16:00 Chicago, regular from 08:30 (captured for ES;
+believed for the others). exchange_calendars has CME trading until 17:00.
+"""
 
 
 class Hours:
@@ -54,7 +55,7 @@ class Hours:
     def __init__(self, rule: HoursRule) -> None:
         self._rule = rule
         self.zone = ZoneInfo(rule.zone)
-        # _written: a day's session as text, regular and extended; lists of contracts tell the same days over and over.
+        # A day's session as text, regular and extended; lists of contracts tell the same days over and over.
         self._written = tuple(
             functools.lru_cache(maxsize=64)(functools.partial(self._day_text, outside_rth=outside_rth))
             for outside_rth in (False, True)

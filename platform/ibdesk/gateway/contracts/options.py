@@ -15,7 +15,7 @@ EXCHANGES = ("SMART", "AMEX", "CBOE", "ISE", "PHLX")
 INDEX_EXCHANGES = ("SMART", "CBOE")
 # What is listed (a choice): so many Fridays and third Fridays ahead, and so many strikes on each side of the spot.
 _WEEKS, _MONTHS, _STRIKES_EACH_SIDE = 4, 6, 15
-# _STEPS: up to this spot, strikes are this far apart; about what the exchanges list.
+# Up to this spot, strikes are this far apart; about what the exchanges list.
 _STEPS = ((10.0, 0.5), (50.0, 1.0), (200.0, 2.5), (500.0, 5.0), (2000.0, 10.0))
 _WIDEST_STEP = 25.0
 _RIGHTS = (Right.CALL, Right.PUT)

@@ -6,9 +6,6 @@ from ibdesk.model import PriceIncrements
 from ibdesk.model.future_roots import ROOTS
 from ibdesk.model.price_grid import US_SHARE_INCREMENTS
 
-# MARKET_RULES: increments as pairs of lowest price and step. 26 (shares) is captured, 557 (shares that may trade below
-# a dollar) and 110 (options on indices) are reported; 67, 32 and 109 are numbers seen with futures and options, their
-# steps and the other rules are those of the exchanges.
 MARKET_RULES: dict[int, PriceIncrements] = {
     26: ((0.0, 0.01),),
     32: ((0.0, 0.01),),
@@ -23,6 +20,10 @@ MARKET_RULES: dict[int, PriceIncrements] = {
     239: ((0.0, 0.00005),),
     2022: ((0.0, 0.02),),
 }
+"""Increments as pairs of lowest price and step. 26 (shares) is captured, 557 (shares that may trade below
+a dollar) and 110 (options on indices) are reported; 67, 32 and 109 are numbers seen with futures and options, their
+steps and the other rules are those of the exchanges.
+"""
 # Numbers for the ticks of other futures, which IB has rules for whose numbers are not known here.
 _FIRST_MADE_UP = 9001
 

@@ -71,7 +71,7 @@ _ISINS = {
 # a client that knows no market rules stays on the grid. TWS lists shares by ten thousandths (captured).
 _RULE, _SIZE_INCREMENT = 557, 0.0001
 US_VENUES = ("SMART", "NASDAQ", "ISLAND", "NYSE", "ARCA", "AMEX", "BATS", "IEX")
-# _PLAUSIBLE: what symbols of US shares look like: up to five letters, and the letter of a share class or the mark of a
+# What symbols of US shares look like: up to five letters, and the letter of a share class or the mark of a
 # preferred, a warrant, a unit or a right as IB writes it.
 _PLAUSIBLE = re.compile(r"[A-Z]{1,5}( ([A-Z]|PR[A-Z]?|WS|RT))?")
 

@@ -9,8 +9,8 @@ from ibdesk.errors import ConfigError
 from ibdesk.gateway.faults.kinds import KINDS
 from ibdesk.gateway.faults.script import At, FaultScript
 
-# INTENSITY: faults of each kind in a minute, when nothing else is said.
 INTENSITY = 0.2
+"""Faults of each kind in a minute, when nothing else is said."""
 
 
 def random_script(

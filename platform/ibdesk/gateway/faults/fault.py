@@ -19,8 +19,8 @@ from ibdesk.gateway.venue.venue import Venue
 if TYPE_CHECKING:
     from ibdesk.gateway.venue.records import OrderRecord
 
-# LONGEST: no fault lasts longer than this many seconds of the gateway's clock: two weeks.
 LONGEST = 14 * 86_400.0
+"""No fault lasts longer than this many seconds of the gateway's clock: two weeks."""
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=LONGEST)]
 ClientId = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 OrderId = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
@@ -82,13 +82,13 @@ class Stage:
     def __init__(self, gateway: Faulty) -> None:
         self.gateway = gateway
         self.wire = Wire(gateway)
-        # refusals: one token for each fault that has connections refused.
+        # One token for each fault that has connections refused.
         self.refusals: set[object] = set()
-        # ids_in_use: client ids that are reported as in use, by the token of the fault that does.
+        # Client ids that are reported as in use, by the token of the fault that does.
         self.ids_in_use: dict[object, int] = {}
-        # duplicating: the rule that sends executions twice, while it is about.
+        # The rule that sends executions twice, while it is about.
         self.duplicating: Rule | None = None
-        # _about: a token for each fault of a kind that lasts, so that the last one to end is known.
+        # A token for each fault of a kind that lasts, so that the last one to end is known.
         self._about: dict[str, set[object]] = {}
 
     def refuse_for(self, seconds: float | None) -> None:
@@ -151,8 +151,8 @@ class Fault(
     What a fault leaves open (client, order, messages) is taken from what triggered it, and else means all.
     """
 
-    # strikes_after: whether, triggered by an order, it strikes once the order is at the venue instead of before.
     strikes_after: ClassVar[bool] = False
+    """Whether, triggered by an order, it strikes once the order is at the venue instead of before."""
 
     def strike(self, stage: Stage, occasion: Occasion) -> str | None:
         """Make it happen; return what a reader of the log should know besides."""

@@ -22,8 +22,8 @@ from ibdesk.gateway.session import Session
 
 _log = logging.getLogger(__name__)
 
-# REMEMBERED: how many of the last faults `fired` tells.
 REMEMBERED = 10_000
+"""How many of the last faults `fired` tells."""
 
 
 class Faults:

@@ -15,10 +15,10 @@ from ibdesk.gateway.protocol.fields import UNSET_NUMBER_TEXT, Field, Kind
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.schedule import Schedule
 
-# _MARKS: how TWS writes that there is no number.
+# How TWS writes that there is no number.
 _MARKS = ("", UNSET_NUMBER_TEXT, "2147483647", "9223372036854775807", "-9223372036854775808")
 _TAMPERED = ("position", "portfolioValue", "commissionReport", "accountValue", "tickPrice")
-# _WORDED: figures that travel as text.
+# Figures that travel as text.
 _WORDED = {"accountValue": ("value",)}
 
 

@@ -119,5 +119,5 @@ _ALL: tuple[type[Fault], ...] = (
     Cross,
     Gap,
 )
-# KINDS: every kind of fault by the name that TOML and the log know it by.
 KINDS: dict[str, type[Fault]] = {str(kind.__struct_config__.tag): kind for kind in _ALL}
+"""Every kind of fault by the name that TOML and the log know it by."""

@@ -22,7 +22,6 @@ RESTORED_KEPT = (
 PORT_RESET = (
     "TWS socket port has been reset and this connection is being dropped. Please reconnect on the new port - {port}"
 )
-# FARMS: of each farm, the code and words of its breaking and of its coming back.
 FARMS = {
     "market": (
         (2103, "Market data farm connection is broken:usfarm"),
@@ -33,6 +32,7 @@ FARMS = {
         (2106, "HMDS data farm connection is OK:ushmds"),
     ),
 }
+"""Of each farm, the code and words of its breaking and of its coming back."""
 
 
 # ---- sockets ------------------------------------------------------------------------------------------------------
@@ -136,8 +136,8 @@ class ResetPort(Fault, frozen=True, kw_only=True):
 # ---- TWS and IB ---------------------------------------------------------------------------------------------------
 
 
-# LINK: the connection of TWS to IB, which several faults may have cut.
 LINK = "link"
+"""The connection of TWS to IB, which several faults may have cut."""
 
 
 class LoseConnectivity(Fault, frozen=True, kw_only=True):

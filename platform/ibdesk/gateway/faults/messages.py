@@ -12,7 +12,7 @@ from ibdesk.gateway.faults.passing import INCOMING_NAMES, OUTGOING_NAMES, Passin
 from ibdesk.gateway.faults.wire import Held, Onward, Rule, let_go
 from ibdesk.gateway.schedule import Schedule
 
-# _TAMPERED: what random scripts tamper with: whatever a client can lose without waiting for ever for an answer.
+# What random scripts tamper with: whatever a client can lose without waiting for ever for an answer.
 _TAMPERED = ("openOrder", "orderStatus", "execDetails", "commissionReport", "tickPrice", "tickSize", "realTimeBar")
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
@@ -193,7 +193,7 @@ class ReorderRule(SharedRule):
         self._past = past
         self._at_most_seconds = at_most_seconds
         self._budget = left
-        # _waiting: what is held, and how many messages may still overtake it.
+        # What is held, and how many messages may still overtake it.
         self._waiting: list[tuple[Held, int]] = []
 
     def concerns(self, passing: Passing) -> bool:

@@ -13,7 +13,6 @@ from ibdesk.gateway.faults.fault import ClientId, Fault, Occasion, OrderFault, S
 if TYPE_CHECKING:
     from ibdesk.gateway.venue.records import OrderRecord
 
-# WARNINGS: texts of codes that come with the id of an order that lives on.
 WARNINGS = {
     399: (
         "Order Message:\nBUY 10 AAPL NASDAQ\nWarning: Your order will not be placed at the exchange until "
@@ -29,6 +28,7 @@ WARNINGS = {
     ),
     10349: "Order TIF was set to DAY based on order preset.",
 }
+"""Texts of codes that come with the id of an order that lives on."""
 NO_ORDER = "no such order is open"
 
 

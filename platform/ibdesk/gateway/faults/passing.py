@@ -24,7 +24,7 @@ HISTORY = frozenset(
     {"historicalData", "historicalTicks", "historicalTicksBidAsk", "historicalTicksLast", "headTimestamp"}
     | {"histogramData", "historicalSchedule"}
 )
-# _ASKING: requests whose answers show orders and executions, as the venue tells them on its own otherwise.
+# Requests whose answers show orders and executions, as the venue tells them on its own otherwise.
 _ASKING = frozenset({"reqOpenOrders", "reqAllOpenOrders", "reqAutoOpenOrders", "reqExecutions", "reqCompletedOrders"})
 # _ORDER_AT, _REQUEST_AT: which field (the message's number is field 0) tells the order, or the request.
 _ORDER_AT = {"openOrder": 1, "orderStatus": 1, "execDetails": 2, "errMsg": 2, "placeOrder": 1, "cancelOrder": 2}
@@ -44,8 +44,8 @@ class Passing(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     is_outgoing: bool
     data: bytes
-    # is_answer: whether it answers a request for orders or executions, so that nobody tells it unasked.
     is_answer: bool = False
+    """Whether it answers a request for orders or executions, so that nobody tells it unasked."""
 
     def texts(self) -> list[str]:
         """Return its fields, the number first; none if it is malformed."""

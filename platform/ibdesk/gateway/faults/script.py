@@ -89,11 +89,11 @@ class After(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     name: Name = ""
 
 
-# Step: one line of a script: what triggers a fault, and `then` the fault. `After` calls it by its `name`.
 Step = At | OnMessage | OnOrder | After
-# _TRIGGERS: each kind of step by the key that tells it in TOML.
+"""One line of a script: what triggers a fault, and `then` the fault. `After` calls it by its `name`."""
+# Each kind of step by the key that tells it in TOML.
 _TRIGGERS: dict[str, type[Step]] = {"at": At, "on_message": OnMessage, "on_order": OnOrder, "after": After}
-# _ANY_FAULT: stands for the fault while the trigger's own fields are checked.
+# Stands for the fault while the trigger's own fields are checked.
 _ANY_FAULT = {"kind": "fault"}
 
 

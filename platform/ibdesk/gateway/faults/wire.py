@@ -69,7 +69,7 @@ class Wire:
         self._rules: list[Rule] = []
         self._sessions: dict[Session, None] = {}
         self._made = 0
-        # _serving: the session whose request is being answered, and the request's name.
+        # The session whose request is being answered, and the request's name.
         self._serving: tuple[Session | None, str] = (None, "")
 
     # ---- sessions ---------------------------------------------------------------------------------------------

@@ -21,7 +21,6 @@ from ibdesk.gateway.times import read_time, stamp
 
 TRADES = frozenset({"TRADES", "ADJUSTED_LAST"})
 SHOWN = ("TRADES", "ADJUSTED_LAST", "MIDPOINT", "BID", "ASK", "BID_ASK", "SCHEDULE")
-# NOT_HERE: what TWS shows besides (documented), of which the gateway's market has nothing.
 NOT_HERE = frozenset(
     {
         "HISTORICAL_VOLATILITY",
@@ -35,8 +34,9 @@ NOT_HERE = frozenset(
         "YIELD_LAST",
     }
 )
-# MAX_BARS: longer answers are refused with the words TWS has for a span that is too long (reported).
+"""What TWS shows besides (documented), of which the gateway's market has nothing."""
 MAX_BARS = 100_000
+"""Longer answers are refused with the words TWS has for a span that is too long (reported)."""
 # A piece of work: bars of at most so many intervals or hours cut from the market, or so many bars written.
 _INTERVALS, _SPAN_NS = 1000, 2 * 3600 * SECOND
 _WRITTEN = 250

@@ -26,8 +26,8 @@ INSERT, UPDATE, DELETE = 0, 1, 2
 ASK_SIDE, BID_SIDE = 0, 1
 # MOST_SUBSCRIPTIONS: of depth, for one client (documented); MOST_ROWS: what a book shows at most.
 MOST_SUBSCRIPTIONS, MOST_ROWS = 3, 50
-# VENUES: whose orders stand in the book; with smart depth each level names one of them.
 VENUES = ("ISLAND", "ARCA", "IEX", "BATS", "BYX")
+"""Whose orders stand in the book; with smart depth each level names one of them."""
 SMART_DEPTH = "Exchanges - Depth: ISLAND; ARCA; IEX; BATS; BYX;"
 RESET = "Market depth data has been RESET. Please empty deep book contents before applying any new entries."
 HALTED = "Market depth data has been HALTED. Please re-subscribe."

@@ -22,7 +22,6 @@ from ibdesk.model import Quote, Tick
 SHOWN = ("TRADES", "MIDPOINT", "BID", "ASK")
 TICK_BY_TICK_TYPES = {"Last": 1, "AllLast": 2, "BidAsk": 3, "MidPoint": 4}
 PAST_OF_TICKS = {"Last": "TRADES", "AllLast": "TRADES", "BidAsk": "BID_ASK", "MidPoint": "MIDPOINT"}
-# GENERIC_TICKS: every generic tick a client may ask for (documented); of most there is nothing to tell here.
 GENERIC_TICKS = frozenset(
     {
         *("100", "101", "104", "105", "106", "162", "165", "221", "225", "232", "233", "236", "256", "258", "292"),
@@ -30,6 +29,7 @@ GENERIC_TICKS = frozenset(
         *("614", "619", "623", "645", "mdoff"),
     }
 )
+"""Every generic tick a client may ask for (documented); of most there is nothing to tell here."""
 # What the client asked for with reqMarketDataType (documented): the higher ones include the lower.
 FROZEN, DELAYED_FROZEN = 2, 4
 NOT_SUBSCRIBED = (

@@ -14,8 +14,8 @@ from ibdesk.model import Quote, Tick
 
 # Tick types of option computations (documented): at the bid, at the ask, at the last trade, and of the model.
 BID, ASK, LAST, MODEL = 10, 11, 12, 13
-# UNKNOWN_DIVIDEND: what TWS writes for a present value of dividends that it does not know (captured).
 UNKNOWN_DIVIDEND = -1
+"""What TWS writes for a present value of dividends that it does not know (captured)."""
 
 
 class Computations:

@@ -15,12 +15,12 @@ from ibdesk.gateway.venue.kinds import KINDS
 from ibdesk.gateway.venue.terms import Algorithm, Condition, ConditionKind, Terms, TimeInForce
 from ibdesk.model import Index, Order, Side
 
-# HIGHEST_PRICE: above it the cent is lost in the price; no contract comes near it.
 HIGHEST_PRICE = 1e12
+"""Above it the cent is lost in the price; no contract comes near it."""
 _SIDES = {"BUY": Side.BUY, "SELL": Side.SELL, "SSHORT": Side.SELL}
-# _KNOWN_TYPES: valid in TWS and not worked here; they are refused as a venue refuses a type it does not offer.
+# Valid in TWS and not worked here; they are refused as a venue refuses a type it does not offer.
 _KNOWN_TYPES = frozenset({"PEG MKT", "PEG MID", "PEG BEST", "PEG BENCH", "BOX TOP", "STP PRT"})
-# _COMBO_TYPES: what a combination may be traded with here.
+# What a combination may be traded with here.
 _COMBO_TYPES = frozenset({"MKT", "LMT"})
 _OCA_TYPES = frozenset({1, 2, 3})
 UNSUPPORTED = "Unsupported order type for this exchange and security type: {}."

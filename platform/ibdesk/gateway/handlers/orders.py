@@ -51,7 +51,7 @@ class Orders:
         self._tells_preset = tells_preset
         # sees_all: it has asked for the orders of all clients, and may cancel them since.
         self._sees_all = False
-        # _binds: it is client 0 and wants the orders that are placed by hand.
+        # It is client 0 and wants the orders that are placed by hand.
         self._binds = False
 
     def handlers(self) -> Mapping[str, Handler]:

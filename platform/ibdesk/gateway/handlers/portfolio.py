@@ -11,8 +11,8 @@ from ibdesk.gateway.protocol.codec import Fields, Value
 from ibdesk.gateway.schedule import Appointment, Schedule
 from ibdesk.gateway.session import Handler, Session
 
-# UPDATE_SECONDS: how often, in clock seconds, TWS repeats account figures without a trade (documented).
 UPDATE_SECONDS = 180.0
+"""How often, in clock seconds, TWS repeats account figures without a trade (documented)."""
 OTHER_ACCOUNT = "New account data requested from TWS. API client has been unsubscribed from account data."
 
 

@@ -12,8 +12,8 @@ from ibdesk.gateway.refusal import failed, unknown_ticker
 from ibdesk.gateway.schedule import Appointment, Schedule
 from ibdesk.gateway.session import Handler, Session
 
-# PNL_SECONDS: how often, in clock seconds, profit is sent (documented).
 PNL_SECONDS = 1.0
+"""How often, in clock seconds, profit is sent (documented)."""
 
 
 class Profits:

@@ -25,8 +25,8 @@ _SHARE_ORDER_TYPES = (
 )
 _ORDER_TYPES = "ACTIVETIM,AD,ADJUST,ALERT,COND,DAY,GTC,GTD,IOC,LIT,LMT,MIT,MKT,STP,STPLMT,TRAIL,TRAILLMT,WHATIF"
 _NOT_CONTINUOUS = frozenset({"placeOrder", "reqMktData", "reqRealTimeBars", "reqTickByTickData", "reqMktDepth"})
-# MOST_SAMPLES: how many contracts TWS sends at most for a pattern (documented).
 MOST_SAMPLES = 16
+"""How many contracts TWS sends at most for a pattern (documented)."""
 # Venues behind SMART, with the letters of the consolidated tape.
 _SMART_LETTERS = (("AMEX", "A"), ("NYSE", "N"), ("ARCA", "P"), ("NASDAQ", "Q"), ("IEX", "V"), ("BATS", "Z"))
 # Who shows depth: exchange, type of security, kind of data (documented).

@@ -10,9 +10,9 @@ from ibdesk.gateway.refusal import invalid
 
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
 WEEK = 7 * DAY
-# MONTH: stands for the bar of a calendar month, whatever its days.
 MONTH = 30 * DAY
-# _FIRST_MONDAY: 5 January 1970, where weeks are counted from.
+"""Stands for the bar of a calendar month, whatever its days."""
+# 5 January 1970, where weeks are counted from.
 _FIRST_MONDAY = 4 * DAY
 _UNITS = {"S": SECOND, "D": DAY, "W": 7 * DAY, "M": 30 * DAY, "Y": 365 * DAY}
 _SIZES = {"sec": SECOND, "min": MINUTE, "hour": HOUR, "day": DAY, "week": WEEK, "month": MONTH}
@@ -35,7 +35,7 @@ class Bars:
     """
 
     def __init__(self, prints: Prints, opened: Integers) -> None:
-        # first: where each bar's first print stands. `reduceat` takes no empty list, so an empty history has one
+        # Where each bar's first print stands. `reduceat` takes no empty list, so an empty history has one
         # print of nothing that is cut off again.
         first = np.flatnonzero(np.diff(opened, prepend=opened[:1] - 1))
         prices, sizes = prints.prices, prints.sizes

@@ -14,12 +14,12 @@ from ibdesk.model import Quote, Tick
 class Phase(enum.Enum):
     """Which session of its exchange an instrument is in; where hours do not matter it is always REGULAR."""
 
-    # REGULAR: it trades, and the day's figures count what it trades.
     REGULAR = "regular"
-    # EXTENDED: it trades before or after the regular session; the day's figures stand.
+    """It trades, and the day's figures count what it trades."""
     EXTENDED = "extended"
-    # CLOSED: nothing trades and nothing is quoted.
+    """It trades before or after the regular session; the day's figures stand."""
     CLOSED = "closed"
+    """Nothing trades and nothing is quoted."""
 
 
 class BarBuilder(msgspec.Struct):
@@ -62,16 +62,16 @@ class InstrumentState(msgspec.Struct):
     last: Tick | None = None
     day: BarBuilder | None = None
     previous_close: float | None = None
-    # bars: the 5-second bars in the making, by what they show: TRADES, MIDPOINT, BID, ASK.
     bars: dict[str, BarBuilder] = {}
+    """The 5-second bars in the making, by what they show: TRADES, MIDPOINT, BID, ASK."""
     phase: Phase = Phase.REGULAR
     is_halted: bool = False
-    # is_stale: whether clients are told nothing of it, although it trades.
     is_stale: bool = False
-    # closing: the last trade of the last regular session.
+    """Whether clients are told nothing of it, although it trades."""
     closing: float | None = None
-    # withdrawn: the quote that would stand, or stood last, while nothing is quoted.
+    """The last trade of the last regular session."""
     withdrawn: Quote | None = None
+    """The quote that would stand, or stood last, while nothing is quoted."""
     trades: int = 0
 
     @property

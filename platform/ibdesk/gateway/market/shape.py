@@ -12,8 +12,8 @@ from ibdesk.gateway.market.trading_time import sessions_between
 
 # At noon half of the mean trades, at open and close twice as much; the mean of the parabola over the session is 1.
 NOON, ENDS = 0.5, 2.0
-# OUTSIDE: what trades before and after the regular session, as a fraction of its mean.
 OUTSIDE = 0.05
+"""What trades before and after the regular session, as a fraction of its mean."""
 
 
 def volume_shape(hours: Hours, times: Integers) -> Floats:

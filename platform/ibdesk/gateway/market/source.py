@@ -20,13 +20,13 @@ from ibdesk.model import Forex, Instrument, Quote, Tick
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-# SPREAD: the quoted spread as a fraction of the price, at least one tick; about what a liquid US share has.
 SPREAD = 0.0001
+"""The quoted spread as a fraction of the price, at least one tick; about what a liquid US share has."""
 TRADES_PER_ROW = 4
 # What a quote shows at least: a round lot of shares, a million of a currency.
 ROUND_LOT, CURRENCY_SIZE = 100.0, 1_000_000.0
-# INSTANT_NS: the step that keeps all trades of a row at its very beginning, for rows that are told by their date.
 INSTANT_NS = TRADES_PER_ROW
+"""The step that keeps all trades of a row at its very beginning, for rows that are told by their date."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):

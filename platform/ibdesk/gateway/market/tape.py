@@ -40,12 +40,12 @@ class Tape:
         self.states: dict[str, InstrumentState] = {name: InstrumentState() for name in source.symbols}
         self._watchers: dict[str, list[Watcher]] = {name: [] for name in source.symbols}
         self.is_over = False
-        # live: while the link to the market is cut, the market goes on and no watcher but the venue hears it.
+        # While the link to the market is cut, the market goes on and no watcher but the venue hears it.
         self.live = True
         self._venue: Callable[[Quote], None] = _nobody
-        # distortions: what changes every event of an instrument before it happens, while a fault is about.
+        # What changes every event of an instrument before it happens, while a fault is about.
         self.distortions: dict[str, Callable[[Quote | Tick], Quote | Tick]] = {}
-        # on_new: called with an instrument that the market begins to play while it is open.
+        # Called with an instrument that the market begins to play while it is open.
         self.on_new: list[Callable[[Instrument], None]] = []
 
     def open(self, at_ns: int, venue: Callable[[Quote], None]) -> None:

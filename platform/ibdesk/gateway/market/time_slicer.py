@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from ibdesk.clock import monotonic_ns
 
-# TURN_NS: how long one turn of the loop may be spent on pieces; a piece takes about a millisecond.
 TURN_NS = 1_000_000
+"""How long one turn of the loop may be spent on pieces; a piece takes about a millisecond."""
 
 
 class Job:

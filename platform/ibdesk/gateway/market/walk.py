@@ -30,8 +30,8 @@ _CHUNK = 64
 _PAST_CHUNK = 900
 # VOLUME_SPREAD: how unlike the volumes of single rows are, as the deviation of their logarithm.
 _VOLUME_SPREAD = 0.6
-# PLAYED: what walks from the start when nothing is said; other instruments begin when somebody asks for them.
 PLAYED = ("AAPL", "GOOG", "IBM", "MSFT", "SPY", "EUR.USD")
+"""What walks from the start when nothing is said; other instruments begin when somebody asks for them."""
 
 
 class RandomWalk:

@@ -35,10 +35,10 @@ from ibdesk.gateway.protocol.framing import ProtocolError, integer, join
 Scalar = str | int | float | None
 Rows = Sequence[Mapping[str, "Value"]]
 Value = Scalar | Rows
-# Texts: a decoded message: a text by field name, and a list of such dictionaries for each repeated group.
 Texts = dict[str, "str | list[Texts]"]
+"""A decoded message: a text by field name, and a list of such dictionaries for each repeated group."""
 
-# _LONGEST: digits of the longest integer, a permanent id.
+# Digits of the longest integer, a permanent id.
 _LONGEST = 19
 _FLAGS = frozenset({"0", "1", "true", "false"})
 

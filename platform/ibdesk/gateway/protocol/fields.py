@@ -239,7 +239,6 @@ CONDITIONS: tuple[Entry, ...] = (
     Repeat("conditionsCount", "conditions", (*fields("condType:i"), ConditionBody())),
     When(NoneOf("conditionsCount", SET), fields("conditionsIgnoreRth:b conditionsCancelOrder:b")),
 )
-# CONDITION_BODIES: by condition type: price, time, margin, execution, volume, change in per cent.
 CONDITION_BODIES: dict[str, tuple[Field, ...]] = {
     "1": fields("conjunction:s isMore:b price:f conId:i exch:s triggerMethod:i"),
     "3": fields("conjunction:s isMore:b time:s"),
@@ -248,6 +247,7 @@ CONDITION_BODIES: dict[str, tuple[Field, ...]] = {
     "6": fields("conjunction:s isMore:b volume:i conId:i exch:s"),
     "7": fields("conjunction:s isMore:b changePercent:f conId:i exch:s"),
 }
+"""By condition type: price, time, margin, execution, volume, change in per cent."""
 DELTA_NEUTRAL_ORDER = When(
     NoneOf("deltaNeutralOrderType", ("",)),
     fields(

@@ -8,12 +8,12 @@ import msgspec
 
 from ibdesk.gateway.protocol.framing import ProtocolError
 
-# GREETING: what every client of the text protocol sends first, before any frame.
 GREETING = b"API\0"
+"""What every client of the text protocol sends first, before any frame."""
 LOWEST_VERSION = 157
-# HIGHEST_VERSION: from 201 on TWS frames protobuf; up to here every client in use reads the text protocol right.
 HIGHEST_VERSION = 178
-# _SLOW_ME_DOWN: the connect option of a client that wants its requests paced and not refused (documented).
+"""From 201 on TWS frames protobuf; up to here every client in use reads the text protocol right."""
+# The connect option of a client that wants its requests paced and not refused (documented).
 _SLOW_ME_DOWN = "+PACEAPI"
 _VERSIONS = re.compile(r"v(\d{1,6})(?:\.\.(\d{1,6}))?(?: .*)?", re.ASCII)
 

@@ -220,8 +220,6 @@ _ALL = (
 
 INCOMING: dict[int, Message] = {message.id: message for message in _ALL}
 
-# REQUEST_ID_AT: which field (the message number is field 0) carries the request's id, for the requests that the
-# gateway knows of and does not answer: enough to answer them with an error that reaches the caller.
 REQUEST_ID_AT: dict[int, int] = {
     19: 4,
     21: 2,
@@ -243,3 +241,6 @@ REQUEST_ID_AT: dict[int, int] = {
     102: 1,
     103: 1,
 }
+"""Which field (the message number is field 0) carries the request's id, for the requests that the
+gateway knows of and does not answer: enough to answer them with an error that reaches the caller.
+"""

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from ibdesk.gateway.protocol.codec import text_of
 from ibdesk.gateway.protocol.fields import Kind
 
-# Body: what stands before the request id, and what stands behind it.
 Body = tuple[bytes, bytes]
+"""What stands before the request id, and what stands behind it."""
 # The numbers of tickPrice, tickSize, tickGeneric and tickString, each with its version.
 _PRICE, _SIZE, _GENERIC, _STRING = b"1\0006\0", b"2\0006\0", b"45\0006\0", b"46\0006\0"
 

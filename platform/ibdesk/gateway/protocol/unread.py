@@ -9,7 +9,6 @@ from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.protocol.framing import integer
 from ibdesk.gateway.protocol.incoming import REQUEST_ID_AT
 
-# UNREAD: by number, the name of the request; the place of its id stands in REQUEST_ID_AT.
 UNREAD = {
     19: "replaceFA",
     21: "exerciseOptions",
@@ -31,6 +30,7 @@ UNREAD = {
     102: "reqWshEventData",
     103: "cancelWshEventData",
 }
+"""By number, the name of the request; the place of its id stands in REQUEST_ID_AT."""
 
 
 def unread(number: int, texts: list[str]) -> Fields | None:

@@ -17,8 +17,8 @@ from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.outgoing import OUTGOING
 
 LINE_LENGTH = 240
-# BINARY_SINCE: from this server version on a message is its number in four bytes and then protobuf.
 BINARY_SINCE = 201
+"""From this server version on a message is its number in four bytes and then protobuf."""
 _ROWS_SHOWN = 2
 _DECIMAL = re.compile(r"-?[0-9]+\.[0-9]+")
 _LOWEST_VERSION = 100

@@ -15,8 +15,8 @@ from ibdesk.gateway.proxy.door import Door, hanging_up
 
 _log = logging.getLogger(__name__)
 
-# MAX_FRAME_BYTES: what a message may have at most to be heard; TWS's own limit for a frame is believed to be 16 MB.
 MAX_FRAME_BYTES = 16 << 20
+"""What a message may have at most to be heard; TWS's own limit for a frame is believed to be 16 MB."""
 _CHUNK = 1 << 16
 _CONNECT_SECONDS = 10.0
 _START_API = "71"

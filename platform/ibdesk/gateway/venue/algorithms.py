@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from ibdesk.clock import SECOND
 from ibdesk.gateway.venue.terms import Algorithm
 
-# ALGORITHMS: what each takes; parameters that change nothing here are taken and shown.
 ALGORITHMS: dict[str, frozenset[str]] = {
     "Adaptive": frozenset({"adaptivePriority"}),
     "Twap": frozenset({"strategyType", "startTime", "endTime", "allowPastEndTime", "catchUp", "monetaryValue"}),
@@ -22,9 +21,10 @@ ALGORITHMS: dict[str, frozenset[str]] = {
         {"maxPctVol", "startTime", "endTime", "allowPastEndTime", "noTakeLiq", "speedUp", "monetaryValue"}
     ),
 }
+"""What each takes; parameters that change nothing here are taken and shown."""
 DEFAULT_SPAN_NS = 1800 * SECOND
-# WEIGHTS: the size of each part relative to the others.
 WEIGHTS: dict[str, tuple[int, ...]] = {"Twap": (1,) * 10, "Vwap": (16, 11, 9, 7, 7, 7, 7, 9, 11, 16)}
+"""The size of each part relative to the others."""
 
 
 def parts(algorithm: Algorithm, quantity: float, increment: float, now_ns: int) -> Iterator[tuple[int, float]]:

@@ -22,10 +22,10 @@ class Clearing:
         self._accounts = accounts
         self._commissions = commissions
         self._quote_of = quote_of
-        # _noted: orders by permanent id that have changed since an account was last asked what it can bear.
+        # Orders by permanent id that have changed since an account was last asked what it can bear.
         self._noted: dict[int, OrderRecord] = {}
         self._projections = {ledger.account: MarginProjection() for ledger in accounts}
-        # _unpriced: by account and instrument the orders without a price of their own, and the quote that priced them.
+        # By account and instrument the orders without a price of their own, and the quote that priced them.
         self._unpriced: dict[str, dict[str, _Unpriced]] = {ledger.account: {} for ledger in accounts}
 
     def book(self, account: str, contract: ContractData, fill: Fill, commission: float) -> float | None:

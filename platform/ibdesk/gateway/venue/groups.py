@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from ibdesk.gateway.venue.records import Hold, Key, OrderRecord
 
-# CANCELS: the OCA type whose first execution cancels the rest; types 2 and 3 reduce the rest in proportion.
 CANCELS = 1
+"""The OCA type whose first execution cancels the rest; types 2 and 3 reduce the rest in proportion."""
 
 
 class Groups:

@@ -242,7 +242,6 @@ def _capped(limit: float, terms: Terms, side: Side) -> float:
     return min(limit, terms.limit) if side is Side.BUY else max(limit, terms.limit)
 
 
-# KINDS: every order type that is worked here, by TWS's word for it.
 KINDS: dict[str, Kind] = {
     "MKT": Plain(OrderType.MARKET),
     "LMT": Plain(OrderType.LIMIT),
@@ -258,3 +257,4 @@ KINDS: dict[str, Kind] = {
     "MIDPRICE": Midprice(),
     "MTL": MarketToLimit(),
 }
+"""Every order type that is worked here, by TWS's word for it."""

@@ -21,18 +21,18 @@ Key = tuple[int, int]
 class Hold(enum.Enum):
     """Why an order that was taken is not worked yet; one without holds is."""
 
-    # TRANSMIT: the client sent it with transmit=False, and nobody is told of it.
     TRANSMIT = "transmit"
-    # PARENT: the order it is attached to is not filled.
+    """The client sent it with transmit=False, and nobody is told of it."""
     PARENT = "parent"
-    # CONDITIONS: what it waits for has not come true.
+    """The order it is attached to is not filled."""
     CONDITIONS = "conditions"
-    # TIME: its goodAfterTime has not come.
+    """What it waits for has not come true."""
     TIME = "time"
-    # HOURS: its market is closed.
+    """Its goodAfterTime has not come."""
     HOURS = "hours"
-    # AUCTION: it takes part in the next opening or closing auction only.
+    """Its market is closed."""
     AUCTION = "auction"
+    """It takes part in the next opening or closing auction only."""
 
     # Each member is one object, so it is told apart by what it is; Enum's own hash is computed in Python.
     __hash__ = object.__hash__
@@ -55,25 +55,25 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     status: str = "PreSubmitted"
     holds: set[Hold] = msgspec.field(default_factory=set)
     filled: float = 0.0
-    # shape: what it was to the exchange the last time, nothing before it came there.
     shape: Shape | None = None
-    # filled_before: what was filled before the order came to the exchange the last time.
+    """What it was to the exchange the last time, nothing before it came there."""
     filled_before: float = 0.0
-    # released: how much of it may trade by now; less than its size while an algorithm spreads it over time.
+    """What was filled before the order came to the exchange the last time."""
     released: float = 0.0
+    """How much of it may trade by now; less than its size while an algorithm spreads it over time."""
     average_price: float = 0.0
     last_price: float = 0.0
     completed_ns: int = 0
     completed_status: str = ""
     oca_group: str = ""
-    # cancelled_by: the other client that withdrew it.
     cancelled_by: int | None = None
-    # is_bound: whether a client has it; an order placed at TWS itself has none until client 0 takes it over.
+    """The other client that withdrew it."""
     is_bound: bool = True
-    # shown: how often it was shown; the first openOrder of a stop differs from the later ones.
+    """Whether a client has it; an order placed at TWS itself has none until client 0 takes it over."""
     shown: int = 0
-    # executions_seen: the numbers of its execution conditions that have come true.
+    """How often it was shown; the first openOrder of a stop differs from the later ones."""
     executions_seen: set[int] = msgspec.field(default_factory=set)
+    """The numbers of its execution conditions that have come true."""
 
     @property
     def key(self) -> Key:

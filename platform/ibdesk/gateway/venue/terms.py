@@ -10,22 +10,22 @@ import msgspec
 class TimeInForce(enum.Enum):
     """How long an order may wait (TWS's time in force)."""
 
-    # DAY: to the close of the day.
     DAY = "DAY"
-    # GTC: until cancelled.
+    """To the close of the day."""
     GTC = "GTC"
-    # GTD: until the moment the order names.
+    """Until cancelled."""
     GTD = "GTD"
-    # IOC: what does not fill at once is cancelled.
+    """Until the moment the order names."""
     IOC = "IOC"
-    # FOK: all of it at once, or nothing.
+    """What does not fill at once is cancelled."""
     FOK = "FOK"
-    # OPG: in the opening auction only.
+    """All of it at once, or nothing."""
     OPG = "OPG"
+    """In the opening auction only."""
 
 
-# AT_ONCE: lives of orders that have one chance to trade.
 AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK, TimeInForce.OPG})
+"""Lives of orders that have one chance to trade."""
 
 
 class ConditionKind(enum.IntEnum):

@@ -14,8 +14,8 @@ from ibdesk.gateway.venue.records import Hold, Key, OrderRecord
 from ibdesk.gateway.venue.terms import ConditionKind, TimeInForce
 from ibdesk.model import Side
 
-# IGNORES_HOURS: order types for which TWS ignores outsideRth (documented for MKT, believed for the others).
 IGNORES_HOURS = frozenset({"MKT", "MOC", "LOC", "MTL"})
+"""Order types for which TWS ignores outsideRth (documented for MKT, believed for the others)."""
 RTH_IGNORED = (
     "Order Event Warning: Attribute 'Outside Regular Trading Hours' is ignored based on the order type and "
     "destination. PlaceOrder is now being processed."

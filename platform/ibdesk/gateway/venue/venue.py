@@ -54,10 +54,10 @@ class Venue:
         self.exchange = Exchange(commissions=commissions, partial=partial)
         self.accounts = accounts
         self.records: dict[Key, OrderRecord] = {}
-        # _pending: those of them that were not done when they were last looked at.
+        # Those of them that were not done when they were last looked at.
         self._pending: dict[Key, OrderRecord] = {}
         self.refuse_next: str | None = None
-        # on_manual: told of each order placed at TWS itself before anything is told of it, by a client that binds them.
+        # Told of each order placed at TWS itself before anything is told of it, by a client that binds them.
         self.on_manual: Callable[[OrderRecord], None] | None = None
         self._schedule = schedule
         self._ids = Ids(started_ns=started_ns, seed=seed)
@@ -74,7 +74,7 @@ class Venue:
             partial=partial,
         )
         self._changes = Changes(self._order_handler, self._clearing, self._notifier)
-        # on_quote: what is to be told of every quote, without a call in between.
+        # What is to be told of every quote, without a call in between.
         self.on_quote: Callable[[Quote], None] = self._order_handler.on_quote
 
     @property

@@ -26,8 +26,8 @@ from ibdesk.model import nanoseconds
 
 # A Monday, half an hour after New York opens.
 OPENED_AT = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
-# SECONDS: how long to wait for a callback; only a test that fails waits so long.
 SECONDS = 15.0
+"""How long to wait for a callback; only a test that fails waits so long."""
 
 
 class Call:

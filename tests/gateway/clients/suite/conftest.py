@@ -14,10 +14,10 @@ import pytest
 
 from ibdesk.gateway import Gateway
 
-# SECONDS: how long to wait for what should come; the first question about trading hours reads calendars for a second.
 SECONDS = 10.0
-# FARMS_ARE_OK: what TWS tells every client at the start.
+"""How long to wait for what should come; the first question about trading hours reads calendars for a second."""
 FARMS_ARE_OK = frozenset({2104, 2106, 2158})
+"""What TWS tells every client at the start."""
 
 Connect = Callable[..., Awaitable[Any]]
 Check = Callable[[], object]

@@ -11,8 +11,8 @@ from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway, MarketSource
 from ibdesk.model import nanoseconds
 
-# NEXT_OPEN: half past nine the next morning, in seconds.
 NEXT_OPEN = 15.5 * 3600
+"""Half past nine the next morning, in seconds."""
 
 
 @pytest.fixture
