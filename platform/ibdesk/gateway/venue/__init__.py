@@ -1,1 +1,1 @@
-"""Where clients' orders are worked; what outlives a session."""
+"""The venue: it works the orders of clients, and keeps what outlives a session."""

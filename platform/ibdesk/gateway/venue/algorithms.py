@@ -1,10 +1,10 @@
-"""IB's algorithms as they are worked here: a simple model of each.
+"""Simple models of IB's algorithms.
 
-* Adaptive: as the limit or market order it is, at once.
+* Adaptive: the limit or market order as it is, at once.
 * Twap: ten equal parts, evenly spread between startTime and endTime.
-* Vwap: ten parts at the same times, larger near both ends, as volume is over a trading day.
+* Vwap: ten parts at the same times, larger near both ends, like the volume of a trading day.
 
-Without times they run for thirty minutes from now. A part that has not filled when the next one comes stays.
+Without times they run for thirty minutes from now. A part that has not filled when the next one is due stays open.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ ALGORITHMS: dict[str, frozenset[str]] = {
         {"maxPctVol", "startTime", "endTime", "allowPastEndTime", "noTakeLiq", "speedUp", "monetaryValue"}
     ),
 }
-"""What each takes; parameters that change nothing here are taken and shown."""
+"""The parameters of each algorithm. Those without an effect here are accepted and shown."""
 DEFAULT_SPAN_NS = 1800 * SECOND
 WEIGHTS: dict[str, tuple[int, ...]] = {"Twap": (1,) * 10, "Vwap": (16, 11, 9, 7, 7, 7, 7, 9, 11, 16)}
-"""The size of each part relative to the others."""
+"""The relative sizes of the parts."""
 
 
 def parts(algorithm: Algorithm, quantity: float, increment: float, now_ns: int) -> Iterator[tuple[int, float]]:
-    """Yield when (ns UTC) how much of an order may have traded, in multiples of `increment`; the last is all of it."""
+    """Yield each time (ns UTC) and the total quantity that may have traded by then; the last is the whole order.
+
+    Quantities are multiples of `increment`.
+    """
     weights = WEIGHTS[algorithm.name]
     start_ns = max(now_ns, algorithm.start_ns)
     end_ns = max(start_ns, algorithm.end_ns or start_ns + DEFAULT_SPAN_NS)

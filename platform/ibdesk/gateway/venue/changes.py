@@ -1,4 +1,4 @@
-"""Changes of open orders: which a client may make, and how an order goes on with its new terms."""
+"""Changes of open orders: which ones are allowed, and how the order continues with its new terms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ibdesk.model import Order
 
 
 class Changes:
-    """Gives orders that work new terms."""
+    """Gives new terms to open orders."""
 
     def __init__(self, order_handler: OrderHandler, clearing: Clearing, notifier: Notifier) -> None:
         self._order_handler = order_handler
@@ -24,11 +24,13 @@ class Changes:
         self._notifier = notifier
 
     def make(self, record: OrderRecord, request: Fields, terms: Terms, order: Order) -> None:
-        """Give an open order new terms and show it; a plain one stays at the exchange if only price or size change.
+        """Give an open order new terms and show it.
+
+        A plain order stays at the exchange if only its price or size changes.
 
         Raises:
-            RefusedError: If it cannot be changed so (329, 440, documented), or its account cannot bear the new terms
-                (201, reported); the order stays as it was.
+            RefusedError: If this change is not possible (329, 440, documented), or the account lacks the margin for the
+                new terms (201, reported). The order stays as it was.
         """
         self._check(record, terms, order)
         before, live = record.terms, self._order_handler.route.live(record)
@@ -40,7 +42,7 @@ class Changes:
             if shape is not None:
                 self._order_handler.route.change(record, live, shape, tell=True)
             return
-        # To the exchange another type is another order, for what is left of this one.
+        # The exchange sees another type as a new order for the remaining quantity.
         self._order_handler.route.withdraw(record)
         record.shape = None
         if record.kind.waits:

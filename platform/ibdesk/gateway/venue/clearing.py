@@ -1,4 +1,4 @@
-"""What orders and executions mean for the accounts: the one place where the venue meets them."""
+"""The effect of orders and executions on the accounts. No other part of the venue touches them."""
 
 from __future__ import annotations
 
@@ -16,37 +16,40 @@ from ibdesk.model import Fill, Quote, Side
 
 
 class Clearing:
-    """Books executions, and says what orders would cost and whether their account can bear them."""
+    """Books executions, and computes the cost of orders and whether their account has the margin for them."""
 
     def __init__(self, accounts: Accounts, commissions: CommissionSchedule, quote_of: QuoteOf) -> None:
         self._accounts = accounts
         self._commissions = commissions
         self._quote_of = quote_of
-        # Orders by permanent id that have changed since an account was last asked what it can bear.
+        # Orders by permanent id that have changed since the last margin check.
         self._noted: dict[int, OrderRecord] = {}
         self._projections = {ledger.account: MarginProjection() for ledger in accounts}
-        # By account and instrument the orders without a price of their own, and the quote that priced them.
+        # By account and instrument: the orders without a price of their own, and the quote that priced them.
         self._unpriced: dict[str, dict[str, _Unpriced]] = {ledger.account: {} for ledger in accounts}
 
     def book(self, account: str, contract: ContractData, fill: Fill, commission: float) -> float | None:
-        """Book an execution; return the profit it realized, or nothing if it closed nothing."""
+        """Book an execution. Return the profit it realized, or None if it closed nothing."""
         return self._accounts.named(account).book(contract, fill, commission)
 
     def take_back(self, account: str, contract: ContractData, fill: Fill, commission: float) -> None:
-        """Undo an execution: cash and size are as before; the average price is, unless others came in between."""
+        """Undo an execution.
+
+        Cash and size return to what they were; so does the average price, unless other executions came in between.
+        """
         other = Side.SELL if fill.side is Side.BUY else Side.BUY
         self.book(account, contract, msgspec.structs.replace(fill, side=other), -commission)
 
-    # ---- what an account can bear -----------------------------------------------------------------------------
+    # ---- margin checks ----------------------------------------------------------------------------------------
 
     def note(self, record: OrderRecord) -> None:
         """Note that an order is changing."""
         self._noted[record.permanent_id] = record
 
     def objection(self, record: OrderRecord, *, in_place_of: OrderRecord | None = None) -> str:
-        """Return why the account cannot bear an order beside the others, in the words of TWS; empty when it can.
+        """Return TWS's text for an order that the account lacks the margin for; empty when the margin suffices.
 
-        It costs as much as the account has contracts, however many orders there are.
+        The other working orders count too. The cost grows with the number of contracts, not with that of orders.
         """
         itself = in_place_of or record
         self._noted.pop(itself.permanent_id, None)
@@ -57,7 +60,7 @@ class Clearing:
         return f"Order rejected - reason:{reason}" if reason else ""
 
     def projection(self, account: str) -> MarginProjection:
-        """Return what the working orders of an account would bring now."""
+        """Return the projection of an account's working orders at current prices."""
         for record in self._noted.values():
             self._enter(record)
         self._noted.clear()
@@ -90,7 +93,7 @@ class Clearing:
             orders.records[number] = record
 
     def projected_trades(self, record: OrderRecord) -> list[ProjectedTrade]:
-        """Return what is left of an order as if it were filled now; a combination as its legs."""
+        """Return the remaining quantity of an order as if it were filled now; a combination as its legs."""
         contract, side, left = record.contract, record.order.side, record.remaining
         if not contract.legs:
             return [self._projected_trade(contract, side, left, self._price(record), record.oca_group)]
@@ -101,7 +104,7 @@ class Clearing:
         ]
 
     def commission(self, contract: ContractData, side: Side, quantity: float, price: float) -> float:
-        """Return what an execution would cost."""
+        """Return the commission of an execution."""
         value = abs(quantity * price * contract.instrument.multiplier)
         return self._commissions.charge(contract.instrument, side=side, quantity=quantity, value=value)
 
@@ -117,17 +120,20 @@ class Clearing:
         )
 
     def _price(self, record: OrderRecord) -> float:
-        """Return an order's own price, or the one the market has for it."""
+        """Return the order's own price, or else the market's; 0.0 if there is neither."""
         price = _own_price(record)
         quote = self._quote_of(record.contract.id)
         if price is None and quote is not None:
             price = quote.ask if record.order.side is Side.BUY else quote.bid
-        # NaN is a side of the quote without a price.
+        # A side of the quote without a price is NaN.
         return 0.0 if price is None or price != price else price  # noqa: PLR0124
 
 
 class _Unpriced(msgspec.Struct):
-    """Orders of one instrument that are priced by the quote; a combination by those of its legs, so always anew."""
+    """Orders of one instrument that are priced by the quote.
+
+    A combination is priced by the quotes of its legs, so it is priced again each time.
+    """
 
     are_combinations: bool
     quote: Quote | None = None
@@ -140,5 +146,5 @@ def _own_price(record: OrderRecord) -> float | None:
 
 
 def _is_idle(record: OrderRecord) -> bool:
-    """Return whether an order binds no margin yet: TWS does not have it, or its parent must be filled first."""
+    """Return whether an order needs no margin yet: it is not transmitted, or its parent is not filled."""
     return not record.holds.isdisjoint((Hold.TRANSMIT, Hold.PARENT))

@@ -1,4 +1,4 @@
-"""Combination orders at work: all legs trade at once, away from the exchange, when their net price is good."""
+"""Working combination orders: all legs trade at once, away from the exchange, when their net price is good enough."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ibdesk.model import Fill
 
 
 class CombinationActions(Protocol):
-    """What combinations have the floor do."""
+    """The operations that combinations need of the order handler."""
 
     def count(self, record: OrderRecord, fill: Fill) -> None:
-        """Count an execution to an order's figures and status."""
+        """Add an execution to the order's figures and status."""
 
     def settle(self, record: OrderRecord, quantity: float) -> None:
-        """Let an execution have its consequences."""
+        """Apply the effects of an execution on linked orders."""
 
     def end_unfilled(self, record: OrderRecord) -> None:
-        """End an order that could only trade at once, and did not."""
+        """End an order that could trade only immediately and did not."""
 
 
 class Combinations:
-    """Works orders of combinations; with `partial` no more is executed than the quotes of the legs show."""
+    """Works orders of combinations. With `partial` an execution is at most the displayed size of the legs' quotes."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Combinations:
             self._notifier.show(record)
 
     def fill(self, record: OrderRecord, quantity: float, net: float, prices: list[float]) -> None:
-        """Execute this many: one execution of the combination, then one of each leg (reported)."""
+        """Execute a quantity: one execution of the combination, then one of each leg (reported)."""
         whole = self._executions.trade(record, record.contract, quantity, net)
         self._actions.count(record, whole)
         self._notifier.execution(self._executions.note_whole(record, whole))

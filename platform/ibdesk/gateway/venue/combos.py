@@ -1,7 +1,7 @@
-"""What a combination (IB's BAG) costs: the prices of its legs, and whether an order takes them.
+"""Prices of a combination (IB's BAG) and its legs.
 
-A combination that is bought buys its BUY legs at the ask and sells its SELL legs at the bid; one that is sold does the
-reverse. So the net price is what one combination costs, and may be negative.
+Buying a combination buys its BUY legs at the ask and sells its SELL legs at the bid; selling it does the reverse. So
+the net price is the cost of one combination, and may be negative.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ QuoteOf = Callable[[str], Quote | None]
 
 
 def leg_trades(contract: ContractData, side: Side) -> Iterator[tuple[ContractData, Side, int]]:
-    """Yield what one combination trades: contract, side and count of each leg."""
+    """Yield the trades in one combination: contract, side and count of each leg."""
     for leg in contract.legs:
         buys = (leg.action == "BUY") is (side is Side.BUY)
         yield leg.contract, Side.BUY if buys else Side.SELL, leg.ratio
 
 
 def leg_prices(contract: ContractData, side: Side, quote_of: QuoteOf) -> list[float] | None:
-    """Return what each leg would trade at now, nothing while one has no price."""
+    """Return the price at which each leg would trade now; None while one of them has no price."""
     prices = []
     for leg, its_side, _ in leg_trades(contract, side):
         quote = quote_of(leg.id)
@@ -35,18 +35,18 @@ def leg_prices(contract: ContractData, side: Side, quote_of: QuoteOf) -> list[fl
 
 
 def net_price(contract: ContractData, prices: list[float]) -> float:
-    """Return the price of one combination for the prices of its legs, rounded to its tick."""
+    """Return the price of one combination from the prices of its legs, rounded to its tick."""
     net = sum(leg.signed_ratio * price for leg, price in zip(contract.legs, prices, strict=True))
     return contract.instrument.round_price(net)
 
 
 def is_good(net: float, limit: float | None, side: Side) -> bool:
-    """Return whether an order with this limit takes that net price."""
+    """Return whether an order with this limit accepts the net price."""
     return limit is None or side.sign * (net - limit) <= 0
 
 
 def shown_sets(contract: ContractData, side: Side, quote_of: QuoteOf) -> float:
-    """Return how many combinations the displayed sizes of the legs' quotes suffice for."""
+    """Return the number of combinations that the displayed sizes of the legs' quotes allow."""
     sets = math.inf
     for leg, its_side, ratio in leg_trades(contract, side):
         quote = quote_of(leg.id)

@@ -1,6 +1,6 @@
-"""Order conditions: what must come true before an order works, or before it is cancelled.
+"""Order conditions, which must hold before an order works or before it is cancelled.
 
-Conditions are read from left to right; those joined by "and" belong together, and one such set is enough (believed).
+Conditions are read from left to right. Those joined by "and" form a set, and one fulfilled set is enough (believed).
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from ibdesk.gateway.market.instrument_state import InstrumentState
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.venue.terms import Condition, ConditionKind
 
-# Trigger methods, by their numbers on the wire (documented); all others look at the last trade.
+# Trigger methods by their wire numbers (documented); all others look at the last trade.
 _BID_ASK = frozenset({1, 4})
 _LAST_OR_BID_ASK = 7
 _MIDPOINT = 8
 
 
 def met(conditions: tuple[Condition, ...], tape: Tape, now_ns: int, executions_seen: AbstractSet[int]) -> bool:
-    """Return whether the conditions of an order hold now; `executions_seen` are the execution conditions that did."""
+    """Return whether the conditions of an order hold now.
+
+    `executions_seen` holds the numbers of the execution conditions that have been fulfilled.
+    """
     holds = True
     for number, condition in enumerate(conditions):
         holds = holds and (number in executions_seen or _holds(condition, tape, now_ns))
@@ -32,12 +35,12 @@ def met(conditions: tuple[Condition, ...], tape: Tape, now_ns: int, executions_s
 
 
 def watched(conditions: tuple[Condition, ...]) -> set[str]:
-    """Return the instruments whose market the conditions look at."""
+    """Return the instruments whose market the conditions depend on."""
     return {condition.instrument for condition in conditions if condition.instrument}
 
 
 def matches(condition: Condition, contract: ContractData) -> bool:
-    """Return whether an execution in `contract` is what an execution condition waits for."""
+    """Return whether an execution in `contract` fulfils an execution condition."""
     return (
         condition.kind is ConditionKind.EXECUTION
         and condition.symbol == contract.symbol
@@ -70,7 +73,7 @@ def _passes(condition: Condition, value: float) -> bool:
 
 
 def _prices(condition: Condition, state: InstrumentState) -> list[float]:
-    """Return the prices a trigger method looks at; of bid and ask the one that is harder to satisfy."""
+    """Return the prices of a trigger method; of bid and ask, the one that is harder to satisfy."""
     quote, last = state.quote, state.last
     harder = math.nan if quote is None else quote.bid if condition.is_more else quote.ask
     if condition.method in _BID_ASK:

@@ -1,4 +1,4 @@
-"""Executions: made, booked to their account, numbered, kept, and corrected."""
+"""Executions: created, booked to their account, numbered, stored and corrected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ibdesk.model import Fill
 
 
 class Executions:
-    """Every execution so far in `all`; a corrected one stands in the place of the first."""
+    """Every execution so far, in `all`. A correction replaces the execution that it corrects."""
 
     def __init__(self, clearing: Clearing, ids: Ids, schedule: Schedule, notifier: Notifier) -> None:
         self.all: list[Execution] = []
@@ -25,7 +25,7 @@ class Executions:
         self._notifier = notifier
 
     def trade(self, record: OrderRecord, contract: ContractData, quantity: float, price: float) -> Fill:
-        """Return an execution that the exchange knows nothing of, on the order's side."""
+        """Return an execution on the order's side that did not happen at the exchange."""
         return Fill(
             execution_id="",
             order_id=record.order.id,
@@ -38,7 +38,7 @@ class Executions:
         )
 
     def book(self, record: OrderRecord, fill: Fill, commission: float | None = None) -> Execution:
-        """Book an execution of an order that has counted it; without a commission it costs what the schedule says."""
+        """Book an execution that the order has counted. Without `commission` the schedule's charge applies."""
         contract = record.contract
         name = self._ids.execution(fill.execution_id) if fill.execution_id else self._ids.own_execution()
         if commission is None:
@@ -47,11 +47,11 @@ class Executions:
         return self._keep(name, record, contract, fill, commission=commission, realized=realized)
 
     def note_whole(self, record: OrderRecord, fill: Fill) -> Execution:
-        """Keep the execution of a combination, which moves no position and costs nothing: its legs do."""
+        """Store the execution of a combination. It moves no position and costs nothing; its legs do."""
         return self._keep(self._ids.own_execution(), record, record.contract, fill, commission=0.0, realized=None)
 
     def book_legs(self, record: OrderRecord, quantity: float, prices: list[float]) -> list[Execution]:
-        """Book the legs of this many combinations at their prices."""
+        """Book the legs of `quantity` combinations at their prices."""
         booked = []
         trades = combos.leg_trades(record.contract, record.order.side)
         for (leg, side, ratio), price in zip(trades, prices, strict=True):
@@ -63,7 +63,7 @@ class Executions:
         return booked
 
     def correct(self, execution: Execution, *, price: float | None, quantity: float | None) -> Execution:
-        """Put the account, and the figures of the order, right for another price or size; return what is reported."""
+        """Correct price or size of an execution, in the account and in the order; return the corrected execution."""
         record, old = execution.record, execution.fill
         fill = msgspec.structs.replace(
             old,

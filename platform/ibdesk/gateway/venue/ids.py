@@ -1,4 +1,4 @@
-"""The ids that orders and executions go by."""
+"""The ids of orders and executions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ibdesk.gateway.venue.memory import IdsMemory
 class Ids:
     """Order ids by client, permanent ids, and the ids of executions.
 
-    `started_ns` (ns UTC) and `seed` make the execution and permanent ids of different runs differ, so that nobody who
-    keeps them takes an execution of this run for one of an earlier run.
+    `started_ns` (ns UTC) and `seed` make the execution and permanent ids of different runs differ, so that a client
+    which stores them does not take an execution of this run for an earlier one.
     """
 
     def __init__(self, *, started_ns: int, seed: int) -> None:
@@ -20,17 +20,17 @@ class Ids:
         self._started = f"{started_ns} {seed}"
         self._starts = 0
         self._run = _run_of(self._started)
-        # A thousand million and the milliseconds of the start: as long as IB's, and within 32 bits.
+        # One billion plus the milliseconds of the start: as long as IB's ids, and within 32 bits.
         self._permanent = 1_000_000_000 + started_ns // 1_000_000 % 1_000_000_000
         self._at_exchange = 0
         self._by_venue = 0
 
     def next_order_id(self, client_id: int) -> int:
-        """Return the lowest order id the client may use."""
+        """Return the lowest order id that the client may use."""
         return self._highest.get(client_id, 0) + 1
 
     def set_next_order_id(self, client_id: int, order_id: int) -> None:
-        """Make `next_order_id` answer this from now on, also lower than what was used."""
+        """Set the result of `next_order_id`; it may be lower than the ids used so far."""
         self._highest[client_id] = order_id - 1
 
     def use(self, client_id: int, order_id: int) -> None:
@@ -49,27 +49,27 @@ class Ids:
         return self._permanent
 
     def at_exchange(self) -> str:
-        """Return a name under which an order goes to the exchange; it is given a new one each time."""
+        """Return a new name for an order at the exchange. It differs each time."""
         self._at_exchange += 1
         return str(self._at_exchange)
 
     def memory(self) -> IdsMemory:
-        """Return what must be known to go on."""
+        """Return the state from which a later run continues."""
         return IdsMemory(dict(self._highest), self._permanent, self._starts)
 
     def restore(self, memory: IdsMemory) -> None:
-        """Go on from there; executions get ids that no earlier run has given, even with the same start and seed."""
+        """Continue from an earlier run. New execution ids differ from its ids, even with the same start and seed."""
         self._highest = dict(memory.order_ids)
         self._permanent = max(self._permanent, memory.permanent)
         self._starts = memory.starts + 1
         self._run = _run_of(f"{self._started} {self._starts}")
 
     def execution(self, of_exchange: str) -> str:
-        """Return the id of an execution for the exchange's: as IB's, it ends in the number of the correction."""
+        """Return the id of an execution at the exchange. Like IB's, it ends in the number of the correction."""
         return f"{self._run}.{of_exchange}.01"
 
     def own_execution(self) -> str:
-        """Return the id of an execution that the exchange knows nothing of."""
+        """Return the id of an execution that did not happen at the exchange."""
         self._by_venue += 1
         return f"{self._run}.f{self._by_venue:07x}.01.01"
 
@@ -79,6 +79,6 @@ def _run_of(text: str) -> str:
 
 
 def corrected(execution_id: str) -> str:
-    """Return the id of the next correction of an execution: the last part counts on (captured)."""
+    """Return the id of the next correction of an execution: the last part is incremented (captured)."""
     stem, _, number = execution_id.rpartition(".")
     return f"{stem}.{int(number) + 1:02d}"

@@ -1,8 +1,8 @@
-"""The order types TWS knows beyond the exchange's four, and how each is worked on top of those.
+"""The order types that TWS has beyond the exchange's four, and how each is built from those.
 
-A kind says what an order is to the exchange now: a market, limit, stop or stop-limit order, or nothing yet. It is told
-the quote and what the order was before, and keeps nothing itself. Like the exchange's stops, an order that watches
-the market watches the side it would trade at: the ask when it buys, the bid when it sells.
+A kind determines what an order is at the exchange now: a market, limit, stop or stop-limit order, or nothing yet. It
+computes that from the quote and the order's previous shape, and stores nothing itself. Like the exchange's stops, an
+order that watches the market watches the side it would trade at: the ask for a buy, the bid for a sale.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ibdesk.model import Instrument, OrderType, Quote, Side
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """What an order is to the exchange."""
+    """What an order is at the exchange."""
 
     type: OrderType
     limit: float | None = None
@@ -27,9 +27,9 @@ class Shape(msgspec.Struct, frozen=True):
 class Kind(Protocol):
     """How one type of order is worked.
 
-    `prices` are the fields of the request it cannot do without; `base` is what it is to the exchange in the end.
-    `waits` says that it is shown as held by its trigger, `follows` that its price follows the market, `in_auction`
-    that it trades in the closing auction. `fixed` is one that no order may be changed to or from.
+    `prices` are the required price fields of the request; `base` is the order's final type at the exchange. `waits`
+    means that it is shown as held by its trigger, `follows` that its price follows the market, `in_auction` that it
+    trades in the closing auction. An order cannot be changed to or from a `fixed` kind.
     """
 
     prices: tuple[str, ...]
@@ -42,12 +42,12 @@ class Kind(Protocol):
     def shape(
         self, terms: Terms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
     ) -> Shape | None:
-        """Return what the order is to the exchange now; nothing while it must not be there."""
+        """Return what the order is at the exchange now; None while it must not be there."""
         ...
 
 
 class Plain:
-    """A type the exchange knows: MKT, LMT, STP, STP LMT; or one of its types in the closing auction: MOC, LOC."""
+    """A type of the exchange itself (MKT, LMT, STP, STP LMT), or one of them in the closing auction (MOC, LOC)."""
 
     follows = False
 
@@ -60,12 +60,12 @@ class Plain:
     def shape(
         self,
         terms: Terms,
-        side: Side,  # noqa: ARG002 - the signature all kinds share
+        side: Side,  # noqa: ARG002 - the signature of all kinds
         instrument: Instrument,  # noqa: ARG002
         quote: Quote | None,  # noqa: ARG002
         before: Shape | None,  # noqa: ARG002
     ) -> Shape | None:
-        """Return the order as it is."""
+        """Return the order unchanged."""
         return Shape(
             self.base,
             terms.limit if "lmtPrice" in self.prices else None,
@@ -84,9 +84,9 @@ _PRICES = {
 class Trailing:
     """TRAIL and TRAIL LIMIT: a stop that follows the market at a distance and never moves away from it.
 
-    The distance is auxPrice, or trailingPercent of the market's price; the first stop is trailStopPrice, or that
-    distance from the market (documented). The limit of a TRAIL LIMIT stands lmtPriceOffset beyond the stop (captured:
-    a buy stop of 2000.00 with an offset of 0.05 shows a limit of 2000.05), or as far as lmtPrice from the first stop.
+    The distance is auxPrice, or trailingPercent of the market's price. The first stop is trailStopPrice, or that
+    distance from the market (documented). The limit of a TRAIL LIMIT is lmtPriceOffset beyond the stop (captured: a
+    buy stop of 2000.00 with an offset of 0.05 shows a limit of 2000.05), or as far as lmtPrice from the first stop.
     """
 
     prices: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ class Trailing:
     def shape(
         self, terms: Terms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
     ) -> Shape | None:
-        """Return the stop where it stands now."""
+        """Return the stop at its current price."""
         stop = terms.trail_stop if before is None else before.stop
         market = _taken_at(quote, side)
         if market is not None and (before is not None or stop is None):
@@ -126,7 +126,7 @@ def _limit_offset(terms: Terms) -> float:
 
 
 class Touched:
-    """MIT and LIT: a market or limit order once the market has come to auxPrice, from the other side than a stop.
+    """MIT and LIT: a market or limit order once the market reaches auxPrice, from the opposite side to a stop.
 
     A buy waits for the market to fall to its trigger, a sale for it to rise there (documented).
     """
@@ -141,11 +141,11 @@ class Touched:
         self,
         terms: Terms,
         side: Side,
-        instrument: Instrument,  # noqa: ARG002 - the signature all kinds share
+        instrument: Instrument,  # noqa: ARG002 - the signature of all kinds
         quote: Quote | None,
         before: Shape | None,
     ) -> Shape | None:
-        """Return the order once it was touched."""
+        """Return the order once its trigger was touched."""
         market = _taken_at(quote, side)
         if before is not None:
             return before
@@ -158,7 +158,7 @@ class Relative:
     """REL, pegged to primary: a limit that is auxPrice better than the best price of its own side.
 
     It follows the market towards its limit and never back: when the best bid falls, a relative buy stays (documented).
-    lmtPrice, where set, is as far as it goes.
+    If lmtPrice is set, it goes no further than that.
     """
 
     prices: tuple[str, ...] = ()
@@ -168,7 +168,7 @@ class Relative:
     def shape(
         self, terms: Terms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
     ) -> Shape | None:
-        """Return the limit where it stands now."""
+        """Return the limit at its current price."""
         own = math.nan if quote is None else quote.bid if side is Side.BUY else quote.ask
         if math.isnan(own):
             return before
@@ -180,9 +180,9 @@ class Relative:
 
 
 class Midprice:
-    """MIDPRICE: a limit in the middle of bid and ask that follows it both ways, never beyond lmtPrice (documented).
+    """MIDPRICE: a limit midway between bid and ask that follows both ways, never beyond lmtPrice (documented).
 
-    A middle between two ticks is rounded away from the other side. It fills when the market comes to it.
+    A midpoint between two ticks is rounded away from the other side. It fills when the market reaches it.
     """
 
     prices: tuple[str, ...] = ()
@@ -192,7 +192,7 @@ class Midprice:
     def shape(
         self, terms: Terms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
     ) -> Shape | None:
-        """Return the limit where it stands now."""
+        """Return the limit at its current price."""
         middle = math.nan if quote is None else quote.mid
         if math.isnan(middle):
             return before
@@ -203,7 +203,7 @@ class Midprice:
 
 
 class MarketToLimit:
-    """MTL: takes what the market offers at once, and what is left rests as a limit at that price (documented)."""
+    """MTL: takes what the market offers at once; the remaining quantity rests as a limit at that price (documented)."""
 
     prices: tuple[str, ...] = ()
     base = OrderType.LIMIT
@@ -211,25 +211,25 @@ class MarketToLimit:
 
     def shape(
         self,
-        terms: Terms,  # noqa: ARG002 - the signature all kinds share
+        terms: Terms,  # noqa: ARG002 - the signature of all kinds
         side: Side,
         instrument: Instrument,
         quote: Quote | None,
         before: Shape | None,
     ) -> Shape | None:
-        """Return a limit at the price of the first quote it meets."""
+        """Return a limit at the price of the first quote."""
         market = _taken_at(quote, side)
         if before is not None or market is None:
             return before
         return Shape(self.base, instrument.round_price(market))
 
 
-# What adding and halving binary fractions leaves of a price.
+# The error that adding and halving binary fractions leaves in a price.
 _DUST = 1e-9
 
 
 def _taken_at(quote: Quote | None, side: Side) -> float | None:
-    """Return the price at which this side would trade at once, nothing while there is none."""
+    """Return the price at which this side would trade at once; None if there is none."""
     if quote is None:
         return None
     price = quote.ask if side is Side.BUY else quote.bid
@@ -257,4 +257,4 @@ KINDS: dict[str, Kind] = {
     "MIDPRICE": Midprice(),
     "MTL": MarketToLimit(),
 }
-"""Every order type that is worked here, by TWS's word for it."""
+"""Every supported order type, by TWS's name."""

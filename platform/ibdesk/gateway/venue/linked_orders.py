@@ -1,4 +1,4 @@
-"""What follows for other orders when one is executed or ends: for its rivals, its children, and those that wait."""
+"""Effects of executions and ends on linked orders: OCA rivals, children, and orders waiting for an execution."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from ibdesk.gateway.venue.records import Hold, OrderRecord
 
 
 class LinkedOrderActions(Protocol):
-    """What the consequences have the floor do."""
+    """The operations that linked orders need of the order handler."""
 
     def cancel(self, record: OrderRecord, reason: str = "", *, by_system: bool = False) -> None:
-        """Withdraw an open order."""
+        """Cancel an open order."""
 
     def release(self, record: OrderRecord, hold: Hold) -> None:
         """Lift one hold."""
 
     def resize(self, record: OrderRecord, quantity: float) -> None:
-        """Give an open order another size."""
+        """Change the size of an open order."""
 
     def look(self, record: OrderRecord) -> None:
-        """Look at the market, and at its conditions, for an order."""
+        """Check the market and the conditions of an order."""
 
 
 class LinkedOrders:
-    """Draws the consequences of executions and ends; none for orders that stand alone."""
+    """Cancels, reduces or releases the orders that are linked to an order. Orders without links are not affected."""
 
     def __init__(self, actions: LinkedOrderActions, groups: Groups, market_watch: MarketWatch) -> None:
         self._actions = actions
@@ -35,7 +35,7 @@ class LinkedOrders:
         self._market_watch = market_watch
 
     def of_execution(self, record: OrderRecord, quantity: float) -> None:
-        """Let an execution of this size, counted already, cancel or reduce rivals and wake those that waited for it."""
+        """Apply an execution that is already counted: cancel or reduce rivals, and check orders that wait for it."""
         for rival in self._groups.rivals(record):
             if record.is_done or record.terms.oca_type == CANCELS:
                 self._actions.cancel(rival, by_system=True)
@@ -50,7 +50,7 @@ class LinkedOrders:
                     self._actions.look(other)
 
     def of_end(self, record: OrderRecord) -> None:
-        """Let children begin when their parent is filled, and end when it ends otherwise."""
+        """Release the children when their parent is filled; cancel them when it ends otherwise."""
         parent, children = self._groups.parent(record), self._groups.children(record)
         self._groups.forget(record)
         for child in children:

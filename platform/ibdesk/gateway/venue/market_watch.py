@@ -1,4 +1,4 @@
-"""Which orders look at which instrument's market, so that a quote of any other costs nothing."""
+"""The orders that depend on each instrument's market. Quotes of other instruments cost nothing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ibdesk.model import Quote, Tick
 
 
 class MarketWatch:
-    """The orders by instrument; `hear` is called with an instrument that traded and has orders that care.
+    """Orders by the instruments they depend on. `hear` is called with each watched instrument that trades.
 
-    Quotes come to the venue anyway; trades only from the tape, and only while an order looks at them.
+    The venue receives all quotes anyway. Trades come from the tape, and only while an order watches them.
     """
 
     def __init__(self, tape: Tape, hear: Callable[[str], None]) -> None:
@@ -24,7 +24,7 @@ class MarketWatch:
         self._for_executions: dict[Key, OrderRecord] = {}
 
     def add(self, record: OrderRecord, instruments: Iterable[str], *, trades: bool = False) -> None:
-        """Let an order look at these instruments, with `trades` also at what is traded in them."""
+        """Make an order watch these instruments; with `trades`, their trades too."""
         for name in instruments:
             self.by_instrument.setdefault(name, {})[record.key] = record
             if trades:
@@ -33,11 +33,11 @@ class MarketWatch:
                 self._heard.setdefault(name, set()).add(record.key)
 
     def add_for_executions(self, record: OrderRecord) -> None:
-        """Let an order hear of every execution."""
+        """Make an order wait for executions."""
         self._for_executions[record.key] = record
 
     def drop(self, record: OrderRecord) -> None:
-        """Let an order look at nothing any more."""
+        """Remove all watches of an order."""
         self._for_executions.pop(record.key, None)
         for name in [name for name, records in self.by_instrument.items() if record.key in records]:
             del self.by_instrument[name][record.key]
@@ -50,24 +50,24 @@ class MarketWatch:
                 self._tape.unwatch(name, self)
 
     def of(self, instrument: str) -> tuple[OrderRecord, ...]:
-        """Return the orders that look at an instrument, the oldest first."""
+        """Return the orders that watch an instrument, oldest first."""
         return tuple(self.by_instrument.get(instrument, {}).values())
 
     def for_executions(self) -> tuple[OrderRecord, ...]:
         """Return the orders that wait for an execution."""
         return tuple(self._for_executions.values())
 
-    # ---- what the tape tells ----------------------------------------------------------------------------------
+    # ---- events from the tape ---------------------------------------------------------------------------------
 
     def on_tick(self, tick: Tick) -> None:
-        """Pass a trade on."""
+        """Report a trade."""
         self._hear(tick.instrument)
 
     def on_quote(self, quote: Quote) -> None:
-        """Hear a quote, which the venue has heard already."""
+        """Ignore a quote: the venue has received it already."""
 
     def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
-        """Hear the bars that closed, which no order looks at."""
+        """Ignore closed bars: no order depends on them."""
 
     def on_state(self, state: InstrumentState) -> None:
-        """Hear that trading was halted or resumed; the quote that follows says what it means for orders."""
+        """Ignore a halt or resumption: the quote that follows tells its effect on orders."""

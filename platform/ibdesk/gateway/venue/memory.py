@@ -1,4 +1,4 @@
-"""What the venue keeps of itself when the gateway is stopped: orders, executions and ids, as plain values."""
+"""The venue's part of the state file: orders, executions and ids as plain values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ibdesk.model import Fill
 
 
 class IdsMemory(msgspec.Struct, frozen=True):
-    """The highest order id by client, the last permanent id, and how often the gateway was started before."""
+    """The highest order id by client, the last permanent id, and the number of earlier starts of the gateway."""
 
     order_ids: dict[int, int]
     permanent: int
@@ -31,7 +31,7 @@ class ExecutionMemory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VenueMemory(msgspec.Struct, frozen=True):
-    """All that a venue needs to go on."""
+    """Everything that a venue needs to continue."""
 
     ids: IdsMemory
     orders: list[OrderRecord]
@@ -39,7 +39,7 @@ class VenueMemory(msgspec.Struct, frozen=True):
 
 
 def remembered(execution: Execution) -> ExecutionMemory:
-    """Return an execution as it is kept."""
+    """Return an execution as it is stored."""
     return ExecutionMemory(
         id=execution.id,
         key=execution.record.key,
@@ -53,7 +53,7 @@ def remembered(execution: Execution) -> ExecutionMemory:
 
 
 def recalled(memory: ExecutionMemory, record: OrderRecord) -> Execution:
-    """Return an execution as it was, of the order that its key named."""
+    """Return a stored execution; `record` is the order that its key names."""
     return Execution(
         id=memory.id,
         record=record,

@@ -1,4 +1,4 @@
-"""What happens to orders, passed on: to those who keep count of it first, then to the listener."""
+"""Reports of order events: to the state recorder and the margin count first, then to clients."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ibdesk.gateway.venue.records import Execution, OrderRecord, StateRecorder, 
 
 
 class Notifier:
-    """Tells the `recorder` and the `count` of every order that changes, and the `listener` what clients are told.
+    """Reports each order change to `recorder` and `count`, and to `listener` what clients receive.
 
-    Another listener or recorder may be put in the place of the first at any time.
+    `listener` and `recorder` may be replaced at any time.
     """
 
     def __init__(self, listener: VenueListener, count: Callable[[OrderRecord], None]) -> None:
@@ -19,12 +19,12 @@ class Notifier:
         self._count = count
 
     def changed(self, record: OrderRecord, *, at_once: bool = True) -> None:
-        """Note that an order is changing now; without `at_once` clients may hear of it before it is kept."""
+        """Note that an order is changing now. Without `at_once` clients may be told before the change is stored."""
         self._count(record)
         self.recorder.order(record, at_once=at_once)
 
     def show(self, record: OrderRecord) -> None:
-        """Tell of an order as it stands, and its status."""
+        """Report an order and its status."""
         record.shown += 1
         self.changed(record)
         if record.informed_clients:
@@ -32,7 +32,7 @@ class Notifier:
             self.listener.status(record)
 
     def acknowledge(self, record: OrderRecord, *, with_status: bool) -> None:
-        """Tell of an order for the first time."""
+        """Report an order for the first time."""
         record.shown += 1
         self.changed(record)
         if record.informed_clients:
@@ -41,35 +41,35 @@ class Notifier:
                 self.listener.status(record)
 
     def status(self, record: OrderRecord) -> None:
-        """Tell the status of an order."""
+        """Report the status of an order."""
         if record.informed_clients:
             self.listener.status(record)
 
     def error(self, record: OrderRecord, code: int, text: str) -> None:
-        """Tell an error that carries the order's id."""
+        """Report an error that carries the order's id."""
         for client_id in record.informed_clients:
             self.listener.error(client_id, record.reported_id, code, text)
 
     def execution(self, execution: Execution) -> None:
-        """Tell of an execution."""
+        """Report an execution."""
         if execution.record.informed_clients:
             self.listener.execution(execution)
 
     def charged(self, execution: Execution) -> None:
-        """Tell what an execution cost, and that it has changed the account."""
+        """Report the commission of an execution, and the change of the account."""
         if execution.record.informed_clients:
             self.listener.commission(execution)
         self.listener.account(execution.record.account, execution.contract)
 
 
 class NullRecorder:
-    """The recorder of a gateway that keeps nothing."""
+    """The recorder of a gateway without a state file."""
 
     def order(self, record: OrderRecord, *, at_once: bool = True) -> None:
-        """Keep nothing."""
+        """Do nothing."""
 
     def execution(self, place: int, execution: Execution) -> None:
-        """Keep nothing."""
+        """Do nothing."""
 
     def ids(self) -> None:
-        """Keep nothing."""
+        """Do nothing."""

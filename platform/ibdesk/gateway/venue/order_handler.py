@@ -1,9 +1,9 @@
-"""Where orders are worked: from the moment one is taken until nothing is left of it.
+"""The working of orders, from acceptance to the end.
 
-The order of the messages is that of paper accounts (captured): an order is acknowledged as PreSubmitted; one that
-rests is shown again as Submitted, a stop twice as PreSubmitted, and as Submitted when it is triggered; an execution
+The order of messages is that of paper accounts (captured). An order is acknowledged as PreSubmitted. One that rests is
+shown again as Submitted; a stop is shown twice as PreSubmitted, and as Submitted when it is triggered. An execution
 comes before the status it leads to, and its commission last. An immediate-or-cancel order that does not fill goes
-through PendingCancel without an error 202, a fill-or-kill order becomes Inactive without an error.
+through PendingCancel without an error 202; a fill-or-kill order becomes Inactive without an error.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ACKNOWLEDGED_LATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
 class OrderHandler:
-    """Works orders as their kind, holds, groups and conditions have it: `route` takes them to the exchange."""
+    """Works orders according to their kind, holds, groups and conditions; `route` takes them to the exchange."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class OrderHandler:
         )
 
     def restore(self, record: OrderRecord, parent: OrderRecord | None, saved_ns: int) -> None:
-        """Work an open order on that an earlier run left at `saved_ns`.
+        """Continue to work an order that an earlier run left open at `saved_ns`.
 
-        Conditions it had met and a trigger that was reached stay so; a day that has ended since ends it.
+        Fulfilled conditions and reached triggers stay so. A DAY order whose day has ended since then expires.
         """
         self._notifier.changed(record)
         self.groups.restore(record, parent)
@@ -83,7 +83,7 @@ class OrderHandler:
         else:
             self.start(record)
 
-    # ---- from taken to worked ---------------------------------------------------------------------------------
+    # ---- from acceptance to work ------------------------------------------------------------------------------
 
     def accept(self, record: OrderRecord) -> None:
         """Acknowledge a new order and begin to work it, as far as its holds allow."""
@@ -94,7 +94,7 @@ class OrderHandler:
         self.start(record)
 
     def prepare(self, record: OrderRecord) -> None:
-        """Put the holds of its terms on an order, make its appointments, and let it look where it has to."""
+        """Set the holds that an order's terms demand, schedule its times, and watch the markets it depends on."""
         terms, legs = record.terms, record.contract.legs
         record.holds.discard(Hold.CONDITIONS)
         if terms.conditions and not terms.conditions_cancel:
@@ -110,7 +110,7 @@ class OrderHandler:
             self._market_watch.add_for_executions(record)
 
     def start(self, record: OrderRecord) -> None:
-        """Begin to work an order that was just taken, changed or released; one that waits for a trigger is shown."""
+        """Begin to work an order that was just accepted, changed or released; one that waits for a trigger is shown."""
         if Hold.CONDITIONS in record.holds:
             self.look(record)
         if record.holds or record.is_done:
@@ -120,7 +120,7 @@ class OrderHandler:
             self._notifier.show(record)
 
     def release(self, record: OrderRecord, hold: Hold) -> None:
-        """Lift one hold; without any left the order is worked. A child must be borne by its account only now."""
+        """Lift one hold; an order without holds is worked. The margin of a child is checked only now."""
         if hold not in record.holds or record.is_done:
             return
         self._notifier.changed(record)
@@ -132,7 +132,7 @@ class OrderHandler:
             self.start(record)
 
     def suspend(self, record: OrderRecord, hold: Hold) -> None:
-        """Take an order out of the market until a hold is lifted."""
+        """Withdraw an order from the exchange until a hold is lifted."""
         self._notifier.changed(record)
         self.route.withdraw(record)
         record.holds.add(hold)
@@ -143,7 +143,7 @@ class OrderHandler:
             self.cancel(record, reason)
 
     def let(self, record: OrderRecord, released: float) -> None:
-        """Let this much of an order trade in all."""
+        """Allow `released` of an order's quantity, in total, to trade."""
         record.released = released
         live = self.route.live(record)
         if record.holds or record.is_done:
@@ -156,7 +156,7 @@ class OrderHandler:
     # ---- the market -------------------------------------------------------------------------------------------
 
     def on_quote(self, quote: Quote) -> None:
-        """Meet the open orders with a quote, then let those that look at its instrument look."""
+        """Match the open orders with a quote, then check the orders that watch its instrument."""
         self.route.meet(quote)
         if quote.instrument in self._market_watch.by_instrument:
             self._look_around(quote.instrument)
@@ -166,7 +166,7 @@ class OrderHandler:
             self.look(record)
 
     def look(self, record: OrderRecord) -> None:
-        """Look at the market for an order: at its conditions, or at what it should be to the exchange now."""
+        """Check the market for an order: its conditions, or its present shape at the exchange."""
         if record.is_done or not record.holds.isdisjoint((Hold.TRANSMIT, Hold.PARENT)):
             return
         if self._conditions_are_met(record):
@@ -187,7 +187,7 @@ class OrderHandler:
     # ---- to the exchange and back -----------------------------------------------------------------------------
 
     def _work(self, record: OrderRecord) -> None:
-        """Bring an order to the exchange as it should be there now, if it should."""
+        """Bring an order to the exchange in its present shape, if it has one."""
         if record.contract.legs:
             self._combinations.work(record)
             return
@@ -202,10 +202,10 @@ class OrderHandler:
         elif shape != record.shape and not (kind.waits and live.status is OrderStatus.WORKING):
             self.route.change(record, live, shape)
 
-    # ---- what the exchange says ---------------------------------------------------------------------------------
+    # ---- reports of the exchange --------------------------------------------------------------------------------
 
     def rests(self, record: OrderRecord, order: Order) -> None:
-        """Show a limit order that rests as Submitted, and an order whose trigger was reached."""
+        """Show a resting limit order, or an order whose trigger was reached, as Submitted."""
         if record.status == "Submitted":
             return
         if not record.kind.waits and (order.limit_price is None or order.filled):
@@ -216,7 +216,7 @@ class OrderHandler:
             self._notifier.show(record)
 
     def executed(self, record: OrderRecord, fill: Fill, commission: float | None = None) -> None:
-        """Count and book an execution, tell of it, and let it have its consequences."""
+        """Count, book and report an execution, and apply its effects on linked orders."""
         self.count(record, fill)
         execution = self.executions.book(record, fill, commission)
         self._notifier.execution(execution)
@@ -225,7 +225,7 @@ class OrderHandler:
         self.settle(record, fill.quantity)
 
     def end_unfilled(self, record: OrderRecord) -> None:
-        """End an order that could only trade at once, and did not (for IOC and FOK captured)."""
+        """End an order that could trade only immediately and did not (captured for IOC and FOK)."""
         match record.terms.time_in_force:
             case TimeInForce.IOC:
                 self._notifier.changed(record)
@@ -244,9 +244,9 @@ class OrderHandler:
     # ---- executions and ends ------------------------------------------------------------------------------------
 
     def fill(self, record: OrderRecord, quantity: float, price: float | None) -> None:
-        """Execute some of an order whatever the market says, at `price` or where the market trades, if it does.
+        """Execute part of an order regardless of the market, at `price` or at the market's price, if there is one.
 
-        What is left goes back to where it was.
+        The remaining quantity returns to where it was.
         """
         if record.contract.legs:
             prices = combos.leg_prices(record.contract, record.order.side, self._exchange.quote)
@@ -265,7 +265,7 @@ class OrderHandler:
             self._work(record)
 
     def count(self, record: OrderRecord, fill: Fill) -> None:
-        """Count an execution to an order's figures and status."""
+        """Add an execution to the order's figures and status."""
         self._notifier.changed(record)
         total = record.filled + fill.quantity
         record.average_price = (record.average_price * record.filled + fill.price * fill.quantity) / total
@@ -274,11 +274,11 @@ class OrderHandler:
             self._finish(record, "Filled", f"Filled Size: {record.filled:g}")
 
     def settle(self, record: OrderRecord, quantity: float) -> None:
-        """Let an execution of this size have its consequences for other orders."""
+        """Apply the effects of an execution of this size on linked orders."""
         self._linked_orders.of_execution(record, quantity)
 
     def resize(self, record: OrderRecord, quantity: float) -> None:
-        """Give an open order another size, as when a rival was executed, and show it."""
+        """Change the size of an open order, as when a rival was executed, and show it."""
         self._notifier.changed(record)
         record.order = msgspec.structs.replace(record.order, quantity=quantity)
         record.released = min(record.released, quantity)
@@ -288,7 +288,7 @@ class OrderHandler:
         self._notifier.show(record)
 
     def cancel(self, record: OrderRecord, reason: str = "", *, by_system: bool = False) -> None:
-        """Withdraw an open order: its status, then error 202 (captured)."""
+        """Cancel an open order: its status, then error 202 (captured)."""
         self.route.withdraw(record)
         by = f"System:{reason}" if reason or by_system else "Trader"
         self._finish(record, "Cancelled", f"Cancelled by {by}")
@@ -297,7 +297,7 @@ class OrderHandler:
         self._linked_orders.of_end(record)
 
     def reject(self, record: OrderRecord, text: str) -> None:
-        """Refuse an order: error 201, then the order as Inactive (reported)."""
+        """Reject an order: error 201, then the order as Inactive (reported)."""
         self.route.withdraw(record)
         self._finish(record, "Inactive")
         self._notifier.error(record, 201, text)

@@ -1,4 +1,4 @@
-"""What the venue keeps of orders and executions, and whom it tells of them."""
+"""The venue's records of orders and executions, and the interfaces to which it reports them."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ Key = tuple[int, int]
 
 
 class Hold(enum.Enum):
-    """Why an order that was taken is not worked yet; one without holds is."""
+    """Why an accepted order is not worked yet. An order without holds is worked."""
 
     TRANSMIT = "transmit"
-    """The client sent it with transmit=False, and nobody is told of it."""
+    """The client sent it with transmit=False. It is not reported."""
     PARENT = "parent"
-    """The order it is attached to is not filled."""
+    """The parent order is not filled."""
     CONDITIONS = "conditions"
-    """What it waits for has not come true."""
+    """The order's conditions are not met."""
     TIME = "time"
-    """Its goodAfterTime has not come."""
+    """The goodAfterTime has not come."""
     HOURS = "hours"
-    """Its market is closed."""
+    """The market is closed."""
     AUCTION = "auction"
-    """It takes part in the next opening or closing auction only."""
+    """The order trades only in the next opening or closing auction."""
 
-    # Each member is one object, so it is told apart by what it is; Enum's own hash is computed in Python.
+    # Members are singletons, so identity is enough; Enum's own hash is computed in Python, which is slow.
     __hash__ = object.__hash__
 
 
 class OrderRecord(msgspec.Struct, kw_only=True):
-    """A client's order as TWS keeps it: the request it came with, and what became of it.
+    """A client's order as TWS keeps it: the request it came with, and its state.
 
-    `order` is its size, and its type and prices as the exchange has them or will have them; `terms` are the client's.
+    `order` is its size, type and prices as the exchange has or will have them; `terms` are the client's.
     """
 
     client_id: int
@@ -56,58 +56,58 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     holds: set[Hold] = msgspec.field(default_factory=set)
     filled: float = 0.0
     shape: Shape | None = None
-    """What it was to the exchange the last time, nothing before it came there."""
+    """Its last shape at the exchange; None before it was there."""
     filled_before: float = 0.0
-    """What was filled before the order came to the exchange the last time."""
+    """The filled quantity when the order last came to the exchange."""
     released: float = 0.0
-    """How much of it may trade by now; less than its size while an algorithm spreads it over time."""
+    """The quantity that may trade by now; less than the size while an algorithm spreads the order over time."""
     average_price: float = 0.0
     last_price: float = 0.0
     completed_ns: int = 0
     completed_status: str = ""
     oca_group: str = ""
     cancelled_by: int | None = None
-    """The other client that withdrew it."""
+    """The other client that cancelled it."""
     is_bound: bool = True
-    """Whether a client has it; an order placed at TWS itself has none until client 0 takes it over."""
+    """Whether a client owns it. An order placed at TWS itself has no owner until client 0 binds it."""
     shown: int = 0
-    """How often it was shown; the first openOrder of a stop differs from the later ones."""
+    """How often it was shown. The first openOrder of a stop differs from later ones."""
     executions_seen: set[int] = msgspec.field(default_factory=set)
-    """The numbers of its execution conditions that have come true."""
+    """The numbers of the execution conditions that have been fulfilled."""
 
     @property
     def key(self) -> Key:
-        """Return what tells it from other orders: client and order id."""
+        """Return client id and order id, which identify the order."""
         return self.client_id, self.order_id
 
     @property
     def reported_id(self) -> int:
-        """Return the order id that clients are told: 0 while no client has it."""
+        """Return the order id in reports: 0 while no client owns the order."""
         return self.order_id if self.is_bound else 0
 
     @property
     def kind(self) -> Kind:
-        """Return how its type is worked."""
+        """Return how the order's type is worked."""
         return KINDS[self.terms.kind]
 
     @property
     def is_done(self) -> bool:
-        """Return whether nothing more will happen to it."""
+        """Return whether the order has ended."""
         return self.status in DONE
 
     @property
     def remaining(self) -> float:
-        """Return what is not filled."""
+        """Return the quantity that is not filled."""
         return self.order.quantity - self.filled
 
     @property
     def is_filled(self) -> bool:
-        """Return whether nothing is left but what adding binary fractions leaves (a billionth)."""
+        """Return whether the order is filled, up to the rounding error of binary fractions (a billionth)."""
         return self.remaining <= self.order.quantity * 1e-9
 
     @property
     def why_held(self) -> str:
-        """Return what orderStatus says of it: ``child``, ``trigger``, ``child,trigger`` (captured) or nothing."""
+        """Return orderStatus's whyHeld: ``child``, ``trigger``, ``child,trigger`` (captured) or empty."""
         if self.status != "PreSubmitted":
             return ""
         words = [word for word, holds in (("child", Hold.PARENT in self.holds), ("trigger", self.kind.waits)) if holds]
@@ -115,16 +115,16 @@ class OrderRecord(msgspec.Struct, kw_only=True):
 
     @property
     def informed_clients(self) -> tuple[int, ...]:
-        """Return the clients that are told of it: its own if it has one, and the other one that cancelled it."""
+        """Return the clients that receive reports: the owner, if any, and another client that cancelled the order."""
         if not self.is_bound:
             return ()
         return (self.client_id,) if self.cancelled_by is None else (self.client_id, self.cancelled_by)
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution and its commission; `realized` is nothing when it closed no position.
+    """One execution and its commission; `realized` is None when it closed no position.
 
-    `contract` is what traded: the order's own, or a leg of its combination.
+    `contract` is the one that traded: the order's own, or a leg of its combination.
     """
 
     id: str
@@ -138,22 +138,22 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StateRecorder(Protocol):
-    """Whoever keeps what must outlive the gateway. It hears of a change before clients do."""
+    """Stores what must outlive the gateway. It receives a change before clients do."""
 
     def order(self, record: OrderRecord, *, at_once: bool = True) -> None:
-        """Hear that an order is changing; without `at_once` it need not be kept before clients are told."""
+        """Note that an order is changing; without `at_once` clients may be told before it is stored."""
 
     def execution(self, place: int, execution: Execution) -> None:
-        """Hear of an execution, and where among all it stands; a corrected one stands in the place of the first."""
+        """Note an execution and its place among all; a correction has the place of the execution that it corrects."""
 
     def ids(self) -> None:
-        """Hear that ids are counted from somewhere else."""
+        """Note that the counting of ids has changed."""
 
 
 class VenueListener(msgspec.Struct, frozen=True):
-    """Whom the venue tells: of an order, an execution, an error, and that the account changed.
+    """The receiver of the venue's reports: orders, executions, errors and changes of the account.
 
-    A fault may put another one in its place that tells later, in another order, or not at all.
+    A fault may replace it with one that reports later, in another order, or not at all.
     """
 
     order: Callable[[OrderRecord], None]
@@ -165,9 +165,9 @@ class VenueListener(msgspec.Struct, frozen=True):
 
     @staticmethod
     def silent() -> VenueListener:
-        """Return one that hears nothing."""
+        """Return a listener that ignores everything."""
 
         def hear(*_news: object) -> None:
-            """Take no notice."""
+            """Do nothing."""
 
         return VenueListener(order=hear, status=hear, execution=hear, commission=hear, error=hear, account=hear)

@@ -1,4 +1,4 @@
-"""The way of orders to the exchange, and of what it says of them back to the floor."""
+"""The route of orders to the exchange, and of its reports back to the order handler."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from ibdesk.model import TimeInForce as ExchangeTimeInForce
 
 
 class Worked(Protocol):
-    """Whoever hears what became of orders at the exchange."""
+    """The receiver of the exchange's reports on orders."""
 
     def executed(self, record: OrderRecord, fill: Fill, commission: float | None) -> None:
-        """Hear of an execution."""
+        """Receive an execution."""
 
     def rests(self, record: OrderRecord, order: Order) -> None:
-        """Hear that an order waits in the book, as the exchange has it."""
+        """Receive an order that rests in the exchange's book."""
 
     def end_unfilled(self, record: OrderRecord) -> None:
-        """Hear that an order which could only trade at once did not."""
+        """Receive an order that could trade only immediately and did not."""
 
     def reject(self, record: OrderRecord, text: str) -> None:
-        """Hear that the exchange does not take an order."""
+        """Receive an order that the exchange rejected."""
 
 
 class Route:
-    """Brings orders to the exchange under names of its own, and tells `worked` what the exchange says of each.
+    """Brings orders to the exchange under its own names, and reports to `worked` what the exchange answers.
 
-    The exchange counts from zero for every order it is given, so an order that comes again comes under another name,
-    with the rest.
+    The exchange counts each order from zero. So an order that returns to it comes under a new name, with the remaining
+    quantity.
     """
 
     def __init__(self, exchange: Exchange, worked: Worked, *, ids: Ids, schedule: Schedule, notifier: Notifier) -> None:
@@ -49,14 +49,14 @@ class Route:
         self._there: dict[str, OrderRecord] = {}
 
     def live(self, record: OrderRecord) -> Order | None:
-        """Return an order as the exchange has it, nothing when it is not open there."""
+        """Return an order as the exchange has it; None when it is not open there."""
         if record.order.id not in self._there:
             return None
         order = self._exchange.order(record.order.id)
         return order if order is not None and order.is_open else None
 
     def send(self, record: OrderRecord, shape: Shape) -> None:
-        """Give the exchange as much of an order as may trade now."""
+        """Send the exchange the part of an order that may trade now."""
         quantity = min(record.remaining, record.released - record.filled)
         if quantity <= record.order.quantity * 1e-9:
             return
@@ -77,7 +77,7 @@ class Route:
         self._take(self._exchange.place(order, self._schedule.now_ns))
 
     def change(self, record: OrderRecord, live: Order, shape: Shape, *, tell: bool = False) -> None:
-        """Give an order at the exchange another price or size, and `tell` of it before anything comes of it."""
+        """Change price or size of an order at the exchange; with `tell`, report it before its effects."""
         self._notifier.changed(record, at_once=False)
         record.shape, record.order = shape, _shaped(record.order, shape, name=record.order.id)
         events = self._exchange.modify(
@@ -94,13 +94,13 @@ class Route:
         self._take(events)
 
     def withdraw(self, record: OrderRecord) -> None:
-        """Take an order from the exchange, if it is there, without a word."""
+        """Withdraw an order from the exchange, if it is there, without a report."""
         if self.live(record) is not None:
             self._exchange.cancel(record.order.id, self._schedule.now_ns)
         self._there.pop(record.order.id, None)
 
     def meet(self, quote: Quote) -> None:
-        """Let the exchange take the next quote of an instrument, and its open orders meet it."""
+        """Match the exchange's open orders with a quote."""
         for events in self._exchange.meet_quote(quote):
             self._take(events)
 
@@ -114,7 +114,7 @@ class Route:
             match event:
                 case Fill():
                     charge = events[index + 1]
-                    assert isinstance(charge, Commission)  # noqa: S101 - what the exchange promises
+                    assert isinstance(charge, Commission)  # noqa: S101 - the exchange promises it
                     self._worked.executed(record, event, charge.amount)
                 case OrderReport(status=OrderStatus.CANCELLED | OrderStatus.EXPIRED):
                     self._worked.end_unfilled(record)

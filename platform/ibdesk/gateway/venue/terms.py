@@ -1,4 +1,4 @@
-"""What a client asks of an order beyond side and size, read from its request once."""
+"""The terms of an order beyond side and size, read from its request once."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import msgspec
 
 
 class TimeInForce(enum.Enum):
-    """How long an order may wait (TWS's time in force)."""
+    """How long an order may wait."""
 
     DAY = "DAY"
-    """To the close of the day."""
+    """Until the close of the day."""
     GTC = "GTC"
     """Until cancelled."""
     GTD = "GTD"
-    """Until the moment the order names."""
+    """Until the time that the order names."""
     IOC = "IOC"
-    """What does not fill at once is cancelled."""
+    """Immediate or cancel: the quantity that does not fill at once is cancelled."""
     FOK = "FOK"
-    """All of it at once, or nothing."""
+    """Fill or kill: all at once, or nothing."""
     OPG = "OPG"
     """In the opening auction only."""
 
 
 AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK, TimeInForce.OPG})
-"""Lives of orders that have one chance to trade."""
+"""Times in force with a single chance to trade."""
 
 
 class ConditionKind(enum.IntEnum):
-    """What an order condition looks at, by its number on the wire."""
+    """The subject of an order condition, by its wire number."""
 
     PRICE = 1
     TIME = 3
@@ -40,10 +40,11 @@ class ConditionKind(enum.IntEnum):
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
-    """One condition. `joins_and` says how it is joined to the next one, `instrument` whose market it looks at.
+    """One condition of an order.
 
-    `value` is a price, a volume, or a change in per cent; `at_ns` (ns UTC) is of a time condition. An execution
-    condition looks for trades in `symbol` and `sec_type` on `exchange`.
+    `joins_and` tells how it is joined to the next one; `instrument` is the one whose market it depends on. `value` is
+    a price, a volume, or a change in per cent; `at_ns` (ns UTC) is the time of a time condition. An execution
+    condition waits for trades in `symbol` and `sec_type` on `exchange`.
     """
 
     kind: ConditionKind
@@ -59,7 +60,7 @@ class Condition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Algorithm(msgspec.Struct, frozen=True, kw_only=True):
-    """One of IB's algorithms and when it may trade (ns UTC); 0 where the client left that open."""
+    """One of IB's algorithms and the times between which it may trade (ns UTC); 0 is not set."""
 
     name: str
     start_ns: int = 0
@@ -69,7 +70,7 @@ class Algorithm(msgspec.Struct, frozen=True, kw_only=True):
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """The terms of an order. Prices that the client did not set are `None`; times are ns UTC, 0 when not set.
 
-    `kind` is TWS's word for the type, one of `ibdesk.gateway.venue.kinds.KINDS`.
+    `kind` is TWS's name of the type, one of `ibdesk.gateway.venue.kinds.KINDS`.
     """
 
     kind: str

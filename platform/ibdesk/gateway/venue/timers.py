@@ -1,4 +1,4 @@
-"""The moments at which something happens to an order: times, openings, closes and auctions, on the gateway's clock."""
+"""The times of an order on the gateway's clock: good-after and good-till, openings, closes and auctions."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ RTH_IGNORED = (
 
 
 class TimerActions(Protocol):
-    """What the timers have the venue do."""
+    """The operations that timers need of the order handler."""
 
     def release(self, record: OrderRecord, hold: Hold) -> None:
         """Lift one hold."""
 
     def suspend(self, record: OrderRecord, hold: Hold) -> None:
-        """Take an order out of the market until a hold is lifted."""
+        """Withdraw an order from the exchange until a hold is lifted."""
 
     def expire(self, record: OrderRecord, reason: str) -> None:
         """End an order whose time is over."""
 
     def look(self, record: OrderRecord) -> None:
-        """Look at the market, and at its conditions, for an order."""
+        """Check the market and the conditions of an order."""
 
     def let(self, record: OrderRecord, released: float) -> None:
-        """Let this much of an order trade in all."""
+        """Allow `released` of an order's quantity, in total, to trade."""
 
 
 class Timers:
-    """Gives orders their holds of time and keeps their appointments.
+    """Sets the holds of orders that depend on time, and schedules their times.
 
-    With `always` the market never closes: DAY orders do not end and nobody waits for an opening. Auctions are at the
-    opens and closes of the contract's calendar even so.
+    With `always` the market never closes: DAY orders do not end, and no order waits for an opening. Auctions still take
+    place at the opens and closes of the contract's calendar.
     """
 
     def __init__(self, schedule: Schedule, actions: TimerActions, *, always: bool) -> None:
@@ -55,11 +55,11 @@ class Timers:
         self._made: dict[Key, list[Appointment]] = {}
 
     def is_regular(self, record: OrderRecord) -> bool:
-        """Return whether it is within the regular hours of the order's market."""
+        """Return whether the order's market is within its regular hours."""
         return self._always or record.contract.hours.is_open(self._schedule.now_ns)
 
     def begin(self, record: OrderRecord) -> None:
-        """Put the holds on an order that it begins with, and make its appointments in place of earlier ones."""
+        """Set an order's initial holds, and schedule its times in place of earlier ones."""
         self.drop(record)
         terms, now_ns = record.terms, self._schedule.now_ns
         record.holds -= {Hold.TIME, Hold.HOURS, Hold.AUCTION}
@@ -80,7 +80,7 @@ class Timers:
         self._spread(record, max(now_ns, terms.from_ns))
 
     def day_has_ended(self, record: OrderRecord, since_ns: int) -> bool:
-        """Return whether a DAY order that was there at `since_ns` has seen the close of its day since."""
+        """Return whether the trading day of a DAY order that was open at `since_ns` has ended."""
         if self._always or record.terms.time_in_force is not TimeInForce.DAY:
             return False
         hours, outside = record.contract.hours, _outside(record)
@@ -88,9 +88,9 @@ class Timers:
         return closes_ns <= self._schedule.now_ns
 
     def warnings(self, record: OrderRecord) -> list[tuple[int, str]]:
-        """Return code and text of what TWS remarks on a new order: 2109 (documented) and 399 (reported).
+        """Return code and text of TWS's warnings about a new order: 2109 (documented) and 399 (reported).
 
-        The time in 399 has dashes in its date, unlike times elsewhere (reported).
+        The time in 399 has dashes in its date, unlike other times (reported).
         """
         told = []
         if record.terms.outside_rth and record.terms.kind in IGNORES_HOURS:
@@ -111,7 +111,7 @@ class Timers:
         return told
 
     def drop(self, record: OrderRecord) -> None:
-        """Strike all appointments of an order off."""
+        """Cancel all scheduled times of an order."""
         for appointment in self._made.pop(record.key, ()):
             appointment.cancel()
 
@@ -137,7 +137,7 @@ class Timers:
         self._keep_hours(record)
 
     def _spread(self, record: OrderRecord, from_ns: int) -> None:
-        """Let an algorithm's order trade part by part."""
+        """Release the parts of an algorithm's order one by one."""
         algorithm, quantity = record.terms.algorithm, record.order.quantity
         record.released = quantity
         if algorithm is None or algorithm.name not in algorithms.WEIGHTS:

@@ -1,7 +1,7 @@
 """All orders of all clients, and what outlives a session: orders, executions, order ids.
 
-`Venue` takes what clients ask and what the person who runs the gateway does to them; the orders themselves are worked
-on the `OrderHandler`.
+`Venue` takes the requests of clients and the interventions of the person who runs the gateway. `OrderHandler` works
+the orders.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Venue:
     """All orders of all clients.
 
     `started_ns` (ns UTC) and `seed` make the execution and permanent ids of different runs differ. With `always` the
-    market never closes, with `partial` an execution takes no more than the quote shows.
+    market never closes; with `partial` an execution takes at most the displayed size.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class Venue:
         self.exchange = Exchange(commissions=commissions, partial=partial)
         self.accounts = accounts
         self.records: dict[Key, OrderRecord] = {}
-        # Those of them that were not done when they were last looked at.
+        # Orders that were not done at the last look. Done ones are removed when they are found.
         self._pending: dict[Key, OrderRecord] = {}
         self.refuse_next: str | None = None
-        # Told of each order placed at TWS itself before anything is told of it, by a client that binds them.
+        # Called with each order placed at TWS itself before it is reported; set by a client that binds such orders.
         self.on_manual: Callable[[OrderRecord], None] | None = None
         self._schedule = schedule
         self._ids = Ids(started_ns=started_ns, seed=seed)
@@ -74,12 +74,12 @@ class Venue:
             partial=partial,
         )
         self._changes = Changes(self._order_handler, self._clearing, self._notifier)
-        # What is to be told of every quote, without a call in between.
+        # Receives every quote directly, which saves a call.
         self.on_quote: Callable[[Quote], None] = self._order_handler.on_quote
 
     @property
     def listener(self) -> VenueListener:
-        """Return whom it tells; another one may be put in its place at any time."""
+        """Return the receiver of reports; it may be replaced at any time."""
         return self._notifier.listener
 
     @listener.setter
@@ -93,12 +93,12 @@ class Venue:
 
     @property
     def executions(self) -> list[Execution]:
-        """Return every execution so far; a corrected one stands in the place of the first."""
+        """Return every execution so far. A correction replaces the execution that it corrects."""
         return self._order_handler.executions.all
 
     @property
     def recorder(self) -> StateRecorder:
-        """Return who keeps what must outlive the gateway; another one may be put in its place."""
+        """Return the recorder of what must outlive the gateway; it may be replaced."""
         return self._notifier.recorder
 
     @recorder.setter
@@ -108,11 +108,11 @@ class Venue:
     # ---- ids --------------------------------------------------------------------------------------------------
 
     def next_order_id(self, client_id: int) -> int:
-        """Return the lowest order id the client may use."""
+        """Return the lowest order id that the client may use."""
         return self._ids.next_order_id(client_id)
 
     def set_next_order_id(self, client_id: int, order_id: int) -> None:
-        """Make `next_order_id` answer this from now on, also lower than what was used."""
+        """Set the result of `next_order_id`; it may be lower than the ids used so far."""
         self.recorder.ids()
         self._ids.set_next_order_id(client_id, order_id)
 
@@ -120,10 +120,10 @@ class Venue:
         """Return a permanent id that no other order has."""
         return self._ids.permanent()
 
-    # ---- what clients do --------------------------------------------------------------------------------------
+    # ---- requests of clients ----------------------------------------------------------------------------------
 
     def place(self, record: OrderRecord) -> None:
-        """Take a new order and tell what became of it; one with transmit=False waits without a word (captured).
+        """Accept a new order and report its state. One with transmit=False waits and is not reported (captured).
 
         Raises:
             RefusedError: If its id was used before (103), or its parent is not an open order (135).
@@ -148,7 +148,7 @@ class Venue:
             self._transmit(record)
 
     def _transmit(self, record: OrderRecord) -> None:
-        """Send an order on its way, and before it all that wait for it: its parent and that one's other children."""
+        """Transmit an order, and before it those that wait for it: its parent and the parent's other children."""
         for member in self._order_handler.groups.family(record):
             if Hold.TRANSMIT not in member.holds or member.is_done:
                 continue
@@ -166,11 +166,11 @@ class Venue:
         return "" if Hold.PARENT in record.holds else self._clearing.objection(record)
 
     def modify(self, record: OrderRecord, request: Fields, terms: Terms, order: Order) -> None:
-        """Give an open order new terms; it is shown again, one that waits for a trigger twice (captured).
+        """Give an open order new terms. It is shown again; one that waits for a trigger is shown twice (captured).
 
         Raises:
-            RefusedError: If its type or algorithm cannot be changed so (329, 440, documented), or its account cannot
-                bear the new terms (201, reported); the order stays as it was.
+            RefusedError: If this change is not possible (329, 440, documented), or the account lacks the margin for the
+                new terms (201, reported). The order stays as it was.
         """
         self._notifier.changed(record)
         if Hold.TRANSMIT in record.holds:
@@ -181,10 +181,10 @@ class Venue:
         self._changes.make(record, request, terms, order)
 
     def cancel(self, record: OrderRecord, reason: str = "", *, client_id: int | None = None) -> None:
-        """Withdraw an open order: its status, then error 202 (captured).
+        """Cancel an open order: its status, then error 202 (captured).
 
-        With a `reason` the system did it; `client_id` is the client that did, which is told too when it is another
-        one: the status then carries its id (captured).
+        A `reason` means that the system cancelled it. `client_id` is the client that did; if it is not the owner, it is
+        informed too, and the status carries its id (captured).
         """
         if client_id is not None and client_id != record.client_id:
             record.cancelled_by = client_id
@@ -193,32 +193,32 @@ class Venue:
     # ---- orders placed at TWS itself --------------------------------------------------------------------------
 
     def next_manual_id(self) -> int:
-        """Return an order id of client 0 that no order placed at TWS itself has: they count down from -1."""
+        """Return the next order id of client 0 for an order placed at TWS itself: they count down from -1."""
         return min((order_id for client_id, order_id in self.records if client_id == 0 > order_id), default=0) - 1
 
     def place_by_hand(self, record: OrderRecord) -> None:
-        """Take an order that a person placed; a client is told only if one binds such orders."""
+        """Accept an order that a person placed. It is reported only if a client binds such orders."""
         if self.on_manual is not None:
             record.is_bound = True
             self.on_manual(record)
         self._take(record, None)
 
     def bind(self) -> list[OrderRecord]:
-        """Give client 0 the open orders that were placed by hand; return them."""
+        """Assign the open orders that were placed by hand to client 0, and return them."""
         unbound = [record for record in self.open() if not record.is_bound]
         for record in unbound:
             self._notifier.changed(record)
             record.is_bound = True
         return unbound
 
-    # ---- what is asked of it ----------------------------------------------------------------------------------
+    # ---- queries ----------------------------------------------------------------------------------------------
 
     def find(self, client_id: int, order_id: int) -> OrderRecord | None:
-        """Return a client's order, or nothing."""
+        """Return a client's order, or None."""
         return self.records.get((client_id, order_id))
 
     def open(self, client_id: int | None = None) -> Iterator[OrderRecord]:
-        """Yield the open orders, of one client or of all; not those that wait for transmit=True."""
+        """Yield the open orders of one client or of all, without those that wait for transmit=True."""
         return (
             record
             for record in self.pending()
@@ -239,25 +239,25 @@ class Venue:
         return (record for record in self.records.values() if record.completed_ns)
 
     def projected_trades(self, record: OrderRecord) -> list[ProjectedTrade]:
-        """Return what is left of an order as if it were filled now; a combination as its legs."""
+        """Return the remaining quantity of an order as if it were filled now; a combination as its legs."""
         return self._clearing.projected_trades(record)
 
     def projection(self, account: str) -> MarginProjection:
-        """Return what the working orders of an account would bring it."""
+        """Return the projection of an account's working orders."""
         return self._clearing.projection(account)
 
     # ---- from one run of the gateway to the next --------------------------------------------------------------
 
     def ids_memory(self) -> IdsMemory:
-        """Return what must be known of the ids to count on."""
+        """Return the state from which a later run continues to count ids."""
         return self._ids.memory()
 
     def restore(
         self, memory: VenueMemory, saved_ns: int, *, since_ns: int, known_as: Callable[[ContractData], ContractData]
     ) -> None:
-        """Go on where an earlier run stopped at `saved_ns`: open orders are worked on.
+        """Continue from an earlier run that stopped at `saved_ns`: its open orders are worked again.
 
-        Executions and completed orders from before `since_ns` are forgotten. `known_as` tells the contracts of today.
+        Executions and completed orders from before `since_ns` are dropped. `known_as` returns the current contract.
         """
         self._ids.restore(memory.ids)
         recent = [each for each in memory.executions if each.fill.at_ns >= since_ns]
@@ -274,27 +274,27 @@ class Venue:
             parent = self.find(record.client_id, record.terms.parent_id) if Hold.PARENT in record.holds else None
             self._order_handler.restore(record, parent, saved_ns)
 
-    # ---- what can be done to orders ---------------------------------------------------------------------------
+    # ---- interventions ----------------------------------------------------------------------------------------
 
     def fill(self, record: OrderRecord, quantity: float, price: float | None = None) -> None:
-        """Execute some of an open order whatever the market says, at `price` or where the market trades.
+        """Execute part of an open order regardless of the market, at `price` or at the market's price.
 
-        No more than what is left is executed, and nothing without a price.
+        At most the remaining quantity is executed; nothing if there is no price.
         """
         quantity = min(quantity, record.remaining)
         if not record.is_done and quantity > 0:
             self._order_handler.fill(record, quantity, price)
 
     def reject_open(self, record: OrderRecord, reason: str) -> None:
-        """Refuse an order that was accepted: error 201, then Inactive (reported); what was filled stays."""
+        """Reject an order that was accepted: error 201, then Inactive (reported). Its fills stay."""
         if not record.is_done:
             self._order_handler.reject(record, f"Order rejected - reason:{reason}")
 
     def correct(self, execution: Execution, *, price: float | None = None, quantity: float | None = None) -> Execution:
-        """Report an execution again with another price or size, its id counted on to ``.02`` (captured).
+        """Report an execution again with another price or size; its id is incremented to ``.02`` (captured).
 
-        The account is put right, and the order's figures; its status stays. The commission is what it was. Executions
-        of combinations cannot be corrected.
+        Account and order figures are corrected. The order's status and the commission stay. Executions of combinations
+        cannot be corrected.
         """
         done = self._order_handler.executions.correct(execution, price=price, quantity=quantity)
         self.listener.execution(done)
