@@ -1,1 +1,1 @@
-"""What one session may ask, a room for each kind of request."""
+"""The requests that a session may send, with a handler for each kind."""

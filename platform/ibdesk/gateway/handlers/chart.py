@@ -1,4 +1,4 @@
-"""What a request for bars asks for, and its answer, made a piece at a time."""
+"""A request for historical bars, and its answer, computed in pieces."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ NOT_HERE = frozenset(
         "YIELD_LAST",
     }
 )
-"""What TWS shows besides (documented), of which the gateway's market has nothing."""
+"""Other data that TWS shows (documented) and the gateway's market does not have."""
 MAX_BARS = 100_000
-"""Longer answers are refused with the words TWS has for a span that is too long (reported)."""
-# A piece of work: bars of at most so many intervals or hours cut from the market, or so many bars written.
+"""Longer answers are refused with TWS's text for a span that is too long (reported)."""
+# The size of one piece of work: bars of at most 1000 intervals or two hours cut from the market, or 250 bars written.
 _INTERVALS, _SPAN_NS = 1000, 2 * 3600 * SECOND
 _WRITTEN = 250
 
 
 class Question:
-    """What a request for bars asks for.
+    """A request for historical bars.
 
     Raises:
-        RefusedError: If it cannot be asked (error 321), or there is nothing of the kind (162).
+        RefusedError: If the request is not valid (error 321), or there are no such bars (162).
     """
 
     def __init__(self, query: Fields, contract: ContractData, now_ns: int) -> None:
@@ -73,33 +73,33 @@ class Question:
 
     @property
     def is_trades(self) -> bool:
-        """Return whether the bars are those of trades, the only ones with volume."""
+        """Return whether the bars are made of trades; only those have volume."""
         return self.what in TRADES
 
     def date(self, opened_ns: int, version: int) -> str:
-        """Return a bar's time as the request wants it; bars of a day carry the date alone."""
+        """Return a bar's time in the requested format; bars of a day carry only the date."""
         if self.interval_ns >= DAY:
             return f"{dt.datetime.fromtimestamp(opened_ns // SECOND, dt.UTC):%Y%m%d}"
         return str(opened_ns // SECOND) if self.epoch else stamp(opened_ns, version)
 
     def limits(self, version: int) -> tuple[str, str]:
-        """Return start and end of the span as the answer carries them."""
+        """Return start and end of the span in the format of the answer."""
         return stamp(self.end_ns - self.span_ns, version), stamp(self.end_ns, version)
 
     def shown_name(self) -> str:
-        """Return what is shown as TWS names it in its texts."""
+        """Return TWS's name in its messages for the data that is shown."""
         return {"TRADES": "Trades", "ADJUSTED_LAST": "Trades", "MIDPOINT": "Midpoint"}.get(self.what, self.what.title())
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Bars as they go on the wire: how many, and their bytes in pieces, in order of time."""
+    """Bars in wire format: their count, and their bytes in pieces, in order of time."""
 
     count: int
     pieces: list[bytes]
 
 
 class Charts:
-    """Cuts bars from the market of a gateway."""
+    """Builds bars from the market of a gateway."""
 
     def __init__(self, source: MarketSource, market: Market, trading_time: TradingTime) -> None:
         self._source = source
@@ -107,7 +107,7 @@ class Charts:
         self._time = trading_time
 
     def answer(self, question: Question, version: int) -> Generator[None, None, Answer]:
-        """Return the answer, and yield after each piece of the work on it.
+        """Return the answer, and yield after each piece of work.
 
         Raises:
             RefusedError: If there are too many bars (error 162).
@@ -129,14 +129,14 @@ class Charts:
         return Answer(count, written)
 
     def between(self, question: Question, start_ns: int, end_ns: int) -> Bars:
-        """Return the bars of a span of the clock's time."""
+        """Return the bars of a span (ns UTC)."""
         instrument = question.contract.instrument
         if question.is_trades or (question.what == "MIDPOINT" and not question.contract.has_trades):
             return self._of_prints(question, self._market.prints(instrument, start_ns, end_ns))
         return self._of_quotes(question, self._market.quotes(instrument, start_ns, end_ns))
 
     def _pieces(self, question: Question) -> Iterator[Bars]:
-        """Yield the bars of the span in pieces, the latest first: so the past is made no further than needed."""
+        """Yield the bars of the span in pieces, latest first, so that no more of the past is computed than needed."""
         name = question.contract.id
         if not self._market.knows(name):
             return
@@ -152,7 +152,7 @@ class Charts:
         if recorded is not None:
             yield from self._recorded(question, recorded)
             return
-        # Without an end time, what happened in this very instant belongs to the answer.
+        # Without an end time, events of this very instant belong to the answer.
         high_ns = question.now_ns + 1
         if question.asked_end_ns is not None:
             high_ns = min(question.asked_end_ns, high_ns)
@@ -194,10 +194,10 @@ class Charts:
         return Bars(Prints(chosen.times, prices, np.zeros(len(prices))), opened)
 
     def _opened(self, question: Question, times: Integers, *, is_dated: bool) -> tuple[Integers, Integers]:
-        """Return the places of the times that are shown, and when the bar of each opened.
+        """Return the indices of the times to show, and the opening time of each one's bar.
 
-        Where hours are kept, what is outside the session is left out, and bars of a day and longer are those of trading
-        days. What `is_dated` is a record of days: each is shown if it was a trading day.
+        If the market keeps hours, times outside the session are dropped, and bars of a day and longer are those of
+        trading days. With `is_dated` the times are a record of trading days, which are all shown.
         """
         contract, outside_rth = question.contract, question.outside_rth
         if is_dated:
@@ -210,7 +210,7 @@ class Charts:
 
 
 def _windows(interval_ns: int, low_ns: int, high_ns: int) -> Iterator[tuple[int, int]]:
-    """Yield spans that cover low to high, the latest first, none of which cuts a bar; long bars have one span."""
+    """Yield spans from low to high, latest first, none of which cuts a bar; bars of a day and longer have one span."""
     if interval_ns >= DAY:
         yield low_ns, max(low_ns, high_ns)
         return
@@ -222,7 +222,7 @@ def _windows(interval_ns: int, low_ns: int, high_ns: int) -> Iterator[tuple[int,
 
 
 def _rows(question: Question, bars: Bars, chosen: slice, version: int) -> bytes:
-    """Return some bars as they stand in a historicalData message: date, prices, volume, average price and count."""
+    """Return some bars in the format of a historicalData message: date, prices, volume, average price and count."""
     dates = [question.date(opened_ns, version) for opened_ns in bars.opened[chosen].tolist()]
     prices = [texts_of(each[chosen].tolist(), Kind.NUMBER) for each in (bars.open, bars.high, bars.low, bars.close)]
     if question.is_trades:

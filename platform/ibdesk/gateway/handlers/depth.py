@@ -1,7 +1,7 @@
-"""The order book of one session: levels behind the best bid and ask, as inserts, updates and deletes by position.
+"""The market depth of one session: levels behind the best bid and ask, as inserts, updates and deletes by position.
 
-The levels are made up: each stands one tick behind the one before it, with a size that depends on its price alone, so
-that the same quotes always give the same book.
+The levels are invented: each is one tick behind the one before it, and its size depends on its price alone. So the
+same quotes always give the same book.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from ibdesk.model import Quote, Tick
 
 INSERT, UPDATE, DELETE = 0, 1, 2
 ASK_SIDE, BID_SIDE = 0, 1
-# MOST_SUBSCRIPTIONS: of depth, for one client (documented); MOST_ROWS: what a book shows at most.
+# Subscriptions of one client (documented), and rows of one book.
 MOST_SUBSCRIPTIONS, MOST_ROWS = 3, 50
 VENUES = ("ISLAND", "ARCA", "IEX", "BATS", "BYX")
-"""Whose orders stand in the book; with smart depth each level names one of them."""
+"""The venues whose orders are in the book; with smart depth each level names one of them."""
 SMART_DEPTH = "Exchanges - Depth: ISLAND; ARCA; IEX; BATS; BYX;"
 RESET = "Market depth data has been RESET. Please empty deep book contents before applying any new entries."
 HALTED = "Market depth data has been HALTED. Please re-subscribe."
@@ -35,7 +35,7 @@ _LOT = 100.0
 
 
 class Level(msgspec.Struct, frozen=True):
-    """One price of one side, and what stands there."""
+    """One price level of one side."""
 
     price: float
     size: float
@@ -43,7 +43,7 @@ class Level(msgspec.Struct, frozen=True):
 
 
 class Move(msgspec.Struct, frozen=True):
-    """What changes at a position of one side; a deletion carries the level that goes."""
+    """A change at a position of one side; a deletion carries the deleted level."""
 
     position: int
     operation: int
@@ -51,7 +51,7 @@ class Move(msgspec.Struct, frozen=True):
 
 
 def levels_of(quote: Quote, side: int, rows: int, tick: float) -> list[Level]:
-    """Return the levels of one side, the best first: the quote's own, then one a tick further each.
+    """Return the levels of one side, best first: the quote's own, then each one tick further.
 
     A side without a price is empty, and no level has a price of zero or less.
     """
@@ -68,10 +68,10 @@ def levels_of(quote: Quote, side: int, rows: int, tick: float) -> list[Level]:
 
 
 def moves_between(old: list[Level], new: list[Level]) -> list[Move]:
-    """Return what turns one side into another: updates in place, inserts and deletions at the end only.
+    """Return the moves from one side to another: updates in place, inserts and deletions only at the end.
 
-    So a client gets the same book whether it takes an insert to move the levels behind it (documented) or to replace
-    the level that stands there, as ib_async does.
+    So a client has the same book whether it inserts a level and moves the ones behind it (documented), or replaces the
+    level at that position, as ib_async does.
     """
     pairs = enumerate(zip(old, new, strict=False))
     moves = [Move(place, UPDATE, after) for place, (before, after) in pairs if before != after]
@@ -100,14 +100,14 @@ class DepthStream:
         self._sides: dict[int, list[Level]] = {BID_SIDE: [], ASK_SIDE: []}
 
     def reset(self, quote: Quote | None) -> None:
-        """Tell the client to empty its book (error 317, documented), and fill it anew."""
+        """Tell the client to empty its book (error 317, documented), and send the book again."""
         self._session.error(self._id, 317, RESET)
         self._sides = {BID_SIDE: [], ASK_SIDE: []}
         if quote is not None:
             self.on_quote(quote)
 
     def on_quote(self, quote: Quote) -> None:
-        """Send what the quote changes in the book."""
+        """Send the changes that the quote causes in the book."""
         for side, old in self._sides.items():
             new = levels_of(quote, side, self._rows, self._tick)
             self._sides[side] = new
@@ -115,13 +115,13 @@ class DepthStream:
                 self._send(side, move)
 
     def on_tick(self, tick: Tick) -> None:
-        """Pass over: the quote that follows shows what a trade did."""
+        """Ignore it: the quote that follows shows the effect of a trade."""
 
     def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
-        """Pass over: a book has no bars."""
+        """Ignore it: a book has no bars."""
 
     def on_state(self, state: InstrumentState) -> None:
-        """Say when trading is halted (error 316, documented); the book empties with the quote."""
+        """Report a trading halt (error 316, documented); the book empties with the quote."""
         if state.is_halted:
             self._session.error(self._id, 316, HALTED)
 
@@ -142,7 +142,7 @@ class DepthStream:
 
 
 class Depth:
-    """The requests of one session for depth; `most` is how many books it may have, `None` any number."""
+    """The depth requests of one session; `most` is the maximum number of books, `None` is no limit."""
 
     def __init__(
         self, session: Session, tape: Tape, contracts: ContractBook, *, most: int | None = MOST_SUBSCRIPTIONS
@@ -154,22 +154,22 @@ class Depth:
         self._streams: dict[int, tuple[str, DepthStream]] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return what it answers."""
+        """Return the handler of each request."""
         return {"reqMktDepth": self.begin, "cancelMktDepth": self.cancel}
 
     def close(self) -> None:
-        """End all subscriptions, without a word."""
+        """End all subscriptions without a message."""
         for instrument, stream in self._streams.values():
             self._tape.unwatch(instrument, stream)
         self._streams.clear()
 
     def reset(self) -> None:
-        """Have every client of this session empty its books, and fill them anew: as after a lost link."""
+        """Tell the client to empty its books, and send them again, as after a lost link."""
         for instrument, stream in self._streams.values():
             stream.reset(self._tape.quote(instrument))
 
     def begin(self, query: Fields) -> None:
-        """Send the book and go on sending what changes in it; smart depth first names its venues (2152, captured)."""
+        """Send the book, then its changes; smart depth first names its venues (2152, captured)."""
         request_id, rows, is_smart = query.required("reqId"), query.whole("numRows") or 0, query.flag("isSmartDepth")
         if query.text("secType") == "BAG":
             raise RefusedError(
@@ -179,7 +179,7 @@ class Depth:
         if request_id in self._streams:
             raise RefusedError(102, "Duplicate ticker ID.")
         if not 0 < rows <= MOST_ROWS:
-            raise invalid(f"Invalid number of rows {rows}: a book has from 1 to {MOST_ROWS}")
+            raise invalid(f"Invalid number of rows {rows}: must be from 1 to {MOST_ROWS}")
         if self._most is not None and len(self._streams) >= self._most:
             raise RefusedError(309, f"Max number ({self._most}) of market depth requests has been reached")
         self._tape.play(contract.instrument)
@@ -193,7 +193,7 @@ class Depth:
         self._tape.watch(contract.id, stream)
 
     def cancel(self, query: Fields) -> None:
-        """End a subscription; error 310 when there is none (documented)."""
+        """End a subscription; error 310 if there is none (documented)."""
         request_id = query.required("reqId")
         if request_id not in self._streams:
             raise RefusedError(310, f"Can't find the subscribed market depth with tickerId:{request_id}")

@@ -1,7 +1,7 @@
-"""History for one session: bars, ticks, histograms, sessions, and how far back they go.
+"""The history of one session: bars, ticks, histograms, sessions, and head timestamps.
 
-As at TWS, the last bar of an answer that reaches up to now is the one still being made. A long answer is made over
-several turns of the loop, so that answers may come in another order than their requests.
+As in TWS, the last bar of an answer that reaches up to now is unfinished. A long answer is computed over several turns
+of the loop, so answers may arrive in another order than their requests.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ from ibdesk.model import Quote, Tick
 
 
 class LiveBars:
-    """A history that is kept up to date: after every five seconds the bar in the making is sent again."""
+    """A history that is kept up to date: the unfinished bar is sent again every five seconds."""
 
     def __init__(self, send: Callable[[int], None]) -> None:
         self._send = send
 
     def on_quote(self, quote: Quote) -> None:
-        """Pass over: the bar is sent every five seconds."""
+        """Ignore it: the bar is sent every five seconds."""
 
     def on_tick(self, tick: Tick) -> None:
-        """Pass over: the bar is sent every five seconds."""
+        """Ignore it: the bar is sent every five seconds."""
 
     def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:  # noqa: ARG002
-        """Send the bar that the last five seconds belong to."""
+        """Send the bar that contains the last five seconds."""
         self._send(opened_ns)
 
     def on_state(self, state: InstrumentState) -> None:
-        """Pass over: bars end and begin by themselves."""
+        """Ignore it: bars end and begin by themselves."""
 
 
 class Archive:
-    """What the history requests of all sessions share: the market's past, and the work on long answers."""
+    """The market's past, and the work on long answers, shared by all sessions."""
 
     def __init__(self, tape: Tape, market: Market, trading_time: TradingTime, past_ticks: PastTicks) -> None:
         self.tape = tape
@@ -74,14 +74,14 @@ class History:
         self._live: dict[int, tuple[str, LiveBars]] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return what it answers."""
+        """Return the handler of each request."""
         return {
             "reqHistoricalData": self.bars,
             "cancelHistoricalData": self.cancel,
             "reqHeadTimeStamp": self.head,
             "reqHistogramData": self.histogram,
             "reqHistoricalTicks": self.ticks,
-            # A question that is answered at once leaves nothing to cancel; clients cancel it all the same.
+            # These requests are answered immediately, so there is nothing to cancel; clients cancel them nevertheless.
             "cancelHeadTimeStamp": _silence,
             "cancelHistogramData": _silence,
         }
@@ -98,7 +98,7 @@ class History:
     # ---- bars -------------------------------------------------------------------------------------------------
 
     def bars(self, query: Fields) -> None:
-        """Send the bars of a span of time up to its end; error 162 when there are none."""
+        """Send the bars of a span; error 162 if there are none."""
         request_id, keep = query.required("reqId"), query.flag("keepUpToDate")
         question = Question(query, self._contract(query), self._now_ns())
         if keep and query.text("endDateTime"):
@@ -116,7 +116,7 @@ class History:
         self._archive.time_slicer.begin(job)
 
     def _answer(self, request_id: int, question: Question, *, keep: bool) -> Iterator[None]:
-        """Make the answer a piece at a time and send it in one message."""
+        """Compute the answer in pieces and send it in one message."""
         version = self._session.version
         try:
             answer = yield from self._archive.charts.answer(question, version)
@@ -156,7 +156,7 @@ class History:
         )
 
     def _send_schedule(self, request_id: int, question: Question) -> None:
-        """Send the sessions of the span, by the exchange's calendar whatever hours the gateway keeps."""
+        """Send the sessions of the span by the exchange's calendar, whether or not the market keeps hours."""
         hours, end_ns = question.contract.hours, min(question.end_ns, question.now_ns)
         rows = hours.schedule(end_ns - question.span_ns, end_ns, outside_rth=question.outside_rth)
         if not rows:
@@ -171,7 +171,7 @@ class History:
         )
 
     def cancel(self, query: Fields) -> None:
-        """End an answer in the making, or a history that is kept up to date; TWS confirms with error 162 (reported)."""
+        """End an unfinished answer, or a history that is kept up to date; TWS confirms with error 162 (reported)."""
         request_id = query.required("reqId")
         if request_id in self._jobs:
             self._jobs.pop(request_id).cancel()
@@ -182,10 +182,10 @@ class History:
             raise RefusedError(366, f"No historical data query found for ticker id:{request_id}")
         raise no_history(f"API historical data query cancelled: {request_id}")
 
-    # ---- smaller questions ------------------------------------------------------------------------------------
+    # ---- smaller requests -------------------------------------------------------------------------------------
 
     def head(self, query: Fields) -> None:
-        """Send when the history of a contract begins."""
+        """Send the time at which the history of a contract begins."""
         contract = self._contract(query)
         first_ns = self._archive.market.first_ns(contract.id)
         if first_ns is None:
@@ -194,7 +194,7 @@ class History:
         self._session.send("headTimestamp", reqId=query.required("reqId"), timestamp=text)
 
     def histogram(self, query: Fields) -> None:
-        """Send how much traded at each price in the last span of time."""
+        """Send the volume at each price over the last span of time."""
         contract = self._contract(query)
         span_ns = duration(_spoken(query.text("timePeriod")))
         prints = self._prints(contract, self._now_ns() - span_ns, self._now_ns() + 1)
@@ -205,7 +205,7 @@ class History:
         self._session.send("histogramData", reqId=query.required("reqId"), items=items)
 
     def ticks(self, query: Fields) -> None:
-        """Send trades, quotes or middles from a start on, or up to an end."""
+        """Send trades, quotes or midpoints from a start time on, or up to an end time."""
         contract = self._contract(query)
         start, end = query.text("startDateTime"), query.text("endDateTime")
         if bool(start) == bool(end):
@@ -241,4 +241,4 @@ def _spoken(text: str) -> str:
 
 
 def _silence(_query: Fields) -> None:
-    """Take the request and answer nothing."""
+    """Accept the request and send no answer."""

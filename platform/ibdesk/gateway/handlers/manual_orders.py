@@ -1,9 +1,9 @@
-"""What a person does at TWS itself: places orders, which client 0 may take over, and changes or cancels any order.
+"""Actions of a person at TWS itself: placing orders, which client 0 may bind, and changing or cancelling any order.
 
-Until client 0 takes one over it is nobody's: all clients find it among all open orders under order id 0, and nobody is
-told what becomes of it. Client 0 takes over those that are there by asking for its open orders, and those to come by
-asking for them to be bound; then they have negative order ids, and it may change and cancel them (documented). That it
-is told of each by an orderBound message is documented, the order of these messages is believed.
+Until client 0 binds it, such an order has no owner: all clients find it among all open orders under order id 0, and no
+client receives reports about it. Client 0 binds the existing ones by requesting its open orders, and future ones by
+requesting automatic binding. They then have negative order ids, and client 0 may change and cancel them (documented).
+Each is announced by an orderBound message (documented); the order of these messages is believed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ManualOrders:
         self._accounts = accounts
 
     def place(self, terms: dict[str, Scalar]) -> OrderRecord:
-        """Place an order whose contract and terms have the names that the placeOrder message gives them.
+        """Place an order; `terms` hold its contract and terms by the names of the placeOrder message.
 
         Raises:
             RefusedError: If the venue cannot take such an order.
@@ -50,10 +50,10 @@ class ManualOrders:
         return record
 
     def change(self, permanent_id: int, terms: dict[str, Scalar]) -> None:
-        """Give an open order, whoever's, new terms by the names that the placeOrder message gives them.
+        """Give any open order new terms, by the names of the placeOrder message.
 
         Raises:
-            RefusedError: If there is no such open order (135), or the venue cannot change it so.
+            RefusedError: If there is no such open order (135), or the venue cannot make the change.
         """
         record = self._open(permanent_id)
         given = {name: text_of(value) for name, value in terms.items()}
@@ -66,7 +66,7 @@ class ManualOrders:
         )
 
     def cancel(self, permanent_id: int) -> None:
-        """Withdraw an open order, whoever's.
+        """Cancel any open order.
 
         Raises:
             RefusedError: If there is no such open order (135).

@@ -29,8 +29,8 @@ GENERIC_TICKS = frozenset(
         *("614", "619", "623", "645", "mdoff"),
     }
 )
-"""Every generic tick a client may ask for (documented); of most there is nothing to tell here."""
-# What the client asked for with reqMarketDataType (documented): the higher ones include the lower.
+"""Every generic tick that a client may request (documented); most of them have no data here."""
+# The data types of reqMarketDataType (documented); a higher one includes the lower ones.
 FROZEN, DELAYED_FROZEN = 2, 4
 NOT_SUBSCRIBED = (
     "Requested market data is not subscribed. Check API status by selecting the Account menu then under Management "
@@ -47,13 +47,13 @@ class BarStream:
         self._what = what
 
     def on_quote(self, quote: Quote) -> None:
-        """Pass over: bars are sent when they close."""
+        """Ignore it: bars are sent when they close."""
 
     def on_tick(self, tick: Tick) -> None:
-        """Pass over: bars are sent when they close."""
+        """Ignore it: bars are sent when they close."""
 
     def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:  # noqa: ARG002
-        """Send the bar that closed; only trades have volume, the others carry -1."""
+        """Send the closed bar. Only trades have volume; the other prices carry -1."""
         bar = bars.get(self._what)
         if bar is None:
             return
@@ -72,11 +72,11 @@ class BarStream:
         )
 
     def on_state(self, state: InstrumentState) -> None:
-        """Pass over: bars end and begin by themselves."""
+        """Ignore it: bars end and begin by themselves."""
 
 
 class TickStream:
-    """One tick-by-tick subscription; with `ignore_size` quotes that change in size alone are left out."""
+    """One tick-by-tick subscription; with `ignore_size` quotes that differ only in size are skipped."""
 
     def __init__(self, session: Session, request_id: int, tick_type: int, *, ignore_size: bool) -> None:
         self._session = session
@@ -86,7 +86,7 @@ class TickStream:
         self._prices: tuple[float, float] | None = None
 
     def on_quote(self, quote: Quote) -> None:
-        """Send the quote, or its middle; a missing side has the price -1."""
+        """Send the quote, or its midpoint; a missing side has the price -1."""
         if self._type == TICK_BY_TICK_TYPES["BidAsk"]:
             bid, ask = (-1.0 if price != price else price for price in (quote.bid, quote.ask))  # noqa: PLR0124 - NaN
             if self._ignore_size and self._prices == (bid, ask):
@@ -104,10 +104,10 @@ class TickStream:
             self._send(tick.at_ns, price=tick.price, size=tick.size, mask=0, exchange=TRADE_VENUE, specialConditions="")
 
     def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
-        """Pass over: ticks are sent as they come."""
+        """Ignore it: ticks are sent as they come."""
 
     def on_state(self, state: InstrumentState) -> None:
-        """Pass over: only trades and quotes are ticks."""
+        """Ignore it: only trades and quotes are ticks."""
 
     def _send(self, at_ns: int, **values: float | str) -> None:
         message = OUTGOING_BY_NAME["tickByTick"]
@@ -116,7 +116,7 @@ class TickStream:
 
 
 class MarketData:
-    """The market-data requests of one session; with `is_delayed` it has a right to delayed data only."""
+    """The market-data requests of one session; with `is_delayed` it has permission for delayed data only."""
 
     def __init__(
         self,
@@ -137,11 +137,11 @@ class MarketData:
         self._now_ns = now_ns
         self._is_delayed = is_delayed
         self._wish = 1
-        # ends: what ends each subscription, by its kind and request id.
+        # The function that ends each subscription, by kind and request id.
         self._ends: dict[tuple[str, int], Callable[[], None]] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return what it answers."""
+        """Return the handler of each request."""
         return {
             "reqMktData": self.quotes,
             "cancelMktData": self.cancel_quotes,
@@ -153,7 +153,7 @@ class MarketData:
         }
 
     def close(self) -> None:
-        """End all subscriptions, without a word: as on error 1101, too."""
+        """End all subscriptions without a message; error 1101 does this too."""
         for end in self._ends.values():
             end()
         self._ends.clear()
@@ -161,7 +161,7 @@ class MarketData:
     # ---- quotes -----------------------------------------------------------------------------------------------
 
     def quotes(self, query: Fields) -> None:
-        """Begin a line of quotes, or send a snapshot and its end."""
+        """Begin a quote subscription, or send a snapshot and its end."""
         request_id = query.required("reqId")
         contract = self._contract(query)
         self._check_free("quotes", request_id)
@@ -185,17 +185,17 @@ class MarketData:
             self._ends["computations", request_id] = computations.begin()
 
     def cancel_quotes(self, query: Fields) -> None:
-        """End a line of quotes."""
+        """End a quote subscription."""
         request_id = query.required("reqId")
         self._cancel("quotes", request_id)
         if end := self._ends.pop(("computations", request_id), None):
             end()
 
     def _types(self, request_id: int) -> TickTypes:
-        """Return the tick types the client gets: live ones, or delayed ones after error 10167 (captured).
+        """Return the tick types for the client: live ones, or delayed ones after error 10167 (captured).
 
-        Who has live data gets it whatever was asked for; who has not gets delayed data when it was asked for, and
-        error 354 when it was not (documented).
+        A client with live data gets it whatever it requested. One without gets delayed data if it requested that, else
+        error 354 (documented).
         """
         if not self._is_delayed:
             return LIVE
@@ -207,7 +207,7 @@ class MarketData:
         return DELAYED
 
     def data_type(self, query: Fields) -> None:
-        """Take the wish for frozen or delayed data; it holds for later requests and is not answered (captured)."""
+        """Set frozen or delayed data for later requests; TWS sends no answer (captured)."""
         wish = query.required("marketDataType")
         if wish not in (1, 2, 3, 4):
             raise invalid("Invalid market data type", request_id=-1)
@@ -229,7 +229,7 @@ class MarketData:
         self._begin("bars", request_id, contract, BarStream(self._session, request_id, what))
 
     def tick_by_tick(self, query: Fields) -> None:
-        """Begin to send every trade, quote or middle, after the last `numberOfTicks` of the past (documented)."""
+        """Begin to send each trade, quote or midpoint, after the last `numberOfTicks` past ones (documented)."""
         request_id, kind = query.required("reqId"), query.text("tickType")
         contract = self._contract(query)
         self._check_free("ticks", request_id)
@@ -252,7 +252,7 @@ class MarketData:
         stream = TickStream(self._session, request_id, TICK_BY_TICK_TYPES[kind], ignore_size=ignore_size)
         self._begin("ticks", request_id, contract, stream)
 
-    # ---- what all have in common ------------------------------------------------------------------------------
+    # ---- helpers ----------------------------------------------------------------------------------------------
 
     def _contract(self, query: Fields) -> ContractData:
         return the_contract(self._contracts, query)
@@ -276,7 +276,7 @@ class MarketData:
 
 
 def _generics(query: Fields, contract: ContractData) -> frozenset[str]:
-    """Return the generic ticks a request asks for; ``292:BRFG`` asks for 292 of one provider."""
+    """Return the generic ticks of a request; ``292:BRFG`` is 292 of one provider."""
     text = query.text("genericTickList").replace(" ", "")
     asked = frozenset(entry.partition(":")[0] for entry in text.split(",") if entry)
     if not asked <= GENERIC_TICKS:

@@ -1,4 +1,4 @@
-"""What a client hears of an option beside its quote: the volatilities and sensitivities behind the prices."""
+"""Option computations beside the quote: the volatilities and sensitivities behind the prices."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ibdesk.model import Quote, Tick
 # Tick types of option computations (documented): at the bid, at the ask, at the last trade, and of the model.
 BID, ASK, LAST, MODEL = 10, 11, 12, 13
 UNKNOWN_DIVIDEND = -1
-"""What TWS writes for a present value of dividends that it does not know (captured)."""
+"""TWS's value for an unknown present value of dividends (captured)."""
 
 
 class Computations:
-    """The option computations of one market-data line; a watcher of the option."""
+    """The option computations of one market-data subscription; it watches the option."""
 
     def __init__(
         self,
@@ -34,19 +34,19 @@ class Computations:
         self._tape = tape
 
     def begin(self) -> Callable[[], None]:
-        """Send what is known already, and every change from now on until the function that comes back is called."""
+        """Send the present computations, and every change until the returned function is called."""
         self.show()
         self._tape.watch(self._option.id, self)
         return lambda: self._tape.unwatch(self._option.id, self)
 
     def show(self) -> None:
-        """Send what is known already."""
+        """Send the present computations."""
         quote = self._tape.quote(self._option.id)
         if quote is not None:
             self.on_quote(quote)
 
     def on_quote(self, quote: Quote) -> None:
-        """Send what bid and ask imply, and the model's value, at the underlying's present price."""
+        """Send the computations of bid, ask and model at the underlying's present price."""
         spot = self._spot()
         if spot is None:
             return
@@ -57,23 +57,23 @@ class Computations:
         self._send(MODEL, value.greeks.price, value, spot)
 
     def on_tick(self, tick: Tick) -> None:
-        """Send what the trade implies."""
+        """Send the computation of the trade."""
         spot = self._spot()
         if spot is not None:
             self._send(LAST, tick.price, valued_at(self._option, spot, tick.price, tick.at_ns), spot)
 
     def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
-        """Pass over: computations are sent as quotes come."""
+        """Ignore it: computations are sent with quotes."""
 
     def on_state(self, state: InstrumentState) -> None:
-        """Pass over: what it does to the quote follows."""
+        """Ignore it: the quote that follows shows the effect."""
 
     def _spot(self) -> float | None:
         underlying = self._tape.quote(self._option.under_id)
         return underlying.mid if underlying is not None and underlying.mid > 0 else None
 
     def _send(self, tick_type: int, price: float, found: Valuation | None, spot: float) -> None:
-        """Send one computation; where a price implies no volatility TWS writes -1, and -2 for the rest (documented)."""
+        """Send one computation. If a price implies no volatility, TWS sends -1, and -2 for the rest (documented)."""
         greeks = None if found is None else found.greeks
         self._session.send(
             "tickOptionComputation",

@@ -1,6 +1,7 @@
-"""How an order and an execution of the venue look on the wire: the openOrder message and its kin.
+"""Wire format of orders and executions: openOrder and related messages.
 
-What a client did not set is shown as paper accounts show it (captured): empty, zero or the largest number, by field.
+Fields that the client did not set have the values that paper accounts show (captured): empty, zero or the largest
+number.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ MARGIN_FIELDS = tuple(
     for what in ("initMargin", "maintMargin", "equityWithLoan")
 )
 
-# What the request carries and the answer repeats as it came.
+# Fields of the request that the answer repeats unchanged.
 _ECHOED = (
     "orderType", "openClose", "orderRef", "outsideRth", "hidden",
     "goodAfterTime", "faGroup", "faMethod", "faPercentage", "modelCode", "goodTillDate", "rule80A",
@@ -40,10 +41,10 @@ _ECHOED = (
     "comboLegs", "orderComboLegs", "smartComboRoutingParams",
 )  # fmt: skip
 
-# Where SMART has an order executed, by type of security (a choice); shares are at IEX.
+# Where SMART executes an order, by security type (a choice); shares at IEX.
 _SMART_CHOICE = {"OPT": "CBOE"}
 
-# What stands in an openOrder where the client set nothing.
+# Values in an openOrder of the fields that the client did not set.
 _UNSET: dict[str, Value] = {
     "right": "?",
     "strike": 0,
@@ -141,7 +142,7 @@ def open_order(record: OrderRecord) -> dict[str, Value]:
 
 
 def _limit(record: OrderRecord) -> float:
-    """Return the limit an openOrder shows.
+    """Return the limit in an openOrder.
 
     The first one of an order that waits for a stop shows a price three ticks over the stop (captured, for sales).
     """
@@ -156,10 +157,10 @@ def _limit(record: OrderRecord) -> float:
 
 
 def completed_order(record: OrderRecord, version: int) -> dict[str, Value]:
-    """Return the fields of the completedOrder message of an order that is done."""
+    """Return the fields of the completedOrder message of a finished order."""
     return {
         **open_order(record),
-        # A filled order is shown with quantity zero and what was filled beside it.
+        # A filled order is shown with quantity zero and a filled quantity.
         "totalQuantity": 0 if record.status == "Filled" else record.order.quantity,
         "filledQuantity": record.filled,
         "refFuturesConId": UNSET_INTEGER,
@@ -172,10 +173,10 @@ def completed_order(record: OrderRecord, version: int) -> dict[str, Value]:
     }
 
 
-def order_status(record: OrderRecord, hearer: int) -> dict[str, Value]:
-    """Return the fields of the orderStatus message of an order, as the client `hearer` is told.
+def order_status(record: OrderRecord, receiver: int) -> dict[str, Value]:
+    """Return the fields of an order's orderStatus message for the client `receiver`.
 
-    The other client that cancelled it reads its own id (captured), everybody else the owner's (believed).
+    The other client that cancelled the order reads its own id (captured), all others the owner's (believed).
     """
     return {
         "orderId": record.reported_id,
@@ -186,14 +187,14 @@ def order_status(record: OrderRecord, hearer: int) -> dict[str, Value]:
         "permId": record.permanent_id,
         "parentId": record.terms.parent_id,
         "lastFillPrice": text_of(record.last_price, Kind.SIZE),
-        "clientId": hearer if hearer == record.cancelled_by else record.client_id,
+        "clientId": receiver if receiver == record.cancelled_by else record.client_id,
         "whyHeld": record.why_held,
         "mktCapPrice": 0,
     }
 
 
 def execution(done: Execution, request_id: int, version: int) -> dict[str, Value]:
-    """Return the fields of the execDetails message; request id -1 for one that was not asked for."""
+    """Return the fields of the execDetails message; request id -1 if it was not requested."""
     record, fill, contract = done.record, done.fill, done.contract
     venue = contract.exchange if contract.exchange != "SMART" else _SMART_CHOICE.get(contract.sec_type, "IEX")
     return {
@@ -219,7 +220,7 @@ def execution(done: Execution, request_id: int, version: int) -> dict[str, Value
 
 
 def commission_report(done: Execution) -> dict[str, Value]:
-    """Return the fields of the commissionReport message; profit is unset when nothing was closed."""
+    """Return the fields of the commissionReport message; the profit is unset when nothing was closed."""
     return {
         "execId": done.id,
         "commission": text_of(done.commission, Kind.NUMBER),

@@ -1,4 +1,4 @@
-"""Reading the terms of an order from a client's placeOrder request, and refusing what makes none."""
+"""Reading and checking the terms of an order in a placeOrder request."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ibdesk.gateway.venue.terms import Algorithm, Condition, ConditionKind, Term
 from ibdesk.model import Index, Order, Side
 
 HIGHEST_PRICE = 1e12
-"""Above it the cent is lost in the price; no contract comes near it."""
+"""Above this a float cannot hold the cents; no contract has such a price."""
 _SIDES = {"BUY": Side.BUY, "SELL": Side.SELL, "SSHORT": Side.SELL}
-# Valid in TWS and not worked here; they are refused as a venue refuses a type it does not offer.
+# Valid in TWS and not supported here; refused in the way a venue refuses a type that it does not offer.
 _KNOWN_TYPES = frozenset({"PEG MKT", "PEG MID", "PEG BEST", "PEG BENCH", "BOX TOP", "STP PRT"})
-# What a combination may be traded with here.
+# The order types for combinations.
 _COMBO_TYPES = frozenset({"MKT", "LMT"})
 _OCA_TYPES = frozenset({1, 2, 3})
 UNSUPPORTED = "Unsupported order type for this exchange and security type: {}."
@@ -29,10 +29,10 @@ ContractOf = Callable[[int], ContractData | None]
 
 
 def read_order(request: Fields, contract: ContractData, owner: str, *, is_change: bool = False) -> Order:
-    """Return side and size of the order a request describes; type and prices follow from its terms.
+    """Return side and size of the order in a request; its terms determine type and prices.
 
     Raises:
-        RefusedError: If it has no side or size, or the contract cannot be traded, or not in this size.
+            RefusedError: If side or size is missing, or the contract cannot be traded, or not in this size.
     """
     side = _SIDES.get(request.text("action"))
     if side is None:
@@ -55,8 +55,8 @@ def read_order(request: Fields, contract: ContractData, owner: str, *, is_change
 def _off_increment(contract: ContractData, *, is_change: bool) -> RefusedError:
     """Return the refusal of a size between two increments.
 
-    TWS lists shares by 0.0001 and currencies by 0.01 (captured) and takes whole ones only from the API (10242, 10243
-    documented and reported, 10318 reported); the text for other contracts is reported.
+    TWS lists shares in steps of 0.0001 and currencies in steps of 0.01 (captured) and accepts only whole ones from the
+    API (10242, 10243 documented and reported, 10318 reported); the text for other contracts is reported.
     """
     if contract.sec_type == "STK":
         code, verb = (10242, "modified") if is_change else (10243, "placed")
@@ -70,12 +70,12 @@ def _off_increment(contract: ContractData, *, is_change: bool) -> RefusedError:
 
 
 def read_terms(request: Fields, contract: ContractData, contract_of: ContractOf, now_ns: int) -> Terms:
-    """Return the terms of the order a request describes.
+    """Return the terms of the order in a request.
 
-    `contract_of` gives the contract of a condition's id, `now_ns` the day of an algorithm's times.
+    `contract_of` returns the contract of a condition's id; `now_ns` gives the day of an algorithm's times.
 
     Raises:
-        RefusedError: If they are not such that the venue can work them.
+        RefusedError: If the venue cannot work such terms.
     """
     kind = _kind(request, contract)
     time_in_force = _time_in_force(request, kind)
@@ -113,7 +113,7 @@ def _kind(request: Fields, contract: ContractData) -> str:
 
 
 def _prices(request: Fields, kind: str, contract: ContractData) -> dict[str, float | None]:
-    """Return the prices among the terms; those a type cannot do without are checked, others may be left out."""
+    """Return the prices of the terms: required ones are checked, others may be missing."""
     needed = KINDS[kind].prices
     prices = {
         "limit": _price(request, "lmtPrice", contract) if "lmtPrice" in needed else None,
@@ -144,7 +144,7 @@ def _trail(request: Fields, kind: str, contract: ContractData) -> dict[str, floa
 
 
 def _is_given(request: Fields, name: str) -> bool:
-    """Return whether a price that may be left out is there; the zero some clients send in its place is none."""
+    """Return whether an optional price is set; some clients send zero instead of leaving it out."""
     return bool(request.number(name))
 
 
@@ -157,7 +157,7 @@ def _offset(request: Fields, name: str) -> float | None:
 
 def _price(request: Fields, name: str, contract: ContractData) -> float:
     price = request.number(name)
-    # What a combination or a future costs may be nothing, or less.
+    # The price of a combination or a future may be zero or negative.
     lowest = -HIGHEST_PRICE if contract.instrument.may_be_worthless else 0.0
     if price is None or not lowest < price < HIGHEST_PRICE:
         raise invalid(f"{name} of a {request.text('orderType')} order must be a price, got {request.text(name)!r}")
@@ -172,7 +172,7 @@ def _price(request: Fields, name: str, contract: ContractData) -> float:
 def _time_in_force(request: Fields, kind: str) -> TimeInForce:
     text = request.text("tif") or "DAY"
     if text not in TimeInForce.__members__:
-        raise invalid(f"Invalid time in force: {text} is not worked here")
+        raise invalid(f"Invalid time in force: {text} is not supported")
     time_in_force = TimeInForce[text]
     if KINDS[kind].in_auction and time_in_force is not TimeInForce.DAY:
         raise RefusedError(113, "The Tif option should be set to DAY for MOC and LOC orders.")
@@ -204,14 +204,14 @@ def _oca_type(request: Fields) -> int:
 def _condition(row: Fields, contract_of: ContractOf) -> Condition:
     kind = ConditionKind(row.required("condType"))
     if kind is ConditionKind.MARGIN:
-        raise invalid("a condition on the margin cushion is not worked here")
+        raise invalid("a condition on the margin cushion is not supported")
     contract = None
     if row.whole("conId"):
         contract = contract_of(row.required("conId"))
         if contract is None:
-            raise invalid(f"a condition looks at contract {row.text('conId')}, which is not known")
+            raise invalid(f"a condition names contract {row.text('conId')}, which is unknown")
     elif kind in (ConditionKind.PRICE, ConditionKind.VOLUME, ConditionKind.CHANGE):
-        raise invalid("a condition needs the conId of the contract it looks at")
+        raise invalid("a condition needs the conId of its contract")
     values = (row.number(name) for name in ("price", "volume", "changePercent"))
     return Condition(
         kind=kind,
@@ -240,7 +240,7 @@ def _algorithm(request: Fields, kind: str, now_ns: int) -> Algorithm | None:
     if not known.issuperset(given):
         raise RefusedError(443, "Order processing failed. Unknown algo attribute.")
     try:
-        # They may be times of day: `09:30:00 US/Eastern` (documented).
+        # These may be times of day: `09:30:00 US/Eastern` (documented).
         start_ns, end_ns = (
             read_time(given[tag], now_ns=now_ns) if given.get(tag) else 0 for tag in ("startTime", "endTime")
         )

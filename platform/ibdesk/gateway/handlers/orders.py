@@ -1,4 +1,4 @@
-"""The order requests of one session: read, checked, and passed to the venue; what the venue tells, sent back."""
+"""The order requests of one session, which go to the venue, and the venue's reports, which go to the client."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DAY_BY_PRESET = "Order TIF was set to DAY based on order preset."
 
 
 class Orders:
-    """What one client asks of the venue. It hears of its own orders only.
+    """The order requests of one client. It receives reports about its own orders only.
 
     With `tells_preset` an order without a time in force is answered with 10349, as newer TWS do (reported).
     """
@@ -49,13 +49,13 @@ class Orders:
         self._contracts = contracts
         self._accounts = accounts
         self._tells_preset = tells_preset
-        # sees_all: it has asked for the orders of all clients, and may cancel them since.
+        # Whether the client has requested the orders of all clients, after which it may cancel them.
         self._sees_all = False
-        # It is client 0 and wants the orders that are placed by hand.
+        # Whether this is client 0 with automatic binding of orders that are placed by hand.
         self._binds = False
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return what it answers."""
+        """Return the handler of each request."""
         return {
             "placeOrder": self.place,
             "cancelOrder": self.cancel,
@@ -69,14 +69,14 @@ class Orders:
         }
 
     def close(self) -> None:
-        """Bind orders placed by hand no more; orders themselves outlive the session."""
+        """End automatic binding. The orders themselves outlive the session."""
         if self._binds:
             self._venue.on_manual = None
 
     # ---- requests ---------------------------------------------------------------------------------------------
 
     def place(self, request: Fields) -> None:
-        """Take a new order, or new terms of an open one, or a what-if question."""
+        """Accept a new order, new terms of an open one, or a what-if request."""
         order_id, client_id = request.required("orderId"), self._session.client_id
         contract = the_contract(self._contracts, request)
         known = self._venue.find(client_id, order_id)
@@ -114,11 +114,11 @@ class Orders:
         if known.contract.id != wanted.contract.id or known.order.side is not wanted.order.side:
             raise RefusedError(105, "Order being modified does not match original order.")
         if wanted.order.quantity <= known.filled:
-            raise invalid(f"{known.filled:g} are filled, so the size cannot become {wanted.order.quantity:g}")
+            raise invalid(f"{known.filled:g} are already filled; the size cannot become {wanted.order.quantity:g}")
         self._venue.modify(known, request, wanted.terms, wanted.order)
 
     def cancel(self, request: Fields) -> None:
-        """Withdraw an order of this client, or of another one once this client has asked for all open orders."""
+        """Cancel an order of this client, or of another one if this client has requested all open orders."""
         order_id = request.required("orderId")
         record = self._cancellable(order_id)
         if record is None:
@@ -137,21 +137,21 @@ class Orders:
         return record
 
     def global_cancel(self, _request: Fields) -> None:
-        """Withdraw every open order of every client."""
+        """Cancel every open order of every client."""
         for record in self._venue.pending():
             # Cancelling a parent has cancelled its children.
             if not record.is_done:
                 self._venue.cancel(record)
 
     def own_open_orders(self, _request: Fields) -> None:
-        """Send this client's open orders, then the end; client 0 takes over those that were placed by hand."""
+        """Send this client's open orders, then the end; client 0 binds those that were placed by hand."""
         if self._session.client_id == 0:
             for record in self._venue.bind():
                 self._tell_bound(record)
         self._send_open(self._session.client_id)
 
     def all_open_orders(self, _request: Fields) -> None:
-        """Send the open orders of all clients, then the end; from now on it may cancel them (captured)."""
+        """Send the open orders of all clients, then the end; afterwards this client may cancel them (captured)."""
         self._sees_all = True
         self._send_open(None)
 
@@ -162,7 +162,7 @@ class Orders:
         self._session.send("openOrderEnd")
 
     def auto_open_orders(self, request: Fields) -> None:
-        """Let client 0 take over orders that are placed by hand from now on, or no more."""
+        """Start or stop automatic binding, by client 0, of orders that are placed by hand."""
         if self._session.client_id != 0:
             raise RefusedError(327, ONLY_CLIENT_0, request_id=-1)
         self._binds = request.flag("bAutoBind")
@@ -172,13 +172,13 @@ class Orders:
         self._session.send("orderBound", permId=record.permanent_id, clientId=0, orderId=record.order_id)
 
     def completed_orders(self, _request: Fields) -> None:
-        """Send what was filled or cancelled, then the end."""
+        """Send the filled and cancelled orders, then the end."""
         for record in self._venue.completed():
             self._session.send("completedOrder", **completed_order(record, self._session.version))
         self._session.send("completedOrdersEnd")
 
     def executions(self, request: Fields) -> None:
-        """Send the executions that pass the filter, each with its commission, then the end."""
+        """Send the executions that match the filter, each with its commission, then the end."""
         request_id = request.required("reqId")
         since_ns = read_time(request.text("time")) if request.text("time") else 0
         for done in self._venue.executions:
@@ -188,13 +188,13 @@ class Orders:
         self._session.send("execDetailsEnd", reqId=request_id)
 
     def next_id(self, _request: Fields) -> None:
-        """Send the lowest order id this client may use."""
+        """Send the lowest order id that this client may use."""
         self._session.send("nextValidId", orderId=self._venue.next_order_id(self._session.client_id))
 
-    # ---- what the venue tells ---------------------------------------------------------------------------------
+    # ---- reports of the venue ---------------------------------------------------------------------------------
 
     def show(self, record: OrderRecord) -> None:
-        """Send an order as it stands."""
+        """Send the present state of an order."""
         self._session.send("openOrder", **open_order(record))
 
     def show_status(self, record: OrderRecord) -> None:
@@ -206,7 +206,7 @@ class Orders:
         self._session.send("execDetails", **execution(done, request_id, self._session.version))
 
     def show_commission(self, done: Execution) -> None:
-        """Send what an execution cost."""
+        """Send the commission of an execution."""
         self._session.send("commissionReport", **commission_report(done))
 
     # ---- what if ----------------------------------------------------------------------------------------------

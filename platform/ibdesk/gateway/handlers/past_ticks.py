@@ -1,4 +1,4 @@
-"""Past trades, quotes and middles as TWS sends them: a thousand at most, from a start on or up to an end."""
+"""Past trades, quotes and midpoints in TWS's format: at most a thousand, from a start time on or up to an end time."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ibdesk.gateway.session import Session
 
 MAX_TICKS = 1000
 TRADE_VENUE = "IEX"
-# How far back ticks are looked for: in pieces that double, up to this many.
+# Ticks before an end are searched in spans that double, at most this often.
 _FIRST_SPAN_NS = 600 * SECOND
 _SPANS = 12
 TickRows = list[dict[str, Value]]
 
 
 class TickQuestion:
-    """Which ticks are wanted of a contract: `count` after `start_ns`, or the last `count` before `end_ns`; ns UTC."""
+    """A request for ticks of a contract: `count` after `start_ns`, or the last `count` before `end_ns`; ns UTC."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class TickQuestion:
 
 
 class PastTicks:
-    """Answers questions for ticks from the market's history."""
+    """Answers requests for ticks from the market's history."""
 
     def __init__(self, market: Market, trading_time: TradingTime) -> None:
         self._market = market
         self._time = trading_time
 
     def send(self, session: Session, request_id: int, question: TickQuestion) -> None:
-        """Send the ticks in one message, the oldest first; it is empty when there are none."""
+        """Send the ticks in one message, oldest first; it is empty if there are none."""
         name, rows = {
             "TRADES": ("historicalTicksLast", self._trades),
             "BID_ASK": ("historicalTicksBidAsk", self._quotes),
@@ -106,7 +106,7 @@ class PastTicks:
         return quotes, chosen
 
     def _starts(self, question: TickQuestion) -> list[int]:
-        """Return the starts to try: the one that was asked for, or spans before the end that double."""
+        """Return the start times to try: the requested one, or spans before the end that double."""
         if question.start_ns is not None:
             return [question.start_ns]
         return [question.end_ns - (_FIRST_SPAN_NS << doubled) for doubled in range(_SPANS)]
@@ -117,7 +117,7 @@ class PastTicks:
         question: TickQuestion,
         kept: np.ndarray[tuple[int], np.dtype[np.bool_]] | None = None,
     ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """Return the places of the ticks to send."""
+        """Return the indices of the ticks to send."""
         open_hours = self._time.within(question.contract, times, outside_rth=question.outside_rth)
         places = np.flatnonzero(open_hours if kept is None else open_hours & kept)
         return places[: question.count] if question.start_ns is not None else places[-question.count :]

@@ -1,4 +1,4 @@
-"""Answers about what accounts hold: account updates, positions, and the two under a request id."""
+"""Account updates and positions of one session, also under request ids."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ OTHER_ACCOUNT = "New account data requested from TWS. API client has been unsubs
 
 
 class Portfolio:
-    """The subscriptions of one session to what accounts hold; after a trade `changed` brings them up to date."""
+    """The account and position subscriptions of one session; `changed` updates them after a trade."""
 
     def __init__(self, session: Session, accounts: Accounts, schedule: Schedule, clock_text: Callable[[], str]) -> None:
         self._session = session
         self._accounts = accounts
         self._schedule = schedule
         self._clock_text = clock_text
-        # updates: the account whose updates are subscribed, and when they are repeated; a client has one at a time.
+        # The account with subscribed updates, and when they are repeated. A client has one at a time.
         self._updates: Ledger | None = None
         self._repetition: Appointment | None = None
         self._wants_positions = False
-        # Subscriptions under a request id: of figures, with whether only the ledger is wanted, and of positions.
+        # Subscriptions by request id: of figures, with whether only the ledger is wanted, and of positions.
         self._multi: dict[int, tuple[list[Ledger], bool]] = {}
         self._position_multi: dict[int, list[Ledger]] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return what it answers."""
+        """Return the handler of each request."""
         return {
             "reqAccountUpdates": self.account_updates,
             "reqAccountUpdatesMulti": self.account_updates_multi,
@@ -52,7 +52,7 @@ class Portfolio:
         self._position_multi.clear()
 
     def changed(self, account: str, instrument: str) -> None:
-        """Tell the session's subscriptions that a position and with it its account has changed."""
+        """Report a changed position and its account to the session's subscriptions."""
         ledger = self._accounts.named(account)
         holding = ledger.holdings[instrument]
         if self._wants_positions:
@@ -72,7 +72,7 @@ class Portfolio:
     def account_updates(self, query: Fields) -> None:
         """Send figures, holdings and the end; then again every three minutes until cancelled.
 
-        No account means the main one. Another account takes the place of the one before, with warning 2100 (believed).
+        An empty account is the main one. Another account replaces the previous one, with warning 2100 (believed).
         """
         code = query.text("acctCode")
         ledger = self._accounts.named(code) if code else self._accounts.main
@@ -127,9 +127,9 @@ class Portfolio:
         )
 
     def account_updates_multi(self, query: Fields) -> None:
-        """Send the figures of an account, or of all, under a request id, and the end; then again after trades.
+        """Send the figures of one account or all, under a request id, and the end; then again after trades.
 
-        With `ledgerAndNLV` only those by currency and the net liquidation value.
+        With `ledgerAndNLV` only the figures by currency and the net liquidation value.
         """
         ledgers, request_id = self._accounts.asked(query.text("account")), query.required("reqId")
         ledger_only = query.flag("ledgerAndNLV")
@@ -154,13 +154,13 @@ class Portfolio:
             )
 
     def cancel_updates_multi(self, query: Fields) -> None:
-        """End such a subscription; one that is not there is passed over."""
+        """End a subscription; an unknown one is ignored."""
         self._multi.pop(query.required("reqId"), None)
 
     # ---- positions --------------------------------------------------------------------------------------------
 
     def positions(self, _query: Fields) -> None:
-        """Send the positions of all accounts and the end; then each that changes until cancelled."""
+        """Send the positions of all accounts and the end; then each change until cancelled."""
         for ledger in self._accounts:
             for holding in ledger.held():
                 self._send_position(ledger, holding)
@@ -171,11 +171,11 @@ class Portfolio:
         self._session.send("position", **position_row(ledger, holding))
 
     def cancel_positions(self, _query: Fields) -> None:
-        """Send changes of positions no more."""
+        """Stop sending changes of positions."""
         self._wants_positions = False
 
     def positions_multi(self, query: Fields) -> None:
-        """Send the positions of an account, or of all, under a request id, and the end; then each that changes."""
+        """Send the positions of one account or all, under a request id, and the end; then each change."""
         ledgers, request_id = self._accounts.asked(query.text("account")), query.required("reqId")
         for ledger in ledgers:
             for holding in ledger.held():
@@ -187,12 +187,12 @@ class Portfolio:
         self._session.send("positionMulti", reqId=request_id, **position_row(ledger, holding))
 
     def cancel_positions_multi(self, query: Fields) -> None:
-        """End such a subscription; one that is not there is passed over."""
+        """End a subscription; an unknown one is ignored."""
         self._position_multi.pop(query.required("reqId"), None)
 
 
 def position_row(ledger: Ledger, holding: Holding) -> dict[str, Value]:
-    """Return what a position message tells of a holding."""
+    """Return the fields of a position message."""
     contract, position = holding.contract, holding.position
     return {
         "strike": 0.0,

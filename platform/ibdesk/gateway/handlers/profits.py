@@ -1,4 +1,4 @@
-"""Answers about profit and loss: of an account, and of one position in it, every second."""
+"""Profit and loss of an account, and of one position in it, every second."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ibdesk.gateway.schedule import Appointment, Schedule
 from ibdesk.gateway.session import Handler, Session
 
 PNL_SECONDS = 1.0
-"""How often, in clock seconds, profit is sent (documented)."""
+"""The interval of profit reports, in clock seconds (documented)."""
 
 
 class Profits:
-    """The profit subscriptions of one session; no account means the main one."""
+    """The profit subscriptions of one session; an empty account is the main one."""
 
     def __init__(self, session: Session, accounts: Accounts, schedule: Schedule) -> None:
         self._session = session
@@ -26,7 +26,7 @@ class Profits:
         self._repetitions: dict[tuple[str, int], Appointment] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return what it answers."""
+        """Return the handler of each request."""
         return {
             "reqPnL": self.of_account,
             "cancelPnL": lambda query: self._end("pnl", query.required("reqId")),
@@ -58,7 +58,7 @@ class Profits:
     def of_position(self, query: Fields) -> None:
         """Send the profit in one contract now and every second, in its currency.
 
-        While nothing was ever held in it the position is zero and the figures are unset (believed).
+        If the account never held it, the position is zero and the figures are unset (believed).
         """
         request_id, con_id, ledger = query.required("reqId"), query.required("conId"), self._ledger(query)
 
@@ -96,7 +96,7 @@ class Profits:
             send()
             self._repeat(key, send)
 
-        # On a fast clock once a second of the wall is enough for a reader.
+        # On a fast clock, one report per wall-clock second is enough for a reader.
         seconds = PNL_SECONDS * max(1.0, self._schedule.clock.speed)
         self._repetitions[key] = self._schedule.after(seconds, again)
 

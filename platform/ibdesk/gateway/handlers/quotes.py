@@ -1,4 +1,4 @@
-"""Lines of quotes: what changes in the market of an instrument goes to all who subscribed to it, written once."""
+"""Quote feeds: each change in an instrument's market is encoded once and sent to all subscribers."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from ibdesk.model import Quote, Tick
 
 LIVE_DATA, FROZEN_DATA, DELAYED_DATA = 1, 2, 3
 RT_VOLUME, RT_TRADE_VOLUME, TRADE_COUNT, MARK_PRICE, SHORTABLE, SHORTABLE_SHARES = 48, 77, 54, 37, 46, 89
-# Generic ticks that are served, by the number a client asks with (documented).
+# The generic ticks that are served, by the number in a request (documented).
 ASKS_RT_VOLUME, ASKS_RT_TRADE_VOLUME, ASKS_TRADE_COUNT, ASKS_SHORTABLE = "233", "375", "293", "236"
 ASKS_MARK_PRICE = frozenset({"221", "232"})
-# SHORTABLE_LEVEL: above 2.5 at least a thousand shares can be borrowed (documented).
+# Above 2.5 at least a thousand shares can be borrowed (documented).
 SHORTABLE_LEVEL, SHARES_TO_BORROW = 3.0, 1_000_000.0
 _CAN_EXECUTE = 1
 
 
 class TickTypes(msgspec.Struct, frozen=True):
-    """The tick types of one kind of data; delayed data have types of their own (documented)."""
+    """The tick types of one kind of data; delayed data has types of its own (documented)."""
 
     bid_size: int
     bid: int
@@ -58,7 +58,7 @@ DELAYED = TickTypes(69, 66, 67, 70, 68, 71, 72, 73, 74, 75, 76, 88, 90, DELAYED_
 
 
 class Subscriber(msgspec.Struct, frozen=True, eq=False):
-    """Who wants a line: under which id, with which generic ticks, and whether frozen data when the exchange closes."""
+    """A subscription to a feed: its request id, its generic ticks, and whether it wants frozen data at the close."""
 
     session: Session
     request_id: int
@@ -67,7 +67,7 @@ class Subscriber(msgspec.Struct, frozen=True, eq=False):
 
 
 class QuoteFeed:
-    """The line of one instrument: sends its subscribers what changed in quote, last trade and day."""
+    """The feed of one instrument: sends its subscribers the changes of quote, last trade and day."""
 
     def __init__(self, contract: ContractData, state: InstrumentState, types: TickTypes) -> None:
         self._contract = contract
@@ -76,19 +76,19 @@ class QuoteFeed:
         self._quote: Quote | None = None
         self._extremes: tuple[float, float] | None = None
         self._open: float | None = None
-        # subscribers: each with its id as it stands in a tick.
+        # Each with its request id as encoded in a tick.
         self._subscribers: list[tuple[Subscriber, bytes]] = []
         self._generics: frozenset[str] = frozenset()
 
-    # ---- who hears --------------------------------------------------------------------------------------------
+    # ---- subscribers ------------------------------------------------------------------------------------------
 
     @property
     def is_idle(self) -> bool:
-        """Return whether nobody subscribes."""
+        """Return whether there are no subscribers."""
         return not self._subscribers
 
     def add(self, subscriber: Subscriber) -> None:
-        """Tell this one of every change from now on; it has been shown what stands."""
+        """Send every later change to a subscriber, which has already received the present state."""
         if self.is_idle:
             self._quote, day = self._state.quote, self._state.day
             self._extremes = None if day is None else (day.high, day.low)
@@ -97,12 +97,12 @@ class QuoteFeed:
         self._generics |= subscriber.generics
 
     def remove(self, subscriber: Subscriber) -> None:
-        """Tell it no more."""
+        """Stop sending to a subscriber."""
         self._subscribers = [entry for entry in self._subscribers if entry[0] is not subscriber]
         self._generics = frozenset().union(*(entry[0].generics for entry in self._subscribers))
 
     def show(self, subscriber: Subscriber) -> None:
-        """Send the line's head, and what is known already."""
+        """Send the parameters of the feed and its present state."""
         session, request_id, state = subscriber.session, subscriber.request_id, self._state
         session.send(
             "tickReqParams",
@@ -133,17 +133,17 @@ class QuoteFeed:
         if bodies:
             session.send_frame(tick_frames(request_id, bodies))
 
-    # ---- what happens -----------------------------------------------------------------------------------------
+    # ---- events -----------------------------------------------------------------------------------------------
 
     def on_quote(self, quote: Quote) -> None:
-        """Send prices that changed with their sizes, and sizes that changed alone."""
+        """Send changed prices with their sizes, and sizes that changed alone."""
         old, self._quote = self._quote, quote
         bodies = self._quote_bodies(old, quote)
         if bodies:
             self._tell(bodies)
 
     def on_tick(self, tick: Tick) -> None:
-        """Send a trade, and what it did to the day."""
+        """Send a trade, and its effect on the day's figures."""
         bodies = self._trade_bodies(tick)
         day = self._state.day
         if day is not None:
@@ -156,17 +156,17 @@ class QuoteFeed:
         self._tell(bodies, tick if self._generics else None)
 
     def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
-        """Pass over: quotes are sent as they come."""
+        """Ignore it: quotes are sent as they come."""
 
     def on_state(self, state: InstrumentState) -> None:
-        """Send tick 49; at a close those who want frozen data keep the last quote, the others lose it (documented)."""
+        """Send tick 49. At a close, subscribers to frozen data keep the last quote; the others lose it (documented)."""
         halted = [generic_body(self._types.halted, float(state.is_halted))]
         for subscriber, _ in self._subscribers:
             if subscriber.wants_frozen:
                 self._tell_data_type(subscriber, is_frozen=state.phase is Phase.CLOSED)
             subscriber.session.send_frame(tick_frames(subscriber.request_id, halted))
 
-    # ---- telling ----------------------------------------------------------------------------------------------
+    # ---- sending ----------------------------------------------------------------------------------------------
 
     def _tell(self, bodies: list[Body], tick: Tick | None = None) -> None:
         made: dict[tuple[int, frozenset[str]], list[bytes]] = {}
@@ -235,28 +235,28 @@ class QuoteFeed:
 
 
 def _side_body(tick_type: int, price: float, size: float) -> Body:
-    """Return one side of a quote; where nothing is quoted TWS sends the price -1 with size 0 (documented)."""
+    """Return one side of a quote; a side without a price is -1 with size 0 (documented)."""
     if math.isnan(price):
         return price_body(tick_type, -1.0, 0.0, 0)
     return price_body(tick_type, price, size, _CAN_EXECUTE)
 
 
 class QuoteFeeds:
-    """The lines of all instruments of one gateway, live and delayed."""
+    """The quote feeds of all instruments, live and delayed."""
 
     def __init__(self, tape: Tape) -> None:
         self._tape = tape
         self._feeds: dict[tuple[str, TickTypes], QuoteFeed] = {}
 
     def of(self, contract: ContractData, types: TickTypes) -> QuoteFeed:
-        """Return the line of an instrument."""
+        """Return the feed of an instrument."""
         key = (contract.id, types)
         if key not in self._feeds:
             self._feeds[key] = QuoteFeed(contract, self._tape.state(contract.id), types)
         return self._feeds[key]
 
     def subscribe(self, contract: ContractData, types: TickTypes, subscriber: Subscriber) -> None:
-        """Tell a subscriber of every change, once it has been shown what stands."""
+        """Send a subscriber the present state and every later change."""
         feed = self.of(contract, types)
         feed.show(subscriber)
         if feed.is_idle:
@@ -264,7 +264,7 @@ class QuoteFeeds:
         feed.add(subscriber)
 
     def unsubscribe(self, contract: ContractData, types: TickTypes, subscriber: Subscriber) -> None:
-        """Tell it no more."""
+        """End a subscription."""
         feed = self.of(contract, types)
         feed.remove(subscriber)
         if feed.is_idle:

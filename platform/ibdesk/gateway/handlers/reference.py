@@ -1,4 +1,4 @@
-"""Answers about contracts, and the small questions whose answer hardly ever changes."""
+"""Contract details and other reference data."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ibdesk.gateway.protocol.fields import UNSET_INTEGER
 from ibdesk.gateway.refusal import ambiguous_contract, invalid, unknown_contract
 from ibdesk.gateway.session import Handler, Session, SessionState
 
-# Types of security that a description may name.
+# The security types that a request may name.
 _SEC_TYPES = frozenset(
     {"STK", "CASH", "FUT", "IND", "OPT", "FOP", "CFD", "BOND", "CMDTY", "CONTFUT", "CRYPTO", "FUND", "BAG", "WAR"}
 )
-# What TWS lists begins and ends like this (captured for a share, an option, a future); the algorithms are left out.
+# TWS's list begins and ends like this (captured for a share, an option, a future); the algorithms are left out.
 _SHARE_ORDER_TYPES = (
     "ACTIVETIM,AD,ADJUST,ALERT,ALGO,ALLOC,AVGCOST,BASKET,COND,CONDORDER,DAY,GAT,GTC,GTD,GTT,IOC,LIT,LMT,LOC,MIDPX,MIT,"
     "MKT,MOC,OPG,REL,STP,STPLMT,TRAIL,TRAILLIT,TRAILLMT,TRAILMIT,WHATIF"
@@ -26,10 +26,10 @@ _SHARE_ORDER_TYPES = (
 _ORDER_TYPES = "ACTIVETIM,AD,ADJUST,ALERT,COND,DAY,GTC,GTD,IOC,LIT,LMT,MIT,MKT,STP,STPLMT,TRAIL,TRAILLMT,WHATIF"
 _NOT_CONTINUOUS = frozenset({"placeOrder", "reqMktData", "reqRealTimeBars", "reqTickByTickData", "reqMktDepth"})
 MOST_SAMPLES = 16
-"""How many contracts TWS sends at most for a pattern (documented)."""
-# Venues behind SMART, with the letters of the consolidated tape.
+"""The maximum number of contracts that TWS sends for a pattern (documented)."""
+# The venues behind SMART, with their letters on the consolidated tape.
 _SMART_LETTERS = (("AMEX", "A"), ("NYSE", "N"), ("ARCA", "P"), ("NASDAQ", "Q"), ("IEX", "V"), ("BATS", "Z"))
-# Who shows depth: exchange, type of security, kind of data (documented).
+# The venues with market depth: exchange, security type, kind of data (documented).
 _DEPTH = (
     ("ISLAND", "STK", "Deep2"),
     ("ARCA", "STK", "Deep"),
@@ -42,16 +42,16 @@ _DEPTH = (
     ("NYMEX", "FUT", "Deep"),
     ("COMEX", "FUT", "Deep"),
 )
-# Groups of venues among which SMART routes (captured for shares and options; futures have none).
+# Groups of venues that SMART routes among (captured for shares and options; futures have none).
 _AGGREGATES = {"STK": 1, "OPT": 2, "CASH": 4}
 
 
 def the_contract(book: ContractBook, query: Fields) -> ContractData:
-    """Return the one contract a request describes.
+    """Return the one contract that a request describes.
 
     Raises:
-        RefusedError: If none does, or several do (error 200); if it is a continuous future and the request concerns the
-            present market or an order: those are for history (documented).
+        RefusedError: If no contract fits, or several do (error 200); or if it is a continuous future and the request
+            is about the present market or an order: those are for history (documented).
     """
     found = book.find(query)
     if not found:
@@ -59,13 +59,13 @@ def the_contract(book: ContractBook, query: Fields) -> ContractData:
     if len(found) > 1:
         raise ambiguous_contract(query.text("symbol"))
     if found[0].sec_type == "CONTFUT" and query.name in _NOT_CONTINUOUS:
-        raise invalid("a continuous future has history only; name a month to trade it or to follow its market")
+        raise invalid("a continuous future has only history; name a month to trade it or to follow its market")
     book.single_out(found[0])
     return found[0]
 
 
 class Reference:
-    """The requests of one session that need no market and no account; `time_slicer` does what is long in pieces."""
+    """The requests of one session that need no market and no account; `time_slicer` runs the long ones in pieces."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class Reference:
         self._keeps_hours = keeps_hours
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return what it answers."""
+        """Return the handler of each request."""
         return {
             "reqContractDetails": self.contract_details,
             "reqSecDefOptParams": self.option_parameters,
@@ -101,12 +101,12 @@ class Reference:
         }
 
     def close(self) -> None:
-        """End nothing: these are questions, not subscriptions."""
+        """Do nothing: these requests are not subscriptions."""
 
     # ---- contracts --------------------------------------------------------------------------------------------
 
     def contract_details(self, query: Fields) -> None:
-        """Send every contract that fits, then the end; error 200 when none does."""
+        """Send every contract that fits, then the end; error 200 if none does."""
         request_id, sec_type = query.required("reqId"), query.text("secType")
         if sec_type not in _SEC_TYPES and not (query.whole("conId") or query.text("secIdType")):
             raise invalid("Please enter a valid security type")
@@ -115,7 +115,7 @@ class Reference:
         self._time_slicer.begin(Job(self._send_details(request_id, query)))
 
     def _send_details(self, request_id: int, query: Fields) -> Iterator[None]:
-        """Send a contract a piece, while the client is there: of a whole chain of options there are hundreds."""
+        """Send one contract per piece of work while the client is connected; an option chain has hundreds."""
         yield from self._contracts.list_options(query)
         found, now_ns = self._contracts.find(query), self._now_ns()
         if not found:
@@ -132,7 +132,7 @@ class Reference:
         self._session.send("contractDetailsEnd", reqId=request_id)
 
     def matching_symbols(self, query: Fields) -> None:
-        """Send the shares, funds, pairs and indices whose symbol begins with the pattern or whose name holds it."""
+        """Send the shares, funds, pairs and indices whose symbol begins with the pattern or whose name contains it."""
         pattern = query.text("pattern").upper()
         found = [
             contract
@@ -147,7 +147,7 @@ class Reference:
     def option_parameters(self, query: Fields) -> None:
         """Send expiries and strikes of each trading class at each exchange, then the end (captured).
 
-        Futures have no options here: for them, as for what has none, only the end comes.
+        Futures have no options here. For them, and for other contracts without options, only the end is sent.
         """
         request_id, con_id = query.required("reqId"), query.whole("underlyingConId")
         for underlying in tuple(self._contracts):
@@ -178,14 +178,14 @@ class Reference:
         rule = query.required("marketRuleId")
         if rule not in MARKET_RULES:
             raise invalid(f"market rule {rule} is unknown", request_id=-1)
-        # A whole lowest price is written without a point (captured: `0`).
+        # A lowest price without decimals is written without a point (captured: `0`).
         increments: list[dict[str, Value]] = [
             {"lowEdge": text_of(edge), "increment": step} for edge, step in MARKET_RULES[rule]
         ]
         self._session.send("marketRule", marketRuleId=rule, increments=increments)
 
     def depth_exchanges(self, _query: Fields) -> None:
-        """Send who shows depth."""
+        """Send the venues with market depth."""
         exchanges: list[dict[str, Value]] = [
             {"exchange": exchange, "secType": kind, "serviceDataType": data, "aggGroup": _aggregate(kind)}
             for exchange, kind, data in _DEPTH
@@ -230,7 +230,7 @@ def _aggregate(sec_type: str) -> int:
 def _details(contract: ContractData, now_ns: int, *, keeps_hours: bool) -> dict[str, Value]:
     """Return the fields of contractDetails; a future's expiry carries its last trading time (captured).
 
-    A gateway that trades day and night says so: a client that goes by the exchange's hours would wait for its open.
+    A gateway that trades day and night says so here, else clients would wait for the exchange's open.
     """
     instrument, hours = contract.instrument, contract.hours
     last_time = f" {contract.last_trade_time} {hours.zone_name}" if contract.last_trade_time else ""
@@ -268,7 +268,7 @@ def _details(contract: ContractData, now_ns: int, *, keeps_hours: bool) -> dict[
 
 
 def _sample(contract: ContractData) -> dict[str, Value]:
-    """Return one row of symbolSamples, with the kinds of derivatives that the gateway has on it."""
+    """Return one row of symbolSamples, with the kinds of derivatives that the gateway lists on the contract."""
     return {
         **contract.wire(),
         "primaryExchange": contract.primary_exchange or contract.exchange,

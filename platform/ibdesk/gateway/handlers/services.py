@@ -1,4 +1,4 @@
-"""The services of TWS that need a subscription this account does not have: news, scanners, fundamentals, calendars."""
+"""TWS services that need a subscription this account does not have: news, scanners, fundamentals, calendars."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import RefusedError, invalid
 from ibdesk.gateway.session import Handler, Session
 
-# What scanners TWS has is a document of megabytes; this one names the one kind of instrument the gateway scans: shares.
+# TWS's own document has megabytes. This one names the only instruments the gateway scans: shares.
 SCANNER_PARAMETERS = """<?xml version="1.0" encoding="UTF-8"?>
 <ScanParameterResponse>
 <InstrumentList><Instrument><name>US Stocks</name><type>STK</type></Instrument></InstrumentList>
@@ -28,12 +28,12 @@ class Services:
         self._scanners: set[int] = set()
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return what it answers."""
+        """Return the handler of each request."""
         return {
             "reqNewsProviders": self.news_providers,
             "reqNewsArticle": _no_news,
             "reqHistoricalNews": _no_news,
-            # There are no bulletins, and TWS says nothing when there are none.
+            # There are no bulletins, and TWS sends nothing when there are none.
             "reqNewsBulletins": _silence,
             "cancelNewsBulletins": _silence,
             "reqWshMetaData": _no_news,
@@ -67,11 +67,11 @@ class Services:
         self._session.send("newsProviders")
 
     def scanner_parameters(self, _query: Fields) -> None:
-        """Send a small document of the kind that TWS sends."""
+        """Send a small document in TWS's format."""
         self._session.send("scannerParameters", xml=SCANNER_PARAMETERS)
 
     def scan(self, query: Fields) -> None:
-        """Send what TWS sends when nothing fits: error 165 and an empty list (documented)."""
+        """Send TWS's answer when nothing fits: error 165 and an empty list (documented)."""
         request_id = query.required("reqId")
         if request_id in self._scanners:
             raise RefusedError(102, "Duplicate ticker ID.")
@@ -81,7 +81,7 @@ class Services:
         self._session.send("scannerData", reqId=request_id)
 
     def cancel_scan(self, query: Fields) -> None:
-        """End a scanner: error 162 tells so (reported); error 365 when there is none."""
+        """End a scanner, which error 162 confirms (reported); error 365 if there is none."""
         request_id = query.required("reqId")
         if request_id not in self._scanners:
             raise RefusedError(365, f"No scanner subscription found for ticker id:{request_id}")
@@ -91,7 +91,7 @@ class Services:
 
 
 def _silence(_query: Fields) -> None:
-    """Take the request and answer nothing, as TWS does."""
+    """Accept the request and send no answer, as TWS does."""
 
 
 def _no_news(_query: Fields) -> None:
@@ -106,7 +106,7 @@ def _no_fundamentals(_query: Fields) -> None:
 
 def _no_calculation(_query: Fields) -> None:
     """Refuse: option prices and volatilities come with the option's market data."""
-    raise invalid("option calculations are not served here; market data of the option carry price and volatility")
+    raise invalid("option calculations are not supported; the option's market data has price and volatility")
 
 
 def _no_exercise(_query: Fields) -> None:
@@ -115,10 +115,10 @@ def _no_exercise(_query: Fields) -> None:
 
 
 def _no_advisor(_query: Fields) -> None:
-    """Refuse: no account here is an advisor's (documented)."""
+    """Refuse: no account here belongs to an advisor (documented)."""
     raise invalid("FA data operations ignored for non FA customers.")
 
 
 def _no_windows(_query: Fields) -> None:
     """Refuse: display groups link windows of TWS, and the gateway has none."""
-    raise invalid("display groups are not served here: there are no windows")
+    raise invalid("display groups are not supported: there are no windows")

@@ -1,4 +1,4 @@
-"""Answers to account summaries: chosen figures of all accounts under a request id."""
+"""Account summaries: chosen figures of all accounts under a request id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ibdesk.gateway.session import Handler, Session
 
 
 class Summaries:
-    """The summary subscriptions of one session, at most `most` at once; no limit where that is not given.
+    """The summary subscriptions of one session, at most `most` at once; `None` is no limit.
 
     A summary is repeated every three minutes, changed or not; a trade alone does not repeat it (documented).
     """
@@ -28,7 +28,7 @@ class Summaries:
         self._repetitions: dict[int, Appointment] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return what it answers."""
+        """Return the handler of each request."""
         return {"reqAccountSummary": self.begin, "cancelAccountSummary": self.cancel}
 
     def close(self) -> None:
@@ -38,7 +38,7 @@ class Summaries:
         self._repetitions.clear()
 
     def begin(self, query: Fields) -> None:
-        """Send every row that was asked for, the accounts in order, and the end."""
+        """Send every requested row, account by account, and the end."""
         request_id = query.required("reqId")
         if request_id in self._repetitions:
             raise failed("Duplicate ticker id")
@@ -46,7 +46,7 @@ class Summaries:
             raise failed("Maximum number of account summary requests exceeded")
         tags = tuple(tag.strip() for tag in query.text("tags").split(",") if tag.strip())
         if not tags:
-            raise invalid("no tags are asked for")
+            raise invalid("no tags were requested")
         ledgers = self._accounts.asked(query.text("groupName"))
         self._send(request_id, ledgers, tags)
         self._session.send("accountSummaryEnd", reqId=request_id)
@@ -72,7 +72,7 @@ class Summaries:
                 )
 
     def cancel(self, query: Fields) -> None:
-        """End a summary; one that is not there is passed over, as TWS does."""
+        """End a summary; an unknown one is ignored, as in TWS."""
         repetition = self._repetitions.pop(query.required("reqId"), None)
         if repetition is not None:
             repetition.cancel()
