@@ -234,7 +234,7 @@ def test_a_file_says_the_same_as_the_code(tmp_path: Path, script: MarketScript) 
         ("AAPL,0,,,,,", "row 1 of the script: a quote needs bid or ask, a trade needs price"),
         ("AAPL,,1,2,,,", "row 1 of the script: 'at' is missing"),
         ("AAPL,soon,1,2,,,", "row 1 of the script: could not convert"),
-        ("AAPL,0,1,,,2,", "row 1 of the script: bid does not belong to a trade"),
+        ("AAPL,0,1,,,2,", "row 1 of the script: bid: not a field of a trade"),
     ],
 )
 def test_a_wrong_line_of_a_file_is_named(line: str, words: str, tmp_path: Path) -> None:

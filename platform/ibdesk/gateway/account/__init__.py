@@ -1,1 +1,1 @@
-"""The paper accounts: cash, positions, margin."""
+"""Paper accounts: cash, positions and margin."""

@@ -11,14 +11,14 @@ from ibdesk.gateway.account.rates import Rates
 from ibdesk.gateway.refusal import RefusedError, invalid
 
 EVERYBODY = "All"
-"""What a client writes for all accounts (documented)."""
+"""The name of all accounts in a request (documented)."""
 
 
 class Accounts:
-    """The ledgers by account id; every account begins with `cash`. The first is the main one.
+    """The ledgers by account id. Each account begins with `cash`; the first is the main one.
 
     Raises:
-        ConfigError: If an id is not that of a paper account, or there is none, or one comes twice.
+        ConfigError: If an id is not that of a paper account, there is no id, or one is given twice.
     """
 
     def __init__(self, ids: Sequence[str], cash: float, price_of: Callable[[str], float | None]) -> None:
@@ -42,11 +42,11 @@ class Accounts:
 
     @property
     def ids(self) -> str:
-        """Return the ids as managedAccounts carries them."""
+        """Return the ids in the format of managedAccounts."""
         return ",".join(self._ledgers)
 
     def begin_day(self) -> None:
-        """Let a day begin for all: daily profit counts from here."""
+        """Begin a day for all accounts: daily profit counts from here."""
         for ledger in self:
             ledger.begin_day()
 
@@ -54,7 +54,7 @@ class Accounts:
         """Return an account by its id.
 
         Raises:
-            RefusedError: If there is none (321).
+                RefusedError: If there is no such account (321).
         """
         ledger = self._ledgers.get(account)
         if ledger is None:
@@ -62,19 +62,19 @@ class Accounts:
         return ledger
 
     def ordered(self, account: str) -> Ledger:
-        """Return the account an order is for; only where there is one may an order leave it out.
+        """Return the account of an order. An order may leave it out if there is only one account.
 
         Raises:
-            RefusedError: If it is left out where there are several (435, documented), or unknown (321).
+            RefusedError: If it is missing and there are several (435, documented), or unknown (321).
         """
         if not account and len(self) > 1:
             raise RefusedError(435, "You must specify an account.")
         return self.named(account) if account else self.main
 
     def asked(self, account: str) -> list[Ledger]:
-        """Return the accounts a request is about: the one it names, or all.
+        """Return the accounts of a request: the one it names, or all.
 
         Raises:
-            RefusedError: If it names one that is unknown (321).
+            RefusedError: If the account is unknown (321).
         """
         return list(self) if account in ("", EVERYBODY) else [self.named(account)]

@@ -1,7 +1,7 @@
 """The day of the accounts: from midnight to midnight in the gateway's zone, New York.
 
-IB counts daily profit anew at a time of its own for each exchange (documented); here it is midnight for all (a choice),
-which is also when executions of the day before are forgotten on a restart.
+IB begins a new day of profit at a different time for each exchange (documented); here it is midnight for all (a
+choice). A restart drops executions of earlier days.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ibdesk.gateway.times import midnight
 
 
 class Days:
-    """Lets a day begin for all accounts at each midnight, and tells `begun` of it."""
+    """Begins a day for all accounts at each midnight, and calls `begun`."""
 
     def __init__(self, accounts: Accounts, schedule: Schedule, begun: Callable[[], None]) -> None:
         self._accounts = accounts
@@ -22,7 +22,7 @@ class Days:
         self._begun = begun
 
     def wait(self) -> None:
-        """Make the appointment for the next midnight, and then for each that follows."""
+        """Schedule the next midnight, and then each one after it."""
         self._schedule.at(midnight(self._schedule.now_ns, days=1), self._begin)
 
     def _begin(self) -> None:

@@ -1,9 +1,9 @@
-"""What TWS reports of an account: tags, values and currencies, as account updates and summaries carry them.
+"""Account values as TWS reports them in account updates and summaries: tags, values and currencies.
 
-Names of tags and the two decimals of money are captured and documented. Values of which the gateway has no notion, such
-as bonds or dividends, are zero. Choices of the gateway: the figures that look ahead or leave out intraday reliefs equal
-the present ones, and buying power is twice what is available, so that just as many shares can be bought for it as it
-says; IB also knows four times, with a smaller initial margin within the day.
+The names of the tags and the two decimals of money are captured and documented. Values that the gateway does not model,
+such as bonds or dividends, are zero. Choices of the gateway: look-ahead figures and those without intraday relief equal
+the present ones. Buying power is twice the available funds, so that shares can be bought for exactly that amount; IB
+also has a factor of four, with a smaller initial margin within the day.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ibdesk.gateway.account.margin import STOCK_INITIAL
 from ibdesk.model import Future, Option, Stock
 
 BASE = "BASE"
-"""The currency under which the sum over all currencies is told (documented)."""
+"""The currency of sums over all currencies (documented)."""
 _NOTHING = 0.0
 SUMMARY_ONLY = frozenset({"SettledCash", "HighestSeverity"})
-"""What only the summary tells."""
+"""The tags that only a summary carries."""
 _WITHOUT_MEANING = (
     "CorporateBondValue",
     "FundValue",
@@ -38,7 +38,7 @@ Amount = Callable[[Holding], float]
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One row: the currency is empty where the value is no money."""
+    """One row; the currency is empty if the value is not an amount of money."""
 
     tag: str
     value: str
@@ -46,15 +46,15 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 def figures(ledger: Ledger) -> list[Figure]:
-    """Return every row of an account in the order of account updates, which is that of the tags."""
+    """Return every row of an account in the order of account updates, which is sorted by tag."""
     rows = [*account_figures(ledger), *ledger_figures(ledger)]
     return sorted((row for row in rows if row.tag not in SUMMARY_ONLY), key=lambda row: row.tag)
 
 
 def summary(ledger: Ledger, tags: Iterable[str]) -> list[Figure]:
-    """Return the rows a summary asks for: single tags, ``All``, and the ledger of the base currency, one or all.
+    """Return the rows of a summary: single tags, ``All``, and the ledger of the base currency, one currency or all.
 
-    The ledger's rows are asked for by ``$LEDGER``, ``$LEDGER:`` and a currency, or ``$LEDGER:ALL`` (documented).
+    The ledger is requested by ``$LEDGER``, ``$LEDGER:`` and a currency, or ``$LEDGER:ALL`` (documented).
     """
     wanted = set(tags)
     currencies = {tag.partition(":")[2] or BASE for tag in wanted if tag.partition(":")[0] == "$LEDGER"}
@@ -67,7 +67,7 @@ def summary(ledger: Ledger, tags: Iterable[str]) -> list[Figure]:
 
 
 def account_figures(ledger: Ledger) -> Iterator[Figure]:
-    """Yield what is told of the account as a whole, in its base currency."""
+    """Yield the rows of the account as a whole, in its base currency."""
     margin, currency = ledger.margin(), ledger.currency
     gross = sum(
         abs(ledger.in_base(holding, ledger.value(holding)))
@@ -107,7 +107,7 @@ def account_figures(ledger: Ledger) -> Iterator[Figure]:
 
 
 def ledger_figures(ledger: Ledger) -> Iterator[Figure]:
-    """Yield what is told by currency: first the sum of all under ``BASE``, then each in its own money."""
+    """Yield the rows by currency: first the sum of all under ``BASE``, then each in its own money."""
     for currency in (BASE, *ledger.cash):
         yield from _ledger_of(ledger, currency)
 
@@ -158,5 +158,5 @@ def _rate(rate: float) -> str:
 
 
 def _money(amount: float) -> str:
-    # A sum of binary fractions may be a hair below zero, and TWS writes no minus zero.
+    # A sum of binary fractions may be slightly below zero, and TWS never writes minus zero.
     return f"{round(amount, 2) + 0.0:.2f}"

@@ -1,7 +1,7 @@
-"""One paper account: cash by currency, positions, and what of its equity is bound by margin.
+"""One paper account: cash by currency, positions and margin.
 
-Equity with loan value is cash, shares at the market's price and what futures have gained or lost; options have a value,
-which is in the net liquidation value, and no loan value (documented).
+Equity with loan value is cash, shares at the market's price, and the profit or loss of futures. Options have a value,
+which is part of the net liquidation value, but no loan value (documented).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ NOT_ENOUGH = (
     "YOUR ORDER IS NOT ACCEPTED. IN ORDER TO OBTAIN THE DESIRED POSITION YOUR EQUITY WITH LOAN "
     "VALUE [{equity:.2f} {currency}] MUST EXCEED THE INITIAL MARGIN [{initial:.2f} {currency}]"
 )
-_THE_NEW_ONE = "the order that is asked about"
-NO_RATE = "No exchange rate from {currency} to {base} is known: the market plays no pair that tells it."
+_THE_NEW_ONE = "the order under test"
+NO_RATE = "No exchange rate from {currency} to {base} is known: the market plays no pair that gives it."
 
 
 class Margin(msgspec.Struct, frozen=True):
-    """Equity, and what of it is bound by positions, in the account's currency.
+    """Equity and margin requirements, in the account's currency.
 
-    `equity` is that with loan value, which the requirements are measured against.
+    `equity` is equity with loan value, which the requirements are compared with.
     """
 
     net_liquidation: float
@@ -46,19 +46,19 @@ class Margin(msgspec.Struct, frozen=True):
 
     @property
     def available(self) -> float:
-        """Return what is free for further positions."""
+        """Return the equity that is free for further positions."""
         return self.equity - self.initial
 
     @property
     def excess(self) -> float:
-        """Return what the positions could lose before they may not be kept."""
+        """Return the amount that the positions may lose before they must be reduced."""
         return self.equity - self.maintenance
 
 
 class Holding(msgspec.Struct):
-    """A contract and the position in it; its average price includes commissions, as IB's average cost does.
+    """A contract and the position in it. The average price includes commissions, like IB's average cost.
 
-    `before_today` is the profit it had made when the day began, realized or not.
+    `before_today` is its profit when the day began, realized or not.
     """
 
     contract: ContractData
@@ -67,7 +67,7 @@ class Holding(msgspec.Struct):
 
 
 class CashMove(msgspec.Struct, frozen=True, kw_only=True):
-    """Money that came (positive) or went without a trade, at a time (ns UTC).
+    """Money that arrived (positive) or left without a trade, at a time (ns UTC).
 
     `kind` is a type of IB's statements: ``Dividends``, ``Withholding Tax``, ``Broker Interest Received``, ``Other
     Fees``, ``Deposits/Withdrawals``, ...
@@ -81,16 +81,16 @@ class CashMove(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ledger:
-    """Cash and holdings of one account; `price_of` values an instrument, or knows nothing.
+    """Cash and holdings of one account; `price_of` returns an instrument's price, or None.
 
-    Money of an instrument is in its currency, and figures of the account are in the base currency of `rates`.
+    Amounts of an instrument are in its currency; figures of the account are in the base currency of `rates`.
     """
 
     def __init__(self, account: str, cash: float, price_of: Callable[[str], float | None], rates: Rates) -> None:
         self.account = account
         self.rates = rates
         self.cash: dict[str, float] = {rates.base: cash}
-        # What came and went without a trade, oldest first.
+        # Money that arrived or left without a trade, oldest first.
         self.moves: list[CashMove] = []
         self.holdings: dict[str, Holding] = {}
         self.opening_value = cash
@@ -101,10 +101,10 @@ class Ledger:
         """Return the base currency."""
         return self.rates.base
 
-    # ---- what happens -----------------------------------------------------------------------------------------
+    # ---- bookings ---------------------------------------------------------------------------------------------
 
     def book(self, contract: ContractData, fill: Fill, commission: float) -> float | None:
-        """Book an execution and what it cost; return the profit it realized, or nothing if it closed nothing."""
+        """Book an execution and its commission. Return the profit it realized, or None if it closed nothing."""
         holding = self.holdings.setdefault(contract.id, Holding(contract, Position(contract.id)))
         before = holding.position
         share = commission / (fill.quantity * fill.multiplier)
@@ -112,7 +112,7 @@ class Ledger:
         holding.position = before.after(at_cost)
         realized = holding.position.realized_pnl - before.realized_pnl
         instrument = contract.instrument
-        # A future costs nothing to hold: only what it has gained or lost moves cash.
+        # Holding a future costs nothing: only its profit or loss moves cash.
         self._pay(instrument.currency, realized if isinstance(instrument, Future) else fill.cash - commission)
         if isinstance(instrument, Forex):
             self._pay(instrument.symbol, fill.signed_quantity)
@@ -121,34 +121,34 @@ class Ledger:
         return realized if closes else None
 
     def move(self, move: CashMove) -> None:
-        """Let money come or go that no trade moves."""
+        """Book money that arrives or leaves without a trade."""
         self.moves.append(move)
         self._pay(move.currency, move.amount)
 
     def _pay(self, currency: str, amount: float) -> None:
         self.cash[currency] = self.cash.get(currency, 0.0) + amount
 
-    # ---- what is held -----------------------------------------------------------------------------------------
+    # ---- holdings ---------------------------------------------------------------------------------------------
 
     def held(self) -> Iterator[Holding]:
         """Yield the holdings that are not flat."""
         return (holding for holding in self.holdings.values() if holding.position.quantity)
 
     def price(self, holding: Holding) -> float:
-        """Return the price to value a holding at; its cost while the market has none."""
+        """Return the price that values a holding; its cost while the market has none."""
         price = self._price_of(holding.contract.id)
         return holding.position.average_price if price is None else price
 
     def value(self, holding: Holding) -> float:
-        """Return what a holding is worth, in its currency: negative when short."""
+        """Return the value of a holding, in its currency; negative when short."""
         return holding.position.quantity * self.price(holding) * holding.position.multiplier
 
     def unrealized(self, holding: Holding) -> float:
-        """Return what closing a holding now would realize, in its currency."""
+        """Return the profit of closing a holding now, in its currency."""
         return holding.position.unrealized_pnl(self.price(holding))
 
     def in_base(self, holding: Holding, amount: float) -> float:
-        """Return money of a holding's currency in the base currency."""
+        """Convert an amount in a holding's currency to the base currency."""
         return amount * self.rates.rate(holding.contract.instrument.currency)
 
     def total_cash(self) -> float:
@@ -160,7 +160,7 @@ class Ledger:
         return sum(self.in_base(holding, holding.position.realized_pnl) for holding in self.holdings.values())
 
     def total_unrealized(self) -> float:
-        """Return what closing everything now would realize, in the base currency."""
+        """Return the profit of closing everything now, in the base currency."""
         return sum(self.in_base(holding, self.unrealized(holding)) for holding in self.held())
 
     # ---- the day ----------------------------------------------------------------------------------------------
@@ -185,10 +185,10 @@ class Ledger:
     # ---- margin -----------------------------------------------------------------------------------------------
 
     def margin(self, trades: Iterable[ProjectedTrade] = ()) -> Margin:
-        """Return how the account stands, or would stand if the trades came true.
+        """Return the account's margin now, or after `trades`.
 
         Raises:
-            RefusedError: If money would come up in a currency whose rate nothing tells.
+            RefusedError: If a trade involves a currency whose rate is unknown.
         """
         coming = together(trades)
         for each in coming.values():
@@ -211,10 +211,10 @@ class Ledger:
         return Margin(net, equity, needed.initial, needed.maintenance)
 
     def objection(self, order: Iterable[ProjectedTrade], projection: MarginProjection) -> str:
-        """Return why the account cannot bear an order beside `projection`, in the words of TWS; empty when it can.
+        """Return TWS's text for an order that the account lacks the margin for beside `projection`, or an empty text.
 
-        Orders that work count as if all purchases of their contract came true, or all sales, or none, whichever takes
-        most. An order that only reduces positions is always borne.
+        Working orders count as if all purchases of their contract were filled, or all sales, or none, whichever needs
+        the most. An order that only reduces positions is always accepted.
         """
         legs = list(order)
         if all(reduces(self._position(leg.contract.id), leg) for leg in legs):
@@ -260,7 +260,7 @@ class Ledger:
         return needed.times(self.rates.rate(instrument.currency))
 
     def _worth(self, holding: Holding) -> float:
-        """Return what a holding adds to the account beside its cash; the two sides of a currency trade are cash."""
+        """Return a holding's value beside the account's cash; both sides of a currency trade are cash."""
         match holding.contract.instrument:
             case Forex():
                 return 0.0
@@ -270,11 +270,11 @@ class Ledger:
                 return self.in_base(holding, self.value(holding))
 
     def _spent(self, coming: ProjectedTotal) -> float:
-        """Return what trades would take from equity at once: their commission."""
+        """Return the amount that trades take from equity immediately: their commission."""
         return coming.commission * self.rates.rate(coming.contract.instrument.currency)
 
     def _premium(self, coming: ProjectedTotal) -> float:
-        """Return the cash that trades would turn into something without loan value, or out of it."""
+        """Return the cash that trades convert into something without loan value; negative for the reverse."""
         instrument = coming.contract.instrument
         if not isinstance(instrument, Option):
             return 0.0

@@ -1,19 +1,19 @@
-"""What must be held against a position: the rules of regulator, exchanges and broker, in their plain form.
+"""Margin requirements of a position: the rules of regulator, exchanges and broker, simplified.
 
-`initial` must be there to open a position, `maintenance` to keep it. Where IB would sell positions of an account that
-has less than that, nothing is sold here: its `Cushion` tells, and new positions are refused. Where the rules come from:
+`initial` is needed to open a position, `maintenance` to keep it. IB sells positions of an account that has less than
+that; here nothing is sold: `Cushion` shows it, and new positions are refused. Sources of the rules:
 
-* Shares: Regulation T (12 CFR 220.12) asks half of the value to open, long or short; FINRA rule 4210(c) asks a quarter
-  of a long position to keep it, and of a short one 30 % or 5 dollars a share, whichever is more (documented).
+* Shares: Regulation T (12 CFR 220.12) requires half of the value to open, long or short. FINRA rule 4210(c) requires a
+  quarter of a long position to keep it, and 30 % of a short one or 5 dollars a share, whichever is more (documented).
   Regulation T says 150 % of a short sale's value: 100 % of that are its own proceeds, which are in the cash.
-* Futures: an amount per contract as the exchange sets it and changes it; the table has the order of magnitude of 2025
-  (believed). The initial amount is 110 % of the maintenance amount, CME's ratio for speculators (documented). The same
-  is asked by day and overnight (a choice).
-* Currencies: 3 % of the value, about what IB asks for main pairs (believed).
-* Options: a bought option is paid in full and has no loan value. A sold one takes its present price and 20 % of the
-  underlying's value less what it is out of the money, at least 10 % of the underlying (call) or of the strike (put):
-  Cboe's strategy-based margin for equity options (documented). Index options get no rebate to 15 %, and no leg covers
-  another (choices).
+* Futures: an amount per contract that the exchange sets and changes; the table has the order of magnitude of 2025
+  (believed). The initial amount is 110 % of the maintenance amount, CME's ratio for speculators (documented). It is
+  the same by day and overnight (a choice).
+* Currencies: 3 % of the value, about IB's rate for main pairs (believed).
+* Options: a bought option is paid in full and has no loan value. A sold one needs its present price and 20 % of the
+  underlying's value less the amount it is out of the money, at least 10 % of the underlying (call) or of the strike
+  (put): Cboe's strategy-based margin for equity options (documented). Index options get no reduction to 15 %, and no
+  leg covers another (choices).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ FUTURE_MAINTENANCE = {
     "ZF": 1_400.0,
     "ZT": 1_100.0,
 }
-"""Money per contract, in its currency, by root."""
+"""Maintenance per contract, in the future's currency, by root."""
 
 
 class Requirement(msgspec.Struct, frozen=True):
@@ -67,16 +67,17 @@ class Requirement(msgspec.Struct, frozen=True):
         return Requirement(self.initial + other.initial, self.maintenance + other.maintenance)
 
     def times(self, factor: float) -> Requirement:
-        """Return it multiplied, as by an exchange rate."""
+        """Return the requirement multiplied by a factor such as an exchange rate."""
         return Requirement(self.initial * factor, self.maintenance * factor)
 
 
 def requirement(
     contract: ContractData, quantity: float, price: float, *, underlying_price: float | None = None
 ) -> Requirement:
-    """Return what a position of `quantity` (negative is short) at `price` takes, in the instrument's currency.
+    """Return the requirement of `quantity` (negative is short) at `price`, in the instrument's currency.
 
-    `underlying_price` is that of what an option is on; its strike stands in while the market has none (a choice).
+    `underlying_price` is the price of an option's underlying. While the market has none, the strike replaces it (a
+    choice).
     """
     instrument, count = contract.instrument, abs(quantity)
     value = count * abs(price) * instrument.multiplier
@@ -107,7 +108,7 @@ def _shares(value: float, count: float, *, is_short: bool) -> Requirement:
 
 
 def _cover(option: Option, spot: float) -> float:
-    """Return what one sold option takes beyond its price, per unit of the multiplier."""
+    """Return the requirement of one sold option beyond its price, per unit of the multiplier."""
     if option.right is Right.CALL:
         out_of_the_money, base = max(0.0, option.strike - spot), spot
     else:

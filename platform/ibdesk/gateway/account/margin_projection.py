@@ -1,4 +1,4 @@
-"""What the working orders of an account would bring, kept sum by sum, so that one order more costs no walk over all."""
+"""The projected trades of an account's working orders, kept as sums so that one more order needs no walk over all."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ibdesk.gateway.account.projected_trade import ProjectedTotal, ProjectedTrad
 from ibdesk.gateway.contracts.contract import ContractData
 
 Place = tuple[Hashable, int]
-"""An order and which of its trades; a combination has several."""
+"""An order and the number of one of its trades; a combination has several."""
 
 
 class Side:
-    """Purchases or sales of one contract, as the sum of all; of a group only the largest counts, by size, then value.
+    """Purchases or sales of one contract, as a sum. Of a group only the largest counts, by size, then value.
 
-    Adding and taking away one costs as much however many there are, or as many as there are in its group.
+    The cost of adding or removing a trade depends only on the size of its group.
     """
 
     def __init__(self, contract: ContractData) -> None:
@@ -23,7 +23,7 @@ class Side:
         self._groups: dict[str, dict[Place, ProjectedTrade]] = {}
 
     def add(self, place: Place, trade: ProjectedTrade) -> None:
-        """Count one."""
+        """Add a trade."""
         self._members += 1
         if trade.group:
             group = self._groups.setdefault(trade.group, {})
@@ -33,7 +33,7 @@ class Side:
         self._count(trade, 1)
 
     def take(self, place: Place, trade: ProjectedTrade) -> None:
-        """Count one no more."""
+        """Remove a trade."""
         self._members -= 1
         group = self._groups.get(trade.group)
         if group is None:
@@ -47,7 +47,7 @@ class Side:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether it counts nothing; then it is thrown away, with what binary fractions have left of the sum."""
+        """Return whether there are no trades. The side is then dropped, with the rounding error left in its sum."""
         return not self._members
 
     def _count(self, trade: ProjectedTrade | None, sign: int) -> None:
@@ -63,14 +63,14 @@ class Side:
 
 
 class MarginProjection:
-    """The trades of one account's working orders, by contract and side."""
+    """The projected trades of one account's working orders, by contract and side."""
 
     def __init__(self) -> None:
         self._projected_trades: dict[Hashable, tuple[ProjectedTrade, ...]] = {}
         self._sides: dict[str, dict[bool, Side]] = {}
 
     def enter(self, order: Hashable, trades: Iterable[ProjectedTrade]) -> None:
-        """Count what an order would bring, in place of what it would have brought before."""
+        """Add an order's trades, in place of its previous ones."""
         self.remove(order)
         self._projected_trades[order] = entered = tuple(trades)
         for number, trade in enumerate(entered):
@@ -81,7 +81,7 @@ class MarginProjection:
             sides[buys].add((order, number), trade)
 
     def remove(self, order: Hashable) -> None:
-        """Count an order no more, if it was counted."""
+        """Remove an order's trades, if there are any."""
         for number, trade in enumerate(self._projected_trades.pop(order, ())):
             name, buys = trade.contract.id, trade.quantity > 0
             sides = self._sides[name]
@@ -92,7 +92,7 @@ class MarginProjection:
                 del self._sides[name]
 
     def ways(self) -> Iterator[tuple[ContractData, list[ProjectedTotal]]]:
-        """Yield each contract that may trade, with all its purchases together, and all its sales, where there are."""
+        """Yield each contract that may trade, with the total of its purchases and that of its sales, if any."""
         for sides in self._sides.values():
             coming = [side.coming for side in sides.values()]
             yield coming[0].contract, coming

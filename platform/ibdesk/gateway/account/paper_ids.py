@@ -1,4 +1,4 @@
-"""Which ids paper accounts have."""
+"""The ids of paper accounts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def checked_id(account: str) -> str:
     """Return an account's id if it is that of a paper account.
 
     Raises:
-        ConfigError: If it is not; the sentence names it.
+        ConfigError: If it is not; the message names it.
     """
     if not (account.startswith("D") and account.isalnum() and account.isascii()):
         raise ConfigError(f"gateway.account must begin with D as paper accounts do, got {account!r}")

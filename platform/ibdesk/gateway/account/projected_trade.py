@@ -1,4 +1,4 @@
-"""Trades that may come: what an order would bring, and several in one contract taken together."""
+"""Projected trades: what an order would trade, and the total per contract."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from ibdesk.model import Position
 
 
 class ProjectedTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """`quantity` is signed, a sale is negative; `price` is what it would trade at, `commission` what it would cost.
+    """A trade that an order would make.
 
-    Of the trades of one `group`, as of orders of which one cancels the others, only one can come true.
+    `quantity` is signed, a sale is negative; `price` and `commission` are those the trade would have. Of the trades of
+    one `group`, such as orders that cancel each other, only one can happen.
     """
 
     contract: ContractData
@@ -24,7 +25,7 @@ class ProjectedTrade(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProjectedTotal(msgspec.Struct, frozen=True):
-    """Trades in one contract together: signed quantity, the sum of quantity times price, and what they would cost."""
+    """The total of trades in one contract: signed quantity, sum of quantity times price, and commission."""
 
     contract: ContractData
     quantity: float = 0.0
@@ -33,11 +34,11 @@ class ProjectedTotal(msgspec.Struct, frozen=True):
 
     @property
     def price(self) -> float:
-        """Return the average price; zero when nothing is traded."""
+        """Return the average price; zero if nothing is traded."""
         return self.value / self.quantity if self.quantity else 0.0
 
     def plus(self, trade: ProjectedTrade) -> ProjectedTotal:
-        """Return these and one more."""
+        """Return the total with one more trade."""
         return ProjectedTotal(
             self.contract,
             self.quantity + trade.quantity,
@@ -47,7 +48,7 @@ class ProjectedTotal(msgspec.Struct, frozen=True):
 
 
 def together(trades: Iterable[ProjectedTrade]) -> dict[str, ProjectedTotal]:
-    """Return what comes by contract if all of these come true."""
+    """Return the total of the trades by contract."""
     coming: dict[str, ProjectedTotal] = {}
     for trade in trades:
         name = trade.contract.id
@@ -56,7 +57,7 @@ def together(trades: Iterable[ProjectedTrade]) -> dict[str, ProjectedTotal]:
 
 
 class Exposure(msgspec.Struct, frozen=True):
-    """What would be held in one contract, and the price to value it at."""
+    """A position in one contract, and the price that values it."""
 
     contract: ContractData
     quantity: float
@@ -64,10 +65,10 @@ class Exposure(msgspec.Struct, frozen=True):
 
 
 def exposure_after(held: Exposure, coming: ProjectedTotal | None) -> Exposure:
-    """Return a position once trades came true.
+    """Return a position after projected trades.
 
-    What is held stands at the market's price and what is added to it at its own; what remains beyond a position that
-    was closed stands at the average price of the trades that closed it.
+    The present position is valued at the market's price, and an addition at its own price. A position that the trades
+    turned around is valued at their average price.
     """
     if coming is None or not coming.quantity:
         return held
@@ -78,6 +79,6 @@ def exposure_after(held: Exposure, coming: ProjectedTotal | None) -> Exposure:
 
 
 def reduces(position: Position | None, trade: ProjectedTrade) -> bool:
-    """Return whether it closes no more than what is held."""
+    """Return whether a trade closes at most the present position."""
     held = 0.0 if position is None else position.quantity
     return held * trade.quantity < 0 and abs(trade.quantity) <= abs(held)

@@ -1,4 +1,4 @@
-"""Exchange rates between an account's currency and others, as the market's currency pairs show them."""
+"""Exchange rates between an account's currency and others, taken from the market's currency pairs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from ibdesk.model import Forex
 
 HUBS = ("EUR", "GBP", "JPY", "CHF")
-"""Through which of them a rate is found when no pair joins two currencies directly."""
+"""Currencies through which a rate is found if no pair joins two currencies directly."""
 
 
 class Rates:
-    """Rates into `base`; `price_of` tells the price of a pair such as ``EUR.USD``, or nothing.
+    """Rates into `base`; `price_of` returns the price of a pair such as ``EUR.USD``, or None.
 
-    A rate that was found once stays known when the market falls silent: what is held must be valued at something.
+    A rate that was found once is kept when the market is silent, because holdings must always have a value.
     """
 
     def __init__(self, price_of: Callable[[str], float | None], base: str = "USD") -> None:
@@ -22,7 +22,7 @@ class Rates:
         self._known: dict[str, float] = {}
 
     def to_base(self, currency: str) -> float | None:
-        """Return what one unit of `currency` is worth in the base currency; nothing when no pair ever told."""
+        """Return the value of one unit of `currency` in the base currency; None if no pair ever gave it."""
         if currency == self.base:
             return 1.0
         rate = self._found(currency)
@@ -32,10 +32,10 @@ class Rates:
         return rate
 
     def rate(self, currency: str) -> float:
-        """Return the rate of a currency that is known, as that of everything an account holds is.
+        """Return the rate of a known currency; the currencies of all holdings are known.
 
         Raises:
-            KeyError: If no pair ever told it.
+            KeyError: If no pair ever gave it.
         """
         rate = self.to_base(currency)
         if rate is None:
@@ -43,7 +43,7 @@ class Rates:
         return rate
 
     def learn(self, pair: Forex, price: float) -> None:
-        """Take the price of an order or execution in a pair, while the market shows no quote that would tell."""
+        """Learn a rate from the price of an order or execution in a pair, if the market has no quote that gives it."""
         symbol, quoted = self.to_base(pair.symbol), self.to_base(pair.currency)
         if symbol is None and quoted is not None:
             self._known[pair.symbol] = price * quoted
@@ -52,11 +52,11 @@ class Rates:
 
     @property
     def known(self) -> Mapping[str, float]:
-        """Return every rate that was asked for and found, by currency."""
+        """Return every rate found so far, by currency."""
         return self._known
 
     def restore(self, known: Mapping[str, float]) -> None:
-        """Take rates that were known before."""
+        """Add rates that were known before."""
         self._known.update(known)
 
     def _found(self, currency: str) -> float | None:

@@ -1,4 +1,4 @@
-"""Bars as history tells them: cut from trades or quotes, column by column, in the sizes and spans that TWS knows."""
+"""Historical bars, made of trades or quotes column by column, in TWS's bar sizes and spans."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ibdesk.gateway.refusal import invalid
 MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
 WEEK = 7 * DAY
 MONTH = 30 * DAY
-"""Stands for the bar of a calendar month, whatever its days."""
-# 5 January 1970, where weeks are counted from.
+"""The interval of monthly bars; the actual bar is a calendar month."""
+# 5 January 1970, from which weeks are counted.
 _FIRST_MONDAY = 4 * DAY
 _UNITS = {"S": SECOND, "D": DAY, "W": 7 * DAY, "M": 30 * DAY, "Y": 365 * DAY}
 _SIZES = {"sec": SECOND, "min": MINUTE, "hour": HOUR, "day": DAY, "week": WEEK, "month": MONTH}
@@ -31,12 +31,12 @@ BAR_SIZES = frozenset(
 class Bars:
     """Bars as columns: `opened` in ns UTC, then open, high, low, close, volume, average price and count.
 
-    `opened` tells for each print the bar it belongs to; see `opened_of`.
+    `opened` gives each print the opening of its bar; see `opened_of`.
     """
 
     def __init__(self, prints: Prints, opened: Integers) -> None:
-        # Where each bar's first print stands. `reduceat` takes no empty list, so an empty history has one
-        # print of nothing that is cut off again.
+        # The index of each bar's first print. `reduceat` does not accept an empty list, so an empty history has one
+        # empty print, which is removed again.
         first = np.flatnonzero(np.diff(opened, prepend=opened[:1] - 1))
         prices, sizes = prints.prices, prints.sizes
         empty = not len(first)
@@ -61,8 +61,10 @@ class Bars:
 
 
 def bid_ask_bars(quotes: Quotes, opened: Integers, interval_ns: int) -> Bars:
-    """Return bars of bid and ask together: open and close are the time averages of bid and ask, low and high the lowest
-    bid and the highest ask (documented).
+    """Return bars of bid and ask together.
+
+    Open and close are the time averages of bid and ask; low and high are the lowest bid and the highest ask
+    (documented).
     """
     bars = Bars(Prints(quotes.times, quotes.bids, np.ones(len(quotes.times))), opened)
     asks = Bars(Prints(quotes.times, quotes.asks, np.ones(len(quotes.times))), opened)
@@ -78,7 +80,7 @@ def bid_ask_bars(quotes: Quotes, opened: Integers, interval_ns: int) -> Bars:
 
 
 def opened_of(times: Integers, interval_ns: int) -> Integers:
-    """Return when the bar of each time opened; weeks begin on Monday, months on the first."""
+    """Return the opening of each time's bar; weeks begin on Monday, months on the first."""
     if interval_ns == MONTH:
         months = times.astype("datetime64[ns]").astype("datetime64[M]")
         return months.astype("datetime64[ns]").astype(np.int64)
@@ -91,23 +93,23 @@ def bar_size(text: str) -> int:
     """Return the length of a bar in ns: ``5 secs``, ``1 min``, ``2 hours``, ``1 day``.
 
     Raises:
-        RefusedError: If it is no bar size of TWS (error 321).
+            RefusedError: If it is not a bar size of TWS (error 321).
     """
     words = text.lower().split()
     if len(words) == 2 and f"{words[0]} {words[1].rstrip('s')}" in BAR_SIZES:
         return int(words[0]) * _SIZES[words[1].rstrip("s")]
-    raise invalid(f"Invalid bar size {text!r}: ask for {', '.join(sorted(BAR_SIZES))}")
+    raise invalid(f"Invalid bar size {text!r}: must be one of {', '.join(sorted(BAR_SIZES))}")
 
 
 def duration(text: str) -> int:
     """Return a span in ns: ``3600 S``, ``2 D``, ``1 W``, ``6 M``, ``1 Y``; a month has 30 days, a year 365.
 
     Raises:
-        RefusedError: If it has another form (error 321).
+            RefusedError: If the format is different (error 321).
     """
     words = text.split()
     if len(words) == 2 and words[0].isascii() and words[0].isdigit() and len(words[0]) < 8 and words[1] in _UNITS:
         count = int(words[0])
-        # A hundred years before now is before anything the gateway knows.
+        # The gateway knows nothing from more than a hundred years ago.
         return min(max(1, count) * _UNITS[words[1]], 36_500 * DAY)
     raise invalid(f"Invalid duration {text!r}: write a number and one of {', '.join(_UNITS)}")

@@ -1,4 +1,4 @@
-"""A hand on the market while it runs: quotes and trades that happen the moment they are said."""
+"""Quotes and trades by hand in the running market."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ibdesk.model import Forex, Instrument, Quote, Tick
 
 
 class Market:
-    """The market of one gateway by hand, and its history with what was said by hand.
+    """Quotes and trades by hand in one gateway's market, and the history that includes them.
 
-    What the source plays goes on: its next quote replaces the one that was said.
+    The source continues to play: its next quote replaces the one given by hand.
     """
 
     def __init__(self, tape: Tape, contracts: ContractBook, schedule: Schedule) -> None:
@@ -35,16 +35,16 @@ class Market:
         bid_size: float = ROUND_LOT,
         ask_size: float = ROUND_LOT,
     ) -> None:
-        """Quote an instrument now; `None` for a side is no price there, and a crossed quote is taken as it is.
+        """Quote an instrument now. `None` is a side without a price; a crossed quote is accepted.
 
         Raises:
-            DataError: If no contract has that name, or a price or size is not one.
+            DataError: If no contract has that name, or a price or size is not valid.
         """
         at_ns = self._schedule.now_ns
         self._take(stated_quote(symbol, at_ns, bid, ask, bid_size=bid_size, ask_size=ask_size))
 
     def trade(self, symbol: str, price: float, size: float = ROUND_LOT) -> None:
-        """Let a trade happen now.
+        """Trade an instrument now.
 
         Raises:
             DataError: If no contract has that name, or price or size is not positive.
@@ -54,7 +54,7 @@ class Market:
     def _take(self, event: Quote | Tick) -> None:
         contract = self._contracts.named(event.instrument)
         if contract is None:
-            raise DataError(f"{event.instrument!r} is no contract of this gateway: give it to the market's symbols")
+            raise DataError(f"{event.instrument!r} is not a contract of this gateway: add it to the market's symbols")
         self._tape.play(contract.instrument)
         self._records.setdefault(event.instrument, Record()).add(event)
         self._tape.take(event)
@@ -62,18 +62,18 @@ class Market:
     # ---- history --------------------------------------------------------------------------------------------------
 
     def knows(self, symbol: str) -> bool:
-        """Return whether anything was ever played or said of an instrument."""
+        """Return whether an instrument was ever played or set by hand."""
         return symbol in self._tape.source.symbols or symbol in self._records
 
     def first_ns(self, symbol: str) -> int | None:
-        """Return when the past of an instrument begins, or nothing when it has none."""
+        """Return when the past of an instrument begins; None if it has none."""
         record = self._records.get(symbol)
         times = [] if record is None else [events[0].at_ns for events in (record.quotes, record.ticks) if events]
         played_ns = self._tape.source.first_ns(symbol)
         return min(times if played_ns is None else [*times, played_ns], default=None)
 
     def prints(self, instrument: Instrument, start_ns: int, end_ns: int) -> Prints:
-        """Return the trades of a span of time, of the source and by hand; of currencies the middles."""
+        """Return the trades of a span, from the source and by hand; for currencies the midpoints."""
         source, name = self._tape.source, instrument.id
         found = source.prints(name, start_ns, end_ns) if name in source.symbols else no_prints()
         record = self._records.get(name)
@@ -88,9 +88,9 @@ class Market:
         )
 
     def quotes(self, instrument: Instrument, start_ns: int, end_ns: int) -> Quotes:
-        """Return the quotes of a span of time, of the source and by hand.
+        """Return the quotes of a span, from the source and by hand.
 
-        A source that does not know which quotes stood is taken to have quoted around its trades.
+        For a source that does not know its past quotes, they are derived from its trades.
         """
         source, name = self._tape.source, instrument.id
         if isinstance(source, QuotingSource) and name in source.symbols:
@@ -114,5 +114,5 @@ class Market:
 
 
 def _in_order(found: Prints | Quotes, said: Prints | Quotes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return the order of time of two histories one behind the other; at one time the source comes first."""
+    """Return the time order of two concatenated histories; at equal times the source comes first."""
     return np.argsort(np.concatenate((found.times, said.times)), kind="stable")

@@ -1,4 +1,4 @@
-"""What is known of one instrument now: its quote, its last trade, the day so far, and the bars in the making."""
+"""The present state of one instrument: quote, last trade, day so far, and unfinished bars."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ibdesk.model import Quote, Tick
 
 
 class Phase(enum.Enum):
-    """Which session of its exchange an instrument is in; where hours do not matter it is always REGULAR."""
+    """The session of an instrument's exchange; always REGULAR if the market keeps no hours."""
 
     REGULAR = "regular"
-    """It trades, and the day's figures count what it trades."""
+    """It trades, and its trades count in the day's figures."""
     EXTENDED = "extended"
-    """It trades before or after the regular session; the day's figures stand."""
+    """It trades before or after the regular session, without effect on the day's figures."""
     CLOSED = "closed"
-    """Nothing trades and nothing is quoted."""
+    """It neither trades nor is quoted."""
 
 
 class BarBuilder(msgspec.Struct):
-    """A bar in the making; `weighted` is the sum of price times size."""
+    """An unfinished bar; `weighted` is the sum of price times size."""
 
     open: float
     high: float
@@ -35,11 +35,11 @@ class BarBuilder(msgspec.Struct):
 
     @property
     def average(self) -> float:
-        """Return the volume-weighted price, or the close when nothing traded."""
+        """Return the volume-weighted price, or the close if nothing traded."""
         return self.weighted / self.volume if self.volume else self.close
 
     def add(self, price: float, size: float = 0.0, count: int = 1) -> None:
-        """Take one more price."""
+        """Add a price."""
         self.close = price
         if price > self.high:  # noqa: PLR1730 - done at every tick, and twice as fast as max
             self.high = price
@@ -51,36 +51,36 @@ class BarBuilder(msgspec.Struct):
 
 
 def bar_from(price: float, size: float = 0.0, count: int = 1) -> BarBuilder:
-    """Return a bar that has seen one price."""
+    """Begin a bar with one price."""
     return BarBuilder(price, price, price, price, size, price * size, count)
 
 
 class InstrumentState(msgspec.Struct):
-    """What is known of one instrument now."""
+    """The present state of one instrument."""
 
     quote: Quote | None = None
     last: Tick | None = None
     day: BarBuilder | None = None
     previous_close: float | None = None
     bars: dict[str, BarBuilder] = {}
-    """The 5-second bars in the making, by what they show: TRADES, MIDPOINT, BID, ASK."""
+    """The unfinished 5-second bars, by what they show: TRADES, MIDPOINT, BID, ASK."""
     phase: Phase = Phase.REGULAR
     is_halted: bool = False
     is_stale: bool = False
-    """Whether clients are told nothing of it, although it trades."""
+    """Whether clients receive nothing of it although it trades."""
     closing: float | None = None
     """The last trade of the last regular session."""
     withdrawn: Quote | None = None
-    """The quote that would stand, or stood last, while nothing is quoted."""
+    """While nothing is quoted: the quote that would be valid, or the last one that was."""
     trades: int = 0
 
     @property
     def is_still(self) -> bool:
-        """Return whether nothing happens in it: it is halted or closed."""
+        """Return whether it is halted or closed, so that nothing happens in it."""
         return self.is_halted or self.phase is Phase.CLOSED
 
     def note(self, what: str, price: float, size: float = 0.0) -> None:
-        """Add a price to the 5-second bar in the making."""
+        """Add a price to the unfinished 5-second bar."""
         bar = self.bars.get(what)
         if bar is None:
             self.bars[what] = bar_from(price, size)
@@ -88,7 +88,7 @@ class InstrumentState(msgspec.Struct):
             bar.add(price, size)
 
     def prices(self) -> Iterator[tuple[str, float]]:
-        """Yield the present price of everything a bar can show."""
+        """Yield the present price of each kind of bar."""
         if self.last is not None:
             yield "TRADES", self.last.price
         if self.quote is not None:

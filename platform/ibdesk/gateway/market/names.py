@@ -1,4 +1,4 @@
-"""What the names of a market's instruments mean: however they are spelled, a market plays their ids."""
+"""The meaning of instrument names in a market: spellings differ, and a market plays ids."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ibdesk.model import AnyInstrument, instrument_of, moment
 
 
 def named_now(name: str) -> AnyInstrument:
-    """Return the instrument that a name stands for today: ``ESZ6`` expires near the present year.
+    """Return the instrument that a name means today: ``ESZ6`` expires near the present year.
 
     Raises:
-        InstrumentError: If the name stands for none, or leaves something open.
+        InstrumentError: If the name is not that of an instrument, or is ambiguous.
     """
     return instrument_of(name, near_year=moment(SystemClock().now_ns()).year)
 
 
 @functools.lru_cache(maxsize=4096)
 def played_name(name: str) -> str:
-    """Return the id of the instrument that a name stands for, the name itself where it stands for none."""
+    """Return the id of the instrument that a name means; the name itself if it means none."""
     try:
         return named_now(name).id
     except InstrumentError:
@@ -29,7 +29,7 @@ def played_name(name: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def may_be_worthless(name: str) -> bool:
-    """Return whether what the name stands for can trade at zero or below: futures do, shares do not."""
+    """Return whether the named instrument can trade at zero or below: futures can, shares cannot."""
     try:
         return named_now(name).may_be_worthless
     except InstrumentError:

@@ -13,7 +13,7 @@ from ibdesk.gateway.schedule import Schedule
 
 
 class Phases:
-    """Keeps the tape's instruments to their exchange's hours, for a gateway that keeps them."""
+    """Keeps the tape's instruments to the hours of their exchange."""
 
     def __init__(self, tape: Tape, sessions: Sessions, schedule: Schedule) -> None:
         self._tape = tape
@@ -36,7 +36,7 @@ class Phases:
 
 
 def phase_at(hours: Hours, at_ns: int) -> Phase:
-    """Return the session that runs at an instant (ns UTC)."""
+    """Return the phase at a time (ns UTC)."""
     if hours.is_open(at_ns):
         return Phase.REGULAR
     return Phase.EXTENDED if hours.is_open(at_ns, outside_rth=True) else Phase.CLOSED

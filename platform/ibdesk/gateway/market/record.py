@@ -1,4 +1,4 @@
-"""Quotes and trades of one instrument that somebody stated one by one, kept in order of time."""
+"""Quotes and trades of one instrument that were given one by one, in order of time."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ibdesk.model import Quote, Tick
 
 
 class Record:
-    """What was stated of one instrument; history is answered from it."""
+    """The given quotes and trades of one instrument, from which history is answered."""
 
     def __init__(self) -> None:
         self.quotes: list[Quote] = []
         self.ticks: list[Tick] = []
 
     def add(self, event: Quote | Tick) -> None:
-        """Note a quote or a trade, behind those of the same time."""
+        """Add a quote or a trade, after those of the same time."""
         if isinstance(event, Quote):
             bisect.insort_right(self.quotes, event, key=_time)
         else:
             bisect.insort_right(self.ticks, event, key=_time)
 
     def prints(self, start_ns: int, end_ns: int, *, has_trades: bool = True) -> Prints:
-        """Return the trades of a span of time, or the middles of the quotes of what does not trade."""
+        """Return the trades of a span, or the quotes' midpoints for an instrument without trades."""
         if has_trades:
             first, last = _span(self.ticks, start_ns, end_ns)
             rows = [(tick.at_ns, tick.price, tick.size) for tick in self.ticks[first:last]]
@@ -39,7 +39,7 @@ class Record:
         return Prints(np.array(times, np.int64), np.array(prices, float), np.array(sizes, float))
 
     def quoted(self, start_ns: int, end_ns: int) -> Quotes:
-        """Return the quotes of a span of time."""
+        """Return the quotes of a span."""
         first, last = _span(self.quotes, start_ns, end_ns)
         kept = self.quotes[first:last]
         return Quotes(
@@ -57,7 +57,7 @@ def stated_quote(
     """Return a quote from its parts; a side that is `None` is missing and has no size.
 
     Raises:
-        DataError: If a price is not finite, or not positive where only futures trade at zero or below; or a size is
+        DataError: If a price is not finite, or not positive (futures may trade at zero or below); or a size is
             negative or not finite.
     """
     for name, price in (("bid", bid), ("ask", ask)):
@@ -80,7 +80,7 @@ def stated_tick(symbol: str, at_ns: int, price: float, size: float) -> Tick:
     """Return a trade from its parts.
 
     Raises:
-        DataError: If the price is not finite, or not positive where only futures trade at zero or below; or the size is
+        DataError: If the price is not finite, or not positive (futures may trade at zero or below); or the size is
             not positive and finite.
     """
     if not _is_price(symbol, price):

@@ -1,4 +1,4 @@
-"""A market that really was: the rows of a bar frame, played one after another on the gateway's clock."""
+"""A market of real bars: the rows of a bar frame, played one after another on the gateway's clock."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _COLUMNS = ["symbol", "opened_at", *_PRICES]
 
 
 class Replay:
-    """Plays a bar frame: row i of the time line lasts from T0 + i steps, T0 being when the gateway opened.
+    """Plays a bar frame: row i lasts from T0 + i steps, where T0 is the opening of the gateway.
 
-    A step is the bars' own interval, or `play_each_over_seconds`: with 5, each bar of whatever length is played so
-    that the 5-second bar a client receives has exactly its prices and volume. Rows before `start` (counted on the
-    time line, not per symbol) are the past. With `loop` the line begins again at `start` when it ends; without, the
-    market stands still and the last quote stays.
+    A step is the bars' own interval, or `play_each_over_seconds`: with 5, each bar, whatever its length, is played so
+    that the client's 5-second bar has exactly its prices and volume. Rows before `start` (an index of distinct times,
+    not per symbol) are the past. With `loop` the replay returns to `start` at its end; without, the market stands
+    still and the last quote stays.
 
     Raises:
         DataError: If the frame lacks a column, holds a price that is not positive and finite, or has no row to play.
@@ -45,7 +45,7 @@ class Replay:
         line = bars["opened_at"].unique().sort()
         self._line: Integers = line.dt.epoch("ns").to_numpy()
         if not 0 <= start < len(self._line):
-            raise DataError(f"start={start} leaves no row to play: the frame has {len(self._line)} moments")
+            raise DataError(f"start={start} leaves no row to play: the frame has {len(self._line)} distinct times")
         self._start = start
         self._loop = loop
         self._interval_ns = int(np.diff(self._line).min()) if len(self._line) > 1 else 60 * SECOND
@@ -67,7 +67,7 @@ class Replay:
         return tuple(self._rows)
 
     def open(self, at_ns: int, instruments: dict[str, Instrument]) -> None:
-        """Take `at_ns` as the moment row `start` begins."""
+        """Begin row `start` at `at_ns`."""
         self._opened_ns, self._instruments = at_ns, instruments
 
     def events(self) -> Iterator[tuple[int, Iterable[Quote | Tick]]]:
@@ -88,7 +88,7 @@ class Replay:
                 yield played(row, at_ns, self.step_ns, self._instruments[symbol])
 
     def prints(self, symbol: str, start_ns: int, end_ns: int) -> Prints:
-        """Return the trades of past and played rows; a loop's second round is not history."""
+        """Return the trades of past and played rows; further rounds of a loop are not history."""
         rows, bars = self._rows[symbol], self._bars[symbol]
         lowest, highest = (self._start + (ns - self._opened_ns) // self.step_ns for ns in (start_ns, end_ns))
         first, last = np.searchsorted(rows, (lowest, highest + 1))
@@ -98,10 +98,10 @@ class Replay:
     def recorded(
         self, symbol: str, *, end_ns: int | None, now_ns: int, span_ns: int, interval_ns: int
     ) -> Prints | None:
-        """Return the frame's own history when bars as long as its own are asked of a replay that squeezes time.
+        """Return the frame's own history if its own bars, or longer ones, are requested of a compressed replay.
 
-        Such bars keep their own dates and end before the row that is being played, or before the row that `end_ns`
-        names: by the frame's dates when it lies within them, else by the gateway's clock.
+        These bars keep their dates. They end before the row that is being played, or before the row at `end_ns`: by the
+        frame's dates if `end_ns` is within them, else by the gateway's clock.
         """
         if self.step_ns == self._interval_ns or interval_ns < self._interval_ns:
             return None
@@ -118,7 +118,7 @@ class Replay:
         return printed(times[recent], bars[:past][recent], INSTANT_NS)
 
     def first_ns(self, symbol: str) -> int | None:
-        """Return when the symbol's first row began on the gateway's clock."""
+        """Return the time on the gateway's clock at which the symbol's first row began."""
         rows = self._rows.get(symbol)
         return None if rows is None else self._opened_ns + (int(rows[0]) - self._start) * self.step_ns
 

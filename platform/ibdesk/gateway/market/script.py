@@ -1,4 +1,4 @@
-"""A market that is stated quote by quote and trade by trade, so that a test knows every price in it."""
+"""A market given quote by quote and trade by trade, so that a test knows every price in it."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _TRADE_WORDS = frozenset({"symbol", "at", "price", "size"})
 
 
 class MarketScript:
-    """Plays exactly what it was told, each at its time, and then the last quote stays.
+    """Plays exactly the given quotes and trades at their times; afterwards the last quote stays.
 
     ``MarketScript().quote("AAPL", 100.00, 100.02, at=0).trade("AAPL", 100.01, 200, at=1.5)``
 
-    `at` is seconds since the market opened, which is the multiple of five seconds at or before the gateway's start;
-    what has a negative `at` is the past and only answers requests for history. Things of one time happen in the order
-    in which they were said. `symbols` names instruments that are played without anything said of them yet.
+    `at` is seconds since the market opened, which is the multiple of five seconds at or before the gateway's start.
+    Events with a negative `at` are the past and only answer requests for history. Events of the same time happen in the
+    order in which they were given. `symbols` names instruments that are played without any event yet.
     """
 
     def __init__(self, symbols: Iterable[str] = ()) -> None:
-        # said: times are counted from the opening.
+        # Times are relative to the opening.
         self._said: list[Quote | Tick] = []
         self._symbols: dict[str, None] = dict.fromkeys(map(played_name, symbols))
         self._records: dict[str, Record] = {}
         self._instruments: dict[str, Instrument] = {}
         self._opened_ns: int | None = None
 
-    # ---- saying ---------------------------------------------------------------------------------------------------
+    # ---- building -------------------------------------------------------------------------------------------------
 
     def quote(
         self,
@@ -51,18 +51,18 @@ class MarketScript:
         bid_size: float = ROUND_LOT,
         ask_size: float = ROUND_LOT,
     ) -> Self:
-        """Say a quote; `None` for a side is no price there. Crossed quotes are taken as they are.
+        """Add a quote; `None` is a side without a price. Crossed quotes are accepted.
 
         Raises:
-            DataError: If a price, a size or the time is not one.
+            DataError: If a price, a size or the time is not valid.
         """
         return self._say(stated_quote(symbol, _moment(symbol, at), bid, ask, bid_size=bid_size, ask_size=ask_size))
 
     def trade(self, symbol: str, price: float, size: float = ROUND_LOT, *, at: float) -> Self:
-        """Say a trade.
+        """Add a trade.
 
         Raises:
-            DataError: If price or size is not positive, or the time is not one.
+            DataError: If price or size is not positive, or the time is not valid.
         """
         return self._say(stated_tick(symbol, _moment(symbol, at), price, size))
 
@@ -80,7 +80,7 @@ class MarketScript:
         """Return a script from rows: those with a `price` are trades, those with `bid` or `ask` quotes.
 
         Raises:
-            DataError: If a row is neither or holds something else; the sentence says which row.
+            DataError: If a row is neither, or has an unknown field; the message names the row.
         """
         script = cls()
         for number, row in enumerate(rows, start=1):
@@ -94,10 +94,10 @@ class MarketScript:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return the script in a CSV file with a head line, or in a TOML file as an array of tables ``[[events]]``.
+        """Read a script from a CSV file with a header line, or a TOML file with an array of tables ``[[events]]``.
 
         Raises:
-            DataError: If the file cannot be read or a row of it is wrong.
+            DataError: If the file cannot be read or a row is not valid.
         """
         try:
             if path.suffix.lower() == ".toml":
@@ -112,7 +112,7 @@ class MarketScript:
     def _take_row(self, row: Mapping[str, Any]) -> None:
         known = _TRADE_WORDS if "price" in row else _QUOTE_WORDS
         if unknown := sorted(str(name) for name in row if name not in known):
-            raise DataError(f"{', '.join(unknown)} does not belong to a {'trade' if 'price' in row else 'quote'}")
+            raise DataError(f"{', '.join(unknown)}: not a field of a {'trade' if 'price' in row else 'quote'}")
         symbol, at = str(row["symbol"]), float(row["at"])
         if "price" in row:
             self.trade(symbol, float(row["price"]), float(row.get("size", ROUND_LOT)), at=at)
@@ -127,48 +127,48 @@ class MarketScript:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """Return the instruments it says something of."""
+        """Return the instruments of the script."""
         return tuple(self._symbols)
 
     def open(self, at_ns: int, instruments: dict[str, Instrument]) -> None:
-        """Take `at_ns` as second 0."""
+        """Begin the script's second 0 at `at_ns`."""
         self._opened_ns, self._instruments = at_ns, instruments
         self._records = {symbol: Record() for symbol in self._symbols}
         for event in self._said:
             self._records[event.instrument].add(_moved(event, at_ns))
 
     def events(self) -> Iterator[tuple[int, Iterable[Quote | Tick]]]:
-        """Yield what was said from second 0 on, in order of time and then of saying."""
+        """Yield the events from second 0 on, in order of time, then in the order they were given."""
         opened_ns = self._opened_ns or 0
         for event in sorted(self._said, key=lambda event: event.at_ns):
             if event.at_ns >= 0:
                 yield opened_ns + event.at_ns, [_moved(event, opened_ns)]
 
     def add(self, instrument: Instrument) -> bool:
-        """Take an instrument that nothing is said of; its prices come by hand."""
+        """Add an instrument without events; its prices are given by hand."""
         self._symbols.setdefault(instrument.id)
         self._records.setdefault(instrument.id, Record())
         self._instruments[instrument.id] = instrument
         return True
 
     def prints(self, symbol: str, start_ns: int, end_ns: int) -> Prints:
-        """Return the trades of a span of time; of currencies the middles of their quotes."""
+        """Return the trades of a span; for currencies the midpoints of their quotes."""
         has_trades = not isinstance(self._instruments.get(symbol), Forex)
         return self._records[symbol].prints(start_ns, end_ns, has_trades=has_trades)
 
     def quotes(self, symbol: str, start_ns: int, end_ns: int) -> Quotes:
-        """Return the quotes of a span of time."""
+        """Return the quotes of a span."""
         return self._records[symbol].quoted(start_ns, end_ns)
 
     def recorded(
         self, symbol: str, *, end_ns: int | None, now_ns: int, span_ns: int, interval_ns: int
     ) -> Prints | None:
-        """Return nothing: a script keeps the gateway's time."""
+        """Return None: a script has no calendar of its own."""
         del symbol, end_ns, now_ns, span_ns, interval_ns
         return None
 
     def first_ns(self, symbol: str) -> int | None:
-        """Return the time of the first thing said of an instrument."""
+        """Return the time of an instrument's first event."""
         times = [event.at_ns for event in self._said if event.instrument == symbol]
         return min(times) + (self._opened_ns or 0) if times else None
 

@@ -1,4 +1,4 @@
-"""When exchanges open and close: appointments on the gateway's schedule, for whoever must act at these moments."""
+"""Opens and closes of exchanges, as callbacks on the gateway's schedule."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ibdesk.gateway.contracts.hours import Hours
 from ibdesk.gateway.schedule import Schedule
 
 SessionAction = Callable[[Hours], None]
-# How far ahead a close is looked for; no exchange rests longer.
+# How far ahead a close is searched; no exchange is closed for longer.
 _FAR_DAYS = 20
 
 
 class Sessions:
-    """Calls back at the opens and closes of the exchanges it follows.
+    """Calls back at the opens and closes of the followed exchanges.
 
-    The actions of one moment run in the order in which they were given, before anything else of that time. They are
-    called with the `Hours` whose session begins or ends; `ContractData.hours` is the same object for all contracts
-    that trade alike. The regular session lies within the extended one; where an exchange has no other hours both open
-    and close together, the extended one opening first and closing last.
+    The actions of one moment run in the order in which they were given, before anything else of that time. They receive
+    the `Hours` whose session begins or ends; contracts with the same hours share one object in `ContractData.hours`.
+    The regular session lies within the extended one. If an exchange has no other hours, both open and close together,
+    the extended one opening first and closing last.
     """
 
     def __init__(self, schedule: Schedule) -> None:
@@ -31,23 +31,23 @@ class Sessions:
         self._late_closes: list[SessionAction] = []
 
     def on_open(self, action: SessionAction) -> None:
-        """Do this whenever a regular session opens."""
+        """Call `action` whenever a regular session opens."""
         self._opens.append(action)
 
     def on_close(self, action: SessionAction) -> None:
-        """Do this whenever a regular session closes."""
+        """Call `action` whenever a regular session closes."""
         self._closes.append(action)
 
     def on_early_open(self, action: SessionAction) -> None:
-        """Do this whenever an extended session opens: trading begins."""
+        """Call `action` whenever an extended session opens: trading begins."""
         self._early_opens.append(action)
 
     def on_late_close(self, action: SessionAction) -> None:
-        """Do this whenever an extended session closes: trading ends."""
+        """Call `action` whenever an extended session closes: trading ends."""
         self._late_closes.append(action)
 
     def follow(self, hours: Hours) -> None:
-        """Call back at these sessions from now on."""
+        """Call back at the sessions of `hours` from now on."""
         if hours in self._followed:
             return
         self._followed.add(hours)
@@ -69,10 +69,10 @@ class Sessions:
 
 
 def late_close_ns(hours: Hours, at_ns: int) -> int:
-    """Return the end of the extended session that runs at an instant (ns UTC), or of the next one.
+    """Return the end of the extended session that runs at a time (ns UTC), or of the next one.
 
     Raises:
-        StopIteration: If the exchange rests for weeks, which none does.
+        StopIteration: If the exchange is closed for weeks, which never happens.
     """
     today = hours.day_of(at_ns)
     days = (today + dt.timedelta(days=ahead) for ahead in range(_FAR_DAYS))

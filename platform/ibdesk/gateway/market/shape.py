@@ -1,4 +1,4 @@
-"""How the volume of a day is spread over its hours: much at open and close, little at noon, hardly any outside."""
+"""The volume over a trading day: high at open and close, low at noon, very low outside the regular session."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ibdesk.gateway.contracts.hours import Hours
 from ibdesk.gateway.market.source import Floats, Integers
 from ibdesk.gateway.market.trading_time import sessions_between
 
-# At noon half of the mean trades, at open and close twice as much; the mean of the parabola over the session is 1.
+# Half of the mean at noon, twice the mean at open and close; the parabola's mean over the session is 1.
 NOON, ENDS = 0.5, 2.0
 OUTSIDE = 0.05
-"""What trades before and after the regular session, as a fraction of its mean."""
+"""The volume before and after the regular session, as a fraction of its mean."""
 
 
 def volume_shape(hours: Hours, times: Integers) -> Floats:
-    """Return for each time (ns UTC, in order) how the volume then compares with the mean of the regular session."""
+    """Return the volume at each time (ns UTC, ascending) relative to the mean of the regular session."""
     factors = np.full(len(times), OUTSIDE)
     if not len(times):
         return factors

@@ -1,8 +1,8 @@
-"""The market behind the gateway: where quotes and trades come from, and how a bar is played as ticks.
+"""The source of the gateway's market: quotes and trades, and how a bar is played as ticks.
 
-A source knows rows of prices, one `step` of clock time each: those before it was opened are the past and answer
-requests for history, those after are played. Both kinds of source, the replay and the random walk, play a row in the
-same way, so that a bar built from the ticks of a row has exactly the row's open, high, low, close and volume.
+A source has rows of prices, one per `step` of clock time. Rows before the opening are the past and answer requests for
+history; later ones are played. Replay and random walk play a row in the same way, so that a bar built from a row's
+ticks has exactly the row's open, high, low, close and volume.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 SPREAD = 0.0001
-"""The quoted spread as a fraction of the price, at least one tick; about what a liquid US share has."""
+"""The quoted spread as a fraction of the price, at least one tick; about that of a liquid US share."""
 TRADES_PER_ROW = 4
-# What a quote shows at least: a round lot of shares, a million of a currency.
+# The least displayed size: a round lot of shares, a million of a currency.
 ROUND_LOT, CURRENCY_SIZE = 100.0, 1_000_000.0
 INSTANT_NS = TRADES_PER_ROW
-"""The step that keeps all trades of a row at its very beginning, for rows that are told by their date."""
+"""A step that puts all trades of a row at its very beginning, for rows that are identified by their date."""
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """What one instrument does in one step: the bar that its ticks will add up to."""
+    """One step of one instrument: the bar that its ticks add up to."""
 
     instrument: str
     open: float
@@ -56,7 +56,7 @@ class Prints(msgspec.Struct, frozen=True):
         return Prints(self.times[first:last], self.prices[first:last], self.sizes[first:last])
 
     def at(self, places: Integers) -> Prints:
-        """Return the trades at these places."""
+        """Return the trades at these indices."""
         return Prints(self.times[places], self.prices[places], self.sizes[places])
 
 
@@ -70,31 +70,31 @@ class Quotes(msgspec.Struct, frozen=True):
     ask_sizes: Floats
 
     def at(self, places: Integers) -> Quotes:
-        """Return the quotes at these places."""
+        """Return the quotes at these indices."""
         return Quotes(
             self.times[places], self.bids[places], self.asks[places], self.bid_sizes[places], self.ask_sizes[places]
         )
 
     @property
     def middles(self) -> Floats:
-        """Return the middle of each quote."""
+        """Return the midpoint of each quote."""
         return (self.bids + self.asks) / 2
 
 
 class MarketSource(Protocol):
-    """Where the gateway's market comes from. Times are ns UTC on the gateway's clock."""
+    """The source of the gateway's market. Times are ns UTC on the gateway's clock."""
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """Return the names of the instruments it plays."""
+        """Return the names of the instruments that are played."""
         ...
 
     def open(self, at_ns: int, instruments: dict[str, Instrument]) -> None:
-        """Take `at_ns` as the moment the first row is played; called once, before anything else."""
+        """Begin to play the first row at `at_ns`; called once, before anything else."""
         ...
 
     def events(self) -> Iterator[tuple[int, Iterable[Quote | Tick]]]:
-        """Yield what happens in order of time: moments, and the quotes and trades of each."""
+        """Yield times in ascending order, each with its quotes and trades."""
         ...
 
     def prints(self, symbol: str, start_ns: int, end_ns: int) -> Prints:
@@ -104,21 +104,21 @@ class MarketSource(Protocol):
     def recorded(
         self, symbol: str, *, end_ns: int | None, now_ns: int, span_ns: int, interval_ns: int
     ) -> Prints | None:
-        """Return history on the source's own calendar, where it differs from the clock's.
+        """Return history on the source's own calendar, if that differs from the clock's.
 
-        It covers `span_ns` up to `end_ns`, which is `now_ns` when the client named no end. Nothing is returned when the
-        clock's calendar is the one to use for bars of this interval.
+        It covers `span_ns` up to `end_ns`; without an end in the request, that is `now_ns`. None means that the clock's
+        calendar applies to bars of this interval.
         """
         ...
 
     def first_ns(self, symbol: str) -> int | None:
-        """Return when the past of an instrument begins, or nothing when it is not played."""
+        """Return when the past of an instrument begins; None if it is not played."""
         ...
 
 
 @runtime_checkable
 class QuotingSource(Protocol):
-    """A source that knows which quotes stood; of others they are taken to stand around the trades."""
+    """A source that knows its past quotes; for others they are derived from the trades."""
 
     def quotes(self, symbol: str, start_ns: int, end_ns: int) -> Quotes:
         """Return the quotes from `start_ns` until before `end_ns`, of the past or already played."""
@@ -127,10 +127,10 @@ class QuotingSource(Protocol):
 
 @runtime_checkable
 class GrowingSource(Protocol):
-    """A source that can begin to play an instrument when somebody asks for it."""
+    """A source that can begin to play an instrument on request."""
 
     def add(self, instrument: Instrument) -> bool:
-        """Play this instrument from now on; return whether it will be."""
+        """Play an instrument from now on; return whether that is possible."""
         ...
 
 
@@ -138,7 +138,7 @@ class GrowingSource(Protocol):
 
 
 def path(row: Row) -> tuple[float, float, float, float]:
-    """Return the four prices a row goes through: open, then the extreme nearer to it, the other, and the close."""
+    """Return the four prices of a row: open, the extreme nearer to it, the other extreme, and close."""
     if abs(row.open - row.low) <= abs(row.high - row.open):
         return row.open, row.low, row.high, row.close
     return row.open, row.high, row.low, row.close
@@ -153,7 +153,7 @@ def shares(volume: float) -> tuple[float, float, float, float]:
 def played(
     row: Row, at_ns: int, step_ns: int, instrument: Instrument, spread: float = SPREAD
 ) -> Iterator[tuple[int, list[Quote | Tick]]]:
-    """Yield the moments of a row: at each a quote around the price, and the trade."""
+    """Yield the times of a row, each with a quote around the price and the trade."""
     for index, (price, size) in enumerate(zip(path(row), shares(row.volume), strict=True)):
         moment_ns = at_ns + index * step_ns // TRADES_PER_ROW
         events: list[Quote | Tick] = [quote_around(price, row.volume, moment_ns, instrument, spread)]
@@ -163,45 +163,45 @@ def played(
 
 
 def quotes_around(prices: Floats, tick: float, spread: float = SPREAD, *, lowest: float = 1.0) -> tuple[Floats, Floats]:
-    """Return bids and asks on the tick grid with the prices inside, `spread` of the price apart, a tick at least.
+    """Return bids and asks on the tick grid around the prices, `spread` of the price apart, at least one tick.
 
-    `lowest` is the least bid in ticks, minus infinity of what may cost less than nothing.
+    `lowest` is the least bid in ticks: minus infinity for instruments with negative prices.
     """
     width = np.maximum(1.0, np.round(np.abs(prices) * spread / tick))
-    # The bid is half the width below, on the grid; 1e-9 keeps a price that is on the grid there.
+    # The bid is half the width below, on the grid; 1e-9 keeps a price on the grid where it is.
     bids = np.maximum(lowest, np.floor(prices / tick - width / 2 + 1e-9))
     asks = np.maximum(bids + width, np.ceil(prices / tick - 1e-9))
     return np.round(bids * tick, 10), np.round(asks * tick, 10)
 
 
 def quote_around(price: float, volume: float, at_ns: int, instrument: Instrument, spread: float = SPREAD) -> Quote:
-    """Return the quote that stands around a trade at `price`; see `quotes_around`."""
+    """Return the quote around a trade at `price`; see `quotes_around`."""
     bids, asks = quotes_around(np.array([price]), instrument.tick_size, spread, lowest=lowest_ticks(instrument))
-    # Half of what a quarter of the row trades stands on each side, in round lots.
+    # Each side shows half of a quarter of the row's volume, in round lots.
     least = CURRENCY_SIZE if isinstance(instrument, Forex) else ROUND_LOT
     size = max(least, math.floor(volume / TRADES_PER_ROW / 2 / ROUND_LOT) * ROUND_LOT)
     return Quote(instrument.id, at_ns, float(bids[0]), float(asks[0]), size, size)
 
 
 def no_prints() -> Prints:
-    """Return no trade at all."""
+    """Return empty prints."""
     return Prints(np.empty(0, np.int64), np.empty(0), np.empty(0))
 
 
 def lowest_ticks(instrument: Instrument) -> float:
-    """Return the least price of an instrument in ticks: one, or minus infinity where it may cost less than nothing."""
+    """Return the least price of an instrument in ticks: one, or minus infinity if its price may be negative."""
     return -math.inf if instrument.may_be_worthless else 1.0
 
 
 def quotes_of(prints: Prints, instrument: Instrument, spread: float = SPREAD) -> Quotes:
-    """Return the quotes that stand around trades, a round lot on each side."""
+    """Return the quotes around trades, a round lot on each side."""
     bids, asks = quotes_around(prints.prices, instrument.tick_size, spread, lowest=lowest_ticks(instrument))
     sizes = np.full(len(bids), ROUND_LOT)
     return Quotes(prints.times, bids, asks, sizes, sizes)
 
 
 def printed(starts: Integers, bars: Floats, step_ns: int) -> Prints:
-    """Return the trades that rows are played with, as columns; `bars` has open, high, low, close, volume."""
+    """Return the trades of played rows as columns; `bars` has open, high, low, close, volume."""
     if not len(starts):
         return no_prints()
     opens, highs, lows, closes, volumes = bars.T

@@ -1,4 +1,4 @@
-"""What happens at the market, and who hears of it: quotes and trades, halts, and 5-second bars as they close."""
+"""The market's events and their watchers: quotes and trades, halts, and 5-second bars as they close."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ BAR_NS = 5 * SECOND
 
 
 class Watcher(Protocol):
-    """Whoever wants to hear the market of an instrument."""
+    """Receives the market events of an instrument."""
 
     def on_quote(self, quote: Quote) -> None:
-        """Hear a new quote."""
+        """Receive a new quote."""
 
     def on_tick(self, tick: Tick) -> None:
-        """Hear a trade."""
+        """Receive a trade."""
 
     def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
-        """Hear the bars that closed, by what they show."""
+        """Receive the closed bars, by what they show."""
 
     def on_state(self, state: InstrumentState) -> None:
-        """Hear that the instrument was halted, resumed, opened or closed; what that does to the quote follows."""
+        """Receive a halt, resumption, open or close; its effect on the quote follows."""
 
 
 class Tape:
-    """Plays a market source on the gateway's schedule and tells its watchers; first the venue, then the sessions."""
+    """Plays a market source on the gateway's schedule, to the venue first and then to the watchers."""
 
     def __init__(self, source: MarketSource, schedule: Schedule) -> None:
         self.source = source
@@ -40,16 +40,16 @@ class Tape:
         self.states: dict[str, InstrumentState] = {name: InstrumentState() for name in source.symbols}
         self._watchers: dict[str, list[Watcher]] = {name: [] for name in source.symbols}
         self.is_over = False
-        # While the link to the market is cut, the market goes on and no watcher but the venue hears it.
+        # While the link to the market is cut, the market continues, and only the venue receives its events.
         self.live = True
         self._venue: Callable[[Quote], None] = _nobody
-        # What changes every event of an instrument before it happens, while a fault is about.
+        # Functions that change each event of an instrument before it happens, while a fault is active.
         self.distortions: dict[str, Callable[[Quote | Tick], Quote | Tick]] = {}
-        # Called with an instrument that the market begins to play while it is open.
+        # Called with each instrument that the market begins to play after its opening.
         self.on_new: list[Callable[[Instrument], None]] = []
 
     def open(self, at_ns: int, venue: Callable[[Quote], None]) -> None:
-        """Begin to play at `at_ns`, a multiple of five seconds; `venue` hears every quote before all watchers."""
+        """Begin to play at `at_ns`, a multiple of five seconds; `venue` receives every quote before all watchers."""
         self._venue = venue
         for name in self.states:
             self._recall(name, at_ns)
@@ -57,7 +57,7 @@ class Tape:
         self._play(self.source.events())
 
     def play(self, instrument: Instrument) -> None:
-        """Begin to play an instrument if the source can and does not yet; what it is quoted by now stands at once."""
+        """Begin to play an instrument if the source can and does not yet. Its present quote is valid at once."""
         if instrument.id in self.source.symbols or not isinstance(self.source, GrowingSource):
             return
         if self.source.add(instrument):
@@ -81,19 +81,19 @@ class Tape:
             self.state(name).previous_close = float(before.prices[-1])
 
     def watch(self, instrument: str, watcher: Watcher) -> None:
-        """Tell `watcher` of this instrument from now on; nothing will come of one that is not played."""
+        """Send this instrument's events to `watcher` from now on; an instrument that is not played has none."""
         self._watchers.setdefault(instrument, []).append(watcher)
 
     def unwatch(self, instrument: str, watcher: Watcher) -> None:
-        """Tell it no more."""
+        """Stop sending the instrument's events to `watcher`."""
         self._watchers[instrument].remove(watcher)
 
     def watching(self, instrument: str) -> int:
-        """Return how many watchers an instrument has."""
+        """Return the number of watchers of an instrument."""
         return len(self._watchers.get(instrument, ()))
 
     def state(self, instrument: str) -> InstrumentState:
-        """Return what is known of an instrument, and will be."""
+        """Return the state of an instrument; it is updated in place."""
         return self.states.setdefault(instrument, InstrumentState())
 
     def quote(self, instrument: str) -> Quote | None:
@@ -102,7 +102,7 @@ class Tape:
         return None if state is None else state.quote
 
     def price(self, instrument: str) -> float | None:
-        """Return the price to value a position at: the last trade, or the middle of the quote."""
+        """Return the price that values a position: the last trade, or the quote's midpoint."""
         state = self.states.get(instrument)
         if state is None:
             return None
@@ -127,7 +127,7 @@ class Tape:
         self._schedule.at(at_ns, keep)
 
     def take(self, event: Quote | Tick) -> None:
-        """Let one quote or trade happen now; while the instrument is halted or closed it does not."""
+        """Play one quote or trade now; nothing happens while the instrument is halted or closed."""
         state = self.states.get(event.instrument) or self.state(event.instrument)
         if self.distortions and event.instrument in self.distortions:
             event = self.distortions[event.instrument](event)
@@ -143,7 +143,7 @@ class Tape:
     def _quote(self, state: InstrumentState, quote: Quote) -> None:
         state.quote = quote
         for what, price in (("MIDPOINT", quote.mid), ("BID", quote.bid), ("ASK", quote.ask)):
-            if price == price:  # noqa: PLR0124 - NaN is a missing side, and this the fastest way to ask
+            if price == price:  # noqa: PLR0124 - NaN is a missing side, and this is the fastest test
                 state.note(what, price)
         self._venue(quote)
         for watcher in self._heard(quote.instrument, state):
@@ -170,14 +170,14 @@ class Tape:
             self._still(instrument, state)
 
     def resume(self, instrument: str) -> None:
-        """Let it trade again, at the quote that the source has by now."""
+        """Resume trading at the source's present quote."""
         state = self.state(instrument)
         if state.is_halted:
             state.is_halted = False
             self._stir(instrument, state)
 
     def stale(self, instrument: str, is_stale: bool = True) -> None:
-        """Tell clients nothing of an instrument while it goes on trading, or tell them again."""
+        """Hide an instrument's events from clients while it continues to trade, or show them again."""
         self.state(instrument).is_stale = is_stale
 
     def enter(self, instrument: str, phase: Phase) -> None:
@@ -203,7 +203,7 @@ class Tape:
             self._tell_state(instrument, state)
 
     def _still(self, instrument: str, state: InstrumentState) -> None:
-        """Withdraw the quote: nothing fills, and clients see none."""
+        """Withdraw the quote: nothing fills, and clients see no quote."""
         quote = state.quote
         self._tell_state(instrument, state)
         if quote is not None and not math.isnan(quote.mid):
@@ -233,7 +233,7 @@ class Tape:
             bars, state.bars = state.bars, {}
             if not bars and (self.is_over or state.phase is Phase.CLOSED):
                 continue
-            # What did not move is a flat bar at the price that stands.
+            # A price that did not move is a flat bar.
             for what, price in state.prices():
                 bars.setdefault(what, bar_from(price, count=0))
             if bars:
@@ -242,4 +242,4 @@ class Tape:
 
 
 def _nobody(quote: Quote) -> None:
-    """Hear nothing; what stands in until the market opens."""
+    """Ignore it; the venue's place until the market opens."""

@@ -1,4 +1,4 @@
-"""Long work done a piece at a time, so that the loop serves everybody else in between."""
+"""Long work done in pieces, so that the loop serves all clients in between."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from ibdesk.clock import monotonic_ns
 
 TURN_NS = 1_000_000
-"""How long one turn of the loop may be spent on pieces; a piece takes about a millisecond."""
+"""The time that one turn of the loop may spend on pieces; a piece takes about a millisecond."""
 
 
 class Job:
-    """One piece of long work; `cancel` ends it where it stands."""
+    """A long task in pieces; `cancel` ends it where it is."""
 
     def __init__(self, pieces: Iterator[None]) -> None:
         self._pieces: Iterator[None] | None = pieces
@@ -29,19 +29,19 @@ class Job:
         return self._pieces is not None
 
     def cancel(self) -> None:
-        """Do no more of it; doing so twice, or after its end, changes nothing."""
+        """End the job; this has no effect after its end."""
         self._pieces = None
 
 
 class TimeSlicer:
-    """The long work of one gateway: all jobs take turns, and each turn of the loop does a millisecond's worth."""
+    """Runs the long jobs of one gateway in rotation, for a millisecond per turn of the loop."""
 
     def __init__(self) -> None:
         self._jobs: collections.deque[Job] = collections.deque()
         self._is_due = False
 
     def begin(self, job: Job) -> None:
-        """Do the first piece at once, and the others in the turns that follow."""
+        """Do the first piece now, and the others in later turns of the loop."""
         if job.step():
             self._jobs.append(job)
             self._come_back()

@@ -1,4 +1,4 @@
-"""Which moments of the past an exchange was open in, for a gateway that keeps its hours."""
+"""The past times at which an exchange was open, for a gateway that keeps its hours."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Flags = npt.NDArray[np.bool_]
 
 
 class TradingTime:
-    """Tells moments in trading hours from others; where hours do not matter every moment is in them."""
+    """Selects times within trading hours; if the market keeps no hours, all times are."""
 
     def __init__(self, *, keeps_hours: bool) -> None:
         self.keeps_hours = keeps_hours
 
     def within(self, contract: ContractData, times: Integers, *, outside_rth: bool) -> Flags:
-        """Return for each time (ns UTC, in order) whether it lies in a session, with `outside_rth` an extended one."""
+        """Return for each time (ns UTC, ascending) whether it is in a session; `outside_rth` means the extended one."""
         if not self.keeps_hours or not len(times):
             return np.ones(len(times), bool)
         opens, closes, _ = sessions_between(contract.hours, int(times[0]), int(times[-1]), outside_rth=outside_rth)
@@ -31,7 +31,7 @@ class TradingTime:
         return (place >= 0) & (times < closes[place])
 
     def trading_days(self, contract: ContractData, times: Integers, *, outside_rth: bool) -> Integers:
-        """Return for each time in a session the midnight UTC of its trading day: a session may begin the day before."""
+        """Return the trading day (midnight UTC) of each time in a session; a session may begin the day before."""
         if not self.keeps_hours or not len(times):
             return times // DAY_NS * DAY_NS
         opens, _, days = sessions_between(contract.hours, int(times[0]), int(times[-1]), outside_rth=outside_rth)
@@ -47,7 +47,7 @@ _EPOCH = dt.date(1970, 1, 1)
 def sessions_between(
     hours: Hours, start_ns: int, end_ns: int, *, outside_rth: bool
 ) -> tuple[Integers, Integers, Integers]:
-    """Return opens, closes and trading days (midnight UTC) of the sessions that touch a span of time; all ns UTC."""
+    """Return opens, closes and trading days (midnight UTC) of the sessions that touch a span; all ns UTC."""
     first, last = hours.day_of(start_ns), hours.day_of(end_ns)
     rows = []
     for ahead in range((last - first).days + 2):

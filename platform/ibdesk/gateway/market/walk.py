@@ -1,4 +1,4 @@
-"""A market that never was: seeded random walks, the same on every run and every machine."""
+"""A market of seeded random walks, the same on every run and every machine."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from ibdesk.gateway.market.walks import WALKS, Walk
 from ibdesk.model import Forex, Index, Instrument, Option, Quote, Tick
 
 DAY = 86_400 * SECOND
-# How far the past goes back: bars of less than a day are cut from steps of five seconds, longer ones from a walk of
+# How far the past goes back. Bars of less than a day are made of steps of five seconds, longer ones of a walk of
 # days.
 PAST_STEP_NS = 5 * SECOND
 PAST_STEPS = 10 * DAY // PAST_STEP_NS
 PAST_DAYS = 3650
 _DAY_SECONDS = 6.5 * 3600
 _YEAR_SECONDS = 252 * _DAY_SECONDS
-# Rows are made in chunks of this many, those of the past as far back as they are asked for.
+# Rows are made in chunks of this size; the past only as far back as requests go.
 _CHUNK = 64
 _PAST_CHUNK = 900
-# VOLUME_SPREAD: how unlike the volumes of single rows are, as the deviation of their logarithm.
+# The deviation of the logarithm of single rows' volumes.
 _VOLUME_SPREAD = 0.6
 PLAYED = ("AAPL", "GOOG", "IBM", "MSFT", "SPY", "EUR.USD")
-"""What walks from the start when nothing is said; other instruments begin when somebody asks for them."""
+"""The instruments that walk from the start by default; others begin on request."""
 
 
 class RandomWalk:
     """Log-normal walks, `step_seconds` a row.
 
-    `prices` names what walks from the start: at the usual price, or each with its start price or its `Walk`; others
-    are added when somebody asks for them. `yearly_volatility` is for all whose `Walk` is not given.
+    `prices` names the instruments that walk from the start: at the usual price, or each with its start price or its
+    `Walk`; others are added on request. `yearly_volatility` applies to all without a `Walk` of their own.
 
     The past is a walk backwards from the start price. Steps and days are separate walks that meet at the start, so
-    that years of daily bars cost nothing. All depends on seed, name and `Walk` alone, not on when an instrument is
-    added: its walk began when the market did.
+    that years of daily bars cost nothing. Everything depends only on seed, name and `Walk`, not on the time at which an
+    instrument is added: its walk began with the market.
     """
 
     def __init__(
@@ -63,27 +63,27 @@ class RandomWalk:
         self._opened_ns = 0
         self._instruments: dict[str, Instrument] = {}
         self._lines: dict[str, _WalkRows] = {}
-        # hours_of: when an instrument trades, in a market that keeps hours.
+        # The trading hours of an instrument, in a market that keeps hours.
         self._hours_of: Callable[[str], Hours | None] = _no_hours
-        # index: how many rows have been handed out.
+        # The number of rows played so far.
         self._index = 0
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """Return the names that walk."""
+        """Return the names of the instruments."""
         return tuple(self._walks)
 
     def open(self, at_ns: int, instruments: dict[str, Instrument]) -> None:
-        """Take `at_ns` as the start of the walk."""
+        """Start the walk at `at_ns`."""
         self._opened_ns, self._instruments = at_ns, dict(instruments)
         self._lines = {name: self._line(name) for name in self._walks}
 
     def keep_hours(self, hours_of: Callable[[str], Hours | None]) -> None:
-        """Give each day of trading the shape of its exchange's session; what is outside is the tape's to leave out."""
+        """Shape each trading day's volume like its exchange's session; the tape drops what is outside."""
         self._hours_of = hours_of
 
     def add(self, instrument: Instrument) -> bool:
-        """Let an instrument walk as if it always had; options do not: their prices follow their underlying's."""
+        """Add an instrument as if it had always walked. Options are not added: their prices follow their underlying's."""
         if isinstance(instrument, Option):
             return False
         name = instrument.id
@@ -95,7 +95,7 @@ class RandomWalk:
         return True
 
     def events(self) -> Iterator[tuple[int, Iterable[Quote | Tick]]]:
-        """Yield the quotes and trades of all names in order of time, without end."""
+        """Yield the quotes and trades of all instruments in order of time, without end."""
         while True:
             at_ns = self._opened_ns + self._index * self.step_ns
             moments = []
@@ -108,7 +108,7 @@ class RandomWalk:
             yield from heapq.merge(*moments, key=lambda event: event[0])
 
     def prints(self, symbol: str, start_ns: int, end_ns: int) -> Prints:
-        """Return trades of the last ten days and of what was played."""
+        """Return the trades of the last ten days and of the rows played so far."""
         line = self._lines[symbol]
         first, last = _rows_between(start_ns - self._opened_ns, end_ns - self._opened_ns, PAST_STEP_NS)
         before = max(0, min(PAST_STEPS, -first)), max(0, min(PAST_STEPS, -last))
@@ -126,14 +126,14 @@ class RandomWalk:
         ).between(start_ns, end_ns)
 
     def quotes(self, symbol: str, start_ns: int, end_ns: int) -> Quotes:
-        """Return the quotes around the trades, as wide as the walk has them."""
+        """Return the quotes around the trades, with the walk's spread."""
         instrument = self._instruments[symbol]
         return quotes_of(self.prints(symbol, start_ns, end_ns), instrument, self._walks[symbol].spread)
 
     def recorded(
         self, symbol: str, *, end_ns: int | None, now_ns: int, span_ns: int, interval_ns: int
     ) -> Prints | None:
-        """Return the walk of days for bars of a day and longer."""
+        """Return the walk of days, for bars of a day and longer."""
         if interval_ns < DAY:
             return None
         last_ns = (now_ns if end_ns is None else end_ns) // DAY * DAY
@@ -146,7 +146,7 @@ class RandomWalk:
         return printed(starts[chosen], self._lines[symbol].days.between(PAST_DAYS, 0)[chosen], DAY)
 
     def first_ns(self, symbol: str) -> int | None:
-        """Return when the walk of days begins."""
+        """Return the start of the walk of days."""
         return self._opened_ns // DAY * DAY - PAST_DAYS * DAY if symbol in self._walks else None
 
     def _shape(self, name: str, times: Integers) -> Floats:
@@ -163,7 +163,7 @@ class RandomWalk:
     # ---- walks ------------------------------------------------------------------------------------------------
 
     def _usual(self, name: str) -> Walk:
-        """Return the walk of an instrument of which nothing is said."""
+        """Return the usual walk of an instrument."""
         walk = WALKS.get(name) or WALKS.get(name.partition("-")[0]) or Walk()
         return walk if self._volatility is None else msgspec.structs.replace(walk, yearly_volatility=self._volatility)
 
@@ -179,7 +179,7 @@ class RandomWalk:
 
 
 class _WalkRows:
-    """The rows of one instrument: those played and to come, and its two pasts."""
+    """The rows of one instrument: those played, future ones, and its two pasts."""
 
     def __init__(
         self,
@@ -199,7 +199,7 @@ class _WalkRows:
         self.days = _Past(walk, instrument, DAY, days)
 
     def row(self, index: int) -> tuple[float, float, float, float, float]:
-        """Return row `index`; the walk is made up to it."""
+        """Return row `index`, making the walk up to it."""
         while len(self._chunks) * _CHUNK <= index:
             price = float(self._chunks[-1][-1, 3]) if self._chunks else self._walk.price
             self._chunks.append(_bars(self._walk, self._instrument, self._maker, _CHUNK, price, self._step_ns))
@@ -207,7 +207,7 @@ class _WalkRows:
         return opening, high, low, close, volume
 
     def played(self, first: int, last: int) -> Floats:
-        """Return rows from `first` until before `last`, of those that are made."""
+        """Return the rows from `first` until before `last` that are already made."""
         if last <= first:
             return np.empty((0, 5))
         skipped = first // _CHUNK
@@ -217,24 +217,24 @@ class _WalkRows:
 
 
 class _Past:
-    """A walk backwards from the start price, made in chunks as far as it is asked for."""
+    """A walk backwards from the start price, made in chunks as far as needed."""
 
     def __init__(self, walk: Walk, instrument: Instrument, step_ns: int, maker: np.random.Generator) -> None:
         self._walk = walk
         self._instrument = instrument
         self._step_ns = step_ns
         self._maker = maker
-        # chunks: the one that ends at the start first, each with its oldest row first.
+        # The chunk that ends at the start comes first; each has its oldest row first.
         self._chunks: list[Floats] = []
 
     def between(self, first: int, last: int) -> Floats:
-        """Return the rows from `first` to `last` steps before the start, the oldest first."""
+        """Return the rows from `first` to `last` steps before the start, oldest first."""
         if first <= last:
             return np.empty((0, 5))
         while len(self._chunks) * _PAST_CHUNK < first:
             price = float(self._chunks[-1][0, 0]) if self._chunks else self._walk.price
             made = _bars(self._walk, self._instrument, self._maker, _PAST_CHUNK, price, self._step_ns)
-            # A walk read backwards is a walk; open and close change places.
+            # A walk read backwards is a walk; open and close swap places.
             self._chunks.append(made[::-1][:, [3, 1, 2, 0, 4]])
         nearest, furthest = last // _PAST_CHUNK, -(-first // _PAST_CHUNK)
         rows = np.concatenate(self._chunks[nearest:furthest][::-1])
@@ -261,11 +261,11 @@ def _bars(
 
 
 def _no_hours(_name: str) -> None:
-    """Return nothing: trading goes on day and night."""
+    """Return None: trading continues day and night."""
 
 
 def _rows_between(start_ns: int, end_ns: int, step_ns: int) -> tuple[int, int]:
-    """Return the first row that touches a span, and the row after its last; both counted from the opening."""
+    """Return the first row that touches a span, and the row after its last, counted from the opening."""
     return start_ns // step_ns, -(-end_ns // step_ns)
 
 

@@ -1,4 +1,4 @@
-"""How instruments walk at random: price, volatility, spread and volume, and usual figures of well-known ones."""
+"""Parameters of random walks: price, volatility, spread and volume, with usual values of well-known instruments."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from ibdesk.gateway.market.source import SPREAD
 
 
 class Walk(msgspec.Struct, frozen=True, kw_only=True):
-    """How one instrument walks.
+    """The random walk of one instrument.
 
-    `price` is where it starts; `yearly_volatility` the deviation of its yearly log return; `spread` the quoted spread
-    as a fraction of the price (at least one tick); `volume` what trades in a day of six and a half hours, in shares or
-    contracts.
+    `price` is its start; `yearly_volatility` the deviation of its yearly log return; `spread` the quoted spread as a
+    fraction of the price (at least one tick); `volume` that of a day of six and a half hours, in shares or contracts.
     """
 
     price: float = 100.0
@@ -24,19 +23,19 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
     volume: float = 4_000_000.0
 
     def checked(self, name: str) -> Walk:
-        """Return the walk itself when it can be walked.
+        """Return the walk itself if its values are valid.
 
         Raises:
-            ConfigError: If a figure is out of range; the sentence names it.
+            ConfigError: If a value is out of range; the message names it.
         """
         for what in ("price", "yearly_volatility", "spread", "volume"):
             figure = getattr(self, what)
             if not 0 <= figure < math.inf or (what == "price" and not figure):
-                raise ConfigError(f"the walk of {name}: {what} cannot be {figure:g}")
+                raise ConfigError(f"the walk of {name}: {what} must be finite and not negative, got {figure:g}")
         return self
 
 
-# Rounded figures of recent years: price, volatility, and the volume of a day. A future is known by its root.
+# Rounded values of recent years: price, volatility, and daily volume. A future is found by its root.
 WALKS = {
     "AAPL": Walk(price=230.0, volume=50e6),
     "AMD": Walk(price=160.0, yearly_volatility=0.45, volume=45e6),
