@@ -130,7 +130,7 @@ def test_a_conversation_with_a_tws_is_recorded_and_played_again(home: Any) -> No
     assert told.err.count("\n") == 1
     assert "client 4 sent placeOrder" in told.err
     assert "BUY 300 AAPL" in told.err
-    assert "where the recording has placeOrder" in told.err
+    assert "but the recording has placeOrder" in told.err
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_conversation_with_a_tws_is_recorded_and_played_again(home: Any) -> No
         (("--hours", "sometimes"), ["'--hours'", "always", "exchange"]),
         (("--data", "none"), ["'--data'", "live", "delayed"]),
         (("--record", "no/such/file"), ["no/such/file", "cannot be written"]),
-        (("--record", "README.md"), ["README.md", "there is such a file already"]),
+        (("--record", "README.md"), ["README.md", "the file exists already"]),
         (("--log-file", "no/such/file"), ["--log-file no/such/file cannot be written"]),
         (("--faults", "no/such.toml"), ["no/such.toml"]),
         (("--accounts", "DU1,U2"), ["U2"]),

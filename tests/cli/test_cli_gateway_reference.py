@@ -31,7 +31,7 @@ def test_an_unknown_kind_is_told_in_a_sentence(cli: Cli) -> None:
     told = cli("faults", "--seed", "7", "--kinds", "rain")
 
     assert told.code == 2
-    assert told.err.startswith("ibdesk: random faults: kind 'rain' is none of break_farm, ")
+    assert told.err.startswith("ibdesk: random faults: unknown kind 'rain': must be one of break_farm, ")
 
 
 def test_a_message_is_shown_field_by_field_as_its_version_has_it(cli: Cli) -> None:

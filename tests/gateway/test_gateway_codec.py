@@ -117,7 +117,7 @@ def test_frames_come_out_whole_however_the_stream_is_cut(payloads: list[bytes], 
 def test_a_frame_over_the_bound_is_refused_before_it_is_read() -> None:
     reader = FrameReader(max_bytes=10)
 
-    with pytest.raises(ProtocolError, match="11 bytes, the gateway takes 10 at most"):
+    with pytest.raises(ProtocolError, match="11 bytes, the gateway accepts at most 10"):
         list(reader.feed((11).to_bytes(4, "big")))
 
 

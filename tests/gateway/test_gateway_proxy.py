@@ -133,8 +133,8 @@ async def test_another_order_than_the_recorded_one_is_told_in_words_and_the_clie
 
     [difference] = playback.differences
     assert "client 3 sent placeOrder" in difference
-    assert "BUY 200 AAPL STK SMART MKT" in difference.partition("where the recording has")[0]
-    assert "BUY 100 AAPL STK SMART MKT" in difference.partition("where the recording has")[2]
+    assert "BUY 200 AAPL STK SMART MKT" in difference.partition("but the recording has")[0]
+    assert "BUY 100 AAPL STK SMART MKT" in difference.partition("but the recording has")[2]
 
 
 def _file(path: Path) -> tuple[str, int]:
@@ -303,7 +303,7 @@ def test_an_id_stands_for_one_recorded_id_and_no_other() -> None:
 def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("dear")
 
-    with pytest.raises(ConfigError, match="there is such a file already"):
+    with pytest.raises(ConfigError, match="the file exists already"):
         Recorder(tmp_path / "kept", lambda: 0)
 
     assert (tmp_path / "kept").read_text() == "dear"

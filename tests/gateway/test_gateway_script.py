@@ -174,7 +174,7 @@ def test_the_market_can_be_said_from_another_thread() -> None:
 
 
 async def test_a_name_that_is_no_contract_cannot_be_quoted(scripted: Gateway) -> None:
-    with pytest.raises(DataError, match="'no such' is no contract"):
+    with pytest.raises(DataError, match="'no such' is not a contract"):
         scripted.quote("no such", 1.0, 1.1)
 
 

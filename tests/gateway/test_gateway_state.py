@@ -405,9 +405,9 @@ TABLE = "CREATE TABLE kept (kind TEXT, name TEXT, value BLOB)"
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (b"", "holds no state"),
-        (b"not a database", "holds no state"),
-        (database("CREATE TABLE others (a)"), "holds no state"),
+        (b"", "is not a (gateway's )?state file"),
+        (b"not a database", "is not a (gateway's )?state file"),
+        (database("CREATE TABLE others (a)"), "is not a (gateway's )?state file"),
         (database(TABLE, OURS, "PRAGMA user_version = 2"), "has format 2 and this gateway reads format 1"),
         (database(OURS, "PRAGMA user_version = 1"), "cannot be read: no such table"),
         (
@@ -418,11 +418,11 @@ TABLE = "CREATE TABLE kept (kind TEXT, name TEXT, value BLOB)"
         ),
         (
             database(TABLE, OURS, "PRAGMA user_version = 1", "INSERT INTO kept VALUES ('gateway', '', '{')"),
-            "holds no state",
+            "is not a (gateway's )?state file",
         ),
         (
             database(TABLE, OURS, "PRAGMA user_version = 1", "INSERT INTO kept VALUES ('order', '1', '{}')"),
-            "holds no state",
+            "is not a (gateway's )?state file",
         ),
     ],
 )
@@ -450,5 +450,5 @@ async def test_a_file_with_an_account_that_the_gateway_does_not_have_stops_the_s
     async with run(accounts=("DU1", "DU2")):
         pass
 
-    with pytest.raises(ConfigError, match="holds account DU2, which the gateway does not have"):
+    with pytest.raises(ConfigError, match="has account DU2, which the gateway does not have"):
         await run(accounts=("DU1", "DU3")).start()

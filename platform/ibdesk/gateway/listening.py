@@ -1,4 +1,4 @@
-"""Listening to what clients and a TWS say to each other: who may listen, and several listeners as one."""
+"""Listeners to the messages between clients and a TWS, and several listeners as one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Party(Protocol):
-    """The client's end of a connection; every connection is another one."""
+    """The client's end of a connection; each connection has its own."""
 
     @property
     def client_id(self) -> int:
@@ -16,23 +16,23 @@ class Party(Protocol):
 
     @property
     def version(self) -> int:
-        """Return the server version agreed on; 0 before it is."""
+        """Return the agreed server version; 0 before the agreement."""
         ...
 
 
 class Listener(Protocol):
-    """Whoever listens to what a client and the gateway say to each other."""
+    """Receives the messages between a client and the gateway."""
 
     def heard(self, party: Party, payload: bytes) -> None:
-        """Hear one message of the client, without its length; its greeting and versions too."""
+        """Receive a message of the client, without its length; also its greeting and versions."""
         ...
 
     def said(self, party: Party, frames: bytes) -> None:
-        """Hear what leaves for the client: one or several complete frames, each with its length."""
+        """Receive bytes for the client: one or several complete frames, each with its length."""
         ...
 
     def left(self, party: Party, *, by_client: bool) -> None:
-        """Hear that the client, or else the gateway, has hung up."""
+        """Note that the client, or else the gateway, has hung up."""
         ...
 
 
@@ -43,23 +43,23 @@ class Listeners:
         self._all = tuple(listeners)
 
     def heard(self, party: Party, payload: bytes) -> None:
-        """Let each hear it."""
+        """Forward it to each listener."""
         for listener in self._all:
             listener.heard(party, payload)
 
     def said(self, party: Party, frames: bytes) -> None:
-        """Let each hear it."""
+        """Forward it to each listener."""
         for listener in self._all:
             listener.said(party, frames)
 
     def left(self, party: Party, *, by_client: bool) -> None:
-        """Let each hear it."""
+        """Forward it to each listener."""
         for listener in self._all:
             listener.left(party, by_client=by_client)
 
 
 def payloads(frames: bytes) -> Iterator[bytes]:
-    """Yield what complete frames hold."""
+    """Yield the payloads of complete frames."""
     start = 0
     while start < len(frames):
         end = start + 4 + int.from_bytes(frames[start : start + 4], "big")

@@ -1,4 +1,4 @@
-"""A gateway as its settings describe it, and its run."""
+"""Creating and running a gateway from its settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ibdesk.gateway.settings import GatewaySettings
 
 
 def clock_of(settings: GatewaySettings) -> Clock:
-    """Return the clock that settings describe: the wall's, or one that starts there now and runs faster."""
+    """Return the clock of the settings: the wall clock, or one that starts at its time and runs faster."""
     return SystemClock() if settings.speed == 1 else ScaledClock(wall_ns(), settings.speed)
 
 
@@ -32,12 +32,12 @@ def make_gateway(
     clock: Clock | None = None,
     listener: Listener | None = None,
 ) -> Gateway:
-    """Return the gateway that settings describe, not started; `bars` is the bar frame read from `settings.replay`.
+    """Return the gateway of the settings, not started; `bars` is the bar frame read from `settings.replay`.
 
-    `clock` is one that `clock_of` made before, for who needs it too; `listener` hears every message.
+    `clock` is one that `clock_of` returned before, if others need it too; `listener` receives every message.
 
     Raises:
-        ConfigError: If a setting or the fault script is wrong, or bars are missing for a replay.
+        ConfigError: If a setting or the fault script is invalid, or bars are missing for a replay.
         DataError: If the bars cannot be played.
     """
     return Gateway(
@@ -68,7 +68,7 @@ async def run_gateway(
 
     Raises:
         AddressInUseError: If the port is taken.
-        ConfigError: If a setting is wrong.
+        ConfigError: If a setting is invalid.
         DataError: If the replay cannot be read or played.
     """
     gateway = make_gateway(settings, bars=bars)

@@ -1,11 +1,11 @@
-"""How much a client may ask: the limits of TWS, each with a switch, counted on the gateway's clock.
+"""The limits of a client's requests as in TWS, each with a switch, on the gateway's clock.
 
-* 50 messages a second from one client, orders included: error 100, and the message is not heard; in the third second of
-  too many the socket is closed (limit documented, text and closing reported; that it is the third second is believed).
-  A client that connects with the option ``+PACEAPI`` is not refused: what is too much waits for the next second
-  (reported). A second begins with the first message after the one before has ended.
-* History: no more than 60 requests in ten minutes; none that equals one of the last 15 seconds; and of bars of 30
-  seconds or less no six for one contract, venue and kind within two seconds. BID_ASK counts twice. Error 162 (limits
+* 50 messages a second from one client, orders included: error 100, and the message is ignored. In the third second with
+  too many the socket is closed (limit documented, text and closing reported; the third second is believed). For a
+  client that connects with the option ``+PACEAPI``, further messages wait for the next second instead (reported). A
+  second begins with the first message after the previous second.
+* History: at most 60 requests in ten minutes; none equal to one of the last 15 seconds; and for bars of 30 seconds or
+  less fewer than six for one contract, venue and kind within two seconds. BID_ASK counts twice. Error 162 (limits
   documented, text reported). IB counts by user, so all clients of a gateway share these.
 * 100 market-data lines (error 101, documented), 3 tick-by-tick subscriptions and none within 15 seconds of another for
   the same contract (error 10190; limits documented, code believed), 2 account summaries (error 322, captured). They are
@@ -34,8 +34,8 @@ HISTORY_WITHIN_SECONDS = 600.0
 class Pacing(msgspec.Struct, frozen=True, kw_only=True):
     """The limits; `None` is no limit.
 
-    `violations` is how many seconds of too many messages a client may have before its socket is closed. The others are
-    numbers of requests, or seconds where they say so.
+    `violations` is the number of seconds with too many messages after which a client's socket is closed. The others are
+    numbers of requests, or seconds if their names say so.
     """
 
     messages_per_second: int | None = 50
@@ -50,7 +50,7 @@ class Pacing(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def off() -> Pacing:
-        """Return no limits at all, but that of account summaries, which is one of TWS itself."""
+        """Return no limits, except that of account summaries, which TWS itself has."""
         return Pacing(
             messages_per_second=None,
             violations=None,
@@ -64,18 +64,18 @@ class Pacing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(enum.Enum):
-    """What becomes of a message."""
+    """The treatment of a message."""
 
     TAKEN = "taken"
     """It is answered."""
     WAITS = "waits"
-    """The client wants to be slowed down, and this second is full."""
+    """It waits, because the client asked to be delayed and this second is full."""
     REFUSED = "refused"
-    """The first of too many in this second: an error tells."""
+    """It is the first of too many in this second, and is refused with an error."""
     DROPPED = "dropped"
-    """A further one: it is passed over."""
+    """It is a further one, and is ignored."""
     LAST = "last"
-    """There were too many too often; the error tells, and the socket is closed."""
+    """There were too many too often: it is refused with an error, and the socket is closed."""
 
 
 class MessageRate:
@@ -90,7 +90,7 @@ class MessageRate:
         self._violations = 0
 
     def judge(self, *, waits: bool) -> Verdict:
-        """Count one message that came now; `waits` is whether the client wants to be slowed down, not refused."""
+        """Count a message that arrived now; `waits` means that the client wants delays instead of refusals."""
         if self._limit is None:
             return Verdict.TAKEN
         now_ns = self._now_ns()
@@ -118,7 +118,7 @@ class MessageRate:
 
 
 class HistoryRate:
-    """The history requests of all clients of a gateway."""
+    """The rate of history requests of all clients."""
 
     def __init__(self, pacing: Pacing, now_ns: Callable[[], int]) -> None:
         self._pacing = pacing
@@ -128,7 +128,7 @@ class HistoryRate:
         self._short: dict[Hashable, deque[int]] = {}
 
     def ask(self, query: Fields, instrument: str, *, interval_ns: int) -> None:
-        """Count a request for bars of this length, or for ticks (zero), that is made now.
+        """Count a request made now, for bars of this length or for ticks (zero).
 
         Raises:
             RefusedError: If it is one too many (162).
@@ -156,7 +156,7 @@ class HistoryRate:
 
 
 def _tells_apart(name: str, text: object) -> bool:
-    """Return whether a field makes a request another one: its own number does not."""
+    """Return whether a field distinguishes requests: all but the request id do."""
     return name != "reqId" and isinstance(text, str)
 
 
@@ -174,7 +174,7 @@ class Lines:
         self._tick_by_tick: dict[str, int] = {}
 
     def quotes(self, subscribed: int) -> None:
-        """Check whether there may be one more beside those that are `subscribed`.
+        """Check that one more subscription may be added to the `subscribed` ones.
 
         Raises:
             RefusedError: If not (101).
@@ -184,7 +184,7 @@ class Lines:
             raise RefusedError(101, "Max number of tickers has been reached.")
 
     def ticks(self, instrument: str, subscribed: int) -> None:
-        """Check whether there may be one more subscription to single ticks, and note it.
+        """Check that one more tick-by-tick subscription may be added, and count it.
 
         Raises:
             RefusedError: If not, or not yet for this instrument (10190).
@@ -198,7 +198,7 @@ class Lines:
 
 
 class Allowance(msgspec.Struct, frozen=True):
-    """What one session may still ask, and what it shares with all others."""
+    """The limits of one session, including those that all sessions share."""
 
     messages: MessageRate
     lines: Lines
@@ -207,7 +207,7 @@ class Allowance(msgspec.Struct, frozen=True):
 
 
 class Allowances:
-    """Hands every session of a gateway its allowance."""
+    """Creates the allowance of each session."""
 
     def __init__(self, pacing: Pacing, now_ns: Callable[[], int]) -> None:
         self._pacing = pacing
@@ -215,11 +215,11 @@ class Allowances:
         self._history = HistoryRate(pacing, now_ns)
 
     def for_session(self) -> Allowance:
-        """Return the allowance of a session that begins."""
+        """Return the allowance of a new session."""
         pacing, now_ns = self._pacing, self._now_ns
         return Allowance(MessageRate(pacing, now_ns), Lines(pacing, now_ns), self._history, pacing.account_summaries)
 
 
 def unlimited() -> Allowance:
-    """Return the allowance of a session that nobody gave one."""
+    """Return an allowance without limits."""
     return Allowances(Pacing.off(), lambda: 0).for_session()

@@ -1,4 +1,4 @@
-"""The ways TWS says no to a request: an error code and the text that goes with it."""
+"""TWS's refusals of a request: an error code and its text."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from ibdesk.errors import IbdeskError
 
 
 class RefusedError(IbdeskError):
-    """A request that is answered with an error; the session lives on.
+    """A request that is answered with an error; the session continues.
 
-    `request_id` is what the error is addressed to; without one it is the request's own id.
+    `request_id` is the id in the error; without one it is the request's own id.
     """
 
     def __init__(self, code: int, text: str, request_id: int | None = None) -> None:
@@ -30,7 +30,7 @@ def ambiguous_contract(symbol: str) -> RefusedError:
 
 
 def invalid(cause: str, request_id: int | None = None) -> RefusedError:
-    """Return error 321, a request whose content TWS does not take (captured)."""
+    """Return error 321, a request with invalid content (captured)."""
     return RefusedError(321, f"Error validating request.-'gw' : cause - {cause}", request_id)
 
 
@@ -40,10 +40,10 @@ def failed(cause: str) -> RefusedError:
 
 
 def unknown_ticker(request_id: int) -> RefusedError:
-    """Return error 300, a subscription to cancel that is not there (documented)."""
+    """Return error 300, the cancellation of an unknown subscription (documented)."""
     return RefusedError(300, f"Can't find EId with tickerId:{request_id}")
 
 
 def no_history(cause: str) -> RefusedError:
-    """Return error 162, what the history service says when it has nothing (reported)."""
+    """Return error 162, an error of the history service (reported)."""
     return RefusedError(162, f"Historical Market Data Service error message:{cause}")

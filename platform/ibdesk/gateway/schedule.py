@@ -1,7 +1,8 @@
-"""What the gateway will do and when, on its own clock: one list for the market, bars, timers and faults.
+"""The gateway's future actions on its own clock: one list for the market, bars, timers and faults.
 
-Everything runs in order of its time, and while it runs `now_ns` is that time, not the moment the machine got round to
-it. So a gateway that is late, or whose clock runs fast, does the same things in the same order with the same stamps.
+All actions run in order of their time. During an action `now_ns` is its scheduled time, not the time at which the
+machine runs it. So a gateway that is late, or has a fast clock, does the same things in the same order with the same
+time stamps.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from collections.abc import Callable
 from ibdesk.clock import SECOND, Clock, ManualClock, monotonic_ns
 
 FEW = 64
-"""So many struck-off appointments may stay in the list until their time comes."""
+"""The number of cancelled appointments that may stay in the list until their time comes."""
 SLICE_NS = 4_000_000
-"""How long one turn of the loop may be spent on what is due before sockets get their turn."""
+"""The time that one turn of the loop may spend on due actions before sockets get their turn."""
 
 
 class Appointment:
-    """One thing to do at `at_ns`; `cancel` strikes it off."""
+    """An action at `at_ns`."""
 
     __slots__ = ("_struck", "action", "at_ns", "order")
 
@@ -35,14 +36,14 @@ class Appointment:
         return (self.at_ns, self.order) < (other.at_ns, other.order)
 
     def cancel(self) -> None:
-        """Strike it off; doing so twice, or after it ran, changes nothing."""
+        """Cancel the action; this has no effect after it ran."""
         if self.action is not None:
             self.action = None
             self._struck()
 
 
 class Schedule:
-    """Appointments on a clock, and the loop that keeps them.
+    """Appointments on a clock, and the loop that runs them.
 
     With a `ManualClock` nothing happens by itself: `advance` moves the clock from one appointment to the next.
     """
@@ -58,11 +59,11 @@ class Schedule:
 
     @property
     def now_ns(self) -> int:
-        """Return the time of what is being done, or the clock's while nothing is; ns UTC."""
+        """Return the time of the running action, or the clock's if none runs; ns UTC."""
         return self.clock.now_ns() if self._present_ns is None else self._present_ns
 
     def at(self, at_ns: int, action: Callable[[], None], *, first: bool = False) -> Appointment:
-        """Do `action` at `at_ns`, before all others of that time if `first`; at once when that has passed."""
+        """Do `action` at `at_ns`, before all others of that time if `first`; immediately if that has passed."""
         self._made += 1
         appointment = Appointment(at_ns, (not first, self._made), action, self._strike)
         heapq.heappush(self._heap, appointment)
@@ -75,12 +76,12 @@ class Schedule:
         return self.at(self.now_ns + int(seconds * SECOND), action)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Keep the appointments on this loop from now on."""
+        """Run the appointments on this loop from now on."""
         self._loop = loop
         self._arm()
 
     def stop(self) -> None:
-        """Keep no more appointments."""
+        """Drop all appointments."""
         self._loop = None
         self._heap.clear()
         self._struck = 0
@@ -130,7 +131,7 @@ class Schedule:
             self._present_ns = None
 
     def _strike(self) -> None:
-        """Note that one was struck off; when most of the list is, it is written anew without them."""
+        """Count a cancelled appointment; when most of the list is cancelled, rebuild it without them."""
         self._struck += 1
         if self._struck > max(FEW, len(self._heap) // 2):
             self._heap = [appointment for appointment in self._heap if appointment.action is not None]

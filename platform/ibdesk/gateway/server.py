@@ -1,4 +1,4 @@
-"""The embedded TWS as a whole: the listening socket, the sessions, and what outlives them."""
+"""The embedded TWS as a whole: the listening socket, the sessions, and the state that outlives them."""
 
 from __future__ import annotations
 
@@ -52,27 +52,27 @@ class Gateway:
     """A TWS for tests, research and demonstrations: unmodified TWS clients connect to `host:port` and trade on paper.
 
     Args:
-        market: Where quotes and trades come from; a seeded `RandomWalk` when not given.
-        clock: What time it is in that market; a `ManualClock` is moved with `advance`.
+        market: Source of quotes and trades; by default a seeded `RandomWalk`.
+        clock: The market's clock; a `ManualClock` is moved with `advance`.
         host: Address to listen on.
-        port: Port to listen on; 0 takes a free one, which `port` tells once started.
+        port: Port to listen on; 0 takes a free one. After the start `port` is its number.
         seed: Seeds the default market and the ids of executions.
         account: Id of the paper account.
         accounts: Ids of several paper accounts in its place; then every order must name its own.
-        cash: What each account begins with, in US dollars.
+        cash: Initial cash of each account, in US dollars.
         strict: Whether only shipped contracts are known, not every symbol of the market.
-        invent: Whether a share of any other symbol that a client asks for is made up.
-        partial: Whether an execution takes no more than the displayed size.
-        commissions: What trading costs; IB's fixed schedule when not given.
-        max_unsent_bytes: How much may wait for a client that does not read, before it is cut off.
+        invent: Whether a share is made up for any other symbol that a client requests.
+        partial: Whether an execution takes at most the displayed size.
+        commissions: Commissions of trades; by default IB's fixed schedule.
+        max_unsent_bytes: Unsent bytes after which a client that does not read is disconnected.
         hours: Whether the market trades day and night ("always"), or keeps the sessions of its exchanges ("exchange"):
             then nothing is quoted or traded outside them, and useRTH and outsideRth matter.
-        data: Whether clients have live market data ("live"), or only delayed data, and only those that ask for it.
-        tells_preset: Whether an order without a time in force is answered with the remark 10349, as newer TWS do.
-        state: File in which accounts, orders and executions outlive the gateway; made when it is not there.
-        pacing: How much clients may ask; without it as much as they like.
-        listener: Hears every message of every session, both ways.
-        faults: What is to go wrong and when, from the start on; see `Faults.play` for later.
+        data: Whether clients have live market data ("live"), or only delayed data, and only if they request it.
+        tells_preset: Whether an order without a time in force is answered with warning 10349, as in newer TWS.
+        state: File that keeps accounts, orders and executions between runs; created if needed.
+        pacing: Limits of clients' requests; by default there are none.
+        listener: Receives every message of every session, in both directions.
+        faults: Faults to play from the start; see `Faults.play` for later.
     """
 
     def __init__(
@@ -105,12 +105,12 @@ class Gateway:
         self.schedule = Schedule(SystemClock() if clock is None else clock)
         self.market = RandomWalk(seed) if market is None else market
         now_ns = self.schedule.now_ns
-        # When the market begins or began, ns UTC; known once the gateway has started.
+        # The opening of the market, ns UTC; known once the gateway has started.
         self.opened_ns = now_ns
         today = dt.datetime.fromtimestamp(now_ns // SECOND, dt.UTC).date()
         self.contracts = ContractBook(today, self.market.symbols, strict=strict, invent=invent)
         self.tape = Tape(self.market, self.schedule)
-        # The market as history tells it, with what `quote` and `trade` said.
+        # The market's history, including the quotes and trades by hand.
         self._control = Market(self.tape, self.contracts, self.schedule)
         self.accounts = Accounts(accounts or (account,), cash, self.tape.price)
         self.account = self.accounts.main.account
@@ -153,7 +153,7 @@ class Gateway:
         self._server: asyncio.Server | None = None
         self._stopped = asyncio.Event()
 
-    # ---- life -------------------------------------------------------------------------------------------------
+    # ---- start and stop ---------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Open the market and listen.
@@ -178,7 +178,7 @@ class Gateway:
             raise ConfigError(f"gateway.host {self.host}: the gateway cannot listen there: {reason}") from error
         self.port = self._server.sockets[0].getsockname()[1]
         self.faults.bind(loop)
-        # On a multiple of five seconds, so that a row of five seconds is a 5-second bar.
+        # A multiple of five seconds, so that a row of five seconds is a 5-second bar.
         self.opened_ns = self.schedule.now_ns // BAR_NS * BAR_NS
         self._listing.open(self.opened_ns)
         self.schedule.start(loop)
@@ -196,15 +196,15 @@ class Gateway:
             self._state_store.day()
 
     async def stop(self) -> None:
-        """Hang up on all clients and listen no more; doing so twice changes nothing."""
+        """Close all connections and stop listening; further calls have no effect."""
         self.schedule.stop()
         if self._server is None:
             return
         server, self._server = self._server, None
         if self._state_store is not None:
             self._state_store.close()
-        # A connection that was just accepted arrives within a few turns of the loop; Python 3.13.0 stumbles over one
-        # whose server has been closed meanwhile.
+        # A connection that was just accepted arrives within a few turns of the loop; Python 3.13.0 fails on one whose
+        # server has been closed meanwhile.
         for _ in range(_TURNS_TO_ARRIVE):
             await asyncio.sleep(0)
         server.close()
@@ -231,7 +231,7 @@ class Gateway:
         await self.stop()
 
     def advance(self, seconds: float) -> None:
-        """Let this much time pass on a `ManualClock`, with everything that happens in it."""
+        """Move a `ManualClock` forward, with everything that happens in that time."""
         self.schedule.advance(seconds)
 
     # ---- the market by hand -----------------------------------------------------------------------------------
@@ -239,15 +239,15 @@ class Gateway:
     def quote(
         self, symbol: str, bid: float | None, ask: float | None, *, bid_size: float = 100.0, ask_size: float = 100.0
     ) -> None:
-        """Quote an instrument now; `None` is no price on that side. See `Market.quote`."""
+        """Quote an instrument now; `None` is a side without a price. See `MarketControl.quote`."""
         self._control.quote(symbol, bid, ask, bid_size=bid_size, ask_size=ask_size)
 
     def trade(self, symbol: str, price: float, size: float = 100.0) -> None:
-        """Let a trade happen now. See `Market.trade`."""
+        """Trade an instrument now. See `MarketControl.trade`."""
         self._control.trade(symbol, price, size)
 
     def place_by_hand(self, symbol: str, action: str, quantity: float, kind: str = "MKT", **terms: Scalar) -> int:
-        """Place an order as a person at TWS does, and return its permanent id; `terms` as placeOrder names them.
+        """Place an order like a person at TWS, and return its permanent id; `terms` have placeOrder's names.
 
         Raises:
             RefusedError: If the venue cannot take such an order.
@@ -263,11 +263,11 @@ class Gateway:
 
     @property
     def by_hand(self) -> ManualOrders:
-        """Return what a person at TWS can do with orders, their own and those of clients."""
+        """Return the actions of a person at TWS on orders, their own and those of clients."""
         return ManualOrders(self.venue, self.contracts, self.accounts)
 
     def position_rows(self) -> list[dict[str, Value]]:
-        """Return what accounts hold, as position messages tell it."""
+        """Return the accounts' holdings as fields of position messages."""
         return [position_row(ledger, holding) for ledger in self.accounts for holding in ledger.held()]
 
     # ---- the account ------------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ class Gateway:
     def move_cash(
         self, amount: float, kind: str, *, currency: str = "USD", description: str = "", account: str = ""
     ) -> None:
-        """Let money come (positive) or go without a trade; `kind` is one of those of `CashMove`.
+        """Book cash that arrives (positive) or leaves without a trade; `kind` is one of `CashMove`'s.
 
         Clients learn of it with the next figures of the account.
 
@@ -295,13 +295,13 @@ class Gateway:
         self._settle()
 
     def deposit(self, amount: float, currency: str = "USD") -> None:
-        """Bring money into the main account, or take it out."""
+        """Pay cash into the main account (positive) or out of it."""
         self.move_cash(amount, "Deposits/Withdrawals", currency=currency)
 
     def statement(self) -> str:
         """Return the Flex statement (XML) of all accounts: executions, commissions and cash since the start.
 
-        Of a gateway that was started from its state file: since the begin of that day, as executions are kept.
+        A gateway restored from its state file has them since the beginning of that day.
         """
         return flex_statement(self.accounts, self.venue.executions, self.schedule.now_ns)
 
@@ -309,7 +309,7 @@ class Gateway:
 
     @property
     def client_ids(self) -> tuple[int, ...]:
-        """Return the clients that are connected now."""
+        """Return the ids of the connected clients."""
         return self._sessions.client_ids
 
     def connected(self, client_id: int | None = None) -> Iterator[Session]:
@@ -321,19 +321,19 @@ class Gateway:
         return {*self.client_ids, *(key[0] for key in self.venue.records)}
 
     def tell_all(self, code: int, text: str) -> None:
-        """Send an error that concerns no request to every client."""
+        """Send every client an error that belongs to no request."""
         self._sessions.tell_all(code, text)
 
     def hang_up(self, client_id: int | None) -> None:
-        """Close the socket of one client, or of everybody who is connected."""
+        """Close the sockets of one client or of all."""
         self._sessions.hang_up(client_id)
 
     def cut_link(self) -> None:
-        """Tell clients nothing of market and orders until `restore_link`."""
+        """Stop reports of market and orders to clients until `restore_link`."""
         self.tape.live = False
 
     def restore_link(self, *, data_kept: bool) -> None:
-        """Tell them again; without `data_kept` their market-data subscriptions are gone."""
+        """Resume the reports; without `data_kept` the market-data subscriptions have ended."""
         self.tape.live = True
         if data_kept:
             self._sessions.reset_depth()
@@ -341,6 +341,6 @@ class Gateway:
             self._sessions.end_market_data()
 
     def _settle(self) -> None:
-        """Let what has changed be in the state's file before a client hears of it."""
+        """Store pending changes before a client is told of them."""
         if self._state_store is not None:
             self._state_store.settle()

@@ -23,30 +23,30 @@ from ibdesk.gateway.throttle import MessageThrottle
 
 _log = logging.getLogger(__name__)
 
-# No number of a message is longer.
+# The maximum number of digits of a message's number.
 _NUMBER_DIGITS = 5
 
 Handler = Callable[[Fields], None]
 
 
 class SessionState(enum.Enum):
-    """How far a client has come."""
+    """The progress of a connection."""
 
     GREETING = "greeting"
-    """The socket is open; the client's versions have not come yet."""
+    """The socket is open; the client has not sent its versions yet."""
     VERSIONED = "versioned"
-    """Versions are agreed; nothing may be sent before the client says startApi."""
+    """The version is agreed; nothing may be sent before the client's startApi."""
     OPEN = "open"
-    """It has a client id and may ask for anything."""
+    """The client id is known, and requests are answered."""
     CLOSED = "closed"
-    """The socket is gone, or will be when what is unsent has left."""
+    """The socket is closed, or will be once the unsent bytes have left."""
 
 
 class RequestHandler(Protocol):
     """The part of a session that answers one kind of request."""
 
     def handlers(self) -> Mapping[str, Handler]:
-        """Return what it answers, by name of the message."""
+        """Return the handler of each request, by message name."""
         ...
 
     def close(self) -> None:
@@ -55,10 +55,10 @@ class RequestHandler(Protocol):
 
 
 class SessionHost(Protocol):
-    """What a session needs of the gateway."""
+    """The operations that a session needs of the gateway."""
 
     def greets(self, session: Session) -> bool:
-        """Return whether connections are taken now."""
+        """Return whether connections are accepted now."""
         ...
 
     def time_text(self) -> str:
@@ -66,15 +66,15 @@ class SessionHost(Protocol):
         ...
 
     def clock_text(self) -> str:
-        """Return hours and minutes, as account updates carry them."""
+        """Return hours and minutes in the format of account updates."""
         ...
 
     def settle(self) -> None:
-        """Let what has changed be safe before a client hears of it."""
+        """Store all changes before a client receives them."""
         ...
 
     def admit(self, session: Session) -> list[RequestHandler] | None:
-        """Register the session under its client id; nothing when the id is in use."""
+        """Register the session under its client id; None if the id is in use."""
         ...
 
     def leave(self, session: Session) -> None:
@@ -83,28 +83,28 @@ class SessionHost(Protocol):
 
 
 class Session(asyncio.Protocol):
-    """A client's connection. Whatever it sends, other sessions are not disturbed.
+    """A client's connection. Its messages never disturb other sessions.
 
-    Messages are gathered and written once per turn of the loop. A client that does not read is cut off when more
-    than `max_unsent_bytes` wait for it.
+    Outgoing messages are collected and written once per turn of the loop. A client that does not read is disconnected
+    when more than `max_unsent_bytes` wait for it.
     """
 
     def __init__(self, host: SessionHost, *, max_unsent_bytes: int) -> None:
         self._max_unsent_bytes = max_unsent_bytes
-        # Takes the frames that would leave in place of the socket, while a fault is about; it sends them with
-        # `release`, sooner or later or never.
+        # While a fault is active, receives the outgoing frames in place of the socket; it sends them with `release`,
+        # sooner or later or never.
         self.tamper: Callable[[bytes], None] | None = None
-        # Why nothing is read from the socket.
+        # The reasons for which the socket is not read.
         self._stopped_by: set[object] = set()
         self._is_silent = False
-        # Takes requests that would be answered, while a fault is about; it answers them with `serve`.
+        # While a fault is active, receives the requests to answer; it answers them with `serve`.
         self.sift: Callable[[bytes], None] | None = None
         self.listener: Listener | None = None
-        # How much the client may ask.
+        # The limits of the client's requests.
         self.allowance = unlimited()
-        # Counts the client's messages, where there is a limit to them.
+        # Counts the client's messages, if their rate is limited.
         self.throttle: MessageThrottle | None = None
-        # Whether the client asked to be slowed down where others are refused.
+        # Whether the client asked for its requests to be delayed instead of refused.
         self.is_patient = False
         self.state = SessionState.GREETING
         self.version = 0
@@ -122,19 +122,19 @@ class Session(asyncio.Protocol):
     # ---- the socket -------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the socket, or hang up when connections are refused."""
-        # uvloop's transports have the methods and not the base class.
+        """Accept the socket, or hang up if connections are refused."""
+        # uvloop's transports have the methods but not the base class.
         self._transport = cast("asyncio.Transport", transport)
         self._loop = asyncio.get_running_loop()
         if not self._host.greets(self):
             self.hang_up()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Forget the client."""
+        """Remove the client."""
         self._end(by_client=True)
 
     def data_received(self, data: bytes) -> None:
-        """Take the next bytes of the stream."""
+        """Receive the next bytes of the stream."""
         if self.state is SessionState.CLOSED:
             return
         if len(self._greeting) < len(GREETING):
@@ -150,7 +150,7 @@ class Session(asyncio.Protocol):
             self._refuse(str(error))
 
     def hang_up(self, *, at_once: bool = True) -> None:
-        """Close the socket; with `at_once` what is unsent is lost."""
+        """Close the socket; with `at_once` unsent bytes are lost."""
         transport = self._transport
         if transport is None:
             return
@@ -162,7 +162,7 @@ class Session(asyncio.Protocol):
         self._end(by_client=False)
 
     def read(self, *, on: bool, why: object = "pacing") -> None:
-        """Read no more from the socket, or go on unless it is also stopped for another reason."""
+        """Stop or resume reading the socket. It stays stopped while there is another reason."""
         if on:
             self._stopped_by.discard(why)
         else:
@@ -175,7 +175,7 @@ class Session(asyncio.Protocol):
             self._transport.resume_reading()
 
     def silence(self) -> None:
-        """Send and read nothing any more, and leave the socket open."""
+        """Stop sending and reading, and leave the socket open."""
         self._is_silent = True
         self.read(on=False, why="silence")
 
@@ -195,7 +195,7 @@ class Session(asyncio.Protocol):
         _log.warning("client %s is disconnected: %s", self.client_id, reason)
         self.hang_up(at_once=False)
 
-    # ---- what comes in ----------------------------------------------------------------------------------------
+    # ---- incoming messages ------------------------------------------------------------------------------------
 
     def _take(self, payload: bytes) -> None:
         if self.listener is not None:
@@ -217,7 +217,7 @@ class Session(asyncio.Protocol):
         agreement = agreed(text)
         self.version, self.is_patient = agreement.version, agreement.is_patient
         self.state = SessionState.VERSIONED
-        # Nothing may follow in the same segment: the official client drops it.
+        # Nothing may follow in the same segment: the official client would drop it.
         self.send_frame(frame(f"{self.version}\0{self._host.time_text()}\0".encode()))
 
     def _start(self, payload: bytes) -> None:
@@ -239,18 +239,18 @@ class Session(asyncio.Protocol):
             self._handlers.update(request_handler.handlers())
 
     def open(self) -> None:
-        """Let requests in; called once the client's first messages are on their way."""
+        """Begin to answer requests; called after the first messages to the client."""
         self.state = SessionState.OPEN
 
     def answer(self, payload: bytes) -> None:
-        """Answer one request, or as a fault has it."""
+        """Answer a request, or pass it to an active fault."""
         if self.sift is not None:
             self.sift(payload)
         else:
             self.serve(payload)
 
     def serve(self, payload: bytes) -> None:
-        """Answer one request that no fault holds back; whatever is wrong with it is an error that tells so."""
+        """Answer a request that no fault holds back; an invalid one is answered with an error."""
         if self.state is not SessionState.OPEN:
             return
         texts: list[str] = []
@@ -261,7 +261,7 @@ class Session(asyncio.Protocol):
             request = unread(number, texts) if message is None else self._read(message, texts)
             handler = None if request is None else self._handlers.get(request.name)
             if request is None or handler is None:
-                raise invalid(f"message {texts[0][:10]!r} is not served here")
+                raise invalid(f"message {texts[0][:10]!r} is not supported")
             handler(request)
         except ProtocolError as error:
             self.error(request_id_of(texts), 320, f"Error reading request. {error}")
@@ -272,20 +272,20 @@ class Session(asyncio.Protocol):
     def _read(self, message: Message, texts: list[str]) -> Fields:
         return Fields(message.name, decode(message, texts, self.version))
 
-    # ---- what goes out ----------------------------------------------------------------------------------------
+    # ---- outgoing messages ------------------------------------------------------------------------------------
 
     def send(self, name: str, **values: Value) -> None:
-        """Send the message of this name; a field that is not given carries its constant or is empty."""
+        """Send the message of this name; a field without a value has its constant or is empty."""
         self.send_frame(encode(OUTGOING_BY_NAME[name], values, self.version))
 
     def error(self, request_id: int, code: int, text: str) -> None:
-        """Send an error; request id -1 addresses the client as a whole."""
-        # Clients read backslashes as escapes and the rest as ASCII.
+        """Send an error; request id -1 means the client as a whole."""
+        # Clients interpret backslashes as escapes, and expect ASCII.
         plain = text.replace("\\", "/").encode("ascii", "replace").decode()
         self.send("errMsg", id=request_id, errorCode=code, errorMsg=plain)
 
     def send_frame(self, data: bytes) -> None:
-        """Send bytes of complete frames with what else leaves in this turn of the loop, or as a fault has it."""
+        """Send complete frames in this turn of the loop, or pass them to an active fault."""
         if self.state is SessionState.CLOSED or self._loop is None:
             return
         if self.tamper is not None:
@@ -294,7 +294,7 @@ class Session(asyncio.Protocol):
             self.release(data)
 
     def release(self, data: bytes) -> None:
-        """Send bytes of complete frames that no fault holds back."""
+        """Send complete frames that no fault holds back."""
         if self.state is SessionState.CLOSED or self._loop is None or self._is_silent:
             return
         if self.listener is not None:
@@ -321,7 +321,7 @@ class Session(asyncio.Protocol):
 
 
 def request_id_of(texts: list[str]) -> int:
-    """Return the id a request carries, however wrong the rest is; -1 when it has none."""
+    """Return the request id in a message that may be malformed; -1 if it has none."""
     number = integer(texts[0], _NUMBER_DIGITS) if texts else None
     if number is None:
         return -1

@@ -1,4 +1,4 @@
-"""Who is connected: clients are received here, given their request_handlers, and told what happens at the venue."""
+"""The connected clients: their sessions, their request handlers, and the venue's reports to them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FARMS = (
 
 
 class GatewayContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What all sessions share."""
+    """The parts of the gateway that all sessions share."""
 
     schedule: Schedule
     contracts: ContractBook
@@ -63,7 +63,7 @@ class GatewayContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClientSession(msgspec.Struct, frozen=True):
-    """One open session, and the request_handlers of it that are told what happens."""
+    """One open session, and its request handlers that receive events."""
 
     session: Session
     orders: Orders
@@ -74,7 +74,7 @@ class ClientSession(msgspec.Struct, frozen=True):
 
     @staticmethod
     def of(session: Session, context: GatewayContext) -> ClientSession:
-        """Return the client with request_handlers of its own."""
+        """Return the client session with handlers of its own."""
         return ClientSession(
             session,
             Orders(session, context.venue, context.contracts, context.accounts, tells_preset=context.tells_preset),
@@ -93,7 +93,7 @@ class ClientSession(msgspec.Struct, frozen=True):
         )
 
     def request_handlers(self, context: GatewayContext) -> list[RequestHandler]:
-        """Return everything that answers the session's requests."""
+        """Return all request handlers of the session."""
         most = self.session.allowance.account_summaries
         return [
             Reference(
@@ -116,9 +116,9 @@ class ClientSession(msgspec.Struct, frozen=True):
 
 
 class SessionRegistry:
-    """Receives sessions, and is the audience of the venue.
+    """Accepts sessions, and forwards the venue's reports to them.
 
-    `settle` is called before anything leaves for a client; `listener` hears every message.
+    `settle` is called before anything is sent to a client; `listener` receives every message.
     """
 
     def __init__(
@@ -131,16 +131,16 @@ class SessionRegistry:
         self._connections: dict[Session, None] = {}
         self.settle = settle
 
-    # ---- reception of clients ---------------------------------------------------------------------------------
+    # ---- connections ------------------------------------------------------------------------------------------
 
     def greets(self, session: Session) -> bool:
-        """Return whether connections are taken now, and note this one."""
+        """Add a connection; return whether connections are accepted now."""
         self._connections[session] = None
         session.listener = self._listener
         return not self._faults.refuses_connections
 
     def time_text(self) -> str:
-        """Return the time as the handshake carries it."""
+        """Return the time in the format of the handshake."""
         return greeting(self._context.now_ns())
 
     def clock_text(self) -> str:
@@ -148,7 +148,7 @@ class SessionRegistry:
         return self._context.clock_text()
 
     def admit(self, session: Session) -> list[RequestHandler] | None:
-        """Register a session and send what TWS sends first; nothing when its client id is in use."""
+        """Register a session and send TWS's first messages; None if its client id is in use."""
         client_id, context = session.client_id, self._context
         if client_id in self._clients or self._faults.holds_id(client_id):
             return None
@@ -165,7 +165,7 @@ class SessionRegistry:
         return client.request_handlers(context)
 
     def leave(self, session: Session) -> None:
-        """Forget a session; its orders stay."""
+        """Remove a session; its orders stay."""
         self._connections.pop(session, None)
         self._faults.detach(session)
         client = self._clients.get(session.client_id)
@@ -173,11 +173,11 @@ class SessionRegistry:
             del self._clients[session.client_id]
             _log.info("client %d disconnected", session.client_id)
 
-    # ---- who is here ------------------------------------------------------------------------------------------
+    # ---- connected clients ------------------------------------------------------------------------------------
 
     @property
     def client_ids(self) -> tuple[int, ...]:
-        """Return the clients that are connected now."""
+        """Return the ids of the connected clients."""
         return tuple(self._clients)
 
     def connected(self, client_id: int | None = None) -> Iterator[Session]:
@@ -185,23 +185,23 @@ class SessionRegistry:
         return (client.session for client in self._all() if client_id in (None, client.session.client_id))
 
     def hang_up(self, client_id: int | None) -> None:
-        """Close the socket of one client, or of everybody who is connected."""
+        """Close the sockets of one client or of all."""
         for session in tuple(self._connections):
             if client_id in (None, session.client_id):
                 session.hang_up()
 
     def tell_all(self, code: int, text: str) -> None:
-        """Send an error that concerns no request to every client."""
+        """Send every client an error that belongs to no request."""
         for client in self._all():
             client.session.error(-1, code, text)
 
     def reset_depth(self) -> None:
-        """Have every client begin its market depth anew."""
+        """Make every client restart its market depth."""
         for client in self._all():
             client.depth.reset()
 
     def end_market_data(self) -> None:
-        """End every client's subscriptions to market data, without a word."""
+        """End all market-data subscriptions without a message."""
         for client in self._all():
             client.market_data.close()
             client.history.close()
@@ -210,10 +210,10 @@ class SessionRegistry:
     def _all(self) -> Iterator[ClientSession]:
         return iter(tuple(self._clients.values()))
 
-    # ---- what the venue tells ---------------------------------------------------------------------------------
+    # ---- reports of the venue ---------------------------------------------------------------------------------
 
     def venue_listener(self) -> VenueListener:
-        """Return what the venue is to tell; while the link to the market is cut, nobody hears it."""
+        """Return the receiver of the venue's reports; they are dropped while the link to the market is cut."""
         return VenueListener(
             order=self._report_order,
             status=self._report_status,

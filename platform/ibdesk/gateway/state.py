@@ -1,7 +1,7 @@
-"""What of a gateway outlives it: accounts, orders, executions and ids.
+"""The state of a gateway that outlives it: accounts, orders, executions and ids.
 
-It is written before anybody is told what has changed, so that no client ever knows more than the file; and only what
-has changed is written, so that it costs the same however much is kept.
+It is written before clients are told of a change, so that no client ever knows more than the file. Only changes are
+written, so that the cost does not grow with the size of the state.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 SOON_SECONDS = 1.0
-"""How long what changes all the time, as a stop that follows the market, may wait to be written."""
+"""The maximum delay before constant changes, such as a trailing stop, are written."""
 
 
 class Whole(msgspec.Struct, frozen=True):
-    """What is kept of the gateway as a whole: its time when that was written (ns UTC), its ids and exchange rates."""
+    """The state of the gateway as a whole: the time of writing (ns UTC), ids and exchange rates."""
 
     saved_ns: int
     ids: IdsMemory
@@ -43,9 +43,9 @@ class Whole(msgspec.Struct, frozen=True):
 
 
 class AccountMemory(msgspec.Struct, frozen=True):
-    """What is kept of an account beside its holdings: money by currency, and its value when its day began.
+    """The state of an account beside its holdings: cash by currency, and its value at the beginning of its day.
 
-    `moves` are those of money without a trade.
+    `moves` is cash that moved without a trade.
     """
 
     account: str
@@ -55,14 +55,14 @@ class AccountMemory(msgspec.Struct, frozen=True):
 
 
 class HoldingMemory(msgspec.Struct, frozen=True):
-    """What an account holds, or has held, in one contract."""
+    """An account's holding, present or past, in one contract."""
 
     account: str
     holding: Holding
 
 
 class State(msgspec.Struct, frozen=True):
-    """All that an earlier run has left."""
+    """The complete state of an earlier run."""
 
     whole: Whole
     accounts: list[AccountMemory]
@@ -72,7 +72,7 @@ class State(msgspec.Struct, frozen=True):
 
 
 class StateStore:
-    """Keeps the state of one gateway in its file.
+    """Stores the state of one gateway in its file.
 
     Raises:
         ConfigError: From `load`, if the file is there and cannot be used.
@@ -88,20 +88,20 @@ class StateStore:
         self._now_ns = now_ns
         self._loop: asyncio.AbstractEventLoop | None = None
         self._found: State | None = None
-        # What has changed since it was last written: orders by permanent id, executions by their place among all.
+        # Changes since the last write: orders by permanent id, executions by their index among all.
         self._orders: dict[int, OrderRecord] = {}
         self._executions: dict[int, Execution] = {}
         self._is_new_day = True
         self._is_urgent = False
         self._appointment: asyncio.Handle | None = None
 
-    # ---- from the run before ----------------------------------------------------------------------------------
+    # ---- restoring --------------------------------------------------------------------------------------------
 
     def load(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Open the file, or make it where there is none, and keep it on this loop from now on.
+        """Open the file, creating it if needed, and store changes from this loop from now on.
 
         Raises:
-            ConfigError: If it cannot be read or written, is in use, or holds what the gateway does not have.
+            ConfigError: If it cannot be read or written, is in use, or names accounts that the gateway does not have.
         """
         rows = self._file.open()
         try:
@@ -116,19 +116,19 @@ class StateStore:
         for account in found.accounts:
             if account.account not in known:
                 raise ConfigError(
-                    f"holds account {account.account}, which the gateway does not have: "
+                    f"has account {account.account}, which the gateway does not have: "
                     "name it in gateway.accounts, or name another file"
                 )
         orders = {record.key for record in found.orders}
         for execution in found.executions:
             if execution.key not in orders:
-                raise ConfigError(f"has execution {execution.id} and not its order")
+                raise ConfigError(f"has execution {execution.id} but not its order")
         return found
 
     def restore(self) -> None:
-        """Bring back what was read: first what accounts hold, then the orders, which are worked on at once.
+        """Restore the loaded state: first the holdings, then the orders, which are worked immediately.
 
-        Executions and completed orders are those of the day, as TWS keeps them (documented).
+        Executions and completed orders are those of the present day, as in TWS (documented).
         """
         found = self._found
         if found is not None:
@@ -151,7 +151,7 @@ class StateStore:
         self._venue.recorder = self
 
     def _known_as(self, contract: ContractData) -> ContractData:
-        """Return a contract as the gateway knows it now, with its market played."""
+        """Return a contract as the gateway knows it now, and play its market."""
         if contract.legs:
             for leg in contract.legs:
                 self._known_as(leg.contract)
@@ -160,7 +160,7 @@ class StateStore:
         self._contracts.single_out(known)
         return known
 
-    # ---- what changes -----------------------------------------------------------------------------------------
+    # ---- changes ----------------------------------------------------------------------------------------------
 
     def order(self, record: OrderRecord, *, at_once: bool = True) -> None:
         """Note that an order is changing; it is written in this turn of the loop, or within a second."""
@@ -168,33 +168,33 @@ class StateStore:
         self._touch(at_once=at_once)
 
     def execution(self, place: int, execution: Execution) -> None:
-        """Note an execution, with it the account and what it holds."""
+        """Note an execution, with the account and its holding."""
         self._executions[place] = execution
         self._touch()
 
     def ids(self) -> None:
-        """Note that ids are counted from somewhere else."""
+        """Note that the counting of ids has changed."""
         self._touch()
 
     def day(self) -> None:
-        """Note that a day has begun, for every account and all that it holds."""
+        """Note that a day has begun for all accounts and their holdings."""
         self._is_new_day = True
         self._touch()
 
     def settle(self) -> None:
-        """Write what has changed, if it has; called before clients are told."""
+        """Write pending changes; called before clients are told."""
         if self._is_urgent:
             self._write()
 
     def close(self) -> None:
-        """Write for the last time, if it has come to keeping anything, and let the file go."""
+        """Write for the last time, if the state was restored, and close the file."""
         if self._venue.recorder is self:
             self._venue.recorder = NullRecorder()
             self._write()
         self._file.close()
 
     def _touch(self, *, at_once: bool = True) -> None:
-        assert self._loop is not None, "a state is kept from `load` on"  # noqa: S101
+        assert self._loop is not None, "the state is stored from `load` on"  # noqa: S101
         if self._is_urgent or (self._appointment is not None and not at_once):
             return
         self._is_urgent = at_once
@@ -214,7 +214,7 @@ class StateStore:
         try:
             self._file.put(self._rows(), alone=afresh)
         except OSError as error:
-            # The gateway goes on; the next change tries again with what has not been written.
+            # The gateway continues; the next change tries to write these changes again.
             _log.error("gateway.state %s cannot be written: %s", self._file.path, error)
             return
         self._is_new_day = False
@@ -222,7 +222,7 @@ class StateStore:
         self._executions.clear()
 
     def _rows(self) -> Iterator[Row]:
-        """Yield what is to be written: the one row that may always have changed, and what was noted."""
+        """Yield the rows to write: the gateway's own, which may always have changed, and the noted changes."""
         whole = Whole(self._now_ns(), self._venue.ids_memory(), dict(self._accounts.rates.known))
         yield _row("gateway", "", whole)
         traded = {each.record.account for each in self._executions.values()}
@@ -238,13 +238,13 @@ class StateStore:
             yield _row("execution", str(place), remembered(execution))
 
     def _held(self) -> Iterator[tuple[Ledger, str]]:
-        """Yield the holdings that have changed, by account and contract."""
+        """Yield the changed holdings, by account and contract."""
         if self._is_new_day:
             yield from ((ledger, name) for ledger in self._accounts for name in ledger.holdings)
             return
         for account, name in {(each.record.account, each.contract.id): None for each in self._executions.values()}:
             ledger = self._accounts.named(account)
-            # A combination as a whole is nothing that is held.
+            # A combination as a whole is not a holding.
             if name in ledger.holdings:
                 yield ledger, name
 
@@ -264,7 +264,7 @@ def _read(rows: list[Row]) -> State:
             _values(rows, "execution", ExecutionMemory),
         )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise ConfigError(f"holds no state of a gateway of this version, and is left as it is: {error}") from error
+        raise ConfigError(f"is not a state file of this gateway's version; it is not changed: {error}") from error
 
 
 def _values(rows: list[Row], kind: str, of: type[_T]) -> list[_T]:
@@ -274,10 +274,10 @@ def _values(rows: list[Row], kind: str, of: type[_T]) -> list[_T]:
 def _texts_of(value: Any) -> Any:
     if isinstance(value, Fields):
         return [value.name, value.texts]
-    raise NotImplementedError(f"a {type(value).__name__} is no part of a gateway's state")
+    raise NotImplementedError(f"a gateway's state cannot hold a {type(value).__name__}")
 
 
 def _fields_of(kind: type, value: Any) -> Any:
     if kind is Fields and isinstance(value, list) and len(value) == 2:
         return Fields(str(value[0]), dict(value[1]))
-    raise NotImplementedError(f"a {kind.__name__} is no part of a gateway's state")
+    raise NotImplementedError(f"a gateway's state cannot hold a {kind.__name__}")

@@ -1,7 +1,7 @@
-"""The file in which what outlives a gateway is kept: a SQLite database of rows that are replaced one by one.
+"""The state file of a gateway: a SQLite database of rows that are replaced one by one.
 
-It is readable by its owner only, and one gateway at a time has it. What was written before the process is killed is
-there afterwards; when the whole machine loses its power the last moments may be lost, and the file is sound.
+Only its owner can read it, and only one gateway at a time uses it. Rows written before the process is killed are kept.
+If the whole machine loses power the last moments may be lost, but the file stays valid.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from ibdesk.errors import ConfigError
 
 OWNER_ONLY = 0o600
-# APPLICATION: what marks the file as ours, "ibgw" in SQLite's header; FORMAT: the version of what the rows hold.
+# Our mark in SQLite's header, "ibgw", and the format version of the rows.
 APPLICATION = int.from_bytes(b"ibgw")
 FORMAT = 1
 _MAGIC = b"SQLite format 3\0"
@@ -30,7 +30,7 @@ INSERT INTO kept (kind, name, value) VALUES (?, ?, ?) ON CONFLICT (kind, name) D
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One thing that is kept: what kind it is, its name among those, and its value as JSON."""
+    """One stored value as JSON, with its kind and its name within the kind."""
 
     kind: str
     name: str
@@ -38,17 +38,17 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class StateFile:
-    """The file at `path`, which need not be there yet."""
+    """The file at `path`, which need not exist yet."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._database: sqlite3.Connection | None = None
 
     def open(self) -> list[Row]:
-        """Take the file for this gateway alone, making it where there is none; return its rows, the oldest first.
+        """Open the file for this gateway alone, creating it if needed; return its rows, oldest first.
 
         Raises:
-            ConfigError: If it cannot be read or made, is in use, or is not such a file; it is left as it is.
+            ConfigError: If it cannot be read or created, is in use, or is not a state file. It is not changed.
         """
         if not self._is_there():
             self._make()
@@ -56,7 +56,7 @@ class StateFile:
             self._database = database = sqlite3.connect(self.path, timeout=0, isolation_level=None)
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
             database.execute("PRAGMA journal_mode = WAL")
-            # Each commit is with the operating system when it returns; only a checkpoint waits for the disk.
+            # Each commit has reached the operating system when it returns; only a checkpoint waits for the disk.
             database.execute("PRAGMA synchronous = NORMAL")
             database.execute("BEGIN IMMEDIATE")
             [(verdict,)] = database.execute("PRAGMA quick_check (1)")
@@ -74,7 +74,7 @@ class StateFile:
         return rows
 
     def put(self, rows: Iterable[Row], *, alone: bool = False) -> None:
-        """Write these rows in the place of those of the same kind and name, all or none; `alone`, of all others too.
+        """Write all rows or none in place of those of the same kind and name; with `alone`, in place of all others too.
 
         Raises:
             OSError: If they cannot be written; the old ones stay.
@@ -91,13 +91,13 @@ class StateFile:
             raise OSError(f"{error}") from error
 
     def close(self) -> None:
-        """Let other gateways have it; doing so twice changes nothing."""
+        """Release the file for other gateways; further calls have no effect."""
         if self._database is not None:
             self._database.close()
             self._database = None
 
     def _is_there(self) -> bool:
-        """Return whether the file is there; one that is must be ours, and its header tells so without touching it."""
+        """Return whether the file exists. Its header, which is read without touching it, must be ours."""
         try:
             with self.path.open("rb") as stream:
                 header = stream.read(100)
@@ -106,17 +106,17 @@ class StateFile:
         except OSError as error:
             raise ConfigError(f"gateway.state {self.path} cannot be read: {error.strerror or error}") from error
         if header[:16] != _MAGIC or int.from_bytes(header[68:72]) != APPLICATION:
-            raise ConfigError(f"gateway.state {self.path} holds no state of a gateway, and is left as it is")
+            raise ConfigError(f"gateway.state {self.path} is not a gateway's state file; it is not changed")
         found = int.from_bytes(header[60:64])
         if found != FORMAT:
             raise ConfigError(
                 f"gateway.state {self.path} has format {found} and this gateway reads format {FORMAT}: "
-                "name another file; this one is left as it is"
+                "name another file; this one is not changed"
             )
         return True
 
     def _make(self) -> None:
-        """Make the file under another name and then give it its own, so that half a file is never found."""
+        """Create the file under a temporary name and then link it, so that a partial file is never found."""
         beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.new")
         try:
             os.close(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY))
@@ -124,7 +124,7 @@ class StateFile:
                 database.execute(_TABLE)
                 database.execute(f"PRAGMA application_id = {APPLICATION}")
                 database.execute(f"PRAGMA user_version = {FORMAT}")
-            # Unlike a renaming, a link never takes the place of a file that another gateway has just made.
+            # Unlike a rename, a link never replaces a file that another gateway has just created.
             with contextlib.suppress(FileExistsError):
                 os.link(beside, self.path)
         except (OSError, sqlite3.Error) as error:

@@ -1,4 +1,4 @@
-"""The Flex statement of an account: its executions, commissions and cash, as IB writes them for the account's owner."""
+"""The Flex statement of an account, as IB writes it: executions, commissions and cash."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ibdesk.gateway.venue.records import Execution
 from ibdesk.model import Forex, Future
 
 _ZERO = Decimal(0)
-# The column of the cash report in which money without a trade of each kind stands.
+# The column of the cash report for each kind of cash movement without a trade.
 _COLUMNS = {
     "Deposits/Withdrawals": "depositWithdrawals",
     "Dividends": "dividends",
@@ -29,7 +29,7 @@ _COLUMNS = {
 def flex_statement(ledgers: Iterable[Ledger], executions: Iterable[Execution], now_ns: int) -> str:
     """Return the activity statement of the accounts in XML: Trades, Cash Transactions and Cash Report.
 
-    Its times are in the gateway's zone. A combination appears as its legs, as at IB.
+    Its times are in the gateway's zone. A combination appears as its legs, as in IB's statements.
     """
     done = [each for each in executions if not each.contract.legs]
     bodies = [_statement(ledger, [each for each in done if _is_of(ledger, each)], now_ns) for ledger in ledgers]
@@ -55,7 +55,7 @@ def _statement(ledger: Ledger, executions: list[Execution], now_ns: int) -> list
         "fromDate": _day(min(times, default=now_ns)),
         "toDate": _day(now_ns),
         "period": "",
-        # All that this second has brought so far is in it.
+        # The present second so far is included.
         "whenGenerated": _time(now_ns + SECOND),
     }
     trades = [_element("Trade", _trade(each, number)) for number, each in enumerate(executions, 1)]

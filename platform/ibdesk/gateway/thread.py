@@ -1,4 +1,4 @@
-"""The gateway on a thread and an event loop of its own, beside a program that blocks or has a loop already."""
+"""The gateway on a thread and an event loop of its own, beside a program that blocks or has its own loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WAIT_SECONDS = 10.0
 class GatewayThread:
     """Runs `gateway` on a daemon thread between `start` and `stop`, or inside a ``with`` block.
 
-    The gateway's own methods belong to its thread: use `call`. Its `faults` may be used from anywhere.
+    The gateway's own methods belong to its thread: use `call`. Its `faults` may be used from any thread.
     """
 
     def __init__(self, gateway: Gateway) -> None:
@@ -28,12 +28,12 @@ class GatewayThread:
 
     @property
     def port(self) -> int:
-        """Return the port it listens on."""
+        """Return the listening port."""
         return self.gateway.port
 
     @property
     def faults(self) -> Faults:
-        """Return the switches for what can go wrong."""
+        """Return the gateway's faults."""
         return self.gateway.faults
 
     def start(self) -> None:
@@ -52,7 +52,7 @@ class GatewayThread:
             raise
 
     def stop(self) -> None:
-        """Stop the gateway and its thread; doing so twice changes nothing."""
+        """Stop the gateway and its thread; further calls have no effect."""
         if self._thread is not None:
             self._await(self.gateway.stop())
             self._end()

@@ -1,4 +1,4 @@
-"""Where a client's messages are counted before they are heard: too many in a second are refused, or wait their turn."""
+"""The limit of a client's messages per second: further ones are refused or delayed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ibdesk.gateway.schedule import Appointment, Schedule
 
 
 class Client(Protocol):
-    """What the throttle needs of a session."""
+    """The operations that the throttle needs of a session."""
 
     is_patient: bool
-    """Whether the client wants to be slowed down rather than refused."""
+    """Whether the client's messages are to be delayed instead of refused."""
 
     def answer(self, payload: bytes) -> None:
         """Answer one message."""
@@ -25,13 +25,13 @@ class Client(Protocol):
         """Close the socket."""
 
     def read(self, *, on: bool) -> None:
-        """Read no more from the socket, or go on."""
+        """Stop or resume reading the socket."""
 
 
 class MessageThrottle:
-    """Lets one session's messages through at the rate its client is allowed.
+    """Forwards a session's messages at its allowed rate.
 
-    What waits is bounded by what one read of the socket brings: the socket is not read while anything waits.
+    The waiting messages are bounded by one read of the socket, because it is not read while any wait.
     """
 
     def __init__(self, client: Client, rate: MessageRate, schedule: Schedule) -> None:
@@ -42,7 +42,7 @@ class MessageThrottle:
         self._turn: Appointment | None = None
 
     def take(self, payload: bytes) -> None:
-        """Take the next message of the client."""
+        """Receive the next message of the client."""
         if self._waiting:
             self._waiting.append(payload)
             return
@@ -62,7 +62,7 @@ class MessageThrottle:
                 pass
 
     def close(self) -> None:
-        """Forget what waits."""
+        """Drop the waiting messages."""
         self._waiting.clear()
         if self._turn is not None:
             self._turn.cancel()

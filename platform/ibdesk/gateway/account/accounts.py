@@ -54,7 +54,7 @@ class Accounts:
         """Return an account by its id.
 
         Raises:
-                RefusedError: If there is no such account (321).
+            RefusedError: If there is no such account (321).
         """
         ledger = self._ledgers.get(account)
         if ledger is None:

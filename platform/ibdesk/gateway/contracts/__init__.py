@@ -1,1 +1,1 @@
-"""What can be traded at the gateway, and when."""
+"""The contracts of the gateway, and their trading hours."""

@@ -1,4 +1,4 @@
-"""What a European option is worth in the model of Black and Scholes, without dividends.
+"""The value of a European option in the model of Black and Scholes, without dividends.
 
 Source of every formula: F. Black and M. Scholes, "The Pricing of Options and Corporate Liabilities", Journal of
 Political Economy 81 (1973), in the notation of J. Hull, "Options, Futures, and Other Derivatives", chapters on the
@@ -13,14 +13,14 @@ import msgspec
 
 from ibdesk.model import Right
 
-# The volatilities, per year, between which an implied one is looked for.
+# The range of yearly volatilities in which an implied one is searched.
 LEAST_VOLATILITY, GREATEST_VOLATILITY = 1e-4, 10.0
 _HALVINGS = 100
 _DAYS_A_YEAR = 365
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """An option and the world it is priced in: `years` to expiry, `rate` a year with continuous compounding."""
+    """An option and its pricing parameters: `years` to expiry, `rate` per year with continuous compounding."""
 
     right: Right
     strike: float
@@ -29,7 +29,7 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 class Greeks(msgspec.Struct, frozen=True):
-    """What TWS tells of an option, in its units (captured): `vega` per point of volatility, `theta` per day."""
+    """Value and sensitivities in TWS's units (captured): `vega` per point of volatility, `theta` per day."""
 
     price: float
     delta: float
@@ -41,7 +41,7 @@ class Greeks(msgspec.Struct, frozen=True):
 def price(terms: Terms, spot: float, volatility: float) -> float:
     """Return the option's value: S N(d1) - K e^(-rT) N(d2) for a call, K e^(-rT) N(-d2) - S N(-d1) for a put.
 
-    An option that has expired, or whose spot cannot move, is worth what it pays, discounted.
+    An expired option, or one whose spot cannot move, has the value of its discounted payoff.
     """
     discounted = terms.strike * math.exp(-terms.rate * terms.years)
     sign = 1 if terms.right is Right.CALL else -1
@@ -55,7 +55,8 @@ def greeks(terms: Terms, spot: float, volatility: float) -> Greeks:
     """Return value and sensitivities.
 
     Delta is N(d1), less one for a put; gamma is n(d1) / (S s sqrt(T)); vega is S n(d1) sqrt(T) for a volatility of 1,
-    told for 0.01; theta is -S n(d1) s / (2 sqrt(T)) -+ r K e^(-rT) N(+-d2) for a year, told for a day of 365.
+    returned for 0.01; theta is -S n(d1) s / (2 sqrt(T)) -+ r K e^(-rT) N(+-d2) for a year, returned for one of 365
+    days.
     """
     value = price(terms, spot, volatility)
     sign = 1 if terms.right is Right.CALL else -1
@@ -77,8 +78,8 @@ def greeks(terms: Terms, spot: float, volatility: float) -> Greeks:
 def implied_volatility(terms: Terms, spot: float, value: float) -> float | None:
     """Return the volatility at which the option has this value, by bisection.
 
-    Nothing is returned when no volatility between `LEAST_VOLATILITY` and `GREATEST_VOLATILITY` gives it: when the
-    value is below what the option pays for certain, or above what it can ever be worth.
+    The result is None if no volatility between `LEAST_VOLATILITY` and `GREATEST_VOLATILITY` gives it: the value is
+    below the certain payoff, or above the greatest possible value.
     """
     low, high = LEAST_VOLATILITY, GREATEST_VOLATILITY
     if not price(terms, spot, low) < value < price(terms, spot, high):

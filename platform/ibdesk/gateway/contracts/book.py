@@ -1,4 +1,4 @@
-"""Finds the contract that a client means: by number, by name, or by whatever part of its description it gives."""
+"""The book of contracts: finds the one that a request means by number, by name, or by parts of its description."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ibdesk.gateway.refusal import invalid
 from ibdesk.model import AnyInstrument, Forex, Future, Option, Stock
 
 MOST_BY_RULE = 10_000
-"""How many contracts that are not shipped a gateway takes before it knows no more."""
+"""The maximum number of contracts that are not shipped; further ones are not found."""
 MOST_COMBOS = 500
 _USUAL_SPOT = 100.0
 _OPTIONS_A_PIECE = 64
@@ -33,12 +33,12 @@ _OPTIONS_A_PIECE = 64
 class ContractBook:
     """All contracts of one gateway.
 
-    `market` are the instrument names the market source plays. Beside what is shipped and what the market plays, a share
-    of any plausible symbol and any pair of known currencies is found; without `invent` no share is that nobody named,
-    and with `strict` only what is shipped is.
+    `market` are the names of the instruments that the market source plays. Beside these and the shipped contracts, the
+    book finds a share of any plausible symbol and any pair of known currencies. Without `invent` it finds no share that
+    was not named, and with `strict` only shipped contracts.
 
-    `spot_of` tells the price around which an underlying's options are listed when they are first asked for. `on_new` is
-    called once for every contract that somebody has singled out, before anything is done with it.
+    `spot_of` returns the price around which an underlying's options are listed at their first request. `on_new` is
+    called once for every contract that is singled out, before it is used.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class ContractBook:
                 self._add(self._played_as(name))
 
     def __iter__(self) -> Iterator[ContractData]:
-        """Iterate over what is listed: everything but options."""
+        """Iterate over the listed contracts: all but options."""
         return (contract for contract in self._by_name.values() if contract.sec_type != "OPT")
 
     def named(self, instrument: str) -> ContractData | None:
-        """Return the contract of an instrument, or nothing."""
+        """Return the contract of an instrument, or None."""
         known = self._by_name.get(instrument)
         if known is not None:
             return known
@@ -85,18 +85,19 @@ class ContractBook:
         return self._share_by_rule(wanted.symbol) if wanted == Stock(wanted.symbol) else None
 
     def instrument(self, name: str) -> AnyInstrument:
-        """Return what the market plays under this name.
+        """Return the instrument that the market plays under this name.
 
-        With `strict` the market may play what is not shipped: it does so unseen, for no client finds its contract.
+        With `strict` the market may play instruments that are not shipped. Clients do not see them, because they do not
+        find the contract.
         """
         known = self.named(name)
         return self._played_as(name).instrument if known is None else known.instrument
 
     def find(self, query: Fields) -> list[ContractData]:
-        """Return every contract that a request's contract fields describe; empty fields describe all.
+        """Return every contract that fits a request's contract fields; an empty field fits all.
 
         Raises:
-            RefusedError: If it is a combination with a wrong leg, or one too many.
+            RefusedError: If it is a combination with an invalid leg, or one too many.
         """
         if query.text("secType") == "BAG":
             return [self._combined(combo(query, self._by_id.get))]
@@ -106,40 +107,40 @@ class ContractBook:
         return self._described(query)
 
     def list_options(self, query: Fields) -> Iterator[None]:
-        """List the options that a request may mean, in pieces of about a millisecond; then `find` is quick."""
+        """List the options that a request may mean, in pieces of about a millisecond; then `find` is fast."""
         if query.text("secType") in ("OPT", "FOP"):
             for number, _ in enumerate(self._options(query)):
                 if number % _OPTIONS_A_PIECE == _OPTIONS_A_PIECE - 1:
                     yield
 
     def single_out(self, contract: ContractData) -> None:
-        """Tell `on_new` of a contract that is to be quoted, charted or traded, the first time it is."""
+        """Call `on_new` at the first use of a contract: a quote, a chart or a trade."""
         if contract.id not in self._singled_out:
             self._singled_out.add(contract.id)
             self.on_new(contract)
 
     def restored(self, contract: ContractData) -> ContractData:
-        """Return a contract of an earlier run as it is known now; one that is not is listed as it was."""
+        """Return a contract of an earlier run as it is known now; an unknown one is listed as it was."""
         if contract.legs:
             return self._combos.setdefault(contract.id, contract)
-        # An option is taken as it was: its chain is listed anew when somebody asks for it, around the spot of then.
+        # An option is taken as it was: its chain is listed again at its next request, around the spot of that time.
         known = self._by_name.get(contract.id) if contract.sec_type == "OPT" else self.named(contract.id)
         return self._add(contract) if known is None else known
 
     def chain(self, underlying: ContractData) -> OptionChain | None:
-        """Return the options on a contract, or nothing when it has none."""
+        """Return the options on a contract, or None if it has none."""
         return self._chain(underlying.symbol) if underlying.has_options else None
 
     def issued(self, isin: str) -> list[ContractData]:
         """Return the contracts of an International Securities Identification Number."""
         return [contract for contract in self._by_name.values() if isin and contract.isin == isin]
 
-    # ---- looking ------------------------------------------------------------------------------------------------
+    # ---- search -------------------------------------------------------------------------------------------------
 
     def _numbered(self, con_id: int, query: Fields) -> list[ContractData]:
         known = self._by_id.get(con_id)
         if known is None:
-            # An option whose chain was not asked for since the gateway started: its description leads to it.
+            # The chain of the option was not requested since the gateway started; its description leads to it.
             known = next((found for found in self._described(query) if found.con_id == con_id), None)
         if known is None or not is_on(known, query) or (known.is_expired and not query.flag("includeExpired")):
             return []
@@ -162,7 +163,7 @@ class ContractBook:
         return found or [contract for contract in self._found_by_rule(query) if answers(contract, query)]
 
     def _options(self, query: Fields) -> Iterator[ContractData]:
-        """Yield the options on the underlying that a request names, of the expiry that it names."""
+        """Yield the options on the requested underlying with the requested expiry."""
         chain = self._chain(query.text("symbol") or query.text("localSymbol")[:6].strip())
         return (
             iter(()) if chain is None else chain.expiring(query.text("lastTradeDateOrContractMonth").partition(" ")[0])
@@ -182,7 +183,7 @@ class ContractBook:
     def _combined(self, found: ContractData) -> ContractData:
         if found.id not in self._combos:
             if len(self._combos) >= MOST_COMBOS:
-                raise invalid(f"this gateway follows {MOST_COMBOS} combinations at most, restart it to follow others")
+                raise invalid(f"this gateway follows at most {MOST_COMBOS} combinations; restart it to follow others")
             self._combos[found.id] = found
         return self._combos[found.id]
 
@@ -190,7 +191,7 @@ class ContractBook:
 
     def _add(self, contract: ContractData) -> ContractData:
         con_id = contract.con_id
-        # An option of an earlier run has its number already when its chain is listed.
+        # An option of an earlier run may have this number already when its chain is listed.
         while self._by_id.get(con_id, contract).id != contract.id:
             con_id += 1
         if con_id != contract.con_id:
@@ -245,12 +246,12 @@ class ContractBook:
 
 @functools.lru_cache(maxsize=4)
 def _shipped(today: dt.date) -> tuple[ContractData, ...]:
-    """Return what is listed on a day without anybody naming it."""
+    """Return the contracts that are listed on a day without a request."""
     return (*shipped_stocks(), *shipped_pairs(), *shipped_futures(today), *shipped_indices())
 
 
 def _is_option(contract: ContractData, wanted: Option) -> bool:
-    """Return whether a contract is an option that may be named without its trading class."""
+    """Return whether a contract is this option; the option may lack its trading class."""
     return (contract.strike, contract.right) == (wanted.strike, wanted.right.value) and wanted.trading_class in (
         "",
         contract.trading_class,
@@ -258,14 +259,14 @@ def _is_option(contract: ContractData, wanted: Option) -> bool:
 
 
 def _continuous(contract: ContractData) -> ContractData:
-    """Return the front future as what IB calls a continuous one: for history, not for orders."""
+    """Return the front future as IB's continuous future: for history, not for orders."""
     return msgspec.structs.replace(contract, sec_type="CONTFUT") if contract.sec_type == "FUT" else contract
 
 
 def _no_spot(_underlying: ContractData) -> float | None:
-    """Know no price."""
+    """Return None: no price is known."""
     return None
 
 
 def _nobody(_contract: ContractData) -> None:
-    """Hear nothing; what stands in until somebody lists contracts."""
+    """Ignore it; the default until the contracts are listed."""

@@ -1,4 +1,4 @@
-"""What combinations cost: their quotes are the net of their legs'."""
+"""Quotes of combinations: the net of their legs' quotes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ibdesk.model import Quote
 
 
 def net_quote(combo: ContractData, quote_of: Callable[[str], Quote | None], at_ns: int) -> Quote:
-    """Return the quote of a combination: what it brings when sold now, and what it costs when bought now.
+    """Return the quote of a combination: its proceeds when sold now, and its cost when bought now.
 
-    A leg that is bought costs its ask, one that is sold brings its bid; prices may be negative. Sizes are how many
-    combinations the quotes of the legs suffice for. A side that one leg has no price for is NaN with size zero.
+    A leg that is bought costs its ask, one that is sold brings its bid; prices may be negative. Sizes are the number of
+    combinations that the legs' quotes allow. A side for which a leg has no price is NaN with size zero.
     """
     bid = ask = 0.0
     bid_size = ask_size = math.inf
@@ -38,9 +38,9 @@ def net_quote(combo: ContractData, quote_of: Callable[[str], Quote | None], at_n
 
 
 class ComboQuotes:
-    """Quotes every combination that somebody has asked for whenever one of its legs is quoted.
+    """Quotes every requested combination whenever one of its legs is quoted.
 
-    `take` lets a quote happen on the tape, `quote_of` tells the present quote of a leg.
+    `take` plays a quote on the tape; `quote_of` returns the present quote of a leg.
     """
 
     def __init__(self, take: Callable[[Quote], None], quote_of: Callable[[str], Quote | None]) -> None:
@@ -55,6 +55,6 @@ class ComboQuotes:
         self._take(net_quote(combo, self._quote_of, at_ns))
 
     def on_quote(self, quote: Quote) -> None:
-        """Price the combinations of an instrument anew."""
+        """Reprice the combinations of an instrument."""
         for combo in self._combos.get(quote.instrument, ()):
             self._take(net_quote(combo, self._quote_of, quote.at_ns))

@@ -14,17 +14,17 @@ _MAX_RATIO = 10_000
 
 
 def combo(query: Fields, leg_of: Callable[[int], ContractData | None]) -> ContractData:
-    """Return the combination that a request's legs describe; `leg_of` gives the contract of an id.
+    """Return the combination of a request's legs; `leg_of` returns the contract of an id.
 
-    A combination of options has their multiplier, any other one has 1. Its instrument, named after its legs, stands for
-    it in orders and quotes; its price may be negative.
+    A combination of options has their multiplier, any other has 1. Its instrument, named after its legs, represents it
+    in orders and quotes; its price may be negative.
 
     Raises:
-        RefusedError: If a leg is unknown (error 200), or the legs are none, too many or malformed (error 321).
+        RefusedError: If a leg is unknown (error 200), or there are no legs, too many, or invalid ones (error 321).
     """
     rows = query.rows("comboLegs")
     if not 0 < len(rows) <= MAX_LEGS:
-        raise invalid(f"a combination has from 1 to {MAX_LEGS} legs, this one has {len(rows)}")
+        raise invalid(f"a combination must have 1 to {MAX_LEGS} legs, got {len(rows)}")
     legs = tuple(_leg(Fields("leg", row), leg_of) for row in rows)
     name = "BAG:" + ",".join(f"{leg.signed_ratio:+d}x{leg.contract.con_id}" for leg in legs)
     are_options = all(leg.contract.sec_type == "OPT" for leg in legs)

@@ -1,4 +1,4 @@
-"""One contract as TWS describes it: the numbers and texts beside the instrument it is to the rest of ibdesk."""
+"""A contract with TWS's description of it, beside the instrument that the rest of ibdesk uses."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _MADE_UP_IDS = 1_200_000_000
 
 
 def made_up_id(name: str) -> int:
-    """Return an id for a contract whose number at IB is not known here: always the same for one name.
+    """Return an id for a contract whose number at IB is unknown here: always the same for one name.
 
-    Two names may get the same one; `ContractBook` then counts on to the next that is free.
+    Two names may get the same id; `ContractBook` then takes the next free one.
     """
     return FIRST_MADE_UP_ID + zlib.crc32(name.encode()) % _MADE_UP_IDS
 
 
 class Leg(msgspec.Struct, frozen=True):
-    """One part of a combination; `ratio` is how many of it go into one combination, `action` is BUY or SELL."""
+    """One leg of a combination; `ratio` is its count in one combination, `action` is BUY or SELL."""
 
     contract: ContractData
     ratio: int
@@ -37,10 +37,10 @@ class Leg(msgspec.Struct, frozen=True):
 
 
 class ContractData(msgspec.Struct, frozen=True, kw_only=True):
-    """What TWS tells of one contract, beside the `instrument` it is to the rest of ibdesk.
+    """TWS's description of one contract, beside the `instrument` that the rest of ibdesk uses.
 
-    `trades_as` names its hours in `contracts.hours.RULES`, `under_id` the instrument that an option is on. `expiry` is
-    the last trading day, `contract_month` the month it is called by, which for energy is a later one.
+    `trades_as` names its hours in `contracts.hours.RULES`, `under_id` an option's underlying instrument. `expiry` is
+    the last trading day; `contract_month` is the month in its name, which for energy is a later one.
     """
 
     instrument: AnyInstrument
@@ -77,7 +77,7 @@ class ContractData(msgspec.Struct, frozen=True, kw_only=True):
     legs: tuple[Leg, ...] = ()
 
     def __post_init__(self) -> None:
-        """Give the instrument the price increments of its market rule; a combination has those of its legs."""
+        """Set the instrument's price increments by its market rule; a combination has those of its legs."""
         increments = MARKET_RULES.get(self.market_rule)
         if increments is not None and not self.legs and self.instrument.price_increments != increments:
             moved = msgspec.structs.replace(self.instrument, price_increments=increments)
@@ -90,21 +90,21 @@ class ContractData(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def hours(self) -> Hours:
-        """Return when it trades."""
+        """Return its trading hours."""
         return hours_of(self.trades_as)
 
     @property
     def has_trades(self) -> bool:
-        """Return whether the market prints trades; currencies, options and combinations only have quotes."""
+        """Return whether it has trades; currencies, options and combinations only have quotes."""
         return self.sec_type not in ("CASH", "OPT", "BAG")
 
     @property
     def exchanges(self) -> tuple[str, ...]:
-        """Return the venues it may be routed to."""
+        """Return the exchanges to which orders may be routed."""
         return tuple(self.valid_exchanges.split(","))
 
     def wire(self, *, exchange: str | None = None) -> dict[str, str | int | float]:
-        """Return the contract's fields as most messages carry them."""
+        """Return the contract's fields in the format of most messages."""
         return {
             "conId": self.con_id,
             "symbol": self.symbol,
@@ -121,5 +121,5 @@ class ContractData(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def at_venue(self) -> str:
-        """Return symbol and venue as TWS names them in its texts, e.g. ``AAPL@SMART``."""
+        """Return symbol and exchange as in TWS's messages, e.g. ``AAPL@SMART``."""
         return f"{self.symbol}@{self.exchange}"

@@ -1,4 +1,4 @@
-"""Currency pairs at IDEALPRO: those that are shipped, and any other pair of known currencies."""
+"""Currency pairs at IDEALPRO: the shipped ones, and any other pair of known currencies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ibdesk.gateway.contracts.contract import ContractData, made_up_id
 from ibdesk.model import Forex
 
-# The currencies, in the order in which the market writes pairs: the earlier one is the base.
+# The currencies, in the order of the market's notation of pairs: the earlier one is the base.
 _NAMES = {
     "EUR": "European Monetary Union Euro",
     "GBP": "British pound",
@@ -32,7 +32,7 @@ _NAMES = {
     "JPY": "Japanese yen",
 }
 _ORDER = tuple(_NAMES)
-# Ids as IB lists them; 0 where it is not known for certain.
+# IB's ids; 0 if not known for certain.
 _SHIPPED = {
     "EUR.USD": 12087792,
     "GBP.USD": 12087797,
@@ -44,24 +44,24 @@ _SHIPPED = {
     "EUR.JPY": 0,
     "NZD.USD": 0,
 }
-# Half a pip; a pip is the fourth decimal, and the second of a price in yen.
+# Half a pip; a pip is the fourth decimal, or the second of a price in yen.
 _TICK, _YEN_TICK = 0.00005, 0.005
 _RULE, _YEN_RULE = 239, 59
 
 
 def shipped_pairs() -> Iterator[ContractData]:
-    """Yield the pairs that the gateway knows without being told."""
+    """Yield the shipped pairs."""
     for pair, con_id in _SHIPPED.items():
         yield currency_pair(pair[:3], pair[4:], con_id)
 
 
 def is_pair(base: str, quoted: str) -> bool:
-    """Return whether the two are known currencies in the order in which the market writes them."""
+    """Return whether both are known currencies, in the order of the market's notation."""
     return base in _NAMES and quoted in _NAMES and _ORDER.index(base) < _ORDER.index(quoted)
 
 
 def currency_pair(base: str, quoted: str, con_id: int = 0) -> ContractData:
-    """Return the contract of a currency pair; with `con_id` 0 it gets one that is made up."""
+    """Return the contract of a currency pair; `con_id` 0 gets a made-up one."""
     in_yen = quoted == "JPY"
     pair = Forex(base, currency=quoted, tick_size=_YEN_TICK if in_yen else _TICK)
     return ContractData(

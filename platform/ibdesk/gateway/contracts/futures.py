@@ -1,4 +1,4 @@
-"""Futures: which roots of the shipped table the gateway lists, and when each contract expires."""
+"""Futures: the listed roots, and the expiry of each contract."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ibdesk.model.future_roots import MONTH_CODES, ROOTS, FutureRoot
 
 # The calendars whose days are business days, by their names in exchange_calendars.
 _SHARES, _FUTURES = "XNYS", "CMES"
-# How many past contracts stay known, for requests that include expired ones.
+# The number of past contracts that stay known, for requests that include expired ones.
 _EXPIRED = 2
 _FUTURE_IDS = {("ES", "202612"): 515416632}
 _INDEX_UNDER_ES = 11004968
 
 
 class FutureTerms(msgspec.Struct, frozen=True):
-    """What the gateway knows of one kind of future beside its root.
+    """The terms of one kind of future, beside its root.
 
-    `expires` names the rule for its last trading day, `count` how many contracts trade.
+    `expires` names the rule of its last trading day; `count` is the number of listed contracts.
     """
 
     root: FutureRoot
@@ -34,8 +34,8 @@ class FutureTerms(msgspec.Struct, frozen=True):
     under: str
 
 
-# Roots by the rule for their last trading day, with the time of day at which trading ends then, how many contracts
-# trade, and what is below. The time of ES is captured, all others are believed.
+# Roots by the rule of their last trading day, with the time at which trading ends on it, the number of listed
+# contracts, and the type of the underlying. The time of ES is captured, all others are believed.
 _RULES = """
 third friday | 08:30:00 | 4 | IND   | ES MES NQ MNQ RTY M2K EMD YM MYM
 energy       | 13:30:00 | 8 | CMDTY | CL MCL
@@ -64,7 +64,7 @@ TERMS = _terms()
 
 
 def shipped_futures(today: dt.date) -> Iterator[ContractData]:
-    """Yield the contracts that trade on this day, and the last that have expired."""
+    """Yield the contracts that trade on this day, and the last expired ones."""
     for root, terms in TERMS.items():
         past: list[ContractData] = []
         coming = 0
@@ -113,12 +113,12 @@ def future(name: str, year: int, month: int, *, is_expired: bool = False) -> Con
 def last_trading_day(rule: str, year: int, month: int) -> dt.date:
     """Return the last trading day of a contract month.
 
-    The rules are those of CME Group and Cboe: ``third friday`` of the month, or the day before when New York's exchange
+    The rules are those of CME Group and Cboe: ``third friday`` of the month, or the day before if New York's exchange
     is closed on it (captured: MESM6 ends on 2026-06-18); ``energy``, three business days before the 25th of the month
-    before, or before the business day before it; ``gas``, three business days before the month; ``product``, the last
-    business day before the month; ``metal``, the third last business day of the month; ``note``, seven business days
-    before the last one; ``last``, the last one; ``grain``, the business day before the 15th; ``currency``, two business
-    days before the third Wednesday; ``volatility``, thirty days before the third Friday of the next month.
+    before, or before the business day preceding it; ``gas``, three business days before the month; ``product``, the
+    last business day before the month; ``metal``, the third last business day of the month; ``note``, seven business
+    days before the last one; ``last``, the last one; ``grain``, the business day before the 15th; ``currency``, two
+    business days before the third Wednesday; ``volatility``, thirty days before the third Friday of the next month.
     """
     first = dt.date(year, month, 1)
     match rule:

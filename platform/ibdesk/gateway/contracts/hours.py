@@ -1,4 +1,4 @@
-"""When a contract trades: its regular and its extended sessions, and both as TWS writes them."""
+"""Trading hours of contracts: regular and extended sessions, also in TWS's notation."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import msgspec
 from ibdesk.data.calendars.sessions import FOREX, session_of
 from ibdesk.data.calendars.trading_session import TradingSession, instant_ns
 
-# TWS names zones by their old names.
+# TWS uses old names of time zones.
 ZONE_NAMES = {"America/New_York": "US/Eastern", "America/Chicago": "US/Central", "Europe/Berlin": "MET"}
-# How far ahead an opening or a close is looked for; no exchange rests longer.
+# How far ahead an open or a close is searched; no exchange is closed for longer.
 _FAR_DAYS = 20
 _DAY = dt.timedelta(days=1)
 _MINUTE_NS = 60_000_000_000
 
 
 class HoursRule(msgspec.Struct, frozen=True, kw_only=True):
-    """How the sessions of one kind of contract follow from its exchange's calendar.
+    """The rule that derives the sessions of one kind of contract from its exchange's calendar.
 
-    `early_minutes` and `late_minutes` are how much longer extended trading is on each side of the regular session.
-    `regular_opens` moves the regular open to this local time of the trading day; `ends` is a local time after which
-    nothing trades.
+    Extended trading begins `early_minutes` before the regular session and ends `late_minutes` after it.
+    `regular_opens` moves the regular open to this local time of the trading day; nothing trades after the local time
+    `ends`.
     """
 
     calendar: str
@@ -43,9 +43,9 @@ RULES = {
     "forex": HoursRule(calendar=FOREX, zone="America/New_York"),
     "xetra": HoursRule(calendar="XETR", zone="Europe/Berlin"),
 }
-"""By what `ContractData.trades_as` says. US shares from 04:00 to 20:00 New York, to 17:00 on a day that closes at
-13:00 (documented by NYSE Arca and Nasdaq). Futures from 17:00 to 16:00 Chicago, regular from 08:30 (captured for ES;
-believed for the others). exchange_calendars has CME trading until 17:00.
+"""Rules by `ContractData.trades_as`. US shares trade from 04:00 to 20:00 New York, to 17:00 on a day that closes at
+13:00 (documented by NYSE Arca and Nasdaq). Futures trade from 17:00 to 16:00 Chicago, regular from 08:30 (captured for
+ES; believed for the others). exchange_calendars has CME trading until 17:00.
 """
 
 
@@ -55,7 +55,7 @@ class Hours:
     def __init__(self, rule: HoursRule) -> None:
         self._rule = rule
         self.zone = ZoneInfo(rule.zone)
-        # A day's session as text, regular and extended; lists of contracts tell the same days over and over.
+        # A day's session as text, regular and extended; lists of contracts repeat the same days many times.
         self._written = tuple(
             functools.lru_cache(maxsize=64)(functools.partial(self._day_text, outside_rth=outside_rth))
             for outside_rth in (False, True)
@@ -63,11 +63,11 @@ class Hours:
 
     @property
     def zone_name(self) -> str:
-        """Return the exchange's zone as TWS names it, e.g. ``US/Eastern``."""
+        """Return TWS's name of the exchange's zone, e.g. ``US/Eastern``."""
         return ZONE_NAMES[self._rule.zone]
 
     def is_open(self, at_ns: int, *, outside_rth: bool = False) -> bool:
-        """Return whether it trades at this instant, with `outside_rth` also before and after the regular session."""
+        """Return whether it trades at this time; with `outside_rth` also before and after the regular session."""
         today = self.day_of(at_ns)
         return any(
             session is not None and session.holds(at_ns)
@@ -75,7 +75,7 @@ class Hours:
         )
 
     def next_open_ns(self, at_ns: int, *, outside_rth: bool = False) -> int:
-        """Return the next opening after `at_ns`, whether a session runs then or not."""
+        """Return the next open after `at_ns`, even if a session runs then."""
         sessions = self._from(self.day_of(at_ns), outside_rth=outside_rth)
         return next(session.opens_ns for session in sessions if session.opens_ns > at_ns)
 
@@ -85,7 +85,7 @@ class Hours:
         return next(session.closes_ns for session in sessions if session.closes_ns > at_ns)
 
     def session(self, day: dt.date, *, outside_rth: bool = False) -> TradingSession | None:
-        """Return the session of a trading day, or nothing when the exchange is closed."""
+        """Return the session of a trading day; None if the exchange is closed."""
         found = session_of(self._rule.calendar, day)
         if found is None:
             return None
@@ -96,20 +96,20 @@ class Hours:
         return dt.datetime.fromtimestamp(at_ns // 1_000_000_000, self.zone).date()
 
     def text(self, at_ns: int, *, outside_rth: bool, days: int = 6) -> str:
-        """Return the sessions of the coming days as TWS writes them: ``20260406:0930-20260406:1600;...:CLOSED``."""
+        """Return the sessions of the next days in TWS's notation: ``20260406:0930-20260406:1600;...:CLOSED``."""
         today, sessions = self.day_of(at_ns), self._written[outside_rth]
         return ";".join(sessions(today + ahead * _DAY) for ahead in range(days))
 
     def always(self, at_ns: int, *, days: int = 6) -> str:
-        """Return the coming days as TWS writes them where nothing ever closes."""
+        """Return the next days in TWS's notation for a market that never closes."""
         today = self.day_of(at_ns)
         dates = [today + ahead * _DAY for ahead in range(days)]
         return ";".join(f"{day:%Y%m%d}:0000-{day + _DAY:%Y%m%d}:0000" for day in dates)
 
     def schedule(self, start_ns: int, end_ns: int, *, outside_rth: bool) -> list[dict[str, str]]:
-        """Return the sessions of the trading days between two instants, both days included.
+        """Return the sessions of the trading days between two times, both days included.
 
-        They are rows of the message historicalSchedule, in local time (captured).
+        They are rows of a historicalSchedule message, in local time (captured).
         """
         first, last = self.day_of(start_ns), self.day_of(end_ns)
         rows = []

@@ -1,4 +1,4 @@
-"""The indices that are shipped: they have quotes and bars, and take no orders."""
+"""The shipped indices: they have quotes and bars, and cannot be traded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ibdesk.gateway.contracts.contract import ContractData, made_up_id
 from ibdesk.model import Index
 
-# Symbol, IB's contract id (0 where it is not known for certain), exchange, name.
+# Symbol, IB's contract id (0 if not known for certain), exchange, name.
 _INDICES = """
 SPX 416904 CBOE S&P 500 Stock Index
 NDX 416843 NASDAQ NASDAQ 100 Stock Index
@@ -17,7 +17,7 @@ DJI 0 CME Dow Jones Industrial Average
 
 
 def shipped_indices() -> Iterator[ContractData]:
-    """Yield the indices that the gateway knows without being told."""
+    """Yield the shipped indices."""
     for line in _INDICES.strip().splitlines():
         symbol, con_id, exchange, name = line.split(maxsplit=3)
         yield ContractData(

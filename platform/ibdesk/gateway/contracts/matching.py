@@ -1,19 +1,19 @@
-"""Whether a contract is one that a request describes; a field that is left empty describes all."""
+"""The match of contracts with a request's description; an empty field fits all."""
 
 from __future__ import annotations
 
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.protocol.codec import Fields
 
-# TWS takes both names for Nasdaq.
+# TWS accepts both names of Nasdaq.
 _ALIASES = {"ISLAND": "NASDAQ"}
 _RIGHTS = {"CALL": "C", "PUT": "P"}
-# What clients write for no right.
+# Texts of clients for a contract without a right.
 _NO_RIGHT = frozenset({"", "0", "?"})
 
 
 def answers(contract: ContractData, query: Fields) -> bool:
-    """Return whether the contract fits every field that the request fills."""
+    """Return whether the contract fits every non-empty field of the request."""
     wanted = (
         (query.text("symbol"), contract.symbol),
         (query.text("secType"), contract.sec_type),
@@ -32,12 +32,12 @@ def answers(contract: ContractData, query: Fields) -> bool:
 
 
 def is_on(contract: ContractData, query: Fields) -> bool:
-    """Return whether the contract trades at the venue that the request names."""
+    """Return whether the contract trades at the requested exchange."""
     return query.text("exchange") in ("", *contract.exchanges)
 
 
 def _expires(contract: ContractData, text: str) -> bool:
-    """Compare six digits with the month a contract is called by, more with its last trading day."""
+    """Compare six digits with the contract month, other lengths with the last trading day."""
     wanted = text.partition(" ")[0]
     if len(wanted) == 6:
         return contract.contract_month == wanted

@@ -1,4 +1,4 @@
-"""What options cost here: their quotes follow their underlying's, at a volatility that smiles."""
+"""Quotes of options: they follow the underlying's quote, at a volatility with a smile."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ibdesk.gateway.contracts.black_scholes import Greeks, Terms, greeks, implie
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.model import Quote, Right, Rounding
 
-# The world options are priced in (a choice): a flat rate, no dividends, and a volatility that is SMILE higher for each
-# squared unit of log moneyness, at most by its own size again.
+# The pricing parameters (a choice): a flat rate, no dividends, and a volatility that is higher by SMILE for each
+# squared unit of log moneyness, and at most doubled.
 RATE = 0.04
 VOLATILITY, SMILE = 0.25, 0.5
-# SPREAD: the quoted spread as a fraction of the price, two ticks at least; SIZE: contracts shown on each side.
+# The spread as a fraction of the price, at least two ticks, and the size of each side in contracts.
 SPREAD, SIZE = 0.02, 50.0
 _YEAR_NS = 365 * 86_400 * 1_000_000_000
 _CLOSES = dt.time(16, 0)
@@ -27,7 +27,7 @@ _NEW_YORK = ZoneInfo("America/New_York")
 
 
 class Valuation(msgspec.Struct, frozen=True):
-    """An option's worth at one price of its underlying."""
+    """The value of an option at one price of its underlying."""
 
     spot: float
     volatility: float
@@ -35,34 +35,34 @@ class Valuation(msgspec.Struct, frozen=True):
 
 
 def terms_of(option: ContractData, at_ns: int) -> Terms:
-    """Return an option's terms at an instant; it ends at 16:00 New York on its last trading day."""
+    """Return an option's terms at a time; it expires at 16:00 New York on its last trading day."""
     ends_ns = instant_ns(dt.date.fromisoformat(option.expiry), _CLOSES, _NEW_YORK)
     return Terms(Right(option.right), option.strike, max(0, ends_ns - at_ns) / _YEAR_NS, RATE)
 
 
 def volatility_of(option: ContractData, spot: float) -> float:
-    """Return the volatility at which the market here prices an option: the further from the spot, the higher."""
+    """Return the volatility at which an option is priced here: the further from the spot, the higher."""
     moneyness = math.log(option.strike / spot)
     return VOLATILITY * (1 + min(1.0, SMILE * moneyness * moneyness / VOLATILITY))
 
 
 def valuation(option: ContractData, spot: float, at_ns: int) -> Valuation:
-    """Return what an option is worth in the market here."""
+    """Return the value of an option in this market."""
     volatility = volatility_of(option, spot)
     return Valuation(spot, volatility, greeks(terms_of(option, at_ns), spot, volatility))
 
 
 def valued_at(option: ContractData, spot: float, price: float, at_ns: int) -> Valuation | None:
-    """Return volatility and sensitivities that a price implies, or nothing where it implies none."""
+    """Return the volatility and sensitivities that a price implies; None if it implies no volatility."""
     terms = terms_of(option, at_ns)
     volatility = implied_volatility(terms, spot, price)
     return None if volatility is None else Valuation(spot, volatility, greeks(terms, spot, volatility))
 
 
 def quote_of(option: ContractData, spot: float, at_ns: int) -> Quote:
-    """Return the quote around an option's value: on the tick grid, a tick apart at least; a worthless one has no bid.
+    """Return the quote around an option's value, on the tick grid and at least one tick wide.
 
-    Without a bid its side is NaN with size zero.
+    A worthless option has no bid: NaN with size zero.
     """
     value, instrument = valuation(option, spot, at_ns).greeks.price, option.instrument
     half = max(instrument.tick_at(value), value * SPREAD / 2)
@@ -74,9 +74,9 @@ def quote_of(option: ContractData, spot: float, at_ns: int) -> Quote:
 
 
 class OptionQuotes:
-    """Quotes every option that somebody has asked for whenever its underlying is quoted.
+    """Quotes every requested option whenever its underlying is quoted.
 
-    `take` lets a quote happen on the tape. An option is quoted from its first use on.
+    `take` plays a quote on the tape. An option is quoted from its first use on.
     """
 
     def __init__(self, take: Callable[[Quote], None]) -> None:
@@ -84,13 +84,13 @@ class OptionQuotes:
         self._options: dict[str, list[ContractData]] = defaultdict(list)
 
     def begin(self, option: ContractData, underlying: Quote | None) -> None:
-        """Quote an option from now on; its underlying's present quote prices it at once."""
+        """Quote an option from now on, first at its underlying's present quote."""
         self._options[option.under_id].append(option)
         if underlying is not None:
             self._quote(option, underlying)
 
     def on_quote(self, quote: Quote) -> None:
-        """Price the options on an instrument anew."""
+        """Reprice the options on an instrument."""
         for option in self._options.get(quote.instrument, ()):
             self._quote(option, quote)
 

@@ -1,4 +1,4 @@
-"""The options on a share, fund or index: which expiries and strikes are listed, and the contract of each."""
+"""Options on a share, fund or index: the listed expiries and strikes, and the contract of each option."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ibdesk.model import Option, Right
 MULTIPLIER = 100
 EXCHANGES = ("SMART", "AMEX", "CBOE", "ISE", "PHLX")
 INDEX_EXCHANGES = ("SMART", "CBOE")
-# What is listed (a choice): so many Fridays and third Fridays ahead, and so many strikes on each side of the spot.
+# The listed range (a choice): Fridays and third Fridays ahead, and strikes on each side of the spot.
 _WEEKS, _MONTHS, _STRIKES_EACH_SIDE = 4, 6, 15
-# Up to this spot, strikes are this far apart; about what the exchanges list.
+# Below each spot price, the distance of strikes; similar to the exchanges' rules.
 _STEPS = ((10.0, 0.5), (50.0, 1.0), (200.0, 2.5), (500.0, 5.0), (2000.0, 10.0))
 _WIDEST_STEP = 25.0
 _RIGHTS = (Right.CALL, Right.PUT)
@@ -24,9 +24,9 @@ _SHARE_RULE, _INDEX_RULE = 32, 110
 
 
 class OptionChain:
-    """All options on one underlying; the strikes stay as they were listed, wherever the spot goes.
+    """All options on one underlying. The strikes do not change after listing, even if the spot moves away.
 
-    The options of an expiry are made when they are first asked for, and given to `add`, which numbers them.
+    The options of an expiry are created at their first request and passed to `add`, which numbers them.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class OptionChain:
         return tuple(self.expiring(""))
 
     def expiring(self, text: str) -> Iterator[ContractData]:
-        """Yield the options whose expiry, as ``20261218``, begins with a text: a day, a month or nothing."""
+        """Yield the options whose expiry, as ``20261218``, begins with `text`: a day, a month or empty."""
         for expiry in self.expiries:
             if f"{expiry:%Y%m%d}".startswith(text):
                 yield from self._listed(expiry)
 
     @property
     def classes(self) -> dict[str, tuple[dt.date, ...]]:
-        """Return the trading classes, and the expiries of each."""
+        """Return the expiries of each trading class."""
         found: dict[str, list[dt.date]] = {}
         for expiry in self.expiries:
             found.setdefault(trading_class(self.underlying, expiry), []).append(expiry)
@@ -63,7 +63,7 @@ class OptionChain:
 
     @property
     def exchanges(self) -> tuple[str, ...]:
-        """Return where the options trade."""
+        """Return the exchanges of the options."""
         return exchanges_of(self.underlying)
 
     def _listed(self, expiry: dt.date) -> tuple[ContractData, ...]:
@@ -77,7 +77,7 @@ class OptionChain:
 
 
 def expiries(today: dt.date) -> tuple[dt.date, ...]:
-    """Return the coming weekly and monthly expiries: Fridays, or the Thursday before where Friday is a holiday."""
+    """Return the next weekly and monthly expiries: Fridays, or the Thursday before a Friday holiday."""
     friday = today + dt.timedelta(days=(4 - today.weekday()) % 7)
     fridays = {friday + dt.timedelta(weeks=ahead) for ahead in range(_WEEKS)}
     fridays.update(_third_fridays(today))
@@ -87,7 +87,7 @@ def expiries(today: dt.date) -> tuple[dt.date, ...]:
 
 
 def strikes_around(spot: float) -> tuple[float, ...]:
-    """Return the strikes listed around a spot price, evenly spaced; all are positive."""
+    """Return the listed strikes around a spot price, evenly spaced; all are positive."""
     step = next((step for limit, step in _STEPS if spot < limit), _WIDEST_STEP)
     nearest = round(spot / step)
     first = max(1, nearest - _STRIKES_EACH_SIDE)
@@ -132,12 +132,12 @@ def option(underlying: ContractData, expiry: dt.date, strike: float, right: Righ
 
 
 def occ_symbol(root: str, expiry: dt.date, strike: float, right: Right) -> str:
-    """Return the symbol as the Options Clearing Corporation writes it: ``AAPL  261218C00230000`` (captured)."""
+    """Return the symbol in the Options Clearing Corporation's notation: ``AAPL  261218C00230000`` (captured)."""
     return f"{root:<6}{expiry:%y%m%d}{right.value}{round(strike * 1000):08d}"
 
 
 def trading_class(underlying: ContractData, expiry: dt.date) -> str:
-    """Return the class an expiry belongs to: the symbol; the weeklies of SPX are a class of their own (documented)."""
+    """Return the trading class of an expiry: the symbol, but SPX's weeklies have a class of their own (documented)."""
     friday = expiry + dt.timedelta(days=4 - expiry.weekday())
     if underlying.symbol == "SPX" and friday != third_friday(friday.year, friday.month):
         return "SPXW"
@@ -145,7 +145,7 @@ def trading_class(underlying: ContractData, expiry: dt.date) -> str:
 
 
 def exchanges_of(underlying: ContractData) -> tuple[str, ...]:
-    """Return where the options on this underlying trade."""
+    """Return the exchanges of the options on an underlying."""
     return INDEX_EXCHANGES if underlying.sec_type == "IND" else EXCHANGES
 
 

@@ -1,4 +1,4 @@
-"""Market rules: from which price on prices move by which increment, by the rule's number at IB."""
+"""Market rules by IB's number: the price increment from each price on."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MARKET_RULES: dict[int, PriceIncrements] = {
     239: ((0.0, 0.00005),),
     2022: ((0.0, 0.02),),
 }
-"""Increments as pairs of lowest price and step. 26 (shares) is captured, 557 (shares that may trade below
-a dollar) and 110 (options on indices) are reported; 67, 32 and 109 are numbers seen with futures and options, their
-steps and the other rules are those of the exchanges.
+"""Increments as pairs of lowest price and step. 26 (shares) is captured; 557 (shares that may trade below a dollar) and
+110 (options on indices) are reported. 67, 32 and 109 are numbers seen with futures and options; their steps and the
+other rules are those of the exchanges.
 """
-# Numbers for the ticks of other futures, which IB has rules for whose numbers are not known here.
+# Numbers of rules for the ticks of other futures. IB has such rules, but their numbers are unknown here.
 _FIRST_MADE_UP = 9001
 
 
@@ -39,5 +39,5 @@ _BY_TICK = {increments[0][1]: number for number, increments in MARKET_RULES.item
 
 
 def rule_of(tick_size: float) -> int:
-    """Return the number of the rule by which the price of a future of the table moves."""
+    """Return the number of the market rule with this tick size, for a future of the table."""
     return _BY_TICK[tick_size]

@@ -1,4 +1,4 @@
-"""Shares and exchange-traded funds: those that are shipped, and a US share for any other symbol."""
+"""Shares and exchange-traded funds: the shipped ones, and a US share for any other symbol."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from ibdesk.gateway.contracts.contract import ContractData, made_up_id
 from ibdesk.model import Stock
 
-# Symbol, IB's contract id (0 where it is not known for certain: then one is made up), primary exchange, industry,
-# type, name.
+# Symbol, IB's contract id (0 if not known for certain: then one is made up), primary exchange, industry, type, name.
 _SHARES = """
 AAPL 265598 NASDAQ Technology COMMON APPLE INC
 ADBE 265768 NASDAQ Technology COMMON ADOBE INC
@@ -67,12 +66,12 @@ _ISINS = {
     "SPY": "US78462F1030",
     "TSLA": "US88160R1014",
 }
-# By SEC Rule 612 a share moves by 0.0001 below a dollar; `minTick` is a cent all the same (captured for AAPL), so that
-# a client that knows no market rules stays on the grid. TWS lists shares by ten thousandths (captured).
+# By SEC Rule 612 a share's tick is 0.0001 below a dollar. `minTick` is a cent nevertheless (captured for AAPL), so that
+# a client without market rules stays on the grid. TWS lists shares in steps of 0.0001 (captured).
 _RULE, _SIZE_INCREMENT = 557, 0.0001
 US_VENUES = ("SMART", "NASDAQ", "ISLAND", "NYSE", "ARCA", "AMEX", "BATS", "IEX")
-# What symbols of US shares look like: up to five letters, and the letter of a share class or the mark of a
-# preferred, a warrant, a unit or a right as IB writes it.
+# The format of US share symbols: up to five letters, and the letter of a share class or IB's mark of a preferred, a
+# warrant, a unit or a right.
 _PLAUSIBLE = re.compile(r"[A-Z]{1,5}( ([A-Z]|PR[A-Z]?|WS|RT))?")
 
 
@@ -82,7 +81,7 @@ def is_plausible(symbol: str) -> bool:
 
 
 def shipped_stocks() -> Iterator[ContractData]:
-    """Yield the shares and funds that the gateway knows without being told."""
+    """Yield the shipped shares and funds."""
     for line in _SHARES.strip().splitlines():
         symbol, con_id, exchange, industry, kind, name = line.split(maxsplit=5)
         yield us_share(
@@ -107,7 +106,7 @@ def us_share(
     stock_type: str = "COMMON",
     has_options: bool = False,
 ) -> ContractData:
-    """Return the contract of a US share, routed by SMART; with `con_id` 0 it gets one that is made up."""
+    """Return the contract of a US share, routed by SMART; `con_id` 0 gets a made-up one."""
     return ContractData(
         instrument=Stock(symbol),
         con_id=con_id or made_up_id(symbol),
@@ -129,9 +128,9 @@ def us_share(
 
 
 def _sap_in_frankfurt() -> ContractData:
-    """Return a second listing of a symbol, so that the symbol alone is ambiguous.
+    """Return a second listing of SAP, which makes the symbol alone ambiguous.
 
-    Its instrument is named ``SAP@IBIS``: a market source that plays this name plays it.
+    Its instrument is ``SAP@IBIS``; a market source that plays this name plays it.
     """
     return ContractData(
         instrument=Stock("SAP", exchange="IBIS", currency="EUR", tick_size=0.02),

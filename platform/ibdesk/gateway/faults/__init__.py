@@ -1,4 +1,4 @@
-"""What can be made to go wrong at the gateway: kinds of faults, scripts of them, and the switches of one gateway."""
+"""Faults of the gateway: their kinds, scripts of them, and the switches of one gateway."""
 
 from ibdesk.gateway.faults.chance import random_script
 from ibdesk.gateway.faults.clock import DriftClock

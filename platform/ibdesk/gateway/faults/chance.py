@@ -10,7 +10,7 @@ from ibdesk.gateway.faults.kinds import KINDS
 from ibdesk.gateway.faults.script import At, FaultScript
 
 INTENSITY = 0.2
-"""Faults of each kind in a minute, when nothing else is said."""
+"""The default number of faults of each kind per minute."""
 
 
 def random_script(
@@ -20,14 +20,14 @@ def random_script(
     intensity: float | Mapping[str, float] = INTENSITY,
     kinds: Iterable[str] | None = None,
 ) -> FaultScript:
-    """Return a script of faults at random moments of `duration_seconds`, the same for the same arguments.
+    """Return a script of faults at random times within `duration_seconds`, the same for the same arguments.
 
-    `intensity` is how many faults of each kind a minute brings on average, or of each kind by its own name;
-    `kinds` are the names of those to draw, all of `KINDS` or of `intensity` when not given. The moments of a kind are
-    independent of each other and of other kinds (a Poisson process).
+    `intensity` is the average number of faults per minute, for each kind or by the kind's name; `kinds` are the names
+    of those to draw, by default all of `KINDS` or of `intensity`. The times of a kind are independent of each other and
+    of other kinds (a Poisson process).
 
     Raises:
-        ConfigError: If a kind is unknown, or a figure is none.
+        ConfigError: If a kind is unknown, or a number is not valid.
     """
     rates = (
         dict(intensity)
@@ -37,7 +37,7 @@ def random_script(
     chosen = sorted(rates if kinds is None else set(kinds))
     for kind in chosen:
         if kind not in KINDS:
-            raise ConfigError(f"random faults: kind {kind!r} is none of {', '.join(sorted(KINDS))}")
+            raise ConfigError(f"random faults: unknown kind {kind!r}: must be one of {', '.join(sorted(KINDS))}")
         if not 0 <= rates.get(kind, 0) <= 600:
             raise ConfigError(f"random faults: intensity of {kind} must be from 0 to 600 a minute, got {rates[kind]:g}")
     if not 0 < duration_seconds <= 86_400:
@@ -48,7 +48,7 @@ def random_script(
 
 
 def _of_kind(seed: int, kind: str, per_second: float, duration_seconds: float) -> list[At]:
-    # A source for each kind: adding a kind leaves the moments of the others as they were.
+    # Each kind has its own random source, so adding a kind does not change the times of the others.
     chance = random.Random(f"{seed} {kind}")  # noqa: S311 - repeatable on purpose
     steps: list[At] = []
     at = chance.expovariate(per_second) if per_second else duration_seconds

@@ -1,4 +1,4 @@
-"""The fault of a clock that is wrong: TWS tells another time than the one by which its market moves."""
+"""The fault of a wrong clock: TWS reports another time than its market has."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ibdesk.gateway.faults.wire import Onward, Rule
 from ibdesk.gateway.protocol.codec import decode, encode
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 
-# A century: what a battery that is flat makes of a clock.
+# A century, the error of a clock with an empty battery.
 _FARTHEST = 3_155_760_000
 
 
 class DriftClock(Fault, frozen=True, kw_only=True):
-    """Tell a time (currentTime) that is so many seconds ahead, or behind when negative, for a while or for good."""
+    """currentTime is this many seconds ahead, or behind if negative, for a while or permanently."""
 
     by_seconds: Annotated[int, msgspec.Meta(ge=-_FARTHEST, le=_FARTHEST)] = 60
     for_seconds: Seconds | None = None
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
-        """Tell it from now on."""
+        """Report the wrong time from now on."""
         stage.wire.add(_DriftRule(self.by_seconds), self.for_seconds)
 
     @classmethod
@@ -34,14 +34,14 @@ class DriftClock(Fault, frozen=True, kw_only=True):
 
 
 class _DriftRule(Rule):
-    """Moves the time that is told."""
+    """Shifts the reported time."""
 
     def __init__(self, by_seconds: int) -> None:
         super().__init__(Scope(messages=frozenset({"currentTime"})))
         self._by_seconds = by_seconds
 
     def meet(self, passing: Passing, onward: Onward) -> None:
-        """Move one; a time before 1970 is the beginning of 1970."""
+        """Shift one time; one before 1970 becomes the beginning of 1970."""
         message, version = OUTGOING_BY_NAME["currentTime"], passing.session.version
         told = int(str(decode(message, passing.texts(), version)["time"]))
         moved = encode(message, {"time": max(0, told + self._by_seconds)}, version)

@@ -1,4 +1,4 @@
-"""What every fault has: fields of its own, and `strike`, which makes it happen on the stage of one gateway."""
+"""The base of all faults: fields, and `strike`, which makes a fault happen at one gateway."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from ibdesk.gateway.venue.records import OrderRecord
 
 LONGEST = 14 * 86_400.0
-"""No fault lasts longer than this many seconds of the gateway's clock: two weeks."""
+"""The maximum duration of a fault, in seconds of the gateway's clock: two weeks."""
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=LONGEST)]
 ClientId = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 OrderId = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
 
 class Occasion(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a fault strikes now: the message or order that triggered it, if one did, and its own source of chance."""
+    """The reason for a strike: the message or order that triggered it, if any, and a random source of its own."""
 
     chance: random.Random
     message: str | None = None
@@ -36,70 +36,70 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Faulty(Protocol):
-    """What faults need of the gateway."""
+    """The operations that faults need of the gateway."""
 
     @property
     def schedule(self) -> Schedule:
-        """Return the gateway's appointments."""
+        """Return the gateway's schedule."""
 
     @property
     def venue(self) -> Venue:
-        """Return where orders are worked."""
+        """Return the venue of the orders."""
 
     @property
     def tape(self) -> Tape:
-        """Return the state of the market."""
+        """Return the tape of the market."""
 
     @property
     def port(self) -> int:
-        """Return the port it listens on."""
+        """Return the listening port."""
 
     def connected(self, client_id: int | None = None) -> Iterator[Session]:
         """Yield the open sessions, of one client or of all."""
 
     def hang_up(self, client_id: int | None) -> None:
-        """Close sockets."""
+        """Close the sockets of one client or of all."""
 
     def cut_link(self) -> None:
-        """Stop telling clients of market and orders."""
+        """Stop reports of market and orders to clients."""
 
     def restore_link(self, *, data_kept: bool) -> None:
-        """Tell them again."""
+        """Resume the reports."""
 
     def tell_all(self, code: int, text: str) -> None:
         """Send an error to every client."""
 
     def position_rows(self) -> list[dict[str, Value]]:
-        """Return what accounts hold, as position messages tell it."""
+        """Return the holdings as fields of position messages."""
 
     def known_clients(self) -> set[int]:
         """Return the clients that are connected or have placed orders."""
 
 
 class Stage:
-    """One gateway and the faults about at it: what is refused, held and tampered with now."""
+    """One gateway and its active faults."""
 
     def __init__(self, gateway: Faulty) -> None:
         self.gateway = gateway
         self.wire = Wire(gateway)
-        # One token for each fault that has connections refused.
+        # One token for each fault that refuses connections.
         self.refusals: set[object] = set()
-        # Client ids that are reported as in use, by the token of the fault that does.
+        # Client ids that are reported as in use, by the token of their fault.
         self.ids_in_use: dict[object, int] = {}
-        # The rule that sends executions twice, while it is about.
+        # The rule that sends executions twice, while it is active.
         self.duplicating: Rule | None = None
-        # A token for each fault of a kind that lasts, so that the last one to end is known.
+        # Tokens of the active faults of each lasting kind, so that the last one to end is known.
         self._about: dict[str, set[object]] = {}
 
     def refuse_for(self, seconds: float | None) -> None:
-        """Refuse connections for a while, or until somebody clears `refusals`."""
+        """Refuse connections for a while, or until `refusals` is cleared."""
         token = object()
         self.refusals.add(token)
         if seconds is not None:
             self.gateway.schedule.after(seconds, lambda: self.refusals.discard(token))
 
     def begin(self, what: str) -> Callable[[], bool]:
-        """Note that something begins to last; what is returned ends it, and tells whether nothing of its kind lasts."""
+        """Begin a lasting fault. The returned function ends it, and returns whether no other of its kind is active."""
         token, about = object(), self._about.setdefault(what, set())
         about.add(token)
 
@@ -111,21 +111,21 @@ class Stage:
         return end
 
     def end(self, what: str) -> None:
-        """End all of a kind, before their time."""
+        """End all faults of a kind early."""
         self._about.get(what, set()).clear()
 
     def free_id(self, token: object) -> None:
-        """Report a client id as in use no more, as far as the fault of this token is concerned."""
+        """Stop reporting a client id as in use for the fault with this token."""
         self.ids_in_use.pop(token, None)
 
     def end_duplicating(self) -> None:
-        """Tell executions once again."""
+        """Report executions once again."""
         if self.duplicating is not None:
             self.wire.remove(self.duplicating)
             self.duplicating = None
 
     def end_lasting(self) -> None:
-        """Refuse no connection and no order, report no id as in use, and tamper with no message any more."""
+        """Stop refusing connections and orders, reporting ids as in use, and changing messages."""
         self.refusals.clear()
         self.ids_in_use.clear()
         self.gateway.venue.refuse_next = None
@@ -133,7 +133,7 @@ class Stage:
         self.duplicating = None
 
     def open_orders(self, client: int | None, order: int | None) -> list[OrderRecord]:
-        """Return the open orders of a client, or of all, or the one of this id."""
+        """Return the open orders of one client or of all, or the one with this id."""
         return [record for record in self.gateway.venue.open(client) if order in (None, record.order_id)]
 
 
@@ -146,21 +146,21 @@ class Fault(
     tag_field="kind",
     tag=lambda name: re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(),
 ):
-    """Something that goes wrong. A subclass is one kind; its name in small letters is the kind's name in TOML.
+    """A fault. A subclass is one kind; its name in snake case is the kind's name in TOML.
 
-    What a fault leaves open (client, order, messages) is taken from what triggered it, and else means all.
+    Fields that a fault leaves open (client, order, messages) come from its trigger; without a trigger they mean all.
     """
 
     strikes_after: ClassVar[bool] = False
-    """Whether, triggered by an order, it strikes once the order is at the venue instead of before."""
+    """Whether a fault triggered by an order strikes after the order reached the venue instead of before."""
 
     def strike(self, stage: Stage, occasion: Occasion) -> str | None:
-        """Make it happen; return what a reader of the log should know besides."""
+        """Make the fault happen; return a remark for the log, if any."""
         raise NotImplementedError
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:  # noqa: ARG003 - most kinds draw their fields from it
-        """Return one of this kind with fields drawn at random, as random scripts have them."""
+        """Return a fault of this kind with random fields, for random scripts."""
         return cls()
 
     @property
@@ -171,13 +171,13 @@ class Fault(
 
 
 class OrderFault(Fault, frozen=True, kw_only=True):
-    """What the faults of one order have in common: a client and an order id, or whichever comes next."""
+    """A fault of one order: the one with a client and an order id, or the next one."""
 
     client: ClientId | None = None
     order: OrderId | None = None
 
     def whose(self, occasion: Occasion) -> tuple[int | None, int | None]:
-        """Return client and order, from the trigger where this fault leaves them open."""
+        """Return client and order; fields that this fault leaves open come from the trigger."""
         return (
             occasion.client if self.client is None else self.client,
             occasion.order if self.order is None else self.order,
@@ -189,5 +189,5 @@ def _text(value: object) -> str:
 
 
 def seconds_drawn(chance: random.Random, least: float, most: float) -> float:
-    """Return a duration between these, with a tenth of a second as its unit."""
+    """Return a random duration within this range, in tenths of a second."""
     return round(chance.uniform(least, most), 1)

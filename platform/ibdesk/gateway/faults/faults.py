@@ -1,4 +1,4 @@
-"""What can be made to go wrong at the gateway: by hand, with a switch for the usual, or by a script that is played."""
+"""The faults of a gateway: caused by hand, by switches for the most common ones, or by a script."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ibdesk.gateway.session import Session
 _log = logging.getLogger(__name__)
 
 REMEMBERED = 10_000
-"""How many of the last faults `fired` tells."""
+"""The maximum length of `fired`."""
 
 
 class Faults:
-    """The faults of one gateway. Each method may be used from any thread; it takes effect before the call returns.
+    """The faults of one gateway. Each method may be called from any thread and takes effect before it returns.
 
-    `cause` makes any fault happen now, and `play` plays a script; the other methods are switches for what is wanted
-    most. `refuses_connections` and `duplicates_executions` tell how the lasting ones stand.
+    `cause` makes any fault happen now, and `play` plays a script; the other methods are switches for the most common
+    faults. `refuses_connections` and `duplicates_executions` are the state of lasting ones.
     """
 
     def __init__(self, gateway: Faulty) -> None:
@@ -46,23 +46,23 @@ class Faults:
 
     @property
     def fired(self) -> list[tuple[int, str]]:
-        """Return what has struck so far: when (ns UTC on the gateway's clock), and the fault in words."""
+        """Return the faults so far: their time (ns UTC on the gateway's clock) and their description."""
         return list(self._fired)
 
-    # ---- what the gateway asks and tells ----------------------------------------------------------------------
+    # ---- calls of the gateway ---------------------------------------------------------------------------------
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let the faults take effect on this loop; called from its thread."""
+        """Bind the faults to this loop; called from its thread."""
         self._loop, self._thread = loop, threading.get_ident()
 
     @property
     def refuses_connections(self) -> bool:
-        """Return whether no connection is taken now."""
+        """Return whether new connections are refused now."""
         return bool(self._stage.refusals)
 
     @property
     def duplicates_executions(self) -> bool:
-        """Return whether executions are told twice now."""
+        """Return whether executions are reported twice now."""
         return self._stage.duplicating is not None and not self._stage.duplicating.is_over
 
     def holds_id(self, client_id: int) -> bool:
@@ -70,11 +70,11 @@ class Faults:
         return client_id in self._stage.ids_in_use.values()
 
     def attach(self, session: Session) -> None:
-        """Take a session that was admitted, before anything is sent to it."""
+        """Add an admitted session, before anything is sent to it."""
         self._stage.wire.attach(session)
 
     def detach(self, session: Session) -> None:
-        """Forget a session that is closed."""
+        """Remove a closed session."""
         self._stage.wire.detach(session)
 
     # ---- scripts ----------------------------------------------------------------------------------------------
@@ -84,20 +84,19 @@ class Faults:
         self._do(lambda: self._strike(fault))
 
     def play(self, script: FaultScript) -> None:
-        """Play a script from now on, in the place of one that is being played; what has struck already stays.
+        """Play a script from now on, in place of one that is being played; earlier effects stay.
 
         Raises:
-            ConfigError: If a fault of it has a value it cannot have.
+            ConfigError: If a fault has an invalid value.
         """
         script = script.checked()
         self._do(lambda: self._begin(script))
 
     def stop(self) -> None:
-        """Stop the script and end what lasts of refusals, ids in use and tampering; messages held are sent on.
+        """Stop the script, lasting refusals, ids in use and message rules; held messages are sent.
 
-        A refusal of the next order that no order has met ends as well.
-
-        A link that is cut stays so until `restore`, and faults of sockets and the market end in their own time.
+        A pending refusal of the next order ends too. A cut link stays cut until `restore`, and faults of sockets and
+        the market end in their own time.
         """
 
         def stop() -> None:
@@ -131,7 +130,7 @@ class Faults:
                     NewOrderWatch(client, nth=nth, before=None if late else strike, after=strike if late else None)
                 )
             case After():
-                # `_strike` looks for those that follow a step.
+                # `_strike` finds the steps that follow another one.
                 pass
 
     def _appoint(self, appointment: Appointment) -> None:
@@ -162,9 +161,9 @@ class Faults:
         client: int | None = None,
         order: int | None = None,
     ) -> None:
-        """Let a fault strike, tell so, and await what comes after it."""
+        """Make a fault strike, log it, and schedule the steps that follow it."""
         self._strikes += 1
-        # Every strike draws from a source of its own, so that what one fault meets changes nothing for the others.
+        # Each strike has a random source of its own, so that one fault's draws do not change the others.
         chance = random.Random(f"{self._script.seed} {self._strikes}")  # noqa: S311 - repeatable on purpose
         note = fault.strike(self._stage, Occasion(chance=chance, message=message, client=client, order=order))
         words = fault.words if note is None else f"{fault.words}: {note}"
@@ -184,22 +183,22 @@ class Faults:
         self.cause(HangUp(client=client_id))
 
     def refuse(self, refuses: bool = True) -> None:
-        """Accept no connection from now on, or accept them again whatever refused them."""
+        """Refuse new connections from now on, or accept them again, whichever fault refused them."""
         if refuses:
             self.cause(RefuseConnections())
         else:
             self._do(self._stage.refusals.clear)
 
     def lose_connectivity(self) -> None:
-        """Cut TWS off from the market until `restore`; see `LoseConnectivity`."""
+        """Disconnect TWS from the market until `restore`; see `LoseConnectivity`."""
         self.cause(LoseConnectivity())
 
     def restore(self, *, data_kept: bool = True) -> None:
-        """Connect TWS again; see `RestoreConnectivity`."""
+        """Reconnect TWS; see `RestoreConnectivity`."""
         self.cause(RestoreConnectivity(data_kept=data_kept))
 
     def reject_next_order(self, reason: str = "rejected on request") -> None:
-        """Refuse the next new order of any client with error 201 and this reason."""
+        """Reject the next new order of any client with error 201 and this reason."""
         self.cause(RejectNextOrder(reason=reason))
 
     def duplicate_executions(self, duplicates: bool = True) -> None:
@@ -210,7 +209,7 @@ class Faults:
             self._do(self._stage.end_duplicating)
 
     def roll_back_next_valid_id(self, to: int, client_id: int | None = None) -> None:
-        """Announce `to` as the next order id of one client or all, and take ids from there on."""
+        """Announce `to` as the next order id of one client or all, and accept ids from there on."""
         self.cause(SetNextOrderId(to=to, client=client_id))
 
     def _do(self, action: Callable[[], None]) -> None:
@@ -230,14 +229,14 @@ class Faults:
 
 
 class _MessageWatch(Rule):
-    """Waits for the n-th message of a name, and strikes before it passes on."""
+    """Waits for the n-th message of a name, and strikes before it is forwarded."""
 
     def __init__(self, step: OnMessage, strike: Callable[..., None]) -> None:
         super().__init__(Scope(messages=frozenset({step.on_message}), client=step.of_client), step.nth)
         self._strike = strike
 
     def meet(self, passing: Passing, onward: Onward) -> None:
-        """Count one."""
+        """Count a message."""
         self.spend()
         if self.is_over:
             self._strike(message=passing.name, client=passing.session.client_id, order=passing.order())

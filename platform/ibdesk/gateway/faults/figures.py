@@ -1,4 +1,4 @@
-"""The fault of figures that TWS leaves unset: messages that carry its marks for "no number" in the place of numbers."""
+"""The fault of unset numbers: messages with TWS's marks for "no number" in place of numbers."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from ibdesk.gateway.protocol.fields import UNSET_NUMBER_TEXT, Field, Kind
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.schedule import Schedule
 
-# How TWS writes that there is no number.
+# TWS's marks for a missing number.
 _MARKS = ("", UNSET_NUMBER_TEXT, "2147483647", "9223372036854775807", "-9223372036854775808")
 _TAMPERED = ("position", "portfolioValue", "commissionReport", "accountValue", "tickPrice")
-# Figures that travel as text.
+# Numbers that are sent as text.
 _WORDED = {"accountValue": ("value",)}
 
 
 class LeaveUnset(MessageFault, frozen=True, kw_only=True):
-    """Messages carry `text` in the place of their numbers; of those in `fields` only, when they are named."""
+    """Messages carry `text` in place of their numbers, or only of those in `fields`."""
 
     fields: Annotated[tuple[str, ...], msgspec.Meta(max_length=50)] = ()
     text: Annotated[str, msgspec.Meta(max_length=50)] = UNSET_NUMBER_TEXT
 
     def rule(self, scope: Scope, chance: random.Random, schedule: Schedule) -> Rule:  # noqa: ARG002
-        """Return the rule."""
+        """Return the rule of this fault."""
         return UnsetRule(scope, self.count or None, chance, self.share, fields=self.fields, text=self.text)
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
-        """Return one of a message whose figures a client shows."""
+        """Return one of a message whose numbers a client shows."""
         return cls(messages=(chance.choice(_TAMPERED),), count=chance.randint(1, 5), text=chance.choice(_MARKS))
 
 
 class UnsetRule(SharedRule):
-    """Overwrites numbers of messages."""
+    """Overwrites the numbers of messages."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class UnsetRule(SharedRule):
         self._text = text
 
     def meet(self, passing: Passing, onward: Onward) -> None:
-        """Overwrite those of one; a message of a client is sent on as it is."""
+        """Overwrite the numbers of a message; a client's message is forwarded unchanged."""
         self.spend()
         message = OUTGOING_BY_NAME.get(passing.name) if passing.is_outgoing else None
         if message is None:
@@ -74,6 +74,6 @@ class UnsetRule(SharedRule):
 
 
 def _values(texts: Texts, names: tuple[str, ...], text: str) -> dict[str, Value]:
-    """Return a message's texts, with those of some fields replaced."""
+    """Return a message's texts with those of some fields replaced."""
     values: dict[str, Value] = dict(texts.items())
     return values | {name: text for name in names if name in texts}

@@ -1,4 +1,4 @@
-"""Faults of time and completeness: what is told late, as it was before, or without its end."""
+"""Late or incomplete answers: delayed, outdated, or without their end."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _ROW, _END = "position", "positionEnd"
 
 
 class LateAcknowledgement(OrderFault, frozen=True, kw_only=True):
-    """Nothing is told of an order for `by_seconds`, not even on request; then everything, in order."""
+    """An order is not reported for `by_seconds`, not even on request; then everything is, in order."""
 
     by_seconds: Seconds = 25.0
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:
-        """Find the order, or wait for the next new one, and hold what is told of it from then on."""
+        """Find the order, or wait for the next new one, and hold its reports from then on."""
         client, order = self.whose(occasion)
 
         def begin(client: int | None, order: int | None) -> None:
@@ -42,13 +42,13 @@ class LateAcknowledgement(OrderFault, frozen=True, kw_only=True):
 
 
 class LateSnapshot(Fault, frozen=True, kw_only=True):
-    """For `by_seconds` positions are answered as they are now, whatever is traded, and no change of one is told."""
+    """For `by_seconds` positions are answered as they are now, in spite of trades, and changes are not reported."""
 
     by_seconds: Seconds = 5.0
     client: ClientId | None = None
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:
-        """Keep the positions of all accounts as they are told."""
+        """Record the present positions of all accounts."""
         client = occasion.client if self.client is None else self.client
         stage.wire.add(_OldPositions(client, stage.gateway.position_rows()), self.by_seconds)
 
@@ -59,25 +59,25 @@ class LateSnapshot(Fault, frozen=True, kw_only=True):
 
 
 class MissingPositionEnd(Fault, frozen=True, kw_only=True):
-    """The next answer to a question for positions has no end: nobody can tell whether it is complete."""
+    """The next answer to a position request has no end, so that a client cannot tell whether it is complete."""
 
     client: ClientId | None = None
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:
-        """Lose the end."""
+        """Drop the end."""
         client = occasion.client if self.client is None else self.client
         stage.wire.add(DropRule(Scope(messages=frozenset({_END}), client=client), 1, occasion.chance, 1.0))
 
 
 class _OldPositions(Rule):
-    """Loses rows of positions, and sends those of before where an answer ends."""
+    """Drops rows of positions, and sends the recorded ones before the end of an answer."""
 
     def __init__(self, client: int | None, rows: list[dict[str, Value]]) -> None:
         super().__init__(Scope(messages=frozenset({_ROW, _END}), client=client))
         self._rows = rows
 
     def meet(self, passing: Passing, onward: Onward) -> None:
-        """Lose a row, or send what was held before the end."""
+        """Drop a row, or send the recorded ones before the end."""
         if passing.name != _END:
             return
         for row in self._rows:

@@ -1,4 +1,4 @@
-"""Faults of the link: sockets that close, hang or stay shut; TWS cut off from IB; data farms; restarts."""
+"""Faults of connections: sockets that close, hang or are refused; TWS disconnected from IB; data farms; restarts."""
 
 from __future__ import annotations
 
@@ -32,33 +32,33 @@ FARMS = {
         (2106, "HMDS data farm connection is OK:ushmds"),
     ),
 }
-"""Of each farm, the code and words of its breaking and of its coming back."""
+"""Code and text of each farm's break and recovery."""
 
 
 # ---- sockets ------------------------------------------------------------------------------------------------------
 
 
 class HangUp(Fault, frozen=True, kw_only=True):
-    """Close the socket of one client, or of all, at once; orders stay."""
+    """The socket of one client, or of all, is closed at once; orders stay."""
 
     client: ClientId | None = None
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:
-        """Close it."""
+        """Close the sockets."""
         stage.gateway.hang_up(occasion.client if self.client is None else self.client)
 
 
 class HalfOpen(Fault, frozen=True, kw_only=True):
-    """Send and read nothing any more on a socket that stays open, as when a cable is pulled.
+    """A socket stays open, but nothing is sent or read any more, as when a cable is pulled.
 
-    TWS takes the client for connected, so its id is in use (326) until the socket is closed after `for_seconds`.
+    TWS considers the client connected, so its id is in use (326) until the socket is closed after `for_seconds`.
     """
 
     client: ClientId | None = None
     for_seconds: Seconds = 60.0
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:
-        """Let the sockets that are open now go silent."""
+        """Silence the sockets that are open now."""
         client = occasion.client if self.client is None else self.client
         for session in tuple(stage.gateway.connected(client)):
             session.silence()
@@ -71,12 +71,12 @@ class HalfOpen(Fault, frozen=True, kw_only=True):
 
 
 class RefuseConnections(Fault, frozen=True, kw_only=True):
-    """Take no new connection for a while; those that are there stay."""
+    """New connections are refused for a while; existing ones stay."""
 
     for_seconds: Seconds | None = None
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
-        """Refuse from now on."""
+        """Refuse connections from now on."""
         stage.refuse_for(self.for_seconds)
 
     @classmethod
@@ -86,7 +86,7 @@ class RefuseConnections(Fault, frozen=True, kw_only=True):
 
 
 class StallReads(Fault, frozen=True, kw_only=True):
-    """Read nothing of what a client sends for a while; then everything at once. What is sent to it goes on."""
+    """A client's messages are not read for a while, then all at once. Messages to it continue."""
 
     client: ClientId | None = None
     for_seconds: Seconds = 5.0
@@ -106,7 +106,7 @@ class StallReads(Fault, frozen=True, kw_only=True):
 
 
 class ClientIdInUse(Fault, frozen=True, kw_only=True):
-    """Report a client id as in use (error 326) though nobody is there, as after a crash while TWS has not noticed."""
+    """A client id is reported as in use (error 326) without such a client, as after a crash."""
 
     client: ClientId
     for_seconds: Seconds = 10.0
@@ -124,10 +124,10 @@ class ClientIdInUse(Fault, frozen=True, kw_only=True):
 
 
 class ResetPort(Fault, frozen=True, kw_only=True):
-    """Error 1300, and all sockets are closed; the new port it names is the old one."""
+    """Error 1300, and all sockets are closed; the new port in the message is the old one."""
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
-        """Say so and hang up."""
+        """Send the error and hang up."""
         stage.gateway.tell_all(1300, PORT_RESET.format(port=stage.gateway.port))
         for session in tuple(stage.gateway.connected()):
             session.hang_up(at_once=False)
@@ -141,18 +141,18 @@ LINK = "link"
 
 
 class LoseConnectivity(Fault, frozen=True, kw_only=True):
-    """Cut TWS off from IB: error 1100, and no word of market or orders until it is restored.
+    """TWS is disconnected from IB: error 1100, and no reports of market or orders until it is restored.
 
-    The market goes on meanwhile: orders are taken and filled, and only a request for executions or open orders shows
-    it. After `for_seconds` it is restored, as `RestoreConnectivity` does, unless another such fault lasts longer;
-    without them it lasts.
+    The market continues: orders are accepted and filled, and only requests for executions or open orders show it. After
+    `for_seconds` the link is restored, as by `RestoreConnectivity`, unless another such fault lasts longer; without
+    `for_seconds` it stays cut.
     """
 
     for_seconds: Seconds | None = None
     data_kept: bool = True
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:
-        """Cut it off."""
+        """Cut the link."""
         stage.gateway.cut_link()
         stage.gateway.tell_all(1100, LOST)
         over = stage.begin(LINK)
@@ -166,17 +166,17 @@ class LoseConnectivity(Fault, frozen=True, kw_only=True):
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
-        """Return one of a few seconds, which may cost the subscriptions."""
+        """Return one of a few seconds, which may end the subscriptions."""
         return cls(for_seconds=seconds_drawn(chance, 0.5, 10), data_kept=chance.random() < 0.5)
 
 
 class RestoreConnectivity(Fault, frozen=True, kw_only=True):
-    """Connect TWS again: error 1102, or 1101 after which every market-data subscription is gone."""
+    """TWS is connected again: error 1102, or 1101 after which every market-data subscription has ended."""
 
     data_kept: bool = True
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
-        """Connect it."""
+        """Restore the link."""
         stage.end(LINK)
         stage.gateway.restore_link(data_kept=self.data_kept)
         code, text = (1102, RESTORED_KEPT) if self.data_kept else (1101, RESTORED_LOST)
@@ -184,9 +184,9 @@ class RestoreConnectivity(Fault, frozen=True, kw_only=True):
 
 
 class BreakFarm(Fault, frozen=True, kw_only=True):
-    """Break a data farm for a while: 2103 and no ticks or bars, or 2105 and no history; then 2104 or 2106.
+    """A data farm breaks for a while: 2103 and no ticks or bars, or 2105 and no history; then 2104 or 2106.
 
-    Clients stay connected, orders go on. What was asked of the history farm is answered once it is back; ticks that
+    Clients stay connected, orders continue. Requests to the history farm are answered after its recovery; ticks that
     were not sent are lost.
     """
 
@@ -194,7 +194,7 @@ class BreakFarm(Fault, frozen=True, kw_only=True):
     for_seconds: Seconds = 10.0
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:
-        """Break it."""
+        """Break the farm."""
         broken, mended = FARMS[self.farm]
         lost = MARKET if self.farm == "market" else frozenset({"historicalDataUpdate"})
         held = frozenset({"tickSnapshotEnd"}) if self.farm == "market" else HISTORY
@@ -211,13 +211,13 @@ class BreakFarm(Fault, frozen=True, kw_only=True):
 
 
 class CompeteForData(Fault, frozen=True, kw_only=True):
-    """Another login takes the market data for a while: error 10197 for each line that would tick, and no ticks."""
+    """Another login takes the market data for a while: error 10197 for each ticking subscription, and no ticks."""
 
     client: ClientId | None = None
     for_seconds: Seconds = 10.0
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:
-        """Take it."""
+        """Take the data."""
         client = occasion.client if self.client is None else self.client
         stage.wire.add(_Competing(Scope(messages=MARKET, client=client)), self.for_seconds)
 
@@ -228,14 +228,14 @@ class CompeteForData(Fault, frozen=True, kw_only=True):
 
 
 class _Competing(Rule):
-    """Loses ticks, and tells each line once why."""
+    """Drops ticks, and reports the reason once per subscription."""
 
     def __init__(self, scope: Scope) -> None:
         super().__init__(scope)
         self._told: set[tuple[int, int | None]] = set()
 
     def meet(self, passing: Passing, onward: Onward) -> None:  # noqa: ARG002 - it goes nowhere
-        """Lose one."""
+        """Drop a tick."""
         session, request = passing.session, passing.request()
         line = (id(session), request)
         if request is not None and line not in self._told:
@@ -249,8 +249,8 @@ class _Competing(Rule):
 class Restart(Fault, frozen=True, kw_only=True):
     """The nightly restart: all sockets are closed and connections refused for a while.
 
-    Subscriptions are gone, DAY orders too, GTC orders stay and are worked meanwhile. Order ids go on, or are rolled
-    back or jump `ids_by`.
+    Subscriptions and DAY orders end. GTC orders stay and are worked meanwhile. Order ids continue, roll back or jump by
+    `ids_by`.
     """
 
     for_seconds: Seconds = 60.0
@@ -258,7 +258,7 @@ class Restart(Fault, frozen=True, kw_only=True):
     ids_by: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
-        """Go down."""
+        """Begin the restart."""
         gateway = stage.gateway
         gateway.hang_up(None)
         stage.refuse_for(self.for_seconds)
@@ -273,13 +273,13 @@ class Restart(Fault, frozen=True, kw_only=True):
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
-        """Return one of a few seconds with any of the three ways of order ids."""
+        """Return one of a few seconds with a random treatment of order ids."""
         how: Literal["go_on", "roll_back", "jump"] = chance.choice(("go_on", "roll_back", "jump"))
         return cls(for_seconds=seconds_drawn(chance, 1, 10), order_ids=how, ids_by=chance.randint(1, 50))
 
 
 class LogOff(Fault, frozen=True, kw_only=True):
-    """The weekly log-off: 1100, then as a restart; nobody comes in until somebody has logged in after `for_seconds`."""
+    """The weekly log-off: 1100, then as a restart; connections are refused until the login after `for_seconds`."""
 
     for_seconds: Seconds = 600.0
 

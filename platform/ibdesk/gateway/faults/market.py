@@ -18,7 +18,7 @@ Change = Callable[[Quote | Tick], Quote | Tick]
 
 
 class MarketFault(Fault, frozen=True, kw_only=True):
-    """What the faults of the market have in common: an instrument, or every one that is played, and how long."""
+    """A fault of one instrument, or of all that are played, for some time."""
 
     symbol: Symbol | None = None
     for_seconds: Seconds = 10.0
@@ -33,7 +33,7 @@ class MarketFault(Fault, frozen=True, kw_only=True):
         return None if symbols else "no such instrument is played"
 
     def begin(self, stage: Stage, symbol: str) -> Callable[[], None]:
-        """Begin with one instrument; return what ends it."""
+        """Begin with one instrument; return the function that ends it."""
         raise NotImplementedError
 
     @classmethod
@@ -43,10 +43,10 @@ class MarketFault(Fault, frozen=True, kw_only=True):
 
 
 class Halt(MarketFault, frozen=True, kw_only=True):
-    """Trading is halted: no quote, no trade, no fill; orders wait; tick 49 tells it."""
+    """Trading is halted: no quote, no trade, no fill; orders wait; tick 49 reports it."""
 
     def begin(self, stage: Stage, symbol: str) -> Callable[[], None]:
-        """Halt it."""
+        """Halt the instrument."""
         tape = stage.gateway.tape
         tape.halt(symbol)
         over = stage.begin(f"halt {symbol}")
@@ -59,10 +59,10 @@ class Halt(MarketFault, frozen=True, kw_only=True):
 
 
 class GoStale(MarketFault, frozen=True, kw_only=True):
-    """Clients hear nothing of an instrument, without a word why, while it trades on and orders fill."""
+    """Clients receive no market data of an instrument, without any message, while it trades and orders fill."""
 
     def begin(self, stage: Stage, symbol: str) -> Callable[[], None]:
-        """Fall silent."""
+        """Stop the instrument's market data."""
         tape = stage.gateway.tape
         tape.stale(symbol)
         over = stage.begin(f"stale {symbol}")
@@ -75,12 +75,12 @@ class GoStale(MarketFault, frozen=True, kw_only=True):
 
 
 class Cross(MarketFault, frozen=True, kw_only=True):
-    """The bid stands above the ask, by `ticks` of the price grid."""
+    """The bid is above the ask, by `ticks` of the price grid."""
 
     ticks: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
 
     def begin(self, stage: Stage, symbol: str) -> Callable[[], None]:
-        """Exchange the sides of every quote."""
+        """Cross every quote."""
         by = self.ticks * _tick_size(stage, symbol)
 
         def crossed(event: Quote | Tick) -> Quote | Tick:
@@ -93,7 +93,7 @@ class Cross(MarketFault, frozen=True, kw_only=True):
 
 
 class Gap(MarketFault, frozen=True, kw_only=True):
-    """Every price is `percent` higher, or lower when negative, from one quote to the next; then back again."""
+    """Every price is `percent` higher, or lower if negative, from one quote to the next; later the prices return."""
 
     percent: Annotated[float, msgspec.Meta(ge=-90, le=1000)] = -10.0
 
@@ -117,7 +117,7 @@ class Gap(MarketFault, frozen=True, kw_only=True):
 
 
 def _distort(stage: Stage, symbol: str, change: Change) -> Callable[[], None]:
-    """Have every event of an instrument changed, the quote that stands at once; return what ends it."""
+    """Change every event of an instrument, beginning with the present quote; return the function that ends it."""
     tape, schedule = stage.gateway.tape, stage.gateway.schedule
     true_quote = tape.quote(symbol)
 
@@ -132,7 +132,7 @@ def _distort(stage: Stage, symbol: str, change: Change) -> Callable[[], None]:
             tape.take(msgspec.structs.replace(true_quote, at_ns=schedule.now_ns))
 
     def end() -> None:
-        # A later fault of the same instrument has taken the place of this one.
+        # A later fault of the same instrument may have replaced this one.
         if tape.distortions.get(symbol) is changed:
             del tape.distortions[symbol]
             take_quote()

@@ -1,4 +1,4 @@
-"""Faults of single messages, of either direction: dropped, delayed, sent twice, overtaken by others."""
+"""Faults of single messages in either direction: dropped, delayed, duplicated, reordered."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ibdesk.gateway.faults.passing import INCOMING_NAMES, OUTGOING_NAMES, Passin
 from ibdesk.gateway.faults.wire import Held, Onward, Rule, let_go
 from ibdesk.gateway.schedule import Schedule
 
-# What random scripts tamper with: whatever a client can lose without waiting for ever for an answer.
+# The messages of random scripts: a client can lose them without waiting forever for an answer.
 _TAMPERED = ("openOrder", "orderStatus", "execDetails", "commissionReport", "tickPrice", "tickSize", "realTimeBar")
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
 class MessageFault(Fault, frozen=True, kw_only=True):
-    """What the faults of messages have in common.
+    """A fault of messages.
 
-    `messages` are names as TWS documents them, of either direction (``execDetails``, ``placeOrder``); none named is
-    every outgoing one. `count` of them are touched, 0 is no end; `for_seconds` ends it earlier; `share` is the part of
-    them that is touched at all, at random from the script's seed.
+    `messages` are names in TWS's documentation, of either direction (``execDetails``, ``placeOrder``); none means every
+    outgoing one. `count` of them are affected, 0 is no limit; `for_seconds` ends it earlier. `share` is the fraction of
+    messages that is affected, drawn from the script's seed.
     """
 
     messages: Annotated[tuple[str, ...], msgspec.Meta(max_length=200)] = ()
@@ -33,7 +33,7 @@ class MessageFault(Fault, frozen=True, kw_only=True):
     share: Share = 1.0
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:
-        """Have messages in scope pass the rule of this kind from now on."""
+        """Apply this kind's rule to messages in scope from now on."""
         named = self.messages or (() if occasion.message is None else (occasion.message,))
         scope = Scope(
             messages=frozenset(named),
@@ -44,34 +44,34 @@ class MessageFault(Fault, frozen=True, kw_only=True):
         stage.wire.add(rule, self.for_seconds)
 
     def rule(self, scope: Scope, chance: random.Random, schedule: Schedule) -> Rule:
-        """Return the rule that does it."""
+        """Return the rule of this fault."""
         raise NotImplementedError
 
     def unknown_messages(self) -> list[str]:
-        """Return the names that no message has."""
+        """Return the names that are not messages."""
         return [name for name in self.messages if name not in INCOMING_NAMES | OUTGOING_NAMES]
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
-        """Return one that touches a few messages of one kind."""
+        """Return one that affects a few messages of one kind."""
         return cls(messages=(chance.choice(_TAMPERED),), count=chance.randint(1, 5))
 
 
 class Drop(MessageFault, frozen=True, kw_only=True):
-    """Messages get lost."""
+    """Messages are lost."""
 
     def rule(self, scope: Scope, chance: random.Random, schedule: Schedule) -> Rule:  # noqa: ARG002
-        """Return the rule."""
+        """Return the rule of this fault."""
         return DropRule(scope, self.count or None, chance, self.share)
 
 
 class Delay(MessageFault, frozen=True, kw_only=True):
-    """Messages come `by_seconds` late; what comes behind them does not wait."""
+    """Messages arrive `by_seconds` late; later ones do not wait."""
 
     by_seconds: Seconds = 1.0
 
     def rule(self, scope: Scope, chance: random.Random, schedule: Schedule) -> Rule:
-        """Return the rule."""
+        """Return the rule of this fault."""
         return DelayRule(scope, self.count or None, chance, self.share, schedule=schedule, by_seconds=self.by_seconds)
 
     @classmethod
@@ -82,24 +82,24 @@ class Delay(MessageFault, frozen=True, kw_only=True):
 
 
 class Duplicate(MessageFault, frozen=True, kw_only=True):
-    """Messages come twice, one right behind the other."""
+    """Messages arrive twice, one directly after the other."""
 
     def rule(self, scope: Scope, chance: random.Random, schedule: Schedule) -> Rule:  # noqa: ARG002
-        """Return the rule."""
+        """Return the rule of this fault."""
         return DuplicateRule(scope, self.count or None, chance, self.share)
 
 
 class Reorder(MessageFault, frozen=True, kw_only=True):
     """Messages are overtaken by the next `past` messages of the same client and direction.
 
-    When fewer come within `at_most_seconds`, a message is sent on all the same.
+    If fewer arrive within `at_most_seconds`, a message is sent anyway.
     """
 
     past: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     at_most_seconds: Seconds = 1.0
 
     def rule(self, scope: Scope, chance: random.Random, schedule: Schedule) -> Rule:
-        """Return the rule."""
+        """Return the rule of this fault."""
         return ReorderRule(
             scope,
             self.count or None,
@@ -112,7 +112,7 @@ class Reorder(MessageFault, frozen=True, kw_only=True):
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
-        """Return one past up to three messages."""
+        """Return one that is overtaken by up to three messages."""
         drawn = super().drawn(chance)
         return msgspec.structs.replace(drawn, past=chance.randint(1, 3))
 
@@ -129,15 +129,15 @@ class SharedRule(Rule):
         self._share = share
 
     def concerns(self, passing: Passing) -> bool:
-        """Return whether the message is in scope, and among those drawn."""
+        """Return whether the message is in scope and was drawn."""
         return super().concerns(passing) and (self._share >= 1 or self._chance.random() < self._share)
 
 
 class DropRule(SharedRule):
-    """Loses messages."""
+    """Drops messages."""
 
     def meet(self, passing: Passing, onward: Onward) -> None:  # noqa: ARG002 - it goes nowhere
-        """Lose one."""
+        """Drop a message."""
         self.spend()
 
 
@@ -145,14 +145,14 @@ class DuplicateRule(SharedRule):
     """Sends messages twice."""
 
     def meet(self, passing: Passing, onward: Onward) -> None:
-        """Send one, and once more."""
+        """Send a message twice."""
         self.spend()
         onward(passing)
         onward(passing)
 
 
 class DelayRule(SharedRule):
-    """Sends messages on later."""
+    """Delays messages."""
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class DelayRule(SharedRule):
         self._by_seconds = by_seconds
 
     def meet(self, passing: Passing, onward: Onward) -> None:
-        """Send one on when its time has come, whether the rule is still about then or not."""
+        """Send a message after the delay, even if the rule has ended by then."""
         self.spend()
         self._schedule.after(self._by_seconds, lambda: onward(passing))
 
@@ -193,15 +193,15 @@ class ReorderRule(SharedRule):
         self._past = past
         self._at_most_seconds = at_most_seconds
         self._budget = left
-        # What is held, and how many messages may still overtake it.
+        # The held messages, and how many messages may still overtake each.
         self._waiting: list[tuple[Held, int]] = []
 
     def concerns(self, passing: Passing) -> bool:
-        """Return whether it is one of the messages to hold; those beyond `left` are not."""
+        """Return whether the message is to be held; those beyond `left` are not."""
         return self._budget != 0 and super().concerns(passing)
 
     def meet(self, passing: Passing, onward: Onward) -> None:
-        """Hold one."""
+        """Hold a message."""
         if self._budget is not None:
             self._budget -= 1
         held = Held(passing, onward)
@@ -209,7 +209,7 @@ class ReorderRule(SharedRule):
         self._schedule.after(self._at_most_seconds, lambda: self._release(held))
 
     def after(self, passing: Passing) -> None:
-        """Count a message that overtook."""
+        """Count a message that overtook held ones."""
         due: list[Held] = []
         for index, (held, more) in enumerate(self._waiting):
             mine = held.passing
@@ -222,7 +222,7 @@ class ReorderRule(SharedRule):
             self._release(held)
 
     def end(self) -> None:
-        """Send on what is held."""
+        """Send the held messages."""
         for held, _ in tuple(self._waiting):
             self._release(held)
 
@@ -243,9 +243,9 @@ class HoldRule(Rule):
         self._held: list[Held] = []
 
     def meet(self, passing: Passing, onward: Onward) -> None:
-        """Hold one."""
+        """Hold a message."""
         self._held.append(Held(passing, onward))
 
     def end(self) -> None:
-        """Send on what is held."""
+        """Send the held messages."""
         let_go(self._held)

@@ -1,4 +1,4 @@
-"""Faults of orders and executions at the venue: what becomes of them, and which order ids are next."""
+"""Faults of orders and executions at the venue, and of order ids."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ WARNINGS = {
     ),
     10349: "Order TIF was set to DAY based on order preset.",
 }
-"""Texts of codes that come with the id of an order that lives on."""
+"""Texts of codes that carry the id of an order which continues to work."""
 NO_ORDER = "no such order is open"
 
 
 class RejectNextOrder(Fault, frozen=True, kw_only=True):
-    """The next new order of any client is refused: error 201, then Inactive."""
+    """The next new order of any client is rejected: error 201, then Inactive."""
 
     reason: Annotated[str, msgspec.Meta(max_length=500)] = "rejected on request"
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
-        """Refuse it."""
+        """Reject the next order."""
         stage.gateway.venue.refuse_next = self.reason
 
 
 class OpenOrderFault(OrderFault, frozen=True, kw_only=True):
-    """A fault of orders that are open: the one named, the one that triggered it, else all of a client or of everybody.
+    """A fault of open orders: the named one, the one that triggered it, else all of one client or of all clients.
 
-    Triggered by an order, it strikes once the order is at the venue.
+    Triggered by an order, it strikes after the order reached the venue.
     """
 
     strikes_after: ClassVar[bool] = True
 
     def strike(self, stage: Stage, occasion: Occasion) -> str | None:
-        """Strike every one."""
+        """Strike each order."""
         records = stage.open_orders(*self.whose(occasion))
         for record in records:
             self.befall(stage, record)
@@ -68,28 +68,31 @@ class RejectOpenOrder(OpenOrderFault, frozen=True, kw_only=True):
     reason: Annotated[str, msgspec.Meta(max_length=500)] = "rejected after it was accepted"
 
     def befall(self, stage: Stage, record: OrderRecord) -> None:
-        """Reject it."""
+        """Reject the order."""
         stage.gateway.venue.reject_open(record, self.reason)
 
 
 class CancelOpenOrder(OpenOrderFault, frozen=True, kw_only=True):
-    """IB cancels an order by itself: orderStatus Cancelled, then error 202 with the reason."""
+    """IB cancels an order itself: orderStatus Cancelled, then error 202 with the reason."""
 
     reason: Annotated[str, msgspec.Meta(max_length=500)] = "cancelled by the exchange"
 
     def befall(self, stage: Stage, record: OrderRecord) -> None:
-        """Cancel it."""
+        """Cancel the order."""
         stage.gateway.venue.cancel(record, self.reason)
 
 
 class FillAndCancel(OpenOrderFault, frozen=True, kw_only=True):
-    """A part of an order, `share` of what is left in whole units and at least one, is filled and the rest cancelled."""
+    """A part of an order is filled and the rest cancelled.
+
+    The part is `share` of the remaining quantity, in whole units and at least one.
+    """
 
     share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5
     reason: Annotated[str, msgspec.Meta(max_length=500)] = "the rest was cancelled by the exchange"
 
     def befall(self, stage: Stage, record: OrderRecord) -> None:
-        """Fill and cancel it."""
+        """Fill and cancel the order."""
         venue = stage.gateway.venue
         quote = venue.exchange.quote(record.contract.id)
         if quote is not None and not math.isnan(quote.mid):
@@ -99,26 +102,26 @@ class FillAndCancel(OpenOrderFault, frozen=True, kw_only=True):
 
 
 class WarnOfOrder(OpenOrderFault, frozen=True, kw_only=True):
-    """A code with an order's id that means no harm: 10349, 399, 404 or 2109; the order lives on."""
+    """A harmless code with an order's id: 10349, 399, 404 or 2109; the order continues to work."""
 
     code: Literal[399, 404, 2109, 10349] = 10349
 
     def befall(self, stage: Stage, record: OrderRecord) -> None:
-        """Send it to the order's client."""
+        """Send the code to the order's client."""
         for session in stage.gateway.connected(record.client_id):
             session.error(record.order_id, self.code, WARNINGS[self.code])
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
-        """Return one of any code."""
+        """Return one with a random code."""
         codes: tuple[Literal[399], Literal[404], Literal[2109], Literal[10349]] = (399, 404, 2109, 10349)
         return cls(code=chance.choice(codes))
 
 
 class CorrectExecution(OrderFault, frozen=True, kw_only=True):
-    """The last execution in scope is corrected: told again as ``.02`` with another price and quantity.
+    """The last execution in scope is corrected: reported again as ``.02`` with another price and quantity.
 
-    The account follows, as if the execution had been so from the beginning. Legs of combinations are left alone.
+    The account is corrected too. Executions of combination legs are skipped.
     """
 
     strikes_after: ClassVar[bool] = True
@@ -127,7 +130,7 @@ class CorrectExecution(OrderFault, frozen=True, kw_only=True):
     quantity_by: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] = 0.0
 
     def strike(self, stage: Stage, occasion: Occasion) -> str | None:
-        """Correct it."""
+        """Correct the execution."""
         client, order = self.whose(occasion)
         venue = stage.gateway.venue
         for done in reversed(venue.executions):
@@ -139,20 +142,20 @@ class CorrectExecution(OrderFault, frozen=True, kw_only=True):
             ):
                 price, quantity = round(done.fill.price + self.price_by, 10), done.fill.quantity + self.quantity_by
                 if price <= 0 or quantity <= 0:
-                    return "a correction to nothing is none"
+                    return "a correction must leave a positive price and quantity"
                 venue.correct(done, price=price, quantity=quantity)
                 return None
         return "no such execution"
 
 
 class SetNextOrderId(Fault, frozen=True, kw_only=True):
-    """`nextValidId` is announced as `to`, lower or higher than it was, and ids are taken from there on."""
+    """`nextValidId` is announced as `to`, lower or higher than before, and ids are accepted from there on."""
 
     to: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
     client: ClientId | None = None
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:
-        """Count from there."""
+        """Set the next order id."""
         client = occasion.client if self.client is None else self.client
         for each in sorted(stage.gateway.known_clients()) if client is None else (client,):
             stage.gateway.venue.set_next_order_id(each, self.to)

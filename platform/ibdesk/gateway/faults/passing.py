@@ -1,4 +1,4 @@
-"""One message on its way between a client and the gateway: whose it is, its name, and the order it is about."""
+"""A message between a client and the gateway: its session, its name, and its order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ibdesk.gateway.venue.venue import Venue
 
 INCOMING_NAMES = frozenset(message.name for message in INCOMING.values())
 OUTGOING_NAMES = frozenset(message.name for message in OUTGOING.values())
-# MARKET, HISTORY: what comes from the market-data farm, and from the history farm.
+# The messages of the market-data farm (MARKET) and of the history farm (HISTORY).
 MARKET = frozenset(
     {"tickPrice", "tickSize", "tickString", "tickGeneric", "tickOptionComputation", "tickByTick", "realTimeBar"}
     | {"marketDepth", "marketDepthL2"}
@@ -24,9 +24,9 @@ HISTORY = frozenset(
     {"historicalData", "historicalTicks", "historicalTicksBidAsk", "historicalTicksLast", "headTimestamp"}
     | {"histogramData", "historicalSchedule"}
 )
-# Requests whose answers show orders and executions, as the venue tells them on its own otherwise.
+# Requests whose answers contain orders and executions, which the venue otherwise reports by itself.
 _ASKING = frozenset({"reqOpenOrders", "reqAllOpenOrders", "reqAutoOpenOrders", "reqExecutions", "reqCompletedOrders"})
-# _ORDER_AT, _REQUEST_AT: which field (the message's number is field 0) tells the order, or the request.
+# The index of the field with the order id, or the request id; the message's number is field 0.
 _ORDER_AT = {"openOrder": 1, "orderStatus": 1, "execDetails": 2, "errMsg": 2, "placeOrder": 1, "cancelOrder": 2}
 _REQUEST_AT = {"tickPrice": 2, "tickSize": 2, "tickString": 2, "tickGeneric": 2, "realTimeBar": 2} | {
     "tickOptionComputation": 1,
@@ -37,7 +37,7 @@ _REQUEST_AT = {"tickPrice": 2, "tickSize": 2, "tickString": 2, "tickGeneric": 2,
 
 
 class Passing(msgspec.Struct, frozen=True, kw_only=True):
-    """A message; `data` is the frame of an outgoing one, and the payload without its length of an incoming one."""
+    """A message; `data` is the frame of an outgoing one, or the payload without its length of an incoming one."""
 
     session: Session
     venue: Venue
@@ -45,23 +45,23 @@ class Passing(msgspec.Struct, frozen=True, kw_only=True):
     is_outgoing: bool
     data: bytes
     is_answer: bool = False
-    """Whether it answers a request for orders or executions, so that nobody tells it unasked."""
+    """Whether it answers a request for orders or executions, and is not an unrequested report."""
 
     def texts(self) -> list[str]:
-        """Return its fields, the number first; none if it is malformed."""
+        """Return its fields, the number first; empty if it is malformed."""
         try:
             return split(self.data[4:] if self.is_outgoing else self.data)
         except ProtocolError:
             return []
 
     def order(self) -> int | None:
-        """Return the order it is about, or nothing."""
+        """Return the order id in the message, or None."""
         if self.name == "commissionReport":
             return self._charged_order()
         return self._number_at(_ORDER_AT.get(self.name))
 
     def request(self) -> int | None:
-        """Return the market-data request it answers, or nothing."""
+        """Return the id of the market-data request that it answers, or None."""
         return self._number_at(_REQUEST_AT.get(self.name))
 
     def status(self) -> str:
@@ -69,7 +69,7 @@ class Passing(msgspec.Struct, frozen=True, kw_only=True):
         return self.texts()[2] if self.name == "orderStatus" else ""
 
     def is_new_order(self) -> bool:
-        """Return whether it is a placeOrder that TWS has not seen: no change of terms, no what-if question."""
+        """Return whether it is a placeOrder of a new order: not a change of terms, not a what-if request."""
         if self.name != "placeOrder":
             return False
         try:
@@ -92,7 +92,7 @@ class Passing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """Which messages: by name (none named is every outgoing one), client, order, and whether answers count too."""
+    """A set of messages: by name (none means every outgoing one), client and order, with or without answers."""
 
     messages: frozenset[str] = frozenset()
     client: int | None = None
@@ -100,7 +100,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     answers: bool = True
 
     def covers(self, passing: Passing) -> bool:
-        """Return whether a message is in it."""
+        """Return whether a message is in scope."""
         named = passing.name in self.messages if self.messages else passing.is_outgoing
         return (
             named
@@ -111,7 +111,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def outgoing(session: Session, data: bytes, request: str, venue: Venue) -> Iterator[Passing]:
-    """Yield the messages in one or several complete frames; `request` is what they answer, if anything."""
+    """Yield the messages in one or several complete frames; `request` is the one they answer, if any."""
     start = 0
     while start < len(data):
         end = start + 4 + int.from_bytes(data[start : start + 4], "big")

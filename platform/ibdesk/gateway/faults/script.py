@@ -1,4 +1,4 @@
-"""A fault script: which faults strike a gateway, and when.
+"""A fault script: the faults of a gateway and their times.
 
 In Python::
 
@@ -10,7 +10,7 @@ In Python::
         After("lost", 5, HangUp()),
     ))
 
-The same in TOML, one table for each step, trigger and fault side by side (see `FaultScript.from_toml`)::
+The same in TOML, one table per step, with trigger and fault side by side (see `FaultScript.from_toml`)::
 
     seed = 7
 
@@ -48,9 +48,9 @@ Nth = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 
 
 class At(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """At a time: so many seconds after the script began, or daily at ``23:45``, or weekly at ``Sun 23:45``.
+    """At a time: seconds after the script began, daily at ``23:45``, or weekly at ``Sun 23:45``.
 
-    Wall times are those of the gateway's zone.
+    Wall times are in the gateway's zone.
     """
 
     at: Annotated[float, msgspec.Meta(ge=0, le=LONGEST)] | Annotated[str, msgspec.Meta(max_length=9)]
@@ -59,9 +59,9 @@ class At(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=
 
 
 class OnMessage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """When the n-th message of a name, of one client or of all, is about to leave or to be read.
+    """When the n-th message of a name, of one client or of all, is about to be sent or read.
 
-    A message fault touches that very message.
+    A message fault affects this very message.
     """
 
     on_message: str
@@ -72,7 +72,7 @@ class OnMessage(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
 
 
 class OnOrder(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """When the n-th new order, of one client or of all, comes: before it is taken, or after where the fault says so."""
+    """The n-th new order of one client or of all: before its acceptance, or after it if the fault needs that."""
 
     on_order: Nth
     then: Fault
@@ -81,7 +81,7 @@ class OnOrder(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
 
 class After(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """So many seconds after another step, called by its name, has struck; each time it does."""
+    """Some seconds after each strike of another step, which is named by its `name`."""
 
     after: Name
     seconds: Annotated[float, msgspec.Meta(ge=0, le=LONGEST)]
@@ -90,46 +90,46 @@ class After(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
 
 Step = At | OnMessage | OnOrder | After
-"""One line of a script: what triggers a fault, and `then` the fault. `After` calls it by its `name`."""
-# Each kind of step by the key that tells it in TOML.
+"""One step of a script: its trigger, the fault `then`, and the `name` by which `After` refers to it."""
+# The kinds of steps by their key in TOML.
 _TRIGGERS: dict[str, type[Step]] = {"at": At, "on_message": OnMessage, "on_order": OnOrder, "after": After}
-# Stands for the fault while the trigger's own fields are checked.
+# A placeholder for the fault while the trigger's own fields are checked.
 _ANY_FAULT = {"kind": "fault"}
 
 
 class FaultScript(msgspec.Struct, frozen=True):
-    """Faults and when they strike. The same script, market and requests give the same conversation, to the byte."""
+    """Faults and their triggers. The same script, market and requests give the same conversation, byte for byte."""
 
     steps: tuple[Step, ...] = ()
     seed: int = 0
 
     def checked(self) -> Self:
-        """Return the script itself when it can be played.
+        """Return the script itself if it can be played.
 
         Raises:
-            ConfigError: If a field has a value it cannot have; the sentence names the fault by its number.
+            ConfigError: If a field has an invalid value; the message gives the fault's number.
         """
         if len(self.steps) > _MOST_STEPS:
-            raise ConfigError(f"a fault script has {_MOST_STEPS} faults at most, this one has {len(self.steps)}")
+            raise ConfigError(f"a fault script may have at most {_MOST_STEPS} faults, got {len(self.steps)}")
         names = {step.name for step in self.steps if step.name}
         for number, step in enumerate(self.steps, start=1):
             _check(number, step, names)
         return self
 
     def to_toml(self) -> str:
-        """Return the script as TOML that `from_toml` makes the same script of."""
+        """Return the script as TOML, from which `from_toml` returns an equal script."""
         tables = [table("fault", _flat(step)) for step in self.steps]
         return "\n".join([f"seed = {self.seed}\n", *tables])
 
     @classmethod
     def from_toml(cls, text: str) -> Self:
-        """Return the script that TOML describes: ``seed``, and a table ``[[fault]]`` for each step.
+        """Return the script in a TOML text: ``seed``, and a table ``[[fault]]`` for each step.
 
         A table has one trigger (``at``, ``on_message`` with ``nth`` and ``of_client``, ``on_order`` with
-        ``of_client``, or ``after`` with ``seconds``), perhaps a ``name``, the ``kind``, and the kind's own fields.
+        ``of_client``, or ``after`` with ``seconds``), optionally a ``name``, the ``kind``, and the kind's own fields.
 
         Raises:
-            ConfigError: If it is no TOML, or a key or value is none that a script has; the sentence names it.
+            ConfigError: If it is not valid TOML, or has an invalid key or value; the message names it.
         """
         seed, tables = parsed(text)
         return cls(tuple(_step(number, keys) for number, keys in enumerate(tables, start=1)), seed).checked()
@@ -152,7 +152,7 @@ class FaultScript(msgspec.Struct, frozen=True):
 
 
 def next_wall_time(text: str, now_ns: int) -> int:
-    """Return the next instant (ns UTC) after `now_ns` at which it is this time in the gateway's zone."""
+    """Return the next time (ns UTC) after `now_ns` that is this wall time in the gateway's zone."""
     match = _WALL_TIME.fullmatch(text)
     assert match is not None  # noqa: S101 - scripts are checked before they are played
     day, hour, minute = match.groups()
@@ -179,34 +179,34 @@ def _flat(step: Step) -> dict[str, object]:
 def _step(number: int, keys: dict[str, object]) -> Step:
     triggers = [key for key in _TRIGGERS if key in keys]
     if len(triggers) != 1:
-        raise ConfigError(f"fault {number}: it needs one of {', '.join(_TRIGGERS)}, and has {_listed(triggers)}")
+        raise ConfigError(f"fault {number}: needs exactly one of {', '.join(_TRIGGERS)}, got {_listed(triggers)}")
     kind = keys.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise ConfigError(f"fault {number}: kind {kind!r} is none of {', '.join(sorted(KINDS))}")
+        raise ConfigError(f"fault {number}: unknown kind {kind!r}: must be one of {', '.join(sorted(KINDS))}")
     trigger, fault = _TRIGGERS[triggers[0]], KINDS[kind]
     of_trigger = [name for name in trigger.__struct_fields__ if name != "then"]
     known = {*of_trigger, "kind", *fault.__struct_fields__}
     for key in keys:
         if key not in known:
-            raise ConfigError(f"fault {number}: {kind} has no key {key!r}; it knows {', '.join(sorted(known))}")
+            raise ConfigError(f"fault {number}: {kind} has no key {key!r}; its keys are {', '.join(sorted(known))}")
     then = _converted(number, {key: value for key, value in keys.items() if key not in of_trigger}, fault)
     fields = {key: value for key, value in keys.items() if key in of_trigger}
     return msgspec.structs.replace(_converted(number, {**fields, "then": _ANY_FAULT}, trigger), then=then)
 
 
 def _check(number: int, step: Step, names: set[str]) -> None:
-    """Check every field against its type: what Python programs write is not checked when it is made."""
+    """Check every field against its type; msgspec does not check values given in Python."""
     _converted(number, msgspec.to_builtins(step.then), type(step.then))
     fields: dict[str, object] = msgspec.to_builtins(step)
     _converted(number, {**fields, "then": _ANY_FAULT}, type(step))
     if isinstance(step, At) and isinstance(step.at, str) and _WALL_TIME.fullmatch(step.at) is None:
         raise ConfigError(f"fault {number}: at {step.at!r} is neither seconds nor a time such as 23:45 or Sun 23:45")
     if isinstance(step, OnMessage) and step.on_message not in INCOMING_NAMES | OUTGOING_NAMES:
-        raise ConfigError(f"fault {number}: on_message {step.on_message!r} is no message of TWS")
+        raise ConfigError(f"fault {number}: on_message {step.on_message!r} is not a message of TWS")
     if isinstance(step, After) and step.after not in names:
-        raise ConfigError(f"fault {number}: after {step.after!r} names no fault; named are {_listed(sorted(names))}")
+        raise ConfigError(f"fault {number}: after {step.after!r} names no fault; names: {_listed(sorted(names))}")
     if isinstance(step.then, MessageFault) and step.then.unknown_messages():
-        raise ConfigError(f"fault {number}: {_listed(step.then.unknown_messages())} is no message of TWS")
+        raise ConfigError(f"fault {number}: {_listed(step.then.unknown_messages())} is not a message of TWS")
 
 
 def _converted(number: int, fields: dict[str, object], kind: type[T]) -> T:

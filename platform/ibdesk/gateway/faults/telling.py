@@ -1,4 +1,4 @@
-"""Faults of what is told of an order: which messages come, in which order, and how often."""
+"""Faults of order reports: which messages arrive, in which order, and how often."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ibdesk.gateway.faults.messages import DropRule, DuplicateRule
 from ibdesk.gateway.faults.passing import Passing, Scope
 from ibdesk.gateway.faults.wire import Held, Onward, Rule, let_go
 
-# TOLD: everything that TWS tells of an order without being asked.
+# TOLD is every message that TWS sends about an order without a request.
 SHOWN = frozenset({"openOrder", "orderStatus"})
 EXECUTED = frozenset({"execDetails", "commissionReport"})
 TOLD = SHOWN | EXECUTED | {"errMsg"}
@@ -19,10 +19,10 @@ _ACKNOWLEDGED = frozenset({"PendingSubmit", "PreSubmitted", "Submitted"})
 
 
 class NextOrderFault(OrderFault, frozen=True, kw_only=True):
-    """A fault of the messages of one order: the one named, the one that triggered it, or the next new one."""
+    """A fault of the messages of one order: the named one, the one that triggered it, or the next new one."""
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:
-        """Find the order, or wait for it, and have its messages pass the rule of this kind."""
+        """Find the order, or wait for it, and apply this kind's rule to its messages."""
         client, order = self.whose(occasion)
 
         def begin(client: int | None, order: int | None) -> None:
@@ -34,52 +34,52 @@ class NextOrderFault(OrderFault, frozen=True, kw_only=True):
             stage.wire.add(NewOrderWatch(client, nth=1, before=begin))
 
     def rule(self, client: int | None, order: int | None) -> Rule:
-        """Return the rule that does it to the messages of this order."""
+        """Return the rule for the messages of this order."""
         raise NotImplementedError
 
 
 class LoseAcknowledgement(NextOrderFault, frozen=True, kw_only=True):
-    """TWS takes an order and never says so; its executions, its end and answers to requests are told."""
+    """TWS accepts an order and never acknowledges it; its executions, its end and answers to requests are sent."""
 
     def rule(self, client: int | None, order: int | None) -> Rule:
-        """Return the rule."""
+        """Return the rule of this fault."""
         return _NoAcknowledgement(Scope(messages=TOLD, client=client, order=order, answers=False))
 
 
 class TellNothing(NextOrderFault, frozen=True, kw_only=True):
-    """TWS takes an order and tells nothing of it, ever, unless asked for open orders or executions."""
+    """TWS accepts an order and never reports it, except on request for open orders or executions."""
 
     def rule(self, client: int | None, order: int | None) -> Rule:
-        """Return the rule."""
+        """Return the rule of this fault."""
         scope = Scope(messages=TOLD, client=client, order=order, answers=False)
-        return DropRule(scope, None, random.Random(0), 1.0)  # noqa: S311 - all of them, nothing is drawn
+        return DropRule(scope, None, random.Random(0), 1.0)  # noqa: S311 - drops all, draws nothing
 
 
 class ExecutionBeforeOrder(NextOrderFault, frozen=True, kw_only=True):
-    """The first execution of an order comes before openOrder and orderStatus, its commission too if `until` says so."""
+    """An order's first execution arrives before openOrder and orderStatus; with `until`, its commission too."""
 
     until: Literal["execDetails", "commissionReport"] = "execDetails"
 
     def rule(self, client: int | None, order: int | None) -> Rule:
-        """Return the rule."""
+        """Return the rule of this fault."""
         return _HoldUntil(client, order, holds=SHOWN, until=self.until)
 
 
 class FilledBeforeExecution(NextOrderFault, frozen=True, kw_only=True):
-    """The first execution of an order comes behind the orderStatus it leads to."""
+    """An order's first execution arrives after the orderStatus that it leads to."""
 
     def rule(self, client: int | None, order: int | None) -> Rule:
-        """Return the rule."""
+        """Return the rule of this fault."""
         return _HoldUntil(client, order, holds=frozenset({"execDetails"}), until="orderStatus")
 
 
 class DuplicateExecutions(Fault, frozen=True, kw_only=True):
-    """Every execution and its commission are told twice, for a while or until it is switched off."""
+    """Every execution and its commission are reported twice, for a while or until this is switched off."""
 
     for_seconds: Seconds | None = None
 
     def strike(self, stage: Stage, occasion: Occasion) -> None:
-        """Tell them twice from now on."""
+        """Report executions twice from now on."""
         stage.end_duplicating()
         stage.duplicating = DuplicateRule(Scope(messages=EXECUTED, answers=False), None, occasion.chance, 1.0)
         stage.wire.add(stage.duplicating, self.for_seconds)
@@ -89,10 +89,10 @@ class DuplicateExecutions(Fault, frozen=True, kw_only=True):
 
 
 class _NoAcknowledgement(Rule):
-    """Loses what acknowledges an order, until something else is told of it."""
+    """Drops the acknowledgements of an order, until another message about it."""
 
     def meet(self, passing: Passing, onward: Onward) -> None:
-        """Lose it, or be over."""
+        """Drop an acknowledgement, or end the rule."""
         if passing.name == "openOrder" or passing.status() in _ACKNOWLEDGED:
             return
         self.is_over = True
@@ -100,7 +100,7 @@ class _NoAcknowledgement(Rule):
 
 
 class _HoldUntil(Rule):
-    """Holds messages of an order, once there are any, until another has left."""
+    """Holds messages of an order, once there are any, until another message was sent."""
 
     def __init__(self, client: int | None, order: int | None, *, holds: frozenset[str], until: str) -> None:
         super().__init__(Scope(messages=holds, client=client, order=order, answers=False))
@@ -108,20 +108,20 @@ class _HoldUntil(Rule):
         self._held: list[Held] = []
 
     def meet(self, passing: Passing, onward: Onward) -> None:
-        """Hold one."""
+        """Hold a message."""
         self._held.append(Held(passing, onward))
 
     def after(self, passing: Passing) -> None:
-        """Be over when the awaited message has left."""
+        """End the rule when the awaited message was sent."""
         self.is_over = self.is_over or (bool(self._held) and self._until.covers(passing))
 
     def end(self) -> None:
-        """Send on what is held."""
+        """Send the held messages."""
         let_go(self._held)
 
 
 class NewOrderWatch(Rule):
-    """Waits for the n-th new order of a client, or of all; calls `before` and `after` it is at the venue."""
+    """Waits for the n-th new order of a client, or of all; calls `before` and `after` its arrival at the venue."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class NewOrderWatch(Rule):
         return super().concerns(passing) and passing.is_new_order()
 
     def meet(self, passing: Passing, onward: Onward) -> None:
-        """Count it, and let it through."""
+        """Count the order, and forward it."""
         self.spend()
         client, order = passing.session.client_id, passing.order()
         if self.is_over and self._before is not None:

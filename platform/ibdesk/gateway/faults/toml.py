@@ -1,4 +1,4 @@
-"""Fault scripts as TOML: a seed, and one flat table for each step."""
+"""Fault scripts in TOML: a seed, and one flat table per step."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ibdesk.errors import ConfigError
 
 
 def parsed(text: str) -> tuple[int, list[dict[str, object]]]:
-    """Return the seed and the tables ``[[fault]]`` of a script, none of them checked.
+    """Return the seed and the tables ``[[fault]]`` of a script, unchecked.
 
     Raises:
-        ConfigError: If it is no TOML, or has other keys.
+        ConfigError: If it is not valid TOML, or has other keys.
     """
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"it is no TOML: {error}") from None
+        raise ConfigError(f"it is not valid TOML: {error}") from None
     seed, tables = document.pop("seed", 0), document.pop("fault", [])
     if document:
         raise ConfigError(f"unknown key {next(iter(document))!r}: a script has seed and tables [[fault]]")
@@ -30,7 +30,7 @@ def parsed(text: str) -> tuple[int, list[dict[str, object]]]:
 
 
 def table(name: str, values: Mapping[str, object]) -> str:
-    """Return one table of an array of tables, each key on a line of its own."""
+    """Return one table of an array of tables, one key per line."""
     return "".join([f"[[{name}]]\n", *(f"{key} = {_text(value)}\n" for key, value in values.items())])
 
 
@@ -43,8 +43,8 @@ def _text(value: object) -> str:
         case int() | float():
             return repr(value)
         case str():
-            # JSON's escapes are TOML's, but for the delete character, which TOML wants escaped.
+            # JSON's escapes are TOML's, except for the delete character, which TOML requires to be escaped.
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
         case list() | tuple():
             return f"[{', '.join(map(_text, value))}]"
-    raise TypeError(f"a script has no values like {value!r}")
+    raise TypeError(f"a script cannot hold values like {value!r}")

@@ -1,6 +1,6 @@
-"""Where messages are tampered with: every message of a client in the scope of a fault passes the rules, both ways.
+"""The rules of message faults: every message in the scope of a fault passes them, in both directions.
 
-While no rule is about for a client, its session has no hook set and pays nothing.
+A session without active rules has no hook, so that faults cost it nothing.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ Onward = Callable[[Passing], None]
 
 
 class Ground(Protocol):
-    """What the wire needs of the gateway."""
+    """The parts of the gateway that the rules need."""
 
     @property
     def schedule(self) -> Schedule:
-        """Return the gateway's appointments."""
+        """Return the gateway's schedule."""
 
     @property
     def venue(self) -> Venue:
-        """Return where orders are worked."""
+        """Return the venue of the orders."""
 
 
 class Rule:
-    """What is done to messages in a scope. It counts down `left` and is over at zero; nothing to count is endless."""
+    """A treatment of messages in a scope. It counts `left` down and ends at zero; None is no limit."""
 
     def __init__(self, scope: Scope, left: int | None = None) -> None:
         self.scope = scope
@@ -41,21 +41,21 @@ class Rule:
         self.is_over = False
 
     def concerns(self, passing: Passing) -> bool:
-        """Return whether the message is one to act on."""
+        """Return whether the message is affected."""
         return not self.is_over and self.scope.covers(passing)
 
     def meet(self, passing: Passing, onward: Onward) -> None:
-        """Act on a message; `onward` lets it pass, to the rules that came later and then to where it goes."""
+        """Act on a message; `onward` forwards it to later rules and then to its receiver."""
         raise NotImplementedError
 
     def after(self, passing: Passing) -> None:
-        """Hear that a message has left for its receiver."""
+        """Note that a message was sent to its receiver."""
 
     def end(self) -> None:
-        """Let go of what is held; called once, when the rule is over."""
+        """Send the held messages; called once, at the end of the rule."""
 
     def spend(self) -> None:
-        """Count one message."""
+        """Count a message."""
         if self.left is not None:
             self.left -= 1
             self.is_over = self.left <= 0
@@ -75,12 +75,12 @@ class Wire:
     # ---- sessions ---------------------------------------------------------------------------------------------
 
     def attach(self, session: Session) -> None:
-        """Take a session that has said its client id."""
+        """Add a session that has sent its client id."""
         self._sessions[session] = None
         self._hook(session)
 
     def detach(self, session: Session) -> None:
-        """Forget a session that is closed."""
+        """Remove a closed session."""
         self._sessions.pop(session, None)
         session.tamper = session.sift = None
 
@@ -94,7 +94,7 @@ class Wire:
     # ---- rules ------------------------------------------------------------------------------------------------
 
     def add(self, rule: Rule, for_seconds: float | None = None) -> None:
-        """Have messages pass this rule too, after those that are there already."""
+        """Add a rule after the existing ones."""
         self._made += 1
         rule.serial = self._made
         self._rules.append(rule)
@@ -104,7 +104,7 @@ class Wire:
             self._ground.schedule.after(for_seconds, lambda: self.remove(rule))
 
     def remove(self, rule: Rule) -> None:
-        """End a rule; doing so twice changes nothing."""
+        """End a rule; further calls have no effect."""
         if rule not in self._rules:
             return
         rule.is_over = True
@@ -129,7 +129,7 @@ class Wire:
         self._pass(incoming(session, payload, self._ground.venue), serial=0)
 
     def _pass(self, passing: Passing, *, serial: int) -> None:
-        """Show a message to the first rule after `serial` that concerns it; without one it leaves."""
+        """Pass a message to the first rule after `serial` that concerns it, or else to its receiver."""
         for rule in self._rules:
             if rule.serial > serial and rule.concerns(passing):
                 rule.meet(passing, partial(self._pass, serial=rule.serial))
@@ -154,14 +154,14 @@ class Wire:
 
 
 class Held(msgspec.Struct, frozen=True):
-    """A message that a rule keeps back, and its way on."""
+    """A message that a rule holds, and the function that forwards it."""
 
     passing: Passing
     onward: Onward
 
 
 def let_go(held: list[Held]) -> None:
-    """Send everything that is held on its way, in the order it came."""
+    """Forward all held messages, in the order of their arrival."""
     waiting = tuple(held)
     held.clear()
     for each in waiting:

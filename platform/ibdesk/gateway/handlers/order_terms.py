@@ -32,7 +32,7 @@ def read_order(request: Fields, contract: ContractData, owner: str, *, is_change
     """Return side and size of the order in a request; its terms determine type and prices.
 
     Raises:
-            RefusedError: If side or size is missing, or the contract cannot be traded, or not in this size.
+        RefusedError: If side or size is missing, or the contract cannot be traded, or not in this size.
     """
     side = _SIDES.get(request.text("action"))
     if side is None:

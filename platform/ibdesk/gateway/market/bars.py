@@ -93,7 +93,7 @@ def bar_size(text: str) -> int:
     """Return the length of a bar in ns: ``5 secs``, ``1 min``, ``2 hours``, ``1 day``.
 
     Raises:
-            RefusedError: If it is not a bar size of TWS (error 321).
+        RefusedError: If it is not a bar size of TWS (error 321).
     """
     words = text.lower().split()
     if len(words) == 2 and f"{words[0]} {words[1].rstrip('s')}" in BAR_SIZES:
@@ -105,7 +105,7 @@ def duration(text: str) -> int:
     """Return a span in ns: ``3600 S``, ``2 D``, ``1 W``, ``6 M``, ``1 Y``; a month has 30 days, a year 365.
 
     Raises:
-            RefusedError: If the format is different (error 321).
+        RefusedError: If the format is different (error 321).
     """
     words = text.split()
     if len(words) == 2 and words[0].isascii() and words[0].isdigit() and len(words[0]) < 8 and words[1] in _UNITS:

@@ -83,7 +83,7 @@ class RandomWalk:
         self._hours_of = hours_of
 
     def add(self, instrument: Instrument) -> bool:
-        """Add an instrument as if it had always walked. Options are not added: their prices follow their underlying's."""
+        """Add an instrument as if it had always walked. Options are refused: their prices follow the underlying."""
         if isinstance(instrument, Option):
             return False
         name = instrument.id

@@ -1,1 +1,1 @@
-"""The TWS wire protocol: every message as data, and what turns messages into bytes and back."""
+"""The TWS wire protocol: all messages as data, and their encoding and decoding."""

@@ -1,7 +1,7 @@
-"""Turns messages of the TWS protocol into fields of text and back, from the field tables alone.
+"""Encoding and decoding of TWS messages from the field tables.
 
-`encode` takes Python values, `decode` gives the texts back by field name and checks that each is of its kind, and
-`Fields` reads them.
+`encode` accepts Python values. `decode` returns the texts by field name and checks that each is of its kind. `Fields`
+reads them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Value = Scalar | Rows
 Texts = dict[str, "str | list[Texts]"]
 """A decoded message: a text by field name, and a list of such dictionaries for each repeated group."""
 
-# Digits of the longest integer, a permanent id.
+# The digits of the longest integer, a permanent id.
 _LONGEST = 19
 _FLAGS = frozenset({"0", "1", "true", "false"})
 
@@ -47,9 +47,9 @@ _FLAGS = frozenset({"0", "1", "true", "false"})
 
 
 def text_of(value: Scalar, kind: Kind = Kind.TEXT) -> str:
-    """Return a value as TWS writes it: flags as 0 and 1, no exponents, `None` as the empty field.
+    """Return a value in TWS's notation: flags as 0 and 1, no exponents, `None` as an empty field.
 
-    NaN is a number that was never set, and is written as TWS writes those.
+    NaN is an unset number, and is written as TWS writes those.
     """
     if isinstance(value, str):
         return value
@@ -76,7 +76,7 @@ def plan_of(message: Message, version: int) -> tuple[Entry, ...]:
 
 
 def encode(message: Message, values: Mapping[str, Value], version: int) -> bytes:
-    """Return the frame of `message`; a field that `values` does not name carries its constant or is empty."""
+    """Return the frame of `message`; a field that is not in `values` has its constant or is empty."""
     texts = [str(message.id)]
     _write(plan_of(message, version), values, texts, {})
     return join(texts)
@@ -85,7 +85,7 @@ def encode(message: Message, values: Mapping[str, Value], version: int) -> bytes
 def _write(
     entries: tuple[Entry, ...], values: Mapping[str, Value], texts: list[str], written: dict[str, object]
 ) -> None:
-    """Append the texts of `entries`; `written` are the fields of this group so far, which conditions look at."""
+    """Append the texts of `entries`; `written` are the earlier fields of this group, on which conditions depend."""
     for entry in entries:
         match entry:
             case Field(name, kind, constant):
@@ -142,7 +142,7 @@ def decode(message: Message, texts: list[str], version: int) -> Texts:
     """Return the fields of a message by name; `texts[0]` is its number.
 
     Raises:
-        ProtocolError: If fields are missing or left over, or one is not of its kind.
+        ProtocolError: If there are too few or too many fields, or one is not of its kind.
     """
     cursor = _Cursor(message, texts)
     found: Texts = {}
@@ -194,7 +194,7 @@ def _checked(cursor: _Cursor, name: str, kind: Kind) -> str:
 
 
 def _decimal(text: str) -> float | None:
-    """Return a number as a client writes it: ASCII, without the blanks and underscores that Python takes too."""
+    """Return a number of a client: ASCII, without the blanks and underscores that Python accepts too."""
     if not text.isascii() or "_" in text or text != text.strip():
         return None
     try:
@@ -205,7 +205,7 @@ def _decimal(text: str) -> float | None:
 
 def _count(cursor: _Cursor, name: str, text: str) -> int:
     count = integer(text, 7) if text else 0
-    # A group has one field at least, so that no count costs more than the message is long.
+    # A group has at least one field, so no count costs more than the length of the message.
     if count is None or not 0 <= count <= len(cursor.texts) - cursor.at:
         raise cursor.refuse(name, text, f"a count that the {len(cursor.texts) - cursor.at} fields behind it allow")
     return count
@@ -215,7 +215,7 @@ def _count(cursor: _Cursor, name: str, text: str) -> int:
 
 
 class Fields:
-    """A decoded message, read by kind; a value that was not set is `None` (a flag is false, a text is empty)."""
+    """A decoded message with typed access. An unset value is `None`; an unset flag is false, an unset text empty."""
 
     __slots__ = ("name", "texts")
 
@@ -224,7 +224,7 @@ class Fields:
         self.texts = texts
 
     def text(self, name: str) -> str:
-        """Return the field as it stands; empty when the message does not carry it."""
+        """Return the field's text; empty if the message does not have it."""
         text = self.texts.get(name, "")
         return text if isinstance(text, str) else ""
 
@@ -233,7 +233,7 @@ class Fields:
         return self.text(name) in ("1", "true")
 
     def number(self, name: str) -> float | None:
-        """Return a price or size; infinite where the client wrote so."""
+        """Return a price or size; infinite if the client wrote that."""
         text = self.text(name)
         if text in INFINITE_TEXTS:
             return math.inf
@@ -245,7 +245,7 @@ class Fields:
         return None if text in UNSET_TEXTS else int(text)
 
     def required(self, name: str) -> int:
-        """Return an integer that the message cannot do without.
+        """Return a required integer.
 
         Raises:
             ProtocolError: If it is not set.
@@ -256,12 +256,12 @@ class Fields:
         return number
 
     def rows(self, name: str) -> list[Texts]:
-        """Return the groups of a repeated part; empty when the message does not carry it."""
+        """Return the groups of a repeated part; empty if the message does not have it."""
         rows = self.texts.get(name, [])
         return rows if isinstance(rows, list) else []
 
 
-# ---- long histories, without walking the table ---------------------------------------------------------------------
+# ---- long histories without the tables -----------------------------------------------------------------------------
 
 
 def texts_of(values: Sequence[float], kind: Kind) -> list[str]:
@@ -269,14 +269,14 @@ def texts_of(values: Sequence[float], kind: Kind) -> list[str]:
     if kind is not Kind.NUMBER:
         return [str(int(value)) if value.is_integer() else text_of(value, kind) for value in values]
     texts = list(map(repr, values))
-    # Exponents, and the names of what is not finite, all hold one of these letters.
+    # Exponents and the names of non-finite numbers contain one of these letters.
     return [
         text_of(value, kind) if "e" in text or "n" in text else text for value, text in zip(values, texts, strict=True)
     ]
 
 
 def historical_rows(columns: Sequence[Sequence[str]]) -> bytes:
-    """Return bars as they stand in a historicalData message: the bytes that the table gives, in a fraction of the time.
+    """Return the bars of a historicalData message: the same bytes as from the tables, in a fraction of the time.
 
     `columns` hold the texts of date, open, high, low, close, volume, average price and count.
     """
@@ -284,7 +284,7 @@ def historical_rows(columns: Sequence[Sequence[str]]) -> bytes:
 
 
 def historical_frame(request_id: int, start: str, end: str, count: int, bars: Sequence[bytes]) -> bytes:
-    """Return a historicalData frame of `count` bars that are written already, in any number of pieces."""
+    """Return a historicalData frame of `count` encoded bars, in any number of pieces."""
     head = f"17\0{request_id}\0{start}\0{end}\0{count}\0".encode()
     length = len(head) + sum(map(len, bars))
     return b"".join((length.to_bytes(4, "big"), head, *bars))

@@ -1,10 +1,10 @@
-"""The vocabulary in which the messages of the TWS protocol are written down: fields, conditions, repetitions.
+"""The vocabulary of TWS message tables: fields, conditions, repetitions.
 
-A message is a tuple of entries. `fields("reqId:i price:f")` writes plain ones; `AtVersion` has its entries at
-some server versions only, `When` depends on fields before it, `Repeat` comes as often as the count before it says,
-and `ConditionBody` depends on the type of an order condition.
-The kinds are ``i`` integer, ``f`` decimal price, ``d`` size, ``b`` flag, ``s`` text; ``version:i=6`` is a field that
-always carries the same value. The messages themselves stand in `outgoing` and `incoming` beside this module.
+A message is a tuple of entries. `fields("reqId:i price:f")` are plain ones; `AtVersion` has its entries at some server
+versions only, `When` depends on earlier fields, `Repeat` occurs as often as the count before it, and `ConditionBody`
+depends on the type of an order condition. The kinds are ``i`` integer, ``f`` decimal price, ``d`` size, ``b`` flag,
+``s`` text; ``version:i=6`` is a field with a constant value. The messages are in `outgoing` and `incoming` beside this
+module.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ UNSET_INTEGER = 2147483647
 UNSET_LONG = 9223372036854775807
 UNSET_NUMBER = 1.7976931348623157e308
 UNSET_NUMBER_TEXT = "1.7976931348623157E308"
-# What clients and TWS write for "no value": the empty field, or the largest number of the type.
+# "No value" of clients and TWS: the empty field, or the largest number of the type.
 UNSET_TEXTS = frozenset(
     {
         "",
@@ -33,7 +33,7 @@ INFINITE_TEXTS = frozenset({"Infinity", "Infinite"})
 
 
 class Kind(enum.Enum):
-    """How a field's text is to be read."""
+    """How a field's text is read."""
 
     INTEGER = "i"
     NUMBER = "f"
@@ -43,7 +43,7 @@ class Kind(enum.Enum):
 
 
 class Field(msgspec.Struct, frozen=True):
-    """One field; `constant` is what it always carries, where the protocol fixes it."""
+    """One field; `constant` is its fixed value, if the protocol has one."""
 
     name: str
     kind: Kind
@@ -69,27 +69,27 @@ class Only(msgspec.Struct, frozen=True):
 
 
 class OneOf(msgspec.Struct, frozen=True):
-    """Holds when an earlier field carries one of `texts`."""
+    """Holds if an earlier field has one of `texts`."""
 
     name: str
     texts: tuple[str, ...]
 
 
 class NoneOf(msgspec.Struct, frozen=True):
-    """Holds when an earlier field carries none of `texts`."""
+    """Holds if an earlier field has none of `texts`."""
 
     name: str
     texts: tuple[str, ...]
 
 
 class Positive(msgspec.Struct, frozen=True):
-    """Holds when an earlier field is set to a number above zero."""
+    """Holds if an earlier field is a number above zero."""
 
     name: str
 
 
 class AnyOf(msgspec.Struct, frozen=True):
-    """Holds when one of `tests` does."""
+    """Holds if one of `tests` does."""
 
     tests: tuple[ContentTest, ...]
 
@@ -99,21 +99,21 @@ ContentTest = OneOf | NoneOf | Positive | AnyOf
 
 
 class AtVersion(msgspec.Struct, frozen=True):
-    """Entries that are on the wire at some server versions only."""
+    """Entries of some server versions only."""
 
     test: VersionTest
     then: tuple[Entry, ...]
 
 
 class When(msgspec.Struct, frozen=True):
-    """Entries that are on the wire only while earlier fields ask for them."""
+    """Entries that are present only if earlier fields require them."""
 
     test: ContentTest
     then: tuple[Entry, ...]
 
 
 class Repeat(msgspec.Struct, frozen=True):
-    """A count followed by that many groups; the groups are kept as a list under `rows`."""
+    """A count followed by that many groups, which are kept as a list under `rows`."""
 
     count: str
     rows: str
@@ -121,14 +121,14 @@ class Repeat(msgspec.Struct, frozen=True):
 
 
 class ConditionBody(msgspec.Struct, frozen=True):
-    """What follows the type of an order condition; it depends on that type."""
+    """The rest of an order condition, which depends on its type."""
 
 
 Entry = Field | AtVersion | When | Repeat | ConditionBody
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message: its number on the wire, its name, and what follows the number."""
+    """One message: its number on the wire, its name, and the entries after the number."""
 
     id: int
     name: str
@@ -136,7 +136,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 def fields(text: str) -> tuple[Field, ...]:
-    """Return the fields that ``name:kind`` words, separated by blanks, stand for."""
+    """Return the fields of ``name:kind`` words, separated by blanks."""
     found = []
     for word in text.split():
         name, _, rest = word.partition(":")
@@ -146,7 +146,7 @@ def fields(text: str) -> tuple[Field, ...]:
 
 
 def version_holds(test: VersionTest, version: int) -> bool:
-    """Return whether a message of this server version has the entries behind `test`."""
+    """Return whether a message of this server version has the entries of `test`."""
     match test:
         case Since():
             return version >= test.version
@@ -157,7 +157,7 @@ def version_holds(test: VersionTest, version: int) -> bool:
 
 
 def content_holds(test: ContentTest, texts: Mapping[str, object]) -> bool:
-    """Return whether the fields read so far ask for the entries behind `test`."""
+    """Return whether the fields read so far require the entries of `test`."""
     match test:
         case OneOf():
             return texts.get(test.name, "") in test.texts
@@ -177,7 +177,7 @@ def _is_positive(text: str) -> bool:
 
 
 def for_version(entries: tuple[Entry, ...], version: int) -> tuple[Entry, ...]:
-    """Return the entries with every condition on the server version decided."""
+    """Return the entries at one server version, with its conditions resolved."""
     plan: list[Entry] = []
     for entry in entries:
         match entry:
@@ -193,13 +193,13 @@ def for_version(entries: tuple[Entry, ...], version: int) -> tuple[Entry, ...]:
     return tuple(plan)
 
 
-# ---- blocks that several messages share ---------------------------------------------------------------------------
+# ---- blocks shared by several messages ----------------------------------------------------------------------------
 
 CONTRACT = fields(
     "conId:i symbol:s secType:s lastTradeDateOrContractMonth:s strike:f right:s multiplier:s exchange:s "
     "primaryExchange:s currency:s localSymbol:s tradingClass:s"
 )
-# Most messages of the server leave the primary exchange out.
+# Most messages of the server have no primary exchange.
 CONTRACT_WITHOUT_PRIMARY = tuple(field for field in CONTRACT if field.name != "primaryExchange")
 
 TAG_VALUE = fields("tag:s value:s")

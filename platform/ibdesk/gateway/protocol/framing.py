@@ -1,7 +1,7 @@
-"""Cuts the TCP stream of the TWS protocol into messages, and messages into fields.
+"""Splitting of the TCP stream into messages, and of messages into fields.
 
-A message on the wire is a four-byte big-endian length and then text fields, each closed by a zero byte; the first is
-the message's number.
+A message on the wire is a four-byte big-endian length and then text fields, each terminated by a zero byte. The first
+field is the message's number.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ MAX_FRAME_BYTES = 1 << 20
 
 
 class ProtocolError(IbdeskError):
-    """A peer sent something that is not the TWS protocol; the sentence names message and field."""
+    """A peer's bytes are not the TWS protocol; the message names TWS message and field."""
 
 
 def frame(payload: bytes) -> bytes:
-    """Return the payload with its length in front, ready for the socket."""
+    """Return the payload with its length in front."""
     return len(payload).to_bytes(4, "big") + payload
 
 
 class FrameReader:
-    """Cuts a byte stream into payloads, whatever pieces it arrives in.
+    """Splits a byte stream, in chunks of any size, into payloads.
 
-    A frame longer than `max_bytes` is refused before it is buffered.
+    A frame longer than `max_bytes` is rejected before it is buffered.
     """
 
     def __init__(self, max_bytes: int = MAX_FRAME_BYTES) -> None:
@@ -33,10 +33,10 @@ class FrameReader:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take the next bytes of the stream and yield every payload that is now complete.
+        """Add the next bytes of the stream and yield every complete payload.
 
         Raises:
-            ProtocolError: If a frame announces more than `max_bytes`; the stream is of no use after that.
+            ProtocolError: If a frame is longer than `max_bytes`; the stream is unusable afterwards.
         """
         buffer = self._buffer
         buffer += data
@@ -46,7 +46,7 @@ class FrameReader:
                 length = int.from_bytes(buffer[start : start + 4], "big")
                 if length > self._max_bytes:
                     raise ProtocolError(
-                        f"a frame announces {length} bytes, the gateway takes {self._max_bytes} at most"
+                        f"a frame announces {length} bytes, the gateway accepts at most {self._max_bytes}"
                     )
                 end = start + 4 + length
                 if len(buffer) < end:
@@ -62,7 +62,7 @@ def split(payload: bytes) -> list[str]:
     """Return the fields of a payload, the message number first.
 
     Raises:
-        ProtocolError: If the last field is not closed by a zero byte.
+        ProtocolError: If the last field is not terminated by a zero byte.
     """
     if not payload.endswith(b"\0"):
         raise ProtocolError(f"a message of {len(payload)} bytes does not end with a zero byte")
@@ -70,10 +70,10 @@ def split(payload: bytes) -> list[str]:
 
 
 def integer(text: str, digits: int = 10) -> int | None:
-    """Return the integer that a field holds, or nothing when it holds none.
+    """Return the integer in a field, or None if there is none.
 
-    It is `digits` ASCII digits at most, behind one minus or none. Python's own `int` also takes blanks, underscores and
-    the digits of other scripts, and `str.isdigit` some that `int` does not take.
+    It has at most `digits` ASCII digits, after an optional minus. Python's own `int` also accepts blanks, underscores
+    and the digits of other scripts, and `str.isdigit` some that `int` does not accept.
     """
     figures = text.removeprefix("-")
     return int(text) if len(figures) <= digits and figures.isascii() and figures.isdigit() else None

@@ -1,4 +1,4 @@
-"""How a conversation begins: what a client greets with, and the server version both sides agree on."""
+"""The beginning of a connection: the client's greeting, and the agreed server version."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import msgspec
 from ibdesk.gateway.protocol.framing import ProtocolError
 
 GREETING = b"API\0"
-"""What every client of the text protocol sends first, before any frame."""
+"""The first bytes of every client of the text protocol, before any frame."""
 LOWEST_VERSION = 157
 HIGHEST_VERSION = 178
-"""From 201 on TWS frames protobuf; up to here every client in use reads the text protocol right."""
-# The connect option of a client that wants its requests paced and not refused (documented).
+"""From 201 on TWS uses protobuf; up to here every client in use reads the text protocol correctly."""
+# The connect option of a client whose requests are to be delayed instead of refused (documented).
 _SLOW_ME_DOWN = "+PACEAPI"
 _VERSIONS = re.compile(r"v(\d{1,6})(?:\.\.(\d{1,6}))?(?: .*)?", re.ASCII)
 
 
 class Agreement(msgspec.Struct, frozen=True):
-    """What client and gateway agree on; a patient client waits where others are refused."""
+    """The agreed server version; a patient client's messages are delayed instead of refused."""
 
     version: int
     is_patient: bool
 
 
 def agreed(text: str) -> Agreement:
-    """Return what is agreed with a client of this version line: the highest version that both sides speak.
+    """Return the agreement with a client of this version line: the highest version that both sides support.
 
     Raises:
-        ProtocolError: If it is not a version line, or there is no such version.
+        ProtocolError: If it is not a version line, or there is no common version.
     """
     match = _VERSIONS.fullmatch(text)
     if match is None:

@@ -1,4 +1,4 @@
-"""Every message that a client sends to TWS, in wire order, for the server versions 157 to 178."""
+"""Every message from a client to TWS, in wire order, for server versions 157 to 178."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A message's layout in words: what the tables say of it at a server version, for people who write a client."""
+"""The layout of a message in words at one server version, for authors of clients."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _INDENT = "    "
 
 
 def layout(message: Message, version: int) -> Iterator[str]:
-    """Yield a line for each field of a message in wire order, its parts indented under what they depend on."""
+    """Yield a line for each field of a message in wire order; dependent parts are indented."""
     yield f"{message.id}  the number of {message.name}"
     yield from _lines(for_version(message.entries, version), "")
 

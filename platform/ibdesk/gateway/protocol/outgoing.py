@@ -1,4 +1,4 @@
-"""Every message that TWS sends to a client, in wire order, for the server versions 157 to 178."""
+"""Every message from TWS to a client, in wire order, for server versions 157 to 178."""
 
 from __future__ import annotations
 

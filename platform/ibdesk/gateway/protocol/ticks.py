@@ -1,6 +1,6 @@
-"""Market-data ticks as frames, in two halves: the body that all subscribers share, and the id each subscribed with.
+"""Frames of market-data ticks in two parts: the body shared by all subscribers, and each subscriber's request id.
 
-The bytes are those the field tables give; a tick that goes to many clients is written once.
+The bytes are those of the field tables; a tick for many clients is encoded once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from ibdesk.gateway.protocol.codec import text_of
 from ibdesk.gateway.protocol.fields import Kind
 
 Body = tuple[bytes, bytes]
-"""What stands before the request id, and what stands behind it."""
+"""The bytes before the request id, and those after it."""
 # The numbers of tickPrice, tickSize, tickGeneric and tickString, each with its version.
 _PRICE, _SIZE, _GENERIC, _STRING = b"1\0006\0", b"2\0006\0", b"45\0006\0", b"46\0006\0"
 
@@ -19,7 +19,7 @@ _PRICE, _SIZE, _GENERIC, _STRING = b"1\0006\0", b"2\0006\0", b"45\0006\0", b"46\
 def price_body(tick_type: int, price: float, size: float, attributes: int) -> Body:
     """Return a tickPrice without its request id."""
     text = repr(price)
-    # Exponents, and the names of what is not finite, all hold one of these letters.
+    # Exponents and the names of non-finite numbers contain one of these letters.
     if "e" in text or "n" in text:
         text = text_of(price, Kind.NUMBER)
     return _PRICE, f"{tick_type}\0{text}\0{_size(size)}\0{attributes}\0".encode()
@@ -41,14 +41,14 @@ def string_body(tick_type: int, text: str) -> Body:
 
 
 def name_of(request_id: int) -> bytes:
-    """Return a request id as it stands in a tick."""
+    """Return a request id as encoded in a tick."""
     return b"%d\0" % request_id
 
 
 def tick_gaps(width: int, bodies: Iterable[Body]) -> list[bytes]:
-    """Return what stands before, between and behind the ids of these ticks, for ids of `width` bytes.
+    """Return the bytes before, between and after the ids of these ticks, for ids of `width` bytes.
 
-    `name_of(request_id).join(gaps)` are the frames: many subscribers share the gaps.
+    `name_of(request_id).join(gaps)` are the frames; many subscribers share the gaps.
     """
     gaps: list[bytes] = []
     tail = b""

@@ -1,6 +1,6 @@
-"""Requests that the gateway answers without reading them: their id is taken, the rest is left.
+"""Requests that the gateway answers without reading more than their id.
 
-They concern subscriptions and windows that the gateway does not have, so that the answer never depends on the rest.
+They concern subscriptions and windows that the gateway does not have, so the answer does not depend on the rest.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ UNREAD = {
     102: "reqWshEventData",
     103: "cancelWshEventData",
 }
-"""By number, the name of the request; the place of its id stands in REQUEST_ID_AT."""
+"""The name of the request by number; the index of its id is in REQUEST_ID_AT."""
 
 
 def unread(number: int, texts: list[str]) -> Fields | None:
-    """Return the request with its id alone, or nothing when it is none of `UNREAD` or has no id."""
+    """Return the request with only its id; None if it is not in `UNREAD` or has no id."""
     name, place = UNREAD.get(number), REQUEST_ID_AT.get(number, 0)
     if name is None or place >= len(texts):
         return None

@@ -1,7 +1,7 @@
-"""Every message of the protocol as one line that a trader can read.
+"""Every message of the protocol as one readable line.
 
-``placeOrder 12: BUY 100 AAPL STK SMART LMT 99.5 DAY``. The few messages that are read most have sentences of their
-own; every other is its name and its fields by name, those left out that carry no value.
+``placeOrder 12: BUY 100 AAPL STK SMART LMT 99.5 DAY``. The most common messages have a sentence of their own; all
+others are their name and their fields by name, without empty ones.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ibdesk.gateway.protocol.outgoing import OUTGOING
 
 LINE_LENGTH = 240
 BINARY_SINCE = 201
-"""From this server version on a message is its number in four bytes and then protobuf."""
+"""From this server version on a message is its number in four bytes, then protobuf."""
 _ROWS_SHOWN = 2
 _DECIMAL = re.compile(r"-?[0-9]+\.[0-9]+")
 _LOWEST_VERSION = 100
@@ -40,7 +40,7 @@ _TICK_TYPES = {
     "67": "delayed ask",
     "68": "delayed last",
 }
-# What auxPrice means to an order of each type.
+# The meaning of auxPrice for each order type.
 _AUXILIARY = {
     "STP": "stop",
     "STP LMT": "stop",
@@ -53,12 +53,12 @@ _AUXILIARY = {
     "PEG MKT": "offset",
     "PEG MID": "offset",
 }
-# Fields in which zero is how clients and TWS write "none".
+# Fields in which zero means "none" for clients and TWS.
 _NONE_WHEN_ZERO = frozenset({"conId", "strike", "parentId", "mktCapPrice", "exemptCode", "liquidation"})
 
 
 def told(payload: bytes, version: int, *, by_client: bool) -> str:
-    """Return a message in words, of any bytes whatever; `version` is the server version the session agreed on."""
+    """Return a line for any payload, readable or not; `version` is the session's server version."""
     if version >= BINARY_SINCE:
         return f"binary message {int.from_bytes(payload[:4], 'big')}, {len(payload):,} bytes"
     if by_client and payload.startswith(b"v"):
@@ -71,7 +71,7 @@ def told(payload: bytes, version: int, *, by_client: bool) -> str:
 
 
 def words(texts: list[str], version: int, *, by_client: bool) -> str:
-    """Return a message in words, given its fields, the number first."""
+    """Return a line for a message, given its fields, the number first."""
     number = integer(texts[0]) or 0
     message = (INCOMING if by_client else OUTGOING).get(number)
     if message is None:
@@ -91,7 +91,7 @@ def words(texts: list[str], version: int, *, by_client: bool) -> str:
 
 
 def _pairs(texts: Texts, message: Message | None = None) -> str:
-    """Return the fields that say something; `message` knows which of them never do."""
+    """Return the fields with a value; `message` tells which of them never have one."""
     constants, flags = (frozenset({"version"}), frozenset()) if message is None else _silent(message)
     shown = []
     for name, text in texts.items():
@@ -104,14 +104,14 @@ def _pairs(texts: Texts, message: Message | None = None) -> str:
 
 @functools.cache
 def _silent(message: Message) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the fields that are always the same, and the flags, which say nothing while they are off."""
+    """Return the constant fields, and the flags, which are shown only when set."""
     fields = [entry for entry in message.entries if isinstance(entry, Field)]
     constants = frozenset(field.name for field in fields if field.constant is not None)
     return constants | {"version"}, frozenset(field.name for field in fields if field.kind is Kind.FLAG)
 
 
 def _says_nothing(name: str, text: str) -> bool:
-    # The number of rows is told with the rows.
+    # The number of rows is shown with the rows.
     return text in UNSET_TEXTS or name.endswith("Count") or (name in _NONE_WHEN_ZERO and _number(text) == "0")
 
 
@@ -125,7 +125,7 @@ def _rows(name: str, rows: list[Texts]) -> str:
 
 
 def _number(text: str) -> str:
-    """Return a text, or a number without needless decimals."""
+    """Return a text; a number without needless decimals."""
     return text.rstrip("0").removesuffix(".") if _DECIMAL.fullmatch(text) else text
 
 
@@ -134,11 +134,11 @@ def _cut(text: str, length: int = LINE_LENGTH) -> str:
     return plain if len(plain) <= length else f"{plain[: length - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
-# A message may hold line breaks and worse; its line is one line, and leaves the terminal as it was.
+# A message may contain line breaks and control characters; its line must not disturb the terminal.
 _CONTROLS = dict.fromkeys((*range(32), *range(127, 160), 0x2028, 0x2029), " ")
 
 
-# ---- the messages that are read most ------------------------------------------------------------------------------
+# ---- the most common messages -------------------------------------------------------------------------------------
 
 
 def _contract(found: Fields) -> str:
@@ -165,7 +165,7 @@ def _order(found: Fields) -> str:
 
 
 def _terms(found: Fields) -> str:
-    """Return what else an order says that changes what becomes of it."""
+    """Return the further terms of an order that affect its working."""
     labelled = (("parentId", "parent"), ("ocaGroup", "group"), ("goodTillDate", "until"), ("goodAfterTime", "after"))
     terms = [f"{label} {found.text(name)}" for name, label in labelled if found.text(name) not in (*UNSET_TEXTS, "0")]
     marks = (("outsideRth", "also outside regular hours"), ("whatIf", "only to know what it would cost"))

@@ -1,4 +1,4 @@
-"""Conversations between a client and a TWS: passed on, written down with accounts masked, and played again."""
+"""Conversations between a client and a TWS: forwarded, recorded with masked accounts, and played back."""
 
 from ibdesk.gateway.proxy.conversation import Conversation, Entry, read_conversation
 from ibdesk.gateway.proxy.playback import Playback

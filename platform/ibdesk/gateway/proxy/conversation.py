@@ -1,7 +1,7 @@
-"""A recorded conversation: a file of JSON lines, one for each message, in the order they passed.
+"""A recorded conversation: a file of JSON lines, one per message, in the order of the messages.
 
-The first line names the format. Every other is an `Entry`; what it says is in `fields`, the message's number first,
-as on the wire between the zero bytes. Account ids are masked, nothing else is changed.
+The first line names the format. Every other line is an `Entry`. Its `fields` are those of the message between the zero
+bytes of the wire, with the message's number first. Account ids are masked; nothing else is changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_ENTRIES = 5_000_000
 
 
 class By(enum.Enum):
-    """Who did it."""
+    """The side that sent a message or hung up."""
 
     CLIENT = "client"
     TWS = "tws"
@@ -38,9 +38,9 @@ class Header(msgspec.Struct, frozen=True):
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One message, or the end of a connection.
 
-    `at` are seconds since the recording began, `link` numbers the connections from 1, `client` is the client id once
-    it is known. A message is in `fields`; the client's version line, which has none, in `text`; of one in binary
-    (server version 201 and above) only its length is kept, in `binary`. `ended` marks the end by whoever hung up.
+    `at` are seconds since the recording began, `link` numbers the connections from 1, `client` is the client id once it
+    is known. A message is in `fields`; the client's version line, which has none, in `text`. Of a binary message
+    (server version 201 and above) only the length is kept, in `binary`. `ended` marks the end; `by` hung up.
     """
 
     at: float
@@ -72,7 +72,7 @@ def read_conversation(path: Path) -> Conversation:
     """Return a recorded conversation.
 
     Raises:
-        DataError: If the file cannot be read, is no recording, or holds nothing that can be played.
+        DataError: If the file cannot be read, is not a recording, or has nothing that can be played.
     """
     try:
         with path.open("rb") as file:
@@ -106,7 +106,7 @@ def _entries(file: IO[bytes], path: Path) -> Iterator[Entry]:
 
 
 def _link(number: int, entries: list[Entry]) -> Link | None:
-    """Return a connection, or nothing when it ended before startApi or went on in binary."""
+    """Return a connection; None if it ended before startApi or used binary messages."""
     versions = [entry.fields for entry in entries if entry.by is By.TWS and entry.fields]
     starts = [entry.fields for entry in entries if entry.by is By.CLIENT and entry.fields]
     version = integer(versions[0][0]) if versions else None

@@ -1,4 +1,4 @@
-"""A listening socket whose connections are served one by one as tasks, and all ended when it closes."""
+"""A TCP server that serves each connection in a task, and ends all of them when it stops."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _CLOSING_SECONDS = 2.0
 
 
 class Door(abc.ABC):
-    """Listens on `host:port` between `start` and `stop`; port 0 takes a free one, which `port` tells once started."""
+    """Listens on `host:port` between `start` and `stop`.
+
+    Port 0 takes a free one; after the start `port` is its number.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self.host = host
@@ -27,25 +30,25 @@ class Door(abc.ABC):
 
     @abc.abstractmethod
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection until it ends; it is closed when this returns."""
+        """Serve one connection until it ends; afterwards it is closed."""
 
     async def start(self) -> None:
         """Listen.
 
         Raises:
             AddressInUseError: If the port is taken.
-            ConfigError: If it cannot listen there for another reason.
+            ConfigError: If it cannot listen on the address for another reason.
         """
         try:
             self._server = await asyncio.start_server(self._arrived, self.host, self.port)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise AddressInUseError(self.host, self.port, "gateway.port") from error
-            raise ConfigError(f"nobody can listen on {self.host}:{self.port}: {error.strerror or error}") from error
+            raise ConfigError(f"cannot listen on {self.host}:{self.port}: {error.strerror or error}") from error
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Hang up on all and listen no more; doing so twice changes nothing."""
+        """Close all connections and stop listening; further calls have no effect."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -80,7 +83,10 @@ class Door(abc.ABC):
 
 @contextlib.asynccontextmanager
 async def hanging_up(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-    """Close a connection at the end of the block: what is unsent leaves, unless the peer does not take it in time."""
+    """Close a connection at the end of the block.
+
+    Unsent bytes are sent first, unless the peer does not read them in time.
+    """
     try:
         yield
     finally:

@@ -1,35 +1,35 @@
-"""Hides whose account it is: every account id in a recording stands under another name, always the same one."""
+"""Masking of accounts: every account id in a recording is replaced, always by the same name."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-# What IB's account ids look like: U live, F advisor, I introducing broker, with D in front on paper; believed to have
-# seven or eight digits, six in old ones, and in some structures one more letter before or behind the digits.
+# The format of IB's account ids: U live, F advisor, I introducing broker, with D in front on paper; believed to have
+# seven or eight digits, six in old ones, and in some structures one more letter before or after the digits.
 _ACCOUNT = re.compile(r"D?[UFI][A-Z]?\d{5,9}[A-Z]?")
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _FIRST = 9_000_001
 
 
 class AccountMask:
-    """Gives each account id that it meets a name of its own: ``DU9000001``, ``DU9000002``, in the order they come.
+    """Replaces account ids by ``DU9000001``, ``DU9000002``, ... in the order of their appearance.
 
-    An id is what TWS has listed as one (see `learn`) or looks like one, wherever it stands as a whole word, also
-    inside other text.
+    An id is one that TWS has listed (see `learn`) or one in the usual format. It is replaced wherever it is a whole
+    word, also within other text.
     """
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
 
     def learn(self, accounts: Iterable[str]) -> None:
-        """Take these for account ids, however they look."""
+        """Treat these words as account ids, whatever their format."""
         for account in accounts:
             if _WORD.fullmatch(account):
                 self._name(account)
 
     def masked(self, text: str) -> str:
-        """Return the text with every account id in it under its other name."""
+        """Return the text with every account id replaced."""
         return _WORD.sub(self._replaced, text)
 
     def _replaced(self, match: re.Match[str]) -> str:

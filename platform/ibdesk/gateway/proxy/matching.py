@@ -1,7 +1,7 @@
-"""Compares what a client asks with what was recorded, and carries ids over where the two differ in nothing else.
+"""Comparison of a client's requests with recorded ones, and translation of ids if nothing else differs.
 
-Another run of a program may number its requests and orders otherwise. The first time a recorded id comes up, it is
-bound to the one that the client uses in its place; from then on both must agree, and answers carry the client's.
+Another run of a program may use other ids for requests and orders. The first time a recorded id appears, it is bound to
+the client's id; from then on both must agree, and answers carry the client's id.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from ibdesk.gateway.protocol.framing import ProtocolError, integer, join
 from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.outgoing import OUTGOING
 
-# Which sequence of ids a field belongs to. An error's id may be of either.
+# The sequence of ids that a field belongs to. An error's id may belong to either.
 _REQUEST, _ORDER, _CLIENT = "request", "order", "client"
 _SEQUENCES = {"reqId": _REQUEST, "orderId": _ORDER, "parentId": _ORDER, "clientId": _CLIENT}
 _EITHER = {("errMsg", "id")}
 _NO_IDS = {("reqId", "-1"), ("parentId", "0"), ("parentId", "")}
-# What differs between versions of a client library and not between what they ask.
+# Fields that differ between versions of a client library without a different meaning.
 _IGNORED = frozenset({"version", "optCapab"})
 
 
 class Ids:
-    """Which id of the running client stands for which recorded one."""
+    """The running client's id for each recorded id."""
 
     def __init__(self) -> None:
         self._live: dict[tuple[str, str], str] = {}
         self._recorded: dict[tuple[str, str], str] = {}
 
     def agree(self, recorded: list[str], live: list[str], version: int) -> bool:
-        """Return whether a client's message asks what the recorded one asked, and bind its ids if so."""
+        """Return whether a client's message requests the same as the recorded one; if so, bind its ids."""
         message = _message(INCOMING, recorded)
         if message is None or recorded[0] != live[0]:
             return recorded == live
@@ -53,7 +53,7 @@ class Ids:
         return True
 
     def carried_over(self, recorded: list[str], version: int) -> bytes:
-        """Return the frame of a recorded answer with the client's ids in the places of the recorded ones."""
+        """Return the frame of a recorded answer with the client's ids in place of the recorded ones."""
         message = _message(OUTGOING, recorded)
         if message is None or all(was == is_now for (_, was), is_now in self._live.items()):
             return join(recorded)
@@ -85,7 +85,7 @@ class Ids:
         return self._live.get((sequence, text), text)
 
     def _is_own(self, found: Texts) -> bool:
-        """Return whether an order is the client's own, as far as the message tells."""
+        """Return whether an order belongs to the client, as far as the message shows."""
         client = found.get("clientId")
         return client is None or (_CLIENT, str(client)) in self._live
 
@@ -95,7 +95,7 @@ def _message(table: dict[int, Message], texts: list[str]) -> Message | None:
 
 
 def _pairs(recorded: Texts, live: Texts) -> Iterator[tuple[str, str | None, str | None]]:
-    """Yield every field by name, as it was and as it is; nothing stands for a field that one side does not have."""
+    """Yield every field by name with both values; None is a field that one side does not have."""
     for name in dict.fromkeys([*recorded, *live]):
         was, is_now = recorded.get(name), live.get(name)
         if isinstance(was, list) and isinstance(is_now, list):
@@ -107,7 +107,7 @@ def _pairs(recorded: Texts, live: Texts) -> Iterator[tuple[str, str | None, str 
 
 
 def _same(was: str | None, is_now: str | None) -> bool:
-    """Return whether two texts mean the same: equal, both unset, or one number written in two ways."""
+    """Return whether two texts have the same meaning: equal, both unset, or the same number."""
     if was == is_now:
         return True
     if was is None or is_now is None:

@@ -1,4 +1,4 @@
-"""A TCP server that answers a client as a recording has it, and says where the client asks for something else."""
+"""A TCP server that answers a client from a recording, and reports where the client's requests differ."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ _log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 16
 _VERSIONS = re.compile(rb"v(\d{1,6})(?:\.\.(\d{1,6}))?(?: .*)?")
-# AHEAD: a program that asks for several things at once may ask in another order each time it runs; a request may come
-# so many requests before its turn.
+# A program that makes several requests at once may send them in another order in each run. A request may come at most
+# this many requests early.
 _AHEAD = 20
-# PATIENCE_SECONDS: after so long without the next recorded request it is said what is waited for.
+# After this time without the next recorded request, the playback reports what it waits for.
 _PATIENCE_SECONDS = 5.0
-# With the recorded times kept, answers closer together than this leave together.
+# With the recorded times, answers closer together than this are sent together.
 _TOGETHER_SECONDS = 0.001
 
 
 class DifferenceError(IbdeskError):
-    """A client does something else than the recording has; the sentence tells both."""
+    """A client deviates from the recording; the message names both requests."""
 
 
 class Playback(Door):
     """Plays `conversation` to the clients that connect to `host:port` (port 0 takes a free one).
 
-    Each connection gets the recorded one of its client id, or else the first that was not played yet; a program that
-    connects once more than was recorded gets one again. Requests must be those recorded, up to their ids and up to
-    their order where they were made at once. Answers leave at once after the requests before them, or, if `timed`,
-    as long after as they did. At the first difference the client is hung up on; `differences` keeps the sentence, and
-    `tell` is called with it, as with other news of the playback.
+    Each connection gets the recorded one of its client id, or else the first that was not played yet. Further
+    connections get recorded ones again. Requests must equal the recorded ones, except for their ids and for the order
+    of those made at once. Answers are sent directly after the requests before them, or with `timed` after the recorded
+    delay. At the first difference the client is disconnected; `differences` keeps the message, and `tell` is called
+    with it and with other events of the playback.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Playback(Door):
                 self._busy.discard(link.number)
 
     async def _begin(self, client: _Client, writer: asyncio.StreamWriter) -> Link | None:
-        """Greet a client and return the connection to play to it; nothing when it leaves before startApi."""
+        """Greet a client and return the connection to play to it; None if it leaves before startApi."""
         line = await client.greeting()
         if line is None:
             return None
@@ -113,7 +113,7 @@ class Playback(Door):
         """Return the connection to play next.
 
         Raises:
-            DifferenceError: If all are being played.
+            DifferenceError: If all connections are being played.
         """
         free = [
             link
@@ -121,12 +121,12 @@ class Playback(Door):
             if link.number not in self._busy and version in (None, link.version)
         ]
         if not free:
-            raise DifferenceError(f"connects beside {len(self._busy)} others, which is one more than was recorded")
+            raise DifferenceError(f"connects beside {len(self._busy)} others, one more than were recorded")
         return min(free, key=lambda link: (self._played[link.number], str(link.client_id) != client_id))
 
 
 class _Client:
-    """The messages of a client, one after the other."""
+    """The messages of a client, one after another."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self.id = "?"
@@ -135,17 +135,17 @@ class _Client:
         self._waiting: list[bytes] = []
 
     async def greeting(self) -> bytes | None:
-        """Return the version line; nothing when the client hangs up first."""
+        """Return the version line; None if the client hangs up first."""
         try:
             begins = await self._reader.readexactly(len(GREETING))
         except asyncio.IncompleteReadError:
             return None
         if begins != GREETING:
-            raise DifferenceError(f"greets with {begins!r} where a TWS client sends {GREETING!r}")
+            raise DifferenceError(f"greets with {begins!r}; a TWS client sends {GREETING!r}")
         return await self.next()
 
     async def next(self) -> bytes | None:
-        """Return the next message; nothing when the client has hung up. It may be cancelled and called again."""
+        """Return the next message; None if the client has hung up. The call may be cancelled and repeated."""
         while not self._waiting:
             data = await self._reader.read(_CHUNK)
             if not data:
@@ -154,12 +154,12 @@ class _Client:
         return self._waiting.pop(0)
 
     def unread(self, payload: bytes) -> None:
-        """Let a message be the next once more."""
+        """Put a message back, so that it is the next one."""
         self._waiting.insert(0, payload)
 
 
 class _Playing:
-    """One recorded connection while it is played to a client."""
+    """One recorded connection that is being played to a client."""
 
     def __init__(
         self,
@@ -184,10 +184,10 @@ class _Playing:
         self._unsent: list[bytes] = []
 
     async def run(self) -> None:
-        """Play it until its end, and on until the client hangs up unless TWS did.
+        """Play the connection to its end, then wait until the client hangs up, unless TWS did.
 
         Raises:
-            DifferenceError: If the client asks for something else, or leaves too early.
+            DifferenceError: If the client's requests differ, or it leaves too early.
         """
         before = self._entries[0].at
         for place, entry in enumerate(self._entries):
@@ -206,7 +206,7 @@ class _Playing:
                 await self._received(place)
         await self._send()
         if (payload := await self._client.next()) is not None:
-            raise DifferenceError(f"sent {self._in_words(payload)}, where the recording has nothing more")
+            raise DifferenceError(f"sent {self._in_words(payload)}, but the recording has ended")
 
     async def _received(self, place: int) -> None:
         """Wait until the client has sent the message at `place`.
@@ -217,12 +217,10 @@ class _Playing:
         while place not in self._early:
             payload = await self._next(place)
             if payload is None:
-                raise DifferenceError(f"left where the recording goes on with its {self._recorded(place)}")
+                raise DifferenceError(f"left although the recording continues with its {self._recorded(place)}")
             found = self._find(payload, place)
             if found is None:
-                raise DifferenceError(
-                    f"sent {self._in_words(payload)}, where the recording has {self._recorded(place)}"
-                )
+                raise DifferenceError(f"sent {self._in_words(payload)}, but the recording has {self._recorded(place)}")
             self._early.add(found)
 
     async def _next(self, place: int) -> bytes | None:
@@ -230,13 +228,11 @@ class _Playing:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 return await self._client.next()
         except TimeoutError:
-            self._tell(
-                f"client {self._client.id}: the recording goes on with its {self._recorded(place)}; it is awaited"
-            )
+            self._tell(f"client {self._client.id}: waiting for the recording's next message: {self._recorded(place)}")
         return await self._client.next()
 
     def _find(self, payload: bytes, place: int) -> int | None:
-        """Return which of the next recorded requests this is; nothing when it is none of them."""
+        """Return the index of the recorded request, among the next ones, that this is; None if it is none of them."""
         live = split(payload)
         awaited = 0
         for candidate in range(place, len(self._entries)):

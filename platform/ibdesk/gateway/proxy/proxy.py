@@ -1,4 +1,4 @@
-"""A TCP server between clients and a TWS: every byte goes through unchanged, and a listener hears every message."""
+"""A TCP proxy between clients and a TWS: bytes pass unchanged, and a listener receives every message."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ibdesk.gateway.proxy.door import Door, hanging_up
 _log = logging.getLogger(__name__)
 
 MAX_FRAME_BYTES = 16 << 20
-"""What a message may have at most to be heard; TWS's own limit for a frame is believed to be 16 MB."""
+"""The largest message that the listener receives; TWS's own limit for a frame is believed to be 16 MB."""
 _CHUNK = 1 << 16
 _CONNECT_SECONDS = 10.0
 _START_API = "71"
 
 
 class Conduit:
-    """One connection through the proxy: cuts what passes into messages for the listener, and knows whose it is.
+    """One connection through the proxy: splits the streams into messages for the listener, and knows the client id.
 
-    What cannot be cut is passed on all the same; only the listener hears no more of that direction.
+    A stream that cannot be split is still forwarded; only the listener receives no more of that direction.
     """
 
     def __init__(self, listener: Listener) -> None:
@@ -37,12 +37,15 @@ class Conduit:
         self._from_tws: FrameReader | None = FrameReader(MAX_FRAME_BYTES)
 
     def client_sent(self, data: bytes) -> None:
-        """Take the next bytes of the client."""
+        """Receive the next bytes of the client."""
         if len(self._greeting) < len(GREETING):
             wanted = len(GREETING) - len(self._greeting)
             self._greeting, data = self._greeting + data[:wanted], data[wanted:]
             if not GREETING.startswith(self._greeting):
-                _log.warning("a client greets with %r, not as a TWS client does: it is passed on unheard", data[:20])
+                _log.warning(
+                    "a client greets with %r, not as a TWS client: its bytes are forwarded, not recorded",
+                    data[:20],
+                )
                 self._from_client = None
         if self._from_client is None:
             return
@@ -51,11 +54,11 @@ class Conduit:
                 self._learn_client(payload)
                 self._listener.heard(self, payload)
         except ProtocolError as error:
-            _log.warning("client %d is passed on unheard from here: %s", self.client_id, error)
+            _log.warning("client %d: from here its bytes are forwarded, not recorded: %s", self.client_id, error)
             self._from_client = None
 
     def tws_sent(self, data: bytes) -> None:
-        """Take the next bytes of TWS."""
+        """Receive the next bytes of TWS."""
         if self._from_tws is None:
             return
         try:
@@ -64,7 +67,7 @@ class Conduit:
                 if not self.version:
                     self._learn_version(payload)
         except ProtocolError as error:
-            _log.warning("TWS is passed on to client %d unheard from here: %s", self.client_id, error)
+            _log.warning("TWS to client %d: from here its bytes are forwarded, not recorded: %s", self.client_id, error)
             self._from_tws = None
 
     def _learn_client(self, payload: bytes) -> None:
@@ -77,15 +80,15 @@ class Conduit:
         text = split(payload)[0]
         version = integer(text)
         if version is None:
-            raise ProtocolError(f"it answers the greeting with {text[:20]!r} where a TWS sends its version")
+            raise ProtocolError(f"it answers the greeting with {text[:20]!r} instead of its version")
         self.version = version
 
 
 class Proxy(Door):
     """Listens on `host:port` (port 0 takes a free one) and connects each client to the TWS at `upstream`.
 
-    When one side hangs up, so does the proxy to the other once all bytes before are through. A side that does not
-    read holds up the other, as it would without a proxy, so no more than some hundred kilobytes wait in between.
+    When one side hangs up, the proxy closes the other side after all earlier bytes were forwarded. A side that does not
+    read slows the other, as it would without a proxy, so at most some hundred kilobytes wait in between.
     """
 
     def __init__(
@@ -96,7 +99,7 @@ class Proxy(Door):
         self._listener = listener
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Connect a client to the TWS, and pass everything on until one of them hangs up."""
+        """Connect a client to the TWS, and forward all bytes until one of them hangs up."""
         host, port = self.upstream
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
@@ -116,7 +119,7 @@ class Proxy(Door):
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listen: Callable[[bytes], None]) -> None:
-    """Pass bytes on until either side of it is gone."""
+    """Forward bytes until one side is closed."""
     with contextlib.suppress(ConnectionError):
         while data := await reader.read(_CHUNK):
             writer.write(data)

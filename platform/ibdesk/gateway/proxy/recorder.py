@@ -1,4 +1,4 @@
-"""Writes a conversation down while it happens, with every account masked."""
+"""Recording of a conversation while it happens, with masked accounts."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _MANAGED_ACCOUNTS = "15"
 
 
 class Recorder:
-    """A listener that keeps what it hears in a new file of `path`, readable by its owner alone (mode 0600).
+    """A listener that records all messages in a new file at `path`, readable by its owner only (mode 0600).
 
-    `now_ns` is the time to note, ns; the file tells seconds since the recorder was made. When the disk is full the
-    recording ends, with a line in the log, and the conversation goes on.
+    `now_ns` returns the time, ns; the file has seconds since the recorder was created. When the disk is full the
+    recording ends with an error in the log, and the conversation continues.
 
     Raises:
-        ConfigError: If there is such a file already, or it cannot be made.
+        ConfigError: If the file exists already, or cannot be created.
     """
 
     def __init__(self, path: Path, now_ns: Callable[[], int]) -> None:
@@ -45,23 +45,23 @@ class Recorder:
         try:
             self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         except FileExistsError:
-            raise ConfigError(f"recording {path}: there is such a file already; name another, or remove it") from None
+            raise ConfigError(f"recording {path}: the file exists already; name another, or remove it") from None
         except OSError as error:
             raise ConfigError(f"recording {path}: it cannot be written: {error.strerror or error}") from None
         self._write(Header(FORMAT, FORMAT_VERSION))
 
     def heard(self, party: Party, payload: bytes) -> None:
-        """Write down what a client says, and let all so far reach the file: requests are rare."""
+        """Record a client's message and flush the file; requests are rare."""
         self._note(party, By.CLIENT, payload)
         self.flush()
 
     def said(self, party: Party, frames: bytes) -> None:
-        """Write down what is said to a client."""
+        """Record messages to a client."""
         for payload in payloads(frames):
             self._note(party, By.TWS, payload)
 
     def left(self, party: Party, *, by_client: bool) -> None:
-        """Write down who has hung up."""
+        """Record the end of a connection."""
         number = self._links.pop(party, None)
         if number is not None:
             by = By.CLIENT if by_client else By.TWS
@@ -69,7 +69,7 @@ class Recorder:
             self.flush()
 
     def flush(self) -> None:
-        """Let what was heard so far reach the file."""
+        """Flush the recorded messages to the file."""
         if not self._file.closed:
             try:
                 self._file.flush()
@@ -77,7 +77,7 @@ class Recorder:
                 self._give_up(error)
 
     def close(self) -> None:
-        """End the recording; doing so twice changes nothing. One in which nothing was said leaves no file."""
+        """End the recording; further calls have no effect. A recording without messages leaves no file."""
         if self._file.closed:
             return
         self.flush()
@@ -118,6 +118,6 @@ class Recorder:
 
     def _give_up(self, error: OSError) -> None:
         _log.error("the recording %s ends here: %s", self.path, error.strerror or error)
-        # Closing tries to write what is left once more, and closes in any case.
+        # Closing tries to write the rest once more, and closes in any case.
         with contextlib.suppress(OSError):
             self._file.close()
