@@ -25,8 +25,8 @@ from ibdesk.gateway.protocol.fields import (
     ConditionBody,
     Entry,
     Field,
-    Kind,
-    Message,
+    FieldKind,
+    MessageSpec,
     Repeat,
     When,
     content_holds,
@@ -41,11 +41,11 @@ ALL_MESSAGES = [*OUTGOING.values(), *INCOMING.values()]
 plain_text = st.text(st.characters(exclude_characters="\0", categories=("L", "N", "P", "S", "Zs", "Cc")), max_size=12)
 unset = st.sampled_from(["", "2147483647", "1.7976931348623157E308"])
 VALUES = {
-    Kind.TEXT: plain_text,
-    Kind.FLAG: st.sampled_from(["0", "1", ""]),
-    Kind.INTEGER: st.integers(-(2**31), 2**31).map(str) | unset,
-    Kind.NUMBER: st.floats(allow_nan=False, allow_infinity=False).map(repr) | unset,
-    Kind.SIZE: st.integers(0, 10**9).map(str) | st.floats(0, 1e6).map(repr) | unset,
+    FieldKind.TEXT: plain_text,
+    FieldKind.FLAG: st.sampled_from(["0", "1", ""]),
+    FieldKind.INTEGER: st.integers(-(2**31), 2**31).map(str) | unset,
+    FieldKind.NUMBER: st.floats(allow_nan=False, allow_infinity=False).map(repr) | unset,
+    FieldKind.SIZE: st.integers(0, 10**9).map(str) | st.floats(0, 1e6).map(repr) | unset,
 }
 # Fields on which others depend take the values that matter more often than chance would give them.
 DECISIVE = {
@@ -62,7 +62,7 @@ DECISIVE = {
 
 
 @st.composite
-def drawn_texts(draw: st.DrawFn, message: Message, version: int) -> Texts:
+def drawn_texts(draw: st.DrawFn, message: MessageSpec, version: int) -> Texts:
     found: Texts = {}
     _draw_entries(draw, plan_of(message, version), found)
     return found
@@ -91,7 +91,7 @@ def _draw_entries(draw: st.DrawFn, entries: tuple[Entry, ...], found: Texts) -> 
 @pytest.mark.parametrize("message", ALL_MESSAGES, ids=lambda message: f"{message.id}-{message.name}")
 @settings(max_examples=30)
 @given(data=st.data())
-def test_decoding_an_encoded_message_gives_it_back_at_every_version(message: Message, data: st.DataObject) -> None:
+def test_decoding_an_encoded_message_gives_it_back_at_every_version(message: MessageSpec, data: st.DataObject) -> None:
     version = data.draw(st.sampled_from(VERSIONS))
     texts = data.draw(drawn_texts(message, version))
 
@@ -139,7 +139,7 @@ def test_the_fast_path_of_history_writes_what_the_table_writes(rows: list[tuple[
     message = OUTGOING_BY_NAME["historicalData"]
     by_table = encode(message, {"reqId": 7, "start": "then", "end": "now", "bars": bars}, 178)
 
-    price_texts, volume_texts = texts_of(prices, Kind.NUMBER), texts_of(volumes, Kind.SIZE)
+    price_texts, volume_texts = texts_of(prices, FieldKind.NUMBER), texts_of(volumes, FieldKind.SIZE)
     columns = [["20260413"] * len(rows), *[price_texts] * 4, *[volume_texts] * 2, ["4"] * len(rows)]
 
     assert historical_frame(7, "then", "now", len(rows), [historical_rows(columns)]) == by_table
@@ -148,20 +148,20 @@ def test_the_fast_path_of_history_writes_what_the_table_writes(rows: list[tuple[
 @pytest.mark.parametrize(
     ("value", "kind", "text"),
     [
-        (None, Kind.NUMBER, ""),
-        (True, Kind.FLAG, "1"),
-        (False, Kind.FLAG, "0"),
-        (100.0, Kind.NUMBER, "100.0"),
-        (100.0, Kind.SIZE, "100"),
-        (0.00005, Kind.NUMBER, "0.00005"),
-        (1e22, Kind.NUMBER, "10000000000000000000000"),
-        (UNSET_NUMBER, Kind.NUMBER, "1.7976931348623157E308"),
-        (float("nan"), Kind.NUMBER, "1.7976931348623157E308"),
-        (float("inf"), Kind.NUMBER, "Infinity"),
-        (2147483647, Kind.INTEGER, "2147483647"),
+        (None, FieldKind.NUMBER, ""),
+        (True, FieldKind.FLAG, "1"),
+        (False, FieldKind.FLAG, "0"),
+        (100.0, FieldKind.NUMBER, "100.0"),
+        (100.0, FieldKind.SIZE, "100"),
+        (0.00005, FieldKind.NUMBER, "0.00005"),
+        (1e22, FieldKind.NUMBER, "10000000000000000000000"),
+        (UNSET_NUMBER, FieldKind.NUMBER, "1.7976931348623157E308"),
+        (float("nan"), FieldKind.NUMBER, "1.7976931348623157E308"),
+        (float("inf"), FieldKind.NUMBER, "Infinity"),
+        (2147483647, FieldKind.INTEGER, "2147483647"),
     ],
 )
-def test_values_are_written_as_tws_writes_them(value: float | None, kind: Kind, text: str) -> None:
+def test_values_are_written_as_tws_writes_them(value: float | None, kind: FieldKind, text: str) -> None:
     assert text_of(value, kind) == text
 
 

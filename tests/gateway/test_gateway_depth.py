@@ -20,7 +20,7 @@ from ibdesk.gateway.handlers.depth import (
     DELETE,
     INSERT,
     VENUES,
-    Level,
+    DepthLevel,
     levels_of,
     moves_between,
 )
@@ -69,12 +69,12 @@ def prices(levels: list[ib.DOMLevel]) -> list[float]:
 
 
 SIDE = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 3)), max_size=8).map(
-    lambda entries: [Level(float(price), float(size), "IEX") for price, size in entries]
+    lambda entries: [DepthLevel(float(price), float(size), "IEX") for price, size in entries]
 )
 
 
 @given(SIDE, SIDE)
-def test_a_book_that_follows_the_moves_is_the_new_book(old: list[Level], new: list[Level]) -> None:
+def test_a_book_that_follows_the_moves_is_the_new_book(old: list[DepthLevel], new: list[DepthLevel]) -> None:
     # Clients differ in what an insert does: it moves what is behind it, or takes the place of what is there.
     moved, replaced = list(old), dict(enumerate(old))
     for move in moves_between(old, new):

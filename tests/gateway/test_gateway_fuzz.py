@@ -27,7 +27,7 @@ from ibdesk.gateway.protocol.fields import (
     ConditionBody,
     Entry,
     Field,
-    Kind,
+    FieldKind,
     Repeat,
     When,
 )
@@ -94,12 +94,12 @@ LIKELY: dict[str, tuple[str, ...]] = {
     "whatToShow": ("TRADES", "MIDPOINT", "BID", "ASK", "BID_ASK", "SCHEDULE", "ADJUSTED_LAST", "WISHES"),
     "whatIf": ("0", "0", "0", "1"),
 }  # fmt: skip
-ODD: dict[Kind, tuple[str, ...]] = {
-    Kind.INTEGER: ("0", "1", "2147483647", "-2147483648", "9223372036854775807", ""),
-    Kind.NUMBER: ("", "0.0", "1.7976931348623157E308", "1e-320", "Infinity", "-0.0"),
-    Kind.SIZE: ("", "0", "100", "1e9", "-9223372036854775808"),
-    Kind.FLAG: ("0", "1", ""),
-    Kind.TEXT: ("", "x", "ü€\\n", "%s%n", "'; DROP TABLE orders;--", "A" * 3000),
+ODD: dict[FieldKind, tuple[str, ...]] = {
+    FieldKind.INTEGER: ("0", "1", "2147483647", "-2147483648", "9223372036854775807", ""),
+    FieldKind.NUMBER: ("", "0.0", "1.7976931348623157E308", "1e-320", "Infinity", "-0.0"),
+    FieldKind.SIZE: ("", "0", "100", "1e9", "-9223372036854775808"),
+    FieldKind.FLAG: ("0", "1", ""),
+    FieldKind.TEXT: ("", "x", "ü€\\n", "%s%n", "'; DROP TABLE orders;--", "A" * 3000),
 }
 NONSENSE = (
     "²",
@@ -191,7 +191,7 @@ class Forger:
                         values.update(self._values(body))
         return values
 
-    def _text(self, name: str, kind: Kind) -> str:
+    def _text(self, name: str, kind: FieldKind) -> str:
         # A condition's type says which fields follow, so that the table has no form for a wrong one; damage makes it.
         if name in LIKELY and (name == "condType" or self._chance.random() < 0.95):
             return self._chance.choice(LIKELY[name])

@@ -15,7 +15,7 @@ from ibdesk.clock import SECOND, ManualClock
 from ibdesk.gateway import Gateway, RandomWalk
 from ibdesk.gateway.market.bars import MONTH, WEEK, opened_of
 from ibdesk.gateway.market.script import MarketScript
-from ibdesk.gateway.market.time_slicer import Job, TimeSlicer
+from ibdesk.gateway.market.time_slicer import SlicedJob, TimeSlicer
 from ibdesk.gateway.protocol.framing import FrameReader
 from ibdesk.model import nanoseconds
 
@@ -217,7 +217,7 @@ async def test_jobs_take_turns_and_a_cancelled_one_does_no_more() -> None:
             ended.set()
 
     time_slicer = TimeSlicer()
-    long, cancelled = Job(work("long", 3)), Job(work("cancelled", 3))
+    long, cancelled = SlicedJob(work("long", 3)), SlicedJob(work("cancelled", 3))
     time_slicer.begin(long)
     time_slicer.begin(cancelled)
     cancelled.cancel()

@@ -19,8 +19,8 @@ from ibdesk.errors import AddressInUseError, ConfigError, DataError
 from ibdesk.gateway import Gateway, GatewaySettings, RandomWalk, Replay
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.hours import hours_of
-from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState
-from ibdesk.gateway.market.source import Row, path, played, quotes_around, shares
+from ibdesk.gateway.market.instrument_state import InstrumentState, PartialBar
+from ibdesk.gateway.market.source import BarRow, path, played, quotes_around, shares
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.market.walks import Walk
 from ibdesk.gateway.schedule import Schedule
@@ -54,7 +54,7 @@ def test_the_parts_of_a_volume_add_up_to_it_exactly(volume: float) -> None:
     [((10.0, 14.0, 9.0, 12.0), (10.0, 9.0, 14.0, 12.0)), ((10.0, 11.0, 5.0, 8.0), (10.0, 11.0, 5.0, 8.0))],
 )
 def test_a_row_first_goes_to_the_extreme_nearer_its_open(row: tuple[float, ...], prices: tuple[float, ...]) -> None:
-    assert path(Row("X", row[0], row[1], row[2], row[3], 100.0)) == prices
+    assert path(BarRow("X", row[0], row[1], row[2], row[3], 100.0)) == prices
 
 
 @given(st.floats(0.02, 1e5))
@@ -68,7 +68,7 @@ def test_the_quote_holds_the_price_and_stands_on_the_grid(price: float) -> None:
 
 
 def test_a_row_is_played_in_quarters_of_its_step() -> None:
-    row = Row("X", 10.0, 14.0, 9.0, 12.0, 403.0)
+    row = BarRow("X", 10.0, 14.0, 9.0, 12.0, 403.0)
 
     moments = list(played(row, T0, 8 * SECOND, Stock("X")))
 
@@ -328,7 +328,7 @@ def test_a_five_second_bar_without_a_trade_is_flat(make_bars: MakeBars) -> None:
     replay = Replay(make_bars({"AAPL": AAPL_ROWS}, step=dt.timedelta(seconds=40)))
     replay.open(T0, {"AAPL": Stock("AAPL")})
     tape = Tape(replay, schedule)
-    heard: list[BarBuilder] = []
+    heard: list[PartialBar] = []
 
     class Listener:
         def on_quote(self, quote: Quote) -> None: ...
@@ -337,7 +337,7 @@ def test_a_five_second_bar_without_a_trade_is_flat(make_bars: MakeBars) -> None:
 
         def on_state(self, state: InstrumentState) -> None: ...
 
-        def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
+        def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, PartialBar]) -> None:
             heard.append(bars["TRADES"])
 
     tape.watch("AAPL", Listener())

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway
-from ibdesk.gateway.contracts.black_scholes import Terms, greeks, implied_volatility, price
+from ibdesk.gateway.contracts.black_scholes import OptionTerms, greeks, implied_volatility, price
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.indices import shipped_indices
 from ibdesk.gateway.contracts.options import expiries, occ_symbol, strikes_around, trading_class
@@ -40,8 +40,8 @@ RATES = st.floats(0.0, 0.1)
 def test_a_textbook_option_is_worth_what_the_textbook_says() -> None:
     # Hull, example 15.6: S 42, K 40, r 10 %, volatility 20 %, half a year; d1 = 0.7693, d2 = 0.6278,
     # so that the call is worth 4.76 and the put 0.81.
-    call = Terms(Right.CALL, strike=40.0, years=0.5, rate=0.1)
-    put = Terms(Right.PUT, strike=40.0, years=0.5, rate=0.1)
+    call = OptionTerms(Right.CALL, strike=40.0, years=0.5, rate=0.1)
+    put = OptionTerms(Right.PUT, strike=40.0, years=0.5, rate=0.1)
 
     assert price(call, 42.0, 0.2) == pytest.approx(4.76, abs=0.005)
     assert price(put, 42.0, 0.2) == pytest.approx(0.81, abs=0.005)
@@ -54,7 +54,7 @@ def test_a_call_less_a_put_is_the_share_less_the_discounted_strike(
     spot: float, ratio: float, years: float, volatility: float, rate: float
 ) -> None:
     strike = spot * ratio
-    call, put = (price(Terms(right, strike, years, rate), spot, volatility) for right in Right)
+    call, put = (price(OptionTerms(right, strike, years, rate), spot, volatility) for right in Right)
 
     assert call - put == pytest.approx(spot - strike * math.exp(-rate * years), abs=1e-9 * spot)
 
@@ -71,7 +71,7 @@ def test_a_call_less_a_put_is_the_share_less_the_discounted_strike(
 def test_more_volatility_makes_no_option_cheaper(
     right: Right, spot: float, ratio: float, years: float, rate: float, lower: float, more: float
 ) -> None:
-    terms = Terms(right, spot * ratio, years, rate)
+    terms = OptionTerms(right, spot * ratio, years, rate)
 
     assert price(terms, spot, lower + more) >= price(terms, spot, lower) - 1e-9 * spot
 
@@ -80,7 +80,7 @@ def test_more_volatility_makes_no_option_cheaper(
 def test_a_dearer_share_makes_calls_dearer_and_puts_cheaper(
     spot: float, ratio: float, years: float, volatility: float, rate: float, rise: float
 ) -> None:
-    call, put = (Terms(right, spot * ratio, years, rate) for right in Right)
+    call, put = (OptionTerms(right, spot * ratio, years, rate) for right in Right)
 
     assert price(call, spot + rise, volatility) >= price(call, spot, volatility) - 1e-9 * spot
     assert price(put, spot + rise, volatility) <= price(put, spot, volatility) + 1e-9 * spot
@@ -90,7 +90,7 @@ def test_a_dearer_share_makes_calls_dearer_and_puts_cheaper(
 def test_the_volatility_that_a_price_implies_is_the_one_it_was_made_with(
     right: Right, spot: float, ratio: float, years: float, volatility: float, rate: float
 ) -> None:
-    terms = Terms(right, spot * ratio, years, rate)
+    terms = OptionTerms(right, spot * ratio, years, rate)
     # Where a hundredth of volatility is worth less than a millionth of the share, the price tells nothing of it.
     assume(greeks(terms, spot, volatility).vega > 1e-6 * spot)
 
@@ -101,7 +101,7 @@ def test_the_volatility_that_a_price_implies_is_the_one_it_was_made_with(
 def test_the_sensitivities_are_the_slopes_of_the_price(
     right: Right, spot: float, ratio: float, years: float, volatility: float, rate: float
 ) -> None:
-    terms, step = Terms(right, spot * ratio, years, rate), 1e-4
+    terms, step = OptionTerms(right, spot * ratio, years, rate), 1e-4
     found = greeks(terms, spot, volatility)
 
     def slope(up: float, down: float, width: float) -> float:
@@ -111,7 +111,7 @@ def test_the_sensitivities_are_the_slopes_of_the_price(
         price(terms, spot * (1 + step), volatility), price(terms, spot * (1 - step), volatility), 2 * step * spot
     )
     by_volatility = slope(price(terms, spot, volatility + step), price(terms, spot, volatility - step), 2 * step)
-    later, sooner = (Terms(right, spot * ratio, years + shift, rate) for shift in (step, -step))
+    later, sooner = (OptionTerms(right, spot * ratio, years + shift, rate) for shift in (step, -step))
     by_time = slope(price(sooner, spot, volatility), price(later, spot, volatility), 2 * step)
     assert found.delta == pytest.approx(by_spot, abs=1e-3)
     assert found.vega * 100 == pytest.approx(by_volatility, abs=1e-3 * spot)
@@ -119,7 +119,7 @@ def test_the_sensitivities_are_the_slopes_of_the_price(
 
 
 def test_a_price_that_nothing_explains_implies_no_volatility() -> None:
-    call = Terms(Right.CALL, strike=90.0, years=0.5)
+    call = OptionTerms(Right.CALL, strike=90.0, years=0.5)
 
     # With the share at 100 the call pays 10 at least, and can never be worth more than the share.
     assert implied_volatility(call, 100.0, 9.99) is None
@@ -127,8 +127,8 @@ def test_a_price_that_nothing_explains_implies_no_volatility() -> None:
 
 
 def test_an_expired_option_is_worth_what_it_pays() -> None:
-    assert price(Terms(Right.CALL, strike=90.0, years=0.0), 100.0, 0.3) == 10.0
-    assert price(Terms(Right.PUT, strike=90.0, years=0.0), 100.0, 0.3) == 0.0
+    assert price(OptionTerms(Right.CALL, strike=90.0, years=0.0), 100.0, 0.3) == 10.0
+    assert price(OptionTerms(Right.PUT, strike=90.0, years=0.0), 100.0, 0.3) == 0.0
 
 
 # ---- what is listed -----------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from ibdesk.gateway.protocol.fields import (
     ContentTest,
     Entry,
     Field,
-    Message,
+    MessageSpec,
     NoneOf,
     OneOf,
     Positive,
@@ -175,7 +175,7 @@ def without_names_of_counts(lines: Lines) -> Lines:
     return renamed
 
 
-def differences(ours_by_id: dict[int, Message], theirs_by_id: dict[int, Any]) -> Iterator[str]:
+def differences(ours_by_id: dict[int, MessageSpec], theirs_by_id: dict[int, Any]) -> Iterator[str]:
     for number, (name, entries) in theirs_by_id.items():
         if number in AFTER_178:
             continue

@@ -21,9 +21,9 @@ from ibdesk.gateway import Gateway
 from ibdesk.gateway.protocol.codec import encode
 from ibdesk.gateway.protocol.framing import frame, split
 from ibdesk.gateway.protocol.incoming import INCOMING
-from ibdesk.gateway.proxy import Playback, Proxy, Recorder, read_conversation
+from ibdesk.gateway.proxy import ConversationRecorder, Playback, Proxy, read_conversation
 from ibdesk.gateway.proxy.mask import AccountMask
-from ibdesk.gateway.proxy.matching import Ids
+from ibdesk.gateway.proxy.matching import IdTranslation
 
 SECONDS = 5.0
 ACCOUNT = "DU7654321"
@@ -41,14 +41,14 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def recorder(path: Path) -> Iterator[Recorder]:
-    recorder = Recorder(path, time.monotonic_ns)
+def recorder(path: Path) -> Iterator[ConversationRecorder]:
+    recorder = ConversationRecorder(path, time.monotonic_ns)
     yield recorder
     recorder.close()
 
 
 @pytest.fixture
-async def proxy(gateway: Gateway, recorder: Recorder) -> AsyncIterator[Proxy]:
+async def proxy(gateway: Gateway, recorder: ConversationRecorder) -> AsyncIterator[Proxy]:
     async with Proxy((gateway.host, gateway.port), listener=recorder) as running:
         yield running
 
@@ -84,7 +84,7 @@ def masked(learned: tuple[Any, ...]) -> str:
 
 
 async def test_a_client_trades_through_the_proxy_and_a_playback_tells_a_fresh_client_the_same(
-    proxy: Proxy, recorder: Recorder, path: Path
+    proxy: Proxy, recorder: ConversationRecorder, path: Path
 ) -> None:
     learned = await story(proxy.port)
     await proxy.stop()
@@ -100,7 +100,7 @@ async def test_a_client_trades_through_the_proxy_and_a_playback_tells_a_fresh_cl
 
 
 async def test_ids_that_a_program_numbers_otherwise_are_carried_over(
-    proxy: Proxy, recorder: Recorder, path: Path
+    proxy: Proxy, recorder: ConversationRecorder, path: Path
 ) -> None:
     learned = await story(proxy.port)
     await proxy.stop()
@@ -114,7 +114,7 @@ async def test_ids_that_a_program_numbers_otherwise_are_carried_over(
 
 
 async def test_another_order_than_the_recorded_one_is_told_in_words_and_the_client_cut_off(
-    proxy: Proxy, recorder: Recorder, path: Path
+    proxy: Proxy, recorder: ConversationRecorder, path: Path
 ) -> None:
     await story(proxy.port)
     await proxy.stop()
@@ -141,7 +141,9 @@ def _file(path: Path) -> tuple[str, int]:
     return path.read_text(), stat.S_IMODE(path.stat().st_mode)
 
 
-async def test_a_recording_holds_every_message_and_no_account(proxy: Proxy, recorder: Recorder, path: Path) -> None:
+async def test_a_recording_holds_every_message_and_no_account(
+    proxy: Proxy, recorder: ConversationRecorder, path: Path
+) -> None:
     await story(proxy.port)
     await proxy.stop()
     recorder.close()
@@ -170,7 +172,7 @@ async def test_the_proxy_passes_on_what_is_no_message_at_all(tmp_path: Path) -> 
             writer.write(data[::-1])
         writer.close()
 
-    recorder = Recorder(tmp_path / "nothing.jsonl", lambda: 0)
+    recorder = ConversationRecorder(tmp_path / "nothing.jsonl", lambda: 0)
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
     async with server, Proxy(server.sockets[0].getsockname()[:2], listener=recorder) as proxy:
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
@@ -187,7 +189,7 @@ async def test_the_proxy_passes_on_what_is_no_message_at_all(tmp_path: Path) -> 
 
 
 async def test_a_client_is_hung_up_on_when_there_is_no_tws(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "nothing.jsonl", lambda: 0)
+    recorder = ConversationRecorder(tmp_path / "nothing.jsonl", lambda: 0)
     server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
     address = server.sockets[0].getsockname()[:2]
     server.close()
@@ -212,7 +214,7 @@ async def test_binary_messages_are_passed_on_and_kept_as_their_length_only(tmp_p
         await reader.read()
         writer.close()
 
-    recorder = Recorder(tmp_path / "binary.jsonl", lambda: 0)
+    recorder = ConversationRecorder(tmp_path / "binary.jsonl", lambda: 0)
     server = await asyncio.start_server(tws, "127.0.0.1", 0)
     async with server, Proxy(server.sockets[0].getsockname()[:2], listener=recorder) as proxy:
         reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
@@ -231,7 +233,9 @@ async def test_binary_messages_are_passed_on_and_kept_as_their_length_only(tmp_p
         read_conversation(tmp_path / "binary.jsonl")
 
 
-async def test_the_gateways_own_conversations_can_be_recorded(market: Any, path: Path, recorder: Recorder) -> None:
+async def test_the_gateways_own_conversations_can_be_recorded(
+    market: Any, path: Path, recorder: ConversationRecorder
+) -> None:
     clock = ManualClock(1_776_088_800_000_000_000)
     async with Gateway(market=market, clock=clock, listener=recorder) as gateway:
         learned = await story(gateway.port)
@@ -269,7 +273,7 @@ async def test_a_playback_keeps_the_recorded_times_when_asked(tmp_path: Path) ->
 
 
 async def test_a_client_of_other_versions_than_recorded_is_refused(
-    proxy: Proxy, recorder: Recorder, path: Path
+    proxy: Proxy, recorder: ConversationRecorder, path: Path
 ) -> None:
     await story(proxy.port)
     await proxy.stop()
@@ -290,7 +294,7 @@ def test_an_id_stands_for_one_recorded_id_and_no_other() -> None:
     def cancels(order_id: int) -> list[str]:
         return split(encode(INCOMING[4], {"version": 1, "orderId": order_id}, 178)[4:])
 
-    ids = Ids()
+    ids = IdTranslation()
 
     assert ids.agree(cancels(5), cancels(10), 178)
     assert ids.agree(cancels(5), cancels(10), 178)
@@ -304,7 +308,7 @@ def test_a_recording_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("dear")
 
     with pytest.raises(ConfigError, match="the file exists already"):
-        Recorder(tmp_path / "kept", lambda: 0)
+        ConversationRecorder(tmp_path / "kept", lambda: 0)
 
     assert (tmp_path / "kept").read_text() == "dear"
 

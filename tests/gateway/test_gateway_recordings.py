@@ -25,7 +25,7 @@ from ibdesk.gateway.protocol.fields import (
     UNSET_TEXTS,
     Entry,
     Field,
-    Message,
+    MessageSpec,
     OneOf,
     Repeat,
     When,
@@ -97,9 +97,9 @@ LATER: dict[int, tuple[Entry, ...]] = {
 }
 
 
-def as_at(message: Message, version: int) -> Message:
+def as_at(message: MessageSpec, version: int) -> MessageSpec:
     """Return a message as it was laid out at a version, also above 178."""
-    return message if version <= 178 else Message(message.id, message.name, LATER.get(message.id, message.entries))
+    return message if version <= 178 else MessageSpec(message.id, message.name, LATER.get(message.id, message.entries))
 
 
 # ---- reading the recordings -----------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def recorded_frames() -> Iterator[tuple[int, bytes]]:
         yield int(version), bar_separated.replace("|", "\0").encode()
 
 
-def recorded_exchanges() -> Iterator[tuple[int, dict[int, Message], bytes]]:
+def recorded_exchanges() -> Iterator[tuple[int, dict[int, MessageSpec], bytes]]:
     """Yield version, table and payload of every message of the captured conversations."""
     recorded = yaml.safe_load(EXCHANGES.read_text())
     version = recorded["header"]["server_version"]

@@ -21,7 +21,7 @@ from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.venue.kinds import KINDS
 from ibdesk.gateway.venue.records import OrderRecord, VenueListener
-from ibdesk.gateway.venue.terms import Terms
+from ibdesk.gateway.venue.terms import OrderTerms
 from ibdesk.gateway.venue.venue import Venue
 from ibdesk.model import Order, Quote, Side, nanoseconds
 
@@ -246,7 +246,7 @@ class Told:
         )
         [self.contract] = ContractBook(OPENED_AT.date()).find(Fields("query", {"conId": "265598"}))
 
-    def place(self, order_id: int, side: Side, size: float, terms: Terms) -> OrderRecord:
+    def place(self, order_id: int, side: Side, size: float, terms: OrderTerms) -> OrderRecord:
         order = Order(id="", owner="1", instrument="AAPL", side=side, quantity=size, type=KINDS[terms.kind].base)
         record = OrderRecord(
             client_id=1,
@@ -280,7 +280,9 @@ def test_a_group_never_trades_more_than_its_largest_order(
     told = Told(partial=True)
     told.quote(12_000, 100)
     records = [
-        told.place(number, Side.BUY, size, Terms(kind="LMT", limit=limit / 100, oca_group="group", oca_type=oca_type))
+        told.place(
+            number, Side.BUY, size, OrderTerms(kind="LMT", limit=limit / 100, oca_group="group", oca_type=oca_type)
+        )
         for number, (limit, size) in enumerate(orders, 1)
     ]
 
@@ -295,10 +297,10 @@ def test_a_group_never_trades_more_than_its_largest_order(
 def test_a_child_never_works_before_its_parent_is_filled(entry: int, size: int, path: list[tuple[int, int]]) -> None:
     told = Told(partial=True)
     told.quote(12_000, 100)
-    parent = told.place(1, Side.BUY, size, Terms(kind="LMT", limit=entry / 100, transmit=False))
+    parent = told.place(1, Side.BUY, size, OrderTerms(kind="LMT", limit=entry / 100, transmit=False))
     children = [
-        told.place(2, Side.SELL, size, Terms(kind="LMT", limit=entry / 100 + 1, parent_id=1, transmit=False)),
-        told.place(3, Side.SELL, size, Terms(kind="TRAIL", aux=1.0, parent_id=1)),
+        told.place(2, Side.SELL, size, OrderTerms(kind="LMT", limit=entry / 100 + 1, parent_id=1, transmit=False)),
+        told.place(3, Side.SELL, size, OrderTerms(kind="TRAIL", aux=1.0, parent_id=1)),
     ]
 
     for cents, shown in path:

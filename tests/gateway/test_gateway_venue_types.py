@@ -14,7 +14,7 @@ from ibdesk.clock import ManualClock
 from ibdesk.gateway import Gateway
 from ibdesk.gateway.market.script import MarketScript
 from ibdesk.gateway.venue.kinds import KINDS, Shape
-from ibdesk.gateway.venue.terms import Terms
+from ibdesk.gateway.venue.terms import OrderTerms
 from ibdesk.model import Quote, Side, Stock, nanoseconds
 
 # The gateway of these tests starts on Monday, 13 April 2026 at 10:00 New York; the close is six hours later.
@@ -89,7 +89,7 @@ async def test_a_trailing_stop_limit_rests_at_its_limit_once_triggered(trader: A
     bids=st.lists(st.integers(1_000, 20_000), min_size=1, max_size=20),
 )
 def test_a_trailing_stop_never_moves_away_from_the_market(side: Side, amount: int, bids: list[int]) -> None:
-    kind, terms, before = KINDS["TRAIL"], Terms(kind="TRAIL", aux=amount / 100), None
+    kind, terms, before = KINDS["TRAIL"], OrderTerms(kind="TRAIL", aux=amount / 100), None
     for bid in bids:
         quote = Quote("AAPL", 0, bid / 100, (bid + 2) / 100)
         shape = kind.shape(terms, side, Stock("AAPL"), quote, before)

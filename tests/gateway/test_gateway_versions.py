@@ -14,8 +14,8 @@ from ibdesk.gateway.protocol.fields import (
     ConditionBody,
     Entry,
     Field,
-    Kind,
-    Message,
+    FieldKind,
+    MessageSpec,
     Repeat,
     When,
     content_holds,
@@ -84,7 +84,7 @@ def _fill(entries: tuple[Entry, ...], found: Texts, numbers: Iterator[int]) -> N
         match entry:
             case Field(name, kind):
                 number = next(numbers)
-                texts = {Kind.FLAG: "1", Kind.INTEGER: f"{number}", Kind.TEXT: f"text {number}"}
+                texts = {FieldKind.FLAG: "1", FieldKind.INTEGER: f"{number}", FieldKind.TEXT: f"text {number}"}
                 found.setdefault(name, FULLEST.get(name, texts.get(kind, f"{number}.5")))
             case When(test, then):
                 if content_holds(test, found):
@@ -194,7 +194,7 @@ async def test_times_name_their_zone_from_version_174_on(dial: MakeWire, version
 # ---- wrong requests -----------------------------------------------------------------------------------------------
 
 
-def _id_place(message: Message) -> int | None:
+def _id_place(message: MessageSpec) -> int | None:
     """Return which field is the request's id, counting the message's number as field 0."""
     names = [entry.name for entry in plan_of(message, 178) if isinstance(entry, Field)]
     return next((names.index(name) + 1 for name in ("reqId", "orderId") if name in names[:2]), None)
@@ -204,7 +204,7 @@ WITH_ID = [message for message in INCOMING.values() if _id_place(message) is not
 
 
 @pytest.mark.parametrize("message", WITH_ID, ids=lambda message: message.name)
-async def test_a_request_with_a_field_too_many_is_error_320_under_its_id(dial: MakeWire, message: Message) -> None:
+async def test_a_request_with_a_field_too_many_is_error_320_under_its_id(dial: MakeWire, message: MessageSpec) -> None:
     wire = await dial()
     id_name = "orderId" if message.name in ("placeOrder", "cancelOrder") else "reqId"
     whole = encode(message, {"version": 1, id_name: 4711}, wire.version)[4:]
@@ -219,7 +219,7 @@ async def test_a_request_with_a_field_too_many_is_error_320_under_its_id(dial: M
 
 @pytest.mark.parametrize("message", WITH_ID, ids=lambda message: message.name)
 async def test_a_request_that_breaks_off_is_error_320_under_its_id_where_that_has_come(
-    dial: MakeWire, message: Message
+    dial: MakeWire, message: MessageSpec
 ) -> None:
     wire = await dial()
     id_place = _id_place(message)

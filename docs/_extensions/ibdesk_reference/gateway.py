@@ -7,7 +7,7 @@ from pathlib import Path
 
 import ibdesk.gateway
 from ibdesk.gateway.faults import kinds
-from ibdesk.gateway.protocol.fields import Message
+from ibdesk.gateway.protocol.fields import MessageSpec
 from ibdesk.gateway.protocol.greeting import HIGHEST_VERSION, LOWEST_VERSION
 from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.outgoing import OUTGOING
@@ -69,5 +69,5 @@ def _fault(name: str) -> str:
     return "\n".join(parts)
 
 
-def _message(message: Message) -> list[str]:
+def _message(message: MessageSpec) -> list[str]:
     return [str(message.id), code(message.name)]

@@ -27,10 +27,10 @@ from ibdesk.data import sample_daily_bars
 from ibdesk.desk.loop import spare_from_collection
 from ibdesk.errors import AddressInUseError, ConfigError
 from ibdesk.gateway import Gateway, GatewaySettings, make_gateway
-from ibdesk.gateway.listening import Listener, Listeners
+from ibdesk.gateway.listening import Listeners, MessageListener
 from ibdesk.gateway.make import clock_of
 from ibdesk.gateway.market.names import named_now
-from ibdesk.gateway.proxy import Recorder
+from ibdesk.gateway.proxy import ConversationRecorder
 
 _LOOK_SECONDS = 0.1
 _PAGE_EVERY = 5
@@ -46,20 +46,20 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
     log_file: Path | None = None
     record: Path | None = None
 
-    def listeners(self, cleanup: contextlib.ExitStack, now_ns: Callable[[], int]) -> list[Listener]:
+    def listeners(self, cleanup: contextlib.ExitStack, now_ns: Callable[[], int]) -> list[MessageListener]:
         """Return the listeners that write; their files are closed with `cleanup`.
 
         Raises:
             ConfigError: If a file cannot be written.
         """
-        listeners: list[Listener] = []
+        listeners: list[MessageListener] = []
         if self.log_file is not None:
             file = cleanup.enter_context(open_log(self.log_file))
             listeners.append(MessageLog(lambda text: file.write(text + "\n"), now_ns))
         elif self.log_messages:
             listeners.append(MessageLog(print_line, now_ns))
         if self.record is not None:
-            recorder = Recorder(self.record, now_ns)
+            recorder = ConversationRecorder(self.record, now_ns)
             cleanup.callback(recorder.close)
             listeners.append(recorder)
         return listeners

@@ -7,7 +7,7 @@ from ibdesk.cli.screen import console, plain_table
 from ibdesk.errors import ConfigError
 from ibdesk.gateway import random_script
 from ibdesk.gateway.faults.kinds import KINDS
-from ibdesk.gateway.protocol.fields import Message
+from ibdesk.gateway.protocol.fields import MessageSpec
 from ibdesk.gateway.protocol.greeting import HIGHEST_VERSION, LOWEST_VERSION
 from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.layout import layout
@@ -59,7 +59,7 @@ def print_messages(name: str, *, version: int) -> None:
         _print_layout(sender, message, version)
 
 
-def _print_layout(sender: str, message: Message, version: int) -> None:
+def _print_layout(sender: str, message: MessageSpec, version: int) -> None:
     print_line(f"{message.name}, from the {sender}, at server version {version}")
     for text in layout(message, version):
         print_line(f"  {text}")

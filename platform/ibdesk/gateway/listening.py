@@ -20,7 +20,7 @@ class Party(Protocol):
         ...
 
 
-class Listener(Protocol):
+class MessageListener(Protocol):
     """Receives the messages between a client and the gateway."""
 
     def heard(self, party: Party, payload: bytes) -> None:
@@ -39,7 +39,7 @@ class Listener(Protocol):
 class Listeners:
     """Several listeners as one."""
 
-    def __init__(self, listeners: Sequence[Listener]) -> None:
+    def __init__(self, listeners: Sequence[MessageListener]) -> None:
         self._all = tuple(listeners)
 
     def heard(self, party: Party, payload: bytes) -> None:

@@ -8,7 +8,7 @@ from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.contracts.hours import Hours
 from ibdesk.gateway.contracts.option_quotes import OptionQuotes
 from ibdesk.gateway.market.phases import Phases
-from ibdesk.gateway.market.sessions import Sessions
+from ibdesk.gateway.market.sessions import SessionCalls
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.market.walk import RandomWalk
 from ibdesk.gateway.schedule import Schedule
@@ -16,7 +16,7 @@ from ibdesk.gateway.venue.venue import Venue
 from ibdesk.model import Instrument, Quote
 
 
-class Listing:
+class MarketListing:
     """Ties contracts, market and venue together.
 
     Instruments of the market are listed from the start; others, options and combinations among them, once a client
@@ -33,7 +33,7 @@ class Listing:
         self._keeps_hours = keeps_hours
         self._options = OptionQuotes(tape.take)
         self._combos = ComboQuotes(tape.take, tape.quote)
-        self._phases = Phases(tape, Sessions(schedule), schedule)
+        self._phases = Phases(tape, SessionCalls(schedule), schedule)
         contracts.spot_of = self._spot
         contracts.on_new = self._meet
         tape.on_new.append(self._follow)

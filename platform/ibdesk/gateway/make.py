@@ -9,7 +9,7 @@ import polars as pl
 from ibdesk.clock import Clock, ScaledClock, SystemClock, wall_ns
 from ibdesk.errors import ConfigError
 from ibdesk.gateway.faults.script import FaultScript
-from ibdesk.gateway.listening import Listener
+from ibdesk.gateway.listening import MessageListener
 from ibdesk.gateway.market.names import played_name
 from ibdesk.gateway.market.replay import Replay
 from ibdesk.gateway.market.script import MarketScript
@@ -30,7 +30,7 @@ def make_gateway(
     *,
     bars: pl.DataFrame | None = None,
     clock: Clock | None = None,
-    listener: Listener | None = None,
+    listener: MessageListener | None = None,
 ) -> Gateway:
     """Return the gateway of the settings, not started; `bars` is the bar frame read from `settings.replay`.
 

@@ -63,7 +63,7 @@ class Pacing(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Verdict(enum.Enum):
+class MessageVerdict(enum.Enum):
     """The treatment of a message."""
 
     TAKEN = "taken"
@@ -89,23 +89,23 @@ class MessageRate:
         self._received = 0
         self._violations = 0
 
-    def judge(self, *, waits: bool) -> Verdict:
+    def judge(self, *, waits: bool) -> MessageVerdict:
         """Count a message that arrived now; `waits` means that the client wants delays instead of refusals."""
         if self._limit is None:
-            return Verdict.TAKEN
+            return MessageVerdict.TAKEN
         now_ns = self._now_ns()
         if now_ns - self._began_ns >= SECOND:
             self._began_ns, self._received = now_ns, 0
         if waits and self._received >= self._limit:
-            return Verdict.WAITS
+            return MessageVerdict.WAITS
         self._received += 1
         if self._received <= self._limit:
-            return Verdict.TAKEN
+            return MessageVerdict.TAKEN
         if self._received > self._limit + 1:
-            return Verdict.DROPPED
+            return MessageVerdict.DROPPED
         self._violations += 1
         is_last = self._allowed is not None and self._violations >= self._allowed
-        return Verdict.LAST if is_last else Verdict.REFUSED
+        return MessageVerdict.LAST if is_last else MessageVerdict.REFUSED
 
     @property
     def free_ns(self) -> int:
@@ -197,7 +197,7 @@ class Lines:
         self._tick_by_tick[instrument] = now_ns
 
 
-class Allowance(msgspec.Struct, frozen=True):
+class RequestAllowance(msgspec.Struct, frozen=True):
     """The limits of one session, including those that all sessions share."""
 
     messages: MessageRate
@@ -214,12 +214,14 @@ class Allowances:
         self._now_ns = now_ns
         self._history = HistoryRate(pacing, now_ns)
 
-    def for_session(self) -> Allowance:
+    def for_session(self) -> RequestAllowance:
         """Return the allowance of a new session."""
         pacing, now_ns = self._pacing, self._now_ns
-        return Allowance(MessageRate(pacing, now_ns), Lines(pacing, now_ns), self._history, pacing.account_summaries)
+        return RequestAllowance(
+            MessageRate(pacing, now_ns), Lines(pacing, now_ns), self._history, pacing.account_summaries
+        )
 
 
-def unlimited() -> Allowance:
+def unlimited() -> RequestAllowance:
     """Return an allowance without limits."""
     return Allowances(Pacing.off(), lambda: 0).for_session()

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from ibdesk.clock import SECOND, Clock, ManualClock, monotonic_ns
 
 FEW = 64
-"""The number of cancelled appointments that may stay in the list until their time comes."""
+"""The number of cancelled actions that may stay in the list until their time comes."""
 SLICE_NS = 4_000_000
 """The time that one turn of the loop may spend on due actions before sockets get their turn."""
 
 
-class Appointment:
+class ScheduledAction:
     """An action at `at_ns`."""
 
     __slots__ = ("_struck", "action", "at_ns", "order")
@@ -32,7 +32,7 @@ class Appointment:
         self.action: Callable[[], None] | None = action
         self._struck = struck
 
-    def __lt__(self, other: Appointment) -> bool:
+    def __lt__(self, other: ScheduledAction) -> bool:
         return (self.at_ns, self.order) < (other.at_ns, other.order)
 
     def cancel(self) -> None:
@@ -43,14 +43,14 @@ class Appointment:
 
 
 class Schedule:
-    """Appointments on a clock, and the loop that runs them.
+    """Actions scheduled on a clock, and the loop that runs them.
 
-    With a `ManualClock` nothing happens by itself: `advance` moves the clock from one appointment to the next.
+    With a `ManualClock` nothing happens by itself: `advance` moves the clock from one action to the next.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self._heap: list[Appointment] = []
+        self._heap: list[ScheduledAction] = []
         self._made = 0
         self._struck = 0
         self._present_ns: int | None = None
@@ -62,26 +62,26 @@ class Schedule:
         """Return the time of the running action, or the clock's if none runs; ns UTC."""
         return self.clock.now_ns() if self._present_ns is None else self._present_ns
 
-    def at(self, at_ns: int, action: Callable[[], None], *, first: bool = False) -> Appointment:
+    def at(self, at_ns: int, action: Callable[[], None], *, first: bool = False) -> ScheduledAction:
         """Do `action` at `at_ns`, before all others of that time if `first`; immediately if that has passed."""
         self._made += 1
-        appointment = Appointment(at_ns, (not first, self._made), action, self._strike)
-        heapq.heappush(self._heap, appointment)
-        if self._heap[0] is appointment and self._present_ns is None:
+        scheduled = ScheduledAction(at_ns, (not first, self._made), action, self._strike)
+        heapq.heappush(self._heap, scheduled)
+        if self._heap[0] is scheduled and self._present_ns is None:
             self._arm()
-        return appointment
+        return scheduled
 
-    def after(self, seconds: float, action: Callable[[], None]) -> Appointment:
+    def after(self, seconds: float, action: Callable[[], None]) -> ScheduledAction:
         """Do `action` this many clock seconds from now."""
         return self.at(self.now_ns + int(seconds * SECOND), action)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run the appointments on this loop from now on."""
+        """Run the scheduled actions on this loop from now on."""
         self._loop = loop
         self._arm()
 
     def stop(self) -> None:
-        """Drop all appointments."""
+        """Drop all scheduled actions."""
         self._loop = None
         self._heap.clear()
         self._struck = 0
@@ -119,21 +119,21 @@ class Schedule:
             self._keep(heapq.heappop(self._heap))
         self._arm()
 
-    def _keep(self, appointment: Appointment) -> None:
-        action, appointment.action = appointment.action, None
+    def _keep(self, scheduled: ScheduledAction) -> None:
+        action, scheduled.action = scheduled.action, None
         if action is None:
             self._struck -= 1
             return
-        self._present_ns = appointment.at_ns
+        self._present_ns = scheduled.at_ns
         try:
             action()
         finally:
             self._present_ns = None
 
     def _strike(self) -> None:
-        """Count a cancelled appointment; when most of the list is cancelled, rebuild it without them."""
+        """Count a cancelled action; when most of the list is cancelled, rebuild it without them."""
         self._struck += 1
         if self._struck > max(FEW, len(self._heap) // 2):
-            self._heap = [appointment for appointment in self._heap if appointment.action is not None]
+            self._heap = [scheduled for scheduled in self._heap if scheduled.action is not None]
             heapq.heapify(self._heap)
             self._struck = 0

@@ -22,13 +22,13 @@ from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.faults.faults import Faults
 from ibdesk.gateway.faults.script import FaultScript
 from ibdesk.gateway.handlers.history import Archive
-from ibdesk.gateway.handlers.manual_orders import ManualOrders
+from ibdesk.gateway.handlers.manual_orders import TwsUserOrders
 from ibdesk.gateway.handlers.past_ticks import PastTicks
 from ibdesk.gateway.handlers.portfolio import position_row
 from ibdesk.gateway.handlers.quotes import QuoteFeeds
-from ibdesk.gateway.listening import Listener
-from ibdesk.gateway.listing import Listing
-from ibdesk.gateway.market.control import Market
+from ibdesk.gateway.listening import MessageListener
+from ibdesk.gateway.listing import MarketListing
+from ibdesk.gateway.market.control import MarketControl
 from ibdesk.gateway.market.source import MarketSource
 from ibdesk.gateway.market.tape import BAR_NS, Tape
 from ibdesk.gateway.market.trading_time import TradingTime
@@ -96,7 +96,7 @@ class Gateway:
         tells_preset: bool = False,
         pacing: Pacing | None = None,
         state: Path | None = None,
-        listener: Listener | None = None,
+        listener: MessageListener | None = None,
         faults: FaultScript | None = None,
     ) -> None:
         self._max_unsent_bytes = max_unsent_bytes
@@ -111,7 +111,7 @@ class Gateway:
         self.contracts = ContractBook(today, self.market.symbols, strict=strict, invent=invent)
         self.tape = Tape(self.market, self.schedule)
         # The market's history, including the quotes and trades by hand.
-        self._control = Market(self.tape, self.contracts, self.schedule)
+        self._control = MarketControl(self.tape, self.contracts, self.schedule)
         self.accounts = Accounts(accounts or (account,), cash, self.tape.price)
         self.account = self.accounts.main.account
         self.faults = Faults(self)
@@ -128,7 +128,7 @@ class Gateway:
             listener=VenueListener.silent(),
         )
         keeps_hours = hours == "exchange"
-        self._listing = Listing(self.contracts, self.tape, self.venue, self.schedule, keeps_hours=keeps_hours)
+        self._listing = MarketListing(self.contracts, self.tape, self.venue, self.schedule, keeps_hours=keeps_hours)
         self._state_store: StateStore | None = None
         if state is not None:
             self._state_store = StateStore(
@@ -262,9 +262,9 @@ class Gateway:
         return self.by_hand.place({**asked, **terms}).permanent_id
 
     @property
-    def by_hand(self) -> ManualOrders:
+    def by_hand(self) -> TwsUserOrders:
         """Return the actions of a person at TWS on orders, their own and those of clients."""
-        return ManualOrders(self.venue, self.contracts, self.accounts)
+        return TwsUserOrders(self.venue, self.contracts, self.accounts)
 
     def position_rows(self) -> list[dict[str, Value]]:
         """Return the accounts' holdings as fields of position messages."""

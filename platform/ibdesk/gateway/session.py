@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
 from ibdesk.gateway.bursts import Bursts
-from ibdesk.gateway.listening import Listener
+from ibdesk.gateway.listening import MessageListener
 from ibdesk.gateway.pacing import unlimited
 from ibdesk.gateway.protocol.codec import Fields, Value, decode, encode, plan_of
-from ibdesk.gateway.protocol.fields import Field, Message
+from ibdesk.gateway.protocol.fields import Field, MessageSpec
 from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, frame, integer, split
 from ibdesk.gateway.protocol.greeting import GREETING, HIGHEST_VERSION, agreed
 from ibdesk.gateway.protocol.incoming import INCOMING, REQUEST_ID_AT
@@ -99,7 +99,7 @@ class Session(asyncio.Protocol):
         self._is_silent = False
         # While a fault is active, receives the requests to answer; it answers them with `serve`.
         self.sift: Callable[[bytes], None] | None = None
-        self.listener: Listener | None = None
+        self.listener: MessageListener | None = None
         # The limits of the client's requests.
         self.allowance = unlimited()
         # Counts the client's messages, if their rate is limited.
@@ -269,7 +269,7 @@ class Session(asyncio.Protocol):
             addressee = request_id_of(texts) if refusal.request_id is None else refusal.request_id
             self.error(addressee, refusal.code, refusal.text)
 
-    def _read(self, message: Message, texts: list[str]) -> Fields:
+    def _read(self, message: MessageSpec, texts: list[str]) -> Fields:
         return Fields(message.name, decode(message, texts, self.version))
 
     # ---- outgoing messages ------------------------------------------------------------------------------------
@@ -333,7 +333,7 @@ def request_id_of(texts: list[str]) -> int:
     return -1 if request_id is None else request_id
 
 
-def _id_place(message: Message) -> int | None:
+def _id_place(message: MessageSpec) -> int | None:
     for place, entry in enumerate(plan_of(message, HIGHEST_VERSION), start=1):
         if isinstance(entry, Field) and entry.name in ("reqId", "orderId"):
             return place

@@ -11,17 +11,17 @@ from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.faults.faults import Faults
-from ibdesk.gateway.handlers.depth import Depth
-from ibdesk.gateway.handlers.history import Archive, History
-from ibdesk.gateway.handlers.market_data import MarketData
-from ibdesk.gateway.handlers.orders import Orders
-from ibdesk.gateway.handlers.portfolio import Portfolio
-from ibdesk.gateway.handlers.profits import Profits
+from ibdesk.gateway.handlers.depth import DepthRequests
+from ibdesk.gateway.handlers.history import Archive, HistoryRequests
+from ibdesk.gateway.handlers.market_data import MarketDataRequests
+from ibdesk.gateway.handlers.orders import OrderRequests
+from ibdesk.gateway.handlers.portfolio import PortfolioRequests
+from ibdesk.gateway.handlers.profits import ProfitRequests
 from ibdesk.gateway.handlers.quotes import QuoteFeeds
-from ibdesk.gateway.handlers.reference import Reference
-from ibdesk.gateway.handlers.services import Services
-from ibdesk.gateway.handlers.summaries import Summaries
-from ibdesk.gateway.listening import Listener
+from ibdesk.gateway.handlers.reference import ReferenceRequests
+from ibdesk.gateway.handlers.services import ServiceRequests
+from ibdesk.gateway.handlers.summaries import SummaryRequests
+from ibdesk.gateway.listening import MessageListener
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.pacing import Allowances
 from ibdesk.gateway.schedule import Schedule
@@ -66,20 +66,22 @@ class ClientSession(msgspec.Struct, frozen=True):
     """One open session, and its request handlers that receive events."""
 
     session: Session
-    orders: Orders
-    portfolio: Portfolio
-    market_data: MarketData
-    history: History
-    depth: Depth
+    orders: OrderRequests
+    portfolio: PortfolioRequests
+    market_data: MarketDataRequests
+    history: HistoryRequests
+    depth: DepthRequests
 
     @staticmethod
     def of(session: Session, context: GatewayContext) -> ClientSession:
         """Return the client session with handlers of its own."""
         return ClientSession(
             session,
-            Orders(session, context.venue, context.contracts, context.accounts, tells_preset=context.tells_preset),
-            Portfolio(session, context.accounts, context.schedule, context.clock_text),
-            MarketData(
+            OrderRequests(
+                session, context.venue, context.contracts, context.accounts, tells_preset=context.tells_preset
+            ),
+            PortfolioRequests(session, context.accounts, context.schedule, context.clock_text),
+            MarketDataRequests(
                 session,
                 context.tape,
                 context.contracts,
@@ -88,15 +90,15 @@ class ClientSession(msgspec.Struct, frozen=True):
                 now_ns=context.now_ns,
                 is_delayed=context.is_delayed,
             ),
-            History(session, context.archive, context.contracts, context.now_ns),
-            Depth(session, context.tape, context.contracts),
+            HistoryRequests(session, context.archive, context.contracts, context.now_ns),
+            DepthRequests(session, context.tape, context.contracts),
         )
 
     def request_handlers(self, context: GatewayContext) -> list[RequestHandler]:
         """Return all request handlers of the session."""
         most = self.session.allowance.account_summaries
         return [
-            Reference(
+            ReferenceRequests(
                 self.session,
                 context.contracts,
                 context.now_ns,
@@ -104,11 +106,11 @@ class ClientSession(msgspec.Struct, frozen=True):
                 context.archive.time_slicer,
                 keeps_hours=context.archive.time.keeps_hours,
             ),
-            Services(self.session),
+            ServiceRequests(self.session),
             self.orders,
             self.portfolio,
-            Summaries(self.session, context.accounts, context.schedule, most=most),
-            Profits(self.session, context.accounts, context.schedule),
+            SummaryRequests(self.session, context.accounts, context.schedule, most=most),
+            ProfitRequests(self.session, context.accounts, context.schedule),
             self.market_data,
             self.history,
             self.depth,
@@ -122,7 +124,7 @@ class SessionRegistry:
     """
 
     def __init__(
-        self, context: GatewayContext, faults: Faults, settle: Callable[[], None], listener: Listener | None
+        self, context: GatewayContext, faults: Faults, settle: Callable[[], None], listener: MessageListener | None
     ) -> None:
         self._context = context
         self._faults = faults
@@ -223,7 +225,7 @@ class SessionRegistry:
             account=self._report_account,
         )
 
-    def _owner(self, client_id: int) -> Orders | None:
+    def _owner(self, client_id: int) -> OrderRequests | None:
         client = self._clients.get(client_id)
         return client.orders if client is not None and self._context.tape.live else None
 

@@ -16,11 +16,11 @@ import msgspec
 
 from ibdesk.errors import ConfigError
 from ibdesk.gateway.account.accounts import Accounts
-from ibdesk.gateway.account.ledger import CashMove, Holding, Ledger
+from ibdesk.gateway.account.ledger import AccountLedger, CashMove, Holding
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.protocol.codec import Fields
-from ibdesk.gateway.state_file import Row, StateFile
+from ibdesk.gateway.state_file import StateFile, StoredRow
 from ibdesk.gateway.times import midnight
 from ibdesk.gateway.venue.memory import ExecutionMemory, IdsMemory, VenueMemory, remembered
 from ibdesk.gateway.venue.notifier import NullRecorder
@@ -34,7 +34,7 @@ SOON_SECONDS = 1.0
 """The maximum delay before constant changes, such as a trailing stop, are written."""
 
 
-class Whole(msgspec.Struct, frozen=True):
+class GatewayMemory(msgspec.Struct, frozen=True):
     """The state of the gateway as a whole: the time of writing (ns UTC), ids and exchange rates."""
 
     saved_ns: int
@@ -61,10 +61,10 @@ class HoldingMemory(msgspec.Struct, frozen=True):
     holding: Holding
 
 
-class State(msgspec.Struct, frozen=True):
+class SavedState(msgspec.Struct, frozen=True):
     """The complete state of an earlier run."""
 
-    whole: Whole
+    whole: GatewayMemory
     accounts: list[AccountMemory]
     holdings: list[HoldingMemory]
     orders: list[OrderRecord]
@@ -87,13 +87,13 @@ class StateStore:
         self._contracts = contracts
         self._now_ns = now_ns
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._found: State | None = None
+        self._found: SavedState | None = None
         # Changes since the last write: orders by permanent id, executions by their index among all.
         self._orders: dict[int, OrderRecord] = {}
         self._executions: dict[int, Execution] = {}
         self._is_new_day = True
         self._is_urgent = False
-        self._appointment: asyncio.Handle | None = None
+        self._scheduled_write: asyncio.Handle | None = None
 
     # ---- restoring --------------------------------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class StateStore:
             raise ConfigError(f"gateway.state {self._file.path} {error}") from error
         self._loop = loop
 
-    def _checked(self, found: State) -> State:
+    def _checked(self, found: SavedState) -> SavedState:
         known = {ledger.account for ledger in self._accounts}
         for account in found.accounts:
             if account.account not in known:
@@ -195,21 +195,21 @@ class StateStore:
 
     def _touch(self, *, at_once: bool = True) -> None:
         assert self._loop is not None, "the state is stored from `load` on"  # noqa: S101
-        if self._is_urgent or (self._appointment is not None and not at_once):
+        if self._is_urgent or (self._scheduled_write is not None and not at_once):
             return
         self._is_urgent = at_once
-        if self._appointment is not None:
-            self._appointment.cancel()
-        self._appointment = (
+        if self._scheduled_write is not None:
+            self._scheduled_write.cancel()
+        self._scheduled_write = (
             self._loop.call_soon(self._write) if at_once else self._loop.call_later(SOON_SECONDS, self._write)
         )
 
     # ---- writing ----------------------------------------------------------------------------------------------
 
     def _write(self, *, afresh: bool = False) -> None:
-        if self._appointment is not None:
-            self._appointment.cancel()
-            self._appointment = None
+        if self._scheduled_write is not None:
+            self._scheduled_write.cancel()
+            self._scheduled_write = None
         self._is_urgent = False
         try:
             self._file.put(self._rows(), alone=afresh)
@@ -221,9 +221,9 @@ class StateStore:
         self._orders.clear()
         self._executions.clear()
 
-    def _rows(self) -> Iterator[Row]:
+    def _rows(self) -> Iterator[StoredRow]:
         """Yield the rows to write: the gateway's own, which may always have changed, and the noted changes."""
-        whole = Whole(self._now_ns(), self._venue.ids_memory(), dict(self._accounts.rates.known))
+        whole = GatewayMemory(self._now_ns(), self._venue.ids_memory(), dict(self._accounts.rates.known))
         yield _row("gateway", "", whole)
         traded = {each.record.account for each in self._executions.values()}
         for ledger in self._accounts:
@@ -237,7 +237,7 @@ class StateStore:
         for place, execution in self._executions.items():
             yield _row("execution", str(place), remembered(execution))
 
-    def _held(self) -> Iterator[tuple[Ledger, str]]:
+    def _held(self) -> Iterator[tuple[AccountLedger, str]]:
         """Yield the changed holdings, by account and contract."""
         if self._is_new_day:
             yield from ((ledger, name) for ledger in self._accounts for name in ledger.holdings)
@@ -249,14 +249,14 @@ class StateStore:
                 yield ledger, name
 
 
-def _row(kind: str, name: str, value: Any) -> Row:
-    return Row(kind, name, msgspec.json.encode(value, enc_hook=_texts_of))
+def _row(kind: str, name: str, value: Any) -> StoredRow:
+    return StoredRow(kind, name, msgspec.json.encode(value, enc_hook=_texts_of))
 
 
-def _read(rows: list[Row]) -> State:
+def _read(rows: list[StoredRow]) -> SavedState:
     try:
-        [whole] = _values(rows, "gateway", Whole)
-        return State(
+        [whole] = _values(rows, "gateway", GatewayMemory)
+        return SavedState(
             whole,
             _values(rows, "account", AccountMemory),
             _values(rows, "holding", HoldingMemory),
@@ -267,7 +267,7 @@ def _read(rows: list[Row]) -> State:
         raise ConfigError(f"is not a state file of this gateway's version; it is not changed: {error}") from error
 
 
-def _values(rows: list[Row], kind: str, of: type[_T]) -> list[_T]:
+def _values(rows: list[StoredRow], kind: str, of: type[_T]) -> list[_T]:
     return [msgspec.json.decode(row.value, type=of, dec_hook=_fields_of) for row in rows if row.kind == kind]
 
 

@@ -29,7 +29,7 @@ INSERT INTO kept (kind, name, value) VALUES (?, ?, ?) ON CONFLICT (kind, name) D
 """
 
 
-class Row(msgspec.Struct, frozen=True):
+class StoredRow(msgspec.Struct, frozen=True):
     """One stored value as JSON, with its kind and its name within the kind."""
 
     kind: str
@@ -44,7 +44,7 @@ class StateFile:
         self.path = path
         self._database: sqlite3.Connection | None = None
 
-    def open(self) -> list[Row]:
+    def open(self) -> list[StoredRow]:
         """Open the file for this gateway alone, creating it if needed; return its rows, oldest first.
 
         Raises:
@@ -62,7 +62,7 @@ class StateFile:
             [(verdict,)] = database.execute("PRAGMA quick_check (1)")
             if verdict != "ok":
                 raise sqlite3.DatabaseError(f"it is damaged: {verdict}")
-            rows = [Row(*row) for row in database.execute("SELECT kind, name, value FROM kept ORDER BY rowid")]
+            rows = [StoredRow(*row) for row in database.execute("SELECT kind, name, value FROM kept ORDER BY rowid")]
             database.execute("COMMIT")
         except sqlite3.Error as error:
             self.close()
@@ -73,7 +73,7 @@ class StateFile:
             raise ConfigError(f"gateway.state {self.path} cannot be read: {error}") from error
         return rows
 
-    def put(self, rows: Iterable[Row], *, alone: bool = False) -> None:
+    def put(self, rows: Iterable[StoredRow], *, alone: bool = False) -> None:
         """Write all rows or none in place of those of the same kind and name; with `alone`, in place of all others too.
 
         Raises:

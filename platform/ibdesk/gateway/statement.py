@@ -7,7 +7,7 @@ from decimal import Decimal
 from xml.sax.saxutils import quoteattr
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.account.ledger import CashMove, Ledger
+from ibdesk.gateway.account.ledger import AccountLedger, CashMove
 from ibdesk.gateway.times import local
 from ibdesk.gateway.venue.records import Execution
 from ibdesk.model import Forex, Future
@@ -26,7 +26,7 @@ _COLUMNS = {
 }
 
 
-def flex_statement(ledgers: Iterable[Ledger], executions: Iterable[Execution], now_ns: int) -> str:
+def flex_statement(ledgers: Iterable[AccountLedger], executions: Iterable[Execution], now_ns: int) -> str:
     """Return the activity statement of the accounts in XML: Trades, Cash Transactions and Cash Report.
 
     Its times are in the gateway's zone. A combination appears as its legs, as in IB's statements.
@@ -44,11 +44,11 @@ def flex_statement(ledgers: Iterable[Ledger], executions: Iterable[Execution], n
     return "\n".join(lines) + "\n"
 
 
-def _is_of(ledger: Ledger, execution: Execution) -> bool:
+def _is_of(ledger: AccountLedger, execution: Execution) -> bool:
     return execution.record.account == ledger.account
 
 
-def _statement(ledger: Ledger, executions: list[Execution], now_ns: int) -> list[str]:
+def _statement(ledger: AccountLedger, executions: list[Execution], now_ns: int) -> list[str]:
     times = [each.fill.at_ns for each in executions] + [each.at_ns for each in ledger.moves]
     head = {
         "accountId": ledger.account,
@@ -117,7 +117,7 @@ def _cash_line(account: str, move: CashMove, number: int) -> dict[str, str]:
     }
 
 
-def _cash_reports(ledger: Ledger, executions: list[Execution]) -> Iterator[dict[str, str]]:
+def _cash_reports(ledger: AccountLedger, executions: list[Execution]) -> Iterator[dict[str, str]]:
     """Yield what each currency had at the begin, what moved it, and what it has now."""
     for currency, amount in ledger.cash.items():
         moved: dict[str, Decimal] = {}

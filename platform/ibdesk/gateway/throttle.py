@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
-from ibdesk.gateway.pacing import MessageRate, Verdict
-from ibdesk.gateway.schedule import Appointment, Schedule
+from ibdesk.gateway.pacing import MessageRate, MessageVerdict
+from ibdesk.gateway.schedule import Schedule, ScheduledAction
 
 
-class Client(Protocol):
+class ThrottledClient(Protocol):
     """The operations that the throttle needs of a session."""
 
     is_patient: bool
@@ -34,12 +34,12 @@ class MessageThrottle:
     The waiting messages are bounded by one read of the socket, because it is not read while any wait.
     """
 
-    def __init__(self, client: Client, rate: MessageRate, schedule: Schedule) -> None:
+    def __init__(self, client: ThrottledClient, rate: MessageRate, schedule: Schedule) -> None:
         self._client = client
         self._rate = rate
         self._schedule = schedule
         self._waiting: deque[bytes] = deque()
-        self._turn: Appointment | None = None
+        self._turn: ScheduledAction | None = None
 
     def take(self, payload: bytes) -> None:
         """Receive the next message of the client."""
@@ -47,18 +47,18 @@ class MessageThrottle:
             self._waiting.append(payload)
             return
         match self._rate.judge(waits=self._client.is_patient):
-            case Verdict.TAKEN:
+            case MessageVerdict.TAKEN:
                 self._client.answer(payload)
-            case Verdict.WAITS:
+            case MessageVerdict.WAITS:
                 self._waiting.append(payload)
                 self._client.read(on=False)
                 self._wait()
-            case Verdict.REFUSED:
+            case MessageVerdict.REFUSED:
                 self._client.error(-1, 100, self._rate.complaint())
-            case Verdict.LAST:
+            case MessageVerdict.LAST:
                 self._client.error(-1, 100, self._rate.complaint())
                 self._client.hang_up(at_once=False)
-            case Verdict.DROPPED:
+            case MessageVerdict.DROPPED:
                 pass
 
     def close(self) -> None:
@@ -72,7 +72,7 @@ class MessageThrottle:
 
     def _go_on(self) -> None:
         while self._waiting:
-            if self._rate.judge(waits=True) is Verdict.WAITS:
+            if self._rate.judge(waits=True) is MessageVerdict.WAITS:
                 self._wait()
                 return
             self._client.answer(self._waiting.popleft())

@@ -10,7 +10,7 @@ import msgspec
 from ibdesk.gateway.faults.kinds import KINDS
 from ibdesk.gateway.faults.market import GoStale
 from ibdesk.gateway.faults.orders import CorrectExecution, RejectNextOrder, SetNextOrderId
-from ibdesk.gateway.faults.telling import LoseAcknowledgement, TellNothing
+from ibdesk.gateway.faults.reports import LoseAcknowledgement, TellNothing
 from ibdesk.simulation.plan import (
     STORM_SECONDS,
     SYMBOLS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ibdesk.errors import ConfigError
-from ibdesk.gateway.account.ledger import Ledger
+from ibdesk.gateway.account.ledger import AccountLedger
 from ibdesk.gateway.account.paper_ids import checked_id
 from ibdesk.gateway.account.rates import Rates
 from ibdesk.gateway.refusal import RefusedError, invalid
@@ -23,20 +23,20 @@ class Accounts:
 
     def __init__(self, ids: Sequence[str], cash: float, price_of: Callable[[str], float | None]) -> None:
         self.rates = Rates(price_of)
-        self._ledgers = {name: Ledger(checked_id(name), cash, price_of, self.rates) for name in ids}
+        self._ledgers = {name: AccountLedger(checked_id(name), cash, price_of, self.rates) for name in ids}
         if len(self._ledgers) != len(ids) or not ids:
             raise ConfigError(
                 f"gateway.accounts must name one or more different accounts, got {', '.join(ids) or 'none'}"
             )
 
-    def __iter__(self) -> Iterator[Ledger]:
+    def __iter__(self) -> Iterator[AccountLedger]:
         return iter(self._ledgers.values())
 
     def __len__(self) -> int:
         return len(self._ledgers)
 
     @property
-    def main(self) -> Ledger:
+    def main(self) -> AccountLedger:
         """Return the first account."""
         return next(iter(self))
 
@@ -50,7 +50,7 @@ class Accounts:
         for ledger in self:
             ledger.begin_day()
 
-    def named(self, account: str) -> Ledger:
+    def named(self, account: str) -> AccountLedger:
         """Return an account by its id.
 
         Raises:
@@ -61,7 +61,7 @@ class Accounts:
             raise invalid(f"Invalid account code {account!r}")
         return ledger
 
-    def ordered(self, account: str) -> Ledger:
+    def ordered(self, account: str) -> AccountLedger:
         """Return the account of an order. An order may leave it out if there is only one account.
 
         Raises:
@@ -71,7 +71,7 @@ class Accounts:
             raise RefusedError(435, "You must specify an account.")
         return self.named(account) if account else self.main
 
-    def asked(self, account: str) -> list[Ledger]:
+    def asked(self, account: str) -> list[AccountLedger]:
         """Return the accounts of a request: the one it names, or all.
 
         Raises:

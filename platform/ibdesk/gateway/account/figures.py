@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from ibdesk.gateway.account.ledger import Holding, Ledger
+from ibdesk.gateway.account.ledger import AccountLedger, Holding
 from ibdesk.gateway.account.margin import STOCK_INITIAL
 from ibdesk.model import Future, Option, Stock
 
@@ -45,13 +45,13 @@ class Figure(msgspec.Struct, frozen=True):
     currency: str = ""
 
 
-def figures(ledger: Ledger) -> list[Figure]:
+def figures(ledger: AccountLedger) -> list[Figure]:
     """Return every row of an account in the order of account updates, which is sorted by tag."""
     rows = [*account_figures(ledger), *ledger_figures(ledger)]
     return sorted((row for row in rows if row.tag not in SUMMARY_ONLY), key=lambda row: row.tag)
 
 
-def summary(ledger: Ledger, tags: Iterable[str]) -> list[Figure]:
+def summary(ledger: AccountLedger, tags: Iterable[str]) -> list[Figure]:
     """Return the rows of a summary: single tags, ``All``, and the ledger of the base currency, one currency or all.
 
     The ledger is requested by ``$LEDGER``, ``$LEDGER:`` and a currency, or ``$LEDGER:ALL`` (documented).
@@ -66,7 +66,7 @@ def summary(ledger: Ledger, tags: Iterable[str]) -> list[Figure]:
     return sorted(rows, key=lambda row: row.tag)
 
 
-def account_figures(ledger: Ledger) -> Iterator[Figure]:
+def account_figures(ledger: AccountLedger) -> Iterator[Figure]:
     """Yield the rows of the account as a whole, in its base currency."""
     margin, currency = ledger.margin(), ledger.currency
     gross = sum(
@@ -106,13 +106,13 @@ def account_figures(ledger: Ledger) -> Iterator[Figure]:
         yield Figure(tag, _money(amount), currency)
 
 
-def ledger_figures(ledger: Ledger) -> Iterator[Figure]:
+def ledger_figures(ledger: AccountLedger) -> Iterator[Figure]:
     """Yield the rows by currency: first the sum of all under ``BASE``, then each in its own money."""
     for currency in (BASE, *ledger.cash):
         yield from _ledger_of(ledger, currency)
 
 
-def _ledger_of(ledger: Ledger, currency: str) -> Iterator[Figure]:
+def _ledger_of(ledger: AccountLedger, currency: str) -> Iterator[Figure]:
     holdings = [holding for holding in ledger.holdings.values() if _is_in(holding, currency)]
 
     def total(amount_of: Amount, *kinds: type) -> float:

@@ -13,7 +13,7 @@ import msgspec
 from ibdesk.gateway.account.margin import Requirement, requirement
 from ibdesk.gateway.account.margin_projection import MarginProjection
 from ibdesk.gateway.account.projected_trade import (
-    Exposure,
+    ProjectedPosition,
     ProjectedTotal,
     ProjectedTrade,
     exposure_after,
@@ -80,7 +80,7 @@ class CashMove(msgspec.Struct, frozen=True, kw_only=True):
     at_ns: int
 
 
-class Ledger:
+class AccountLedger:
     """Cash and holdings of one account; `price_of` returns an instrument's price, or None.
 
     Amounts of an instrument are in its currency; figures of the account are in the base currency of `rates`.
@@ -247,13 +247,13 @@ class Ledger:
         holding = self.holdings.get(instrument)
         return None if holding is None else holding.position
 
-    def _exposure(self, contract: ContractData) -> Exposure:
+    def _exposure(self, contract: ContractData) -> ProjectedPosition:
         holding = self.holdings.get(contract.id)
         if holding is None:
-            return Exposure(contract, 0.0, 0.0)
-        return Exposure(contract, holding.position.quantity, self.price(holding))
+            return ProjectedPosition(contract, 0.0, 0.0)
+        return ProjectedPosition(contract, holding.position.quantity, self.price(holding))
 
-    def _requirement(self, exposure: Exposure) -> Requirement:
+    def _requirement(self, exposure: ProjectedPosition) -> Requirement:
         instrument, under_id = exposure.contract.instrument, exposure.contract.under_id
         underlying = self._price_of(under_id) if isinstance(instrument, Option) else None
         needed = requirement(exposure.contract, exposure.quantity, exposure.price, underlying_price=underlying)

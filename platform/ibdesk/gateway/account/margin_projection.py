@@ -11,7 +11,7 @@ Place = tuple[Hashable, int]
 """An order and the number of one of its trades; a combination has several."""
 
 
-class Side:
+class ProjectedSide:
     """Purchases or sales of one contract, as a sum. Of a group only the largest counts, by size, then value.
 
     The cost of adding or removing a trade depends only on the size of its group.
@@ -67,7 +67,7 @@ class MarginProjection:
 
     def __init__(self) -> None:
         self._projected_trades: dict[Hashable, tuple[ProjectedTrade, ...]] = {}
-        self._sides: dict[str, dict[bool, Side]] = {}
+        self._sides: dict[str, dict[bool, ProjectedSide]] = {}
 
     def enter(self, order: Hashable, trades: Iterable[ProjectedTrade]) -> None:
         """Add an order's trades, in place of its previous ones."""
@@ -77,7 +77,7 @@ class MarginProjection:
             sides = self._sides.setdefault(trade.contract.id, {})
             buys = trade.quantity > 0
             if buys not in sides:
-                sides[buys] = Side(trade.contract)
+                sides[buys] = ProjectedSide(trade.contract)
             sides[buys].add((order, number), trade)
 
     def remove(self, order: Hashable) -> None:

@@ -56,7 +56,7 @@ def together(trades: Iterable[ProjectedTrade]) -> dict[str, ProjectedTotal]:
     return coming
 
 
-class Exposure(msgspec.Struct, frozen=True):
+class ProjectedPosition(msgspec.Struct, frozen=True):
     """A position in one contract, and the price that values it."""
 
     contract: ContractData
@@ -64,7 +64,7 @@ class Exposure(msgspec.Struct, frozen=True):
     price: float
 
 
-def exposure_after(held: Exposure, coming: ProjectedTotal | None) -> Exposure:
+def exposure_after(held: ProjectedPosition, coming: ProjectedTotal | None) -> ProjectedPosition:
     """Return a position after projected trades.
 
     The present position is valued at the market's price, and an addition at its own price. A position that the trades
@@ -74,8 +74,8 @@ def exposure_after(held: Exposure, coming: ProjectedTotal | None) -> Exposure:
         return held
     total = held.quantity + coming.quantity
     if held.quantity * coming.quantity >= 0:
-        return Exposure(held.contract, total, (held.quantity * held.price + coming.value) / total)
-    return Exposure(held.contract, total, coming.price if total * held.quantity < 0 else held.price)
+        return ProjectedPosition(held.contract, total, (held.quantity * held.price + coming.value) / total)
+    return ProjectedPosition(held.contract, total, coming.price if total * held.quantity < 0 else held.price)
 
 
 def reduces(position: Position | None, trade: ProjectedTrade) -> bool:

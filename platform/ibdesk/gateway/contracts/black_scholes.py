@@ -19,7 +19,7 @@ _HALVINGS = 100
 _DAYS_A_YEAR = 365
 
 
-class Terms(msgspec.Struct, frozen=True):
+class OptionTerms(msgspec.Struct, frozen=True):
     """An option and its pricing parameters: `years` to expiry, `rate` per year with continuous compounding."""
 
     right: Right
@@ -38,7 +38,7 @@ class Greeks(msgspec.Struct, frozen=True):
     theta: float
 
 
-def price(terms: Terms, spot: float, volatility: float) -> float:
+def price(terms: OptionTerms, spot: float, volatility: float) -> float:
     """Return the option's value: S N(d1) - K e^(-rT) N(d2) for a call, K e^(-rT) N(-d2) - S N(-d1) for a put.
 
     An expired option, or one whose spot cannot move, has the value of its discounted payoff.
@@ -51,7 +51,7 @@ def price(terms: Terms, spot: float, volatility: float) -> float:
     return max(0.0, sign * (spot * _below(sign * d1) - discounted * _below(sign * d2)))
 
 
-def greeks(terms: Terms, spot: float, volatility: float) -> Greeks:
+def greeks(terms: OptionTerms, spot: float, volatility: float) -> Greeks:
     """Return value and sensitivities.
 
     Delta is N(d1), less one for a put; gamma is n(d1) / (S s sqrt(T)); vega is S n(d1) sqrt(T) for a volatility of 1,
@@ -75,7 +75,7 @@ def greeks(terms: Terms, spot: float, volatility: float) -> Greeks:
     )
 
 
-def implied_volatility(terms: Terms, spot: float, value: float) -> float | None:
+def implied_volatility(terms: OptionTerms, spot: float, value: float) -> float | None:
     """Return the volatility at which the option has this value, by bisection.
 
     The result is None if no volatility between `LEAST_VOLATILITY` and `GREATEST_VOLATILITY` gives it: the value is
@@ -93,11 +93,11 @@ def implied_volatility(terms: Terms, spot: float, value: float) -> float | None:
     return (low + high) / 2
 
 
-def _is_certain(terms: Terms, spot: float, volatility: float) -> bool:
+def _is_certain(terms: OptionTerms, spot: float, volatility: float) -> bool:
     return terms.years <= 0 or volatility <= 0 or spot <= 0
 
 
-def _d1_d2(terms: Terms, spot: float, volatility: float) -> tuple[float, float]:
+def _d1_d2(terms: OptionTerms, spot: float, volatility: float) -> tuple[float, float]:
     """Return d1 = (ln(S/K) + (r + s^2/2) T) / (s sqrt(T)), and d2 = d1 - s sqrt(T)."""
     deviation = volatility * math.sqrt(terms.years)
     drift = (terms.rate + volatility * volatility / 2) * terms.years

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ibdesk.data.calendars.trading_session import instant_ns
-from ibdesk.gateway.contracts.black_scholes import Greeks, Terms, greeks, implied_volatility
+from ibdesk.gateway.contracts.black_scholes import Greeks, OptionTerms, greeks, implied_volatility
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.model import Quote, Right, Rounding
 
@@ -26,7 +26,7 @@ _CLOSES = dt.time(16, 0)
 _NEW_YORK = ZoneInfo("America/New_York")
 
 
-class Valuation(msgspec.Struct, frozen=True):
+class OptionValuation(msgspec.Struct, frozen=True):
     """The value of an option at one price of its underlying."""
 
     spot: float
@@ -34,10 +34,10 @@ class Valuation(msgspec.Struct, frozen=True):
     greeks: Greeks
 
 
-def terms_of(option: ContractData, at_ns: int) -> Terms:
+def terms_of(option: ContractData, at_ns: int) -> OptionTerms:
     """Return an option's terms at a time; it expires at 16:00 New York on its last trading day."""
     ends_ns = instant_ns(dt.date.fromisoformat(option.expiry), _CLOSES, _NEW_YORK)
-    return Terms(Right(option.right), option.strike, max(0, ends_ns - at_ns) / _YEAR_NS, RATE)
+    return OptionTerms(Right(option.right), option.strike, max(0, ends_ns - at_ns) / _YEAR_NS, RATE)
 
 
 def volatility_of(option: ContractData, spot: float) -> float:
@@ -46,17 +46,17 @@ def volatility_of(option: ContractData, spot: float) -> float:
     return VOLATILITY * (1 + min(1.0, SMILE * moneyness * moneyness / VOLATILITY))
 
 
-def valuation(option: ContractData, spot: float, at_ns: int) -> Valuation:
+def valuation(option: ContractData, spot: float, at_ns: int) -> OptionValuation:
     """Return the value of an option in this market."""
     volatility = volatility_of(option, spot)
-    return Valuation(spot, volatility, greeks(terms_of(option, at_ns), spot, volatility))
+    return OptionValuation(spot, volatility, greeks(terms_of(option, at_ns), spot, volatility))
 
 
-def valued_at(option: ContractData, spot: float, price: float, at_ns: int) -> Valuation | None:
+def valued_at(option: ContractData, spot: float, price: float, at_ns: int) -> OptionValuation | None:
     """Return the volatility and sensitivities that a price implies; None if it implies no volatility."""
     terms = terms_of(option, at_ns)
     volatility = implied_volatility(terms, spot, price)
-    return None if volatility is None else Valuation(spot, volatility, greeks(terms, spot, volatility))
+    return None if volatility is None else OptionValuation(spot, volatility, greeks(terms, spot, volatility))
 
 
 def quote_of(option: ContractData, spot: float, at_ns: int) -> Quote:

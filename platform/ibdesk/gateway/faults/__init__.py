@@ -32,14 +32,14 @@ from ibdesk.gateway.faults.orders import (
     SetNextOrderId,
     WarnOfOrder,
 )
-from ibdesk.gateway.faults.script import After, At, FaultScript, OnMessage, OnOrder
-from ibdesk.gateway.faults.telling import (
+from ibdesk.gateway.faults.reports import (
     DuplicateExecutions,
     ExecutionBeforeOrder,
     FilledBeforeExecution,
     LoseAcknowledgement,
     TellNothing,
 )
+from ibdesk.gateway.faults.script import After, At, FaultScript, OnMessage, OnOrder
 
 __all__ = [
     "KINDS",

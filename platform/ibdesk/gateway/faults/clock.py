@@ -7,9 +7,9 @@ from typing import Annotated, Self
 
 import msgspec
 
-from ibdesk.gateway.faults.fault import Fault, Occasion, Seconds, Stage, seconds_drawn
-from ibdesk.gateway.faults.passing import Passing, Scope
-from ibdesk.gateway.faults.wire import Onward, Rule
+from ibdesk.gateway.faults.fault import Fault, FaultContext, Occasion, Seconds, seconds_drawn
+from ibdesk.gateway.faults.message_filter import Onward, Rule
+from ibdesk.gateway.faults.passing import PassingMessage, Scope
 from ibdesk.gateway.protocol.codec import decode, encode
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 
@@ -23,9 +23,9 @@ class DriftClock(Fault, frozen=True, kw_only=True):
     by_seconds: Annotated[int, msgspec.Meta(ge=-_FARTHEST, le=_FARTHEST)] = 60
     for_seconds: Seconds | None = None
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:  # noqa: ARG002
         """Report the wrong time from now on."""
-        stage.wire.add(_DriftRule(self.by_seconds), self.for_seconds)
+        context.message_filter.add(_DriftRule(self.by_seconds), self.for_seconds)
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
@@ -40,7 +40,7 @@ class _DriftRule(Rule):
         super().__init__(Scope(messages=frozenset({"currentTime"})))
         self._by_seconds = by_seconds
 
-    def meet(self, passing: Passing, onward: Onward) -> None:
+    def meet(self, passing: PassingMessage, onward: Onward) -> None:
         """Shift one time; one before 1970 becomes the beginning of 1970."""
         message, version = OUTGOING_BY_NAME["currentTime"], passing.session.version
         told = int(str(decode(message, passing.texts(), version)["time"]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Protocol, Self
 
 import msgspec
 
-from ibdesk.gateway.faults.wire import Rule, Wire
+from ibdesk.gateway.faults.message_filter import MessageFilter, Rule
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import Value
 from ibdesk.gateway.schedule import Schedule
@@ -76,12 +76,12 @@ class Faulty(Protocol):
         """Return the clients that are connected or have placed orders."""
 
 
-class Stage:
+class FaultContext:
     """One gateway and its active faults."""
 
     def __init__(self, gateway: Faulty) -> None:
         self.gateway = gateway
-        self.wire = Wire(gateway)
+        self.message_filter = MessageFilter(gateway)
         # One token for each fault that refuses connections.
         self.refusals: set[object] = set()
         # Client ids that are reported as in use, by the token of their fault.
@@ -121,7 +121,7 @@ class Stage:
     def end_duplicating(self) -> None:
         """Report executions once again."""
         if self.duplicating is not None:
-            self.wire.remove(self.duplicating)
+            self.message_filter.remove(self.duplicating)
             self.duplicating = None
 
     def end_lasting(self) -> None:
@@ -129,7 +129,7 @@ class Stage:
         self.refusals.clear()
         self.ids_in_use.clear()
         self.gateway.venue.refuse_next = None
-        self.wire.clear()
+        self.message_filter.clear()
         self.duplicating = None
 
     def open_orders(self, client: int | None, order: int | None) -> list[OrderRecord]:
@@ -154,7 +154,7 @@ class Fault(
     strikes_after: ClassVar[bool] = False
     """Whether a fault triggered by an order strikes after the order reached the venue instead of before."""
 
-    def strike(self, stage: Stage, occasion: Occasion) -> str | None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> str | None:
         """Make the fault happen; return a remark for the log, if any."""
         raise NotImplementedError
 

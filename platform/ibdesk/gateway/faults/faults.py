@@ -10,14 +10,14 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from ibdesk.gateway.faults.fault import Fault, Faulty, Occasion, Stage
+from ibdesk.gateway.faults.fault import Fault, FaultContext, Faulty, Occasion
 from ibdesk.gateway.faults.links import HangUp, LoseConnectivity, RefuseConnections, RestoreConnectivity
+from ibdesk.gateway.faults.message_filter import Onward, Rule
 from ibdesk.gateway.faults.orders import RejectNextOrder, SetNextOrderId
-from ibdesk.gateway.faults.passing import Passing, Scope
+from ibdesk.gateway.faults.passing import PassingMessage, Scope
+from ibdesk.gateway.faults.reports import DuplicateExecutions, NewOrderWatch
 from ibdesk.gateway.faults.script import After, At, FaultScript, OnMessage, OnOrder, Step, next_wall_time
-from ibdesk.gateway.faults.telling import DuplicateExecutions, NewOrderWatch
-from ibdesk.gateway.faults.wire import Onward, Rule
-from ibdesk.gateway.schedule import Appointment
+from ibdesk.gateway.schedule import ScheduledAction
 from ibdesk.gateway.session import Session
 
 _log = logging.getLogger(__name__)
@@ -35,13 +35,13 @@ class Faults:
 
     def __init__(self, gateway: Faulty) -> None:
         self._gateway = gateway
-        self._stage = Stage(gateway)
+        self._context = FaultContext(gateway)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         self._fired: deque[tuple[int, str]] = deque(maxlen=REMEMBERED)
         self._script = FaultScript()
         self._strikes = 0
-        self._appointments: list[Appointment] = []
+        self._scheduled: list[ScheduledAction] = []
         self._watches: list[Rule] = []
 
     @property
@@ -58,24 +58,24 @@ class Faults:
     @property
     def refuses_connections(self) -> bool:
         """Return whether new connections are refused now."""
-        return bool(self._stage.refusals)
+        return bool(self._context.refusals)
 
     @property
     def duplicates_executions(self) -> bool:
         """Return whether executions are reported twice now."""
-        return self._stage.duplicating is not None and not self._stage.duplicating.is_over
+        return self._context.duplicating is not None and not self._context.duplicating.is_over
 
     def holds_id(self, client_id: int) -> bool:
         """Return whether a client id is reported as in use."""
-        return client_id in self._stage.ids_in_use.values()
+        return client_id in self._context.ids_in_use.values()
 
     def attach(self, session: Session) -> None:
         """Add an admitted session, before anything is sent to it."""
-        self._stage.wire.attach(session)
+        self._context.message_filter.attach(session)
 
     def detach(self, session: Session) -> None:
         """Remove a closed session."""
-        self._stage.wire.detach(session)
+        self._context.message_filter.detach(session)
 
     # ---- scripts ----------------------------------------------------------------------------------------------
 
@@ -101,16 +101,16 @@ class Faults:
 
         def stop() -> None:
             self._begin(FaultScript())
-            self._stage.end_lasting()
+            self._context.end_lasting()
 
         self._do(stop)
 
     def _begin(self, script: FaultScript) -> None:
-        for appointment in self._appointments:
-            appointment.cancel()
+        for scheduled in self._scheduled:
+            scheduled.cancel()
         for watch in self._watches:
-            self._stage.wire.remove(watch)
-        self._appointments, self._watches = [], []
+            self._context.message_filter.remove(watch)
+        self._scheduled, self._watches = [], []
         self._script, self._strikes = script, 0
         for step in script.steps:
             self._await(step)
@@ -120,7 +120,9 @@ class Faults:
             case At(at=str() as wall_time):
                 self._daily(step, wall_time)
             case At(at=seconds):
-                self._appoint(self._gateway.schedule.after(float(seconds), lambda: self._strike(step.then, step)))
+                self._keep_scheduled(
+                    self._gateway.schedule.after(float(seconds), lambda: self._strike(step.then, step))
+                )
             case OnMessage():
                 self._watch(_MessageWatch(step, functools.partial(self._strike, step.then, step)))
             case OnOrder(on_order=nth, of_client=client):
@@ -133,12 +135,12 @@ class Faults:
                 # `_strike` finds the steps that follow another one.
                 pass
 
-    def _appoint(self, appointment: Appointment) -> None:
-        self._appointments.append(appointment)
+    def _keep_scheduled(self, scheduled: ScheduledAction) -> None:
+        self._scheduled.append(scheduled)
 
     def _watch(self, rule: Rule) -> None:
         self._watches.append(rule)
-        self._stage.wire.add(rule)
+        self._context.message_filter.add(rule)
 
     def _daily(self, step: At, wall_time: str) -> None:
         schedule = self._gateway.schedule
@@ -147,7 +149,7 @@ class Faults:
             self._strike(step.then, step)
             self._daily(step, wall_time)
 
-        self._appoint(schedule.at(next_wall_time(wall_time, schedule.now_ns), strike))
+        self._keep_scheduled(schedule.at(next_wall_time(wall_time, schedule.now_ns), strike))
 
     def _strike_at_order(self, step: Step, client: int | None, order: int | None) -> None:
         self._strike(step.then, step, client=client, order=order)
@@ -165,7 +167,7 @@ class Faults:
         self._strikes += 1
         # Each strike has a random source of its own, so that one fault's draws do not change the others.
         chance = random.Random(f"{self._script.seed} {self._strikes}")  # noqa: S311 - repeatable on purpose
-        note = fault.strike(self._stage, Occasion(chance=chance, message=message, client=client, order=order))
+        note = fault.strike(self._context, Occasion(chance=chance, message=message, client=client, order=order))
         words = fault.words if note is None else f"{fault.words}: {note}"
         self._fired.append((self._gateway.schedule.now_ns, words))
         _log.info("fault: %s", words)
@@ -174,7 +176,7 @@ class Faults:
                 self._follow(later)
 
     def _follow(self, step: After) -> None:
-        self._appoint(self._gateway.schedule.after(step.seconds, lambda: self._strike(step.then, step)))
+        self._keep_scheduled(self._gateway.schedule.after(step.seconds, lambda: self._strike(step.then, step)))
 
     # ---- switches ---------------------------------------------------------------------------------------------
 
@@ -187,7 +189,7 @@ class Faults:
         if refuses:
             self.cause(RefuseConnections())
         else:
-            self._do(self._stage.refusals.clear)
+            self._do(self._context.refusals.clear)
 
     def lose_connectivity(self) -> None:
         """Disconnect TWS from the market until `restore`; see `LoseConnectivity`."""
@@ -206,7 +208,7 @@ class Faults:
         if duplicates:
             self.cause(DuplicateExecutions())
         else:
-            self._do(self._stage.end_duplicating)
+            self._do(self._context.end_duplicating)
 
     def roll_back_next_valid_id(self, to: int, client_id: int | None = None) -> None:
         """Announce `to` as the next order id of one client or all, and accept ids from there on."""
@@ -235,7 +237,7 @@ class _MessageWatch(Rule):
         super().__init__(Scope(messages=frozenset({step.on_message}), client=step.of_client), step.nth)
         self._strike = strike
 
-    def meet(self, passing: Passing, onward: Onward) -> None:
+    def meet(self, passing: PassingMessage, onward: Onward) -> None:
         """Count a message."""
         self.spend()
         if self.is_over:

@@ -7,11 +7,11 @@ from typing import Annotated, Self
 
 import msgspec
 
+from ibdesk.gateway.faults.message_filter import Onward, Rule
 from ibdesk.gateway.faults.messages import MessageFault, SharedRule
-from ibdesk.gateway.faults.passing import Passing, Scope
-from ibdesk.gateway.faults.wire import Onward, Rule
+from ibdesk.gateway.faults.passing import PassingMessage, Scope
 from ibdesk.gateway.protocol.codec import Texts, Value, decode, encode, plan_of
-from ibdesk.gateway.protocol.fields import UNSET_NUMBER_TEXT, Field, Kind
+from ibdesk.gateway.protocol.fields import UNSET_NUMBER_TEXT, Field, FieldKind
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.schedule import Schedule
 
@@ -55,7 +55,7 @@ class UnsetRule(SharedRule):
         self._fields = fields
         self._text = text
 
-    def meet(self, passing: Passing, onward: Onward) -> None:
+    def meet(self, passing: PassingMessage, onward: Onward) -> None:
         """Overwrite the numbers of a message; a client's message is forwarded unchanged."""
         self.spend()
         message = OUTGOING_BY_NAME.get(passing.name) if passing.is_outgoing else None
@@ -66,7 +66,7 @@ class UnsetRule(SharedRule):
         numbers = [
             entry.name
             for entry in plan_of(message, version)
-            if isinstance(entry, Field) and entry.kind in (Kind.NUMBER, Kind.SIZE)
+            if isinstance(entry, Field) and entry.kind in (FieldKind.NUMBER, FieldKind.SIZE)
         ]
         names = self._fields or (*numbers, *_WORDED.get(passing.name, ()))
         texts = decode(message, passing.texts(), version)

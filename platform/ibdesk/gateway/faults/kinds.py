@@ -72,7 +72,7 @@ from ibdesk.gateway.faults.orders import (
     SetNextOrderId,
     WarnOfOrder,
 )
-from ibdesk.gateway.faults.telling import (
+from ibdesk.gateway.faults.reports import (
     DuplicateExecutions,
     ExecutionBeforeOrder,
     FilledBeforeExecution,

@@ -7,11 +7,11 @@ from typing import Self
 
 import msgspec
 
-from ibdesk.gateway.faults.fault import ClientId, Fault, Occasion, OrderFault, Seconds, Stage, seconds_drawn
+from ibdesk.gateway.faults.fault import ClientId, Fault, FaultContext, Occasion, OrderFault, Seconds, seconds_drawn
+from ibdesk.gateway.faults.message_filter import Onward, Rule
 from ibdesk.gateway.faults.messages import DropRule, HoldRule
-from ibdesk.gateway.faults.passing import Passing, Scope
-from ibdesk.gateway.faults.telling import TOLD, NewOrderWatch
-from ibdesk.gateway.faults.wire import Onward, Rule
+from ibdesk.gateway.faults.passing import PassingMessage, Scope
+from ibdesk.gateway.faults.reports import TOLD, NewOrderWatch
 from ibdesk.gateway.protocol.codec import Value, encode
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 
@@ -23,17 +23,17 @@ class LateAcknowledgement(OrderFault, frozen=True, kw_only=True):
 
     by_seconds: Seconds = 25.0
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:
         """Find the order, or wait for the next new one, and hold its reports from then on."""
         client, order = self.whose(occasion)
 
         def begin(client: int | None, order: int | None) -> None:
-            stage.wire.add(HoldRule(Scope(messages=TOLD, client=client, order=order)), self.by_seconds)
+            context.message_filter.add(HoldRule(Scope(messages=TOLD, client=client, order=order)), self.by_seconds)
 
         if order is not None:
             begin(client, order)
         else:
-            stage.wire.add(NewOrderWatch(client, nth=1, before=begin))
+            context.message_filter.add(NewOrderWatch(client, nth=1, before=begin))
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
@@ -47,10 +47,10 @@ class LateSnapshot(Fault, frozen=True, kw_only=True):
     by_seconds: Seconds = 5.0
     client: ClientId | None = None
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:
         """Record the present positions of all accounts."""
         client = occasion.client if self.client is None else self.client
-        stage.wire.add(_OldPositions(client, stage.gateway.position_rows()), self.by_seconds)
+        context.message_filter.add(_OldPositions(client, context.gateway.position_rows()), self.by_seconds)
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
@@ -63,10 +63,10 @@ class MissingPositionEnd(Fault, frozen=True, kw_only=True):
 
     client: ClientId | None = None
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:
         """Drop the end."""
         client = occasion.client if self.client is None else self.client
-        stage.wire.add(DropRule(Scope(messages=frozenset({_END}), client=client), 1, occasion.chance, 1.0))
+        context.message_filter.add(DropRule(Scope(messages=frozenset({_END}), client=client), 1, occasion.chance, 1.0))
 
 
 class _OldPositions(Rule):
@@ -76,7 +76,7 @@ class _OldPositions(Rule):
         super().__init__(Scope(messages=frozenset({_ROW, _END}), client=client))
         self._rows = rows
 
-    def meet(self, passing: Passing, onward: Onward) -> None:
+    def meet(self, passing: PassingMessage, onward: Onward) -> None:
         """Drop a row, or send the recorded ones before the end."""
         if passing.name != _END:
             return

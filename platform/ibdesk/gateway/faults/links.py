@@ -8,10 +8,10 @@ from typing import Annotated, Literal, Self
 
 import msgspec
 
-from ibdesk.gateway.faults.fault import ClientId, Fault, Occasion, Seconds, Stage, seconds_drawn
+from ibdesk.gateway.faults.fault import ClientId, Fault, FaultContext, Occasion, Seconds, seconds_drawn
+from ibdesk.gateway.faults.message_filter import Onward, Rule
 from ibdesk.gateway.faults.messages import DropRule, HoldRule
-from ibdesk.gateway.faults.passing import HISTORY, MARKET, Passing, Scope
-from ibdesk.gateway.faults.wire import Onward, Rule
+from ibdesk.gateway.faults.passing import HISTORY, MARKET, PassingMessage, Scope
 
 LOST = "Connectivity between IBKR and Trader Workstation has been lost."
 RESTORED_LOST = "Connectivity between IBKR and Trader Workstation has been restored - data lost."
@@ -43,9 +43,9 @@ class HangUp(Fault, frozen=True, kw_only=True):
 
     client: ClientId | None = None
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:
         """Close the sockets."""
-        stage.gateway.hang_up(occasion.client if self.client is None else self.client)
+        context.gateway.hang_up(occasion.client if self.client is None else self.client)
 
 
 class HalfOpen(Fault, frozen=True, kw_only=True):
@@ -57,12 +57,12 @@ class HalfOpen(Fault, frozen=True, kw_only=True):
     client: ClientId | None = None
     for_seconds: Seconds = 60.0
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:
         """Silence the sockets that are open now."""
         client = occasion.client if self.client is None else self.client
-        for session in tuple(stage.gateway.connected(client)):
+        for session in tuple(context.gateway.connected(client)):
             session.silence()
-            stage.gateway.schedule.after(self.for_seconds, session.hang_up)
+            context.gateway.schedule.after(self.for_seconds, session.hang_up)
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
@@ -75,9 +75,9 @@ class RefuseConnections(Fault, frozen=True, kw_only=True):
 
     for_seconds: Seconds | None = None
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:  # noqa: ARG002
         """Refuse connections from now on."""
-        stage.refuse_for(self.for_seconds)
+        context.refuse_for(self.for_seconds)
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
@@ -91,13 +91,13 @@ class StallReads(Fault, frozen=True, kw_only=True):
     client: ClientId | None = None
     for_seconds: Seconds = 5.0
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:
         """Stall the sockets that are open now."""
         client = occasion.client if self.client is None else self.client
-        for session in tuple(stage.gateway.connected(client)):
+        for session in tuple(context.gateway.connected(client)):
             stalled = object()
             session.read(on=False, why=stalled)
-            stage.gateway.schedule.after(self.for_seconds, partial(session.read, on=True, why=stalled))
+            context.gateway.schedule.after(self.for_seconds, partial(session.read, on=True, why=stalled))
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
@@ -111,11 +111,11 @@ class ClientIdInUse(Fault, frozen=True, kw_only=True):
     client: ClientId
     for_seconds: Seconds = 10.0
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:  # noqa: ARG002
         """Report it from now on."""
         token = object()
-        stage.ids_in_use[token] = self.client
-        stage.gateway.schedule.after(self.for_seconds, partial(stage.free_id, token))
+        context.ids_in_use[token] = self.client
+        context.gateway.schedule.after(self.for_seconds, partial(context.free_id, token))
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
@@ -126,10 +126,10 @@ class ClientIdInUse(Fault, frozen=True, kw_only=True):
 class ResetPort(Fault, frozen=True, kw_only=True):
     """Error 1300, and all sockets are closed; the new port in the message is the old one."""
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:  # noqa: ARG002
         """Send the error and hang up."""
-        stage.gateway.tell_all(1300, PORT_RESET.format(port=stage.gateway.port))
-        for session in tuple(stage.gateway.connected()):
+        context.gateway.tell_all(1300, PORT_RESET.format(port=context.gateway.port))
+        for session in tuple(context.gateway.connected()):
             session.hang_up(at_once=False)
 
 
@@ -151,18 +151,18 @@ class LoseConnectivity(Fault, frozen=True, kw_only=True):
     for_seconds: Seconds | None = None
     data_kept: bool = True
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:
         """Cut the link."""
-        stage.gateway.cut_link()
-        stage.gateway.tell_all(1100, LOST)
-        over = stage.begin(LINK)
+        context.gateway.cut_link()
+        context.gateway.tell_all(1100, LOST)
+        over = context.begin(LINK)
 
         def end() -> None:
             if over():
-                RestoreConnectivity(data_kept=self.data_kept).strike(stage, occasion)
+                RestoreConnectivity(data_kept=self.data_kept).strike(context, occasion)
 
         if self.for_seconds is not None:
-            stage.gateway.schedule.after(self.for_seconds, end)
+            context.gateway.schedule.after(self.for_seconds, end)
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
@@ -175,12 +175,12 @@ class RestoreConnectivity(Fault, frozen=True, kw_only=True):
 
     data_kept: bool = True
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:  # noqa: ARG002
         """Restore the link."""
-        stage.end(LINK)
-        stage.gateway.restore_link(data_kept=self.data_kept)
+        context.end(LINK)
+        context.gateway.restore_link(data_kept=self.data_kept)
         code, text = (1102, RESTORED_KEPT) if self.data_kept else (1101, RESTORED_LOST)
-        stage.gateway.tell_all(code, text)
+        context.gateway.tell_all(code, text)
 
 
 class BreakFarm(Fault, frozen=True, kw_only=True):
@@ -193,15 +193,15 @@ class BreakFarm(Fault, frozen=True, kw_only=True):
     farm: Literal["market", "history"] = "market"
     for_seconds: Seconds = 10.0
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:
         """Break the farm."""
         broken, mended = FARMS[self.farm]
         lost = MARKET if self.farm == "market" else frozenset({"historicalDataUpdate"})
         held = frozenset({"tickSnapshotEnd"}) if self.farm == "market" else HISTORY
-        stage.gateway.tell_all(*broken)
-        stage.wire.add(DropRule(Scope(messages=lost), None, occasion.chance, 1.0), self.for_seconds)
-        stage.wire.add(HoldRule(Scope(messages=held)), self.for_seconds)
-        stage.gateway.schedule.after(self.for_seconds, lambda: stage.gateway.tell_all(*mended))
+        context.gateway.tell_all(*broken)
+        context.message_filter.add(DropRule(Scope(messages=lost), None, occasion.chance, 1.0), self.for_seconds)
+        context.message_filter.add(HoldRule(Scope(messages=held)), self.for_seconds)
+        context.gateway.schedule.after(self.for_seconds, lambda: context.gateway.tell_all(*mended))
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
@@ -216,10 +216,10 @@ class CompeteForData(Fault, frozen=True, kw_only=True):
     client: ClientId | None = None
     for_seconds: Seconds = 10.0
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:
         """Take the data."""
         client = occasion.client if self.client is None else self.client
-        stage.wire.add(_Competing(Scope(messages=MARKET, client=client)), self.for_seconds)
+        context.message_filter.add(_Competing(Scope(messages=MARKET, client=client)), self.for_seconds)
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
@@ -234,7 +234,7 @@ class _Competing(Rule):
         super().__init__(scope)
         self._told: set[tuple[int, int | None]] = set()
 
-    def meet(self, passing: Passing, onward: Onward) -> None:  # noqa: ARG002 - it goes nowhere
+    def meet(self, passing: PassingMessage, onward: Onward) -> None:  # noqa: ARG002 - it goes nowhere
         """Drop a tick."""
         session, request = passing.session, passing.request()
         line = (id(session), request)
@@ -257,13 +257,13 @@ class Restart(Fault, frozen=True, kw_only=True):
     order_ids: Literal["go_on", "roll_back", "jump"] = "go_on"
     ids_by: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:  # noqa: ARG002
         """Begin the restart."""
-        gateway = stage.gateway
+        gateway = context.gateway
         gateway.hang_up(None)
-        stage.refuse_for(self.for_seconds)
+        context.refuse_for(self.for_seconds)
         gateway.restore_link(data_kept=False)
-        for record in stage.open_orders(None, None):
+        for record in context.open_orders(None, None):
             if record.request.text("tif") in ("", "DAY"):
                 gateway.venue.cancel(record, "")
         shift = {"go_on": 0, "roll_back": -self.ids_by, "jump": self.ids_by}[self.order_ids]
@@ -283,12 +283,12 @@ class LogOff(Fault, frozen=True, kw_only=True):
 
     for_seconds: Seconds = 600.0
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:
         """Log off."""
-        stage.gateway.tell_all(1100, LOST)
-        for session in tuple(stage.gateway.connected()):
+        context.gateway.tell_all(1100, LOST)
+        for session in tuple(context.gateway.connected()):
             session.hang_up(at_once=False)
-        Restart(for_seconds=self.for_seconds).strike(stage, occasion)
+        Restart(for_seconds=self.for_seconds).strike(context, occasion)
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:

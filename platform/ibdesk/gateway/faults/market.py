@@ -10,7 +10,7 @@ from typing import Annotated, Self
 import msgspec
 
 from ibdesk.errors import InstrumentError
-from ibdesk.gateway.faults.fault import Fault, Occasion, Seconds, Stage, seconds_drawn
+from ibdesk.gateway.faults.fault import Fault, FaultContext, Occasion, Seconds, seconds_drawn
 from ibdesk.model import Quote, Tick
 
 Symbol = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
@@ -23,16 +23,16 @@ class MarketFault(Fault, frozen=True, kw_only=True):
     symbol: Symbol | None = None
     for_seconds: Seconds = 10.0
 
-    def strike(self, stage: Stage, occasion: Occasion) -> str | None:  # noqa: ARG002
+    def strike(self, context: FaultContext, occasion: Occasion) -> str | None:  # noqa: ARG002
         """Begin with each instrument, and end after `for_seconds`."""
         symbols = [
-            name for name in stage.gateway.tape.states if self.symbol in (None, name) and _is_listed(stage, name)
+            name for name in context.gateway.tape.states if self.symbol in (None, name) and _is_listed(context, name)
         ]
         for symbol in symbols:
-            stage.gateway.schedule.after(self.for_seconds, self.begin(stage, symbol))
+            context.gateway.schedule.after(self.for_seconds, self.begin(context, symbol))
         return None if symbols else "no such instrument is played"
 
-    def begin(self, stage: Stage, symbol: str) -> Callable[[], None]:
+    def begin(self, context: FaultContext, symbol: str) -> Callable[[], None]:
         """Begin with one instrument; return the function that ends it."""
         raise NotImplementedError
 
@@ -45,11 +45,11 @@ class MarketFault(Fault, frozen=True, kw_only=True):
 class Halt(MarketFault, frozen=True, kw_only=True):
     """Trading is halted: no quote, no trade, no fill; orders wait; tick 49 reports it."""
 
-    def begin(self, stage: Stage, symbol: str) -> Callable[[], None]:
+    def begin(self, context: FaultContext, symbol: str) -> Callable[[], None]:
         """Halt the instrument."""
-        tape = stage.gateway.tape
+        tape = context.gateway.tape
         tape.halt(symbol)
-        over = stage.begin(f"halt {symbol}")
+        over = context.begin(f"halt {symbol}")
 
         def end() -> None:
             if over():
@@ -61,11 +61,11 @@ class Halt(MarketFault, frozen=True, kw_only=True):
 class GoStale(MarketFault, frozen=True, kw_only=True):
     """Clients receive no market data of an instrument, without any message, while it trades and orders fill."""
 
-    def begin(self, stage: Stage, symbol: str) -> Callable[[], None]:
+    def begin(self, context: FaultContext, symbol: str) -> Callable[[], None]:
         """Stop the instrument's market data."""
-        tape = stage.gateway.tape
+        tape = context.gateway.tape
         tape.stale(symbol)
-        over = stage.begin(f"stale {symbol}")
+        over = context.begin(f"stale {symbol}")
 
         def end() -> None:
             if over():
@@ -79,17 +79,17 @@ class Cross(MarketFault, frozen=True, kw_only=True):
 
     ticks: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
 
-    def begin(self, stage: Stage, symbol: str) -> Callable[[], None]:
+    def begin(self, context: FaultContext, symbol: str) -> Callable[[], None]:
         """Cross every quote."""
-        by = self.ticks * _tick_size(stage, symbol)
+        by = self.ticks * _tick_size(context, symbol)
 
         def crossed(event: Quote | Tick) -> Quote | Tick:
             if isinstance(event, Tick) or math.isnan(event.mid):
                 return event
-            bid = _on_grid(stage, symbol, event.ask + by)
+            bid = _on_grid(context, symbol, event.ask + by)
             return msgspec.structs.replace(event, bid=bid)
 
-        return _distort(stage, symbol, crossed)
+        return _distort(context, symbol, crossed)
 
 
 class Gap(MarketFault, frozen=True, kw_only=True):
@@ -97,18 +97,18 @@ class Gap(MarketFault, frozen=True, kw_only=True):
 
     percent: Annotated[float, msgspec.Meta(ge=-90, le=1000)] = -10.0
 
-    def begin(self, stage: Stage, symbol: str) -> Callable[[], None]:
+    def begin(self, context: FaultContext, symbol: str) -> Callable[[], None]:
         """Shift every price."""
         factor = 1 + self.percent / 100
 
         def shifted(event: Quote | Tick) -> Quote | Tick:
             if isinstance(event, Tick):
-                return msgspec.structs.replace(event, price=_on_grid(stage, symbol, event.price * factor))
-            bid, ask = (_on_grid(stage, symbol, price * factor) for price in (event.bid, event.ask))
-            above = _on_grid(stage, symbol, bid + _tick_size(stage, symbol))
+                return msgspec.structs.replace(event, price=_on_grid(context, symbol, event.price * factor))
+            bid, ask = (_on_grid(context, symbol, price * factor) for price in (event.bid, event.ask))
+            above = _on_grid(context, symbol, bid + _tick_size(context, symbol))
             return msgspec.structs.replace(event, bid=bid, ask=max(ask, above))
 
-        return _distort(stage, symbol, shifted)
+        return _distort(context, symbol, shifted)
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:
@@ -116,9 +116,9 @@ class Gap(MarketFault, frozen=True, kw_only=True):
         return cls(for_seconds=seconds_drawn(chance, 1, 10), percent=round(chance.uniform(-20, 20), 1))
 
 
-def _distort(stage: Stage, symbol: str, change: Change) -> Callable[[], None]:
+def _distort(context: FaultContext, symbol: str, change: Change) -> Callable[[], None]:
     """Change every event of an instrument, beginning with the present quote; return the function that ends it."""
-    tape, schedule = stage.gateway.tape, stage.gateway.schedule
+    tape, schedule = context.gateway.tape, context.gateway.schedule
     true_quote = tape.quote(symbol)
 
     def changed(event: Quote | Tick) -> Quote | Tick:
@@ -142,18 +142,18 @@ def _distort(stage: Stage, symbol: str, change: Change) -> Callable[[], None]:
     return end
 
 
-def _is_listed(stage: Stage, symbol: str) -> bool:
+def _is_listed(context: FaultContext, symbol: str) -> bool:
     try:
-        stage.gateway.venue.exchange.instrument(symbol)
+        context.gateway.venue.exchange.instrument(symbol)
     except InstrumentError:
         return False
     return True
 
 
-def _tick_size(stage: Stage, symbol: str) -> float:
-    return stage.gateway.venue.exchange.instrument(symbol).tick_size
+def _tick_size(context: FaultContext, symbol: str) -> float:
+    return context.gateway.venue.exchange.instrument(symbol).tick_size
 
 
-def _on_grid(stage: Stage, symbol: str, price: float) -> float:
-    instrument = stage.gateway.venue.exchange.instrument(symbol)
+def _on_grid(context: FaultContext, symbol: str, price: float) -> float:
+    instrument = context.gateway.venue.exchange.instrument(symbol)
     return price if math.isnan(price) else max(instrument.lowest_price, instrument.round_price(price))

@@ -7,9 +7,9 @@ from typing import Annotated, Self
 
 import msgspec
 
-from ibdesk.gateway.faults.fault import ClientId, Fault, Occasion, OrderId, Seconds, Stage, seconds_drawn
-from ibdesk.gateway.faults.passing import INCOMING_NAMES, OUTGOING_NAMES, Passing, Scope
-from ibdesk.gateway.faults.wire import Held, Onward, Rule, let_go
+from ibdesk.gateway.faults.fault import ClientId, Fault, FaultContext, Occasion, OrderId, Seconds, seconds_drawn
+from ibdesk.gateway.faults.message_filter import Held, Onward, Rule, let_go
+from ibdesk.gateway.faults.passing import INCOMING_NAMES, OUTGOING_NAMES, PassingMessage, Scope
 from ibdesk.gateway.schedule import Schedule
 
 # The messages of random scripts: a client can lose them without waiting forever for an answer.
@@ -32,7 +32,7 @@ class MessageFault(Fault, frozen=True, kw_only=True):
     for_seconds: Seconds | None = None
     share: Share = 1.0
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:
         """Apply this kind's rule to messages in scope from now on."""
         named = self.messages or (() if occasion.message is None else (occasion.message,))
         scope = Scope(
@@ -40,8 +40,8 @@ class MessageFault(Fault, frozen=True, kw_only=True):
             client=occasion.client if self.client is None else self.client,
             order=occasion.order if self.order is None else self.order,
         )
-        rule = self.rule(scope, occasion.chance, stage.gateway.schedule)
-        stage.wire.add(rule, self.for_seconds)
+        rule = self.rule(scope, occasion.chance, context.gateway.schedule)
+        context.message_filter.add(rule, self.for_seconds)
 
     def rule(self, scope: Scope, chance: random.Random, schedule: Schedule) -> Rule:
         """Return the rule of this fault."""
@@ -128,7 +128,7 @@ class SharedRule(Rule):
         self._chance = chance
         self._share = share
 
-    def concerns(self, passing: Passing) -> bool:
+    def concerns(self, passing: PassingMessage) -> bool:
         """Return whether the message is in scope and was drawn."""
         return super().concerns(passing) and (self._share >= 1 or self._chance.random() < self._share)
 
@@ -136,7 +136,7 @@ class SharedRule(Rule):
 class DropRule(SharedRule):
     """Drops messages."""
 
-    def meet(self, passing: Passing, onward: Onward) -> None:  # noqa: ARG002 - it goes nowhere
+    def meet(self, passing: PassingMessage, onward: Onward) -> None:  # noqa: ARG002 - it goes nowhere
         """Drop a message."""
         self.spend()
 
@@ -144,7 +144,7 @@ class DropRule(SharedRule):
 class DuplicateRule(SharedRule):
     """Sends messages twice."""
 
-    def meet(self, passing: Passing, onward: Onward) -> None:
+    def meet(self, passing: PassingMessage, onward: Onward) -> None:
         """Send a message twice."""
         self.spend()
         onward(passing)
@@ -168,7 +168,7 @@ class DelayRule(SharedRule):
         self._schedule = schedule
         self._by_seconds = by_seconds
 
-    def meet(self, passing: Passing, onward: Onward) -> None:
+    def meet(self, passing: PassingMessage, onward: Onward) -> None:
         """Send a message after the delay, even if the rule has ended by then."""
         self.spend()
         self._schedule.after(self._by_seconds, lambda: onward(passing))
@@ -196,11 +196,11 @@ class ReorderRule(SharedRule):
         # The held messages, and how many messages may still overtake each.
         self._waiting: list[tuple[Held, int]] = []
 
-    def concerns(self, passing: Passing) -> bool:
+    def concerns(self, passing: PassingMessage) -> bool:
         """Return whether the message is to be held; those beyond `left` are not."""
         return self._budget != 0 and super().concerns(passing)
 
-    def meet(self, passing: Passing, onward: Onward) -> None:
+    def meet(self, passing: PassingMessage, onward: Onward) -> None:
         """Hold a message."""
         if self._budget is not None:
             self._budget -= 1
@@ -208,7 +208,7 @@ class ReorderRule(SharedRule):
         self._waiting.append((held, self._past))
         self._schedule.after(self._at_most_seconds, lambda: self._release(held))
 
-    def after(self, passing: Passing) -> None:
+    def after(self, passing: PassingMessage) -> None:
         """Count a message that overtook held ones."""
         due: list[Held] = []
         for index, (held, more) in enumerate(self._waiting):
@@ -242,7 +242,7 @@ class HoldRule(Rule):
         super().__init__(scope)
         self._held: list[Held] = []
 
-    def meet(self, passing: Passing, onward: Onward) -> None:
+    def meet(self, passing: PassingMessage, onward: Onward) -> None:
         """Hold a message."""
         self._held.append(Held(passing, onward))
 

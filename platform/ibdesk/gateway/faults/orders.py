@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import msgspec
 
-from ibdesk.gateway.faults.fault import ClientId, Fault, Occasion, OrderFault, Stage
+from ibdesk.gateway.faults.fault import ClientId, Fault, FaultContext, Occasion, OrderFault
 
 if TYPE_CHECKING:
     from ibdesk.gateway.venue.records import OrderRecord
@@ -37,9 +37,9 @@ class RejectNextOrder(Fault, frozen=True, kw_only=True):
 
     reason: Annotated[str, msgspec.Meta(max_length=500)] = "rejected on request"
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:  # noqa: ARG002
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:  # noqa: ARG002
         """Reject the next order."""
-        stage.gateway.venue.refuse_next = self.reason
+        context.gateway.venue.refuse_next = self.reason
 
 
 class OpenOrderFault(OrderFault, frozen=True, kw_only=True):
@@ -50,14 +50,14 @@ class OpenOrderFault(OrderFault, frozen=True, kw_only=True):
 
     strikes_after: ClassVar[bool] = True
 
-    def strike(self, stage: Stage, occasion: Occasion) -> str | None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> str | None:
         """Strike each order."""
-        records = stage.open_orders(*self.whose(occasion))
+        records = context.open_orders(*self.whose(occasion))
         for record in records:
-            self.befall(stage, record)
+            self.befall(context, record)
         return None if records else NO_ORDER
 
-    def befall(self, stage: Stage, record: OrderRecord) -> None:
+    def befall(self, context: FaultContext, record: OrderRecord) -> None:
         """Strike one order."""
         raise NotImplementedError
 
@@ -67,9 +67,9 @@ class RejectOpenOrder(OpenOrderFault, frozen=True, kw_only=True):
 
     reason: Annotated[str, msgspec.Meta(max_length=500)] = "rejected after it was accepted"
 
-    def befall(self, stage: Stage, record: OrderRecord) -> None:
+    def befall(self, context: FaultContext, record: OrderRecord) -> None:
         """Reject the order."""
-        stage.gateway.venue.reject_open(record, self.reason)
+        context.gateway.venue.reject_open(record, self.reason)
 
 
 class CancelOpenOrder(OpenOrderFault, frozen=True, kw_only=True):
@@ -77,9 +77,9 @@ class CancelOpenOrder(OpenOrderFault, frozen=True, kw_only=True):
 
     reason: Annotated[str, msgspec.Meta(max_length=500)] = "cancelled by the exchange"
 
-    def befall(self, stage: Stage, record: OrderRecord) -> None:
+    def befall(self, context: FaultContext, record: OrderRecord) -> None:
         """Cancel the order."""
-        stage.gateway.venue.cancel(record, self.reason)
+        context.gateway.venue.cancel(record, self.reason)
 
 
 class FillAndCancel(OpenOrderFault, frozen=True, kw_only=True):
@@ -91,9 +91,9 @@ class FillAndCancel(OpenOrderFault, frozen=True, kw_only=True):
     share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5
     reason: Annotated[str, msgspec.Meta(max_length=500)] = "the rest was cancelled by the exchange"
 
-    def befall(self, stage: Stage, record: OrderRecord) -> None:
+    def befall(self, context: FaultContext, record: OrderRecord) -> None:
         """Fill and cancel the order."""
-        venue = stage.gateway.venue
+        venue = context.gateway.venue
         quote = venue.exchange.quote(record.contract.id)
         if quote is not None and not math.isnan(quote.mid):
             venue.fill(record, min(record.remaining, max(1.0, float(int(record.remaining * self.share)))))
@@ -106,9 +106,9 @@ class WarnOfOrder(OpenOrderFault, frozen=True, kw_only=True):
 
     code: Literal[399, 404, 2109, 10349] = 10349
 
-    def befall(self, stage: Stage, record: OrderRecord) -> None:
+    def befall(self, context: FaultContext, record: OrderRecord) -> None:
         """Send the code to the order's client."""
-        for session in stage.gateway.connected(record.client_id):
+        for session in context.gateway.connected(record.client_id):
             session.error(record.order_id, self.code, WARNINGS[self.code])
 
     @classmethod
@@ -129,10 +129,10 @@ class CorrectExecution(OrderFault, frozen=True, kw_only=True):
     price_by: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] = 0.01
     quantity_by: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] = 0.0
 
-    def strike(self, stage: Stage, occasion: Occasion) -> str | None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> str | None:
         """Correct the execution."""
         client, order = self.whose(occasion)
-        venue = stage.gateway.venue
+        venue = context.gateway.venue
         for done in reversed(venue.executions):
             record = done.record
             if (
@@ -154,11 +154,11 @@ class SetNextOrderId(Fault, frozen=True, kw_only=True):
     to: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
     client: ClientId | None = None
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:
         """Set the next order id."""
         client = occasion.client if self.client is None else self.client
-        for each in sorted(stage.gateway.known_clients()) if client is None else (client,):
-            stage.gateway.venue.set_next_order_id(each, self.to)
+        for each in sorted(context.gateway.known_clients()) if client is None else (client,):
+            context.gateway.venue.set_next_order_id(each, self.to)
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:

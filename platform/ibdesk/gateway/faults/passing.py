@@ -36,7 +36,7 @@ _REQUEST_AT = {"tickPrice": 2, "tickSize": 2, "tickString": 2, "tickGeneric": 2,
 }
 
 
-class Passing(msgspec.Struct, frozen=True, kw_only=True):
+class PassingMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A message; `data` is the frame of an outgoing one, or the payload without its length of an incoming one."""
 
     session: Session
@@ -99,7 +99,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     order: int | None = None
     answers: bool = True
 
-    def covers(self, passing: Passing) -> bool:
+    def covers(self, passing: PassingMessage) -> bool:
         """Return whether a message is in scope."""
         named = passing.name in self.messages if self.messages else passing.is_outgoing
         return (
@@ -110,14 +110,14 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def outgoing(session: Session, data: bytes, request: str, venue: Venue) -> Iterator[Passing]:
+def outgoing(session: Session, data: bytes, request: str, venue: Venue) -> Iterator[PassingMessage]:
     """Yield the messages in one or several complete frames; `request` is the one they answer, if any."""
     start = 0
     while start < len(data):
         end = start + 4 + int.from_bytes(data[start : start + 4], "big")
         number = data[start + 4 : data.index(b"\0", start + 4)]
         message = OUTGOING.get(int(number)) if number.isdigit() else None
-        yield Passing(
+        yield PassingMessage(
             session=session,
             venue=venue,
             name="" if message is None else message.name,
@@ -128,9 +128,9 @@ def outgoing(session: Session, data: bytes, request: str, venue: Venue) -> Itera
         start = end
 
 
-def incoming(session: Session, payload: bytes, venue: Venue) -> Passing:
+def incoming(session: Session, payload: bytes, venue: Venue) -> PassingMessage:
     """Return a request of a client, well-formed or not."""
     number = payload.split(b"\0", 1)[0]
     message = INCOMING.get(int(number)) if number.isdigit() and len(number) < 6 else None
     name = "" if message is None else message.name
-    return Passing(session=session, venue=venue, name=name, is_outgoing=False, data=payload)
+    return PassingMessage(session=session, venue=venue, name=name, is_outgoing=False, data=payload)

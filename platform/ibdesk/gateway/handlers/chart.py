@@ -10,12 +10,12 @@ import numpy as np
 
 from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.market.bars import DAY, Bars, bar_size, bid_ask_bars, duration, opened_of
-from ibdesk.gateway.market.control import Market
+from ibdesk.gateway.market.bars import DAY, BarColumns, bar_size, bid_ask_bars, duration, opened_of
+from ibdesk.gateway.market.control import MarketControl
 from ibdesk.gateway.market.source import Integers, MarketSource, Prints, Quotes, quotes_of
 from ibdesk.gateway.market.trading_time import TradingTime
 from ibdesk.gateway.protocol.codec import Fields, historical_rows, texts_of
-from ibdesk.gateway.protocol.fields import Kind
+from ibdesk.gateway.protocol.fields import FieldKind
 from ibdesk.gateway.refusal import invalid, no_history
 from ibdesk.gateway.times import read_time, stamp
 
@@ -42,7 +42,7 @@ _INTERVALS, _SPAN_NS = 1000, 2 * 3600 * SECOND
 _WRITTEN = 250
 
 
-class Question:
+class BarsRequest:
     """A request for historical bars.
 
     Raises:
@@ -91,7 +91,7 @@ class Question:
         return {"TRADES": "Trades", "ADJUSTED_LAST": "Trades", "MIDPOINT": "Midpoint"}.get(self.what, self.what.title())
 
 
-class Answer(msgspec.Struct, frozen=True):
+class EncodedBars(msgspec.Struct, frozen=True):
     """Bars in wire format: their count, and their bytes in pieces, in order of time."""
 
     count: int
@@ -101,20 +101,20 @@ class Answer(msgspec.Struct, frozen=True):
 class Charts:
     """Builds bars from the market of a gateway."""
 
-    def __init__(self, source: MarketSource, market: Market, trading_time: TradingTime) -> None:
+    def __init__(self, source: MarketSource, market: MarketControl, trading_time: TradingTime) -> None:
         self._source = source
         self._market = market
         self._time = trading_time
 
-    def answer(self, question: Question, version: int) -> Generator[None, None, Answer]:
+    def answer(self, request: BarsRequest, version: int) -> Generator[None, None, EncodedBars]:
         """Return the answer, and yield after each piece of work.
 
         Raises:
             RefusedError: If there are too many bars (error 162).
         """
-        found: list[Bars] = []
+        found: list[BarColumns] = []
         count = 0
-        for bars in self._pieces(question):
+        for bars in self._pieces(request):
             count += len(bars)
             if count > MAX_BARS:
                 raise no_history("Time length exceed max.")
@@ -124,89 +124,89 @@ class Charts:
         written: list[bytes] = []
         for bars in reversed(found):
             for first in range(0, len(bars), _WRITTEN):
-                written.append(_rows(question, bars, slice(first, first + _WRITTEN), version))
+                written.append(_rows(request, bars, slice(first, first + _WRITTEN), version))
                 yield
-        return Answer(count, written)
+        return EncodedBars(count, written)
 
-    def between(self, question: Question, start_ns: int, end_ns: int) -> Bars:
+    def between(self, request: BarsRequest, start_ns: int, end_ns: int) -> BarColumns:
         """Return the bars of a span (ns UTC)."""
-        instrument = question.contract.instrument
-        if question.is_trades or (question.what == "MIDPOINT" and not question.contract.has_trades):
-            return self._of_prints(question, self._market.prints(instrument, start_ns, end_ns))
-        return self._of_quotes(question, self._market.quotes(instrument, start_ns, end_ns))
+        instrument = request.contract.instrument
+        if request.is_trades or (request.what == "MIDPOINT" and not request.contract.has_trades):
+            return self._of_prints(request, self._market.prints(instrument, start_ns, end_ns))
+        return self._of_quotes(request, self._market.quotes(instrument, start_ns, end_ns))
 
-    def _pieces(self, question: Question) -> Iterator[Bars]:
+    def _pieces(self, request: BarsRequest) -> Iterator[BarColumns]:
         """Yield the bars of the span in pieces, latest first, so that no more of the past is computed than needed."""
-        name = question.contract.id
+        name = request.contract.id
         if not self._market.knows(name):
             return
         recorded = None
         if name in self._source.symbols:
             recorded = self._source.recorded(
                 name,
-                end_ns=question.asked_end_ns,
-                now_ns=question.now_ns,
-                span_ns=question.span_ns,
-                interval_ns=question.interval_ns,
+                end_ns=request.asked_end_ns,
+                now_ns=request.now_ns,
+                span_ns=request.span_ns,
+                interval_ns=request.interval_ns,
             )
         if recorded is not None:
-            yield from self._recorded(question, recorded)
+            yield from self._recorded(request, recorded)
             return
         # Without an end time, events of this very instant belong to the answer.
-        high_ns = question.now_ns + 1
-        if question.asked_end_ns is not None:
-            high_ns = min(question.asked_end_ns, high_ns)
-        low_ns = self._start(question)
-        for start_ns, end_ns in _windows(question.interval_ns, low_ns, high_ns):
-            yield self.between(question, start_ns, end_ns)
+        high_ns = request.now_ns + 1
+        if request.asked_end_ns is not None:
+            high_ns = min(request.asked_end_ns, high_ns)
+        low_ns = self._start(request)
+        for start_ns, end_ns in _windows(request.interval_ns, low_ns, high_ns):
+            yield self.between(request, start_ns, end_ns)
 
-    def _start(self, question: Question) -> int:
-        asked_ns = question.end_ns - question.span_ns
-        first_ns = self._market.first_ns(question.contract.id)
+    def _start(self, request: BarsRequest) -> int:
+        asked_ns = request.end_ns - request.span_ns
+        first_ns = self._market.first_ns(request.contract.id)
         start_ns = asked_ns if first_ns is None else max(asked_ns, first_ns)
-        return int(opened_of(np.array([start_ns]), question.interval_ns)[0])
+        return int(opened_of(np.array([start_ns]), request.interval_ns)[0])
 
-    def _recorded(self, question: Question, prints: Prints) -> Iterator[Bars]:
+    def _recorded(self, request: BarsRequest, prints: Prints) -> Iterator[BarColumns]:
         if not len(prints.times):
             return
         first_ns, end_ns = int(prints.times[0]), int(prints.times[-1]) + 1
-        low_ns = int(opened_of(np.array([first_ns]), question.interval_ns)[0])
-        instrument = question.contract.instrument
-        for start_ns, until_ns in _windows(question.interval_ns, low_ns, end_ns):
+        low_ns = int(opened_of(np.array([first_ns]), request.interval_ns)[0])
+        instrument = request.contract.instrument
+        for start_ns, until_ns in _windows(request.interval_ns, low_ns, end_ns):
             piece = prints.between(start_ns, until_ns)
-            if question.is_trades or (question.what == "MIDPOINT" and not question.contract.has_trades):
-                yield self._of_prints(question, piece, is_dated=True)
+            if request.is_trades or (request.what == "MIDPOINT" and not request.contract.has_trades):
+                yield self._of_prints(request, piece, is_dated=True)
             else:
-                yield self._of_quotes(question, quotes_of(piece, instrument), is_dated=True)
+                yield self._of_quotes(request, quotes_of(piece, instrument), is_dated=True)
 
-    def _of_prints(self, question: Question, prints: Prints, *, is_dated: bool = False) -> Bars:
-        kept, opened = self._opened(question, prints.times, is_dated=is_dated)
-        return Bars(prints.at(kept), opened)
+    def _of_prints(self, request: BarsRequest, prints: Prints, *, is_dated: bool = False) -> BarColumns:
+        kept, opened = self._opened(request, prints.times, is_dated=is_dated)
+        return BarColumns(prints.at(kept), opened)
 
-    def _of_quotes(self, question: Question, quotes: Quotes, *, is_dated: bool = False) -> Bars:
-        kept, opened = self._opened(question, quotes.times, is_dated=is_dated)
+    def _of_quotes(self, request: BarsRequest, quotes: Quotes, *, is_dated: bool = False) -> BarColumns:
+        kept, opened = self._opened(request, quotes.times, is_dated=is_dated)
         shown = ~np.isnan(quotes.middles[kept])
         kept, opened = kept[shown], opened[shown]
         chosen = quotes.at(kept)
-        if question.what == "BID_ASK":
-            return bid_ask_bars(chosen, opened, question.interval_ns)
-        prices = {"BID": chosen.bids, "ASK": chosen.asks, "MIDPOINT": chosen.middles}[question.what]
-        return Bars(Prints(chosen.times, prices, np.zeros(len(prices))), opened)
+        if request.what == "BID_ASK":
+            return bid_ask_bars(chosen, opened, request.interval_ns)
+        prices = {"BID": chosen.bids, "ASK": chosen.asks, "MIDPOINT": chosen.middles}[request.what]
+        return BarColumns(Prints(chosen.times, prices, np.zeros(len(prices))), opened)
 
-    def _opened(self, question: Question, times: Integers, *, is_dated: bool) -> tuple[Integers, Integers]:
+    def _opened(self, request: BarsRequest, times: Integers, *, is_dated: bool) -> tuple[Integers, Integers]:
         """Return the indices of the times to show, and the opening time of each one's bar.
 
         If the market keeps hours, times outside the session are dropped, and bars of a day and longer are those of
         trading days. With `is_dated` the times are a record of trading days, which are all shown.
         """
-        contract, outside_rth = question.contract, question.outside_rth
+        contract, outside_rth = request.contract, request.outside_rth
         if is_dated:
-            return np.arange(len(times)), opened_of(times, question.interval_ns)
+            return np.arange(len(times)), opened_of(times, request.interval_ns)
         kept = np.flatnonzero(self._time.within(contract, times, outside_rth=outside_rth))
         shown = times[kept]
-        if question.interval_ns >= DAY:
+        if request.interval_ns >= DAY:
             shown = self._time.trading_days(contract, shown, outside_rth=outside_rth)
-        return kept, opened_of(shown, question.interval_ns)
+        return kept, opened_of(shown, request.interval_ns)
 
 
 def _windows(interval_ns: int, low_ns: int, high_ns: int) -> Iterator[tuple[int, int]]:
@@ -221,12 +221,14 @@ def _windows(interval_ns: int, low_ns: int, high_ns: int) -> Iterator[tuple[int,
         yield start_ns, min(start_ns + step_ns, max(low_ns, high_ns))
 
 
-def _rows(question: Question, bars: Bars, chosen: slice, version: int) -> bytes:
+def _rows(request: BarsRequest, bars: BarColumns, chosen: slice, version: int) -> bytes:
     """Return some bars in the format of a historicalData message: date, prices, volume, average price and count."""
-    dates = [question.date(opened_ns, version) for opened_ns in bars.opened[chosen].tolist()]
-    prices = [texts_of(each[chosen].tolist(), Kind.NUMBER) for each in (bars.open, bars.high, bars.low, bars.close)]
-    if question.is_trades:
-        sizes = [texts_of(each[chosen].tolist(), Kind.SIZE) for each in (bars.volume, bars.average)]
+    dates = [request.date(opened_ns, version) for opened_ns in bars.opened[chosen].tolist()]
+    prices = [
+        texts_of(each[chosen].tolist(), FieldKind.NUMBER) for each in (bars.open, bars.high, bars.low, bars.close)
+    ]
+    if request.is_trades:
+        sizes = [texts_of(each[chosen].tolist(), FieldKind.SIZE) for each in (bars.volume, bars.average)]
         counts = list(map(str, bars.count[chosen].tolist()))
     else:
         counts = ["-1"] * len(dates)

@@ -15,7 +15,7 @@ import msgspec
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.handlers.reference import the_contract
-from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState
+from ibdesk.gateway.market.instrument_state import InstrumentState, PartialBar
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import Fields, Value
 from ibdesk.gateway.refusal import RefusedError, invalid
@@ -34,7 +34,7 @@ HALTED = "Market depth data has been HALTED. Please re-subscribe."
 _LOT = 100.0
 
 
-class Level(msgspec.Struct, frozen=True):
+class DepthLevel(msgspec.Struct, frozen=True):
     """One price level of one side."""
 
     price: float
@@ -42,15 +42,15 @@ class Level(msgspec.Struct, frozen=True):
     venue: str
 
 
-class Move(msgspec.Struct, frozen=True):
+class DepthChange(msgspec.Struct, frozen=True):
     """A change at a position of one side; a deletion carries the deleted level."""
 
     position: int
     operation: int
-    level: Level
+    level: DepthLevel
 
 
-def levels_of(quote: Quote, side: int, rows: int, tick: float) -> list[Level]:
+def levels_of(quote: Quote, side: int, rows: int, tick: float) -> list[DepthLevel]:
     """Return the levels of one side, best first: the quote's own, then each one tick further.
 
     A side without a price is empty, and no level has a price of zero or less.
@@ -61,22 +61,22 @@ def levels_of(quote: Quote, side: int, rows: int, tick: float) -> list[Level]:
     step = -tick if side == BID_SIDE else tick
     prices = [round(best + step * place, 10) for place in range(rows)]
     return [
-        Level(price, size if place == 0 else _size_at(quote.instrument, price), _venue_at(quote.instrument, price))
+        DepthLevel(price, size if place == 0 else _size_at(quote.instrument, price), _venue_at(quote.instrument, price))
         for place, price in enumerate(prices)
         if price > 0
     ]
 
 
-def moves_between(old: list[Level], new: list[Level]) -> list[Move]:
+def moves_between(old: list[DepthLevel], new: list[DepthLevel]) -> list[DepthChange]:
     """Return the moves from one side to another: updates in place, inserts and deletions only at the end.
 
     So a client has the same book whether it inserts a level and moves the ones behind it (documented), or replaces the
     level at that position, as ib_async does.
     """
     pairs = enumerate(zip(old, new, strict=False))
-    moves = [Move(place, UPDATE, after) for place, (before, after) in pairs if before != after]
-    moves += [Move(place, INSERT, new[place]) for place in range(len(old), len(new))]
-    moves += [Move(place, DELETE, old[place]) for place in range(len(old) - 1, len(new) - 1, -1)]
+    moves = [DepthChange(place, UPDATE, after) for place, (before, after) in pairs if before != after]
+    moves += [DepthChange(place, INSERT, new[place]) for place in range(len(old), len(new))]
+    moves += [DepthChange(place, DELETE, old[place]) for place in range(len(old) - 1, len(new) - 1, -1)]
     return moves
 
 
@@ -97,7 +97,7 @@ class DepthStream:
         self._rows = rows
         self._is_smart = is_smart
         self._tick = contract.instrument.tick_size
-        self._sides: dict[int, list[Level]] = {BID_SIDE: [], ASK_SIDE: []}
+        self._sides: dict[int, list[DepthLevel]] = {BID_SIDE: [], ASK_SIDE: []}
 
     def reset(self, quote: Quote | None) -> None:
         """Tell the client to empty its book (error 317, documented), and send the book again."""
@@ -117,7 +117,7 @@ class DepthStream:
     def on_tick(self, tick: Tick) -> None:
         """Ignore it: the quote that follows shows the effect of a trade."""
 
-    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, PartialBar]) -> None:
         """Ignore it: a book has no bars."""
 
     def on_state(self, state: InstrumentState) -> None:
@@ -125,7 +125,7 @@ class DepthStream:
         if state.is_halted:
             self._session.error(self._id, 316, HALTED)
 
-    def _send(self, side: int, move: Move) -> None:
+    def _send(self, side: int, move: DepthChange) -> None:
         gone = move.operation == DELETE
         values: dict[str, Value] = {
             "reqId": self._id,
@@ -141,7 +141,7 @@ class DepthStream:
             self._session.send("marketDepth", **values)
 
 
-class Depth:
+class DepthRequests:
     """The depth requests of one session; `most` is the maximum number of books, `None` is no limit."""
 
     def __init__(

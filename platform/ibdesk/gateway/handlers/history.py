@@ -13,15 +13,15 @@ import numpy as np
 from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.handlers.chart import Charts, Question
-from ibdesk.gateway.handlers.past_ticks import MAX_TICKS, PastTicks, TickQuestion
+from ibdesk.gateway.handlers.chart import BarsRequest, Charts
+from ibdesk.gateway.handlers.past_ticks import MAX_TICKS, PastTicks, TicksRequest
 from ibdesk.gateway.handlers.reference import the_contract
 from ibdesk.gateway.market.bars import duration
-from ibdesk.gateway.market.control import Market
-from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState
+from ibdesk.gateway.market.control import MarketControl
+from ibdesk.gateway.market.instrument_state import InstrumentState, PartialBar
 from ibdesk.gateway.market.source import Prints, no_prints
 from ibdesk.gateway.market.tape import Tape
-from ibdesk.gateway.market.time_slicer import Job, TimeSlicer
+from ibdesk.gateway.market.time_slicer import SlicedJob, TimeSlicer
 from ibdesk.gateway.market.trading_time import TradingTime
 from ibdesk.gateway.protocol.codec import Fields, historical_frame
 from ibdesk.gateway.refusal import RefusedError, invalid, no_history
@@ -42,7 +42,7 @@ class LiveBars:
     def on_tick(self, tick: Tick) -> None:
         """Ignore it: the bar is sent every five seconds."""
 
-    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:  # noqa: ARG002
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, PartialBar]) -> None:  # noqa: ARG002
         """Send the bar that contains the last five seconds."""
         self._send(opened_ns)
 
@@ -53,7 +53,7 @@ class LiveBars:
 class Archive:
     """The market's past, and the work on long answers, shared by all sessions."""
 
-    def __init__(self, tape: Tape, market: Market, trading_time: TradingTime, past_ticks: PastTicks) -> None:
+    def __init__(self, tape: Tape, market: MarketControl, trading_time: TradingTime, past_ticks: PastTicks) -> None:
         self.tape = tape
         self.market = market
         self.time = trading_time
@@ -62,7 +62,7 @@ class Archive:
         self.time_slicer = TimeSlicer()
 
 
-class History:
+class HistoryRequests:
     """The history requests of one session."""
 
     def __init__(self, session: Session, archive: Archive, contracts: ContractBook, now_ns: Callable[[], int]) -> None:
@@ -70,7 +70,7 @@ class History:
         self._archive = archive
         self._contracts = contracts
         self._now_ns = now_ns
-        self._jobs: dict[int, Job] = {}
+        self._jobs: dict[int, SlicedJob] = {}
         self._live: dict[int, tuple[str, LiveBars]] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -100,53 +100,53 @@ class History:
     def bars(self, query: Fields) -> None:
         """Send the bars of a span; error 162 if there are none."""
         request_id, keep = query.required("reqId"), query.flag("keepUpToDate")
-        question = Question(query, self._contract(query), self._now_ns())
+        request = BarsRequest(query, self._contract(query), self._now_ns())
         if keep and query.text("endDateTime"):
             raise invalid("A history that is kept up to date has no end time")
-        if keep and (question.interval_ns < 5 * SECOND or question.what in ("SCHEDULE", "BID_ASK")):
+        if keep and (request.interval_ns < 5 * SECOND or request.what in ("SCHEDULE", "BID_ASK")):
             raise invalid("A history that is kept up to date has bars of 5 seconds or more, of one kind of price")
         if request_id in self._live or request_id in self._jobs:
             raise RefusedError(102, "Duplicate ticker ID.")
         pacing = self._session.allowance.history
-        pacing.ask(query, question.contract.id, interval_ns=question.interval_ns)
-        if question.what == "SCHEDULE":
-            self._send_schedule(request_id, question)
+        pacing.ask(query, request.contract.id, interval_ns=request.interval_ns)
+        if request.what == "SCHEDULE":
+            self._send_schedule(request_id, request)
             return
-        job = self._jobs[request_id] = Job(self._answer(request_id, question, keep=keep))
+        job = self._jobs[request_id] = SlicedJob(self._answer(request_id, request, keep=keep))
         self._archive.time_slicer.begin(job)
 
-    def _answer(self, request_id: int, question: Question, *, keep: bool) -> Iterator[None]:
+    def _answer(self, request_id: int, request: BarsRequest, *, keep: bool) -> Iterator[None]:
         """Compute the answer in pieces and send it in one message."""
         version = self._session.version
         try:
-            answer = yield from self._archive.charts.answer(question, version)
+            answer = yield from self._archive.charts.answer(request, version)
         except RefusedError as refusal:
             self._jobs.pop(request_id, None)
             self._session.error(request_id, refusal.code, refusal.text)
             return
         self._jobs.pop(request_id, None)
         if not answer.count:
-            text = f"HMDS query returned no data: {question.contract.at_venue()} {question.shown_name()}"
+            text = f"HMDS query returned no data: {request.contract.at_venue()} {request.shown_name()}"
             nothing = no_history(text)
             self._session.error(request_id, nothing.code, nothing.text)
             return
-        self._session.send_frame(historical_frame(request_id, *question.limits(version), answer.count, answer.pieces))
+        self._session.send_frame(historical_frame(request_id, *request.limits(version), answer.count, answer.pieces))
         if keep:
-            live = LiveBars(lambda opened_ns: self._update(request_id, question, opened_ns))
-            self._live[request_id] = (question.contract.id, live)
-            self._archive.tape.watch(question.contract.id, live)
+            live = LiveBars(lambda opened_ns: self._update(request_id, request, opened_ns))
+            self._live[request_id] = (request.contract.id, live)
+            self._archive.tape.watch(request.contract.id, live)
 
-    def _update(self, request_id: int, question: Question, opened_ns: int) -> None:
-        start_ns = opened_ns // question.interval_ns * question.interval_ns
-        bars = self._archive.charts.between(question, start_ns, opened_ns + 5 * SECOND)
+    def _update(self, request_id: int, request: BarsRequest, opened_ns: int) -> None:
+        start_ns = opened_ns // request.interval_ns * request.interval_ns
+        bars = self._archive.charts.between(request, start_ns, opened_ns + 5 * SECOND)
         if not len(bars):
             return
-        trades = question.is_trades
+        trades = request.is_trades
         self._session.send(
             "historicalDataUpdate",
             reqId=request_id,
             barCount=int(bars.count[-1]) if trades else -1,
-            date=question.date(int(bars.opened[-1]), self._session.version),
+            date=request.date(int(bars.opened[-1]), self._session.version),
             open=float(bars.open[-1]),
             close=float(bars.close[-1]),
             high=float(bars.high[-1]),
@@ -155,12 +155,12 @@ class History:
             volume=float(bars.volume[-1]) if trades else -1,
         )
 
-    def _send_schedule(self, request_id: int, question: Question) -> None:
+    def _send_schedule(self, request_id: int, request: BarsRequest) -> None:
         """Send the sessions of the span by the exchange's calendar, whether or not the market keeps hours."""
-        hours, end_ns = question.contract.hours, min(question.end_ns, question.now_ns)
-        rows = hours.schedule(end_ns - question.span_ns, end_ns, outside_rth=question.outside_rth)
+        hours, end_ns = request.contract.hours, min(request.end_ns, request.now_ns)
+        rows = hours.schedule(end_ns - request.span_ns, end_ns, outside_rth=request.outside_rth)
         if not rows:
-            raise no_history(f"HMDS query returned no data: {question.contract.at_venue()} Schedule")
+            raise no_history(f"HMDS query returned no data: {request.contract.at_venue()} Schedule")
         self._session.send(
             "historicalSchedule",
             reqId=request_id,
@@ -211,7 +211,7 @@ class History:
         if bool(start) == bool(end):
             raise invalid("Give either a start or an end time for historical ticks")
         now_ns = self._now_ns() + 1
-        question = TickQuestion(
+        request = TicksRequest(
             contract,
             query.text("whatToShow").upper(),
             count=query.whole("numberOfTicks") or MAX_TICKS,
@@ -221,7 +221,7 @@ class History:
             ignore_size=query.flag("ignoreSize"),
         )
         self._session.allowance.history.ask(query, contract.id, interval_ns=0)
-        self._archive.past_ticks.send(self._session, query.required("reqId"), question)
+        self._archive.past_ticks.send(self._session, query.required("reqId"), request)
 
     def _contract(self, query: Fields) -> ContractData:
         contract = the_contract(self._contracts, query)

@@ -18,7 +18,7 @@ from ibdesk.gateway.venue.records import OrderRecord
 from ibdesk.gateway.venue.venue import Venue
 
 
-class ManualOrders:
+class TwsUserOrders:
     """Places, changes and cancels orders as a person at TWS does."""
 
     def __init__(self, venue: Venue, contracts: ContractBook, accounts: Accounts) -> None:

@@ -8,10 +8,10 @@ from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.handlers.option_data import Computations
-from ibdesk.gateway.handlers.past_ticks import TRADE_VENUE, PastTicks, TickQuestion
-from ibdesk.gateway.handlers.quotes import DELAYED, LIVE, QuoteFeeds, Subscriber, TickTypes
+from ibdesk.gateway.handlers.past_ticks import TRADE_VENUE, PastTicks, TicksRequest
+from ibdesk.gateway.handlers.quotes import DELAYED, LIVE, QuoteFeeds, QuoteSubscriber, TickTypes
 from ibdesk.gateway.handlers.reference import the_contract
-from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState
+from ibdesk.gateway.market.instrument_state import InstrumentState, PartialBar
 from ibdesk.gateway.market.tape import Tape, Watcher
 from ibdesk.gateway.protocol.codec import Fields, encode
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
@@ -52,7 +52,7 @@ class BarStream:
     def on_tick(self, tick: Tick) -> None:
         """Ignore it: bars are sent when they close."""
 
-    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:  # noqa: ARG002
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, PartialBar]) -> None:  # noqa: ARG002
         """Send the closed bar. Only trades have volume; the other prices carry -1."""
         bar = bars.get(self._what)
         if bar is None:
@@ -103,7 +103,7 @@ class TickStream:
         if self._type <= TICK_BY_TICK_TYPES["AllLast"]:
             self._send(tick.at_ns, price=tick.price, size=tick.size, mask=0, exchange=TRADE_VENUE, specialConditions="")
 
-    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, PartialBar]) -> None:
         """Ignore it: ticks are sent as they come."""
 
     def on_state(self, state: InstrumentState) -> None:
@@ -115,7 +115,7 @@ class TickStream:
         self._session.send_frame(encode(message, {**head, **values}, self._session.version))
 
 
-class MarketData:
+class MarketDataRequests:
     """The market-data requests of one session; with `is_delayed` it has permission for delayed data only."""
 
     def __init__(
@@ -171,7 +171,7 @@ class MarketData:
             raise invalid("Snapshot market data subscription is not applicable to generic ticks")
         self._session.allowance.lines.quotes(self._count("quotes"))
         types = self._types(request_id)
-        subscriber = Subscriber(self._session, request_id, generics, self._wish in (FROZEN, DELAYED_FROZEN))
+        subscriber = QuoteSubscriber(self._session, request_id, generics, self._wish in (FROZEN, DELAYED_FROZEN))
         computations = Computations(self._session, request_id, contract, self._tape) if contract.right else None
         if is_snapshot:
             self._feeds.of(contract, types).show(subscriber)
@@ -240,7 +240,7 @@ class MarketData:
         self._session.allowance.lines.ticks(contract.id, self._count("ticks"))
         ignore_size = query.flag("ignoreSize")
         if count := query.whole("numberOfTicks"):
-            question = TickQuestion(
+            request = TicksRequest(
                 contract,
                 PAST_OF_TICKS[kind],
                 count=count,
@@ -248,7 +248,7 @@ class MarketData:
                 end_ns=self._now_ns() + 1,
                 ignore_size=ignore_size,
             )
-            self._past.send(self._session, request_id, question)
+            self._past.send(self._session, request_id, request)
         stream = TickStream(self._session, request_id, TICK_BY_TICK_TYPES[kind], ignore_size=ignore_size)
         self._begin("ticks", request_id, contract, stream)
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.contracts.option_quotes import Valuation, valuation, valued_at
-from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState
+from ibdesk.gateway.contracts.option_quotes import OptionValuation, valuation, valued_at
+from ibdesk.gateway.market.instrument_state import InstrumentState, PartialBar
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.session import Session
 from ibdesk.model import Quote, Tick
@@ -62,7 +62,7 @@ class Computations:
         if spot is not None:
             self._send(LAST, tick.price, valued_at(self._option, spot, tick.price, tick.at_ns), spot)
 
-    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, PartialBar]) -> None:
         """Ignore it: computations are sent with quotes."""
 
     def on_state(self, state: InstrumentState) -> None:
@@ -72,7 +72,7 @@ class Computations:
         underlying = self._tape.quote(self._option.under_id)
         return underlying.mid if underlying is not None and underlying.mid > 0 else None
 
-    def _send(self, tick_type: int, price: float, found: Valuation | None, spot: float) -> None:
+    def _send(self, tick_type: int, price: float, found: OptionValuation | None, spot: float) -> None:
         """Send one computation. If a price implies no volatility, TWS sends -1, and -2 for the rest (documented)."""
         greeks = None if found is None else found.greeks
         self._session.send(

@@ -12,7 +12,7 @@ from ibdesk.gateway.refusal import RefusedError, invalid
 from ibdesk.gateway.times import read_time
 from ibdesk.gateway.venue.algorithms import ALGORITHMS
 from ibdesk.gateway.venue.kinds import KINDS
-from ibdesk.gateway.venue.terms import Algorithm, Condition, ConditionKind, Terms, TimeInForce
+from ibdesk.gateway.venue.terms import Algorithm, Condition, ConditionKind, OrderTerms, TimeInForce
 from ibdesk.model import Index, Order, Side
 
 HIGHEST_PRICE = 1e12
@@ -69,7 +69,7 @@ def _off_increment(contract: ContractData, *, is_change: bool) -> RefusedError:
     return invalid("Order size does not conform to market rule.")
 
 
-def read_terms(request: Fields, contract: ContractData, contract_of: ContractOf, now_ns: int) -> Terms:
+def read_terms(request: Fields, contract: ContractData, contract_of: ContractOf, now_ns: int) -> OrderTerms:
     """Return the terms of the order in a request.
 
     `contract_of` returns the contract of a condition's id; `now_ns` gives the day of an algorithm's times.
@@ -79,7 +79,7 @@ def read_terms(request: Fields, contract: ContractData, contract_of: ContractOf,
     """
     kind = _kind(request, contract)
     time_in_force = _time_in_force(request, kind)
-    return Terms(
+    return OrderTerms(
         kind=kind,
         **_prices(request, kind, contract),
         time_in_force=time_in_force,

@@ -29,7 +29,7 @@ ONLY_CLIENT_0 = "Only API connections with clientId set to 0 can set the auto bi
 DAY_BY_PRESET = "Order TIF was set to DAY based on order preset."
 
 
-class Orders:
+class OrderRequests:
     """The order requests of one client. It receives reports about its own orders only.
 
     With `tells_preset` an order without a time in force is answered with 10349, as newer TWS do (reported).

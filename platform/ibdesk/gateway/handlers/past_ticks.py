@@ -6,7 +6,7 @@ import numpy as np
 
 from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.market.control import Market
+from ibdesk.gateway.market.control import MarketControl
 from ibdesk.gateway.market.source import Quotes
 from ibdesk.gateway.market.trading_time import TradingTime
 from ibdesk.gateway.protocol.codec import Value
@@ -21,7 +21,7 @@ _SPANS = 12
 TickRows = list[dict[str, Value]]
 
 
-class TickQuestion:
+class TicksRequest:
     """A request for ticks of a contract: `count` after `start_ns`, or the last `count` before `end_ns`; ns UTC."""
 
     def __init__(
@@ -49,27 +49,27 @@ class TickQuestion:
 class PastTicks:
     """Answers requests for ticks from the market's history."""
 
-    def __init__(self, market: Market, trading_time: TradingTime) -> None:
+    def __init__(self, market: MarketControl, trading_time: TradingTime) -> None:
         self._market = market
         self._time = trading_time
 
-    def send(self, session: Session, request_id: int, question: TickQuestion) -> None:
+    def send(self, session: Session, request_id: int, request: TicksRequest) -> None:
         """Send the ticks in one message, oldest first; it is empty if there are none."""
         name, rows = {
             "TRADES": ("historicalTicksLast", self._trades),
             "BID_ASK": ("historicalTicksBidAsk", self._quotes),
             "MIDPOINT": ("historicalTicks", self._middles),
-        }[question.what]
-        session.send(name, reqId=request_id, ticks=rows(question), done=1)
+        }[request.what]
+        session.send(name, reqId=request_id, ticks=rows(request), done=1)
 
-    def _trades(self, question: TickQuestion) -> TickRows:
-        contract = question.contract
+    def _trades(self, request: TicksRequest) -> TickRows:
+        contract = request.contract
         if not contract.has_trades:
             return []
-        for start_ns in self._starts(question):
-            prints = self._market.prints(contract.instrument, start_ns, question.end_ns)
-            chosen = self._chosen(prints.times, question)
-            if question.start_ns is not None or len(chosen) >= question.count:
+        for start_ns in self._starts(request):
+            prints = self._market.prints(contract.instrument, start_ns, request.end_ns)
+            chosen = self._chosen(prints.times, request)
+            if request.start_ns is not None or len(chosen) >= request.count:
                 break
         columns = (column[chosen].tolist() for column in (prints.times // SECOND, prints.prices, prints.sizes))
         return [
@@ -77,8 +77,8 @@ class PastTicks:
             for time, price, size in zip(*columns, strict=True)
         ]
 
-    def _quotes(self, question: TickQuestion) -> TickRows:
-        quotes, chosen = self._quoted(question)
+    def _quotes(self, request: TicksRequest) -> TickRows:
+        quotes, chosen = self._quoted(request)
         times = (quotes.times // SECOND)[chosen].tolist()
         columns = (each[chosen].tolist() for each in (quotes.bids, quotes.asks, quotes.bid_sizes, quotes.ask_sizes))
         return [
@@ -86,38 +86,38 @@ class PastTicks:
             for time, bid, ask, bid_size, ask_size in zip(times, *columns, strict=True)
         ]
 
-    def _middles(self, question: TickQuestion) -> TickRows:
-        quotes, chosen = self._quoted(question)
+    def _middles(self, request: TicksRequest) -> TickRows:
+        quotes, chosen = self._quoted(request)
         times, prices = (quotes.times // SECOND)[chosen].tolist(), quotes.middles[chosen].tolist()
         return [
             {"time": time, "unused": 0, "price": price, "size": 0} for time, price in zip(times, prices, strict=True)
         ]
 
-    def _quoted(self, question: TickQuestion) -> tuple[Quotes, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-        for start_ns in self._starts(question):
-            quotes = self._market.quotes(question.contract.instrument, start_ns, question.end_ns)
+    def _quoted(self, request: TicksRequest) -> tuple[Quotes, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+        for start_ns in self._starts(request):
+            quotes = self._market.quotes(request.contract.instrument, start_ns, request.end_ns)
             kept = ~np.isnan(quotes.middles)
-            if question.ignore_size and len(kept):
+            if request.ignore_size and len(kept):
                 moved = (np.diff(quotes.bids) != 0) | (np.diff(quotes.asks) != 0)
                 kept &= np.concatenate(([True], moved))
-            chosen = self._chosen(quotes.times, question, kept)
-            if question.start_ns is not None or len(chosen) >= question.count:
+            chosen = self._chosen(quotes.times, request, kept)
+            if request.start_ns is not None or len(chosen) >= request.count:
                 break
         return quotes, chosen
 
-    def _starts(self, question: TickQuestion) -> list[int]:
+    def _starts(self, request: TicksRequest) -> list[int]:
         """Return the start times to try: the requested one, or spans before the end that double."""
-        if question.start_ns is not None:
-            return [question.start_ns]
-        return [question.end_ns - (_FIRST_SPAN_NS << doubled) for doubled in range(_SPANS)]
+        if request.start_ns is not None:
+            return [request.start_ns]
+        return [request.end_ns - (_FIRST_SPAN_NS << doubled) for doubled in range(_SPANS)]
 
     def _chosen(
         self,
         times: np.ndarray[tuple[int], np.dtype[np.int64]],
-        question: TickQuestion,
+        request: TicksRequest,
         kept: np.ndarray[tuple[int], np.dtype[np.bool_]] | None = None,
     ) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Return the indices of the ticks to send."""
-        open_hours = self._time.within(question.contract, times, outside_rth=question.outside_rth)
+        open_hours = self._time.within(request.contract, times, outside_rth=request.outside_rth)
         places = np.flatnonzero(open_hours if kept is None else open_hours & kept)
-        return places[: question.count] if question.start_ns is not None else places[-question.count :]
+        return places[: request.count] if request.start_ns is not None else places[-request.count :]

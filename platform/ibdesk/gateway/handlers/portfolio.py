@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.account.figures import account_figures, figures, ledger_figures
-from ibdesk.gateway.account.ledger import Holding, Ledger
+from ibdesk.gateway.account.ledger import AccountLedger, Holding
 from ibdesk.gateway.protocol.codec import Fields, Value
-from ibdesk.gateway.schedule import Appointment, Schedule
+from ibdesk.gateway.schedule import Schedule, ScheduledAction
 from ibdesk.gateway.session import Handler, Session
 
 UPDATE_SECONDS = 180.0
@@ -16,7 +16,7 @@ UPDATE_SECONDS = 180.0
 OTHER_ACCOUNT = "New account data requested from TWS. API client has been unsubscribed from account data."
 
 
-class Portfolio:
+class PortfolioRequests:
     """The account and position subscriptions of one session; `changed` updates them after a trade."""
 
     def __init__(self, session: Session, accounts: Accounts, schedule: Schedule, clock_text: Callable[[], str]) -> None:
@@ -25,12 +25,12 @@ class Portfolio:
         self._schedule = schedule
         self._clock_text = clock_text
         # The account with subscribed updates, and when they are repeated. A client has one at a time.
-        self._updates: Ledger | None = None
-        self._repetition: Appointment | None = None
+        self._updates: AccountLedger | None = None
+        self._repetition: ScheduledAction | None = None
         self._wants_positions = False
         # Subscriptions by request id: of figures, with whether only the ledger is wanted, and of positions.
-        self._multi: dict[int, tuple[list[Ledger], bool]] = {}
-        self._position_multi: dict[int, list[Ledger]] = {}
+        self._multi: dict[int, tuple[list[AccountLedger], bool]] = {}
+        self._position_multi: dict[int, list[AccountLedger]] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return the handler of each request."""
@@ -87,7 +87,7 @@ class Portfolio:
         self._session.send("accountDownloadEnd", account=ledger.account)
         self._repeat(ledger)
 
-    def _repeat(self, ledger: Ledger) -> None:
+    def _repeat(self, ledger: AccountLedger) -> None:
         def again() -> None:
             self._send_all(ledger)
             self._repeat(ledger)
@@ -100,19 +100,19 @@ class Portfolio:
             self._repetition.cancel()
             self._repetition = None
 
-    def _send_all(self, ledger: Ledger) -> None:
+    def _send_all(self, ledger: AccountLedger) -> None:
         for holding in ledger.held():
             self._send_item(ledger, holding)
         self._send_figures(ledger)
 
-    def _send_figures(self, ledger: Ledger) -> None:
+    def _send_figures(self, ledger: AccountLedger) -> None:
         for row in figures(ledger):
             self._session.send(
                 "accountValue", key=row.tag, value=row.value, currency=row.currency, account=ledger.account
             )
         self._session.send("accountUpdateTime", time=self._clock_text())
 
-    def _send_item(self, ledger: Ledger, holding: Holding) -> None:
+    def _send_item(self, ledger: AccountLedger, holding: Holding) -> None:
         contract, position = holding.contract, holding.position
         self._session.send(
             "portfolioValue",
@@ -138,7 +138,7 @@ class Portfolio:
         self._session.send("accountUpdateMultiEnd", reqId=request_id)
         self._multi[request_id] = ledgers, ledger_only
 
-    def _send_multi(self, request_id: int, ledger: Ledger, *, ledger_only: bool) -> None:
+    def _send_multi(self, request_id: int, ledger: AccountLedger, *, ledger_only: bool) -> None:
         rows = figures(ledger)
         if ledger_only:
             rows = [row for row in account_figures(ledger) if row.tag == "NetLiquidation"]
@@ -167,7 +167,7 @@ class Portfolio:
         self._session.send("positionEnd")
         self._wants_positions = True
 
-    def _send_position(self, ledger: Ledger, holding: Holding) -> None:
+    def _send_position(self, ledger: AccountLedger, holding: Holding) -> None:
         self._session.send("position", **position_row(ledger, holding))
 
     def cancel_positions(self, _query: Fields) -> None:
@@ -183,7 +183,7 @@ class Portfolio:
         self._session.send("positionMultiEnd", reqId=request_id)
         self._position_multi[request_id] = ledgers
 
-    def _send_position_multi(self, request_id: int, ledger: Ledger, holding: Holding) -> None:
+    def _send_position_multi(self, request_id: int, ledger: AccountLedger, holding: Holding) -> None:
         self._session.send("positionMulti", reqId=request_id, **position_row(ledger, holding))
 
     def cancel_positions_multi(self, query: Fields) -> None:
@@ -191,7 +191,7 @@ class Portfolio:
         self._position_multi.pop(query.required("reqId"), None)
 
 
-def position_row(ledger: Ledger, holding: Holding) -> dict[str, Value]:
+def position_row(ledger: AccountLedger, holding: Holding) -> dict[str, Value]:
     """Return the fields of a position message."""
     contract, position = holding.contract, holding.position
     return {

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ibdesk.gateway.account.accounts import Accounts
-from ibdesk.gateway.account.ledger import Ledger
+from ibdesk.gateway.account.ledger import AccountLedger
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.protocol.fields import UNSET_NUMBER
 from ibdesk.gateway.refusal import failed, unknown_ticker
-from ibdesk.gateway.schedule import Appointment, Schedule
+from ibdesk.gateway.schedule import Schedule, ScheduledAction
 from ibdesk.gateway.session import Handler, Session
 
 PNL_SECONDS = 1.0
 """The interval of profit reports, in clock seconds (documented)."""
 
 
-class Profits:
+class ProfitRequests:
     """The profit subscriptions of one session; an empty account is the main one."""
 
     def __init__(self, session: Session, accounts: Accounts, schedule: Schedule) -> None:
         self._session = session
         self._accounts = accounts
         self._schedule = schedule
-        self._repetitions: dict[tuple[str, int], Appointment] = {}
+        self._repetitions: dict[tuple[str, int], ScheduledAction] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return the handler of each request."""
@@ -81,7 +81,7 @@ class Profits:
 
         self._begin(("pnlSingle", request_id), send)
 
-    def _ledger(self, query: Fields) -> Ledger:
+    def _ledger(self, query: Fields) -> AccountLedger:
         account = query.text("account")
         return self._accounts.named(account) if account else self._accounts.main
 

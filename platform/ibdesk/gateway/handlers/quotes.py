@@ -8,7 +8,7 @@ import msgspec
 
 from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.contract import ContractData
-from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState, Phase
+from ibdesk.gateway.market.instrument_state import InstrumentState, PartialBar, Phase
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import text_of
 from ibdesk.gateway.protocol.ticks import (
@@ -57,7 +57,7 @@ LIVE = TickTypes(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 14, 45, 49, LIVE_DATA)
 DELAYED = TickTypes(69, 66, 67, 70, 68, 71, 72, 73, 74, 75, 76, 88, 90, DELAYED_DATA)
 
 
-class Subscriber(msgspec.Struct, frozen=True, eq=False):
+class QuoteSubscriber(msgspec.Struct, frozen=True, eq=False):
     """A subscription to a feed: its request id, its generic ticks, and whether it wants frozen data at the close."""
 
     session: Session
@@ -77,7 +77,7 @@ class QuoteFeed:
         self._extremes: tuple[float, float] | None = None
         self._open: float | None = None
         # Each with its request id as encoded in a tick.
-        self._subscribers: list[tuple[Subscriber, bytes]] = []
+        self._subscribers: list[tuple[QuoteSubscriber, bytes]] = []
         self._generics: frozenset[str] = frozenset()
 
     # ---- subscribers ------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ class QuoteFeed:
         """Return whether there are no subscribers."""
         return not self._subscribers
 
-    def add(self, subscriber: Subscriber) -> None:
+    def add(self, subscriber: QuoteSubscriber) -> None:
         """Send every later change to a subscriber, which has already received the present state."""
         if self.is_idle:
             self._quote, day = self._state.quote, self._state.day
@@ -96,12 +96,12 @@ class QuoteFeed:
         self._subscribers.append((subscriber, name_of(subscriber.request_id)))
         self._generics |= subscriber.generics
 
-    def remove(self, subscriber: Subscriber) -> None:
+    def remove(self, subscriber: QuoteSubscriber) -> None:
         """Stop sending to a subscriber."""
         self._subscribers = [entry for entry in self._subscribers if entry[0] is not subscriber]
         self._generics = frozenset().union(*(entry[0].generics for entry in self._subscribers))
 
-    def show(self, subscriber: Subscriber) -> None:
+    def show(self, subscriber: QuoteSubscriber) -> None:
         """Send the parameters of the feed and its present state."""
         session, request_id, state = subscriber.session, subscriber.request_id, self._state
         session.send(
@@ -155,7 +155,7 @@ class QuoteFeed:
                 bodies.append(price_body(self._types.open, day.open, 0.0, 0))
         self._tell(bodies, tick if self._generics else None)
 
-    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, PartialBar]) -> None:
         """Ignore it: quotes are sent as they come."""
 
     def on_state(self, state: InstrumentState) -> None:
@@ -179,10 +179,10 @@ class QuoteFeed:
             if not (subscriber.wants_frozen and self._is_frozen_for(subscriber)):
                 subscriber.session.send_frame(name.join(gaps))
 
-    def _is_frozen_for(self, subscriber: Subscriber) -> bool:
+    def _is_frozen_for(self, subscriber: QuoteSubscriber) -> bool:
         return subscriber.wants_frozen and self._state.phase is Phase.CLOSED
 
-    def _tell_data_type(self, subscriber: Subscriber, *, is_frozen: bool) -> None:
+    def _tell_data_type(self, subscriber: QuoteSubscriber, *, is_frozen: bool) -> None:
         kind = FROZEN_DATA if is_frozen else self._types.market_data_type
         subscriber.session.send("marketDataType", reqId=subscriber.request_id, marketDataType=kind)
 
@@ -212,7 +212,7 @@ class QuoteFeed:
             bodies.append(size_body(types.volume, day.volume))
         return bodies
 
-    def _extreme_bodies(self, day: BarBuilder) -> list[Body]:
+    def _extreme_bodies(self, day: PartialBar) -> list[Body]:
         return [price_body(self._types.high, day.high, 0.0, 0), price_body(self._types.low, day.low, 0.0, 0)]
 
     def _generic_bodies(self, tick: Tick, generics: frozenset[str]) -> list[Body]:
@@ -255,7 +255,7 @@ class QuoteFeeds:
             self._feeds[key] = QuoteFeed(contract, self._tape.state(contract.id), types)
         return self._feeds[key]
 
-    def subscribe(self, contract: ContractData, types: TickTypes, subscriber: Subscriber) -> None:
+    def subscribe(self, contract: ContractData, types: TickTypes, subscriber: QuoteSubscriber) -> None:
         """Send a subscriber the present state and every later change."""
         feed = self.of(contract, types)
         feed.show(subscriber)
@@ -263,7 +263,7 @@ class QuoteFeeds:
             self._tape.watch(contract.id, feed)
         feed.add(subscriber)
 
-    def unsubscribe(self, contract: ContractData, types: TickTypes, subscriber: Subscriber) -> None:
+    def unsubscribe(self, contract: ContractData, types: TickTypes, subscriber: QuoteSubscriber) -> None:
         """End a subscription."""
         feed = self.of(contract, types)
         feed.remove(subscriber)

@@ -8,7 +8,7 @@ from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.contracts.rules import MARKET_RULES
-from ibdesk.gateway.market.time_slicer import Job, TimeSlicer
+from ibdesk.gateway.market.time_slicer import SlicedJob, TimeSlicer
 from ibdesk.gateway.protocol.codec import Fields, Value, text_of
 from ibdesk.gateway.protocol.fields import UNSET_INTEGER
 from ibdesk.gateway.refusal import ambiguous_contract, invalid, unknown_contract
@@ -64,7 +64,7 @@ def the_contract(book: ContractBook, query: Fields) -> ContractData:
     return found[0]
 
 
-class Reference:
+class ReferenceRequests:
     """The requests of one session that need no market and no account; `time_slicer` runs the long ones in pieces."""
 
     def __init__(
@@ -112,7 +112,7 @@ class Reference:
             raise invalid("Please enter a valid security type")
         if sec_type == "BAG":
             raise unknown_contract()
-        self._time_slicer.begin(Job(self._send_details(request_id, query)))
+        self._time_slicer.begin(SlicedJob(self._send_details(request_id, query)))
 
     def _send_details(self, request_id: int, query: Fields) -> Iterator[None]:
         """Send one contract per piece of work while the client is connected; an option chain has hundreds."""

@@ -20,7 +20,7 @@ SCANNER_PARAMETERS = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
-class Services:
+class ServiceRequests:
     """The requests of one session for services that are empty or not allowed."""
 
     def __init__(self, session: Session) -> None:

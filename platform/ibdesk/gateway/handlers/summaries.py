@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 from ibdesk.gateway.account.accounts import Accounts
 from ibdesk.gateway.account.figures import summary
-from ibdesk.gateway.account.ledger import Ledger
+from ibdesk.gateway.account.ledger import AccountLedger
 from ibdesk.gateway.handlers.portfolio import UPDATE_SECONDS
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import failed, invalid
-from ibdesk.gateway.schedule import Appointment, Schedule
+from ibdesk.gateway.schedule import Schedule, ScheduledAction
 from ibdesk.gateway.session import Handler, Session
 
 
-class Summaries:
+class SummaryRequests:
     """The summary subscriptions of one session, at most `most` at once; `None` is no limit.
 
     A summary is repeated every three minutes, changed or not; a trade alone does not repeat it (documented).
@@ -25,7 +25,7 @@ class Summaries:
         self._accounts = accounts
         self._schedule = schedule
         self._most = most
-        self._repetitions: dict[int, Appointment] = {}
+        self._repetitions: dict[int, ScheduledAction] = {}
 
     def handlers(self) -> Mapping[str, Handler]:
         """Return the handler of each request."""
@@ -52,14 +52,14 @@ class Summaries:
         self._session.send("accountSummaryEnd", reqId=request_id)
         self._repeat(request_id, ledgers, tags)
 
-    def _repeat(self, request_id: int, ledgers: list[Ledger], tags: tuple[str, ...]) -> None:
+    def _repeat(self, request_id: int, ledgers: list[AccountLedger], tags: tuple[str, ...]) -> None:
         def again() -> None:
             self._send(request_id, ledgers, tags)
             self._repeat(request_id, ledgers, tags)
 
         self._repetitions[request_id] = self._schedule.after(UPDATE_SECONDS, again)
 
-    def _send(self, request_id: int, ledgers: list[Ledger], tags: tuple[str, ...]) -> None:
+    def _send(self, request_id: int, ledgers: list[AccountLedger], tags: tuple[str, ...]) -> None:
         for ledger in ledgers:
             for row in summary(ledger, tags):
                 self._session.send(

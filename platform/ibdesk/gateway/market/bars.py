@@ -28,7 +28,7 @@ BAR_SIZES = frozenset(
 )
 
 
-class Bars:
+class BarColumns:
     """Bars as columns: `opened` in ns UTC, then open, high, low, close, volume, average price and count.
 
     `opened` gives each print the opening of its bar; see `opened_of`.
@@ -60,14 +60,14 @@ class Bars:
         return len(self.opened)
 
 
-def bid_ask_bars(quotes: Quotes, opened: Integers, interval_ns: int) -> Bars:
+def bid_ask_bars(quotes: Quotes, opened: Integers, interval_ns: int) -> BarColumns:
     """Return bars of bid and ask together.
 
     Open and close are the time averages of bid and ask; low and high are the lowest bid and the highest ask
     (documented).
     """
-    bars = Bars(Prints(quotes.times, quotes.bids, np.ones(len(quotes.times))), opened)
-    asks = Bars(Prints(quotes.times, quotes.asks, np.ones(len(quotes.times))), opened)
+    bars = BarColumns(Prints(quotes.times, quotes.bids, np.ones(len(quotes.times))), opened)
+    asks = BarColumns(Prints(quotes.times, quotes.asks, np.ones(len(quotes.times))), opened)
     if len(bars):
         lasts = np.minimum(np.append(quotes.times[1:], opened[-1] + interval_ns), opened + interval_ns) - quotes.times
         weights = np.maximum(lasts, 1).astype(np.float64)

@@ -6,7 +6,7 @@ import numpy as np
 
 from ibdesk.errors import DataError
 from ibdesk.gateway.contracts.book import ContractBook
-from ibdesk.gateway.market.record import Record, stated_quote, stated_tick
+from ibdesk.gateway.market.record import StatedEvents, stated_quote, stated_tick
 from ibdesk.gateway.market.script import ROUND_LOT
 from ibdesk.gateway.market.source import Prints, Quotes, QuotingSource, no_prints, quotes_of
 from ibdesk.gateway.market.tape import Tape
@@ -14,7 +14,7 @@ from ibdesk.gateway.schedule import Schedule
 from ibdesk.model import Forex, Instrument, Quote, Tick
 
 
-class Market:
+class MarketControl:
     """Quotes and trades by hand in one gateway's market, and the history that includes them.
 
     The source continues to play: its next quote replaces the one given by hand.
@@ -24,7 +24,7 @@ class Market:
         self._tape = tape
         self._contracts = contracts
         self._schedule = schedule
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, StatedEvents] = {}
 
     def quote(
         self,
@@ -56,7 +56,7 @@ class Market:
         if contract is None:
             raise DataError(f"{event.instrument!r} is not a contract of this gateway: add it to the market's symbols")
         self._tape.play(contract.instrument)
-        self._records.setdefault(event.instrument, Record()).add(event)
+        self._records.setdefault(event.instrument, StatedEvents()).add(event)
         self._tape.take(event)
 
     # ---- history --------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ class Phase(enum.Enum):
     """It neither trades nor is quoted."""
 
 
-class BarBuilder(msgspec.Struct):
+class PartialBar(msgspec.Struct):
     """An unfinished bar; `weighted` is the sum of price times size."""
 
     open: float
@@ -50,9 +50,9 @@ class BarBuilder(msgspec.Struct):
         self.count += count
 
 
-def bar_from(price: float, size: float = 0.0, count: int = 1) -> BarBuilder:
+def bar_from(price: float, size: float = 0.0, count: int = 1) -> PartialBar:
     """Begin a bar with one price."""
-    return BarBuilder(price, price, price, price, size, price * size, count)
+    return PartialBar(price, price, price, price, size, price * size, count)
 
 
 class InstrumentState(msgspec.Struct):
@@ -60,9 +60,9 @@ class InstrumentState(msgspec.Struct):
 
     quote: Quote | None = None
     last: Tick | None = None
-    day: BarBuilder | None = None
+    day: PartialBar | None = None
     previous_close: float | None = None
-    bars: dict[str, BarBuilder] = {}
+    bars: dict[str, PartialBar] = {}
     """The unfinished 5-second bars, by what they show: TRADES, MIDPOINT, BID, ASK."""
     phase: Phase = Phase.REGULAR
     is_halted: bool = False

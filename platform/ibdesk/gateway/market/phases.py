@@ -7,7 +7,7 @@ import collections
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.contracts.hours import Hours
 from ibdesk.gateway.market.instrument_state import Phase
-from ibdesk.gateway.market.sessions import Sessions
+from ibdesk.gateway.market.sessions import SessionCalls
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.schedule import Schedule
 
@@ -15,7 +15,7 @@ from ibdesk.gateway.schedule import Schedule
 class Phases:
     """Keeps the tape's instruments to the hours of their exchange."""
 
-    def __init__(self, tape: Tape, sessions: Sessions, schedule: Schedule) -> None:
+    def __init__(self, tape: Tape, sessions: SessionCalls, schedule: Schedule) -> None:
         self._tape = tape
         self._sessions = sessions
         self._schedule = schedule

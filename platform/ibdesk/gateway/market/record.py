@@ -13,7 +13,7 @@ from ibdesk.gateway.market.source import Prints, Quotes
 from ibdesk.model import Quote, Tick
 
 
-class Record:
+class StatedEvents:
     """The given quotes and trades of one instrument, from which history is answered."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ import polars as pl
 from ibdesk.clock import SECOND
 from ibdesk.errors import DataError
 from ibdesk.gateway.market.names import may_be_worthless, played_name
-from ibdesk.gateway.market.source import INSTANT_NS, Floats, Integers, Prints, Row, played, printed
+from ibdesk.gateway.market.source import INSTANT_NS, BarRow, Floats, Integers, Prints, played, printed
 from ibdesk.model import Instrument, Quote, Tick
 
 _PRICES = ["open", "high", "low", "close", "volume"]
@@ -84,7 +84,7 @@ class Replay:
         for symbol, rows in self._rows.items():
             place = int(np.searchsorted(rows, index))
             if place < len(rows) and rows[place] == index:
-                row = Row(symbol, *(float(figure) for figure in self._bars[symbol][place]))
+                row = BarRow(symbol, *(float(figure) for figure in self._bars[symbol][place]))
                 yield played(row, at_ns, self.step_ns, self._instruments[symbol])
 
     def prints(self, symbol: str, start_ns: int, end_ns: int) -> Prints:

@@ -12,7 +12,7 @@ from typing import Any, Self
 from ibdesk.clock import SECOND
 from ibdesk.errors import DataError
 from ibdesk.gateway.market.names import played_name
-from ibdesk.gateway.market.record import Record, stated_quote, stated_tick
+from ibdesk.gateway.market.record import StatedEvents, stated_quote, stated_tick
 from ibdesk.gateway.market.source import Prints, Quotes
 from ibdesk.model import Forex, Instrument, Quote, Tick
 
@@ -35,7 +35,7 @@ class MarketScript:
         # Times are relative to the opening.
         self._said: list[Quote | Tick] = []
         self._symbols: dict[str, None] = dict.fromkeys(map(played_name, symbols))
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, StatedEvents] = {}
         self._instruments: dict[str, Instrument] = {}
         self._opened_ns: int | None = None
 
@@ -133,7 +133,7 @@ class MarketScript:
     def open(self, at_ns: int, instruments: dict[str, Instrument]) -> None:
         """Begin the script's second 0 at `at_ns`."""
         self._opened_ns, self._instruments = at_ns, instruments
-        self._records = {symbol: Record() for symbol in self._symbols}
+        self._records = {symbol: StatedEvents() for symbol in self._symbols}
         for event in self._said:
             self._records[event.instrument].add(_moved(event, at_ns))
 
@@ -147,7 +147,7 @@ class MarketScript:
     def add(self, instrument: Instrument) -> bool:
         """Add an instrument without events; its prices are given by hand."""
         self._symbols.setdefault(instrument.id)
-        self._records.setdefault(instrument.id, Record())
+        self._records.setdefault(instrument.id, StatedEvents())
         self._instruments[instrument.id] = instrument
         return True
 

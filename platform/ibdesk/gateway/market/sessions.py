@@ -13,7 +13,7 @@ SessionAction = Callable[[Hours], None]
 _FAR_DAYS = 20
 
 
-class Sessions:
+class SessionCalls:
     """Calls back at the opens and closes of the followed exchanges.
 
     The actions of one moment run in the order in which they were given, before anything else of that time. They receive

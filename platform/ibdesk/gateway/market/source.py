@@ -29,7 +29,7 @@ INSTANT_NS = TRADES_PER_ROW
 """A step that puts all trades of a row at its very beginning, for rows that are identified by their date."""
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
+class BarRow(msgspec.Struct, frozen=True, gc=False):
     """One step of one instrument: the bar that its ticks add up to."""
 
     instrument: str
@@ -137,7 +137,7 @@ class GrowingSource(Protocol):
 # ---- playing a row ------------------------------------------------------------------------------------------------
 
 
-def path(row: Row) -> tuple[float, float, float, float]:
+def path(row: BarRow) -> tuple[float, float, float, float]:
     """Return the four prices of a row: open, the extreme nearer to it, the other extreme, and close."""
     if abs(row.open - row.low) <= abs(row.high - row.open):
         return row.open, row.low, row.high, row.close
@@ -151,7 +151,7 @@ def shares(volume: float) -> tuple[float, float, float, float]:
 
 
 def played(
-    row: Row, at_ns: int, step_ns: int, instrument: Instrument, spread: float = SPREAD
+    row: BarRow, at_ns: int, step_ns: int, instrument: Instrument, spread: float = SPREAD
 ) -> Iterator[tuple[int, list[Quote | Tick]]]:
     """Yield the times of a row, each with a quote around the price and the trade."""
     for index, (price, size) in enumerate(zip(path(row), shares(row.volume), strict=True)):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState, Phase, bar_from
+from ibdesk.gateway.market.instrument_state import InstrumentState, PartialBar, Phase, bar_from
 from ibdesk.gateway.market.source import GrowingSource, MarketSource, QuotingSource
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.model import Instrument, Quote, Tick
@@ -24,7 +24,7 @@ class Watcher(Protocol):
     def on_tick(self, tick: Tick) -> None:
         """Receive a trade."""
 
-    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, PartialBar]) -> None:
         """Receive the closed bars, by what they show."""
 
     def on_state(self, state: InstrumentState) -> None:

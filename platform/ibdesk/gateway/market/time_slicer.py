@@ -12,7 +12,7 @@ TURN_NS = 1_000_000
 """The time that one turn of the loop may spend on pieces; a piece takes about a millisecond."""
 
 
-class Job:
+class SlicedJob:
     """A long task in pieces; `cancel` ends it where it is."""
 
     def __init__(self, pieces: Iterator[None]) -> None:
@@ -37,10 +37,10 @@ class TimeSlicer:
     """Runs the long jobs of one gateway in rotation, for a millisecond per turn of the loop."""
 
     def __init__(self) -> None:
-        self._jobs: collections.deque[Job] = collections.deque()
+        self._jobs: collections.deque[SlicedJob] = collections.deque()
         self._is_due = False
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: SlicedJob) -> None:
         """Do the first piece now, and the others in later turns of the loop."""
         if job.step():
             self._jobs.append(job)

@@ -13,7 +13,7 @@ from ibdesk.clock import SECOND
 from ibdesk.gateway.contracts.hours import Hours
 from ibdesk.gateway.market.names import played_name
 from ibdesk.gateway.market.shape import trading_days, volume_shape
-from ibdesk.gateway.market.source import Floats, Integers, Prints, Quotes, Row, played, printed, quotes_of
+from ibdesk.gateway.market.source import BarRow, Floats, Integers, Prints, Quotes, played, printed, quotes_of
 from ibdesk.gateway.market.walks import WALKS, Walk
 from ibdesk.model import Forex, Index, Instrument, Option, Quote, Tick
 
@@ -102,7 +102,7 @@ class RandomWalk:
             for name, line in self._lines.items():
                 opening, high, low, close, volume = line.row(self._index)
                 volume *= self._shape(name, np.array([at_ns]))[0]
-                row = Row(name, opening, high, low, close, float(np.round(volume)))
+                row = BarRow(name, opening, high, low, close, float(np.round(volume)))
                 moments.append(played(row, at_ns, self.step_ns, self._instruments[name], self._walks[name].spread))
             self._index += 1
             yield from heapq.merge(*moments, key=lambda event: event[0])

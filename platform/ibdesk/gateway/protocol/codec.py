@@ -23,8 +23,8 @@ from ibdesk.gateway.protocol.fields import (
     ConditionBody,
     Entry,
     Field,
-    Kind,
-    Message,
+    FieldKind,
+    MessageSpec,
     Repeat,
     When,
     content_holds,
@@ -46,7 +46,7 @@ _FLAGS = frozenset({"0", "1", "true", "false"})
 # ---- encoding -----------------------------------------------------------------------------------------------------
 
 
-def text_of(value: Scalar, kind: Kind = Kind.TEXT) -> str:
+def text_of(value: Scalar, kind: FieldKind = FieldKind.TEXT) -> str:
     """Return a value in TWS's notation: flags as 0 and 1, no exponents, `None` as an empty field.
 
     NaN is an unset number, and is written as TWS writes those.
@@ -63,19 +63,19 @@ def text_of(value: Scalar, kind: Kind = Kind.TEXT) -> str:
         return UNSET_NUMBER_TEXT
     if math.isinf(value):
         return "Infinity"
-    if kind is not Kind.NUMBER and value.is_integer():
+    if kind is not FieldKind.NUMBER and value.is_integer():
         return str(int(value))
     text = repr(value)
     return text if "e" not in text else format(Decimal(text), "f")
 
 
 @functools.cache
-def plan_of(message: Message, version: int) -> tuple[Entry, ...]:
+def plan_of(message: MessageSpec, version: int) -> tuple[Entry, ...]:
     """Return the entries of a message at one server version."""
     return for_version(message.entries, version)
 
 
-def encode(message: Message, values: Mapping[str, Value], version: int) -> bytes:
+def encode(message: MessageSpec, values: Mapping[str, Value], version: int) -> bytes:
     """Return the frame of `message`; a field that is not in `values` has its constant or is empty."""
     texts = [str(message.id)]
     _write(plan_of(message, version), values, texts, {})
@@ -121,7 +121,7 @@ def _scalar(value: Value) -> Scalar:
 
 
 class _Cursor(msgspec.Struct):
-    message: Message
+    message: MessageSpec
     texts: list[str]
     at: int = 1
 
@@ -138,7 +138,7 @@ class _Cursor(msgspec.Struct):
         )
 
 
-def decode(message: Message, texts: list[str], version: int) -> Texts:
+def decode(message: MessageSpec, texts: list[str], version: int) -> Texts:
     """Return the fields of a message by name; `texts[0]` is its number.
 
     Raises:
@@ -175,17 +175,17 @@ def _read(entries: tuple[Entry, ...], cursor: _Cursor, found: Texts) -> None:
                 _read(body, cursor, found)
 
 
-def _checked(cursor: _Cursor, name: str, kind: Kind) -> str:
+def _checked(cursor: _Cursor, name: str, kind: FieldKind) -> str:
     text = cursor.take(name)
-    if kind is Kind.TEXT or text in UNSET_TEXTS:
+    if kind is FieldKind.TEXT or text in UNSET_TEXTS:
         return text
-    if kind is Kind.FLAG:
+    if kind is FieldKind.FLAG:
         if text not in _FLAGS:
             raise cursor.refuse(name, text, "0 or 1")
         return text
-    if kind is not Kind.INTEGER and text in INFINITE_TEXTS:
+    if kind is not FieldKind.INTEGER and text in INFINITE_TEXTS:
         return text
-    number = integer(text, _LONGEST) if kind is Kind.INTEGER else _decimal(text)
+    number = integer(text, _LONGEST) if kind is FieldKind.INTEGER else _decimal(text)
     if number is None:
         raise cursor.refuse(name, text, "a number")
     if not math.isfinite(number):
@@ -264,9 +264,9 @@ class Fields:
 # ---- long histories without the tables -----------------------------------------------------------------------------
 
 
-def texts_of(values: Sequence[float], kind: Kind) -> list[str]:
+def texts_of(values: Sequence[float], kind: FieldKind) -> list[str]:
     """Return `text_of` of each value."""
-    if kind is not Kind.NUMBER:
+    if kind is not FieldKind.NUMBER:
         return [str(int(value)) if value.is_integer() else text_of(value, kind) for value in values]
     texts = list(map(repr, values))
     # Exponents and the names of non-finite numbers contain one of these letters.

@@ -32,7 +32,7 @@ UNSET_TEXTS = frozenset(
 INFINITE_TEXTS = frozenset({"Infinity", "Infinite"})
 
 
-class Kind(enum.Enum):
+class FieldKind(enum.Enum):
     """How a field's text is read."""
 
     INTEGER = "i"
@@ -46,7 +46,7 @@ class Field(msgspec.Struct, frozen=True):
     """One field; `constant` is its fixed value, if the protocol has one."""
 
     name: str
-    kind: Kind
+    kind: FieldKind
     constant: str | None = None
 
 
@@ -127,7 +127,7 @@ class ConditionBody(msgspec.Struct, frozen=True):
 Entry = Field | AtVersion | When | Repeat | ConditionBody
 
 
-class Message(msgspec.Struct, frozen=True):
+class MessageSpec(msgspec.Struct, frozen=True):
     """One message: its number on the wire, its name, and the entries after the number."""
 
     id: int
@@ -141,7 +141,7 @@ def fields(text: str) -> tuple[Field, ...]:
     for word in text.split():
         name, _, rest = word.partition(":")
         kind, _, constant = rest.partition("=")
-        found.append(Field(name, Kind(kind), constant or None))
+        found.append(Field(name, FieldKind(kind), constant or None))
     return tuple(found)
 
 

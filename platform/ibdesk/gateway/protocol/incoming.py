@@ -20,7 +20,7 @@ from ibdesk.gateway.protocol.fields import (
     AtVersion,
     Before,
     Entry,
-    Message,
+    MessageSpec,
     OneOf,
     Repeat,
     Since,
@@ -97,8 +97,8 @@ PLACE_ORDER: tuple[Entry, ...] = (
 )
 
 
-def _message(number: int, name: str, head: str = "", *more: Entry) -> Message:
-    return Message(number, name, (*fields(head), *more))
+def _message(number: int, name: str, head: str = "", *more: Entry) -> MessageSpec:
+    return MessageSpec(number, name, (*fields(head), *more))
 
 
 _ALL = (
@@ -218,7 +218,7 @@ _ALL = (
     _message(104, "reqUserInfo", "reqId:i"),
 )
 
-INCOMING: dict[int, Message] = {message.id: message for message in _ALL}
+INCOMING: dict[int, MessageSpec] = {message.id: message for message in _ALL}
 
 REQUEST_ID_AT: dict[int, int] = {
     19: 4,

@@ -11,8 +11,8 @@ from ibdesk.gateway.protocol.fields import (
     ContentTest,
     Entry,
     Field,
-    Kind,
-    Message,
+    FieldKind,
+    MessageSpec,
     NoneOf,
     OneOf,
     Positive,
@@ -22,16 +22,16 @@ from ibdesk.gateway.protocol.fields import (
 )
 
 _KINDS = {
-    Kind.INTEGER: "integer",
-    Kind.NUMBER: "number",
-    Kind.SIZE: "size",
-    Kind.FLAG: "0 or 1",
-    Kind.TEXT: "text",
+    FieldKind.INTEGER: "integer",
+    FieldKind.NUMBER: "number",
+    FieldKind.SIZE: "size",
+    FieldKind.FLAG: "0 or 1",
+    FieldKind.TEXT: "text",
 }
 _INDENT = "    "
 
 
-def layout(message: Message, version: int) -> Iterator[str]:
+def layout(message: MessageSpec, version: int) -> Iterator[str]:
     """Yield a line for each field of a message in wire order; dependent parts are indented."""
     yield f"{message.id}  the number of {message.name}"
     yield from _lines(for_version(message.entries, version), "")

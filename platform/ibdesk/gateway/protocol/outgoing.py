@@ -17,7 +17,7 @@ from ibdesk.gateway.protocol.fields import (
     AtVersion,
     Before,
     Entry,
-    Message,
+    MessageSpec,
     NoneOf,
     OneOf,
     Only,
@@ -176,8 +176,8 @@ TICK_BY_TICK: tuple[Entry, ...] = (
 )
 
 
-def _message(number: int, name: str, head: str = "", *more: Entry) -> Message:
-    return Message(number, name, (*fields(head), *more))
+def _message(number: int, name: str, head: str = "", *more: Entry) -> MessageSpec:
+    return MessageSpec(number, name, (*fields(head), *more))
 
 
 _ALL = (
@@ -344,5 +344,5 @@ _ALL = (
     _message(107, "userInfo", "reqId:i whiteBrandingId:s"),
 )
 
-OUTGOING: dict[int, Message] = {message.id: message for message in _ALL}
-OUTGOING_BY_NAME: dict[str, Message] = {message.name: message for message in _ALL}
+OUTGOING: dict[int, MessageSpec] = {message.id: message for message in _ALL}
+OUTGOING_BY_NAME: dict[str, MessageSpec] = {message.name: message for message in _ALL}

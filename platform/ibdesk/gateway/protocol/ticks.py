@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ibdesk.gateway.protocol.codec import text_of
-from ibdesk.gateway.protocol.fields import Kind
+from ibdesk.gateway.protocol.fields import FieldKind
 
 Body = tuple[bytes, bytes]
 """The bytes before the request id, and those after it."""
@@ -21,7 +21,7 @@ def price_body(tick_type: int, price: float, size: float, attributes: int) -> Bo
     text = repr(price)
     # Exponents and the names of non-finite numbers contain one of these letters.
     if "e" in text or "n" in text:
-        text = text_of(price, Kind.NUMBER)
+        text = text_of(price, FieldKind.NUMBER)
     return _PRICE, f"{tick_type}\0{text}\0{_size(size)}\0{attributes}\0".encode()
 
 
@@ -32,7 +32,7 @@ def size_body(tick_type: int, size: float) -> Body:
 
 def generic_body(tick_type: int, value: float) -> Body:
     """Return a tickGeneric without its request id."""
-    return _GENERIC, f"{tick_type}\0{text_of(value, Kind.NUMBER)}\0".encode()
+    return _GENERIC, f"{tick_type}\0{text_of(value, FieldKind.NUMBER)}\0".encode()
 
 
 def string_body(tick_type: int, text: str) -> Body:
@@ -66,4 +66,4 @@ def tick_frames(request_id: int, bodies: Iterable[Body]) -> bytes:
 
 
 def _size(size: float) -> str:
-    return str(int(size)) if size == size // 1 else text_of(size, Kind.SIZE)
+    return str(int(size)) if size == size // 1 else text_of(size, FieldKind.SIZE)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from ibdesk.gateway.protocol.codec import Fields, Texts, decode
-from ibdesk.gateway.protocol.fields import UNSET_TEXTS, Field, Kind, Message
+from ibdesk.gateway.protocol.fields import UNSET_TEXTS, Field, FieldKind, MessageSpec
 from ibdesk.gateway.protocol.framing import ProtocolError, integer, split
 from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.outgoing import OUTGOING
@@ -90,7 +90,7 @@ def words(texts: list[str], version: int, *, by_client: bool) -> str:
 # ---- any message --------------------------------------------------------------------------------------------------
 
 
-def _pairs(texts: Texts, message: Message | None = None) -> str:
+def _pairs(texts: Texts, message: MessageSpec | None = None) -> str:
     """Return the fields with a value; `message` tells which of them never have one."""
     constants, flags = (frozenset({"version"}), frozenset()) if message is None else _silent(message)
     shown = []
@@ -103,11 +103,11 @@ def _pairs(texts: Texts, message: Message | None = None) -> str:
 
 
 @functools.cache
-def _silent(message: Message) -> tuple[frozenset[str], frozenset[str]]:
+def _silent(message: MessageSpec) -> tuple[frozenset[str], frozenset[str]]:
     """Return the constant fields, and the flags, which are shown only when set."""
     fields = [entry for entry in message.entries if isinstance(entry, Field)]
     constants = frozenset(field.name for field in fields if field.constant is not None)
-    return constants | {"version"}, frozenset(field.name for field in fields if field.kind is Kind.FLAG)
+    return constants | {"version"}, frozenset(field.name for field in fields if field.kind is FieldKind.FLAG)
 
 
 def _says_nothing(name: str, text: str) -> bool:

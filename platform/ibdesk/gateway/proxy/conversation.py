@@ -1,7 +1,7 @@
 """A recorded conversation: a file of JSON lines, one per message, in the order of the messages.
 
-The first line names the format. Every other line is an `Entry`. Its `fields` are those of the message between the zero
-bytes of the wire, with the message's number first. Account ids are masked; nothing else is changed.
+The first line names the format. Every other line is an `ConversationEntry`. Its `fields` are those of the message
+between the zero bytes of the wire, with the message's number first. Account ids are masked; nothing else is changed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Header(msgspec.Struct, frozen=True):
     version: int
 
 
-class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+class ConversationEntry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """One message, or the end of a connection.
 
     `at` are seconds since the recording began, `link` numbers the connections from 1, `client` is the client id once it
@@ -53,19 +53,19 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     ended: bool = False
 
 
-class Link(msgspec.Struct, frozen=True):
+class RecordedConnection(msgspec.Struct, frozen=True):
     """One recorded connection: its entries from the client's version line on."""
 
     number: int
     client_id: int
     version: int
-    entries: tuple[Entry, ...]
+    entries: tuple[ConversationEntry, ...]
 
 
 class Conversation(msgspec.Struct, frozen=True):
     """A recording as a whole, connection by connection."""
 
-    links: tuple[Link, ...]
+    links: tuple[RecordedConnection, ...]
 
 
 def read_conversation(path: Path) -> Conversation:
@@ -87,8 +87,8 @@ def read_conversation(path: Path) -> Conversation:
     return Conversation(playable)
 
 
-def _entries(file: IO[bytes], path: Path) -> Iterator[Entry]:
-    reads_header, reads_entry = msgspec.json.Decoder(Header), msgspec.json.Decoder(Entry)
+def _entries(file: IO[bytes], path: Path) -> Iterator[ConversationEntry]:
+    reads_header, reads_entry = msgspec.json.Decoder(Header), msgspec.json.Decoder(ConversationEntry)
     number = 0
     try:
         while text := file.readline(MAX_LINE_BYTES):
@@ -105,7 +105,7 @@ def _entries(file: IO[bytes], path: Path) -> Iterator[Entry]:
         raise DataError(f"{path}, line {number}: this is not a line of a recording: {error}") from None
 
 
-def _link(number: int, entries: list[Entry]) -> Link | None:
+def _link(number: int, entries: list[ConversationEntry]) -> RecordedConnection | None:
     """Return a connection; None if it ended before startApi or used binary messages."""
     versions = [entry.fields for entry in entries if entry.by is By.TWS and entry.fields]
     starts = [entry.fields for entry in entries if entry.by is By.CLIENT and entry.fields]
@@ -115,4 +115,4 @@ def _link(number: int, entries: list[Entry]) -> Link | None:
     if any(entry.binary is not None for entry in entries):
         return None
     client = integer(starts[0][2])
-    return Link(number, -1 if client is None else client, version, tuple(entries))
+    return RecordedConnection(number, -1 if client is None else client, version, tuple(entries))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ibdesk.gateway.protocol.codec import Texts, decode, encode
-from ibdesk.gateway.protocol.fields import UNSET_TEXTS, Message
+from ibdesk.gateway.protocol.fields import UNSET_TEXTS, MessageSpec
 from ibdesk.gateway.protocol.framing import ProtocolError, integer, join
 from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.outgoing import OUTGOING
@@ -23,7 +23,7 @@ _NO_IDS = {("reqId", "-1"), ("parentId", "0"), ("parentId", "")}
 _IGNORED = frozenset({"version", "optCapab"})
 
 
-class Ids:
+class IdTranslation:
     """The running client's id for each recorded id."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Ids:
         return client is None or (_CLIENT, str(client)) in self._live
 
 
-def _message(table: dict[int, Message], texts: list[str]) -> Message | None:
+def _message(table: dict[int, MessageSpec], texts: list[str]) -> MessageSpec | None:
     return table.get(integer(texts[0]) or 0)
 
 

@@ -14,9 +14,9 @@ from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, join, sp
 from ibdesk.gateway.protocol.greeting import GREETING
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.protocol.words import told, words
-from ibdesk.gateway.proxy.conversation import By, Conversation, Entry, Link
-from ibdesk.gateway.proxy.door import Door
-from ibdesk.gateway.proxy.matching import Ids
+from ibdesk.gateway.proxy.conversation import By, Conversation, ConversationEntry, RecordedConnection
+from ibdesk.gateway.proxy.matching import IdTranslation
+from ibdesk.gateway.proxy.stream_server import StreamServer
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class DifferenceError(IbdeskError):
     """A client deviates from the recording; the message names both requests."""
 
 
-class Playback(Door):
+class Playback(StreamServer):
     """Plays `conversation` to the clients that connect to `host:port` (port 0 takes a free one).
 
     Each connection gets the recorded one of its client id, or else the first that was not played yet. Further
@@ -66,7 +66,7 @@ class Playback(Door):
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Play one recorded connection."""
         client = _Client(reader)
-        link: Link | None = None
+        link: RecordedConnection | None = None
         try:
             link = await self._begin(client, writer)
             if link is not None:
@@ -82,7 +82,7 @@ class Playback(Door):
             if link is not None:
                 self._busy.discard(link.number)
 
-    async def _begin(self, client: _Client, writer: asyncio.StreamWriter) -> Link | None:
+    async def _begin(self, client: _Client, writer: asyncio.StreamWriter) -> RecordedConnection | None:
         """Greet a client and return the connection to play to it; None if it leaves before startApi."""
         line = await client.greeting()
         if line is None:
@@ -109,7 +109,7 @@ class Playback(Door):
         client.unread(payload)
         return link
 
-    def _choose(self, client_id: str | None, version: int | None = None) -> Link:
+    def _choose(self, client_id: str | None, version: int | None = None) -> RecordedConnection:
         """Return the connection to play next.
 
         Raises:
@@ -163,7 +163,7 @@ class _Playing:
 
     def __init__(
         self,
-        link: Link,
+        link: RecordedConnection,
         client: _Client,
         writer: asyncio.StreamWriter,
         *,
@@ -178,7 +178,7 @@ class _Playing:
         self._writer = writer
         self._timed = timed
         self._tell = tell
-        self._ids = Ids()
+        self._ids = IdTranslation()
         self._early: set[int] = set()
         self._bursts = Bursts()
         self._unsent: list[bytes] = []
@@ -258,7 +258,7 @@ class _Playing:
         await self._writer.drain()
 
     def _recorded(self, place: int) -> str:
-        entry: Entry = self._entries[place]
+        entry: ConversationEntry = self._entries[place]
         return words(entry.fields or [entry.text or ""], self._version, by_client=True)
 
     def _in_words(self, payload: bytes) -> str:

@@ -8,10 +8,10 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ibdesk.gateway.listening import Listener
+from ibdesk.gateway.listening import MessageListener
 from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, frame, integer, split
 from ibdesk.gateway.protocol.greeting import GREETING
-from ibdesk.gateway.proxy.door import Door, hanging_up
+from ibdesk.gateway.proxy.stream_server import StreamServer, hanging_up
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Conduit:
     A stream that cannot be split is still forwarded; only the listener receives no more of that direction.
     """
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: MessageListener) -> None:
         self.client_id = -1
         self.version = 0
         self._listener = listener
@@ -84,7 +84,7 @@ class Conduit:
         self.version = version
 
 
-class Proxy(Door):
+class Proxy(StreamServer):
     """Listens on `host:port` (port 0 takes a free one) and connects each client to the TWS at `upstream`.
 
     When one side hangs up, the proxy closes the other side after all earlier bytes were forwarded. A side that does not
@@ -92,7 +92,7 @@ class Proxy(Door):
     """
 
     def __init__(
-        self, upstream: tuple[str, int], *, listener: Listener, host: str = "127.0.0.1", port: int = 0
+        self, upstream: tuple[str, int], *, listener: MessageListener, host: str = "127.0.0.1", port: int = 0
     ) -> None:
         super().__init__(host, port)
         self.upstream = upstream

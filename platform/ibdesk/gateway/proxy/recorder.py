@@ -15,7 +15,7 @@ from ibdesk.errors import ConfigError
 from ibdesk.gateway.listening import Party, payloads
 from ibdesk.gateway.protocol.framing import split
 from ibdesk.gateway.protocol.words import BINARY_SINCE
-from ibdesk.gateway.proxy.conversation import FORMAT, FORMAT_VERSION, By, Entry, Header
+from ibdesk.gateway.proxy.conversation import FORMAT, FORMAT_VERSION, By, ConversationEntry, Header
 from ibdesk.gateway.proxy.mask import AccountMask
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 _MANAGED_ACCOUNTS = "15"
 
 
-class Recorder:
+class ConversationRecorder:
     """A listener that records all messages in a new file at `path`, readable by its owner only (mode 0600).
 
     `now_ns` returns the time, ns; the file has seconds since the recorder was created. When the disk is full the
@@ -65,7 +65,7 @@ class Recorder:
         number = self._links.pop(party, None)
         if number is not None:
             by = By.CLIENT if by_client else By.TWS
-            self._write(Entry(at=self._at(), link=number, by=by, client=party.client_id, ended=True))
+            self._write(ConversationEntry(at=self._at(), link=number, by=by, client=party.client_id, ended=True))
             self.flush()
 
     def flush(self) -> None:
@@ -92,21 +92,21 @@ class Recorder:
             number = self._links[party] = self._opened
         at, client = self._at(), party.client_id
         if party.version >= BINARY_SINCE:
-            self._write(Entry(at=at, link=number, by=by, client=client, binary=len(payload)))
+            self._write(ConversationEntry(at=at, link=number, by=by, client=client, binary=len(payload)))
         elif payload.endswith(b"\0"):
             texts = split(payload)
             if by is By.TWS and texts[0] == _MANAGED_ACCOUNTS:
                 self._mask.learn(texts[-1].split(","))
             fields = [self._mask.masked(text) for text in texts]
-            self._write(Entry(at=at, link=number, by=by, client=client, fields=fields))
+            self._write(ConversationEntry(at=at, link=number, by=by, client=client, fields=fields))
         else:
             text = self._mask.masked(payload.decode("utf-8", "backslashreplace"))
-            self._write(Entry(at=at, link=number, by=by, client=client, text=text))
+            self._write(ConversationEntry(at=at, link=number, by=by, client=client, text=text))
 
     def _at(self) -> float:
         return round((self._now_ns() - self._began_ns) / SECOND, 6)
 
-    def _write(self, line: Header | Entry) -> None:
+    def _write(self, line: Header | ConversationEntry) -> None:
         if self._file.closed:
             return
         try:
@@ -114,7 +114,7 @@ class Recorder:
         except OSError as error:
             self._give_up(error)
         else:
-            self.count += isinstance(line, Entry) and not line.ended
+            self.count += isinstance(line, ConversationEntry) and not line.ended
 
     def _give_up(self, error: OSError) -> None:
         _log.error("the recording %s ends here: %s", self.path, error.strerror or error)

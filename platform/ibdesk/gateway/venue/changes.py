@@ -11,7 +11,7 @@ from ibdesk.gateway.venue.kinds import Plain
 from ibdesk.gateway.venue.notifier import Notifier
 from ibdesk.gateway.venue.order_handler import OrderHandler
 from ibdesk.gateway.venue.records import Hold, OrderRecord
-from ibdesk.gateway.venue.terms import Terms
+from ibdesk.gateway.venue.terms import OrderTerms
 from ibdesk.model import Order
 
 
@@ -23,7 +23,7 @@ class Changes:
         self._clearing = clearing
         self._notifier = notifier
 
-    def make(self, record: OrderRecord, request: Fields, terms: Terms, order: Order) -> None:
+    def make(self, record: OrderRecord, request: Fields, terms: OrderTerms, order: Order) -> None:
         """Give an open order new terms and show it.
 
         A plain order stays at the exchange if only its price or size changes.
@@ -51,7 +51,7 @@ class Changes:
         self._notifier.show(record)
         self._order_handler.start(record)
 
-    def _check(self, record: OrderRecord, terms: Terms, order: Order) -> None:
+    def _check(self, record: OrderRecord, terms: OrderTerms, order: Order) -> None:
         wanted = msgspec.structs.replace(record, terms=terms, order=order)
         if terms.kind != record.terms.kind and (record.kind.fixed or wanted.kind.fixed):
             raise RefusedError(329, "Order modify failed. Cannot change to the new order type.")
@@ -63,5 +63,5 @@ class Changes:
                 raise RefusedError(201, reason)
 
 
-def _without_prices(terms: Terms) -> Terms:
+def _without_prices(terms: OrderTerms) -> OrderTerms:
     return msgspec.structs.replace(terms, limit=None, aux=None, transmit=True)

@@ -8,7 +8,7 @@ from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.venue import combos
 from ibdesk.gateway.venue.clearing import Clearing
-from ibdesk.gateway.venue.ids import Ids, corrected
+from ibdesk.gateway.venue.ids import VenueIds, corrected
 from ibdesk.gateway.venue.notifier import Notifier
 from ibdesk.gateway.venue.records import Execution, OrderRecord
 from ibdesk.model import Fill
@@ -17,7 +17,7 @@ from ibdesk.model import Fill
 class Executions:
     """Every execution so far, in `all`. A correction replaces the execution that it corrects."""
 
-    def __init__(self, clearing: Clearing, ids: Ids, schedule: Schedule, notifier: Notifier) -> None:
+    def __init__(self, clearing: Clearing, ids: VenueIds, schedule: Schedule, notifier: Notifier) -> None:
         self.all: list[Execution] = []
         self._clearing = clearing
         self._ids = ids

@@ -8,7 +8,7 @@ from ibdesk.gateway.refusal import RefusedError
 from ibdesk.gateway.venue.memory import IdsMemory
 
 
-class Ids:
+class VenueIds:
     """Order ids by client, permanent ids, and the ids of executions.
 
     `started_ns` (ns UTC) and `seed` make the execution and permanent ids of different runs differ, so that a client

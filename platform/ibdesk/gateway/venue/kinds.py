@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from ibdesk.gateway.venue.terms import Terms
+from ibdesk.gateway.venue.terms import OrderTerms
 from ibdesk.model import Instrument, OrderType, Quote, Side
 
 
@@ -24,7 +24,7 @@ class Shape(msgspec.Struct, frozen=True):
     stop: float | None = None
 
 
-class Kind(Protocol):
+class OrderKind(Protocol):
     """How one type of order is worked.
 
     `prices` are the required price fields of the request; `base` is the order's final type at the exchange. `waits`
@@ -40,7 +40,7 @@ class Kind(Protocol):
     fixed: bool
 
     def shape(
-        self, terms: Terms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
+        self, terms: OrderTerms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
     ) -> Shape | None:
         """Return what the order is at the exchange now; None while it must not be there."""
         ...
@@ -59,7 +59,7 @@ class Plain:
 
     def shape(
         self,
-        terms: Terms,
+        terms: OrderTerms,
         side: Side,  # noqa: ARG002 - the signature of all kinds
         instrument: Instrument,  # noqa: ARG002
         quote: Quote | None,  # noqa: ARG002
@@ -96,7 +96,7 @@ class Trailing:
         self.base = base
 
     def shape(
-        self, terms: Terms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
+        self, terms: OrderTerms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
     ) -> Shape | None:
         """Return the stop at its current price."""
         stop = terms.trail_stop if before is None else before.stop
@@ -111,13 +111,13 @@ class Trailing:
             return Shape(self.base, stop=stop)
         return Shape(self.base, instrument.round_price(stop + side.sign * _limit_offset(terms)), stop)
 
-    def _distance(self, terms: Terms, market: float) -> float:
+    def _distance(self, terms: OrderTerms, market: float) -> float:
         if terms.trail_percent is not None:
             return abs(market) * terms.trail_percent / 100
         return 0.0 if terms.aux is None else terms.aux
 
 
-def _limit_offset(terms: Terms) -> float:
+def _limit_offset(terms: OrderTerms) -> float:
     if terms.limit_offset is not None:
         return terms.limit_offset
     if terms.limit is None or terms.trail_stop is None:
@@ -139,7 +139,7 @@ class Touched:
 
     def shape(
         self,
-        terms: Terms,
+        terms: OrderTerms,
         side: Side,
         instrument: Instrument,  # noqa: ARG002 - the signature of all kinds
         quote: Quote | None,
@@ -166,7 +166,7 @@ class Relative:
     waits, follows, in_auction, fixed = False, True, False, True
 
     def shape(
-        self, terms: Terms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
+        self, terms: OrderTerms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
     ) -> Shape | None:
         """Return the limit at its current price."""
         own = math.nan if quote is None else quote.bid if side is Side.BUY else quote.ask
@@ -190,7 +190,7 @@ class Midprice:
     waits, follows, in_auction, fixed = False, True, False, True
 
     def shape(
-        self, terms: Terms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
+        self, terms: OrderTerms, side: Side, instrument: Instrument, quote: Quote | None, before: Shape | None
     ) -> Shape | None:
         """Return the limit at its current price."""
         middle = math.nan if quote is None else quote.mid
@@ -211,7 +211,7 @@ class MarketToLimit:
 
     def shape(
         self,
-        terms: Terms,  # noqa: ARG002 - the signature of all kinds
+        terms: OrderTerms,  # noqa: ARG002 - the signature of all kinds
         side: Side,
         instrument: Instrument,
         quote: Quote | None,
@@ -236,13 +236,13 @@ def _taken_at(quote: Quote | None, side: Side) -> float | None:
     return None if math.isnan(price) else price
 
 
-def _capped(limit: float, terms: Terms, side: Side) -> float:
+def _capped(limit: float, terms: OrderTerms, side: Side) -> float:
     if terms.limit is None:
         return limit
     return min(limit, terms.limit) if side is Side.BUY else max(limit, terms.limit)
 
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, OrderKind] = {
     "MKT": Plain(OrderType.MARKET),
     "LMT": Plain(OrderType.LIMIT),
     "STP": Plain(OrderType.STOP),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ibdesk.gateway.market.instrument_state import BarBuilder, InstrumentState
+from ibdesk.gateway.market.instrument_state import InstrumentState, PartialBar
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.venue.records import Key, OrderRecord
 from ibdesk.model import Quote, Tick
@@ -66,7 +66,7 @@ class MarketWatch:
     def on_quote(self, quote: Quote) -> None:
         """Ignore a quote: the venue has received it already."""
 
-    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, BarBuilder]) -> None:
+    def on_bar(self, instrument: str, opened_ns: int, bars: dict[str, PartialBar]) -> None:
         """Ignore closed bars: no order depends on them."""
 
     def on_state(self, state: InstrumentState) -> None:

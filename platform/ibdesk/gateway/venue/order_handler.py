@@ -18,7 +18,7 @@ from ibdesk.gateway.venue.clearing import Clearing
 from ibdesk.gateway.venue.combinations import Combinations
 from ibdesk.gateway.venue.executions import Executions
 from ibdesk.gateway.venue.groups import Groups
-from ibdesk.gateway.venue.ids import Ids
+from ibdesk.gateway.venue.ids import VenueIds
 from ibdesk.gateway.venue.kinds import Plain, Shape
 from ibdesk.gateway.venue.linked_orders import LinkedOrders
 from ibdesk.gateway.venue.market_watch import MarketWatch
@@ -26,7 +26,7 @@ from ibdesk.gateway.venue.notifier import Notifier
 from ibdesk.gateway.venue.records import Hold, OrderRecord
 from ibdesk.gateway.venue.route import Route
 from ibdesk.gateway.venue.terms import ConditionKind, TimeInForce
-from ibdesk.gateway.venue.timers import Timers
+from ibdesk.gateway.venue.timers import OrderTimers
 from ibdesk.model import Fill, Order, OrderStatus, OrderType, Quote, Side
 
 _ACKNOWLEDGED_LATE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
@@ -40,7 +40,7 @@ class OrderHandler:
         exchange: Exchange,
         clearing: Clearing,
         *,
-        ids: Ids,
+        ids: VenueIds,
         schedule: Schedule,
         tape: Tape,
         notifier: Notifier,
@@ -55,7 +55,7 @@ class OrderHandler:
         self._schedule = schedule
         self._tape = tape
         self._notifier = notifier
-        self._timers = Timers(schedule, self, always=always)
+        self._timers = OrderTimers(schedule, self, always=always)
         self._market_watch = MarketWatch(tape, self._look_around)
         self._linked_orders = LinkedOrders(self, self.groups, self._market_watch)
         self._combinations = Combinations(

@@ -10,8 +10,8 @@ import msgspec
 
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.protocol.codec import Fields
-from ibdesk.gateway.venue.kinds import KINDS, Kind, Shape
-from ibdesk.gateway.venue.terms import Terms
+from ibdesk.gateway.venue.kinds import KINDS, OrderKind, Shape
+from ibdesk.gateway.venue.terms import OrderTerms
 from ibdesk.model import Fill, Order
 
 DONE = frozenset({"Filled", "Cancelled", "Inactive"})
@@ -49,7 +49,7 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     permanent_id: int
     contract: ContractData
     request: Fields
-    terms: Terms
+    terms: OrderTerms
     order: Order
     account: str
     status: str = "PreSubmitted"
@@ -86,7 +86,7 @@ class OrderRecord(msgspec.Struct, kw_only=True):
         return self.order_id if self.is_bound else 0
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> OrderKind:
         """Return how the order's type is worked."""
         return KINDS[self.terms.kind]
 

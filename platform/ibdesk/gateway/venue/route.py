@@ -8,7 +8,7 @@ import msgspec
 
 from ibdesk.exchange import Exchange, VenueEvent
 from ibdesk.gateway.schedule import Schedule
-from ibdesk.gateway.venue.ids import Ids
+from ibdesk.gateway.venue.ids import VenueIds
 from ibdesk.gateway.venue.kinds import Shape
 from ibdesk.gateway.venue.notifier import Notifier
 from ibdesk.gateway.venue.records import OrderRecord
@@ -40,7 +40,9 @@ class Route:
     quantity.
     """
 
-    def __init__(self, exchange: Exchange, worked: Worked, *, ids: Ids, schedule: Schedule, notifier: Notifier) -> None:
+    def __init__(
+        self, exchange: Exchange, worked: Worked, *, ids: VenueIds, schedule: Schedule, notifier: Notifier
+    ) -> None:
         self._exchange = exchange
         self._worked = worked
         self._ids = ids

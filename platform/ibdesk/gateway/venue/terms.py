@@ -67,7 +67,7 @@ class Algorithm(msgspec.Struct, frozen=True, kw_only=True):
     end_ns: int = 0
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class OrderTerms(msgspec.Struct, frozen=True, kw_only=True):
     """The terms of an order. Prices that the client did not set are `None`; times are ns UTC, 0 when not set.
 
     `kind` is TWS's name of the type, one of `ibdesk.gateway.venue.kinds.KINDS`.

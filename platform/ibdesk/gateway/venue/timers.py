@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from ibdesk.gateway.market.sessions import late_close_ns
-from ibdesk.gateway.schedule import Appointment, Schedule
+from ibdesk.gateway.schedule import Schedule, ScheduledAction
 from ibdesk.gateway.times import ZONE_NAME, local
 from ibdesk.gateway.venue import algorithms
 from ibdesk.gateway.venue.records import Hold, Key, OrderRecord
@@ -41,7 +41,7 @@ class TimerActions(Protocol):
         """Allow `released` of an order's quantity, in total, to trade."""
 
 
-class Timers:
+class OrderTimers:
     """Sets the holds of orders that depend on time, and schedules their times.
 
     With `always` the market never closes: DAY orders do not end, and no order waits for an opening. Auctions still take
@@ -52,7 +52,7 @@ class Timers:
         self._schedule = schedule
         self._actions = actions
         self._always = always
-        self._made: dict[Key, list[Appointment]] = {}
+        self._made: dict[Key, list[ScheduledAction]] = {}
 
     def is_regular(self, record: OrderRecord) -> bool:
         """Return whether the order's market is within its regular hours."""
@@ -112,8 +112,8 @@ class Timers:
 
     def drop(self, record: OrderRecord) -> None:
         """Cancel all scheduled times of an order."""
-        for appointment in self._made.pop(record.key, ()):
-            appointment.cancel()
+        for scheduled in self._made.pop(record.key, ()):
+            scheduled.cancel()
 
     def _keep_hours(self, record: OrderRecord) -> None:
         hours, now_ns = record.contract.hours, self._schedule.now_ns

@@ -19,12 +19,12 @@ from ibdesk.gateway.refusal import RefusedError
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.venue.changes import Changes
 from ibdesk.gateway.venue.clearing import Clearing
-from ibdesk.gateway.venue.ids import Ids
+from ibdesk.gateway.venue.ids import VenueIds
 from ibdesk.gateway.venue.memory import IdsMemory, VenueMemory, recalled
 from ibdesk.gateway.venue.notifier import Notifier
 from ibdesk.gateway.venue.order_handler import OrderHandler
 from ibdesk.gateway.venue.records import Execution, Hold, Key, OrderRecord, StateRecorder, VenueListener
-from ibdesk.gateway.venue.terms import Terms
+from ibdesk.gateway.venue.terms import OrderTerms
 from ibdesk.model import Order, Quote
 
 __all__ = ["Execution", "OrderRecord", "Venue", "VenueListener"]
@@ -60,7 +60,7 @@ class Venue:
         # Called with each order placed at TWS itself before it is reported; set by a client that binds such orders.
         self.on_manual: Callable[[OrderRecord], None] | None = None
         self._schedule = schedule
-        self._ids = Ids(started_ns=started_ns, seed=seed)
+        self._ids = VenueIds(started_ns=started_ns, seed=seed)
         self._clearing = Clearing(accounts, commissions, self.exchange.quote)
         self._notifier = Notifier(listener, self._clearing.note)
         self._order_handler = OrderHandler(
@@ -165,7 +165,7 @@ class Venue:
             return f"Order rejected - reason:{reason}"
         return "" if Hold.PARENT in record.holds else self._clearing.objection(record)
 
-    def modify(self, record: OrderRecord, request: Fields, terms: Terms, order: Order) -> None:
+    def modify(self, record: OrderRecord, request: Fields, terms: OrderTerms, order: Order) -> None:
         """Give an open order new terms. It is shown again; one that waits for a trigger is shown twice (captured).
 
         Raises:

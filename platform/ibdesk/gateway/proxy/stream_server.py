@@ -16,7 +16,7 @@ _TURNS_TO_ARRIVE = 5
 _CLOSING_SECONDS = 2.0
 
 
-class Door(abc.ABC):
+class StreamServer(abc.ABC):
     """Listens on `host:port` between `start` and `stop`.
 
     Port 0 takes a free one; after the start `port` is its number.

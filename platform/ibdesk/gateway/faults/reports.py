@@ -6,10 +6,10 @@ import random
 from collections.abc import Callable
 from typing import Literal
 
-from ibdesk.gateway.faults.fault import Fault, Occasion, OrderFault, Seconds, Stage
+from ibdesk.gateway.faults.fault import Fault, FaultContext, Occasion, OrderFault, Seconds
+from ibdesk.gateway.faults.message_filter import Held, Onward, Rule, let_go
 from ibdesk.gateway.faults.messages import DropRule, DuplicateRule
-from ibdesk.gateway.faults.passing import Passing, Scope
-from ibdesk.gateway.faults.wire import Held, Onward, Rule, let_go
+from ibdesk.gateway.faults.passing import PassingMessage, Scope
 
 # TOLD is every message that TWS sends about an order without a request.
 SHOWN = frozenset({"openOrder", "orderStatus"})
@@ -21,17 +21,17 @@ _ACKNOWLEDGED = frozenset({"PendingSubmit", "PreSubmitted", "Submitted"})
 class NextOrderFault(OrderFault, frozen=True, kw_only=True):
     """A fault of the messages of one order: the named one, the one that triggered it, or the next new one."""
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:
         """Find the order, or wait for it, and apply this kind's rule to its messages."""
         client, order = self.whose(occasion)
 
         def begin(client: int | None, order: int | None) -> None:
-            stage.wire.add(self.rule(client, order))
+            context.message_filter.add(self.rule(client, order))
 
         if order is not None:
             begin(client, order)
         else:
-            stage.wire.add(NewOrderWatch(client, nth=1, before=begin))
+            context.message_filter.add(NewOrderWatch(client, nth=1, before=begin))
 
     def rule(self, client: int | None, order: int | None) -> Rule:
         """Return the rule for the messages of this order."""
@@ -78,11 +78,11 @@ class DuplicateExecutions(Fault, frozen=True, kw_only=True):
 
     for_seconds: Seconds | None = None
 
-    def strike(self, stage: Stage, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, occasion: Occasion) -> None:
         """Report executions twice from now on."""
-        stage.end_duplicating()
-        stage.duplicating = DuplicateRule(Scope(messages=EXECUTED, answers=False), None, occasion.chance, 1.0)
-        stage.wire.add(stage.duplicating, self.for_seconds)
+        context.end_duplicating()
+        context.duplicating = DuplicateRule(Scope(messages=EXECUTED, answers=False), None, occasion.chance, 1.0)
+        context.message_filter.add(context.duplicating, self.for_seconds)
 
 
 # ---- rules ----------------------------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ class DuplicateExecutions(Fault, frozen=True, kw_only=True):
 class _NoAcknowledgement(Rule):
     """Drops the acknowledgements of an order, until another message about it."""
 
-    def meet(self, passing: Passing, onward: Onward) -> None:
+    def meet(self, passing: PassingMessage, onward: Onward) -> None:
         """Drop an acknowledgement, or end the rule."""
         if passing.name == "openOrder" or passing.status() in _ACKNOWLEDGED:
             return
@@ -107,11 +107,11 @@ class _HoldUntil(Rule):
         self._until = Scope(messages=frozenset({until}), client=client, order=order, answers=False)
         self._held: list[Held] = []
 
-    def meet(self, passing: Passing, onward: Onward) -> None:
+    def meet(self, passing: PassingMessage, onward: Onward) -> None:
         """Hold a message."""
         self._held.append(Held(passing, onward))
 
-    def after(self, passing: Passing) -> None:
+    def after(self, passing: PassingMessage) -> None:
         """End the rule when the awaited message was sent."""
         self.is_over = self.is_over or (bool(self._held) and self._until.covers(passing))
 
@@ -135,11 +135,11 @@ class NewOrderWatch(Rule):
         self._before = before
         self._after = after
 
-    def concerns(self, passing: Passing) -> bool:
+    def concerns(self, passing: PassingMessage) -> bool:
         """Return whether it is a new order."""
         return super().concerns(passing) and passing.is_new_order()
 
-    def meet(self, passing: Passing, onward: Onward) -> None:
+    def meet(self, passing: PassingMessage, onward: Onward) -> None:
         """Count the order, and forward it."""
         self.spend()
         client, order = passing.session.client_id, passing.order()

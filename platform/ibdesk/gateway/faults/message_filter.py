@@ -11,15 +11,15 @@ from typing import Protocol
 
 import msgspec
 
-from ibdesk.gateway.faults.passing import Passing, Scope, incoming, outgoing
+from ibdesk.gateway.faults.passing import PassingMessage, Scope, incoming, outgoing
 from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.session import Session
 from ibdesk.gateway.venue.venue import Venue
 
-Onward = Callable[[Passing], None]
+Onward = Callable[[PassingMessage], None]
 
 
-class Ground(Protocol):
+class FilterHost(Protocol):
     """The parts of the gateway that the rules need."""
 
     @property
@@ -40,15 +40,15 @@ class Rule:
         self.serial = 0
         self.is_over = False
 
-    def concerns(self, passing: Passing) -> bool:
+    def concerns(self, passing: PassingMessage) -> bool:
         """Return whether the message is affected."""
         return not self.is_over and self.scope.covers(passing)
 
-    def meet(self, passing: Passing, onward: Onward) -> None:
+    def meet(self, passing: PassingMessage, onward: Onward) -> None:
         """Act on a message; `onward` forwards it to later rules and then to its receiver."""
         raise NotImplementedError
 
-    def after(self, passing: Passing) -> None:
+    def after(self, passing: PassingMessage) -> None:
         """Note that a message was sent to its receiver."""
 
     def end(self) -> None:
@@ -61,11 +61,11 @@ class Rule:
             self.is_over = self.left <= 0
 
 
-class Wire:
+class MessageFilter:
     """The rules of one gateway, and the sessions whose messages pass them."""
 
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
+    def __init__(self, host: FilterHost) -> None:
+        self._host = host
         self._rules: list[Rule] = []
         self._sessions: dict[Session, None] = {}
         self._made = 0
@@ -101,7 +101,7 @@ class Wire:
         for session in self._sessions:
             self._hook(session)
         if for_seconds is not None:
-            self._ground.schedule.after(for_seconds, lambda: self.remove(rule))
+            self._host.schedule.after(for_seconds, lambda: self.remove(rule))
 
     def remove(self, rule: Rule) -> None:
         """End a rule; further calls have no effect."""
@@ -122,13 +122,13 @@ class Wire:
 
     def _leaves(self, session: Session, data: bytes) -> None:
         request = self._serving[1] if self._serving[0] is session else ""
-        for passing in outgoing(session, data, request, self._ground.venue):
+        for passing in outgoing(session, data, request, self._host.venue):
             self._pass(passing, serial=0)
 
     def _comes(self, session: Session, payload: bytes) -> None:
-        self._pass(incoming(session, payload, self._ground.venue), serial=0)
+        self._pass(incoming(session, payload, self._host.venue), serial=0)
 
-    def _pass(self, passing: Passing, *, serial: int) -> None:
+    def _pass(self, passing: PassingMessage, *, serial: int) -> None:
         """Pass a message to the first rule after `serial` that concerns it, or else to its receiver."""
         for rule in self._rules:
             if rule.serial > serial and rule.concerns(passing):
@@ -138,7 +138,7 @@ class Wire:
                 return
         self._leave(passing)
 
-    def _leave(self, passing: Passing) -> None:
+    def _leave(self, passing: PassingMessage) -> None:
         if passing.is_outgoing:
             passing.session.release(passing.data)
         else:
@@ -156,7 +156,7 @@ class Wire:
 class Held(msgspec.Struct, frozen=True):
     """A message that a rule holds, and the function that forwards it."""
 
-    passing: Passing
+    passing: PassingMessage
     onward: Onward
 
 
