@@ -1,7 +1,7 @@
-"""What bars of one opening time do to the open orders, one order after the other.
+"""The matching of open orders with bars of the same opening time, one order after another.
 
-The driver answers each happening before the next one comes: an order that is withdrawn in between is not filled any
-more, and one that comes or changes in between meets the rest of its bar (see `Arrival`).
+The driver answers each result before the next one. An order that it cancels in between is not filled any more; one
+that it places or changes in between is matched with the rest of its bar (see `Arrival`).
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Iterator, Sequence
 
 from ibdesk.exchange.bar_path import Reached, in_market_order
 from ibdesk.exchange.order_book import OrderBook, VenueEvent
-from ibdesk.exchange.ticket import Arrival, Reach, Ticket
+from ibdesk.exchange.ticket import Arrival, Ticket, TouchPoint
 from ibdesk.model import Bar, OrderStatus, Side, TimeInForce
 
 IOC_REASON = "immediate or cancel: not filled at once"
 
 
 class BarProgress:
-    """How far the market is inside a bar, as far as that is known.
+    """The known position of the market inside a bar.
 
-    `price` is the last one known. `high_ahead` and `low_ahead` are what may still come to orders that arrive: both
-    extremes at first. Once such orders have taken the market one way and then the other, the first way is behind it,
-    and what is certain to come of it is the close.
+    `price` is the last known price. `high_ahead` and `low_ahead` are the extremes that may still come for arriving
+    orders: at first those of the bar. Once such orders have moved the market one way and then the other, the first
+    extreme is past, and only the close is certain to come on that side.
     """
 
     __slots__ = ("_bar", "_way", "high_ahead", "low_ahead", "price")
@@ -32,7 +32,7 @@ class BarProgress:
         self._way = 0.0
 
     def move(self, price: float, *, arrived: bool) -> None:
-        """Take the market to a price at which an order traded that was there before, or that `arrived` meanwhile."""
+        """Move the market to the price of a trade; `arrived` tells whether the order arrived after the bar's open."""
         way = price - self.price
         self.price = price
         if not arrived or not way:
@@ -46,29 +46,29 @@ class BarProgress:
 
 
 class BarMeeting:
-    """One meeting of the open orders with bars that open at the same time."""
+    """The matching of open orders with bars that open at the same time."""
 
     __slots__ = ("_arrived", "_at_once", "_bars", "_book", "_by_name", "_changes", "_progress", "_stopped", "_whole")
 
     def __init__(self, book: OrderBook, bars: Sequence[Bar]) -> None:
         self._book, self._bars = book, bars
-        # whole: whether all of the bars is still to come after their open.
+        # Whether all of the bars after their open is still to come.
         self._whole = True
-        # at_once: whether the last happening was that of an order that traded at once after it arrived.
+        # Whether the last result was that of an order that traded immediately after its arrival.
         self._at_once = False
-        # changes: counts what the driver has changed.
+        # The number of changes by the driver.
         self._changes = 0
-        # What follows is made where it is needed: most meetings are over at the open.
+        # The following are created when needed: most matchings end at the open.
         self._by_name: dict[str, Bar] | None = None
         self._progress: dict[str, BarProgress] = {}
-        # arrived: the bars of instruments with arrivals that nobody has looked at.
+        # The bars of instruments with arrivals that were not matched yet.
         self._arrived: dict[str, Bar] = {}
-        # stopped: instrument, owner and side of stops that have filled. A limit order of the same waits for the next
-        # bar: of a stop and a target that one bar reaches both, the stop is taken.
+        # Instrument, owner and side of filled stops. A limit order with the same ones waits for the next bar: if one
+        # bar reaches both a stop and a target, the stop is taken.
         self._stopped: set[tuple[str, str, Side]] = set()
 
     def opens(self) -> Iterator[list[VenueEvent]]:
-        """Yield what becomes of each order at the open of all bars."""
+        """Yield the results of each order at the open of all bars."""
         working = self._book.working
         waiting = [(bar, ticket) for bar in self._bars for ticket in working.get(bar.instrument, {}).values()]
         for bar, ticket in waiting:
@@ -78,7 +78,7 @@ class BarMeeting:
                     yield events
 
     def insides(self) -> Iterator[list[VenueEvent]]:
-        """Yield what becomes of each order after the opens: inside one bar after the other."""
+        """Yield the results of each order after the opens, inside one bar after another."""
         working = self._book.working
         self._whole = False
         if not working:
@@ -90,11 +90,11 @@ class BarMeeting:
             yield from self._meet_inside(next(iter(self._arrived.values())))
 
     def leave(self) -> None:
-        """Take note that an order is withdrawn."""
+        """Note that an order was cancelled."""
         self._changes += 1
 
     def arrive(self, ticket: Ticket) -> None:
-        """Take an order that came or got other prices since the bars opened."""
+        """Add an order that arrived, or changed its prices, after the bars opened."""
         self._changes += 1
         name = ticket.order.instrument
         bar = self._bar_of(name)
@@ -136,22 +136,22 @@ class BarMeeting:
                     break
 
     def _on_the_way(self, bar: Bar) -> list[Reached]:
-        """Return the orders that the bar reaches, in the order of the market."""
+        """Return the orders that the bar reaches, in the order in which it does."""
         reached = []
         for ticket in self._book.working.get(bar.instrument, {}).values():
             if ticket.missed(bar):
                 continue
             reach = ticket.reached_inside(bar)
             if ticket.order.time_in_force is TimeInForce.IOC and (reach is None or not reach.at_once):
-                # It came inside the bar: those from before had their chance at the open.
+                # It arrived inside the bar: earlier ones had their chance at the open.
                 waits = ticket.arrival is not None and ticket.arrival.waits
-                reach = None if waits else Reach(bar.open, None, at_once=True)
+                reach = None if waits else TouchPoint(bar.open, None, at_once=True)
             if reach is not None:
                 reached.append(Reached(ticket, reach))
         return in_market_order(reached, bar.close)
 
-    def _take(self, bar: Bar, ticket: Ticket, reach: Reach) -> list[VenueEvent]:
-        """Let the market come to an order, and return what becomes of it."""
+    def _take(self, bar: Bar, ticket: Ticket, reach: TouchPoint) -> list[VenueEvent]:
+        """Move the market to an order, and return the order's events."""
         events: list[VenueEvent] = []
         order, book = ticket.order, self._book
         if order.stop_price is not None:

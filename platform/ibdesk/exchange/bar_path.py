@@ -1,9 +1,9 @@
 """The order in which a bar reaches the orders that it fills.
 
-From its open a bar goes up to its high and down to its low, and does not say which first. On the way up it reaches buy
-stops and limits of sales, the nearest first; on the way down sell stops and limits of purchases. Between the two
-ways the worse for the trader comes first: the one with a stop on it, as far as that stop; of two such ways, or two
-without, the one whose order looks worse at the bar's close.
+From its open a bar goes up to its high and down to its low, in an unknown order. On the way up it reaches buy stops and
+sale limits, nearest first; on the way down sell stops and buy limits. Of the two ways, the one that is worse for the
+trader comes first: the one with a stop, as far as that stop; if both or neither have a stop, the one whose order has
+the greater loss at the bar's close.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import collections
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ibdesk.exchange.ticket import Reach, Ticket
+from ibdesk.exchange.ticket import Ticket, TouchPoint
 from ibdesk.model import Side
 
 
 class Reached(NamedTuple):
-    """An order, and where the bar reaches it."""
+    """An order, and the point at which the bar reaches it."""
 
     ticket: Ticket
-    reach: Reach
+    reach: TouchPoint
 
 
 def in_market_order(reached: Sequence[Reached], close: float) -> list[Reached]:
-    """Return the orders as the market comes to them; `reached` has the oldest order first."""
+    """Return the orders in the order in which the market reaches them; `reached` has the oldest order first."""
     if len(reached) < 2:
         return list(reached)
     inside = [one for one in reached if not one.reach.at_once]
@@ -40,7 +40,7 @@ def in_market_order(reached: Sequence[Reached], close: float) -> list[Reached]:
 
 
 def _stretches(way: Sequence[Reached]) -> Iterator[list[Reached]]:
-    """Yield the way in parts that each end with a stop; limits after the last stop come one by one."""
+    """Split the way into parts that each end with a stop; each limit after the last stop is a part of its own."""
     stretch: list[Reached] = []
     for one in way:
         stretch.append(one)
@@ -56,7 +56,7 @@ def _is_up(one: Reached) -> bool:
 
 
 def _height(one: Reached) -> tuple[float, bool]:
-    # At one price a stop comes first: it need only be touched.
+    # At the same price a stop comes first: touching it is enough.
     return one.reach.level, not one.reach.by_stop
 
 
@@ -65,5 +65,5 @@ def _depth(one: Reached) -> tuple[float, bool]:
 
 
 def _urgency(one: Reached, close: float) -> tuple[bool, float]:
-    """Return what ranks an order by how bad it is for the trader: by a stop, and by its loss at the close."""
+    """Return the rank of an order by its harm to the trader: whether it is a stop, and its loss at the close."""
     return one.reach.by_stop, one.ticket.order.side.sign * (one.reach.level - close)

@@ -1,8 +1,8 @@
-"""What the venue charges for an order: Interactive Brokers' published schedules.
+"""Commissions of the venue: Interactive Brokers' published schedules.
 
-A schedule states the charge for all that was executed of one order so far, because IB's minimums and maximums
-are per order; each execution is then charged the difference to what its order has paid before. Rates are
-those on IB's commission pages for US products in 2025, in US dollars; every one is a field that can be set.
+A schedule returns the charge for all executions of one order so far, because IB's minimums and maximums are per
+order. Each execution is then charged the difference to the previous charge of its order. The rates are those of IB's
+commission pages for US products in 2025, in US dollars; every rate is a field that can be set.
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ from ibdesk.model import AnyInstrument, Forex, Future, Option, Side
 
 
 class CommissionSchedule(Protocol):
-    """States what an order costs."""
+    """The commission of an order."""
 
     def charge(self, instrument: AnyInstrument, *, side: Side, quantity: float, value: float) -> float:
-        """Return the charge for `quantity` executed of one order, worth `value`, in the instrument's
-        currency.
+        """Return the charge for `quantity` executed of one order, in the instrument's currency.
 
-        `value` is the sum of quantity, price and multiplier over the order's executions, without sign. Money
-        charged is positive. The charge never falls as quantity and value grow.
+        `value` is the sum of quantity, price and multiplier over the order's executions, without sign. A charge is
+        positive. It never falls as quantity and value grow.
         """
         ...
 
 
 class NoCommission(msgspec.Struct, frozen=True):
-    """Nothing is charged."""
+    """No commission."""
 
     def charge(
         self,
@@ -43,14 +42,14 @@ class NoCommission(msgspec.Struct, frozen=True):
 
 
 class FixedCommission(msgspec.Struct, frozen=True, kw_only=True):
-    """IB's Fixed schedule: stocks at one rate a share with exchange fees included; the default.
+    """IB's Fixed schedule, the default: stocks at one rate per share, exchange fees included.
 
-    Stocks cost `per_share`, at least `stock_minimum` an order and at most `stock_maximum` of its value (where
-    the two conflict IB applies the maximum). Sales taxes of a fraction of a cent per hundred shares (SEC
-    section 31, FINRA trading activity fee) are left out here; `TieredCommission` has them. `per_future` is
-    IB's 0.85 and about 1.40 of exchange, clearing and NFA fees, as for CME's E-mini contracts. Forex costs
-    `forex_rate` of the value and at least `forex_minimum` US dollars an order; for a pair without the dollar
-    the minimum is taken as that many units of the currency it is priced in.
+    Stocks cost `per_share`, at least `stock_minimum` per order and at most `stock_maximum` of its value (if the two
+    conflict, IB applies the maximum). Sales taxes of a fraction of a cent per hundred shares (SEC section 31, FINRA
+    trading activity fee) are not included; `TieredCommission` has them. `per_future` is IB's 0.85 plus about 1.40 of
+    exchange, clearing and NFA fees, as for CME's E-mini contracts. Forex costs `forex_rate` of the value and at least
+    `forex_minimum` US dollars per order; for a pair without the dollar the minimum is that many units of its quote
+    currency.
     """
 
     per_share: float = 0.005
@@ -70,7 +69,7 @@ class FixedCommission(msgspec.Struct, frozen=True, kw_only=True):
         quantity: float,
         value: float,
     ) -> float:
-        """Return the charge for what was executed of one order; see `CommissionSchedule.charge`."""
+        """Return the charge for the executed part of one order; see `CommissionSchedule.charge`."""
         if isinstance(instrument, Future):
             return self.per_future * quantity
         if isinstance(instrument, Option):
@@ -82,14 +81,13 @@ class FixedCommission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TieredCommission(FixedCommission, frozen=True, kw_only=True):
-    """IB's Tiered schedule for stocks at its first tier (up to 300,000 shares a month), fees passed on.
+    """IB's Tiered schedule for stocks at its first tier (up to 300,000 shares a month), with passed-on fees.
 
-    On top of IB's own charge come, for each share, `exchange_fee` (taking liquidity at a US stock exchange:
-    30 mils is the cap of SEC rule 610; rebates for resting orders are not credited, which is the worse for
-    us) and `clearing_fee` (NSCC and DTC); `pass_through` of IB's charge for NYSE (0.000175) and FINRA
-    (0.00056); and for sales `trading_activity_fee` a share (FINRA) and `section_31_fee` of the value (SEC,
-    the rate up to May 2025; it changes by the year and has been zero at times). Other instruments cost what
-    `FixedCommission` states.
+    Beside IB's own charge, each share costs `exchange_fee` (taking liquidity at a US stock exchange: 30 mils is the cap
+    of SEC rule 610; rebates for resting orders are not credited, which is worse for the trader) and `clearing_fee`
+    (NSCC and DTC). `pass_through` is a fraction of IB's charge for NYSE (0.000175) and FINRA (0.00056). Sales also cost
+    `trading_activity_fee` per share (FINRA) and `section_31_fee` of the value (SEC, the rate until May 2025; it changes
+    every year and has been zero at times). Other instruments cost the same as with `FixedCommission`.
     """
 
     per_share: float = 0.0035
@@ -101,7 +99,7 @@ class TieredCommission(FixedCommission, frozen=True, kw_only=True):
     section_31_fee: float = 0.0000278
 
     def charge(self, instrument: AnyInstrument, *, side: Side, quantity: float, value: float) -> float:
-        """Return the charge for what was executed of one order; see `CommissionSchedule.charge`."""
+        """Return the charge for the executed part of one order; see `CommissionSchedule.charge`."""
         own = super().charge(instrument, side=side, quantity=quantity, value=value)
         if isinstance(instrument, Future | Option | Forex):
             return own
@@ -116,4 +114,4 @@ SCHEDULES: dict[str, type[CommissionSchedule]] = {
     "tiered": TieredCommission,
     "none": NoCommission,
 }
-"""The price lists by the names that people choose them by."""
+"""The schedules by their names in settings."""

@@ -1,8 +1,8 @@
-"""The simulated venue: takes orders, meets them with bars or quotes, and reports what became of them.
+"""The simulated venue: accepts orders, matches them with bars or quotes, and reports the results.
 
-It reads no clock and does no IO: every call carries its time and returns what the venue would send, in order.
-An execution is an `OrderReport` or none, a `Fill`, its `Commission` and, when nothing is left, the report
-FILLED. The rules of when and at what price an order fills stand in `ibdesk.exchange.ticket`.
+It reads no clock and does no IO: every call gets its time and returns the venue's events in order. An execution is an
+optional `OrderReport`, a `Fill`, its `Commission` and, if nothing remains, the report FILLED. The rules for when and at
+what price an order fills are in `ibdesk.exchange.ticket`.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ _DAY_REASON = "the trading day is over"
 class Exchange:
     """A venue for any number of instruments; deterministic.
 
-    An instrument is met either by bars or by quotes. On bars an order fills in full whatever the volume, the
-    earliest at the open of the next bar, and always inside its bar; with quotes it meets the last quote at once. With
-    `partial` an execution takes no more than the quote's displayed size, and what is taken is gone until the next
-    quote.
+    An instrument is matched either with bars or with quotes. With bars an order fills in full whatever the volume, at
+    the open of the next bar at the earliest, and always inside its bar; with quotes it is matched with the last quote
+    immediately. With `partial` an execution takes at most the quote's displayed size, and the size taken is gone until
+    the next quote.
 
-    A meeting with bars, a quote or the day's end yields one happening at a time: all events of one order. What the
-    driver places, modifies or cancels before it asks for the next is seen by what follows.
+    Matching bars, a quote or the end of a day yields one result at a time: all events of one order. The driver may
+    place, modify or cancel orders before it takes the next result, and later results take that into account.
 
-    `working` holds the open orders by instrument, and only instruments that have some, so that a driver asks
-    ``bar.instrument in exchange.working`` before it spends more on a bar. `book` counts what slippage has cost.
-    Execution ids count from `first_execution`; like IB's they end in a correction number after the last period.
+    `working` holds the open orders by instrument, without empty instruments, so that a driver can test
+    ``bar.instrument in exchange.working`` before further work on a bar. `book` counts the cost of slippage. Execution
+    ids count from `first_execution`; like IB's they end in a correction number after the last period.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Exchange:
         self._meeting: BarMeeting | None = None
 
     def add(self, instrument: AnyInstrument) -> None:
-        """List an instrument; one that is listed already is replaced for orders that come later."""
+        """List an instrument; one that is already listed is replaced for later orders."""
         self._instruments[instrument.id] = instrument
 
     def instrument(self, name: str) -> AnyInstrument:
@@ -85,13 +85,13 @@ class Exchange:
             raise InstrumentError(f"{name!r} is not listed at the simulated exchange: add it first") from None
 
     def order(self, order_id: str) -> Order | None:
-        """Return an order as the venue sees it, open or not; None if it never came."""
+        """Return an order as the venue sees it, open or not; None if it never arrived."""
         ticket = self.book.orders.get(order_id)
         return ticket.order if ticket else None
 
     @property
     def open_orders(self) -> list[Order]:
-        """Return what is open, in the order in which instruments and orders came."""
+        """Return the open orders, by the arrival of instruments and orders."""
         return [ticket.order for book in self.working.values() for ticket in book.values()]
 
     def quote(self, name: str) -> Quote | None:
@@ -99,7 +99,10 @@ class Exchange:
         return self._quotes.get(name)
 
     def place(self, order: Order, at_ns: int) -> list[VenueEvent]:
-        """Take an order: it works, is held, or is rejected and why; with a quote known it may fill at once."""
+        """Accept an order, which works or is held, or reject it with a reason.
+
+        With a known quote it may fill immediately.
+        """
         reason = self._objection(order)
         if reason:
             return [OrderReport(order_id=order.id, status=OrderStatus.REJECTED, at_ns=at_ns, reason=reason)]
@@ -127,7 +130,7 @@ class Exchange:
         stop_price: float | None,
         at_ns: int,
     ) -> list[VenueEvent]:
-        """Give an open order new terms; a change that cannot be made is reported and changes nothing."""
+        """Give an open order new terms. An impossible change is reported and has no effect."""
         ticket = self.book.orders.get(order_id)
         if ticket is None:
             return [_unknown(order_id, at_ns)]
@@ -147,7 +150,7 @@ class Exchange:
         if self._meeting is None:
             ticket.came_ns = at_ns
         elif (limit_price, stop_price) != (order.limit_price, order.stop_price):
-            # Another size alone takes nothing from an order that the bar in progress may still reach.
+            # A new size alone does not stop the bar in progress from reaching the order.
             ticket.came_ns = at_ns
             self._meeting.arrive(ticket)
         events: list[VenueEvent] = [report_of(ticket, at_ns)]
@@ -157,7 +160,7 @@ class Exchange:
         return events
 
     def cancel(self, order_id: str, at_ns: int, *, reason: str = "") -> list[VenueEvent]:
-        """Withdraw what is left of an order; one that is not open is reported as it stands, with a reason."""
+        """Cancel the remaining quantity of an order; one that is not open is reported as it is, with a reason."""
         ticket = self.book.orders.get(order_id)
         if ticket is None:
             return [_unknown(order_id, at_ns)]
@@ -169,7 +172,7 @@ class Exchange:
         return [self.book.close(ticket, OrderStatus.CANCELLED, at_ns, reason)]
 
     def meet_quote(self, quote: Quote) -> Iterator[list[VenueEvent]]:
-        """Take an instrument's quote at once, and yield what becomes of each open order, the oldest first."""
+        """Match an instrument's open orders with a new quote, and yield the result of each, oldest first."""
         name = quote.instrument
         self._quotes[name] = quote
         self._taken.pop(name, None)
@@ -185,16 +188,16 @@ class Exchange:
                 yield events
 
     def takes_all(self, order: Order) -> bool:
-        """Return whether the last quote would fill all of an order, were it placed now."""
+        """Return whether the last quote would fill all of an order placed now."""
         quote, instrument = self._quotes.get(order.instrument), self._instruments.get(order.instrument)
         if quote is None or instrument is None or Ticket(order, instrument).price_on(quote) is None:
             return False
         return not self._partial or self._shown(quote, order.side) >= order.remaining
 
     def meet_bars(self, bars: Sequence[Bar]) -> Iterator[list[VenueEvent]]:
-        """Yield what whole bars that open together do to each open order: at all opens first, then inside the bars.
+        """Match the open orders with whole bars that open together: first at all opens, then inside the bars.
 
-        What happens at the open is dated there, what happens inside at the bar's close.
+        Events at the open have its time; events inside have the time of the bar's close.
         """
         self._meeting = meeting = BarMeeting(self.book, bars)
         yield from meeting.opens()
@@ -202,15 +205,15 @@ class Exchange:
         self._meeting = None
 
     def open_bars(self, bars: Sequence[Bar]) -> tuple[BarMeeting, Iterator[list[VenueEvent]]]:
-        """Begin bars that do not close before others open: what their opens do, and what `close_bars` ends them with.
+        """Begin bars that close after others open; return the meeting for `close_bars`, and the results at their opens.
 
-        An order that comes before they close, and not as an answer to what they do, waits for the next bar.
+        An order that arrives before they close, and not in answer to a result of theirs, waits for the next bar.
         """
         meeting = BarMeeting(self.book, bars)
         return meeting, self._during(meeting, meeting.opens())
 
     def close_bars(self, meeting: BarMeeting) -> Iterator[list[VenueEvent]]:
-        """Yield what happens inside bars that have been opened, dated at their close."""
+        """Yield the results inside bars that were opened, with the time of their close."""
         return self._during(meeting, meeting.insides())
 
     def _during(self, meeting: BarMeeting, happenings: Iterator[list[VenueEvent]]) -> Iterator[list[VenueEvent]]:
@@ -219,10 +222,10 @@ class Exchange:
         self._meeting = None
 
     def end_day(self, instrument: str, at_ns: int, *, since_ns: int | None = None) -> Iterator[list[VenueEvent]]:
-        """Yield how each open DAY order of an instrument expires at the end of its trading day.
+        """Yield the expiry of each open DAY order of an instrument at the end of its trading day.
 
-        One that came in the bar just over, and has yet to meet its first open, belongs to the next day; so does one
-        that came after `since_ns`, where a bar opened that was the whole day.
+        An order that arrived in the bar just closed, and waits for its first open, belongs to the next day; so does one
+        that arrived after `since_ns`, if a bar that is the whole day opened then.
         """
         for ticket in [*self.working.get(instrument, {}).values()]:
             is_day = ticket.order.is_open and ticket.order.time_in_force is TimeInForce.DAY
@@ -257,13 +260,13 @@ class Exchange:
             events.append(self.book.close(ticket, OrderStatus.CANCELLED, at_ns, IOC_REASON))
 
     def _take(self, quote: Quote, side: Side, wanted: float) -> float:
-        """Return how much of `wanted` the quote still shows, and take it from there."""
+        """Return how much of `wanted` the quote still shows, and reduce its size by that."""
         quantity = max(0.0, min(wanted, self._shown(quote, side)))
         self._taken.setdefault(quote.instrument, {Side.BUY: 0.0, Side.SELL: 0.0})[side] += quantity
         return quantity
 
     def _shown(self, quote: Quote, side: Side) -> float:
-        """Return what the quote still shows to orders of this side."""
+        """Return the size that the quote still shows to orders of this side."""
         taken = self._taken.get(quote.instrument)
         shown = quote.ask_size if side is Side.BUY else quote.bid_size
         return shown if taken is None else shown - taken[side]
@@ -275,7 +278,7 @@ def _unknown(order_id: str, at_ns: int) -> OrderReport:
 
 
 def _bad_terms(order: Order, instrument: AnyInstrument) -> str:
-    """Return what is wrong with the terms of an order, empty if nothing is."""
+    """Return what is wrong with the terms of an order, or an empty text."""
     try:
         order.checked()
     except OrderError as error:
@@ -299,6 +302,6 @@ def _bad_terms(order: Order, instrument: AnyInstrument) -> str:
 
 
 def on_grid(price: float, instrument: AnyInstrument) -> bool:
-    """Return whether a price lies on the instrument's grid, up to what computing in binary fractions leaves."""
+    """Return whether a price is on the instrument's grid, up to the rounding errors of binary fractions."""
     nearest = instrument.round_price(price)
     return price == nearest or math.isclose(price, nearest, rel_tol=1e-12, abs_tol=instrument.tick_at(price) * 1e-6)

@@ -1,4 +1,4 @@
-"""The orders at the venue, open and ended, and the one place where they are executed and closed."""
+"""The orders at the venue, open and ended, and their executions and ends."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ VenueEvent = OrderReport | Fill | Commission
 
 
 class OrderBook:
-    """All orders by id, and those that work by instrument and age.
+    """All orders by id, and the working ones by instrument and age.
 
-    `working` holds only instruments that have open orders. `slippage_paid` is what slippage has cost so far, in money;
-    `slippage_cut` is what it would have cost more had prices not ended at their bar's high and low, and `fills_cut` in
-    how many fills that was.
+    `working` holds only instruments that have open orders. `slippage_paid` is the cost of slippage so far, in money;
+    `slippage_cut` is the further cost that was avoided because prices end at their bar's high and low, and `fills_cut`
+    is the number of such fills.
     """
 
     def __init__(self, commissions: CommissionSchedule, slippage: Slippage, first_execution: int) -> None:
@@ -37,7 +37,7 @@ class OrderBook:
         self._executions = itertools.count(first_execution)
 
     def add(self, ticket: Ticket) -> None:
-        """Take an open order."""
+        """Add an open order."""
         order = ticket.order
         self.orders[order.id] = ticket
         self.working.setdefault(order.instrument, {})[order.id] = ticket
@@ -58,7 +58,7 @@ class OrderBook:
         events: list[VenueEvent],
         bar: Bar | None = None,
     ) -> None:
-        """Execute at `price` and what slippage adds to it, though never outside `bar`."""
+        """Execute at `price` plus slippage, but never outside `bar`."""
         order, instrument = ticket.order, ticket.instrument
         if order.limit_price is None:
             # It trades as a market order.
@@ -107,11 +107,11 @@ class OrderBook:
 
     def _slipped(self, instrument: AnyInstrument, side: Side, price: float) -> float:
         slipped, lowest = price + side.sign * self._slippage.per_unit(instrument, price), instrument.lowest_price
-        # A share that has a price is not given away: a sale at a cent does not slip to zero.
+        # A share with a price is never free: a sale at one cent does not slip to zero.
         return slipped if slipped >= lowest or price <= 0 else min(price, lowest)
 
     def _forget(self, ticket: Ticket) -> None:
-        """Take the order off the working ones; it stays known by its id."""
+        """Remove the order from the working ones; it stays known by its id."""
         orders = self.working[ticket.order.instrument]
         del orders[ticket.order.id]
         if not orders:
@@ -119,7 +119,7 @@ class OrderBook:
 
 
 def report_of(ticket: Ticket, at_ns: int, reason: str = "") -> OrderReport:
-    """Return an order's state and terms as the venue reports them."""
+    """Return an order's state and terms as a report of the venue."""
     order = ticket.order
     return OrderReport(
         order_id=order.id,

@@ -1,4 +1,4 @@
-"""How much worse than the price on the screen a market order really trades."""
+"""Slippage: how much worse than the quoted price a market order trades."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ibdesk.model import AnyInstrument
 
 
 class Slippage(Protocol):
-    """States the slippage of orders that take any price: market orders, and stops once triggered."""
+    """The slippage of orders that accept any price: market orders, and triggered stops."""
 
     def per_unit(self, instrument: AnyInstrument, price: float) -> float:
-        """Return how far the execution is from `price`, against us; in currency, never negative."""
+        """Return the distance of the execution from `price`, against the trader; in currency, never negative."""
         ...
 
 
 class NoSlippage(msgspec.Struct, frozen=True):
-    """Orders trade at the price on the screen."""
+    """Orders trade at the quoted price."""
 
-    def per_unit(self, instrument: AnyInstrument, price: float) -> float:  # noqa: ARG002 - plays no part
+    def per_unit(self, instrument: AnyInstrument, price: float) -> float:  # noqa: ARG002 - not needed
         """Return zero."""
         return 0.0
 
@@ -34,7 +34,7 @@ class TickSlippage(msgspec.Struct, frozen=True):
         _check("ticks", self.ticks)
 
     def per_unit(self, instrument: AnyInstrument, price: float) -> float:
-        """Return that many ticks, as wide as they are at the price."""
+        """Return that many ticks, at the tick size of the price."""
         return self.ticks * instrument.tick_at(price)
 
 
@@ -46,7 +46,7 @@ class FractionSlippage(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         _check("basis_points", self.basis_points)
 
-    def per_unit(self, instrument: AnyInstrument, price: float) -> float:  # noqa: ARG002 - plays no part
+    def per_unit(self, instrument: AnyInstrument, price: float) -> float:  # noqa: ARG002 - not needed
         """Return that fraction of `price`."""
         return abs(price) * self.basis_points / 10_000
 

@@ -1,12 +1,11 @@
 """The embedded gateway: a TWS on a TCP port that unmodified TWS clients connect to and trade on paper.
 
 It speaks the text protocol of server versions 157 to 178 and plays a market of its own on a clock that may run faster
-than the wall's: a seeded random walk (`RandomWalk`), bars that really were (`Replay`), or quotes and trades that a
-test states (`MarketScript`). `Gateway` is it, in an event loop; `GatewayThread` runs it beside a program that blocks;
-`Faults` and a `FaultScript` make it go wrong, in the ways of `ibdesk.gateway.faults.kinds`. `ibdesk.testing` gives it
-to pytest.
+than the wall clock: a seeded random walk (`RandomWalk`), real bars (`Replay`), or the quotes and trades of a test
+(`MarketScript`). `Gateway` runs it in an event loop; `GatewayThread` runs it beside a program that blocks; `Faults` and
+a `FaultScript` make it fail in the ways of `ibdesk.gateway.faults.kinds`. `ibdesk.testing` provides it to pytest.
 
-How far to trust what it does stands in README.md beside this module: every behavior, by where it was seen.
+README.md beside this module lists every behavior and where it was seen.
 """
 
 from typing import TYPE_CHECKING

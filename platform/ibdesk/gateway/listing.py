@@ -1,4 +1,4 @@
-"""What is listed at the gateway: contracts become instruments of the exchange, and their market is played."""
+"""The listing of contracts: they become instruments of the exchange, and their market is played."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class MarketListing:
         return self._tape.price(underlying.id) or self._tape.state(underlying.id).previous_close
 
     def _meet(self, contract: ContractData) -> None:
-        """List a contract that a client has singled out, and have its market played."""
+        """List a contract that a client has singled out, and play its market."""
         self._venue.exchange.add(contract.instrument)
         if contract.sec_type == "OPT":
             self._keep_hours(contract.id)

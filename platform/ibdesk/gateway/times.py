@@ -1,4 +1,4 @@
-"""How TWS writes times, and reads the ones that clients write."""
+"""Times in TWS's formats, and reading of clients' times."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ibdesk.gateway.refusal import invalid
 
 ZONE_NAME = "US/Eastern"
 ZONE = ZoneInfo(ZONE_NAME)
-# From this server version on, times carry their zone.
+# From this server version on, times have a zone.
 ZONES_SINCE = 174
 _FORMS = ("%Y%m%d %H:%M:%S", "%Y%m%d-%H:%M:%S", "%Y%m%d")
 
 
 def local(time_ns: int) -> dt.datetime:
-    """Return an instant (ns UTC) as the gateway's own zone tells it."""
+    """Return a time (ns UTC) in the gateway's zone."""
     return dt.datetime.fromtimestamp(time_ns // SECOND, ZONE)
 
 
@@ -39,23 +39,23 @@ def _local_hour(hours: int) -> tuple[str, str]:
 
 
 def utc_stamp(time_ns: int) -> str:
-    """Return a date and time in UTC as head timestamps carry it: ``19801212-14:30:00``."""
+    """Return a date and time in UTC in the format of head timestamps: ``19801212-14:30:00``."""
     return f"{dt.datetime.fromtimestamp(time_ns // SECOND, dt.UTC):%Y%m%d-%H:%M:%S}"
 
 
 def midnight(at_ns: int, *, days: int = 0) -> int:
-    """Return when the day of the gateway's zone began, or one so many days later, ns UTC."""
+    """Return the beginning of the day in the gateway's zone, or of the day `days` later, ns UTC."""
     begun = local(at_ns).replace(hour=0, minute=0, second=0) + dt.timedelta(days=days)
     return int(begun.timestamp()) * SECOND
 
 
 def greeting(time_ns: int) -> str:
-    """Return the time as the handshake gives it: ``20261122 10:56:57 EST``."""
+    """Return the time in the format of the handshake: ``20261122 10:56:57 EST``."""
     return f"{local(time_ns):%Y%m%d %H:%M:%S %Z}"
 
 
 def read_time(text: str, *, now_ns: int | None = None) -> int:
-    """Return the instant (ns UTC) of a time as a client writes it; without a zone it is the gateway's.
+    """Return the time (ns UTC) in a client's text; without a zone it is the gateway's.
 
     ``yyyymmdd-hh:mm:ss`` is UTC; ``yyyymmdd hh:mm:ss [zone]`` and ``yyyymmdd`` are local. With `now_ns` so is
     ``hh:mm:ss [zone]``, a time of the zone's present day.
