@@ -241,6 +241,6 @@ REQUEST_ID_AT: dict[int, int] = {
     102: 1,
     103: 1,
 }
-"""Which field (the message number is field 0) carries the request's id, for the requests that the
-gateway knows of and does not answer: enough to answer them with an error that reaches the caller.
+"""The index of the request id (the message number is field 0) in known requests that the gateway does not answer, so
+that their error reaches the caller.
 """
