@@ -17,16 +17,16 @@ from ibdesk.store.redis.pool import RedisPool
 from ibdesk_server import problems
 from ibdesk_server.backtests.service import Backtests
 from ibdesk_server.content import PackingMiddleware, UnpackingMiddleware
-from ibdesk_server.dependencies import Services
+from ibdesk_server.dependencies import ServerContext
 from ibdesk_server.document import document_router
 from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
 from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.feed.metrics import FeedMetrics
-from ibdesk_server.idempotency import Replays
+from ibdesk_server.idempotency import IdempotencyStore
 from ibdesk_server.limits import LimitsMiddleware
 from ibdesk_server.middleware import REQUEST_ID_HEADER, RequestMiddleware
 from ibdesk_server.observability.requests import RequestMetrics
-from ibdesk_server.observability.watch import Watch
+from ibdesk_server.observability.watch import ServerMonitor
 from ibdesk_server.routers import (
     auth,
     backtests,
@@ -52,9 +52,9 @@ from ibdesk_server.security.budget_middleware import BudgetMiddleware
 from ibdesk_server.security.budgets import Budgets
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.hosts import HostMiddleware
+from ibdesk_server.security.login_service import LoginService
 from ibdesk_server.security.presented import KEY_HEADER
-from ibdesk_server.security.reception import Reception
-from ibdesk_server.security.vigil import Vigil
+from ibdesk_server.security.revocations import RevocationMonitor
 from ibdesk_server.settings import Settings
 from ibdesk_server.strategy_folder import StrategyFolder
 
@@ -107,7 +107,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     security = security or Security.open(settings.server)
     # The one pool of this loop: for the rate limits, what is cached, and the look after Redis itself.
     redis = None if settings.redis.url is None else RedisPool(settings.redis)
-    watch = Watch(
+    watch = ServerMonitor(
         performance=settings.performance,
         audit_folder=settings.state_folder / "audit",
         redis=redis,
@@ -115,13 +115,13 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     )
     budgets = Budgets(settings.server.limits, redis)
     cache = MemoryCache() if redis is None else RedisCache(redis, name=settings.stream.name)
-    services = Services(
+    services = ServerContext(
         desk=desk,
         settings=settings,
         security=security,
-        reception=Reception(security),
+        login_service=LoginService(security),
         budgets=budgets,
-        vigil=Vigil(security),
+        revocations=RevocationMonitor(security),
         hub=FeedHub(
             desk.batches(),
             limits=settings.server.feed.limits,
@@ -130,7 +130,7 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
         ),
         strategies=strategy_folder,
         backtests=Backtests(kept / "backtests", settings.server.backtests, strategy_folder, settings.risk),
-        replays=Replays(kept / "replays"),
+        idempotency=IdempotencyStore(kept / "replays"),
         cache=cache,
         # What an engine says of the market reaches a server over Redis only.
         market=None if redis is None else MarketCache(cache),
@@ -154,14 +154,17 @@ def create_app(desk: DeskHandle, settings: Settings, *, security: Security | Non
     app.add_middleware(HostMiddleware, addresses=security.addresses, is_encrypted=settings.server.tls.encrypted)
     app.add_middleware(RequestMiddleware, metrics=RequestMetrics(registry, watch.performance, watch.trail))
     app.add_middleware(PackingMiddleware)
-    app.add_middleware(FeedMiddleware, feed=FeedEndpoint(services.hub, security, budgets=budgets, vigil=services.vigil))
+    app.add_middleware(
+        FeedMiddleware,
+        feed=FeedEndpoint(services.hub, security, budgets=budgets, revocations=services.revocations),
+    )
     problems.install(app)
     return app
 
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    services: Services = app.state.services
+    services: ServerContext = app.state.services
     watching = asyncio.create_task(services.watch.run(), name="watch")
     try:
         yield

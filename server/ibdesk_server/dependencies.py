@@ -17,46 +17,46 @@ from ibdesk_server.backtests.service import Backtests
 from ibdesk_server.content import require_readable_answer
 from ibdesk_server.etags import TaggedRoute
 from ibdesk_server.feed.hub import FeedHub
-from ibdesk_server.idempotency import Replays
-from ibdesk_server.observability.watch import Watch
+from ibdesk_server.idempotency import IdempotencyStore
+from ibdesk_server.observability.watch import ServerMonitor
 from ibdesk_server.security.budgets import Budgets
 from ibdesk_server.security.guard import Security
+from ibdesk_server.security.login_service import LoginService
 from ibdesk_server.security.presented import COOKIE, KEY_HEADER, presented_cookie, presented_secret
 from ibdesk_server.security.principal import AREAS, Principal, Role
-from ibdesk_server.security.reception import Reception
-from ibdesk_server.security.vigil import Vigil
+from ibdesk_server.security.revocations import RevocationMonitor
 from ibdesk_server.settings import Settings
 from ibdesk_server.strategy_folder import StrategyFolder
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Services(msgspec.Struct, frozen=True):
+class ServerContext(msgspec.Struct, frozen=True):
     """Everything one app is made of; each app has its own."""
 
     desk: DeskHandle
     settings: Settings
     security: Security
-    reception: Reception
+    login_service: LoginService
     budgets: Budgets
-    vigil: Vigil
+    revocations: RevocationMonitor
     hub: FeedHub
     strategies: StrategyFolder
     backtests: Backtests
-    replays: Replays
+    idempotency: IdempotencyStore
     cache: Cache
     market: MarketCache | None
     registry: CollectorRegistry
-    watch: Watch
+    watch: ServerMonitor
 
 
-def services(connection: HTTPConnection) -> Services:
+def services(connection: HTTPConnection) -> ServerContext:
     """Return what the app that serves this connection is made of."""
-    found: Services = connection.app.state.services
+    found: ServerContext = connection.app.state.services
     return found
 
 
-AppServices = Annotated[Services, Depends(services)]
+AppServices = Annotated[ServerContext, Depends(services)]
 
 
 def _desk(found: AppServices) -> DeskHandle:
@@ -71,16 +71,16 @@ def _security(found: AppServices) -> Security:
     return found.security
 
 
-def _reception(found: AppServices) -> Reception:
-    return found.reception
+def _login_service(found: AppServices) -> LoginService:
+    return found.login_service
 
 
 def _budgets(found: AppServices) -> Budgets:
     return found.budgets
 
 
-def _vigil(found: AppServices) -> Vigil:
-    return found.vigil
+def _revocations(found: AppServices) -> RevocationMonitor:
+    return found.revocations
 
 
 def _hub(found: AppServices) -> FeedHub:
@@ -95,8 +95,8 @@ def _backtests(found: AppServices) -> Backtests:
     return found.backtests
 
 
-def _replays(found: AppServices) -> Replays:
-    return found.replays
+def _idempotency(found: AppServices) -> IdempotencyStore:
+    return found.idempotency
 
 
 def _cache(found: AppServices) -> Cache:
@@ -114,13 +114,13 @@ def _registry(found: AppServices) -> CollectorRegistry:
 TheDesk = Annotated[DeskHandle, Depends(_desk)]
 TheSettings = Annotated[Settings, Depends(_settings)]
 TheSecurity = Annotated[Security, Depends(_security)]
-TheReception = Annotated[Reception, Depends(_reception)]
+TheLoginService = Annotated[LoginService, Depends(_login_service)]
 TheBudgets = Annotated[Budgets, Depends(_budgets)]
-TheVigil = Annotated[Vigil, Depends(_vigil)]
+TheRevocationMonitor = Annotated[RevocationMonitor, Depends(_revocations)]
 TheHub = Annotated[FeedHub, Depends(_hub)]
 TheStrategies = Annotated[StrategyFolder, Depends(_strategies)]
 TheBacktests = Annotated[Backtests, Depends(_backtests)]
-TheReplays = Annotated[Replays, Depends(_replays)]
+TheIdempotencyStore = Annotated[IdempotencyStore, Depends(_idempotency)]
 TheCache = Annotated[Cache, Depends(_cache)]
 TheMarket = Annotated[MarketCache | None, Depends(_market)]
 TheRegistry = Annotated[CollectorRegistry, Depends(_registry)]
@@ -167,7 +167,7 @@ def _why_unknown(request: Request) -> str:
 Caller = Annotated[Principal, Depends(_caller)]
 
 
-class Demand:
+class RequiredRole:
     """What a route asks of its caller: a role or one above it, and of a narrowed key an area (None asks for none)."""
 
     def __init__(self, role: Role, area: str | None) -> None:
@@ -189,7 +189,7 @@ class Demand:
 
 def needs(role: Role, area: str | None = None) -> Any:
     """Return the dependency of a route or router that lets through only who meets the demand."""
-    return Depends(Demand(role, area))
+    return Depends(RequiredRole(role, area))
 
 
 def api_router(tag: str, *, role: Role = Role.VIEWER) -> APIRouter:

@@ -58,7 +58,7 @@ class Once(Generic[A]):
         self.answer = answer
 
 
-class Replays:
+class IdempotencyStore:
     """The answers of the last day, by who asked, for what, and with which key."""
 
     def __init__(self, folder: Path) -> None:

@@ -23,7 +23,7 @@ from ibdesk_server.security.settings import TlsSettings
 _FILES = 65_536
 
 
-class Listener:
+class WebListener:
     """A bound address, and what answers there.
 
     The address is known, and nobody else can take it, from the moment it is made; requests are answered while `run`

@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from ibdesk_server.content import JSON, MSGPACK, PROBLEM
-from ibdesk_server.dependencies import Demand
+from ibdesk_server.dependencies import RequiredRole
 from ibdesk_server.idempotency import HEADER as IDEMPOTENCY_KEY
 from ibdesk_server.problems import Problem
 from ibdesk_server.security.principal import Role
@@ -100,7 +100,7 @@ def _place(tag: str) -> int:
 def _role(dependant: Dependant) -> Role | None:
     """Return the highest role that a route asks for, None when anybody may come."""
     roles = [_role(each) for each in dependant.dependencies]
-    if isinstance(dependant.call, Demand):
+    if isinstance(dependant.call, RequiredRole):
         roles.append(dependant.call.role)
     return max((role for role in roles if role is not None), default=None)
 

@@ -27,7 +27,7 @@ _UNIX, _GUARDIAN = "unix:", "guardian:"
 _STATUS = b'{"do": "status"}\n'
 
 
-class NoAnswerError(Exception):
+class ProbeError(Exception):
     """It does not answer, or answers that it is not well."""
 
 
@@ -38,7 +38,7 @@ def probe(url: str, *, key: str = "", seconds: float = 3.0) -> None:
     which must answer; of a folder it is the guardian of any mode. `key` is the API key to show.
 
     Raises:
-        NoAnswerError: If it does not within `seconds`.
+        ProbeError: If it does not within `seconds`.
         ValueError: If the address is of another kind.
     """
     if url.startswith(_UNIX):
@@ -58,34 +58,34 @@ def probe(url: str, *, key: str = "", seconds: float = 3.0) -> None:
             return
         status = _status(parts.hostname, parts.port, parts.path or "/", key=key, seconds=seconds)
     except (OSError, http.client.HTTPException) as error:
-        raise NoAnswerError(f"{url} does not answer: {error}") from None
+        raise ProbeError(f"{url} does not answer: {error}") from None
     if status >= 400:
-        raise NoAnswerError(f"{url} answers {status} {http.client.responses.get(status, '')}".rstrip())
+        raise ProbeError(f"{url} answers {status} {http.client.responses.get(status, '')}".rstrip())
 
 
 def _ask_guardian(path: Path, *, seconds: float) -> None:
     """Wait for the answer of the guardian at this socket, or of one in this folder.
 
     Raises:
-        NoAnswerError: If there is none within `seconds`.
+        ProbeError: If there is none within `seconds`.
     """
     found = sorted(path.glob("guardian-*.sock")) if path.is_dir() else [path]
     failures = []
     for each in found:
         try:
             _listen_for_word(str(each), _STATUS, seconds=seconds / len(found))
-        except NoAnswerError as error:
+        except ProbeError as error:
             failures.append(str(error))
         else:
             return
-    raise NoAnswerError("; ".join(failures) or f"there is no guardian in {path}")
+    raise ProbeError("; ".join(failures) or f"there is no guardian in {path}")
 
 
 def _listen_for_word(path: str, question: bytes, *, seconds: float) -> None:
     """Wait until the other side speaks: a process that hangs still takes connections.
 
     Raises:
-        NoAnswerError: If it does not within `seconds`.
+        ProbeError: If it does not within `seconds`.
     """
     try:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -96,9 +96,9 @@ def _listen_for_word(path: str, question: bytes, *, seconds: float) -> None:
                 connection.sendall(question)
             heard = connection.recv(1)
     except OSError as error:
-        raise NoAnswerError(f"unix:{path} does not answer: {error}") from None
+        raise ProbeError(f"unix:{path} does not answer: {error}") from None
     if not heard:
-        raise NoAnswerError(f"unix:{path} hangs up without a word")
+        raise ProbeError(f"unix:{path} hangs up without a word")
 
 
 def _status(host: str, port: int, path: str, *, key: str, seconds: float) -> int:
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         key = asked.key_file.read_text(encoding="utf-8").strip() if asked.key_file is not None else ""
         probe(asked.url, key=key, seconds=asked.seconds)
-    except (NoAnswerError, OSError, ValueError) as error:
+    except (ProbeError, OSError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -6,7 +6,7 @@ import asyncio
 
 from ibdesk.desk import DeskHandle
 from ibdesk_server.app import create_app
-from ibdesk_server.listener import Listener
+from ibdesk_server.listener import WebListener
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.principal import Principal
 from ibdesk_server.settings import Settings
@@ -40,7 +40,7 @@ class WebServer:
         self.security = Security.open(settings.server)
         self.app = create_app(desk, settings, security=self.security, worker=worker)
         self._hub, self._watch = self.app.state.services.hub, self.app.state.services.watch
-        self._listener = Listener(
+        self._listener = WebListener(
             settings.server.host,
             settings.server.port,
             any_port=any_port,

@@ -30,7 +30,7 @@ from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.feed.limits import FeedLimits
 from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.feed.protocol import Delta, Subscribe, encode
-from ibdesk_server.listener import Listener, raise_file_limit
+from ibdesk_server.listener import WebListener, raise_file_limit
 from ibdesk_server.security.guard import Security
 
 _KEY = "k" * 43
@@ -263,7 +263,7 @@ async def _clients(port: int, scenario: Scenario) -> None:
 
 async def _ages(side: FeedSide | BareSide, scenario: Scenario) -> tuple[list[float], float]:
     """Return how old each change was at each client, in ms, and how many MB the server grew meanwhile."""
-    listener = Listener("127.0.0.1", 0, setting="port")
+    listener = WebListener("127.0.0.1", 0, setting="port")
     tasks = [asyncio.create_task(listener.run(side.app)), asyncio.create_task(side.work())]
     await listener.answering.wait()
     process = await asyncio.create_subprocess_exec(

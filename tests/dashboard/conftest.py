@@ -25,7 +25,7 @@ from ibdesk_server.feed.endpoint import FeedEndpoint
 from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.feed.limits import FeedLimits
 from ibdesk_server.feed.metrics import FeedMetrics
-from ibdesk_server.listener import Listener
+from ibdesk_server.listener import WebListener
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.keyfile import obtain_key
 
@@ -131,7 +131,7 @@ class FeedServer:
 
     async def start(self, feed: Feed) -> None:
         """Serve this feed."""
-        listener = Listener("127.0.0.1", self._port, setting="port")
+        listener = WebListener("127.0.0.1", self._port, setting="port")
         self._task = asyncio.create_task(self._run(feed, listener))
         await asyncio.wait_for(listener.answering.wait(), 10)
 
@@ -142,7 +142,7 @@ class FeedServer:
             task.cancel()
             await asyncio.wait({task})
 
-    async def _run(self, feed: Feed, listener: Listener) -> None:
+    async def _run(self, feed: Feed, listener: WebListener) -> None:
         security = Security(obtain_key(self._key_file))
         hub = FeedHub(Sequencer(feed), limits=FeedLimits(), metrics=FeedMetrics(CollectorRegistry()))
 

@@ -25,7 +25,7 @@ from tests.ports import free_port
 from tests.stack import Program, eventually, own_environment
 
 from ibdesk_server.client import FeedClient
-from ibdesk_server.probe import NoAnswerError, probe
+from ibdesk_server.probe import ProbeError, probe
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -114,7 +114,7 @@ class Machine:
         scheme = "http" if check.path else "tcp"
         try:
             probe(f"{scheme}://127.0.0.1:{self.ports[check.port]}{check.path}")
-        except NoAnswerError:
+        except ProbeError:
             return False
         return True
 

@@ -44,7 +44,7 @@ from ibdesk.model import (
     encode_event,
     moment,
 )
-from ibdesk.strategy import StrategyShelf, load_strategy
+from ibdesk.strategy import StrategyRegistry, load_strategy
 
 SECOND = 1_000_000_000
 TEN = 1_773_151_200 * SECOND
@@ -165,7 +165,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> StartStrategy:
 
 
 def decisions(events: Sequence[Event]) -> bytes:
-    engine = Engine(strategies=StrategyShelf().find, limits=LIMITS)
+    engine = Engine(strategies=StrategyRegistry().find, limits=LIMITS)
     return b"|".join(encode_actions(engine.handle(event)) for event in events)
 
 
@@ -193,9 +193,9 @@ import hashlib, sys
 from pathlib import Path
 from ibdesk.engine import Engine, RiskLimits
 from ibdesk.model import decode_event, encode_actions
-from ibdesk.strategy import StrategyShelf
+from ibdesk.strategy import StrategyRegistry
 limits = RiskLimits(max_order_shares=500, max_position_shares=800, max_orders_per_second=15, max_daily_loss=400)
-engine = Engine(strategies=StrategyShelf().find, limits=limits)
+engine = Engine(strategies=StrategyRegistry().find, limits=limits)
 events = [decode_event(bytes.fromhex(line)) for line in Path(sys.argv[1]).read_text().split()]
 print(hashlib.sha256(b"|".join(encode_actions(engine.handle(event)) for event in events)).hexdigest())
 """

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from tests.load import source
 
 from ibdesk.desk.loop import spare_from_collection
-from ibdesk_server.listener import Listener
+from ibdesk_server.listener import WebListener
 
 _READY = {"type": "snapshot", "topic": source.TOPIC, "seq": 0, "columns": {}}
 
@@ -60,7 +60,7 @@ class Broadcast:
 
 
 async def _main() -> None:
-    broadcast, listener = Broadcast(), Listener("127.0.0.1", 0, setting="port")
+    broadcast, listener = Broadcast(), WebListener("127.0.0.1", 0, setting="port")
     loop = asyncio.get_running_loop()
     tasks = [asyncio.create_task(listener.run(broadcast.app)), asyncio.create_task(broadcast.run())]
     await listener.answering.wait()

@@ -28,14 +28,14 @@ from ibdesk_server.feed.endpoint import FeedEndpoint, FeedMiddleware
 from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.feed.limits import FeedLimits
 from ibdesk_server.feed.metrics import FeedMetrics
-from ibdesk_server.listener import Listener
+from ibdesk_server.listener import WebListener
 from ibdesk_server.routers import events
 from ibdesk_server.security.budgets import Budgets
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.passwords import Passwords
 from ibdesk_server.security.principal import Role
+from ibdesk_server.security.revocations import RevocationMonitor
 from ibdesk_server.security.settings import LimitSettings, SecuritySettings
-from ibdesk_server.security.vigil import Vigil
 from ibdesk_server.serve import WebServer
 from ibdesk_server.settings import ServerSettings, Settings
 
@@ -136,7 +136,7 @@ class FeedServer:
             metrics=FeedMetrics(CollectorRegistry()),
             is_reachable=lambda: relay is None or relay.reachable,
         )
-        self.listener = Listener("127.0.0.1", 0, setting="port")
+        self.listener = WebListener("127.0.0.1", 0, setting="port")
         self.port = self.listener.port
         self.url = f"ws://127.0.0.1:{self.port}/feed"
         self.published = 0
@@ -157,7 +157,7 @@ class FeedServer:
             hub=self.hub,
             security=self.security,
             budgets=Budgets(LimitSettings()),
-            vigil=Vigil(self.security),
+            revocations=RevocationMonitor(self.security),
         )
         app.include_router(events.router)
         app.include_router(events.module_router)

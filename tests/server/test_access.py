@@ -17,8 +17,8 @@ from ibdesk.errors import ConfigError
 from ibdesk_server.security.directory import Directory
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.keyfile import obtain_key
-from ibdesk_server.security.principal import Kind, Principal, Role
-from ibdesk_server.security.reception import Reception
+from ibdesk_server.security.login_service import LoginService
+from ibdesk_server.security.principal import Principal, ProofKind, Role
 from ibdesk_server.security.settings import SecuritySettings
 from ibdesk_server.security.tickets import Tickets, Use
 from ibdesk_server.serve import WebServer
@@ -190,24 +190,24 @@ async def test_codes_and_sessions_run_out() -> None:
     now = 0
     settings = SecuritySettings(login_code_seconds=600, session_seconds=1_000)
     security = Security("k" * 43, settings=settings, clock=lambda: now)
-    reception = Reception(security)
+    login_service = LoginService(security)
     early, late = (security.login_path().partition("code=")[2] for _ in range(2))
 
     now = 599 * 10**9
-    session = await reception.open_session(early)
+    session = await login_service.open_session(early)
     cookie = Headers({"cookie": f"ibdesk_session={session}"})
     assert session is not None
-    assert await reception.open_session(early) is None
+    assert await login_service.open_session(early) is None
     assert (await security.identify(cookie)) is not None
     now = 600 * 10**9
-    assert await reception.open_session(late) is None
+    assert await login_service.open_session(late) is None
     now = 1_599 * 10**9
     assert (await security.identify(cookie)) is None
 
 
 def test_there_are_never_more_tickets_than_a_thousand() -> None:
     tickets = Tickets(Directory(), Use.CODE, seconds=10, clock=lambda: 0)
-    somebody = Principal("ann", Role.VIEWER, Kind.SESSION)
+    somebody = Principal("ann", Role.VIEWER, ProofKind.SESSION)
     oldest, *_, newest = (tickets.issue(somebody) for _ in range(1_001))
 
     assert tickets.holder(oldest) is None

@@ -10,7 +10,7 @@ import msgpack  # type: ignore[import-untyped] # it ships no types
 
 from ibdesk.store.feed import Topic
 from ibdesk_server.feed.limits import Budget
-from ibdesk_server.feed.token import Place, make_token
+from ibdesk_server.feed.token import FeedPosition, make_token
 
 if TYPE_CHECKING:
     from tests.server.conftest import FeedServer, StartFeed
@@ -259,7 +259,7 @@ async def test_a_client_resumes_where_it_stopped(feed_server: FeedServer) -> Non
         feed_server.publish_order()
         await watcher.receive_of("orders")
 
-    client = await feed_server.resume(make_token(start["epoch"], [Place({"orders": start["seq"] + 1})]))
+    client = await feed_server.resume(make_token(start["epoch"], [FeedPosition({"orders": start["seq"] + 1})]))
     resumed = await client.receive_of("orders")
 
     assert resumed["type"] == "delta"
@@ -274,7 +274,7 @@ async def test_a_token_keeps_the_filter_and_a_ping_takes_it_past_what_was_left_o
     server.publish_order("AAPL")
 
     delta = await client.receive_of("orders")
-    token = make_token(start["epoch"], [Place({"orders": delta["seq"]}, ["MSFT"])])
+    token = make_token(start["epoch"], [FeedPosition({"orders": delta["seq"]}, ["MSFT"])])
     server.publish_order("AAPL")
     server.publish_order("MSFT")
     resumed = await (await server.resume(token)).receive_of("orders")
@@ -286,7 +286,7 @@ async def test_a_token_keeps_the_filter_and_a_ping_takes_it_past_what_was_left_o
 
 async def test_who_comes_from_another_life_of_the_desk_gets_a_snapshot(feed_server: FeedServer) -> None:
     feed_server.publish_order()
-    client = await feed_server.resume(make_token("another", [Place({"orders": 1})]))
+    client = await feed_server.resume(make_token("another", [FeedPosition({"orders": 1})]))
 
     message = await client.receive_of("orders")
 
@@ -301,7 +301,7 @@ async def test_who_was_away_for_too_long_gets_a_snapshot(start_feed: StartFeed) 
         server.publish_order(padding=500)
         await watcher.receive_of("orders")
 
-    client = await server.resume(make_token(start["epoch"], [Place({"orders": start["seq"]})]))
+    client = await server.resume(make_token(start["epoch"], [FeedPosition({"orders": start["seq"]})]))
     message = await client.receive_of("orders")
 
     assert (message["type"], message["seq"]) == ("snapshot", start["seq"] + 5)

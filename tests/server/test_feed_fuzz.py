@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgpack  # type: ignore[import-untyped] # it ships no types
 import pytest
 
-from ibdesk_server.feed.token import Place, make_token
+from ibdesk_server.feed.token import FeedPosition, make_token
 
 if TYPE_CHECKING:
     from tests.server.conftest import FeedServer, RawClient, StartFeed
@@ -29,7 +29,7 @@ CONNECTIONS = 60
 
 def seeded_messages() -> list[bytes]:
     """Return messages that are right, which mutations make nearly right."""
-    token = make_token("0123456789abcdef", [Place({"orders": 3, "quotes": None}, ["ES-*"], ["run-1"])])
+    token = make_token("0123456789abcdef", [FeedPosition({"orders": 3, "quotes": None}, ["ES-*"], ["run-1"])])
     said: list[dict[str, Any]] = [
         {"type": "subscribe", "topics": ["orders", "quotes"], "symbols": ["A*", "IBM"]},
         {"type": "subscribe"},

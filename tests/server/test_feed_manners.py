@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from ibdesk_server.feed.protocol import ClientMessage, ProtocolError, Subscribe, decode_client_message
+from ibdesk_server.feed.protocol import ClientMessage, FeedProtocolError, Subscribe, decode_client_message
 
 if TYPE_CHECKING:
     from tests.server.conftest import FeedServer, StartFeed
@@ -177,14 +177,14 @@ _NEARLY = st.builds(lambda kind, fields: {"type": kind} | fields, _KINDS, _FIELD
 
 @given(st.binary() | _PLAIN.map(msgpack.packb) | _NEARLY.map(msgpack.packb))
 def test_any_bytes_are_a_message_or_a_protocol_error(data: bytes) -> None:
-    with contextlib.suppress(ProtocolError):
+    with contextlib.suppress(FeedProtocolError):
         assert isinstance(decode_client_message(data), ClientMessage)
 
 
 def test_a_deeply_nested_message_is_refused() -> None:
     data: Any = b"\x91" * 60_000 + b"\x00"
 
-    with pytest.raises(ProtocolError):
+    with pytest.raises(FeedProtocolError):
         decode_client_message(data)
 
 

@@ -12,7 +12,7 @@ from ibdesk.store.batches import FeedState, Sequencer
 from ibdesk.store.feed import Feed, Topic
 from ibdesk_server.client import BlockingFeedClient, FeedClient, FeedError
 from ibdesk_server.client import FeedState as ClientState
-from ibdesk_server.feed.token import Place, make_token
+from ibdesk_server.feed.token import FeedPosition, make_token
 
 if TYPE_CHECKING:
     from tests.server.conftest import Cable, FeedServer, Relay, StartFeed
@@ -66,7 +66,7 @@ async def test_a_client_that_knows_more_than_its_new_server_waits_for_it(relay: 
     server = await start_feed(relay=relay, feed=relay.feed)
     watcher = await server.join("orders")
     await watcher.receive_of("orders")
-    client = await server.resume(make_token(server.hub.epoch, [Place({"orders": 2})]))
+    client = await server.resume(make_token(server.hub.epoch, [FeedPosition({"orders": 2})]))
 
     for _ in range(4):
         server.publish_order()

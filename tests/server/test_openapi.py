@@ -159,4 +159,4 @@ async def test_two_apps_beside_each_other_share_nothing(
         async with httpx.AsyncClient(base_url=other.url, headers={"X-API-Key": key}, **PLAIN) as client:
             assert (await client.get("/openapi.json")).json() == document
         assert other.app.state.services is not api
-    assert len({id(other.app.state.services.replays) for other in others}) == 3
+    assert len({id(other.app.state.services.idempotency) for other in others}) == 3

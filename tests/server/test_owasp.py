@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Route
 from tests.server.conftest import People
 
-from ibdesk_server.dependencies import Demand
+from ibdesk_server.dependencies import RequiredRole
 from ibdesk_server.security.principal import AREAS, Role
 from ibdesk_server.serve import WebServer
 
@@ -55,7 +55,7 @@ def filled(path: str) -> str:
 def role_of(dependant: Dependant) -> Role | None:
     """Return the highest role that a route's dependencies demand."""
     found = [role_of(child) for child in dependant.dependencies]
-    if isinstance(dependant.call, Demand):
+    if isinstance(dependant.call, RequiredRole):
         found.append(dependant.call.role)
     return max((role for role in found if role is not None), default=None)
 
@@ -255,12 +255,12 @@ async def test_api9_all_that_is_served_is_in_the_document_and_none_of_it_to_stra
 
 async def test_api10_what_other_services_say_is_read_with_care() -> None:
     """API10, unsafe consumption: what the dashboard hears from the server it asks is checked before it is believed."""
-    from ibdesk_server.dashboard.counter import Reader, Refusal, _reader
+    from ibdesk_server.dashboard.counter import DashboardUser, Refusal, _reader
 
     for told in ({}, {"name": "vera"}, {"name": "vera", "role": "viewer", "expires_in": "soon"}):
         assert _reader(told) is Refusal.AWAY
-    assert _reader({"name": "vera", "role": "viewer"}) == Reader("vera", "viewer")
-    assert "secret" not in repr(Reader("vera", "viewer", "secret", "secret"))
+    assert _reader({"name": "vera", "role": "viewer"}) == DashboardUser("vera", "viewer")
+    assert "secret" not in repr(DashboardUser("vera", "viewer", "secret", "secret"))
 
 
 def test_routes_that_are_not_of_the_interface_would_be_found() -> None:

@@ -6,13 +6,13 @@ import httpx
 import pytest
 from tests.server.conftest import People
 
-from ibdesk_server.security.principal import Kind, Principal, Role
+from ibdesk_server.security.principal import Principal, ProofKind, Role
 
 HALT, RESUME = "/api/v1/risk/halt", "/api/v1/risk/resume"
 
 
 def test_roles_stand_one_above_the_other() -> None:
-    trader = Principal("tom", Role.TRADER, Kind.SESSION)
+    trader = Principal("tom", Role.TRADER, ProofKind.SESSION)
 
     assert Role.VIEWER < Role.TRADER < Role.ADMIN
     assert [trader.may(role) for role in Role] == [True, True, False]

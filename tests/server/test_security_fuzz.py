@@ -20,9 +20,9 @@ from ibdesk_server.security.addresses import Addresses
 from ibdesk_server.security.directory import Directory
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.keys import ApiKey
+from ibdesk_server.security.login_service import Admission, LoginService
 from ibdesk_server.security.passwords import Passwords, TooManyChecksError
 from ibdesk_server.security.principal import Role
-from ibdesk_server.security.reception import Admission, Reception
 from ibdesk_server.security.settings import SecuritySettings
 from ibdesk_server.security.throttle import Throttle
 
@@ -96,7 +96,7 @@ async def test_an_unknown_user_costs_the_same_check_as_a_wrong_password(monkeypa
     security = Security("k" * 43, settings=CHEAP)
     checker = Passwords(rounds=2, memory_kib=19_456)
     security.users.add("vera", Role.VIEWER, checker.hash("four words nobody guesses"))
-    reception = Reception(security)
+    login_service = LoginService(security)
     checked: list[str] = []
     verify = PasswordHasher.verify
 
@@ -108,7 +108,7 @@ async def test_an_unknown_user_costs_the_same_check_as_a_wrong_password(monkeypa
     monkeypatch.setattr(PasswordHasher, "verify", noting)
     for name in ("vera", "nobody"):
         with pytest.raises(Exception, match="name or password is wrong"):
-            await reception.sign_in(name, "wrong wrong wrong", address="198.51.100.7")
+            await login_service.sign_in(name, "wrong wrong wrong", address="198.51.100.7")
 
     assert checked == ["$argon2id$v=19$m=19456,t=2,p=1"] * 2
 

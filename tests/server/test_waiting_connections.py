@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from ibdesk_server.heads import HURRIED_SECONDS, HeadLimits, WaitingHeads
-from ibdesk_server.listener import Listener
+from ibdesk_server.listener import WebListener
 
 HALF = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: "
 
@@ -56,7 +56,7 @@ class Half:
 
 
 @pytest.fixture
-async def listener(request: pytest.FixtureRequest) -> AsyncIterator[Listener]:
+async def listener(request: pytest.FixtureRequest) -> AsyncIterator[WebListener]:
     """A listener whose application answers 200 to everything."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +69,7 @@ async def listener(request: pytest.FixtureRequest) -> AsyncIterator[Listener]:
         if scope["type"] != "lifespan":
             await app(scope, receive, send)
 
-    found = Listener("127.0.0.1", 0, setting="port", heads=request.param)
+    found = WebListener("127.0.0.1", 0, setting="port", heads=request.param)
     running = asyncio.create_task(found.run(lifespan))
     await asyncio.wait_for(found.answering.wait(), SECONDS)
     yield found
@@ -82,7 +82,7 @@ strict = pytest.mark.parametrize("listener", [HeadLimits(seconds=8, per_address=
 
 
 @patient
-async def test_a_head_that_does_not_arrive_in_time_is_answered_with_408(listener: Listener) -> None:
+async def test_a_head_that_does_not_arrive_in_time_is_answered_with_408(listener: WebListener) -> None:
     half = await Half.open(listener.port)
 
     answer, seconds = await half.rest()
@@ -94,7 +94,7 @@ async def test_a_head_that_does_not_arrive_in_time_is_answered_with_408(listener
 
 
 @patient
-async def test_a_byte_now_and_then_buys_no_time(listener: Listener) -> None:
+async def test_a_byte_now_and_then_buys_no_time(listener: WebListener) -> None:
     half = await Half.open(listener.port)
     dripping = asyncio.create_task(half.drip())
 
@@ -105,12 +105,12 @@ async def test_a_byte_now_and_then_buys_no_time(listener: Listener) -> None:
 
 
 @patient
-async def test_a_connection_that_says_nothing_is_closed_without_a_word(listener: Listener) -> None:
+async def test_a_connection_that_says_nothing_is_closed_without_a_word(listener: WebListener) -> None:
     assert (await (await Half.open(listener.port, b"")).rest())[0] == b""
 
 
 @patient
-async def test_the_second_head_of_a_connection_has_the_same_limit(listener: Listener) -> None:
+async def test_the_second_head_of_a_connection_has_the_same_limit(listener: WebListener) -> None:
     whole = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     half = await Half.open(listener.port, whole)
     first = await asyncio.wait_for(half.reader.readuntil(b"ok"), SECONDS)
@@ -122,7 +122,7 @@ async def test_the_second_head_of_a_connection_has_the_same_limit(listener: List
 
 
 @patient
-async def test_a_half_head_behind_a_whole_one_has_the_same_limit(listener: Listener) -> None:
+async def test_a_half_head_behind_a_whole_one_has_the_same_limit(listener: WebListener) -> None:
     half = await Half.open(listener.port, b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + HALF)
 
     answer, seconds = await half.rest()
@@ -133,7 +133,7 @@ async def test_a_half_head_behind_a_whole_one_has_the_same_limit(listener: Liste
 
 
 @strict
-async def test_a_flood_of_half_heads_is_soon_reduced_to_what_an_address_may_hold(listener: Listener) -> None:
+async def test_a_flood_of_half_heads_is_soon_reduced_to_what_an_address_may_hold(listener: WebListener) -> None:
     halves = [await Half.open(listener.port) for _ in range(300)]
     ends = [asyncio.create_task(half.rest()) for half in halves]
 

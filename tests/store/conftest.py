@@ -33,7 +33,7 @@ from ibdesk.model import (
 from ibdesk.store import Journal, JournalHeader
 from ibdesk.store.redis import RedisSettings
 from ibdesk.store.redis.pool import RedisPool
-from ibdesk.strategy import StrategyShelf, load_strategy
+from ibdesk.strategy import StrategyRegistry, load_strategy
 
 SECOND = 1_000_000_000
 TEN = 1_773_151_200 * SECOND
@@ -98,7 +98,7 @@ def make_journal(tmp_path: Path, make_header) -> Iterator[Callable[..., Journal]
 def recorded(make_journal, strategy_file: Path) -> SimpleNamespace:
     """A short run, journaled: its path, its events and what each one caused."""
     journal = make_journal("run.sqlite")
-    engine = Engine(strategies=StrategyShelf().find, limits=RiskLimits())
+    engine = Engine(strategies=StrategyRegistry().find, limits=RiskLimits())
     events: list[Event] = []
     caused: list[Sequence[Action]] = []
 

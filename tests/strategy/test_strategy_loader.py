@@ -14,7 +14,7 @@ import ibdesk
 from ibdesk import Strategy
 from ibdesk.errors import StrategyError
 from ibdesk.model import StartStrategy, Stock, StrategySource
-from ibdesk.strategy import StrategyShelf, load_strategy, make_strategy, strategy_of
+from ibdesk.strategy import StrategyRegistry, load_strategy, make_strategy, strategy_of
 from ibdesk.strategy.replayable import PUBLIC_NAMES
 
 STRATEGIES = Path(__file__).parents[2] / "strategies"
@@ -263,13 +263,13 @@ def test_a_class_in_a_test_has_no_file_of_its_own() -> None:
     assert strategy_of(Here).source == StrategySource("Here")
 
 
-# --- the shelf
+# --- the registry
 
 
 def test_the_shelf_finds_a_strategy_by_its_file_with_its_parameters(write: Write) -> None:
     source = load_strategy(write(GOOD)).source
 
-    strategy = StrategyShelf().find(start_of(source, size=3.0))
+    strategy = StrategyRegistry().find(start_of(source, size=3.0))
 
     assert strategy.model_dump() == {"size": 3.0}
 
@@ -279,7 +279,7 @@ def test_the_shelf_refuses_a_file_that_has_changed(write: Write) -> None:
     path = write(GOOD.replace("Field(1", "Field(2"))
 
     with pytest.raises(StrategyError, match=rf"{path} has changed: it was run as {source.sha256[:12]} and is "):
-        StrategyShelf().find(start_of(source))
+        StrategyRegistry().find(start_of(source))
 
 
 def test_the_shelf_refuses_a_file_that_is_gone(write: Write) -> None:
@@ -288,22 +288,22 @@ def test_the_shelf_refuses_a_file_that_is_gone(write: Write) -> None:
     path.unlink()
 
     with pytest.raises(StrategyError, match=f"strategy file {path} cannot be read: No such file"):
-        StrategyShelf().find(start_of(source))
+        StrategyRegistry().find(start_of(source))
 
 
 def test_the_shelf_finds_a_class_without_a_file_only_where_it_was_put() -> None:
     class Here(Strategy):
         pass
 
-    shelf, source = StrategyShelf(), StrategySource("Here")
+    registry, source = StrategyRegistry(), StrategySource("Here")
     with pytest.raises(StrategyError, match="Here was not loaded from a file, so it cannot be found again"):
-        shelf.find(start_of(source))
+        registry.find(start_of(source))
 
-    shelf.put(Here, source)
+    registry.put(Here, source)
 
-    assert isinstance(shelf.find(start_of(source)), Here)
+    assert isinstance(registry.find(start_of(source)), Here)
 
 
 def test_the_shelf_refuses_parameters_that_the_strategy_does_not_take(write: Write) -> None:
     with pytest.raises(StrategyError, match=r"Holder cannot have these parameters: size: .* greater than 0"):
-        StrategyShelf().find(start_of(load_strategy(write(GOOD)).source, size=-1))
+        StrategyRegistry().find(start_of(load_strategy(write(GOOD)).source, size=-1))

@@ -15,7 +15,7 @@ from ibdesk import cli
 from ibdesk.errors import IbdeskError
 from ibdesk_reference.markdown import block, code, docstring, first_sentence, heading, table
 from ibdesk_server import problems
-from ibdesk_server.security.reception import LoginDelayedError, LoginRefusedError
+from ibdesk_server.security.login_service import LoginDelayedError, LoginRefusedError
 
 _CLASS = re.compile(r"^class \w+Error\(", re.MULTILINE)
 # The login routes answer these without a type.

@@ -14,7 +14,7 @@ import ibdesk.testing
 from ibdesk.testing import plugin
 from ibdesk_reference.markdown import code, first_sentence, heading, line, prose, table
 from ibdesk_reference.structs import fields, notes_of
-from ibdesk_server.client.call import Call
+from ibdesk_server.client.call import ApiCall
 
 PACKAGES = {
     "ibdesk": "Strategies, backtests and desks.",
@@ -81,7 +81,7 @@ def sign_client_method(thing: Any) -> None:
     if made is None or not made.__module__.startswith("ibdesk_server."):
         return
     hints = get_type_hints(made)
-    if getattr(hints.get("return"), "__origin__", None) is not Call:
+    if getattr(hints.get("return"), "__origin__", None) is not ApiCall:
         return
     (answer,) = get_args(hints["return"])
     client = inspect.Parameter("client", inspect.Parameter.POSITIONAL_ONLY)

@@ -81,7 +81,7 @@ class RunStarter:
             at_ns=runtime.clock.now_ns(),
             history=[*history, *runtime.recent_bars.after(history, interval_ns=bar_ns)],
         )
-        runtime.shelf.put(loaded.cls, loaded.source)
+        runtime.strategies.put(loaded.cls, loaded.source)
         runtime.command(start)
         if (run := runtime.engine.runs[start.run_id]).state is RunState.FAILED:
             raise DeskError(f"{start.run_id} could not start: {run.note}")

@@ -63,7 +63,7 @@ from ibdesk.store import (
     restore_from,
     set_aside_unborn,
 )
-from ibdesk.strategy import StrategyShelf
+from ibdesk.strategy import StrategyRegistry
 from ibdesk.telemetry import NEVER_RESTART, Performance, Supervisor, measure_lag
 from ibdesk.tws import Fence, TwsService, TwsSettings
 
@@ -92,8 +92,8 @@ class Runtime:
         self.loading = loading or TrialLoading(settings.strategy_trial)
         self.settings, self.clock, self.feed, self.address = settings, clock, feed, tws.address
         self.started_ns = clock.now_ns()
-        self.shelf = StrategyShelf()
-        self.engine = Engine(strategies=self.shelf.find, limits=settings.risk, client_id=tws.client_id)
+        self.strategies = StrategyRegistry()
+        self.engine = Engine(strategies=self.strategies.find, limits=settings.risk, client_id=tws.client_id)
         self.unanswered = Unanswered(self.engine.blotter)
         self.ledger = Ledger(self.engine, self.unanswered)
         self.performance = Performance(settings.performance)

@@ -27,7 +27,7 @@ from ibdesk.simulation.strategies import ALL
 from ibdesk.simulation.target_checks import TargetChecks
 from ibdesk.simulation.truth import Executed, SentOrder, Truth, owner_of
 from ibdesk.store import Row, Topic, replay
-from ibdesk.strategy import StrategyShelf
+from ibdesk.strategy import StrategyRegistry
 
 if TYPE_CHECKING:
     from ibdesk.simulation.world import World
@@ -276,12 +276,12 @@ class Checker:
         generation.close()
         if engine.journal is None or not engine.journal.exists() or engine.runtime is None:
             return
-        shelf = StrategyShelf()
+        registry = StrategyRegistry()
         for cls in ALL.values():
             loaded = _loaded(cls)
-            shelf.put(loaded.cls, loaded.source)
+            registry.put(loaded.cls, loaded.source)
         try:
-            replay(engine.journal, shelf=shelf)
+            replay(engine.journal, registry=registry)
         except IbdeskError as error:
             self.report("5: the same events give the same decisions", str(error))
 

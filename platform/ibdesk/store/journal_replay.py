@@ -14,7 +14,7 @@ from ibdesk.model import Action, PlaceOrder, Restore, StartStrategy, encode_acti
 from ibdesk.store.journal_packing import packed_path
 from ibdesk.store.journal_reader import JournalReader
 from ibdesk.store.recovery import restore_from_journal
-from ibdesk.strategy import StrategyShelf
+from ibdesk.strategy import StrategyRegistry
 
 
 class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,14 +30,14 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def replay(
-    path: Path, *, shelf: StrategyShelf | None = None, progress: Callable[[int], None] | None = None
+    path: Path, *, registry: StrategyRegistry | None = None, progress: Callable[[int], None] | None = None
 ) -> ReplayReport:
     """Feed a journal to a fresh engine and compare its actions, byte for byte, with the recorded ones.
 
     The engine restores the recorded snapshot; if the earlier journal lies beside this one, it must give the same
     snapshot. (A replay of the earlier journal proves how it came about.)
 
-    Strategies come from `shelf`, by default from their files, whose hashes must be those recorded. `progress` is
+    Strategies come from `registry`, by default from their files, whose hashes must be those recorded. `progress` is
     called with the number of each thousandth event.
 
     Raises:
@@ -50,7 +50,7 @@ def replay(
     earlier = ""
     with JournalReader(path) as journal:
         header = journal.header
-        strategies = (shelf or StrategyShelf()).find
+        strategies = (registry or StrategyRegistry()).find
         engine = Engine(strategies=strategies, limits=header.limits, client_id=header.client_id)
         for entry in journal.entries():
             replayed = engine.handle(entry.event)

@@ -4,13 +4,13 @@ from ibdesk.strategy.bars_needed import bars_needed
 from ibdesk.strategy.base import Strategy, bind, rebound
 from ibdesk.strategy.failures import as_strategy_error, error_words, plain_text
 from ibdesk.strategy.loader import LoadedStrategy, load_source, load_strategy, make_strategy, strategy_of
-from ibdesk.strategy.shelf import StrategyShelf
+from ibdesk.strategy.registry import StrategyRegistry
 from ibdesk.strategy.trading import Trading
 
 __all__ = [
     "LoadedStrategy",
     "Strategy",
-    "StrategyShelf",
+    "StrategyRegistry",
     "Trading",
     "as_strategy_error",
     "bars_needed",

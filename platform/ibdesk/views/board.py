@@ -15,7 +15,7 @@ from ibdesk.views.equity_chart import EquityChart
 from ibdesk.views.live_text import LiveText
 from ibdesk.views.price_chart import PriceChart
 from ibdesk.views.state import BoardState, Update
-from ibdesk.views.summary import FeedStatus, Summary
+from ibdesk.views.summary import FeedStatus, SummaryView
 
 _Series = tuple[str, int]
 # What is shown where follows the width of the board, which in a notebook is not that of the window.
@@ -70,7 +70,7 @@ class Board:
         self._one_push = replace_values
         self._feed = FeedStatus.CONNECTING
         self._charts: dict[_Series, PriceChart] = {}
-        self._summary = Summary()
+        self._summary = SummaryView()
         self._equity, self._equity_shown = EquityChart(), False
         self._quotes = tables.quotes_table(replace_values=replace_values)
         self._positions = tables.positions_table(replace_values=replace_values)

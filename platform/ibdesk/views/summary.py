@@ -53,7 +53,7 @@ _STYLE = f"""
 """
 
 
-class Summary:
+class SummaryView:
     """One line of figures and, while trading is halted, a banner; `view` is the Panel component to show."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from ibdesk_server.answers.backtests import (
     BacktestResultAnswer,
     BacktestTradeAnswer,
 )
-from ibdesk_server.answers.base import Answer, Figure, Item, Listing, Moment, finite_plain, items_of
+from ibdesk_server.answers.base import ApiAnswer, Figure, Item, Listing, Moment, finite_plain, items_of
 from ibdesk_server.answers.book import (
     AccountAnswer,
     CancelAllAnswer,
@@ -47,7 +47,7 @@ from ibdesk_server.answers.strategies import (
 
 __all__ = [
     "AccountAnswer",
-    "Answer",
+    "ApiAnswer",
     "BacktestAnswer",
     "BacktestFigures",
     "BacktestResultAnswer",

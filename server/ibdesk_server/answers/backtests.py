@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import Field
 
-from ibdesk_server.answers.base import Answer, Exact, Figure, Moment
+from ibdesk_server.answers.base import ApiAnswer, Exact, Figure, Moment
 
 
-class BacktestFigures(Answer):
+class BacktestFigures(ApiAnswer):
     """What a backtest came to; fractions are of one (0.05 is 5 %), null is what cannot be computed."""
 
     started_at: Moment = Field(description="of the first bar")
@@ -51,7 +51,7 @@ class BacktestFigures(Answer):
     )
 
 
-class BacktestResultAnswer(Answer):
+class BacktestResultAnswer(ApiAnswer):
     """The outcome of a backtest that is done."""
 
     class_name: str = Field(examples=["EmaCross"])
@@ -65,7 +65,7 @@ class BacktestResultAnswer(Answer):
     warnings: list[str] = Field(description="what was denied, and what is doubtful about the bars", examples=[[]])
 
 
-class BacktestAnswer(Answer):
+class BacktestAnswer(ApiAnswer):
     """A backtest as it stands."""
 
     id: str = Field(examples=["mf1v2k3x9q8w7e6r"])
@@ -82,7 +82,7 @@ class BacktestAnswer(Answer):
     result: BacktestResultAnswer | None = Field(description="null until it is done")
 
 
-class BacktestTradeAnswer(Answer):
+class BacktestTradeAnswer(ApiAnswer):
     """A position that was opened and closed again in a backtest."""
 
     symbol: str = Field(examples=["AAPL"])

@@ -45,13 +45,13 @@ def finite_plain(value: Any) -> Any:
     return _known(value)
 
 
-class Answer(BaseModel):
+class ApiAnswer(BaseModel):
     """The base of all answers; reads plain attributes as well as rows."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
-class Listing(Answer, Generic[Item]):
+class Listing(ApiAnswer, Generic[Item]):
     """A page of a list."""
 
     items: list[Item]

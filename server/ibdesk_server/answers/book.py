@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from ibdesk_server.answers.base import Answer, Exact, Figure, Moment
+from ibdesk_server.answers.base import ApiAnswer, Exact, Figure, Moment
 
 
-class PositionAnswer(Answer):
+class PositionAnswer(ApiAnswer):
     """What one strategy holds in one instrument."""
 
     owner: str = Field(
@@ -23,7 +23,7 @@ class PositionAnswer(Answer):
     commission: Figure = Field(examples=[1])
 
 
-class OrderAnswer(Answer):
+class OrderAnswer(ApiAnswer):
     """An order and where it is in its life."""
 
     id: str = Field(examples=["EmaCross-t4x7k2-1"])
@@ -57,19 +57,19 @@ class OrderAnswer(Answer):
     updated_at: Moment | None
 
 
-class CancelAllAnswer(Answer):
+class CancelAllAnswer(ApiAnswer):
     """How many orders the venue was asked to cancel."""
 
     cancelling: int = Field(examples=[3])
 
 
-class FlattenAnswer(Answer):
+class FlattenAnswer(ApiAnswer):
     """The orders that close what was held."""
 
     orders: list[str] = Field(description="their ids; none when nothing was held", examples=[["manual-hoi0u57oa2"]])
 
 
-class FillAnswer(Answer):
+class FillAnswer(ApiAnswer):
     """One execution of an order."""
 
     execution_id: str = Field(examples=["0000e0d5.65e3a1b2.01.01"])
@@ -83,7 +83,7 @@ class FillAnswer(Answer):
     filled_at: Moment
 
 
-class DifferenceAnswer(Answer):
+class DifferenceAnswer(ApiAnswer):
     """One thing in which the books and the account differ."""
 
     kind: str = Field(description="position, cover, order, executions or cash", examples=["position"])
@@ -94,7 +94,7 @@ class DifferenceAnswer(Answer):
     text: str = Field(examples=["AAPL: the account holds 0, the books say 100"])
 
 
-class ReconciliationAnswer(Answer):
+class ReconciliationAnswer(ApiAnswer):
     """In what the books and the account differ, and when they were compared."""
 
     compared_at: Moment | None = Field(description="when the whole account was compared last; null before that")
@@ -102,7 +102,7 @@ class ReconciliationAnswer(Answer):
     differences: list[DifferenceAnswer] = Field(description="the oldest first; none when all is equal")
 
 
-class RoundTripAnswer(Answer):
+class RoundTripAnswer(ApiAnswer):
     """A position that was opened and closed again, and what it earned."""
 
     owner: str = Field(examples=["EmaCross-t4x7k2"])
@@ -120,7 +120,7 @@ class RoundTripAnswer(Answer):
     fills: int = Field(examples=[2])
 
 
-class AccountAnswer(Answer):
+class AccountAnswer(ApiAnswer):
     """The account's own figures, in its currency."""
 
     id: str = Field(examples=["DU1234567"])

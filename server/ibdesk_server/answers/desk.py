@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from ibdesk_server.answers.base import Answer, Exact, Figure, Moment
+from ibdesk_server.answers.base import ApiAnswer, Exact, Figure, Moment
 
 
-class HaltAnswer(Answer):
+class HaltAnswer(ApiAnswer):
     """Why trading is halted, by whom and since when."""
 
     id: str = Field(description="what `/risk/resume` takes", examples=["20261130-143000-3"])
@@ -20,7 +20,7 @@ class HaltAnswer(Answer):
     state: str = Field(description="reducing or halted", examples=["halted"])
 
 
-class StopAnswer(Answer):
+class StopAnswer(ApiAnswer):
     """What a stop of the account has come to."""
 
     done: bool = Field(description="whether all of it is done; if not, `failure` says what is left")
@@ -34,7 +34,7 @@ class StopAnswer(Answer):
     failure: str = ""
 
 
-class ControlAnswer(Answer):
+class ControlAnswer(ApiAnswer):
     """One risk control: who names it, the rule that stands for it here, and what of it is not covered."""
 
     name: str = Field(examples=["Maximum order size"])
@@ -48,7 +48,7 @@ class ControlAnswer(Answer):
     missing: str = Field(description="what of it is not covered", examples=[""])
 
 
-class ExposureAnswer(Answer):
+class ExposureAnswer(ApiAnswer):
     """What an owner holds of an instrument and has on the way."""
 
     owner: str = Field(examples=["EmaCross-t4x7k2"])
@@ -63,7 +63,7 @@ class ExposureAnswer(Answer):
     value: Figure = Field(description="of the exposure, at the mark price", examples=[18_810])
 
 
-class RiskAnswer(Answer):
+class RiskAnswer(ApiAnswer):
     """The limits of the risk gate, how much of them is used, and whether trading is halted."""
 
     limits: dict[str, float | str | bool | None] = Field(
@@ -83,7 +83,7 @@ class RiskAnswer(Answer):
     )
 
 
-class InstrumentAnswer(Answer):
+class InstrumentAnswer(ApiAnswer):
     """What TWS knows of an instrument."""
 
     name: str = Field(description="what orders, runs and history take", examples=["AAPL"])
@@ -97,7 +97,7 @@ class InstrumentAnswer(Answer):
     session: str = Field(description="the regular hours", examples=["09:30-16:00"])
 
 
-class MatchAnswer(Answer):
+class MatchAnswer(ApiAnswer):
     """An instrument whose symbol or name is like the word that was searched for."""
 
     name: str = Field(description="what orders take; empty where the search tells too little", examples=["AAPL"])
@@ -109,7 +109,7 @@ class MatchAnswer(Answer):
     derivatives: list[str] = Field(description="IB's words for what is derived from it", examples=[["OPT", "FUT"]])
 
 
-class JournalRowAnswer(Answer):
+class JournalRowAnswer(ApiAnswer):
     """An event that reached the engine, and what it did about it."""
 
     number: int = Field(description="in this journal, from 1", examples=[4_711])
@@ -121,14 +121,14 @@ class JournalRowAnswer(Answer):
     actions: list[dict[str, Any]] = Field(description="what the engine had done", examples=[[]])
 
 
-class JournalAnswer(Answer):
+class JournalAnswer(ApiAnswer):
     """A page of the journal; one that is short, even empty, is the last only when `next` is null."""
 
     items: list[JournalRowAnswer]
     next: str | None = Field(description="the `cursor` of the next page", examples=[None])
 
 
-class JournalInfoAnswer(Answer):
+class JournalInfoAnswer(ApiAnswer):
     """One journal of a desk: its file, and what its header says."""
 
     name: str = Field(description="the name that `journal` takes", examples=["paper-20260302-143000-123456.sqlite"])
@@ -145,7 +145,7 @@ class JournalInfoAnswer(Answer):
     note: str = Field(description="what is wrong with one that cannot be read, or gone on from", examples=[""])
 
 
-class SettingAnswer(Answer):
+class SettingAnswer(ApiAnswer):
     """A setting in effect; a secret is masked."""
 
     name: str = Field(examples=["server.port"])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from ibdesk_server.answers.base import Answer
+from ibdesk_server.answers.base import ApiAnswer
 
 
-class FeedClientAnswer(Answer):
+class FeedClientAnswer(ApiAnswer):
     """A client of the feed, and how it does."""
 
     worker: str = Field(description="the server it is connected to", examples=["1"])

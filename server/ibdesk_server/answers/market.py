@@ -6,10 +6,10 @@ from pydantic import Field
 
 from ibdesk.model import moment
 from ibdesk.store import Row
-from ibdesk_server.answers.base import Answer, Figure, Moment
+from ibdesk_server.answers.base import ApiAnswer, Figure, Moment
 
 
-class QuoteAnswer(Answer):
+class QuoteAnswer(ApiAnswer):
     """The best bid and ask of one instrument."""
 
     symbol: str = Field(examples=["AAPL"])
@@ -20,7 +20,7 @@ class QuoteAnswer(Answer):
     ask_size: Figure = Field(examples=[200])
 
 
-class BarAnswer(Answer):
+class BarAnswer(ApiAnswer):
     """What traded in an interval that begins at `opened_at`."""
 
     symbol: str = Field(examples=["AAPL"])

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import Field
 
-from ibdesk_server.answers.base import Answer, Exact, Figure, Moment
+from ibdesk_server.answers.base import ApiAnswer, Exact, Figure, Moment
 
 
-class StrategyAnswer(Answer):
+class StrategyAnswer(ApiAnswer):
     """A strategy file: what it defines, or in `error` why it cannot be used."""
 
     file: str = Field(examples=["ema_cross.py"])
@@ -26,7 +26,7 @@ class StrategyAnswer(Answer):
     error: str | None = Field(examples=[None])
 
 
-class RunAnswer(Answer):
+class RunAnswer(ApiAnswer):
     """A strategy that runs or has run."""
 
     run_id: str = Field(examples=["EmaCross-t4x7k2"])
@@ -43,7 +43,7 @@ class RunAnswer(Answer):
     note: str = Field(description="why it stopped or failed", examples=[""])
 
 
-class LaneAnswer(Answer):
+class LaneAnswer(ApiAnswer):
     """A run on one instrument."""
 
     symbol: str = Field(examples=["AAPL"])
@@ -60,7 +60,7 @@ class LaneAnswer(Answer):
     features: dict[str, Figure] = Field(description="what it saw there", examples=[{"fast": 188, "slow": 187.2}])
 
 
-class RunStateAnswer(Answer):
+class RunStateAnswer(ApiAnswer):
     """Everything about a run: what its strategy keeps, holds, saw and ordered."""
 
     run: RunAnswer
@@ -72,7 +72,7 @@ class RunStateAnswer(Answer):
     open_orders: list[str] = Field(description="their ids", examples=[["EmaCross-t4x7k2-2"]])
 
 
-class LogLineAnswer(Answer):
+class LogLineAnswer(ApiAnswer):
     """Something a run said, did or suffered."""
 
     number: int = Field(description="of its event in the journal", examples=[4_711])
@@ -81,7 +81,7 @@ class LogLineAnswer(Answer):
     text: str = Field(examples=["buy 100 AAPL"])
 
 
-class RunLogAnswer(Answer):
+class RunLogAnswer(ApiAnswer):
     """Lines of a run, oldest first."""
 
     items: list[LogLineAnswer]

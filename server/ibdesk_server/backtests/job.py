@@ -60,7 +60,7 @@ class BacktestTask(msgspec.Struct, frozen=True, kw_only=True):
     created_ns: int
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class BacktestOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a backtest ended; `stats` and what follows are there when it is done.
 
     `csp` is the Content-Security-Policy under which the report shows itself and nothing else.
@@ -78,7 +78,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     csp: str = ""
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class BacktestJob(msgspec.Struct, frozen=True, kw_only=True):
     """A backtest as it stands; `progress` is the fraction of its bars that are done."""
 
     id: str
@@ -86,7 +86,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     state: JobState
     progress: float
     started_ns: int | None = None
-    outcome: Outcome | None = None
+    outcome: BacktestOutcome | None = None
 
     @property
     def error(self) -> str:
@@ -113,9 +113,9 @@ def figures(stats: Stats) -> dict[str, Any]:
     return found
 
 
-def done(result: Result, *, csp: str, at_ns: int) -> Outcome:
+def done(result: Result, *, csp: str, at_ns: int) -> BacktestOutcome:
     """Return the outcome of a backtest that went well."""
-    return Outcome(
+    return BacktestOutcome(
         state=JobState.DONE,
         finished_ns=at_ns,
         class_name=result.source.class_name,

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from ibdesk.config import owner_only, private_folder
-from ibdesk_server.backtests.job import BacktestTask, Job, JobState, Outcome
+from ibdesk_server.backtests.job import BacktestJob, BacktestOutcome, BacktestTask, JobState
 
 _TASK, _OUTCOME, _PROGRESS, _CANCELLED = "task.json", "outcome.json", "progress", "cancelled"
 _LOCK, _PID = "lock", "pid"
@@ -53,7 +53,7 @@ class JobFolder:
         """Write down which process is at work."""
         _write(self.path / _PID, str(pid).encode())
 
-    def finish(self, outcome: Outcome) -> None:
+    def finish(self, outcome: BacktestOutcome) -> None:
         """Write down how it ended; the first word is the last one, and of one that was deleted there is none."""
         part = self.path / f"{_OUTCOME}.{secrets.token_hex(4)}"
         with contextlib.suppress(FileExistsError, FileNotFoundError):
@@ -76,7 +76,7 @@ class JobFolder:
         """Whether somebody wanted it ended, or has deleted it."""
         return (self.path / _CANCELLED).exists() or not self.path.exists()
 
-    def read(self) -> Job:
+    def read(self) -> BacktestJob:
         """Return how it stands.
 
         Raises:
@@ -86,13 +86,13 @@ class JobFolder:
         held = _is_held(self.path / _LOCK)
         outcome = self._outcome()
         if outcome is None and self.is_cancelled:
-            outcome = Outcome(state=JobState.CANCELLED, finished_ns=(self.path / _CANCELLED).stat().st_mtime_ns)
+            outcome = BacktestOutcome(state=JobState.CANCELLED, finished_ns=(self.path / _CANCELLED).stat().st_mtime_ns)
         elif outcome is None and not held:
-            outcome = Outcome(state=JobState.FAILED, finished_ns=self.path.stat().st_mtime_ns, error=_LOST)
+            outcome = BacktestOutcome(state=JobState.FAILED, finished_ns=self.path.stat().st_mtime_ns, error=_LOST)
         pid = self.path / _PID
         started_ns = pid.stat().st_mtime_ns if pid.exists() else None
         running = JobState.QUEUED if started_ns is None else JobState.RUNNING
-        return Job(
+        return BacktestJob(
             id=self.id,
             task=self.task,
             state=running if outcome is None else outcome.state,
@@ -101,9 +101,9 @@ class JobFolder:
             outcome=outcome,
         )
 
-    def _outcome(self) -> Outcome | None:
+    def _outcome(self) -> BacktestOutcome | None:
         with contextlib.suppress(FileNotFoundError):
-            return msgspec.json.decode((self.path / _OUTCOME).read_bytes(), type=Outcome)
+            return msgspec.json.decode((self.path / _OUTCOME).read_bytes(), type=BacktestOutcome)
         return None
 
     def _progress(self) -> float:
@@ -143,7 +143,7 @@ class Jobs:
         is_one = bool(job_id) and all(letter in _DIGITS for letter in job_id) and (path / _TASK).is_file()
         return JobFolder(path) if is_one else None
 
-    def all(self) -> list[Job]:
+    def all(self) -> list[BacktestJob]:
         """Return how every backtest stands, oldest first."""
         found = []
         for folder in self._folders():

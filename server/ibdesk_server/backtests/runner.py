@@ -15,7 +15,7 @@ import polars as pl
 
 from ibdesk.config import owner_only
 from ibdesk.errors import IbdeskError, how_ended
-from ibdesk_server.backtests.job import BacktestTask, JobState, Outcome
+from ibdesk_server.backtests.job import BacktestOutcome, BacktestTask, JobState
 from ibdesk_server.backtests.jobs import JobFolder, Jobs
 from ibdesk_server.backtests.settings import BacktestSettings
 
@@ -128,7 +128,7 @@ def _start(job: JobFolder, inherited: tuple[int, int]) -> subprocess.Popen[bytes
 
 def _fail(job: JobFolder, error: str) -> None:
     """Say that it failed, unless it has an outcome already."""
-    job.finish(Outcome(state=JobState.FAILED, finished_ns=time.time_ns(), error=error))
+    job.finish(BacktestOutcome(state=JobState.FAILED, finished_ns=time.time_ns(), error=error))
 
 
 def _last_words(job: JobFolder) -> str:

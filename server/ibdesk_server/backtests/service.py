@@ -12,7 +12,7 @@ from ibdesk.desk import DeskHandle
 from ibdesk.engine import RiskLimits
 from ibdesk.errors import DataError, DeskError
 from ibdesk_server.backtests.data_folder import DataFolder
-from ibdesk_server.backtests.job import BacktestTask, Job, plain_limits
+from ibdesk_server.backtests.job import BacktestJob, BacktestTask, plain_limits
 from ibdesk_server.backtests.jobs import JobFolder, Jobs
 from ibdesk_server.backtests.request import BacktestRequest, FileBars, HistoryBars
 from ibdesk_server.backtests.runner import BacktestRunner, FetchBars
@@ -44,7 +44,7 @@ class Backtests:
         self._data = DataFolder(settings.data_folder, max_bytes=settings.max_file_bytes)
         self._runner = BacktestRunner(self._jobs, settings)
 
-    async def start(self, request: BacktestRequest, *, by: str, desk: DeskHandle) -> Job:
+    async def start(self, request: BacktestRequest, *, by: str, desk: DeskHandle) -> BacktestJob:
         """Take a backtest on, after a look at whether it can be done at all.
 
         Raises:
@@ -78,7 +78,7 @@ class Backtests:
         )
         return self._runner.start(task, fetch=fetch).read()
 
-    async def all(self) -> list[Job]:
+    async def all(self) -> list[BacktestJob]:
         """Return how every backtest stands, oldest first."""
         return await asyncio.to_thread(self._jobs.all)
 

@@ -21,7 +21,7 @@ from ibdesk.data import Bars, read_bars
 from ibdesk.errors import DataError, IbdeskError
 from ibdesk.exchange import SCHEDULES, TickSlippage
 from ibdesk.strategy import load_strategy, make_strategy
-from ibdesk_server.backtests.job import BacktestTask, JobState, Outcome, done, limits_from
+from ibdesk_server.backtests.job import BacktestOutcome, BacktestTask, JobState, done, limits_from
 from ibdesk_server.backtests.jobs import JobFolder
 
 
@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
     job.finish(outcome)
 
 
-def _work(job: JobFolder, task: BacktestTask) -> Outcome:
+def _work(job: JobFolder, task: BacktestTask) -> BacktestOutcome:
     bars = _bars(job, task)
     strategy = Path(task.strategy)
     with blaming(strategy):
@@ -72,7 +72,7 @@ def _bars(job: JobFolder, task: BacktestTask) -> Bars:
     return chosen
 
 
-def _keep(job: JobFolder, result: Result) -> Outcome:
+def _keep(job: JobFolder, result: Result) -> BacktestOutcome:
     """Write what can be read of a result, and return the outcome."""
     result.report(job.report)
     result.round_trips.write_parquet(job.round_trips)
@@ -94,8 +94,8 @@ def policy(page: str) -> str:
     )
 
 
-def _failed(error: str) -> Outcome:
-    return Outcome(state=JobState.FAILED, finished_ns=time.time_ns(), error=error)
+def _failed(error: str) -> BacktestOutcome:
+    return BacktestOutcome(state=JobState.FAILED, finished_ns=time.time_ns(), error=error)
 
 
 def _leave_with_the_server() -> None:

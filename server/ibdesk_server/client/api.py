@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from ibdesk.errors import IbdeskError
 from ibdesk_server.answers import Listing
 from ibdesk_server.client import backtest_calls, calls
-from ibdesk_server.client.call import Call
+from ibdesk_server.client.call import ApiCall
 from ibdesk_server.security.presented import KEY_HEADER
 
 P = ParamSpec("P")
@@ -59,7 +59,7 @@ class ApiError(IbdeskError):
         return self.detail
 
 
-def _blocking(call: Callable[P, Call[T]]) -> Callable[Concatenate[ApiClient, P], T]:
+def _blocking(call: Callable[P, ApiCall[T]]) -> Callable[Concatenate[ApiClient, P], T]:
     """Make a method that sends the call and waits for the answer."""
 
     @functools.wraps(call)
@@ -69,7 +69,7 @@ def _blocking(call: Callable[P, Call[T]]) -> Callable[Concatenate[ApiClient, P],
     return send
 
 
-def _awaitable(call: Callable[P, Call[T]]) -> Callable[Concatenate[AioApiClient, P], Coroutine[Any, Any, T]]:
+def _awaitable(call: Callable[P, ApiCall[T]]) -> Callable[Concatenate[AioApiClient, P], Coroutine[Any, Any, T]]:
     """Make the method's twin, which is awaited."""
 
     @functools.wraps(call)
@@ -145,7 +145,7 @@ class ApiClient:
     feed_clients = _blocking(calls.feed_clients)
     settings = _blocking(calls.settings)
 
-    def walk(self, call: Call[Listing[M]]) -> Iterator[M]:
+    def walk(self, call: ApiCall[Listing[M]]) -> Iterator[M]:
         """Give every item of a list, page by page: ``client.walk(calls.orders(symbol="AAPL"))``."""
         while True:
             page = self.send(call)
@@ -154,7 +154,7 @@ class ApiClient:
                 return
             call = call.at(page.next)
 
-    def send(self, call: Call[T]) -> T:
+    def send(self, call: ApiCall[T]) -> T:
         """Send a call and return what came back."""
         pauses = iter(_PAUSES)
         while True:
@@ -228,7 +228,7 @@ class AioApiClient:
     feed_clients = _awaitable(calls.feed_clients)
     settings = _awaitable(calls.settings)
 
-    async def walk(self, call: Call[Listing[M]]) -> AsyncIterator[M]:
+    async def walk(self, call: ApiCall[Listing[M]]) -> AsyncIterator[M]:
         """Give every item of a list, page by page: ``async for order in client.walk(calls.orders())``."""
         while True:
             page = await self.send(call)
@@ -238,7 +238,7 @@ class AioApiClient:
                 return
             call = call.at(page.next)
 
-    async def send(self, call: Call[T]) -> T:
+    async def send(self, call: ApiCall[T]) -> T:
         """Send a call and return what came back."""
         pauses = iter(_PAUSES)
         while True:
@@ -256,11 +256,11 @@ def _options(url: str, key: str, timeout_seconds: float) -> dict[str, Any]:
     return options if httpx.URL(url).scheme == "https" else options | {"verify": False}
 
 
-def _request(http: httpx.Client | httpx.AsyncClient, call: Call[Any]) -> httpx.Request:
+def _request(http: httpx.Client | httpx.AsyncClient, call: ApiCall[Any]) -> httpx.Request:
     return http.build_request(call.method, call.path, params=call.params, json=call.body, headers=call.headers)
 
 
-def _pause_after(error: httpx.TransportError, call: Call[Any], pauses: Iterator[float], url: httpx.URL) -> float:
+def _pause_after(error: httpx.TransportError, call: ApiCall[Any], pauses: Iterator[float], url: httpx.URL) -> float:
     """Return how long to wait before the call is sent again.
 
     Raises:
@@ -272,7 +272,7 @@ def _pause_after(error: httpx.TransportError, call: Call[Any], pauses: Iterator[
     return pause
 
 
-def _read(call: Call[T], response: httpx.Response) -> T:
+def _read(call: ApiCall[T], response: httpx.Response) -> T:
     if response.is_success:
         return call.read(response.content)
     if response.headers.get("content-type") != "application/problem+json":

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ibdesk_server.answers import BacktestAnswer, BacktestTradeAnswer, Listing
-from ibdesk_server.client.call import API, Call, ask, do, get, key_or_new
+from ibdesk_server.client.call import API, ApiCall, ask, do, get, key_or_new
 
 
 def start_backtest(
@@ -21,7 +21,7 @@ def start_backtest(
     limits: str = "desk",
     warm_up: int = 0,
     key: str | None = None,
-) -> Call[BacktestAnswer]:
+) -> ApiCall[BacktestAnswer]:
     """Start a backtest and return it as it stands.
 
     `bars` is ``{"source": "sample"}``, ``{"source": "file", "file": ...}`` or ``{"source": "history", "symbols":
@@ -40,24 +40,24 @@ def start_backtest(
     return ask("POST", "backtests", BacktestAnswer, body=request, key=key_or_new(key))
 
 
-def backtests(*, state: str | None = None, limit: int = 100) -> Call[Listing[BacktestAnswer]]:
+def backtests(*, state: str | None = None, limit: int = 100) -> ApiCall[Listing[BacktestAnswer]]:
     """The backtests, the newest first."""
     return get("backtests", Listing[BacktestAnswer], state=state, limit=limit)
 
 
-def backtest(backtest_id: str) -> Call[BacktestAnswer]:
+def backtest(backtest_id: str) -> ApiCall[BacktestAnswer]:
     """One backtest: state, progress, result."""
     return get(f"backtests/{quote(backtest_id, safe='')}", BacktestAnswer)
 
 
-def backtest_trades(backtest_id: str, *, limit: int = 100) -> Call[Listing[BacktestTradeAnswer]]:
+def backtest_trades(backtest_id: str, *, limit: int = 100) -> ApiCall[Listing[BacktestTradeAnswer]]:
     """The round trips of a backtest, the oldest first."""
     return get(f"backtests/{quote(backtest_id, safe='')}/trades", Listing[BacktestTradeAnswer], limit=limit)
 
 
-def backtest_report(backtest_id: str) -> Call[bytes]:
+def backtest_report(backtest_id: str) -> ApiCall[bytes]:
     """The report of a backtest, a page of HTML."""
-    return Call(
+    return ApiCall(
         method="GET",
         path=f"{API}/backtests/{quote(backtest_id, safe='')}/report",
         read=bytes,
@@ -65,11 +65,11 @@ def backtest_report(backtest_id: str) -> Call[bytes]:
     )
 
 
-def cancel_backtest(backtest_id: str) -> Call[BacktestAnswer]:
+def cancel_backtest(backtest_id: str) -> ApiCall[BacktestAnswer]:
     """End a backtest that is under way."""
     return ask("POST", f"backtests/{quote(backtest_id, safe='')}/cancel", BacktestAnswer)
 
 
-def delete_backtest(backtest_id: str) -> Call[None]:
+def delete_backtest(backtest_id: str) -> ApiCall[None]:
     """Remove a backtest."""
     return do("DELETE", f"backtests/{quote(backtest_id, safe='')}")

@@ -16,7 +16,7 @@ API = "/api/v1"
 IDEMPOTENCY_KEY = "Idempotency-Key"
 
 
-class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+class ApiCall(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """One request, and how its answer is read; `body` goes as JSON."""
 
     method: str
@@ -31,19 +31,19 @@ class Call(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         """Return whether sending it twice does no more than sending it once."""
         return self.method == "GET" or IDEMPOTENCY_KEY in self.headers
 
-    def at(self, cursor: str) -> Call[T]:
+    def at(self, cursor: str) -> ApiCall[T]:
         """Return the call for the page of a list that begins at `cursor`."""
         return msgspec.structs.replace(self, params=self.params | {"cursor": cursor})
 
 
-def get(path: str, answer: type[T], /, **params: Any) -> Call[T]:
+def get(path: str, answer: type[T], /, **params: Any) -> ApiCall[T]:
     """Return the call that reads what stands at a path."""
     return ask("GET", path, answer, params=params)
 
 
-def do(method: str, path: str, *, body: dict[str, Any] | None = None) -> Call[None]:
+def do(method: str, path: str, *, body: dict[str, Any] | None = None) -> ApiCall[None]:
     """Return a call that has no answer but that it was done."""
-    return Call(method=method, path=f"{API}/{path}", read=_nothing, body=body)
+    return ApiCall(method=method, path=f"{API}/{path}", read=_nothing, body=body)
 
 
 def ask(
@@ -54,12 +54,12 @@ def ask(
     params: dict[str, Any] | None = None,
     body: dict[str, Any] | None = None,
     key: str = "",
-) -> Call[T]:
+) -> ApiCall[T]:
     """Return a call whose answer is of a kind; parameters that are None are left out, `key` makes it repeatable."""
     given = {name: _text(value) for name, value in (params or {}).items() if value is not None}
     headers = {IDEMPOTENCY_KEY: key} if key else {}
     read = TypeAdapter(kind).validate_json
-    return Call(method=method, path=f"{API}/{path}", read=read, params=given, body=body, headers=headers)
+    return ApiCall(method=method, path=f"{API}/{path}", read=read, params=given, body=body, headers=headers)
 
 
 def key_or_new(given: str | None) -> str:

@@ -26,8 +26,8 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from ibdesk.errors import IbdeskError
 from ibdesk_server.client.table import Row, Table
-from ibdesk_server.feed.protocol import FINAL_CODES, SCHEMA, ProtocolError
-from ibdesk_server.feed.token import Place, make_token, read_token
+from ibdesk_server.feed.protocol import FINAL_CODES, SCHEMA, FeedProtocolError
+from ibdesk_server.feed.token import FeedPosition, make_token, read_token
 from ibdesk_server.security.presented import KEY_HEADER
 
 _REFUSALS = frozenset({401, 403, 404})
@@ -213,7 +213,7 @@ class FeedClient:
             names = self._wants["topics"]
             if names is None:
                 names = [topic["name"] for topic in hello["topics"]]
-            self._places = [Place(dict.fromkeys(names), self._wants["symbols"], self._wants["owners"])]
+            self._places = [FeedPosition(dict.fromkeys(names), self._wants["symbols"], self._wants["owners"])]
         await connection.send(msgpack.packb({"type": "subscribe", "token": self.token}))
         self.desk_at_ns = hello["desk_at_ns"]
         desk: str = hello["desk"]
@@ -248,7 +248,7 @@ class FeedClient:
         place.seqs[news.topic] = news.seq
         return news
 
-    def _place_of(self, topic: str) -> Place:
+    def _place_of(self, topic: str) -> FeedPosition:
         return next(place for place in self._places if topic in place.seqs)
 
     async def _receive(self, connection: ClientConnection, seconds: float) -> dict[str, Any]:
@@ -264,12 +264,12 @@ class FeedClient:
                 raise self._refused(closed.rcvd.reason) from None
             raise
 
-    def _resumed(self, token: str) -> tuple[str, list[Place]]:
+    def _resumed(self, token: str) -> tuple[str, list[FeedPosition]]:
         if not token:
             return "", []
         try:
             return read_token(token)
-        except ProtocolError as error:
+        except FeedProtocolError as error:
             raise FeedError(str(error)) from None
 
     def _refused(self, reason: str) -> FeedError:

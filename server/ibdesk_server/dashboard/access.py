@@ -14,12 +14,12 @@ from bokeh.server.auth_provider import AuthProvider
 from tornado.web import RequestHandler
 
 from ibdesk.backtest import palette
-from ibdesk_server.dashboard.counter import Counter, Reader, Refusal
+from ibdesk_server.dashboard.counter import Counter, DashboardUser, Refusal
 from ibdesk_server.dashboard.logins import LoginFile
 from ibdesk_server.security.tickets import digest_of
 
 _CODE_SECONDS = 600.0
-_GUEST = Reader("guest", "viewer")
+_GUEST = DashboardUser("guest", "viewer")
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>ibdesk: log in</title><style>
 body {{ background: {background}; color: {text}; font: 15px {font}; display: grid; place-items: center; height: 90vh; }}
@@ -72,11 +72,11 @@ class Access(AuthProvider):
         """Return whether a code is good; it never is again."""
         return self._codes.pop(digest_of(code), 0.0) > time.monotonic()
 
-    def let_in(self, reader: Reader) -> str:
+    def let_in(self, reader: DashboardUser) -> str:
         """Return the cookie's value for a reader."""
         return self._logins.add(reader)
 
-    def reader(self, cookie: str) -> Reader | None:
+    def reader(self, cookie: str) -> DashboardUser | None:
         """Return who came with a cookie, None when that is nobody (any more)."""
         return self._logins.find(cookie)
 
@@ -93,7 +93,7 @@ class Access(AuthProvider):
             await asyncio.sleep(1)
             for place, reader in self._logins.due():
                 found = await self.counter.refresh(reader)
-                if isinstance(found, Reader):
+                if isinstance(found, DashboardUser):
                     self._logins.renew(place, found)
                 elif found is Refusal.WRONG:
                     self._logins.remove(place)
@@ -147,7 +147,7 @@ class LoginHandler(RequestHandler):
             found = await counter.sign_in(name, password, address=self.request.remote_ip or "")
         else:
             found = await counter.recognize(password.strip())
-        if isinstance(found, Reader):
+        if isinstance(found, DashboardUser):
             self._let_in(found)
         else:
             self._explain(403, f"<b>{escape(found.value)}</b>")
@@ -157,7 +157,7 @@ class LoginHandler(RequestHandler):
         access: Access = self.application.auth_provider  # type: ignore[attr-defined]  # Bokeh's application has it
         return access
 
-    def _let_in(self, reader: Reader) -> None:
+    def _let_in(self, reader: DashboardUser) -> None:
         access = self._access
         cookie = access.let_in(reader)
         self.set_cookie(

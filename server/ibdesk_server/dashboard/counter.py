@@ -26,7 +26,7 @@ class Refusal(enum.Enum):
     AWAY = "The server does not answer now: try again in a moment."
 
 
-class Reader(msgspec.Struct, frozen=True):
+class DashboardUser(msgspec.Struct, frozen=True):
     """Somebody the server knows; the tokens are those of their login, empty when they came with a key."""
 
     name: str
@@ -36,7 +36,7 @@ class Reader(msgspec.Struct, frozen=True):
     seconds: float = 0.0
 
     def __repr__(self) -> str:
-        return f"Reader(name={self.name!r}, role={self.role!r})"
+        return f"DashboardUser(name={self.name!r}, role={self.role!r})"
 
 
 class Counter:
@@ -46,19 +46,19 @@ class Counter:
         parts = urlsplit(feed)
         self._root = urlunsplit((parts.scheme.replace("ws", "http", 1), parts.netloc, "/api/v1/auth/", "", ""))
 
-    async def sign_in(self, name: str, password: str, *, address: str) -> Reader | Refusal:
+    async def sign_in(self, name: str, password: str, *, address: str) -> DashboardUser | Refusal:
         """Return who logs in by name and password; `address` is where they are."""
         return _reader(await self._post("login", {"name": name, "password": password}, {"X-Forwarded-For": address}))
 
-    async def refresh(self, reader: Reader) -> Reader | Refusal:
+    async def refresh(self, reader: DashboardUser) -> DashboardUser | Refusal:
         """Return the same reader with the next tokens, while their login goes on."""
         return _reader(await self._post("refresh", {"refresh_token": reader.refresh_token}, {}))
 
-    async def sign_out(self, reader: Reader) -> None:
+    async def sign_out(self, reader: DashboardUser) -> None:
         """End the login of a reader."""
         await self._post("logout", {}, {"Authorization": f"Bearer {reader.access_token}"})
 
-    async def recognize(self, key: str) -> Reader | Refusal:
+    async def recognize(self, key: str) -> DashboardUser | Refusal:
         """Return whose key this is."""
         found = _reader(await self._ask(HTTPRequest(f"{self._root}me", headers={"X-API-Key": key})))
         return Refusal.WRONG_KEY if found is Refusal.WRONG else found
@@ -122,11 +122,11 @@ def _detail_of(error: HTTPError) -> str:
         return f"{error.code} {error.message}"
 
 
-def _reader(found: dict[str, Any] | Refusal) -> Reader | Refusal:
+def _reader(found: dict[str, Any] | Refusal) -> DashboardUser | Refusal:
     if isinstance(found, Refusal):
         return found
     try:
-        return Reader(
+        return DashboardUser(
             name=str(found["name"]),
             role=str(found["role"]),
             access_token=str(found.get("access_token", "")),

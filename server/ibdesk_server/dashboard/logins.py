@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from ibdesk.config import write_private
-from ibdesk_server.dashboard.counter import Reader
+from ibdesk_server.dashboard.counter import DashboardUser
 from ibdesk_server.security.tickets import digest_of
 
 _log = logging.getLogger(__name__)
@@ -25,10 +25,10 @@ _ASKED_AGAIN = 0.5
 _MOST_READERS = 1_000
 
 
-class Login(msgspec.Struct, frozen=True):
+class BrowserLogin(msgspec.Struct, frozen=True):
     """One browser that was let in; `ends_at` and `ask_at` are seconds of the system's clock."""
 
-    reader: Reader
+    reader: DashboardUser
     ends_at: float
     ask_at: float
 
@@ -39,29 +39,29 @@ class LoginFile:
     def __init__(self, path: Path | None = None) -> None:
         """Read what an earlier process has kept; a file that cannot be read is begun anew."""
         self._path = path
-        self._logins: dict[str, Login] = {}
+        self._logins: dict[str, BrowserLogin] = {}
         if path is not None and path.exists():
             try:
-                self._logins = msgspec.json.decode(path.read_bytes(), type=dict[str, Login])
+                self._logins = msgspec.json.decode(path.read_bytes(), type=dict[str, BrowserLogin])
             except (OSError, msgspec.DecodeError) as error:
                 _log.warning("logins in %s cannot be read, so everybody logs in again: %s", path, error)
 
-    def add(self, reader: Reader) -> str:
+    def add(self, reader: DashboardUser) -> str:
         """Return the cookie's value for a reader."""
         cookie = secrets.token_urlsafe(32)
         while len(self._logins) >= _MOST_READERS:
             del self._logins[next(iter(self._logins))]
         now = time.time()
-        self._logins[_place(cookie)] = Login(reader, now + _LOGIN_SECONDS, now + reader.seconds * _ASKED_AGAIN)
+        self._logins[_place(cookie)] = BrowserLogin(reader, now + _LOGIN_SECONDS, now + reader.seconds * _ASKED_AGAIN)
         self._keep()
         return cookie
 
-    def find(self, cookie: str) -> Reader | None:
+    def find(self, cookie: str) -> DashboardUser | None:
         """Return who came with a cookie, None when that is nobody (any more)."""
         login = self._logins.get(_place(cookie))
         return None if login is None or login.ends_at <= time.time() else login.reader
 
-    def due(self) -> Iterator[tuple[str, Reader]]:
+    def due(self) -> Iterator[tuple[str, DashboardUser]]:
         """Forget the logins that have run out, and return those that the server is to be asked about."""
         now = time.time()
         for place, login in list(self._logins.items()):
@@ -70,11 +70,11 @@ class LoginFile:
             elif login.reader.refresh_token and login.ask_at <= now:
                 yield place, login.reader
 
-    def renew(self, place: str, reader: Reader) -> None:
+    def renew(self, place: str, reader: DashboardUser) -> None:
         """Keep the next tokens of a login."""
         login = self._logins.get(place)
         if login is not None:
-            self._logins[place] = Login(reader, login.ends_at, time.time() + reader.seconds * _ASKED_AGAIN)
+            self._logins[place] = BrowserLogin(reader, login.ends_at, time.time() + reader.seconds * _ASKED_AGAIN)
             self._keep()
 
     def remove(self, place: str) -> None:

@@ -8,7 +8,7 @@ from html import escape
 import panel as pn
 
 from ibdesk.backtest import palette
-from ibdesk_server.dashboard.counter import Counter, Reader
+from ibdesk_server.dashboard.counter import Counter, DashboardUser
 
 _CORNER = ":host { position: fixed !important; right: 16px; bottom: 16px; z-index: 900; width: 330px; }"
 _CARD = f"""
@@ -34,7 +34,7 @@ class StopButton:
     may change nothing.
     """
 
-    def __init__(self, counter: Counter, reader: Callable[[], Reader | None]) -> None:
+    def __init__(self, counter: Counter, reader: Callable[[], DashboardUser | None]) -> None:
         self._counter, self._reader = counter, reader
         self._open = pn.widgets.Button(name="Stop", button_type="danger", align="end", width=90)
         self._level = pn.widgets.RadioBoxGroup(options=_LEVELS, value="halt", stylesheets=[_LABELS])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ibdesk_server.feed.protocol import NOT_ALLOWED, ProtocolError
+from ibdesk_server.feed.protocol import NOT_ALLOWED, FeedProtocolError
 
 # How many seconds' worth may come at once.
 _RESERVE_SECONDS = 2.0
@@ -25,7 +25,7 @@ class _Bucket:
         return False
 
 
-class Allowance:
+class FeedAllowance:
     """What one client may send; told once, then cut."""
 
     def __init__(self, *, messages: float, size: float, now: float) -> None:
@@ -38,13 +38,13 @@ class Allowance:
         """Take note of a message of so many bytes; return a warning when it is the first one too much.
 
         Raises:
-            ProtocolError: When it is too much again.
+            FeedProtocolError: When it is too much again.
         """
         # Both are asked, so that both take note.
         enough = all([self._messages.take(1, now), self._bytes.take(size, now)])
         if enough:
             return None
         if self._warned:
-            raise ProtocolError(NOT_ALLOWED, f"too much was sent: {self._limit} are allowed")
+            raise FeedProtocolError(NOT_ALLOWED, f"too much was sent: {self._limit} are allowed")
         self._warned = True
         return f"this is too much: {self._limit} are allowed, and the next time the connection ends"

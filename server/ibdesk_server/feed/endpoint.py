@@ -9,7 +9,7 @@ import logging
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from ibdesk_server.feed.allowance import Allowance
+from ibdesk_server.feed.allowance import FeedAllowance
 from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.feed.protocol import (
     LOGIN_ENDED,
@@ -19,23 +19,23 @@ from ibdesk_server.feed.protocol import (
     Auth,
     ClientMessage,
     Error,
+    FeedProtocolError,
     Ping,
     Pong,
-    ProtocolError,
     Subscribe,
     Unsubscribe,
     Warn,
     decode_client_message,
 )
-from ibdesk_server.feed.subscriber import Subscriber
+from ibdesk_server.feed.subscriber import FeedSubscriber
 from ibdesk_server.feed.transport import WIRE, FeedTransport
 from ibdesk_server.problems import problem_response
 from ibdesk_server.security.budgets import Budgets
 from ibdesk_server.security.guard import Security
 from ibdesk_server.security.presented import FEED_PROTOCOL, offered_protocols, presented_secret
 from ibdesk_server.security.principal import Principal
+from ibdesk_server.security.revocations import RevocationMonitor
 from ibdesk_server.security.settings import LimitSettings
-from ibdesk_server.security.vigil import Vigil
 
 _log = logging.getLogger(__name__)
 
@@ -63,9 +63,18 @@ class FeedEndpoint:
     """The feed as an ASGI application; it needs the server of `ibdesk_server.listener`."""
 
     def __init__(
-        self, hub: FeedHub, security: Security, *, budgets: Budgets | None = None, vigil: Vigil | None = None
+        self,
+        hub: FeedHub,
+        security: Security,
+        *,
+        budgets: Budgets | None = None,
+        revocations: RevocationMonitor | None = None,
     ) -> None:
-        self._hub, self._security, self._vigil = hub, security, vigil or Vigil(security)
+        self._hub, self._security, self._revocations = (
+            hub,
+            security,
+            revocations or RevocationMonitor(security),
+        )
         self._budgets = budgets or Budgets(LimitSettings())
         self._unknown: collections.Counter[str] = collections.Counter()
 
@@ -90,7 +99,7 @@ class FeedEndpoint:
         try:
             principal = await self._identify(websocket)
             await self._serve(websocket, wire, principal)
-        except ProtocolError as error:
+        except FeedProtocolError as error:
             if error.code != TRY_AGAIN_LATER:
                 self._hub.refused()
                 if wire.taking:
@@ -103,18 +112,18 @@ class FeedEndpoint:
         """Return who a client is: by its headers, else by its first message, for which few may wait.
 
         Raises:
-            ProtocolError: If it does not say so in time, its key is wrong or not for the feed, or too many wait.
+            FeedProtocolError: If it does not say so in time, its key is wrong or not for the feed, or too many wait.
             WebSocketDisconnect: When it leaves.
         """
         principal = await self._security.identify(websocket.headers)
         if principal is None and presented_secret(websocket.headers) is not None:
-            raise ProtocolError(NOT_ALLOWED, _WRONG_KEY)
+            raise FeedProtocolError(NOT_ALLOWED, _WRONG_KEY)
         if principal is None:
             limits, address = self._hub.limits, self._security.addresses.client(websocket.scope)
             if self._unknown.total() >= limits.unknown_clients:
-                raise ProtocolError(TRY_AGAIN_LATER, "too many clients have not said yet who they are")
+                raise FeedProtocolError(TRY_AGAIN_LATER, "too many clients have not sent a key yet")
             if self._unknown[address] >= limits.unknown_per_address:
-                raise ProtocolError(TRY_AGAIN_LATER, "too many clients of this address have not said yet who they are")
+                raise FeedProtocolError(TRY_AGAIN_LATER, "too many clients of this address have not sent a key yet")
             self._unknown[address] += 1
             try:
                 principal = await self._authenticate(websocket)
@@ -123,7 +132,7 @@ class FeedEndpoint:
                 # A Counter keeps what is at zero.
                 self._unknown += collections.Counter()
         if not principal.reaches("feed", writing=False):
-            raise ProtocolError(NOT_ALLOWED, f"{principal.name} is narrowed to other things than the feed")
+            raise FeedProtocolError(NOT_ALLOWED, f"{principal.name} is narrowed to other things than the feed")
         return principal
 
     async def _authenticate(self, websocket: WebSocket) -> Principal:
@@ -132,29 +141,29 @@ class FeedEndpoint:
             async with asyncio.timeout(seconds):
                 message = decode_client_message(await _received(websocket))
         except TimeoutError:
-            raise ProtocolError(NOT_ALLOWED, f"no auth message within {seconds:g} s") from None
+            raise FeedProtocolError(NOT_ALLOWED, f"no auth message within {seconds:g} s") from None
         if not isinstance(message, Auth):
-            raise ProtocolError(NOT_ALLOWED, "the first message must be auth, with a key or access token as `key`")
+            raise FeedProtocolError(NOT_ALLOWED, "the first message must be auth, with a key or access token as `key`")
         principal = await self._security.principal_of(message.key)
         if principal is None:
-            raise ProtocolError(NOT_ALLOWED, _WRONG_KEY)
+            raise FeedProtocolError(NOT_ALLOWED, _WRONG_KEY)
         return principal
 
     async def _serve(self, websocket: WebSocket, wire: FeedTransport, principal: Principal) -> None:
         """Give a client that is known one of the places, and hear it out.
 
         Raises:
-            ProtocolError: When it says something that ends the connection, or no place is left.
+            FeedProtocolError: When it says something that ends the connection, or no place is left.
             WebSocketDisconnect: When it leaves.
         """
         subscriber = self._hub.join(wire)
         if subscriber is None:
-            raise ProtocolError(TRY_AGAIN_LATER, "the server takes no more feed clients now")
+            raise FeedProtocolError(TRY_AGAIN_LATER, "the server takes no more feed clients now")
         loop = asyncio.get_running_loop()
         wire.on_taking = lambda: subscriber.pump(loop.time())
         try:
-            await _Conversation(websocket, wire, subscriber, self._hub, self._vigil).hold(principal)
-        except ProtocolError as error:
+            await _Conversation(websocket, wire, subscriber, self._hub, self._revocations).hold(principal)
+        except FeedProtocolError as error:
             # What waits for the client already comes before the reason.
             self._hub.refused()
             subscriber.say(Error(text=error.text), loop.time())
@@ -168,7 +177,7 @@ async def _received(websocket: WebSocket) -> bytes:
     """Return the next message.
 
     Raises:
-        ProtocolError: If it is text.
+        FeedProtocolError: If it is text.
         WebSocketDisconnect: When the client leaves.
     """
     message = await websocket.receive()
@@ -176,7 +185,7 @@ async def _received(websocket: WebSocket) -> bytes:
         raise WebSocketDisconnect(message.get("code", 1005))
     data: bytes | None = message.get("bytes")
     if data is None:
-        raise ProtocolError(NOT_BINARY, "messages must be msgpack in binary frames, this one was text")
+        raise FeedProtocolError(NOT_BINARY, "messages must be msgpack in binary frames, this one was text")
     return data
 
 
@@ -184,19 +193,24 @@ class _Conversation:
     """What one client says, and the answers."""
 
     def __init__(
-        self, websocket: WebSocket, wire: FeedTransport, subscriber: Subscriber, hub: FeedHub, vigil: Vigil
+        self,
+        websocket: WebSocket,
+        wire: FeedTransport,
+        subscriber: FeedSubscriber,
+        hub: FeedHub,
+        revocations: RevocationMonitor,
     ) -> None:
         self._websocket, self._wire, self._subscriber = websocket, wire, subscriber
-        self._hub, self._vigil = hub, vigil
+        self._hub, self._revocations = hub, revocations
         self._loop = asyncio.get_running_loop()
         limits = hub.limits
-        self._allowance = Allowance(messages=limits.messages, size=limits.message_bytes, now=self._loop.time())
+        self._allowance = FeedAllowance(messages=limits.messages, size=limits.message_bytes, now=self._loop.time())
 
     async def hold(self, principal: Principal) -> None:
         """Hear the client out.
 
         Raises:
-            ProtocolError: When it says something that ends the connection.
+            FeedProtocolError: When it says something that ends the connection.
             WebSocketDisconnect: When it leaves.
         """
         self._subscriber.name, self._subscriber.greeted = principal.name, True
@@ -205,14 +219,14 @@ class _Conversation:
         def end() -> None:
             self._subscriber.cut(LOGIN_ENDED, "this key or login has expired or was revoked")
 
-        self._vigil.enter(principal, end)
+        self._revocations.enter(principal, end)
         try:
             while True:
                 self._answer(await self._receive())
                 # Who takes no answers is not listened to.
                 await self._wire.until_taking()
         finally:
-            self._vigil.leave(principal, end)
+            self._revocations.leave(principal, end)
 
     def _answer(self, message: ClientMessage) -> None:
         match message:

@@ -18,7 +18,7 @@ from ibdesk_server.feed.hub import FeedHub
 from ibdesk_server.feed.protocol import LOGIN_ENDED, TRY_AGAIN_LATER, Bye, Subscribe
 from ibdesk_server.feed.transport import ABORT
 from ibdesk_server.security.principal import Principal
-from ibdesk_server.security.vigil import Vigil
+from ibdesk_server.security.revocations import RevocationMonitor
 
 EVENT_STREAM = "text/event-stream"
 
@@ -87,10 +87,17 @@ class EventResponse(Response):
 
     media_type = EVENT_STREAM
 
-    def __init__(self, hub: FeedHub, subscription: Subscribe, *, reader: Principal, vigil: Vigil) -> None:
+    def __init__(
+        self, hub: FeedHub, subscription: Subscribe, *, reader: Principal, revocations: RevocationMonitor
+    ) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._hub, self._subscription, self._reader, self._vigil = hub, subscription, reader, vigil
+        self._hub, self._subscription, self._reader, self._revocations = (
+            hub,
+            subscription,
+            reader,
+            revocations,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one client."""
@@ -106,7 +113,7 @@ class EventResponse(Response):
         def end() -> None:
             subscriber.cut(LOGIN_ENDED, "this key or login has expired or was revoked")
 
-        self._vigil.enter(self._reader, end)
+        self._revocations.enter(self._reader, end)
         leaving = asyncio.create_task(_until_gone(receive, events), name="feed events")
         try:
             subscriber.name, subscriber.greeted = self._reader.name, True
@@ -118,7 +125,7 @@ class EventResponse(Response):
                 subscriber.pump(loop.time())
             await send({"type": "http.response.body", "body": b""})
         finally:
-            self._vigil.leave(self._reader, end)
+            self._revocations.leave(self._reader, end)
             self._hub.leave(subscriber)
             leaving.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -20,7 +20,7 @@ from ibdesk_server.feed.limits import FeedLimits
 from ibdesk_server.feed.metrics import FeedMetrics
 from ibdesk_server.feed.pace import Pace
 from ibdesk_server.feed.protocol import GOING_AWAY, Hello, Status, TopicInfo
-from ibdesk_server.feed.subscriber import Lag, Outlet, Subscriber
+from ibdesk_server.feed.subscriber import FeedSubscriber, Lag, Outlet
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class FeedHub:
         # filters: those in use, shared by who asks for the same.
         self._channels, self.filters = Channels(replay_bytes=limits.replay_bytes), Filters()
         self._pace = Pace(limits.flush_seconds)
-        self._subscribers: set[Subscriber] = set()
+        self._subscribers: set[FeedSubscriber] = set()
         self._joined = itertools.count()
         self._closing, self._deserted = False, asyncio.Event()
         self._ended = asyncio.Event()
@@ -97,12 +97,12 @@ class FeedHub:
             desk_at_ns=self.status.at_ns,
         )
 
-    def join(self, outlet: Outlet) -> Subscriber | None:
+    def join(self, outlet: Outlet) -> FeedSubscriber | None:
         """Return the place of a new client, None when all are taken or the feed is closing."""
         if self._closing or len(self._subscribers) >= self.limits.clients:
             return None
         early = next(self._joined) * _GOLDEN_RATIO % 1 * self.limits.heartbeat_seconds
-        subscriber = Subscriber(
+        subscriber = FeedSubscriber(
             self._channels,
             self.filters,
             outlet,
@@ -113,7 +113,7 @@ class FeedHub:
         self._metrics.clients.set(len(self._subscribers))
         return subscriber
 
-    def leave(self, subscriber: Subscriber) -> None:
+    def leave(self, subscriber: FeedSubscriber) -> None:
         """Give a client's place back."""
         self._subscribers.discard(subscriber)
         self._metrics.clients.set(len(self._subscribers))
@@ -210,7 +210,7 @@ class FeedHub:
                     await asyncio.sleep(0)
                     slice_ends = loop.time() + _SLICE_SECONDS
 
-    def _cut_when_overdue(self, subscriber: Subscriber, now: float) -> None:
+    def _cut_when_overdue(self, subscriber: FeedSubscriber, now: float) -> None:
         if subscriber.cut_when_overdue(now):
             self._metrics.cut.inc()
 

@@ -187,7 +187,7 @@ _CLIENT_FIELDS = {name for kind in get_args(ClientMessage) for name in kind.__st
 _DECODER: msgspec.msgpack.Decoder[ClientMessage] = msgspec.msgpack.Decoder(ClientMessage)
 
 
-class ProtocolError(Exception):
+class FeedProtocolError(Exception):
     """A client's message breaks the protocol; the connection is closed with `code`."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -207,14 +207,14 @@ def decode_client_message(data: bytes) -> ClientMessage:
     """Return the message that a client sent.
 
     Raises:
-        ProtocolError: If it is no msgpack, no known kind, or a field is missing, unknown or out of bounds.
+        FeedProtocolError: If it is no msgpack, no known kind, or a field is missing, unknown or out of bounds.
     """
     try:
         return _DECODER.decode(data)
     except msgspec.ValidationError as error:
-        raise ProtocolError(MALFORMED, f"the message is not understood: {error}{_hint(str(error))}") from None
+        raise FeedProtocolError(MALFORMED, f"the message is not understood: {error}{_hint(str(error))}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProtocolError(MALFORMED, f"the message is no msgpack: {error}") from None
+        raise FeedProtocolError(MALFORMED, f"the message is no msgpack: {error}") from None
 
 
 def _hint(fault: str) -> str:
@@ -227,10 +227,10 @@ def topic_named(name: str) -> Topic:
     """Return the topic of this name.
 
     Raises:
-        ProtocolError: If there is none; the sentence lists those there are.
+        FeedProtocolError: If there is none; the sentence lists those there are.
     """
     try:
         return Topic(name)
     except ValueError:
         names = ", ".join(topic.value for topic in Topic)
-        raise ProtocolError(MALFORMED, f"there is no topic {name!r}, there are: {names}") from None
+        raise FeedProtocolError(MALFORMED, f"there is no topic {name!r}, there are: {names}") from None

@@ -18,14 +18,14 @@ from ibdesk_server.feed.limits import Budget
 from ibdesk_server.feed.protocol import (
     MALFORMED,
     TRY_AGAIN_LATER,
+    FeedProtocolError,
     Ping,
-    ProtocolError,
     ServerMessage,
     Subscribe,
     Unsubscribe,
     topic_named,
 )
-from ibdesk_server.feed.token import Place, make_token, read_token
+from ibdesk_server.feed.token import FeedPosition, make_token, read_token
 
 _numbers = itertools.count(1)
 
@@ -94,7 +94,7 @@ class _Subscription:
         self.generation: int | None = None
 
 
-class Subscriber:
+class FeedSubscriber:
     """A client's cursors into the channels, and the pump that moves bytes to its outlet.
 
     `pump` writes as long as the outlet takes bytes, and never waits, so that a stuck client holds nobody up. While it
@@ -126,7 +126,7 @@ class Subscriber:
         """Take on topics; those that can be resumed by the token are, the others start over.
 
         Raises:
-            ProtocolError: If a topic is unknown, the filter too large, or the token none.
+            FeedProtocolError: If a topic is unknown, the filter too large, or the token none.
         """
         epoch, places = check(message)
         found = {topic: subscription for place in places for topic, subscription in self._at(place, epoch).items()}
@@ -138,7 +138,7 @@ class Subscriber:
         """Leave topics off.
 
         Raises:
-            ProtocolError: If a topic is unknown.
+            FeedProtocolError: If a topic is unknown.
         """
         names = message.topics
         for topic in list(self._subscriptions) if names is None else [topic_named(name) for name in names]:
@@ -148,14 +148,14 @@ class Subscriber:
     @property
     def token(self) -> str:
         """Return the word with which a later connection goes on from here."""
-        places: dict[object, Place] = {}
+        places: dict[object, FeedPosition] = {}
         # Before the desk is known all places are of the epoch of the token they came with, after it of the desk's.
         epoch = self._channels.epoch or next((at.epoch for at in self._subscriptions.values()), "")
         for topic, at in self._subscriptions.items():
             place = places.get(at.asked)
             if place is None:
                 symbols, owners = at.asked
-                place = places[at.asked] = Place({}, _list(symbols), _list(owners))
+                place = places[at.asked] = FeedPosition({}, _list(symbols), _list(owners))
             place.seqs[topic.value] = None if at.cursor is None or at.epoch != epoch else at.told
         return make_token(epoch, places.values())
 
@@ -295,7 +295,7 @@ class Subscriber:
             self._worst_seconds = max(self._worst_seconds, now - self._behind_since)
             self._worst_bytes = max(self._worst_bytes, self.backlog)
 
-    def _at(self, place: Place, epoch: str) -> dict[Topic, _Subscription]:
+    def _at(self, place: FeedPosition, epoch: str) -> dict[Topic, _Subscription]:
         asked = _tuple(place.symbols), _tuple(place.owners)
         found = {}
         for name, seq in place.seqs.items():
@@ -313,26 +313,26 @@ class Subscriber:
         )
 
 
-def check(message: Subscribe) -> tuple[str, list[Place]]:
+def check(message: Subscribe) -> tuple[str, list[FeedPosition]]:
     """Return the epoch and the places that a message asks to hear from.
 
     Raises:
-        ProtocolError: If a topic is unknown, a filter too large, or the token none.
+        FeedProtocolError: If a topic is unknown, a filter too large, or the token none.
     """
     if message.token and (message.topics, message.symbols, message.owners) != (None, None, None):
-        raise ProtocolError(MALFORMED, "a token says what to subscribe to: name no topics, symbols or owners")
+        raise FeedProtocolError(MALFORMED, "a token says what to subscribe to: name no topics, symbols or owners")
     if message.token:
         epoch, places = read_token(message.token)
     else:
         names = [topic.value for topic in LAYOUTS] if message.topics is None else message.topics
-        epoch, places = "", [Place(dict.fromkeys(names), message.symbols, message.owners)]
+        epoch, places = "", [FeedPosition(dict.fromkeys(names), message.symbols, message.owners)]
     for place in places:
         for name in place.seqs:
             topic_named(name)
         for words in (place.symbols, place.owners):
             sentence = excess(words)
             if sentence is not None:
-                raise ProtocolError(MALFORMED, sentence)
+                raise FeedProtocolError(MALFORMED, sentence)
     return epoch, places
 
 

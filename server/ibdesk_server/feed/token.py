@@ -17,13 +17,13 @@ from typing import Annotated
 
 import msgspec
 
-from ibdesk_server.feed.protocol import MALFORMED, SCHEMA, ProtocolError
+from ibdesk_server.feed.protocol import MALFORMED, SCHEMA, FeedProtocolError
 
 _Word = Annotated[str, msgspec.Meta(max_length=64)]
 _Seq = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
+class FeedPosition(msgspec.Struct, frozen=True, array_like=True):
     """How far a client has got in the topics that it hears through one filter."""
 
     seqs: dict[_Word, _Seq | None]
@@ -34,31 +34,31 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 class _Token(msgspec.Struct, frozen=True, array_like=True):
     schema: int
     epoch: Annotated[str, msgspec.Meta(max_length=64)]
-    places: Annotated[list[Place], msgspec.Meta(max_length=64)]
+    places: Annotated[list[FeedPosition], msgspec.Meta(max_length=64)]
 
 
 _DECODER = msgspec.json.Decoder(_Token)
 
 
-def make_token(epoch: str, places: Iterable[Place]) -> str:
+def make_token(epoch: str, places: Iterable[FeedPosition]) -> str:
     """Return the word for these places."""
     data = msgspec.json.encode(_Token(SCHEMA, epoch, list(places)))
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def read_token(token: str) -> tuple[str, list[Place]]:
+def read_token(token: str) -> tuple[str, list[FeedPosition]]:
     """Return the epoch and the places that a token stands for.
 
     Raises:
-        ProtocolError: If it is none, or one of another version of the feed.
+        FeedProtocolError: If it is none, or one of another version of the feed.
     """
     try:
         data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
         found = _DECODER.decode(data)
     except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
-        raise ProtocolError(MALFORMED, "the token is not understood: leave it away and start over") from None
+        raise FeedProtocolError(MALFORMED, "the token is not understood: leave it away and start over") from None
     if found.schema != SCHEMA:
-        raise ProtocolError(
+        raise FeedProtocolError(
             MALFORMED, f"the token is of version {found.schema} of the feed, this server speaks {SCHEMA}"
         )
     return found.epoch, found.places

@@ -15,7 +15,7 @@ from ibdesk.model import Link
 from ibdesk.store.lease_health import LeaseHealth, LeaseState
 from ibdesk.store.redis import RedisHealth
 from ibdesk.telemetry import Span, TaskInfo, vitals
-from ibdesk_server.dependencies import Services
+from ibdesk_server.dependencies import ServerContext
 from ibdesk_server.observability.families import finite
 
 AWAY = "the engine is away: no orders are sent, open positions are unmanaged, and figures are old"
@@ -71,7 +71,7 @@ class DeskFigures(msgspec.Struct, frozen=True, kw_only=True):
         return [] if self.process is None else self.process.tasks
 
 
-async def ask_desk(found: Services) -> DeskFigures:
+async def ask_desk(found: ServerContext) -> DeskFigures:
     """Return what the desk says of itself, also when it says nothing."""
     aio = found.desk.aio
     try:
@@ -86,7 +86,7 @@ async def ask_desk(found: Services) -> DeskFigures:
         return DeskFigures(why_not=f"the desk is {found.desk.state.value}")
 
 
-def not_ready(found: Services, figures: DeskFigures) -> str:
+def not_ready(found: ServerContext, figures: DeskFigures) -> str:
     """Return why orders cannot leave, or clients cannot be told the news; empty when they can."""
     if found.hub.failed:
         return "the feed has failed: restart the server, its log says why"
@@ -100,7 +100,7 @@ def not_ready(found: Services, figures: DeskFigures) -> str:
     return ""
 
 
-def components(found: Services, figures: DeskFigures) -> dict[str, Component]:
+def components(found: ServerContext, figures: DeskFigures) -> dict[str, Component]:
     """Return how each part is."""
     parts = {
         "desk": _desk(figures),
@@ -121,7 +121,7 @@ def components(found: Services, figures: DeskFigures) -> dict[str, Component]:
     return parts
 
 
-def pools_of(found: Services, figures: DeskFigures) -> dict[str, list[RedisHealth]]:
+def pools_of(found: ServerContext, figures: DeskFigures) -> dict[str, list[RedisHealth]]:
     """Return how all pools of connections to Redis are, by process."""
     redis = found.watch.redis
     engine = [] if figures.process is None else figures.process.pools
@@ -187,7 +187,7 @@ def _link(health: DeskHealth | None) -> Component:
     return Component(state=state, reason=f"the link to TWS is {health.link.value}", facts=facts)
 
 
-def _feed(found: Services) -> Component:
+def _feed(found: ServerContext) -> Component:
     hub = found.hub
     lags = hub.lags()
     furthest = max((lag.lag_ms for lag in lags), default=0.0)
@@ -236,7 +236,7 @@ def _lease(health: LeaseHealth) -> Component:
             return Component(state="down", reason="this engine does not lead: it sends nothing", facts=facts)
 
 
-def _audit(found: Services) -> Component:
+def _audit(found: ServerContext) -> Component:
     trail = found.watch.trail
     facts = {"written": trail.written, "waiting": trail.waiting, "dropped": trail.dropped}
     if trail.failure:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ibdesk.store.redis.pool import RedisPool
 
 
-class Watch:
+class ServerMonitor:
     """The measurements, the background work and the audit trail of one server; `worker` is its name among several."""
 
     def __init__(

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from ibdesk_server.answers.base import Answer
-from ibdesk_server.dependencies import Caller, TheBudgets, TheReception, TheSecurity, needs
+from ibdesk_server.answers.base import ApiAnswer
+from ibdesk_server.dependencies import Caller, TheBudgets, TheLoginService, TheSecurity, needs
+from ibdesk_server.security.login_service import Admission, LoginDelayedError, LoginRefusedError
 from ibdesk_server.security.passwords import TooManyChecksError
-from ibdesk_server.security.principal import Kind, Principal, Role
-from ibdesk_server.security.reception import Admission, LoginDelayedError, LoginRefusedError
+from ibdesk_server.security.principal import Principal, ProofKind, Role
 from ibdesk_server.strict import StrictRoute
 
 router = APIRouter(prefix="/api/v1/auth", tags=["login"], route_class=StrictRoute)
@@ -36,7 +36,7 @@ class RefreshRequest(BaseModel):
     refresh_token: _Secret
 
 
-class AdmissionAnswer(Answer):
+class AdmissionAnswer(ApiAnswer):
     """What a login gives; the refresh token is good for one use."""
 
     name: str = Field(examples=["vera"])
@@ -47,18 +47,18 @@ class AdmissionAnswer(Answer):
     expires_in: float = Field(description="seconds for which the access token is good", examples=[600])
 
 
-class CallerAnswer(Answer):
+class CallerAnswer(ApiAnswer):
     """Who the server takes the caller for."""
 
     name: str = Field(examples=["vera"])
     role: Role = Field(examples=[Role.VIEWER.value])
-    kind: Kind = Field(examples=[Kind.TOKEN.value])
+    kind: ProofKind = Field(examples=[ProofKind.TOKEN.value])
     scopes: list[str] | None = Field(description="what the role is narrowed to; null for nothing", examples=[None])
 
 
 @router.post("/login", summary="Log in by name and password")
 async def login(
-    given: LoginRequest, request: Request, security: TheSecurity, budgets: TheBudgets, reception: TheReception
+    given: LoginRequest, request: Request, security: TheSecurity, budgets: TheBudgets, login_service: TheLoginService
 ) -> AdmissionAnswer:
     """Return an access token for some minutes and the refresh token to get the next one with.
 
@@ -66,7 +66,7 @@ async def login(
     """
     await _require_admissible(request, security, budgets)
     try:
-        admission = await reception.sign_in(
+        admission = await login_service.sign_in(
             given.name, given.password.get_secret_value(), address=security.addresses.client(request.scope)
         )
     except LoginRefusedError as error:
@@ -76,26 +76,26 @@ async def login(
     except TooManyChecksError as error:
         raise HTTPException(503, str(error), {"Retry-After": "5"}) from None
     # For the audit log, which is written around the request.
-    request.state.principal = Principal(admission.name, admission.role, Kind.TOKEN)
+    request.state.principal = Principal(admission.name, admission.role, ProofKind.TOKEN)
     return _answer(admission)
 
 
 @router.post("/refresh", summary="Exchange a refresh token for the next tokens")
 async def refresh(
-    given: RefreshRequest, request: Request, security: TheSecurity, budgets: TheBudgets, reception: TheReception
+    given: RefreshRequest, request: Request, security: TheSecurity, budgets: TheBudgets, login_service: TheLoginService
 ) -> AdmissionAnswer:
     """Return the next access and refresh token. A refresh token that comes a second time ends the whole login."""
     await _require_admissible(request, security, budgets)
     try:
-        return _answer(await reception.refresh(given.refresh_token.get_secret_value()))
+        return _answer(await login_service.refresh(given.refresh_token.get_secret_value()))
     except LoginRefusedError as error:
         raise HTTPException(401, str(error), {"WWW-Authenticate": "Bearer"}) from None
 
 
 @router.post("/logout", status_code=204, dependencies=[needs(Role.VIEWER)], summary="End this login")
-async def logout(caller: Caller, reception: TheReception) -> None:
+async def logout(caller: Caller, login_service: TheLoginService) -> None:
     """Make the access and refresh tokens of the caller's login worthless."""
-    await reception.sign_out(caller)
+    await login_service.sign_out(caller)
 
 
 @router.get("/me", dependencies=[needs(Role.VIEWER)], summary="Who am I?")

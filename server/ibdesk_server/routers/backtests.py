@@ -18,10 +18,18 @@ from ibdesk_server.answers import (
     Listing,
     items_of,
 )
-from ibdesk_server.backtests.job import Job, JobState, Outcome
+from ibdesk_server.backtests.job import BacktestJob, BacktestOutcome, JobState
 from ibdesk_server.backtests.jobs import JobFolder
 from ibdesk_server.backtests.request import BacktestRequest
-from ibdesk_server.dependencies import Caller, TheBacktests, TheDesk, TheReplays, api_router, needs, page_router
+from ibdesk_server.dependencies import (
+    Caller,
+    TheBacktests,
+    TheDesk,
+    TheIdempotencyStore,
+    api_router,
+    needs,
+    page_router,
+)
 from ibdesk_server.idempotency import REPLAYED, IdempotencyKey
 from ibdesk_server.paging import Pages
 from ibdesk_server.security.principal import Role
@@ -55,11 +63,13 @@ async def start(
     caller: Caller,
     backtests: TheBacktests,
     desk: TheDesk,
-    replays: TheReplays,
+    idempotency: TheIdempotencyStore,
     key: IdempotencyKey = None,
 ) -> BacktestAnswer:
     """Start a backtest in a process of its own, which stands back for the desk."""
-    async with replays.once(BacktestAnswer, asker=caller.name, operation="backtest", key=key, asked=request) as once:
+    async with idempotency.once(
+        BacktestAnswer, asker=caller.name, operation="backtest", key=key, asked=request
+    ) as once:
         if once.answer is None:
             once.answer = _answer(await backtests.start(request, by=caller.name, desk=desk))
         else:
@@ -133,7 +143,7 @@ async def delete(folder: TheJob, backtests: TheBacktests) -> None:
     await backtests.delete(folder)
 
 
-async def _outcome(folder: JobFolder) -> Outcome:
+async def _outcome(folder: JobFolder) -> BacktestOutcome:
     """Return the outcome of a backtest that is done.
 
     Raises:
@@ -145,7 +155,7 @@ async def _outcome(folder: JobFolder) -> Outcome:
     return job.outcome
 
 
-def _answer(job: Job) -> BacktestAnswer:
+def _answer(job: BacktestJob) -> BacktestAnswer:
     outcome, result = job.outcome, None
     if outcome is not None and outcome.stats is not None:
         result = BacktestResultAnswer(

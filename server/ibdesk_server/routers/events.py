@@ -10,9 +10,9 @@ from fastapi import APIRouter, Header, HTTPException, Query
 from starlette.responses import FileResponse, Response
 
 import ibdesk_server
-from ibdesk_server.dependencies import Caller, TheHub, TheVigil, needs
+from ibdesk_server.dependencies import Caller, TheHub, TheRevocationMonitor, needs
 from ibdesk_server.feed.events import EVENT_STREAM, EventResponse
-from ibdesk_server.feed.protocol import ProtocolError, Subscribe
+from ibdesk_server.feed.protocol import FeedProtocolError, Subscribe
 from ibdesk_server.feed.subscriber import check
 from ibdesk_server.security.principal import Role
 from ibdesk_server.strict import StrictRoute
@@ -42,7 +42,7 @@ _Words = Annotated[list[str] | None, Query(max_length=1_000, description="only t
 async def events(
     hub: TheHub,
     caller: Caller,
-    vigil: TheVigil,
+    revocations: TheRevocationMonitor,
     topics: _Words = None,
     symbols: _Words = None,
     owners: _Words = None,
@@ -63,9 +63,9 @@ async def events(
     try:
         asked = msgspec.convert({"type": "subscribe"} | ({"token": token} if token else words), Subscribe)
         check(asked)
-    except (ProtocolError, msgspec.ValidationError) as error:
+    except (FeedProtocolError, msgspec.ValidationError) as error:
         raise HTTPException(422, str(error)) from None
-    return EventResponse(hub, asked, reader=caller, vigil=vigil)
+    return EventResponse(hub, asked, reader=caller, revocations=revocations)
 
 
 @module_router.get("/feed.js", include_in_schema=False)

@@ -16,7 +16,7 @@ from ibdesk.guardian.drills import drills_in
 from ibdesk.model import moment
 from ibdesk.telemetry import vitals
 from ibdesk_server.answers import Moment
-from ibdesk_server.dependencies import AppServices, Services, needs
+from ibdesk_server.dependencies import AppServices, ServerContext, needs
 from ibdesk_server.observability.families import Labeled, as_plain, as_text
 from ibdesk_server.observability.figures import (
     audit_families,
@@ -150,7 +150,7 @@ async def metrics(request: Request, found: AppServices) -> Response:
     return Response(await asyncio.to_thread(as_text, collector), media_type=CONTENT_TYPE_LATEST)
 
 
-def _collector(found: Services, figures: DeskFigures) -> Labeled:
+def _collector(found: ServerContext, figures: DeskFigures) -> Labeled:
     spans, processes = {"web": found.watch.performance.spans()}, {"web": vitals()}
     if figures.process is not None:
         spans["engine"], processes["engine"] = figures.spans, figures.process.vitals

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ibdesk.model import moment
 from ibdesk.model.duration import parse_duration
-from ibdesk_server.answers.base import Answer, Moment
+from ibdesk_server.answers.base import ApiAnswer, Moment
 from ibdesk_server.dependencies import Caller, TheSecurity, api_router
 from ibdesk_server.security.keys import ApiKey
 from ibdesk_server.security.principal import Role
@@ -22,7 +22,7 @@ _Scopes = Annotated[
 ]
 
 
-class KeyAnswer(Answer):
+class KeyAnswer(ApiAnswer):
     """What is known of a key, which is all but the key."""
 
     name: str = Field(examples=["grafana"])

@@ -13,7 +13,7 @@ from ibdesk.desk import OrderInfo
 from ibdesk.model import OrderStatus, moment, nanoseconds
 from ibdesk.telemetry import correlation_id
 from ibdesk_server.answers import CancelAllAnswer, Listing, OrderAnswer, items_of
-from ibdesk_server.dependencies import Caller, TheDesk, TheReplays, api_router, needs
+from ibdesk_server.dependencies import Caller, TheDesk, TheIdempotencyStore, api_router, needs
 from ibdesk_server.etags import require_unchanged
 from ibdesk_server.idempotency import REPLAYED, IdempotencyKey
 from ibdesk_server.paging import Pages
@@ -113,7 +113,7 @@ async def place(
     response: Response,
     caller: Caller,
     desk: TheDesk,
-    replays: TheReplays,
+    idempotency: TheIdempotencyStore,
     key: IdempotencyKey = None,
 ) -> OrderAnswer:
     """Place an order by hand; it passes the same risk gate as those of strategies and belongs to the book `manual`.
@@ -122,7 +122,7 @@ async def place(
     keeps, it is placed once however often it is sent. An order that a risk rule denies is a problem whose `facts` name
     the rule, its limit, and the figure that breaks it.
     """
-    async with replays.once(OrderAnswer, asker=caller.name, operation="order", key=key, asked=request) as once:
+    async with idempotency.once(OrderAnswer, asker=caller.name, operation="order", key=key, asked=request) as once:
         if once.answer is None:
             placed = await desk.aio.place(
                 request.symbol,

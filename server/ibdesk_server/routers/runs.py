@@ -22,7 +22,7 @@ from ibdesk_server.answers import (
     finite_plain,
 )
 from ibdesk_server.backtests.request import STRATEGY_FILE
-from ibdesk_server.dependencies import Caller, TheDesk, TheReplays, TheStrategies, api_router, needs
+from ibdesk_server.dependencies import Caller, TheDesk, TheIdempotencyStore, TheStrategies, api_router, needs
 from ibdesk_server.idempotency import REPLAYED, IdempotencyKey
 from ibdesk_server.paging import Cursor, Pages, link_to_next
 from ibdesk_server.routers.journal import EarlierJournal, Rows, numbered
@@ -102,7 +102,7 @@ class ParametersRequest(BaseModel):
     parameters: dict[str, Any] = Field(min_length=1, max_length=200, examples=[{"size": 50}])
 
 
-class StopRequest(BaseModel):
+class RunStopRequest(BaseModel):
     """How to stop a run; the same may stand in the query."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"flatten": True}]})
@@ -137,11 +137,11 @@ async def start(
     caller: Caller,
     desk: TheDesk,
     folder: TheStrategies,
-    replays: TheReplays,
+    idempotency: TheIdempotencyStore,
     key: IdempotencyKey = None,
 ) -> RunAnswer:
     """Start a strategy on some instruments; it is warmed up from history first."""
-    async with replays.once(RunAnswer, asker=caller.name, operation="run", key=key, asked=request) as once:
+    async with idempotency.once(RunAnswer, asker=caller.name, operation="run", key=key, asked=request) as once:
         if once.answer is None:
             once.answer = await _start(request, desk, folder, by=caller.name)
         else:
@@ -205,7 +205,7 @@ async def stop(
     run_id: RunId,
     caller: Caller,
     desk: TheDesk,
-    request: StopRequest | None = None,
+    request: RunStopRequest | None = None,
     flatten: Annotated[bool | None, Query(description="as in the body", examples=[True])] = None,
 ) -> RunAnswer:
     """Stop a run; its open orders are cancelled, and its positions closed where `flatten` says so."""

@@ -8,8 +8,8 @@ from fastapi import Path, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from ibdesk.model import moment
-from ibdesk_server.answers.base import Answer, Moment
-from ibdesk_server.dependencies import TheReception, TheSecurity, api_router
+from ibdesk_server.answers.base import ApiAnswer, Moment
+from ibdesk_server.dependencies import TheLoginService, TheSecurity, api_router
 from ibdesk_server.security.principal import Role
 from ibdesk_server.security.users import User
 
@@ -21,7 +21,7 @@ _Password = Annotated[
 ]
 
 
-class UserAnswer(Answer):
+class UserAnswer(ApiAnswer):
     """A user; passwords are never told."""
 
     name: str = Field(examples=["vera"])
@@ -57,9 +57,9 @@ async def users(security: TheSecurity) -> list[UserAnswer]:
 
 
 @router.post("/users", status_code=201, summary="Add a user")
-async def add(given: NewUser, response: Response, security: TheSecurity, reception: TheReception) -> UserAnswer:
+async def add(given: NewUser, response: Response, security: TheSecurity, login_service: TheLoginService) -> UserAnswer:
     """Add a user who can log in from now on."""
-    password_hash = await reception.hash_of(given.password.get_secret_value(), name=given.name)
+    password_hash = await login_service.hash_of(given.password.get_secret_value(), name=given.name)
     user = await security.change(security.users.add, given.name, given.role, password_hash)
     response.headers["Location"] = f"/api/v1/users/{user.name}"
     return _answer(user)
@@ -72,10 +72,10 @@ async def user(name: Name, security: TheSecurity) -> UserAnswer:
 
 
 @router.patch("/users/{name}", summary="Change a user")
-async def change(name: Name, given: UserChange, security: TheSecurity, reception: TheReception) -> UserAnswer:
+async def change(name: Name, given: UserChange, security: TheSecurity, login_service: TheLoginService) -> UserAnswer:
     """Give a user another role or password, keep them out or let them in again; their logins end."""
     if given.password is not None:
-        password_hash = await reception.hash_of(given.password.get_secret_value(), name=name)
+        password_hash = await login_service.hash_of(given.password.get_secret_value(), name=name)
         await security.change(security.users.set_password, name, password_hash)
     if given.role is not None:
         await security.change(security.users.set_role, name, given.role)

@@ -25,7 +25,7 @@ from ibdesk_server.security.keyfile import obtain_key
 from ibdesk_server.security.keys import ApiKeys
 from ibdesk_server.security.logins import Logins
 from ibdesk_server.security.presented import presented_cookie, presented_secret
-from ibdesk_server.security.principal import LOCAL, Kind, Principal
+from ibdesk_server.security.principal import LOCAL, Principal, ProofKind
 from ibdesk_server.security.settings import SecuritySettings
 from ibdesk_server.security.tickets import Tickets, Use, digest_of
 from ibdesk_server.security.tokens import AccessTokens
@@ -163,13 +163,13 @@ class Security:
     def _is_good(self, principal: Principal) -> bool:
         """Return whether the key, login or session somebody came with goes on, and they are who they were."""
         match principal.kind:
-            case Kind.LOCAL:
+            case ProofKind.LOCAL:
                 return True
-            case Kind.KEY:
+            case ProofKind.KEY:
                 return self.keys.still_opens(principal.proof_id)
-            case Kind.TOKEN:
+            case ProofKind.TOKEN:
                 return self.logins.goes_on(principal.proof_id) and self.is_current(principal)
-            case Kind.SESSION:
+            case ProofKind.SESSION:
                 return self.sessions.still_opens(principal.proof_id) and self.is_current(principal)
 
     def is_current(self, principal: Principal) -> bool:

@@ -15,7 +15,7 @@ import msgspec
 
 from ibdesk_server.security.directory import Directory, Row
 from ibdesk_server.security.errors import AccessError, NameTakenError, UnknownNameError
-from ibdesk_server.security.principal import Kind, Principal, Role, checked_scopes
+from ibdesk_server.security.principal import Principal, ProofKind, Role, checked_scopes
 from ibdesk_server.security.tickets import digest_of
 
 KEY_MARK = "ibk"
@@ -115,7 +115,7 @@ class ApiKeys:
         if key.used_ns is None or now - key.used_ns >= _USE_NOTED_NS:
             with self._directory.change() as connection:
                 connection.execute("UPDATE keys SET used_ns = ? WHERE prefix = ?", (now, key.prefix))
-        return Principal(f"key:{key.name}", key.role, Kind.KEY, key.scopes, key.prefix, expires_ns=key.expires_ns)
+        return Principal(f"key:{key.name}", key.role, ProofKind.KEY, key.scopes, key.prefix, expires_ns=key.expires_ns)
 
     def still_opens(self, prefix: str) -> bool:
         """Return whether the key with this prefix is still good."""

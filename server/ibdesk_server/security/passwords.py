@@ -29,7 +29,7 @@ class TooManyChecksError(AccessError):
         return "too many logins at once: try again in some seconds"
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class PasswordVerdict(msgspec.Struct, frozen=True):
     """Whether a password is right, and its hash by today's parameters when it was kept by others."""
 
     right: bool
@@ -66,7 +66,7 @@ class Passwords:
         finally:
             self._waiting -= 1
 
-    async def check(self, kept: str | None, password: str) -> Verdict:
+    async def check(self, kept: str | None, password: str) -> PasswordVerdict:
         """Return whether a password is the one kept; with none kept it is wrong, after the same work.
 
         Raises:
@@ -78,14 +78,16 @@ class Passwords:
         finally:
             self._waiting -= 1
 
-    def _check(self, kept: str | None, password: str) -> Verdict:
+    def _check(self, kept: str | None, password: str) -> PasswordVerdict:
         try:
             self._hasher.verify(kept or self._nobodys, _normal(password))
         except (VerificationError, InvalidHashError):
-            return Verdict(right=False)
+            return PasswordVerdict(right=False)
         if kept is None:
-            return Verdict(right=False)
-        return Verdict(right=True, better_hash=self.hash(password) if self._hasher.check_needs_rehash(kept) else None)
+            return PasswordVerdict(right=False)
+        return PasswordVerdict(
+            right=True, better_hash=self.hash(password) if self._hasher.check_needs_rehash(kept) else None
+        )
 
     def _enter(self) -> None:
         if self._waiting >= _WAITING:

@@ -54,7 +54,7 @@ class Role(enum.Enum):
 _LADDER = tuple(Role)
 
 
-class Kind(enum.Enum):
+class ProofKind(enum.Enum):
     """How somebody showed who they are."""
 
     # LOCAL: with the key file of this machine.
@@ -76,7 +76,7 @@ class Principal(msgspec.Struct, frozen=True):
 
     name: str
     role: Role
-    kind: Kind
+    kind: ProofKind
     scopes: frozenset[str] | None = None
     proof_id: str = ""
     generation: str = ""
@@ -93,7 +93,7 @@ class Principal(msgspec.Struct, frozen=True):
         return area in self.scopes or f"{area}:{'write' if writing else 'read'}" in self.scopes
 
 
-LOCAL = Principal("local", Role.ADMIN, Kind.LOCAL)
+LOCAL = Principal("local", Role.ADMIN, ProofKind.LOCAL)
 """Whoever holds the key file of this machine."""
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from ibdesk_server.security.directory import Directory, Row
-from ibdesk_server.security.principal import Kind, Principal, Role
+from ibdesk_server.security.principal import Principal, ProofKind, Role
 
 _TICKET_BYTES = 32
 # More than anybody needs at once; the oldest ones leave.
@@ -86,5 +86,5 @@ def digest_of(secret: str) -> bytes:
 def _principal(row: Row, digest: bytes) -> Principal:
     name, role, generation, expires_ns = row
     return Principal(
-        name, Role(role), Kind.SESSION, proof_id=digest.hex(), generation=generation, expires_ns=expires_ns
+        name, Role(role), ProofKind.SESSION, proof_id=digest.hex(), generation=generation, expires_ns=expires_ns
     )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jwt
 
 from ibdesk_server.security.logins import Login
-from ibdesk_server.security.principal import Kind, Principal, Role
+from ibdesk_server.security.principal import Principal, ProofKind, Role
 
 ISSUER, AUDIENCE = "ibdesk", "ibdesk-api"
 
@@ -64,7 +64,7 @@ class AccessTokens:
             return Principal(
                 str(claims["sub"]),
                 Role(claims["role"]),
-                Kind.TOKEN,
+                ProofKind.TOKEN,
                 proof_id=str(claims["sid"]),
                 generation=str(claims["gen"]),
                 expires_ns=int((expires + _LEEWAY_SECONDS) * 1e9),

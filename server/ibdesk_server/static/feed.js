@@ -28,8 +28,8 @@ const TOO_DEEP = 64;
 /** The server refuses this client for good; the message says why. */
 export class FeedError extends Error {}
 
-/** News of one topic: a "snapshot" is its whole state, a "delta" what changed since; `columns` by name. */
-export class News {
+/** FeedMessage of one topic: a "snapshot" is its whole state, a "delta" what changed since; `columns` by name. */
+export class FeedMessage {
   constructor(kind, topic, seq, columns) {
     Object.assign(this, { kind, topic, seq, columns });
   }
@@ -206,7 +206,7 @@ export class Feed {
   }
 
   #take(message) {
-    const news = new News(message.type, message.topic, message.seq, message.columns);
+    const news = new FeedMessage(message.type, message.topic, message.seq, message.columns);
     const seqs = this.#places.find(([found]) => news.topic in found)[0];
     const table = this.tables.get(news.topic);
     if (news.kind === "snapshot") {
@@ -283,13 +283,13 @@ export function toDate(nanoseconds) {
 
 /** Return the value in these bytes of msgpack; integers beyond 2^53 become BigInt. */
 export function decode(bytes) {
-  const reader = new Reader(bytes);
+  const reader = new MsgpackReader(bytes);
   const value = reader.value(0);
   if (reader.at !== bytes.length) throw new RangeError(`${bytes.length - reader.at} bytes follow the value`);
   return value;
 }
 
-class Reader {
+class MsgpackReader {
   static #text = new TextDecoder("utf-8", { fatal: true });
 
   constructor(bytes) {
@@ -346,7 +346,7 @@ class Reader {
   }
 
   string(size) {
-    return Reader.#text.decode(this.take(size));
+    return MsgpackReader.#text.decode(this.take(size));
   }
 
   array(size, depth) {

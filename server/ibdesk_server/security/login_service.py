@@ -10,7 +10,7 @@ from ibdesk_server.security.guard import Security
 from ibdesk_server.security.logins import Login
 from ibdesk_server.security.passwords import Passwords, require_good
 from ibdesk_server.security.presented import presented_cookie
-from ibdesk_server.security.principal import Kind, Principal, Role
+from ibdesk_server.security.principal import Principal, ProofKind, Role
 from ibdesk_server.security.throttle import Throttle
 
 _WRONG = "name or password is wrong, or this user is disabled"
@@ -45,7 +45,7 @@ class Admission(msgspec.Struct, frozen=True):
         return f"Admission(name={self.name!r}, role={self.role})"
 
 
-class Reception:
+class LoginService:
     """Lets people in and out of what `security` guards."""
 
     def __init__(self, security: Security) -> None:
@@ -95,7 +95,7 @@ class Reception:
 
     async def sign_out(self, principal: Principal) -> None:
         """End the login that somebody came with."""
-        if principal.kind is Kind.TOKEN:
+        if principal.kind is ProofKind.TOKEN:
             await self._security.change(self._security.logins.end, principal.proof_id)
 
     async def hash_of(self, password: str, *, name: str) -> str:
@@ -122,7 +122,7 @@ class Reception:
         Raises:
             AccessError: If they came with something else, which may be less than the user is.
         """
-        if principal.kind is not Kind.TOKEN:
+        if principal.kind is not ProofKind.TOKEN:
             raise AccessError("only a login by name and password becomes a browser's login")
         return await self._security.aside(self._security.sessions.issue, principal)
 

@@ -10,7 +10,7 @@ from ibdesk.strategy.base import Strategy
 from ibdesk.strategy.loader import load_strategy, make_strategy
 
 
-class StrategyShelf:
+class StrategyRegistry:
     """Finds the strategy of a start command: one put here before, or else its file, which must not have changed."""
 
     def __init__(self) -> None:

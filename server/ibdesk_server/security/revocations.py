@@ -17,7 +17,7 @@ _SHORTEST_SECONDS = 0.05
 End = Callable[[], None]
 
 
-class Vigil:
+class RevocationMonitor:
     """Calls those back whose key or login has expired or was revoked, at most `recheck_seconds` after the directory
     says so.
 
@@ -34,7 +34,7 @@ class Vigil:
         """Watch over somebody from now on; `end` is called once, when they may not stay."""
         self._connected.setdefault(principal, set()).add(end)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._watch(), name="vigil")
+            self._task = asyncio.get_running_loop().create_task(self._watch(), name="revocations")
 
     def leave(self, principal: Principal, end: End) -> None:
         """Watch no more."""
