@@ -168,7 +168,7 @@ def test_no_sentence_and_no_traceback_shows_a_wrong_secret(place: Place, source:
     else:
         given = (Given("redis.url", WRONG_URL, "--redis"),)
 
-    with pytest.raises(ConfigError, match=r"redis\.url cannot be \*{8} \(.*\): a Redis url begins with") as caught:
+    with pytest.raises(ConfigError, match=r"redis\.url cannot be \*{8} \(.*\): a Redis url must begin with") as caught:
         DeskSettings.load(*given)
 
     told = "".join(traceback.format_exception(caught.value))

@@ -69,4 +69,4 @@ async def test_books_that_are_not_whole_are_not_gone_on_from(settings: DeskSetti
     with JournalFollower(settings, "DU1") as follower:
         follower.catch_up()
 
-    assert "outgrew redis.journal_megabytes" in follower.fault
+    assert "exceeded redis.journal_megabytes" in follower.fault

@@ -131,7 +131,7 @@ def test_with_redis_away_the_leader_trades_on_and_the_standby_waits(
     leader, standby = leader_and_standby(start_engine, trading)
 
     getattr(redis_server, fault)()
-    leader.until("is not confirmed any more")
+    leader.until("is no longer confirmed")
     # Longer than the lease lasts.
     ends = time.monotonic() + 5
     while time.monotonic() < ends:

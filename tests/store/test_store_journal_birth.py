@@ -121,7 +121,7 @@ def test_a_journal_that_lost_its_header_is_not_taken_for_one_that_never_traded(
         file.truncate(journal.path.stat().st_size // 2)
 
     assert set_aside_unborn(tmp_path, "paper") == []
-    with pytest.raises(JournalError, match="which may have left open orders"):
+    with pytest.raises(JournalError, match="which may hold open orders"):
         restore_from(path_of_new_journal(tmp_path, "paper", NOW_NS), make_header(), account="DU1", at_ns=9)
 
 

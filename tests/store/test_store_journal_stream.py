@@ -252,7 +252,7 @@ async def test_a_life_that_outgrows_its_bound_is_given_up_and_standbys_are_told(
     await leader.send_all()
     await read_all(machines.reader)
 
-    assert machines.reader.fault.startswith("its journal outgrew redis.journal_megabytes, 1, at event")
+    assert machines.reader.fault.startswith("its journal exceeded redis.journal_megabytes, 1, at event")
     with JournalReader(machines.copy) as copy:
         assert copy.copy is not None
         assert copy.copy.fault == machines.reader.fault
@@ -308,7 +308,7 @@ async def test_what_is_none_of_a_journals_is_not_gone_on_from(
     with JournalReader(machines.copy) as copy:
         assert copy.copy is not None
         assert copy.copy.fault == machines.reader.fault
-    assert [each.levelname for each in caplog.records if "cannot be gone on from" in each.message] == ["ERROR"]
+    assert [each.levelname for each in caplog.records if "cannot be used" in each.message] == ["ERROR"]
 
 
 async def test_a_name_of_a_life_that_leads_elsewhere_is_refused(

@@ -94,7 +94,9 @@ async def test_with_redis_gone_calls_fail_at_once_and_it_is_left_alone(
     assert time.monotonic() - began < 0.5
     assert pool.health.calls == tried
     assert pool.health.refused == 50
-    assert reasons == {"is left alone for a moment, since it cannot be reached: is it running, and is redis.url right?"}
+    assert reasons == {
+        "gets no calls for a moment, because it cannot be reached: is it running, and is redis.url right?"
+    }
 
 
 async def test_a_stalled_redis_holds_a_call_up_no_longer_than_its_time_out(
@@ -143,7 +145,7 @@ async def test_that_redis_went_and_that_it_came_back_is_told_once_each(
         watching.cancel()
 
     told = [record.getMessage() for record in caplog.records]
-    assert [text.endswith("going on without it") for text in told] == [True, False]
+    assert [text.endswith("continuing without it") for text in told] == [True, False]
     assert told[1].endswith("answers again")
 
 

@@ -1,10 +1,10 @@
-"""The present life of a desk in Redis: what changed books in its journal, for engines on other machines.
+"""The current journal of a desk in Redis: the events that changed books, for engines on other machines.
 
-A life is a stream of its own, whose messages are numbered as the events are in the journal, and a head names the life
-that is to be gone on from. Nothing of a life is trimmed: one event less and what follows could not be understood. Its
-writer says what it believes to be the last one there, and nothing is written where that is wrong: so a repeat changes
-nothing, a Redis that has lost something is sent it again, and the stream never has a hole. A life takes the head,
-and the one before it leaves, once all of it is there, and only if no later engine has taken it.
+Each journal is its own stream, whose messages have the numbers of its events, and a head names the journal to continue
+from. Nothing is trimmed: the rest would make no sense without a single event. The writer states the event that it
+believes to be the last one there, and nothing is written if that is wrong: so a repeat changes nothing, a Redis that
+has lost events receives them again, and the stream never has a gap. A journal becomes the head, and the one before it
+is removed, once all of it is there, unless a later engine has taken the head.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from ibdesk.store.journal_reader import BookRow
 from ibdesk.store.redis.errors import RedisError
 from ibdesk.store.redis.pool import Client, RedisPool
 
-# Bytes of one message to or from Redis, about; a single larger event goes alone, up to the most that any may have.
+# Approximate bytes of one message to or from Redis; a larger event goes alone, up to `_MOST_ROW_BYTES`.
 MESSAGE_BYTES = 256 * 1024
 _MOST_ROW_BYTES = 64 * 1024 * 1024
-# What never took the head, because its engine died before, leaves after this time.
+# A stream that never became the head, because its engine died, is removed after this time.
 _UNFINISHED_MS = 3_600_000
-# Longer than other calls may take: nobody waits for these, and a large event is to come through a slow line too.
+# Longer than the limit of other calls: nothing waits for these, and a large event must also pass a slow line.
 _SECONDS = 5.0
 
-# All answers begin with a word. What is written: whose journal, the last event there, and the events behind it.
+# All answers begin with a word. The arguments name the journal, the last event there, and the events after it.
+# The field `life` holds the journal's name: versions before schema 5 look for it there.
 _APPENDING = """
 local head = redis.call('HMGET', KEYS[1], 'token', 'life')
 if head[1] and tonumber(head[1]) > tonumber(ARGV[1]) then return {'replaced', head[1]} end
@@ -70,7 +71,7 @@ return {head, found}
 
 
 class StreamedJournal(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose journal it is: the number of the engine's leadership, the file's name, its header, and the machine."""
+    """A journal in Redis: the token of its engine's lease, the file's name, its header, and the machine."""
 
     token: int
     name: str
@@ -79,10 +80,10 @@ class StreamedJournal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):
-    """The life to go on from, as its engine said last.
+    """The journal to continue from, as its engine last reported it.
 
-    Order ids up to `order_ids` may have been used. `fault` says why the events in Redis are not all that there were,
-    empty while they are. `beats` grows as long as the engine says anything.
+    Order ids up to `order_ids` may have been used. `fault` says why the events in Redis are incomplete, or is empty.
+    `beats` grows as long as the engine sends anything.
     """
 
     journal: StreamedJournal
@@ -92,15 +93,15 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JournalReplacedError(IbdeskError):
-    """A later engine has its life in Redis: this one's is of no interest any more."""
+    """A later engine has its journal in Redis: this one's is obsolete."""
 
 
 class JournalStream:
-    """The lives of one office, to be written by who leads it and read by who stands by; belongs to one event loop."""
+    """The journals of one lease, written by the leader and read by standbys; belongs to one event loop."""
 
     def __init__(self, pool: RedisPool, office: str) -> None:
         self._pool = pool
-        # In braces, so that a cluster keeps an office's keys together.
+        # In braces, so that a cluster keeps these keys together.
         self._head = pool.settings.key(f"{{journal:{office}}}")
         self._client: Client | None = None
 
@@ -114,14 +115,14 @@ class JournalStream:
         order_ids: int,
         fault: str = "",
     ) -> int:
-        """Write the rows behind the event `after`, and return the number of the last event there, 0 for none.
+        """Write the rows after the event `after`, and return the number of the last event there, 0 for none.
 
-        When that is not the last of `rows`, nothing was written: go on behind it. With `is_whole` these are the last
-        rows that there are, and the life takes the head. When it raises, they may nevertheless have arrived.
+        If that is not the last of `rows`, nothing was written: continue after that number. With `is_whole` these are
+        the last rows, and the journal becomes the head. When it raises, the rows may still have arrived.
 
         Raises:
             RedisError: If Redis cannot take them now.
-            JournalReplacedError: If a later engine has its life there.
+            JournalReplacedError: If a later engine has its journal there.
         """
         words: list[str | bytes | int] = [journal.token, journal.name, after, int(is_whole)]
         words += [encode_header(journal.header), journal.host, order_ids, fault, _UNFINISHED_MS]
@@ -136,13 +137,13 @@ class JournalStream:
         return int(value)
 
     async def read(self, name: str, *, after: int) -> tuple[Head | None, list[BookRow]]:
-        """Return the head, or None, and a piece of the rows behind the event `after`.
+        """Return the head, or None, and a piece of the rows after the event `after`.
 
         There are rows only if the head's journal is `name`. Call again until none comes.
 
         Raises:
             RedisError: If Redis cannot be read now.
-            FaultyRowsError: If what it holds is none of a desk's.
+            FaultyRowsError: If its content is not that of a desk.
         """
         limits = (MESSAGE_BYTES, _MOST_ROW_BYTES)
         fields, found = await self._bounded(lambda client: client.eval(_READING, 1, self._head, name, after, *limits))
@@ -151,7 +152,7 @@ class JournalStream:
         try:
             return _head(fields), [msgspec.msgpack.decode(data, type=BookRow) for data in found]
         except (msgspec.DecodeError, IbdeskError, ValueError) as error:
-            raise FaultyRowsError(f"what Redis holds of the earlier journal cannot be read: {error}") from None
+            raise FaultyRowsError(f"the earlier journal in Redis cannot be read: {error}") from None
 
     async def close(self) -> None:
         """Close the connection."""
@@ -161,7 +162,7 @@ class JournalStream:
                 await client.aclose()
 
     async def _bounded(self, work: Callable[[Client], Awaitable[Any]]) -> Any:
-        """Do work on a connection of its own, within the time that it may take."""
+        """Run `work` on the stream's own connection, within its time limit."""
         if self._client is None:
             self._client = self._pool.dedicated()
         try:
@@ -173,22 +174,22 @@ class JournalStream:
             reason = f"did not answer within {_SECONDS:g} s" if late else self._pool.reason(error)
             raise RedisError(self._pool.settings.address, reason) from error
         except asyncio.CancelledError:
-            # The answer is still to come: nobody else may take it for his.
+            # The answer is still to come: no later call may receive it.
             await self.close()
             raise
 
 
 def _head(fields: Sequence[bytes | None]) -> Head:
-    """Return the head that Redis holds.
+    """Return the head from its fields in Redis.
 
     Raises:
-        ValueError: If a figure or a text is none.
-        FaultyRowsError: If the journal is of another version.
-        IbdeskError: If the header is none of a journal.
+        ValueError: If a number or text is malformed.
+        FaultyRowsError: If the journal has another schema.
+        IbdeskError: If the header is not that of a journal.
     """
     token, name, header, host, order_ids, fault, beats = (field or b"" for field in fields)
     decoded = decode_header(header)
     if decoded.schema != SCHEMA_VERSION:
-        raise FaultyRowsError(f"it is of schema {decoded.schema}, this version of ibdesk reads {SCHEMA_VERSION}")
+        raise FaultyRowsError(f"it has schema {decoded.schema}, this version of ibdesk reads {SCHEMA_VERSION}")
     journal = StreamedJournal(token=int(token), name=name.decode(), header=decoded, host=host.decode())
     return Head(journal=journal, order_ids=int(order_ids), fault=fault.decode(), beats=int(beats))

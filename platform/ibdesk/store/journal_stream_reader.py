@@ -1,4 +1,4 @@
-"""Reading the life to go on from out of Redis, into a copy among the journals of this machine."""
+"""Copying the journal to continue from out of Redis, into the journals of this machine."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _log = logging.getLogger(__name__)
 
 
 class JournalStreamReader:
-    """Keeps the copy of whichever life is the present one. What it reads twice is in the copy once.
+    """Keeps the copy of the current journal. Rows that it reads twice are in the copy once.
 
-    `head` is what the engine of that life said last, None before. `fault` is why nobody can go on from what came of
-    it, empty when somebody can.
+    `head` is the last report of that journal's engine, or None. `fault` says why no desk can continue from the copy, or
+    is empty.
     """
 
     def __init__(self, stream: JournalStream, folder: Path) -> None:
@@ -23,31 +23,31 @@ class JournalStreamReader:
         self.head: Head | None = None
         self.fault = ""
         self._stream, self._folder = stream, folder
-        # _copy: None before there was a life, and where its journal itself lies in the folder.
+        # None before there is a journal, and if the journal itself lies in the folder.
         self._copy: JournalCopy | None = None
 
     @property
     def journal(self) -> StreamedJournal | None:
-        """Return whose journal is copied, None when there is none yet."""
+        """Return the journal that is copied, or None."""
         return self.head.journal if self.head else None
 
     @property
     def last(self) -> int:
-        """Return the number of the last event in the copy, 0 when there is none."""
+        """Return the number of the last event in the copy, or 0."""
         return self._copy.last if self._copy else 0
 
     @property
     def is_original(self) -> bool:
-        """Return whether the journal itself lies here, so that there is nothing to copy."""
+        """Return whether the journal itself lies here, so there is nothing to copy."""
         return self.head is not None and self._copy is None and not self.fault
 
     async def read(self) -> bool:
-        """Read the next piece; return whether that was all there is.
+        """Read the next piece; return whether it was the last one.
 
-        What is not a journal's is never gone on from: it is said in `fault` and in the log, and once.
+        Rows that do not belong to a journal are never used: `fault` and the log say so, once.
 
         Raises:
-            RedisError: If Redis cannot be read now; the next call goes on.
+            RedisError: If Redis cannot be read now; the next call continues.
             JournalError: If the copy cannot be written.
         """
         name = self.head.journal.name if self.head else ""
@@ -70,7 +70,7 @@ class JournalStreamReader:
         return not rows
 
     def close(self) -> None:
-        """Let go of the copy."""
+        """Close the copy."""
         if self._copy is not None:
             self._copy.close()
             self._copy = None
@@ -89,6 +89,6 @@ class JournalStreamReader:
         if self.fault == fault:
             return
         self.fault = fault
-        _log.error("the copy of the leading engine's journal cannot be gone on from: %s", fault)
+        _log.error("the copy of the leading engine's journal cannot be used: %s", fault)
         if self._copy is not None:
             self._copy.give_up(fault)

@@ -1,4 +1,4 @@
-"""Writing a journal's life into Redis, piece by piece, from wherever Redis has it to its end."""
+"""Writing a journal into Redis, piece by piece, from the last event that Redis has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MEGABYTE = 1_000_000
 
 
 class JournalStreamWriter:
-    """Knows how far one life is in Redis, and brings it on. What it has sent twice is there once."""
+    """Knows how much of one journal is in Redis, and sends the rest. Rows sent twice are there once."""
 
     def __init__(
         self,
@@ -25,16 +25,16 @@ class JournalStreamWriter:
         """Make a writer.
 
         Args:
-            stream: Where to.
-            journal: What is written.
-            streamed: Whose life that is.
-            order_ids: Tells up to which number order ids may have been used.
-            most_megabytes: A life that takes more is given up: standbys are told that it is not whole.
+            stream: The target.
+            journal: The journal to write.
+            streamed: Its identity in Redis.
+            order_ids: Returns the number up to which order ids may have been used.
+            most_megabytes: A larger journal is given up: standbys learn that it is incomplete.
         """
         self.fault = ""
         self._stream, self._journal, self._streamed, self._order_ids = stream, journal, streamed, order_ids
         self._most_megabytes = most_megabytes
-        # Up to which event Redis has it, as far as is known, and the bytes that is.
+        # The last event known to be in Redis, and the bytes up to it.
         self._after = self._size = 0
 
     @property
@@ -43,18 +43,18 @@ class JournalStreamWriter:
         return not self.fault and self._journal.last_book_number > self._after
 
     async def send(self) -> bool:
-        """Send the next piece, or just a word when there is none; return whether all has arrived.
+        """Send the next piece, or only a beat if there is none; return whether everything has arrived.
 
         Raises:
-            RedisError: If Redis cannot take it now; the next call goes on.
-            JournalReplacedError: If a later engine has its life there.
+            RedisError: If Redis cannot take it now; the next call continues.
+            JournalReplacedError: If a later engine has its journal there.
             JournalError: If the journal cannot be read.
         """
         newest = self._journal.last_book_number
         rows = [] if self.fault else self._journal.book_rows(self._after, at_most_bytes=MESSAGE_BYTES)
         size = self._size + sum(row.size for row in rows)
         if size > _MEGABYTE * self._most_megabytes:
-            self.fault = f"its journal outgrew redis.journal_megabytes, {self._most_megabytes}, at event {self._after}"
+            self.fault = f"its journal exceeded redis.journal_megabytes, {self._most_megabytes}, at event {self._after}"
             rows, size = [], self._size
         last = rows[-1].number if rows else self._after
         is_whole = last >= newest or bool(self.fault)

@@ -1,4 +1,4 @@
-"""How each topic's rows are told apart: key columns, what a snapshot keeps, and which filters apply."""
+"""The layout of each topic: its key columns, the rows in a snapshot, and the filters that apply."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ibdesk.store.feed import Row, Topic
 class Layout(msgspec.Struct, frozen=True):
     """The rows of one topic.
 
-    `group` names the columns that name the thing a row is about, `time` the column that tells its rows apart over
-    time when more than the newest one is of interest. A snapshot holds the `kept` newest rows of each group.
-    `symbol` and `owner` name the columns that a client's filters look at; without such a column a row passes.
+    `group` names the columns that identify a row's subject, `time` the columns that distinguish its rows over time if
+    more than the newest is of interest. A snapshot holds the `kept` newest rows of each group. `symbol` and `owner`
+    name the columns that a client's filters compare; without such a column a row passes.
     """
 
     group: tuple[str, ...]
@@ -25,23 +25,23 @@ class Layout(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Return the columns that together name one row; a row with the same key replaces the former one."""
+        """Return the columns that together identify a row; a row with the same key replaces the former one."""
         return self.group + self.time
 
     def key_of(self, row: Row) -> str:
-        """Return the key under which the desk's own feed publishes such a row."""
+        """Return the key under which the desk's own feed publishes this row."""
         return "/".join(map(str, self.group_of(row) or self.time_of(row)))
 
     def group_of(self, row: Row) -> tuple[object, ...]:
-        """Return what the row is about."""
+        """Return the values that identify the row's subject."""
         return tuple(row[name] for name in self.group)
 
     def time_of(self, row: Row) -> tuple[object, ...]:
-        """Return what tells the row from others about the same thing."""
+        """Return the values that distinguish the row from others of the same subject."""
         return tuple(row[name] for name in self.time)
 
 
-# The order is the order of sending when several topics have news: what moves money comes first.
+# The order of sending if several topics have rows: those about money come first.
 LAYOUTS: dict[Topic, Layout] = {
     Topic.LINK: Layout(()),
     Topic.FILLS: Layout(("execution_id",), symbol="symbol", owner="owner"),
@@ -65,6 +65,6 @@ LAYOUTS: dict[Topic, Layout] = {
 
 
 def changes_of(topic: Topic, rows: Iterable[Row]) -> list[tuple[Topic, str, Row]]:
-    """Return rows of one topic as `Feed.publish_all` takes them."""
+    """Return rows of one topic in the form of `Feed.publish_all`."""
     layout = LAYOUTS[topic]
     return [(topic, layout.key_of(row), row) for row in rows]

@@ -1,31 +1,31 @@
-"""Which of several engines trades an account: the one that holds the lease in Redis.
+"""The lease in Redis, which decides which of several engines trades an account.
 
-A lease is a key that expires unless it is renewed, and a token: a number that grows with every holder. What must hold
-is that no two engines ever send orders for one account at once. What each part guards, and why:
+A lease is a key that expires unless it is renewed, and a token: a number that grows with every holder. The invariant is
+that no two engines ever send orders for one account at once. These parts guard it:
 
 * **Its own clock.** A holder counts its time from before it asked, on a clock that also runs while the machine sleeps,
-  and stops believing in it a tenth before Redis does. So while a holder believes (`is_held`), nobody else can have got
-  the lease, however late an answer came. An engine that was frozen finds its time over before it sends anything, and
-  sends nothing before Redis has answered again.
-* **Redis restarted.** A Redis that has lost its memory, or was restored from an old one, does not know who leads. The
-  first engine to ask it puts nobody into the key for twice the lease's time. An engine that still believes in its
-  lease uses that to come back in. One whose time is over (it was frozen, or Redis was away for it) lets one lease's
-  time go by first: another may have led since and been forgotten too, and whoever led last is back by then. Tokens
-  never go backwards: each engine keeps the highest that it has seen in a file beside its journals, and leads with a
-  higher one or not at all.
-* **Redis stalled, or its clock moved.** A Redis that stood still for a while has let the lease expire under an engine
-  that could not renew it. So a contender takes a lease only from a Redis with which it has been in touch: each question
-  carries Redis' own time of the last answer, and after a gap of half the lease's time it waits for a whole one first.
-* **Redis away.** While Redis cannot be reached nobody can take over, and an engine that leads is *adrift*: it cannot
-  know whether Redis is gone for all or for it alone. It goes on trading over the connection to TWS that it has, because
-  that connection is a lease of its own: TWS refuses a second program under the same client id (error 326), so that a
-  successor stays outside for as long as the connection lives. It opens no new one: when TWS hangs up meanwhile, another
-  engine may have been let in, and nothing is sent until Redis has said who leads. This rests on all engines of an
-  account using the same TWS and the same client id; where they do not, set ``redis.trade_without`` to false, and an
-  engine that cannot renew its lease sends nothing once its time is over.
-* **Redis names another.** That is final: the engine ends and does not come back as a leader without a new token.
+  and stops relying on it a tenth before Redis does. So while `is_held` is true, no other engine can have the lease,
+  however late an answer came. An engine that was frozen finds its time over before it sends anything, and sends nothing
+  until Redis has answered again.
+* **Redis restarted.** A Redis that has lost its memory, or was restored from an old one, does not know the leader. The
+  first engine to ask it writes "nobody" into the key for twice the lease's time. An engine whose lease is still valid
+  uses that time to return. An engine whose time is over (it was frozen, or could not reach Redis) waits for one lease's
+  time first: another may have led since and be forgotten too, and the last leader is back by then. Tokens never go
+  backwards: each engine keeps the highest token that it has seen in a file beside its journals, and leads only with a
+  higher one.
+* **Redis stalled, or its clock moved.** A Redis that stood still has let the lease expire under an engine that could
+  not renew it. So a contender takes a lease only from a Redis that has answered regularly: each question carries
+  Redis' own time of the last answer, and after a gap of half the lease's time the contender waits for a whole one.
+* **Redis away.** While Redis cannot be reached no engine can take over, and the leader is *adrift*: it cannot know
+  whether Redis is gone for all or for it alone. It continues to trade over its present connection to TWS, because that
+  connection is itself a lease: TWS refuses a second program under the same client id (error 326), so a successor stays
+  outside while the connection is up. It opens no new one: if TWS closes it meanwhile, another engine may have
+  connected, and nothing is sent until Redis names the leader. This requires that all engines of an account use the same
+  TWS and client id. If they do not, set ``redis.trade_without`` to false: an engine that cannot renew its lease then
+  sends nothing once its time is over.
+* **Redis names another engine.** That is final: the engine ends and leads again only with a new token.
 
-Redis itself measures the key's time by the wall's clock of its machine: one that jumps forward hands the lease on too
+Redis itself measures the key's time by the wall clock of its machine: if that jumps forward, the lease passes on too
 early. The connection to TWS guards against that too.
 """
 
@@ -49,19 +49,19 @@ from ibdesk.store.redis.pool import Client, RedisPool
 
 _log = logging.getLogger(__name__)
 
-# A holder stops believing this part of the lease's time before Redis does, for clocks that do not run alike.
+# The part of the lease's time by which a holder stops before Redis does, because clocks differ in speed.
 _MARGIN = 0.1
-# Parts of the lease's time: between renewals, between attempts when one failed or somebody else holds it, and for one
-# attempt at most.
+# Parts of the lease's time: between renewals; between attempts after a failure or while another holds it; and the most
+# for one attempt.
 _RENEW, _RETRY, _ATTEMPT = 1 / 3, 1 / 20, 1 / 4
 _NOBODY = "0 nobody"
 
-# The longest time, as a part of the lease's, between two answers of a Redis that is in touch: less than what is left of
-# a lease that was renewed in time, so that none expires in such a gap.
+# The longest gap, as a part of the lease's time, between two answers of a Redis that answers regularly: less than the
+# remaining time of a lease that was renewed in time, so that none expires in such a gap.
 _IN_TOUCH = 1 / 2
 
-# Both answer: whether it is granted with which token (0: no, -1: not yet), who holds it, the highest token drawn,
-# Redis' time, and, to who renews, those who asked for the lease within its own length and would take over.
+# Both return: the granted token (0: no, -1: not yet), the holder, the highest token drawn, Redis' time, and, when
+# renewing, the standbys: the engines that asked for the lease within its own length.
 _ACQUIRING = """
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local held = redis.call('GET', KEYS[1])
@@ -114,7 +114,7 @@ _RELEASING = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('D
 
 
 class TokenMark:
-    """The highest token that an engine has seen, in a small file: it never leads with one that is not higher."""
+    """The highest token that an engine has seen, in a small file: the engine leads only with a higher one."""
 
     def __init__(self, path: Path) -> None:
         """Read the mark.
@@ -126,7 +126,7 @@ class TokenMark:
         self.highest = self._read()
 
     def raise_to(self, token: int) -> None:
-        """Take note of a token; on disk before it returns.
+        """Record a token; it is on disk when this returns.
 
         Raises:
             JournalError: If the file cannot be written.
@@ -152,12 +152,12 @@ class TokenMark:
 
 
 def awake_or_asleep_seconds() -> float:
-    """Return a clock that never jumps and, where the system has one, runs on while the machine sleeps."""
+    """Return the seconds of a clock that never jumps and, if the system has one, also runs while the machine sleeps."""
     return boot_ns() / SECOND
 
 
 class Lease:
-    """One contender for one lease. `acquire`, then `keep` for as long as it is wanted, then `release`."""
+    """One contender for one lease: call `acquire`, then `keep` for as long as it is needed, then `release`."""
 
     def __init__(
         self,
@@ -172,10 +172,10 @@ class Lease:
         """Make a contender.
 
         Args:
-            pool: Where; the lease has a connection of its own there.
-            name: What is led, the same for all contenders.
+            pool: The Redis; the lease has its own connection there.
+            name: The name of the lease, the same for all contenders.
             mark: Keeps the highest token seen.
-            seconds: How long a lease lasts without being renewed.
+            seconds: The duration of a lease that is not renewed.
             trade_without: Whether `may_send` is true while Redis is away.
             now: The clock of this contender, in seconds.
         """
@@ -186,9 +186,9 @@ class Lease:
         self._holder = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
         self._held_by = ""
         self._standbys: tuple[str, ...] = ()
-        # Redis' time, ms: of its last answer (0: none yet), and since when we must be in touch for a whole lease first.
+        # Redis' time in ms: of its last answer (0: none), and the start of the lease's time of regular answers.
         self._last_ms = self._since_ms = 0
-        # Until when we believe in the lease, and until when we may send.
+        # The times until which the lease is ours, and until which we may send.
         self._held_until = self._sends_until = 0.0
         # In braces, so that a cluster keeps them together.
         group = pool.settings.key(f"{{lease:{name}}}")
@@ -197,13 +197,13 @@ class Lease:
 
     @property
     def health(self) -> LeaseHealth:
-        """Return how it stands."""
+        """Return the state of the lease."""
         return LeaseHealth(
             name=self.name, state=self.state, token=self.token, held_by=self._held_by, standbys=self._standbys
         )
 
     def is_held(self) -> bool:
-        """Return whether nobody else can hold the lease now. A comparison with the clock, for any thread."""
+        """Return whether no other engine can hold the lease now. A comparison with the clock, for any thread."""
         return self._now() < self._held_until
 
     def may_send(self) -> bool:
@@ -213,7 +213,7 @@ class Lease:
     async def try_acquire(self) -> bool:
         """Ask once for the lease; return whether it is ours.
 
-        The first answer of a Redis is only taken note of: a question that it was slow to read must not be granted.
+        The first answer of a Redis only sets the time: a question that Redis read late must not be granted.
 
         Raises:
             RedisError: If Redis does not answer.
@@ -225,7 +225,7 @@ class Lease:
         try:
             token, now_ms = await self._ask(_ACQUIRING, *known, self._last_ms, self._since_ms, touch_ms)
         except RedisError:
-            # Long ago: whoever begins with a Redis that does not answer has not been in touch with it.
+            # Long ago: a Redis that did not answer at first has not answered regularly.
             self._last_ms = self._last_ms or 1
             raise
         if self._last_ms and not 0 <= now_ms - self._last_ms <= touch_ms:
@@ -237,7 +237,7 @@ class Lease:
         return self.is_held()
 
     async def acquire(self) -> None:
-        """Wait until the lease is ours, through whatever Redis does meanwhile."""
+        """Wait until the lease is ours, whatever Redis does meanwhile."""
         told = ""
         while not await self._tries():
             if self._held_by != told:
@@ -250,17 +250,17 @@ class Lease:
         """Renew the lease until it is lost.
 
         Raises:
-            NotLeadingError: When Redis says that somebody else leads, or has led since.
+            NotLeadingError: If Redis says that another engine leads, or has led since.
         """
         while True:
             await asyncio.sleep((_RENEW if self.state is LeaseState.HELD else _RETRY) * self._seconds)
             await self.renew()
 
     async def renew(self) -> None:
-        """Ask once for more time; without an answer of a Redis that knows who leads we are adrift.
+        """Ask once for more time; become adrift if no Redis that knows the leader answers.
 
         Raises:
-            NotLeadingError: When Redis says that somebody else leads, or has led since.
+            NotLeadingError: If Redis says that another engine leads, or has led since.
         """
         asked_at = self._now()
         known = (self._value, round(1_000 * self._seconds), self.token, _NOBODY, int(asked_at < self._held_until))
@@ -270,24 +270,24 @@ class Lease:
             self._drift(str(error), asked_at)
             return
         if token < 0:
-            self._drift("Redis has forgotten who leads, and whoever led last may come back first", asked_at)
+            self._drift("Redis has forgotten who leads, and the last leader may return first", asked_at)
             return
         if not token:
             self.state, self._held_until, self._sends_until = LeaseState.LOST, 0.0, 0.0
             raise NotLeadingError(self.name, self.token, self._held_by.partition(" ")[2])
         if self.state is LeaseState.ADRIFT:
-            _log.warning("leading %s is confirmed again", self.name)
+            _log.warning("the lead of %s is confirmed again", self.name)
         self._granted(asked_at)
 
     async def release(self) -> None:
-        """Give the lease back, so that another one may have it at once, and close the connection."""
+        """Release the lease, so that another engine can take it at once, and close the connection."""
         self._held_until = self._sends_until = 0.0
         if self.state in (LeaseState.HELD, LeaseState.ADRIFT):
             self.state = LeaseState.WAITING
             try:
                 await self._bounded(lambda client: client.eval(_RELEASING, 1, self._keys[0], self._value))
             except RedisError as error:
-                _log.info("the lease of %s was not given back, and ends by itself: %s", self.name, error)
+                _log.info("the lease of %s was not released, and expires by itself: %s", self.name, error)
         await self._disconnect()
 
     @property
@@ -308,17 +308,17 @@ class Lease:
         self._held_until = self._sends_until = asked_at + (1 - _MARGIN) * self._seconds
 
     def _drift(self, reason: str, asked_at: float) -> None:
-        # Nobody is known to.
+        # No standby is known.
         self._standbys = ()
         if self.state is LeaseState.HELD:
-            _log.warning("leading %s is not confirmed any more: %s", self.name, reason)
+            _log.warning("the lead of %s is no longer confirmed: %s", self.name, reason)
             self.state = LeaseState.ADRIFT
         if self._trade_without:
             # Counted from the question, so that an engine that was frozen while it asked must ask again first.
             self._sends_until = max(self._sends_until, asked_at + self._seconds)
 
     async def _ask(self, script: str, *arguments: str | int) -> tuple[int, int]:
-        """Run a script; return the token it granted, 0 or -1 when it granted none, and Redis' time in ms."""
+        """Run a script; return the token it granted, 0 or -1 if it granted none, and Redis' time in ms."""
         answer: Any = await self._bounded(lambda client: client.eval(script, len(self._keys), *self._keys, *arguments))
         granted, held_by, drawn = int(answer[0]), str(answer[1], "utf-8"), int(answer[2])
         self._held_by = held_by
@@ -328,7 +328,7 @@ class Lease:
         return granted, int(answer[3])
 
     async def _bounded(self, work: Callable[[Client], Any]) -> Any:
-        """Do work on the lease's own connection: the circuit breaker of the pool must not keep it from asking."""
+        """Run `work` on the lease's own connection: the pool's circuit breaker must not keep it from asking."""
         if self._client is None:
             self._client = self._pool.dedicated()
         seconds = min(self._pool.settings.timeout_seconds, _ATTEMPT * self._seconds)

@@ -1,4 +1,4 @@
-"""How a contender stands to a lease, in values that any process may hold."""
+"""The state of a contender for a lease, in values that any process can hold."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ import msgspec
 
 
 class LeaseState(enum.Enum):
-    """How an engine stands to the lease."""
+    """The relation of an engine to the lease."""
 
-    # WAITING: somebody else holds it, or Redis has not said.
     WAITING = "waiting"
-    # HELD: this engine leads.
+    """Another engine holds it, or Redis has not answered."""
     HELD = "held"
-    # ADRIFT: it led when Redis answered last; Redis does not answer now, or has forgotten who leads.
+    """This engine leads."""
     ADRIFT = "adrift"
-    # LOST: it led, and somebody else may have since: it never leads again.
+    """It led at the last answer of Redis; Redis does not answer now, or has forgotten the leader."""
     LOST = "lost"
+    """It led, and another engine may have led since: it never leads again."""
 
 
 class LeaseHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How the lease stands; `held_by` is who held it when Redis answered last, `token` is ours, 0 before we led.
+    """The state of a lease; `held_by` is the holder at Redis' last answer, `token` is ours, 0 before we led.
 
-    `standbys` are those who would take over, as the holder knows them: who asked for the lease within its own length.
+    `standbys` are the engines that would take over, as the holder knows them: those that asked for the lease within its
+    own length.
     """
 
     name: str

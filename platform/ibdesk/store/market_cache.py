@@ -1,7 +1,7 @@
-"""The newest quotes and closed bars, kept outside the desk for those who can live with their age.
+"""The newest quotes and closed bars, cached outside the desk for readers that accept their age.
 
-One coroutine of the engine's process follows the feed and writes; any process reads. The desk's thread has no part in
-it, and a Redis that is slow or gone delays nobody but the writer itself.
+One coroutine of the engine's process follows the feed and writes; any process reads. The desk's thread takes no part,
+and a slow or missing Redis delays only the writer itself.
 """
 
 from __future__ import annotations
@@ -16,40 +16,40 @@ from ibdesk.store.batches import Batch, BatchSource, FeedState
 from ibdesk.store.cache import Cache, Cached
 from ibdesk.store.feed import Row, Topic
 
-# Writes at most so often; what comes in between goes with the next one.
+# The least time between writes; rows in between go with the next one.
 _FLUSH_SECONDS = 0.05
 _KEEP_SECONDS = 86_400.0
 _QUOTES = "quotes"
 
 KEPT_BARS = 300
-"""How many bars of a symbol and length are in the cache at most."""
+"""The most bars of a symbol and length in the cache."""
 
 
 class MarketCache:
     """Writes and reads the market in a cache: all quotes in one value, the bars of a symbol and length in another.
 
-    The age of what is read is for how long nobody has said that it is still the newest; `at_ns` of a quote and
-    `opened_ns` of a bar tell when it was heard, which in a quiet market may be longer ago.
+    The age of a value is the time since it was last confirmed as the newest; `at_ns` of a quote and `opened_ns` of a
+    bar say when it was received, which in a quiet market can be longer ago.
     """
 
     def __init__(self, cache: Cache, *, repeat_seconds: float = 10.0) -> None:
-        """Make one on a cache.
+        """Make a market cache on `cache`.
 
         Args:
-            cache: Where to write and read.
-            repeat_seconds: All is written again so often: what a Redis missed while it was away, or forgot when it
-                was started again, is there soon, and what is there is young, also when the market is quiet.
+            cache: The cache to write and read.
+            repeat_seconds: The interval at which all values are written again, so that a Redis that was away or was
+                restarted soon has them, and they stay young in a quiet market.
         """
         self._cache = cache
         self._repeat_seconds = repeat_seconds
-        # What is to be in the cache: symbol to row, and bars by key in the order they opened in.
+        # The content of the cache: rows by symbol, and bars by key in the order in which they opened.
         self._quotes: dict[str, Row] = {}
         self._bars: dict[str, dict[int, Row]] = {}
-        # _taken_ns: when the news came that are being written; 0 while everything that was told is in them.
+        # The arrival of the rows that are being written; 0 if all rows are written.
         self._taken_ns = 0
 
     async def keep_up_with(self, source: BatchSource) -> None:
-        """Write what the source tells, until cancelled."""
+        """Write the rows of the source, until cancelled."""
         try:
             state = await source.open()
             self._taken_ns = time.time_ns()
@@ -92,7 +92,7 @@ class MarketCache:
                 await self._write_bars(key)
 
     async def _take(self, rows: dict[Topic, list[Row]]) -> None:
-        """Remember rows, and write what they changed."""
+        """Store rows, and write the values that they change."""
         if quotes := rows.get(Topic.QUOTES):
             for row in quotes:
                 self._quotes[row["symbol"]] = row
@@ -111,7 +111,7 @@ class MarketCache:
         await self._cache.put(key, value, at_ns=self._taken_ns or time.time_ns(), keep_seconds=_KEEP_SECONDS)
 
     def _take_bars(self, rows: list[Row]) -> set[str]:
-        """Keep bars, each once however often it was told; return the keys that have new ones."""
+        """Store bars, repeated ones once; return the keys that have new ones."""
         changed = set()
         for row in rows:
             key = _bars_key(row["symbol"], row["interval_ns"])

@@ -1,4 +1,4 @@
-"""The high-water mark of order ids: no id at or below it is ever used again, whatever TWS suggests."""
+"""The high-water mark of order ids: no id at or below it is used again, whatever TWS suggests."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from ibdesk.config import private_folder, write_private
 from ibdesk.errors import JournalError
 
-# Ids are set aside in blocks, so that the file is written once in a hundred orders and not once an order.
+# Ids are reserved in blocks, so that the file is written once per hundred orders.
 _BLOCK = 100
 
 
 class OrderIdMark:
-    """Keeps one number per TWS and client id in a small file; every id below it may have been used."""
+    """One number per TWS and client id in a small file; every id below it may have been used."""
 
     @classmethod
     def of(cls, folder: Path, *, host: str, port: int, client_id: int) -> OrderIdMark:
@@ -39,7 +39,7 @@ class OrderIdMark:
             ) from None
 
     def cover(self, order_id: int) -> None:
-        """Make sure that `order_id` lies below the mark, on disk, before it is used.
+        """Raise the mark on disk above `order_id`, before that is used.
 
         Raises:
             JournalError: If the file cannot be written.
@@ -48,7 +48,7 @@ class OrderIdMark:
             self.raise_to(order_id + _BLOCK)
 
     def raise_to(self, reserved: int) -> None:
-        """Take over that every id below `reserved` may have been used, as another engine says; on disk at once.
+        """Record on disk that another engine may have used every id below `reserved`.
 
         Raises:
             JournalError: If the file cannot be written.

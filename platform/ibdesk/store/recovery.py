@@ -1,4 +1,4 @@
-"""The lives of a desk: which journal the life before has left, and what is in it for the next one."""
+"""Recovery: the journal that a new desk continues from, and the snapshot in it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from ibdesk.strategy import Strategy
 
 
 class RecordedGate(RiskGate):
-    """The risk gate of an earlier life: it refuses what was refused then, and watches nothing itself.
+    """The risk gate of a recorded engine: it repeats the recorded denials and checks nothing itself.
 
-    What it refused is on the record, and that it halted too; the prices it went by are passed over.
+    Its denials and halts are in the journal; the prices that it used are not read.
     """
 
     decides = False
@@ -48,14 +48,14 @@ class RecordedGate(RiskGate):
         self._denials: dict[str, OrderDenied] = {}
 
     def recall(self, actions: Sequence[Action]) -> None:
-        """Take what was refused at the event that is handled next."""
+        """Take the denials of the event that is handled next."""
         self._denials = {action.order_id: action for action in actions if isinstance(action, OrderDenied)}
 
-    def check(self, order: Order, exposure: Exposure, at_ns: int) -> bool:  # noqa: ARG002 - the record knows better
-        """Let the order pass when it did; whether it reduced a position does not matter any more.
+    def check(self, order: Order, exposure: Exposure, at_ns: int) -> bool:  # noqa: ARG002 - the journal decides
+        """Let the order pass if it passed; whether it reduced a position no longer matters.
 
         Raises:
-            OrderDeniedError: When it did not, as it was.
+            OrderDeniedError: If it was denied, with the recorded figures.
         """
         denial = self._denials.get(order.id)
         if denial is not None:
@@ -63,7 +63,7 @@ class RecordedGate(RiskGate):
         return False
 
     def room_at(self, at_ns: int) -> int:
-        """Return that anything may leave: what waited is on the record."""
+        """Return `at_ns`, as anything may leave: the journal holds the orders that waited."""
         return at_ns
 
 
@@ -76,19 +76,19 @@ def restore_from(
     halt_only: bool = False,
     on_gap: Callable[[str], None] | None = None,
 ) -> Restore:
-    """Return the command by which a new life, whose journal is `own`, goes on from the newest one before it.
+    """Return the command by which a new desk, whose journal is `own`, continues from the newest one before it.
 
-    With `halt_only` everything else is left behind: the account of that life ended with it. A life behind a copy that
-    nobody can go on from begins with empty books, and halted. `on_gap` receives a sentence where that journal lacks
-    an event: the books may lack what it did.
+    With `halt_only` only the halts are taken over: the account of that desk ended with it. After a copy from which no
+    desk can continue, the new desk begins with empty books, and halted. `on_gap` receives a sentence if the journal
+    lacks an event: the books may lack its effects.
 
-    That is the newest journal of the same mode and account in the folder of `own`, whatever its client id was: books,
-    the day's loss and halts belong to the account. A life that ended before it took over from its own predecessor is
-    passed over, for it has not traded, and so is a file without a header.
+    The journal is the newest one of the same mode and account in the folder of `own`, whatever its client id was:
+    books, the day's loss and halts belong to the account. A journal that ended before its own `Restore` is skipped,
+    because its desk did not trade, and so is a file without a header.
 
     Raises:
-        JournalError: If that journal cannot be read, or was written by another version of ibdesk: what it holds may
-            be open orders, so that the desk must not trade beside them.
+        JournalError: If that journal cannot be read, or was written by another version of ibdesk: it may hold open
+            orders, and the desk must not trade beside them.
     """
     for path in journals_in(own.parent, header.mode):
         if path.name >= own.name:
@@ -105,8 +105,8 @@ def restore_from(
                 snapshot = snapshot_in(journal, at_ns)
                 if on_gap is not None and (lacking := journal.first_lacking):
                     on_gap(
-                        f"{path} lacks event {lacking}: it is damaged, and what it did is not in the books or among "
-                        f"the halts; compare both with TWS"
+                        f"{path} lacks event {lacking}: it is damaged, and the effects of that event are missing from "
+                        f"the books and halts; compare both with TWS"
                     )
                 if halt_only:
                     return Restore(
@@ -120,20 +120,20 @@ def restore_from(
 
 
 def _halted(copy: CopyMark, account: str, at_ns: int) -> Restore:
-    """Return the command by which a life begins whose predecessor's books are known to be lacking: halted.
+    """Return the command by which a desk begins halted, because the books before it are incomplete.
 
-    What that one held is not known here, nor whether it was halted: a strategy would buy what is there already.
+    Its positions are not known here, nor whether it was halted: a strategy could buy a position a second time.
     """
     reason = (
         f"the books of the desk on {copy.host}, which traded before, could not be copied ({copy.fault}): compare the "
-        f"account with what strategies should hold"
+        f"account with the positions that strategies should hold"
     )
     halt = Halt(reason, "standby", at_ns, f"{moment(at_ns):%Y%m%d-%H%M%S}-1")
     return Restore(account=account, at_ns=at_ns, snapshot=EngineSnapshot(halts=[halt], halts_made=1))
 
 
 def restore_from_journal(path: Path, command: Restore) -> Restore:
-    """Return the command with the snapshot that the journal at `path` leaves.
+    """Return the command with the snapshot of the journal at `path`.
 
     Raises:
         JournalError: If it cannot be read.
@@ -143,7 +143,7 @@ def restore_from_journal(path: Path, command: Restore) -> Restore:
 
 
 def account_of(journal: JournalReader) -> str:
-    """Return the account that a life took over, an empty string when it ended before."""
+    """Return the account of a journal's `Restore`, an empty string if there is none."""
     for entry in journal.book_entries():
         if isinstance(entry.event, Restore):
             return entry.event.account
@@ -151,12 +151,12 @@ def account_of(journal: JournalReader) -> str:
 
 
 def snapshot_in(journal: JournalReader, at_ns: int) -> EngineSnapshot:
-    """Return what a life leaves to one that begins at `at_ns`; no strategy is run for it.
+    """Return the snapshot of a journal for a desk that begins at `at_ns`; no strategy runs for it.
 
     Raises:
         JournalError: If the journal cannot be read.
     """
-    # The engine books as it did, while inert strategies stand for those of then; what those did is recorded.
+    # The engine books as before. Inert strategies replace the real ones, whose actions are recorded.
     gate = RecordedGate(journal.header.limits)
     engine = Engine(strategies=lambda _: Strategy(), gate=gate, client_id=journal.header.client_id)
     for entry in journal.book_entries():
@@ -173,7 +173,7 @@ def snapshot_in(journal: JournalReader, at_ns: int) -> EngineSnapshot:
 
 
 def _redo(engine: Engine, action: Action) -> None:
-    """Do again what a strategy or the risk gate did then."""
+    """Repeat a recorded action of a strategy or the risk gate."""
     match action:
         case PlaceOrder(order) | OrderQueued(order):
             engine.blotter.put(order)
@@ -201,7 +201,7 @@ def _redo(engine: Engine, action: Action) -> None:
 
 
 def _end_waiting(engine: Engine, order_id: str, status: OrderStatus, at_ns: int, reason: str) -> None:
-    """End an order that had not left."""
+    """End an order that has not left."""
     order = engine.blotter.orders.get(order_id)
     if order is not None and order.status is OrderStatus.CREATED:
         engine.blotter.put(order.moved(status, at_ns, reason=reason))
@@ -220,6 +220,6 @@ def _opened(path: Path) -> JournalReader:
         raise
     except JournalError as error:
         raise JournalError(
-            f"the desk cannot go on from its earlier life, which may have left open orders: {error}; settle its orders "
+            f"the desk cannot continue from its last journal, which may hold open orders: {error}; settle its orders "
             f"in TWS and move the file away to begin with empty books (this version writes schema {SCHEMA_VERSION})"
         ) from None

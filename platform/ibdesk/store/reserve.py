@@ -1,4 +1,4 @@
-"""Room on the disk that is kept free for the last words: a file that is removed when there is no other room."""
+"""Disk space reserved for the last journal entries: a file that is removed when the disk is full."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ RESERVE_BYTES = 1024 * 1024
 
 
 class Reserve:
-    """A file of a fixed size; `release` gives its room to whoever writes next."""
+    """A file of a fixed size; `release` frees its space for the next writes."""
 
     def __init__(self, path: Path, *, size: int = RESERVE_BYTES) -> None:
         self._path, self._size = path, size
 
     def take(self) -> None:
-        """Set the room aside; done already, it is as it is.
+        """Reserve the space, if that is not done yet.
 
         Raises:
-            JournalError: If there is none.
+            JournalError: If the disk is full.
         """
         try:
             if self._path.exists() and self._path.stat().st_size == self._size:
@@ -40,5 +40,5 @@ class Reserve:
             ) from error
 
     def release(self) -> None:
-        """Give the room back."""
+        """Free the space."""
         self._path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Sums over the rows of positions that are shown, in which a figure may be unknown."""
+"""Sums over rows of positions, in which figures can be unknown."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ibdesk.store.feed import Row
 
 
 def total(rows: Iterable[Row], name: str) -> float | None:
-    """Return the sum of a figure over positions, None while one is unknown that counts.
+    """Return the sum of a figure over positions, None if one that matters is unknown.
 
-    Of what others hold in the account, a position without a price counts nothing; a difference between account and
-    books whose cost is unknown counts, because it may be ours.
+    An external position without a price counts as nothing; a difference between account and books whose cost is unknown
+    matters, because it may be ours.
     """
     found = 0.0
     for row in rows:
@@ -25,7 +25,7 @@ def total(rows: Iterable[Row], name: str) -> float | None:
 
 
 def profit(rows: Iterable[Row]) -> float | None:
-    """Return realized and unrealized profit less commission, None while a part of it is unknown."""
+    """Return realized and unrealized profit less commission, None if a part of it is unknown."""
     positions = list(rows)
     realized, unrealized, commission = (total(positions, n) for n in ("realized_pnl", "unrealized_pnl", "commission"))
     if realized is None or unrealized is None or commission is None:
@@ -34,7 +34,7 @@ def profit(rows: Iterable[Row]) -> float | None:
 
 
 def gross_profit(rows: Iterable[Row]) -> float | None:
-    """Return realized and unrealized profit before commission, None while a part of it is unknown."""
+    """Return realized and unrealized profit before commission, None if a part of it is unknown."""
     positions = list(rows)
     realized, unrealized = total(positions, "realized_pnl"), total(positions, "unrealized_pnl")
     return None if realized is None or unrealized is None else realized + unrealized

@@ -1,4 +1,4 @@
-"""Redis, where several processes or machines work one desk: pool, streams, and what they need to know.
+"""Redis, for a desk of several processes or machines: pool, streams, settings and health.
 
 Only settings, errors and figures are here; `ibdesk.store.redis.pool` and `ibdesk.store.redis.stream` import the client
 library, which comes with the extra ``server``.

@@ -1,4 +1,4 @@
-"""What can be wrong with Redis: one error, raised within the time that a call may take."""
+"""The error of Redis, raised within the time limit of a call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ibdesk.errors import IbdeskError
 
 
 class RedisError(IbdeskError):
-    """Redis cannot be reached, does not answer in time, or refuses; `reason` says which. Trying again may help."""
+    """Redis cannot be reached, does not answer in time, or refuses; `reason` says which. A retry may help."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(address, reason)

@@ -1,4 +1,4 @@
-"""How a process' pool of connections to Redis is doing, in figures that any process may hold."""
+"""The health of a process' pool of connections to Redis, in values that any process can hold."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import msgspec
 class Circuit(enum.Enum):
     """Whether calls go through to Redis; the values are purgatory's names."""
 
-    # CLOSED: they do.
     CLOSED = "closed"
-    # OPEN: Redis failed several times in a row and is left alone: calls fail at once.
+    """Calls go through."""
     OPEN = "opened"
-    # TRYING: the rest is over, and one call is let through to see.
+    """Redis failed several times in a row and gets no calls for a while: calls fail at once."""
     TRYING = "half-opened"
+    """The pause is over, and one trial call is let through."""
 
 
 class RedisHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """Counters of one pool since it began; `name` tells it from others of its process.
+    """Counters of one pool since it began; `name` distinguishes it from others of its process.
 
-    `is_degraded` says whether Redis is being done without. `connections_in_use` are those of calls under way,
-    `dedicated` those of who waits in Redis or must not wait behind others. `calls` went to Redis and `failures` of
-    them failed; `refused` failed without going there, because the circuit was open. `last_failure` says why the last
-    one failed, empty when none did.
+    `is_degraded` says whether the process works without Redis. `connections_in_use` serve calls in progress,
+    `dedicated` serve calls that wait in Redis or must not wait behind others. `calls` went to Redis and `failures` of
+    them failed; `refused` failed without going there, because the circuit was open. `last_failure` is the reason of the
+    last failure, or empty.
     """
 
     name: str

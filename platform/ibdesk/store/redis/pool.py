@@ -1,8 +1,8 @@
-"""The one pool of connections to Redis that an event loop has, behind a circuit breaker.
+"""An event loop's pool of connections to Redis, behind a circuit breaker.
 
-Every call is bounded in time, whatever Redis does: refuses connections, accepts and stalls, or dies in between. After
-a few failures in a row the circuit opens, and calls fail at once, without touching a socket; after a rest one call is
-let through, and the first one that succeeds closes the circuit. Nothing that trades waits for any of it.
+Every call is bounded in time, whatever Redis does: refuse connections, accept and stall, or die in between. After a few
+failures in a row the circuit opens, and calls fail at once, without touching a socket; after a pause one call is let
+through, and the first success closes the circuit. Trading never waits for any of it.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ Work = Callable[[Client], Awaitable[T]]
 
 
 class RedisPool:
-    """Does work on Redis for all that lives on one event loop: the one that uses it first."""
+    """Runs calls to Redis for one event loop: the one that uses it first."""
 
     def __init__(self, settings: RedisSettings, *, name: str = "app") -> None:
-        """Make a pool that is not connected yet; `name` tells it from others of its process in health and metrics.
+        """Make a pool that is not connected yet; `name` identifies it in health and metrics.
 
         Raises:
             ConfigError: If the settings name no Redis.
@@ -55,12 +55,12 @@ class RedisPool:
         )
         self._circuits.add_listener(self._circuit_changed)
         self._breaker: AsyncCircuitBreaker | None = None
-        # _is_trying: a call is under way that will close the circuit or leave it open.
+        # Whether a trial call is in progress, which will close the circuit or leave it open.
         self._is_trying = False
-        # _is_told: the log says that Redis is being done without.
+        # Whether the log says that the process works without Redis.
         self._is_told = False
         self._in_use = self._made = self._calls = self._failures = self._refused = 0
-        # _dedicated: clients handed out and not given back; _failing: how many calls failed since one succeeded.
+        # Dedicated clients that are not released yet, and the number of failures since the last success.
         self._dedicated: set[Client] = set()
         self._failing = 0
         self._last_failure = ""
@@ -91,16 +91,16 @@ class RedisPool:
 
     @property
     def connections(self) -> aioredis.ConnectionPool:
-        """Return the client library's pool, for a library with a client of its own: use that inside `call` only."""
+        """Return the client library's pool, for a library with its own client: use that inside `call` only."""
         return self._client.connection_pool
 
     async def call(self, work: Work[T]) -> T:
-        """Do `work` on a client and return what it returns; it must be done within the time-out of the settings.
+        """Run `work` on a client and return its result; it must finish within the time-out of the settings.
 
-        `work` speaks to Redis and does nothing else: ``pool.call(lambda client: client.get(key))``.
+        `work` talks to Redis and does nothing else: ``pool.call(lambda client: client.get(key))``.
 
         Raises:
-            RedisError: If Redis cannot be reached, does not answer in time, refuses, or is left alone at present.
+            RedisError: If Redis cannot be reached, does not answer in time, or refuses, or if the circuit is open.
         """
         breaker = await self._open_breaker()
         if self._is_trying:
@@ -109,7 +109,7 @@ class RedisPool:
             async with breaker:
                 return await self._bounded(work)
         except OpenedState as opened:
-            # purgatory raises the same object each time, and each time its traceback would grow.
+            # purgatory raises the same object each time, and its traceback would grow.
             opened.__traceback__ = None
             raise self._refuse() from None
 
@@ -138,24 +138,24 @@ class RedisPool:
         return found
 
     async def run(self) -> None:
-        """Ask Redis now and then whether it is there, so that the circuit closes also when nobody calls."""
+        """Ping Redis regularly, so that the circuit also closes without calls."""
         while True:
-            # A failure is counted, and told when the circuit opens.
+            # A failure is counted, and logged when the circuit opens.
             with contextlib.suppress(RedisError):
                 await self.call(lambda client: client.ping())
             await asyncio.sleep(self.settings.rest_seconds)
 
     def dedicated(self) -> Client:
-        """Return a client with one connection of its own, for calls that wait in Redis; `release` it at the end.
+        """Return a client with its own connection, for calls that wait in Redis; `release` it at the end.
 
-        It stands outside the circuit breaker and has no time limit once it is connected: whoever takes it sets one.
+        It bypasses the circuit breaker and has no time limit once it is connected: the caller sets one.
         """
         client = self._make_client(1)
         self._dedicated.add(client)
         return client
 
     async def call_dedicated(self, client: Client, work: Work[T], *, seconds: float) -> T:
-        """Do `work` on such a client within so many seconds, whatever the circuit breaker thinks of Redis.
+        """Run `work` on a dedicated client within `seconds`, whatever the state of the circuit breaker.
 
         Raises:
             RedisError: If Redis cannot be reached, does not answer in time, or refuses.
@@ -163,7 +163,7 @@ class RedisPool:
         return await self._counted(work, client, seconds=seconds)
 
     async def release(self, client: Client) -> None:
-        """Close the connection of a client that `dedicated` gave."""
+        """Close the connection of a client from `dedicated`."""
         self._dedicated.discard(client)
         with contextlib.suppress(redis.exceptions.RedisError, OSError):
             await client.aclose()
@@ -173,7 +173,7 @@ class RedisPool:
         await self._client.aclose()
 
     def reason(self, error: Exception) -> str:
-        """Return in words why a call of a client failed, as `RedisError` says it."""
+        """Return the reason of a failed call in words, for `RedisError`."""
         match error:
             case redis.exceptions.AuthenticationError():
                 return "refuses user or password: check redis.url"
@@ -188,16 +188,16 @@ class RedisPool:
         pool = aioredis.BlockingConnectionPool.from_url(
             self._url.get_secret_value(),
             max_connections=connections,
-            # The limit is set around a whole call, here. The library's own would lose the caller's cancellation
-            # now and then: it sends under `asyncio.wait_for`, which in Python 3.11 swallows one that comes late.
+            # Each whole call has a limit here. The library's own would sometimes lose the caller's cancellation: it
+            # sends under `asyncio.wait_for`, which in Python 3.11 swallows one that comes late.
             timeout=None,
             socket_timeout=None,
             socket_connect_timeout=None,
-            # Trying again is for those who know whether it is wanted.
+            # Callers decide about retries.
             retry=Retry(NoBackoff(), 0),
             redis_connect_func=self._greet,
             client_name="ibdesk",
-            # The answers of the older protocol have one form in all versions of the client library.
+            # Answers of the older protocol have the same form in all versions of the client library.
             protocol=2,
         )
         return aioredis.Redis.from_pool(pool)
@@ -214,19 +214,19 @@ class RedisPool:
 
     def _refuse(self) -> RedisError:
         self._refused += 1
-        return RedisError(self.settings.address, f"is left alone for a moment, since it {self._last_failure}")
+        return RedisError(self.settings.address, f"gets no calls for a moment, because it {self._last_failure}")
 
     def _says_nothing(self, _error: BaseException) -> bool:
-        """Return whether a cancelled call leaves the circuit as it is: one that was to close it proves nothing."""
+        """Return whether a cancelled call leaves the circuit as it is: a cancelled trial proves nothing."""
         return self.circuit is not Circuit.TRYING
 
     def _circuit_changed(self, _name: str, event: str, _detail: object) -> None:
         if event != "state_changed":
             return
-        # Told once, and not at each trial: how one began and how it ended is both heard here after its end.
+        # Logged once, not at each trial: both the beginning and the end of a trial arrive here after its end.
         if self.circuit is Circuit.OPEN and not self._is_told:
             self._is_told = True
-            _log.warning("Redis at %s %s: going on without it", self.settings.address, self._last_failure)
+            _log.warning("Redis at %s %s: continuing without it", self.settings.address, self._last_failure)
         elif self.circuit is Circuit.CLOSED and self._is_told:
             self._is_told = False
             _log.warning("Redis at %s answers again", self.settings.address)

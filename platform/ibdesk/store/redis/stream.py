@@ -1,8 +1,8 @@
-"""A stream in Redis: messages that one process appends and any number of others read, in order, from where they were.
+"""Streams in Redis: messages that one process appends and any number of others read in order from their position.
 
-Streams and not channels (pub/sub): what is sent while a reader reconnects is still there when it is back. A stream
-keeps its newest messages only, so a reader that was away for too long has missed some; it is told so, as it is when
-Redis was started again empty, and never goes on as if nothing were missing.
+They are streams and not channels (pub/sub), because messages sent while a reader reconnects are still there when it is
+back. A stream keeps only its newest messages, so a reader that was away for too long has missed some. The reader then
+gets a `Gap`, also when Redis was restarted empty, and never continues as if nothing were missing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ibdesk.store.redis.pool import Client, RedisPool
 
 _log = logging.getLogger(__name__)
 
-# START: the id before the first message that a stream will ever hold.
 START = "0-0"
+"""The id before the first message of any stream."""
 _FIELD = b"m"
 _FIRST_PAUSE_SECONDS, _LAST_PAUSE_SECONDS = 0.05, 2.0
-# Ids of the oldest and the newest message, and how many there are; the messages themselves stay where they are.
+# The ids of the oldest and the newest message, and their number, without reading the messages.
 _ENDS = """
 local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
@@ -33,19 +33,19 @@ return {first and first[1] or '0-0', last and last[1] or '0-0', redis.call('XLEN
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message and its id, by which a reader says where it is; ids of a stream grow."""
+    """One message and its id, which is a reader's position; ids of a stream grow."""
 
     id: str
     data: bytes
 
     @property
     def at_ms(self) -> int:
-        """When Redis took it in, by its own clock, in ms."""
+        """The time in ms at which Redis received it, by its own clock."""
         return _parts(self.id)[0]
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Messages behind `after` may be lost: the stream holds `oldest` to `newest` now (`START`: it is empty)."""
+    """Messages after `after` may be lost: the stream now holds `oldest` to `newest` (`START`: it is empty)."""
 
     after: str
     oldest: str
@@ -53,24 +53,24 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class Stream:
-    """The writing end. Any number of processes may append; each append is one call of the pool, bounded in time."""
+    """The writing end. Any number of processes can append; each append is one call of the pool, bounded in time."""
 
     def __init__(self, pool: RedisPool, name: str, *, keep: int = 10_000, idle_seconds: float | None = None) -> None:
-        """Name a stream; it begins to exist with its first message.
+        """Name a stream; it exists from its first message on.
 
         Args:
-            pool: Where.
-            name: What it is called behind the prefix of the settings.
-            keep: How many messages it keeps at least; older ones leave, a hundred or so at a time.
-            idle_seconds: After so long without an append the whole stream goes away; by default it stays.
+            pool: The Redis.
+            name: The name after the prefix of the settings.
+            keep: The least number of messages kept; older ones are removed, about a hundred at a time.
+            idle_seconds: The stream is removed after this time without an append; by default it stays.
         """
         self.key = pool.settings.key("stream", name)
         self._pool, self._keep, self._idle_seconds = pool, keep, idle_seconds
 
     async def append(self, *messages: bytes) -> str:
-        """Append messages, in one go, and return the id of the last.
+        """Append messages in one call, and return the id of the last.
 
-        When it raises, they may nevertheless have arrived: number them where that matters.
+        When it raises, they may still have arrived: number them if that matters.
 
         Raises:
             RedisError: If Redis cannot take them now.
@@ -88,39 +88,39 @@ class Stream:
         return await self._pool.call(work)
 
     async def newest_id(self) -> str:
-        """Return the id of the newest message, `START` when there is none: where a new reader begins.
+        """Return the id of the newest message, or `START`: the position of a new reader.
 
         Raises:
-            RedisError: If Redis cannot tell now.
+            RedisError: If Redis does not answer.
         """
         return (await self._pool.call(lambda client: _ends(client, self.key)))[1]
 
     async def now_ms(self) -> int:
-        """Return the time by Redis's own clock, in ms: minus a message's `at_ms` it is how old that is.
+        """Return the time of Redis' own clock in ms; less a message's `at_ms` it is the message's age.
 
         Raises:
-            RedisError: If Redis cannot tell now.
+            RedisError: If Redis does not answer.
         """
         seconds, microseconds = await self._pool.call(lambda client: client.time())
         return int(seconds) * 1_000 + int(microseconds) // 1_000
 
     async def delete(self) -> None:
-        """Take the stream away, with all that is in it.
+        """Remove the stream with all its messages.
 
         Raises:
-            RedisError: If Redis cannot do it now.
+            RedisError: If Redis does not answer.
         """
         await self._pool.call(lambda client: client.delete(self.key))
 
     def read(self, after: str = START) -> StreamReader:
-        """Return a reader of what comes behind the message `after`."""
+        """Return a reader of the messages after `after`."""
         return StreamReader(self._pool, self.key, after=after, keep=self._keep)
 
 
 class StreamReader:
-    """One reader's end, with a connection of its own, because it waits in Redis for what comes.
+    """One reader's end, with its own connection, because it waits in Redis for messages.
 
-    `after` is the id of the last message that `next` returned: what a reader keeps to go on from there later.
+    `after` is the id of the last message that `next` returned: the position from which to resume.
     """
 
     def __init__(self, pool: RedisPool, key: str, *, after: str, keep: int) -> None:
@@ -131,11 +131,11 @@ class StreamReader:
         self._pauses = _pauses()
 
     async def next(self, *, wait_seconds: float = 5.0, at_most: int = 1_000) -> list[Message] | Gap:
-        """Return the messages behind `after`, waiting for the first; an empty list when none came in `wait_seconds`.
+        """Wait for messages after `after` and return them; an empty list if none came in `wait_seconds`.
 
-        A `Gap` says that messages were lost; the reader then stands behind the newest one, so that a state that is
-        asked for afterwards is continued by what `next` returns. While Redis is away an empty list comes after the
-        same time, `failure` says why, and the reader keeps trying.
+        A `Gap` says that messages were lost; the reader then stands after the newest one, so that `next` continues a
+        state that is requested afterwards. While Redis is away, an empty list comes after the same time, `failure`
+        says why, and the reader keeps trying.
         """
         loop = asyncio.get_running_loop()
         ends = loop.time() + wait_seconds
@@ -143,7 +143,7 @@ class StreamReader:
             try:
                 if self._client is None:
                     self._client = self._pool.dedicated()
-                    # What went while there was no connection shows at once, also when nothing comes any more.
+                    # Losses without a connection show at once, also if no further message comes.
                     found = await self._read(self._client, 0, at_most)
                     if found:
                         return found
@@ -162,7 +162,7 @@ class StreamReader:
     async def _read(self, client: Client, wait_seconds: float, at_most: int) -> list[Message] | Gap:
         """Read once, waiting in Redis (0: not at all).
 
-        The ends are looked at after the reading, so that nothing can be lost between the two.
+        The ends are read after the messages, so that nothing can be lost in between.
         """
         limit = wait_seconds + self._pool.settings.timeout_seconds
         block = max(1, int(1_000 * wait_seconds)) if wait_seconds else None
@@ -182,10 +182,10 @@ class StreamReader:
         return messages
 
     def _misses(self, oldest: str, newest: str, count: int) -> bool:
-        """Return whether messages behind `after` may have gone: trimming takes the oldest, and leaves at least one."""
+        """Return whether messages after `after` may be gone: trimming removes the oldest, and leaves at least one."""
         if self.after == START:
             return count >= self._keep
-        # Older than what was read already: the stream is another one, begun under a clock that goes behind.
+        # Older than messages already read: it is another stream, begun under a slower clock.
         return _parts(oldest) > _parts(self.after) or _parts(newest) < _parts(self.after)
 
     async def _failed(self, error: Exception) -> None:
@@ -201,7 +201,7 @@ class StreamReader:
 
 
 def _pauses() -> Any:
-    """Give the pauses between attempts: doubling up to the longest, each drawn between half and all of it."""
+    """Yield the pauses between attempts: doubled up to the longest, each drawn between half and all of it."""
     pause = _FIRST_PAUSE_SECONDS
     while True:
         yield pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads readers, guards nothing
