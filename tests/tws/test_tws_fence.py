@@ -107,7 +107,7 @@ async def test_neither_a_modification_nor_a_cancel_leaves(script, start_tws, wor
 async def test_an_engine_that_may_not_connect_leaves_tws_alone(script, start_tws, fence) -> None:
     fence.connects = False
 
-    with pytest.raises(LinkError, match="is left alone until it is certain"):
+    with pytest.raises(LinkError, match="until it is certain that no other engine trades"):
         await start_tws(script.port, fence=fence)
 
     assert script.received == []
@@ -122,7 +122,7 @@ async def test_a_connection_that_was_lost_is_not_opened_again_before_it_is_certa
     fence.connects = False
     script.hang_up()
     notice = await running.heard.next(Notice)
-    assert "is left alone until it is certain" in notice.text
+    assert "until it is certain that no other engine trades" in notice.text
     assert script.received == []
 
     fence.connects = True

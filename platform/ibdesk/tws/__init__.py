@@ -1,4 +1,4 @@
-"""The TWS service: the only room that imports ib_async."""
+"""The TWS service: the only package that imports ib_async."""
 
 from typing import TYPE_CHECKING
 

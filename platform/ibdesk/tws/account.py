@@ -1,4 +1,4 @@
-"""The account's figures and positions, as TWS tells them."""
+"""The account's figures and positions, as TWS reports them."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ _FIELDS = {
     "RealizedPnL": "realized_pnl",
     "UnrealizedPnL": "unrealized_pnl",
 }
-# Rows of one tag exist per currency; IB names the sum over all currencies BASE.
+# A tag has one row per currency; IB calls the sum over all currencies BASE.
 _BASE = "BASE"
 _CASH_BY_CURRENCY = "CashBalance"
 
 
-# What adding binary fractions may leave between a position and the executions that led to it.
+# Rounding error allowed between a position and the sum of its executions.
 _DUST = 1e-6
 
 
 class Doubt(msgspec.Struct):
-    """A position that the books do not explain, since when, and what the first complete answer about it said.
+    """A position that the books do not explain.
 
-    Times are on the loop's clock. `asked_at` is when that answer was asked for, None before there was one.
+    `since` and `asked_at` are on the loop's clock. `asked_at` is the time of the request that led to the first complete
+    answer, None before there is one; `quantity` is what that answer said.
     """
 
     since: float
@@ -42,11 +43,12 @@ class Doubt(msgspec.Struct):
 
 
 class AccountBook:
-    """Collects the rows of the account into one value, and knows the positions told last.
+    """The account's figures as one value, and the positions reported last.
 
-    A position is in doubt while executions do not explain it: somebody has traded without our hearing of it yet, or
-    TWS's row is older than our last execution, or a row is missing. Two complete answers that agree settle a doubt:
-    the second was asked for a grace after the first, and the last execution is older than TWS may be late with a row.
+    A position is in doubt while executions do not explain it: an execution by someone else has not been reported yet,
+    TWS's row is older than our last execution, or a row is missing. Two complete answers that agree settle a doubt if
+    the second was requested at least `position_grace_seconds` after the first, and the last execution is older than
+    `settle_seconds`, by which TWS's row may be late.
     """
 
     def __init__(self, tell: Callable[[Event], None], settings: TwsSettings) -> None:
@@ -57,15 +59,16 @@ class AccountBook:
         self._has_base: set[str] = set()
         self._positions: dict[str, PositionReport] = {}
         self._mentioned: set[str] = set()
-        # _explained: what the books hold of each instrument, by the last comparison and the executions since.
+        # What the books hold of each instrument, by the last comparison and the executions since.
         self._explained: dict[str, float] = {}
-        # _unexplained: positions that TWS has told otherwise than executions say.
+        # Positions that TWS reported and executions contradict.
         self._unexplained: set[str] = set()
-        # _filled_at: when each position was last moved by an execution.
         self._doubts: dict[str, Doubt] = {}
+        # When each position was last moved by an execution.
         self._filled_at: dict[str, float] = {}
-        # _asked_at: when the positions were asked for last; _is_first: no answer has been complete yet.
+        # When the positions were last requested.
         self._asked_at = -math.inf
+        # True until the first complete answer.
         self._is_first = True
 
     @property
@@ -74,12 +77,12 @@ class AccountBook:
         return self._account.id
 
     def choose(self, account: str) -> None:
-        """Take the account to listen to."""
+        """Select the account whose rows are read."""
         if account != self._account.id:
             self._account = Account(id=account)
 
     def value(self, tag: str, value: str, currency: str, account: str) -> None:
-        """Take one row of the account's figures."""
+        """Process one row of the account's figures."""
         if tag == _CASH_BY_CURRENCY and currency not in ("", _BASE) and account == self._account.id:
             self._cash(currency, figure_or_nan(value))
             return
@@ -90,7 +93,7 @@ class AccountBook:
             self._has_base.add(tag)
         elif tag in self._has_base or (tag.endswith("PnL") and currency not in ("", self._account.currency)):
             return
-        # What is blank, unset or no number is unknown, and an unknown figure takes the place of a known one.
+        # Blank, unset and unreadable figures are unknown. An unknown figure replaces a known one.
         changes: dict[str, object] = {field: figure_or_nan(value)}
         if tag == "NetLiquidation" and currency not in ("", _BASE):
             changes["currency"] = currency
@@ -98,21 +101,21 @@ class AccountBook:
             self._account, self._changed = msgspec.structs.replace(self._account, **changes), True
 
     def _cash(self, currency: str, amount: float) -> None:
-        """Take how much of a currency the account has; a figure that is not known leaves the last one."""
+        """Store the account's amount of a currency; an unknown figure leaves the last one."""
         known = self._account.cash_by_currency
         if not math.isnan(amount) and known.get(currency) != amount:
             changed = {**known, currency: amount}
             self._account, self._changed = msgspec.structs.replace(self._account, cash_by_currency=changed), True
 
     def tell_changes(self, at_ns: int) -> None:
-        """Tell the account's figures if any changed."""
+        """Report the account's figures if any changed."""
         if self._changed:
             self._changed = False
             self._account = msgspec.structs.replace(self._account, updated_ns=at_ns)
             self._tell(AccountReport(self._account, at_ns))
 
     def position(self, report: PositionReport) -> None:
-        """Take what the account holds in one instrument; told when it differs from what was told."""
+        """Process the position in one instrument, and report it if it has changed."""
         self._mentioned.add(report.instrument)
         known = self._positions.get(report.instrument)
         if known is not None and known.quantity == report.quantity and _same(known.average_price, report.average_price):
@@ -122,28 +125,28 @@ class AccountBook:
         self._tell(report)
 
     def fill(self, fill: Fill) -> None:
-        """Take an execution, whoever's: it explains a change of the position."""
+        """Process an execution of any client: it explains a change of the position."""
         name = fill.instrument
         self._explained[name] = self._explained.get(name, 0.0) + fill.signed_quantity
         self._filled_at[name] = _now()
         self._compare(name)
 
     def resume(self, held: Mapping[str, float], fills: Iterable[Fill], now_ns: int) -> None:
-        """Take what the books of an earlier desk hold, and when the last executions were."""
+        """Restore what the books of the previous desk held, and the times of its last executions."""
         self._explained = dict(held)
         for fill in fills:
             at = _now() - max(now_ns - fill.at_ns, 0) / 1e9
             self._filled_at[fill.instrument] = max(at, self._filled_at.get(fill.instrument, -math.inf))
 
     def tell_doubts(self, at_ns: int) -> None:
-        """Tell of each position that is still in doubt, so that nothing is concluded from it."""
+        """Report each position that is still in doubt, so that nothing is concluded from it."""
         for name in self._doubts:
             report = self._positions.get(name) or PositionReport(name, 0.0, 0.0, at_ns)
             self._tell(msgspec.structs.replace(report, at_ns=at_ns, doubtful=True))
 
     @property
     def doubts(self) -> list[tuple[str, float, float, float]]:
-        """Return each doubtful instrument, what TWS says, what the books explain, and for how many seconds."""
+        """Return each doubtful instrument with TWS's quantity, the books' quantity and the doubt's age in seconds."""
         now = _now()
         return [
             (name, self._held(name), self._explained.get(name, 0.0), now - doubt.since)
@@ -151,27 +154,27 @@ class AccountBook:
         ]
 
     def is_explained(self, name: str) -> bool:
-        """Return whether executions explain a position, also over all breaks of the link so far."""
+        """Return whether executions explain a position, including over all breaks of the link so far."""
         return not self._is_first and name not in self._unexplained and name not in self._doubts
 
     def is_doubtful(self, seconds: float) -> bool:
-        """Return whether a position has been in doubt for so long."""
+        """Return whether any position has been in doubt for at least `seconds`."""
         return any(doubt.since <= _now() - seconds for doubt in self._doubts.values())
 
     def mention(self, instrument: str) -> None:
-        """Take that TWS lists a position, of which it says nothing that can be read."""
+        """Note that TWS lists a position in a row that cannot be read."""
         self._mentioned.add(instrument)
 
     def begin_positions(self) -> None:
-        """Start to note which positions TWS mentions: it leaves out those that are flat."""
+        """Start to note which positions TWS lists: it leaves out flat ones."""
         self._mentioned.clear()
         self._asked_at = _now()
 
     def end_positions(self, at_ns: int) -> None:
-        """Take that the answer is complete, and tell of each doubt that it settles.
+        """Process the end of the answer, and report each doubt that it settles.
 
-        A position that is not mentioned may be flat, or its row may be missing: it is in doubt like any other. In the
-        first answer of all, an instrument that neither books nor executions have told of is taken as it stands.
+        A position that is not listed may be flat, or its row may be missing: it is in doubt like any other. In the very
+        first answer, an instrument that neither books nor executions mention is accepted as reported.
         """
         for name in {**self._positions, **self._explained}:
             if name not in self._mentioned and (self._held(name) or self._explained.get(name)):
@@ -187,7 +190,7 @@ class AccountBook:
         self._is_first = False
 
     def _stands(self, name: str, doubt: Doubt) -> bool:
-        """Return whether the answer that has just ended agrees with an earlier one, and nothing moved in between."""
+        """Return whether the answer that has just ended agrees with an earlier one, with no execution in between."""
         first, quantity = doubt.asked_at, self._held(name)
         is_same = first is not None and quantity == doubt.quantity
         if first is None or not is_same or self._filled_at.get(name, -math.inf) > first - self._settle:
@@ -196,7 +199,7 @@ class AccountBook:
         return self._asked_at - first >= self._grace
 
     def _confirm(self, name: str, at_ns: int) -> None:
-        """Tell that a position stands as TWS has it."""
+        """Report that TWS's position is confirmed."""
         report = self._positions.get(name) or PositionReport(name, 0.0, 0.0, at_ns)
         self._explained[name] = report.quantity
         self._unexplained.add(name)
@@ -204,7 +207,7 @@ class AccountBook:
         self._tell(msgspec.structs.replace(report, at_ns=at_ns, confirmed=True))
 
     def _held(self, name: str) -> float:
-        """Return what TWS said last, nothing where it has said nothing."""
+        """Return the quantity that TWS reported last, 0 if it reported none."""
         report = self._positions.get(name)
         return 0.0 if report is None else report.quantity
 

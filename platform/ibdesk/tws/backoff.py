@@ -1,4 +1,4 @@
-"""How long to wait between attempts to reach TWS again."""
+"""Pauses between attempts to reconnect to TWS."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _GOLDEN = 0.6180339887498949
 
 
 def delays(first_seconds: float, last_seconds: float) -> Iterator[float]:
-    """Yield pauses that double from `first_seconds` up to `last_seconds`, for ever, each shortened by up to half.
+    """Yield pauses that double from `first_seconds` up to `last_seconds`, forever, each shortened by up to half.
 
-    The shortening keeps clients that fell together from coming back together. It follows the golden-ratio sequence,
-    which is spread evenly and the same in every run.
+    The shortening keeps clients that lost their link together from reconnecting together. It follows the golden-ratio
+    sequence, which is evenly spread and the same in every run.
     """
     pause, turn = first_seconds, 0.0
     while True:

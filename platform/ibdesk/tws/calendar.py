@@ -1,6 +1,6 @@
-"""When IB and TWS are away by plan: the windows of a day and a week, found for any instant, in any time zone.
+"""Planned absences of IB and TWS: the daily and weekly windows around any instant, in any time zone.
 
-Nothing here reads a clock: an instant goes in, the window that runs then or comes next comes out.
+Nothing here reads a clock: the caller passes an instant.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from ibdesk.model import VenueWindow, WindowKind
 
 _DAY = dt.timedelta(days=1)
 _MINUTE = 60_000_000_000
-# Windows that touch are one: how many days before an instant the first of them may have begun.
+# Windows that touch are merged: the first of them may have begun this many days before an instant.
 _DAYS_BACK = 4
-# Each window comes again within a week.
+# Each window recurs within a week.
 _DAYS_AHEAD = 9
 
 
 class WindowRule(msgspec.Struct, frozen=True, kw_only=True):
-    """A window that comes again on each of `weekdays` (Monday is 0) at a wall-clock time in `zone`.
+    """A window that recurs on each of `weekdays` (Monday is 0) at a wall-clock time in `zone`.
 
-    It lasts `minutes`; with `until` it ends at that wall-clock time instead, of the next day where that is not later.
-    With `hours` it needs a person, who is there between these two times in `hours_zone`: the minutes count from the
-    first instant of those at or after its begin.
+    It lasts `minutes`. With `until` it ends at that wall-clock time instead, on the next day if `until` is not later
+    than `begins`. With `hours` it needs a person, who is available between these two times in `hours_zone`: the minutes
+    count from the first available instant at or after its beginning.
     """
 
     kind: WindowKind
@@ -39,18 +39,18 @@ class WindowRule(msgspec.Struct, frozen=True, kw_only=True):
     hours_zone: str = "UTC"
 
     def on(self, day: dt.date) -> tuple[int, int] | None:
-        """Return begin and end (ns UTC) of the window that begins on a local date, None when none does."""
+        """Return beginning and end (ns UTC) of the window that begins on a local date, None if there is none."""
         if day.weekday() not in self.weekdays:
             return None
         begins_ns = _instant(day, self.begins, self.zone)
         if self.until is None:
             return begins_ns, self._attended_ns(begins_ns) + int(self.minutes * _MINUTE)
         ends_ns = _instant(day if self.until > self.begins else day + _DAY, self.until, self.zone)
-        # Where the clock goes back between the two, or both name an hour that is left out.
+        # The end may come first where a clock change moves it.
         return begins_ns, max(ends_ns, begins_ns)
 
     def _attended_ns(self, at_ns: int) -> int:
-        """Return the first instant from `at_ns` on at which a person is there."""
+        """Return the first instant at or after `at_ns` at which a person is available."""
         if self.hours is None:
             return at_ns
         first, last = self.hours
@@ -71,9 +71,10 @@ class TwsCalendar:
         self._guard_ns = int(guard_minutes * _MINUTE)
 
     def window(self, at_ns: int) -> VenueWindow | None:
-        """Return the window that runs at an instant (ns UTC), its guard time included, or else the next one.
+        """Return the window that includes an instant (ns UTC), guard time included, or else the next one.
 
-        Windows that touch, guard time included, are one, of the kind of its longest part. None when there are no rules.
+        Windows that touch, guard time included, are merged into one of the kind of its longest part. None if there are
+        no rules.
         """
         parts = sorted(
             (begins, ends, rule.kind.value) for rule in self.rules for begins, ends in self._around(rule, at_ns)

@@ -22,7 +22,7 @@ _DAY_TIME = re.compile(rf"({'|'.join(_DAYS)}) ((?:[01]\d|2[0-3]):[0-5]\d)")
 _HOURS = re.compile(r"((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d|24:00)")
 _EVERY_DAY, _SUNDAY = frozenset(range(7)), 6
 _NEW_YORK = "America/New_York"
-# Where IBC's guide has its users put the file.
+# Where IBC's guide tells users to put the file.
 _USUAL_IBC = Path("~/ibc/config.ini")
 
 
@@ -36,8 +36,8 @@ class _Region(msgspec.Struct, frozen=True):
     resets: tuple[_Reset, ...]
 
 
-# The daily resets from Sunday to Friday, and that of the weekend for all, as IB publishes them under "System Status"
-# (interactivebrokers.com/software/systemStatus.php, as of 2026).
+# The daily resets from Sunday to Friday by region, and the weekend reset of all regions, as IB publishes them under
+# "System Status" (interactivebrokers.com/software/systemStatus.php, as of 2026).
 _REGIONS = {
     "us": _Region(_NEW_YORK, (_Reset(dt.time(0, 15), dt.time(1, 45)),)),
     "europe": _Region("Europe/Berlin", (_Reset(dt.time(6, 25), dt.time(7, 45)),)),
@@ -51,7 +51,7 @@ _FRIDAY = 4
 _WEEKEND = _Reset(dt.time(23, 0), dt.time(3, 0))
 # IB ends all logins of a week on Sunday at 1:00 in New York (IBKR Guides, "Auto Restart Considerations").
 _WEEKLY_LOGIN = (_SUNDAY, dt.time(1, 0))
-# The time at which TWS restarts or logs off unless it is told another.
+# TWS's default time of restart or log-off.
 _USUAL_RESTART = dt.time(23, 45)
 
 
@@ -114,7 +114,7 @@ class CalendarSettings(Section):
         """Return the calendar that these settings and IBC's file describe.
 
         Raises:
-            ConfigError: If IBC's file was named and cannot be read, or has a time that is none.
+            ConfigError: If IBC's file was named and cannot be read, or contains an invalid time.
         """
         return TwsCalendar(tuple(self._rules(self._ibc())), guard_minutes=self.guard_minutes)
 
@@ -153,7 +153,7 @@ class CalendarSettings(Section):
         return [*resets, weekend]
 
     def _of_tws(self, ibc: IbcTimes, zone: str) -> list[WindowRule]:
-        """Return the restarts and closings of TWS itself."""
+        """Return TWS's own restarts and closings."""
         usual = None if self.region == "none" else _USUAL_RESTART
         log_off = None if self.restart_time else ibc.auto_logoff
         restart = _time(self.restart_time) if self.restart_time else ibc.auto_restart
@@ -179,7 +179,7 @@ class CalendarSettings(Section):
         return found
 
     def _of_week(self, ibc: IbcTimes, zone: str) -> list[WindowRule]:
-        """Return the login of the week, after which a person has to confirm the next one."""
+        """Return the end of the week's login, after which a person has to confirm the next one."""
         if match := _DAY_TIME.fullmatch(self.weekly_login):
             day, time, at = _DAYS.index(match[1]), _time(match[2]), zone
         elif ibc.cold_restart is not None:
@@ -193,7 +193,7 @@ class CalendarSettings(Section):
     def _login(
         self, kind: WindowKind, zone: str, weekdays: frozenset[int], begins: dt.time, person_zone: str
     ) -> WindowRule:
-        """Return a window that ends when a person has had the time to log in, in the hours in which there is one."""
+        """Return a window that ends once a person has had `login_minutes` within `two_factor_hours` to log in."""
         return WindowRule(
             kind=kind,
             zone=zone,
@@ -210,7 +210,7 @@ def _time(text: str) -> dt.time:
 
 
 def _hours(text: str) -> tuple[dt.time, dt.time] | None:
-    """Return first and last time of the hours; None for the whole day."""
+    """Return the first and last time of the hours; None for the whole day."""
     first, last = text.split("-")
     if (first, last) == ("00:00", "24:00"):
         return None

@@ -1,6 +1,6 @@
-"""TWS's callbacks: every message becomes a value of ours here, and goes to the room it concerns."""
+"""TWS's callbacks: each message becomes a value of ours and goes to the book it concerns."""
 
-# The names and parameters are those under which ib_async's decoder calls.
+# Names and parameters are those with which ib_async's decoder calls.
 # ruff: noqa: N802, N803
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from ibdesk.tws.stamp import Stamp
 from ibdesk.tws.subscriptions import Subscriptions
 from ibdesk.tws.wire import Wire
 
-# Names of the questions whose answers carry no request id.
+# Names of the requests whose answers carry no request id.
 OPEN_ORDERS, COMPLETED_ORDERS, POSITIONS, ACCOUNT, TIME = (
     "open orders",
     "completed orders",
@@ -51,7 +51,7 @@ OPEN_ORDERS, COMPLETED_ORDERS, POSITIONS, ACCOUNT, TIME = (
 
 
 class TwsBooks(msgspec.Struct, frozen=True):
-    """What outlives a connection: the books that TWS's messages are written into."""
+    """The books that TWS's messages are written into; they outlive a connection."""
 
     contracts: Contracts
     orders: OrderBook
@@ -64,7 +64,7 @@ class TwsBooks(msgspec.Struct, frozen=True):
 
 
 class ConnectionHooks(msgspec.Struct, frozen=True):
-    """Whom the callbacks report to: the service that owns the connection."""
+    """The functions with which the callbacks report to the owner of the connection."""
 
     stamp: Stamp
     tell: Callable[[Event], None]
@@ -74,8 +74,8 @@ class ConnectionHooks(msgspec.Struct, frozen=True):
     number_proposed: Callable[[int], None]
     lost: Callable[[str], None]
     failed: Callable[[Exception], None]
-    # is_away: whether TWS is expected to be away now, so that nobody need be told of it.
     is_away: Callable[[], bool]
+    """Whether TWS is expected to be away now, so that its absence needs no warning."""
 
 
 class TwsCallbacks:
@@ -91,23 +91,23 @@ class TwsCallbacks:
         self.heard_ns = self._now_ns
         self.accounts: tuple[str, ...] = ()
         self._has_number = False
-        # defaultTimezone: the zone in which ib_async's decoder gives the time of an execution.
+        # ib_async's decoder returns execution times in this zone.
         self.defaultTimezone = dt.UTC
 
     # ---- the socket
 
     def bytes_arrived(self) -> None:
-        """Give all messages of one read the same time."""
+        """Stamp all messages of one read with the same time."""
         self._now_ns = self.heard_ns = self._hooks.stamp.hold()
 
     def bytes_done(self) -> None:
-        """Tell what the messages of one read add up to."""
+        """Report what the messages of one read add up to."""
         self._market.tell_quotes(self._now_ns)
         self._books.account.tell_changes(self._now_ns)
         self._hooks.stamp.release()
 
     def failed(self, fields: list[str], error: Exception) -> None:
-        """Set a message aside that cannot be read; one that may have been an execution of ours ends the service."""
+        """Set aside a message that cannot be read. If it may be an execution of ours, the service ends."""
         orders, account = self._books.orders, self._books.account
         if not may_hide_execution(fields, account=account.id, client_id=orders.client_id, orders=orders):
             self._set_aside(fields, error)
@@ -118,7 +118,7 @@ class TwsCallbacks:
         self._hooks.failed(unreadable)
 
     def _set_aside(self, fields: list[str], error: Exception) -> None:
-        """Say that a row was set aside, and conclude nothing from what it does not say."""
+        """Report that a row was set aside, and conclude nothing from its missing content."""
         kind, aside = kind_of(fields), self._books.aside
         if kind == POSITION:
             self._books.account.mention(aside.instrument_of(fields))
@@ -133,19 +133,19 @@ class TwsCallbacks:
             self._hooks.compare_soon()
 
     def lost(self, reason: str) -> None:
-        """Pass on that the socket is gone."""
+        """Report that the socket is closed."""
         self._hooks.lost(reason)
 
     # ---- the handshake
 
     def nextValidId(self, orderId: int) -> None:
-        """Take the number from which TWS would have us go on."""
+        """Process the next order id that TWS proposes."""
         self._hooks.number_proposed(orderId)
         self._has_number = True
         self._handshake()
 
     def managedAccounts(self, accounts: str) -> None:
-        """Take the accounts that TWS manages."""
+        """Store the accounts that TWS manages."""
         self.accounts = tuple(name for name in accounts.split(",") if name)
         self._handshake()
 
@@ -156,15 +156,15 @@ class TwsCallbacks:
     # ---- market data
 
     def priceSizeTick(self, reqId: int, tickType: int, price: float, size: float) -> None:
-        """Take a price tick."""
+        """Process a price tick."""
         self._market.price(reqId, tickType, known(price), known(size), self._now_ns)
 
     def tickSize(self, reqId: int, tickType: int, size: float) -> None:
-        """Take a size tick."""
+        """Process a size tick."""
         self._market.size(reqId, tickType, known(size), self._now_ns)
 
     def tickGeneric(self, reqId: int, tickType: int, value: float) -> None:
-        """Take a tick without a size: of those only whether trading is halted."""
+        """Process a tick without a size; only halts of trading are used."""
         self._market.generic(reqId, tickType, known(value), self._now_ns)
 
     def realtimeBar(
@@ -179,7 +179,7 @@ class TwsCallbacks:
         _wap: float,
         _count: int,
     ) -> None:
-        """Take a 5-second bar.
+        """Process a 5-second bar.
 
         Raises:
             DataError: If it lacks a price.
@@ -192,44 +192,44 @@ class TwsCallbacks:
     # ---- answers
 
     def contractDetails(self, reqId: int, details: ContractDetails) -> None:
-        """Take one contract that matches a description."""
+        """Process one contract that matches a description."""
         self._requests.add(reqId, details)
 
     def contractDetailsEnd(self, reqId: int) -> None:
-        """Take the end of the matching contracts."""
+        """Process the end of the matching contracts."""
         self._requests.end(reqId)
 
     def marketRule(self, marketRuleId: int, increments: list[PriceIncrement]) -> None:
-        """Take the price increments of a market rule."""
+        """Process the price increments of a market rule."""
         for increment in increments:
             self._requests.add(market_rule(marketRuleId), increment)
         self._requests.end(market_rule(marketRuleId))
 
     def symbolSamples(self, reqId: int, samples: list[ContractDescription]) -> None:
-        """Take all contracts whose name is like what was asked for."""
+        """Process all contracts that match a search."""
         for sample in samples:
             self._requests.add(reqId, sample)
         self._requests.end(reqId)
 
     def historicalData(self, reqId: int, bar: BarData) -> None:
-        """Take one bar of history."""
+        """Process one bar of history."""
         self._requests.add(reqId, bar)
 
     def historicalDataEnd(self, reqId: int, _start: str, _end: str) -> None:
-        """Take the end of a history."""
+        """Process the end of a history."""
         self._requests.end(reqId)
 
     def currentTime(self, time: int) -> None:
-        """Take TWS's clock, and keep by ours when it came."""
+        """Process TWS's time, with the time of its arrival by our clock."""
         self._requests.add(TIME, (time, self._now_ns))
         self._requests.end(TIME)
 
     # ---- orders
 
     def openOrder(self, orderId: int, contract: Contract, order: IbOrder, _state: OrderState) -> None:
-        """Take the working terms of an order."""
+        """Process the working terms of an order."""
         if order.clientId == self._books.orders.client_id:
-            # An order of an earlier life, also on another machine, may carry a number that is unknown here.
+            # An order of an earlier desk, perhaps on another machine, may carry a number that is unknown here.
             self._hooks.number_proposed(orderId + 1)
         self._books.lost.check(order.orderRef, permanent_id=order.permId, client_id=order.clientId)
         if order.clientId in self._books.lost.clients:
@@ -240,7 +240,7 @@ class TwsCallbacks:
                 self._books.foreign.note(contract, order)
 
     def openOrderEnd(self) -> None:
-        """Take the end of the open orders."""
+        """Process the end of the open orders."""
         self._requests.end(OPEN_ORDERS)
 
     def orderStatus(
@@ -257,33 +257,37 @@ class TwsCallbacks:
         whyHeld: str,
         _mktCapPrice: float = 0.0,
     ) -> None:
-        """Take the state of an order; its quantities are not used, executions tell them."""
+        """Process the state of an order. Its quantities are not used: executions report them."""
         if not self._books.lost.is_looking:
             self._books.orders.status(orderId, status, permanent_id=permId, client_id=clientId, why_held=whyHeld)
 
     def completedOrder(self, contract: Contract, order: IbOrder, state: OrderState) -> None:
-        """Take an order that is no longer open; TWS does not say which client placed it."""
+        """Process an order that is no longer open; TWS does not report which client placed it."""
         self._books.lost.look_at_order(contract, order)
         if not self._books.lost.is_looking:
             self._books.orders.completed(order, state)
 
     def completedOrdersEnd(self) -> None:
-        """Take the end of the completed orders."""
+        """Process the end of the completed orders."""
         self._requests.end(COMPLETED_ORDERS)
 
     def execDetails(self, reqId: int, contract: Contract, execution: Execution) -> None:
-        """Take an execution: one that just happened, or one of the day that we asked for."""
+        """Process an execution: a new one, or a requested one of the day.
+
+        Raises:
+            DataError: If the instrument's multiplier is unknown.
+        """
         if execution.acctNumber != self._books.account.id:
             return
         if execution.clientId == self._books.orders.client_id:
             self._hooks.number_proposed(execution.orderId + 1)
         instrument, multiplier = self._books.contracts.name_of(contract)
         if not is_known(multiplier) and execution.orderRef in self._books.orders:
-            # Of an order of ours we know what it trades.
+            # The order is ours, so its instrument is known.
             instrument = self._books.orders.of(execution.orderRef).order.instrument
             multiplier = self._books.contracts.multiplier_of(instrument)
         if not is_known(multiplier):
-            raise DataError(f"what {instrument} is cannot be told")
+            raise DataError(f"the contract of {instrument} is not known")
         self._books.lost.check(execution.orderRef, permanent_id=execution.permId, client_id=execution.clientId)
         self._books.lost.look_at_execution(contract, execution)
         was_asked_for = reqId in self._requests
@@ -296,7 +300,7 @@ class TwsCallbacks:
             side=side_of_execution(execution.side),
             quantity=execution.shares,
             price=execution.price,
-            # TWS's time of an execution has whole seconds; of a live one the arrival is nearer the truth.
+            # TWS's execution time has whole seconds; for a live execution the arrival is more exact.
             at_ns=executed_ns if was_asked_for else self._now_ns,
             multiplier=multiplier,
             currency=cash_currency(contract),
@@ -308,11 +312,11 @@ class TwsCallbacks:
                 self._books.account.fill(event)
 
     def execDetailsEnd(self, reqId: int) -> None:
-        """Take the end of the day's executions."""
+        """Process the end of the day's executions."""
         self._requests.end(reqId)
 
     def commission(self, execution_id: str, amount: float, currency: str) -> None:
-        """Take what an execution cost; as long as TWS leaves that unset it stays unknown."""
+        """Process the commission of an execution; it stays unknown while TWS leaves it unset."""
         if not is_known(amount):
             return
         commission = Commission(execution_id=execution_id, amount=amount, at_ns=self._now_ns, currency=currency)
@@ -322,36 +326,36 @@ class TwsCallbacks:
     # ---- the account
 
     def updateAccountValue(self, tag: str, value: str, currency: str, account: str) -> None:
-        """Take one figure of the account."""
+        """Process one figure of the account."""
         self._books.account.value(tag, value, currency, account)
 
     def accountDownloadEnd(self, _account: str) -> None:
-        """Take the end of the account's figures."""
+        """Process the end of the account's figures."""
         self._requests.end(ACCOUNT)
 
     def position(self, account: str, contract: Contract, quantity: float, average_cost: float) -> None:
-        """Take what the account holds in one instrument; IB's average cost includes the multiplier.
+        """Process the position in one instrument; IB's average cost includes the multiplier.
 
         Raises:
-            DataError: If TWS does not say how much, or how much a unit is.
+            DataError: If TWS does not report the quantity or the multiplier.
         """
         if account != self._books.account.id:
             return
         instrument, multiplier = self._books.contracts.name_of(contract)
         if not is_known(multiplier):
-            raise DataError(f"what {instrument} is cannot be told")
+            raise DataError(f"the contract of {instrument} is not known")
         if not is_known(quantity):
-            raise DataError(f"how much of {instrument} is held cannot be told")
+            raise DataError(f"the quantity of {instrument} is not known")
         self._books.account.position(PositionReport(instrument, quantity, average_cost / multiplier, self._now_ns))
 
     def positionEnd(self) -> None:
-        """Take the end of the positions."""
+        """Process the end of the positions."""
         self._requests.end(POSITIONS)
 
     # ---- errors and notices, which share one message
 
     def error(self, reqId: int, errorCode: int, errorString: str, _reject: str = "") -> None:
-        """Take a numbered message, and give it to whom it is about."""
+        """Route a numbered message to the order, request or feed it concerns; report others as notices."""
         text = " ".join(errorString.split())
         order = self._books.orders.with_number(reqId)
         if errorCode == codes.CLIENT_ID_IN_USE and self.wire is not None:

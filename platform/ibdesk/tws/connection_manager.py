@@ -1,4 +1,4 @@
-"""The life of the connection: handshake, comparison, loss, return."""
+"""The connection to TWS over time: handshake, comparison, loss and reconnection."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from ibdesk.tws.sync import Comparison
 from ibdesk.tws.wire import Wire
 
 _HOUSEKEEPING_SECONDS = 1.0
-# Comparisons of the whole account are so far apart, whatever asks for them.
+# The shortest time between two comparisons of the whole account, whatever requests them.
 _LEAST_SECONDS_BETWEEN = 5.0
 
 
 class _News(enum.Enum):
-    """What the connection's callbacks ask `run` to take care of."""
+    """What the connection's callbacks pass to `run`."""
 
-    # LOST: the socket is gone.
     LOST = enum.auto()
-    # RESTORED: TWS has its servers back and kept the subscriptions.
+    """The socket is closed."""
     RESTORED = enum.auto()
-    # RESTORED_EMPTY: TWS has its servers back and forgot the subscriptions.
+    """TWS has its servers back and kept the subscriptions."""
     RESTORED_EMPTY = enum.auto()
-    # DOUBT: what TWS said about an order leaves open how it is.
+    """TWS has its servers back and lost the subscriptions."""
     DOUBT = enum.auto()
-    # STALLED: this process stood still.
+    """TWS's message leaves the state of an order open."""
     STALLED = enum.auto()
-    # FAILED: whoever hears our events raised.
+    """This process stood still."""
     FAILED = enum.auto()
+    """The receiver of our events raised."""
 
 
 class ConnectionManager:
-    """Holds the one connection there is, and says which state the link is in.
+    """The owner of the one connection and of the link's state.
 
     Orders leave only while the link is UP: the books have been compared with TWS and nothing broke since.
     """
@@ -84,16 +84,17 @@ class ConnectionManager:
         self.comparison = Comparison(settings, books=books, hooks=self._hooks, ids=ids)
         self._news: asyncio.Queue[_News] = asyncio.Queue()
         self._failure: Exception | None = None
-        # _in_doubt: a comparison of orders is due.
+        # A comparison of orders is due.
         self._in_doubt = False
-        # compare_seconds: how often the whole account is compared; _compare_at: when it is next, on the loop's clock.
+        # How often the whole account is compared. The times below are on the loop's clock.
         self.compare_seconds = math.inf
         self._compare_at, self._compared_at = math.inf, -math.inf
-        # _cut_off: TWS itself has lost its servers (1100).
+        # TWS itself has lost its servers (1100).
         self._cut_off = False
         self._messages_before = 0
-        # on_account: hears which account is traded, once; before_comparison: has its turn at each synchronization.
+        # Called once, with the account that is traded.
         self.on_account: Callable[[str], None] = ignore
+        # Called at each synchronization.
         self.before_comparison: Callable[[], Awaitable[None]] = _nothing
         self.link = Link.DOWN
         self.wire: Wire | None = None
@@ -104,11 +105,11 @@ class ConnectionManager:
 
     @property
     def messages_sent(self) -> int:
-        """Return how many messages left over all connections."""
+        """Return how many messages were sent over all connections."""
         return self._messages_before + (self.wire.pacer.messages_sent if self.wire else 0)
 
     def connected(self) -> tuple[Wire, Requests]:
-        """Return what a request needs.
+        """Return the wire and its open requests.
 
         Raises:
             LinkError: If there is no connection.
@@ -118,7 +119,7 @@ class ConnectionManager:
         return self.wire, self.requests
 
     def tell(self, event: Event) -> None:
-        """Pass an event on; what the hearer raises ends `run`."""
+        """Pass an event on; an exception of the receiver ends `run`."""
         if self._failure is not None:
             return
         try:
@@ -127,17 +128,17 @@ class ConnectionManager:
             self._failed(error)
 
     async def connect(self) -> None:
-        """Connect and compare the books; nothing is left open when that fails.
+        """Connect and compare the books; after a failure nothing stays open.
 
         Raises:
-            LinkError: If TWS cannot be reached or does not answer, or the fence is in the way.
+            LinkError: If TWS cannot be reached or does not answer, or the fence forbids connecting.
             ConfigError: If the account may not be traded with these settings.
         """
         if self.wire is not None:
             raise LinkError(f"already connected to TWS at {self._settings.address}")
         if not self._fence.may_connect():
             raise LinkError(
-                f"TWS at {self._settings.address} is left alone until it is certain again that no other engine trades"
+                f"not connecting to TWS at {self._settings.address} until it is certain that no other engine trades"
             )
         self._news = asyncio.Queue()
         self._cut_off = self._in_doubt = False
@@ -163,10 +164,10 @@ class ConnectionManager:
             raise
 
     async def run(self) -> None:
-        """Keep the link up until cancelled; the socket is closed at the end, however it comes.
+        """Keep the link up until cancelled; the socket is closed in any case.
 
         Raises:
-            Exception: What the hearer of our events raised.
+            Exception: Any exception of the receiver of our events.
             ConfigError: If TWS comes back with an account that may not be traded.
         """
         try:
@@ -178,7 +179,7 @@ class ConnectionManager:
             self._set_link(Link.CLOSED)
 
     async def _watch(self) -> None:
-        """Take care of news until the connection is lost."""
+        """Handle news until the connection is lost."""
         while self.wire is not None:
             try:
                 async with asyncio.timeout(_HOUSEKEEPING_SECONDS):
@@ -206,12 +207,12 @@ class ConnectionManager:
 
     async def _compare_orders(self, wire: Wire) -> None:
         self._in_doubt = False
-        # While TWS is cut off it may not answer; everything is compared when it is back.
+        # TWS may not answer while it is cut off; everything is compared when it is back.
         if not self._cut_off:
             await self.comparison.of_orders(wire, self.requests)
 
     async def _keep_house(self, wire: Wire) -> None:
-        """Ask after orders never answered or not found, missing executions, and a TWS that fell silent."""
+        """Look for orders that were never answered or not found and for missing executions, and probe a silent TWS."""
         overdue = self._dispatch.overdue(self._settings.answer_timeout_seconds)
         for tracked in overdue:
             self._books.orders.missing.call_unknown(tracked)
@@ -226,7 +227,7 @@ class ConnectionManager:
             await self.requests.ask(TIME, wire.reqCurrentTime, "whether it is still there")
 
     async def round_trip(self) -> None:
-        """Ask TWS for its time, which it answers after everything that was sent before.
+        """Ask TWS for its time, which it answers after everything sent before.
 
         Raises:
             LinkError: If there is no connection, or no answer.
@@ -235,7 +236,7 @@ class ConnectionManager:
         await requests.ask(TIME, wire.reqCurrentTime, "its time")
 
     def catch_up(self, reason: str) -> None:
-        """Let nothing leave until the books are compared; what waited to leave was decided before `reason`."""
+        """Let no order leave until the books are compared; waiting orders were decided before `reason`."""
         wire = self.wire
         if wire is None or self.link is not Link.UP:
             return
@@ -244,16 +245,16 @@ class ConnectionManager:
         self._news.put_nowait(_News.STALLED)
 
     def _hold(self, wire: Wire, reason: str) -> None:
-        """Let nothing leave over the wire, neither anew nor of what waits for the budget of messages."""
+        """Let no order leave over the wire, including orders that wait for the budget of messages."""
         self._dispatch.close()
         self._dispatch.left_behind(wire, wire.pacer.take_back(), f"{reason} while it waited")
 
     def compare_soon(self) -> None:
-        """Have the whole account compared shortly: something has happened that the books do not explain."""
+        """Request a comparison of the whole account: something happened that the books do not explain."""
         self._compare_at = min(self._compare_at, asyncio.get_running_loop().time())
 
     async def _compare_account(self, wire: Wire) -> None:
-        """Compare the whole account when that is due; never more often than TWS's pacing bears."""
+        """Compare the whole account when that is due, never more often than TWS's pacing allows."""
         now = asyncio.get_running_loop().time()
         is_due = now >= max(self._compare_at, self._compared_at + _LEAST_SECONDS_BETWEEN)
         if not is_due or self.link is not Link.UP or self._cut_off:
@@ -262,13 +263,13 @@ class ConnectionManager:
         await self.comparison.of_account(wire, self.requests)
 
     async def _follow_positions(self, wire: Wire) -> None:
-        """Find out what a position means that our executions do not explain: somebody else trades in the account."""
+        """Examine positions that our executions do not explain: another client may trade in the account."""
         seconds = self._settings.position_grace_seconds
         if self.link is Link.UP and not self._cut_off and self._books.account.is_doubtful(seconds / 2):
             await self.comparison.of_positions(wire, self.requests, seconds=seconds)
 
     async def _come_back(self) -> None:
-        """Connect again, however long it takes."""
+        """Reconnect, with growing pauses, until it succeeds."""
         last = ""
         settings = self._settings
         for pause in delays(settings.reconnect_first_seconds, settings.reconnect_last_seconds):
@@ -291,11 +292,11 @@ class ConnectionManager:
         await self.clocks.compare(wire, self.requests)
         await self.comparison.after_break(wire, self.requests)
         if self.wire is not wire:
-            raise LinkError("the connection to TWS went away while the books were compared")
+            raise LinkError("the connection to TWS was lost while the books were compared")
         if not data_kept:
             self._books.market.attach(wire, regular_hours_only=self._settings.regular_hours_only)
         if not self._cut_off:
-            # Open first: whoever hears that the link is up may place orders at once.
+            # Open first: the receiver of this event may place orders at once.
             self._dispatch.open(wire, self._books.account.id)
             self._compare_at = asyncio.get_running_loop().time() + self.compare_seconds
             self._set_link(Link.UP)
@@ -330,7 +331,7 @@ class ConnectionManager:
             self._news.put_nowait(_News.FAILED)
 
     def _fenced(self) -> None:
-        """Hang up and end, in the next turns of the loop: first the orders that have not left are told so."""
+        """Disconnect and end in the next turns of the loop; orders that have not left are reported first."""
         loop = asyncio.get_running_loop()
         error = self._fence.why_not()
         loop.call_soon(self._drop, str(error))
@@ -341,7 +342,7 @@ class ConnectionManager:
             raise self._failure
 
     def _drop(self, reason: str) -> None:
-        """Close the connection; tell all who wait for it, and what became of orders that had not left."""
+        """Close the connection, fail its open requests, and report orders that had not left."""
         wire, self.wire = self.wire, None
         if wire is None:
             return

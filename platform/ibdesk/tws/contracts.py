@@ -1,4 +1,4 @@
-"""Our instruments and IB's contracts, in both directions."""
+"""Conversion between our instruments and IB's contracts."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from ibdesk.tws.figures import NAN, figure_or_nan, known
 from ibdesk.tws.trading_hours import hours_from
 
 _SECURITY_TYPE: dict[type, str] = {Stock: "STK", Forex: "CASH", Future: "FUT", Option: "OPT", Index: "IND"}
-# What an API client may order no fractions of, although `sizeIncrement` of US shares is 0.0001 and of currencies 0.01
-# (captured): TWS answers 10243 and 10318.
+# API clients may not order fractions of these, although `sizeIncrement` is 0.0001 for US shares and 0.01 for
+# currencies (captured): TWS answers 10243 and 10318.
 _WHOLE_ONLY = (Stock, Forex)
-# A tick size that TWS does not tell in a position or an execution; it is told when the instrument is qualified.
+# Positions and executions carry no tick size; this one holds until the instrument is qualified.
 _UNTOLD_TICK = 0.01
 _HOURS = re.compile(r"(\d{8}):(\d\d)(\d\d)-(\d{8}):(\d\d)(\d\d)")
 
@@ -58,7 +58,10 @@ def contract_of(instrument: AnyInstrument) -> Contract:
 
 
 def cash_currency(contract: Contract) -> str:
-    """Return the currency of the cash that an execution moves, of a pair both; a future is settled by the day."""
+    """Return the currency of the cash that an execution moves.
+
+    For a currency pair both, such as ``EUR.USD``; empty for a future, which is settled daily.
+    """
     match contract.secType:
         case "FUT":
             return ""
@@ -68,17 +71,17 @@ def cash_currency(contract: Contract) -> str:
 
 
 def unlisted_future(symbol: str, expiry: str) -> Contract:
-    """Return the contract by which TWS finds a future of which only symbol and expiry are known."""
+    """Return the contract with which TWS finds a future by symbol and expiry alone."""
     return Contract(secType="FUT", symbol=symbol, lastTradeDateOrContractMonth=expiry)
 
 
 def instrument_from(contract: Contract, price_magnifier: int = 1) -> AnyInstrument:
-    """Return the instrument that a contract describes; what the contract leaves open takes its usual value.
+    """Return the instrument that a contract describes, with defaults for missing fields.
 
-    `price_magnifier` is what contract details say of it; of a usual future the table knows it.
+    `price_magnifier` comes from the contract details; listed futures take it from the table.
 
     Raises:
-        InstrumentError: If it is of a kind that ibdesk does not know (a bond, a combination, ...).
+        InstrumentError: If ibdesk does not trade instruments of its kind (a bond, a combination, ...).
     """
     common: dict[str, Any] = {"symbol": contract.symbol, "currency": contract.currency}
     if contract.exchange:
@@ -108,7 +111,7 @@ def instrument_from(contract: Contract, price_magnifier: int = 1) -> AnyInstrume
 
 
 def _routed(contract: Contract) -> str:
-    """Return where orders for it go: TWS reports the listing of a share, or where an execution was."""
+    """Return the exchange to which orders go: TWS reports where a share is listed or where it was executed."""
     if contract.currency == "USD":
         return "SMART"
     if contract.exchange in ("", "SMART"):
@@ -136,12 +139,12 @@ def _future_from(contract: Contract, multiplier: float, price_magnifier: int) ->
 def instrument_with(
     instrument: AnyInstrument, details: ContractDetails, increments: PriceIncrements = ()
 ) -> AnyInstrument:
-    """Return the instrument with what TWS knows better: price increments, size increment and regular hours.
+    """Return the instrument with price increments, size increment and regular hours from TWS.
 
-    `increments` are those of its market rule. Its id stays what it was.
+    `increments` are those of its market rule. The id does not change.
 
     Raises:
-        InstrumentError: If TWS says that its multiplier is another one.
+        InstrumentError: If TWS reports another multiplier.
     """
     multiplier = _told_multiplier(details)
     if multiplier > 0 and not math.isclose(multiplier, instrument.multiplier, rel_tol=1e-9):
@@ -161,14 +164,14 @@ def instrument_with(
 
 
 def market_rule_of(details: ContractDetails, exchange: str) -> int | None:
-    """Return the number of the market rule by which prices move at an exchange, None where TWS says none."""
+    """Return the number of the market rule for prices at an exchange, None if TWS names none."""
     rules = dict(zip(details.validExchanges.split(","), details.marketRuleIds.split(","), strict=False))
     number = rules.get(exchange, "")
     return int(number) if number.isdecimal() else None
 
 
 def increments_of(rule: list[PriceIncrement]) -> PriceIncrements:
-    """Return the price increments of a market rule of TWS, none if it makes no sense.
+    """Return the price increments of a market rule of TWS, empty if the rule is invalid.
 
     Some rules begin below zero, where prices have the same steps.
     """
@@ -178,7 +181,7 @@ def increments_of(rule: list[PriceIncrement]) -> PriceIncrements:
 
 
 def _told_multiplier(details: ContractDetails) -> float:
-    """Return the money per unit of price that TWS tells of a contract, NaN where it tells none."""
+    """Return TWS's money per unit of price of a contract, NaN if it reports none."""
     if details.contract is None or not details.contract.multiplier:
         return NAN
     return _multiplier_in(details.contract) / (details.priceMagnifier or 1)
@@ -200,23 +203,23 @@ def _right(contract: Contract) -> Right:
 
 
 class Contracts:
-    """The contracts qualified so far: by our instrument's id and by IB's number."""
+    """The contracts qualified so far, by our instrument id and by IB's number."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, tuple[AnyInstrument, Contract]] = {}
         self._by_number: dict[int, AnyInstrument] = {}
-        # _details: what TWS has told last of each instrument, by its id.
+        # The newest details of each instrument, by its id.
         self._details: dict[str, ContractDetails] = {}
-        # _numbers: IB's number of each instrument, also of those that were only reported, by name.
+        # IB's number of each instrument, including those that were only reported, by name.
         self._numbers: dict[str, int] = {}
 
     def add(
         self, instrument: AnyInstrument, details: ContractDetails, increments: PriceIncrements = ()
     ) -> AnyInstrument:
-        """Keep the contract that TWS found for the instrument, and return the instrument completed.
+        """Store the contract that TWS found for the instrument, and return the completed instrument.
 
         Raises:
-            InstrumentError: If TWS says that its multiplier is another one.
+            InstrumentError: If TWS reports another multiplier.
         """
         contract = details.contract or Contract()
         completed = instrument_with(instrument, details, increments)
@@ -227,7 +230,7 @@ class Contracts:
         return completed
 
     def hours_of(self, instrument_id: str, at_ns: int) -> TradingHours | None:
-        """Return the sessions of a qualified instrument as TWS told them last, None where it told none."""
+        """Return the sessions of a qualified instrument that TWS reported last, None if it reported none."""
         details = self._details.get(instrument_id)
         return None if details is None else hours_from(self._by_id[instrument_id][0], details, at_ns)
 
@@ -238,7 +241,7 @@ class Contracts:
         """Return the qualified instrument and its contract.
 
         Raises:
-            InstrumentError: If it was not qualified.
+            InstrumentError: If it is not qualified.
         """
         try:
             return self._by_id[instrument_id]
@@ -246,23 +249,23 @@ class Contracts:
             raise InstrumentError(f"{instrument_id} is not qualified: call qualify first") from None
 
     def named(self, instrument_id: str) -> AnyInstrument:
-        """Return an instrument that was qualified, or that TWS has told of, by its id.
+        """Return an instrument that was qualified, or that TWS has reported, by its id.
 
         Raises:
-            InstrumentError: If there was none.
+            InstrumentError: If there is none.
         """
         if instrument_id in self._by_id:
             return self._by_id[instrument_id][0]
         told = next((each for each in self._by_number.values() if each.id == instrument_id), None)
         if told is None:
-            raise InstrumentError(f"{instrument_id} is none of an instrument that TWS has told of")
+            raise InstrumentError(f"{instrument_id} is not an instrument that TWS has reported")
         return told
 
     def name_of(self, contract: Contract) -> tuple[str, float]:
-        """Return instrument id and multiplier of a contract that TWS reports, also one that we never asked for.
+        """Return instrument id and multiplier of a contract that TWS reports, including contracts never requested.
 
         A contract of a kind that ibdesk does not trade is named by IB's type and local symbol, e.g.
-        ``BOND:US-T 4.25``. The multiplier is NaN where TWS sent none that can be, or a contract that makes no sense.
+        ``BOND:US-T 4.25``. The multiplier is NaN if TWS sent an invalid multiplier or an invalid contract.
         """
         instrument = self._by_number.get(contract.conId)
         if instrument is None:
@@ -278,7 +281,7 @@ class Contracts:
         return instrument.id, instrument.multiplier
 
     def multiplier_of(self, instrument_id: str) -> float:
-        """Return the multiplier of a qualified instrument, NaN of one that is not."""
+        """Return the multiplier of a qualified instrument, NaN for others."""
         return self._by_id[instrument_id][0].multiplier if instrument_id in self._by_id else NAN
 
     def number_of(self, instrument_id: str) -> int:
@@ -286,22 +289,22 @@ class Contracts:
         return self._numbers.get(instrument_id, 0)
 
     def with_number(self, number: int) -> str:
-        """Return the id of the instrument that IB's number means, an empty string when it is not known."""
+        """Return the id of the instrument with IB's number, an empty string when it is not known."""
         known = self._by_number.get(number)
         return "" if known is None else known.id
 
 
 def _multiplier_in(contract: Contract) -> float:
-    """Return the multiplier of a contract, 1 where there is none, NaN where it is not a positive number."""
+    """Return the multiplier of a contract, 1 if there is none, NaN if it is not a positive number."""
     multiplier = figure_or_nan(contract.multiplier) if contract.multiplier else 1.0
     return multiplier if multiplier > 0 else NAN
 
 
 def the_one(instrument: AnyInstrument, found: list[ContractDetails]) -> ContractDetails:
-    """Return the one of the contracts found that the instrument means.
+    """Return the contract found that matches the instrument.
 
     Raises:
-        InstrumentError: If TWS found none, or several that the multiplier does not tell apart.
+        InstrumentError: If TWS found none, or several that the multiplier does not distinguish.
     """
     found = [each for each in found if each.contract is not None]
     if not found:
@@ -314,7 +317,7 @@ def the_one(instrument: AnyInstrument, found: list[ContractDetails]) -> Contract
 
 
 def ambiguous(name: str, details: list[ContractDetails]) -> str:
-    """Return the sentence that asks which of several contracts a name means."""
+    """Return the error message for a name that matches several contracts."""
     found = [d.contract for d in details if d.contract is not None]
     names = sorted({f"{c.localSymbol or c.symbol} on {c.primaryExchange or c.exchange}" for c in found})
     shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
@@ -325,10 +328,9 @@ def ambiguous(name: str, details: list[ContractDetails]) -> str:
 
 
 def _session(hours: str, zone: str) -> Session | None:
-    """Return the session of TWS's hours (``20261123:0930-20261123:1600;20261124:CLOSED;...``), the commonest one.
+    """Return the most common session of TWS's hours (``20261123:0930-20261123:1600;20261124:CLOSED;...``).
 
-    None when they cannot be put so: no hours, several sessions a day, a market that never closes, or a zone unknown
-    here.
+    None if there are no hours, several sessions a day, a market that never closes, or a zone unknown on this machine.
     """
     days = _HOURS.findall(hours)
     name = zone.partition(" ")[0]

@@ -1,4 +1,4 @@
-"""DAY orders whose day is over: TWS forgets them over night, and its silence is evidence only with another one."""
+"""DAY orders whose day is over: TWS forgets them overnight, so that its silence alone proves nothing."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ibdesk.tws.trading_hours import day_ends_ns
 
 
 class DayOrders:
-    """Tells whether an order that TWS lists nowhere has certainly ended with its day."""
+    """A check whether an order that TWS does not list has certainly ended with its day."""
 
     def __init__(self, contracts: Contracts, account: AccountBook, now_ns: Callable[[], int]) -> None:
         self._contracts, self._account, self._now_ns = contracts, account, now_ns
 
     def is_spent(self, order: Order, sent_ns: int) -> bool:
-        """Return whether its day is over, and the account holds what the executions say that are known.
+        """Return whether the order's day is over and known executions explain the account's position.
 
-        An order that is alive is always listed. One that was filled while nobody listened, before TWS forgot the
-        executions of that day, has moved the position.
+        An open order is always listed. An order that was filled while no desk was connected, and whose executions TWS
+        has since forgotten, would have moved the position.
         """
         if order.time_in_force is not TimeInForce.DAY or order.instrument not in self._contracts:
             return False

@@ -1,4 +1,4 @@
-"""Sending orders: what leaves, under which number, and what is said of an order that could not leave."""
+"""Sending orders: what leaves, under which number, and what is reported about an order that could not leave."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NOT_SENT = "never sent: the link to TWS is {}"
 
 
 class Dispatch:
-    """Places, modifies and cancels over the wire it is given; without one nothing leaves.
+    """Places, modifies and cancels orders over the current wire; without one nothing leaves.
 
-    What it has to say itself is said in the next turn of the loop, never from inside the call, so that whoever
-    called is done with its own event first; only what the caller itself keeps back is said at once.
+    Its own reports follow in the next turn of the loop, never inside the call, so that the caller finishes its own
+    event first. Only orders and changes that the caller itself holds back are reported at once.
     """
 
     def __init__(self, *, book: OrderBook, contracts: Contracts, ids: Ids, link: Callable[[], str]) -> None:
@@ -29,23 +29,23 @@ class Dispatch:
         self._ids = ids
         self._link = link
         self._wire: Wire | None = None
-        # _messages: writes for `_wire`, while there is one.
+        # Exists while `_wire` does.
         self._messages: OrderMessages
-        # _unanswered: when each order was sent that TWS has not mentioned yet, oldest first.
+        # Send times of the orders that TWS has not mentioned yet, oldest first.
         self._unanswered: dict[str, float] = {}
 
     def open(self, wire: Wire, account: str) -> None:
-        """Let orders leave over this wire; cancels that were wanted and not answered go first, again."""
+        """Let orders leave over this wire; unanswered cancels are sent again first."""
         self._wire, self._messages = wire, OrderMessages(wire.serverVersion(), account)
         for tracked in self._book.to_cancel():
             self.cancel(tracked.order.id)
 
     def close(self) -> None:
-        """Let nothing leave."""
+        """Let no order leave."""
         self._wire = None
 
     def place(self, order: Order) -> None:
-        """Send an order; one that cannot leave is reported rejected, for it is known not to be at the venue.
+        """Send an order. If it cannot leave, report it rejected: it is certainly not at the venue.
 
         Raises:
             OrderError: If it was placed before.
@@ -58,12 +58,12 @@ class Dispatch:
             self._refuse(tracked, OrderStatus.REJECTED, f"never sent: {order.instrument} is not qualified")
         else:
             self._send(self._wire, tracked)
-            # What only comparisons need comes after the bytes.
+            # Bookkeeping that only comparisons need comes after the bytes.
             self._unanswered[order.id] = asyncio.get_running_loop().time()
             self._book.note_sent(tracked)
 
     def refuse(self, order: Order, reason: str) -> None:
-        """Report an order rejected that is not to leave.
+        """Report an order rejected without sending it.
 
         Raises:
             OrderError: If it was placed before.
@@ -72,7 +72,7 @@ class Dispatch:
         self._book.never_sent(tracked, OrderStatus.REJECTED, f"never sent: {reason}")
 
     def keep_terms(self, order_id: str, reason: str) -> None:
-        """Report that an order stays as it is, for a change of it is not to leave.
+        """Report that an order keeps its terms, without sending the change.
 
         Raises:
             OrderError: If it was never placed here.
@@ -80,7 +80,7 @@ class Dispatch:
         self._book.tell_kept_terms(self._book.of(order_id), reason)
 
     def modify(self, order: Order) -> None:
-        """Send the new terms of an order that lives at TWS.
+        """Send the new terms of an open order.
 
         Raises:
             OrderError: If it was never placed here.
@@ -94,7 +94,7 @@ class Dispatch:
         self._send(self._wire, tracked)
 
     def cancel(self, order_id: str) -> None:
-        """Withdraw an order; one that still waits for budget never leaves, one wanted while down is sent later.
+        """Cancel an order. If it still waits for budget, it never leaves; without a link, the cancel is sent later.
 
         Raises:
             OrderError: If it was never placed here.
@@ -106,7 +106,7 @@ class Dispatch:
         if self._wire is None:
             return
         if self._book.missing.is_nowhere(tracked):
-            # There is nothing to withdraw: TWS was asked twice and knows no such order.
+            # There is nothing to cancel: TWS was asked twice and does not know the order.
             asyncio.get_running_loop().call_soon(self._book.missing.strike_off, tracked)
             return
         if not tracked.number or not self._book.is_mine(tracked):
@@ -119,7 +119,7 @@ class Dispatch:
         self._wire.cancelOrder(tracked.number)
 
     def left_behind(self, wire: Wire, numbers: list[int], reason: str) -> None:
-        """Settle the orders of which a message still waited for budget when the wire was closed."""
+        """Settle the orders whose messages still waited for budget when the wire was closed."""
         for number in numbers:
             tracked = self._book.with_number(number)
             if tracked is None:
@@ -130,7 +130,7 @@ class Dispatch:
                 self._refuse(tracked, OrderStatus.REJECTED, f"never sent: {reason}")
 
     def overdue(self, seconds: float) -> list[Tracked]:
-        """Return the orders that left so long ago and were never answered; each is returned once."""
+        """Return the orders that left at least `seconds` ago and were never answered; each is returned once."""
         late, now = [], asyncio.get_running_loop().time()
         for order_id, sent in list(self._unanswered.items()):
             tracked = self._book.of(order_id)
@@ -165,7 +165,7 @@ class Dispatch:
         return ""
 
     def _refuse(self, tracked: Tracked, status: OrderStatus, reason: str) -> None:
-        # Known at once, so that a cancel or a second look in this turn finds it done; told in the next.
+        # Marked at once, so that a cancel or a second look in this turn finds it done; reported in the next.
         tracked.was_refused, tracked.refusal = True, reason
         asyncio.get_running_loop().call_soon(self._book.never_sent, tracked, status, reason)
 

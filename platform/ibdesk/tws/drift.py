@@ -1,4 +1,4 @@
-"""How far our clock is from that of TWS, as its answers of whole seconds allow to tell."""
+"""The difference between our clock and TWS's, within the precision of its whole seconds."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _SECOND = 1_000_000_000
 class Drift(msgspec.Struct, frozen=True):
     """The bounds of how far our clock is ahead of TWS's, in seconds; negative is behind.
 
-    TWS tells its time as a whole second, at some moment between our question and the answer: what it shows may be
-    almost a second old, and the round trip comes on top. The truth lies between `low` and `high`.
+    TWS reports its time in whole seconds, read at some moment between our request and its answer: the time may be
+    almost a second old, plus the round trip. The true drift lies between `low` and `high`.
     """
 
     low: float
@@ -30,25 +30,25 @@ class Drift(msgspec.Struct, frozen=True):
 
     @classmethod
     def measured(cls, *, asked_ns: int, answered_ns: int, told_seconds: int) -> Drift:
-        """Return the bounds by one question and its answer; both times are by our clock, ns UTC."""
+        """Return the bounds from one request and its answer; both times are by our clock, ns UTC."""
         told_ns = told_seconds * _SECOND
         return cls((asked_ns - told_ns) / _SECOND - 1.0, (answered_ns - told_ns) / _SECOND)
 
     @property
     def likely(self) -> float:
-        """Return the middle of the bounds, which takes half of the round trip for each way."""
+        """Return the middle of the bounds: half of the round trip for each direction."""
         return (self.low + self.high) / 2
 
     def beyond(self, limit: float) -> float:
-        """Return the drift when it is certainly farther from zero than `limit`, else zero."""
+        """Return the drift if it is certainly farther from zero than `limit`, else zero."""
         nearest = max(self.low, 0.0) or min(self.high, 0.0)
         return self.likely if abs(nearest) > limit else 0.0
 
 
 class ClockComparison:
-    """Asks TWS for its time every now and then, and tells when the drift of our clock goes beyond its limit or returns.
+    """A periodic comparison of our clock with TWS's. It reports when the drift exceeds its limit, and when it returns.
 
-    ib_async speaks versions up to 178, in which TWS tells whole seconds; milliseconds come with version 197.
+    ib_async supports versions up to 178, in which TWS reports whole seconds; milliseconds come with version 197.
     """
 
     def __init__(self, settings: TwsSettings, stamp: Stamp, tell: Callable[[Event], None]) -> None:
@@ -60,19 +60,19 @@ class ClockComparison:
 
     @property
     def is_due(self) -> bool:
-        """Return whether it is time to compare both clocks again."""
+        """Return whether the clocks must be compared again."""
         return self._limit < math.inf and asyncio.get_running_loop().time() - self._compared_at >= self._period
 
     @property
     def drift_seconds(self) -> float | None:
-        """Return how far our clock is ahead of TWS's, within a second; None while that was not measured."""
+        """Return how far our clock is ahead of TWS's, within a second; None before the first measurement."""
         return None if self._drift is None else self._drift.likely
 
     async def compare(self, wire: Wire, requests: Requests) -> None:
-        """Ask TWS for its time, unless nobody wants to know.
+        """Ask TWS for its time, unless there is no limit.
 
         Raises:
-            LinkError: If the connection goes.
+            LinkError: If the connection is lost.
         """
         if self._limit == math.inf:
             return

@@ -1,4 +1,4 @@
-"""How values are written into a message to TWS."""
+"""The encoding of values in messages to TWS."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _CONTRACT_FIELDS = (
 
 
 def encoded(fields: tuple[Any, ...]) -> str:
-    """Return the message of these fields, each ended by a NUL; what is unset is left empty.
+    """Return the message of these fields, each terminated by a NUL; unset fields are empty.
 
-    The same text as from ib_async's `Client.send`, in a third of its time: an order has 114 fields.
+    The text is that of ib_async's `Client.send`, in a third of its time: an order has 114 fields.
     """
     texts = [field if type(field) is str else text_of(field) for field in fields]
     texts.append("")
@@ -36,7 +36,7 @@ def encoded(fields: tuple[Any, ...]) -> str:
 
 
 def text_of(field: object) -> str:
-    """Return a field as TWS reads it; a contract is several."""
+    """Return a field as TWS reads it; a contract becomes several fields."""
     return _WRITE.get(type(field), _other)(field)
 
 

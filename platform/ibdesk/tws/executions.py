@@ -1,4 +1,4 @@
-"""Which executions and commissions were told already, and what a correction changes."""
+"""The executions and commissions reported so far, and what a correction changes."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ class _Booked(msgspec.Struct, frozen=True):
 
 
 class Executions:
-    """Turns the venue's executions into fills, each counted once, however often TWS repeats it.
+    """Turns the venue's executions into fills and counts each once, even if TWS repeats it.
 
     IB numbers the versions of one execution in the last part of its id (``0000e0d5.67fe667b.01.01``, corrected
-    ``...01.02``). A correction comes out as two fills: one that takes the old version back and one that books the
-    new one, so that the sum of fills equals the venue's book.
+    ``...01.02``). A correction becomes two fills, one that reverses the old version and one that books the new one, so
+    that the sum of fills equals the venue's book.
     """
 
     def __init__(self) -> None:
         self._booked: dict[str, _Booked] = {}
         self._charged: dict[str, Commission] = {}
         self._early: dict[str, Commission] = {}
-        # newest_ns: the time of the newest execution by TWS's clock, ns UTC; 0 before the first.
+        # Time of the newest execution by TWS's clock, ns UTC; 0 before the first.
         self.newest_ns = 0
 
     def remember(self, fill: Fill) -> None:
-        """Know a fill that was told in an earlier life, from the journal."""
+        """Mark a fill from an earlier journal as reported."""
         base, revision = revision_of(fill.execution_id)
         known = self._booked.get(base)
         if known is None or revision >= known.revision:
             self._booked[base] = _Booked(revision, fill)
 
     def remember_commission(self, commission: Commission) -> None:
-        """Know a commission that was told in an earlier life, from the journal."""
+        """Mark a commission from an earlier journal as reported."""
         base, _ = revision_of(commission.execution_id)
         self._charged[base] = commission
 
     def take(self, fill: Fill) -> list[Event]:
-        """Return what an execution changes: nothing when it is known, two fills and a notice when it is corrected."""
+        """Return the events of an execution: none if it is known, two fills and a notice if it is a correction."""
         base, revision = revision_of(fill.execution_id)
         known = self._booked.get(base)
         if known is not None and revision <= known.revision:
@@ -65,9 +65,10 @@ class Executions:
         return corrected
 
     def take_commission(self, commission: Commission) -> list[Event]:
-        """Return what a commission report changes; one that comes before its execution is kept for it.
+        """Return the events of a commission report; one that arrives before its execution is kept until then.
 
-        What a correction costs is told under the id that was charged first, as the new amount of that charge.
+        The commission of a correction is reported under the id that was charged first, as the new amount of that
+        charge.
         """
         base, _ = revision_of(commission.execution_id)
         if base not in self._booked:

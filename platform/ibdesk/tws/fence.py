@@ -1,4 +1,4 @@
-"""Whether this program may trade its account now: asked right before the bytes of an order leave."""
+"""The check directly before an order's bytes leave: may this program trade its account now?"""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ibdesk.errors import IbdeskError
 
 
 class Fence(Protocol):
-    """Stands between this program and TWS where several programs could trade one account.
+    """The check before sending where several programs could trade one account.
 
-    It is asked on the trading path: it answers from what it knows, without waiting for anything.
+    It is called on the trading path and must answer without waiting.
     """
 
     def may_send(self) -> bool:
@@ -20,11 +20,11 @@ class Fence(Protocol):
         """Return whether a connection to TWS may be opened."""
 
     def why_not(self) -> IbdeskError:
-        """Return what to tell, and to end with, when it may not send."""
+        """Return the error to report and to end with when sending is not allowed."""
 
 
 class NoFence:
-    """Lets everything through: there is no other program."""
+    """A fence that always allows: there is no other program."""
 
     def may_send(self) -> bool:
         """Return True."""
@@ -35,5 +35,5 @@ class NoFence:
         return True
 
     def why_not(self) -> IbdeskError:
-        """Return an error that is never told."""
+        """Return an error that is never reported."""
         return IbdeskError("nothing stands in the way")

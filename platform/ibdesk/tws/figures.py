@@ -1,23 +1,23 @@
-"""Figures as TWS writes them, and the ways in which it says that it has none."""
+"""Figures as TWS writes them, and its markers of unset values."""
 
 from __future__ import annotations
 
 import math
 
 NAN = float("nan")
-# The largest double, as TWS and clients print it in several forms; nothing that is traded comes near.
+# TWS and clients print the largest double in several forms; no traded figure comes near.
 _UNSET_ABOVE = 1e300
-# The largest integers of 32 and 64 bits, and the smallest one of 64, by which TWS marks unset decimals.
+# The largest integers of 32 and 64 bits and the smallest of 64 bits: TWS's markers of unset decimals.
 _UNSET = frozenset({2147483647.0, 9223372036854775807.0, -9223372036854775808.0})
 
 
 def known(value: float) -> float:
-    """Return the number, NaN if it is one of the values by which TWS says that there is none."""
+    """Return the number, NaN if it is one of TWS's markers of an unset value."""
     return NAN if value in _UNSET or not abs(value) < _UNSET_ABOVE else value
 
 
 def figure(text: str) -> float:
-    """Return the number that a field holds, NaN where TWS has left it unset.
+    """Return the number in a field, NaN if TWS left it unset.
 
     Raises:
         ValueError: If the text is not a number.
@@ -26,7 +26,7 @@ def figure(text: str) -> float:
 
 
 def figure_or_nan(text: str) -> float:
-    """Return the number that a field holds, NaN also where the text is not a number."""
+    """Return the number in a field, NaN if it is unset or not a number."""
     try:
         return figure(text)
     except ValueError:
@@ -34,5 +34,5 @@ def figure_or_nan(text: str) -> float:
 
 
 def is_known(value: float) -> bool:
-    """Return whether TWS has said a number."""
+    """Return whether TWS sent a number."""
     return not math.isnan(value)

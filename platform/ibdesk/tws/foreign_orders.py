@@ -1,4 +1,4 @@
-"""Open orders of the account that are not of this desk: of a person at TWS, or of another program."""
+"""Open orders of the account that a person in TWS or another program placed."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _MOST_REMEMBERED = 10_000
 
 
 class ForeignOrders:
-    """Tells of each such order once; what it executes is booked to `external`."""
+    """Reports each foreign order once; its executions are booked to `external`."""
 
     def __init__(self, *, contracts: Contracts, tell: Callable[[Event], None], now_ns: Callable[[], int]) -> None:
         self._contracts, self._tell, self._now_ns = contracts, tell, now_ns
-        # _told: by permanent id; by client id and number until TWS gives one.
+        # Permanent ids, or client id and number until TWS assigns one.
         self._told: set[tuple[str, int]] = set()
 
     def note(self, contract: Contract, order: IbOrder) -> None:
-        """Take an open order that is not in our book."""
+        """Report an open order that is not in our book, once."""
         nameless = str(order.clientId), order.orderId
         key = ("", order.permId) if order.permId else nameless
         if key in self._told or len(self._told) >= _MOST_REMEMBERED:

@@ -1,4 +1,4 @@
-"""How the link to TWS is doing, for the health endpoint."""
+"""The state of the link to TWS, for the health endpoint."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from ibdesk.tws.connection_manager import ConnectionManager
 
 
 class TwsHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How the service is doing, for the health endpoint; `last_heard_ns` is ns UTC, 0 before the first byte.
+    """The state of the TWS service, for the health endpoint.
 
-    `clock_drift_seconds` is how far our clock is ahead of TWS's, None while it was not measured.
+    `last_heard_ns` is the time of the last byte from TWS, ns UTC, 0 before the first. `clock_drift_seconds` is how far
+    our clock is ahead of TWS's, None before the first measurement.
     """
 
     link: Link

@@ -1,4 +1,4 @@
-"""Past bars: how TWS is asked for them, and how its answer becomes a frame."""
+"""Past bars: the terms of requests to TWS, and its answers as frames."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ibdesk.tws.times import instant_ns
 _SECOND = 1_000_000_000
 _DAY = 86_400
 
-# The bar sizes that TWS serves, in seconds; the longer ones follow the calendar.
+# TWS's bar sizes up to a day, by seconds; longer ones follow the calendar.
 _BAR_SIZES = {
     1: "1 secs",
     5: "5 secs",
@@ -39,7 +39,7 @@ _BAR_SIZES = {
     28800: "8 hours",
     _DAY: "1 day",
 }
-# The longest that shares trade after the regular close, and the longest that an exchange rests.
+# The longest trading of shares after the regular close, and the longest rest of an exchange.
 _LATE_NS, _LONGEST_REST_DAYS = 4 * 3600 * _SECOND, 20
 _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "symbol": pl.String,
@@ -53,10 +53,10 @@ _SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 
 
 def bar_size(interval_ns: int) -> str:
-    """Return TWS's name of a bar's length.
+    """Return TWS's name of a bar size.
 
     Raises:
-        HistoryError: If TWS has no such bars.
+        HistoryError: If TWS does not serve bars of this length.
     """
     seconds, rest = divmod(interval_ns, _SECOND)
     if rest or seconds not in _BAR_SIZES:
@@ -67,7 +67,7 @@ def bar_size(interval_ns: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a span of time as TWS wants it: seconds up to a day, days up to a year, then years, rounded up."""
+    """Return a span in TWS's form: seconds up to a day, days up to a year, then years, rounded up."""
     if seconds <= _DAY:
         return f"{max(1, math.ceil(seconds))} S"
     days = math.ceil(seconds / _DAY)
@@ -77,8 +77,8 @@ def duration(seconds: float) -> str:
 def seconds_for(count: int, interval_ns: int, session: Session) -> float:
     """Return a span that holds at least `count` bars of regular sessions.
 
-    TWS counts seconds and days of trading, so bars of less than a minute need their own length. Longer ones are asked
-    for in calendar days, with nights, weekends and some holidays counted in: the answer is cut to `count` afterwards.
+    TWS counts seconds and days of trading, so bars of less than a minute need only their own length. Longer ones are
+    requested in calendar days, including nights, weekends and some holidays; the caller cuts the answer to `count`.
     """
     interval = interval_ns / _SECOND
     if interval < 60:
@@ -90,7 +90,7 @@ def seconds_for(count: int, interval_ns: int, session: Session) -> float:
 
 
 def longest_span(interval_ns: int) -> float:
-    """Return how many seconds of such bars TWS gives in one answer (IB's table of durations and bar sizes)."""
+    """Return the seconds of such bars that TWS sends in one answer (IB's table of durations and bar sizes)."""
     seconds = interval_ns // _SECOND
     for at_least, span in ((3600, 365 * _DAY), (60, 30 * _DAY), (30, 28_800), (10, 14_400), (5, 3_600)):
         if seconds >= at_least:
@@ -99,9 +99,9 @@ def longest_span(interval_ns: int) -> float:
 
 
 def end_before(instrument: AnyInstrument, end_ns: int, span: float, *, regular_hours_only: bool) -> int:
-    """Return where the page before one without bars ends, ns UTC: `span` seconds earlier, or at the close before.
+    """Return the end of the page before one without bars, ns UTC: `span` seconds earlier, or the close before that.
 
-    TWS tells "no data" of a span in which the market was closed, although there are bars before it.
+    TWS answers "no data" for a span in which the market was closed, even if there are bars before it.
     """
     at_ns = end_ns - int(span * _SECOND)
     late_ns = 0 if regular_hours_only else _LATE_NS

@@ -1,7 +1,7 @@
-"""What IBC's ``config.ini`` says about when TWS restarts and closes; nothing else of the file is read or kept.
+"""The times in IBC's ``config.ini`` at which TWS restarts and closes.
 
-IBC starts TWS or IB Gateway without a person. The file also holds the login: only the four keys below are looked at.
-Times are those of the machine that IBC runs on.
+IBC starts TWS or IB Gateway without a person. The file also holds the login: only the four keys below are read, and
+nothing else is kept. Times are in the zone of the machine that runs IBC.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "su
 
 
 class IbcTimes(msgspec.Struct, frozen=True, kw_only=True):
-    """When TWS restarts, logs off and closes, in the machine's time; None where IBC leaves it to TWS.
+    """The times at which TWS restarts, logs off and closes, in the machine's zone; None where IBC leaves it to TWS.
 
-    `cold_restart` is that of Sunday. `closedown_weekday` (Monday is 0) is None for a closedown on every day, which is
-    also what a day stands for whose name is not English: rather a window too many.
+    `cold_restart` is on Sunday. `closedown_weekday` (Monday is 0) is None for a closedown on every day. A day whose
+    name is not English also counts as every day: a window too many is the safer error.
     """
 
     auto_restart: dt.time | None = None
@@ -42,7 +42,7 @@ def read_ibc(path: Path) -> IbcTimes:
     """Return the times in IBC's file.
 
     Raises:
-        ConfigError: If the file cannot be read, or one of the times is none; other lines are passed over.
+        ConfigError: If the file cannot be read, or one of the times is invalid; other lines are ignored.
     """
     try:
         with path.open("rb") as file:
@@ -53,15 +53,15 @@ def read_ibc(path: Path) -> IbcTimes:
         ) from error
     if len(data) > _LONGEST_FILE:
         raise ConfigError(f"tws.calendar.ibc_config: {path} is longer than {_LONGEST_FILE:,} bytes: is it IBC's file?")
-    # Java reads the file as Latin-1, of which every byte is a character.
+    # Java reads the file as Latin-1, in which every byte is a character.
     return parse_ibc(data.decode("latin-1"))
 
 
 def parse_ibc(text: str) -> IbcTimes:
-    """Return the times in the text of IBC's file; of a key that comes twice the last one counts, as in Java.
+    """Return the times in the text of IBC's file; the last of repeated keys counts, as in Java.
 
     Raises:
-        ConfigError: If a time is none; the sentence names the key.
+        ConfigError: If a time is invalid; the message names the key.
     """
     values = {}
     for line in text.splitlines():

@@ -1,15 +1,15 @@
-"""The numbers under which orders and requests go to TWS."""
+"""The numbers of orders and requests at TWS."""
 
 from __future__ import annotations
 
-# TWS writes an order id that was never set as the largest integer.
+# TWS writes an unset order id as the largest integer.
 _UNSET = 2_147_483_647
 
 
 class Ids:
     """A counter that only goes up, whatever TWS proposes.
 
-    Orders and requests share it, so that the number in an error message names one thing. TWS refuses an order number
+    Orders and requests share it, so that the number in an error message is unambiguous. TWS refuses an order number
     that is not above all earlier ones of the same client, and may propose a lower one after its nightly restart.
     """
 
@@ -23,6 +23,6 @@ class Ids:
         return number
 
     def raise_to(self, number: int) -> None:
-        """Go up to TWS's proposal; a lower one changes nothing."""
+        """Raise the counter to TWS's proposal; a lower one changes nothing."""
         if number < _UNSET:
             self.next = max(self.next, number)

@@ -1,7 +1,7 @@
-"""Cancels of our orders that this desk did not ask for: whether a person withdrew the order, or the venue did.
+"""Cancels of our orders that this desk did not request: by a person or by the venue.
 
-TWS first sends the status, then error 202 with the reason: empty where a trader cancelled, a sentence where the system
-did. Strategies act on what they are told, so the status is told once the reason is known.
+TWS first sends the status, then error 202 with the reason: empty if a trader cancelled, a sentence if the system did.
+Strategies act on reports, so the status is reported once the reason is known.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from ibdesk.model import TimeInForce
 from ibdesk.tws.tracked import Tracked
 
 _CANCELLED = frozenset({"Cancelled", "ApiCancelled"})
-# The reason follows within milliseconds. Without one nobody but a person is left who can have cancelled.
+# The reason follows within milliseconds. Without one, only a person can have cancelled.
 _REASON_SECONDS = 0.5
 _BY_TRADER = "Cancelled by Trader"
 
 
 class Interventions:
-    """Holds back the word ``Cancelled`` of an order until its reason is there; `tell` reports the order."""
+    """Holds back the status ``Cancelled`` of an order until its reason arrives; `tell` reports the order."""
 
     def __init__(self, tell: Callable[[Tracked], None]) -> None:
         self._tell = tell
-        # _waiting: the orders whose reason has not come yet, each with its word and the timer that ends the wait.
+        # The orders whose reason has not arrived yet, each with its status and the timer that ends the wait.
         self._waiting: dict[str, tuple[str, asyncio.TimerHandle]] = {}
 
     def holds_back(self, tracked: Tracked, word: str, *, client_id: int) -> bool:
-        """Return whether a status is to be told later; one of another client's cancel is marked as such at once."""
+        """Return whether a status must be reported later; a cancel by another client is marked as such at once."""
         if word not in _CANCELLED or not _is_unasked(tracked):
             self._forget(tracked)
             return False
@@ -42,7 +42,7 @@ class Interventions:
         return True
 
     def explain(self, tracked: Tracked, reason: str) -> bool:
-        """Take why an order was cancelled; return whether its status had waited for that, and is told now."""
+        """Process the reason of a cancel; return whether the status had waited for it and is reported now."""
         if tracked.order.id not in self._waiting:
             return False
         word, _ = self._waiting[tracked.order.id]
@@ -54,7 +54,7 @@ class Interventions:
         return True
 
     def note_completed(self, tracked: Tracked, completed_status: str) -> None:
-        """Take what TWS says of how an order ended while nobody listened."""
+        """Process how an order ended while no desk was connected."""
         self._forget(tracked)
         if completed_status.strip() == _BY_TRADER and _is_unasked(tracked):
             tracked.by_other = True
@@ -66,6 +66,6 @@ class Interventions:
 
 
 def _is_unasked(tracked: Tracked) -> bool:
-    """Return whether nobody here wanted the order gone, and nothing said that it would end."""
+    """Return whether this desk did not request the cancel, and nothing announced the order's end."""
     is_expected = tracked.cancel_wanted or tracked.order.time_in_force is TimeInForce.IOC
     return not (is_expected or tracked.refusal or tracked.was_refused or tracked.is_done)

@@ -1,7 +1,7 @@
-"""Orders of ours that our record lacks: what an earlier life did in its last moments, when those were lost.
+"""Orders of ours that the journal lacks because the previous desk's last moments were lost.
 
-It may have died before what it did was copied to the machine of its successor, or its disk may have lost it. TWS still
-has such orders, and each carries our own name of it.
+The desk may have died before its journal was copied to the successor's machine, or its disk may have lost the end. TWS
+still has such orders, and each carries our id.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from ibdesk.tws.orders import order_from, side_of_execution
 
 
 class LostOrders:
-    """Finds them in what TWS tells, puts them into the book, and tells of each before anything else is told of it."""
+    """Finds lost orders in TWS's messages, adopts them into the book, and reports each before any other event of it."""
 
     def __init__(
         self, *, book: OrderBook, contracts: Contracts, tell: Callable[[Event], None], now_ns: Callable[[], int]
     ) -> None:
-        # is_due: TWS is to be asked for them before the books are compared, once.
+        # TWS must be asked for lost orders once, before the books are compared.
         self.is_due = False
-        # is_looking: it is being asked now; what it says of other orders meanwhile is asked for again.
+        # The request is under way; messages about other orders meanwhile are requested again.
         self.is_looking = False
-        # is_settled: the books have been compared once; an order of our names that comes up later is not from us.
+        # The books have been compared once; an unknown order under a name of ours is then not from this desk.
         self.is_settled = False
         self._book, self._contracts, self._tell, self._now_ns = book, contracts, tell, now_ns
         self._owners: frozenset[str] = frozenset()
-        # clients: the ids of programs at TWS that can have sent them: this one's, and that of the life before.
+        # The client ids that can have sent lost orders: this desk's and the previous desk's.
         self.clients: frozenset[int] = frozenset((book.client_id,))
-        # _strays: those for which trading was halted.
+        # The orders for which trading was halted.
         self._strays: set[tuple[str, int]] = set()
 
     def expect(self, owners: Iterable[str], client_id: int) -> None:
-        """Know whose orders they can be: runs of the life before, and what was traded by hand under its client id."""
+        """Set the possible owners of lost orders: runs of the previous desk, and orders by hand under its client id."""
         self._owners = frozenset(owners)
         self.clients |= {client_id}
         self.is_due = bool(self._owners)
 
     def check(self, reference: str, *, permanent_id: int, client_id: int) -> None:
-        """Halt trading when TWS has an order under a name of ours that this program did not send.
+        """Halt trading if TWS has an order under a name of ours that this program did not send.
 
-        Then another one trades under our names, such as a second engine on a copy of our state folder: one reference
-        for two orders, or a number that a run of ours has not come to.
+        The signs are one reference for two orders, or a number that our run has not reached. They mean that another
+        program trades under our names, such as a second engine on a copy of our state folder.
         """
         known = self._book.permanent_id_of(reference)
         if known is not None:
@@ -71,11 +71,11 @@ class LostOrders:
         run_id = reference.rpartition(".")[0]
         if run_id:
             return run_id in self._owners or run_id in self._book.owners
-        # Other desks name their orders by hand like this too, under client ids of their own.
+        # Other desks name their orders by hand in the same way, under their own client ids.
         return reference.startswith(f"{MANUAL}-") and MANUAL in self._book.owners and client_id in self.clients
 
     def look_at_order(self, contract: Contract, order: IbOrder) -> None:
-        """Take an order as TWS works it, or has worked it."""
+        """Process an order that TWS works or has worked."""
         owner = self._owner_of(order.orderRef)
         if not owner:
             return
@@ -85,7 +85,7 @@ class LostOrders:
             self._take(found)
 
     def look_at_execution(self, contract: Contract, execution: Execution) -> None:
-        """Take an execution of an order that TWS names nowhere else: its quantity is as much as that shows."""
+        """Process an execution of an order that TWS does not list; the executed quantity stands for the order's."""
         owner = self._owner_of(execution.orderRef)
         if not owner or execution.clientId not in self.clients:
             return
@@ -105,7 +105,7 @@ class LostOrders:
         )
 
     def _owner_of(self, reference: str) -> str:
-        """Return whose order a reference names that is not in the book; an empty string when it is none of ours."""
+        """Return the owner of an order of ours that is not in the book, an empty string for other orders."""
         if not self._owners or reference in self._book:
             return ""
         run_id, _, number = reference.rpartition(".")

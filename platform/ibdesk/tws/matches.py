@@ -1,4 +1,4 @@
-"""What TWS finds when it searches by a word."""
+"""The results of TWS's search for instruments by text."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from ibdesk.model.spelling import INDICES
 if TYPE_CHECKING:
     from ib_async.contract import ContractDescription
 
-# IB's words for kinds, and ours; only these kinds can be named by what a search tells.
+# IB's words for kinds, and ours. A search names only these.
 _KINDS = {"STK": "stock", "CASH": "forex", "IND": "index", "FUT": "future", "OPT": "option"}
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True):
-    """An instrument whose symbol or name is like the word that was searched for.
+    """An instrument whose symbol or name resembles the searched text.
 
-    `name` is what orders, runs and history take; it is empty where the search tells too little (a future's expiry, an
-    exchange that ibdesk does not know). `derivatives` are IB's words for what is
-    derived from it (``OPT``, ``FUT``, ...).
+    `name` is the name for orders, runs and history; it is empty if the result is incomplete (no expiry of a future, an
+    exchange that ibdesk does not know). `derivatives` are IB's words for its derivatives (``OPT``, ``FUT``, ...).
     """
 
     name: str
@@ -35,7 +34,7 @@ class Match(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def match_from(sample: ContractDescription) -> Match:
-    """Return what one sample of TWS says."""
+    """Return one result of TWS's search."""
     contract = sample.contract
     if contract is None:
         return Match(name="", kind="", symbol="", exchange="", currency="", description="", derivatives=[])
@@ -58,7 +57,7 @@ def match_from(sample: ContractDescription) -> Match:
 
 
 def _share(symbol: str, listing: str, currency: str) -> str:
-    """Return the id of a share; one that is listed outside the United States is called by its exchange."""
+    """Return the id of a share; outside the United States it includes the exchange."""
     if currency == "USD" and listing not in BY_EXCHANGE:
         return Stock(symbol).id
     if listing in BY_EXCHANGE and BY_EXCHANGE[listing].currency == currency:

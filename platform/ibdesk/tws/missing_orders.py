@@ -1,4 +1,4 @@
-"""Our open orders that TWS was not seen to have: when it is asked for them again, and how they are settled."""
+"""Our open orders that TWS does not list: when they are requested again, and how they are settled."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ibdesk.tws.tracked import Tracked
 class MissingOrders:
     """Settles an order by evidence: two comparisons that do not find it.
 
-    The second is asked for `tws.settle_seconds` after the first, for so long TWS may take to show an order. A
-    comparison whose answers are not complete proves nothing.
+    The second follows `tws.settle_seconds` after the first, the time that TWS may take to show an order. A comparison
+    with incomplete answers proves nothing.
     """
 
     def __init__(
@@ -32,33 +32,33 @@ class MissingOrders:
 
         Args:
             settings: How long TWS may take, and the zone of its day.
-            report: Tells the state of an order where that is news.
-            notice: Tells a sentence about an order.
+            report: Reports the state of an order if it has changed.
+            notice: Reports a sentence about an order.
             now_ns: The time, ns UTC.
-            is_spent: Whether an order that was sent at a time and is listed nowhere has certainly ended with its day.
+            is_spent: Whether an order with this send time that TWS does not list has certainly ended with its day.
         """
         self._settle = settings.settle_seconds
         self._zone = ZoneInfo(settings.time_zone)
         self._report, self._notice, self._now_ns, self._is_spent = report, notice, now_ns, is_spent
-        # _asked_at: when the comparison under way began, on the loop's clock.
+        # When the current comparison began, on the loop's clock.
         self._asked_at = -math.inf
-        # _suspects: open orders that TWS has not mentioned since then.
+        # Open orders that TWS has not mentioned since then.
         self._suspects: dict[str, Tracked] = {}
-        # _lost: orders that a comparison did not find, and for which TWS is to be asked once more.
+        # Orders that one comparison did not find and a second one must look for.
         self._lost: dict[str, Tracked] = {}
-        # _is_to_repeat: the last comparison did not find one, and its answers were not complete.
+        # The last comparison missed an order, and its answers were incomplete.
         self._is_to_repeat = False
-        # _missing: open orders that no comparison has found, whether TWS is asked once more or not.
+        # Open orders that the last comparisons did not find, with or without a second one to come.
         self._missing: dict[str, Tracked] = {}
 
     @property
     def ids(self) -> list[str]:
-        """Return the open orders that TWS was not seen to have."""
+        """Return the ids of the open orders that TWS does not list."""
         return list(self._missing)
 
     @property
     def are_to_be_asked_for(self) -> bool:
-        """Return whether an order that was not found is to be looked for once more."""
+        """Return whether a missing order must be requested once more."""
         if self._is_to_repeat:
             return True
         if not self._lost:
@@ -68,16 +68,16 @@ class MissingOrders:
 
     @property
     def has_suspects(self) -> bool:
-        """Return whether the comparison under way has not found an open order yet."""
+        """Return whether the current comparison has not found every open order yet."""
         return bool(self._suspects)
 
     def begin(self, orders: Iterable[Tracked]) -> None:
-        """Start to note which of these orders TWS mentions; what it is asked for is asked for now."""
+        """Start to note which of these orders TWS mentions; the requests follow at once."""
         self._asked_at = asyncio.get_running_loop().time()
         self._suspects = {tracked.order.id: tracked for tracked in orders}
 
     def end(self, *, is_complete: bool) -> None:
-        """Take that the comparison is over, and what its answers prove if they are complete."""
+        """Process the end of the comparison and, if its answers are complete, what they prove."""
         self._is_to_repeat = not is_complete and bool(self._suspects)
         suspects, self._suspects = self._suspects, {}
         for tracked in suspects.values():
@@ -87,32 +87,32 @@ class MissingOrders:
                 self._not_found(tracked)
 
     def found(self, tracked: Tracked) -> None:
-        """Take that TWS has mentioned an order."""
+        """Note that TWS has mentioned an order."""
         self._suspects.pop(tracked.order.id, None)
         self._lost.pop(tracked.order.id, None)
         self._missing.pop(tracked.order.id, None)
         tracked.missed_at = None
 
     def is_nowhere(self, tracked: Tracked) -> bool:
-        """Return whether TWS was asked twice for an order and did not know it."""
+        """Return whether two comparisons did not find an order."""
         return tracked.missed_at is not None and tracked.order.id not in self._lost
 
     def strike_off(self, tracked: Tracked) -> None:
-        """Tell the end of an order that TWS knows nowhere and that is not wanted any more."""
+        """Report the end of an order that TWS does not list and that is no longer wanted."""
         self._missing.pop(tracked.order.id, None)
         tracked.give_up(by_hand=True)
         self._report(tracked)
 
     def call_unknown(self, tracked: Tracked) -> None:
-        """Tell that nobody can say how the order is."""
+        """Report that the state of the order is unknown."""
         tracked.is_unknown = True
         self._report(tracked)
 
     def _not_found(self, tracked: Tracked) -> None:
-        """Take that a comparison did not find an order: unknown the first time, given up the second.
+        """Process that a comparison did not find an order: the first time it is unknown, the second it is given up.
 
-        TWS tells completed orders and executions of its present day only. Of an order sent before that, its silence
-        proves nothing: such an order stays unknown until a person has looked, and cancels it.
+        TWS lists completed orders and executions of its current day only. Its silence about an order sent earlier
+        proves nothing: such an order stays unknown until a person has checked and cancels it.
         """
         if tracked.missed_at is None:
             tracked.missed_at = self._asked_at
@@ -140,8 +140,8 @@ class MissingOrders:
         else:
             self._notice(
                 tracked,
-                "was sent before TWS's present day, of which alone it tells completed orders and executions: "
-                "it stays unknown; look it up in TWS, and cancel it here when it is not there",
+                "was sent before TWS's current day, and TWS lists completed orders and executions of that day only: "
+                "it stays unknown; look it up in TWS, and cancel it here if it is not there",
                 Severity.ERROR,
             )
 

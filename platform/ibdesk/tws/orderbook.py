@@ -1,4 +1,4 @@
-"""Our orders at TWS: which message speaks of which, and what to tell when it changes one."""
+"""Our orders at TWS: which order a message means, and the reports of its changes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ibdesk.tws.tracked import Tracked
 
 
 class OrderBook:
-    """The orders placed here, and those of an earlier life; orders of other programs are none of its business.
+    """The orders placed here and those of earlier desks; orders of other programs are ignored.
 
-    A message names an order by our id (`orderRef`), by IB's permanent id, or by client id and number; of these
-    the permanent id comes first, because after a cancel by another client IB reports that client's id.
+    A message names an order by our id (`orderRef`), by IB's permanent id, or by client id and number. The permanent id
+    has precedence, because after a cancel by another client IB reports that client's id.
     """
 
     def __init__(
@@ -36,18 +36,18 @@ class OrderBook:
         self._now_ns = now_ns
         self._interventions = Interventions(self._report)
         self._by_id: dict[str, Tracked] = {}
-        # owners: whose orders these are.
+        # The owners of these orders.
         self.owners: set[str] = set()
         self._by_number: dict[int, Tracked] = {}
         self._by_permanent_id: dict[int, Tracked] = {}
         self.missing = MissingOrders(
             settings, report=self._report, notice=self._notice, now_ns=now_ns, is_spent=is_spent
         )
-        # _elsewhere: orders of another client id, of which that was said.
+        # Orders of another client id that were reported as such.
         self._elsewhere: set[str] = set()
-        # _short: orders that TWS calls filled while executions are missing.
+        # Orders that TWS reports as filled while executions are missing.
         self._short: set[str] = set()
-        # _not_cancelled: orders whose cancel TWS has refused, and its sentence, until a comparison shows how they are.
+        # Orders whose cancel TWS has refused, with its text, until a comparison shows their state.
         self._not_cancelled: dict[str, str] = {}
 
     def __contains__(self, order_id: str) -> bool:
@@ -55,14 +55,14 @@ class OrderBook:
 
     @property
     def short_of_executions(self) -> frozenset[str]:
-        """Return the orders that TWS calls filled while executions are missing."""
+        """Return the orders that TWS reports as filled while executions are missing."""
         return frozenset(self._short)
 
     def add(self, order: Order, number: int) -> Tracked:
         """Track an order that is about to be sent under `number`.
 
         Raises:
-            OrderError: If it was added before: no intent is sent twice.
+            OrderError: If it was added before: an intent is never sent twice.
         """
         if order.id in self._by_id:
             raise OrderError(f"order {order.id} was sent before: give a new order a new id")
@@ -71,13 +71,13 @@ class OrderBook:
         return tracked
 
     def note_sent(self, tracked: Tracked) -> None:
-        """Take that an order is sent now."""
+        """Note that an order is sent now."""
         tracked.sent_ns = self._now_ns()
 
     def adopt(self, order: Order, *, is_withdrawn: bool = False) -> None:
-        """Track an order of an earlier life, open or ended; its number comes with TWS's first word on it.
+        """Track an order of an earlier desk, open or ended; its number comes with TWS's first message about it.
 
-        With `is_withdrawn` that life has asked for its cancel.
+        `is_withdrawn` means that the earlier desk requested its cancel.
         """
         tracked = self._by_id[order.id] = Tracked(order, 0, self.client_id)
         tracked.cancel_wanted = is_withdrawn
@@ -86,12 +86,12 @@ class OrderBook:
             self._by_permanent_id[order.permanent_id] = tracked
 
     def permanent_id_of(self, order_id: str) -> int | None:
-        """Return under which permanent id TWS knows an order, 0 as long as that is not known; None for one not ours."""
+        """Return TWS's permanent id of an order, 0 while it is not known; None for an order that is not ours."""
         tracked = self._by_id.get(order_id)
         return None if tracked is None else tracked.permanent_id
 
     def of(self, order_id: str) -> Tracked:
-        """Return what is known of one order.
+        """Return the tracked order with this id.
 
         Raises:
             OrderError: If it was neither placed here nor adopted.
@@ -102,14 +102,14 @@ class OrderBook:
             raise OrderError(f"order {order_id} is not known: it was never placed here") from None
 
     def with_number(self, number: int) -> Tracked | None:
-        """Return the order that carries the number in this program's connections."""
+        """Return the order with this number in the program's connections."""
         return self._by_number.get(number)
 
     def open_order(self, number: int, order: IbOrder) -> None:
-        """Take the terms at which TWS works an order (its `openOrder`)."""
+        """Process the terms at which TWS works an order (its `openOrder`)."""
         tracked = self._by_id.get(order.orderRef)
         if tracked is None or (order.permId and tracked.permanent_id not in (0, order.permId)):
-            # The latter is another order under a name of ours, for which trading is halted.
+            # The latter is another order under our name, for which trading is halted.
             return
         self._identify(tracked, number, order.clientId, order.permId)
         tracked.acknowledged = True
@@ -127,7 +127,7 @@ class OrderBook:
             self._report(tracked)
 
     def _tell_changed(self, tracked: Tracked, order: IbOrder) -> None:
-        """Tell what TWS, or a person there, has changed of an order that we have not asked for."""
+        """Report changes by TWS, or by a person there, that we did not request."""
         asked = terms_of(tracked.order)
         for change in changes_between(tracked.terms or asked, terms_from(order, tracked.order), asked):
             self._notice(tracked, f"is worked at {change}, which was not asked for here", Severity.WARNING)
@@ -137,14 +137,14 @@ class OrderBook:
         tracked.time_in_force = order.tif
 
     def mention(self, fields: list[str]) -> None:
-        """Take that TWS lists an order of which nothing can be read but our name of it: it is there, however it is."""
+        """Note that TWS lists an order in a row of which only our id can be read: the order exists."""
         for field in fields:
             tracked = self._by_id.get(field)
             if tracked is not None:
                 self.missing.found(tracked)
 
     def status(self, number: int, word: str, *, permanent_id: int, client_id: int, why_held: str) -> None:
-        """Take TWS's word for the state of an order (its `orderStatus`)."""
+        """Process TWS's word for the state of an order (its `orderStatus`)."""
         tracked = self._by_permanent_id.get(permanent_id) if permanent_id else None
         if tracked is None and client_id == self.client_id:
             tracked = self._by_number.get(number)
@@ -159,7 +159,7 @@ class OrderBook:
         self._report(tracked)
 
     def completed(self, order: IbOrder, state: OrderState) -> None:
-        """Take what TWS says of an order that is no longer open (its `completedOrder`)."""
+        """Process an order that is no longer open (TWS's `completedOrder`)."""
         tracked = self._by_permanent_id.get(order.permId) or self._by_id.get(order.orderRef)
         if tracked is None:
             return
@@ -171,7 +171,7 @@ class OrderBook:
         self._report(tracked)
 
     def fill(self, fill: Fill) -> None:
-        """Count an execution, and tell when it completes its order."""
+        """Count an execution, and report the order if it is complete."""
         tracked = self._by_id.get(fill.order_id)
         if tracked is None:
             return
@@ -182,7 +182,7 @@ class OrderBook:
             self._report(tracked)
 
     def error(self, tracked: Tracked, code: int, text: str) -> bool:
-        """Take an error that names an order; return whether the book should be compared with TWS after it."""
+        """Process an error that names an order; return whether the book must then be compared with TWS."""
         sentence = f"{text} (TWS error {code})"
         if code in codes.ORDER_INFORMATION:
             self._notice(tracked, sentence, Severity.INFO)
@@ -191,7 +191,7 @@ class OrderBook:
         elif code in codes.CANCEL_REFUSED:
             tracked.cancel_wanted = False
             self._notice(tracked, sentence, Severity.WARNING)
-            # It may be filled by now: only a comparison tells whether the order goes on.
+            # It may be filled by now: only a comparison shows whether it is still open.
             self._not_cancelled[tracked.order.id] = sentence
             return not tracked.is_done
         elif code in codes.NOT_TAKEN and not tracked.acknowledged:
@@ -211,21 +211,21 @@ class OrderBook:
         return False
 
     def never_sent(self, tracked: Tracked, status: OrderStatus, reason: str) -> None:
-        """Tell the end of an order whose bytes never left."""
+        """Report the end of an order whose bytes never left."""
         tracked.was_refused = True
         tracked.refusal = reason
         tracked.reported = OrderReport(order_id=tracked.order.id, status=status, at_ns=self._now_ns(), reason=reason)
         self._tell(tracked.reported)
 
     def to_cancel(self) -> list[Tracked]:
-        """Return the open orders whose cancel was asked for and not answered: it may never have left."""
+        """Return the open orders whose cancel was requested and not answered: it may never have left."""
         return [tracked for tracked in self._by_id.values() if tracked.cancel_wanted and not tracked.is_done]
 
     def begin_comparison(self, *, after_break: bool) -> None:
         """Start to note which open orders TWS mentions.
 
-        After a break of the link that is asked of all, and each will be told again; else an order that is still
-        within its time to be answered is left out.
+        After a break of the link all are compared, and each is reported again. Otherwise an order whose answer is not
+        overdue yet is left out.
         """
         asked_for = [
             tracked
@@ -238,9 +238,9 @@ class OrderBook:
         self.missing.begin(asked_for)
 
     def end_comparison(self, *, is_complete: bool) -> None:
-        """Settle what is open in our book and was mentioned nowhere.
+        """Settle the open orders that TWS did not mention.
 
-        Without `is_complete` TWS has left out a part of its answers, so what they lack proves nothing.
+        Without `is_complete` TWS left out a part of its answers, so missing orders prove nothing.
         """
         self.missing.end(is_complete=is_complete)
         refused, self._not_cancelled = self._not_cancelled, {}
@@ -257,23 +257,23 @@ class OrderBook:
             self._by_permanent_id[permanent_id] = tracked
 
     def modification_not_sent(self, tracked: Tracked, reason: str) -> None:
-        """Tell that an order keeps its terms because the new ones never left."""
+        """Report that an order keeps its terms because the new ones never left."""
         tracked.keep_terms()
         self.tell_kept_terms(tracked, reason)
 
     def cancel_not_sent(self, tracked: Tracked, reason: str) -> None:
-        """Tell that an order could not be withdrawn."""
+        """Report that an order could not be cancelled."""
         tracked.cancel_wanted = False
         text = f"cannot be cancelled: {reason}"
         self._notice(tracked, text, Severity.ERROR)
         self._tell_still_there(tracked, text)
 
     def is_mine(self, tracked: Tracked) -> bool:
-        """Return whether the order was placed under this program's client id: only those can be changed."""
+        """Return whether the order was placed under this program's client id: only such orders can be changed."""
         return tracked.client_id == self.client_id
 
     def _explain_cancel(self, tracked: Tracked, text: str) -> None:
-        # "Order Canceled - reason:" and mostly nothing behind the colon.
+        # "Order Canceled - reason:", mostly with nothing behind the colon.
         reason = text.partition("reason:")[2].strip()
         if self._interventions.explain(tracked, reason):
             return
@@ -282,13 +282,13 @@ class OrderBook:
             self._report(tracked)
 
     def _tell_still_there(self, tracked: Tracked, reason: str) -> None:
-        """Tell that an order goes on as it was, although a cancel was asked for."""
+        """Report that an order is still open although its cancel was requested."""
         if not tracked.is_done:
             tracked.reported = None
             self._report(tracked, reason=reason)
 
     def tell_kept_terms(self, tracked: Tracked, reason: str) -> None:
-        """Tell why an order is as it was, although a change was asked for."""
+        """Report why an order keeps its terms although a change was requested."""
         text = f"keeps its terms: {reason}"
         self._notice(tracked, text, Severity.WARNING)
         if tracked.is_done:

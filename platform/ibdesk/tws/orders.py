@@ -1,4 +1,4 @@
-"""Our orders in IB's form, and what IB says about them in ours."""
+"""Conversion of orders between our form and IB's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EXECUTION_SIDE = {"BOT": Side.BUY, "SLD": Side.SELL}
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What can be changed about an order while it lives."""
+    """The terms that can be changed while an order is open."""
 
     quantity: float
     limit_price: float | None
@@ -36,12 +36,12 @@ class Terms(msgspec.Struct, frozen=True):
 
 
 def terms_of(order: Order) -> Terms:
-    """Return the terms that we ask for."""
+    """Return the terms that we request."""
     return Terms(order.quantity, order.limit_price, order.stop_price)
 
 
 def terms_from(order: IbOrder, asked: Order | None = None) -> Terms:
-    """Return the terms at which TWS works an order; those that it leaves unset are the ones `asked` for."""
+    """Return the terms at which TWS works an order; unset ones are taken from `asked`."""
     quantity = known(float(order.totalQuantity))
     wanted = Terms(quantity, None, None) if asked is None else terms_of(asked)
     return Terms(
@@ -52,7 +52,7 @@ def terms_from(order: IbOrder, asked: Order | None = None) -> Terms:
 
 
 def changes_between(before: Terms, now: Terms, asked: Terms) -> list[str]:
-    """Return in words what is other than before, and other than what was asked for."""
+    """Describe the terms that differ both from `before` and from `asked`."""
     found = []
     for name, old, new, wanted in (
         ("the quantity", before.quantity, now.quantity, asked.quantity),
@@ -65,7 +65,7 @@ def changes_between(before: Terms, now: Terms, asked: Terms) -> list[str]:
 
 
 def time_in_force_word(order: Order) -> str:
-    """Return IB's word for how long an order may wait."""
+    """Return IB's word for an order's time in force."""
     return _TIME_IN_FORCE[order.time_in_force]
 
 
@@ -88,16 +88,16 @@ def order_for_tws(order: Order, account: str) -> IbOrder:
 
 
 def quantity_for_tws(order: Order) -> float:
-    """Return the quantity of an order in IB's form: an integer, where it is one."""
+    """Return the quantity of an order in IB's form: an integer if it is whole."""
     whole = int(order.quantity)
     return whole if order.quantity == whole else order.quantity
 
 
 def order_from(order: IbOrder, *, owner: str, instrument: str, at_ns: int) -> Order | None:
-    """Return our form of an order that TWS tells of, UNKNOWN as yet; None when it is none that we can have placed."""
+    """Return our form of an order that TWS reports, with status UNKNOWN; None if we cannot have placed it."""
     kind, time_in_force = _OUR_TYPE.get(order.orderType), _OUR_TIME_IN_FORCE.get(order.tif)
     side = _OUR_SIDE.get(order.action)
-    # Of a filled one TWS tells the quantity zero, and what was filled beside it.
+    # For a filled order TWS reports total quantity zero, and the filled quantity beside it.
     quantity = float(order.totalQuantity or order.filledQuantity)
     if kind is None or time_in_force is None or side is None or not 0 < quantity < UNSET_DOUBLE:
         return None
@@ -121,16 +121,16 @@ def order_from(order: IbOrder, *, owner: str, instrument: str, at_ns: int) -> Or
 
 
 def side_of_execution(word: str) -> Side:
-    """Return the side that IB's word for it (``BOT``, ``SLD``) means."""
+    """Return the side of IB's word (``BOT``, ``SLD``)."""
     return _EXECUTION_SIDE[word]
 
 
 def status_from(word: str, *, refused: bool) -> OrderStatus | None:
-    """Return what IB's word for an order's state means, None when it changes nothing.
+    """Return the status of IB's word for an order's state, None if it changes nothing.
 
-    `PreSubmitted` is an order that IB holds and has not handed on: a stop not yet triggered, a market that is closed.
-    `Inactive` is a refusal when an error said so (`refused`); else it may come back to life. A cancellation of an
-    order that an error refused is that refusal. ``Filled`` changes nothing: executions do.
+    `PreSubmitted` is an order that IB holds and has not passed on: a stop not yet triggered, a closed market.
+    `Inactive` is a rejection if an error said so (`refused`); otherwise the order may become active again. The
+    cancellation of an order that an error refused is that rejection. ``Filled`` changes nothing: executions do.
     """
     match word:
         case "PendingSubmit" | "ApiPending":
@@ -147,6 +147,6 @@ def status_from(word: str, *, refused: bool) -> OrderStatus | None:
 
 
 def _price(value: float | Decimal | None, asked: float | None) -> float | None:
-    # ib_async's order admits decimals and None here; what its decoder reads is always a float.
+    # ib_async's order admits decimals and None here; its decoder always returns a float.
     price = known(float(value or 0.0))
     return price if is_known(price) else asked

@@ -1,8 +1,8 @@
-"""The budget of messages that TWS takes in a second, and who may use it first.
+"""The budget of messages per second to TWS, and their priority.
 
-TWS answers more than 50 messages a second with error 100 and then closes the socket. Orders and cancels leave in the
-very call that makes them while there is budget; data requests leave a part of it to them. What has to wait goes
-cancels first, then orders, then data, each in the order in which it came.
+TWS answers more than 50 messages a second with error 100 and then closes the socket. While there is budget, orders and
+cancels leave in the call that makes them; data requests leave a part of it free for them. Waiting messages leave in
+this order: cancels, orders, data, each first in, first out.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import enum
 from collections import deque
 from collections.abc import Callable
 
-# TWS counts when it reads. The window is longer than its second, so that a burst that was read late and one that was
-# read at once do not meet in the same second.
+# TWS counts messages when it reads them. The window is longer than TWS's second, so that a burst that TWS reads late
+# does not share a second with one that it reads at once.
 WINDOW_SECONDS = 1.1
 
 
 class Urgency(enum.IntEnum):
-    """Who goes first when messages have to wait."""
+    """The priority of waiting messages; the lowest value leaves first."""
 
     CANCEL = 0
     ORDER = 1
@@ -30,18 +30,18 @@ def _always() -> bool:
 
 
 def _ignore() -> None:
-    """Do nothing about a fence that is never there."""
+    """Do nothing: there is no fence."""
 
 
 class Pacer:
     """Lets at most `limit` messages through in any window, and at most `limit - reserve` data requests.
 
-    A waiting order message is known by its order's number: a newer one (a modification) takes its place, and it can
-    be withdrawn, so that a cancel never overtakes the order it is meant for.
+    A waiting order message is identified by its order's number: a newer one (a modification) replaces it, and it can
+    be withdrawn, so that a cancel never overtakes its order.
 
-    Orders and cancels leave only while `may_send` says so at that very moment. Once it does not, nothing leaves any
-    more, `on_fenced` is called, and what has not left is among what `close` returns. `before_waiting`
-    is called before orders leave that have waited: it may withdraw them for what was decided meanwhile.
+    Each order and cancel leaves only if `may_send` returns True at that moment. Once it returns False, no message
+    leaves any more, `on_fenced` is called, and `close` returns the orders that have not left. `before_waiting` is
+    called before waiting orders leave: it may withdraw them because of newer decisions.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Pacer:
         self._orders: dict[int, bytes] = {}
         self._data: deque[bytes] = deque()
         self._left: set[int] = set()
-        # _wake_at: when the loop will call `_flush`; uvloop's handles do not always tell.
         self._wake: asyncio.Handle | None = None
+        # When the loop will call `_flush`; uvloop's handles do not always report it.
         self._wake_at = 0.0
         self.messages_sent = 0
 
@@ -77,9 +77,9 @@ class Pacer:
         return len(self._cancels) + len(self._orders) + len(self._data)
 
     def send(self, message: bytes, urgency: Urgency, number: int = 0) -> None:
-        """Write the message now when there is budget and nobody more urgent waits, else queue it.
+        """Write the message now if there is budget and nothing more urgent waits, else queue it.
 
-        `number` tells order messages apart; others do not need it.
+        `number` identifies order messages; others do not need it.
         """
         if urgency is Urgency.ORDER and number in self._orders:
             self._orders[number] = message
@@ -111,7 +111,7 @@ class Pacer:
         return number in self._left
 
     def close(self) -> list[int]:
-        """Forget all that waits; return the numbers of the orders that a message waited for."""
+        """Discard all waiting messages; return the numbers of the orders among them."""
         if self._wake is not None:
             self._wake.cancel()
             self._wake = None
@@ -122,7 +122,7 @@ class Pacer:
         return unsent
 
     def _blocked(self, urgency: Urgency) -> bool:
-        """Return whether a message of at least this urgency is already waiting."""
+        """Return whether a message of the same or a higher urgency is already waiting."""
         if self._cancels:
             return True
         if urgency is Urgency.CANCEL:
@@ -149,7 +149,7 @@ class Pacer:
         self._write(message)
 
     def _fence(self, message: bytes, urgency: Urgency, number: int) -> None:
-        """Keep a message that may not leave, and let nothing leave after it."""
+        """Keep a message that may not leave, and let no message leave after it."""
         self._is_fenced = True
         if urgency is Urgency.CANCEL:
             self._cancels.append(message)
@@ -185,5 +185,5 @@ class Pacer:
 
 
 def _room_at(sent: deque[float], window: float) -> float:
-    """Return the time from which one more message keeps the limit: the deque is as long as the limit."""
+    """Return the time from which one more message stays within the limit: the deque is as long as the limit."""
     return sent[0] + window if len(sent) == sent.maxlen else 0.0

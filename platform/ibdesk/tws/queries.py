@@ -1,4 +1,4 @@
-"""What TWS is asked once: what an instrument is, what is called like a word, and past bars."""
+"""Single requests to TWS: the terms of an instrument, a search by text, and past bars."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ from ibdesk.tws.wire import Wire
 _log = logging.getLogger(__name__)
 
 _SECOND = 1_000_000_000
-# HMDS answers "no data" with the code of all its refusals.
+# TWS's history server (HMDS) uses one code for "no data" and for all its refusals.
 _HISTORY_REFUSED = 162
-# More pages than this of bars up to 30 seconds would run into TWS's limit of 60 history requests in ten minutes.
+# More pages than this of bars up to 30 seconds would reach TWS's limit of 60 history requests in ten minutes.
 _MOST_SMALL_PAGES, _SMALL_BAR_NS = 50, 30 * _SECOND
-# Of longer bars TWS limits nothing but the span of one answer; this is to end at some time.
+# For longer bars TWS limits only the span of one answer; this limit ends the loop.
 _MOST_PAGES = 1_000
 _PAGES_BETWEEN_WORDS = 10
-# After so many pages without bars, one after the other and nights and holidays left out, there are none before.
+# After this many pages in a row without bars, not counting nights and holidays, there are no earlier bars.
 _MOST_EMPTY_PAGES = 3
-# How long TWS wants between two searches, and how long and how many of their answers are kept.
+# TWS's pause between two searches, and how long and how many of their answers are kept.
 _SEARCH_SECONDS, _SEARCH_KEPT_SECONDS, _SEARCHES_KEPT = 1.0, 3600.0, 256
 
 
-# How long a history waits that TWS refuses as too soon: it wants fewer than six of bars up to 30 seconds in two
-# seconds, and 15 seconds between two that are equal. Half a second more, because its clock is not ours.
+# Pauses before a history request that TWS refused as too soon is repeated. TWS allows five requests for bars up to 30
+# seconds in two seconds, and one of equal requests in 15 seconds. Half a second is added because clocks differ.
 _PAUSES_NS = (5 * _SECOND // 2, 31 * _SECOND // 2)
 
 
 class Queries:
-    """Asks over whatever connection there is."""
+    """Requests over the current connection, with caches of their answers."""
 
     def __init__(
         self,
@@ -76,32 +76,32 @@ class Queries:
         self._connected = connected
         self._search_turn = asyncio.Lock()
         self._searched_at = -math.inf
-        # _found: answers to searches, with when they came.
+        # Answers to searches, with the times of their arrival.
         self._found: dict[str, tuple[float, list[Match]]] = {}
-        # _rules: the price increments of the market rules asked for so far, by their numbers.
+        # The price increments of the market rules requested so far, by number.
         self._rules: dict[int, PriceIncrements] = {}
         self._recent_history = RecentHistory()
         self._history_turns: weakref.WeakValueDictionary[Hashable, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def qualify(self, instrument: AnyInstrument) -> AnyInstrument:
-        """Return the instrument completed with what TWS knows of it, and remember its contract.
+        """Return the instrument completed with its terms at TWS, and remember its contract.
 
         Raises:
-            InstrumentError: If TWS knows none, or several.
+            InstrumentError: If TWS finds no instrument, or several.
             LinkError: If there is no connection, or no answer.
         """
         contract = contract_of(instrument)
-        # TWS is to tell the multiplier; ours only decides between several that match.
+        # The multiplier comes from TWS; ours only decides between several matches.
         contract.multiplier = ""
         what = f"{type(instrument).__name__.lower()} {instrument.id} in {instrument.currency} on {instrument.exchange}"
         details = the_one(instrument, await self._details(contract, instrument.id, what))
         return self._contracts.add(instrument, details, await self._increments(details, instrument.exchange))
 
     async def qualify_unlisted(self, symbol: str, expiry: str) -> AnyInstrument:
-        """Return a future that is not in the shipped table, with the exchange and the terms that TWS tells.
+        """Return a future that is not in the shipped table, with exchange and terms from TWS.
 
         Raises:
-            InstrumentError: If TWS knows none, or several.
+            InstrumentError: If TWS finds no future, or several.
             LinkError: If there is no connection, or no answer.
         """
         name = f"{symbol}-{expiry}"
@@ -120,7 +120,7 @@ class Queries:
             raise InstrumentError(f"TWS knows no {what}: {error}") from error
 
     async def _increments(self, details: ContractDetails, exchange: str) -> PriceIncrements:
-        """Return the price increments at an exchange; each market rule is asked for once and kept."""
+        """Return the price increments at an exchange; each market rule is requested once and kept."""
         rule = market_rule_of(details, exchange)
         if rule is None:
             return ()
@@ -131,13 +131,13 @@ class Queries:
                     market_rule(rule), lambda: wire.reqMarketRule(rule), f"how prices move by market rule {rule}"
                 )
             except NoAnswerError:
-                # TWS refuses a rule that it does not know with an error that names no request: the tick size stands.
+                # TWS refuses an unknown rule with an error that names no request: the tick size is used.
                 return ()
             self._rules[rule] = increments_of(told)
         return self._rules[rule]
 
     async def search(self, text: str) -> list[Match]:
-        """Return what TWS has whose symbol or name is like the text, from memory when that is known for an hour.
+        """Return TWS's instruments whose symbol or name resembles the text; answers are kept for an hour.
 
         Raises:
             InstrumentError: If TWS refuses the text.
@@ -148,7 +148,7 @@ class Queries:
         if known is not None and now - known[0] < _SEARCH_KEPT_SECONDS:
             return known[1]
         async with self._search_turn:
-            # TWS takes one such question a second.
+            # TWS allows one search a second.
             await asyncio.sleep(max(0.0, self._searched_at + _SEARCH_SECONDS - asyncio.get_running_loop().time()))
             wire, requests = self._connected()
             number = self._ids.take()
@@ -175,10 +175,10 @@ class Queries:
         seconds: float | None,
         end_ns: int | None,
     ) -> pl.DataFrame:
-        """Return past bars, asked for in as many pages as TWS's limits need.
+        """Return past bars, requested in as many pages as TWS's limits need.
 
         Raises:
-            HistoryError: If TWS has none; the sentence carries its reason.
+            HistoryError: If TWS has none; the message contains its reason.
             InstrumentError: If the instrument is not qualified.
             LinkError: If there is no connection, or no answer.
         """
@@ -232,18 +232,18 @@ class Queries:
         try:
             bars = await self._bars(instrument, interval_ns=interval_ns, span=span, end_ns=end_ns)
         except RequestError as error:
-            # The page before the first bar there is: not an error, the end.
+            # This is the page before the first bar: the end, not an error.
             if is_first or error.code != _HISTORY_REFUSED or _is_too_soon(error):
-                raise HistoryError(f"TWS gave no history of {instrument.id} in bars of {size}: {error}") from error
+                raise HistoryError(f"TWS sent no history of {instrument.id} in bars of {size}: {error}") from error
         return frame_of(bars, instrument, interval_ns=interval_ns, end_ns=until, zone=self._settings.time_zone)
 
     async def _bars(
         self, instrument: AnyInstrument, *, interval_ns: int, span: float, end_ns: int | None
     ) -> list[BarData]:
-        """Return the bars of a span up to its end (None is now), from memory where TWS has just told them.
+        """Return the bars of a span up to its end (None is now), from memory if TWS has just sent them.
 
-        What TWS refuses as too soon is asked again after a pause. Now is written as a time, so that the same question
-        a second later is another one for TWS.
+        A request that TWS refuses as too soon is repeated after a pause. Now is written as a time, so that the same
+        request a second later is a different one for TWS.
 
         Raises:
             RequestError: If TWS refuses.
@@ -252,7 +252,7 @@ class Queries:
         _, contract = self._contracts.of(instrument.id)
         shown, regular = what_to_show(instrument), self._settings.regular_hours_only
         question = instrument.id, duration(span), bar_size(interval_ns), shown, regular, end_ns
-        # Of several who ask the same at once one asks TWS.
+        # Of several equal requests at once, only one goes to TWS.
         async with self._history_turns.setdefault(question, asyncio.Lock()):
             pauses = iter(_PAUSES_NS)
             while True:
@@ -283,14 +283,14 @@ class Queries:
 
 
 def _is_too_soon(error: RequestError) -> bool:
-    """Return whether TWS refuses a history because of how much was asked for before."""
+    """Return whether TWS refuses a history because of its limits on requests."""
     return error.code == _HISTORY_REFUSED and "pacing violation" in error.text.lower()
 
 
 def _too_much_words(name: str, interval_ns: int, pages: int, span: float) -> str:
     most = int(pages * span * _SECOND / interval_ns)
     return (
-        f"so many bars of {name} take more than {pages} requests to TWS, which limits them: ask for at most {most:,} "
+        f"that many bars of {name} take more than {pages} requests to TWS, which limits them: ask for at most {most:,} "
         f"bars of {bar_size(interval_ns)}, or for longer bars"
     )
 

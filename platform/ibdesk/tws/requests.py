@@ -1,4 +1,4 @@
-"""Questions to TWS that wait for an answer."""
+"""Open requests to TWS that wait for an answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ibdesk.errors import LinkError
 
 
 class RequestError(Exception):
-    """TWS refused a request; the caller turns its code and sentence into an error of its own."""
+    """TWS refused a request; the caller converts its code and text into an error of its own."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(code, text)
@@ -21,18 +21,18 @@ class RequestError(Exception):
 
 
 class NoAnswerError(LinkError):
-    """TWS did not answer a question in time."""
+    """TWS did not answer a request in time."""
 
 
 def market_rule(number: int) -> Hashable:
-    """Return the name of the question for a market rule, whose answer carries the rule's number only."""
+    """Return the key of the request for a market rule; its answer carries only the rule's number."""
     return ("market rule", number)
 
 
 class Requests:
-    """The open questions of one connection, by request id, or by name where TWS echoes no id.
+    """The open requests of one connection, by request id, or by name where TWS echoes no id.
 
-    Questions of one name are asked one after the other: their answers could not be told apart.
+    Requests of one name are sent one after the other, because their answers cannot be distinguished.
     """
 
     def __init__(self, timeout_seconds: float) -> None:
@@ -47,11 +47,11 @@ class Requests:
         return key in self._waiting
 
     async def ask(self, key: Hashable, send: Callable[[], object], what: str) -> list[Any]:
-        """Send a question and return the parts of its answer.
+        """Send a request and return the parts of its answer.
 
         Raises:
-            NoAnswerError: If no answer comes in time; `what` names the question.
-            LinkError: If the connection goes.
+            NoAnswerError: If no answer arrives in time; `what` names the request.
+            LinkError: If the connection is lost.
             RequestError: If TWS refuses.
         """
         async with self._turns.setdefault(key, asyncio.Lock()):
@@ -64,30 +64,30 @@ class Requests:
             except TimeoutError as error:
                 raise NoAnswerError(f"TWS did not answer within {self._timeout:g} s: {what}") from error
             except ConnectionError as error:
-                raise LinkError(f"the connection to TWS is gone: {what} was not asked") from error
+                raise LinkError(f"the connection to TWS is lost: {what} was not requested") from error
             finally:
                 self._waiting.pop(key, None)
                 if isinstance(key, int):
                     self._turns.pop(key, None)
 
     def add(self, key: Hashable, part: object) -> None:
-        """Keep one part of an answer; one that nobody waits for any more is dropped."""
+        """Store one part of an answer; a part without an open request is dropped."""
         if key in self._waiting:
             self._waiting[key][1].append(part)
 
     def end(self, key: Hashable) -> None:
-        """Give the collected parts to whoever asked."""
+        """Complete a request with the collected parts."""
         if key in self._waiting:
             future, parts = self._waiting[key]
             if not future.done():
                 future.set_result(parts)
 
     def refuse(self, key: Hashable, code: int, text: str) -> None:
-        """Tell whoever asked that TWS refused."""
+        """Fail a request with TWS's refusal."""
         self._fail(key, RequestError(code, text))
 
     def close(self, reason: str) -> None:
-        """Tell all who wait that the connection is gone."""
+        """Fail all open requests: the connection is lost."""
         for key in list(self._waiting):
             self._fail(key, LinkError(f"the connection to TWS went away: {reason}"))
 

@@ -1,4 +1,4 @@
-"""The link to TWS as one service: events come out of it, orders go in."""
+"""The link to TWS as one service: orders go in, events come out."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from ibdesk.tws.sync import Compared
 
 
 class TwsService:
-    """Connects to one TWS or IB Gateway, keeps the connection, and speaks in ibdesk's words.
+    """The connection to one TWS or IB Gateway, in ibdesk's own types.
 
-    `connect` once, then `run` for the whole life. Every event is told synchronously, in the loop, through
-    `on_event`, which may call `place`, `modify` and `cancel`; what it raises ends `run`. All methods belong to the
-    loop that `connect` ran in.
+    Call `connect` once, then `run` until the end. Every event is passed to `on_event` synchronously, in the loop.
+    `on_event` may call `place`, `modify` and `cancel`; an exception that it raises ends `run`. All methods belong to
+    the loop in which `connect` ran.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class TwsService:
         Args:
             settings: Where TWS is, and which account is traded.
             clock: Stamps the events.
-            on_event: Hears every event.
-            first_order_id: The least number a new order may carry: `next_order_id` of the life before.
-            on_account: Hears once, before the books are compared for the first time, which account is traded; the
-                place to call `resume`.
-            fence: Asked before each order's bytes leave; once it says no, the orders that have not left are
+            on_event: Receives every event.
+            first_order_id: The lowest number for a new order: `next_order_id` of the previous desk.
+            on_account: Called once with the traded account, before the first comparison of the books; the place to call
+                `resume`.
+            fence: Checked before each order's bytes leave; once it forbids sending, the orders that have not left are
                 rejected, and `run` ends with its error.
-            before_waiting: Called before orders leave that had to wait for the budget of messages; it may cancel them.
-            is_away: Whether TWS is expected to be away now: what is said of the link then is for the record only.
+            before_waiting: Called before orders leave that waited for the budget of messages; it may cancel them.
+            is_away: Whether TWS is expected to be away now: notices about the link are then of severity INFO.
             compare_seconds: How often the whole account is compared with the books while the link is up.
 
         Raises:
@@ -105,62 +105,62 @@ class TwsService:
         self._queries = Queries(
             settings, clock=clock, contracts=contracts, ids=self._ids, connected=self._manager.connected
         )
-        # _resumed: what was traded in an earlier life and is not qualified in this one yet.
+        # Instruments traded by earlier desks that are not qualified yet.
         self._resumed: list[AnyInstrument] = []
 
-    # ---- what it is
+    # ---- state
 
     @property
     def link(self) -> Link:
-        """Return how the connection is doing."""
+        """Return the state of the connection."""
         return self._manager.link
 
     @property
     def account_id(self) -> str:
-        """Return the account that is traded, empty before the first connection."""
+        """Return the traded account, empty before the first connection."""
         return self._books.account.id
 
     @property
     def next_order_id(self) -> int:
-        """Return the least number a later life may use, to be kept and passed as `first_order_id`."""
+        """Return the lowest number for a new order, to be passed to the next desk as `first_order_id`."""
         return self._ids.next
 
     @property
     def read_at_ns(self) -> int:
-        """Return when the bytes that are being taken arrived, on the performance counter; 0 between reads."""
+        """Return when the bytes of the current read arrived, on the performance counter; 0 between reads."""
         return self._stamp.read_at_ns
 
     @property
     def health(self) -> TwsHealth:
-        """Return counters and states at this instant."""
+        """Return the current counters and states."""
         return health_of(self._manager, self.account_id)
 
     @property
     def compared(self) -> Compared:
-        """Return when the whole account was compared last, and what that lacked."""
+        """Return the time and fault of the last comparison of the whole account."""
         return self._manager.comparison.last
 
     @property
     def doubts(self) -> list[tuple[str, float, float, float]]:
-        """Return each position that the books do not explain: instrument, the account's, the books', for how long."""
+        """Return each unexplained position: instrument, the account's quantity, the books', age in seconds."""
         return self._books.account.doubts
 
     @property
     def missing_orders(self) -> list[str]:
-        """Return the open orders that TWS was not seen to have."""
+        """Return the ids of the open orders that TWS does not list."""
         return self._books.orders.missing.ids
 
     @property
     def short_of_executions(self) -> frozenset[str]:
-        """Return the orders that TWS calls filled while executions are missing."""
+        """Return the orders that TWS reports as filled while executions are missing."""
         return self._books.orders.short_of_executions
 
     def compare_soon(self) -> None:
-        """Have the whole account compared with the books shortly."""
+        """Request a comparison of the whole account with the books."""
         self._manager.compare_soon()
 
     async def round_trip(self) -> None:
-        """Wait until TWS has answered everything that was sent before, and all of its answers were taken.
+        """Wait until TWS has answered everything sent before, and all answers are processed.
 
         Raises:
             LinkError: If there is no connection, or no answer.
@@ -168,13 +168,13 @@ class TwsService:
         await self._manager.round_trip()
 
     def catch_up(self, reason: str = "this process stood still") -> None:
-        """Compare the books as after a break of the link, because what is known may be old; `reason` says why.
+        """Compare the books as after a break of the link, because our state may be stale; `reason` says why.
 
-        At once nothing leaves, and an order whose bytes have not left is reported as never sent.
+        From this call on no order leaves, and an order whose bytes have not left is reported as never sent.
         """
         self._manager.catch_up(reason)
 
-    # ---- its life
+    # ---- connection
 
     def resume(
         self,
@@ -188,19 +188,19 @@ class TwsService:
         held: Mapping[str, float] | None = None,
         withdrawn: Iterable[str] = (),
     ) -> None:
-        """Take over what the journal of an earlier life knows; call it before `connect`, or in `on_account`.
+        """Restore the state of the previous desk's journal; call it before `connect`, or in `on_account`.
 
         Args:
-            orders: Those that were open, whose state is compared with TWS like after a break of the link, and those
-                that ended in the last days: a late execution of one is still ours.
-            fills: Those of the last days: they are not told again.
-            commissions: Those told with the fills.
-            instruments: What was traded; it is qualified before the comparison, so that TWS's contracts go by the
-                same names as in the life before.
-            owners: The runs of that life, and `MANUAL`: orders of theirs that TWS has and `orders` lacks are ours.
-            client_id: Its client id, when it was another one.
-            held: What the books of that life hold of each instrument, all owners together.
-            withdrawn: The orders whose cancel it has asked for; it is asked for again where they are still open.
+            orders: The open orders, whose state is compared with TWS as after a break of the link, and the orders that
+                ended in the last days: a late execution of one is still ours.
+            fills: The fills of the last days: they are not reported again.
+            commissions: The commissions reported with the fills.
+            instruments: The traded instruments; they are qualified before the comparison, so that TWS's contracts have
+                the same names as before.
+            owners: The previous desk's runs, and `MANUAL`: their orders that TWS has and `orders` lacks are ours.
+            client_id: The previous desk's client id, if it differs.
+            held: The quantity that the previous desk's books hold of each instrument, all owners together.
+            withdrawn: The orders whose cancel was requested; it is requested again if they are still open.
         """
         self._books.lost.expect(owners, self._books.orders.client_id if client_id is None else client_id)
         self._resumed = list(instruments)
@@ -217,7 +217,7 @@ class TwsService:
     async def connect(self) -> None:
         """Connect for the first time and compare the books; the link is UP afterwards.
 
-        It stays DOWN only when TWS says that its own servers are out of reach; `run` waits for them.
+        It stays DOWN only if TWS reports that it cannot reach its own servers; `run` waits for them.
 
         Raises:
             LinkError: If TWS cannot be reached or does not answer.
@@ -227,10 +227,10 @@ class TwsService:
         await self._manager.connect()
 
     async def run(self) -> None:
-        """Keep the link: reconnect, compare, subscribe again. It ends only by being cancelled, and closes the socket.
+        """Keep the link up until cancelled: reconnect, compare, subscribe again; then close the socket.
 
         Raises:
-            Exception: What `on_event` raised.
+            Exception: Any exception of `on_event`.
             ConfigError: If TWS comes back with an account that may not be traded.
         """
         await self._manager.run()
@@ -241,7 +241,7 @@ class TwsService:
             try:
                 await self._queries.qualify(instrument)
             except InstrumentError as error:
-                text = f"{instrument.id}, traded before the restart, is not known any more: {error}"
+                text = f"{instrument.id}, traded before the restart, is no longer known: {error}"
                 self._tell(Notice(text, self._stamp.now_ns(), Severity.WARNING))
             del self._resumed[0]
 
@@ -251,9 +251,9 @@ class TwsService:
     # ---- orders
 
     def place(self, order: Order) -> None:
-        """Send an order: its bytes leave in this call while there is budget, else as soon as there is.
+        """Send an order: its bytes leave in this call if there is budget, otherwise as soon as there is.
 
-        With the link not UP nothing leaves, and the order is reported rejected in the next turn of the loop.
+        If the link is not UP, nothing leaves, and the order is reported rejected in the next turn of the loop.
 
         Raises:
             OrderError: If it was placed before.
@@ -261,7 +261,7 @@ class TwsService:
         self._dispatch.place(order)
 
     def refuse(self, order: Order, reason: str) -> None:
-        """Report an order rejected that is not to leave; what is asked of it later is answered like of any that ended.
+        """Report an order rejected without sending it; later requests are answered as for any order that has ended.
 
         Raises:
             OrderError: If it was placed before.
@@ -269,7 +269,7 @@ class TwsService:
         self._dispatch.refuse(order, reason)
 
     def keep_terms(self, order_id: str, reason: str) -> None:
-        """Report that an order stays as it is, for a change of it is not to leave.
+        """Report that an order keeps its terms, without sending the change.
 
         Raises:
             OrderError: If it was never placed here.
@@ -277,7 +277,7 @@ class TwsService:
         self._dispatch.keep_terms(order_id, reason)
 
     def modify(self, order: Order) -> None:
-        """Send the new terms of an order; a refusal leaves the order as it is.
+        """Send the new terms of an order; after a refusal the old terms stand.
 
         Raises:
             OrderError: If it was never placed here.
@@ -285,7 +285,7 @@ class TwsService:
         self._dispatch.modify(order)
 
     def cancel(self, order_id: str) -> None:
-        """Withdraw what is left of an order; asked for while the link is not UP, it is sent when it is.
+        """Cancel the remaining quantity of an order; if the link is not UP, the cancel is sent once it is.
 
         Raises:
             OrderError: If it was never placed here.
@@ -295,7 +295,7 @@ class TwsService:
     # ---- market data
 
     def subscribe_bars(self, instrument: AnyInstrument) -> None:
-        """Ask for 5-second bars, over all reconnections.
+        """Subscribe to 5-second bars, across reconnections.
 
         Raises:
             InstrumentError: If it is not qualified.
@@ -303,11 +303,11 @@ class TwsService:
         self._books.market.want(Kind.BARS, instrument.id)
 
     def unsubscribe_bars(self, instrument: AnyInstrument) -> None:
-        """Ask for no more bars."""
+        """End the subscription to bars."""
         self._books.market.drop(Kind.BARS, instrument.id)
 
     def subscribe_quotes(self, instrument: AnyInstrument) -> None:
-        """Ask for quotes and trade prints, over all reconnections.
+        """Subscribe to quotes and trade prints, across reconnections.
 
         Raises:
             InstrumentError: If it is not qualified.
@@ -315,49 +315,49 @@ class TwsService:
         self._books.market.want(Kind.QUOTES, instrument.id)
 
     def unsubscribe_quotes(self, instrument: AnyInstrument) -> None:
-        """Ask for no more quotes."""
+        """End the subscription to quotes."""
         self._books.market.drop(Kind.QUOTES, instrument.id)
 
     def knows(self, instrument_id: str) -> bool:
-        """Return whether an instrument was qualified in this life."""
+        """Return whether an instrument was qualified since the start."""
         return instrument_id in self._books.contracts
 
     def contract_number(self, instrument_id: str) -> int:
-        """Return IB's number of the instrument's contract, 0 while it is not known."""
+        """Return IB's number of an instrument's contract (`conId`), 0 while it is not known."""
         return self._books.contracts.number_of(instrument_id)
 
     def instrument(self, instrument_id: str) -> AnyInstrument:
-        """Return an instrument that was qualified, with what TWS told of it then.
+        """Return a qualified instrument, with its terms at TWS.
 
         Raises:
-            InstrumentError: If it was not.
+            InstrumentError: If it is not qualified.
         """
         return self._books.contracts.of(instrument_id)[0]
 
     def trading_hours(self, instrument_id: str) -> TradingHours | None:
-        """Return the sessions of the coming days of a qualified instrument, None where TWS told none."""
+        """Return the sessions of a qualified instrument in the coming days, None if TWS reported none."""
         return self._books.contracts.hours_of(instrument_id, self._stamp.now_ns())
 
     async def qualify(self, instrument: AnyInstrument) -> AnyInstrument:
-        """Return the instrument with what TWS knows of it: tick size, multiplier, exchange, regular hours.
+        """Return the instrument with its terms at TWS: tick size, multiplier, exchange, regular hours.
 
         Raises:
-            InstrumentError: If TWS knows none, or several.
+            InstrumentError: If TWS finds no instrument, or several.
             LinkError: If there is no connection, or no answer.
         """
         return await self._queries.qualify(instrument)
 
     async def qualify_unlisted(self, symbol: str, expiry: str) -> AnyInstrument:
-        """Return a future that is not in the shipped table, with the exchange and the terms that TWS tells.
+        """Return a future that is not in the shipped table, with exchange and terms from TWS.
 
         Raises:
-            InstrumentError: If TWS knows none, or several.
+            InstrumentError: If TWS finds no future, or several.
             LinkError: If there is no connection, or no answer.
         """
         return await self._queries.qualify_unlisted(symbol, expiry)
 
     async def search(self, text: str) -> list[Match]:
-        """Return what TWS has whose symbol or name is like the text; TWS takes one such question a second.
+        """Return TWS's instruments whose symbol or name resembles the text; TWS allows one search a second.
 
         Raises:
             InstrumentError: If TWS refuses the text.
@@ -377,14 +377,14 @@ class TwsService:
         """Return past bars, complete ones only, as a bar frame.
 
         Args:
-            instrument: A qualified one.
+            instrument: A qualified instrument.
             interval_ns: Length of a bar; TWS serves from a second to a day.
-            count: How many bars, the latest ones; or
-            seconds: how far back.
-            end_ns: Where the history ends, ns UTC; now when left out.
+            count: The number of bars, the latest ones; or
+            seconds: the length of the span.
+            end_ns: The end of the history, ns UTC; now by default.
 
         Raises:
-            HistoryError: If TWS has none; the sentence carries its reason.
+            HistoryError: If TWS has none; the message contains its reason.
             InstrumentError: If the instrument is not qualified.
             LinkError: If there is no connection, or no answer.
         """

@@ -1,4 +1,4 @@
-"""Messages of TWS that cannot be read: which of them may hide an execution of ours, and what to say of the others."""
+"""TWS's messages that cannot be read: which may hide an execution of ours, and the report of the others."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _NAMES = {
     101: "completed order",
 }
 EXECUTION, POSITION, OPEN_ORDER, COMPLETED_ORDER = 11, 61, 5, 101
-# Where the fields stand that tell whose a row is.
+# Positions of the fields that identify the contract or the owner of a row.
 _POSITION_CONTRACT = 3
 _EXECUTION_ACCOUNT, _EXECUTION_CLIENT, _EXECUTION_REFERENCE = 16, 22, 26
-# Without an order id and its accounts there is no connection.
+# A handshake needs an order id and the accounts.
 _NEEDED = frozenset({9, 15})
-# Messages about orders, after which the books are compared: what they said is asked for again.
+# Messages about orders: the books are then compared, which requests their content again.
 ABOUT_ORDERS = frozenset({3, 4, 5, 59, 101})
-# Answers to one request, and where its id stands.
+# Answers to one request, and the position of its id.
 REQUEST_AT = {10: 1, 17: 1, 79: 1}
 _MOST_REMEMBERED = 1_000
 
@@ -46,7 +46,7 @@ def kind_of(fields: list[str]) -> int:
 
 
 def may_hide_execution(fields: list[str], *, account: str, client_id: int, orders: OrderBook) -> bool:
-    """Return whether a message that cannot be read may be an execution of ours, or ends the handshake."""
+    """Return whether an unreadable message may be an execution of ours, or belongs to the handshake."""
     kind = kind_of(fields)
     if kind != EXECUTION:
         return kind in _NEEDED
@@ -57,14 +57,14 @@ def may_hide_execution(fields: list[str], *, account: str, client_id: int, order
 
 
 class SetAside:
-    """Tells of each kind of row that was set aside, once: TWS repeats its rows at every question."""
+    """Reports each row that was set aside, once: TWS repeats its rows at every request."""
 
     def __init__(self, tell: Callable[[Event], None], contracts: Contracts) -> None:
         self._tell, self._contracts = tell, contracts
         self._told: set[str] = set()
 
     def note(self, fields: list[str], error: Exception, at_ns: int) -> None:
-        """Tell that a message was set aside."""
+        """Report that a message was set aside."""
         name = _NAMES.get(kind_of(fields), "message")
         shown = " ".join(field for field in fields[1:20] if field)[:120]
         text = (
@@ -76,7 +76,7 @@ class SetAside:
             self._tell(Notice(text, at_ns, Severity.WARNING))
 
     def instrument_of(self, fields: list[str]) -> str:
-        """Return the instrument that a position row is about, as far as its IB number tells; else an empty string."""
+        """Return the instrument of a position row by its IB number, an empty string if that is not known."""
         number = fields[_POSITION_CONTRACT] if len(fields) > _POSITION_CONTRACT else ""
         return self._contracts.with_number(int(number)) if number.isdecimal() and len(number) < 20 else ""
 

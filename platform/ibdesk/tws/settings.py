@@ -1,4 +1,4 @@
-"""Where TWS is, who we are to it, and how long we wait for it."""
+"""The settings of the connection to TWS: address, client id, account and time-outs."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ class TwsSettings(Section):
 
     @property
     def address(self) -> str:
-        """Return host and port as one word, for messages."""
+        """Return ``host:port``, for messages."""
         return f"{self.host}:{self.port}"
 
     def check(self) -> None:
         """Refuse settings that contradict each other.
 
         Raises:
-            ConfigError: If live money is asked for without the account spelled out, a paper mode names an account
-                that is none, or nothing is left for data requests.
+            ConfigError: If live mode lacks an explicit account, paper mode names an account that is not a paper
+                account, or no message is left for data requests.
         """
         if self.mode == "live" and not self.account:
             raise ConfigError("mode is live, which trades real money: spell out the account in tws.account (--account)")
@@ -70,10 +70,10 @@ class TwsSettings(Section):
             )
 
     def account_among(self, accounts: tuple[str, ...]) -> str:
-        """Return which of the accounts that TWS manages may be traded.
+        """Return the account to trade among those that TWS manages.
 
         Raises:
-            ConfigError: If it is not there, cannot be told from others, or is not a paper account in paper mode.
+            ConfigError: If the account is missing, ambiguous, or not a paper account in paper mode.
         """
         if self.account:
             if self.account not in accounts:

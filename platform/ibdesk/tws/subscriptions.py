@@ -1,4 +1,4 @@
-"""Live market data: which instruments are wanted, and how TWS's ticks become bars, quotes and trade prints."""
+"""Live market data: the subscriptions, and TWS's ticks as bars, quotes and trade prints."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _NAN = float("nan")
 
 # IB's tick types, and the types of the same meaning in delayed data.
 _BID_SIZE, _BID, _ASK, _ASK_SIZE, _LAST, _LAST_SIZE = range(6)
-# Whether trading is halted: 0 no, 1 and 2 yes, -1 unknown; 90 is of delayed data.
+# Whether trading is halted: 0 no, 1 and 2 yes, -1 unknown; 90 is the type in delayed data.
 _HALTED = frozenset({49, 90})
 _DELAYED = {66: _BID, 67: _ASK, 68: _LAST, 69: _BID_SIZE, 70: _ASK_SIZE, 71: _LAST_SIZE}
 
 
 class Kind(enum.Enum):
-    """What can be subscribed to."""
+    """The kinds of market data."""
 
     BARS = "5-second bars"
     QUOTES = "quotes"
 
 
 class QuoteFeed:
-    """The best bid and ask of one instrument, put together from single ticks."""
+    """The best bid and ask of one instrument, assembled from single ticks."""
 
     __slots__ = ("_ask", "_ask_size", "_bid", "_bid_size", "_last", "_last_size", "_told", "instrument")
 
@@ -42,7 +42,7 @@ class QuoteFeed:
         self._told: Quote | None = None
 
     def price(self, kind: int, price: float, size: float, at_ns: int) -> Tick | None:
-        """Take a price with its size; return the trade print if it was one."""
+        """Process a price with its size; return the trade print if it is one."""
         kind = _DELAYED.get(kind, kind)
         size = 0.0 if math.isnan(size) else size
         # IB writes "no quote" as price -1 (or 0) with size 0.
@@ -59,9 +59,9 @@ class QuoteFeed:
         return None
 
     def size(self, kind: int, size: float, at_ns: int) -> Tick | None:
-        """Take a size that changed alone; return the trade print if it was one.
+        """Process a size that changed alone; return the trade print if it is one.
 
-        IB repeats the size after each price that carried it: that echo of a trade is no second trade.
+        IB repeats the size after each price that carried it: such an echo is not a second trade.
         """
         kind, size = _DELAYED.get(kind, kind), 0.0 if math.isnan(size) else size
         if kind == _BID_SIZE:
@@ -75,7 +75,7 @@ class QuoteFeed:
         return None
 
     def changed(self, at_ns: int) -> Quote | None:
-        """Return the quote when it differs from the one returned last."""
+        """Return the quote if it differs from the last one returned."""
         bid_size = 0.0 if math.isnan(self._bid) else self._bid_size
         ask_size = 0.0 if math.isnan(self._ask) else self._ask_size
         told = self._told
@@ -92,10 +92,10 @@ class QuoteFeed:
 
 
 class Subscriptions:
-    """The wanted feeds, one a contract and kind, and the request ids under which TWS serves them now.
+    """The subscribed feeds, one per contract and kind, and their current request ids at TWS.
 
-    A quote is told once for all ticks that came in one read of the socket, so that a new bid is not seen together
-    with an old ask, and a program that fell behind gets the present and not the past.
+    All ticks of one socket read are reported as one quote, so that a new bid is not paired with an old ask, and a
+    program that fell behind receives only the newest state.
     """
 
     def __init__(self, contracts: Contracts, ids: Ids, tell: Callable[[Event], None]) -> None:
@@ -108,11 +108,11 @@ class Subscriptions:
         self._quotes: dict[int, QuoteFeed] = {}
         self._bars: dict[int, str] = {}
         self._ticked: dict[int, QuoteFeed] = {}
-        # The instruments that were told to be halted; a new connection tells anew which are.
+        # The instruments that were reported halted; a new connection reports them again.
         self._halted: set[str] = set()
 
     def attach(self, wire: Wire | None, *, regular_hours_only: bool = True) -> None:
-        """Use another connection, or none; with a connection all that is wanted is asked for anew."""
+        """Use another connection, or none; all subscriptions are requested again over the new one."""
         self._wire = wire
         self._regular_hours_only = regular_hours_only
         self._quotes.clear()
@@ -122,7 +122,7 @@ class Subscriptions:
             self._ask(kind, instrument)
 
     def want(self, kind: Kind, instrument: str) -> None:
-        """Subscribe; a second time changes nothing.
+        """Subscribe; a second call changes nothing.
 
         Raises:
             InstrumentError: If the instrument is not qualified.
@@ -132,7 +132,7 @@ class Subscriptions:
             self._ask(kind, instrument)
 
     def drop(self, kind: Kind, instrument: str) -> None:
-        """Unsubscribe; what is not subscribed stays so."""
+        """Unsubscribe; without a subscription this changes nothing."""
         number = self._wanted.pop((kind, instrument), 0)
         self._forget(kind, number)
 
@@ -140,7 +140,7 @@ class Subscriptions:
         return number in self._quotes or number in self._bars
 
     def error(self, number: int, code: int, text: str, at_ns: int) -> None:
-        """Take an error that names a feed: dead bars are asked for again, the rest is put on the record."""
+        """Report an error that names a feed, and request bars again if they have ended."""
         instrument = self._bars.get(number) or self._quotes[number].instrument
         kind = Kind.BARS if number in self._bars else Kind.QUOTES
         self._tell(Notice(f"{kind.value} of {instrument}: {text} (TWS error {code})", at_ns, Severity.WARNING))
@@ -149,15 +149,15 @@ class Subscriptions:
             self._ask(kind, instrument)
 
     def bar(self, number: int, opened: int, prices: tuple[float, float, float, float], volume: float) -> None:
-        """Take one 5-second bar that opened at `opened`, seconds since 1970."""
+        """Process one 5-second bar that opened at `opened`, seconds since 1970."""
         instrument = self._bars.get(number)
         if instrument is not None:
-            # A bar made of midpoints has volume -1; one that is unset counts as none.
+            # A bar of midpoints has volume -1; an unset volume also counts as 0.
             traded = volume if volume > 0 else 0.0
             self._tell(Bar(instrument, opened * 1_000_000_000, _INTERVAL_NS, *prices, traded))
 
     def price(self, number: int, kind: int, price: float, size: float, at_ns: int) -> None:
-        """Take a price tick."""
+        """Process a price tick."""
         feed = self._quotes.get(number)
         if feed is not None:
             self._ticked[number] = feed
@@ -166,7 +166,7 @@ class Subscriptions:
                 self._tell(tick)
 
     def size(self, number: int, kind: int, size: float, at_ns: int) -> None:
-        """Take a size tick."""
+        """Process a size tick."""
         feed = self._quotes.get(number)
         if feed is not None:
             self._ticked[number] = feed
@@ -175,7 +175,7 @@ class Subscriptions:
                 self._tell(tick)
 
     def generic(self, number: int, kind: int, value: float, at_ns: int) -> None:
-        """Take a tick that is a state, and tell when it halts an instrument or lets it trade again."""
+        """Process a tick without a size, and report when an instrument is halted or trades again."""
         feed = self._quotes.get(number)
         if feed is None or kind not in _HALTED or not value >= 0:
             return
@@ -185,7 +185,7 @@ class Subscriptions:
             self._tell(MarketHalted(feed.instrument, at_ns, is_halted))
 
     def tell_quotes(self, at_ns: int) -> None:
-        """Tell the quotes that the ticks since the last time have changed."""
+        """Report the quotes that ticks have changed since the last call."""
         if not self._ticked:
             return
         ticked, self._ticked = self._ticked, {}
@@ -218,7 +218,7 @@ class Subscriptions:
 
 
 def what_to_show(instrument: object) -> str:
-    """Return which prices bars are made of: midpoints for currencies, which have no central trade prints."""
+    """Return the prices that bars are made of: midpoints for currencies, which have no central trade prints."""
     return "MIDPOINT" if isinstance(instrument, Forex) else "TRADES"
 
 

@@ -1,4 +1,4 @@
-"""Comparing our books with TWS: after each connection, on a timer, and when a message of TWS leaves a doubt."""
+"""Comparison of our books with TWS: after each connection, on a timer, and after ambiguous messages."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ibdesk.tws.requests import NoAnswerError, Requests
 from ibdesk.tws.settings import TwsSettings
 from ibdesk.tws.wire import Wire
 
-# One in so many comparisons on the timer asks for all executions of the day, the others for the newest.
+# One in this many timed comparisons requests all executions of the day, the others only the newest.
 _WHOLE_EVERY = 10
-# The newest are those since so long before the last one, by TWS's time: one may be reported late.
+# The newest begin this long before the last one, by TWS's time: an execution may be reported late.
 _OVERLAP_NS = 600 * 1_000_000_000
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """The last comparison of the whole account: when it ended (ns UTC, 0 before the first), and what it lacked."""
+    """The last comparison of the whole account: its end (ns UTC, 0 before the first), and its fault."""
 
     at_ns: int = 0
     fault: str = ""
 
 
 class Comparison:
-    """Pulls what TWS knows; the answers pass through `TwsCallbacks` into the books like any other message.
+    """Requests TWS's state; the answers pass through `TwsCallbacks` into the books like any other message.
 
-    Executions come first, so that fills are told before the state they led to.
+    Executions come first, so that fills are reported before the state that they lead to.
     """
 
     def __init__(self, settings: TwsSettings, *, books: TwsBooks, hooks: ConnectionHooks, ids: Ids) -> None:
@@ -42,13 +42,13 @@ class Comparison:
         self.last = Compared()
 
     async def after_break(self, wire: Wire, requests: Requests) -> None:
-        """Compare everything: the link was down, or has just come up for the first time.
+        """Compare everything after the link was down, or at the first connection.
 
-        Positions that executions do not explain are asked for again until two answers agree, for as long as TWS may be
-        late with one; what is in doubt even then is told as such.
+        Positions that executions do not explain are requested again until two answers agree, or until TWS can no longer
+        be late with one; positions that are then still in doubt are reported as such.
 
         Raises:
-            LinkError: If the connection goes, or TWS leaves a question open.
+            LinkError: If the connection is lost, or TWS does not answer a request.
         """
         books, grace, now = self._books, self._settings.position_grace_seconds, asyncio.get_running_loop().time
         if books.lost.is_due:
@@ -66,10 +66,10 @@ class Comparison:
         self._note("")
 
     async def of_account(self, wire: Wire, requests: Requests) -> None:
-        """Compare everything while the link is up; a question that TWS leaves open is told and asked again later.
+        """Compare everything while the link is up; a request without an answer is reported and repeated later.
 
         Raises:
-            LinkError: If the connection goes.
+            LinkError: If the connection is lost.
         """
         briefly = self._made % _WHOLE_EVERY != 0
         self._made += 1
@@ -85,12 +85,12 @@ class Comparison:
             self._note("")
 
     async def of_positions(self, wire: Wire, requests: Requests, *, seconds: float) -> None:
-        """Find out why a position is not what executions explain: ask for those of all clients, then for the positions.
+        """Examine unexplained positions: request the executions of all clients, then the positions.
 
-        What is still unexplained, and has been for so many seconds, was traded elsewhere: it is told as confirmed.
+        A position that stays unexplained for `seconds` was traded elsewhere and is reported as confirmed.
 
         Raises:
-            LinkError: If the connection goes, or TWS leaves a question open.
+            LinkError: If the connection is lost, or TWS does not answer a request.
         """
         await self._orders(wire, requests, after_break=False)
         if self._books.account.is_doubtful(seconds):
@@ -100,7 +100,7 @@ class Comparison:
         """Compare orders and executions.
 
         Raises:
-            LinkError: If the connection goes, or TWS leaves a question open.
+            LinkError: If the connection is lost, or TWS does not answer a request.
         """
         await self._orders(wire, requests, after_break=False)
 
@@ -114,7 +114,7 @@ class Comparison:
         await requests.ask(ACCOUNT, lambda: wire.reqAccountUpdates(True, account), "the account's figures")
 
     async def _orders(self, wire: Wire, requests: Requests, *, after_break: bool, briefly: bool = False) -> None:
-        """Ask for executions and orders; `briefly` only for the newest, and for ended orders when one is missing."""
+        """Request executions and orders; `briefly` only the newest, and completed orders only if one is missing."""
         orders = self._books.orders
         orders.begin_comparison(after_break=after_break)
         is_complete = await self._executions(wire, requests, newest_only=briefly)
@@ -124,7 +124,7 @@ class Comparison:
         orders.end_comparison(is_complete=is_complete)
 
     async def _look_for_lost_orders(self, wire: Wire, requests: Requests) -> None:
-        """Find what our record lacks before executions come, so that those are booked to whom they belong."""
+        """Find orders that the journal lacks before executions arrive, so that these are booked to their owners."""
         self._books.lost.is_looking = True
         try:
             await requests.ask(OPEN_ORDERS, wire.reqAllOpenOrders, "the open orders")
@@ -137,7 +137,7 @@ class Comparison:
         await requests.ask(COMPLETED_ORDERS, lambda: wire.reqCompletedOrders(False), "the completed orders")
 
     async def _executions(self, wire: Wire, requests: Requests, *, newest_only: bool = False) -> bool:
-        """Ask for the executions of all clients; return whether the answer was complete."""
+        """Request the executions of all clients; return whether the answer was complete."""
         number = self._ids.take()
         query = ExecutionFilter(acctCode=self._books.account.id)
         newest_ns = self._books.executions.newest_ns
@@ -146,8 +146,8 @@ class Comparison:
         try:
             await requests.ask(number, lambda: wire.reqExecutions(number, query), "the day's executions")
         except NoAnswerError as error:
-            # Gateways were seen to leave out the end of this list, with all executions sent.
-            self._tell(f"{error}; going on with those that came")
+            # Some gateways send all executions and omit the end of this list.
+            self._tell(f"{error}; continuing with those received")
             return False
         return True
 

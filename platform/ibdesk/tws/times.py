@@ -1,4 +1,4 @@
-"""The forms in which TWS writes an instant."""
+"""TWS's formats of an instant."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ibdesk.model import nanoseconds
 
 
 def instant_ns(text: str, zone: str) -> int:
-    """Return the instant that TWS wrote, ns UTC; `zone` holds where the text names none.
+    """Return the instant that TWS wrote, ns UTC; `zone` applies if the text names none.
 
-    The forms: ``1776100000`` (seconds since 1970), ``20260413`` (a day: its midnight UTC),
+    The formats: ``1776100000`` (seconds since 1970), ``20260413`` (a day: its midnight UTC),
     ``20260413-15:27:04`` (UTC), ``20260413 15:27:04 US/Eastern`` and ``20260413  15:27:04`` (TWS's own zone).
     A zone that Python does not know (TWS on Windows may send such names) counts as TWS's own.
 
     Raises:
-        DataError: If the text has none of these forms.
+        DataError: If the text has none of these formats.
     """
     try:
         if text.isdigit():
@@ -28,7 +28,7 @@ def instant_ns(text: str, zone: str) -> int:
         local = dt.datetime.strptime(f"{day} {clock}", "%Y%m%d %H:%M:%S")  # noqa: DTZ007 - zone follows
         return nanoseconds(local.replace(tzinfo=known_zone(*named, zone)))
     except ValueError as error:
-        raise DataError(f"TWS sent {text!r} as a time, which is none of its forms") from error
+        raise DataError(f"TWS sent the time {text!r}, which is not in any of its formats") from error
 
 
 def known_zone(*names: str) -> ZoneInfo:
@@ -43,7 +43,7 @@ def known_zone(*names: str) -> ZoneInfo:
 
 
 def utc_text(time_ns: int) -> str:
-    """Return the instant in the form that TWS reads as UTC in any of its settings."""
+    """Return the instant in the format that TWS reads as UTC with any settings."""
     return dt.datetime.fromtimestamp(time_ns // 1_000_000_000, dt.UTC).strftime("%Y%m%d-%H:%M:%S")
 
 

@@ -1,4 +1,4 @@
-"""One order of ours as TWS tells it: the last word on its state, its working terms, its executions."""
+"""One order of ours as TWS reports it: its last state, its working terms, its executions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _ON_ITS_WAY = frozenset({"", "PendingSubmit", "ApiPending"})
 
 
 class Tracked:
-    """What we asked and what TWS said about one order; `report` puts it into one value.
+    """Our requests and TWS's messages about one order; `report` combines them into one value.
 
-    `number` is IB's order id, which means something only together with `client_id`.
+    `number` is IB's order id, which is meaningful only together with `client_id`.
     """
 
     __slots__ = (
@@ -45,37 +45,36 @@ class Tracked:
         self.number = number
         self.client_id = client_id
         self.permanent_id = order.permanent_id
-        # word: IB's name of the state, from `orderStatus`; empty until there was one.
+        # IB's name of the state, from `orderStatus`; empty before the first.
         self.word = ""
         self.why_held = ""
-        # terms: as TWS works them, from `openOrder`.
+        # The terms at which TWS works the order, from `openOrder`.
         self.terms: Terms | None = None
-        # time_in_force: IB's word for it, as it was told last.
+        # IB's last word for the time in force.
         self.time_in_force = ""
         self.filled = order.filled
-        # _asked: every set of terms that this desk has asked for.
+        # All terms that this desk has requested.
         self._asked = {terms_of(order)}
-        # by_other: somebody else has withdrawn the order or changed its terms, and that was not told yet.
+        # Someone else has cancelled the order or changed its terms, and that is not reported yet.
         self.by_other = False
-        # acknowledged: TWS has shown that the order exists there.
+        # TWS has shown that the order exists there.
         self.acknowledged = order.status in (OrderStatus.HELD, OrderStatus.WORKING) or order.filled > 0
-        # was_refused: TWS said that the order does not exist, and will not.
+        # TWS said that the order does not exist and will not.
         self.was_refused = False
         self.refusal = ""
         self.cancel_reason = ""
         self.cancel_wanted = False
         self.is_unknown = order.status is OrderStatus.UNKNOWN
-        # sent_ns: when it was sent, ns UTC.
         self.sent_ns = order.created_ns
-        # missed_at: when a comparison first did not find it, on the loop's clock; None as long as it was found.
+        # When a comparison first did not find it, on the loop's clock; None while it was found.
         self.missed_at: float | None = None
-        # given_up: how an order has ended that TWS knows nowhere.
+        # The final status of an order that TWS does not list.
         self.given_up: OrderStatus | None = None
         self.reported: OrderReport | None = None
 
     @property
     def status(self) -> OrderStatus | None:
-        """Return the state, None as long as TWS has not said anything that settles it."""
+        """Return the status, None until a message of TWS settles it."""
         if self.is_complete:
             return OrderStatus.FILLED
         if self.given_up is not None:
@@ -85,18 +84,18 @@ class Tracked:
         if self.was_refused and self.is_unsettled:
             return OrderStatus.REJECTED
         if not self.word and self.order.status in FINAL_STATUSES:
-            # It ended in an earlier life, as the journal says.
+            # It ended in an earlier journal.
             return self.order.status
         return status_from(self.word, refused=bool(self.refusal) and not self.cancel_wanted)
 
     @property
     def is_unsettled(self) -> bool:
-        """Return whether TWS has not yet said more than that the order is on its way."""
+        """Return whether TWS has reported at most that the order is on its way."""
         return self.word in _ON_ITS_WAY
 
     @property
     def _has_failed(self) -> bool:
-        """Whether TWS gave an error of the order while it was on its way."""
+        """Whether TWS reported an error while the order was on its way."""
         return bool(self.refusal) and self.is_unsettled
 
     @property
@@ -107,21 +106,21 @@ class Tracked:
 
     @property
     def is_done(self) -> bool:
-        """Return whether nothing more is expected of it."""
+        """Return whether the status is final."""
         return self.status in FINAL_STATUSES
 
     @property
     def misses_executions(self) -> bool:
-        """Return whether TWS calls it filled and its executions have not all come."""
+        """Return whether TWS reports it as filled and some executions are missing."""
         return self.word == "Filled" and not self.is_complete
 
     @property
     def is_being_modified(self) -> bool:
-        """Return whether we asked for terms that TWS does not work yet."""
+        """Return whether we requested terms that TWS does not work yet."""
         return self.terms is not None and self.terms != terms_of(self.order)
 
     def heard(self, word: str, why_held: str = "") -> None:
-        """Take IB's word for the state."""
+        """Process IB's word for the state."""
         # PendingCancel says nothing about the order, only about our cancel.
         if word == "PendingCancel":
             return
@@ -131,7 +130,7 @@ class Tracked:
         self.word, self.why_held = word, why_held
 
     def was_found(self) -> None:
-        """Take that TWS knows the order, whatever was concluded before."""
+        """Note that TWS knows the order, whatever was concluded before."""
         self.acknowledged = True
         self.is_unknown = False
         self.missed_at = self.given_up = None
@@ -142,21 +141,22 @@ class Tracked:
         self.given_up = OrderStatus.EXPIRED
 
     def give_up(self, *, by_hand: bool) -> None:
-        """Conclude that the order is nowhere: its rest is gone, or, when comparisons prove that, it never arrived.
+        """Conclude that TWS does not have the order: its remainder was cancelled, or it never arrived.
 
-        One that TWS gave an error of while it was on its way has not arrived either.
+        It never arrived if TWS never showed it or reported an error while it was on its way, unless a person gives it
+        up (`by_hand`).
         """
         self.is_unknown = False
         has_lived = self.acknowledged and (self.filled > 0 or not self._has_failed)
         self.given_up = OrderStatus.CANCELLED if has_lived or by_hand else OrderStatus.REJECTED
 
     def ask(self, order: Order) -> None:
-        """Ask for the terms of `order`."""
+        """Request the terms of `order`."""
         self.order = order
         self._asked.add(terms_of(order))
 
     def show(self, terms: Terms) -> None:
-        """Take the terms at which TWS works the order: others than were ever asked for are somebody else's change."""
+        """Process the terms at which TWS works the order; terms that we never requested are another client's change."""
         if self.terms is not None and terms != self.terms and terms not in self._asked:
             self.by_other = True
             self.terms = terms
@@ -164,7 +164,7 @@ class Tracked:
         self.terms = terms
 
     def keep_terms(self) -> None:
-        """Give up a modification that TWS refused: the working terms are the terms."""
+        """Give up a refused modification: the working terms become the order's terms."""
         if self.terms is not None:
             self.order = msgspec.structs.replace(
                 self.order,
@@ -174,12 +174,12 @@ class Tracked:
             )
 
     def book(self, fill: Fill) -> None:
-        """Add an execution; one of the other side takes an earlier one back (a correction)."""
+        """Add an execution; one of the opposite side reverses an earlier one (a correction)."""
         self.was_found()
         self.filled += fill.quantity if fill.side is self.order.side else -fill.quantity
 
     def report(self, at_ns: int, *, reason: str = "") -> OrderReport | None:
-        """Return the report that is due, by the reason given or the state's own; None when it would say nothing new."""
+        """Return the report that is due, None if nothing has changed; `reason` replaces the state's own reason."""
         status = self.status
         if status is None or (status is OrderStatus.SENT and self._is_beyond_sent()):
             return None

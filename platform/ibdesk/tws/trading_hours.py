@@ -1,4 +1,4 @@
-"""The sessions of an instrument as TWS writes them in contract details, and when the day of an order is over."""
+"""The sessions of an instrument from TWS's contract details, and the end of an order's day."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ibdesk.model import AnyInstrument, Order, TradingHours
 _SPAN = re.compile(r"(\d{8}):(\d{4})-(\d{8}):(\d{4})")
 _CLOSED = re.compile(r"(\d{8}):CLOSED")
 _SECOND, _DAY = 1_000_000_000, dt.timedelta(days=1)
-# TWS tells the sessions of six days: more than this is not what it means.
+# TWS sends the sessions of six days; a text with more than this is damaged.
 _MOST_SPANS = 1_000
-# How far ahead the close of an order's day is looked for; no exchange rests longer.
+# How many days ahead the close of an order's day is searched; no exchange rests longer.
 _FAR_DAYS = 20
-# The longest that US shares trade after the regular close, to which a DAY order lives that may trade then.
+# The longest trading of US shares after the regular close; a DAY order that may trade then ends there.
 _LATE_NS = 4 * 3600 * _SECOND
 
 Spans = list[tuple[int, int]]
 
 
 def hours_from(instrument: AnyInstrument, details: ContractDetails, at_ns: int) -> TradingHours | None:
-    """Return the sessions that TWS tells of an instrument, None where it tells none that can be read."""
+    """Return the sessions of an instrument, None if TWS sent none that can be read."""
     try:
         zone = ZoneInfo(details.timeZoneId.partition(" ")[0])
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -41,7 +41,7 @@ def hours_from(instrument: AnyInstrument, details: ContractDetails, at_ns: int) 
 
 
 def _spans(text: str, zone: ZoneInfo) -> tuple[Spans, int]:
-    """Return the sessions in a text like ``20261130:0930-20261130:1600;20261201:CLOSED``, and until when it speaks."""
+    """Return the sessions in a text like ``20261130:0930-20261130:1600;20261201:CLOSED``, and the end of its days."""
     spans, until_ns = [], 0
     for part in text.split(";")[:_MOST_SPANS]:
         span, closed = _SPAN.fullmatch(part.strip()), _CLOSED.fullmatch(part.strip())
@@ -59,7 +59,7 @@ def _spans(text: str, zone: ZoneInfo) -> tuple[Spans, int]:
 
 
 def _joined(spans: Spans) -> Spans:
-    """Return sessions in order of time, those that touch as one."""
+    """Return sessions in order of time; those that touch are merged."""
     joined: Spans = []
     for opens_ns, closes_ns in spans:
         if joined and opens_ns <= joined[-1][1]:
@@ -82,7 +82,7 @@ def _instant(day: str, time: str, zone: ZoneInfo) -> int:
 
 
 def day_ends_ns(order: Order, instrument: AnyInstrument, sent_ns: int) -> int | None:
-    """Return when a DAY order that was sent at `sent_ns` is over (ns UTC), None if no session is known to come."""
+    """Return when a DAY order sent at `sent_ns` ends (ns UTC), None if no coming session is known."""
     zone = ZoneInfo(instrument.session.zone)
     first = dt.datetime.fromtimestamp(sent_ns // _SECOND, zone).date()
     late_ns = _LATE_NS if order.outside_regular_hours else 0

@@ -1,9 +1,9 @@
-"""The socket to TWS: ib_async's encoder and decoder, without its order book, its throttle and its silence.
+"""The socket to TWS: ib_async's encoder and decoder, without its order book, throttle and swallowed exceptions.
 
-ib_async's `Client` and `Decoder` are used for what they know, the layout of messages. What sits above them (`IB`,
-`Wrapper`, `Trade`, `Ticker`) keeps a book of its own that informational errors corrupt, formats log lines on every
-order, and loses exceptions; none of it is used. Here the bytes are framed once, each message goes straight to a
-callback of `TwsCallbacks`, and a callback that raises is heard.
+ib_async's `Client` and `Decoder` are used for the layout of messages. The layers above them (`IB`, `Wrapper`, `Trade`,
+`Ticker`) keep an order book that informational errors corrupt, format log lines on every order, and lose exceptions;
+they are not used. Here the bytes are framed once, each message goes straight to a callback of `TwsCallbacks`, and
+exceptions of callbacks are reported.
 """
 
 from __future__ import annotations
@@ -34,37 +34,37 @@ _EXECUTION_FIGURES = (19, 20)
 # liquidation, avgPrice, evRule, evMultiplier, modelCode, lastLiquidity, pendingPriceRevision
 _EXECUTION_UNREAD = frozenset({23, 25, 27, 28, 29, 30, 31})
 _POSITION_QUANTITY = 14
-# Ids of the messages that `TwsCallbacks` hears; all others are passed over.
+# Ids of the messages that `TwsCallbacks` receives; all others are ignored.
 _HEARD = (1, 2, 3, 4, 5, 6, 9, 10, 11, 15, 17, 45, 49, 50, 52, 53, 54, 55, 59, 61, 62, 79, 93, 101, 102)
 
 
 class Listener(Protocol):
-    """What a wire tells beside the messages' own callbacks (which ib_async's decoder looks up by name)."""
+    """The callbacks of a wire, beside those of the messages (which ib_async's decoder looks up by name)."""
 
     def bytes_arrived(self) -> None:
-        """Hear that the messages of one read follow."""
+        """Called before the messages of one read."""
 
     def bytes_done(self) -> None:
-        """Hear that all messages of the read were told."""
+        """Called after the messages of one read."""
 
     def failed(self, fields: list[str], error: Exception) -> None:
-        """Hear of a message that could not be read."""
+        """Called with a message that could not be read."""
 
     def lost(self, reason: str) -> None:
-        """Hear that the socket is gone; not told of a socket that we closed ourselves."""
+        """Called when the socket is lost; not when we closed it ourselves."""
 
     def position(self, account: str, contract: Contract, quantity: float, average_cost: float) -> None:
-        """Hear what an account holds in one instrument; NaN is unknown."""
+        """Called with the position in one instrument; NaN is unknown."""
 
     def commission(self, execution_id: str, amount: float, currency: str) -> None:
-        """Hear what an execution cost; NaN is unknown."""
+        """Called with the commission of an execution; NaN is unknown."""
 
     def marketRule(self, marketRuleId: int, increments: list[PriceIncrement]) -> None:  # noqa: N802, N803 - ib_async's
-        """Hear by which steps prices move; NaN is unknown."""
+        """Called with the price increments of a rule; NaN is unknown."""
 
 
 class _LoudDecoder(Decoder):
-    """ib_async's decoder for the messages that are heard here; exceptions are passed on instead of logged."""
+    """ib_async's decoder for the messages that are used here; exceptions are raised instead of logged."""
 
     def __init__(self, listener: Listener, zone: str) -> None:
         self._zone, self._hears = zone, listener
@@ -72,7 +72,7 @@ class _LoudDecoder(Decoder):
         self.handlers = {kind: self.handlers[kind] for kind in _HEARD}
 
     def wrap(self, methodName: str, types: list[type], skip: int = 2) -> Callable[[list[str]], None]:  # noqa: N803
-        """Return what reads a message of plain fields and calls the listener."""
+        """Return the function that reads a message of plain fields and calls the listener."""
         method: Any = getattr(self.wrapper, methodName, None)
 
         def handler(fields: list[str]) -> None:
@@ -81,7 +81,7 @@ class _LoudDecoder(Decoder):
         return handler
 
     def execDetails(self, fields: list[str]) -> None:  # noqa: N802 - ib_async's name
-        """Read an execution; its time is first put into a form that ib_async reads right in every zone.
+        """Read an execution; its time is first converted to a format that ib_async reads correctly in every zone.
 
         Raises:
             DataError: If its quantity or price is unset: a blank is not zero.
@@ -89,13 +89,13 @@ class _LoudDecoder(Decoder):
         for at in _EXECUTION_FIGURES:
             if not is_known(figure(fields[at])):
                 raise DataError(f"an execution without {'a quantity' if at == _EXECUTION_FIGURES[0] else 'a price'}")
-        # What nobody here reads may be as odd as it likes.
+        # Unused fields may be malformed.
         fields = ["" if at in _EXECUTION_UNREAD else field for at, field in enumerate(fields)]
         fields[_EXECUTION_TIME] = str(instant_ns(fields[_EXECUTION_TIME], self._zone) // 1_000_000_000)
         super().execDetails(fields)
 
     def position(self, fields: list[str]) -> None:
-        """Read a position; what is blank or unset is NaN, where ib_async reads zero."""
+        """Read a position; blank and unset figures are NaN, where ib_async reads zero."""
         quantity, cost = (figure(field) for field in fields[_POSITION_QUANTITY : _POSITION_QUANTITY + 2])
         contract = Contract()
         (
@@ -115,11 +115,11 @@ class _LoudDecoder(Decoder):
         self._hears.position(fields[2], contract, quantity, cost)
 
     def commissionReport(self, fields: list[str]) -> None:  # noqa: N802 - ib_async's name
-        """Read what an execution cost; what is blank or unset is NaN."""
+        """Read the commission of an execution; a blank or unset amount is NaN."""
         self._hears.commission(fields[2], figure(fields[3]), fields[4])
 
     def marketRule(self, fields: list[str]) -> None:  # noqa: N802 - ib_async's name
-        """Read the price increments of a rule; what is not a number is NaN."""
+        """Read the price increments of a rule; anything but a number is NaN."""
         figures = [figure_or_nan(field) for field in fields[3:]]
         increments = [PriceIncrement(*pair) for pair in zip(figures[::2], figures[1::2], strict=False)]
         self._hears.marketRule(int(fields[1]), increments)
@@ -161,19 +161,19 @@ class Wire(Client):
             on_fenced=on_fenced,
             before_waiting=before_waiting,
         )
-        # ready: becomes true with the first order id and the accounts, or fails with why it never will.
+        # Done with the first order id and the accounts, or fails with the reason why the handshake failed.
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def silent_seconds(self) -> float:
-        """Return for how long nothing has come."""
+        """Return the seconds since the last bytes from TWS."""
         return asyncio.get_running_loop().time() - self._heard_at
 
     async def open(self) -> None:
-        """Connect, shake hands, and return once TWS has named the first order id and its accounts.
+        """Connect, do the handshake, and return once TWS has sent the first order id and its accounts.
 
         Raises:
-            LinkError: If nobody listens, or the other side does not answer as TWS does.
+            LinkError: If the port is closed, or the other side does not answer like TWS.
             ClientIdInUseError: If TWS already serves this client id.
         """
         address, seconds = self._settings.address, self._settings.connect_timeout_seconds
@@ -190,7 +190,7 @@ class Wire(Client):
                 await self.ready
         except TimeoutError as error:
             raise LinkError(
-                f"TWS at {address} did not answer within {seconds:g} s: look whether a dialog waits for a click "
+                f"TWS at {address} did not answer within {seconds:g} s: check whether a dialog waits for a click "
                 f"in TWS, and whether its API settings allow this machine"
             ) from error
         except OSError as error:
@@ -200,7 +200,7 @@ class Wire(Client):
             ) from error
 
     def close(self) -> list[int]:
-        """Send what was written, close the socket, and return the orders that a message still waited for."""
+        """Send what was written, close the socket, and return the numbers of orders with waiting messages."""
         self._open = False
         if self._transport is not None:
             self._transport.close()
@@ -214,12 +214,12 @@ class Wire(Client):
         self._fail(ClientIdInUseError(self._settings.client_id, self._settings.address))
 
     def become_ready(self) -> None:
-        """End the handshake: the first order id and the accounts are there."""
+        """End the handshake: the first order id and the accounts have arrived."""
         if not self.ready.done():
             self.ready.set_result(None)
 
     def send(self, *fields: Any, makeEmpty: bool = True) -> None:  # noqa: N803 - ib_async's name
-        """Encode one message, as `Client.send` does in three times the time, and give it to the pacer."""
+        """Encode one message like `Client.send`, in a third of its time, and pass it to the pacer."""
         if not makeEmpty:
             super().send(*fields, makeEmpty=False)
             return
@@ -227,25 +227,25 @@ class Wire(Client):
             raise ConnectionError("Not connected")
         self.sendMsg(encoded(fields))
 
-    def sendMsg(self, msg: str) -> None:  # noqa: N802 - the one door through which `Client` sends
-        """Give an encoded message that places no order to the pacer, by how urgent its kind is.
+    def sendMsg(self, msg: str) -> None:  # noqa: N802 - `Client` sends through this alone
+        """Pass an encoded message to the pacer with the urgency of its kind.
 
         Raises:
-            ValueError: If it does: an order leaves by `place` alone, before which the fence is asked.
+            ValueError: If it places an order: orders leave only through `place`, so that the fence is checked.
         """
         kind = msg[: msg.index("\0")]
         if kind == _PLACE:
-            raise ValueError("an order leaves by `Wire.place`")
+            raise ValueError("an order must leave through `Wire.place`")
         self.pacer.send(_framed(msg.encode()), Urgency.CANCEL if kind in (_CANCEL, _CANCEL_ALL) else Urgency.DATA)
 
     def place(self, number: int, message: str) -> None:
-        """Give the message that places or changes the order of this number to the pacer."""
+        """Pass the message that places or changes the order of this number to the pacer."""
         if not self.isConnected():
             raise ConnectionError("Not connected")
         self.pacer.send(_framed(message.encode()), Urgency.ORDER, number)
 
     def receive(self, data: bytes) -> None:
-        """Take bytes from the socket and tell each whole message in them."""
+        """Process bytes from the socket, and pass each complete message to the listener."""
         self._heard_at = asyncio.get_running_loop().time()
         self._listener.bytes_arrived()
         buffer = self._data + data if self._data else data
@@ -266,7 +266,7 @@ class Wire(Client):
         self._listener.bytes_done()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take the news that the socket is gone."""
+        """Report that the socket is lost."""
         self._end(str(error) if error else "TWS closed the connection")
 
     def _hear(self, fields: list[str]) -> None:
@@ -308,12 +308,12 @@ class Wire(Client):
     def _fail(self, error: LinkError) -> None:
         if not self.ready.done():
             self.ready.set_exception(error)
-            # Seen here, so that Python does not report it once more when nobody waits.
+            # Retrieved here, so that Python does not report it again if nothing awaits it.
             self.ready.exception()
 
 
 class _Socket(asyncio.Protocol):
-    """Passes what the event loop tells of the socket on to the wire."""
+    """Passes the socket's events on to the wire."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
