@@ -190,7 +190,7 @@ def test_a_day_is_its_midnight_utc() -> None:
 
 
 def test_another_form_of_a_time_is_refused() -> None:
-    with pytest.raises(DataError, match="'yesterday' as a time"):
+    with pytest.raises(DataError, match="the time 'yesterday'"):
         instant_ns("yesterday", "America/New_York")
 
 

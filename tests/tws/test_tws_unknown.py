@@ -96,7 +96,7 @@ async def test_of_an_order_of_an_earlier_day_silence_proves_nothing(script, star
     running.service.cancel("run-1")
     withdrawn = await running.heard.next(OrderReport, status=CANCELLED)
 
-    assert "it stays unknown; look it up in TWS, and cancel it here when it is not there" in notice.text
+    assert "it stays unknown; look it up in TWS, and cancel it here if it is not there" in notice.text
     assert statuses == [UNKNOWN]
     assert withdrawn.reason == NOWHERE
     # There was nothing to withdraw.
