@@ -1,4 +1,4 @@
-"""Orders for one share, short to write, and an exchange that lists it."""
+"""Short notation for orders in one share, and an exchange that lists it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TYPES = {
 
 
 def meet(exchange: Exchange, market: Bar | Quote) -> list[VenueEvent]:
-    """Return all that a bar or a quote does to the open orders."""
+    """Return all events that a bar or a quote causes for the open orders."""
     happenings = exchange.meet_bars([market]) if isinstance(market, Bar) else exchange.meet_quote(market)
     return [event for happening in happenings for event in happening]
 
@@ -58,7 +58,7 @@ def order_of(
     time_in_force: TimeInForce = TimeInForce.GTC,
     instrument: str = "AAPL",
 ) -> Order:
-    """Return an order whose type follows from the prices that are given."""
+    """Return an order whose type follows from the given prices."""
     return Order(
         id=order_id,
         owner="run",
@@ -74,7 +74,7 @@ def order_of(
 
 @pytest.fixture
 def make_order() -> MakeOrder:
-    """Return a maker of orders for AAPL whose type follows from the prices that are given."""
+    """Return a factory of AAPL orders whose type follows from the given prices."""
     numbers = itertools.count(1)
 
     def make(side: Side, quantity: float = 100, **terms: Any) -> Order:

@@ -1,4 +1,4 @@
-"""The order in which a bar meets orders, and what orders meet that come inside it."""
+"""The order in which a bar reaches orders, and the fills of orders that arrive inside it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_way_with_a_stop_comes_before_one_without(exchange: Exchange, make_ord
     exchange.place(make_order(BUY, limit=99), 0)
     exchange.place(make_order(SELL, stop=98.5), 0)
 
-    # Down to the stop; the limit of the same side then waits, lest stop and target both fill.
+    # Down to the stop; the limit of the same side then waits, so that stop and target do not both fill.
     assert fills(meet(exchange, bar(100, 104, 98, 100))) == [(100, 99), (100, 98.5)]
 
 
@@ -123,7 +123,7 @@ def test_a_way_that_was_gone_does_not_come_again(exchange: Exchange, make_order:
     exchange.place(make_order(BUY, limit=99), 0)
     happenings = exchange.meet_bars([bar(100, 103, 95, 100)])
     next(happenings)
-    # Stop and reverse: down to 97, up to 102, and then only the close of 100 is to come.
+    # Stop and reverse: down to 97, up to 102, and then only the close of 100 is still to come.
     exchange.place(make_order(SELL, 200, stop=97), MINUTE)
     assert fills(next(happenings)) == [(200, 97)]
     exchange.place(make_order(BUY, 200, stop=102), MINUTE)
@@ -191,7 +191,7 @@ def test_every_fill_lies_inside_its_bar_and_keeps_its_limit(
     numbers = itertools.count(1)
     exchange = Exchange(commissions=NoCommission(), slippage=TickSlippage(data.draw(st.integers(0, 400))))
     exchange.add(Stock("AAPL"))
-    # An answer to each of the first fills, whatever it is.
+    # An answer to each of the first fills.
     answers = data.draw(st.lists(st.lists(ANY_TERMS, max_size=2), max_size=6))
 
     def place(terms: dict[str, Any], at_ns: int) -> None:

@@ -1,4 +1,4 @@
-"""What orders cost under IB's schedules."""
+"""The cost of orders under IB's schedules."""
 
 from __future__ import annotations
 

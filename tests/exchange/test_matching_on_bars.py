@@ -1,4 +1,4 @@
-"""How bars fill orders: at the open what can, inside the bar the worse for us."""
+"""Fills on bars: at the open if possible, inside the bar at the worse price."""
 
 from __future__ import annotations
 

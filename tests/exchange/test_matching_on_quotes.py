@@ -1,4 +1,4 @@
-"""How quotes fill orders, and what the exchange answers to orders it cannot take."""
+"""Fills on quotes, and the exchange's answers to invalid orders."""
 
 from __future__ import annotations
 

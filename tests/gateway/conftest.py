@@ -1,4 +1,4 @@
-"""A gateway with a market whose every price is known, clients on its port, and a watch on the clients' logs."""
+"""A gateway with a market of known prices, clients on its port, and a check of the clients' logs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SECONDS = 5.0
 
 Connect = Callable[..., Awaitable[ib.IB]]
 
-# What trades: each row is played over five seconds, open, then the extreme nearer to it, the other, close.
-# A quote stands around every trade, one cent wide: at 100.00 it is 99.99 to 100.00.
+# The rows of the market: each is played over five seconds as open, the extreme nearer to it, the other, close.
+# Each trade has a quote around it, one cent wide: at 100.00 it is 99.99 to 100.00.
 AAPL_ROWS = [
     (99.00, 101.00, 98.00, 100.00, 400.0),
     (100.00, 102.00, 99.00, 101.00, 1000.0),
@@ -37,7 +37,7 @@ EURUSD_ROWS = [(1.1, 1.2, 1.0, 1.15, 0.0)] * 4
 
 
 class MakeBars(Protocol):
-    """Makes a bar frame in which every symbol's rows follow one another by `step` from `OPENED_AT`."""
+    """Makes a bar frame in which each symbol's rows follow one another by `step` from `OPENED_AT`."""
 
     def __call__(self, rows: Mapping[str, Sequence[tuple[float, ...]]], *, step: dt.timedelta) -> pl.DataFrame:
         """Return the frame."""
@@ -45,7 +45,7 @@ class MakeBars(Protocol):
 
 
 class Until(Protocol):
-    """Waits until `check` is true; it is asked again after everything that arrives at the client."""
+    """Waits until `check` is true; it is evaluated again after each message to the client."""
 
     async def __call__(self, client: ib.IB, check: Callable[[], object]) -> None:
         """Wait."""
@@ -104,7 +104,7 @@ async def gateway(market: Replay) -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 def tolerated() -> set[int]:
-    """Error codes that a client may log as errors in this test; 202 is how TWS confirms a cancel."""
+    """Error codes that a client may log as errors in this test; 202 is TWS's confirmation of a cancel."""
     return {202}
 
 
@@ -153,7 +153,7 @@ async def aapl(client: ib.IB) -> ib.Contract:
 
 
 class Wire:
-    """A bare connection to the gateway that sees every message as it is on the wire."""
+    """A bare connection to the gateway that receives every message as it is on the wire."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, version: int) -> None:
         self.reader, self.writer, self.version = reader, writer, version
@@ -161,7 +161,7 @@ class Wire:
         self._waiting: list[bytes] = []
 
     async def payload(self) -> bytes:
-        """Return the next message's bytes; nothing once the gateway has hung up."""
+        """Return the next message's bytes; None once the gateway has hung up."""
         async with asyncio.timeout(SECONDS):
             while not self._waiting:
                 try:
@@ -190,11 +190,11 @@ class Wire:
         self.writer.write(encode(INCOMING[number], {"version": 1, **values}, self.version))
 
     def send_bytes(self, data: bytes) -> None:
-        """Send anything."""
+        """Send any bytes."""
         self.writer.write(data)
 
     async def is_closed(self) -> bool:
-        """Return whether the gateway hangs up once everything it sent is read."""
+        """Return whether the gateway hangs up once everything it sent was read."""
         while await self.payload():
             pass
         return True
@@ -240,32 +240,32 @@ async def dial(dial_once: MakeWire) -> AsyncIterator[MakeWire]:
 
 
 class Trader:
-    """A client that trades AAPL with bare requests and notes in short words what it is told of its orders."""
+    """A client that trades AAPL with bare requests and notes the reports about its orders in short words."""
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
-        # shown, statuses, executions: the fields of what it was told, in order.
+        # The fields of the reports, in order.
         self.shown: list[dict[str, str]] = []
         self.statuses: list[dict[str, str]] = []
         self.executions: list[dict[str, str]] = []
         self.texts: list[str] = []
 
     def place(self, order_id: int, kind: str, side: str = "BUY", size: float = 10, **more: Value) -> None:
-        """Send an order; prices and other terms by the names of the protocol."""
+        """Send an order; prices and other terms have the protocol's names."""
         order: dict[str, Value] = {"conId": 265598, "transmit": 1, "tif": "DAY", **more}
         self.wire.send(3, orderId=order_id, orderType=kind, action=side, totalQuantity=size, **order)
 
     def cancel(self, order_id: int) -> None:
-        """Ask for an order's end."""
+        """Send a cancel."""
         self.wire.send(4, orderId=order_id)
 
     async def told(self) -> list[str]:
-        """Return what came since last time, as ``order 1 Submitted``, ``execution 1 BOT 10 @ 9``, ``error 1 202``."""
+        """Return the reports since the last call, e.g. ``execution 1 BOT 10 @ 9``, ``error 1 202``."""
         self.wire.send(49)
         return [words for name, texts in await self.wire.until("currentTime") if (words := self._words(name, texts))]
 
     async def status(self, order_id: int) -> str:
-        """Return the last status of an order, with what was filled of it when that is something."""
+        """Return the last status of an order, with its filled quantity if that is not zero."""
         await self.told()
         last = [texts for texts in self.statuses if texts["orderId"] == str(order_id)][-1]
         return last["status"] + (f" {last['filled']}" if last["filled"] != "0" else "")

@@ -54,7 +54,7 @@ def make_gateway(make_bars: MakeBars) -> Callable[..., Gateway]:
 
 
 async def enter(dial: MakeWire, gateway: Gateway) -> Wire:
-    """Return a client that has read what it is told first."""
+    """Return a client that has read its first messages."""
     wire = await dial(port=gateway.port)
     await answers(wire)
     return wire
@@ -69,13 +69,13 @@ async def summary(wire: Wire, *tags: str, request_id: int = 900) -> dict[tuple[s
 
 
 async def place(wire: Wire, order_id: int, contract: dict[str, Value], **terms: Value) -> Rows:
-    """Send an order; return what is told of it."""
+    """Send an order and return the reports about it."""
     wire.send(3, orderId=order_id, **{"orderType": "MKT", "transmit": 1, **contract, **terms})
     return await answers(wire)
 
 
 async def answers(wire: Wire) -> Rows:
-    """Return all that was told so far."""
+    """Return all messages so far."""
     wire.send(49)
     return (await wire.until("currentTime"))[:-1]
 
@@ -99,7 +99,8 @@ async def test_shares_take_half_their_value_to_open_and_a_quarter_to_keep(
 
         await place(wire, 1, AAPL, action="BUY", totalQuantity=100)
 
-        # 100 shares at 100.00 bought with 10,000: 5,000 and 2,500 are bound; twice what is available can be bought.
+        # 100 shares at 100.00 bought with 10,000: 5,000 and 2,500 are needed; buying power is twice the available
+        # funds.
         assert await summary(
             wire,
             "InitMarginReq",
@@ -170,7 +171,7 @@ async def test_resting_orders_cannot_together_exceed_the_account(
         wire = await enter(dial, gateway)
         limit: dict[str, Value] = {"action": "BUY", "orderType": "LMT", "lmtPrice": 80.0}
 
-        # Each takes 100 x 80 / 2 = 4,000 of the 10,000; a sale on the other side takes nothing more.
+        # Each needs 100 x 80 / 2 = 4,000 of the 10,000; a sale on the other side needs no more.
         told = [await place(wire, number, AAPL, totalQuantity=100, **limit) for number in (1, 2, 3)]
         other_side = await place(wire, 4, AAPL, action="SELL", totalQuantity=100, orderType="LMT", lmtPrice=120.0)
 
@@ -198,7 +199,8 @@ async def test_reducing_is_always_allowed(make_gateway: Callable[..., Gateway], 
             rests = await place(wire, order_id, AAPL, action="SELL", totalQuantity=200, orderType="LMT", lmtPrice=120.0)
             assert status(rests) == "Submitted"
 
-        # At 60.00 there are 2,000 of equity for 6,000 of initial margin, and what rests could sell 400 of 200 shares.
+        # At 60.00 the equity is 2,000 for an initial margin of 6,000, and the resting order could sell 400 of 200
+        # shares.
         gateway.advance(25)
         told = await place(wire, 4, AAPL, action="SELL", totalQuantity=50)
 
@@ -430,7 +432,7 @@ async def test_a_summary_has_exactly_the_tags_that_were_asked_for(
 
         rows = await summary(wire, *documented)
 
-        # In the order of the tags (captured), whatever the order they were asked for in.
+        # In the order of the tags (captured), whatever their order in the request.
         assert [tag for _, tag in rows] == sorted(documented)
 
 

@@ -1,7 +1,7 @@
 """No burst ends where the official client would lose it.
 
-That client reads 4,096 bytes at a time for as long as it gets so many. When what is there runs out exactly then, it
-waits for more; after a second of silence it throws away everything that it has read (reported, and seen to happen).
+That client reads 4,096 bytes at a time as long as it gets that many. If the bytes end exactly then, it waits for more;
+after a second of silence it drops everything that it has read (reported, and seen to happen).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ LENGTHS = [size * LOST_BURST + more for size in (1, 2) for more in range(-20, 21
 
 
 def _text_for(length: int) -> str:
-    """Return the text that makes the error message as many bytes long."""
+    """Return the text that gives the error message this length."""
     empty = encode(OUTGOING_BY_NAME["errMsg"], {"id": -1, "errorCode": CODE, "errorMsg": ""}, 178)
     return "x" * (length - len(empty))
 
 
 async def _read_as_the_official_client_does(reader: asyncio.StreamReader) -> bytes:
-    """Return what one turn of that client's reading takes; it fails where the client would throw it away."""
+    """Return the bytes of one read of that client; fail if the client would lose them."""
     taken = b""
     while True:
         try:
@@ -71,7 +71,7 @@ async def test_bursts_that_are_read_together_are_not_lost_either(
 
     for text in texts:
         gateway.tell_all(CODE, text)
-        # A burst leaves at the end of the loop's turn; the client has not looked meanwhile.
+        # A burst leaves at the end of the loop's turn; the client has not read meanwhile.
         for _ in range(3):
             await asyncio.sleep(0)
     told = await _read_as_the_official_client_does(wire.reader)

@@ -1,4 +1,4 @@
-"""Messages survive the way onto the wire and back, and a stream of them survives any cutting."""
+"""Messages survive encoding and decoding, and a stream of them survives any splitting."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ VALUES = {
     FieldKind.NUMBER: st.floats(allow_nan=False, allow_infinity=False).map(repr) | unset,
     FieldKind.SIZE: st.integers(0, 10**9).map(str) | st.floats(0, 1e6).map(repr) | unset,
 }
-# Fields on which others depend take the values that matter more often than chance would give them.
+# Fields on which others depend have the relevant values more often than chance would give them.
 DECISIVE = {
     "orderType": ["LMT", "PEG BENCH", "PEG BEST", "PEG MID"],
     "secType": ["STK", "BAG"],

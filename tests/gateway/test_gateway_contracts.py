@@ -1,4 +1,4 @@
-"""Which contract a client means, found over the wire by an unmodified client."""
+"""The contract that a client means, found over the wire by an unmodified client."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def tolerated() -> set[int]:
 
 @pytest.fixture
 def errors(client: ib.IB) -> list[tuple[int, str]]:
-    """Return the errors that reach the client from now on, as code and text."""
+    """Return the errors to the client from now on, as code and text."""
     heard: list[tuple[int, str]] = []
     client.errorEvent += lambda _id, code, text, _contract: heard.append((code, text))
     return heard
@@ -145,7 +145,7 @@ async def test_in_strict_mode_the_market_plays_what_is_not_shipped_unseen(
 ) -> None:
     gateway.advance(10)
 
-    # The market has moved, and what is not shipped has no contract for it.
+    # The market has moved, and there is no contract for symbols that are not shipped.
     assert gateway.tape.quote("XYZA") is not None
     assert await symbols(client, ib.Stock("XYZA", "SMART", "USD")) == []
     assert await symbols(client, ib.Stock("AAPL", "SMART", "USD")) == ["AAPL"]
@@ -315,7 +315,7 @@ async def test_a_combination_is_quoted_at_the_net_of_its_legs(
     seen = await wire.until("currentTime")
 
     ticks = {fields["tickType"]: fields for name, fields in seen if name == "tickPrice"}
-    # Sold now it brings 230.00 less twice 100.05, bought now it costs 230.02 less twice 100.00.
+    # Sold now it brings 230.00 less twice 100.05; bought now it costs 230.02 less twice 100.00.
     assert (float(ticks["1"]["price"]), float(ticks["2"]["price"])) == (29.90, 30.02)
     # A hundred of AAPL are shown, and 300 of MSFT, which is 150 pairs.
     assert (ticks["1"]["size"], ticks["2"]["size"]) == ("100", "100")
@@ -354,7 +354,7 @@ async def test_a_continuous_future_takes_no_orders(
 def test_two_made_up_numbers_that_collide_are_told_apart() -> None:
     book = ContractBook(OPENED_AT.date())
 
-    # The checksums of these two symbols, from which numbers are made up, are the same.
+    # The checksums of these two symbols, from which ids are made up, are equal.
     assert made_up_id("CXAA") == made_up_id("PMOQ")
     [first] = book.find(Fields("", {"symbol": "CXAA", "secType": "STK"}))
     [second] = book.find(Fields("", {"symbol": "PMOQ", "secType": "STK"}))

@@ -1,4 +1,4 @@
-"""The order book: what a client builds from its messages is the book around the quote, and its limits are TWS's."""
+"""The order book: a client's book is the one around the quote, and its limits are TWS's."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def scripted() -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 async def client(scripted: Gateway) -> AsyncIterator[ib.IB]:
-    """An ib_async client of that gateway, and the error codes it heard in `client.codes`."""
+    """An ib_async client of that gateway, with its error codes in `client.codes`."""
     client = ib.IB()
     await client.connectAsync("127.0.0.1", scripted.port, clientId=1, timeout=5)
     yield client
@@ -49,7 +49,7 @@ async def client(scripted: Gateway) -> AsyncIterator[ib.IB]:
 
 @pytest.fixture
 def errors(client: ib.IB) -> list[tuple[int, int]]:
-    """Request ids and codes of the errors the client hears from now on."""
+    """Request ids and codes of the client's errors from now on."""
     heard: list[tuple[int, int]] = []
     client.errorEvent += lambda request_id, code, *_rest: heard.append((request_id, code))
     return heard
@@ -64,7 +64,7 @@ async def aapl(client: ib.IB) -> ib.Contract:
 
 
 def prices(levels: list[ib.DOMLevel]) -> list[float]:
-    """Return the prices of one side, the best first."""
+    """Return the prices of one side, best first."""
     return [level.price for level in levels]
 
 
@@ -75,7 +75,7 @@ SIDE = st.lists(st.tuples(st.integers(1, 12), st.integers(1, 3)), max_size=8).ma
 
 @given(SIDE, SIDE)
 def test_a_book_that_follows_the_moves_is_the_new_book(old: list[DepthLevel], new: list[DepthLevel]) -> None:
-    # Clients differ in what an insert does: it moves what is behind it, or takes the place of what is there.
+    # Clients treat an insert differently: it moves later levels, or replaces the present one.
     moved, replaced = list(old), dict(enumerate(old))
     for move in moves_between(old, new):
         if move.operation == DELETE:
@@ -196,7 +196,7 @@ async def test_a_client_that_leaves_takes_its_books_with_it(
 
     client.disconnect()
     other = await dial(port=scripted.port)
-    # The gateway has heard the end of the first connection once it serves another one that asks for the time.
+    # The gateway has noticed the end of the first connection once it serves another one that asks for the time.
     other.send(49)
     await other.until("currentTime")
 

@@ -1,4 +1,4 @@
-"""Faults of time and completeness: late acknowledgements, positions of before, answers without an end."""
+"""Late or incomplete answers: delayed acknowledgements, outdated positions, answers without an end."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 
 async def told(wire: Wire, *names: str) -> list[tuple[str, dict[str, str]]]:
-    """Return what came since the last time of these messages."""
+    """Return the messages of these names since the last call."""
     wire.send(TIME)
     return [each for each in (await wire.until("currentTime")) if each[0] in names]
 

@@ -1,4 +1,4 @@
-"""Sockets that close, hang or stay shut, TWS cut off from IB, farms and restarts: before, during and after."""
+"""Sockets that close, hang or are refused, TWS disconnected from IB, farms and restarts: before, during and after."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Told = list[tuple[str, dict[str, str]]]
 
 
 async def told(wire: Wire) -> Told:
-    """Everything the gateway has said until it answers one more request."""
+    """Return all messages of the gateway until it answers one more request."""
     wire.send(TIME)
     return (await wire.until("currentTime"))[:-1]
 
@@ -57,7 +57,7 @@ def buy(wire: Wire, order_id: int, limit: float | None = None, **more: Any) -> N
 
 
 async def refusal(dial: MakeWire, client_id: int) -> Told:
-    """What a client hears that says this id and is not let in."""
+    """Return the messages to a client with this id that is refused."""
     wire = await dial(client_id=None)
     wire.send_bytes(b"API\0" + frame(b"v157..178"))
     await wire.payload()

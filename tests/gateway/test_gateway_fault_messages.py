@@ -1,4 +1,4 @@
-"""Single messages dropped, delayed, doubled and overtaken, both ways; and nothing else touched."""
+"""Single messages dropped, delayed, duplicated and reordered, in both directions; all others are unchanged."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 AAPL = 265598
 PLACE, CANCEL, TIME, EXECUTIONS, OPEN_ORDERS, QUOTES = 3, 4, 49, 7, 5, 1
-# What a market order is told by: twice the order, before and after its execution (captured).
+# The reports of a market order: twice the order, before and after its execution (captured).
 MARKET_ORDER = [
     "openOrder",
     "orderStatus",
@@ -46,13 +46,13 @@ Told = list[tuple[str, dict[str, str]]]
 
 
 async def told(wire: Wire) -> Told:
-    """Everything the gateway has said until it answers one more request."""
+    """Return all messages of the gateway until it answers one more request."""
     wire.send(TIME)
     return (await wire.until("currentTime"))[:-1]
 
 
 async def names(wire: Wire) -> list[str]:
-    """What orders are told by; account messages left out."""
+    """Return the reports about orders, without account messages."""
     return [name for name, _ in await told(wire) if name in {*MARKET_ORDER, "errMsg"}]
 
 
@@ -78,14 +78,14 @@ async def test_dropped_messages_are_those_named_of_that_client_and_no_more_than_
     wire, other = await dial(1), await dial(2)
     await told(wire), await told(other)
 
-    # A rule for everybody, so that the other client's messages pass the rules too.
+    # A rule for all clients, so that the other client's messages pass the rules too.
     gateway.faults.cause(Drop(messages=("newsBulletin",), count=0))
     gateway.faults.cause(Drop(messages=("orderStatus",), client=1, count=2))
     buy(wire, 1)
     buy(other, 1)
     buy(wire, 2, 90)
 
-    # Both statuses of the first order are gone, the second order is told in full.
+    # Both statuses of the first order are missing; the second order is reported completely.
     assert await names(wire) == [name for name in MARKET_ORDER if name != "orderStatus"] + RESTING_ORDER
     assert await names(other) == MARKET_ORDER
 
@@ -201,7 +201,7 @@ async def test_a_lost_acknowledgement_leaves_the_order_alive_and_everything_else
     asked = await wire.until("openOrderEnd")
     gateway.advance(1.25)
 
-    # Both are open; order 1 is filled at 99.00, and told from its execution on.
+    # Both are open; order 1 is filled at 99.00, and reported from its execution on.
     assert [texts["orderId"] for name, texts in asked if name == "openOrder"] == ["1", "2"]
     assert await names(wire) == ["execDetails", "openOrder", "orderStatus", "commissionReport"]
 
@@ -292,7 +292,7 @@ async def test_only_new_orders_count_as_orders(dial: MakeWire, gateway: Gateway)
     gateway.faults.play(FaultScript((OnOrder(2, HangUp()),)))
 
     buy(wire, 1, 90)
-    # New terms of the same order, a question what another one would do, and a request that is cut short.
+    # New terms of the same order, a what-if request for another one, and a request that is cut short.
     buy(wire, 1, 91)
     buy(wire, 2, 90, whatIf=1)
     wire.send_bytes(frame(b"3\x002\x00"))

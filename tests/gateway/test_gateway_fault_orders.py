@@ -1,4 +1,4 @@
-"""What can become of orders at the venue, and of executions afterwards; the account follows."""
+"""Faults of orders at the venue and of their executions; the account follows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def buy(wire: Wire, order_id: int, limit: float | None = None, **more: Any) -> N
 
 
 async def position(wire: Wire) -> tuple[float, float]:
-    """How many shares of AAPL there are, and what each cost."""
+    """Return the number of AAPL shares and their average cost."""
     wire.send(POSITIONS)
     [(quantity, cost)] = column(await wire.until("positionEnd"), "position", "position", "avgCost")
     return float(quantity), float(cost)
@@ -234,7 +234,7 @@ async def test_ib_async_takes_an_order_for_cancelled_that_lives_on(
 
 
 async def test_ib_async_counts_a_correction_as_a_further_fill(connect: Connect, gateway: Gateway, until: Until) -> None:
-    """Pitfall 16 of ib_async 2.1: executions are told apart by the whole id, correction number and all."""
+    """Pitfall 16 of ib_async 2.1: executions are identified by the whole id, including the correction number."""
     client = await connect(1)
     contract = ib.Stock("AAPL", "SMART", "USD", conId=AAPL)
     trade = client.placeOrder(contract, ib.MarketOrder("BUY", 10))

@@ -1,4 +1,4 @@
-"""Fault scripts: read and written, refused with a sentence, played on the gateway's clock, the same every time."""
+"""Fault scripts: read and written, rejected with a message, played on the gateway's clock, always alike."""
 
 from __future__ import annotations
 
@@ -301,7 +301,7 @@ async def test_stopping_ends_the_script_and_everything_that_lasts(dial: MakeWire
 
 
 async def conversation(script: FaultScript, dial: MakeWire) -> tuple[bytes, list[tuple[int, str]]]:
-    """Everything that one client hears of a gateway that plays a script while the client trades in step with it."""
+    """Return all messages to one client of a gateway that plays a script while the client trades in step with it."""
     heard = bytearray()
     start = nanoseconds(dt.datetime(2026, 4, 13, 14, tzinfo=dt.UTC))
     async with Gateway(market=RandomWalk(5), clock=ManualClock(start), faults=script) as gateway:

@@ -1,4 +1,4 @@
-"""What can be made to go wrong does, and clients that nobody here wrote see it."""
+"""Every fault has its effect, and foreign clients see it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def codes_of(client: ib.IB) -> list[int]:
-    """Note the codes of errors that concern no order or request."""
+    """Note the codes of errors that belong to no order or request."""
     codes: list[int] = []
     client.errorEvent += lambda request_id, code, *_rest: codes.append(code) if request_id == -1 else None
     return codes

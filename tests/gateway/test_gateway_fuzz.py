@@ -1,8 +1,8 @@
-"""Whatever a client sends, the gateway neither breaks, nor answers nonsense, nor lets other clients feel it.
+"""Whatever a client sends, the gateway does not break, sends no invalid answer, and does not disturb other clients.
 
 A seed is one client: random bytes, or requests made from the message tables with values that are right, wrong or
-absurd, some of them cut, glued or bent on the way. `IBDESK_FUZZ_SECONDS` says how long each kind is tried (an hour's
-worth by hand: 3600), `IBDESK_FUZZ_SEED` tries one seed alone.
+absurd, some of them cut, joined or changed on the way. `IBDESK_FUZZ_SECONDS` is the time for each kind (an hour by
+hand: 3600); `IBDESK_FUZZ_SEED` tries a single seed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ OPENED_NS = 1_776_088_800_000_000_000  # 2026-04-13 14:00 UTC, a Monday
 MESSAGES = 60
 WITNESS, WITNESS_ORDER = 7, 1_000_000
 GLOBAL_CANCEL = 58
-# What a client of TWS would put into a field of this name.
+# Usual values of TWS clients for a field of this name.
 LIKELY: dict[str, tuple[str, ...]] = {
     "account": ("DU9000001", "", "DU1", "All"),
     "acctCode": ("DU9000001", "", "U1234567"),
@@ -120,7 +120,7 @@ NONSENSE = (
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
-    """A walking market, so that whatever is asked for is there to be had."""
+    """A walking market, so that every request finds data."""
     async with Gateway(
         market=RandomWalk(seed=3), clock=ManualClock(OPENED_NS), partial=True, hours="exchange"
     ) as running:
@@ -129,7 +129,7 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 async def broken() -> list[str]:
-    """The traceback of everything that was raised in a callback of the loop."""
+    """The traceback of every exception in a callback of the loop."""
     raised: list[str] = []
 
     def note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -141,14 +141,14 @@ async def broken() -> list[str]:
 
 
 class Forger:
-    """Makes requests that look right at first sight."""
+    """Makes requests that look valid at first sight."""
 
     def __init__(self, chance: random.Random, version: int) -> None:
         self._chance = chance
         self._version = version
 
     def request(self) -> bytes:
-        """Return the frame of one request, now and then damaged."""
+        """Return the frame of one request, sometimes damaged."""
         chance = self._chance
         message = INCOMING[chance.choice([number for number in INCOMING if number != GLOBAL_CANCEL])]
         data = encode(message, self._values(message.entries), self._version)
@@ -192,10 +192,10 @@ class Forger:
         return values
 
     def _text(self, name: str, kind: FieldKind) -> str:
-        # A condition's type says which fields follow, so that the table has no form for a wrong one; damage makes it.
+        # A condition's type determines its fields, so the table has no form for a wrong type; damage creates those.
         if name in LIKELY and (name == "condType" or self._chance.random() < 0.95):
             return self._chance.choice(LIKELY[name])
-        # What most programs leave alone is left alone mostly, so that requests get past the first check.
+        # Fields that most programs do not set are mostly not set, so that requests pass the first check.
         return "" if self._chance.random() < 0.7 else self._chance.choice(ODD[kind])
 
 
@@ -211,7 +211,7 @@ def seeds() -> Iterator[int]:
 
 
 async def answers_are_sound(wire: Wire) -> None:
-    """Read what the gateway has sent so far and check that every message is one of its tables."""
+    """Read the gateway's messages so far and check that each one is in its tables."""
     wire.send(49)
     while True:
         payload = await wire.payload()
@@ -225,7 +225,7 @@ async def answers_are_sound(wire: Wire) -> None:
 
 @contextlib.contextmanager
 def naming(seed: int) -> Iterator[None]:
-    """Add the seed to what fails inside."""
+    """Add the seed to a failure inside the block."""
     try:
         yield
     except AssertionError as error:
@@ -234,7 +234,7 @@ def naming(seed: int) -> Iterator[None]:
 
 
 async def witness_is_well(witness: Wire) -> None:
-    """The resting order of another client stands as it was, and nothing but that client's own answers came."""
+    """The resting order of another client is unchanged, and that client received only its own answers."""
     witness.send(49)
     heard = await witness.until("currentTime")
     assert [name for name, _ in heard] == ["currentTime"], heard
@@ -319,7 +319,7 @@ async def test_random_bytes_end_their_own_session_at_most(
 
 
 async def drained(wire: Wire) -> None:
-    """Read until the gateway closes its side; every message on the way is a whole one."""
+    """Read until the gateway closes its side; every message until then is complete."""
     reader = FrameReader(16 << 20)
     async with asyncio.timeout(10):
         while True:

@@ -1,4 +1,4 @@
-"""History as it is asked for: trading hours, days, sessions, long answers made over many turns, and what is refused."""
+"""Requests for history: trading hours, days, sessions, long answers over many turns, and refusals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DAYS_OF_5_SECONDS = {"durationStr": "3 D", "barSizeSetting": "5 secs"}
 
 @pytest.fixture
 async def make() -> AsyncIterator[Callable[..., Any]]:
-    """Starts gateways, each with an ib_async client and AAPL as it knows it."""
+    """Starts gateways, each with an ib_async client and its qualified AAPL."""
     ends: list[Any] = []
 
     async def make(market: Any, **settings: Any) -> tuple[Gateway, ib.IB, ib.Contract]:
@@ -62,13 +62,13 @@ def days() -> MarketScript:
 
 
 async def asked(client: ib.IB, contract: ib.Contract, duration: str, size: str, **more: Any) -> list[ib.BarData]:
-    """Return bars; all hours and trades unless said otherwise."""
+    """Return bars; by default of all hours and of trades."""
     settings: dict[str, Any] = {"whatToShow": "TRADES", "useRTH": False, "endDateTime": "", "formatDate": 2, **more}
     return list(await client.reqHistoricalDataAsync(contract, durationStr=duration, barSizeSetting=size, **settings))
 
 
 async def refusal(client: ib.IB, contract: ib.Contract, **more: Any) -> tuple[int, str]:
-    """Return the error that a request for bars is answered with."""
+    """Return the error that answers a request for bars."""
     errors: list[tuple[int, str]] = []
     client.errorEvent += lambda _id, code, text, *_rest: errors.append((code, text))
     query = {"end": "", "size": "1 day", "what": "TRADES", **more}
@@ -159,7 +159,7 @@ async def test_a_long_answer_is_made_over_many_turns_and_others_are_served_meanw
         while not seen or seen[-1][0] != b"17":
             seen += [payload.split(b"\0", 5) for payload in frames.feed(await wire.reader.read(1 << 20))]
 
-    # The time was asked for after the history and comes before it; the bar in the making is there too.
+    # The time was requested after the history and arrives before it; the unfinished bar is included.
     assert [fields[0] for fields in seen if fields[0] in (b"17", b"49")] == [b"49", b"17"]
     assert (seen[-1][1], seen[-1][4]) == (b"7", b"51841")
 
@@ -173,7 +173,7 @@ async def test_an_answer_in_the_making_can_be_cancelled(make: Callable[..., Any]
     [*_, (_, error)] = await wire.until("errMsg")
     while error["id"] == "-1":
         [*_, (_, error)] = await wire.until("errMsg")
-    # What comes next is the answer to a short question: the long one is never answered.
+    # The next message answers a short request: the long one is never answered.
     wire.send(20, version=6, reqId=8, **ASKED, durationStr="60 S", barSizeSetting="5 secs")
     [*_, (_, texts)] = await wire.until("historicalData")
 

@@ -1,4 +1,4 @@
-"""When contracts trade: holidays, early closes, extended hours, and how TWS writes them."""
+"""Trading hours: holidays, early closes, extended hours, and TWS's notation."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ WEDNESDAY = nanoseconds(dt.datetime(2026, 11, 25, 12, 0, tzinfo=NEW_YORK))
 
 
 def new_york(day: int, hour: int, minute: int = 0) -> int:
-    """Return an instant of November 2026 in New York, which is five hours behind UTC then."""
+    """Return a time of November 2026 in New York, which is five hours behind UTC then."""
     return nanoseconds(dt.datetime(2026, 11, day, hour, minute, tzinfo=NEW_YORK))
 
 
 def chicago(day: int, hour: int, minute: int = 0) -> int:
-    """Return an instant of November 2026 in Chicago, six hours behind UTC."""
+    """Return a time of November 2026 in Chicago, six hours behind UTC."""
     return nanoseconds(dt.datetime(2026, 11, day, hour, minute, tzinfo=CHICAGO))
 
 
@@ -186,7 +186,7 @@ def test_a_year_beyond_the_table_is_asked_of_the_package() -> None:
 
 
 def test_the_answer_beyond_the_table_is_the_answer_within_it() -> None:
-    """Both sources tell one story: a year of the table, asked as years beyond it are."""
+    """Both sources agree on a year of the table that is computed like the years after it."""
     asked = ask("CMES", 2026, 2026).sessions
 
     assert {day: session_of("CMES", day) for day in asked} == asked

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def told(client: ib.IB) -> list[tuple[str, str]]:
-    """Note what the client is told about its orders, in order: kind of message and status."""
+    """Note the reports about the client's orders, in order: kind of message and status."""
     heard: list[tuple[str, str]] = []
     client.openOrderEvent += lambda trade: heard.append(("order", trade.orderStatus.status))
     client.execDetailsEvent += lambda trade, fill: heard.append(("execution", f"{fill.execution.shares:g}"))

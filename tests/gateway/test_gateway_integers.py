@@ -1,4 +1,4 @@
-"""What is no number to TWS is none here, though Python would take it for one: it is refused, the session goes on."""
+"""A text that is not a number for TWS is refused although Python would accept it; the session continues."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_digits_are_counted_without_the_minus() -> None:
 
 @pytest.fixture
 async def told(dial: Callable[..., Any]) -> Callable[..., Any]:
-    """Return what answers these bytes, as id and code of errors, once the session has answered another request."""
+    """Return the errors that answer these bytes, as id and code, once the session has answered another request."""
 
     async def told(data: bytes) -> list[tuple[str, str]]:
         wire = await dial()

@@ -1,6 +1,6 @@
 """Clients that come and go leave nothing behind.
 
-`make proof` has ten thousand of them, `make test` a tenth; a leak of one object a visit shows with either.
+`make proof` runs ten thousand of them, `make test` a tenth; a leak of one object per visit shows with either.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 CYCLES = 2_500 if "IBDESK_PROOF_SEEDS" in os.environ else 240
 AT_ONCE, ROUNDS = 20, 4
-# Until then what visitors struck off may stay in the gateway's list: the longest wait is that for an account's values.
+# Until then cancelled actions may stay in the gateway's list: the longest wait is that for an account's values.
 ALL_PAST_SECONDS = 200.0
 AAPL: dict[str, Value] = {"conId": 265598, "symbol": "AAPL", "secType": "STK", "exchange": "SMART", "currency": "USD"}
 
 
 def objects() -> Counter[str]:
-    """Count what is alive, by type."""
+    """Count the live objects by type."""
     gc.collect()
     return Counter(type(each).__qualname__ for each in gc.get_objects())
 
 
 def subscribe(wire: Wire) -> None:
-    """Ask for one of everything that goes on until it is canceled."""
+    """Request one of each subscription."""
     wire.send(1, reqId=1, **AAPL, genericTickList="233")
     wire.send(50, reqId=2, **AAPL, barSize=5, whatToShow="TRADES")
     wire.send(97, reqId=3, **AAPL, tickType="BidAsk", numberOfTicks=0)
@@ -75,7 +75,7 @@ async def test_visits_leave_no_object_behind(gateway: Gateway, dial_once: MakeWi
         gateway.advance(ALL_PAST_SECONDS)
 
     await round_of_visits()
-    # To count fills caches of the interpreter's own, so the first count is for nothing.
+    # Counting fills caches of the interpreter, so the first count is discarded.
     objects()
     before, blocks = objects(), []
 
@@ -88,6 +88,6 @@ async def test_visits_leave_no_object_behind(gateway: Gateway, dial_once: MakeWi
     # A leak of one object a visit would show as forty times that; caches may still grow by a few.
     grown = {name: count - before[name] for name, count in objects().items() if count - before[name] > CYCLES // 10}
     assert grown == {}
-    # Not even a number: what the collector does not see is counted by the allocator. A leak grows in every round; what
-    # Python 3.12 remembers of code that runs often does so in the first ones.
+    # The number of memory blocks includes objects that the collector does not see. A leak grows in every round; Python
+    # 3.12's records of frequent code grow only in the first ones.
     assert min(blocks) < CYCLES // 2, blocks

@@ -1,6 +1,6 @@
-"""The lives of orders as paper accounts showed them: message by message, written down by hand from captures of 2026.
+"""The life cycles of orders on paper accounts, message by message, written by hand from captures of 2026.
 
-The market is 100.00 to 100.02 throughout; only the order of what a client is told matters here.
+The market is 100.00 to 100.02 throughout; only the order of the reports matters here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Orders that a person places at TWS itself, and client 0 that takes them over."""
+"""Orders that a person places at TWS itself, and client 0 that binds them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def gateway() -> AsyncIterator[Gateway]:
 
 
 async def told(wire: Wire) -> Told:
-    """Return what came since the last time, without the notes on data farms."""
+    """Return the messages since the last call, without those about data farms."""
     wire.send(TIME)
     messages = (await wire.until("currentTime"))[:-1]
     return [each for each in messages if not each[1].get("errorCode", "").startswith("21")]

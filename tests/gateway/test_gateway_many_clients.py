@@ -1,4 +1,4 @@
-"""Fifty clients at once: each gets all of the market, and hears of its own orders alone."""
+"""Fifty clients at once: each receives the whole market and only its own orders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ibdesk.gateway import Gateway, MarketScript
 if TYPE_CHECKING:
     from tests.gateway.conftest import Connect, Until
 
-# ASK: the number of the tick type.
+# ASK is the tick type's number.
 CLIENTS, ASK = 50, 2
 OPENED_NS = 1_776_088_800_000_000_000  # 2026-04-13 14:00 UTC, a Monday
 ASKS = [100.02, 100.05, 100.03, 100.08]

@@ -1,4 +1,4 @@
-"""What working orders would bring, kept as sums: the same as a walk over all of them, whatever came and went."""
+"""The projected trades of working orders, kept as sums: always equal to a sum over all orders."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def walked(orders: dict[int, list[ProjectedTrade]]) -> Sums:
 
 
 def kept(projection: MarginProjection) -> Sums:
-    """Return the same from the sums that were kept."""
+    """Return the same from the kept sums."""
     return {
         (each.id, way.quantity > 0): (way.quantity, way.value, way.commission)
         for each, ways in projection.ways()
@@ -86,7 +86,7 @@ def test_the_sums_kept_equal_a_walk_over_every_order(steps: list[tuple[int, list
             assert found[side] == pytest.approx(figures, abs=1e-9)
 
 
-# What a client does: an order of this type and price (in ticks of a dime around 100), a cancel, or a quote.
+# The actions of a client: an order of this type and price (in ticks of a dime around 100), a cancel, or a quote.
 actions = st.lists(
     st.one_of(
         st.tuples(st.just("LMT"), st.integers(-30, 30), st.sampled_from(["BUY", "SELL"])),

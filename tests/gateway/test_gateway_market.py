@@ -1,4 +1,4 @@
-"""What the market sources play: replays exactly, walks the same every time, on any clock."""
+"""The market sources: exact replays and repeatable walks, on any clock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ibdesk.model import Quote, Stock, Tick, nanoseconds
 if TYPE_CHECKING:
     from tests.gateway.conftest import MakeBars
 
-# OPENED_AT: when the market of these tests opens; AAPL_ROWS: four steps of it.
+# The opening of the market in these tests, and four steps of it.
 OPENED_AT = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
 AAPL_ROWS = [
     (99.00, 101.00, 98.00, 100.00, 400.0),
@@ -79,7 +79,7 @@ def test_a_row_is_played_in_quarters_of_its_step() -> None:
 
 
 def daily(make_bars: MakeBars) -> pl.DataFrame:
-    """Return thirty bars of days, the first at `OPENED_AT`, with an own price each."""
+    """Return thirty daily bars from `OPENED_AT`, each with its own price."""
     rows = [(100.0 + day, 102.5 + day, 99.0 + day, 101.0 + day, 1000.0 + 3 * day) for day in range(30)]
     return make_bars({"AAPL": rows}, step=dt.timedelta(days=1))
 

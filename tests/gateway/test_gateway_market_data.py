@@ -1,4 +1,4 @@
-"""Market data as clients hear it: halted, stale, delayed, frozen; ticks one by one; the same bytes for everybody."""
+"""Market data of clients: halted, stale, delayed, frozen; tick by tick; the same bytes for all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FIGURES = st.floats(allow_nan=False, min_value=-1e15, max_value=1e15)
 
 @pytest.fixture
 async def make() -> AsyncIterator[Callable[..., Any]]:
-    """Starts gateways on a script, each with an ib_async client and AAPL as it knows it."""
+    """Starts gateways on a script, each with an ib_async client and its qualified AAPL."""
     ends: list[Any] = []
 
     async def make(script: MarketScript, *, at_ns: int = TEN, **settings: Any) -> tuple[Gateway, ib.IB, ib.Contract]:
@@ -55,7 +55,7 @@ def quoted() -> MarketScript:
 
 
 def heard(client: ib.IB) -> list[int]:
-    """Return the codes of all errors the client hears from now on."""
+    """Return the codes of all errors to the client from now on."""
     codes: list[int] = []
     client.errorEvent += lambda _id, code, *_rest: codes.append(code)
     return codes

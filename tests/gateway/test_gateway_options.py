@@ -1,4 +1,4 @@
-"""Options: the model they are priced in, the chain that is listed, their quotes, and orders on them."""
+"""Options: the pricing model, the listed chain, their quotes, and orders on them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_the_volatility_that_a_price_implies_is_the_one_it_was_made_with(
     right: Right, spot: float, ratio: float, years: float, volatility: float, rate: float
 ) -> None:
     terms = OptionTerms(right, spot * ratio, years, rate)
-    # Where a hundredth of volatility is worth less than a millionth of the share, the price tells nothing of it.
+    # If a hundredth of volatility changes the value by less than a millionth of the share, the price does not show it.
     assume(greeks(terms, spot, volatility).vega > 1e-6 * spot)
 
     assert implied_volatility(terms, spot, price(terms, spot, volatility)) == pytest.approx(volatility, rel=1e-6)

@@ -1,4 +1,4 @@
-"""The limits of TWS on what a client may ask, each counted on the gateway's clock and each with a switch."""
+"""TWS's limits on a client's requests, each counted on the gateway's clock and each with a switch."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def paced(make_bars: MakeBars) -> AsyncIterator[Start]:
 
 
 async def enter(dial: MakeWire, gateway: Gateway, client_id: int = 9, versions: str = "v157..178") -> Wire:
-    """Return a client that has read what it is told first, in a second of the gateway that has no messages yet."""
+    """Return a client that has read its first messages, in a second of the gateway without messages."""
     wire = await dial(client_id, versions, port=gateway.port)
     await next_second(wire, gateway)
     gateway.advance(1)
@@ -50,13 +50,13 @@ async def enter(dial: MakeWire, gateway: Gateway, client_id: int = 9, versions: 
 
 
 async def next_second(wire: Wire, gateway: Gateway) -> list[tuple[str, dict[str, str]]]:
-    """Return all that was told up to the next second."""
+    """Return all messages up to the next second."""
     gateway.advance(1)
     return await told(wire)
 
 
 async def told(wire: Wire) -> list[tuple[str, dict[str, str]]]:
-    """Return all that was told so far."""
+    """Return all messages so far."""
     wire.send(49)
     return (await wire.until("currentTime"))[:-1]
 
@@ -66,7 +66,7 @@ def codes(rows: list[tuple[str, dict[str, str]]]) -> list[str]:
 
 
 def flood(wire: Wire, count: int) -> None:
-    """Ask for the next order id this many times, in one breath."""
+    """Request the next order id this many times at once."""
     for _ in range(count):
         wire.send(8, numIds=1)
 
@@ -81,7 +81,7 @@ async def test_what_exceeds_fifty_messages_a_second_is_refused_with_one_error(pa
     flood(wire, 138)
     rows = await wire.until("errMsg")
 
-    # Fifty answers and one word about the rest; the next second is a new one.
+    # Fifty answers and one error for the rest; the next second starts a new count.
     assert [name for name, _ in rows] == ["nextValidId"] * 50 + ["errMsg"]
     [error] = [texts for name, texts in rows if name == "errMsg"]
     assert (error["id"], error["errorCode"]) == ("-1", "100")
@@ -151,7 +151,7 @@ async def test_nothing_more_is_read_from_a_client_whose_messages_wait(paced: Sta
     for _ in range(50):
         await wire.until("nextValidId")
 
-    # More than the buffers of two sockets hold: it stays with the client, and is not gathered in the gateway.
+    # More than the buffers of two sockets hold: the rest stays with the client, and is not collected in the gateway.
     wire.send_bytes((b"\0\0\0\2" + b"8\0") * (3 << 20))
     await told(other)
     assert wire.writer.transport.get_write_buffer_size() > 1 << 20
@@ -175,7 +175,7 @@ async def test_a_client_may_leave_while_its_messages_wait(paced: Start, dial: Ma
 
 
 async def ask(wire: Wire, request_id: int, what: dict[str, Value] = AAPL, **terms: Value) -> str:
-    """Ask for an hour of minutes, or other terms; return the text of the error, empty when bars came."""
+    """Request an hour of minute bars, or other terms; return the text of the error, empty if bars came."""
     usual: dict[str, Value] = {"durationStr": "3600 S", "barSizeSetting": "1 min", "whatToShow": "TRADES", "useRTH": 0}
     wire.send(20, reqId=request_id, **{**what, **usual, **terms})
     while True:

@@ -1,4 +1,4 @@
-"""The gateway takes prices on the contract's grid and whole sizes only, as TWS does."""
+"""The gateway accepts only prices on the contract's grid and whole sizes, as TWS does."""
 
 from __future__ import annotations
 

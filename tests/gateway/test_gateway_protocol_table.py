@@ -1,6 +1,6 @@
-"""The gateway's tables say field by field what the reference tables of the protocol say.
+"""The gateway's tables agree field by field with the reference tables of the protocol.
 
-The reference is no part of this project. It is looked for beside the recordings of genuine traffic: as `fields.py` in
+The reference is not part of this project. It is searched beside the recordings of genuine traffic: as `fields.py` in
 the folder above the one that `IBDESK_TWS_RECORDINGS` names, or in `../shared/tws` beside the checkout.
 """
 
@@ -44,10 +44,10 @@ pytestmark = pytest.mark.skipif(
     not REFERENCE.exists(), reason=f"no reference tables at {REFERENCE}; set IBDESK_TWS_RECORDINGS"
 )
 
-# A message as both sides write it down: a line for each field, indented by what it depends on.
+# The common notation of a message: a line for each field, indented below the fields it depends on.
 Lines = list[tuple[str, ...]]
 
-# Messages that ours serves beside those of the reference, which says nothing of them.
+# Messages that the gateway has beside those of the reference.
 BESIDE_OUT = frozenset({"softDollarTiers"})
 BESIDE_IN = frozenset({"reqSoftDollarTiers", "cancelHistogramData", "cancelScannerSubscription"})
 # Not on the wire at the versions served: 108 and 109 came with 196 and 197.
@@ -119,7 +119,7 @@ def theirs(entries: list[Any], version: int, under: tuple[str, ...] = ()) -> Lin
 
 
 def condition_at(text: str, version: int) -> tuple[bool, str]:
-    """Return whether a condition can hold at a version, and what it asks of the fields."""
+    """Return whether a condition can hold at a version, and its requirement for the fields."""
     tree = ast.parse(text, mode="eval").body
     parts = tree.values if isinstance(tree, ast.BoolOp) and isinstance(tree.op, ast.And) else [tree]
     words = []
@@ -167,7 +167,7 @@ def field_of(part: ast.expr) -> str:
 
 
 def without_names_of_counts(lines: Lines) -> Lines:
-    """Return the lines with every count called `count`: how many follow is the fact, not what we call it."""
+    """Return the lines with every count called `count`: only the number of groups matters, not its name."""
     renamed = []
     for line in lines:
         last = "count" if line[-1].endswith(":count") else line[-1]

@@ -1,4 +1,4 @@
-"""A proxy that changes no byte, a recording that tells nobody's account, and a playback that answers as recorded."""
+"""A proxy that changes no byte, a recording that reveals no account, and a playback that answers as recorded."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def proxy(gateway: Gateway, recorder: ConversationRecorder) -> AsyncIterat
 
 
 async def story(port: int, *, client_id: int = 3, skips_ids: int = 0) -> tuple[Any, ...]:
-    """What a client learns who looks AAPL up, buys 100 of it and leaves a limit order."""
+    """Return the results of a client that looks up AAPL, buys 100 of it and leaves a limit order."""
     client = ib.IB()
     await client.connectAsync("127.0.0.1", port, clientId=client_id, timeout=SECONDS, raiseSyncErrors=True)
     for _ in range(skips_ids):
@@ -79,7 +79,7 @@ async def story(port: int, *, client_id: int = 3, skips_ids: int = 0) -> tuple[A
 
 
 def masked(learned: tuple[Any, ...]) -> str:
-    """The same in text, with the account under the first name that a mask gives."""
+    """Return the same in text, with the account under the mask's first name."""
     return repr(learned).replace(ACCOUNT, "DU9000001")
 
 
@@ -107,7 +107,7 @@ async def test_ids_that_a_program_numbers_otherwise_are_carried_over(
     recorder.close()
 
     async with Playback(read_conversation(path)) as playback:
-        # Another client id, and every request and order five numbers later.
+        # Another client id, and every request and order id greater by five.
         again = await story(playback.port, client_id=8, skips_ids=5)
 
     assert repr(again) == masked(learned)
@@ -154,7 +154,7 @@ async def test_a_recording_holds_every_message_and_no_account(
         INCOMING[int(entry.fields[0])].name for entry in link.entries if entry.by.value == "client" and entry.fields
     ]
     assert ACCOUNT not in text
-    # Accounts stand in fields of their own and, in openOrder, between slashes: permId.0/DU9000001/100.
+    # Accounts are in fields of their own and, in openOrder, between slashes: permId.0/DU9000001/100.
     assert '"DU9000001"' in text
     assert "/DU9000001/100" in text
     assert (names[0], names.count("placeOrder"), names.count("reqContractDetails")) == ("startApi", 2, 1)
@@ -336,7 +336,7 @@ def test_an_account_has_one_name_wherever_it_stands() -> None:
     assert mask.masked("1234.0/U7654321/100") == "1234.0/DU9000001/100"
     assert mask.masked("U7654321,DF123456,") == "DU9000001,DU9000002,"
     assert mask.masked("ref of specialA") == "ref of DU9000003"
-    # One that TWS has not listed is known by its looks.
+    # An account that TWS has not listed is recognized by its format.
     assert mask.masked("DU1112223") == "DU9000004"
     for innocent in ("265598", "AAPL", "ESZ6", "0000e0d5.6a1b2c3d.01.01", "U1", "20260413", "US0378331005"):
         assert mask.masked(innocent) == innocent

@@ -1,10 +1,10 @@
 """Genuine messages of TWS: the gateway's tables read and write them, and its own messages look the same.
 
-Two things are shown. The layout: every recorded message decodes at its version and comes back byte for byte. The
-shape: field by field, the gateway's own messages show the classes of values that the recorded ones show: empty, one
-of the largest numbers for "not set", `0`, `0.0`, an integer, a decimal, or text.
+Two things are tested. The layout: every recorded message decodes at its version and is encoded to the same bytes. The
+shape: field by field, the gateway's own messages have the classes of values that the recorded ones have: empty, one of
+the largest numbers for "not set", `0`, `0.0`, an integer, a decimal, or text.
 
-The recordings are no part of this project. They are looked for where `IBDESK_TWS_RECORDINGS` says, or in
+The recordings are not part of this project. They are searched in the folder `IBDESK_TWS_RECORDINGS`, or in
 `../shared/tws/recorded` beside the checkout.
 """
 
@@ -50,7 +50,7 @@ pytestmark = pytest.mark.skipif(
     reason=f"no recordings of genuine traffic in {RECORDINGS}; set IBDESK_TWS_RECORDINGS",
 )
 
-# Messages that came after 178 and that the gateway therefore never sends: historicalDataEnd, currentTimeInMillis.
+# Messages later than 178, which the gateway therefore never sends: historicalDataEnd, currentTimeInMillis.
 NEVER_SENT = frozenset({108, 109})
 
 
@@ -98,7 +98,7 @@ LATER: dict[int, tuple[Entry, ...]] = {
 
 
 def as_at(message: MessageSpec, version: int) -> MessageSpec:
-    """Return a message as it was laid out at a version, also above 178."""
+    """Return a message in its layout at a version, also above 178."""
     return message if version <= 178 else MessageSpec(message.id, message.name, LATER.get(message.id, message.entries))
 
 
@@ -106,7 +106,7 @@ def as_at(message: MessageSpec, version: int) -> MessageSpec:
 
 
 def recorded_frames() -> Iterator[tuple[int, bytes]]:
-    """Yield version and payload of every frame that was captured."""
+    """Yield version and payload of every captured frame."""
     for line in FRAMES.read_text().splitlines():
         *_, bar_separated, version = line.split("\t")
         yield int(version), bar_separated.replace("|", "\0").encode()
@@ -169,8 +169,8 @@ def test_messages_recorded_at_version_200_come_back_byte_for_byte() -> None:
 
 # ---- the shape ------------------------------------------------------------------------------------------------------
 
-# Fields whose number is an amount of the market, the account or the order: whether it is 0, whole or broken depends
-# on the amount, so that any number may stand where a number was recorded.
+# Fields with an amount of the market, the account or the order: whether it is 0, whole or fractional depends on the
+# amount, so any number may stand in place of a recorded number.
 AMOUNTS = frozenset(
     {"price", "size", "value", "shares", "cumQty", "avgPrice", "position", "avgCost", "pos"}
     | {"marketPrice", "marketValue", "averageCost", "unrealizedPNL", "realizedPNL"}
@@ -180,13 +180,13 @@ AMOUNTS = frozenset(
     | {"strike", "impliedVol", "delta", "optPrice", "gamma", "vega", "theta", "undPrice", "minTick"}
 )
 NUMBERS = frozenset({"0", "0.0", "integer", "decimal"})
-# Fields that say which contract, order, account or moment is meant.
+# Fields that identify a contract, order, account or time.
 IDS = frozenset(
     {"reqId", "orderId", "permId", "parentId", "clientId", "conId", "underConId", "tickType", "errorCode", "time"}
     | {"aggGroup", "marketRuleId", "marketDataType", "snapshotPermissions"}
 )
 
-# What the gateway shows otherwise, and why that is right.
+# Differences of the gateway, and why they are right.
 OTHERWISE: dict[tuple[str, str, str], str] = {
     ("commissionReport", "realizedPNL", UNSET_NUMBER_TEXT): "nothing is realized by a trade that opens (captured)",
     ("newsProviders", "providersCount", "0"): "the account has no news, the recorded one had three providers",
@@ -198,7 +198,7 @@ OTHERWISE: dict[tuple[str, str, str], str] = {
 
 
 def class_of(text: str) -> str:
-    """Return what kind of value a field shows, as a reader of the protocol would tell kinds apart."""
+    """Return the class of a field's value, as a reader of the protocol would distinguish them."""
     if text in UNSET_TEXTS or text in ("0", "0.0"):
         return text
     try:
@@ -208,16 +208,16 @@ def class_of(text: str) -> str:
 
 
 def kind_of(name: str, texts: Texts) -> tuple[str, str, str]:
-    """Return what two messages must have in common to be compared: name, type of security, and what it is about.
+    """Return the common properties of comparable messages: name, security type, and subject.
 
-    That is the type of an order, and the name of a figure of the account.
+    The subject is the type of an order, or the tag of an account value.
     """
     about = {"openOrder": "orderType", "completedOrder": "orderType", "accountSummary": "tag"}.get(name, "key")
     return name, str(texts.get("secType", "")), str(texts.get(about, ""))
 
 
 def shown_by(texts: Texts) -> Iterator[tuple[str, str]]:
-    """Yield every field with its text, those of repeated groups too."""
+    """Yield every field with its text, including repeated groups."""
     for name, value in texts.items():
         if isinstance(value, str):
             yield name, value
@@ -227,7 +227,7 @@ def shown_by(texts: Texts) -> Iterator[tuple[str, str]]:
 
 
 async def _conversation(wire: Wire, gateway: Gateway) -> list[tuple[str, Texts]]:
-    """Return what the gateway says in situations like those in which the recordings were made."""
+    """Return the gateway's messages in situations like those of the recordings."""
     share: dict[str, Value] = {"symbol": "AAPL", "secType": "STK", "exchange": "SMART", "currency": "USD"}
     order: dict[str, Value] = {**share, "totalQuantity": 1, "tif": "DAY", "transmit": 1}
     future: dict[str, Value] = {"symbol": "ES", "secType": "FUT", "exchange": "CME", "currency": "USD"}
@@ -321,9 +321,9 @@ async def _conversation(wire: Wire, gateway: Gateway) -> list[tuple[str, Texts]]
     return said
 
 
-# The farms at the start, and how a cancel is confirmed.
+# The farms at the start, and the confirmation of a cancel.
 _NEWS = {"2104", "2106", "2158", "202"}
-# What was recorded and the gateway has no occasion to say: shares in a fund are not traded here.
+# Recorded messages that have no cause at the gateway: fund shares are not traded here.
 NOT_SAID = {("contractDetails", "FUND", "")}
 
 

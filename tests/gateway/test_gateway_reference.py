@@ -1,4 +1,4 @@
-"""The questions whose answer hardly ever changes, and those that are refused: each gets an answer."""
+"""Reference data, and refused requests: each gets an answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.unread import UNREAD
 
 FARMS = ("2104", "2106", "2158")
-"""What TWS tells every client when it connects."""
+"""TWS's first messages to every client."""
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def tolerated() -> set[int]:
 
 @pytest.fixture
 def errors(client: ib.IB) -> list[tuple[int, int, str]]:
-    """Return the errors that reach the client from now on, as id, code and text."""
+    """Return the errors to the client from now on, as id, code and text."""
     heard: list[tuple[int, int, str]] = []
     client.errorEvent += lambda request_id, code, text, _contract: heard.append((request_id, code, text))
     return heard
@@ -131,7 +131,7 @@ async def test_what_is_answered_without_being_read_leaves_the_session_alive(
 ) -> None:
     wire = await dial()
 
-    # The id stands in the first, second or fourth field; the rest may be anything.
+    # The id is in the first, second or fourth field; the rest may be anything.
     wire.send_bytes(frame(f"{number}\0004711\0004711\0004711\0004711\000x\0".encode()))
     wire.send(49)
     seen = await wire.until("currentTime")

@@ -1,4 +1,4 @@
-"""A market that states every price: what a script says is what clients see, in time, order and history."""
+"""A market of given prices: clients see what the script says, in time, order and history."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T0 = nanoseconds(OPENED_AT)
 
 @pytest.fixture
 def script() -> MarketScript:
-    """Two trades in the past, then a quote, a trade inside it, and the quote that follows."""
+    """Two past trades, then a quote, a trade inside it, and the next quote."""
     return (
         MarketScript()
         .trade("AAPL", 99.0, 300, at=-10)
@@ -36,7 +36,7 @@ def script() -> MarketScript:
 
 @pytest.fixture
 async def scripted(script: MarketScript) -> AsyncIterator[Gateway]:
-    """A gateway that plays the script, its clock in the test's hand."""
+    """A gateway that plays the script, with a clock moved by the test."""
     async with Gateway(market=script, clock=ManualClock(T0)) as gateway:
         yield gateway
 

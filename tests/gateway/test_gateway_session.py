@@ -1,4 +1,4 @@
-"""A session: greeting, versions, what the wire carries, and that one client's nonsense is nobody else's problem."""
+"""A session: greeting, versions, wire format; one client's nonsense does not disturb others."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ async def test_a_client_that_does_not_read_is_cut_off_and_the_others_are_not(
     async with Gateway(max_unsent_bytes=1 << 16) as gateway:
         reads, stuck = await dial(1, port=gateway.port), await dial(2, port=gateway.port)
 
-        # Each answer has some forty messages; the sockets' own buffers take a few megabytes before anything waits.
+        # Each answer has some forty messages; the sockets' own buffers hold a few megabytes before anything waits.
         async with asyncio.timeout(10):
             for request_id in itertools.count(1):
                 stuck.send(76, reqId=request_id)

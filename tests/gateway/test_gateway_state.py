@@ -1,4 +1,4 @@
-"""What outlives a gateway in its state file: whatever a client was told before, it is told again after."""
+"""The state file of a gateway: everything that a client was told before a restart is reported again after it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(make_bars: MakeBars, file: Path) -> Run:
-    """Makes gateways that keep one state; AAPL is at 100.00, at 90.00 after 20 s and at 110.00 after 40 s."""
+    """Makes gateways with one state file; AAPL is at 100.00, at 90.00 after 20 s and at 110.00 after 40 s."""
 
     def make(*, started_at: dt.datetime = OPENED_AT, **options: Any) -> Gateway:
         prices = [100.0] * 5 + [90.0] * 4 + [110.0] * 4
@@ -56,26 +56,26 @@ def run(make_bars: MakeBars, file: Path) -> Run:
 
 
 async def enter(dial: MakeWire, gateway: Gateway, client_id: int = 9) -> Wire:
-    """Return a client that has read what it is told first."""
+    """Return a client that has read its first messages."""
     wire = await dial(client_id, port=gateway.port)
     await told(wire)
     return wire
 
 
 async def told(wire: Wire) -> Rows:
-    """Return all that was told so far."""
+    """Return all messages so far."""
     wire.send(49)
     return (await wire.until("currentTime"))[:-1]
 
 
 async def place(wire: Wire, order_id: int, contract: dict[str, Value], **terms: Value) -> Rows:
-    """Send an order; return what is told of it."""
+    """Send an order and return the reports about it."""
     wire.send(3, orderId=order_id, **{"orderType": "MKT", **contract, **terms})
     return await told(wire)
 
 
 async def known(wire: Wire) -> dict[str, Rows]:
-    """Return the answers to all questions about what was: orders, executions, positions, the account."""
+    """Return the answers to all requests about the past: orders, executions, positions, the account."""
     answers: dict[str, Rows] = {}
     for end, number, query in (
         ("openOrderEnd", 16, {}),
@@ -135,7 +135,7 @@ async def test_open_orders_are_worked_on_after_a_restart(run: Run, dial: MakeWir
 
 
 async def test_an_order_that_waits_binds_margin_after_a_restart_too(run: Run, dial: MakeWire) -> None:
-    # Each takes half of 30,000 x 50.00 = 750,000 of the million that there is, so there cannot be two.
+    # Each needs half of 30,000 x 50.00 = 750,000 of the one million, so there cannot be two.
     large = {**BUY, "totalQuantity": 30_000, "orderType": "LMT", "lmtPrice": 50.0, "tif": "GTC"}
     async with run() as gateway:
         wire = await enter(dial, gateway)
@@ -166,7 +166,7 @@ async def test_ids_go_on_where_they_were(run: Run, dial: MakeWire) -> None:
         wire.send(8, numIds=1)
         assert (await wire.until("nextValidId"))[-1][1]["orderId"] == "9"
 
-    # Both runs begin at the same moment with the same seed, and still nothing is named twice.
+    # Both runs begin at the same time with the same seed; ids still differ.
     assert len(set(executions)) == 2
     assert permanent[0] < permanent[1]
 
@@ -282,7 +282,7 @@ async def test_a_kill_between_order_and_restart_loses_nothing(file: Path, dial: 
     wire = await dial(9, port=port)
     wire.send(3, orderId=1, **AAPL, **BUY, orderType="LMT", lmtPrice=1.0, tif="GTC", orderRef="alive")
     wire.send(3, orderId=2, **AAPL, **BUY, orderType="MKT")
-    # The moment the last of it is heard, the process is gone.
+    # The process is killed when the last message arrives.
     await wire.until("commissionReport")
     os.kill(process.pid, signal.SIGKILL)
     await process.wait()
@@ -323,7 +323,7 @@ async def test_the_file_is_for_its_owner_only_and_one_once_the_gateway_has_stopp
 
 
 def kept(file: Path) -> dict[tuple[str, str], bytes]:
-    """Return the rows of a state that no gateway has open."""
+    """Return the rows of a state file that is not in use."""
     with contextlib.closing(sqlite3.connect(file)) as database:
         return {(kind, name): value for kind, name, value in database.execute("SELECT kind, name, value FROM kept")}
 

@@ -1,4 +1,4 @@
-"""The statement that the gateway writes of its accounts: figures worked by hand, and what a restart keeps of it."""
+"""The gateway's statement of its accounts: figures worked out by hand, and those that survive a restart."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_statement_has_executions_commissions_and_cash() -> None:
         root = statement(gateway)
 
     assert (root.get("accountId"), root.get("fromDate"), root.get("toDate")) == ("DU9000001", "20260413", "20260413")
-    # 14:00:05 UTC in April is 10:00:05 in New York; the second that has begun belongs to it.
+    # 14:00:05 UTC in April is 10:00:05 in New York; the present second is included.
     assert root.get("whenGenerated") == "20260413;100006"
     bought, sold, exchanged = rows(
         root, "Trade", "symbol", "buySell", "quantity", "tradePrice", "proceeds", "ibCommission", "dateTime"

@@ -1,9 +1,9 @@
-"""The recorded lives of orders, played again: what a client asked is asked again, and the answers compared in order.
+"""Recorded life cycles of orders, played again: the client's requests are repeated, and the answers compared in order.
 
-The transcripts of paper accounts are no part of this project; they are looked for where the recorded frames are (see
-`test_gateway_recordings`). A market is set up at the recorded prices. After each request the recorded messages must
-come in their order; between them the gateway may send what it always sends and the accounts sent only sometimes. Where
-they differ otherwise stands in `OTHERWISE`, with the reason.
+The transcripts of paper accounts are not part of this project; they are searched where the recorded frames are (see
+`test_gateway_recordings`). The market has the recorded prices. After each request the recorded messages must arrive in
+their order; between them the gateway may send messages that it always sends and the accounts sent only sometimes. Other
+differences are in `OTHERWISE`, with the reason.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ SOMETIMES = {
     "order", "status PreSubmitted", "status Submitted", "status PreSubmitted trigger", "commission", "completed",
     "error 202",
 }  # fmt: skip
-"""What the gateway sends every time and the accounts sent in some transcripts only."""
-# OTHERWISE: by transcript and request (counted from 1), why the gateway differs.
+"""Messages that the gateway always sends and the accounts sent in some transcripts only."""
+# By transcript and request (counted from 1): why the gateway differs.
 SUBMITTED_AT_ONCE = "a second market order was Submitted at once; the gateway acknowledges every one as PreSubmitted"
 PENDING_CANCEL = "a cancel went through PendingCancel; in the other captures it did not"
 LATE_EXECUTION = "Filled came before its execution; the fault `FilledBeforeExecution` does it"
@@ -56,12 +56,12 @@ ORDER, CANCEL, OPEN_ORDERS, ALL_OPEN_ORDERS, COMPLETED, TIME = 3, 4, 5, 16, 99, 
 
 
 class Step:
-    """One request of a client, and what TWS said after it."""
+    """One request of a client, and TWS's messages after it."""
 
     def __init__(self, name: str, told: dict[str, Any]) -> None:
         self.name, self.told = name, told
         self.answers: list[str] = []
-        # Of the last status that was told, which for a cancel is the canceller's.
+        # Of the last reported status, which for a cancel is the canceller's.
         self.client_id: int | None = None
 
 
@@ -84,7 +84,7 @@ def sessions(path: Path) -> Iterator[list[Step]]:
 
 
 def recorded_word(name: str, told: dict[str, Any]) -> str:
-    """Return a recorded message in a word; empty for what belongs to no order."""
+    """Return a recorded message in a word; empty if it belongs to no order."""
     match name:
         case "open_order":
             return "order"
@@ -135,7 +135,7 @@ def prices(path: Path) -> dict[str, float]:
 
 
 def order(told: dict[str, Any]) -> dict[str, Value]:
-    """Return the fields of a placeOrder request as the client meant it."""
+    """Return the fields of a placeOrder request as the client intended it."""
     contract = told.get("contract", {"symbol": "AAPL", "sec_type": "STK"})
     is_future = contract["sec_type"] == "FUT"
     return {
@@ -174,7 +174,7 @@ def ask(wire: Wire, step: Step) -> None:
 
 
 def is_told(recorded: list[str], live: list[str]) -> bool:
-    """Return whether the recorded messages came in their order, and nothing but `SOMETIMES` between them."""
+    """Return whether the recorded messages arrived in order, with only `SOMETIMES` between them."""
     left = list(recorded)
     for word in live:
         if left and word == left[0]:
@@ -185,7 +185,7 @@ def is_told(recorded: list[str], live: list[str]) -> bool:
 
 
 async def answers(wire: Wire) -> list[str]:
-    """Return what has come since the last request."""
+    """Return the messages since the last request."""
     wire.send(TIME)
     return [word for name, told in await wire.until("currentTime") if (word := live_word(name, told))]
 
@@ -214,5 +214,5 @@ async def test_a_recorded_life_is_lived_again(path: Path, dial_once: MakeWire) -
             wire.close()
 
     assert {key: told for key, told in differ.items() if key not in OTHERWISE} == {}
-    # What no longer differs has no place in the table.
+    # A difference that no longer occurs must leave the table.
     assert {key for key in OTHERWISE if key[0] == path.stem} == set(differ)

@@ -126,7 +126,7 @@ async def test_a_group_is_silent_until_its_last_leg_is_transmitted(trader: Any) 
 
 
 async def test_a_refused_parent_takes_its_children_along(trader: Any) -> None:
-    # A million shares are far beyond what the account can bear.
+    # A million shares need far more than the account's margin.
     trader.place(1, "LMT", size=1_000_000, lmtPrice=99, transmit=0)
     trader.place(2, "STP", "SELL", size=1_000_000, auxPrice=95, parentId=1)
 
@@ -220,7 +220,7 @@ async def test_a_bracket_of_ib_async_trades(client: ib.IB, aapl: ib.Contract, ga
 
 
 class Told:
-    """A venue with nobody but this test to hear it."""
+    """A venue whose reports go only to this test."""
 
     def __init__(self, *, partial: bool) -> None:
         start = nanoseconds(OPENED_AT)

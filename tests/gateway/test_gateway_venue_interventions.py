@@ -1,4 +1,4 @@
-"""What the person who runs the gateway can do to orders, and the rules of changing and cancelling them."""
+"""Interventions of the person who runs the gateway, and the rules for changing and cancelling orders."""
 
 from __future__ import annotations
 
@@ -129,12 +129,12 @@ async def test_only_client_0_may_bind_orders_placed_by_hand(trader: Any) -> None
     trader.wire.send(49)
 
     codes = [texts["errorCode"] for name, texts in await trader.wire.until("currentTime") if name == "errMsg"]
-    # The first three tell of the data farms.
+    # The first three are about the data farms.
     assert codes[3:] == ["327"]
 
 
 class TestNewerTws:
-    """A TWS that remarks on an order without a time in force."""
+    """A TWS that warns about an order without a time in force."""
 
     @pytest.fixture
     async def gateway(self, market: MarketScript) -> AsyncIterator[Gateway]:

@@ -1,4 +1,4 @@
-"""How long orders wait: times in force, goodAfterTime, closed markets, conditions and algorithms."""
+"""The duration of orders: times in force, goodAfterTime, closed markets, conditions and algorithms."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BARS: dict[str, Any] = {
 
 
 def at(seconds: int) -> str:
-    """Return a time of this many seconds after the start, as clients write it in UTC."""
+    """Return a time this many seconds after the start, in a client's notation in UTC."""
     return f"{OPENED_AT + dt.timedelta(seconds=seconds):%Y%m%d-%H:%M:%S}"
 
 
@@ -94,7 +94,7 @@ class TestBeforeTheOpen:
 
 
 class TestRealHours:
-    """The market keeps the hours of its exchange."""
+    """The market keeps its exchange's hours."""
 
     @pytest.fixture
     async def gateway(self, market: MarketScript) -> AsyncIterator[Gateway]:

@@ -1,4 +1,4 @@
-"""Every order type beyond the exchange's four, over the wire, in a market that each test states quote by quote."""
+"""Every order type beyond the exchange's four, over the wire, in a market that each test sets quote by quote."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_trailing_stop_never_moves_away_from_the_market(side: Side, amount: in
         assert shape.stop is not None
         if before is not None and before.stop is not None:
             assert side.sign * (before.stop - shape.stop) >= 0
-        # It is never farther away than its distance, and half a tick of rounding.
+        # It is never farther away than its distance plus half a tick of rounding.
         market = quote.ask if side is Side.BUY else quote.bid
         assert side.sign * (shape.stop - market) <= amount / 100 + 0.0051
         before = Shape(shape.type, stop=shape.stop)
@@ -206,7 +206,7 @@ async def test_a_midprice_order_follows_the_middle_both_ways(trader: Any, gatewa
 
 
 class TestDisplayedSize:
-    """With `partial` an execution takes no more than the quote shows, whatever the type."""
+    """With `partial` an execution takes at most the displayed size, whatever the type."""
 
     @pytest.fixture
     async def gateway(self, market: MarketScript) -> AsyncIterator[Gateway]:

@@ -1,4 +1,4 @@
-"""Every server version that the gateway speaks: agreed on a socket, spoken in full, and wrong requests at it."""
+"""Every supported server version: agreed on a socket, used completely, and with invalid requests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 VERSIONS = range(157, 179)
 AAPL: dict[str, Value] = {"conId": 265598, "symbol": "AAPL", "secType": "STK", "exchange": "SMART", "currency": "USD"}
 
-# What each version added to or took from the wire, as the protocol's list of versions has it (documented).
+# The changes of each version on the wire, from the protocol's list of versions (documented).
 CHANGES: dict[int, set[str]] = {
     158: {"placeOrder", "openOrder"},
     160: {"placeOrder", "openOrder"},
@@ -65,7 +65,7 @@ async def test_the_lower_of_the_clients_highest_version_and_178_is_agreed(dial: 
     assert int(version) == min(highest, 178)
 
 
-# What makes a message as long as it can be: every part that depends on another field is there.
+# The values of the longest possible message: every dependent part is present.
 FULLEST = {
     "secType": "BAG",
     "exchange": "IBKRATS",
@@ -79,7 +79,7 @@ FULLEST = {
 
 
 def _fill(entries: tuple[Entry, ...], found: Texts, numbers: Iterator[int]) -> None:
-    """Give every field another text, every list two rows, and the conditions of an order one of each type."""
+    """Give every field a different text, every list two rows, and the conditions of an order one of each type."""
     for entry in entries:
         match entry:
             case Field(name, kind):
@@ -117,7 +117,7 @@ def _has(entries: tuple[Entry, ...], name: str) -> bool:
     return any(isinstance(entry, Field) and entry.name == name for entry in entries)
 
 
-# Requests whose answers say everything that the gateway tells of contracts, market, history and account.
+# Requests whose answers contain everything that the gateway reports of contracts, market, history and account.
 QUESTIONS: tuple[tuple[int, dict[str, Value]], ...] = (
     (9, {"reqId": 1, **AAPL}),
     (81, {"reqId": 2, "pattern": "AA"}),
@@ -163,7 +163,7 @@ async def test_the_answers_to_every_kind_of_question_are_laid_out_for_the_versio
     wire.send(49)
     # `until` refuses a message that has a field too few or too many at this version.
     told = {name for name, _ in await wire.until("currentTime")}
-    # Long answers are made beside the others and may come after them.
+    # Long answers are computed beside the others and may arrive after them.
     for late in ("contractDetailsEnd", "secDefOptParamsEnd", "historicalData"):
         if late not in told:
             told |= {name for name, _ in await wire.until(late)}
@@ -187,7 +187,7 @@ async def test_times_name_their_zone_from_version_174_on(dial: MakeWire, version
     while split(payload)[0] != "17":
         payload = await wire.payload()
 
-    # Number, request, start, end, count; then the first bar, which the market's one row of the past is.
+    # Number, request, start, end, count; then the first bar, which is the market's one past row.
     assert split(payload)[5] == text
 
 
@@ -195,7 +195,7 @@ async def test_times_name_their_zone_from_version_174_on(dial: MakeWire, version
 
 
 def _id_place(message: MessageSpec) -> int | None:
-    """Return which field is the request's id, counting the message's number as field 0."""
+    """Return the index of the field with the request's id; the message's number is field 0."""
     names = [entry.name for entry in plan_of(message, 178) if isinstance(entry, Field)]
     return next((names.index(name) + 1 for name in ("reqId", "orderId") if name in names[:2]), None)
 

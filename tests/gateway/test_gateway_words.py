@@ -1,4 +1,4 @@
-"""Messages in words: one line that tells what matters, of any bytes."""
+"""Messages in words: one line with the essentials, for any bytes."""
 
 from __future__ import annotations
 

@@ -1,21 +1,21 @@
-"""Acceptance suites: clients of TWS that nobody here wrote, unmodified, against the gateway over a real socket.
+"""Acceptance suites: foreign TWS clients, unmodified, against the gateway over a real socket.
 
-Each client trades in a market whose every price is known, so that the numbers in the tests are worked out by hand.
+Each client trades in a market of known prices, so that the numbers in the tests are worked out by hand.
 
 * `suite/` is one suite for ib_async and ib_insync, whose API is nearly the same. The library is the fixture `ib`:
   ib_async, or what the environment variable IBDESK_CLIENT names.
-* `test_clients_ib_insync.py` runs that suite once more with ib_insync, in a process of its own: both libraries want a
-  module ``eventkit``, each another version, so ib_insync lives in the folder `.venv/clients`.
+* `test_clients_ib_insync.py` runs that suite once more with ib_insync, in a process of its own: the libraries need
+  different versions of the module ``eventkit``, so ib_insync is in the folder `.venv/clients`.
 * `official/` is the suite of IB's own client.
 
 To add a client:
 
 1. Make it installable: in the ``dev`` extra of pyproject.toml; or, if it cannot share an environment with the others,
    in a requirements file here, which `.ci/setup` installs into `.venv/clients`.
-2. If it speaks ib_async's API, run `suite/` with it, as `test_clients_ib_insync.py` does. If not, give it a folder here
-   with a conftest of its own: a fixture that connects it to the fixture `gateway`, which lives on the test's event
-   loop, or to a `GatewayThread` when the client blocks; and a watch that fails the test when the client logs an error
-   that the test did not announce.
+2. If it has ib_async's API, run `suite/` with it, as `test_clients_ib_insync.py` does. If not, give it a folder here
+   with a conftest of its own: a fixture that connects it to the fixture `gateway`, which runs on the test's event
+   loop, or to a `GatewayThread` if the client blocks; and a check that fails the test when the client logs an
+   unexpected error.
 3. Cover what `suite/` covers, file by file; the expected numbers follow from the markets below.
 """
 
@@ -35,8 +35,8 @@ from ibdesk.model import nanoseconds
 OPENED_AT = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
 """A Monday, half an hour after New York's opening."""
 
-# What `played` trades: open, high, low, close, volume. The first row is past; each other is played over five seconds as
-# four trades: open, then the extreme nearer to it, the other, close. A quote stands around every trade, one cent wide:
+# The rows of `played`: open, high, low, close, volume. The first row is past; each other is played over five seconds as
+# four trades: open, then the extreme nearer to it, the other, close. Each trade has a quote around it, one cent wide:
 # at 100.00 it is 99.99 to 100.00.
 ROWS = {
     "AAPL": [
@@ -70,7 +70,7 @@ def played() -> Replay:
 
 @pytest.fixture
 def still() -> MarketScript:
-    """Return a market that stands until the test moves it: AAPL at 99.99 to 100.00, MSFT at 200.00 to 200.02."""
+    """Return a market that does not move until the test moves it: AAPL at 99.99 to 100.00, MSFT at 200.00 to 200.02."""
     script = MarketScript()
     for symbol, bid, ask in (("AAPL", 99.99, 100.00), ("MSFT", 200.00, 200.02)):
         script.quote(symbol, bid, ask, at=0, bid_size=1000, ask_size=1000).trade(symbol, ask, 100, at=0)
@@ -79,7 +79,7 @@ def still() -> MarketScript:
 
 @pytest.fixture
 def market(still: MarketScript) -> MarketSource:
-    """Return the market of the gateway; a file of tests may ask for another."""
+    """Return the market of the gateway; a test file may override it."""
     return still
 
 

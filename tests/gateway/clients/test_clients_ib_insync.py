@@ -38,8 +38,8 @@ def test_ib_insync_passes_the_suite() -> None:
 
 
 _ARGUMENTS = (
-    # tests/gateway/conftest.py imports ib_async, whose module eventkit is another version: it is left out.
+    # tests/gateway/conftest.py imports ib_async, which needs another version of eventkit: it is left out.
     f"--confcutdir={HERE}",
-    # A run in a run: it has the one process, writes nothing, and colors nothing.
+    # A test run within a test run: it has the one process, writes nothing, and colors nothing.
     *("-p", "no:xdist", "-p", "no:cacheprovider", "--color=no"),
 )

@@ -1,4 +1,4 @@
-"""IBKR's own Python client on threads, unmodified, against a gateway whose market is stated price by price."""
+"""IBKR's own Python client on threads, unmodified, against a gateway whose market is given price by price."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from ibdesk.model import nanoseconds
 # A Monday, half an hour after New York opens.
 OPENED_AT = dt.datetime(2026, 4, 13, 14, 0, tzinfo=dt.UTC)
 SECONDS = 15.0
-"""How long to wait for a callback; only a test that fails waits so long."""
+"""The maximum wait for a callback; only a failing test waits that long."""
 
 
 class Call:
-    """One callback that the client made: its name, and its arguments by name."""
+    """One callback of the client: its name, and its arguments by name."""
 
     def __init__(self, name: str, values: dict[str, Any]) -> None:
         self.name, self.values = name, values
@@ -40,7 +40,7 @@ class Call:
         return self.values[name]
 
     def fits(self, name: str, values: dict[str, Any]) -> bool:
-        """Return whether it is the callback of this name with these arguments, whatever the others are."""
+        """Return whether it is the callback of this name with these arguments, whatever the other arguments are."""
         return self.name == name and all(self.values.get(key) == value for key, value in values.items())
 
     def __repr__(self) -> str:
@@ -48,7 +48,7 @@ class Call:
 
 
 class Recorder(EWrapper):  # type: ignore[misc] # the client has no types
-    """Keeps every callback in the order of their coming; callbacks come on the client's own thread."""
+    """Stores all callbacks in order; they arrive on the client's own thread."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,14 +56,14 @@ class Recorder(EWrapper):  # type: ignore[misc] # the client has no types
         self._news = threading.Condition()
 
     def note(self, call: Call) -> None:
-        """Keep a callback and wake whoever waits."""
+        """Store a callback and wake the waiting test."""
         with self._news:
             self._calls.append(call)
             self._news.notify_all()
 
     @property
     def calls(self) -> list[Call]:
-        """Return what came so far."""
+        """Return the callbacks so far."""
         with self._news:
             return list(self._calls)
 
@@ -99,7 +99,7 @@ for _name, _method in inspect.getmembers(EWrapper, inspect.isfunction):
 
 
 class Official:
-    """One official client: `api` is the client itself, and what it calls back is here."""
+    """One official client: `api` is the client itself; its callbacks are stored here."""
 
     def __init__(self, port: int, client_id: int) -> None:
         self.recorder = Recorder()
@@ -119,33 +119,33 @@ class Official:
         return [call for call in self.calls if call.fits(name, values)]
 
     def wait_for(self, name: str, **values: Any) -> Call:
-        """Return the first callback of this name with these arguments, of those that came or are to come."""
+        """Return the first past or future callback of this name with these arguments."""
         return self.recorder.wait_for(name, **values)[-1]
 
     def ask(self, ask: Callable[[], Any], until: str, **values: Any) -> list[Call]:
-        """Do something and return the callbacks that come, up to the first of this name with these arguments."""
+        """Do something and return the callbacks up to the first of this name with these arguments."""
         before = len(self.calls)
         ask()
         return self.recorder.wait_for(until, since=before, **values)
 
     def place(self, order_id: int, contract: Contract, order: Order) -> list[Call]:
-        """Place an order, or change it, and return all that the gateway says to it."""
+        """Place or change an order, and return all of the gateway's messages about it."""
         return self.all_of(lambda: self.api.placeOrder(order_id, contract, order))
 
     def statuses(self, order_id: int) -> list[str]:
-        """Return the statuses an order has had so far, each once however often it was told in a row."""
+        """Return the statuses of an order so far, without repetitions in a row."""
         told = [call["status"] for call in self.named("orderStatus", orderId=order_id)]
         return [status for status, _ in itertools.groupby(told)]
 
     def fills(self, order_id: int) -> list[tuple[float, float]]:
-        """Return size and price of the executions of an order that came without being asked for."""
+        """Return size and price of an order's executions that arrived without a request."""
         done = [call["execution"] for call in self.named("execDetails", reqId=-1)]
         return [(float(each.shares), each.price) for each in done if each.orderId == order_id]
 
     def all_of(self, ask: Callable[[], Any]) -> list[Call]:
-        """Do something and return all that the gateway says to it.
+        """Do something and return all of the gateway's messages about it.
 
-        Answers come in the order of the questions: when the time that is asked for next arrives, all is there.
+        Answers arrive in the order of the requests: when the time requested next arrives, all of them have arrived.
         """
 
         def ask_and_then_the_time() -> None:
@@ -160,9 +160,9 @@ class Official:
         return call["errorCode"], call["errorString"]
 
     def end(self) -> None:
-        """End the session as a loss of the socket does, so that neither thread waits for its time-out to notice."""
+        """End the session like a lost socket, so that neither thread waits for its time-out."""
         if self._socket is not None:
-            # The client may be closing it at this moment.
+            # The client may be closing it at the same time.
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
         self._loop.join(SECONDS)
@@ -191,15 +191,15 @@ class Tws:
         return self.thread.call(action)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass in the gateway's market."""
+        """Advance the time of the gateway's market."""
         self.do(lambda: self.gateway.advance(seconds))
 
     def quote(self, bid: float | None, ask: float | None, *, symbol: str = "AAPL", size: float = 1000) -> None:
-        """Quote now, with as many on either side."""
+        """Quote now, with the same size on both sides."""
         self.do(lambda: self.gateway.quote(symbol, bid, ask, bid_size=size, ask_size=size))
 
     def trade(self, price: float, size: float = 100, *, symbol: str = "AAPL") -> None:
-        """Let a trade happen now."""
+        """Trade now."""
         self.do(lambda: self.gateway.trade(symbol, price, size))
 
 
@@ -212,15 +212,15 @@ class Dial(Protocol):
 
 
 class MakeContract(Protocol):
-    """Makes a contract as a user writes one."""
+    """Makes a contract as a user does."""
 
     def __call__(self, symbol: str, sec_type: str = "STK", exchange: str = "SMART", **more: Any) -> Contract:
-        """Return the contract, in US dollars if nothing else is said."""
+        """Return the contract, in US dollars by default."""
         ...
 
 
 class MakeOrder(Protocol):
-    """Makes an order as a user writes one."""
+    """Makes an order as a user does."""
 
     def __call__(self, action: str, order_type: str, quantity: float = 100, **more: Any) -> Order:
         """Return the order."""
@@ -273,7 +273,7 @@ def script() -> MarketScript:
 
 @pytest.fixture
 def settings() -> dict[str, Any]:
-    """How the gateway differs from what it is when nothing is said; a test replaces it by parametrizing it."""
+    """The gateway's options that differ from the defaults; a test overrides it by parametrizing it."""
     return {}
 
 
@@ -286,20 +286,20 @@ def tws(script: MarketScript, settings: dict[str, Any]) -> Iterator[Tws]:
 
 
 class Complaints(logging.Handler):
-    """What the client logs when it cannot read a message, as when one has a field too many."""
+    """Log records of the client about unreadable messages, such as one with an extra field."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one."""
+        """Store one."""
         self.texts.append(record.getMessage())
 
 
 @pytest.fixture(autouse=True)
 def _client_understands() -> Iterator[None]:
-    """Fails the test when the client complains."""
+    """Fails the test if the client logs a complaint."""
     complaints = Complaints()
     logging.getLogger("ibapi").addHandler(complaints)
     yield
@@ -314,7 +314,7 @@ def dial(tws: Tws) -> Iterator[Dial]:
     def dial(client_id: int = 1) -> Official:
         client = Official(tws.port, client_id)
         clients.append(client)
-        # The last of what every client is told first.
+        # The last of the first messages to every client.
         client.wait_for("error", errorCode=2158)
         return client
 
@@ -331,5 +331,5 @@ def client(dial: Dial) -> Official:
 
 @pytest.fixture
 def official() -> type[Official]:
-    """Return what makes a client that nobody waits for."""
+    """Return a factory of clients without a wait for their start."""
     return Official

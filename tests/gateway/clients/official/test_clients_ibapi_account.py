@@ -1,4 +1,4 @@
-"""IBKR's own client asks what the account holds and what it is worth."""
+"""IBKR's own client requests holdings and values of the account."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_positions_are_told_and_followed(holder: Official, contract: MakeContrac
 
     assert (position["account"], position["contract"].symbol, position["position"]) == (ACCOUNT, "AAPL", 100)
     assert position["contract"].exchange == "NASDAQ"
-    # The average cost carries the commission (documented), or it is the price alone.
+    # The average cost includes the commission (documented), or is only the price.
     assert position["avgCost"] == pytest.approx(PAID, abs=0.02)
 
     told = holder.place(2, contract("AAPL"), order("SELL", "MKT", 100))

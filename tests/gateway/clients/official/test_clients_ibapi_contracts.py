@@ -1,4 +1,4 @@
-"""IBKR's own client asks what contracts there are."""
+"""IBKR's own client requests contracts."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_news_and_scanners_get_the_answer_of_an_account_without_them(client: Off
     subscription = ScannerSubscription()
     subscription.instrument, subscription.locationCode, subscription.scanCode = "STK", "STK.US.MAJOR", "TOP_PERC_GAIN"
     answers = client.all_of(lambda: api.reqScannerSubscription(6, subscription, [], []))
-    # Nothing fits: the error that says so (documented), and a list without rows.
+    # Nothing fits: the error for that (documented), and a list without rows.
     assert [(call.name, call["reqId"], call.values.get("errorCode")) for call in answers] == [
         ("error", 6, 165),
         ("scannerDataEnd", 6, None),

@@ -1,4 +1,4 @@
-"""IBKR's own client watches the market and asks for its past."""
+"""IBKR's own client receives market data and requests history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IBKR's own client at a gateway that has several accounts, delayed data only, presets, or limits to what is asked."""
+"""IBKR's own client at a gateway with several accounts, delayed data only, presets, or limits of requests."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_remark_on_a_preset_does_no_harm_to_the_order(
 
 @PACED
 def test_more_than_fifty_messages_in_a_second_are_error_100(client: Official, tws: Tws) -> None:
-    # The second does not pass, for the test moves the clock.
+    # The second does not pass, because the test moves the clock.
     def ask_much() -> None:
         for _ in range(60):
             client.api.reqCurrentTime()
@@ -90,7 +90,7 @@ def test_more_than_fifty_messages_in_a_second_are_error_100(client: Official, tw
     refusal = client.ask(ask_much, "error", errorCode=100)[-1]
     assert refusal["errorString"].startswith("Max rate of messages per second has been exceeded:max=50 rec=")
 
-    # The session lives on, and the next second is a new one.
+    # The session continues, and the next second starts a new count.
     tws.advance(2)
     assert client.all_of(lambda: None) == []
 

@@ -1,4 +1,4 @@
-"""How long the orders of IBKR's own client live: by their time in force, and by the hours of the exchange.
+"""The duration of orders of IBKR's own client: their times in force, and the hours of the exchange.
 
 AAPL stands at 99.99 to 100.01 when an order is placed.
 """
@@ -33,7 +33,7 @@ def test_a_fok_order_that_the_market_does_not_meet_is_gone(
     client.place(1, contract("AAPL"), order("BUY", "LMT", 100, lmtPrice=99.00, tif="FOK"))
     client.place(2, contract("AAPL"), order("BUY", "LMT", 100, lmtPrice=100.50, tif="FOK"))
 
-    # Paper accounts were seen to end it as Inactive, the documentation says that it is cancelled.
+    # Paper accounts were seen to end it as Inactive; the documentation says that it is cancelled.
     assert client.statuses(1)[-1] in ("Cancelled", "Inactive")
     assert (client.statuses(2)[-1], client.fills(2)) == ("Filled", [(100, 100.01)])
 
@@ -132,7 +132,7 @@ def test_where_hours_are_kept_an_order_waits_outside_them_unless_it_may_trade_th
     assert client.fills(1) == []
     assert [size for size, _ in client.fills(2)] == [100]
 
-    # The next morning the market opens, and somebody quotes.
+    # The next morning the market opens, and a quote arrives.
     client.all_of(lambda: tws.advance(NEXT_OPEN - CLOSE))
     client.all_of(lambda: tws.quote(100.01, 100.03))
     assert [size for size, _ in client.fills(1)] == [100]

@@ -1,4 +1,4 @@
-"""Every order type that IBKR's own client can ask for is taken, held, and filled where its terms say.
+"""Every order type of IBKR's own client is accepted, held, and filled according to its terms.
 
 AAPL stands at 99.99 to 100.01 when an order is placed; each step after that is a quote.
 """
@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.gateway.clients.official.conftest import MakeContract, MakeOrder, Official, Tws
 
-# Order type, its terms, quotes that must not fill it, the quote that must, and the price it may not be worse than.
+# Order type, its terms, quotes that must not fill it, the quote that must, and the worst price allowed.
 KINDS: list[tuple[str, dict[str, Any], list[tuple[float, float]], tuple[float, float], float]] = [
     ("LMT", {"lmtPrice": 99.50}, [(99.51, 99.53)], (99.48, 99.50), 99.50),
     ("STP", {"auxPrice": 101.00}, [(100.90, 100.92)], (101.48, 101.50), 101.50),

@@ -55,7 +55,7 @@ def test_a_limit_order_rests_changes_and_is_cancelled(
     assert (shown["contract"].strike, shown["contract"].right) == (0, "?")
     assert (shown["order"].lmtPrice, shown["order"].auxPrice, shown["order"].account) == (90, 0, ACCOUNT)
     assert shown["orderState"].status == "Submitted"
-    # What the client did not set comes back as not set.
+    # Fields that the client did not set come back unset.
     assert (shown["order"].minQty, shown["order"].displaySize) == (UNSET_INTEGER, UNSET_INTEGER)
     assert (shown["order"].percentOffset, shown["order"].triggerPrice) == (UNSET_DOUBLE, UNSET_DOUBLE)
     assert float(shown["orderState"].initMarginBefore) == UNSET_DOUBLE

@@ -1,4 +1,4 @@
-"""IBKR's own client connects, is told what TWS tells first, and shares the gateway with others."""
+"""IBKR's own client connects, receives TWS's first messages, and shares the gateway with others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The library under test, its clients on the gateway's port, and a watch on what it logs."""
+"""The library under test, its clients on the gateway's port, and a check of its log."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 from ibdesk.gateway import Gateway
 
 SECONDS = 10.0
-"""How long to wait for what should come; the first question about trading hours reads calendars for a second."""
+"""The maximum wait for a message; the first request for trading hours reads calendars for a second."""
 FARMS_ARE_OK = frozenset({2104, 2106, 2158})
-"""What TWS tells every client at the start."""
+"""TWS's first messages to every client."""
 
 Connect = Callable[..., Awaitable[Any]]
 Check = Callable[[], object]
@@ -52,13 +52,13 @@ def announced() -> set[int]:
 
 @pytest.fixture
 def excused() -> list[str]:
-    """Return how lines begin that the library may log as errors in this test, beside those of announced codes."""
+    """Return how further log lines that the library may write as errors in this test begin."""
     return []
 
 
 @pytest.fixture
 def errors() -> list[tuple[int, int, str]]:
-    """Return what the clients were told as errors, in order: request or order id, code, text."""
+    """Return the errors to the clients, in order: request or order id, code, text."""
     return []
 
 
@@ -70,10 +70,10 @@ def watch(
     excused: list[str],
     errors: list[tuple[int, int, str]],
 ) -> Iterator[None]:
-    """Fail the test when the library logs an error, or is told a code, that the test did not announce.
+    """Fail the test if the library logs an error, or receives a code, that the test did not announce.
 
-    A request of the start-up that is left unanswered is such an error: "... request timed out". So is an error that the
-    gateway logs, or asyncio in its place.
+    An unanswered request of the start-up is such an error: "... request timed out". So is an error that the gateway, or
+    asyncio for it, logs.
     """
     caplog.set_level(logging.WARNING, logger=ib.__name__)
     yield
@@ -121,7 +121,7 @@ async def aapl(ib: ModuleType, client: Any) -> Any:
 
 @pytest.fixture
 def until() -> Callable[[Any, Check], Awaitable[None]]:
-    """Return what waits until a check holds; it is asked again after everything that arrives at the client."""
+    """Return a function that waits until a check holds; it is evaluated again after each message to the client."""
 
     async def until(client: Any, check: Check) -> None:
         async with asyncio.timeout(SECONDS):
@@ -133,7 +133,7 @@ def until() -> Callable[[Any, Check], Awaitable[None]]:
 
 @pytest.fixture
 def reached(client: Any, until: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """Return what waits until an order of client 1 has one of some statuses."""
+    """Return a function that waits until an order of client 1 has one of some statuses."""
 
     async def reached(trade: Any, *statuses: str) -> None:
         await until(client, lambda: trade.orderStatus.status in statuses)
@@ -143,7 +143,7 @@ def reached(client: Any, until: Callable[..., Awaitable[None]]) -> Callable[...,
 
 @pytest.fixture
 def move(gateway: Gateway) -> Callable[..., None]:
-    """Return what moves a share to a price: a trade at it, and a quote from the cent below to it."""
+    """Return a function that moves a share to a price: a trade at it, and a quote from the cent below to it."""
 
     def move(price: float, *, symbol: str = "AAPL") -> None:
         gateway.quote(symbol, round(price - 0.01, 2), price, bid_size=1000, ask_size=1000)
@@ -154,9 +154,9 @@ def move(gateway: Gateway) -> Callable[..., None]:
 
 @pytest.fixture
 def shown(connect: Connect) -> Callable[[], Awaitable[list[Any]]]:
-    """Return what asks a new client for all open orders, as the gateway shows them.
+    """Return a function in which a new client requests all open orders, as the gateway shows them.
 
-    The client that placed an order keeps its own words for most of its terms, whatever it is told.
+    The client that placed an order keeps its own values for most terms, whatever the reports say.
     """
 
     async def shown() -> list[Any]:
@@ -170,7 +170,7 @@ def shown(connect: Connect) -> Callable[[], Awaitable[list[Any]]]:
 
 @pytest.fixture
 def raw() -> Callable[[Any, int], list[list[str]]]:
-    """Return what notes the fields of every message of a number, for messages that the libraries decode and drop."""
+    """Return a function that notes the fields of messages which the libraries decode and drop."""
 
     def raw(client: Any, number: int) -> list[list[str]]:
         heard: list[list[str]] = []

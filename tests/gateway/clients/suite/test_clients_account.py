@@ -44,7 +44,7 @@ async def test_positions_follow_a_fill(client, bought, until) -> None:
     [position] = client.positions(ACCOUNT)
     assert (position.account, position.contract.symbol, position.position) == (ACCOUNT, "AAPL", 100.0)
     assert position.avgCost == pytest.approx(100.01)
-    # A second question is answered with the same.
+    # A second request gets the same answer.
     assert [(each.contract.conId, each.position) for each in await client.reqPositionsAsync()] == [(265598, 100.0)]
 
 

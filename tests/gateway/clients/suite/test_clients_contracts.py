@@ -1,4 +1,4 @@
-"""Contracts as clients find them, and the questions whose answer hardly ever changes."""
+"""Contracts and reference data as clients find them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The past: bars, bars that are kept up to date, ticks, a histogram, sessions, and how far it reaches."""
+"""History: bars, bars that are kept up to date, ticks, a histogram, sessions, and the head timestamp."""
 
 from __future__ import annotations
 

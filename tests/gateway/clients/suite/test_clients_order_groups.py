@@ -77,7 +77,7 @@ async def test_a_group_is_held_until_its_last_order(ib, client, aapl, until) -> 
     first, *rest = client.bracketOrder("BUY", 10, limitPrice=150.0, takeProfitPrice=160.0, stopLossPrice=90.0)
     parent = client.placeOrder(aapl, first)
     await client.reqCurrentTimeAsync()
-    # Its price is far above the ask, and still it waits.
+    # Its price is far above the ask, but it still waits.
     assert not parent.fills
 
     for order in rest:
@@ -99,7 +99,7 @@ async def test_of_an_oca_group_the_first_fill_cancels_the_others(ib, client, aap
 
 
 class TestPartialFills:
-    """A gateway whose executions take no more than the displayed size."""
+    """A gateway whose executions take at most the displayed size."""
 
     @pytest.fixture
     async def gateway(self, market: MarketSource, clock: ManualClock) -> AsyncIterator[Gateway]:

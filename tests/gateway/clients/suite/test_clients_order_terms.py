@@ -1,4 +1,4 @@
-"""What else an order says: how long it is good, on which conditions it works, and by which algorithm."""
+"""Further terms of an order: duration, conditions, algorithms."""
 
 from __future__ import annotations
 

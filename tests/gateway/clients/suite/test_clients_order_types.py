@@ -9,7 +9,8 @@ import pytest
 
 from ibdesk.gateway import Gateway
 
-# CLOSE, NEXT_OPEN: of New York, in seconds after the gateway's market opened at 10:00 on Monday 13 April 2026.
+# The close and the next open of New York, in seconds after the gateway's market opened at 10:00 on Monday 13 April
+# 2026.
 CLOSE = 6 * 3600
 NEXT_OPEN = 23.5 * 3600
 

@@ -1,4 +1,4 @@
-"""An order's life: taken, shown, changed, filled, cancelled, refused; and what is left of it."""
+"""The life cycle of an order: accepted, shown, changed, filled, cancelled, rejected; and its remains."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ibdesk.gateway import Gateway
 
 
 def told(client: Any) -> list[tuple[str, str]]:
-    """Note what the client is told about its orders, in order: kind of message and status."""
+    """Note the reports about the client's orders, in order: kind of message and status."""
     heard: list[tuple[str, str]] = []
     client.openOrderEvent += lambda trade: heard.append(("order", trade.orderStatus.status))
     client.execDetailsEvent += lambda trade, fill: heard.append(("execution", f"{fill.execution.shares:g}"))
@@ -45,7 +45,7 @@ async def test_a_limit_order_rests_until_its_price_comes(ib, client, aapl, move,
     move(98.90)
     await until(client, trade.isDone)
 
-    # It rested and so is met at its own price or better.
+    # It rested, and so fills at its own price or better.
     assert 98.90 <= trade.fills[0].execution.price <= 99.00
 
 
@@ -115,7 +115,7 @@ async def test_a_change_of_side_is_refused_and_the_order_lives(ib, client, aapl,
     await until(client, lambda: errors[-1][0] == trade.order.orderId)
 
     assert errors[-1][1] == 105
-    # ib_insync takes the error for the end of the order; the gateway's own answer tells that it lives.
+    # ib_insync takes the error for the end of the order; the gateway's own answer shows that it still works.
     assert [order.order.permId for order in await client.reqAllOpenOrdersAsync()] == [trade.order.permId]
 
 
@@ -226,7 +226,7 @@ async def test_executions_are_found_by_filter_each_with_its_commission(ib, clien
 
     assert [fill.execution.execId for fill in found] == [trade.fills[0].execution.execId]
     assert other == []
-    # The libraries keep the commission with the execution they heard of first: here that of a client's start-up.
+    # The libraries keep the commission with the execution that they received first: here that of a client's start-up.
     late = await connect(2)
     assert [fill.commissionReport.commission for fill in late.fills()] == [1.0]
 

@@ -1,4 +1,4 @@
-"""Market data as it happens: lines of quotes, snapshots, tick by tick, 5-second bars, depth."""
+"""Market data: quotes, snapshots, tick by tick, 5-second bars, depth."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ async def test_trades_of_currencies_are_refused(ib, client, announced, errors) -
 
 @pytest.mark.parametrize("smart", [False, True])
 async def test_depth_has_the_quote_at_its_top(client, aapl, gateway: Gateway, until, announced, smart: bool) -> None:
-    # 2152 tells which venues are in a smart book.
+    # 2152 names the venues in a smart book.
     announced.add(2152)
     ticker = client.reqMktDepth(aapl, numRows=5, isSmartDepth=smart)
     await until(client, lambda: len(ticker.domBids) == 5 and len(ticker.domAsks) == 5)

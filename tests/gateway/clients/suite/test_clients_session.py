@@ -1,4 +1,4 @@
-"""Connecting: the whole start-up, several clients at once, a client id in use, and coming back."""
+"""Connecting: the whole start-up, several clients at once, a client id in use, and reconnecting."""
 
 from __future__ import annotations
 
