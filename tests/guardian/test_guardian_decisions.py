@@ -8,18 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ibdesk.guardian.decisions import Decisions, EngineSight, OnSilence, Rules, Sight
+from ibdesk.guardian.decisions import Decisions, EngineObservation, Observation, OnSilence, Rules
 from ibdesk.guardian.stop import Level
 
 SECOND = 1_000_000_000
 
 
-def sight(at: float = 0.0, **facts: Any) -> Sight:
-    return Sight(now_ns=int(at * SECOND), **facts)
+def sight(at: float = 0.0, **facts: Any) -> Observation:
+    return Observation(now_ns=int(at * SECOND), **facts)
 
 
-def engine(*, answered: float, runs: tuple[str, ...] = (), is_stopped: bool = False, since: float = 0.0) -> EngineSight:
-    return EngineSight(
+def engine(
+    *, answered: float, runs: tuple[str, ...] = (), is_stopped: bool = False, since: float = 0.0
+) -> EngineObservation:
+    return EngineObservation(
         pid=4711,
         is_stopped=is_stopped,
         since_ns=int(since * SECOND),

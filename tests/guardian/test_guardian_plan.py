@@ -11,19 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.guardian.venue import CON_ID, SECOND, Venue
 
-from ibdesk.guardian.account import Execution, Look, WorkingOrder
+from ibdesk.guardian.account import AccountSnapshot, Execution, WorkingOrder
 from ibdesk.guardian.closing_orders import ClosingOrders
 from ibdesk.guardian.plan import (
+    AlertPerson,
     CancelEverything,
     CancelOrder,
     CancelOwn,
     Reduce,
     Step,
     StopPlan,
-    Tell,
     reference_of,
 )  # fmt: skip
-from ibdesk.guardian.reduction import Patience
+from ibdesk.guardian.reduction import ReductionTimings
 from ibdesk.guardian.shares import RunShares, ShareBasis
 from ibdesk.guardian.stop import Level, Stop
 
@@ -46,9 +46,9 @@ def order(quantity: float, *, number: int = 1, reference: str = "Cross-abc.1", c
     )
 
 
-def look(at: float, held: float, *orders: WorkingOrder, executions: tuple[Execution, ...] = ()) -> Look:
+def look(at: float, held: float, *orders: WorkingOrder, executions: tuple[Execution, ...] = ()) -> AccountSnapshot:
     holdings = {CON_ID: held} if held else {}
-    return Look(asked_ns=int(at * SECOND), holdings=holdings, orders=orders, executions=executions)
+    return AccountSnapshot(asked_ns=int(at * SECOND), holdings=holdings, orders=orders, executions=executions)
 
 
 @pytest.fixture
@@ -57,10 +57,10 @@ def closing() -> ClosingOrders:
     return ClosingOrders()
 
 
-def advance(seen: Look, closing: ClosingOrders, *plans: StopPlan) -> list[Step]:
+def advance(seen: AccountSnapshot, closing: ClosingOrders, *plans: StopPlan) -> list[Step]:
     """Return what is to be done next: the orders of all plans are kept here, as `Stops` keeps them."""
     closing.settle(seen)
-    overdue = closing.overdue(Patience().invisible, seen.asked_ns, refused_seconds=Patience().stuck)
+    overdue = closing.overdue(ReductionTimings().invisible, seen.asked_ns, refused_seconds=ReductionTimings().stuck)
     steps: list[Step] = [CancelOwn(order.reference) for order in overdue]
     return steps + [step for plan in plans for step in plan.look(seen)]
 
@@ -178,7 +178,9 @@ def test_a_refused_order_is_tried_again_after_a_pause_and_alerted_at_the_third(c
 
     # Half a second to settle, then pauses of 0.5, 1, 2 and 4 s; each refusal also needs 0.4 s to be settled.
     assert sent == [0.4, 0.9, 1.9, 3.9, 7.9]
-    assert [step.text.partition(" orders")[0] for step in told if isinstance(step, Tell)] == ["TWS has refused 3"]
+    assert [step.text.partition(" orders")[0] for step in told if isinstance(step, AlertPerson)] == [
+        "TWS has refused 3"
+    ]
 
 
 def test_an_order_that_tws_shows_nowhere_is_cancelled_and_not_repeated_before_tws_has_had_its_time(
@@ -274,7 +276,7 @@ def test_a_number_that_an_order_on_its_way_has_is_not_cancelled(closing: Closing
 
     steps = advance(look(0.0, 100, order(50, number=7), order(-100, number=8)), closing, plan)
 
-    assert [type(step) for step in steps] == [Tell]
+    assert [type(step) for step in steps] == [AlertPerson]
 
 
 def test_a_number_that_tws_has_seen_before_is_replaced_at_once(closing: ClosingOrders) -> None:
@@ -307,7 +309,7 @@ def test_a_closing_order_that_tws_refuses_and_goes_on_showing_is_cancelled_and_s
 
     assert CancelOwn(sold.reference) not in early
     assert CancelOwn(sold.reference) in shown
-    [told] = [step.text for step in early + shown if isinstance(step, Tell)]
+    [told] = [step.text for step in early + shown if isinstance(step, AlertPerson)]
     assert "Order rejected (201)" in told
     assert "hours" not in told
     assert [again.quantity for again in reductions(gone)] == [-100.0]
@@ -332,7 +334,7 @@ def test_an_order_that_does_not_go_is_alerted_once_and_cancelled_again(closing: 
     steps = [step for tenth in range(150) for step in advance(look(tenth / 10, 0, order(50)), closing, plan)]
 
     assert steps.count(CancelEverything()) == 15
-    assert len([step for step in steps if isinstance(step, Tell)]) == 1
+    assert len([step for step in steps if isinstance(step, AlertPerson)]) == 1
     assert not plan.done
 
 
@@ -369,7 +371,7 @@ def test_orders_with_one_number_are_not_cancelled_one_by_one(closing: ClosingOrd
         look(0.0, 100, opening, msgspec.structs.replace(protective, permanent_id=5, client_id=2)), closing, plan
     )
 
-    assert [type(step) for step in steps] == [Tell]
+    assert [type(step) for step in steps] == [AlertPerson]
 
 
 def test_orders_with_one_number_all_go_where_none_protects(closing: ClosingOrders) -> None:
@@ -393,7 +395,7 @@ def test_an_order_that_tws_lets_nobody_else_cancel_is_alerted_at_once(protects: 
     at_once = advance(look(0.2, 100, *orders), closing, plan)
 
     assert first == [CancelOrder(opening)]
-    assert "Cross-abc.1 of client 1 (10147)" in next(step.text for step in at_once if isinstance(step, Tell))
+    assert "Cross-abc.1 of client 1 (10147)" in next(step.text for step in at_once if isinstance(step, AlertPerson))
     assert (CancelEverything() in at_once) is not protects
 
 
@@ -465,7 +467,7 @@ def test_a_run_whose_share_is_unknown_is_alerted_and_never_done(closing: Closing
 
     steps = [step for tenth in range(300) for step in advance(look(tenth / 10, 100), closing, plan)]
 
-    assert [type(step) for step in steps] == [Tell]
+    assert [type(step) for step in steps] == [AlertPerson]
     assert not plan.done
 
 
@@ -685,9 +687,9 @@ def test_the_smaller_figure_counts_where_position_and_executions_disagree(closin
     steps = [step for tenth in range(108) for step in advance(look(tenth / 10, 100, executions=done), closing, plan)]
 
     assert [sold.quantity for sold in reductions(steps)] == [-60.0]
-    assert len([step for step in steps if isinstance(step, Tell)]) == 1
+    assert len([step for step in steps if isinstance(step, AlertPerson)]) == 1
 
 
-@pytest.mark.parametrize("name", sorted(Patience.__struct_fields__))
+@pytest.mark.parametrize("name", sorted(ReductionTimings.__struct_fields__))
 def test_every_wait_is_bounded(name: str) -> None:
-    assert 0 < getattr(Patience(), name) <= 30.0
+    assert 0 < getattr(ReductionTimings(), name) <= 30.0

@@ -10,7 +10,7 @@ from tests.guardian.conftest import WitnessedRecord
 from tests.guardian.venue import CON_ID, SECOND
 
 from ibdesk.clock import monotonic_ns
-from ibdesk.guardian.account import Execution, Look, WorkingOrder
+from ibdesk.guardian.account import AccountSnapshot, Execution, WorkingOrder
 from ibdesk.guardian.claim import Claim
 from ibdesk.guardian.decisions import Tripped
 from ibdesk.guardian.engine_process import EngineKill
@@ -64,7 +64,9 @@ class Guardian:
             holdings = {CON_ID: held} if held else {}
             at_ns = self.began_ns + tenth * SECOND // 10
             if self.stops.take("DU1"):
-                self.stops.advance(Look(asked_ns=at_ns, holdings=holdings, orders=orders, executions=executions))
+                self.stops.advance(
+                    AccountSnapshot(asked_ns=at_ns, holdings=holdings, orders=orders, executions=executions)
+                )
                 self.stops.rest()
 
     def die(self) -> None:
@@ -152,7 +154,7 @@ def test_a_halt_that_nobody_has_lifted_abandons_nothing(guardian: Guardian) -> N
 def test_a_run_that_was_closed_before_its_guardian_died_is_not_closed_again(tmp_path: Path) -> None:
     """The run holds 30 of 100. They are sold, the guardian dies, and the next one has no books of the engine."""
     first = Guardian(tmp_path, shares=ShareBasis(held={CON_ID: 30.0}, counted={}))
-    first.stops.compare(Look(asked_ns=first.began_ns, holdings={CON_ID: 100.0}))
+    first.stops.compare(AccountSnapshot(asked_ns=first.began_ns, holdings={CON_ID: 100.0}))
     first.stops.begin(stop(Level.FLATTEN, 1, "Cross-abc"))
     first.look(0, 1, 100.0)
     [(sold, number)] = first.sent.steps
@@ -187,7 +189,7 @@ def test_a_run_whose_part_was_not_closed_when_the_guardian_died_is_closed_by_the
 def test_an_order_that_was_on_its_way_when_the_guardian_died_is_waited_for(tmp_path: Path) -> None:
     """The next one cancels it by its number after 5 s, and sells only what is left once TWS has answered."""
     first = Guardian(tmp_path)
-    first.stops.compare(Look(asked_ns=first.began_ns, holdings={CON_ID: 100.0}))
+    first.stops.compare(AccountSnapshot(asked_ns=first.began_ns, holdings={CON_ID: 100.0}))
     first.stops.begin(stop(Level.FLATTEN, 1))
     first.look(0, 1, 100.0)
     first.die()
@@ -211,7 +213,7 @@ def test_an_order_that_was_on_its_way_when_the_guardian_died_is_waited_for(tmp_p
 def test_an_order_of_another_client_id_is_not_cancelled_by_its_number(tmp_path: Path) -> None:
     """TWS would take the number for that of another order; it has a minute to show it."""
     first = Guardian(tmp_path)
-    first.stops.compare(Look(asked_ns=first.began_ns, holdings={CON_ID: 100.0}))
+    first.stops.compare(AccountSnapshot(asked_ns=first.began_ns, holdings={CON_ID: 100.0}))
     first.stops.begin(stop(Level.FLATTEN, 1))
     first.look(0, 1, 100.0)
     first.die()
@@ -262,7 +264,7 @@ def working(sold: Reduce, number: int, *, client_id: int = 90, status: str = "Pr
 
 def sell_100(guardian: Guardian) -> Reduce:
     """Begin to flatten 100, and return the order that has left."""
-    guardian.stops.compare(Look(asked_ns=guardian.began_ns, holdings={CON_ID: 100.0}))
+    guardian.stops.compare(AccountSnapshot(asked_ns=guardian.began_ns, holdings={CON_ID: 100.0}))
     guardian.stops.begin(stop(Level.FLATTEN, 1))
     guardian.look(0, 1, 100.0)
     [sold] = [step for step, _ in guardian.sent.steps if isinstance(step, Reduce)]
@@ -345,7 +347,7 @@ def test_an_order_of_an_abandoned_stop_that_does_not_go_is_alerted_once(guardian
 def test_an_order_that_tws_shows_nowhere_is_alerted_once_whichever_stop_waits_for_it(tmp_path: Path) -> None:
     """A run's part is on its way when a person flattens the account: both wait for one order, which is cancelled on."""
     guardian = Guardian(tmp_path, shares=ShareBasis(held={CON_ID: 30.0}, counted={}))
-    guardian.stops.compare(Look(asked_ns=guardian.began_ns, holdings={CON_ID: 100.0}))
+    guardian.stops.compare(AccountSnapshot(asked_ns=guardian.began_ns, holdings={CON_ID: 100.0}))
     guardian.stops.begin(stop(Level.FLATTEN, 1, "Cross-abc"))
     guardian.look(0, 8, 100.0)
     early = list(guardian.cancelled)

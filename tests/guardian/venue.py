@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from ibdesk.guardian.account import Execution, Look, WorkingOrder
+from ibdesk.guardian.account import AccountSnapshot, Execution, WorkingOrder
 from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce, Step
 
 CON_ID = 265598
@@ -116,7 +116,7 @@ class Venue:
                 if live.is_own:
                     self._answer(live.order.reference)
 
-    def look(self) -> Look:
+    def look(self) -> AccountSnapshot:
         """Return what the venue tells now: orders as they are, executions and the position as they were."""
         seen = []
         for at_ns, done in self.executions:
@@ -125,7 +125,7 @@ class Venue:
                 seen.append(done)
         told = [held for at_ns, held in self.history if at_ns <= self.now_ns - self.position_lag_ns]
         held = told[-1] if told else self.history[0][1]
-        return Look(
+        return AccountSnapshot(
             asked_ns=self.now_ns,
             holdings={CON_ID: held} if held else {},
             orders=tuple(live.order for live in self.orders),

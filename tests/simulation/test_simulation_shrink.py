@@ -11,23 +11,23 @@ from ibdesk.errors import ConfigError
 from ibdesk.simulation.campaign import command_of, kept, shrink
 from ibdesk.simulation.checker import Violation
 from ibdesk.simulation.plan import Halt, Plan
-from ibdesk.simulation.world import Outcome
+from ibdesk.simulation.world import SeedResult
 
 
 def plan(steps: int) -> Plan:
     return Plan(seed=17, strategies=("Swing",), steps=tuple(Halt(at=float(each)) for each in range(1, steps + 1)))
 
 
-def outcome(of: Plan, *, broken: bool, at: float = 41.2) -> Outcome:
+def outcome(of: Plan, *, broken: bool, at: float = 41.2) -> SeedResult:
     violation = Violation(at, "a promise", "the facts") if broken else None
-    return Outcome(plan=of, violation=violation, trace="", seconds=at, orders=0, executions=0, generations=1)
+    return SeedResult(plan=of, violation=violation, trace="", seconds=at, orders=0, executions=0, generations=1)
 
 
 @given(st.integers(1, 20).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(1, n), max_size=3))))
 def test_only_the_steps_that_are_needed_are_left(case: tuple[int, set[int]]) -> None:
     count, needed = case
 
-    def run(tried: Plan) -> Outcome:
+    def run(tried: Plan) -> SeedResult:
         return outcome(tried, broken=needed <= {int(step.at) for step in tried.steps})
 
     numbers, smallest = shrink(plan(count), "a promise", run=run)

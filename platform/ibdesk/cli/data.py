@@ -11,7 +11,7 @@ from rich.text import Text
 
 from ibdesk.cli.reading import Reading, as_options, read_file
 from ibdesk.cli.screen import console, line, plain_table, step
-from ibdesk.data import Bars, bar_formats, doubtful_rows
+from ibdesk.data import Bars, bar_formats, row_warnings
 from ibdesk.errors import DataError, IbdeskError
 
 _SHOWN = 20
@@ -70,12 +70,12 @@ def _print(file: Path, bars: Bars) -> None:
     line("splits", Text("none suspected" if not bars.suspected else f"{len(bars.suspected)} suspected"))
     for warning in bars.warnings:
         line("warning", Text(as_options(warning), style="yellow"))
-    doubts = doubtful_rows(bars)
-    line("rows", Text("none is doubtful" if not doubts else f"{len(doubts)} doubtful"))
-    for doubt in doubts[:_SHOWN]:
-        line("doubtful", Text(doubt, style="yellow"))
-    if len(doubts) > _SHOWN:
-        line("doubtful", Text(f"and {len(doubts) - _SHOWN} more", style="yellow"))
+    warnings = row_warnings(bars)
+    line("rows", Text("none is doubtful" if not warnings else f"{len(warnings)} doubtful"))
+    for warning in warnings[:_SHOWN]:
+        line("doubtful", Text(warning, style="yellow"))
+    if len(warnings) > _SHOWN:
+        line("doubtful", Text(f"and {len(warnings) - _SHOWN} more", style="yellow"))
 
 
 def _facts(file: Path, bars: Bars) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _facts(file: Path, bars: Bars) -> dict[str, Any]:
         "gaps": bars.gaps,
         "splits_suspected": bars.suspected,
         "warnings": bars.warnings,
-        "doubtful_rows": doubtful_rows(bars),
+        "doubtful_rows": row_warnings(bars),
         "notes": bars.notes,
     }
 

@@ -38,7 +38,7 @@ _PAGE_EVERY = 5
 _HEADINGS, _FEWEST_ROWS = 18, 3
 
 
-class Watching(msgspec.Struct, frozen=True, kw_only=True):
+class TrafficOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What is shown and kept of a gateway while it runs: a status page, every message in words, a recording."""
 
     status: bool = False
@@ -66,7 +66,7 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_gateway_until_stopped(
-    settings: GatewaySettings, watching: Watching, *, sample: bool, seconds: float | None, statement: Path | None
+    settings: GatewaySettings, watching: TrafficOptions, *, sample: bool, seconds: float | None, statement: Path | None
 ) -> None:
     """Serve TWS clients until Ctrl-C or for some seconds, and show what they do; then write the accounts' statement.
 
@@ -158,7 +158,7 @@ def print_line(text: str) -> None:
 class _Screen:
     """What the terminal shows of a running gateway: its news line by line, or the page in their place."""
 
-    def __init__(self, gateway: Gateway, traffic: Traffic, watching: Watching) -> None:
+    def __init__(self, gateway: Gateway, traffic: Traffic, watching: TrafficOptions) -> None:
         self._gateway = gateway
         self._traffic = traffic
         self._news = GatewayNews(gateway, traffic)

@@ -62,7 +62,7 @@ def gateway(
     answers as one did that was recorded.
     """
     with loading():
-        from ibdesk.cli.gateway import Watching, run_gateway_until_stopped
+        from ibdesk.cli.gateway import TrafficOptions, run_gateway_until_stopped
         from ibdesk.cli.gateway_proxy import run_playback_until_stopped, run_proxy_until_stopped
         from ibdesk.cli.gateway_settings import read_settings
 
@@ -85,7 +85,7 @@ def gateway(
         "data": data,
     }
     settings = read_settings({"host": host, "port": port, "pacing": pacing, **market}, config=context.obj.config)
-    watching = Watching(status=status, log_messages=log_messages, log_file=log_file, record=record)
+    watching = TrafficOptions(status=status, log_messages=log_messages, log_file=log_file, record=record)
     if proxy or replay_conversation is not None:
         g.check_alone(
             proxy=bool(proxy),

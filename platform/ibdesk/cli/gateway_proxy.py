@@ -7,14 +7,16 @@ import contextlib
 import time
 from pathlib import Path
 
-from ibdesk.cli.gateway import Watching, print_line, stop_asked, until_stopped
+from ibdesk.cli.gateway import TrafficOptions, print_line, stop_asked, until_stopped
 from ibdesk.cli.screen import line, step
 from ibdesk.errors import AddressInUseError, ConfigError, IbdeskError
 from ibdesk.gateway.listening import Listeners
 from ibdesk.gateway.proxy import Playback, Proxy, read_conversation
 
 
-def run_proxy_until_stopped(upstream: str, watching: Watching, *, host: str, port: int, seconds: float | None) -> None:
+def run_proxy_until_stopped(
+    upstream: str, watching: TrafficOptions, *, host: str, port: int, seconds: float | None
+) -> None:
     """Pass everything between clients and the TWS at `upstream` (HOST:PORT) on, and write down what is said.
 
     Raises:
@@ -27,7 +29,7 @@ def run_proxy_until_stopped(upstream: str, watching: Watching, *, host: str, por
         asyncio.run(_pass_on(Proxy(tws, listener=listeners, host=host, port=port), watching, seconds=seconds))
 
 
-async def _pass_on(proxy: Proxy, watching: Watching, *, seconds: float | None) -> None:
+async def _pass_on(proxy: Proxy, watching: TrafficOptions, *, seconds: float | None) -> None:
     with stop_asked() as stop:
         await _start(proxy)
         try:

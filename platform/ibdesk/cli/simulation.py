@@ -9,7 +9,7 @@ from ibdesk.cli.screen import console, line, step
 from ibdesk.errors import ConfigError, IbdeskError
 from ibdesk.simulation.campaign import command_of, kept, processors, run_seeds, shrink
 from ibdesk.simulation.drawing import plan_of
-from ibdesk.simulation.world import Outcome, simulate
+from ibdesk.simulation.world import SeedResult, simulate
 
 _SEEDS = re.compile(r"(\d{1,12})(?::(\d{1,12}))?")
 
@@ -92,7 +92,7 @@ def _run_many(seeds: range, workers: int) -> None:
         raise BrokenPromiseError(broken, len(seeds))
 
 
-def _tell_violation(outcome: Outcome) -> None:
+def _tell_violation(outcome: SeedResult) -> None:
     violation = outcome.violation
     assert violation is not None  # noqa: S101 - callers have looked
     console.print(f"[bold red]seed {outcome.plan.seed} broke a promise[/] at {violation.at:g} s: {violation.promise}")

@@ -13,8 +13,8 @@ from ibdesk.lazy import at_first_use
 
 if TYPE_CHECKING:
     from ibdesk.config.document import as_plain, as_toml, example
-    from ibdesk.config.house import Mode, state_folder
     from ibdesk.config.layer import Given
+    from ibdesk.config.paths import Mode, state_folder
     from ibdesk.config.private_files import owner_only, private_folder, secure_state_folder, write_private
     from ibdesk.config.section import Section
     from ibdesk.config.setting import MASK

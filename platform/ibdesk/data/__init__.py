@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from ibdesk.data.bars import Bars
     from ibdesk.data.checks import check_bars
     from ibdesk.data.content import Content
-    from ibdesk.data.doubts import doubtful_rows
     from ibdesk.data.formats.raw import RawBars
     from ibdesk.data.formats.registry import BarFormat, bar_formats, register_format, unregister_format
     from ibdesk.data.read import as_bars, read_bars
     from ibdesk.data.sample import sample_daily_bars
     from ibdesk.data.splits import Split, adjust_for_splits
+    from ibdesk.data.warnings import row_warnings
 
 __all__ = [
     "BarFormat",
@@ -27,9 +27,9 @@ __all__ = [
     "as_bars",
     "bar_formats",
     "check_bars",
-    "doubtful_rows",
     "read_bars",
     "register_format",
+    "row_warnings",
     "sample_daily_bars",
     "unregister_format",
 ]

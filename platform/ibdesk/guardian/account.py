@@ -64,7 +64,7 @@ class Execution(msgspec.Struct, frozen=True):
     permanent_id: int = 0
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class AccountSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """The account as TWS told it in answer to one round of questions, asked at `asked_ns` (monotonic clock).
 
     `executions` are those of all clients today; an instrument that `holdings` does not name is flat.

@@ -10,7 +10,7 @@ from typing import Protocol
 from ibdesk.clock import monotonic_ns
 from ibdesk.errors import LinkError
 from ibdesk.gateway.protocol.codec import Fields
-from ibdesk.guardian.account import GUARDIANS, Look
+from ibdesk.guardian.account import GUARDIANS, AccountSnapshot
 from ibdesk.guardian.config import GuardianConfig
 from ibdesk.guardian.link import TwsLink
 from ibdesk.guardian.plan import CancelEverything, CancelOrder, CancelOwn, Reduce
@@ -113,7 +113,7 @@ class AccountWatch:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def look(self, *, whole: bool = True) -> Look | None:
+    async def look(self, *, whole: bool = True) -> AccountSnapshot | None:
         """Return the account as TWS tells it now, None when it did not; not whole, only the orders are asked for.
 
         Orders come first, executions and positions behind them: what filled before it was looked for is in the fills.

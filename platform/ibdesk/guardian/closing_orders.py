@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from ibdesk.guardian.account import DUST, Look
+from ibdesk.guardian.account import DUST, AccountSnapshot
 
 _SECOND = 1_000_000_000
 # After `settle_seconds` so many looks in a row must show no trace of an order before it counts as never taken.
@@ -166,13 +166,13 @@ class ClosingOrders:
         if order := self._orders.get(reference):
             order.reported = max(order.reported, filled)
 
-    def settle(self, look: Look) -> None:
+    def settle(self, look: AccountSnapshot) -> None:
         """Drop the orders that can be filled no more, by what TWS shows and has answered; once for each look."""
         for order in list(self):
             if self._is_over(order, look):
                 del self._orders[order.reference]
 
-    def _is_over(self, order: ClosingOrder, look: Look) -> bool:
+    def _is_over(self, order: ClosingOrder, look: AccountSnapshot) -> bool:
         filled = look.filled(order.reference)
         if any(each.reference == order.reference for each in look.orders):
             order.is_seen, order.gone_since_ns = True, None

@@ -50,7 +50,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return self.on_silence_of.get(run_id, self.on_silence_of.get(name, self.on_silence))
 
 
-class EngineSight(msgspec.Struct, frozen=True, kw_only=True):
+class EngineObservation(msgspec.Struct, frozen=True, kw_only=True):
     """The engine that holds the account, as seen from outside.
 
     `since_ns` is when this process was first seen, `answered_ns` when it last answered a question that only its own
@@ -64,7 +64,7 @@ class EngineSight(msgspec.Struct, frozen=True, kw_only=True):
     runs: tuple[str, ...] = ()
 
 
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What the guardian knows at one moment; None is unknown.
 
     `pnl_reports` counts TWS's reports of the day's profit. `differences` are the positions in which the engine's
@@ -76,7 +76,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     pnl_reports: int = 0
     gross_exposure: float | None = None
     orders_last_minute: int = 0
-    engine: EngineSight | None = None
+    engine: EngineObservation | None = None
     differences: dict[str, str] = {}
     lifted: frozenset[str] = frozenset()
 
@@ -116,7 +116,7 @@ class Decisions:
         self._differ_since_ns: dict[str, int] = {}
         self._silenced: tuple[int, int] | None = None
 
-    def look(self, sight: Sight) -> list[Decision]:
+    def look(self, sight: Observation) -> list[Decision]:
         """Return what is to be done now. The caller tells by `acted` that it has begun."""
         self._forget_lifted(sight)
         found = [
@@ -128,14 +128,14 @@ class Decisions:
         ]
         return [decision for decision in found if decision is not None]
 
-    def acted(self, decision: Decision, halt_id: str, sight: Sight) -> None:
+    def acted(self, decision: Decision, halt_id: str, sight: Observation) -> None:
         """Take note that a decision is carried out under this halt."""
         figure = -(sight.daily_pnl or 0.0) if decision.cause == "daily_loss" else 0.0
         self.tripped[decision.cause] = Tripped(halt_id, figure)
         if decision.cause == "silence" and sight.engine is not None:
             self._silenced = sight.engine.pid, sight.engine.answered_ns
 
-    def unwatched(self, sight: Sight) -> list[str]:
+    def unwatched(self, sight: Observation) -> list[str]:
         """Return what TWS does not report though a limit is about it, in words."""
         missing = []
         if self.rules.max_daily_loss is not None and sight.daily_pnl is None:
@@ -144,7 +144,7 @@ class Decisions:
             missing.append("prices and rates of all positions (guardian.max_gross_exposure)")
         return missing
 
-    def is_hung(self, sight: Sight) -> bool:
+    def is_hung(self, sight: Observation) -> bool:
         """Return whether the engine holds the account and does not answer."""
         engine = sight.engine
         if engine is None:
@@ -155,7 +155,7 @@ class Decisions:
 
     # --- the rules
 
-    def _forget_lifted(self, sight: Sight) -> None:
+    def _forget_lifted(self, sight: Observation) -> None:
         loss = max(0.0, -(sight.daily_pnl or 0.0))
         for cause, tripped in list(self.tripped.items()):
             if tripped.halt_id in sight.lifted:
@@ -170,7 +170,7 @@ class Decisions:
             # A loss that was made good, or a new day, takes the acceptance with it.
             self.accepted_loss = min(self.accepted_loss, loss)
 
-    def _daily_loss(self, sight: Sight) -> Decision | None:
+    def _daily_loss(self, sight: Observation) -> Decision | None:
         limit, pnl = self.rules.max_daily_loss, sight.daily_pnl
         if limit is None or pnl is None:
             return None
@@ -189,7 +189,7 @@ class Decisions:
             reason=f"the account has lost {-pnl:,.2f} today, guardian.max_daily_loss is {limit:,.2f}{accepted}",
         )
 
-    def _gross_exposure(self, sight: Sight) -> Decision | None:
+    def _gross_exposure(self, sight: Observation) -> Decision | None:
         limit, gross = self.rules.max_gross_exposure, sight.gross_exposure
         if limit is None or gross is None or gross <= limit or "gross_exposure" in self.tripped:
             return None
@@ -199,7 +199,7 @@ class Decisions:
             reason=f"the account's positions are worth {gross:,.2f}, guardian.max_gross_exposure is {limit:,.2f}",
         )
 
-    def _order_rate(self, sight: Sight) -> Decision | None:
+    def _order_rate(self, sight: Observation) -> Decision | None:
         limit, orders = self.rules.max_orders_per_minute, sight.orders_last_minute
         if limit is None or orders <= limit or "order_rate" in self.tripped:
             return None
@@ -209,7 +209,7 @@ class Decisions:
             reason=f"{orders} orders came to the account within a minute, guardian.max_orders_per_minute is {limit:g}",
         )
 
-    def _mismatch(self, sight: Sight) -> Decision | None:
+    def _mismatch(self, sight: Observation) -> Decision | None:
         if "mismatch" in self.tripped:
             self._differ_since_ns = {}
             return None
@@ -234,7 +234,7 @@ class Decisions:
             ),
         )
 
-    def _silence(self, sight: Sight) -> list[Decision]:
+    def _silence(self, sight: Observation) -> list[Decision]:
         engine = sight.engine
         if engine is None or not self.is_hung(sight) or "silence" in self.tripped:
             return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ibdesk.clock import SECOND, monotonic_ns
 from ibdesk.guardian.account import GUARDIANS
 from ibdesk.guardian.config import GuardianConfig
-from ibdesk.guardian.decisions import EngineSight
+from ibdesk.guardian.decisions import EngineObservation
 from ibdesk.guardian.engine_connection import EngineConnection
 from ibdesk.guardian.engine_process import EngineKill, EngineProcess, engine_of, kill, process_of
 from ibdesk.guardian.record import Record
@@ -85,11 +85,11 @@ class EngineWatch:
             return process_of(self.connection.pid) if self.connection.pid else EngineProcess(0, is_stopped=False)
         return process_of(self.pid) if self._config.mode == "embedded" else None
 
-    def sight(self) -> EngineSight | None:
+    def sight(self) -> EngineObservation | None:
         """Return what is to be judged, None while there is no engine."""
         if self.process is None:
             return None
-        return EngineSight(
+        return EngineObservation(
             pid=self.process.pid,
             is_stopped=self.process.is_stopped,
             since_ns=self._since_ns,

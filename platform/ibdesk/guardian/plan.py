@@ -12,9 +12,9 @@ from typing import Protocol
 
 import msgspec
 
-from ibdesk.guardian.account import GUARDIANS, Look, WorkingOrder
+from ibdesk.guardian.account import GUARDIANS, AccountSnapshot, WorkingOrder
 from ibdesk.guardian.closing_orders import ClosingOrders
-from ibdesk.guardian.reduction import Patience, Reduction
+from ibdesk.guardian.reduction import Reduction, ReductionTimings
 from ibdesk.guardian.shares import RunShares
 from ibdesk.guardian.stop import Level, Stop
 
@@ -46,13 +46,13 @@ class Reduce(msgspec.Struct, frozen=True):
     quantity: float
 
 
-class Tell(msgspec.Struct, frozen=True):
+class AlertPerson(msgspec.Struct, frozen=True):
     """Alert a person."""
 
     text: str
 
 
-Step = CancelEverything | CancelOrder | CancelOwn | Reduce | Tell
+Step = CancelEverything | CancelOrder | CancelOwn | Reduce | AlertPerson
 
 
 class Sender(Protocol):
@@ -87,7 +87,7 @@ class StopPlan:
         self.stop = stop
         self.done = False
         self.orders_sent = self.cancels_sent = 0
-        self._patience = Patience()
+        self._patience = ReductionTimings()
         self._attempt = attempt
         self._baselines, self.shares = dict(baselines or {}), shares
         self._closing = closing
@@ -104,7 +104,7 @@ class StopPlan:
         """Return what to do before the first look."""
         return self._cancel_everything(at_ns) if self._cancels_all else []
 
-    def look(self, look: Look) -> list[Step]:
+    def look(self, look: AccountSnapshot) -> list[Step]:
         """Return what to do next, given the account as it is."""
         steps = self._cancel(look)
         if self.stop.level is Level.FLATTEN:
@@ -125,7 +125,7 @@ class StopPlan:
                 reduction.refused(at_ns, at_once=at_once)
                 if reduction.refusals % _ALERT_REFUSALS == 0:
                     return [
-                        Tell(
+                        AlertPerson(
                             f"TWS has refused {reduction.refusals} orders that were to close contract "
                             f"{reduction.con_id}: {text}; it is tried again: close it by hand in TWS"
                         )
@@ -157,7 +157,7 @@ class StopPlan:
     def _cancels_all(self) -> bool:
         return self.stop.level is not Level.HALT and not self.stop.runs
 
-    def _unwanted(self, look: Look) -> list[WorkingOrder]:
+    def _unwanted(self, look: AccountSnapshot) -> list[WorkingOrder]:
         """Return the orders that are to go; those with which plans close positions are not among them."""
         orders: Iterable[WorkingOrder] = (
             order for order in look.orders if not self._closing.is_wanted(order.reference)
@@ -170,7 +170,7 @@ class StopPlan:
             orders = (order for order in orders if order.opens(look.held(order.con_id)))
         return list(orders)
 
-    def _cancel(self, look: Look) -> list[Step]:
+    def _cancel(self, look: AccountSnapshot) -> list[Step]:
         unwanted = self._unwanted(look)
         for order in unwanted:
             self._asked_ns.setdefault(order.permanent_id, look.asked_ns)
@@ -189,7 +189,7 @@ class StopPlan:
                 )
         return steps
 
-    def _cancel_each(self, unwanted: list[WorkingOrder], look: Look) -> list[Step]:
+    def _cancel_each(self, unwanted: list[WorkingOrder], look: AccountSnapshot) -> list[Step]:
         """Cancel orders one by one; where TWS would not take it, all go if that takes no protection."""
         numbers = [order.order_id for order in look.orders]
         shown = {order.reference for order in look.orders}
@@ -225,7 +225,7 @@ class StopPlan:
 
     # --- positions
 
-    def _reduce(self, look: Look) -> list[Step]:
+    def _reduce(self, look: AccountSnapshot) -> list[Step]:
         if self.lacks_shares:
             return self._tell(
                 f"it is not known what {', '.join(self.stop.runs)} hold, so nothing of it is closed: close it by hand "
@@ -244,7 +244,7 @@ class StopPlan:
                 reduction = self._reductions[con_id] = Reduction(con_id, self._patience, baseline=baseline)
             share = None if self.shares is None else self.shares.of(con_id)
             quantity = reduction.see(self._seen_by(look), closing=self._closing, share=share)
-            steps += [Tell(f"contract {con_id}: {text}") for text in reduction.news]
+            steps += [AlertPerson(f"contract {con_id}: {text}") for text in reduction.news]
             reduction.news.clear()
             if quantity:
                 self.orders_sent += 1
@@ -254,7 +254,7 @@ class StopPlan:
             steps += self._tell_of_waiting(con_id, look)
         return steps
 
-    def _seen_by(self, look: Look) -> Look:
+    def _seen_by(self, look: AccountSnapshot) -> AccountSnapshot:
         """Return what is to be waited for: the orders of other runs may work on beside a stop of some runs."""
         if not self.stop.runs:
             return look
@@ -263,7 +263,7 @@ class StopPlan:
         )
         return msgspec.structs.replace(look, orders=orders)
 
-    def _tell_of_waiting(self, con_id: int, look: Look) -> list[Step]:
+    def _tell_of_waiting(self, con_id: int, look: AccountSnapshot) -> list[Step]:
         steps: list[Step] = []
         for order in self._closing:
             if order.con_id != con_id or not self._patience.passed(self._patience.stuck, order.sent_ns, look.asked_ns):
@@ -286,7 +286,7 @@ class StopPlan:
         if text in self._told:
             return []
         self._told.add(text)
-        return [Tell(text)]
+        return [AlertPerson(text)]
 
 
 def reference_of(stop: Stop) -> str:

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 _LONGEST_LOG = 20_000_000
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class FinishedStop(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a stop.
 
     `state` is ``done``, ``abandoned`` (its halt was lifted before) or ``ended`` (the embedded account has ended with
@@ -52,7 +52,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     account: str = ""
     stops: tuple[Stop, ...] = ()
     shares: dict[str, ShareBasis] = {}
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, FinishedStop] = {}
     attempts: int = 0
     tripped: dict[str, Tripped] = {}
     accepted_loss: float = 0.0

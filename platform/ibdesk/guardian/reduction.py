@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import msgspec
 
-from ibdesk.guardian.account import DUST, Look
+from ibdesk.guardian.account import DUST, AccountSnapshot
 from ibdesk.guardian.closing_orders import ClosingOrder, ClosingOrders
 
 _SECOND = 1_000_000_000
 
 
-class Patience(msgspec.Struct, frozen=True, kw_only=True):
+class ReductionTimings(msgspec.Struct, frozen=True, kw_only=True):
     """How long the guardian waits for what, in seconds."""
 
     # settle: two looks that are to agree lie so far apart at least.
@@ -50,7 +50,7 @@ class Reduction:
     def __init__(
         self,
         con_id: int,
-        patience: Patience,
+        patience: ReductionTimings,
         *,
         baseline: tuple[float, float] | None = None,
     ) -> None:
@@ -68,7 +68,7 @@ class Reduction:
         self._not_before_ns = 0
         self._told: set[str] = set()
 
-    def see(self, look: Look, *, closing: ClosingOrders, share: float | None = None) -> float:
+    def see(self, look: AccountSnapshot, *, closing: ClosingOrders, share: float | None = None) -> float:
         """Take a look at the account; return the signed quantity to trade now, 0 while there is nothing to do.
 
         `closing` are the orders that may still be filled, also those of other plans; `share` is the signed part of the
@@ -109,7 +109,7 @@ class Reduction:
 
     # --- inside
 
-    def _is_settled(self, look: Look, closing: ClosingOrders) -> bool:
+    def _is_settled(self, look: AccountSnapshot, closing: ClosingOrders) -> bool:
         """Return whether no order of a guardian in the instrument can still be filled."""
         if self.order is not None and self.order.reference not in closing:
             if look.filled(self.order.reference) > DUST:
@@ -117,7 +117,7 @@ class Reduction:
             self.order = None
         return not closing.works_in(self.con_id)
 
-    def _is_calm(self, look: Look) -> bool:
+    def _is_calm(self, look: AccountSnapshot) -> bool:
         """Return whether no order has worked, and nothing has moved, for long enough.
 
         A look asks for orders first and for executions behind them: an order that was gone by then has its fills in
@@ -133,7 +133,7 @@ class Reduction:
             self._calm, self._calm_since_ns = (report, traded), look.asked_ns
         return self._patience.passed(self._patience.settle, self._calm_since_ns, look.asked_ns)
 
-    def _held(self, look: Look) -> float | None:
+    def _held(self, look: AccountSnapshot) -> float | None:
         """Return what is held, None while TWS's answers do not agree on it."""
         report, traded = look.held(self.con_id), look.traded(self.con_id)
         if self._agreed is None:
@@ -148,7 +148,7 @@ class Reduction:
             return report
         return self._disputed(report, expected, look)
 
-    def _disputed(self, report: float, expected: float, look: Look) -> float | None:
+    def _disputed(self, report: float, expected: float, look: AccountSnapshot) -> float | None:
         if self._disputed_ns is None:
             self._disputed_ns = look.asked_ns
         if self._patience.passed(self._patience.accept, self._disputed_ns, look.asked_ns):

@@ -34,7 +34,7 @@ _LINK_SECONDS = 5.0
 _FIRST_CLIENT_ID = 100_000_000
 _numbers = itertools.count()
 
-Tell = Callable[[str], None]
+Reporter = Callable[[str], None]
 
 
 class StopRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +67,7 @@ class StopOutcome(msgspec.Struct, frozen=True, kw_only=True):
     failure: str = ""
 
 
-async def stop_account(config: GuardianConfig, request: StopRequest, tell: Tell = lambda _: None) -> StopOutcome:
+async def stop_account(config: GuardianConfig, request: StopRequest, tell: Reporter = lambda _: None) -> StopOutcome:
     """Stop the account, and return what came of it; `tell` hears of each step.
 
     Raises:
@@ -88,7 +88,7 @@ async def stop_account(config: GuardianConfig, request: StopRequest, tell: Tell 
     return await _alone(config, request, tell, began_ns)
 
 
-def _undisturbed(tell: Tell) -> Tell:
+def _undisturbed(tell: Reporter) -> Reporter:
     """Return it as one that a full disk or a pipe that nobody reads any more does not make fail."""
 
     def say(text: str) -> None:
@@ -101,7 +101,7 @@ def _undisturbed(tell: Tell) -> Tell:
 # --- by the guardian
 
 
-async def _by_guardian(config: GuardianConfig, request: StopRequest, tell: Tell, began_ns: int) -> StopOutcome:
+async def _by_guardian(config: GuardianConfig, request: StopRequest, tell: Reporter, began_ns: int) -> StopOutcome:
     """Have the guardian do it, and wait until it is done.
 
     Raises:
@@ -159,7 +159,7 @@ async def _ask(config: GuardianConfig, command: dict[str, Any]) -> dict[str, Any
     return answer
 
 
-def _end_hung_guardian(config: GuardianConfig, tell: Tell) -> None:
+def _end_hung_guardian(config: GuardianConfig, tell: Reporter) -> None:
     """End a guardian that holds its address and does not answer: it must not act when it comes to."""
     found = listener_at(config.command_socket)
     if found is None:
@@ -173,7 +173,7 @@ def _end_hung_guardian(config: GuardianConfig, tell: Tell) -> None:
 # --- without one
 
 
-async def _alone(config: GuardianConfig, request: StopRequest, tell: Tell, began_ns: int) -> StopOutcome:
+async def _alone(config: GuardianConfig, request: StopRequest, tell: Reporter, began_ns: int) -> StopOutcome:
     """Do a guardian's work for this one stop, over a connection of its own."""
     account = request.account or config.account or account_in(config)
     config = msgspec.structs.replace(
@@ -203,7 +203,7 @@ async def _alone(config: GuardianConfig, request: StopRequest, tell: Tell, began
         record.close()
 
 
-def _kill_engine(config: GuardianConfig, tell: Tell) -> EngineKill:
+def _kill_engine(config: GuardianConfig, tell: Reporter) -> EngineKill:
     """End the engine, which holds the account's lock or listens at the desk's socket."""
     found = engine_of(config.lock_of(config.account)) if config.account else None
     found = found or listener_at(config.desk_socket)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from ibdesk.clock import monotonic_ns, wall_ns
-from ibdesk.guardian.account import GUARDIANS, Look
+from ibdesk.guardian.account import GUARDIANS, AccountSnapshot
 from ibdesk.guardian.claim import Claim
 from ibdesk.guardian.closing_orders import ClosingOrder, ClosingOrders, taken_up
 from ibdesk.guardian.decisions import Tripped
 from ibdesk.guardian.plan import (
+    AlertPerson,
     CancelEverything,
     CancelOrder,
     CancelOwn,
@@ -20,16 +21,15 @@ from ibdesk.guardian.plan import (
     Sender,
     Step,
     StopPlan,
-    Tell,
     reference_of,
 )
-from ibdesk.guardian.record import Outcome, Record
-from ibdesk.guardian.reduction import Patience
+from ibdesk.guardian.record import FinishedStop, Record
+from ibdesk.guardian.reduction import ReductionTimings
 from ibdesk.guardian.shares import RunShares, ShareBasis
 from ibdesk.guardian.stop import Level, Stop
 
 _SECOND = 1_000_000_000
-_PATIENCE = Patience()
+_PATIENCE = ReductionTimings()
 # So many outcomes are remembered.
 _OUTCOMES_KEPT = 20
 _DONE_WORDS = {
@@ -126,7 +126,7 @@ class Stops:
         left = [stop for stop in self._record.memory.stops if stop.id in lifted]
         for stop in left:
             self._record.alert(f"the halt {stop.id} was lifted before the stop was done: it is abandoned")
-            self._over(stop, Outcome(state="abandoned", level=stop.level))
+            self._over(stop, FinishedStop(state="abandoned", level=stop.level))
         # Also those of stops that another process has begun.
         disowned = [order for stop_id in lifted for order in self._closing.disown(f"{GUARDIANS}{stop_id}-")]
         if left or disowned:
@@ -137,7 +137,7 @@ class Stops:
     def forget(self) -> None:
         """Take every stop for over without being done: the account has ended."""
         for stop in self._record.memory.stops:
-            self._over(stop, Outcome(state="ended", level=stop.level))
+            self._over(stop, FinishedStop(state="ended", level=stop.level))
         self.baselines = {}
         self._closing.forget()
         self._keep_closing()
@@ -168,7 +168,7 @@ class Stops:
 
     # --- carrying out
 
-    def advance(self, look: Look) -> None:
+    def advance(self, look: AccountSnapshot) -> None:
         """Do what is next, given the account as it is."""
         self._closing.settle(look)
         self._cancel_closing(look.asked_ns, look)
@@ -181,7 +181,7 @@ class Stops:
                 self._finish(plan)
         self._keep_closing()
 
-    def compare(self, look: Look) -> None:
+    def compare(self, look: AccountSnapshot) -> None:
         """Remember positions on which TWS's positions and its executions agree while no stop is carried out."""
         if self.plans:
             return
@@ -285,7 +285,7 @@ class Stops:
 
     def _do(self, plan: StopPlan, steps: list[Step]) -> None:
         for step in steps:
-            if isinstance(step, Tell):
+            if isinstance(step, AlertPerson):
                 self._record.alert(step.text, stop=plan.stop.id)
             else:
                 self._send(step, stop=plan.stop.id)
@@ -313,7 +313,7 @@ class Stops:
         self._keep_closing()
         sender.do(step, order_id=order_id)
 
-    def _cancel_closing(self, at_ns: int, look: Look | None = None) -> None:
+    def _cancel_closing(self, at_ns: int, look: AccountSnapshot | None = None) -> None:
         """Cancel the orders of abandoned stops, again and again until TWS says that nothing of them works.
 
         Also those that plans wait for and that TWS shows nowhere: its answer says whether they may still be filled.
@@ -337,7 +337,7 @@ class Stops:
                     f"and the next one waits until TWS answers",
                 )
 
-    def _cancel_order(self, order: ClosingOrder, look: Look | None) -> None:
+    def _cancel_order(self, order: ClosingOrder, look: AccountSnapshot | None) -> None:
         """Cancel one by its number, that of another client as TWS shows it."""
         shown = () if look is None else look.orders
         step: CancelOwn | CancelOrder = CancelOwn(order.reference)
@@ -368,7 +368,7 @@ class Stops:
     def _finish(self, plan: StopPlan) -> None:
         stop = plan.stop
         seconds = (monotonic_ns() - self._begun_ns[stop.id]) / _SECOND
-        outcome = Outcome(
+        outcome = FinishedStop(
             state="done", level=stop.level, seconds=seconds, orders_sent=plan.orders_sent,
             cancels_sent=plan.cancels_sent,
         )  # fmt: skip
@@ -383,7 +383,7 @@ class Stops:
         )
         self._arrange()
 
-    def _over(self, stop: Stop, outcome: Outcome) -> None:
+    def _over(self, stop: Stop, outcome: FinishedStop) -> None:
         """Take a stop off the list, and write down what came of it."""
         self._begun_ns.pop(stop.id, None)
         self.plans = [plan for plan in self.plans if plan.stop != stop]

@@ -6,7 +6,7 @@ import collections
 import math
 
 from ibdesk.gateway.protocol.codec import Fields
-from ibdesk.guardian.account import Contract, Execution, Look, WorkingOrder
+from ibdesk.guardian.account import AccountSnapshot, Contract, Execution, WorkingOrder
 
 _SECOND = 1_000_000_000
 _MINUTE = 60 * _SECOND
@@ -87,7 +87,7 @@ class AccountView:
         elif end == "positionEnd":
             self._named_positions = {}
 
-    def end_look(self, asked_ns: int, *, with_positions: bool = True) -> Look:
+    def end_look(self, asked_ns: int, *, with_positions: bool = True) -> AccountSnapshot:
         """Return the account as the round's answers, which are complete now, describe it."""
         if with_positions:
             # A row that has not come is one of an instrument that is not held any more.
@@ -96,9 +96,9 @@ class AccountView:
         self._has_looked = True
         return self.look(asked_ns)
 
-    def look(self, asked_ns: int) -> Look:
+    def look(self, asked_ns: int) -> AccountSnapshot:
         """Return the account as it is known."""
-        return Look(
+        return AccountSnapshot(
             asked_ns=asked_ns,
             holdings=dict(self.holdings),
             orders=tuple(self._orders.values()),

@@ -10,12 +10,12 @@ import msgspec
 
 from ibdesk.clock import monotonic_ns, wall_ns
 from ibdesk.errors import ConfigError
-from ibdesk.guardian.account import Look
+from ibdesk.guardian.account import AccountSnapshot
 from ibdesk.guardian.account_watch import AccountWatch
 from ibdesk.guardian.claim import Claim
 from ibdesk.guardian.command_socket import Command, CommandSocket, StopFile
 from ibdesk.guardian.config import GuardianConfig
-from ibdesk.guardian.decisions import Decision, Decisions, Sight
+from ibdesk.guardian.decisions import Decision, Decisions, Observation
 from ibdesk.guardian.engine_process import EngineKill
 from ibdesk.guardian.engine_watch import EngineWatch
 from ibdesk.guardian.fence import Fence, state_of
@@ -161,7 +161,7 @@ class Watch:
         self._record.alert(f"{decision.level.value}: {decision.reason}", stop=msgspec.to_builtins(stop))
         return stop
 
-    def _advance(self, look: Look) -> None:
+    def _advance(self, look: AccountSnapshot) -> None:
         if not self._stops.take(self.account):
             # Another process closes the positions of this account; two at once could turn one round.
             return
@@ -250,9 +250,9 @@ class Watch:
         self._stops.forget()
         self._claim.release()
 
-    def _sight(self) -> Sight:
+    def _sight(self) -> Observation:
         view, now_ns, is_up = self._watch.view, monotonic_ns(), self._watch.is_up
-        return Sight(
+        return Observation(
             now_ns=now_ns,
             daily_pnl=view.daily_pnl if is_up else None,
             pnl_reports=view.pnl_reports,

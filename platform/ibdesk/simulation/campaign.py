@@ -12,7 +12,7 @@ import msgspec
 
 from ibdesk.simulation.drawing import plan_of
 from ibdesk.simulation.plan import SETTLE_SECONDS, Plan
-from ibdesk.simulation.world import Outcome, simulate
+from ibdesk.simulation.world import SeedResult, simulate
 
 # So many smaller plans are tried at most before the smallest so far is taken.
 _MOST_TRIALS = 80
@@ -25,12 +25,12 @@ def kept(plan: Plan, numbers: Iterable[int]) -> Plan:
     return msgspec.structs.replace(plan, steps=steps)
 
 
-def run_seed(seed: int) -> Outcome:
+def run_seed(seed: int) -> SeedResult:
     """Simulate what a seed draws."""
     return simulate(plan_of(seed))
 
 
-def run_seeds(seeds: Sequence[int], *, workers: int) -> Iterator[Outcome]:
+def run_seeds(seeds: Sequence[int], *, workers: int) -> Iterator[SeedResult]:
     """Simulate seeds in several processes and yield what they come to, in the order of the seeds."""
     if workers <= 1 or len(seeds) < 2:
         yield from map(run_seed, seeds)
@@ -40,13 +40,15 @@ def run_seeds(seeds: Sequence[int], *, workers: int) -> Iterator[Outcome]:
         yield from pool.map(run_seed, seeds, chunksize=max(1, min(8, len(seeds) // workers // 4)))
 
 
-def shrink(plan: Plan, promise: str, *, run: Callable[[Plan], Outcome] = simulate) -> tuple[list[int], Outcome | None]:
-    """Return the fewest steps found, numbered from 1, with which the same promise is still broken, and that outcome.
+def shrink(
+    plan: Plan, promise: str, *, run: Callable[[Plan], SeedResult] = simulate
+) -> tuple[list[int], SeedResult | None]:
+    """Return the fewest steps found, numbered from 1, with which the same promise is still broken, and its result.
 
     Halves of what is left are taken away first, then smaller parts (delta debugging, Zeller and Hildebrandt 2002).
     """
     numbers, parts, trials = list(range(1, len(plan.steps) + 1)), 2, 0
-    smallest: Outcome | None = None
+    smallest: SeedResult | None = None
 
     def fails(chosen: list[int]) -> bool:
         nonlocal smallest, trials
@@ -72,7 +74,7 @@ def shrink(plan: Plan, promise: str, *, run: Callable[[Plan], Outcome] = simulat
     return numbers, smallest
 
 
-def command_of(outcome: Outcome, numbers: Sequence[int] | None = None) -> str:
+def command_of(outcome: SeedResult, numbers: Sequence[int] | None = None) -> str:
     """Return the command that shows a violation again, with all steps of its seed or only some."""
     assert outcome.violation is not None  # noqa: S101 - callers have looked
     command = f"ibdesk simulate --seeds {outcome.plan.seed}"

@@ -36,7 +36,7 @@ START_NS = 1_795_446_000 * SECOND
 _RESTART_SECONDS = (0.5, 3.0)
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class SeedResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a simulation came to."""
 
     plan: Plan
@@ -96,7 +96,7 @@ class World:
 
     # ---- running ----------------------------------------------------------------------------------------------
 
-    def run(self, until: float | None = None) -> Outcome:
+    def run(self, until: float | None = None) -> SeedResult:
         """Run to the end, to the first violation, or `until` so many virtual seconds have passed."""
         end = self.plan.storm_seconds + steps.SETTLE_SECONDS if until is None else until
         with machine_time(self.loop):
@@ -116,8 +116,8 @@ class World:
             finally:
                 self.loop.close()
 
-    def _outcome(self) -> Outcome:
-        return Outcome(
+    def _outcome(self) -> SeedResult:
+        return SeedResult(
             plan=self.plan,
             violation=self.checker.violation,
             trace=self.trace.digest,
@@ -370,7 +370,7 @@ class World:
         self.person.calms_down()
 
 
-def simulate(plan: Plan, *, until: float | None = None, verbose: bool = False) -> Outcome:
+def simulate(plan: Plan, *, until: float | None = None, verbose: bool = False) -> SeedResult:
     """Run one plan in a folder of its own, which is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="ibdesk-simulation-", dir=_memory()) as folder, _apart(Path(folder)):
         return World(plan, Path(folder), verbose=verbose).run(until)

@@ -16,7 +16,7 @@ _SPIKE = 1.5
 _STALE_BARS = 10
 
 
-def doubtful_rows(bars: Bars) -> list[str]:
+def row_warnings(bars: Bars) -> list[str]:
     """Return a sentence for each doubtful row or run of rows, oldest first.
 
     These are daily bars on days on which the market is closed, prices that jump and come back within one bar, and
