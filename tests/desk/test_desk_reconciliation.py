@@ -57,7 +57,7 @@ def test_a_deposit_is_told_as_external_cash_and_trades_of_ours_are_not(
     venue.call(lambda: venue.gateway.deposit(2_500.0))
 
     [alert] = watcher.wait_for(Topic.ALERTS, origin="external")
-    assert alert["text"].startswith("2500.00 USD came into the account, which no execution and no commission explains")
+    assert alert["text"].startswith("2500.00 USD came into the account, and no execution or commission explains it")
     watcher.wait_for(Topic.RECONCILIATION, differences=[])
     cash = venue.call(lambda: venue.gateway.accounts.main.cash["USD"])
     assert desk.account().cash_by_currency["USD"] == round(cash, 2)

@@ -401,7 +401,7 @@ def test_a_halt_that_comes_once_the_protection_is_gone_leaves_no_naked_position(
 def test_close_without_a_link_says_so_and_leaves_once_it_is_up(story, act) -> None:
     story.tell(LinkChanged(Link.DOWN, story.at_ns))
     alert, _ = act(lambda me: me.close("AAPL"))
-    assert alert.text == "AAPL: the link is down, so that -100 are ordered once it is up"
+    assert alert.text == "AAPL: the link is down: -100 are ordered once it is up"
     assert act(lambda me: me.close("AAPL")) == []
     story.tell(LinkChanged(Link.SYNCING, story.at_ns))
 

@@ -53,11 +53,11 @@ def test_a_single_print_is_held_and_dropped(desk_story) -> None:
     dropped = tick(story, 10.2)
 
     assert told(held) == [
-        "AAPL: a print at 5 jumps 50.0% from 10, risk.max_price_jump allows 20.0%: it is held until a second print or "
+        "AAPL: a print at 5 jumps 50.0% from 10; risk.max_price_jump allows 20.0%: it is held until a second print or "
         "5 s confirm it"
     ]
     assert during == 10.0
-    assert told(dropped) == ["AAPL: the print at 5 was a single one and is dropped, the price stays near 10"]
+    assert told(dropped) == ["AAPL: the print at 5 was isolated and is dropped; the price stays near 10"]
     assert price(story) == 10.2
 
 

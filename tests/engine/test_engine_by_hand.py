@@ -118,7 +118,7 @@ def test_an_id_is_used_once(story) -> None:
 
 def test_no_run_may_be_called_like_a_book(story) -> None:
     for name in (MANUAL, EXTERNAL):
-        with pytest.raises(DeskError, match=f"{name} is a book of its own and no run"):
+        with pytest.raises(DeskError, match=f"{name} is a book and not a run"):
             story.start(run_id=name)
 
 

@@ -97,7 +97,7 @@ def test_a_change_is_told_with_what_and_by_whom(story) -> None:
 
     [alert] = change(story, span=5, size=1)
 
-    assert (alert.origin, alert.text) == ("run", "goes on with other parameters, by alice: span 3 -> 5")
+    assert (alert.origin, alert.text) == ("run", "parameters changed by alice: span 3 -> 5")
     assert story.run().start.parameters == {"span": 5, "size": 1}
 
 

@@ -1,4 +1,4 @@
-"""The engine: sans-IO, deterministic; event in, actions out."""
+"""The engine: sans-IO and deterministic; an event goes in, actions come out."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What the account itself reports, compared with the books: cash by currency, and what a comparison has found."""
+"""The account's own reports against the books: cash by currency, and the differences of a comparison."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class AccountCash:
-    """What the account should have of each currency; `external` is what came or went without an explanation.
+    """The cash that the account should have in each currency; `external` is the part that nothing explains.
 
-    Nothing is expected before the first count. A future is settled by the day, which shows as external cash.
+    Nothing is expected before the first count. Futures are settled daily, which shows as external cash.
     """
 
     def __init__(self) -> None:
@@ -23,24 +23,24 @@ class AccountCash:
         self.external: dict[str, float] = {}
 
     def book(self, fill: Fill) -> None:
-        """Expect what an execution moves; that of a currency pair moves two currencies."""
+        """Add the cash that an execution moves; one of a currency pair moves two currencies."""
         base, _, quote = fill.currency.rpartition(".")
         if base:
             self._move(base, fill.signed_quantity)
         self._move(quote, fill.cash)
 
     def charge(self, currency: str, amount: float) -> None:
-        """Expect that a commission is paid."""
+        """Subtract a commission."""
         self._move(currency, -amount)
 
     def count(self, counted: CashCounted) -> None:
-        """Go on from what the account has."""
+        """Continue from the account's cash."""
         self.expected.update(counted.amounts)
         for currency, amount in counted.unexplained.items():
             self.external[currency] = self.external.get(currency, 0.0) + amount
 
     def restore(self, expected: Mapping[str, float]) -> None:
-        """Go on from what an earlier desk has expected."""
+        """Continue from the cash that an earlier desk expected."""
         self.expected = dict(expected)
 
     def _move(self, currency: str, amount: float) -> None:
@@ -49,22 +49,22 @@ class AccountCash:
 
 
 class AccountCheck:
-    """Takes executions and commissions into the cash that is expected, and tells people what a comparison found."""
+    """Keeps the expected cash by executions and commissions, and reports the differences of comparisons."""
 
     def __init__(self, flow: OrderFlow) -> None:
         self._flow = flow
         self.cash = AccountCash()
-        # differences: what the last comparison of books and account has found.
+        # The differences of the last comparison of books and account.
         self.differences: list[Difference] = []
 
     def on_fill(self, fill: Fill) -> None:
-        """Book an execution, and expect the cash that it moves, once."""
+        """Book an execution, and count its cash once."""
         if not self._flow.portfolio.owner_of(fill.execution_id):
             self.cash.book(fill)
         self._flow.on_fill(fill)
 
     def on_commission(self, commission: Commission) -> None:
-        """Book a commission, and expect that it is paid; of a corrected one what it is more."""
+        """Book a commission and count its cash; for a corrected one, count the change."""
         portfolio = self._flow.portfolio
         before = portfolio.charged(commission.execution_id)
         if portfolio.charge(commission.execution_id, commission.amount, commission.currency):
@@ -72,7 +72,7 @@ class AccountCheck:
             self._flow.losses.booked(portfolio.owner_of(commission.execution_id))
 
     def on_books_compared(self, compared: BooksCompared) -> None:
-        """Tell a person of what differs since this comparison, and when nothing does any more."""
+        """Report new differences to a person, and the end of all differences."""
         known = {_fact(each) for each in self.differences}
         for each in compared.differences:
             if _fact(each) not in known:
@@ -82,7 +82,7 @@ class AccountCheck:
         self.differences = compared.differences
 
     def on_cash_counted(self, counted: CashCounted) -> None:
-        """Go on from what the account has, and tell a person what nothing explains."""
+        """Continue from the account's cash, and report the unexplained part to a person."""
         self.cash.count(counted)
         for currency, amount in counted.unexplained.items():
             self._flow.alert(EXTERNAL, _cash_words(currency, amount), Severity.WARNING)
@@ -95,6 +95,6 @@ def _fact(difference: Difference) -> tuple[object, ...]:
 def _cash_words(currency: str, amount: float) -> str:
     verb = "came into" if amount > 0 else "left"
     return (
-        f"{abs(amount):.2f} {currency} {verb} the account, which no execution and no commission explains: a deposit, a "
+        f"{abs(amount):.2f} {currency} {verb} the account, and no execution or commission explains it: a deposit, a "
         f"withdrawal, a dividend, interest, a fee or the settlement of a future; it is counted under `{EXTERNAL}`"
     )

@@ -1,4 +1,4 @@
-"""The prices that are waited for after a restart, of what was held before it."""
+"""The prices of held instruments that are awaited after a restart."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ if TYPE_CHECKING:
     from ibdesk.engine.exposures import Exposures
 
 PATIENCE_SECONDS = 120
-"""So long after a restart prices of what is held may take to come."""
+"""The longest wait after a restart for prices of held instruments."""
 
 _SECOND = 1_000_000_000
 
 
 class AwaitedPrices:
-    """The instruments that were held when this life began, and neither had a price nor traded since.
+    """The instruments that were held at the restart and have had neither a price nor a trade since.
 
-    Old prices beside new ones may show a loss, or a peak, that never was: the limits of losses wait, for a while.
+    Old prices beside new ones can show a loss, or a peak, that never was, so the loss limits wait for a while.
     """
 
     def __init__(self, exposures: Exposures) -> None:
         self._exposures = exposures
         self._instruments = set[str]()
-        # until_ns: how long they are waited for; 0 where no life came before.
+        # The end of the wait; 0 if nothing was restored.
         self.until_ns = 0
 
     def begin(self, at_ns: int) -> None:
-        """Wait for prices of what is held now."""
+        """Wait for prices of the instruments that are held now."""
         self._instruments = {
             name
             for name, total in self._exposures.totals.items()
@@ -37,11 +37,11 @@ class AwaitedPrices:
         self.until_ns = at_ns + PATIENCE_SECONDS * _SECOND
 
     def traded(self, instrument: str) -> None:
-        """Take that an instrument has traded: the price of that execution is new."""
+        """Note that an instrument has traded: the price of that execution is new."""
         self._instruments.discard(instrument)
 
     def of(self, owner: str | None) -> list[str]:
-        """Return what an owner, or every owner but `EXTERNAL`, holds whose price has not come yet."""
+        """Return the held instruments of an owner, or of all but `EXTERNAL`, that have no price yet."""
         return [name for name in sorted(self._instruments) if self._is_missing(name, owner)]
 
     def _is_missing(self, name: str, owner: str | None) -> bool:

@@ -1,11 +1,11 @@
-"""Holds a single print that jumps too far from the last price until a second one, or time, confirms it.
+"""Bad prints: a print that jumps too far from the last price is held until a second one, or time, confirms it.
 
-Held are the last price and trade, the quote, what positions are worth at them, and every decision of a strategy on
-that event: its bars, features and hooks. What is held is on the record and in the feed as it came.
+A held print changes neither the last price and trade, nor the quote, nor the value of positions, and no strategy
+decides on it: its bars, features and hooks wait. The journal and the feed have the print as it came.
 
-A second print that jumps the same way confirms the first, from whatever source: quotes, trades and bars count alike.
-One at the old price drops it. One that jumps the other way takes its place. Without a second one it counts after
-`risk.price_jump_seconds`: a price that nothing contradicts is a price.
+A second print that jumps the same way confirms the first; quotes, trades and bars count alike. One at the old price
+drops it. One that jumps the other way replaces it. Without a second print it counts after `risk.price_jump_seconds`:
+a price that nothing contradicts is valid.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
     from ibdesk.engine.risk import RiskGate
 
 JUMP_TIMER = "/jump/"
-"""How the ids of the timers begin after which a held print counts."""
+"""The prefix of the ids of timers after which a held print counts."""
 
 _SECOND = 1_000_000_000
-# Of one instrument that flickers a person is told so seldom.
+# The least time between alerts about one instrument.
 _TOLD_EVERY_SECONDS = 60.0
 
 Print = Bar | Quote | Tick
 
 
 class BadPrints:
-    """The prints that are held, one an instrument at most; `take` handles one that counts after all."""
+    """The held prints, at most one per instrument; `take` handles a print that is confirmed."""
 
     def __init__(self, outbox: Outbox, gate: RiskGate, freshness: Freshness, take: Callable[[Print], object]) -> None:
         self._outbox, self._gate, self._freshness, self._take = outbox, gate, freshness, take
         # By instrument: the print, its price, and since when it is held by our clock.
         self._held: dict[str, tuple[Print, float, int]] = {}
-        # When a person was told of an instrument last.
+        # The time of the last alert, by instrument.
         self._told_ns: dict[str, int] = {}
-        # The print that counts after all, while it is handled.
+        # The confirmed print, while it is handled.
         self._confirmed: Print | None = None
 
     def holds(self, market: Market, event: Print, price: float) -> bool:
-        """Return whether this print has to wait; one that was held before it and is confirmed is handled first."""
+        """Return whether this print must wait; a held one that it confirms is handled first."""
         before = market.price
         if before is None:
             return False
@@ -65,7 +65,7 @@ class BadPrints:
         return True
 
     def on_timer(self, timer_id: str) -> None:
-        """Let a held print count that nothing has contradicted."""
+        """Confirm a held print that nothing has contradicted."""
         name = timer_id.removeprefix(JUMP_TIMER)
         held = self._held.get(name)
         if held is not None and self._freshness.seconds_since(held[2]) >= self._gate.limits.price_jump_seconds:
@@ -82,7 +82,7 @@ class BadPrints:
 
     def _drop(self, name: str, price: float) -> None:
         _, dropped, _ = self._held.pop(name)
-        self._tell(name, f"the print at {dropped:g} was a single one and is dropped, the price stays near {price:g}")
+        self._tell(name, f"the print at {dropped:g} was isolated and is dropped; the price stays near {price:g}")
 
     def _wait(self, name: str, price: float, before: float) -> None:
         limits = self._gate.limits
@@ -90,7 +90,7 @@ class BadPrints:
             jump = abs(price - before) / abs(before) if before else float("inf")
             self._tell(
                 name,
-                f"a print at {price:g} jumps {jump:.1%} from {before:g}, risk.max_price_jump allows "
+                f"a print at {price:g} jumps {jump:.1%} from {before:g}; risk.max_price_jump allows "
                 f"{limits.max_price_jump:.1%}: it is held until a second print or {limits.price_jump_seconds:g} s "
                 f"confirm it",
             )
@@ -99,7 +99,7 @@ class BadPrints:
             self._outbox.add(SetTimer(f"{JUMP_TIMER}{name}", due_ns))
 
     def _tells(self, name: str) -> bool:
-        """Return whether a person is told of an instrument's next print that is held, and of what comes of it."""
+        """Return whether to alert a person about an instrument's held print."""
         told_ns = self._told_ns.get(name)
         if told_ns is not None and self._freshness.seconds_since(told_ns) < _TOLD_EVERY_SECONDS:
             return False

@@ -1,4 +1,4 @@
-"""Builds the bars of one instrument and interval from shorter bars, trade prints or quotes."""
+"""Building bars of one instrument and interval from shorter bars, trade prints or quotes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ibdesk.model import Bar, Quote, Tick
 
 
 class BarBuilder:
-    """Collects what falls into one interval and gives the bar back when the interval is over.
+    """Collects the data of one interval and returns the bar when the interval is over.
 
-    Intervals are aligned to whole multiples since 1970 UTC, as TWS aligns its own. An interval in which nothing
-    happened gives no bar. From shorter bars the bar closes with the last of them; from ticks and quotes, which do
-    not say when an interval is over, with the first one after it. What is told again or too late is passed over.
+    Intervals are aligned to whole multiples since 1970 UTC, as TWS aligns its own. An interval without data gives no
+    bar. With shorter bars, the bar closes with the last of them; with ticks and quotes, which do not mark the end of an
+    interval, with the first one after it. Repeated or late data is ignored.
     """
 
     def __init__(self, instrument: str, interval_ns: int) -> None:
@@ -21,13 +21,13 @@ class BarBuilder:
             raise ConfigError(f"a bar interval must be positive, got {interval_ns} ns")
         self._instrument, self._interval_ns = instrument, interval_ns
         self._opened_ns = -1
-        # Up to when the shorter bars are known.
+        # The end of the last shorter bar.
         self._known_ns = 0
         self._open = self._high = self._low = self._close = math.nan
         self._volume = 0.0
 
     def add_bar(self, part: Bar) -> list[Bar]:
-        """Take a shorter bar; return the bars that it completes (none, one, or after a gap two)."""
+        """Add a shorter bar; return the bars that it completes (none, one, or two after a gap)."""
         if part.opened_ns < self._known_ns:
             return []
         self._known_ns = part.at_ns
@@ -38,7 +38,7 @@ class BarBuilder:
         return done
 
     def add_tick(self, tick: Tick) -> list[Bar]:
-        """Take a trade print; return the bar that it shows to be over, if any."""
+        """Add a trade print; return the bar that ended before it, if any."""
         if tick.at_ns < self._opened_ns:
             return []
         done = self._close_before(tick.at_ns)
@@ -46,7 +46,7 @@ class BarBuilder:
         return done
 
     def add_quote(self, quote: Quote) -> list[Bar]:
-        """Take a quote as a print of its mid without volume; one without a side, or crossed, is passed over."""
+        """Add a quote as a print of its mid without volume; ignore it if a side is missing or it is crossed."""
         if not quote.spread >= 0 or quote.at_ns < self._opened_ns:
             return []
         done = self._close_before(quote.at_ns)
@@ -55,7 +55,7 @@ class BarBuilder:
 
     @property
     def in_progress(self) -> Bar | None:
-        """The bar as far as it is built, None when nothing has fallen into its interval yet."""
+        """The bar in progress, None if its interval has no data yet."""
         return self._bar() if self._opened_ns >= 0 else None
 
     def _mix(self, at_ns: int, first: float, high: float, low: float, last: float, volume: float) -> None:

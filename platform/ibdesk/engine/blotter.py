@@ -1,4 +1,4 @@
-"""Every order of the desk and where it is in its life."""
+"""All orders of the desk and their states."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from ibdesk.engine.portfolio import MANUAL
 from ibdesk.model import FINAL_STATUSES, Fill, Order, OrderReport, OrderStatus
 
 NEVER_LEFT = "never sent: the desk ended while the order waited for its turn"
-"""Why an order ended by the record, which may lack that it left: after a loss of power the last moments are missing."""
+"""The reason of an order that by the journal never left; after a loss of power the last moments can be missing."""
 
 
 class Blotter:
-    """Orders by id, and the open ones by owner and instrument. Nothing else changes an order's state."""
+    """Orders by id, and the open ones by owner and instrument. Only the blotter changes an order's state."""
 
     def __init__(self, exposures: Exposures | None = None) -> None:
         self._exposures = exposures or Exposures({}, is_kept=False)
         self.orders: dict[str, Order] = {}
-        # The orders that were placed by hand, by who placed them and what they call them.
+        # The orders by hand, by the caller and the caller's key.
         self._by_client_key: dict[tuple[str, str], str] = {}
-        # The same by the mark of that in the order's id, which the venue tells again when our record has lost the rest.
+        # The same by the mark of caller and key in the order's id, which the venue reports if our journal lost it.
         self._by_mark: dict[str, str] = {}
-        # What each of them counts for in that.
+        # The quantity that each open order counts for in the sums.
         self._counted: dict[str, float] = {}
-        # The newest and the largest quantity asked for by modifications that the venue has not answered.
+        # The newest and the largest quantity of modifications that the venue has not answered.
         self._asked: dict[str, tuple[float, float]] = {}
-        # The open orders whose cancel was asked for: they may still fill.
+        # The open orders with a pending cancel: they may still fill.
         self._withdrawn: dict[str, None] = {}
 
     def put(self, order: Order) -> None:
-        """Keep the order's new value."""
+        """Store an order's new value."""
         self.orders[order.id] = order
         if order.client_key:
             self._by_client_key[order.by, order.client_key] = order.id
@@ -50,7 +50,7 @@ class Blotter:
             open_orders[order.id] = order
             quantity = order.remaining
             if self._asked and order.id in self._asked:
-                # Until the venue has answered a modification, the order may fill by either quantity.
+                # Until the venue answers a modification, the order may fill by either quantity.
                 quantity = max(quantity, self._asked[order.id][1] - order.filled)
             before = self._counted.get(order.id, 0.0)
             if quantity != before:
@@ -66,7 +66,7 @@ class Blotter:
             self._exposures.refresh(holding)
 
     def forget(self, order_ids: Iterable[str]) -> None:
-        """Drop orders of a run that never left, also those that were not put here in full."""
+        """Drop orders of a run that never left, also those that were only partly stored."""
         touched: dict[tuple[str, str], Holding] = {}
         for order_id in order_ids:
             order = self.orders.pop(order_id, None)
@@ -84,13 +84,13 @@ class Blotter:
             self._exposures.refresh(holding)
 
     def take_back(self, order_id: str) -> None:
-        """Forget that the venue was to change or withdraw an order: that never left."""
+        """Undo a change or cancel of an order that never left."""
         self._withdrawn.pop(order_id, None)
         if self._asked.pop(order_id, None) is not None:
             self.put(self.orders[order_id])
 
     def called(self, by: str, client_key: str) -> Order | None:
-        """Return the order that somebody placed under a key of their own, None when there is none."""
+        """Return the order that a caller placed under a client key, or None."""
         order_id = self._by_client_key.get((by, client_key)) or self._by_mark.get(mark_of(by, client_key))
         return None if order_id is None else self.orders[order_id]
 
@@ -99,20 +99,20 @@ class Blotter:
         return list(self._exposures.holding(owner, instrument).orders.values())
 
     def all_open(self) -> list[Order]:
-        """Return every order that may still fill."""
+        """Return all orders that may still fill."""
         return [order for holding in self._exposures.holdings.values() for order in holding.orders.values()]
 
     def is_open(self, order_id: str) -> bool:
-        """Return whether there is such an order and it may still fill."""
+        """Return whether the order exists and may still fill."""
         order = self.orders.get(order_id)
         return order is not None and order.is_open
 
     def sums(self, owner: str, instrument: str) -> OpenOrders:
-        """Return what an owner's open orders in an instrument add up to, now and later; not the caller's to change."""
+        """Return the live sums of an owner's open orders in an instrument; the caller must not change them."""
         return self._exposures.holding(owner, instrument).sums
 
     def sums_without(self, order: Order) -> OpenOrders:
-        """Return what the other open orders of its owner in its instrument add up to."""
+        """Return the sums of the other open orders of its owner in its instrument."""
         sums = self.sums(order.owner, order.instrument)
         counted = self._counted.get(order.id)
         if counted:
@@ -121,24 +121,24 @@ class Blotter:
         return sums
 
     def ask(self, order: Order, quantity: float) -> None:
-        """Take note that the venue was asked to change an open order's quantity."""
+        """Note a request to the venue to change an open order's quantity."""
         self._asked[order.id] = quantity, max(quantity, self._asked.get(order.id, (0.0, 0.0))[1])
         self.put(order)
 
     def withdraw(self, order_id: str) -> None:
-        """Take note that the venue was asked to withdraw an open order."""
+        """Note a request to the venue to withdraw an open order."""
         self._withdrawn[order_id] = None
 
     def is_withdrawn(self, order_id: str) -> bool:
-        """Return whether the venue was asked to withdraw an order that is still open."""
+        """Return whether an open order has a pending cancel."""
         return order_id in self._withdrawn
 
     def is_changing(self, order_id: str) -> bool:
-        """Return whether the venue was asked for another quantity of an order, and has not answered."""
+        """Return whether a change of an order's quantity is unanswered."""
         return order_id in self._asked
 
     def counted(self, order: Order) -> float:
-        """Return how much an open order may still fill, whichever way a change that was asked for is answered."""
+        """Return the largest quantity that an open order may still fill, however the venue answers a change."""
         return self._counted.get(order.id, 0.0)
 
     @property
@@ -147,10 +147,10 @@ class Blotter:
         return not self._withdrawn and not self._asked
 
     def report(self, report: OrderReport) -> Order | None:
-        """Take what the venue said; return the order's new value, None when it is not ours or nothing changed.
+        """Apply a report of the venue; return the order's new value, None if it is not ours or nothing changed.
 
-        FILLED is not believed here, it follows from executions. A report that the order's state does not allow
-        is old news that crossed on the way.
+        FILLED is ignored here: it follows from executions. A report that the order's state does not allow is out of
+        date and is ignored.
         """
         order = self.orders.get(report.order_id)
         if order is None:
@@ -168,23 +168,23 @@ class Blotter:
         if moved is order:
             return None
         if moved.is_open and moved.filled and moved.is_complete:
-            # It was cut down to what had been executed already.
+            # It was reduced to the quantity that was already executed.
             moved = moved.moved(OrderStatus.FILLED, report.at_ns)
         self.put(moved)
         return moved
 
     def filled(self, fill: Fill) -> Order | None:
-        """Take an execution that is news; return the order's new value, None when the order is not ours."""
+        """Apply a new execution; return the order's new value, None if the order is not ours."""
         order = self.orders.get(fill.order_id)
         if order is None:
             return None
-        # An execution on the other side takes back one that the venue has corrected.
+        # An execution on the other side reverses one that the venue has corrected.
         after = order.after(order.side.sign * fill.signed_quantity, fill.price, fill.at_ns)
         self.put(after)
         return after
 
     def lose_sight(self, at_ns: int) -> list[Order]:
-        """Mark every order still waiting for its first answer UNKNOWN; return those."""
+        """Mark each order that still waits for its first answer as UNKNOWN; return those orders."""
         lost = [
             order.moved(OrderStatus.UNKNOWN, at_ns) for order in self.all_open() if order.status is OrderStatus.SENT
         ]
@@ -194,7 +194,7 @@ class Blotter:
 
     @staticmethod
     def _with_terms(order: Order, report: OrderReport) -> Order:
-        """Return the order with the venue's id of it and the terms at which it works it; itself when none is new."""
+        """Return the order with the venue's id and terms; the same object if nothing is new."""
         has_other_terms = _has_other_terms(order, report)
         if not has_other_terms and report.permanent_id in (0, order.permanent_id):
             return order
@@ -219,5 +219,5 @@ def _has_other_terms(order: Order, report: OrderReport) -> bool:
 
 
 def mark_of(by: str, client_key: str) -> str:
-    """Return what stands at the end of the id of an order by hand for who placed it under which key of theirs."""
+    """Return the mark of a caller and client key: the end of the id of an order by hand."""
     return hashlib.sha256(f"{by}\0{client_key}".encode()).hexdigest()[:12]

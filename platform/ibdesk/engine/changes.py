@@ -1,4 +1,4 @@
-"""What people change while strategies run: the parameters of a run, and the limits of the risk gate."""
+"""Changes at run time: the parameters of a run, and the limits of the risk gate."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def change_parameters(engine: Engine, command: ChangeParameters) -> None:
-    """Have a run decide by other parameters from its next bar on.
+    """Change the parameters of a run, from its next bar on.
 
     Raises:
         DeskError: If there is no such run, or it has ended.
-        StrategyError: If a parameter is wrong, or the features cannot be computed with it; then nothing has changed.
+        StrategyError: If a parameter is invalid, or the features cannot be computed with it; then nothing changes.
     """
     run = engine.run_of(command.run_id)
     if not run.is_running:
@@ -29,11 +29,11 @@ def change_parameters(engine: Engine, command: ChangeParameters) -> None:
     asked = msgspec.structs.replace(run.start, parameters=command.parameters)
     run.take_parameters(command.parameters, engine.strategy_of(asked))
     words = _in_words(before, command.parameters)
-    engine.alert(run.id, f"goes on with other parameters, by {command.by}: {words}", Severity.INFO)
+    engine.alert(run.id, f"parameters changed by {command.by}: {words}", Severity.INFO)
 
 
 def stop_strategy(engine: Engine, stop: StopStrategy) -> None:
-    """End a run, and close what it holds if that is asked for.
+    """End a run, and close its positions if the command says so.
 
     Raises:
         DeskError: If there is no such run.
@@ -49,7 +49,7 @@ def stop_strategy(engine: Engine, stop: StopStrategy) -> None:
 
 
 def change_limits(engine: Engine, command: ChangeLimits) -> None:
-    """Have the risk gate go by other limits; what it refused may be asked again, and a loss beyond them halts."""
+    """Change the limits of the risk gate: refused targets can be ordered again, and a loss beyond a limit halts."""
     before = engine.gate.limits.by_name
     engine.gate.change(engine.gate.limits.but(command.limits))
     engine.allow_targets()
@@ -61,7 +61,7 @@ def change_limits(engine: Engine, command: ChangeLimits) -> None:
 
 
 def take_notice(engine: Engine, notice: Notice) -> None:
-    """Pass on to a person what TWS or the link said, unless it is only for the record."""
+    """Show a message of TWS or the link to a person, unless it is informational."""
     if notice.severity is not Severity.INFO:
         engine.alert("link", notice.text, notice.severity)
 

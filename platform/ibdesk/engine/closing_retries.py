@@ -1,7 +1,7 @@
-"""What follows when an order fails that was to close a position for a limit: an alert at once, and another try.
+"""Retries of closing orders: if an order that closes a position for a limit fails, alert at once and try again.
 
-The tries are apart by growing pauses, and their number is bounded. Each orders what is held then, so that a late
-execution of an earlier one is not sold twice. An order that a person cancels is not tried again.
+The retries have growing pauses and a bounded number. Each orders the quantity held then, so that a late execution of
+an earlier one is not sold twice. An order that a person cancels is not tried again.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from ibdesk.engine.order_flow import OrderFlow
 
 RETRY_TIMER = "/closing/"
-"""How the ids of the timers begin after which a closing order is tried again."""
+"""The prefix of the ids of timers after which a closing order is tried again."""
 
 _SECOND = 1_000_000_000
 _PAUSE_SECONDS = (2, 5, 15, 30, 60)
 
 
 def after_failure(flow: OrderFlow, aim: Aim, order: Order) -> Aim | None:
-    """Tell that a closing order failed, and set a timer for the next; return the aim then, None when it is given up."""
+    """Report a failed closing order and set a timer for the next; return the new aim, None if it is given up."""
     owner, instrument, tries = order.owner, order.instrument, len(_PAUSE_SECONDS)
     held = flow.exposures.holding(owner, instrument).position.quantity
     if not held:

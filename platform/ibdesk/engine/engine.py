@@ -1,6 +1,6 @@
 """The engine: an event goes in, actions come out, and nothing else happens.
 
-It does no IO, reads no clock and draws no chance, so the same events give the same actions, byte for byte, in a
+It does no IO, reads no clock and draws no random numbers, so the same events give the same actions, byte for byte, in a
 backtest, on paper, live and in a replay.
 """
 
@@ -71,17 +71,16 @@ _SECOND = 1_000_000_000
 _NOTHING: tuple[Action, ...] = ()
 
 StrategyResolver = Callable[[StartStrategy], Strategy]
-"""Returns the strategy that a start command means; must give the same for the same command."""
+"""Returns the strategy of a start command; the result must be the same for the same command."""
 
 
 class Engine:
     """Runs strategies over events.
 
-    `strategies` finds the strategy of a start command; `make_features` says how features are computed, by default
-    at each bar over all bars so far. `gate` stands in for the gate that `limits` would make. With `strict` an error in
-    a strategy's code is raised (a backtest wants that); otherwise that run fails, whatever its code raises: what it has
-    ordered in the event is taken back, and the others go on. With `waits` orders
-    above the rate wait for their turn (see `engine.order_queue`).
+    `strategies` finds the strategy of a start command; `make_features` computes features, by default at each bar over
+    all bars so far. `gate` replaces the gate that `limits` would make. With `strict` an error in a strategy's code is
+    raised (for a backtest); otherwise that run fails, whatever its code raises: its orders of the event are undone, and
+    the other runs continue. With `waits` orders above the rate wait for their turn (see `engine.order_queue`).
     """
 
     def __init__(
@@ -110,7 +109,7 @@ class Engine:
             self.outbox, self.gate, self.freshness, lambda event: self._handlers[event.__class__](event)
         )
         prices = MarketHandlers(self.orders, self.calls, self.prints)
-        # What `handle` looks at after each event; each is changed in place only.
+        # Read by `handle` after each event; they are only changed in place.
         self._with_state, self._aims_changed = self.calls.with_state, self.orders.aims.changed
         self._reducing, self._opening = self.orders.queue.reducing, self.orders.queue.opening
         self.check = AccountCheck(self.orders)
@@ -158,16 +157,16 @@ class Engine:
 
     @property
     def account(self) -> Account:
-        """The account as it was last reported."""
+        """The account as last reported."""
         return self.orders.account
 
     def handle(self, event: Event) -> Sequence[Action]:
-        """Take one event and return what is to be done about it, in order.
+        """Handle one event and return the actions in order.
 
         Raises:
             DeskError: If a command cannot be carried out (a run id twice, a run that does not exist).
-            OrderError: If an order by hand has terms that make no sense together.
-            BaseException: With `strict`, whatever a strategy's code raises; otherwise only what a signal does.
+            OrderError: If an order by hand has inconsistent terms.
+            BaseException: With `strict`, any error of a strategy's code; otherwise only that of a signal.
         """
         outbox = self.outbox
         outbox.event, outbox.now_ns, outbox.is_open = event, event.at_ns, True
@@ -180,7 +179,7 @@ class Engine:
                 if self._aims_changed or self._reducing or self._opening:
                     self.orders.record()
         except BaseException:
-            # What is left undone now must not come out with the next event.
+            # Unfinished actions must not come out with the next event.
             outbox.actions, self.calls.faults = [], []
             raise
         finally:
@@ -194,7 +193,7 @@ class Engine:
         """Return a run.
 
         Raises:
-            DeskError: If there is none of this id.
+            DeskError: If there is no run with this id.
         """
         run = self.runs.get(run_id)
         if run is None:
@@ -203,28 +202,28 @@ class Engine:
         return run
 
     def strategy_of(self, start: StartStrategy) -> Strategy:
-        """Return the strategy, unbound, that a start command means.
+        """Return the unbound strategy of a start command.
 
         Raises:
-            StrategyError: If it cannot be found, or does not take the parameters.
+            StrategyError: If it cannot be found, or does not accept the parameters.
         """
         return self._strategies(start)
 
     def allow_targets(self) -> None:
-        """Let targets be asked again that were refused for a reason that is gone now."""
+        """Allow targets to be ordered again whose refusal may no longer hold."""
         for run in self.runs.values():
             if run.id not in self.orders.overrules.runs:
                 for lane in run.lanes.values():
                     lane.allow()
 
-    # --- what runs ask for
+    # --- requests of runs
 
     def set_timer(self, timer_id: str, seconds: float) -> None:
-        """Have a timer fire after so many seconds."""
+        """Set a timer that fires after `seconds`."""
         self.outbox.add(SetTimer(timer_id, self.now_ns + int(seconds * _SECOND)))
 
     def alert(self, origin: str, text: str, severity: Severity) -> None:
-        """Tell a person."""
+        """Send an alert to people."""
         self.outbox.alert(origin, text, severity)
 
     # --- money and link
@@ -260,11 +259,11 @@ class Engine:
 
     def _on_start_strategy(self, start: StartStrategy) -> None:
         if start.run_id in (MANUAL, EXTERNAL):
-            raise DeskError(f"{start.run_id} is a book of its own and no run: give the run another id")
+            raise DeskError(f"{start.run_id} is a book and not a run: give the run another id")
         before = self.runs.get(start.run_id)
         if before is not None:
             check_succession(before, start)
-        # What fails up to here fails the command: it leaves nothing behind.
+        # An error up to here fails the command, and nothing is changed.
         run = self.runs[start.run_id] = self._made(start, orders_made=0 if before is None else before.orders.made)
         if before is not None:
             run.go_on(before)
@@ -287,17 +286,17 @@ class Engine:
     # --- inside
 
     def _made(self, start: StartStrategy, *, orders_made: int) -> Run:
-        """Return the run of a start command; unless `strict`, what its code raises becomes a StrategyError."""
+        """Return the run of a start command; unless `strict`, errors of its code become a StrategyError."""
         what = f"{start.source.class_name} cannot be started"
         with contextlib.nullcontext() if self._strict else as_strategy_error(what):
             return Run(self, start, self._strategies(start), self.make_features, orders_made=orders_made)
 
     def _begin(self, run: Run) -> None:
-        """Warm the features up, tell the strategy, and give it what the bar in progress has seen so far."""
+        """Warm up the features, call `on_start`, and add the data of the bar in progress so far."""
         interval_ns = run.start.interval_ns
         for history in run.start.history:
             market = self.markets[history.instrument]
-            # Where other runs watch already, a fresher price is known.
+            # If other runs already watch it, a fresher price is known.
             if history.close and not market.lanes:
                 market.price = market.last = history.close[-1]
                 market.price_at_ns = history.opened_ns[-1] + history.interval_ns
@@ -314,7 +313,7 @@ class Engine:
     def end_run(self, run: Run, state: RunState, note: str, *, made_before: int | None = None) -> None:
         """End a run: it gets no more events, and its open orders are cancelled.
 
-        Market orders made since the one of the number `made_before` stay, and what closes a position.
+        Market orders with numbers above `made_before` stay, and so do orders that close a position.
         """
         run.state, run.note = state, note
         for lane in run.lanes.values():

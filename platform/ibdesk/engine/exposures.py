@@ -1,12 +1,12 @@
-"""What the account and each owner hold and may come to hold, in units and in money, kept by each change.
+"""Exposures: the present and possible positions of the account and each owner, in units and in money.
 
-Every order, execution and price changes a few sums, so that a limit costs one comparison and no scan over positions
-or orders. `Holding` is one owner in one instrument, `InstrumentTotal` all owners in it, `MoneyTotal` one owner, or the
-account, in all instruments. Money is in the account's currency, by the rates that the watched pairs tell; a currency
-of which no rate is known counts as it is. After a restart an instrument or a pair without a price is valued as the
-life before has noted it (`Valuation`), so that a restart alone changes no profit.
+Every order, execution and price updates a few sums, so a limit costs one comparison and no scan over positions or
+orders. `Holding` is one owner in one instrument, `InstrumentTotal` all owners in it, `MoneyTotal` one owner, or the
+account, in all instruments. Money is in the account's currency, by the rates of the watched pairs; a currency without a
+known rate counts as 1. After a restart an instrument or a pair without a price has the recorded value (`Valuation`), so
+that a restart alone changes no profit.
 
-Floating-point sums drift. `exact_pnl` and `recount` sum anew from the books; nothing acts on a sum without that.
+Floating-point sums drift. `exact_pnl` and `recount` sum again from the books; no rule acts on a sum without that.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ibdesk.model import Fill, Forex, Position, Valuation
 if TYPE_CHECKING:
     from ibdesk.engine.market import Market
 
-# What adding and taking away binary fractions may leave of nothing.
+# The rounding error of sums of binary fractions around zero.
 _DUST = 1e-9
-# A rate is applied anew once it has moved by so much: sums in other currencies need not follow each of its ticks.
+# A rate is applied again once it has moved by this part: sums in other currencies do not follow each tick.
 _RATE_STEP = 0.001
 
 
 class Exposures:
-    """All holdings, and their sums. With `is_kept` False sums of money are not kept: no limit needs them."""
+    """All holdings and their sums. With `is_kept` False, sums of money are not kept, as no limit needs them."""
 
     def __init__(self, markets: Mapping[str, Market], *, is_kept: bool) -> None:
         self._markets = markets
@@ -44,17 +44,17 @@ class Exposures:
         self.holdings: dict[tuple[str, str], Holding] = {}
         # Rates as they are applied, by currency.
         self._rates: dict[str, float] = {}
-        # noted: the valuation that was noted last; of its prices, those of executions since take their place.
+        # The last recorded valuation, and its prices, which later executions replace.
         self._noted, self._noted_prices = Valuation(), dict[str, float]()
 
-    # --- who holds what
+    # --- holdings
 
     def money(self, owner: str) -> MoneyTotal:
         """Return the sums of an owner."""
         return self.owners.get(owner) or self.owners.setdefault(owner, MoneyTotal(owner))
 
     def holding(self, owner: str, instrument: str) -> Holding:
-        """Return an owner's holding, an empty one when there never was any."""
+        """Return an owner's holding, an empty one if there was none."""
         found = self.holdings.get((owner, instrument))
         if found is None:
             total = self.totals.get(instrument)
@@ -73,16 +73,16 @@ class Exposures:
         holding.money.open_orders += change
 
     def rate_and_worth(self, total: InstrumentTotal) -> tuple[float, float]:
-        """Return the rate of an instrument's money, and what one unit is worth at the present price, else infinity."""
+        """Return the rate of an instrument's money, and the worth of one unit at the present price, or infinity."""
         price = None if total.market is None else total.market.price
-        # Where sums are not kept, they follow no price.
+        # Sums that are not kept follow no price.
         if self.is_kept and total.is_live and price is not None and total.price == price:
             return total.rate, total.value
         rate = self.rate_of(total)
         return rate, math.inf if price is None else abs(price) * _multiplier(total) * rate
 
     def refresh(self, holding: Holding) -> None:
-        """Take that the open orders or the position of a holding have changed."""
+        """Update the sums after the open orders or the position of a holding have changed."""
         high, low = holding.sums.worst(holding.position.quantity)
         up, down = high - holding.high, low - holding.low
         if not up and not down:
@@ -107,7 +107,7 @@ class Exposures:
             self._deaden(total)
 
     def booked(self, owner: str, position: Position) -> None:
-        """Take an owner's new position."""
+        """Update the sums by an owner's new position."""
         holding = self.holding(owner, position.instrument)
         total, before = holding.total, holding.position
         if not total.is_live:
@@ -133,7 +133,7 @@ class Exposures:
     # --- prices and rates
 
     def priced(self, total: InstrumentTotal, price: float) -> None:
-        """Take a new price of an instrument."""
+        """Update the sums by a new price of an instrument."""
         before = total.price
         if before is None:
             self._revalue(total, price, total.rate)
@@ -154,7 +154,7 @@ class Exposures:
             money.lowest += holding.low * size
 
     def rated(self, market: Market) -> None:
-        """Take a new price of a currency pair into the sums, when it has moved by a thousandth."""
+        """Update the sums by a new price of a currency pair, if it has moved by a thousandth."""
         for currency in (market.instrument.symbol, market.instrument.currency):
             applied = self._rates.get(currency)
             if applied is None:
@@ -172,7 +172,7 @@ class Exposures:
                         holding.money.pnl -= paid
 
     def watched(self, market: Market) -> None:
-        """Take an instrument whose prices are followed from now on, or of which more is known now."""
+        """Follow the prices of an instrument from now on, or update its terms."""
         total = self.totals.get(market.instrument.id)
         if total is not None and total.market is not market:
             total.market = market
@@ -184,7 +184,7 @@ class Exposures:
             self._mark(market)
 
     def traded(self, fill: Fill) -> None:
-        """Take the price of an execution where none has come since it was noted."""
+        """Use the price of an execution for an instrument without a price since the restart."""
         if fill.instrument not in self._noted_prices:
             return
         self._noted_prices[fill.instrument] = fill.price
@@ -193,7 +193,7 @@ class Exposures:
             self._revalue(total, price, total.rate)
 
     def count_in(self, currency: str) -> float:
-        """Count in another currency from now on; return what one unit of the former is worth in it."""
+        """Change the currency of the sums; return the worth of one unit of the former currency."""
         worth = 1.0 / self._rate_in_use(currency)
         self.currency = currency
         self._noted = msgspec.structs.replace(self._noted, rates={})
@@ -202,17 +202,17 @@ class Exposures:
         return worth
 
     def keep(self, *, is_kept: bool) -> None:
-        """Keep sums of money from now on, or keep none; all of them are summed anew."""
+        """Keep sums of money from now on, or keep none; all of them are summed again."""
         if is_kept != self.is_kept:
             self.is_kept = is_kept
             self._rates.clear()
             self._watch_pairs()
         self.recount()
 
-    # --- what outlives it
+    # --- valuation across a restart
 
     def take_valuation(self, noted: Valuation) -> None:
-        """Value what has no price as it was noted."""
+        """Use a recorded valuation for instruments without a price."""
         is_known = noted == self.valuation()
         self._noted, self._noted_prices = noted, dict(noted.prices)
         if is_known:
@@ -222,7 +222,7 @@ class Exposures:
         self.recount()
 
     def valuation(self, *, as_noted: bool = False) -> Valuation:
-        """Return the prices and rates at which profits are counted now; `as_noted` has those before the present."""
+        """Return the prices and rates of present profits; with `as_noted` prefer the recorded ones."""
         prices, rates, currencies = {}, {}, {}
         for total in self.totals.values():
             own = [holding for holding in total.holdings if holding.owner != EXTERNAL]
@@ -241,7 +241,7 @@ class Exposures:
         return Valuation(self.currency, prices, rates, currencies)
 
     def has_foreign_money(self, owner: str) -> bool:
-        """Return whether an owner has earned or paid money in another currency than the account's."""
+        """Return whether an owner has earned or paid money in a currency other than the account's."""
         return any(
             holding.has_money and (holding.position.charges or self.currency_of(holding.total) != self.currency)
             for holding in self.money(owner).holdings
@@ -250,7 +250,7 @@ class Exposures:
     # --- exact sums
 
     def exact_pnl(self, owner: str | None = None) -> float:
-        """Return the profit of an owner, or of all owners but `EXTERNAL`, summed anew from the books."""
+        """Return the profit of an owner, or of all owners but `EXTERNAL`, summed from the books."""
         holdings = self.holdings.values() if owner is None else self.money(owner).holdings
         return math.fsum(
             holding.pnl(self.price_of(holding.total)) * self.rate_of(holding.total) - self._charges(holding.position)
@@ -259,12 +259,12 @@ class Exposures:
         )
 
     def commission(self, owner: str, instrument: str) -> float:
-        """Return what an owner has paid in an instrument, in the instrument's currency."""
+        """Return the commissions of an owner in an instrument, in the instrument's currency."""
         holding = self.holding(owner, instrument)
         return holding.position.commission + self._charges(holding.position) / self.rate_of(holding.total)
 
     def recount(self) -> None:
-        """Sum everything anew."""
+        """Compute all sums again from the books."""
         for money in (self.account, *self.owners.values()):
             money.clear()
         for total in self.totals.values():
@@ -278,24 +278,24 @@ class Exposures:
                 self.booked(holding.owner, position)
 
     def price_of(self, total: InstrumentTotal) -> float | None:
-        """Return the price at which an instrument is valued: the last, else the one that was noted; None without."""
+        """Return the price at which an instrument is valued: the last, else the recorded one, else None."""
         price = None if total.market is None else total.market.price
         return self._noted_prices.get(total.instrument) if price is None else price
 
     def currency_of(self, total: InstrumentTotal) -> str:
-        """Return the currency of an instrument, the account's when it is not known."""
+        """Return the currency of an instrument, or the account's if it is not known."""
         if total.market is None:
             return self._noted.currencies.get(total.instrument, self.currency)
         return total.market.instrument.currency
 
     def rate_of(self, total: InstrumentTotal) -> float:
-        """Return the rate that is applied to an instrument's money."""
+        """Return the rate applied to an instrument's money."""
         return self._rate_in_use(self.currency_of(total))
 
     # --- inside
 
     def _enliven(self, total: InstrumentTotal) -> None:
-        """Let sums follow the price of an instrument; until now all of its own are zero."""
+        """Make the sums follow the price of an instrument, whose sums are zero until now."""
         total.is_live = True
         if total.market is None:
             total.market = self._markets.get(total.instrument)
@@ -307,9 +307,9 @@ class Exposures:
             self._mark(total.market)
 
     def _deaden(self, total: InstrumentTotal) -> None:
-        """Let sums no longer follow the price of an instrument in which nothing is held or ordered."""
+        """Stop following the price of an instrument in which nothing is held or ordered."""
         if any(holding.worst for holding in total.holdings):
-            # What owners hold cancels out for the account, and not for them.
+            # The owners' positions cancel out for the account, but not for the owners.
             return
         total.is_live = False
         if total.market is not None:
@@ -351,7 +351,7 @@ class Exposures:
                 money.pnl += earned
 
     def _rate_in_use(self, currency: str) -> float:
-        """Return the rate that is applied to money in a currency; where sums are not kept, it is the present one."""
+        """Return the rate applied to money in a currency; without kept sums it is the present one."""
         if currency == self.currency:
             return 1.0
         rate = self._rates.get(currency)
@@ -363,12 +363,12 @@ class Exposures:
         return rate
 
     def _charges(self, position: Position) -> float:
-        """Return what was paid in other currencies than the instrument's, in the account's money."""
+        """Return the charges in currencies other than the instrument's, in the account's money."""
         charges = position.charges
         return sum(paid * self._rate_in_use(currency) for currency, paid in charges.items()) if charges else 0.0
 
     def _watch_pairs(self) -> None:
-        """Look anew at which of the pairs tell a rate that money is counted by."""
+        """Find the pairs whose rates money is counted by."""
         for market in self._markets.values():
             if isinstance(market.instrument, Forex):
                 self.watched(market)
