@@ -146,7 +146,7 @@ def test_orders_that_cannot_be_taken_are_rejected_with_a_reason(exchange: Exchan
 
     assert reasons == [
         "order run.2: 'TSLA' is not listed here",
-        "order run.3: SPX-IND is an index and takes no orders",
+        "order run.3: SPX-IND is an index and cannot be traded",
         "order run.4: limit_price 10.005 does not conform to the minimum price variation of 0.01",
         "order run.5: quantity must be a positive number, got -5",
         "order run.1: the id was used before",

@@ -87,7 +87,7 @@ def test_no_burst_ends_a_multiple_behind_one_of_those_before(lengths: list[int])
         length = wanted
         while bursts.is_lost(length):
             length += filler
-        bursts.left(length)
+        bursts.note_sent(length)
         end = ends[-1] + length
         assert all((end - earlier) % LOST_BURST for earlier in ends[-REMEMBERED:])
         ends.append(end)

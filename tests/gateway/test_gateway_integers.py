@@ -15,7 +15,7 @@ from ibdesk.errors import DataError
 from ibdesk.gateway.protocol.codec import Value, decode, encode
 from ibdesk.gateway.protocol.framing import ProtocolError, frame, integer, split
 from ibdesk.gateway.protocol.incoming import INCOMING
-from ibdesk.gateway.protocol.words import words
+from ibdesk.gateway.protocol.words import describe_fields
 from ibdesk.gateway.proxy.conversation import read_conversation
 
 # str.isdigit() says yes to the first, int() to the last three, which end with Arabic digits; the second passes where
@@ -100,7 +100,7 @@ def test_a_count_of_rows_is_an_integer_too(text: str) -> None:
 
 @pytest.mark.parametrize("text", NO_INTEGERS)
 def test_a_line_of_the_log_takes_any_text(text: str) -> None:
-    assert words([text, text], 178, by_client=True) == f"message {text!r}: {text}"
+    assert describe_fields([text, text], 178, by_client=True) == f"message {text!r}: {text}"
 
 
 @pytest.mark.parametrize("text", NO_INTEGERS)

@@ -10,7 +10,7 @@ from ibdesk.gateway.protocol.codec import Value, encode
 from ibdesk.gateway.protocol.fields import Repeat
 from ibdesk.gateway.protocol.incoming import INCOMING
 from ibdesk.gateway.protocol.outgoing import OUTGOING, OUTGOING_BY_NAME
-from ibdesk.gateway.protocol.words import LINE_LENGTH, told
+from ibdesk.gateway.protocol.words import LINE_LENGTH, describe_payload
 
 VERSION = 178
 NUMBERS = {message.name: number for number, message in INCOMING.items()}
@@ -19,12 +19,14 @@ AAPL: dict[str, Value] = {"symbol": "AAPL", "secType": "STK", "exchange": "SMART
 
 def asked(name: str, **values: Value) -> str:
     """A request in words."""
-    return told(encode(INCOMING[NUMBERS[name]], {"version": 1, **values}, VERSION)[4:], VERSION, by_client=True)
+    return describe_payload(
+        encode(INCOMING[NUMBERS[name]], {"version": 1, **values}, VERSION)[4:], VERSION, by_client=True
+    )
 
 
 def answered(name: str, **values: Value) -> str:
     """An answer in words."""
-    return told(encode(OUTGOING_BY_NAME[name], values, VERSION)[4:], VERSION, by_client=False)
+    return describe_payload(encode(OUTGOING_BY_NAME[name], values, VERSION)[4:], VERSION, by_client=False)
 
 
 def test_an_order_reads_as_a_trader_says_it() -> None:
@@ -114,16 +116,22 @@ def test_of_many_rows_the_first_and_the_last_are_told() -> None:
 
 
 def test_the_greeting_is_told() -> None:
-    assert told(b"v157..178 +PACEAPI", 0, by_client=True) == "speaks versions 157..178 +PACEAPI"
-    assert told(b"178\00020260413 10:00:00 EST\0", 178, by_client=False) == "server version 178, 20260413 10:00:00 EST"
+    assert describe_payload(b"v157..178 +PACEAPI", 0, by_client=True) == "speaks versions 157..178 +PACEAPI"
+    assert (
+        describe_payload(b"178\00020260413 10:00:00 EST\0", 178, by_client=False)
+        == "server version 178, 20260413 10:00:00 EST"
+    )
 
 
 def test_an_answer_that_looks_like_a_greeting_is_cut_too() -> None:
-    assert len(told(b"178\0" + b"x" * 5000 + b"\0", 178, by_client=False)) == LINE_LENGTH
+    assert len(describe_payload(b"178\0" + b"x" * 5000 + b"\0", 178, by_client=False)) == LINE_LENGTH
 
 
 def test_messages_in_binary_are_told_by_number_and_length() -> None:
-    assert told((203).to_bytes(4, "big") + b"x" * 1996, 203, by_client=False) == "binary message 203, 2,000 bytes"
+    assert (
+        describe_payload((203).to_bytes(4, "big") + b"x" * 1996, 203, by_client=False)
+        == "binary message 203, 2,000 bytes"
+    )
 
 
 def test_a_line_is_one_line_and_leaves_the_terminal_as_it_was() -> None:
@@ -140,14 +148,14 @@ def test_every_message_of_the_tables_has_words_with_its_name() -> None:
     for table, by_client in ((INCOMING, True), (OUTGOING, False)):
         for message in table.values():
             empty = encode(message, {}, VERSION)[4:]
-            assert told(empty, VERSION, by_client=by_client).startswith(message.name), message.name
+            assert describe_payload(empty, VERSION, by_client=by_client).startswith(message.name), message.name
             counts = [entry.count for entry in message.entries if isinstance(entry, Repeat)]
-            assert not any(f"{count}=" in told(empty, VERSION, by_client=by_client) for count in counts)
+            assert not any(f"{count}=" in describe_payload(empty, VERSION, by_client=by_client) for count in counts)
 
 
 @given(st.binary(max_size=300), st.sampled_from([0, 157, 170, 178, 203]), st.booleans())
 def test_any_bytes_have_words(payload: bytes, version: int, by_client: bool) -> None:
-    line = told(payload, version, by_client=by_client)
+    line = describe_payload(payload, version, by_client=by_client)
 
     assert line
     assert len(line) <= LINE_LENGTH
@@ -158,7 +166,7 @@ def test_any_bytes_have_words(payload: bytes, version: int, by_client: bool) -> 
 def test_any_fields_have_words(number: int, texts: list[str], by_client: bool) -> None:
     payload = "\0".join([str(number), *(text.replace("\0", "") for text in texts), ""]).encode("utf-8", "replace")
 
-    line = told(payload, VERSION, by_client=by_client)
+    line = describe_payload(payload, VERSION, by_client=by_client)
 
     assert len(line) <= LINE_LENGTH
     assert "\n" not in line

@@ -20,7 +20,7 @@ from tests.tws.conftest import script, start_tws, words  # noqa: F401 - fixtures
 from ibdesk.data import sample_daily_bars
 from ibdesk.desk import Desk, DeskSettings
 from ibdesk.gateway import GatewaySettings, GatewayThread, make_gateway
-from ibdesk.gateway.listening import Party, payloads
+from ibdesk.gateway.listening import Peer, payloads
 from ibdesk.gateway.protocol.codec import decode
 from ibdesk.gateway.protocol.framing import split
 from ibdesk.gateway.protocol.incoming import INCOMING
@@ -98,24 +98,24 @@ class PlacedOrders:
         self.ordered: list[str] = []
         self.bars = 0
 
-    def heard(self, party: Party, payload: bytes) -> None:
+    def client_sent(self, peer: Peer, payload: bytes) -> None:
         if not payload.startswith(_PLACE_ORDER):
             return
         with self._news:
-            self.ordered.append(str(decode(INCOMING[3], split(payload), party.version)["orderRef"]))
+            self.ordered.append(str(decode(INCOMING[3], split(payload), peer.version)["orderRef"]))
             self._news.notify_all()
         if len(self.ordered) == self._kill_at and self.process is not None:
             self.process.kill()
             self.killed.set()
 
-    def said(self, party: Party, frames: bytes) -> None:
+    def gateway_sent(self, peer: Peer, frames: bytes) -> None:
         bars = sum(payload.startswith(_BAR) for payload in payloads(frames))
         if bars:
             with self._news:
                 self.bars += bars
                 self._news.notify_all()
 
-    def left(self, party: Party, *, by_client: bool) -> None:
+    def disconnected(self, peer: Peer, *, by_client: bool) -> None:
         """Pass over."""
 
     def wait_for(self, orders: int = 0, bars: int = 0) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TextIO
 
 from ibdesk.errors import ConfigError
-from ibdesk.gateway.listening import Party, payloads
-from ibdesk.gateway.protocol.words import told
+from ibdesk.gateway.listening import Peer, payloads
+from ibdesk.gateway.protocol.words import describe_payload
 from ibdesk.model import moment
 
 
 class MessageLog:
-    """A listener that writes ``10:00:05.120 client 1 > placeOrder 12: ...``; ``<`` is what the client is told.
+    """A listener that writes ``10:00:05.120 client 1 > placeOrder 12: ...``; ``<`` is a message to the client.
 
     `now_ns` is the time to write, ns UTC.
     """
@@ -23,21 +23,21 @@ class MessageLog:
         self._write = write
         self._now_ns = now_ns
 
-    def heard(self, party: Party, payload: bytes) -> None:
+    def client_sent(self, peer: Peer, payload: bytes) -> None:
         """Write what a client says."""
-        self._line(party, ">", told(payload, party.version, by_client=True))
+        self._line(peer, ">", describe_payload(payload, peer.version, by_client=True))
 
-    def said(self, party: Party, frames: bytes) -> None:
-        """Write what a client is told."""
+    def gateway_sent(self, peer: Peer, frames: bytes) -> None:
+        """Write a message to a client."""
         for payload in payloads(frames):
-            self._line(party, "<", told(payload, party.version, by_client=False))
+            self._line(peer, "<", describe_payload(payload, peer.version, by_client=False))
 
-    def left(self, party: Party, *, by_client: bool) -> None:
+    def disconnected(self, peer: Peer, *, by_client: bool) -> None:
         """Write who has hung up."""
-        self._line(party, "-", "it has hung up" if by_client else "it was hung up on")
+        self._line(peer, "-", "it has hung up" if by_client else "it was hung up on")
 
-    def _line(self, party: Party, mark: str, text: str) -> None:
-        name = "client ?" if party.client_id < 0 else f"client {party.client_id}"
+    def _line(self, peer: Peer, mark: str, text: str) -> None:
+        name = "client ?" if peer.client_id < 0 else f"client {peer.client_id}"
         self._write(f"{moment(self._now_ns()):%H:%M:%S.%f}"[:-3] + f" {name} {mark} {text}")
 
 

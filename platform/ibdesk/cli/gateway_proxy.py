@@ -51,7 +51,7 @@ def run_playback_until_stopped(path: Path, *, timed: bool, host: str, port: int,
         DataError: If the recording cannot be read.
         IbdeskError: If a client asked for something else; told when the playback ends.
     """
-    playback = Playback(read_conversation(path), host=host, port=port, timed=timed, tell=print_line)
+    playback = Playback(read_conversation(path), host=host, port=port, timed=timed, report=print_line)
     asyncio.run(_play(playback, path, seconds=seconds))
     if playback.differences:
         more = f" (and {len(playback.differences) - 1} more)" if len(playback.differences) > 1 else ""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ibdesk.gateway.listening import Party, payloads
+from ibdesk.gateway.listening import Peer, payloads
 
 # What begins a stream, and what ends it: number of the request, and which of its fields is the request's id.
 _BEGINS = {1: 2, 10: 2, 50: 2, 62: 2, 92: 1, 94: 1, 97: 1}
@@ -44,7 +44,7 @@ class Traffic:
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
-        self._parties: dict[Party, Tally] = {}
+        self._parties: dict[Peer, Tally] = {}
         self._visits: list[Visit] = []
 
     def visits(self) -> list[Visit]:
@@ -57,9 +57,9 @@ class Traffic:
         """Return the connections that stand now."""
         return list(self._parties.values())
 
-    def heard(self, party: Party, payload: bytes) -> None:
+    def client_sent(self, peer: Peer, payload: bytes) -> None:
         """Count what a client says, and note what it subscribes to."""
-        tally = self._of(party)
+        tally = self._of(peer)
         tally.heard += 1
         texts = payload[:80].decode("ascii", "replace").split("\0")
         number = int(texts[0]) if texts[0].isdigit() else -1
@@ -68,23 +68,23 @@ class Traffic:
         elif (end := _ENDS.get(number)) is not None and len(texts) > end[1]:
             tally.streams.discard((end[0], texts[end[1]]))
 
-    def said(self, party: Party, frames: bytes) -> None:
+    def gateway_sent(self, peer: Peer, frames: bytes) -> None:
         """Count what a client is told, and note which subscriptions that ends."""
-        tally = self._of(party)
+        tally = self._of(peer)
         for payload in payloads(frames):
             tally.said += 1
             if payload.startswith(_WELCOME) and not tally.is_welcome:
                 tally.is_welcome = True
-                self._visits.append(Visit(party.client_id, came=True))
+                self._visits.append(Visit(peer.client_id, came=True))
             if payload.startswith((b"4\0", b"57\0")):
                 self._note_end(tally, payload[:80].decode("ascii", "replace").split("\0"))
 
-    def left(self, party: Party, *, by_client: bool) -> None:
+    def disconnected(self, peer: Peer, *, by_client: bool) -> None:
         """Forget a connection."""
         del by_client
-        tally = self._parties.pop(party, None)
+        tally = self._parties.pop(peer, None)
         if tally is not None and tally.is_welcome:
-            self._visits.append(Visit(party.client_id, came=False))
+            self._visits.append(Visit(peer.client_id, came=False))
 
     def _note_end(self, tally: Tally, texts: list[str]) -> None:
         if len(texts) < 4 or texts[2] == "-1":
@@ -95,9 +95,9 @@ class Traffic:
                 return
         tally.streams = {stream for stream in tally.streams if stream[1] != texts[2]}
 
-    def _of(self, party: Party) -> Tally:
-        tally = self._parties.get(party)
+    def _of(self, peer: Peer) -> Tally:
+        tally = self._parties.get(peer)
         if tally is None:
-            tally = self._parties[party] = Tally(party.client_id, party.version, self._now_ns())
-        tally.client_id, tally.version = party.client_id, party.version
+            tally = self._parties[peer] = Tally(peer.client_id, peer.version, self._now_ns())
+        tally.client_id, tally.version = peer.client_id, peer.version
         return tally

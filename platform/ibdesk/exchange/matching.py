@@ -141,7 +141,9 @@ class Exchange:
         if not order.is_open:
             reason = f"order {order_id} is {order.status.value} and cannot be modified"
         elif quantity <= order.filled:
-            reason = f"order {order_id}: {order.filled:g} are filled, so its quantity cannot become {quantity:g}"
+            reason = (
+                f"order {order_id}: {order.filled:g} are already filled, so its quantity cannot become {quantity:g}"
+            )
         else:
             reason = _bad_terms(changed, ticket.instrument)
         if reason:
@@ -238,7 +240,7 @@ class Exchange:
         if instrument is None:
             return f"order {order.id}: {order.instrument!r} is not listed here"
         if isinstance(instrument, Index):
-            return f"order {order.id}: {order.instrument} is an index and takes no orders"
+            return f"order {order.id}: {order.instrument} is an index and cannot be traded"
         if order.id in self.book.orders:
             return f"order {order.id}: the id was used before"
         return _bad_terms(order, instrument)

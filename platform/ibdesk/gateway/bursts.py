@@ -27,6 +27,6 @@ class Bursts:
         end = self._ends[-1] + length
         return any((end - earlier) % LOST_BURST == 0 for earlier in self._ends)
 
-    def left(self, length: int) -> None:
+    def note_sent(self, length: int) -> None:
         """Note that a burst of this length was sent."""
         self._ends.append(self._ends[-1] + length)

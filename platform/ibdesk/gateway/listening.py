@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 
-class Party(Protocol):
+class Peer(Protocol):
     """The client's end of a connection; each connection has its own."""
 
     @property
@@ -23,15 +23,15 @@ class Party(Protocol):
 class MessageListener(Protocol):
     """Receives the messages between a client and the gateway."""
 
-    def heard(self, party: Party, payload: bytes) -> None:
+    def client_sent(self, peer: Peer, payload: bytes) -> None:
         """Receive a message of the client, without its length; also its greeting and versions."""
         ...
 
-    def said(self, party: Party, frames: bytes) -> None:
+    def gateway_sent(self, peer: Peer, frames: bytes) -> None:
         """Receive bytes for the client: one or several complete frames, each with its length."""
         ...
 
-    def left(self, party: Party, *, by_client: bool) -> None:
+    def disconnected(self, peer: Peer, *, by_client: bool) -> None:
         """Note that the client, or else the gateway, has hung up."""
         ...
 
@@ -42,20 +42,20 @@ class Listeners:
     def __init__(self, listeners: Sequence[MessageListener]) -> None:
         self._all = tuple(listeners)
 
-    def heard(self, party: Party, payload: bytes) -> None:
+    def client_sent(self, peer: Peer, payload: bytes) -> None:
         """Forward it to each listener."""
         for listener in self._all:
-            listener.heard(party, payload)
+            listener.client_sent(peer, payload)
 
-    def said(self, party: Party, frames: bytes) -> None:
+    def gateway_sent(self, peer: Peer, frames: bytes) -> None:
         """Forward it to each listener."""
         for listener in self._all:
-            listener.said(party, frames)
+            listener.gateway_sent(peer, frames)
 
-    def left(self, party: Party, *, by_client: bool) -> None:
+    def disconnected(self, peer: Peer, *, by_client: bool) -> None:
         """Forward it to each listener."""
         for listener in self._all:
-            listener.left(party, by_client=by_client)
+            listener.disconnected(peer, by_client=by_client)
 
 
 def payloads(frames: bytes) -> Iterator[bytes]:

@@ -277,10 +277,10 @@ class Gateway:
     ) -> None:
         """Book cash that arrives (positive) or leaves without a trade; `kind` is one of `CashMove`'s.
 
-        Clients learn of it with the next figures of the account.
+        Clients receive it with the next figures of the account.
 
         Raises:
-            ConfigError: If the amount is not a figure, or the market has no rate of the currency.
+            ConfigError: If the amount is not finite, or the market has no rate of the currency.
             RefusedError: If there is no such account.
         """
         if not math.isfinite(amount) or self.accounts.rates.to_base(currency) is None:

@@ -184,7 +184,7 @@ class Session(asyncio.Protocol):
             return
         self.state = SessionState.CLOSED
         if self.listener is not None:
-            self.listener.left(self, by_client=by_client)
+            self.listener.disconnected(self, by_client=by_client)
         if self.throttle is not None:
             self.throttle.close()
         for request_handler in self._request_handlers:
@@ -199,7 +199,7 @@ class Session(asyncio.Protocol):
 
     def _take(self, payload: bytes) -> None:
         if self.listener is not None:
-            self.listener.heard(self, payload)
+            self.listener.client_sent(self, payload)
         match self.state:
             case SessionState.GREETING:
                 self._agree(payload.decode("ascii", "replace"))
@@ -298,7 +298,7 @@ class Session(asyncio.Protocol):
         if self.state is SessionState.CLOSED or self._loop is None or self._is_silent:
             return
         if self.listener is not None:
-            self.listener.said(self, data)
+            self.listener.gateway_sent(self, data)
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(data)
@@ -313,7 +313,7 @@ class Session(asyncio.Protocol):
         while self._bursts.is_lost(len(burst)):
             message = OUTGOING_BY_NAME["accountUpdateTime"]
             burst += encode(message, {"time": self._host.clock_text()}, self.version)
-        self._bursts.left(len(burst))
+        self._bursts.note_sent(len(burst))
         transport.write(burst)
         if transport.get_write_buffer_size() > self._max_unsent_bytes:
             _log.warning("client %s does not read: %d bytes wait for it", self.client_id, self._max_unsent_bytes)

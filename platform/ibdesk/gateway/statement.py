@@ -118,7 +118,7 @@ def _cash_line(account: str, move: CashMove, number: int) -> dict[str, str]:
 
 
 def _cash_reports(ledger: AccountLedger, executions: list[Execution]) -> Iterator[dict[str, str]]:
-    """Yield what each currency had at the begin, what moved it, and what it has now."""
+    """Yield the starting cash, the changes and the ending cash of each currency."""
     for currency, amount in ledger.cash.items():
         moved: dict[str, Decimal] = {}
         for column, change in _changes(ledger.moves, executions, currency):
@@ -150,7 +150,7 @@ def _changes(
         commission = _exact(execution.commission)
         yield "commissions", -commission
         if isinstance(instrument, Future):
-            # Its commission is in the cost of the position, and comes off what closing it realizes.
+            # Its commission is part of the position's cost, and reduces the profit of closing it.
             yield "cashSettlingMtm", _exact(execution.realized or 0.0) + commission
         else:
             worth = -quantity * _exact(fill.price) * _exact(fill.multiplier)

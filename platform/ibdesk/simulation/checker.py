@@ -9,7 +9,7 @@ import msgspec
 from ibdesk.clock import SECOND
 from ibdesk.engine import RunState
 from ibdesk.errors import IbdeskError
-from ibdesk.gateway.listening import Party, payloads
+from ibdesk.gateway.listening import Peer, payloads
 from ibdesk.gateway.protocol.codec import decode
 from ibdesk.gateway.protocol.framing import split
 from ibdesk.gateway.protocol.incoming import INCOMING
@@ -82,20 +82,20 @@ class Checker:
 
     # ---- what comes to the gateway ----------------------------------------------------------------------------
 
-    def heard(self, party: Party, payload: bytes) -> None:
+    def client_sent(self, peer: Peer, payload: bytes) -> None:
         """Take a message of a client."""
-        self._comparisons.heard(party, payload, self._world.loop.now_ns)
-        self.openings.prices.heard(party, payload)
+        self._comparisons.client_sent(peer, payload, self._world.loop.now_ns)
+        self.openings.prices.client_sent(peer, payload)
         if not payload.startswith(_PLACE_ORDER):
             return
-        fields = decode(INCOMING[3], split(payload), party.version)
+        fields = decode(INCOMING[3], split(payload), peer.version)
         reference, order_id = str(fields["orderRef"]), int(str(fields["orderId"]))
-        known, sent = self.truth.sent.get(reference), SentOrder(party.client_id, order_id)
+        known, sent = self.truth.sent.get(reference), SentOrder(peer.client_id, order_id)
         if known is not None and known != sent and self._is_forgotten(reference):
             known = None
             self._rejected.discard(reference)
         if known is None:
-            same = self.truth.by_number.setdefault((party.client_id, order_id), reference)
+            same = self.truth.by_number.setdefault((peer.client_id, order_id), reference)
             if same != reference:
                 self.report("1: no order id is used twice", f"{reference} came as {order_id}, which was {same}")
             if reference in self._rejected:
@@ -105,7 +105,7 @@ class Checker:
             self._pairs.comes(reference, str(fields["symbol"]), quantity)
             return
         if sent != known:
-            facts = f"{reference} came as {known.client_id}/{known.order_id} and as {party.client_id}/{order_id}"
+            facts = f"{reference} came as {known.client_id}/{known.order_id} and as {peer.client_id}/{order_id}"
             self.report("1: no intent is sent twice", facts)
 
     def _is_forgotten(self, reference: str) -> bool:
@@ -118,12 +118,12 @@ class Checker:
         is_filled = any(each.order == reference for each in self.truth.executions.values())
         return reference in self.excuses.unrecorded and is_refused and not is_filled
 
-    def said(self, party: Party, frames: bytes) -> None:
+    def gateway_sent(self, peer: Peer, frames: bytes) -> None:
         """Note which executions and prices a client was told."""
-        self._comparisons.said(party, frames, self._world.loop.now_ns)
-        self.openings.prices.said(party, frames, self._world.loop.now_ns)
+        self._comparisons.gateway_sent(peer, frames, self._world.loop.now_ns)
+        self.openings.prices.gateway_sent(peer, frames, self._world.loop.now_ns)
 
-    def left(self, party: Party, *, by_client: bool) -> None:
+    def disconnected(self, peer: Peer, *, by_client: bool) -> None:
         """Pass over."""
 
     # ---- what an engine sends ---------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 
-from ibdesk.gateway.listening import Party, payloads
+from ibdesk.gateway.listening import Peer, payloads
 from ibdesk.gateway.protocol.codec import decode
 from ibdesk.gateway.protocol.framing import split
 from ibdesk.gateway.protocol.incoming import INCOMING
@@ -26,25 +26,25 @@ class ComparisonChecks:
         self._answered_ns: dict[int, int] = {}
         self._told_ns: dict[tuple[int, str], int] = {}
 
-    def heard(self, party: Party, payload: bytes, now_ns: int) -> None:
+    def client_sent(self, peer: Peer, payload: bytes, now_ns: int) -> None:
         """Take a message of a client."""
         if payload.startswith(_REQUEST_EXECUTIONS):
-            fields = decode(INCOMING[7], split(payload), party.version)
+            fields = decode(INCOMING[7], split(payload), peer.version)
             if not fields["time"]:
-                self._asked_ns[party.client_id, str(fields["reqId"])] = now_ns
+                self._asked_ns[peer.client_id, str(fields["reqId"])] = now_ns
 
-    def said(self, party: Party, frames: bytes, now_ns: int) -> None:
+    def gateway_sent(self, peer: Peer, frames: bytes, now_ns: int) -> None:
         """Note which executions a client is told, and that it was told all."""
         for payload in payloads(frames):
             if payload.startswith(_EXECUTION):
-                told = decode(OUTGOING[11], split(payload), party.version)
+                told = decode(OUTGOING[11], split(payload), peer.version)
                 name = str(told["execId"]).rpartition(".")[0]
-                self._told_ns[party.client_id, name] = now_ns
+                self._told_ns[peer.client_id, name] = now_ns
             elif payload.startswith(_END):
-                number = str(decode(OUTGOING[55], split(payload), party.version)["reqId"])
-                asked_ns = self._asked_ns.pop((party.client_id, number), None)
+                number = str(decode(OUTGOING[55], split(payload), peer.version)["reqId"])
+                asked_ns = self._asked_ns.pop((peer.client_id, number), None)
                 if asked_ns is not None:
-                    self._answered_ns[party.client_id] = asked_ns
+                    self._answered_ns[peer.client_id] = asked_ns
 
     def told_ns(self, client_id: int, name: str) -> int:
         """Return when a client was last told of an execution, 0 if it was not."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from ibdesk.clock import SECOND
-from ibdesk.gateway.listening import Party, payloads
+from ibdesk.gateway.listening import Peer, payloads
 from ibdesk.gateway.protocol.codec import decode
 from ibdesk.gateway.protocol.framing import split
 from ibdesk.gateway.protocol.incoming import INCOMING
@@ -52,25 +52,25 @@ class PriceChecks:
             self._held_from_ns = from_ns
         self._held_until_ns = max(self._held_until_ns, until_ns)
 
-    def heard(self, party: Party, payload: bytes) -> None:
+    def client_sent(self, peer: Peer, payload: bytes) -> None:
         """Take note for which instrument a client asks."""
         for start, number in ((_ASK_QUOTES, 1), (_ASK_BARS, 50)):
             if payload.startswith(start):
-                fields = decode(INCOMING[number], split(payload), party.version)
-                self._symbols[party.client_id, str(fields["reqId"])] = str(fields["symbol"])
+                fields = decode(INCOMING[number], split(payload), peer.version)
+                self._symbols[peer.client_id, str(fields["reqId"])] = str(fields["symbol"])
 
-    def said(self, party: Party, frames: bytes, now_ns: int) -> None:
+    def gateway_sent(self, peer: Peer, frames: bytes, now_ns: int) -> None:
         """Take note of what a client is told."""
         for payload in payloads(frames):
             if not payload.startswith((_PRICE, _SIZE, _BAR)):
                 continue
             texts = split(payload)
-            symbol = self._symbols.get((party.client_id, texts[2]))
+            symbol = self._symbols.get((peer.client_id, texts[2]))
             if symbol is None:
                 continue
-            self._told_ns[party.client_id, symbol] = now_ns
+            self._told_ns[peer.client_id, symbol] = now_ns
             if payload.startswith(_PRICE) and texts[3] in (_BID, _ASK) and float(texts[4]) > 0:
-                key = party.client_id, symbol, texts[3]
+                key = peer.client_id, symbol, texts[3]
                 self._sides.setdefault(key, collections.deque(maxlen=_KEPT)).append(SentPrice(now_ns, float(texts[4])))
 
     def was_told_since(self, since_ns: int, client_id: int, symbol: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 from ibdesk.clock import SECOND, Clock, ManualClock, ScaledClock, SystemClock
 from ibdesk.errors import ConfigError
 from ibdesk.gateway import Faults, Gateway, GatewayThread, MarketSource, RandomWalk
-from ibdesk.gateway.listening import Party
+from ibdesk.gateway.listening import Peer
 from ibdesk.gateway.market.script import MarketScript
 from ibdesk.testing.seen import SeenExecution, SeenOrder, seen_execution, seen_order
 
@@ -206,19 +206,19 @@ class _News:
     def __init__(self) -> None:
         self.heard_any = threading.Event()
 
-    def heard(self, party: Party, payload: bytes) -> None:
+    def client_sent(self, peer: Peer, payload: bytes) -> None:
         """Note it."""
-        del party, payload
+        del peer, payload
         self.heard_any.set()
 
-    def said(self, party: Party, frames: bytes) -> None:
+    def gateway_sent(self, peer: Peer, frames: bytes) -> None:
         """Note it."""
-        del party, frames
+        del peer, frames
         self.heard_any.set()
 
-    def left(self, party: Party, *, by_client: bool) -> None:
+    def disconnected(self, peer: Peer, *, by_client: bool) -> None:
         """Note it."""
-        del party, by_client
+        del peer, by_client
         self.heard_any.set()
 
 

@@ -1,1 +1,1 @@
-"""The market behind the gateway: where prices come from, and what is known of them now."""
+"""The market behind the gateway: the sources of prices, and their present state."""

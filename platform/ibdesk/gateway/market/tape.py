@@ -146,7 +146,7 @@ class Tape:
             if price == price:  # noqa: PLR0124 - NaN is a missing side, and this is the fastest test
                 state.note(what, price)
         self._venue(quote)
-        for watcher in self._heard(quote.instrument, state):
+        for watcher in self._active_watchers(quote.instrument, state):
             watcher.on_quote(quote)
 
     def _trade(self, state: InstrumentState, tick: Tick) -> None:
@@ -157,7 +157,7 @@ class Tape:
             state.day = bar_from(tick.price, tick.size)
         elif state.phase is Phase.REGULAR:
             state.day.add(tick.price, tick.size)
-        for watcher in self._heard(tick.instrument, state):
+        for watcher in self._active_watchers(tick.instrument, state):
             watcher.on_tick(tick)
 
     # ---- halts and sessions ---------------------------------------------------------------------------------------
@@ -200,12 +200,12 @@ class Tape:
         elif old is Phase.CLOSED and not state.is_halted:
             self._stir(instrument, state)
         else:
-            self._tell_state(instrument, state)
+            self._report_state(instrument, state)
 
     def _still(self, instrument: str, state: InstrumentState) -> None:
         """Withdraw the quote: nothing fills, and clients see no quote."""
         quote = state.quote
-        self._tell_state(instrument, state)
+        self._report_state(instrument, state)
         if quote is not None and not math.isnan(quote.mid):
             state.withdrawn = quote
             self._quote(state, Quote(instrument, self._schedule.now_ns, math.nan, math.nan))
@@ -214,16 +214,16 @@ class Tape:
         if state.is_still:
             return
         withdrawn, state.withdrawn = state.withdrawn, None
-        self._tell_state(instrument, state)
+        self._report_state(instrument, state)
         if withdrawn is not None:
             now_ns, parts = self._schedule.now_ns, withdrawn
             self._quote(state, Quote(instrument, now_ns, parts.bid, parts.ask, parts.bid_size, parts.ask_size))
 
-    def _tell_state(self, instrument: str, state: InstrumentState) -> None:
-        for watcher in self._heard(instrument, state):
+    def _report_state(self, instrument: str, state: InstrumentState) -> None:
+        for watcher in self._active_watchers(instrument, state):
             watcher.on_state(state)
 
-    def _heard(self, instrument: str, state: InstrumentState) -> tuple[Watcher, ...]:
+    def _active_watchers(self, instrument: str, state: InstrumentState) -> tuple[Watcher, ...]:
         return tuple(self._watchers.get(instrument, ())) if self.live and not state.is_stale else ()
 
     def _close_bars(self, opened_ns: int) -> None:
@@ -237,7 +237,7 @@ class Tape:
             for what, price in state.prices():
                 bars.setdefault(what, bar_from(price, count=0))
             if bars:
-                for watcher in self._heard(instrument, state):
+                for watcher in self._active_watchers(instrument, state):
                     watcher.on_bar(instrument, opened_ns, bars)
 
 

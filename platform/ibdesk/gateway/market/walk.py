@@ -79,7 +79,7 @@ class RandomWalk:
         self._lines = {name: self._line(name) for name in self._walks}
 
     def keep_hours(self, hours_of: Callable[[str], Hours | None]) -> None:
-        """Shape each trading day's volume like its exchange's session; the tape drops what is outside."""
+        """Shape each trading day's volume like its exchange's session; the tape drops volume outside it."""
         self._hours_of = hours_of
 
     def add(self, instrument: Instrument) -> bool:

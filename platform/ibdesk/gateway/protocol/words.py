@@ -57,7 +57,7 @@ _AUXILIARY = {
 _NONE_WHEN_ZERO = frozenset({"conId", "strike", "parentId", "mktCapPrice", "exemptCode", "liquidation"})
 
 
-def told(payload: bytes, version: int, *, by_client: bool) -> str:
+def describe_payload(payload: bytes, version: int, *, by_client: bool) -> str:
     """Return a line for any payload, readable or not; `version` is the session's server version."""
     if version >= BINARY_SINCE:
         return f"binary message {int.from_bytes(payload[:4], 'big')}, {len(payload):,} bytes"
@@ -67,10 +67,10 @@ def told(payload: bytes, version: int, *, by_client: bool) -> str:
         texts = split(payload)
     except ProtocolError as error:
         return f"unreadable: {error}"
-    return words(texts, version, by_client=by_client)
+    return describe_fields(texts, version, by_client=by_client)
 
 
-def words(texts: list[str], version: int, *, by_client: bool) -> str:
+def describe_fields(texts: list[str], version: int, *, by_client: bool) -> str:
     """Return a line for a message, given its fields, the number first."""
     number = integer(texts[0]) or 0
     message = (INCOMING if by_client else OUTGOING).get(number)

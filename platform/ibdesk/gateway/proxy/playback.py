@@ -13,7 +13,7 @@ from ibdesk.gateway.protocol.codec import encode
 from ibdesk.gateway.protocol.framing import FrameReader, ProtocolError, join, split
 from ibdesk.gateway.protocol.greeting import GREETING
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
-from ibdesk.gateway.protocol.words import told, words
+from ibdesk.gateway.protocol.words import describe_fields, describe_payload
 from ibdesk.gateway.proxy.conversation import By, Conversation, ConversationEntry, RecordedConnection
 from ibdesk.gateway.proxy.matching import IdTranslation
 from ibdesk.gateway.proxy.stream_server import StreamServer
@@ -41,7 +41,7 @@ class Playback(StreamServer):
     Each connection gets the recorded one of its client id, or else the first that was not played yet. Further
     connections get recorded ones again. Requests must equal the recorded ones, except for their ids and for the order
     of those made at once. Answers are sent directly after the requests before them, or with `timed` after the recorded
-    delay. At the first difference the client is disconnected; `differences` keeps the message, and `tell` is called
+    delay. At the first difference the client is disconnected; `differences` keeps the message, and `report` is called
     with it and with other events of the playback.
     """
 
@@ -52,14 +52,14 @@ class Playback(StreamServer):
         host: str = "127.0.0.1",
         port: int = 0,
         timed: bool = False,
-        tell: Callable[[str], None] = _log.info,
+        report: Callable[[str], None] = _log.info,
     ) -> None:
         super().__init__(host, port)
         self.differences: list[str] = []
         self.completed = 0
         self._conversation = conversation
         self._timed = timed
-        self._tell = tell
+        self._report = report
         self._played: dict[int, int] = dict.fromkeys((link.number for link in conversation.links), 0)
         self._busy: set[int] = set()
 
@@ -70,14 +70,14 @@ class Playback(StreamServer):
         try:
             link = await self._begin(client, writer)
             if link is not None:
-                await _Playing(link, client, writer, timed=self._timed, tell=self._tell).run()
+                await _Playing(link, client, writer, timed=self._timed, report=self._report).run()
                 self.completed += 1
-                self._tell(f"client {client.id}: played to its end")
+                self._report(f"client {client.id}: played to its end")
         except (DifferenceError, ProtocolError) as error:
             self.differences.append(f"client {client.id} {error}")
-            self._tell(self.differences[-1])
+            self._report(self.differences[-1])
         except ConnectionError:
-            self._tell(f"client {client.id} has hung up")
+            self._report(f"client {client.id} has hung up")
         finally:
             if link is not None:
                 self._busy.discard(link.number)
@@ -92,7 +92,7 @@ class Playback(StreamServer):
         match = _VERSIONS.fullmatch(line)
         lowest, highest = (0, 0) if match is None else (int(match[1]), int(match[2] or match[1]))
         if not lowest <= version <= highest:
-            raise DifferenceError(f"{told(line, 0, by_client=True)}, the recording is of version {version}")
+            raise DifferenceError(f"{describe_payload(line, 0, by_client=True)}, the recording is of version {version}")
         reply = next(entry.fields for entry in first.entries if entry.by is By.TWS and entry.fields)
         writer.write(join(reply))
         payload = await client.next()
@@ -100,7 +100,7 @@ class Playback(StreamServer):
             return None
         texts = split(payload)
         if texts[0] != "71" or len(texts) < 3:
-            raise DifferenceError(f"sent {told(payload, version, by_client=True)} before startApi")
+            raise DifferenceError(f"sent {describe_payload(payload, version, by_client=True)} before startApi")
         client.id = texts[2]
         link = self._choose(client.id, version)
         self._busy.add(link.number)
@@ -168,7 +168,7 @@ class _Playing:
         writer: asyncio.StreamWriter,
         *,
         timed: bool,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         begins = next(place for place, entry in enumerate(link.entries) if entry.by is By.CLIENT and entry.fields)
         self._entries = link.entries[begins:]
@@ -177,7 +177,7 @@ class _Playing:
         self._client = client
         self._writer = writer
         self._timed = timed
-        self._tell = tell
+        self._report = report
         self._ids = IdTranslation()
         self._early: set[int] = set()
         self._bursts = Bursts()
@@ -228,7 +228,7 @@ class _Playing:
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 return await self._client.next()
         except TimeoutError:
-            self._tell(f"client {self._client.id}: waiting for the recording's next message: {self._recorded(place)}")
+            self._report(f"client {self._client.id}: waiting for the next recorded message: {self._recorded(place)}")
         return await self._client.next()
 
     def _find(self, payload: bytes, place: int) -> int | None:
@@ -253,13 +253,13 @@ class _Playing:
         self._unsent.clear()
         while self._bursts.is_lost(len(burst)):
             burst += encode(OUTGOING_BY_NAME["accountUpdateTime"], {"time": self._clock}, self._version)
-        self._bursts.left(len(burst))
+        self._bursts.note_sent(len(burst))
         self._writer.write(burst)
         await self._writer.drain()
 
     def _recorded(self, place: int) -> str:
         entry: ConversationEntry = self._entries[place]
-        return words(entry.fields or [entry.text or ""], self._version, by_client=True)
+        return describe_fields(entry.fields or [entry.text or ""], self._version, by_client=True)
 
     def _in_words(self, payload: bytes) -> str:
-        return told(payload, self._version, by_client=True)
+        return describe_payload(payload, self._version, by_client=True)

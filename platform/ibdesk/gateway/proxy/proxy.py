@@ -52,7 +52,7 @@ class Conduit:
         try:
             for payload in self._from_client.feed(data):
                 self._learn_client(payload)
-                self._listener.heard(self, payload)
+                self._listener.client_sent(self, payload)
         except ProtocolError as error:
             _log.warning("client %d: from here its bytes are forwarded, not recorded: %s", self.client_id, error)
             self._from_client = None
@@ -63,7 +63,7 @@ class Conduit:
             return
         try:
             for payload in self._from_tws.feed(data):
-                self._listener.said(self, frame(payload))
+                self._listener.gateway_sent(self, frame(payload))
                 if not self.version:
                     self._learn_version(payload)
         except ProtocolError as error:
@@ -115,7 +115,7 @@ class Proxy(StreamServer):
                     _pass_on(reader, tws_writer, conduit.client_sent), _pass_on(tws_reader, writer, conduit.tws_sent)
                 )
         finally:
-            self._listener.left(conduit, by_client=by_client)
+            self._listener.disconnected(conduit, by_client=by_client)
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listen: Callable[[bytes], None]) -> None:

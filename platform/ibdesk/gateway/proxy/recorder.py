@@ -12,7 +12,7 @@ import msgspec
 
 from ibdesk.clock import SECOND
 from ibdesk.errors import ConfigError
-from ibdesk.gateway.listening import Party, payloads
+from ibdesk.gateway.listening import Peer, payloads
 from ibdesk.gateway.protocol.framing import split
 from ibdesk.gateway.protocol.words import BINARY_SINCE
 from ibdesk.gateway.proxy.conversation import FORMAT, FORMAT_VERSION, By, ConversationEntry, Header
@@ -39,7 +39,7 @@ class ConversationRecorder:
         self._now_ns = now_ns
         self._began_ns = now_ns()
         self._mask = AccountMask()
-        self._links: dict[Party, int] = {}
+        self._links: dict[Peer, int] = {}
         self._opened = 0
         self._encoder = msgspec.json.Encoder()
         try:
@@ -50,22 +50,22 @@ class ConversationRecorder:
             raise ConfigError(f"recording {path}: it cannot be written: {error.strerror or error}") from None
         self._write(Header(FORMAT, FORMAT_VERSION))
 
-    def heard(self, party: Party, payload: bytes) -> None:
+    def client_sent(self, peer: Peer, payload: bytes) -> None:
         """Record a client's message and flush the file; requests are rare."""
-        self._note(party, By.CLIENT, payload)
+        self._note(peer, By.CLIENT, payload)
         self.flush()
 
-    def said(self, party: Party, frames: bytes) -> None:
+    def gateway_sent(self, peer: Peer, frames: bytes) -> None:
         """Record messages to a client."""
         for payload in payloads(frames):
-            self._note(party, By.TWS, payload)
+            self._note(peer, By.TWS, payload)
 
-    def left(self, party: Party, *, by_client: bool) -> None:
+    def disconnected(self, peer: Peer, *, by_client: bool) -> None:
         """Record the end of a connection."""
-        number = self._links.pop(party, None)
+        number = self._links.pop(peer, None)
         if number is not None:
             by = By.CLIENT if by_client else By.TWS
-            self._write(ConversationEntry(at=self._at(), link=number, by=by, client=party.client_id, ended=True))
+            self._write(ConversationEntry(at=self._at(), link=number, by=by, client=peer.client_id, ended=True))
             self.flush()
 
     def flush(self) -> None:
@@ -85,13 +85,13 @@ class ConversationRecorder:
         if not self.count:
             self.path.unlink(missing_ok=True)
 
-    def _note(self, party: Party, by: By, payload: bytes) -> None:
-        number = self._links.get(party)
+    def _note(self, peer: Peer, by: By, payload: bytes) -> None:
+        number = self._links.get(peer)
         if number is None:
             self._opened += 1
-            number = self._links[party] = self._opened
-        at, client = self._at(), party.client_id
-        if party.version >= BINARY_SINCE:
+            number = self._links[peer] = self._opened
+        at, client = self._at(), peer.client_id
+        if peer.version >= BINARY_SINCE:
             self._write(ConversationEntry(at=at, link=number, by=by, client=client, binary=len(payload)))
         elif payload.endswith(b"\0"):
             texts = split(payload)

@@ -40,7 +40,7 @@ class Changes:
         if live is not None and isinstance(record.kind, Plain) and _without_prices(before) == _without_prices(terms):
             shape = record.kind.shape(terms, order.side, record.contract.instrument, None, None)
             if shape is not None:
-                self._order_handler.route.change(record, live, shape, tell=True)
+                self._order_handler.route.change(record, live, shape, report=True)
             return
         # The exchange sees another type as a new order for the remaining quantity.
         self._order_handler.route.withdraw(record)

@@ -11,16 +11,16 @@ from ibdesk.model import Quote, Tick
 
 
 class MarketWatch:
-    """Orders by the instruments they depend on. `hear` is called with each watched instrument that trades.
+    """Orders by the instruments they depend on. `on_trade` is called with each watched instrument that trades.
 
     The venue receives all quotes anyway. Trades come from the tape, and only while an order watches them.
     """
 
-    def __init__(self, tape: Tape, hear: Callable[[str], None]) -> None:
+    def __init__(self, tape: Tape, on_trade: Callable[[str], None]) -> None:
         self._tape = tape
-        self._hear = hear
+        self._on_trade = on_trade
         self.by_instrument: dict[str, dict[Key, OrderRecord]] = {}
-        self._heard: dict[str, set[Key]] = {}
+        self._tick_watchers: dict[str, set[Key]] = {}
         self._for_executions: dict[Key, OrderRecord] = {}
 
     def add(self, record: OrderRecord, instruments: Iterable[str], *, trades: bool = False) -> None:
@@ -28,9 +28,9 @@ class MarketWatch:
         for name in instruments:
             self.by_instrument.setdefault(name, {})[record.key] = record
             if trades:
-                if name not in self._heard:
+                if name not in self._tick_watchers:
                     self._tape.watch(name, self)
-                self._heard.setdefault(name, set()).add(record.key)
+                self._tick_watchers.setdefault(name, set()).add(record.key)
 
     def add_for_executions(self, record: OrderRecord) -> None:
         """Make an order wait for executions."""
@@ -43,10 +43,10 @@ class MarketWatch:
             del self.by_instrument[name][record.key]
             if not self.by_instrument[name]:
                 del self.by_instrument[name]
-            listeners = self._heard.get(name, set())
+            listeners = self._tick_watchers.get(name, set())
             listeners.discard(record.key)
-            if name in self._heard and not listeners:
-                del self._heard[name]
+            if name in self._tick_watchers and not listeners:
+                del self._tick_watchers[name]
                 self._tape.unwatch(name, self)
 
     def of(self, instrument: str) -> tuple[OrderRecord, ...]:
@@ -61,7 +61,7 @@ class MarketWatch:
 
     def on_tick(self, tick: Tick) -> None:
         """Report a trade."""
-        self._hear(tick.instrument)
+        self._on_trade(tick.instrument)
 
     def on_quote(self, quote: Quote) -> None:
         """Ignore a quote: the venue has received it already."""

@@ -138,7 +138,7 @@ class OrderHandler:
         record.holds.add(hold)
 
     def expire(self, record: OrderRecord, reason: str) -> None:
-        """End an order whose time is over."""
+        """End an order whose time has passed."""
         if not record.is_done:
             self.cancel(record, reason)
 

@@ -78,8 +78,8 @@ class Route:
         self._there[order.id] = record
         self._take(self._exchange.place(order, self._schedule.now_ns))
 
-    def change(self, record: OrderRecord, live: Order, shape: Shape, *, tell: bool = False) -> None:
-        """Change price or size of an order at the exchange; with `tell`, report it before its effects."""
+    def change(self, record: OrderRecord, live: Order, shape: Shape, *, report: bool = False) -> None:
+        """Change price or size of an order at the exchange; with `report`, report it before its effects."""
         self._notifier.changed(record, at_once=False)
         record.shape, record.order = shape, _shaped(record.order, shape, name=record.order.id)
         events = self._exchange.modify(
@@ -89,7 +89,7 @@ class Route:
             stop_price=shape.stop,
             at_ns=self._schedule.now_ns,
         )
-        if tell:
+        if report:
             self._notifier.show(record)
             if record.why_held:
                 self._notifier.show(record)

@@ -32,7 +32,7 @@ class TimerActions(Protocol):
         """Withdraw an order from the exchange until a hold is lifted."""
 
     def expire(self, record: OrderRecord, reason: str) -> None:
-        """End an order whose time is over."""
+        """End an order whose time has passed."""
 
     def look(self, record: OrderRecord) -> None:
         """Check the market and the conditions of an order."""
