@@ -183,7 +183,7 @@ def test_open_orders_of_a_killed_desk_belong_to_their_run_and_can_be_withdrawn(
     until(lambda: not desk.health().open_orders and sum(desk.positions()["quantity"]) == 0)
 
     assert waiting.select("owner", "status").rows() == [(generation.run, "working")] * 2
-    assert gateway.call(lambda: list(gateway.gateway.venue.open())) == []
+    assert gateway.call(lambda: list(gateway.gateway.venue.open_orders())) == []
     assert sum(executed(gateway).values()) == 0
     assert desk.runs()[0].state == "stopped"
 
@@ -395,7 +395,7 @@ def test_a_desk_of_another_client_id_goes_on_with_the_books_of_the_account(
     reason = f"it was placed under client id {CLIENT}, connect with that one to change it"
     for order in waiting["id"]:
         watcher.wait_for(Topic.ALERTS, text=f"order {order}: cannot be cancelled: {reason}")
-    assert len(gateway.call(lambda: list(gateway.gateway.venue.open()))) == 2
+    assert len(gateway.call(lambda: list(gateway.gateway.venue.open_orders()))) == 2
 
 
 def test_a_desk_and_its_gateway_both_restart(tmp_path: Path, watch: Watch, write_strategy: WriteStrategy) -> None:

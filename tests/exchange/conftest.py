@@ -87,5 +87,5 @@ def make_order() -> MakeOrder:
 def exchange() -> Exchange:
     """Return an exchange that lists AAPL and charges nothing."""
     exchange = Exchange(commissions=NoCommission())
-    exchange.add(Stock("AAPL"))
+    exchange.add_instrument(Stock("AAPL"))
     return exchange

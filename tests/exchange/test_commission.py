@@ -53,8 +53,8 @@ def test_the_tiered_schedule_passes_fees_on_and_charges_sales_more() -> None:
 
 def test_the_minimum_is_per_order_however_many_executions_it_takes(make_order: MakeOrder) -> None:
     exchange = Exchange(commissions=FixedCommission(), partial=True)
-    exchange.add(SHARE)
-    exchange.place(make_order(Side.BUY, 400), 0)
+    exchange.add_instrument(SHARE)
+    exchange.place_order(make_order(Side.BUY, 400), 0)
 
     amounts = [
         event.amount

@@ -21,7 +21,7 @@ def bar(open_: float, high: float, low: float, close: float, *, minute: int = 0)
 
 
 def test_a_market_order_waits_and_fills_at_the_open_of_the_next_bar(exchange: Exchange, make_order: MakeOrder) -> None:
-    placed = exchange.place(make_order(BUY), 5)
+    placed = exchange.place_order(make_order(BUY), 5)
     events = meet(exchange, bar(10, 12, 9, 11, minute=1))
 
     assert statuses(placed) == [OrderStatus.HELD]
@@ -47,7 +47,7 @@ def test_a_market_order_waits_and_fills_at_the_open_of_the_next_bar(exchange: Ex
 def test_a_limit_order_fills_at_the_open_or_when_traded_through(
     exchange: Exchange, make_order: MakeOrder, side: Side, limit: float, expected: list[tuple[float, float]]
 ) -> None:
-    exchange.place(make_order(side, limit=limit), 0)
+    exchange.place_order(make_order(side, limit=limit), 0)
 
     assert fills(meet(exchange, bar(10, 12, 9, 11))) == expected
 
@@ -67,7 +67,7 @@ def test_a_limit_order_fills_at_the_open_or_when_traded_through(
 def test_a_stop_fills_at_its_price_or_at_the_open_that_gapped_over_it(
     exchange: Exchange, make_order: MakeOrder, side: Side, stop: float, expected: list[tuple[float, float]]
 ) -> None:
-    exchange.place(make_order(side, stop=stop), 0)
+    exchange.place_order(make_order(side, stop=stop), 0)
 
     assert fills(meet(exchange, bar(10, 12, 9, 11))) == expected
 
@@ -75,8 +75,8 @@ def test_a_stop_fills_at_its_price_or_at_the_open_that_gapped_over_it(
 def test_a_stop_limit_triggered_inside_a_bar_fills_there_only_if_the_close_is_through_its_limit(
     exchange: Exchange, make_order: MakeOrder
 ) -> None:
-    exchange.place(make_order(SELL, stop=9.5, limit=9.4), 0)
-    exchange.place(make_order(SELL, stop=9.5, limit=9.2), 0)
+    exchange.place_order(make_order(SELL, stop=9.5, limit=9.4), 0)
+    exchange.place_order(make_order(SELL, stop=9.5, limit=9.2), 0)
 
     events = meet(exchange, bar(10, 10, 9, 9.3))
 
@@ -88,25 +88,25 @@ def test_a_stop_limit_triggered_inside_a_bar_fills_there_only_if_the_close_is_th
 def test_a_stop_limit_gapped_over_rests_at_its_limit_from_the_open_on(
     exchange: Exchange, make_order: MakeOrder
 ) -> None:
-    exchange.place(make_order(SELL, stop=9.5, limit=9.4), 0)
+    exchange.place_order(make_order(SELL, stop=9.5, limit=9.4), 0)
 
     assert fills(meet(exchange, bar(9, 9.6, 8.5, 9))) == [(100, 9.4)]
 
 
 def test_of_stop_and_target_reached_by_one_bar_the_stop_is_taken(exchange: Exchange, make_order: MakeOrder) -> None:
-    exchange.place(make_order(SELL, limit=11.5), 0)
-    exchange.place(make_order(SELL, stop=9.5), 0)
+    exchange.place_order(make_order(SELL, limit=11.5), 0)
+    exchange.place_order(make_order(SELL, stop=9.5), 0)
 
     assert fills(meet(exchange, bar(10, 12, 9, 11))) == [(100, 9.5)]
     assert [order.limit_price for order in exchange.open_orders] == [11.5]
 
 
 def test_an_order_placed_after_the_open_meets_the_rest_of_the_bar(exchange: Exchange, make_order: MakeOrder) -> None:
-    exchange.place(make_order(BUY), 0)
+    exchange.place_order(make_order(BUY), 0)
     happenings = exchange.meet_bars([bar(10, 12, 9, 11)])
     assert fills(next(happenings)) == [(100, 10)]
-    exchange.place(make_order(SELL, stop=9.5), 0)
-    exchange.place(make_order(SELL), 0)
+    exchange.place_order(make_order(SELL, stop=9.5), 0)
+    exchange.place_order(make_order(SELL), 0)
 
     # The market order trades at once: at 10, the worse of the open and the close.
     assert fills(next(happenings)) == [(100, 10)]
@@ -115,7 +115,7 @@ def test_an_order_placed_after_the_open_meets_the_rest_of_the_bar(exchange: Exch
 
 
 def test_immediate_or_cancel_has_one_chance(exchange: Exchange, make_order: MakeOrder) -> None:
-    exchange.place(make_order(BUY, limit=9.5, time_in_force=TimeInForce.IOC), 0)
+    exchange.place_order(make_order(BUY, limit=9.5, time_in_force=TimeInForce.IOC), 0)
 
     events = meet(exchange, bar(10, 12, 9, 11))
 
@@ -124,8 +124,8 @@ def test_immediate_or_cancel_has_one_chance(exchange: Exchange, make_order: Make
 
 
 def test_day_orders_expire_and_others_stay(exchange: Exchange, make_order: MakeOrder) -> None:
-    exchange.place(make_order(BUY, limit=5, time_in_force=TimeInForce.DAY), 0)
-    exchange.place(make_order(BUY, limit=5), 0)
+    exchange.place_order(make_order(BUY, limit=5, time_in_force=TimeInForce.DAY), 0)
+    exchange.place_order(make_order(BUY, limit=5), 0)
 
     assert statuses([event for events in exchange.end_day("AAPL", 99) for event in events]) == [OrderStatus.EXPIRED]
     assert len(exchange.open_orders) == 1
@@ -135,10 +135,10 @@ def test_slippage_makes_market_orders_and_stops_worse_and_leaves_limits_alone(
     make_order: MakeOrder,
 ) -> None:
     exchange = Exchange(commissions=NoCommission(), slippage=TickSlippage(2))
-    exchange.add(Stock("AAPL"))
-    exchange.place(make_order(BUY), 0)
-    exchange.place(make_order(SELL, stop=9.5), 0)
-    exchange.place(make_order(SELL, limit=10.0), 0)
+    exchange.add_instrument(Stock("AAPL"))
+    exchange.place_order(make_order(BUY), 0)
+    exchange.place_order(make_order(SELL, stop=9.5), 0)
+    exchange.place_order(make_order(SELL, limit=10.0), 0)
 
     filled = fills(meet(exchange, bar(10, 12, 9, 11)))
 
@@ -148,16 +148,16 @@ def test_slippage_makes_market_orders_and_stops_worse_and_leaves_limits_alone(
 
 def test_slippage_of_basis_points_is_a_fraction_of_the_price(make_order: MakeOrder) -> None:
     exchange = Exchange(slippage=FractionSlippage(10))
-    exchange.add(Stock("AAPL"))
-    exchange.place(make_order(SELL), 0)
+    exchange.add_instrument(Stock("AAPL"))
+    exchange.place_order(make_order(SELL), 0)
 
     assert fills(meet(exchange, bar(100, 100, 99, 100))) == [(100, 99.9)]
 
 
 def test_a_sale_never_slips_to_a_price_of_nothing(make_order: MakeOrder) -> None:
     exchange = Exchange(slippage=TickSlippage(5))
-    exchange.add(Stock("AAPL"))
-    exchange.place(make_order(SELL), 0)
+    exchange.add_instrument(Stock("AAPL"))
+    exchange.place_order(make_order(SELL), 0)
 
     # Below a dollar a tick of a US share is a hundredth of a cent.
     assert fills(meet(exchange, Quote("AAPL", 0, 0.0003, 0.0004, 1000, 1000))) == [(100, 0.0001)]
@@ -173,7 +173,7 @@ def test_the_same_orders_and_bars_give_the_same_events(make_order: MakeOrder) ->
 
     def run() -> list[object]:
         exchange = Exchange(slippage=TickSlippage(1))
-        exchange.add(Stock("AAPL"))
-        return [*exchange.place(order, 0), *meet(exchange, bar(10, 12, 9, 11))]
+        exchange.add_instrument(Stock("AAPL"))
+        return [*exchange.place_order(order, 0), *meet(exchange, bar(10, 12, 9, 11))]
 
     assert run() == run()

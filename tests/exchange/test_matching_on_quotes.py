@@ -24,8 +24,8 @@ def quote(bid: float, ask: float, *, at_ns: int = 0, size: float = 1000) -> Quot
 def test_a_market_order_buys_at_the_ask_and_sells_at_the_bid_at_once(exchange: Exchange, make_order: MakeOrder) -> None:
     meet(exchange, quote(9.99, 10.01))
 
-    bought = exchange.place(make_order(BUY), 1)
-    sold = exchange.place(make_order(SELL), 2)
+    bought = exchange.place_order(make_order(BUY), 1)
+    sold = exchange.place_order(make_order(SELL), 2)
 
     assert fills(bought) == [(100, 10.01)]
     assert statuses(bought) == [OrderStatus.WORKING, OrderStatus.FILLED]
@@ -33,7 +33,7 @@ def test_a_market_order_buys_at_the_ask_and_sells_at_the_bid_at_once(exchange: E
 
 
 def test_without_a_quote_on_its_side_a_market_order_is_held(exchange: Exchange, make_order: MakeOrder) -> None:
-    assert statuses(exchange.place(make_order(BUY), 1)) == [OrderStatus.HELD]
+    assert statuses(exchange.place_order(make_order(BUY), 1)) == [OrderStatus.HELD]
     assert fills(meet(exchange, quote(9.99, NAN))) == []
 
     events = meet(exchange, quote(9.99, 10.01, at_ns=5))
@@ -46,7 +46,7 @@ def test_a_limit_order_fills_at_the_displayed_price_once_that_is_good_enough(
     exchange: Exchange, make_order: MakeOrder
 ) -> None:
     meet(exchange, quote(9.99, 10.01))
-    assert fills(exchange.place(make_order(BUY, limit=10.00), 1)) == []
+    assert fills(exchange.place_order(make_order(BUY, limit=10.00), 1)) == []
 
     assert fills(meet(exchange, quote(9.95, 9.97))) == [(100, 9.97)]
 
@@ -55,8 +55,8 @@ def test_a_buy_stop_is_triggered_by_the_ask_and_a_sell_stop_by_the_bid(
     exchange: Exchange, make_order: MakeOrder
 ) -> None:
     meet(exchange, quote(9.99, 10.01))
-    exchange.place(make_order(BUY, stop=10.05), 1)
-    exchange.place(make_order(SELL, stop=9.90), 1)
+    exchange.place_order(make_order(BUY, stop=10.05), 1)
+    exchange.place_order(make_order(SELL, stop=9.90), 1)
     assert fills(meet(exchange, quote(10.02, 10.04))) == []
 
     assert fills(meet(exchange, quote(10.03, 10.06))) == [(100, 10.06)]
@@ -65,7 +65,7 @@ def test_a_buy_stop_is_triggered_by_the_ask_and_a_sell_stop_by_the_bid(
 
 def test_a_triggered_stop_limit_goes_to_work_at_its_limit(exchange: Exchange, make_order: MakeOrder) -> None:
     meet(exchange, quote(9.99, 10.01))
-    exchange.place(make_order(SELL, stop=9.90, limit=9.85), 1)
+    exchange.place_order(make_order(SELL, stop=9.90, limit=9.85), 1)
 
     triggered = meet(exchange, quote(9.80, 9.82))
 
@@ -75,11 +75,11 @@ def test_a_triggered_stop_limit_goes_to_work_at_its_limit(exchange: Exchange, ma
 
 def test_partial_fills_take_the_displayed_size_once(make_order: MakeOrder) -> None:
     exchange = Exchange(commissions=NoCommission(), partial=True)
-    exchange.add(Stock("AAPL"))
+    exchange.add_instrument(Stock("AAPL"))
     meet(exchange, quote(9.99, 10.01, size=60))
 
-    first = exchange.place(make_order(BUY, 100), 1)
-    second = exchange.place(make_order(BUY, 100, time_in_force=TimeInForce.IOC), 2)
+    first = exchange.place_order(make_order(BUY, 100), 1)
+    second = exchange.place_order(make_order(BUY, 100, time_in_force=TimeInForce.IOC), 2)
 
     assert fills(first) == [(60, 10.01)]
     assert statuses(first) == [OrderStatus.WORKING]
@@ -91,9 +91,9 @@ def test_partial_fills_take_the_displayed_size_once(make_order: MakeOrder) -> No
 def test_new_terms_may_fill_an_order_at_once(exchange: Exchange, make_order: MakeOrder) -> None:
     meet(exchange, quote(9.99, 10.01))
     order = make_order(BUY, limit=9.00)
-    exchange.place(order, 1)
+    exchange.place_order(order, 1)
 
-    events = exchange.modify(order.id, quantity=50, limit_price=10.05, stop_price=None, at_ns=2)
+    events = exchange.modify_order(order.id, quantity=50, limit_price=10.05, stop_price=None, at_ns=2)
 
     assert isinstance(events[0], OrderReport)
     assert (events[0].quantity, events[0].limit_price) == (50, 10.05)
@@ -102,9 +102,9 @@ def test_new_terms_may_fill_an_order_at_once(exchange: Exchange, make_order: Mak
 
 def test_terms_that_cannot_be_had_are_reported_and_change_nothing(exchange: Exchange, make_order: MakeOrder) -> None:
     order = make_order(BUY, limit=9.00)
-    exchange.place(order, 1)
+    exchange.place_order(order, 1)
 
-    events = exchange.modify(order.id, quantity=50, limit_price=None, stop_price=None, at_ns=2)
+    events = exchange.modify_order(order.id, quantity=50, limit_price=None, stop_price=None, at_ns=2)
 
     assert [event.reason for event in events if isinstance(event, OrderReport)] == [
         f"order {order.id}: a limit order needs a limit_price"
@@ -116,10 +116,10 @@ def test_terms_that_cannot_be_had_are_reported_and_change_nothing(exchange: Exch
 
 def test_a_cancelled_order_fills_no_more_and_is_not_cancelled_twice(exchange: Exchange, make_order: MakeOrder) -> None:
     order = make_order(BUY)
-    exchange.place(order, 1)
+    exchange.place_order(order, 1)
 
-    assert statuses(exchange.cancel(order.id, 2)) == [OrderStatus.CANCELLED]
-    again = exchange.cancel(order.id, 3)
+    assert statuses(exchange.cancel_order(order.id, 2)) == [OrderStatus.CANCELLED]
+    again = exchange.cancel_order(order.id, 3)
     assert [event.reason for event in again if isinstance(event, OrderReport)] == [
         f"order {order.id} is cancelled and cannot be cancelled"
     ]
@@ -127,9 +127,9 @@ def test_a_cancelled_order_fills_no_more_and_is_not_cancelled_twice(exchange: Ex
 
 
 def test_orders_that_cannot_be_taken_are_rejected_with_a_reason(exchange: Exchange, make_order: MakeOrder) -> None:
-    exchange.add(Index("SPX"))
+    exchange.add_instrument(Index("SPX"))
     known = make_order(BUY)
-    exchange.place(known, 1)
+    exchange.place_order(known, 1)
 
     reasons = [
         event.reason
@@ -140,7 +140,7 @@ def test_orders_that_cannot_be_taken_are_rejected_with_a_reason(exchange: Exchan
             make_order(BUY, quantity=-5),
             known,
         )
-        for event in exchange.place(order, 2)
+        for event in exchange.place_order(order, 2)
         if isinstance(event, OrderReport) and event.status is OrderStatus.REJECTED
     ]
 

@@ -78,7 +78,7 @@ async def test_a_half_open_socket_is_silent_keeps_its_id_in_use_and_is_closed_at
     await told(other)
     assert set(gateway.client_ids) == {1, 2}
     # Nothing of the order was read.
-    assert gateway.venue.find(1, 1) is None
+    assert gateway.venue.find_order(1, 1) is None
 
     gateway.advance(0.2)
 
@@ -111,7 +111,7 @@ async def test_stalled_reads_delay_what_a_client_sends_and_not_what_it_hears(dia
     stalled.send(TIME)
     gateway.advance(1.25)
     await told(other)
-    assert gateway.venue.find(1, 1) is None
+    assert gateway.venue.find_order(1, 1) is None
     [bid] = named(await stalled.until("tickPrice"), "tickPrice")
     assert (bid["tickType"], bid["price"]) == ("1", "98.99")
 

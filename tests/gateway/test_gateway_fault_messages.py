@@ -110,7 +110,7 @@ async def test_a_dropped_order_never_comes_to_the_venue(dial: MakeWire, gateway:
     buy(wire, 2)
 
     assert {name for name, _ in await told(wire)} >= set(MARKET_ORDER)
-    assert (gateway.venue.find(1, 1), gateway.venue.find(1, 2) is None) == (None, False)
+    assert (gateway.venue.find_order(1, 1), gateway.venue.find_order(1, 2) is None) == (None, False)
 
 
 async def test_a_delayed_order_comes_late_and_what_is_behind_it_does_not_wait(dial: MakeWire, gateway: Gateway) -> None:

@@ -112,13 +112,13 @@ def test_whatever_happens_to_orders_the_account_is_asked_about_exactly_those_tha
         if what == "quote":
             gateway.quote("AAPL", round(99.9 + value / 10, 2), round(100.1 + value / 10, 2))
         elif what == "cancel":
-            for record in gateway.venue.open():
+            for record in gateway.venue.open_orders():
                 if record.order_id == -value:
-                    gateway.venue.cancel(record)
+                    gateway.venue.cancel_order(record)
         elif what == "change":
-            for record in gateway.venue.open():
+            for record in gateway.venue.open_orders():
                 if record.order_id == -value:
-                    gateway.venue.fill(record, 1.0, round(100 + side / 10, 2))
+                    gateway.venue.fill_order(record, 1.0, round(100 + side / 10, 2))
         else:
             prices = {"LMT": "lmtPrice", "STP": "auxPrice"}
             terms = {prices[what]: round(100 + value / 10, 2)} if what in prices else {}
@@ -127,7 +127,7 @@ def test_whatever_happens_to_orders_the_account_is_asked_about_exactly_those_tha
         expected = walked(
             {
                 record.permanent_id: gateway.venue.projected_trades(record)
-                for record in gateway.venue.open()
+                for record in gateway.venue.open_orders()
                 if not record.is_done
             }
         )

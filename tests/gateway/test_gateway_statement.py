@@ -63,7 +63,7 @@ def test_a_statement_has_executions_commissions_and_cash() -> None:
 def test_a_corrected_execution_appears_once_with_its_last_id() -> None:
     with RunningGateway(clock="stepped") as gateway:
         by_hand(gateway, "AAPL", "BUY", 100)
-        gateway.call(lambda: gateway.inner.venue.correct(gateway.inner.venue.executions[0], price=99.98))
+        gateway.call(lambda: gateway.inner.venue.correct_execution(gateway.inner.venue.executions[0], price=99.98))
 
         root = statement(gateway)
 

@@ -72,10 +72,10 @@ async def test_a_combination_may_cost_less_than_nothing(trader: Any, gateway: Ga
 async def test_a_combination_is_filled_on_request_leg_by_leg(trader: Any, gateway: Gateway) -> None:
     trader.place(1, "LMT", size=3, lmtPrice=1.0, **COMBO)
     await trader.told()
-    record = gateway.venue.find(1, 1)
+    record = gateway.venue.find_order(1, 1)
     assert record is not None
 
-    gateway.venue.fill(record, 1)
+    gateway.venue.fill_order(record, 1)
 
     assert await trader.status(1) == "Submitted 1"
     held = {name: holding.position.quantity for name, holding in gateway.accounts.main.holdings.items()}

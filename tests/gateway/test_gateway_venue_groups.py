@@ -151,7 +151,7 @@ async def test_a_parent_that_is_not_open_is_error_135(trader: Any, parent: int) 
 
 
 async def test_a_partly_filled_target_reduces_the_stop(trader: Any, gateway: Gateway) -> None:
-    gateway.venue.fill(await bracket_entered(trader, gateway), 4, 105.00)
+    gateway.venue.fill_order(await bracket_entered(trader, gateway), 4, 105.00)
 
     # Four of the target's ten are executed: the stop keeps six.
     assert (await trader.told())[-2:] == ["order 3 PreSubmitted", "status 3 PreSubmitted trigger"]
@@ -162,7 +162,7 @@ async def bracket_entered(trader: Any, gateway: Gateway) -> OrderRecord:
     """Enter a bracket and return its target."""
     place_bracket(trader, entry=101)
     await trader.told()
-    target = gateway.venue.find(1, 2)
+    target = gateway.venue.find_order(1, 2)
     assert target is not None
     return target
 
@@ -179,9 +179,9 @@ async def test_an_execution_cancels_or_reduces_the_rest_of_its_group(
     trader.place(3, "LMT", lmtPrice=98, ocaGroup="another", ocaType=oca_type)
     await trader.told()
 
-    first = gateway.venue.find(1, 1)
+    first = gateway.venue.find_order(1, 1)
     assert first is not None
-    gateway.venue.fill(first, 4, 99.00)
+    gateway.venue.fill_order(first, 4, 99.00)
 
     status = await trader.status(2)
     assert (status == "Cancelled") is (left == "0")
@@ -258,7 +258,7 @@ class Told:
             order=order,
             account="DU1",
         )
-        self.venue.place(record)
+        self.venue.place_order(record)
         return record
 
     def quote(self, cents: int, size: int) -> None:
@@ -318,4 +318,4 @@ async def test_an_order_that_waits_is_gone_after_a_global_cancel(trader: Any, ga
     trader.wire.send(16)
 
     assert await trader.told() == []
-    assert list(gateway.venue.pending()) == []
+    assert list(gateway.venue.pending_orders()) == []

@@ -23,7 +23,7 @@ async def resting(trader: Any, gateway: Gateway, **more: Any) -> OrderRecord:
     """Place a purchase of ten at 90 and return it."""
     trader.place(1, "LMT", lmtPrice=90, **more)
     await trader.told()
-    record = gateway.venue.find(1, 1)
+    record = gateway.venue.find_order(1, 1)
     assert record is not None
     return record
 
@@ -31,14 +31,14 @@ async def resting(trader: Any, gateway: Gateway, **more: Any) -> OrderRecord:
 async def test_an_order_is_filled_on_request_in_part_and_then_cancelled(trader: Any, gateway: Gateway) -> None:
     record = await resting(trader, gateway)
 
-    gateway.venue.fill(record, 4, 89.50)
+    gateway.venue.fill_order(record, 4, 89.50)
     assert await trader.told() == [
         "execution 1 BOT 4 @ 89.5",
         "order 1 Submitted",
         "status 1 Submitted",
         "commission",
     ]
-    gateway.venue.cancel(record, "the exchange has closed")
+    gateway.venue.cancel_order(record, "the exchange has closed")
 
     assert await trader.told() == ["status 1 Cancelled", "error 1 202"]
     assert trader.texts == ["Order Canceled - reason:the exchange has closed"]
@@ -46,7 +46,7 @@ async def test_an_order_is_filled_on_request_in_part_and_then_cancelled(trader: 
 
 
 async def test_what_is_left_after_a_fill_on_request_still_works(trader: Any, gateway: Gateway) -> None:
-    gateway.venue.fill(await resting(trader, gateway), 4)
+    gateway.venue.fill_order(await resting(trader, gateway), 4)
 
     gateway.quote("AAPL", 89.98, 90.00)
 
@@ -58,7 +58,7 @@ async def test_what_is_left_after_a_fill_on_request_still_works(trader: Any, gat
 async def test_an_accepted_order_is_rejected(trader: Any, gateway: Gateway) -> None:
     record = await resting(trader, gateway)
 
-    gateway.venue.reject_open(record, "no")
+    gateway.venue.reject_open_order(record, "no")
 
     assert await trader.told() == ["error 1 201", "order 1 Inactive", "status 1 Inactive"]
     gateway.quote("AAPL", 80.00, 80.02)
@@ -70,7 +70,7 @@ async def test_a_corrected_execution_is_reported_again_and_the_account_put_right
     await trader.told()
     [execution] = gateway.venue.executions
 
-    gateway.venue.correct(execution, price=99.00, quantity=8)
+    gateway.venue.correct_execution(execution, price=99.00, quantity=8)
 
     assert await trader.told() == ["execution 1 BOT 8 @ 99", "commission"]
     first, second = (execution["execId"] for execution in trader.executions)

@@ -78,8 +78,10 @@ class Person:
         """Change another program's order, which only TWS's own window can."""
 
         def act() -> None:
-            [record] = [each for each in self._venue.gateway.venue.open() if each.request.text("orderRef") == reference]
-            self._venue.gateway.by_hand.change(record.permanent_id, terms)
+            [record] = [
+                each for each in self._venue.gateway.venue.open_orders() if each.request.text("orderRef") == reference
+            ]
+            self._venue.gateway.by_hand.change_order(record.permanent_id, terms)
 
         self._venue.call(act)
 

@@ -110,7 +110,7 @@ def on_bar(self, bar: Bar) -> None:
         def executed() -> dict[str, float]:
             return gateway.call(lambda: _net((done.id, done.fill.signed_quantity) for done in venue.executions))
 
-        until(lambda: desk.health().link is Link.UP and not gateway.call(lambda: list(venue.open())))
+        until(lambda: desk.health().link is Link.UP and not gateway.call(lambda: list(venue.open_orders())))
         until(lambda: _booked(desk) == executed())
         # Also what TWS knows nowhere has found its end.
         until(lambda: not desk.health().open_orders)

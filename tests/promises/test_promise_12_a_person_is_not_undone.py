@@ -144,7 +144,7 @@ def test_an_order_that_a_person_changed_stays_as_it_is(
     order = desk.orders().filter(id=entry).to_dicts()[0]
     assert (order["status"], order["limit_price"], order["quantity"]) == ("working", 1.5, 40)
     assert orders_at(venue) == [(entry, "Submitted")]
-    [record] = venue.call(lambda: list(venue.gateway.venue.open()))
+    [record] = venue.call(lambda: list(venue.gateway.venue.open_orders()))
     assert (record.terms.limit, record.order.quantity) == (1.5, 40)
 
 

@@ -90,7 +90,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Traded:
         desk.place("EUR.USD", "buy", 25_000)
         eventually(lambda: len(events(Fill)) == 3, "all three are filled")
         # The first purchase was at 100.01, not at the ask of 100.02.
-        venue.call(lambda: venue.inner.venue.correct(venue.inner.venue.executions[0], price=100.01))
+        venue.call(lambda: venue.inner.venue.correct_execution(venue.inner.venue.executions[0], price=100.01))
         eventually(lambda: len(events(Fill)) == 5, "the correction is booked")
         venue.call(lambda: venue.inner.move_cash(24.0, "Dividends", description="AAPL 0.40 a share"))
         venue.call(lambda: venue.inner.move_cash(-3.6, "Withholding Tax", description="AAPL 15 %"))

@@ -79,7 +79,7 @@ class Simulation:
             waits=False,
         )
         for instrument in instruments.values():
-            exchange.add(instrument)
+            exchange.add_instrument(instrument)
 
     @property
     def run_id(self) -> str:
@@ -234,9 +234,9 @@ class Simulation:
     def _carried_out(self, action: Action, at_ns: int) -> Sequence[VenueEvent]:
         match action:
             case PlaceOrder(order):
-                return self.exchange.place(order, at_ns)
+                return self.exchange.place_order(order, at_ns)
             case ModifyOrder():
-                return self.exchange.modify(
+                return self.exchange.modify_order(
                     action.order_id,
                     quantity=action.quantity,
                     limit_price=action.limit_price,
@@ -244,7 +244,7 @@ class Simulation:
                     at_ns=at_ns,
                 )
             case CancelOrder(order_id):
-                return self.exchange.cancel(order_id, at_ns, reason=self._why_cancelled)
+                return self.exchange.cancel_order(order_id, at_ns, reason=self._why_cancelled)
             case SetTimer(timer_id, due_ns):
                 heapq.heappush(self._timers, (due_ns, next(self._timers_set), timer_id))
             case OrderDenied(rule=rule):

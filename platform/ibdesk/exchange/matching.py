@@ -69,7 +69,7 @@ class Exchange:
         self._taken: dict[str, dict[Side, float]] = {}
         self._meeting: BarMeeting | None = None
 
-    def add(self, instrument: AnyInstrument) -> None:
+    def add_instrument(self, instrument: AnyInstrument) -> None:
         """List an instrument; one that is already listed is replaced for later orders."""
         self._instruments[instrument.id] = instrument
 
@@ -98,7 +98,7 @@ class Exchange:
         """Return the instrument's last quote, None before the first."""
         return self._quotes.get(name)
 
-    def place(self, order: Order, at_ns: int) -> list[VenueEvent]:
+    def place_order(self, order: Order, at_ns: int) -> list[VenueEvent]:
         """Accept an order, which works or is held, or reject it with a reason.
 
         With a known quote it may fill immediately.
@@ -121,7 +121,7 @@ class Exchange:
             self._meet_quote(ticket, quote, at_ns, events)
         return events
 
-    def modify(
+    def modify_order(
         self,
         order_id: str,
         *,
@@ -161,7 +161,7 @@ class Exchange:
             self._meet_quote(ticket, quote, at_ns, events)
         return events
 
-    def cancel(self, order_id: str, at_ns: int, *, reason: str = "") -> list[VenueEvent]:
+    def cancel_order(self, order_id: str, at_ns: int, *, reason: str = "") -> list[VenueEvent]:
         """Cancel the remaining quantity of an order; one that is not open is reported as it is, with a reason."""
         ticket = self.book.orders.get(order_id)
         if ticket is None:

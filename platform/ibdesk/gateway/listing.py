@@ -38,7 +38,7 @@ class MarketListing:
         contracts.on_new = self._meet
         tape.on_new.append(self._follow)
         for contract in contracts:
-            venue.exchange.add(contract.instrument)
+            venue.exchange.add_instrument(contract.instrument)
 
     def open(self, at_ns: int) -> None:
         """Begin to play the market at `at_ns` (ns UTC), a multiple of five seconds."""
@@ -63,7 +63,7 @@ class MarketListing:
 
     def _meet(self, contract: ContractData) -> None:
         """List a contract that a client has singled out, and play its market."""
-        self._venue.exchange.add(contract.instrument)
+        self._venue.exchange.add_instrument(contract.instrument)
         if contract.sec_type == "OPT":
             self._keep_hours(contract.id)
             self._options.begin(contract, self._tape.quote(contract.under_id))
@@ -78,7 +78,7 @@ class MarketListing:
         """List an instrument that the market has just begun to play."""
         contract = self._contracts.named(instrument.id)
         if contract is not None:
-            self._venue.exchange.add(contract.instrument)
+            self._venue.exchange.add_instrument(contract.instrument)
             self._keep_hours(contract.id)
 
     def _hours_of(self, name: str) -> Hours | None:

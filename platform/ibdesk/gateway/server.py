@@ -259,7 +259,7 @@ class Gateway:
             "totalQuantity": quantity,
             "orderType": kind,
         }
-        return self.by_hand.place({**asked, **terms}).permanent_id
+        return self.by_hand.place_order({**asked, **terms}).permanent_id
 
     @property
     def by_hand(self) -> TwsUserOrders:

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 # The maximum number of digits of a message's number.
 _NUMBER_DIGITS = 5
 
-Handler = Callable[[Fields], None]
+RequestMethod = Callable[[Fields], None]
 
 
 class SessionState(enum.Enum):
@@ -45,11 +45,11 @@ class SessionState(enum.Enum):
 class RequestHandler(Protocol):
     """The part of a session that answers one kind of request."""
 
-    def handlers(self) -> Mapping[str, Handler]:
-        """Return the handler of each request, by message name."""
+    def methods(self) -> Mapping[str, RequestMethod]:
+        """Return the method of each request, by message name."""
         ...
 
-    def close(self) -> None:
+    def end_subscriptions(self) -> None:
         """End every subscription of the session."""
         ...
 
@@ -113,7 +113,7 @@ class Session(asyncio.Protocol):
         self._reader = FrameReader()
         self._greeting = b""
         self._request_handlers: list[RequestHandler] = []
-        self._handlers: dict[str, Handler] = {}
+        self._methods: dict[str, RequestMethod] = {}
         self._unsent: list[bytes] = []
         self._bursts = Bursts()
         self._transport: asyncio.Transport | None = None
@@ -188,7 +188,7 @@ class Session(asyncio.Protocol):
         if self.throttle is not None:
             self.throttle.close()
         for request_handler in self._request_handlers:
-            request_handler.close()
+            request_handler.end_subscriptions()
         self._host.leave(self)
 
     def _refuse(self, reason: str) -> None:
@@ -236,7 +236,7 @@ class Session(asyncio.Protocol):
             return
         self._request_handlers = request_handlers
         for request_handler in request_handlers:
-            self._handlers.update(request_handler.handlers())
+            self._methods.update(request_handler.methods())
 
     def open(self) -> None:
         """Begin to answer requests; called after the first messages to the client."""
@@ -259,10 +259,10 @@ class Session(asyncio.Protocol):
             number = integer(texts[0], _NUMBER_DIGITS) or 0
             message = INCOMING.get(number)
             request = unread(number, texts) if message is None else self._read(message, texts)
-            handler = None if request is None else self._handlers.get(request.name)
-            if request is None or handler is None:
+            method = None if request is None else self._methods.get(request.name)
+            if request is None or method is None:
                 raise invalid(f"message {texts[0][:10]!r} is not supported")
-            handler(request)
+            method(request)
         except ProtocolError as error:
             self.error(request_id_of(texts), 320, f"Error reading request. {error}")
         except RefusedError as refusal:

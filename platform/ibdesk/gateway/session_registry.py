@@ -205,9 +205,9 @@ class SessionRegistry:
     def end_market_data(self) -> None:
         """End all market-data subscriptions without a message."""
         for client in self._all():
-            client.market_data.close()
-            client.history.close()
-            client.depth.close()
+            client.market_data.end_subscriptions()
+            client.history.end_subscriptions()
+            client.depth.end_subscriptions()
 
     def _all(self) -> Iterator[ClientSession]:
         return iter(tuple(self._clients.values()))

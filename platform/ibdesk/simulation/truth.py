@@ -82,11 +82,11 @@ class Truth:
         if self._gateway is None:
             return None
         sent = self.sent.get(reference)
-        return None if sent is None else self._gateway.venue.find(sent.client_id, sent.order_id)
+        return None if sent is None else self._gateway.venue.find_order(sent.client_id, sent.order_id)
 
     def open_orders(self, client_id: int) -> list[OrderRecord]:
         """Return the orders of a client that are open at the venue."""
-        return [] if self._gateway is None else list(self._gateway.venue.open(client_id))
+        return [] if self._gateway is None else list(self._gateway.venue.open_orders(client_id))
 
     def held(self, symbol: str) -> float:
         """Return what the account holds, as the sum of all executions."""

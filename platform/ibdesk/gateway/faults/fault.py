@@ -134,7 +134,7 @@ class FaultContext:
 
     def open_orders(self, client: int | None, order: int | None) -> list[OrderRecord]:
         """Return the open orders of one client or of all, or the one with this id."""
-        return [record for record in self.gateway.venue.open(client) if order in (None, record.order_id)]
+        return [record for record in self.gateway.venue.open_orders(client) if order in (None, record.order_id)]
 
 
 class Fault(

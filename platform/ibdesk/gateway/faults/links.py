@@ -265,7 +265,7 @@ class Restart(Fault, frozen=True, kw_only=True):
         gateway.restore_link(data_kept=False)
         for record in context.open_orders(None, None):
             if record.request.text("tif") in ("", "DAY"):
-                gateway.venue.cancel(record, "")
+                gateway.venue.cancel_order(record, "")
         shift = {"go_on": 0, "roll_back": -self.ids_by, "jump": self.ids_by}[self.order_ids]
         for client in sorted(gateway.known_clients()) if shift else ():
             venue = gateway.venue

@@ -69,7 +69,7 @@ class RejectOpenOrder(OpenOrderFault, frozen=True, kw_only=True):
 
     def befall(self, context: FaultContext, record: OrderRecord) -> None:
         """Reject the order."""
-        context.gateway.venue.reject_open(record, self.reason)
+        context.gateway.venue.reject_open_order(record, self.reason)
 
 
 class CancelOpenOrder(OpenOrderFault, frozen=True, kw_only=True):
@@ -79,7 +79,7 @@ class CancelOpenOrder(OpenOrderFault, frozen=True, kw_only=True):
 
     def befall(self, context: FaultContext, record: OrderRecord) -> None:
         """Cancel the order."""
-        context.gateway.venue.cancel(record, self.reason)
+        context.gateway.venue.cancel_order(record, self.reason)
 
 
 class FillAndCancel(OpenOrderFault, frozen=True, kw_only=True):
@@ -96,9 +96,9 @@ class FillAndCancel(OpenOrderFault, frozen=True, kw_only=True):
         venue = context.gateway.venue
         quote = venue.exchange.quote(record.contract.id)
         if quote is not None and not math.isnan(quote.mid):
-            venue.fill(record, min(record.remaining, max(1.0, float(int(record.remaining * self.share)))))
+            venue.fill_order(record, min(record.remaining, max(1.0, float(int(record.remaining * self.share)))))
         if not record.is_done:
-            venue.cancel(record, self.reason)
+            venue.cancel_order(record, self.reason)
 
 
 class WarnOfOrder(OpenOrderFault, frozen=True, kw_only=True):
@@ -143,7 +143,7 @@ class CorrectExecution(OrderFault, frozen=True, kw_only=True):
                 price, quantity = round(done.fill.price + self.price_by, 10), done.fill.quantity + self.quantity_by
                 if price <= 0 or quantity <= 0:
                     return "a correction must leave a positive price and quantity"
-                venue.correct(done, price=price, quantity=quantity)
+                venue.correct_execution(done, price=price, quantity=quantity)
                 return None
         return "no such execution"
 

@@ -76,7 +76,7 @@ class PassingMessage(msgspec.Struct, frozen=True, kw_only=True):
             fields = decode(INCOMING[3], self.texts(), self.session.version)
         except ProtocolError:
             return False
-        known = self.venue.find(self.session.client_id, integer(str(fields["orderId"])) or 0)
+        known = self.venue.find_order(self.session.client_id, integer(str(fields["orderId"])) or 0)
         return known is None and fields["whatIf"] not in ("1", "true")
 
     def _charged_order(self) -> int | None:

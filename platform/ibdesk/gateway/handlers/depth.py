@@ -19,7 +19,7 @@ from ibdesk.gateway.market.instrument_state import InstrumentState, PartialBar
 from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import Fields, Value
 from ibdesk.gateway.refusal import RefusedError, invalid
-from ibdesk.gateway.session import Handler, Session
+from ibdesk.gateway.session import RequestMethod, Session
 from ibdesk.model import Quote, Tick
 
 INSERT, UPDATE, DELETE = 0, 1, 2
@@ -153,11 +153,11 @@ class DepthRequests:
         self._most = most
         self._streams: dict[int, tuple[str, DepthStream]] = {}
 
-    def handlers(self) -> Mapping[str, Handler]:
-        """Return the handler of each request."""
+    def methods(self) -> Mapping[str, RequestMethod]:
+        """Return the method of each request, by message name."""
         return {"reqMktDepth": self.begin, "cancelMktDepth": self.cancel}
 
-    def close(self) -> None:
+    def end_subscriptions(self) -> None:
         """End all subscriptions without a message."""
         for instrument, stream in self._streams.values():
             self._tape.unwatch(instrument, stream)

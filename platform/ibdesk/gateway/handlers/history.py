@@ -25,7 +25,7 @@ from ibdesk.gateway.market.time_slicer import SlicedJob, TimeSlicer
 from ibdesk.gateway.market.trading_time import TradingTime
 from ibdesk.gateway.protocol.codec import Fields, historical_frame
 from ibdesk.gateway.refusal import RefusedError, invalid, no_history
-from ibdesk.gateway.session import Handler, Session
+from ibdesk.gateway.session import RequestMethod, Session
 from ibdesk.gateway.times import read_time, utc_stamp
 from ibdesk.model import Quote, Tick
 
@@ -73,8 +73,8 @@ class HistoryRequests:
         self._jobs: dict[int, SlicedJob] = {}
         self._live: dict[int, tuple[str, LiveBars]] = {}
 
-    def handlers(self) -> Mapping[str, Handler]:
-        """Return the handler of each request."""
+    def methods(self) -> Mapping[str, RequestMethod]:
+        """Return the method of each request, by message name."""
         return {
             "reqHistoricalData": self.bars,
             "cancelHistoricalData": self.cancel,
@@ -86,7 +86,7 @@ class HistoryRequests:
             "cancelHistogramData": _silence,
         }
 
-    def close(self) -> None:
+    def end_subscriptions(self) -> None:
         """End all subscriptions and all work."""
         for job in self._jobs.values():
             job.cancel()

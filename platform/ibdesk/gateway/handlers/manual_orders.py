@@ -26,7 +26,7 @@ class TwsUserOrders:
         self._contracts = contracts
         self._accounts = accounts
 
-    def place(self, terms: dict[str, Scalar]) -> OrderRecord:
+    def place_order(self, terms: dict[str, Scalar]) -> OrderRecord:
         """Place an order; `terms` hold its contract and terms by the names of the placeOrder message.
 
         Raises:
@@ -49,7 +49,7 @@ class TwsUserOrders:
         self._venue.place_by_hand(record)
         return record
 
-    def change(self, permanent_id: int, terms: dict[str, Scalar]) -> None:
+    def change_order(self, permanent_id: int, terms: dict[str, Scalar]) -> None:
         """Give any open order new terms, by the names of the placeOrder message.
 
         Raises:
@@ -58,23 +58,23 @@ class TwsUserOrders:
         record = self._open(permanent_id)
         given = {name: text_of(value) for name, value in terms.items()}
         request = Fields("placeOrder", {**record.request.texts, **given})
-        self._venue.modify(
+        self._venue.modify_order(
             record,
             request,
             read_terms(request, record.contract, lambda _: None, self._venue.now_ns),
             read_order(request, record.contract, owner=str(record.client_id), is_change=True),
         )
 
-    def cancel(self, permanent_id: int) -> None:
+    def cancel_order(self, permanent_id: int) -> None:
         """Cancel any open order.
 
         Raises:
             RefusedError: If there is no such open order (135).
         """
-        self._venue.cancel(self._open(permanent_id))
+        self._venue.cancel_order(self._open(permanent_id))
 
     def _open(self, permanent_id: int) -> OrderRecord:
-        for record in self._venue.open():
+        for record in self._venue.open_orders():
             if record.permanent_id == permanent_id:
                 return record
         raise RefusedError(135, f"Can't find an open order with permanent id {permanent_id}")

@@ -16,7 +16,7 @@ from ibdesk.gateway.market.tape import Tape, Watcher
 from ibdesk.gateway.protocol.codec import Fields, encode
 from ibdesk.gateway.protocol.outgoing import OUTGOING_BY_NAME
 from ibdesk.gateway.refusal import RefusedError, invalid, unknown_ticker
-from ibdesk.gateway.session import Handler, Session
+from ibdesk.gateway.session import RequestMethod, Session
 from ibdesk.model import Quote, Tick
 
 SHOWN = ("TRADES", "MIDPOINT", "BID", "ASK")
@@ -140,8 +140,8 @@ class MarketDataRequests:
         # The function that ends each subscription, by kind and request id.
         self._ends: dict[tuple[str, int], Callable[[], None]] = {}
 
-    def handlers(self) -> Mapping[str, Handler]:
-        """Return the handler of each request."""
+    def methods(self) -> Mapping[str, RequestMethod]:
+        """Return the method of each request, by message name."""
         return {
             "reqMktData": self.quotes,
             "cancelMktData": self.cancel_quotes,
@@ -152,7 +152,7 @@ class MarketDataRequests:
             "reqMarketDataType": self.data_type,
         }
 
-    def close(self) -> None:
+    def end_subscriptions(self) -> None:
         """End all subscriptions without a message; error 1101 does this too."""
         for end in self._ends.values():
             end()

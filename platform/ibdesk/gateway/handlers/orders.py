@@ -20,7 +20,7 @@ from ibdesk.gateway.handlers.order_terms import read_order, read_terms
 from ibdesk.gateway.handlers.reference import the_contract
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import RefusedError, invalid
-from ibdesk.gateway.session import Handler, Session
+from ibdesk.gateway.session import RequestMethod, Session
 from ibdesk.gateway.times import read_time
 from ibdesk.gateway.venue.venue import Execution, OrderRecord, Venue
 from ibdesk.model import Side
@@ -54,8 +54,8 @@ class OrderRequests:
         # Whether this is client 0 with automatic binding of orders that are placed by hand.
         self._binds = False
 
-    def handlers(self) -> Mapping[str, Handler]:
-        """Return the handler of each request."""
+    def methods(self) -> Mapping[str, RequestMethod]:
+        """Return the method of each request, by message name."""
         return {
             "placeOrder": self.place,
             "cancelOrder": self.cancel,
@@ -68,7 +68,7 @@ class OrderRequests:
             "reqIds": self.next_id,
         }
 
-    def close(self) -> None:
+    def end_subscriptions(self) -> None:
         """End automatic binding. The orders themselves outlive the session."""
         if self._binds:
             self._venue.on_manual = None
@@ -79,7 +79,7 @@ class OrderRequests:
         """Accept a new order, new terms of an open one, or a what-if request."""
         order_id, client_id = request.required("orderId"), self._session.client_id
         contract = the_contract(self._contracts, request)
-        known = self._venue.find(client_id, order_id)
+        known = self._venue.find_order(client_id, order_id)
         order = read_order(request, contract, owner=str(client_id), is_change=known is not None)
         record = OrderRecord(
             client_id=client_id,
@@ -98,7 +98,7 @@ class OrderRequests:
             record.permanent_id = self._venue.new_permanent_id()
             if self._tells_preset and not request.text("tif"):
                 self._session.error(order_id, 10349, DAY_BY_PRESET)
-            self._venue.place(record)
+            self._venue.place_order(record)
         else:
             self._modify(known, request, record)
 
@@ -115,7 +115,7 @@ class OrderRequests:
             raise RefusedError(105, "Order being modified does not match original order.")
         if wanted.order.quantity <= known.filled:
             raise invalid(f"{known.filled:g} are already filled; the size cannot become {wanted.order.quantity:g}")
-        self._venue.modify(known, request, wanted.terms, wanted.order)
+        self._venue.modify_order(known, request, wanted.terms, wanted.order)
 
     def cancel(self, request: Fields) -> None:
         """Cancel an order of this client, or of another one if this client has requested all open orders."""
@@ -128,25 +128,25 @@ class OrderRequests:
                 10148,
                 f"OrderId {order_id} that needs to be cancelled cannot be cancelled, state: {record.status}.",
             )
-        self._venue.cancel(record, client_id=self._session.client_id)
+        self._venue.cancel_order(record, client_id=self._session.client_id)
 
     def _cancellable(self, order_id: int) -> OrderRecord | None:
-        record = self._venue.find(self._session.client_id, order_id)
+        record = self._venue.find_order(self._session.client_id, order_id)
         if record is None and self._sees_all:
-            return next((each for each in self._venue.open() if each.reported_id == order_id), None)
+            return next((each for each in self._venue.open_orders() if each.reported_id == order_id), None)
         return record
 
     def global_cancel(self, _request: Fields) -> None:
         """Cancel every open order of every client."""
-        for record in self._venue.pending():
+        for record in self._venue.pending_orders():
             # Cancelling a parent has cancelled its children.
             if not record.is_done:
-                self._venue.cancel(record)
+                self._venue.cancel_order(record)
 
     def own_open_orders(self, _request: Fields) -> None:
         """Send this client's open orders, then the end; client 0 binds those that were placed by hand."""
         if self._session.client_id == 0:
-            for record in self._venue.bind():
+            for record in self._venue.bind_manual_orders():
                 self._tell_bound(record)
         self._send_open(self._session.client_id)
 
@@ -156,7 +156,7 @@ class OrderRequests:
         self._send_open(None)
 
     def _send_open(self, client_id: int | None) -> None:
-        for record in self._venue.open(client_id):
+        for record in self._venue.open_orders(client_id):
             self.show(record)
             self.show_status(record)
         self._session.send("openOrderEnd")
@@ -173,7 +173,7 @@ class OrderRequests:
 
     def completed_orders(self, _request: Fields) -> None:
         """Send the filled and cancelled orders, then the end."""
-        for record in self._venue.completed():
+        for record in self._venue.completed_orders():
             self._session.send("completedOrder", **completed_order(record, self._session.version))
         self._session.send("completedOrdersEnd")
 

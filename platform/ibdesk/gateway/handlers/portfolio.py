@@ -9,7 +9,7 @@ from ibdesk.gateway.account.figures import account_figures, figures, ledger_figu
 from ibdesk.gateway.account.ledger import AccountLedger, Holding
 from ibdesk.gateway.protocol.codec import Fields, Value
 from ibdesk.gateway.schedule import Schedule, ScheduledAction
-from ibdesk.gateway.session import Handler, Session
+from ibdesk.gateway.session import RequestMethod, Session
 
 UPDATE_SECONDS = 180.0
 """How often, in clock seconds, TWS repeats account figures without a trade (documented)."""
@@ -32,8 +32,8 @@ class PortfolioRequests:
         self._multi: dict[int, tuple[list[AccountLedger], bool]] = {}
         self._position_multi: dict[int, list[AccountLedger]] = {}
 
-    def handlers(self) -> Mapping[str, Handler]:
-        """Return the handler of each request."""
+    def methods(self) -> Mapping[str, RequestMethod]:
+        """Return the method of each request, by message name."""
         return {
             "reqAccountUpdates": self.account_updates,
             "reqAccountUpdatesMulti": self.account_updates_multi,
@@ -44,7 +44,7 @@ class PortfolioRequests:
             "cancelPositionsMulti": self.cancel_positions_multi,
         }
 
-    def close(self) -> None:
+    def end_subscriptions(self) -> None:
         """End all subscriptions."""
         self._end_updates()
         self._wants_positions = False

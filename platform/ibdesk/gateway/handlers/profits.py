@@ -10,7 +10,7 @@ from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.protocol.fields import UNSET_NUMBER
 from ibdesk.gateway.refusal import failed, unknown_ticker
 from ibdesk.gateway.schedule import Schedule, ScheduledAction
-from ibdesk.gateway.session import Handler, Session
+from ibdesk.gateway.session import RequestMethod, Session
 
 PNL_SECONDS = 1.0
 """The interval of profit reports, in clock seconds (documented)."""
@@ -25,8 +25,8 @@ class ProfitRequests:
         self._schedule = schedule
         self._repetitions: dict[tuple[str, int], ScheduledAction] = {}
 
-    def handlers(self) -> Mapping[str, Handler]:
-        """Return the handler of each request."""
+    def methods(self) -> Mapping[str, RequestMethod]:
+        """Return the method of each request, by message name."""
         return {
             "reqPnL": self.of_account,
             "cancelPnL": lambda query: self._end("pnl", query.required("reqId")),
@@ -34,7 +34,7 @@ class ProfitRequests:
             "cancelPnLSingle": lambda query: self._end("pnlSingle", query.required("reqId")),
         }
 
-    def close(self) -> None:
+    def end_subscriptions(self) -> None:
         """End all subscriptions."""
         for repetition in self._repetitions.values():
             repetition.cancel()

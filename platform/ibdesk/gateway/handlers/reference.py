@@ -12,7 +12,7 @@ from ibdesk.gateway.market.time_slicer import SlicedJob, TimeSlicer
 from ibdesk.gateway.protocol.codec import Fields, Value, text_of
 from ibdesk.gateway.protocol.fields import UNSET_INTEGER
 from ibdesk.gateway.refusal import ambiguous_contract, invalid, unknown_contract
-from ibdesk.gateway.session import Handler, Session, SessionState
+from ibdesk.gateway.session import RequestMethod, Session, SessionState
 
 # The security types that a request may name.
 _SEC_TYPES = frozenset(
@@ -84,8 +84,8 @@ class ReferenceRequests:
         self._time_slicer = time_slicer
         self._keeps_hours = keeps_hours
 
-    def handlers(self) -> Mapping[str, Handler]:
-        """Return the handler of each request."""
+    def methods(self) -> Mapping[str, RequestMethod]:
+        """Return the method of each request, by message name."""
         return {
             "reqContractDetails": self.contract_details,
             "reqSecDefOptParams": self.option_parameters,
@@ -100,7 +100,7 @@ class ReferenceRequests:
             "reqUserInfo": self.user_info,
         }
 
-    def close(self) -> None:
+    def end_subscriptions(self) -> None:
         """Do nothing: these requests are not subscriptions."""
 
     # ---- contracts --------------------------------------------------------------------------------------------

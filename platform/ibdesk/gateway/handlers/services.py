@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import RefusedError, invalid
-from ibdesk.gateway.session import Handler, Session
+from ibdesk.gateway.session import RequestMethod, Session
 
 # TWS's own document has megabytes. This one names the only instruments the gateway scans: shares.
 SCANNER_PARAMETERS = """<?xml version="1.0" encoding="UTF-8"?>
@@ -27,8 +27,8 @@ class ServiceRequests:
         self._session = session
         self._scanners: set[int] = set()
 
-    def handlers(self) -> Mapping[str, Handler]:
-        """Return the handler of each request."""
+    def methods(self) -> Mapping[str, RequestMethod]:
+        """Return the method of each request, by message name."""
         return {
             "reqNewsProviders": self.news_providers,
             "reqNewsArticle": _no_news,
@@ -58,7 +58,7 @@ class ServiceRequests:
             "setServerLogLevel": _silence,
         }
 
-    def close(self) -> None:
+    def end_subscriptions(self) -> None:
         """End all scanners."""
         self._scanners.clear()
 

@@ -11,7 +11,7 @@ from ibdesk.gateway.handlers.portfolio import UPDATE_SECONDS
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import failed, invalid
 from ibdesk.gateway.schedule import Schedule, ScheduledAction
-from ibdesk.gateway.session import Handler, Session
+from ibdesk.gateway.session import RequestMethod, Session
 
 
 class SummaryRequests:
@@ -27,11 +27,11 @@ class SummaryRequests:
         self._most = most
         self._repetitions: dict[int, ScheduledAction] = {}
 
-    def handlers(self) -> Mapping[str, Handler]:
-        """Return the handler of each request."""
+    def methods(self) -> Mapping[str, RequestMethod]:
+        """Return the method of each request, by message name."""
         return {"reqAccountSummary": self.begin, "cancelAccountSummary": self.cancel}
 
-    def close(self) -> None:
+    def end_subscriptions(self) -> None:
         """End all subscriptions."""
         for repetition in self._repetitions.values():
             repetition.cancel()

@@ -13,7 +13,7 @@ from ibdesk.gateway.venue.records import Hold, OrderRecord
 class LinkedOrderActions(Protocol):
     """The operations that linked orders need of the order handler."""
 
-    def cancel(self, record: OrderRecord, reason: str = "", *, by_system: bool = False) -> None:
+    def cancel_order(self, record: OrderRecord, reason: str = "", *, by_system: bool = False) -> None:
         """Cancel an open order."""
 
     def release(self, record: OrderRecord, hold: Hold) -> None:
@@ -38,7 +38,7 @@ class LinkedOrders:
         """Apply an execution that is already counted: cancel or reduce rivals, and check orders that wait for it."""
         for rival in self._groups.rivals(record):
             if record.is_done or record.terms.oca_type == CANCELS:
-                self._actions.cancel(rival, by_system=True)
+                self._actions.cancel_order(rival, by_system=True)
             else:
                 self._reduce(rival, quantity / (record.remaining + quantity))
         if record.is_done:
@@ -57,13 +57,13 @@ class LinkedOrders:
             if record.status == "Filled":
                 self._actions.release(child, Hold.PARENT)
             elif not child.is_done:
-                self._actions.cancel(child, by_system=True)
+                self._actions.cancel_order(child, by_system=True)
         if record.status == "Cancelled" and record.terms.cancels_parent and parent is not None and not parent.is_done:
-            self._actions.cancel(parent, by_system=True)
+            self._actions.cancel_order(parent, by_system=True)
 
     def _reduce(self, rival: OrderRecord, part: float) -> None:
         left = reduced(rival.remaining, part, rival.contract.size_increment)
         if left > 0:
             self._actions.resize(rival, rival.filled + left)
         else:
-            self._actions.cancel(rival, by_system=True)
+            self._actions.cancel_order(rival, by_system=True)

@@ -72,7 +72,7 @@ class OrderHandler:
         if Hold.TRANSMIT in record.holds:
             return
         if self._timers.day_has_ended(record, saved_ns):
-            self.expire(record, "the trading day is over")
+            self.expire_order(record, "the trading day is over")
             return
         waited, shape = Hold.CONDITIONS in record.holds, record.shape
         self.prepare(record)
@@ -127,7 +127,7 @@ class OrderHandler:
         record.holds.discard(hold)
         reason = self._clearing.objection(record) if hold is Hold.PARENT else ""
         if reason:
-            self.reject(record, reason)
+            self.reject_order(record, reason)
         else:
             self.start(record)
 
@@ -137,12 +137,12 @@ class OrderHandler:
         self.route.withdraw(record)
         record.holds.add(hold)
 
-    def expire(self, record: OrderRecord, reason: str) -> None:
+    def expire_order(self, record: OrderRecord, reason: str) -> None:
         """End an order whose time has passed."""
         if not record.is_done:
-            self.cancel(record, reason)
+            self.cancel_order(record, reason)
 
-    def let(self, record: OrderRecord, released: float) -> None:
+    def release_quantity(self, record: OrderRecord, released: float) -> None:
         """Allow `released` of an order's quantity, in total, to trade."""
         record.released = released
         live = self.route.live(record)
@@ -171,7 +171,7 @@ class OrderHandler:
             return
         if self._conditions_are_met(record):
             if record.terms.conditions_cancel:
-                self.cancel(record, "its conditions are met")
+                self.cancel_order(record, "its conditions are met")
             else:
                 self.release(record, Hold.CONDITIONS)
         elif not record.holds:
@@ -239,11 +239,11 @@ class OrderHandler:
                 self._notifier.status(record)
                 self._linked_orders.of_end(record)
             case _:
-                self.cancel(record, "not filled in the auction")
+                self.cancel_order(record, "not filled in the auction")
 
     # ---- executions and ends ------------------------------------------------------------------------------------
 
-    def fill(self, record: OrderRecord, quantity: float, price: float | None) -> None:
+    def fill_order(self, record: OrderRecord, quantity: float, price: float | None) -> None:
         """Execute part of an order regardless of the market, at `price` or at the market's price, if there is one.
 
         The remaining quantity returns to where it was.
@@ -287,7 +287,7 @@ class OrderHandler:
             self.route.change(record, live, record.shape)
         self._notifier.show(record)
 
-    def cancel(self, record: OrderRecord, reason: str = "", *, by_system: bool = False) -> None:
+    def cancel_order(self, record: OrderRecord, reason: str = "", *, by_system: bool = False) -> None:
         """Cancel an open order: its status, then error 202 (captured)."""
         self.route.withdraw(record)
         by = f"System:{reason}" if reason or by_system else "Trader"
@@ -296,7 +296,7 @@ class OrderHandler:
         self._notifier.error(record, 202, f"Order Canceled - reason:{reason}")
         self._linked_orders.of_end(record)
 
-    def reject(self, record: OrderRecord, text: str) -> None:
+    def reject_order(self, record: OrderRecord, text: str) -> None:
         """Reject an order: error 201, then the order as Inactive (reported)."""
         self.route.withdraw(record)
         self._finish(record, "Inactive")

@@ -29,7 +29,7 @@ class Worked(Protocol):
     def end_unfilled(self, record: OrderRecord) -> None:
         """Receive an order that could trade only immediately and did not."""
 
-    def reject(self, record: OrderRecord, text: str) -> None:
+    def reject_order(self, record: OrderRecord, text: str) -> None:
         """Receive an order that the exchange rejected."""
 
 
@@ -76,13 +76,13 @@ class Route:
             self._worked.end_unfilled(record)
             return
         self._there[order.id] = record
-        self._take(self._exchange.place(order, self._schedule.now_ns))
+        self._take(self._exchange.place_order(order, self._schedule.now_ns))
 
     def change(self, record: OrderRecord, live: Order, shape: Shape, *, report: bool = False) -> None:
         """Change price or size of an order at the exchange; with `report`, report it before its effects."""
         self._notifier.changed(record, at_once=False)
         record.shape, record.order = shape, _shaped(record.order, shape, name=record.order.id)
-        events = self._exchange.modify(
+        events = self._exchange.modify_order(
             live.id,
             quantity=min(record.order.quantity, record.released) - record.filled_before,
             limit_price=shape.limit,
@@ -98,7 +98,7 @@ class Route:
     def withdraw(self, record: OrderRecord) -> None:
         """Withdraw an order from the exchange, if it is there, without a report."""
         if self.live(record) is not None:
-            self._exchange.cancel(record.order.id, self._schedule.now_ns)
+            self._exchange.cancel_order(record.order.id, self._schedule.now_ns)
         self._there.pop(record.order.id, None)
 
     def meet(self, quote: Quote) -> None:
@@ -121,7 +121,7 @@ class Route:
                 case OrderReport(status=OrderStatus.CANCELLED | OrderStatus.EXPIRED):
                     self._worked.end_unfilled(record)
                 case OrderReport(status=OrderStatus.REJECTED):
-                    self._worked.reject(record, f"Order rejected - reason:{event.reason}")
+                    self._worked.reject_order(record, f"Order rejected - reason:{event.reason}")
                 case OrderReport(status=OrderStatus.WORKING):
                     order = self._exchange.order(record.order.id)
                     if order is not None:

@@ -31,13 +31,13 @@ class TimerActions(Protocol):
     def suspend(self, record: OrderRecord, hold: Hold) -> None:
         """Withdraw an order from the exchange until a hold is lifted."""
 
-    def expire(self, record: OrderRecord, reason: str) -> None:
+    def expire_order(self, record: OrderRecord, reason: str) -> None:
         """End an order whose time has passed."""
 
     def look(self, record: OrderRecord) -> None:
         """Check the market and the conditions of an order."""
 
-    def let(self, record: OrderRecord, released: float) -> None:
+    def release_quantity(self, record: OrderRecord, released: float) -> None:
         """Allow `released` of an order's quantity, in total, to trade."""
 
 
@@ -64,7 +64,9 @@ class OrderTimers:
         terms, now_ns = record.terms, self._schedule.now_ns
         record.holds -= {Hold.TIME, Hold.HOURS, Hold.AUCTION}
         if terms.time_in_force is TimeInForce.GTD:
-            self._at(record, terms.until_ns, lambda: self._actions.expire(record, "its good-till date has passed"))
+            self._at(
+                record, terms.until_ns, lambda: self._actions.expire_order(record, "its good-till date has passed")
+            )
         if terms.from_ns > now_ns:
             self._hold(record, Hold.TIME, terms.from_ns)
         for condition in terms.conditions:
@@ -131,7 +133,7 @@ class OrderTimers:
 
     def _closed(self, record: OrderRecord) -> None:
         if record.terms.time_in_force is TimeInForce.DAY:
-            self._actions.expire(record, "the trading day is over")
+            self._actions.expire_order(record, "the trading day is over")
             return
         self._actions.suspend(record, Hold.HOURS)
         self._keep_hours(record)
@@ -147,7 +149,7 @@ class OrderTimers:
             if at_ns <= self._schedule.now_ns:
                 record.released = part
             else:
-                self._at(record, at_ns, functools.partial(self._actions.let, record, part))
+                self._at(record, at_ns, functools.partial(self._actions.release_quantity, record, part))
 
     def _hold(self, record: OrderRecord, hold: Hold, until_ns: int, *, first: bool = False) -> None:
         record.holds.add(hold)

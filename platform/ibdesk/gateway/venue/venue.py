@@ -122,7 +122,7 @@ class Venue:
 
     # ---- requests of clients ----------------------------------------------------------------------------------
 
-    def place(self, record: OrderRecord) -> None:
+    def place_order(self, record: OrderRecord) -> None:
         """Accept a new order and report its state. One with transmit=False waits and is not reported (captured).
 
         Raises:
@@ -130,7 +130,7 @@ class Venue:
         """
         parent = None
         if record.terms.parent_id:
-            parent = self.find(record.client_id, record.terms.parent_id)
+            parent = self.find_order(record.client_id, record.terms.parent_id)
             if parent is None or parent.is_done:
                 raise RefusedError(135, f"Can't find order with ID ={record.terms.parent_id}")
         self._ids.use(record.client_id, record.order_id)
@@ -140,7 +140,7 @@ class Venue:
         self._notifier.changed(record)
         self.records[record.key] = self._pending[record.key] = record
         if not record.contract.legs:
-            self.exchange.add(record.contract.instrument)
+            self.exchange.add_instrument(record.contract.instrument)
         self._order_handler.groups.add(record, parent)
         record.released = record.order.quantity
         record.holds.add(Hold.TRANSMIT)
@@ -155,7 +155,7 @@ class Venue:
             member.holds.discard(Hold.TRANSMIT)
             reason = self._objection(member)
             if reason:
-                self._order_handler.reject(member, reason)
+                self._order_handler.reject_order(member, reason)
             else:
                 self._order_handler.accept(member)
 
@@ -165,7 +165,7 @@ class Venue:
             return f"Order rejected - reason:{reason}"
         return "" if Hold.PARENT in record.holds else self._clearing.objection(record)
 
-    def modify(self, record: OrderRecord, request: Fields, terms: OrderTerms, order: Order) -> None:
+    def modify_order(self, record: OrderRecord, request: Fields, terms: OrderTerms, order: Order) -> None:
         """Give an open order new terms. It is shown again; one that waits for a trigger is shown twice (captured).
 
         Raises:
@@ -180,7 +180,7 @@ class Venue:
             return
         self._changes.make(record, request, terms, order)
 
-    def cancel(self, record: OrderRecord, reason: str = "", *, client_id: int | None = None) -> None:
+    def cancel_order(self, record: OrderRecord, reason: str = "", *, client_id: int | None = None) -> None:
         """Cancel an open order: its status, then error 202 (captured).
 
         A `reason` means that the system cancelled it. `client_id` is the client that did; if it is not the owner, it is
@@ -188,7 +188,7 @@ class Venue:
         """
         if client_id is not None and client_id != record.client_id:
             record.cancelled_by = client_id
-        self._order_handler.cancel(record, reason)
+        self._order_handler.cancel_order(record, reason)
 
     # ---- orders placed at TWS itself --------------------------------------------------------------------------
 
@@ -203,9 +203,9 @@ class Venue:
             self.on_manual(record)
         self._take(record, None)
 
-    def bind(self) -> list[OrderRecord]:
+    def bind_manual_orders(self) -> list[OrderRecord]:
         """Assign the open orders that were placed by hand to client 0, and return them."""
-        unbound = [record for record in self.open() if not record.is_bound]
+        unbound = [record for record in self.open_orders() if not record.is_bound]
         for record in unbound:
             self._notifier.changed(record)
             record.is_bound = True
@@ -213,20 +213,20 @@ class Venue:
 
     # ---- queries ----------------------------------------------------------------------------------------------
 
-    def find(self, client_id: int, order_id: int) -> OrderRecord | None:
+    def find_order(self, client_id: int, order_id: int) -> OrderRecord | None:
         """Return a client's order, or None."""
         return self.records.get((client_id, order_id))
 
-    def open(self, client_id: int | None = None) -> Iterator[OrderRecord]:
+    def open_orders(self, client_id: int | None = None) -> Iterator[OrderRecord]:
         """Yield the open orders of one client or of all, without those that wait for transmit=True."""
         return (
             record
-            for record in self.pending()
+            for record in self.pending_orders()
             if (client_id is None or (client_id == record.client_id and record.is_bound))
             and Hold.TRANSMIT not in record.holds
         )
 
-    def pending(self) -> Iterator[OrderRecord]:
+    def pending_orders(self) -> Iterator[OrderRecord]:
         """Yield all orders that are not done."""
         for key, record in tuple(self._pending.items()):
             if record.is_done:
@@ -234,7 +234,7 @@ class Venue:
             else:
                 yield record
 
-    def completed(self) -> Iterator[OrderRecord]:
+    def completed_orders(self) -> Iterator[OrderRecord]:
         """Yield the orders that were filled or cancelled."""
         return (record for record in self.records.values() if record.completed_ns)
 
@@ -266,31 +266,33 @@ class Venue:
             if not record.is_done or record.completed_ns >= since_ns or record.key in needed:
                 self.records[record.key] = self._pending[record.key] = record
         self.executions.extend(recalled(each, self.records[each.key]) for each in recent)
-        for record in self.pending():
+        for record in self.pending_orders():
             record.contract = known_as(record.contract)
             if not record.contract.legs:
-                self.exchange.add(record.contract.instrument)
-        for record in self.pending():
-            parent = self.find(record.client_id, record.terms.parent_id) if Hold.PARENT in record.holds else None
+                self.exchange.add_instrument(record.contract.instrument)
+        for record in self.pending_orders():
+            parent = self.find_order(record.client_id, record.terms.parent_id) if Hold.PARENT in record.holds else None
             self._order_handler.restore(record, parent, saved_ns)
 
     # ---- interventions ----------------------------------------------------------------------------------------
 
-    def fill(self, record: OrderRecord, quantity: float, price: float | None = None) -> None:
+    def fill_order(self, record: OrderRecord, quantity: float, price: float | None = None) -> None:
         """Execute part of an open order regardless of the market, at `price` or at the market's price.
 
         At most the remaining quantity is executed; nothing if there is no price.
         """
         quantity = min(quantity, record.remaining)
         if not record.is_done and quantity > 0:
-            self._order_handler.fill(record, quantity, price)
+            self._order_handler.fill_order(record, quantity, price)
 
-    def reject_open(self, record: OrderRecord, reason: str) -> None:
+    def reject_open_order(self, record: OrderRecord, reason: str) -> None:
         """Reject an order that was accepted: error 201, then Inactive (reported). Its fills stay."""
         if not record.is_done:
-            self._order_handler.reject(record, f"Order rejected - reason:{reason}")
+            self._order_handler.reject_order(record, f"Order rejected - reason:{reason}")
 
-    def correct(self, execution: Execution, *, price: float | None = None, quantity: float | None = None) -> Execution:
+    def correct_execution(
+        self, execution: Execution, *, price: float | None = None, quantity: float | None = None
+    ) -> Execution:
         """Report an execution again with another price or size; its id is incremented to ``.02`` (captured).
 
         Account and order figures are corrected. The order's status and the commission stay. Executions of combinations
