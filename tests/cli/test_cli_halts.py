@@ -85,7 +85,7 @@ def test_where_no_desk_runs_the_accounts_file_is_written(cli: Callable[..., Any]
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (("halt", " ", *ACCOUNT), 1, "say why"),
+        (("halt", " ", *ACCOUNT), 1, "give a reason to halt trading"),
         (("halt", "x", "--scope", "runs", *ACCOUNT), 1, "a scope is desk, run:<id> or instrument:<name>, got 'runs'"),
         (("halt", "x", "--state", "normal", *ACCOUNT), 2, "--state"),
         (("halt", "x", "--mode", "paper"), 2, "name it, --account U1234567"),

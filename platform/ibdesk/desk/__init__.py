@@ -1,4 +1,4 @@
-"""The desk: one engine and one TWS link on a thread of their own, and the handle on them."""
+"""The desk: one engine and one TWS link on their own thread, and the handle on them."""
 
 from typing import TYPE_CHECKING
 

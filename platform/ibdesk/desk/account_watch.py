@@ -1,4 +1,4 @@
-"""Keeps the halts of this desk and those of its account the same, whoever made or lifted one."""
+"""Synchronization of the desk's halts with its account's, whichever process made or lifted one."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ from ibdesk.store.account_halts import (
 
 _log = logging.getLogger(__name__)
 
-# Who halts when the account's halts cannot be read.
+# The maker of the halt when the account's halts cannot be read.
 _HALTS_FILE = "halts file"
 
 
 class AccountWatch:
-    """The desk's end of the account's halts; without `open` (an account that ends with its gateway) it does nothing."""
+    """The desk's side of the account's halts.
+
+    It does nothing without `open`: the account of an embedded gateway ends with the gateway.
+    """
 
     def __init__(
         self,
@@ -37,16 +40,16 @@ class AccountWatch:
         client_id: int,
         compare: Callable[[], None],
     ) -> None:
-        """Make one; `compare` lets no order leave until the books were compared with TWS."""
+        """Make one; `compare` lets no order leave until the books are compared with TWS."""
         self._halts, self._turn, self._now_ns, self._compare = halts, turn, now_ns, compare
         self._client_id = client_id
         self._file: AccountHalts | None = None
-        # `Halts.changes` when desk and file were compared last.
+        # `Halts.changes` at the last comparison of desk and file.
         self._written = 0
         self._fault = ""
 
     def open(self, file: AccountHalts, snapshot: EngineSnapshot, at_ns: int) -> EngineSnapshot:
-        """Return what the desk begins with: the halts of its journal and of its account, without the lifted ones."""
+        """Return the snapshot with the halts of its journal and of its account, without the lifted ones."""
         self._file = file
         try:
             return merged(snapshot, file.read())
@@ -57,21 +60,21 @@ class AccountWatch:
             return msgspec.structs.replace(snapshot, halts=[*snapshot.halts, halt], halts_made=halt.number)
 
     def close(self) -> None:
-        """Give the file's mark back."""
+        """Release the file's mark."""
         if self._file is not None:
             self._file.close()
 
     @property
     def is_news(self) -> bool:
-        """Whether another process has halted or lifted since the last `match`; a comparison in memory.
+        """Whether another process has halted or lifted since the last `match`; compares in memory.
 
-        It may have while the file cannot be read.
+        True also while the file cannot be read.
         """
         return self._file is not None and (self._file.is_news or bool(self._fault))
 
     @property
     def is_behind(self) -> bool:
-        """Whether the file lacks what the desk has done, or the desk what others have done."""
+        """Whether the file lacks changes of the desk, or the desk lacks changes of other processes."""
         return self._file is not None and (self._written != self._halts.changes or self._file.is_news)
 
     def unheld(self) -> list[Halt]:
@@ -83,12 +86,12 @@ class AccountWatch:
         return [] if self._file is None else [each for each in self._file.peek().halts if each.id not in self._halts]
 
     def take_news(self) -> None:
-        """Take what others have halted, before orders that waited for the budget of messages leave."""
+        """Apply halts of other processes, before orders leave that waited for the budget of messages."""
         if self.is_news:
             self.match()
 
     def look(self) -> None:
-        """Look at the file itself, as often as positions are marked, and match when anything differs."""
+        """Check the file itself, as often as positions are marked, and match if anything differs."""
         if self._file is None:
             return
         try:
@@ -100,7 +103,7 @@ class AccountWatch:
             self.match()
 
     def match(self) -> None:
-        """Take what others have halted and lifted, and write what this desk has halted."""
+        """Apply the halts and lifts of other processes, and write the halts of this desk."""
         if self._file is None:
             return
         self._written = self._halts.changes
@@ -114,7 +117,7 @@ class AccountWatch:
         if self._fault:
             self._fault = ""
             self._turn(Notice("the account's halts can be read and written again", self._now_ns(), Severity.WARNING))
-        # Halts first: between a lift and the halt in its place nothing may leave.
+        # Halts first: no order may leave between a lift and the halt that replaces it.
         for halt in record.halts:
             if halt.id not in self._halts:
                 self._turn(HaltTrading.of(halt, self._now_ns()))
@@ -124,15 +127,15 @@ class AccountWatch:
                 self._turn(ResumeTrading(lift.id, lift.reason, self._now_ns(), lift.by))
 
     async def lift(self, halt_id: str, reason: str, by: str) -> None:
-        """Lift a halt of the account, before the desk lifts it; the loop goes on while another process has the file.
+        """Lift a halt of the account before the desk lifts it; the loop runs on while another process locks the file.
 
         Raises:
             DeskError: If another process has lifted it already.
-            AccountHaltsError: If the file cannot be used: then nothing is lifted.
+            AccountHaltsError: If the file cannot be used; then nothing is lifted.
         """
         for tries_left in reversed(range(LOCK_POLLS)):
             halt = self._halts.find(halt_id)
-            # First: what the link says of it is handled before the lift is news.
+            # First: the link's events of the comparison are handled before the lift is published.
             self._compare_after(halt)
             if self._file is None:
                 return
@@ -147,7 +150,7 @@ class AccountWatch:
                 return
 
     def _compare_after(self, halt: Halt) -> None:
-        """Have nothing leave after the guardian has traded until the books know what it did."""
+        """Let no order leave after the guardian has traded until the books include its trades."""
         if halt.is_exclusive:
             self._compare()
 

@@ -1,4 +1,4 @@
-"""The last step on the trading path: actions of the engine, on the record already, become messages to TWS."""
+"""The last step on the trading path: the engine's journaled actions become messages to TWS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ActionExecutor:
-    """Carries out actions; an order or a change that must not leave is refused, which comes back as an event."""
+    """Carries out actions; an order or change that must not leave is refused, which returns as an event."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._service, self._engine, self._recorder = runtime.service, runtime.engine, runtime.recorder
@@ -24,11 +24,12 @@ class ActionExecutor:
     def carry_out(self, actions: Sequence[Action], *, is_recorded: bool, seconds_in_turn: float) -> list[Order]:
         """Carry out the actions of one event; return the orders that were placed.
 
-        While the record cannot be written, no order leaves; orders are still withdrawn: that is always right, and TWS
-        reports it. No order leaves either that was decided longer ago than a bar may be late: the process stood still
-        in between. When another process has halted the account while the engine decided, nothing leaves that opens;
-        when that is the guardian which cancels orders or closes positions, or while it cannot be read who halts, no
-        order at all.
+        Cancels always leave, and TWS reports them. Orders and changes are held back in these cases:
+
+        * The journal cannot be written.
+        * The decision is older than `max_bar_lateness_seconds`: the process stood still in between.
+        * Another process halted the account while the engine decided: orders that open a position are held back, or
+          all orders if the guardian cancels orders or closes positions, or if the halts cannot be read.
         """
         placed: list[Order] = []
         if not is_recorded:
@@ -43,7 +44,7 @@ class ActionExecutor:
         return placed
 
     def _carry_out_after_news(self, actions: Sequence[Action], placed: list[Order]) -> None:
-        """Carry out what the account's halts allow, of which some may be newer than the decision."""
+        """Carry out what the account's halts allow; some halts may be newer than the decision."""
         try:
             halts = self._watch.unheld()
         except AccountHaltsError as error:
@@ -78,7 +79,7 @@ class ActionExecutor:
     def _hold_back(
         self, actions: Sequence[Action], reason: str, placed: list[Order], *, only_openers: bool = False
     ) -> None:
-        """Carry out what may always leave, and with `only_openers` the orders that open no position."""
+        """Carry out cancels and timers only; with `only_openers` also orders that do not open a position."""
         for action in actions:
             match action:
                 case PlaceOrder(order) if not only_openers or self._engine.orders.opens(order):

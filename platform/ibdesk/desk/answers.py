@@ -1,6 +1,6 @@
-"""What a desk answers with: plain values, which any process may hold.
+"""The desk's answers: plain values that can be sent to other processes.
 
-Times are ns UTC; a figure that is not known is None.
+Times are ns UTC; an unknown figure is None.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ibdesk.telemetry import TaskInfo, Vitals
 
 
 class WindowInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A window in which TWS is away by plan: opening orders end at `guard_ns`; it is to be back at `ends_ns`."""
+    """A planned absence of TWS: opening orders end at `guard_ns`; TWS is expected back at `ends_ns`."""
 
     kind: str
     guard_ns: int
@@ -26,25 +26,26 @@ class WindowInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, window: VenueWindow | None) -> WindowInfo | None:
-        """Return what people see of a window."""
+        """Return the answer for a window."""
         if window is None:
             return None
         return cls(kind=window.kind.value, guard_ns=window.guard_ns, begins_ns=window.begins_ns, ends_ns=window.ends_ns)
 
     @property
     def words(self) -> str:
-        """Return kind and times, for people."""
+        """Return kind and times as text."""
         begins, ends = moment(self.begins_ns), moment(self.ends_ns)
         return f"{self.kind.replace('_', ' ')} {begins:%a %H:%M} to {ends:%a %H:%M} UTC"
 
 
 class DeskHealth(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
-    """How a desk is doing; `halted` has the reasons of all halts, `halt_ids` what lifts them, times are in seconds.
+    """The state of a desk.
 
-    `differences` counts those between books and account (see `reconciliation`), which were compared last at
-    `compared_ns` (ns UTC, 0 before the first time); `comparison_fault` is empty unless that was incomplete.
-    `window` is the one that runs or comes next, in which orders that open a position are denied, None without a
-    calendar. `clock_drift_seconds` is how far this machine's clock is ahead of TWS's, None while that is not measured.
+    `halted` lists the reasons of all halts, `halt_ids` their ids. `differences` counts the differences between books
+    and account (see `reconciliation`), last compared at `compared_ns` (ns UTC, 0 before the first time);
+    `comparison_fault` is empty unless that comparison was incomplete. `window` is the current or next window in which
+    orders that open a position are denied, None without a calendar. `clock_drift_seconds` is how far this machine's
+    clock is ahead of TWS's, None before the first measurement.
     """
 
     link: Link
@@ -71,9 +72,9 @@ class DeskHealth(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProcessInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
-    """How the process is that a desk lives in: itself, its background work, its pools of connections to Redis.
+    """The state of a desk's process: its resources, its background work, its pools of connections to Redis.
 
-    `lease` is how it stands to the other engines of the account, None where none are elected.
+    `lease` is its position among the engines of the account, None without an election.
     """
 
     vitals: Vitals
@@ -83,7 +84,7 @@ class ProcessInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
-    """A run as people see it; `bar` is its bar length in words, `started_ns` ns UTC."""
+    """A run; `bar` is its bar length in words, `started_ns` is ns UTC."""
 
     run_id: str
     class_name: str
@@ -105,7 +106,7 @@ class RunList(list[RunInfo]):
 
 
 class OrderInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
-    """An order as people see it; `by` and `client_key` are empty for an order of a strategy."""
+    """An order; `by` and `client_key` are empty for an order of a strategy."""
 
     id: str
     owner: str
@@ -131,9 +132,9 @@ class OrderInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LaneInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A run on one instrument; `exposure` is the position plus the entries that are pending.
+    """A run on one instrument; `exposure` is the position plus the pending entries.
 
-    `bar` is the last closed bar it decided on, by column, and `features` what it saw there.
+    `bar` is the last closed bar that it decided on, by column, and `features` are the values at that bar.
     """
 
     symbol: str
@@ -161,7 +162,7 @@ class RunDetail(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):
-    """Something a run said, did or suffered; `number` is that of its event in the journal, for the next question."""
+    """One line of a run's log; `number` is its event's number in the journal, for the next request."""
 
     number: int
     at_ns: int
@@ -170,16 +171,16 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunLog(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
-    """Lines of a run, oldest first; `next` is what to ask on with as `before`, 0 when there are no older ones."""
+    """Lines of a run's log, oldest first; pass `next` as `before` for older ones, 0 means there are none."""
 
     lines: list[LogLine]
     next: int
 
 
 class InstrumentInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
-    """What TWS knows of an instrument; `name` is what orders, runs and history take.
+    """An instrument with its terms at TWS; `name` is its name in orders, runs and history.
 
-    `multiplier` is money gained per unit of price and quantity; `session` the regular hours in words.
+    `multiplier` is the money gained per unit of price and quantity, `session` the regular hours in words.
     """
 
     name: str
@@ -194,7 +195,7 @@ class InstrumentInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HaltInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Why trading is halted, by whom and since when; `id` is what lifts it.
+    """A halt of trading: its reason, its maker and its time; `id` is needed to lift it.
 
     `scope` is ``desk``, ``run:<id>`` or ``instrument:<id>``; `state` is ``reducing`` or ``halted``.
     """
@@ -208,11 +209,11 @@ class HaltInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExposureInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What an owner holds of an instrument and has on the way; `value` is the exposure's at the mark price.
+    """An owner's position and pending entries in an instrument; `value` is the exposure at the mark price.
 
-    `pending` are the entries: orders that protect what is held are none. `highest` and `lowest` are the positions that
-    all open orders may lead to, which `max_position` limits; a stop and a limit that protect one position count once.
-    `last_price` is that of the last trade, `mark_price` the middle of the quote where that is the freshest.
+    `pending` is the quantity of entries; protective orders do not count. `highest` and `lowest` are the positions to
+    which all open orders may lead, limited by `max_position`; a stop and a limit that protect one position count once.
+    `last_price` is the price of the last trade, `mark_price` the middle of the quote if that is newer.
     """
 
     owner: str
@@ -228,7 +229,7 @@ class ExposureInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BookRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What an owner holds by the books; `con_id` is IB's number of the contract, 0 where it is not known."""
+    """A position of an owner by the books; `con_id` is IB's number of the contract, 0 if it is not known."""
 
     owner: str
     symbol: str
@@ -237,7 +238,7 @@ class BookRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BooksInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
-    """Every position of every book, those that are not ours under ``external``, and the executions booked last."""
+    """Every position of every book, with foreign positions under ``external``, and the executions booked last."""
 
     rows: list[BookRow]
     executions: list[str]
@@ -246,10 +247,10 @@ class BooksInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
 class RiskInfo(HtmlRepr, msgspec.Struct, frozen=True, kw_only=True):
     """The limits of the risk gate, how much of them is used, and whether trading is halted.
 
-    `halts` are those that hold, oldest first, none while trading goes on. `limits` are by name, None where a rule is
-    off; `changed` says whether they differ from the settings. `day_loss` is positive when money was lost, None while
-    no day is counted; that day ends at `day_ends_ns`.
-    `uncovered` is what of the books' positions the account does not have, by instrument: see `accept_external`.
+    `halts` are the current halts, oldest first, empty while trading continues. `limits` are by name, None if a rule is
+    off; `changed` says whether they differ from the settings. `day_loss` is positive for a loss, None while no day is
+    counted; that day ends at `day_ends_ns`. `uncovered` is the quantity of the books' positions that the account does
+    not hold, by instrument: see `accept_external`.
     """
 
     limits: dict[str, float | str | bool | None]

@@ -1,4 +1,4 @@
-"""A handle on a desk that runs in another process: the same calls, the same feed."""
+"""A handle on a desk in another process, with the same calls and the same feed."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ R = TypeVar("R")
 class AttachedDesk(DeskHandle):
     """A handle on a desk of another process, made by `Desk.attach`.
 
-    While that process cannot be reached, `state` is ``DETACHED``, and calls raise `DetachedError`; it is tried again
-    all the time. Closing the handle leaves the desk running.
+    While that process cannot be reached, `state` is ``DETACHED``, calls raise `DetachedError`, and the handle keeps
+    trying to connect. Closing the handle leaves the desk running.
     """
 
     def __init__(self, address: Address, settings: DeskSettings) -> None:
@@ -55,12 +55,12 @@ class AttachedDesk(DeskHandle):
     ) -> AttachedDesk:
         """Return a handle once the desk answers; with a time-out of 0 at once, attached or not.
 
-        What `address` leaves open is taken from `settings`, by default the present ones.
+        Without `address`, the address is that of a desk with `settings`, by default the current ones.
 
         Raises:
-            ConfigError: If it is no address.
+            ConfigError: If the address is not valid.
             DetachedError: If no desk answers in time.
-            DeskError: If the desk is of another version of ibdesk.
+            DeskError: If the desk runs another version of ibdesk.
         """
         settings = settings or DeskSettings.load()
         desk = cls(address_of(address) if address else settings.port(), settings)
@@ -68,10 +68,10 @@ class AttachedDesk(DeskHandle):
         return desk
 
     def check(self, *, mode: str, account: str) -> None:
-        """Refuse a desk of another mode or account than these; an empty one is any.
+        """Refuse a desk of another mode or account; an empty string accepts any.
 
         Raises:
-            DeskError: With what differs.
+            DeskError: If mode or account differ.
         """
         if not (mode or account):
             return
@@ -89,7 +89,7 @@ class AttachedDesk(DeskHandle):
 
     @property
     def feed(self) -> Feed:
-        """A copy of the desk's feed, kept in this process from the first time it is asked for."""
+        """A copy of the desk's feed, kept in this process from the first access on."""
         if self._feed is None:
             self._feed = Feed()
             self._mirroring = asyncio.run_coroutine_threadsafe(self._mirror(self._feed), self._running())
@@ -97,15 +97,15 @@ class AttachedDesk(DeskHandle):
 
     @property
     def pools(self) -> list[RedisHealth]:
-        """How the pool is over which the desk is reached, if it is reached over Redis."""
+        """The state of the connection pool, if the desk is reached over Redis."""
         return self._client.pools
 
     def batches(self) -> FeedFollower:
-        """Return the desk's feed in numbered batches, alike for all who are attached to it."""
+        """Return the desk's feed in numbered batches, equal for all attached handles."""
         return self._client.following()
 
     def submit(self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[R]:
-        """Have an operation done at the desk and return the future of its answer.
+        """Run an operation at the desk and return the future of its answer.
 
         Raises:
             DeskError: If the handle is closed, or the caller is its own thread.
@@ -116,7 +116,7 @@ class AttachedDesk(DeskHandle):
         return asyncio.run_coroutine_threadsafe(self._client.call(operation, args, kwargs), loop)
 
     def close(self) -> None:
-        """Let go of the desk, which goes on; closing twice is one closing."""
+        """Detach from the desk, which continues; a second call does nothing."""
         loop, stop = self._loop, self._stop
         if loop is not None and stop is not None and not loop.is_closed():
             try:
@@ -146,10 +146,10 @@ class AttachedDesk(DeskHandle):
         try:
             with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 runner.run(self._live())
-        except Exception as error:  # noqa: BLE001 - the thread's last word: every caller is told the cause
+        except Exception as error:  # noqa: BLE001 - the thread ends: every caller receives the cause
             self._cause, self.state = error, DeskState.FAILED
             self._attached.set()
-            _log.critical("the handle on the desk at %s has failed: %s", self.address, error)
+            _log.critical("the handle on the desk at %s failed: %s", self.address, error)
         finally:
             self._started.set()
 
@@ -170,7 +170,7 @@ class AttachedDesk(DeskHandle):
             await asyncio.wait(others)
 
     async def _mirror(self, feed: Feed) -> None:
-        """Publish here what the desk publishes there, what came together together."""
+        """Publish the desk's rows here, in the same groups."""
         following = self.batches()
         news: object = await following.open()
         while True:

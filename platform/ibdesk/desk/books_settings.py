@@ -1,4 +1,4 @@
-"""How often the books are compared with the account, and for how long cash may be unexplained."""
+"""Settings of the comparison of books and account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process of ours that ends with us: started, known to be ready, heard, and ended."""
+"""A child process that ends with this one: start, readiness, output and end."""
 
 from __future__ import annotations
 
@@ -20,29 +20,28 @@ from ibdesk.errors import ChildError
 
 _log = logging.getLogger(__name__)
 
-# So many lines of a child that dies before it is ready are told.
+# At most this many lines are logged of a child that dies before it is ready.
 _KEPT_LINES = 100
 _LOOK_SECONDS = 0.5
 
 
 class ChildProcess:
-    """A running module of ours. Leaving the ``with`` block ends it; so does the death of this process, however it dies.
+    """A running module of ours; leaving the ``with`` block ends it, and so does any end of this process.
 
-    The child holds the other end of its standard input, and ends when that does. What it writes to its standard error
-    goes to our log under its `name`: line by line once it is ready, and before only if it dies of it. Its last line is
-    kept for when it dies.
+    The child ends when its standard input is closed. Its standard error goes to our log under its `name`: line by line
+    once it is ready, and before that only if it dies. Its last line is kept for the error message of its death.
     """
 
     def __init__(
         self, name: str, module: str, arguments: Sequence[str], *, environment: Mapping[str, str] | None = None
     ) -> None:
-        """Start ``python -m module arguments``, in a process group of its own, so that Ctrl-C is for us alone.
+        """Start ``python -m module arguments`` in its own process group, so that Ctrl-C reaches only this process.
 
-        `environment` is its environment in the place of ours.
+        `environment` replaces this process's environment.
         """
         self.name = name
         self.first_line = ""
-        # lines: how many it has printed, its first one included.
+        # The number of lines that it has printed, including the first.
         self.lines = 0
         self.last_words = ""
         self._early_lines: collections.deque[str] = collections.deque(maxlen=_KEPT_LINES)
@@ -72,21 +71,21 @@ class ChildProcess:
 
     @property
     def running(self) -> bool:
-        """Return whether it has not ended."""
+        """Return whether the process has not ended."""
         return self._process.poll() is None
 
     def tell(self, line: str) -> None:
-        """Write a line to its standard input; a child that has ended already hears nothing."""
+        """Write a line to its standard input; a child that has ended is ignored."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.write(f"{line}\n")
                 self._process.stdin.flush()
 
     def until_ready(self, timeout_seconds: float) -> str:
-        """Wait for the one line that it prints when it is ready, and return it.
+        """Wait for the line that it prints when it is ready, and return it.
 
         Raises:
-            ChildError: If it ends before, or is not ready in time; it is ended then.
+            ChildError: If it ends before, or is not ready in time; it is then ended.
         """
         try:
             said = self._ready.wait(timeout_seconds)
@@ -97,7 +96,7 @@ class ChildProcess:
         if self.first_line:
             return self.first_line
         self.close()
-        # Of a sentence the error has it all; a traceback is more than its last line.
+        # The error contains a single line; a traceback has more.
         if len(self._early_lines) > 1:
             _log.error("%s did not start:\n%s", self.name, "\n".join(self._early_lines))
         if said:
@@ -105,20 +104,20 @@ class ChildProcess:
         raise ChildError(self.name, None, f"it was not ready in {timeout_seconds:g} s")
 
     async def until_ended(self) -> ChildError:
-        """Wait for its end and return it as an error, for whoever cannot do without it."""
+        """Wait for its end and return that as an error, for callers that depend on the process."""
         code = await asyncio.shield(asyncio.wrap_future(self._ended))
         return ChildError(self.name, code, self.last_words)
 
     async def until_silent(self, seconds: float) -> None:
-        """Wait until it has printed nothing for so long; only then is it known, not when this process was stopped."""
+        """Wait until it has printed nothing for `seconds`; time in which this process was stopped does not count."""
         seen, quiet = self.lines, 0.0
         while quiet < seconds:
             await asyncio.sleep(_LOOK_SECONDS)
-            # By looks, not by a clock: what was printed meanwhile may not have been read yet after a stop.
+            # Counted in checks, not by a clock: after a stop, printed lines may not have been read yet.
             seen, quiet = self.lines, quiet + _LOOK_SECONDS if self.lines == seen else 0.0
 
     def end_hung(self) -> None:
-        """End a process that may hang: it is asked, then made to write down where it is, then killed."""
+        """End a process that may hang: SIGTERM, then SIGABRT, with which it writes its stack, then SIGKILL."""
         for number, seconds in ((signal.SIGTERM, 2.0), (signal.SIGABRT, 2.0), (signal.SIGKILL, None)):
             self._process.send_signal(number)
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -126,7 +125,7 @@ class ChildProcess:
                 return
 
     def close(self, *, timeout_seconds: float = 15.0) -> None:
-        """End the process, by force if it takes longer than the time-out; one that has ended is left alone."""
+        """End the process, by force after the time-out; a process that has ended is ignored."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
@@ -169,9 +168,9 @@ class ChildProcess:
 
 
 def end_with_parent() -> None:
-    """Have this process told to end (SIGTERM) when its standard input ends.
+    """Send SIGTERM to this process when its standard input ends.
 
-    That is when the process that holds its other end lets go of it or dies, however it dies.
+    It ends when the parent closes it or dies.
     """
 
     def watch() -> None:

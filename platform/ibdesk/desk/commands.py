@@ -1,6 +1,6 @@
-"""What a person can have a desk do: run strategies, trade by hand, halt.
+"""The desk's commands: run strategies, trade by hand, halt.
 
-Each command goes on the record with who wanted it, and with the request from outside that it goes back to.
+Each command is journaled with its author and the id of the request that caused it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ibdesk.desk.runtime import Runtime
 
 
-# The name of a run stands in the ids of its orders, which TWS tells again.
+# The name of a run is part of its orders' ids, which TWS echoes.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
@@ -73,27 +73,27 @@ class Commands(HaltCommands):
     ) -> str:
         """Run a strategy on some instruments and return the run's id.
 
-        `strategy` is an object, a class, or the path of a strategy file; `parameters` override its own. It is warmed
-        up with `warm_up` bars of history and decides from the next bar on. Its bars are built from TWS's 5-second
-        bars, or with `bars_from` from ``ticks`` or ``quotes``. `cash` is the money allotted to it. `budget` are limits
-        of its own beside those of the account, by their names in `RunBudget`, as ``{"max_daily_loss": 500}``; without
-        one a run that is continued keeps its own.
+        `strategy` is an object, a class, or the path of a strategy file; `parameters` override its own. The run is
+        warmed up with `warm_up` bars of history and decides from the next bar on. Its bars are built from TWS's
+        5-second bars, or with `bars_from` from ``ticks`` or ``quotes``. `cash` is the money allotted to it. `budget`
+        sets limits of the run beside those of the account, by their names in `RunBudget`, as
+        ``{"max_daily_loss": 500}``; without it a continued run keeps its own.
 
-        A run that went on when an earlier life of the desk ended (its state is ``orphaned``) is continued when it is
-        started like then, with the same class, parameters, instruments and bars: its book, its open orders and its
-        `state` are the new run's. Started in another way it is refused, so that not two runs hold what is meant for
-        one: `run_id` takes over the run of that id, which must have ended, as it is asked for now; or stop it first.
+        A run that was at work when the desk stopped (state ``orphaned``) is continued if it is started in the same
+        way, with the same class, parameters, instruments and bars: the new run takes over its book, its open orders
+        and its `state`. Another start is refused, so that two runs do not hold the same position. To continue the run
+        in the new way, pass its id as `run_id` (the run must have ended), or stop it first.
 
-        A strategy that runs already on one of the instruments is not started twice: with the same parameters,
-        instruments, bars and cash its run is returned, else an error says what differs. A second one on purpose needs
-        a `name`, by which it is known from then on.
+        A strategy that already runs on one of the instruments is not started twice: with the same parameters,
+        instruments, bars and cash its run is returned, otherwise an error lists the differences. An intended second
+        run needs a `name`.
 
         Raises:
             StrategyError: If the file or the parameters are wrong.
             InstrumentError: If an instrument is unknown or ambiguous.
-            ConfigError: If `bar` or `bars_from` is none, `warm_up` is negative, or `budget` names no limit.
-            DeskError: If it fails while it starts, `run_id` names no run that has ended, or the strategy runs there
-                already, or was left there by an earlier desk, in another way.
+            ConfigError: If `bar` or `bars_from` is not valid, `warm_up` is negative, or `budget` has an unknown limit.
+            DeskError: If the start fails, `run_id` is not a run that has ended, or the strategy already runs there in
+                another way, or did when an earlier desk stopped.
         """
         if warm_up < 0:
             raise ConfigError(f"warm_up must be a number of bars, got {warm_up}")
@@ -118,7 +118,7 @@ class Commands(HaltCommands):
         )
 
     async def stop(self, run_id: str, *, flatten: bool = False, by: str = OPERATOR) -> None:
-        """End a run: its open orders are cancelled, and with `flatten` its positions are closed at the market.
+        """Stop a run: cancel its open orders, and with `flatten` close its positions at the market.
 
         Raises:
             DeskError: If there is no such run.
@@ -126,10 +126,10 @@ class Commands(HaltCommands):
         self._runtime.command(StopStrategy(run_id, self._now_ns, flatten, by, correlation_id.get()))
 
     async def change_parameters(self, run_id: str, parameters: dict[str, object], *, by: str = OPERATOR) -> RunInfo:
-        """Have a run go on with other parameters; those not named stay. A wrong one refuses them all.
+        """Change parameters of a run; others stay. If one is wrong, none is changed.
 
-        Its features are computed anew over all bars it has seen, so that from the next bar on it decides as a run
-        that was started with these parameters; its state, positions and orders stay. A restart keeps them.
+        Its features are computed again over all its bars, so that from the next bar on it decides like a run that was
+        started with these parameters. Its state, positions and orders stay. A restart keeps the parameters.
 
         Raises:
             StrategyError: If a parameter is unknown or out of its range, or the features fail with it.
@@ -138,7 +138,7 @@ class Commands(HaltCommands):
         run = self._runtime.engine.run_of(run_id)
         loading, before = self._runtime.loading, None
         while before is not run.start.parameters:
-            # Again, when another change came in between: what it named stays.
+            # Repeated if another change came in between, so that its parameters stay.
             before = run.start.parameters
             checked = await loading.check_parameters(type(run.strategy), run.start.source, before | parameters)
         self._runtime.command(
@@ -153,12 +153,12 @@ class Commands(HaltCommands):
         return run_info(run)
 
     async def change_limits(self, limits: dict[str, float | str | bool | None], *, by: str = OPERATOR) -> RiskInfo:
-        """Change limits of the risk gate by name, None switches one off; those not named stay.
+        """Change limits of the risk gate by name; None switches one off, others stay.
 
-        They hold also after a restart, until the risk settings themselves are changed.
+        They also hold after a restart, until the risk settings themselves are changed.
 
         Raises:
-            ConfigError: If there is no such limit, or it is out of its range; then none is changed.
+            ConfigError: If there is no such limit, or it is out of range; then none is changed.
         """
         runtime = self._runtime
         changed = checked_limits(runtime.engine.gate.limits, limits)
@@ -181,21 +181,20 @@ class Commands(HaltCommands):
         client_key: str = "",
         by: str = OPERATOR,
     ) -> OrderInfo:
-        """Place an order by hand, at the market unless `limit` or `stop` (prices) say otherwise.
+        """Place an order by hand, at the market unless `limit` or `stop` (prices) is given.
 
-        It belongs to the book ``manual``, which no strategy touches, passes the same risk gate as theirs, and is
-        returned once its bytes were given to the socket; above `risk.max_orders_per_second` it waits (``created``).
-        Asked again by the same `by` with the same `client_key`, also after a restart, the order placed then is
-        returned and nothing is sent; an empty key is never the same.
-        `outside_regular_hours` lets a limit or stop trade before and after the regular session too; `when_closed`
-        (``usual``, ``deny``, ``hold``, ``send``) says what becomes of an order whose market is closed.
-        The gate needs a price: where none is known yet, the instrument's quotes are asked for first.
+        It belongs to the book ``manual``, which no strategy uses, and passes the same risk gate as strategies' orders.
+        It is returned once its bytes are written to the socket; above `risk.max_orders_per_second` it waits
+        (``created``). If the same `by` uses the same `client_key` again, even after a restart, the first order is
+        returned and nothing is sent; an empty key never matches. `outside_regular_hours` lets a limit or stop also
+        trade before and after the regular session; `when_closed` (``usual``, ``deny``, ``hold``, ``send``) decides what
+        happens while the market is closed. The gate needs a price: if none is known yet, quotes are requested first.
 
         Raises:
             OrderDeniedError: If a risk rule refuses it.
-            OrderError: If its terms make no sense together, or the key was used for another order.
+            OrderError: If its terms contradict each other, or the key was used for another order.
             InstrumentError: If the instrument is unknown or ambiguous.
-            DeskError: If no price of it is known and none comes within seconds.
+            DeskError: If no price of it is known and none arrives within seconds.
             LinkError: If TWS cannot be asked.
         """
         order = await self._manual_orders.place(
@@ -214,11 +213,11 @@ class Commands(HaltCommands):
         return order_info(order)
 
     async def watch(self, symbol: str | Instrument, *, by: str = OPERATOR) -> None:
-        """Follow the quotes of an instrument from now on, and return once a price of it is known.
+        """Subscribe to the quotes of an instrument, and return once a price of it is known.
 
         Raises:
             InstrumentError: If the instrument is unknown or ambiguous.
-            DeskError: If no price of it comes within seconds; it is followed all the same.
+            DeskError: If no price of it arrives within seconds; the subscription stays.
             LinkError: If TWS cannot be asked.
         """
         await self._manual_orders.watch(await self._runtime.qualified(symbol), by, correlation_id.get())
@@ -233,16 +232,16 @@ class Commands(HaltCommands):
         seen: int | str | None = None,
         by: str = OPERATOR,
     ) -> OrderInfo:
-        """Ask the venue for other terms of an open order, also of a strategy's; what is None stays.
+        """Request other terms of an open order, including a strategy's; terms that are None stay.
 
-        The order is returned as it is: it keeps its terms until the venue has agreed to the new ones. With `seen`, the
-        `version` of the order that the caller has decided on, nothing is asked when its terms have changed since, or it
-        was filled in part. `pending` says what the venue has not answered yet.
+        The returned order keeps its terms until the venue agrees to the new ones; its `pending` names the request that
+        the venue has not answered yet. `seen` is the `version` of the order on which the caller has decided: nothing is
+        requested if its terms have changed since, or if it was partly filled.
 
         Raises:
             OrderDeniedError: If a risk rule refuses the new terms.
-            OrderChangedError: If the order is not the version that was `seen`, or a change of it is on its way.
-            OrderError: If they make no sense together, none is given, or the order is no longer open.
+            OrderChangedError: If the order's version is not `seen`, or a change of it is on its way.
+            OrderError: If the terms contradict each other, none is given, or the order is no longer open.
             DeskError: If this desk has no such order.
         """
         request = ModifyRequest(
@@ -260,7 +259,7 @@ class Commands(HaltCommands):
         return order_info(changed, self._runtime.unanswered.of(changed.id))
 
     async def cancel(self, order_id: str, *, by: str = OPERATOR) -> None:
-        """Withdraw what is left of an open order.
+        """Cancel the remaining quantity of an open order.
 
         Raises:
             DeskError: If this desk has no such order.
@@ -270,9 +269,9 @@ class Commands(HaltCommands):
         self._runtime.command(CancelRequest(order_id, self._now_ns, by=by, correlation_id=correlation_id.get()))
 
     async def cancel_all(self, *, owner: str = "", symbol: str = "", by: str = OPERATOR) -> int:
-        """Withdraw every open order of this desk, or those of an owner, in an instrument, and return how many.
+        """Cancel every open order of this desk, or those of an owner or in an instrument; return their number.
 
-        An owner is a run, or ``manual`` for what was ordered by hand.
+        An owner is the id of a run, or ``manual`` for orders by hand.
         """
         symbol = id_named(symbol, self._now_ns)
         request = CancelRequest(
@@ -281,12 +280,12 @@ class Commands(HaltCommands):
         return sum(isinstance(action, CancelOrder | OrderDropped) for action in self._runtime.command(request))
 
     async def flatten(self, *, symbol: str = "", by: str = OPERATOR) -> list[OrderInfo]:
-        """Close what the book ``manual`` holds, in an instrument or in all, at the market; return the orders sent.
+        """Close the positions of the book ``manual`` at the market, in one instrument or all; return the orders sent.
 
-        Its open orders are withdrawn first, and what has filled by then is counted. A run is flattened by `stop`.
+        Its open orders are cancelled first, and fills until then are counted. A run is flattened by `stop`.
 
         Raises:
-            DeskError: If the venue leaves a cancel without an answer; then nothing is closed.
+            DeskError: If the venue does not answer a cancel; then nothing is closed.
             OrderDeniedError: If a risk rule refuses an order.
             LinkError: If TWS cannot be asked.
         """
@@ -294,15 +293,15 @@ class Commands(HaltCommands):
         return [order_info(order) for order in orders]
 
     async def accept_external(self, symbol: str, *, run_id: str = "", by: str = OPERATOR) -> None:
-        """Book to the runs what somebody has traded of their positions outside this desk, and let them order again.
+        """Book trades outside this desk to the runs whose positions they reduced, and let these runs order again.
 
-        Runs whose position the account does not cover are refused every order in the instrument until then (`risk`
-        shows which). Their books take the trade at its price; strategies go on from what is left, and one that aims
-        at a position may open it again: stop its run first if it must not. `run_id` takes only what that run holds,
-        or ``manual``.
+        Until then, every order in the instrument is refused for runs whose position the account does not cover (`risk`
+        lists them). Their books take the trade at its price, and strategies continue from the remaining position. A
+        strategy with a target may open the position again: stop its run first to prevent that. `run_id` restricts the
+        booking to one run, or to ``manual``.
 
         Raises:
-            DeskError: If the account covers what is held, or no price of the instrument is known.
+            DeskError: If the account covers the books' positions, or no price of the instrument is known.
         """
         self._runtime.command(
             AcceptExternal(
@@ -316,17 +315,17 @@ class Commands(HaltCommands):
 
 
 def checked_limits(limits: RiskLimits, changes: dict[str, float | str | bool | None]) -> RiskLimits:
-    """Return the limits with some of them changed by name.
+    """Return the limits with changes by name.
 
     Raises:
-        ConfigError: If there is no such limit, or it is out of its range.
+        ConfigError: If there is no such limit, or it is out of range.
     """
     unknown = sorted(set(changes) - set(limits.by_name))
     if unknown:
         raise ConfigError(f"there is no limit {', '.join(unknown)}: the limits are {', '.join(limits.by_name)}")
     named = {name: math.inf if limit is None else limit for name, limit in changes.items()}
     for name, limit in named.items():
-        # Settings are read from text and take 1 for true and true for 1; who changes a limit means what they write.
+        # Settings are read from text, where 1 stands for true; a change of a limit must have the limit's own type.
         if isinstance(limit, bool) is not isinstance(limits.by_name[name], bool):
             wanted = "true or false" if isinstance(limits.by_name[name], bool) else "a number or a word"
             raise ConfigError(f"these limits cannot be used: risk.{name} is {wanted}, not {limit!r}")

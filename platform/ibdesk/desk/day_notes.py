@@ -1,4 +1,4 @@
-"""What the record must have of the day, so that the next life measures losses as this one did."""
+"""The day's marks in the journal, so that the next desk measures losses as this one did."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from ibdesk.clock import Clock
 from ibdesk.engine import Engine
 from ibdesk.model import DayBegan, Event, Valuation
 
-# The prices of what is held are noted so often, when they have changed.
+# How often the prices of positions are noted, if they have changed.
 _VALUED_NS = 60_000_000_000
 
 
 class DayNotes:
-    """Notes from which profits losses are measured, and at which prices those count.
+    """Journals the profits from which losses are measured, and the prices at which they count.
 
-    A life that ends without a word leaves prices that are a minute old at most.
+    After a crash the journaled prices are at most a minute old.
     """
 
     def __init__(self, engine: Engine, clock: Clock, turn: Callable[[Event], None]) -> None:
         self._engine, self._clock, self._turn = engine, clock, turn
-        # _day: the marks that were noted last, without prices; _valuation: those, with when they were looked at.
+        # The last noted marks without prices; and the last prices, with the time of the check.
         self._day: DayBegan | None = None
         self._valuation, self._valued_ns = Valuation(), 0
 
     def look(self) -> None:
-        """Note the marks when they have changed, and now and then the prices of what is held."""
+        """Note the marks if they have changed, and once a minute the prices of positions."""
         losses, now_ns = self._engine.losses, self._clock.now_ns()
         day = losses.marks(self._engine.now_ns, is_valued=False)
         if day is None:
@@ -35,7 +35,7 @@ class DayNotes:
             self._note(day, is_news=is_news)
 
     def close(self) -> None:
-        """Note the prices once more: this life ends."""
+        """Note the prices once more at the end of the desk."""
         day = self._engine.losses.marks(self._engine.now_ns, is_valued=False)
         if day is not None:
             self._note(day, is_news=False)

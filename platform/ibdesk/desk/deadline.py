@@ -1,7 +1,7 @@
-"""Until when a command may take effect: one that comes too late is refused, never carried out.
+"""Deadlines of commands: a command that comes too late is refused, never carried out.
 
-An engine that was stopped, or whose loop was busy, finds commands whose callers were told long ago that they have had
-no answer. Every command of another process carries a deadline, and `Runtime.command` asks for it last.
+An engine that was stopped, or whose loop was busy, finds commands whose callers have long received a time-out. Every
+command from another process carries a deadline, and `Runtime.command` checks it last.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Deadline:
 
     @property
     def seconds_left(self) -> float:
-        """Return how long the command may still take effect, below 0 when it may no more."""
+        """Return for how many seconds the command may still take effect, negative after the deadline."""
         return (self._at_ns - boot_ns()) / 1e9
 
     def begin(self) -> None:
-        """Take note that the command takes effect now.
+        """Note that the command takes effect now.
 
         Raises:
-            CommandExpiredError: If it may no more.
+            CommandExpiredError: If its deadline has passed.
         """
         with self._lock:
             late = -self.seconds_left
@@ -41,7 +41,7 @@ class Deadline:
             self._has_begun = True
 
     def give_up(self) -> bool:
-        """Return whether the command has had no effect, and now never will have one."""
+        """Return whether the command has had no effect and now never will."""
         with self._lock:
             self._is_given_up = not self._has_begun
             return self._is_given_up
@@ -52,7 +52,7 @@ _deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 @contextlib.contextmanager
 def limited(deadline: Deadline | None) -> Iterator[None]:
-    """Carry out what is inside, and the tasks that it begins on other loops, under a deadline."""
+    """Run the block, and the tasks that it starts on other loops, under a deadline."""
     token = _deadline.set(deadline)
     try:
         yield
@@ -61,10 +61,10 @@ def limited(deadline: Deadline | None) -> Iterator[None]:
 
 
 def begin_command() -> None:
-    """Take note that the present command takes effect; commands of this process have no deadline.
+    """Note that the current command takes effect; commands of this process have no deadline.
 
     Raises:
-        CommandExpiredError: If it may no more.
+        CommandExpiredError: If its deadline has passed.
     """
     deadline = _deadline.get()
     if deadline is not None:

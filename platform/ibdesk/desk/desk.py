@@ -1,4 +1,4 @@
-"""A desk in this process: plain calls, answered by an event loop on a thread of its own."""
+"""A desk in this process: plain calls, answered by an event loop on its own thread."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ R = TypeVar("R")
 
 
 class Desk(DeskHandle):
-    """A running desk: one engine and one TWS link on a thread with an event loop of their own.
+    """A running desk: one engine and one TWS link on a thread with its own event loop.
 
-    Its methods are plain calls, so a notebook needs no loop tricks, and a cell that computes for a minute does not
-    stop trading; `aio` has the same methods to be awaited. A desk is closed by `close`, at the end of a ``with``
-    block, or at the latest when the program ends.
+    Its methods are plain calls, so a notebook needs no event loop, and a cell that computes for a minute does not stop
+    trading. `aio` has the same methods as coroutines. A desk is closed by `close`, at the end of a ``with`` block, or
+    when the program ends.
     """
 
     _open_desks: ClassVar[OpenDesks] = OpenDesks()
@@ -53,7 +53,7 @@ class Desk(DeskHandle):
         super().__init__()
         self.settings = settings
         self._fence, self._clock = fence, clock
-        # process_context: what else is in its process, which `process` tells of too.
+        # Other parts of its process, which `process` reports too.
         self.process_context = ProcessContext()
         self._feed = Feed()
         self.state = DeskState.OPENING
@@ -98,28 +98,29 @@ class Desk(DeskHandle):
     ) -> Desk | ProcessDesk:
         """Open a desk and return it once it is connected and reconciled.
 
-        `settings` is a mode or whole settings: ``embedded`` starts our own gateway in this process, ``paper`` and
+        `settings` is a mode or complete settings: ``embedded`` starts our own gateway in this process, ``paper`` and
         ``live`` connect to a TWS or IB Gateway. `changes` are settings by name (``port=4002``, ``account="U123"``,
-        ``risk={"max_position_shares": 500}``); ``live`` needs `account` spelled out. What is not given is read from the
-        environment and ``ibdesk.toml``. A cell that is run again gets the desk it opened before. A desk that is open
-        in this process on the same TWS or state folder, with another mode, account or setting, is an error.
+        ``risk={"max_position_shares": 500}``); ``live`` needs an explicit `account`. Other settings come from the
+        environment and ``ibdesk.toml``. A cell that is run again receives the desk it opened before. It is an error if
+        a desk with another mode, account or setting is open in this process on the same TWS or state folder.
 
-        With `process` the desk lives in a child process, where a cell that holds the interpreter lock cannot touch it;
-        there it runs strategies by their files, and ends with this process. `fence` is asked before the bytes of an
-        order leave, by a desk of this process. `clock` stands in for the wall's, as where a simulated TWS has its own.
+        With `process` the desk runs in a child process, where a cell that holds the interpreter lock cannot delay it;
+        there it loads strategies from their files, and it ends with this process. `fence` is checked before the bytes
+        of an order leave, by a desk of this process. `clock` replaces the wall clock, for example for a simulated TWS
+        with its own.
 
         Raises:
-            ConfigError: If a setting is wrong, the account is not of the kind that the mode trades, or real money
-                would be traded by limits that nobody has set.
+            ConfigError: If a setting is wrong, the account is not of the kind that the mode trades, or mode live has
+                limits without a value of your own.
             LinkError: If TWS cannot be reached.
             ClientIdInUseError: If another program uses the client id.
-            DeskError: If another desk is open here; the sentence says what differs.
+            DeskError: If another desk is open here; the message lists the differences.
         """
         if settings is None or isinstance(settings, str):
             settings = DeskSettings.make(settings, **changes)
         elif changes:
             names = ", ".join(changes)
-            raise DeskError(f"put {names} into the settings: whole settings are taken as they are")
+            raise DeskError(f"put {names} into the settings: complete settings are not changed")
         settings.check_limits()
         if process:
             from ibdesk.desk.process import ProcessDesk
@@ -141,21 +142,21 @@ class Desk(DeskHandle):
 
     @property
     def is_open(self) -> bool:
-        """Whether it answers, so that it can be opened again by returning it."""
+        """Whether it answers, so that `open` can return it again."""
         return self.state is DeskState.OPEN
 
     @staticmethod
     def attach(address: str = "", *, mode: str = "", account: str = "", timeout_seconds: float = 10.0) -> AttachedDesk:
         """Return a handle on a desk that runs in another process, once it answers.
 
-        `address` is where `ibdesk engine` says it is, such as ``unix:/path/desk.sock`` or ``redis:paper``; by
-        default where a desk with the present settings would be, and then it must be one of their mode and account.
-        With `mode` and `account` it must be one of those. Closing the handle leaves the desk running.
+        `address` is the one that `ibdesk engine` prints, such as ``unix:/path/desk.sock`` or ``redis:paper``. The
+        default is the address of a desk with the current settings, which must then have their mode and account.
+        `mode` and `account`, if given, must match. Closing the handle leaves the desk running.
 
         Raises:
-            ConfigError: If it is no address.
+            ConfigError: If the address is not valid.
             DetachedError: If no desk answers there in time.
-            DeskError: If the desk there is of another mode or account.
+            DeskError: If the desk there has another mode or account.
         """
         if not address:
             settings = DeskSettings.load()
@@ -171,11 +172,11 @@ class Desk(DeskHandle):
 
     @property
     def account_id(self) -> str:
-        """The account that it trades."""
+        """The traded account."""
         return self._running().service.account_id
 
     def catch_up(self) -> None:
-        """Return once the desk has acted on all that TWS sent before, and TWS has what it sent.
+        """Return once the desk has acted on everything that TWS sent before, and TWS has received its messages.
 
         Raises:
             LinkError: If there is no connection to TWS, or no answer.
@@ -186,7 +187,7 @@ class Desk(DeskHandle):
 
     @property
     def seconds_behind(self) -> float:
-        """How long ago the desk's loop came round, from any thread: far more than a tenth when something hangs in it.
+        """Seconds since the desk's loop last ran, from any thread: far above 0.1 if something hangs in it.
 
         Zero while the desk opens or closes.
         """
@@ -195,7 +196,7 @@ class Desk(DeskHandle):
 
     @property
     def feed(self) -> Feed:
-        """The stream of state changes, to be read in this process."""
+        """The stream of state changes, for readers in this process."""
         return self._feed
 
     def batches(self) -> Sequencer:
@@ -209,15 +210,15 @@ class Desk(DeskHandle):
 
     @property
     def clock(self) -> Clock:
-        """The clock that its events are stamped by: that of an embedded gateway may run faster than the wall's."""
+        """The clock that stamps its events: an embedded gateway's may run faster than the wall clock."""
         return self._running().clock
 
     @property
     def journal_path(self) -> str:
-        """The file of this desk's journal, also once the desk is closed or has failed.
+        """The file of this desk's journal, also after the desk is closed or has failed.
 
         Raises:
-            DeskError: If it never got as far as to begin one.
+            DeskError: If the desk failed before it began one.
         """
         if self._runtime is None:
             raise DeskError(self._why_not()) from self._cause
@@ -225,17 +226,17 @@ class Desk(DeskHandle):
 
     @property
     def faults(self) -> Faults:
-        """The switches of the embedded gateway for what can go wrong at a TWS.
+        """The switches for faults of the embedded gateway.
 
         Raises:
-            DeskError: If the desk has no embedded gateway: a real TWS cannot be told to fail.
+            DeskError: If the desk has no embedded gateway: a real TWS cannot be made to fail.
         """
         if self._gateway is None:
-            raise DeskError("only the embedded gateway can be told to fail; this desk is connected to a TWS")
+            raise DeskError("only the embedded gateway can be made to fail; this desk is connected to a TWS")
         return self._gateway.faults
 
     def submit(self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[R]:
-        """Have an operation done on the desk's loop and return the future of its answer.
+        """Run an operation on the desk's loop and return the future of its answer.
 
         Raises:
             DeskError: If the desk is not open, or the caller is the desk's own thread, which cannot wait for itself.
@@ -248,19 +249,19 @@ class Desk(DeskHandle):
         return asyncio.run_coroutine_threadsafe(operation(operations, *args, **kwargs), loop)
 
     async def until_ended(self) -> None:
-        """Wait until the desk was closed.
+        """Wait until the desk is closed.
 
         Raises:
-            DeskError: If it has failed.
+            DeskError: If it failed.
         """
         await asyncio.shield(asyncio.wrap_future(self._ended))
         if self.state is DeskState.FAILED:
             raise DeskError(self._why_not()) from self._cause
 
     def close(self) -> None:
-        """End the runs' event flow, the link, the journal and an embedded gateway; closing twice is one closing.
+        """Close the event flow of runs, the link, the journal and an embedded gateway; a second call does nothing.
 
-        Open orders stay at the venue and positions stay as they are: closing a desk does not trade.
+        Closing a desk does not trade: open orders and positions stay.
         """
         self._closing = True
         loop, stop = self._loop, self._stop
@@ -278,8 +279,8 @@ class Desk(DeskHandle):
     # --- the desk's thread
 
     def _run_thread(self) -> None:
-        # A cell that computes in pure Python hands the interpreter over this often; at Python's own 5 ms, an order
-        # that needs it a few times on its way would wait for tens of milliseconds.
+        # A cell that computes in pure Python releases the interpreter at this interval. At Python's default of 5 ms, an
+        # order that needs the interpreter several times on its way would wait for tens of milliseconds.
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
         try:
             with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -288,7 +289,7 @@ class Desk(DeskHandle):
             if not self._ready.done():
                 self._ready.set_exception(DeskError("the desk was closed while it opened"))
             self._ended.set_result(None)
-        except BaseException as error:  # noqa: BLE001 - the thread's last word: every caller is told the cause
+        except BaseException as error:  # noqa: BLE001 - the thread ends: every caller receives the cause
             self._cause = _only(error)
             self.state = DeskState.FAILED
             if not self._ready.done():
@@ -313,7 +314,7 @@ class Desk(DeskHandle):
                 return
             self._operations = Operations(runtime, self.process_context)
             running = asyncio.create_task(runtime.run(), name="runtime")
-            # Its first step starts threads, which no interpreter lets start any more when the program ends at once.
+            # Its first step starts threads, which the interpreter forbids once the program ends.
             await asyncio.sleep(0)
             self.state = DeskState.OPEN
             self._ready.set_result(None)
@@ -338,7 +339,7 @@ class Desk(DeskHandle):
 
 
 async def _done_before(work: Coroutine[Any, Any, None], stopping: asyncio.Task[Any]) -> bool:
-    """Do the work unless `stopping` is done first; return whether it was done. What it raises comes through."""
+    """Do the work unless `stopping` is done first; return whether it was done. Its exceptions are raised."""
     task = asyncio.create_task(work, name="work")
     await asyncio.wait([task, stopping], return_when=asyncio.FIRST_COMPLETED)
     if task.done():
@@ -350,7 +351,7 @@ async def _done_before(work: Coroutine[Any, Any, None], stopping: asyncio.Task[A
 
 
 def _only(error: BaseException) -> BaseException:
-    """Return the cause out of task groups around it, when there is a single one."""
+    """Return the single cause inside nested task groups' exceptions, or the error itself."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error

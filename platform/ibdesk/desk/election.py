@@ -1,8 +1,8 @@
-"""Several engines, one of which trades: the others stand by and take over when it is gone.
+"""Election of the engine that trades: the others stand by and take over when it is gone.
 
-An engine contends for the lease of its account on a thread of its own, so that neither the desk nor a busy loop keeps
-it from renewing. It opens its desk once it leads, which takes over the journal and compares the books with TWS as on
-any start. The rules, and why two never trade at once, are in `ibdesk.store.lease`.
+An engine contends for the lease of its account on its own thread, so that neither the desk nor a busy loop delays a
+renewal. Once it leads, it opens its desk, which resumes from the journal and compares the books with TWS as on any
+start. The rules, and why two engines never trade at once, are in `ibdesk.store.lease`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from ibdesk.store.redis.pool import RedisPool
 
 _log = logging.getLogger(__name__)
 
-# Between attempts to connect while TWS still serves the engine before.
+# Pauses between attempts to connect while TWS still serves the previous engine.
 _FIRST_PAUSE_SECONDS, _LAST_PAUSE_SECONDS = 0.05, 1.0
 
 
 class Election:
-    """One engine's part in it, inside a ``with`` block; it is the fence (`ibdesk.tws.Fence`) of its desk.
+    """One engine's candidacy, inside a ``with`` block; it is the fence (`ibdesk.tws.Fence`) of its desk.
 
-    Leaving the block gives the lease back: close the desk before.
+    Leaving the block releases the lease: close the desk first.
     """
 
     def __init__(self, settings: DeskSettings) -> None:
@@ -58,23 +58,23 @@ class Election:
 
     @property
     def office(self) -> str:
-        """Return what it is about: the account, or the client at a TWS."""
+        """Return the name of the lease: the account, or the client id at a TWS."""
         return self._lease.name
 
     @property
     def health(self) -> LeaseHealth:
-        """Return how the lease stands."""
+        """Return the state of the lease."""
         return self._lease.health
 
     @property
     def pool(self) -> RedisHealth:
-        """Return how the connection is over which the lease is asked for."""
+        """Return the state of the connection that carries the lease."""
         return self._pool.health
 
     # --- the fence
 
     def may_send(self) -> bool:
-        """Return whether order bytes may leave over the connection that there is."""
+        """Return whether order bytes may leave over the current connection."""
         return self._lease.may_send()
 
     def may_connect(self) -> bool:
@@ -82,7 +82,7 @@ class Election:
         return self._lease.is_held()
 
     def why_not(self) -> NotLeadingError:
-        """Return what an engine ends with that may not send."""
+        """Return the error with which an engine ends that may not send."""
         health = self._lease.health
         return NotLeadingError(health.name, health.token, health.held_by.partition(" ")[2])
 
@@ -92,20 +92,20 @@ class Election:
         """Return once this engine leads.
 
         Raises:
-            NotLeadingError: If it has led, and does not any more.
+            NotLeadingError: If it has led and no longer does.
         """
         self._led.result()
         if self._over.done():
             self._over.result()
 
     def open(self, make: Callable[[], Desk]) -> Desk:
-        """Wait until this engine leads, then open its desk with `make`, however long TWS serves the engine before.
+        """Wait until this engine leads, then open its desk with `make`, however long TWS serves the previous engine.
 
-        `make` gives the desk this election as its fence.
+        `make` must pass this election as the desk's fence.
 
         Raises:
-            NotLeadingError: If it has led, and does not any more.
-            IbdeskError: What `make` raises for another reason.
+            NotLeadingError: If it has led and no longer does.
+            IbdeskError: If `make` fails for another reason.
         """
         pause, told = _FIRST_PAUSE_SECONDS, False
         while True:
@@ -117,17 +117,17 @@ class Election:
                     _log.warning("leading %s, and waiting for TWS to let go of the engine before", self._lease.name)
                     told = True
             except LinkError:
-                # The fence may have stood in the way: Redis did not confirm that we lead, or we do not.
+                # The fence may have refused: Redis did not confirm that we lead, or we do not.
                 if self.may_connect():
                     raise
             time.sleep(pause)
             pause = min(2 * pause, _LAST_PAUSE_SECONDS)
 
     async def until_lost(self) -> None:
-        """Wait until this engine does not lead any more.
+        """Wait until this engine no longer leads.
 
         Raises:
-            NotLeadingError: Then.
+            NotLeadingError: Always, at that time.
         """
         await asyncio.shield(asyncio.wrap_future(self._over))
 
@@ -160,7 +160,7 @@ class Election:
             self._led.set_result(None)
             await self._lease.keep()
         except IbdeskError as error:
-            # Without a lease that is kept nothing may be sent, whatever the reason.
+            # Without a renewed lease nothing may be sent, whatever the reason.
             await self._lease.release()
             _log.critical("%s", error)
             for future in (self._led, self._over):
@@ -172,6 +172,6 @@ class Election:
 
 
 def _office(settings: DeskSettings) -> str:
-    """Return what engines with these settings are elected for: the account, or who they are at which TWS."""
+    """Return the name of the lease for these settings: the account, or TWS's address and the client id."""
     tws = settings.tws
     return settings.redis.lease_name or tws.account or f"{tws.host}:{tws.port}/{tws.client_id}"

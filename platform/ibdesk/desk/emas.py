@@ -1,4 +1,4 @@
-"""The moving averages of every watched symbol's bars, for whoever watches; no strategy decides on them."""
+"""Moving averages of every watched symbol's bars, for display; strategies do not use them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ibdesk.store import Feed, Row, Topic
 
 _log = logging.getLogger(__name__)
 
-# Bars that close together are taken together.
+# Bars that close within this time are averaged together.
 _REST_SECONDS = 0.05
-# So many bars of one symbol are kept, for when an older one comes in late.
+# Bars kept per symbol, in case an older one arrives late.
 _KEPT_BARS = 1_000
 
 _Key = tuple[str, int]
 
 
 class _Series:
-    """The bars of one symbol and interval, and the averages so far: by span, over `counted` bars."""
+    """The bars of one symbol and interval, and the current averages by span, over `counted` bars."""
 
     __slots__ = ("closes", "counted", "newest", "values")
 
@@ -34,9 +34,9 @@ class _Series:
 
 
 class EmaBoard:
-    """Averages closes by symbol and interval, all symbols in one Polars expression; bit-equal to the whole series'.
+    """Averages of closes by symbol and interval, all symbols in one Polars expression; bit-equal to the whole series'.
 
-    A series begins with the first bar that is known; an older or corrected bar has it averaged anew.
+    A series begins with the first known bar; after an older or corrected bar it is averaged again.
     """
 
     def __init__(self, spans: tuple[int, ...]) -> None:
@@ -52,14 +52,14 @@ class EmaBoard:
         self._series: dict[_Key, _Series] = {}
 
     def take(self, bars: list[Row]) -> list[Row]:
-        """Return a row of averages for each symbol and interval that these rows of the topic `bars` changed."""
+        """Return a row of averages for each symbol and interval that these rows of the topic `bars` change."""
         columns: dict[str, list[Any]] = {name: [] for name in self._names}
         numbers: list[int] = []
         counts: list[int] = []
         touched = self._sorted_in(bars)
         for number, (key, closes) in enumerate(touched.items()):
             series = self._series[key]
-            # The average so far stands in for all bars before: an average begins with its first value.
+            # The current average replaces all earlier bars: an average begins with its first value.
             begun = [series.values] if series.values else []
             for place, name in enumerate(self._names):
                 columns[name] += [*(values[place] for values in begun), *closes]
@@ -74,7 +74,7 @@ class EmaBoard:
         return [self._row(key, *values) for key, (_, *values) in zip(touched, averaged.iter_rows(), strict=True)]
 
     def _sorted_in(self, bars: list[Row]) -> dict[_Key, list[float]]:
-        """Return the closes to average by series: the new ones, or all when the series begins anew."""
+        """Return the closes to average by series: the new ones, or all if the series is averaged again."""
         fresh: dict[_Key, list[float]] = {}
         anew: set[_Key] = set()
         for bar in bars:
@@ -110,7 +110,7 @@ class EmaBoard:
 
 
 class EmaMonitor:
-    """Follows the bars of a feed in a thread of its own and publishes their averages there; a context manager."""
+    """A context manager that follows the bars of a feed in its own thread and publishes their averages there."""
 
     def __init__(self, feed: Feed, spans: tuple[int, ...]) -> None:
         self._feed, self._board = feed, EmaBoard(spans)
@@ -138,8 +138,8 @@ class EmaMonitor:
                 self._woken.clear()
                 rows, overrun = reader.drain()
                 self._publish(self._feed.snapshot([Topic.BARS])[Topic.BARS] if overrun else rows.get(Topic.BARS, []))
-        except Exception:  # noqa: BLE001 - whatever it is, it must not end the desk
-            _log.exception("the averages for watchers have failed")
+        except Exception:  # noqa: BLE001 - an error here must not end the desk
+            _log.exception("the moving averages for display failed")
         finally:
             self._feed.unsubscribe(reader)
 

@@ -1,4 +1,4 @@
-"""The gateway inside a desk's own process, for when there is no TWS at hand."""
+"""The gateway inside a desk's own process, for use without a TWS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ibdesk.tws import TwsSettings
 
 
 class EmbeddedGateway:
-    """Runs a gateway on a thread of its own, so that the desk reaches it over TCP like any other TWS."""
+    """A gateway on its own thread, which the desk reaches over TCP like any other TWS."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         """Make a gateway that is not started.
@@ -25,16 +25,16 @@ class EmbeddedGateway:
 
     @property
     def clock(self) -> Clock:
-        """The market's time, which the desk beside it must share when it does not run with the wall's."""
+        """The market's clock, which the desk must share if it differs from the wall clock."""
         return self._thread.gateway.schedule.clock
 
     @property
     def faults(self) -> Faults:
-        """The switches for what can go wrong at a TWS; usable from any thread."""
+        """The switches for faults of the gateway; usable from any thread."""
         return self._thread.faults
 
     def reached_by(self, tws: TwsSettings) -> TwsSettings:
-        """Return the settings that lead a client to this gateway and its account."""
+        """Return the settings with this gateway's address and account."""
         gateway = self._thread.gateway
         return tws.model_copy(
             update={"host": gateway.host, "port": gateway.port, "account": gateway.account, "mode": "paper"}

@@ -1,4 +1,4 @@
-"""How long the engine may be held up before something is done about it."""
+"""Settings for delays of the engine and their consequences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ibdesk.config import Section
 
 
 class EngineSettings(Section):
-    """How long the engine may be held up before something is done about it."""
+    """Limits for delays of the engine, and what happens beyond them."""
 
     call_seconds: float = Field(
         5.0,

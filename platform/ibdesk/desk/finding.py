@@ -1,4 +1,4 @@
-"""Which instrument a name means at the desk's TWS, and what to say when there is none."""
+"""Resolution of names to instruments at the desk's TWS, with suggestions for unknown names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ibdesk.errors import IbdeskError, InstrumentError
 from ibdesk.model import AnyInstrument, Instrument, instrument_of
 from ibdesk.tws import TwsService
 
-# How long it may take to look for names that are alike, when the one that was given is unknown.
+# Time limit of the search for similar names when a name is unknown.
 _LOOK_SECONDS = 3.0
 _MOST_SUGGESTED = 3
 _SEPARATORS = re.compile(r"[\s,;/|]+")
@@ -20,10 +20,10 @@ _SEPARATORS = re.compile(r"[\s,;/|]+")
 async def found(
     service: TwsService, name: str | Instrument, at_ns: int, *, is_embedded: bool, from_memory: bool
 ) -> AnyInstrument:
-    """Return the instrument with what TWS knows of it, or has told before where memory will do.
+    """Return the instrument with its terms from TWS, or `from_memory` if it was qualified before.
 
     Raises:
-        InstrumentError: If it is unknown or ambiguous; of an unknown one the sentence names those that are alike.
+        InstrumentError: If it is unknown or ambiguous; for an unknown one the message suggests similar names.
         LinkError: If TWS cannot be asked.
     """
     try:
@@ -38,12 +38,12 @@ async def found(
 
 
 async def _hints(service: TwsService, name: str) -> list[str] | None:
-    """Return what may have been meant; None when TWS does know the symbol, so that something else is wrong."""
+    """Return suggestions; None if TWS knows the symbol, so that something else is wrong."""
     symbol = name.strip().upper()
     parts = [part for part in _SEPARATORS.split(symbol) if part]
     if len(parts) > 1 and not _is_one(symbol):
         return [f"several instruments are given apart: {', '.join(parts)}"]
-    # Of a future or an option the underlying's symbol is what may be mistyped.
+    # For a future or an option, the underlying's symbol may be mistyped.
     symbol = symbol.partition("-")[0]
     known: list[str] = []
     try:
@@ -60,7 +60,7 @@ async def _hints(service: TwsService, name: str) -> list[str] | None:
 
 
 def _is_one(name: str) -> bool:
-    """Return whether a name with a blank is that of one instrument, as a share class (``BRK B``) is."""
+    """Return whether a name with a blank means one instrument, such as a share class (``BRK B``)."""
     try:
         instrument_of(name)
     except InstrumentError:

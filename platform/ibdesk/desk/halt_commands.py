@@ -1,4 +1,4 @@
-"""Halting and resuming: what a person can have a desk do, and the words for it, which hold where no desk runs too."""
+"""Halting and resuming: the desk's commands, and checks of their arguments that are also used without a desk."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class HaltCommands:
     async def halt(
         self, reason: str, *, scope: str = DESK_SCOPE, state: str = TradingState.HALTED.value, by: str = OPERATOR
     ) -> HaltInfo:
-        """Deny every order that does not reduce a position, and cancel those that work, until `resume`.
+        """Deny every order that does not reduce a position, and cancel such open orders, until `resume`.
 
-        It belongs to the account, also after a restart of the desk, under another client id and in another state
-        folder. `scope` is ``desk``, ``run:<id>`` or ``instrument:<name>``. In state ``reducing`` strategies may reduce
-        and protect what they hold; in ``halted`` too, unless `risk.halt_keeps_protection` is off.
-        `by` says who wants it. The halt is returned with the id that lifts it; asked again for the same reason by
-        the same one, the halt that holds already.
+        The halt belongs to the account: it also holds after a restart of the desk, under another client id and in
+        another state folder. `scope` is ``desk``, ``run:<id>`` or ``instrument:<name>``. In state ``reducing``
+        strategies may reduce and protect their positions; in ``halted`` too, unless `risk.halt_keeps_protection` is
+        off. `by` is the author. The returned halt has the id that lifts it. If the same author halts again with the
+        same reason, the existing halt is returned.
 
         Raises:
             DeskError: If there is no such scope or state.
@@ -47,7 +47,7 @@ class HaltCommands:
         """Return a scope with the instrument's own name.
 
         Raises:
-            DeskError: If it is none, or names no run.
+            DeskError: If the scope is not valid, or names an unknown run.
         """
         named = scope_named(scope, self._now_ns)
         run = named.removeprefix("run:")
@@ -56,13 +56,13 @@ class HaltCommands:
         return named
 
     async def resume(self, reason: str, *, id: str = "", by: str = OPERATOR) -> None:  # noqa: A002 - as people say
-        """Lift the halt of this id, once, and no other; `reason` goes on the record.
+        """Lift the halt with this id and no other; `reason` is journaled.
 
-        `risk` lists the halts that hold; trading goes on when none does. Where the guardian has cancelled orders or
-        closed positions under it, the books are compared with the account before anything leaves.
+        `risk` lists the current halts; trading continues when there is none. If the guardian cancelled orders or closed
+        positions under the halt, the books are compared with the account before an order leaves.
 
         Raises:
-            DeskError: If no such halt holds, or no id or reason is given; then nothing is lifted.
+            DeskError: If there is no such halt, or no id or reason is given; then nothing is lifted.
         """
         halt = self._runtime.engine.gate.halts.find(id)
         if self._runtime.recorder.failure:
@@ -83,7 +83,7 @@ def scope_named(scope: str, at_ns: int) -> str:
     """Return a scope with the instrument's own name.
 
     Raises:
-        DeskError: If it is none.
+        DeskError: If the scope is not valid.
     """
     kind, _, name = scope.partition(":")
     if kind == "instrument" and name:
@@ -106,13 +106,13 @@ def halting_state(state: str) -> TradingState:
 
 
 def stated_reason(reason: str, what: str) -> str:
-    """Return why trading is to be halted or resumed.
+    """Return the reason to halt or resume trading, without surrounding blanks.
 
     Raises:
-        DeskError: If nothing is said.
+        DeskError: If the reason is empty or not text.
     """
     if not isinstance(reason, str):
-        raise DeskError(f"the reason to {what} trading is text, got {reason!r}")
+        raise DeskError(f"the reason to {what} trading must be text, got {reason!r}")
     if not reason.strip():
-        raise DeskError(f"to {what} trading, say why: the reason goes on the record")
+        raise DeskError(f"give a reason to {what} trading: it is journaled")
     return reason.strip()

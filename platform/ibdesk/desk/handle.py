@@ -1,4 +1,4 @@
-"""What every handle on a desk can do, wherever the desk lives: its operations, as plain calls and to be awaited."""
+"""The handle on a desk in any process: the desk's operations as plain calls and as coroutines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ibdesk.telemetry import track_performance
 
 P = ParamSpec("P")
 R = TypeVar("R")
-# How long a cell waits for a desk that is shown.
+# How long a notebook cell waits for a desk that it displays.
 _REPR_SECONDS = 1.0
 Operation = Callable[Concatenate[Operations, P], Coroutine[Any, Any, R]]
 
@@ -37,29 +37,29 @@ OPERATIONS: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
     for name, member in inspect.getmembers(Operations, inspect.iscoroutinefunction)
     if not name.startswith("_")
 }
-"""Everything that can be asked of a desk, by name."""
+"""All operations of a desk, by name."""
 
 COMMANDS = frozenset(name for name in OPERATIONS if hasattr(Commands, name))
-"""The operations that change something; the others are questions."""
+"""The operations that change something; the others are queries."""
 
 
 class DeskState(enum.Enum):
-    """Where a desk is in its life."""
+    """The state of a desk."""
 
-    # OPENING: it connects and reconciles.
     OPENING = "opening"
-    # OPEN: it answers.
+    """It connects and reconciles."""
     OPEN = "open"
-    # DETACHED: it lives in another process, which cannot be reached now; it is tried again all the time.
+    """It answers."""
     DETACHED = "detached"
-    # FAILED: something in it broke, and it stopped trading; the cause is in every later error.
+    """It is in another process that cannot be reached now; the handle keeps trying."""
     FAILED = "failed"
-    # CLOSED: it was closed.
+    """It failed and stopped trading; every later error contains the cause."""
     CLOSED = "closed"
+    """It was closed."""
 
 
 def _blocking(operation: Operation[P, R]) -> Callable[Concatenate[DeskHandle, P], R]:
-    """Make a method that waits for the operation to be done on the desk's loop."""
+    """Return a method that runs the operation on the desk's loop and waits for it."""
 
     @functools.wraps(operation)
     def call(desk: DeskHandle, /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -69,11 +69,11 @@ def _blocking(operation: Operation[P, R]) -> Callable[Concatenate[DeskHandle, P]
 
 
 def _awaitable(operation: Operation[P, R]) -> Callable[Concatenate[AioDesk, P], Coroutine[Any, Any, R]]:
-    """Make the method's twin, which can be awaited on any loop."""
+    """Return the method's coroutine, which can be awaited on any loop."""
 
     @functools.wraps(operation)
     async def call(aio: AioDesk, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        # Measured for who waits, on its own loop: the server, a notebook.
+        # Measured on the caller's loop: the server's, a notebook's.
         with track_performance("desk_call", operation=operation.__name__):
             return await asyncio.wrap_future(aio.desk.submit(operation, *args, **kwargs))
 
@@ -91,14 +91,14 @@ async def _awaited_runs(aio: AioDesk) -> RunList:
 
 
 class AioDesk:
-    """The awaitable twin of a handle: the same names, to be awaited on any loop."""
+    """The awaitable side of a handle: the same names as coroutines for any loop."""
 
     def __init__(self, desk: DeskHandle) -> None:
         self.desk = desk
 
     @classmethod
     async def open(cls, settings: DeskSettings | str | None = None, **changes: Any) -> AioDesk:
-        """Open a desk without holding up the caller's loop, and return its awaitable side; see `Desk.open`."""
+        """Open a desk without blocking the caller's loop, and return its awaitable side; see `Desk.open`."""
         from ibdesk.desk.desk import Desk
 
         return (await asyncio.to_thread(Desk.open, settings, **changes)).aio
@@ -145,7 +145,7 @@ class AioDesk:
 
 
 class DeskHandle(abc.ABC):
-    """A handle on a desk; `aio` has the same operations to be awaited, `state` says how the desk is doing."""
+    """A handle on a desk; `aio` has the same operations as coroutines."""
 
     state: DeskState
     settings: DeskSettings
@@ -192,17 +192,18 @@ class DeskHandle(abc.ABC):
     def stop_account(
         self, level: Level | str = Level.HALT, *, reason: str, kill: bool = False, account: str = "", by: str = ""
     ) -> StopOutcome:
-        """Stop the whole account as `ibdesk stop` does, whether or not the desk answers: see docs/stop.md.
+        """Stop the whole account like `ibdesk stop`, whether or not the desk answers: see docs/stop.md.
 
-        `level` is ``halt`` (nothing that opens leaves, and what would open is cancelled), ``cancel`` (every order) or
-        ``flatten`` (then every position); with `kill` the engine's process is ended too. Live money needs `account`.
+        `level` is ``halt`` (orders that open a position are refused and cancelled), ``cancel`` (every order is
+        cancelled) or ``flatten`` (then every position is closed); with `kill` the engine's process is ended too. Live
+        mode needs `account`.
 
         Raises:
-            ConfigError: If the account is not named where it must be, or is another one.
+            ConfigError: If the account is missing where it is needed, or is another one.
             DeskError: If the guardian refuses.
         """
         request = StopRequest(level=Level(level), kill=kill, reason=reason, by=by or OPERATOR, account=account)
-        # On a thread of its own: a notebook's runs a loop already.
+        # On its own thread: a notebook's thread already runs a loop.
         with concurrent.futures.ThreadPoolExecutor(1, "stop") as threads:
             return threads.submit(asyncio.run, stop_everything(self, self.settings, request)).result()
 
@@ -213,7 +214,7 @@ class DeskHandle(abc.ABC):
 
     @property
     def pools(self) -> list[RedisHealth]:
-        """How the pools are that this handle itself has in this process to reach its desk over Redis."""
+        """The states of the handle's own connection pools in this process, if it reaches its desk over Redis."""
         return []
 
     @abc.abstractmethod
@@ -222,15 +223,15 @@ class DeskHandle(abc.ABC):
 
     @abc.abstractmethod
     def submit(self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[R]:
-        """Have an operation done on the desk's loop and return the future of its answer.
+        """Run an operation on the desk's loop and return the future of its answer.
 
         Raises:
-            DeskError: If the desk cannot be asked now.
+            DeskError: If the desk cannot be reached now.
         """
 
     @abc.abstractmethod
     def close(self) -> None:
-        """Let go of the desk; closing twice is one closing."""
+        """Close the handle; a second call does nothing."""
 
     def _repr_html_(self) -> str:
         if self.state is not DeskState.OPEN:

@@ -1,4 +1,4 @@
-"""What the engine is in, put into plain values: a run, the risk gate, an instrument."""
+"""The engine's state as plain values: a run, the risk gate, an instrument."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _SECOND = 1_000_000_000
 
 
 def run_info(run: Run) -> RunInfo:
-    """Return a run in short."""
+    """Return the summary of a run."""
     return msgspec.convert(run_row(run), RunInfo)
 
 
 def order_info(order: Order, asked: Asked | None = None) -> OrderInfo:
-    """Return an order as people see it; `asked` is what the venue has not answered yet."""
+    """Return the answer for an order; `asked` is the request that the venue has not answered yet."""
     return msgspec.convert(order_row(order, asked), OrderInfo)
 
 
 def run_detail(engine: Engine, run: Run, unanswered: Unanswered) -> RunDetail:
-    """Return everything about a run; its strategy's state is the last good one."""
+    """Return the details of a run; its strategy's state is the last valid one."""
     open_orders = [order for name in run.lanes for order in engine.blotter.open_orders(run.id, name)]
     return RunDetail(
         run=run_info(run),
@@ -68,14 +68,14 @@ def _lane_info(engine: Engine, lane: Lane) -> LaneInfo:
 
 
 def halt_info(halt: Halt) -> HaltInfo:
-    """Return a halt and what lifts it."""
+    """Return the answer for a halt."""
     return HaltInfo(
         id=halt.id, reason=halt.reason, by=halt.by, at_ns=halt.at_ns, scope=halt.scope, state=halt.state.value
     )
 
 
 def risk_info(engine: Engine, at_ns: int) -> RiskInfo:
-    """Return the limits and what is used of them at `at_ns`."""
+    """Return the limits and their use at `at_ns`."""
     gate = engine.gate
     return RiskInfo(
         limits={name: None if limit == math.inf else limit for name, limit in gate.limits.by_name.items()},
@@ -91,7 +91,7 @@ def risk_info(engine: Engine, at_ns: int) -> RiskInfo:
 
 
 def _exposures(engine: Engine) -> list[ExposureInfo]:
-    """Return what each owner holds or has on the way, but not what is not ours."""
+    """Return the positions and pending entries of each owner except `external`."""
     held = [(book.owner, name) for book in engine.portfolio.books.values() for name in book.positions]
     ordered = [(order.owner, order.instrument) for order in engine.blotter.all_open()]
     found = []
@@ -120,7 +120,7 @@ def _exposures(engine: Engine) -> list[ExposureInfo]:
 
 
 def instrument_info(instrument: AnyInstrument) -> InstrumentInfo:
-    """Return what is known of a qualified instrument."""
+    """Return the answer for a qualified instrument."""
     session = instrument.session
     opens, closes = (f"{minute // 60:02}:{minute % 60:02}" for minute in (session.opens, session.closes))
     return InstrumentInfo(

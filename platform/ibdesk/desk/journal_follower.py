@@ -1,7 +1,7 @@
-"""Keeps a copy of the leading engine's journal while an engine stands by, and brings it up to date when it leads.
+"""A standby engine's copy of the leading engine's journal, brought up to date when the standby leads.
 
-What it reads comes from Redis, on a thread of its own. On one machine, or where the state folder is shared, the
-journal itself is there, and nothing is copied.
+It is read from Redis on its own thread. On one machine, or with a shared state folder, the journal itself is there, and
+nothing is copied.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from ibdesk.store.redis.pool import RedisPool
 _log = logging.getLogger(__name__)
 
 _LOOK_SECONDS, _RETRY_SECONDS = 0.1, 0.5
-# How long an engine that leads waits for the end of the journal of the one before.
+# How long an engine that leads waits for the end of the previous engine's journal.
 _CATCH_UP_SECONDS = 1.0
 
 
 class JournalFollower:
-    """Follows whichever engine leads an office, inside a ``with`` block.
+    """Follows the journal of the engine that leads, inside a ``with`` block.
 
-    `fault` is why this engine must not go on from what it has of the engine before, empty when it may.
+    `fault` is the reason why this engine must not continue from its copy, empty if it may.
     """
 
     def __init__(self, settings: DeskSettings, office: str) -> None:
-        """Make a follower; `office` is what is led."""
+        """Make a follower; `office` is the name of the lease."""
         self.fault = ""
         self._settings = settings
         self._pool = RedisPool(settings.redis)
@@ -43,13 +43,13 @@ class JournalFollower:
         self._loop = asyncio.new_event_loop()
         self._following: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="ibdesk-journal-follower", daemon=True)
-        # When the leading engine was heard last, on the monotonic clock, and its count of words then.
+        # Time of the leading engine's last heartbeat, on the monotonic clock, and its number.
         self._heard_at, self._beats = time.monotonic(), -1
 
     def catch_up(self) -> None:
-        """Read, for a second at most, what the engine before has left in Redis; from here on only this call reads.
+        """Read the rest of the previous engine's journal from Redis for at most a second; then stop following.
 
-        To be called by an engine that leads, before it opens its desk.
+        An engine that leads calls it before it opens its desk.
         """
         asyncio.run_coroutine_threadsafe(self._catch_up(), self._loop).result()
 
@@ -79,7 +79,7 @@ class JournalFollower:
             except (RedisError, JournalError) as error:
                 if str(error) != told:
                     told = str(error)
-                    _log.warning("the journal of the engine that leads is not followed: %s", told)
+                    _log.warning("the leading engine's journal cannot be followed: %s", told)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             told = ""
@@ -101,11 +101,11 @@ class JournalFollower:
                 while not await self._read():
                     pass
         except TimeoutError:
-            reason = f"the rest did not come within {_CATCH_UP_SECONDS:g} s"
+            reason = f"the rest did not arrive within {_CATCH_UP_SECONDS:g} s"
         except RedisError as error:
             reason = str(error)
         except JournalError as error:
-            self.fault = f"the copy of the journal of the engine before is not whole: {error}"
+            self.fault = f"the copy of the previous engine's journal is incomplete: {error}"
         self.fault = self._reader.fault or self.fault
         self._tell(reason)
         head = self._reader.head
@@ -115,17 +115,17 @@ class JournalFollower:
             mark.raise_to(head.order_ids)
 
     def _tell(self, reason: str) -> None:
-        """Say what the books are gone on from."""
+        """Log the journal from which the books continue."""
         journal, age = self._reader.journal, time.monotonic() - self._heard_at
         if self.fault:
-            _log.error("this engine goes on without the books of the one before: %s", self.fault)
+            _log.error("this engine continues without the previous engine's books: %s", self.fault)
         elif journal is None:
-            _log.info("no engine on another machine has left its books in Redis%s", f" ({reason})" if reason else "")
+            _log.info("Redis has no journal of an engine on another machine%s", f" ({reason})" if reason else "")
         elif self._reader.is_original:
-            _log.info("going on from %s, which lies here", journal.name)
+            _log.info("continuing from %s on this machine", journal.name)
         else:
             level, so_far = (logging.WARNING, f", and no further: {reason}") if reason else (logging.INFO, "")
-            words = "going on from the copy of %s up to event %d; the engine that wrote it was heard %.1f s ago%s"
+            words = "continuing from the copy of %s up to event %d; its engine's last sign of life was %.1f s ago%s"
             _log.log(level, words, journal.name, self._reader.last, age, so_far)
 
     async def _stop_following(self) -> None:

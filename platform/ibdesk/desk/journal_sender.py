@@ -1,8 +1,8 @@
-"""Sends what an engine writes into its journal to Redis, so that an engine on another machine can go on from there.
+"""Copies an engine's journal to Redis, so that an engine on another machine can continue from it.
 
-It reads the journal's file, as anybody may who looks at it, on a thread of its own: neither the trading path nor the
-lease ever waits for it, whatever Redis does. It is behind by some hundredths of a second, or for as long as Redis is
-away; what had not been sent when an engine died is found again by the comparison with TWS.
+It reads the journal's file on its own thread, like any other reader: neither the trading path nor the lease ever waits
+for it, whatever Redis does. It is behind by some hundredths of a second, or by the length of an outage of Redis. Events
+that were not sent before an engine died are recovered by the comparison with TWS.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from ibdesk.telemetry.supervision import Policy, Supervisor, TaskInfo
 
 _log = logging.getLogger(__name__)
 
-# Between two looks at the journal, between two words when nothing is written, and between attempts while Redis is away.
+# Pauses between two reads, between two heartbeats while nothing is written, and between attempts while Redis is down.
 _LOOK_SECONDS, _WORD_SECONDS, _RETRY_SECONDS = 0.02, 0.5, 0.25
-# What an engine that ends waits at most for its last events to be sent.
+# The longest wait of an ending engine for its last events to be sent.
 _LAST_SECONDS = 1.0
 _PATIENT = Policy(first_seconds=0.2, last_seconds=10.0)
 
 
 class JournalSender:
-    """Sends the journal of one life, inside a ``with`` block; leaving it sends what is left.
+    """Sends one journal, inside a ``with`` block; leaving the block sends the rest.
 
-    Leave it when the desk is closed, and before the lease is given back: then whoever follows finds everything.
+    Leave it after the desk is closed and before the lease is released: then the successor finds every event.
     """
 
     def __init__(self, settings: DeskSettings, office: str) -> None:
-        """Make a sender; `office` is what the engine leads."""
+        """Make a sender; `office` is the name of the lease."""
         self._settings, self._office = settings, office
         self._path, self._token = Path(), 0
         self._supervisor = Supervisor()
@@ -49,12 +49,12 @@ class JournalSender:
         self._thread = threading.Thread(target=self._run, name="ibdesk-journal-sender", daemon=True)
 
     def send(self, path: Path, *, token: int) -> None:
-        """Begin to send the journal at `path`, of the life that the leadership numbered `token` has begun."""
+        """Begin to send the journal at `path`, begun under the leadership with number `token`."""
         self._path, self._token = path, token
         self._thread.start()
 
     def tasks(self) -> list[TaskInfo]:
-        """Return how its work is, for the health endpoint."""
+        """Return the state of its work, for the health endpoint."""
         return self._supervisor.tasks()
 
     def __enter__(self) -> Self:
@@ -81,7 +81,7 @@ class JournalSender:
             asyncio.run(self._supervised())
 
     async def _supervised(self) -> None:
-        """Send until there is nothing more to be sent, whatever fails meanwhile."""
+        """Send until the end of the journal, with restarts after failures."""
         self._loop, self._sending = asyncio.get_running_loop(), asyncio.current_task()
         ended = asyncio.Event()
 
@@ -98,7 +98,7 @@ class JournalSender:
             await asyncio.wait([running])
 
     async def _send(self) -> None:
-        """Send until this engine has ended, or a later one has taken over."""
+        """Send until this engine ends or a later one has taken over."""
         pool = RedisPool(self._settings.redis)
         stream = JournalStream(pool, self._office)
         try:
@@ -115,7 +115,7 @@ class JournalSender:
                 )
                 await self._keep_up(writer)
         except JournalReplacedError as error:
-            _log.warning("the journal is not sent to Redis any more: %s", error)
+            _log.warning("the journal is no longer sent to Redis: %s", error)
         finally:
             await stream.close()
             await pool.close()
@@ -124,7 +124,7 @@ class JournalSender:
         loop = asyncio.get_running_loop()
         next_word, is_told = 0.0, False
         while True:
-            # Asked before the journal is read: all that was written by then is sent.
+            # Checked before the journal is read, so that everything written by then is sent.
             is_last = self._closing.is_set()
             if not (is_last or writer.has_news) and loop.time() < next_word:
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -134,12 +134,12 @@ class JournalSender:
                     return
             except RedisError as error:
                 if not is_told:
-                    _log.warning("standbys on other machines are not told what is traded: %s", error)
+                    _log.warning("standbys on other machines do not receive the journal: %s", error)
                 is_told = True
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
             if is_told:
-                _log.warning("standbys on other machines are told again what is traded")
+                _log.warning("standbys on other machines receive the journal again")
             is_told, next_word = False, loop.time() + _WORD_SECONDS
 
     def _order_ids(self) -> int:
