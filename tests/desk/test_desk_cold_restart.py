@@ -302,7 +302,7 @@ def test_a_halt_and_the_days_loss_hold_under_another_client_id(
     other = reopen(client_id=CLIENT + 5)
     with pytest.raises(OrderDeniedError, match="trading is halted"):
         other.place("IBM", "buy", 1)
-    with pytest.raises(DeskError, match=f"say which halt is to be lifted: trading is halted by id='{halt.id}'"):
+    with pytest.raises(DeskError, match=f"give the id of the halt to lift: trading is halted by id='{halt.id}'"):
         other.resume(reason="they were right")
     other.resume(id=halt.id, reason="they were right")
     other.close()

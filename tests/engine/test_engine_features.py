@@ -90,8 +90,8 @@ def test_a_strategy_without_features_and_target_has_no_columns(given_strategy) -
         (pl.lit("long"), {}, "Given: target must be a number"),
         (None, {"close": pl.col("close")}, "Given: no feature may be called 'close'"),
         (None, {"target": pl.col("close")}, "Given: no feature may be called 'target'"),
-        (100.0, {}, "Given: target.. must give a Polars expression or None, it gives 100.0"),
-        (None, {"fast": 3}, "Given: features.. must give a Polars expression for 'fast', it gives 3"),
+        (100.0, {}, "Given: target.. must return a Polars expression or None, got 100.0"),
+        (None, {"fast": 3}, "Given: features.. must return a Polars expression for 'fast', got 3"),
     ],
 )
 def test_expressions_that_cannot_be_used_are_refused_with_a_sentence(
@@ -110,7 +110,7 @@ def test_features_that_are_no_dictionary_are_refused_with_a_sentence() -> None:
         def features(self):
             {"fast": ema("close", 3)}
 
-    with pytest.raises(DecisionError, match=r"Forgetful: features\(\) must give a dictionary, it gives None"):
+    with pytest.raises(DecisionError, match=r"Forgetful: features\(\) must return a dictionary, got None"):
         evaluate(Forgetful(), frame(1.0))
 
 

@@ -273,8 +273,8 @@ def test_no_loss_limit_acts_on_prices_of_the_life_before_while_new_ones_come(tel
     assert halts_in(actions) == []
     [alert] = [action for action in actions if isinstance(action, Alert)]
     assert alert.text == (
-        "AAPL has had no price since the restart, so that risk.max_daily_loss does not act yet on a loss of 1100.00: "
-        "it does once there is one, or 120 s after the restart by the price that was noted before"
+        "AAPL has had no price since the restart, so risk.max_daily_loss does not act yet on a loss of 1100.00: "
+        "it acts at the first price, or 120 s after the restart by the last recorded price"
     )
     # It is said once.
     assert story.quote(40.0, 40.0, instrument="IBM") == look(story) == []

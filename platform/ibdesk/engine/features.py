@@ -1,6 +1,6 @@
 """A strategy's features and target: over a whole frame at once, or at each bar over the frame so far.
 
-Both go through `Decision`, so a live run and a backtest that start at the same bar see the same bits.
+Both use `Decision`, so a live run and a backtest that start at the same bar get bit-identical values.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Decision:
     """A strategy's expressions, checked once and evaluated over any bars of one instrument."""
 
     def __init__(self, strategy: Strategy) -> None:
-        """Take the expressions.
+        """Read and check the expressions.
 
         Raises:
-            DecisionError: If the strategy's code fails, or gives something else than expressions.
+            DecisionError: If the strategy's code fails, or returns anything but expressions.
         """
         self._name = type(strategy).__name__
         try:
@@ -39,15 +39,15 @@ class Decision:
                 raise
             raise DecisionError(f"{self._name}: its features or target fail: {error_words(error)}") from error
         if not isinstance(features, dict):
-            raise DecisionError(f"{self._name}: features() must give a dictionary, it gives {features!r}")
+            raise DecisionError(f"{self._name}: features() must return a dictionary, got {features!r}")
         for name, feature in features.items():
             if name in (*_PRICE_COLUMNS, "opened_at", TARGET):
-                raise DecisionError(f"{self._name}: no feature may be called {name!r}, the bars have that column")
+                raise DecisionError(f"{self._name}: no feature may be called {name!r}: the bars have that column")
             if not isinstance(feature, pl.Expr):
-                given = f"it gives {feature!r}"
-                raise DecisionError(f"{self._name}: features() must give a Polars expression for {name!r}, {given}")
+                given = f"got {feature!r}"
+                raise DecisionError(f"{self._name}: features() must return a Polars expression for {name!r}, {given}")
         if not (target is None or isinstance(target, pl.Expr)):
-            raise DecisionError(f"{self._name}: target() must give a Polars expression or None, it gives {target!r}")
+            raise DecisionError(f"{self._name}: target() must return a Polars expression or None, got {target!r}")
         self._features = features
         self._wanted = [] if target is None else [target.alias(TARGET)]
 
@@ -57,13 +57,13 @@ class Decision:
         return tuple(self._features)
 
     def over(self, bars: pl.DataFrame) -> pl.DataFrame:
-        """Return a column per feature, and `target` when declared, as the expressions give them.
+        """Return a column per feature, and `target` if declared, with the values of the expressions.
 
         Raises:
             DecisionError: If an expression fails, names a column that does not exist, or gives another row count.
         """
         try:
-            # with_columns rather than select: a constant target holds for every bar.
+            # with_columns, not select: a constant target applies to every bar.
             values = bars.with_columns(**self._features) if self._features else bars
             return values.with_columns(self._wanted).select(*self._features, *(TARGET for _ in self._wanted))
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -80,39 +80,39 @@ class Decision:
         if value is None:
             return None
         if not isinstance(value, int | float):
-            raise DecisionError(f"{self._name}: {name} must be a number, it is {value!r}")
+            raise DecisionError(f"{self._name}: {name} must be a number, got {value!r}")
         return float(value) if math.isfinite(value) else None
 
 
 def evaluate(strategy: Strategy, bars: pl.DataFrame) -> pl.DataFrame:
-    """Return a column per feature, and `target` when the strategy declares one, over the bars of one instrument.
+    """Return a column per feature, and `target` if the strategy declares one, over the bars of one instrument.
 
     `bars` has ``opened_at`` (Datetime ns, UTC) and the Float64 columns ``open high low close volume``; the result
-    has as many rows, in Float64, with null where a value is not known and where it is not finite.
+    has as many rows, in Float64, with null for unknown and non-finite values.
 
     Raises:
-        DecisionError: If an expression fails, names a column that does not exist, or is no number.
+        DecisionError: If an expression fails, names a column that does not exist, or is not numeric.
     """
     result = Decision(strategy).over(bars.select("opened_at", *_PRICE_COLUMNS))
     for name, kind in result.schema.items():
         if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
-            raise DecisionError(f"{type(strategy).__name__}: {name} must be a number, it is {kind}")
+            raise DecisionError(f"{type(strategy).__name__}: {name} must be a number, got {kind}")
     return result.cast(pl.Float64).with_columns(pl.when(pl.all().is_finite()).then(pl.all()))
 
 
 class FeatureSource(Protocol):
-    """Gives a run the features of one instrument, bar after bar."""
+    """Computes the features of one instrument for a run, bar after bar."""
 
     def warm_up(self, history: BarHistory) -> None:
-        """Take past bars, on which nothing is decided."""
+        """Add past bars, on which nothing is decided."""
         ...
 
     def step(self, bar: Bar) -> float | None:
-        """Take the next closed bar and return the position wanted after it; None is no opinion."""
+        """Add the next closed bar and return the position wanted after it; None is no opinion."""
         ...
 
     def value(self, name: str) -> float | None:
-        """Return a feature at the last bar taken, None before the first.
+        """Return a feature at the last bar, None before the first.
 
         Raises:
             DecisionError: If there is no such feature.
@@ -120,7 +120,7 @@ class FeatureSource(Protocol):
         ...
 
     def values(self) -> dict[str, float | None]:
-        """Return all features at the last bar taken."""
+        """Return all features at the last bar."""
         ...
 
     def again(self, strategy: Strategy) -> FeatureSource:
@@ -143,7 +143,7 @@ class GrowingFeatures:
         self._last: dict[str, float | None] = {}
 
     def warm_up(self, history: BarHistory) -> None:
-        """Take past bars, on which nothing is decided."""
+        """Add past bars, on which nothing is decided."""
         prices = (history.open, history.high, history.low, history.close, history.volume)
         for opened_ns, *row in zip(history.opened_ns, *prices, strict=True):
             self._append(opened_ns, row)
@@ -151,17 +151,17 @@ class GrowingFeatures:
             self._evaluate_last()
 
     def step(self, bar: Bar) -> float | None:
-        """Take the next closed bar and return the position wanted after it; None is no opinion."""
+        """Add the next closed bar and return the position wanted after it; None is no opinion."""
         self._append(bar.opened_ns, [bar.open, bar.high, bar.low, bar.close, bar.volume])
         self._evaluate_last()
         return self._last.get(TARGET)
 
     def value(self, name: str) -> float | None:
-        """Return a feature at the last bar taken, None before the first. Raises as the protocol says."""
+        """Return a feature at the last bar, None before the first. Raises as the protocol says."""
         return self._last.get(_known(name, self._decision.names))
 
     def values(self) -> dict[str, float | None]:
-        """Return all features at the last bar taken."""
+        """Return all features at the last bar."""
         return {name: self._last.get(name) for name in self._decision.names}
 
     def again(self, strategy: Strategy) -> GrowingFeatures:
@@ -187,16 +187,16 @@ class GrowingFeatures:
 
 
 class ColumnFeatures:
-    """Features that were evaluated over the whole frame beforehand, handed out row by row.
+    """Features that were evaluated over the whole frame in advance, returned row by row.
 
-    For the backtest, where the look-ahead test proves that this makes no difference.
+    They are for the backtest, where the look-ahead test proves that this makes no difference.
     """
 
     def __init__(self, columns: pl.DataFrame, *, skipped: int = 0, known: int | None = None) -> None:
-        """Take the columns; the first bar to come is that of the row after those `skipped`.
+        """Use `columns`; the first bar is that of the row after the `skipped` ones.
 
-        `known` of the skipped rows, all by default, are of the past when the run starts: until the first bar comes,
-        values are those of the last of them.
+        `known` of the skipped rows, by default all, are past when the run starts: until the first bar arrives, values
+        are those of the last known row.
         """
         self._columns = columns
         self._names = tuple(name for name in columns.columns if name != TARGET)
@@ -211,7 +211,7 @@ class ColumnFeatures:
         self._row, self._first, self._known = self._row + count, self._first + count, self._known + count
 
     def step(self, bar: Bar) -> float | None:  # noqa: ARG002 - the row is known; the bar is not needed
-        """Go to the next row and return the position wanted after it; None is no opinion."""
+        """Move to the next row and return the position wanted after it; None is no opinion."""
         self._row += 1
         return self._targets[self._row]
 
@@ -226,8 +226,8 @@ class ColumnFeatures:
         return {name: self.value(name) for name in self._names}
 
     def again(self, strategy: Strategy) -> ColumnFeatures:
-        """Refuse: a backtest has one set of parameters. Raises as the protocol says."""
-        raise DecisionError(f"{type(strategy).__name__}: the parameters of a backtest do not change on its way")
+        """Raise: a backtest has one set of parameters. See the protocol."""
+        raise DecisionError(f"{type(strategy).__name__}: the parameters of a backtest cannot change while it runs")
 
 
 def _known(name: str, names: tuple[str, ...]) -> str:

@@ -1,12 +1,12 @@
-"""How old prices and bars are when an order is decided, and what waits until a stalled desk has caught up.
+"""Freshness: the age of prices and bars when an order is decided, and decisions held back after a stall.
 
 A price has two ages: by the venue, since the time its event carries (the close of a bar), and by us, since it was
-taken in. The larger one counts. TWS stamps neither quotes nor prints, so theirs are equal. Both are in seconds of the
-wall: where the market runs faster than the wall, so does age.
+received. The larger one counts. TWS stamps neither quotes nor prints, so theirs are equal. Both are in seconds of wall
+time: if the market runs faster than the wall clock, so does age.
 
-These rules hold for orders that open a position. What reduces or protects one always passes: getting out is allowed.
-Where no clock is told (`ClockRead`), as in a backtest, time is what events carry: a bar decides at its own close, so
-nothing is ever late, and prices have no age.
+These rules apply to orders that open a position. Orders that reduce or protect one always pass. Without `ClockRead`
+events, as in a backtest, the time is that of the events: a bar decides at its own close, so nothing is ever late, and
+prices have no age.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ibdesk.engine.run import Run
 
 CATCHING_UP = "catching_up"
-"""The rule that denies what opens a position while a desk that stood still compares its books."""
+"""The rule that denies opening orders while a desk that stood still compares its books."""
 
 PASSING_RULES = frozenset(
     {
@@ -53,7 +53,7 @@ PASSING_RULES = frozenset(
         "max_price_age_options",
     }
 )
-"""Rules that deny for what passes by itself: a while later the same order may pass."""
+"""Rules that deny for temporary reasons: the same order can pass a while later."""
 
 _SECOND = 1_000_000_000
 
@@ -71,23 +71,23 @@ def age_rule(instrument: AnyInstrument) -> str:
 
 
 class Freshness:
-    """Our clock as far as the events tell it, and whether what arrives now may decide anything."""
+    """Our clock by the events, and whether the current event may lead to decisions."""
 
     __slots__ = ("_gate", "_late", "_left_out", "_outbox", "clock_ns", "holds_back", "is_catching_up", "speed")
 
     def __init__(self, outbox: Outbox, gate: RiskGate) -> None:
         self._outbox, self._gate = outbox, gate
-        # clock_ns: what the desk's clock showed last, 0 where none is told; speed: its seconds in one of the wall.
+        # The last reading of the desk's clock, 0 without one, and its seconds per second of wall time.
         self.clock_ns, self.speed = 0, 1.0
-        # holds_back: whether what is being handled decides nothing.
+        # Whether the current event must not lead to decisions.
         self.holds_back = self.is_catching_up = False
-        # The instruments whose last bar was late, and how many decisions were left out since the first of them.
+        # The instruments whose last bar was late, and the decisions left out since the first of them.
         self._late: dict[str, None] = {}
         self._left_out = 0
 
     @property
     def now_ns(self) -> int:
-        """The time of the event being handled by our clock: of a bar when it was taken, not when it closed."""
+        """The time of the current event by our clock: for a bar its arrival, not its close."""
         clock_ns, event = self.clock_ns, self._outbox.event
         if not clock_ns or event is None:
             return self._outbox.now_ns
@@ -97,13 +97,13 @@ class Freshness:
         return at_ns if at_ns > clock_ns else clock_ns
 
     def seconds_since(self, at_ns: int) -> float:
-        """Return how many seconds of the wall have passed since a time of our clock."""
+        """Return the seconds of wall time since a time of our clock."""
         return (self.now_ns - at_ns) / self.speed / _SECOND
 
-    # --- what happens
+    # --- events
 
     def on_clock_read(self, clock: ClockRead) -> None:
-        """Take what our clock shows; it never goes back."""
+        """Set our clock, which never goes back."""
         self.clock_ns, self.speed = max(self.clock_ns, clock.at_ns), clock.speed
 
     def on_stalled(self, stalled: Stalled) -> None:
@@ -111,19 +111,19 @@ class Freshness:
         self.holds_back = self.is_catching_up = True
         self._outbox.alert(
             "desk",
-            f"this process stood still for {stalled.seconds:.1f} s: what has arrived meanwhile decides nothing, and no "
-            f"order opens a position until the books are compared with TWS",
+            f"this process stood still for {stalled.seconds:.1f} s: data from that time decides nothing, and no order "
+            f"opens a position until the books are compared with TWS",
             Severity.WARNING,
         )
 
     def catch_up(self) -> bool:
-        """Take that the books agree, and all that waited was taken; return whether the desk had stood still."""
+        """Allow decisions again, as the books agree; return whether the desk had stood still."""
         was_catching_up = self.is_catching_up
         self.holds_back = self.is_catching_up = False
         return was_catching_up
 
     def decide_again(self, runs: Mapping[str, Run], call: Callable[..., None]) -> None:
-        """Have the last bar of each run decide after a stall, where it is still fresh."""
+        """Let the last bar of each run decide after a stall, if it is still fresh."""
         self._outbox.alert("desk", "the desk has caught up: strategies decide again", Severity.WARNING)
         for run in list(runs.values()):
             for lane in run.lanes.values():
@@ -131,7 +131,7 @@ class Freshness:
                     call(run, lane.catch_up_decision)
 
     def on_market_halted(self, markets: Mapping[str, Market], change: MarketHalted) -> None:
-        """Take that an instrument's market was halted, or goes on."""
+        """Note that an instrument's market was halted or resumed."""
         market = markets.get(change.instrument)
         if market is None or market.is_halted is change.is_halted:
             return
@@ -142,10 +142,10 @@ class Freshness:
     # --- bars
 
     def take_bar(self, market: Market, bar: Bar) -> None:
-        """Take the price of a bar, and whether it is in time to decide anything."""
+        """Set the price by a bar, and decide whether the bar is in time."""
         self._judge(bar)
         at_ns = min(bar.at_ns, self.clock_ns)
-        # A late bar is older than what quotes and prints have told since.
+        # A late bar is older than quotes and prints since.
         if not self.holds_back or at_ns >= market.price_at_ns:
             market.price = market.last = bar.close
             market.price_at_ns = at_ns
@@ -170,15 +170,15 @@ class Freshness:
         self._late[bar.instrument] = None
 
     def is_in_time(self, bar: Bar) -> bool:
-        """Return whether a bar closed so lately that it may still decide."""
+        """Return whether a bar closed recently enough to decide."""
         return self.seconds_since(bar.at_ns) <= self._gate.limits.max_bar_lateness_seconds
 
     def leave_out(self) -> None:
-        """Count a decision that a late bar, or one of a stall, did not make."""
+        """Count a decision that was left out because of a late bar or a stall."""
         self._left_out += 1
 
     def _in_time(self, instrument: str) -> None:
-        """Say how much was left out, once no instrument's bars are late any more."""
+        """Report the decisions left out, once no instrument's bars are late."""
         if self._late.pop(instrument, self) is None and not self._late:
             text = f"bars are in time again: {self._left_out} decisions were left out"
             self._outbox.alert("market", text, Severity.WARNING)
@@ -187,9 +187,9 @@ class Freshness:
     # --- orders
 
     def check(self, order: Order, market: Market, opens_at: Callable[[Order], int]) -> None:
-        """Refuse an order that opens a position in a market that nobody should trade on.
+        """Deny an order that opens a position if the market is not fit to trade.
 
-        While its market is closed (`opens_at` says until when) quotes mean nothing and prices are old: such an order
+        While the market is closed (`opens_at` returns until when) quotes mean nothing and prices are old: such an order
         waits for the open, here or at the venue.
 
         Raises:
@@ -205,10 +205,10 @@ class Freshness:
             bid, ask = quote.bid, quote.ask
             if bid > ask:
                 rule, limit, asked = "crossed_market", ask, bid
-            # A side that is missing is NaN, of which no spread is known.
+            # A missing side is NaN, and the spread unknown.
             elif ask - bid > limits.max_spread * (abs(ask + bid) / 2) and _takes(order, bid, ask):
                 rule, limit, asked = "max_spread", limits.max_spread, _spread(bid, ask)
-        # Where no price is known at all, an order that states one goes by none.
+        # Without any known price, an order with a limit price passes this rule.
         if self.clock_ns and not rule and (market.price_at_ns or order.limit_price is None):
             age_ns, limit = self.now_ns - market.price_at_ns, getattr(limits, market.age_rule)
             if age_ns > limit * self.speed * _SECOND:
@@ -218,7 +218,7 @@ class Freshness:
 
 
 def freshness_handlers(freshness: Freshness, markets: Mapping[str, Market]) -> dict[type, Callable[[Any], None]]:
-    """Return what takes the events of our clock and of the market's state, by their kinds."""
+    """Return the handlers of events of our clock and of the market's state, by kind."""
     return {
         ClockRead: freshness.on_clock_read,
         Stalled: freshness.on_stalled,

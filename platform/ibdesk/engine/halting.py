@@ -1,4 +1,4 @@
-"""What a halt does at once: it cancels the orders that open a position, in the event in which it begins."""
+"""Halting: a halt cancels the orders that open a position, in the event in which it begins."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Halting:
         self._flow, self._client_id = flow, client_id
 
     def on_halt_trading(self, command: HaltTrading) -> None:
-        """Halt as a person or another process says."""
+        """Halt by command of a person or another process."""
         reason, by, scope, state = command.reason or "no reason was given", command.by, command.scope, command.state
         if command.id:
             self.put(Halt(reason, by, self._flow.now_ns, command.id, scope, state, command.rule))
@@ -44,7 +44,7 @@ class Halting:
             self.halt(reason, by, scope=scope, state=state)
 
     def on_resume_trading(self, command: ResumeTrading, allow_targets: Callable[[], None]) -> None:
-        """Lift a halt, and let targets be asked again that it refused."""
+        """Lift a halt, and allow the targets that it refused again."""
         flow, halts = self._flow, self._flow.gate.halts
         was_exclusive = halts.is_exclusive
         try:
@@ -75,7 +75,7 @@ class Halting:
         state: TradingState = TradingState.HALTED,
         rule: str = "",
     ) -> None:
-        """Make a halt, and put it; what the same one has halted for already, and holds, is not halted for again."""
+        """Make a halt and put it in force, unless an equal one already is."""
         halts, at_ns = self._flow.gate.halts, self._flow.now_ns
         halt_id = new_halt_id(at_ns, halts.made + 1, client_id=self._client_id)
         halt = Halt(reason, by, at_ns, halt_id, scope, state, rule)
@@ -83,7 +83,7 @@ class Halting:
             self.put(halt)
 
     def put(self, halt: Halt) -> None:
-        """Let pass only what reduces a position until a person lifts this halt; one that holds already stays."""
+        """Put a halt in force until a person lifts it: only reducing orders pass. A known id is ignored."""
         flow = self._flow
         if halt.id in flow.gate.halts:
             return
@@ -97,19 +97,19 @@ class Halting:
             self.cancel_openers(halt.scope)
 
     def _cancel_all(self) -> None:
-        """Cancel every open order; the guardian cancels those that the venue has, and not those that wait here."""
+        """Cancel all open orders: the guardian cancels those at the venue, but not those that wait here."""
         for order in list(self._flow.blotter.all_open()):
             if not self._flow.blotter.is_withdrawn(order.id):
                 self._flow.cancel(order.id)
 
     def cancel_openers(self, scope: str = DESK_SCOPE) -> None:
-        """Cancel the open orders in a scope that its halts do not let stand."""
+        """Cancel the open orders in a scope that its halts do not allow."""
         for holding in list(self._flow.exposures.holdings.values()):
             if holding.orders and scope in (DESK_SCOPE, run_scope(holding.owner), _scope_of(holding)):
                 self.trim(holding)
 
     def trim(self, holding: Holding) -> None:
-        """Cancel the open orders of a holding that its halts do not let stand."""
+        """Cancel the open orders of a holding that its halts do not allow."""
         flow = self._flow
         state = flow.gate.halts.state_for(holding.owner, holding.total.instrument)
         if state is TradingState.NORMAL:
@@ -121,16 +121,16 @@ class Halting:
         else:
             kept = self._protecting(holding)
         if all(halt.by == EXTERNAL for halt in flow.gate.halts.values()):
-            # What a person has changed at the broker stays as that person left it.
+            # Orders that a person has changed at the broker stay as they are.
             kept |= flow.overrules.orders.keys()
         for order_id in [each for each in holding.orders if each not in kept]:
             if not flow.blotter.is_withdrawn(order_id):
                 flow.cancel(order_id)
 
     def _protecting(self, holding: Holding) -> set[str]:
-        """Return the open orders that together only close or protect the position, the oldest first, exits before them.
+        """Return the open orders that together only close or protect the position: exits first, then the oldest.
 
-        An order whose change the venue has not answered counts by the larger quantity.
+        An order with an unanswered change counts by the larger quantity.
         """
         kept, counted, held = set(), OpenOrders(), holding.position.quantity
         by_sort = sorted(holding.orders.values(), key=lambda order: sort_of(order) is not Sort.MARKET)
@@ -142,7 +142,7 @@ class Halting:
         return kept
 
     def flatten(self, owner: str | None) -> None:
-        """Close what an owner holds, or all owners but `EXTERNAL`."""
+        """Close the positions of an owner, or of all owners but `EXTERNAL`."""
         flow = self._flow
         for run in list(flow.runs.values()):
             if owner in (None, run.id):
@@ -157,5 +157,5 @@ def _scope_of(holding: Holding) -> str:
 
 
 def _is_same(held: Halt, halt: Halt) -> bool:
-    """Return whether a halt says nothing that is not held already."""
+    """Return whether two halts are equal but for time and id."""
     return (held.by, held.reason, held.scope, held.state) == (halt.by, halt.reason, halt.scope, halt.state)

@@ -1,4 +1,4 @@
-"""The halts that hold, and what remains possible for a run in an instrument."""
+"""The halts in force, and the trading state of a run in an instrument."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from ibdesk.model import DESK_SCOPE, Halt, TradingState, instrument_scope, run_s
 
 
 class Halts(Mapping[str, Halt]):
-    """The halts that hold, by id, oldest first.
+    """The halts in force, by id, oldest first.
 
-    `made` is the number of the newest that ever was; `changes` counts what was put and lifted. `is_empty` says that
-    none holds, and `is_exclusive` whether the guardian cancels orders or closes positions under one of them.
+    `made` is the number of the newest halt ever made; `changes` counts halts that were put or lifted. `is_exclusive`
+    says whether the guardian cancels orders or closes positions under one of them.
     """
 
     def __init__(self) -> None:
         self._held: dict[str, Halt] = {}
-        # The strictest state of each scope that a halt holds in.
+        # The strictest state of each scope with a halt.
         self._states: dict[str, TradingState] = {}
         self.made = self.changes = 0
         self.is_empty, self.is_exclusive = True, False
@@ -33,12 +33,12 @@ class Halts(Mapping[str, Halt]):
 
     @property
     def oldest(self) -> Halt | None:
-        """Return the oldest halt, None while nothing is halted."""
+        """Return the oldest halt, or None."""
         return next(iter(self._held.values()), None)
 
     @property
     def reasons(self) -> str:
-        """Return why trading is halted, an empty string when it is not."""
+        """Return the reasons of all halts, or an empty string."""
         return "; ".join(halt.reason for halt in self._held.values())
 
     def state_of(self, scope: str) -> TradingState:
@@ -46,35 +46,35 @@ class Halts(Mapping[str, Halt]):
         return self._states.get(scope, TradingState.NORMAL)
 
     def state_for(self, owner: str, instrument: str) -> TradingState:
-        """Return what remains possible for an owner in an instrument: the strictest of the scopes they are in."""
+        """Return the state for an owner in an instrument: the strictest of their scopes."""
         if not self._states:
             return TradingState.NORMAL
         scopes = DESK_SCOPE, run_scope(owner), instrument_scope(instrument)
         return max((self.state_of(scope) for scope in scopes), key=_level)
 
     def put(self, halt: Halt) -> None:
-        """Hold a halt until it is lifted by its id; the next one gets a higher number."""
+        """Put a halt in force until it is lifted by its id; the next one gets a higher number."""
         self._held[halt.id] = halt
         self.made = max(self.made, halt.number)
         self._changed()
 
     def find(self, halt_id: str) -> Halt:
-        """Return the halt of this id.
+        """Return the halt with this id.
 
         Raises:
-            DeskError: If no such halt holds.
+            DeskError: If there is no such halt.
         """
         if halt_id in self._held:
             return self._held[halt_id]
-        which = f"there is no halt {halt_id!r}" if halt_id else "say which halt is to be lifted"
+        which = f"there is no halt {halt_id!r}" if halt_id else "give the id of the halt to lift"
         holding = ", ".join(f"id={each.id!r} ({each.reason}, by {each.by})" for each in self._held.values())
         raise DeskError(f"{which}: trading is halted by {holding}" if holding else f"{which}: trading is not halted")
 
     def lift(self, halt_id: str) -> None:
-        """Hold the halt of this id no longer.
+        """Lift the halt with this id.
 
         Raises:
-            DeskError: If no such halt holds.
+            DeskError: If there is no such halt.
         """
         del self._held[self.find(halt_id).id]
         self._changed()

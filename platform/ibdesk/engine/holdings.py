@@ -1,4 +1,4 @@
-"""What one owner holds in one instrument, and the sums over owners and over instruments (see `engine.exposures`)."""
+"""The holding of one owner in one instrument, and sums over owners and instruments (see `engine.exposures`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MINUTE_NS = 60_000_000_000
 
 
 class PerMinute:
-    """How often something has happened in the last minute."""
+    """A count of the last minute."""
 
     __slots__ = ("_times_ns",)
 
@@ -27,12 +27,12 @@ class PerMinute:
         return len(self._times_ns)
 
     def count(self, at_ns: int) -> None:
-        """Count one more, and forget those of more than a minute ago."""
+        """Count one more, and drop those older than a minute."""
         self.since(at_ns)
         self._times_ns.append(at_ns)
 
     def since(self, at_ns: int) -> int:
-        """Return how many there were in the minute before `at_ns`."""
+        """Return the count in the minute before `at_ns`."""
         times = self._times_ns
         while times and times[0] <= at_ns - _MINUTE_NS:
             times.popleft()
@@ -42,8 +42,8 @@ class PerMinute:
 class MoneyTotal:
     """The profit and the exposures of one owner, or of the account, in the account's currency.
 
-    `gross` is the sum of the worst-case positions by size, `highest` and `lowest` that of the highest and lowest
-    positions by sign. `floor` and `ceiling` are the profits between which nothing is to be done (`LossWatch`).
+    `gross` is the sum of the worst-case positions by size, `highest` and `lowest` those of the highest and lowest
+    positions by sign. While the profit is between `floor` and `ceiling`, `LossWatch` has nothing to do.
     """
 
     __slots__ = (
@@ -67,26 +67,26 @@ class MoneyTotal:
         self.name = name
         self.pnl = self.gross = self.highest = self.lowest = 0.0
         self.floor, self.ceiling = -math.inf, math.inf
-        # day_pnl: the profit when the day began; peak: the highest that a drawdown is measured from.
+        # The profit at the start of the day, and the highest profit, from which a drawdown is measured.
         self.day_pnl = self.peak = 0.0
         self.open_orders = 0
-        # holdings: what it holds; empty for the account.
+        # Empty for the account.
         self.holdings: list[Holding] = []
-        # Orders and changes sent, and cancels: counted where a limit asks for it.
+        # Orders and changes sent, and cancels: counted only if a limit needs them.
         self.sent, self.cancels = PerMinute(), PerMinute()
-        # is_budgeted: whether limits of its own follow the prices.
+        # Whether its own limits follow the prices.
         self.is_budgeted = False
 
     def clear(self) -> None:
-        """Begin all sums of money anew."""
+        """Reset all sums of money."""
         self.pnl = self.gross = self.highest = self.lowest = 0.0
 
 
 class InstrumentTotal:
-    """What all owners together hold and may come to hold of one instrument.
+    """The present and possible positions of all owners together in one instrument.
 
-    `quantity` is what is held in our own books, times the multiplier: what one point of the price earns. `high` and
-    `low` are the highest and lowest positions that all open orders may lead to, `EXTERNAL`'s counted; `worst` is the
+    `quantity` is the quantity in our own books times the multiplier: the money of one point of the price. `high` and
+    `low` are the highest and lowest positions that all open orders can lead to, including `EXTERNAL`; `worst` is the
     larger of the two by size. `unit` is the money of one unit at a price of 1, `value` at the present price.
     """
 
@@ -114,27 +114,27 @@ class InstrumentTotal:
         self.rate = self.unit = 1.0
         self.value = self.quantity = self.high = self.low = self.worst = 0.0
         self.holdings: list[Holding] = []
-        # budgeted: those of owners whose own limits follow the prices; is_live: whether any sum depends on the price.
+        # The holdings of owners whose own limits follow the prices, and whether any sum depends on the price.
         self.budgeted: tuple[Holding, ...] = ()
         self.is_live = False
 
 
 class Holding:
-    """What one owner holds and has on the way in one instrument, and the worst that may come of it."""
+    """The position and open orders of one owner in one instrument, and the worst case of them."""
 
     __slots__ = ("high", "low", "money", "orders", "owner", "position", "sums", "total", "worst")
 
     def __init__(self, owner: str, total: InstrumentTotal, money: MoneyTotal) -> None:
         self.owner, self.total, self.money = owner, total, money
         self.position = Position(total.instrument)
-        # The open orders, and what they add up to.
+        # The open orders, and their sums.
         self.orders: dict[str, Order] = {}
         self.sums = OpenOrders()
         self.high = self.low = self.worst = 0.0
 
     @property
     def has_money(self) -> bool:
-        """Return whether anything is held, or was earned or paid."""
+        """Return whether anything is held, earned or paid."""
         position = self.position
         return bool(position.quantity or position.realized_pnl or position.commission or position.charges)
 

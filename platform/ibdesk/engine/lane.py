@@ -57,60 +57,60 @@ class Lane:
         self._whole_bars = start.whole_bars
         self.takes_bars = start.bar_source is BarSource.BARS
         self._builder = BarBuilder(instrument, start.interval_ns)
-        # A strategy that writes its own on_bar decides by itself; the others are compared with their target here.
+        # A strategy with its own on_bar decides by itself; for others the target is compared with the exposure here.
         self._by_hooks = type(run.strategy).on_bar is not Strategy.on_bar
         self._last_opened_ns = -1
-        # The last target ordered for, and one whose order was refused: asking again would be refused again.
+        # The last ordered target, and one whose order was refused: a repeat would be refused again.
         self._aimed: float | None = None
         self._refused: float | None = None
-        # The last target for which nothing was missing, as long as position and orders are as they were.
+        # The last target that was reached, while position and orders are unchanged.
         self._settled: float | None = None
         self.last_bar: Bar | None = None
-        # undecided: the last bar, with its target, while it decides nothing because it was late or came of a stall.
+        # The last bar and its target, while it decides nothing because of a stall or because it was late.
         self.undecided: tuple[Bar, float | None] | None = None
-        # sums: what the run's open orders add up to; is_stale: position or orders have changed since the last look.
+        # The sums of the run's open orders; stale if position or orders have changed since the last comparison.
         self.sums = OpenOrders()
         self.is_stale, self._exposure = True, 0.0
-        # Where the run is on its way to (see `engine.aims`): now, before this event, and as it was put on the record.
+        # The aim of the run (see `engine.aims`): now, before this event, and as recorded.
         self.aim: Aim | None = None
         self.kept_aim: Aim | None = None
         self.recorded_aim: Aim | None = None
-        # The orders that the way waits for, with what must remain of each; whether a timer looks after them.
+        # The orders that the aim waits for, with the quantity that must remain; whether a timer is set for them.
         self.waiting: dict[str, float] = {}
         self.is_timed = self.is_pursued = False
-        # Whether a timer is waited for until the next closing order leaves.
+        # Whether the next closing order waits for a timer.
         self.is_paused = False
-        # Whether the last that was wanted is to be out, and the last order that led to a target.
+        # Whether the last target was zero, and the last order that led to a target.
         self.is_closed = False
         self.aimed_order = ""
 
     @property
     def exposure(self) -> float:
-        """The position plus the entries that are pending, which a target is compared with."""
+        """The position plus pending entries, which is compared with a target."""
         if self.is_stale:
             self.is_stale, self._settled = False, None
             self._exposure = self.sums.exposure(self.run.book.position(self.instrument).quantity)
         return self._exposure
 
     def go_on(self, before: Lane) -> None:
-        """Go on with the aim of a run that has ended."""
+        """Continue the aim of a run that has ended."""
         self.aim = self.kept_aim = before.aim
         self.recorded_aim, self.waiting = before.recorded_aim, before.waiting
         self.is_timed, self.is_closed = before.is_timed, before.is_closed
         self.is_paused = before.is_paused
 
     def take_aim(self, aim: Aim | None) -> None:
-        """Take an aim that is on the record."""
+        """Set a recorded aim."""
         self.aim = self.kept_aim = self.recorded_aim = aim
 
     def warm_up(self, history: BarHistory) -> None:
-        """Take past bars of the run's interval, on which nothing is decided."""
+        """Add past bars of the run's interval, on which nothing is decided."""
         self.features.warm_up(history)
         if history.opened_ns:
             self._last_opened_ns = history.opened_ns[-1]
 
     def catch_up(self, history: BarHistory) -> None:
-        """Take the parts of the bar in progress that are past already."""
+        """Add the past parts of the bar in progress."""
         if not self.takes_bars:
             return
         columns = (history.opened_ns, history.open, history.high, history.low, history.close, history.volume)
@@ -119,11 +119,11 @@ class Lane:
 
     @property
     def bar_in_progress(self) -> Bar | None:
-        """The bar of this lane that is still being built, if it is built here."""
+        """The bar that this lane is building, if any."""
         return self._builder.in_progress
 
     def on_bar(self, bar: Bar) -> None:
-        """Take a bar from the venue: a bar of this lane, or a part of one."""
+        """Handle a bar of the venue: a bar of this lane, or a part of one."""
         if bar.interval_ns == self._interval_ns or self._whole_bars:
             self.decide(bar)
         elif bar.interval_ns < self._interval_ns:
@@ -131,13 +131,13 @@ class Lane:
                 self.decide(built)
 
     def on_tick(self, tick: Tick) -> None:
-        """Take a trade print."""
+        """Handle a trade print."""
         if self._source is BarSource.TICKS:
             for built in self._builder.add_tick(tick):
                 self.decide(built)
 
     def on_quote(self, quote: Quote) -> None:
-        """Take a quote."""
+        """Handle a quote."""
         if self._source is BarSource.QUOTES:
             for built in self._builder.add_quote(quote):
                 self.decide(built)
@@ -145,9 +145,9 @@ class Lane:
             self.run.strategy.on_quote(quote)
 
     def decide(self, bar: Bar) -> None:
-        """Step the features over a closed bar and let the strategy act on it. A bar known already is passed over.
+        """Step the features over a closed bar and let the strategy act on it. A known bar is ignored.
 
-        Of one that is late only the features learn, as of a bar of the history that a run starts from.
+        A late bar only updates the features, like a bar of the history at the start of a run.
         """
         opened_ns = bar.opened_ns
         if opened_ns <= self._last_opened_ns:
@@ -164,7 +164,7 @@ class Lane:
             self._pursue(wanted)
 
     def catch_up_decision(self) -> None:
-        """Act on the last bar of a stall, unless it is too old by now."""
+        """Act on the last bar of a stall, unless it is too old."""
         if self.undecided is None:
             return
         (bar, wanted), self.undecided = self.undecided, None
@@ -176,7 +176,7 @@ class Lane:
             self._pursue(wanted)
 
     def _pursue(self, wanted: float) -> None:
-        """Compare a target with the exposure, and order what is missing."""
+        """Compare a target with the exposure, and order the missing quantity."""
         if wanted == self._refused:
             return
         self._refused = None
@@ -187,9 +187,9 @@ class Lane:
             self._settled = wanted
 
     def refuse(self) -> None:
-        """Remember that the venue or the risk gate refused the order that would have led to the target."""
+        """Note that the venue or the risk gate refused the order to the target."""
         self._refused = self._aimed
 
     def allow(self) -> None:
-        """Forget the refusal: what stood in the way is gone."""
+        """Forget the refusal, because its reason may be gone."""
         self._refused = None

@@ -1,7 +1,7 @@
-"""The limits that an order must keep which opens or adds to a position: of the account, and of its run.
+"""The limits for orders that open or add to a position: those of the account and of the run.
 
-Each looks at sums that are kept by each change (`engine.exposures`), so that an order costs the same whatever else is
-held and ordered. A limit that is off is not asked.
+Each compares sums that every change updates (`engine.exposures`), so the cost of an order does not depend on other
+positions and orders. Limits that are off are not evaluated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Reach:
-    """How far an order may lead its owner and the account in its instrument, on the order's own side.
+    """The worst positions of owner and account that an order can lead to, on the order's own side.
 
     `own` and `whole` are the worst positions with the order, `own_before` and `whole_before` those without it, each
     positive on the order's side; `worth` is the money of one unit.
@@ -38,17 +38,17 @@ class Reach:
         self.worth = exposure.worth
 
     def gross(self, money: MoneyTotal, before: float, after: float, worst: float) -> float:
-        """Return the gross exposure once the worst position of an instrument is `after` where it was `before`."""
+        """Return the gross exposure if the worst position of an instrument changes from `before` to `after`."""
         return money.gross + (max(after, worst) - max(before, worst)) * self.worth
 
     def net(self, order: Order, money: MoneyTotal, change: float) -> float:
-        """Return the net exposure on the order's side once the worst position there has changed by so much."""
+        """Return the net exposure on the order's side if the worst position there changes by `change`."""
         before = money.highest if order.side is Side.BUY else -money.lowest
         return before + change * self.worth
 
 
 class OpeningRules:
-    """The limits of the account, made ready to be asked."""
+    """The limits of the account, prepared for checks."""
 
     def __init__(self, limits: RiskLimits) -> None:
         kinds = ("shares", "contracts", "currency")
@@ -59,7 +59,7 @@ class OpeningRules:
         self._counts_margin = min(limits.max_margin_use, limits.max_buying_power_use) < math.inf
 
     def check(self, order: Order, exposure: Exposure, at_ns: int) -> None:
-        """Deny an order that leads the account, or its run, beyond a limit.
+        """Deny an order that would lead the account, or its run, beyond a limit.
 
         Raises:
             OrderDeniedError: At the first limit it breaks.
@@ -98,7 +98,7 @@ class OpeningRules:
         limits, balance = self._limits, exposure.balance
         if limits.max_margin_use < math.inf:
             used = balance.initial_margin / balance.net_liquidation if balance.net_liquidation > 0 else math.nan
-            # What the account has not reported is unknown, and an unknown figure is more than any limit.
+            # A figure that the account has not reported is unknown, and counts as beyond any limit.
             at_most(order, "max_margin_use", limits.max_margin_use, math.inf if math.isnan(used) else used)
         if limits.max_buying_power_use < math.inf:
             power = balance.buying_power
@@ -107,7 +107,7 @@ class OpeningRules:
 
 
 def check_budget(order: Order, exposure: Exposure, budget: RunBudget, reach: Reach, units: float) -> None:
-    """Deny an order that leads its run beyond a limit of its own.
+    """Deny an order that would lead its run beyond one of the run's own limits.
 
     Raises:
         OrderDeniedError: At the first limit it breaks.
@@ -130,23 +130,23 @@ def check_budget(order: Order, exposure: Exposure, budget: RunBudget, reach: Rea
 def value_of(order: Order, exposure: Exposure) -> float:
     """Return the value of an order in the account's currency, at the worst of its limit, its stop and the last price.
 
-    Without any price the value is unknown, and an unknown value is more than any limit.
+    Without any price the value is unknown, and counts as beyond any limit.
     """
     limit, stop, price = order.limit_price, order.stop_price, exposure.price
     if limit is None and stop is None and price is None:
         return math.inf
     if exposure.counted_in == "currency":
         return order.quantity * exposure.unit_worth
-    # A price that is not known, or not stated, counts as zero.
+    # An unknown or unstated price counts as zero.
     worst = max(abs(limit or 0.0), abs(stop or 0.0), abs(price or 0.0))
     return worst * order.quantity * exposure.multiplier * exposure.rate
 
 
 def check_rates(order: Order, money: MoneyTotal, budget: RunBudget, at_ns: int) -> None:
-    """Deny an order, or a change, of a run that has ordered, changed or cancelled too often in the last minute.
+    """Deny an order or change of a run with too many orders, changes or cancels in the last minute.
 
     Raises:
-        OrderDeniedError: If it has.
+        OrderDeniedError: If the run exceeds one of its rates.
     """
     if budget.max_orders_per_minute < math.inf:
         at_most(order, "budget.max_orders_per_minute", budget.max_orders_per_minute, money.sent.since(at_ns) + 1.0)
@@ -155,10 +155,10 @@ def check_rates(order: Order, money: MoneyTotal, budget: RunBudget, at_ns: int) 
 
 
 def at_most(order: Order, rule: str, limit: float, asked: float) -> None:
-    """Deny an order for which a rule allows less than is asked.
+    """Deny an order if it asks for more than a rule allows.
 
     Raises:
-        OrderDeniedError: If it does.
+        OrderDeniedError: If `asked` exceeds `limit`.
     """
     if not asked <= limit:
         raise OrderDeniedError(order.id, rule, limit, asked)

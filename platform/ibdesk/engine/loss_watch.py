@@ -1,10 +1,10 @@
-"""Watches the loss and the drawdown of the account and of each run, at each price.
+"""The loss watch: the loss and drawdown of the account and of each run, checked at each price.
 
-A price that moves what is held moves the profit by one multiplication, and the profit is compared with a floor and a
+A price of a held instrument changes the profit by one multiplication, and the profit is compared with a floor and a
 ceiling: below the floor a limit is broken, above the ceiling there is a new peak. A peak costs the same whatever is
-held; before a broken limit acts, the profit is summed anew from the books. Then, in the same event, trading is halted,
-what opens is cancelled, and what is held is closed if the rule says so. After a restart a limit waits for the prices of
-what is held, for a while: old prices beside new ones may show a loss, or a peak, that never was.
+held; before a broken limit acts, the profit is summed again from the books. Then, in the same event, trading is halted,
+opening orders are cancelled, and positions are closed if the rule says so. After a restart a limit waits for a while
+for the prices of held instruments: old prices beside new ones can show a loss, or a peak, that never was.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ if TYPE_CHECKING:
     from ibdesk.engine.risk_limits import OnLoss
 
 GATE = "risk"
-"""Who halts when a limit is broken."""
+"""The value of `Halt.by` for a broken limit."""
 
 LOSS_TIMER = "/losses"
-"""The id of the timer at which all watched losses are summed anew; those of runs begin with the run's id."""
+"""The id of the timer that sums all watched losses again; timers of runs begin with the run's id."""
 
 _SECOND = 1_000_000_000
 _NEVER_NS = 2**63
-# A peak is noted when it has risen by this part of the drawdown that is allowed: a restart forgives no more than that.
+# A peak is recorded when it has risen by this part of the allowed drawdown: a restart forgives at most that.
 _PEAK_STEP = 0.01
-# What adding binary fractions may leave, as a part of a limit.
+# The rounding error of binary fractions, as a part of a limit.
 _DUST = 1e-9
 _DAILY, _DRAWDOWN = "max_daily_loss", "max_drawdown"
 
@@ -53,17 +53,17 @@ class LossWatch:
 
     def __init__(self, flow: OrderFlow) -> None:
         self._flow, self._gate, self._exposures = flow, flow.gate, flow.exposures
-        # day_ends_ns: when the day of the daily loss is over; never, when nothing is measured by the day.
+        # The end of the day of the daily loss; never, if no limit is by the day.
         self.day_ends_ns = _NEVER_NS
         self.awaited = AwaitedPrices(flow.exposures)
-        # _told: of whose losses it was said that they wait for prices.
+        # The owners for whom an alert said that their limits wait for prices.
         self._told = set[str]()
         self.take_limits()
 
-    # --- what happens
+    # --- events
 
     def priced(self, market: Market) -> None:
-        """Take a price of an instrument that is held or ordered, or that tells a rate, and act on what it shows."""
+        """Count a price of an instrument that is held, ordered or used as a rate, and act on the result."""
         exposures, total, price = self._exposures, market.total, market.price
         if market.is_rate:
             exposures.rated(market)
@@ -78,7 +78,7 @@ class LossWatch:
             self._leave(money)
 
     def booked(self, owner: str) -> None:
-        """Act on what an execution or a commission of an owner shows."""
+        """Check the losses after an execution or a commission of an owner."""
         for money in (self._exposures.money(owner), self._exposures.account):
             if not money.floor <= money.pnl <= money.ceiling:
                 self._leave(money)
@@ -94,14 +94,14 @@ class LossWatch:
         return any(total.quantity for total in self._exposures.totals.values())
 
     def look(self) -> None:
-        """Sum all watched profits anew and act on what that shows: prices may have stopped coming."""
+        """Sum all watched profits again and act on the result, as prices may have stopped coming."""
         for money in self._watched():
             self._look(money)
 
     # --- limits and halts
 
     def take_budget(self, run_id: str, budget: RunBudget) -> None:
-        """Limit a run by its budget from now on; one without limits takes the former away."""
+        """Set the budget of a run; one without limits removes the former."""
         budgets = self._flow.budgets
         if budget == budgets.get(run_id, NO_BUDGET):
             return
@@ -111,7 +111,7 @@ class LossWatch:
         self.take_limits()
 
     def take_limits(self) -> None:
-        """Go by the limits and budgets as they are now; what was lost so far goes on to count."""
+        """Apply the present limits and budgets; losses so far still count."""
         limits, flow = self._gate.limits, self._flow
         budgets = {name: budget for name, budget in flow.budgets.items() if budget.follows_prices}
         for name in budgets:
@@ -132,12 +132,12 @@ class LossWatch:
         if begins and flow.now_ns:
             self.begin_day(flow.now_ns)
         elif begins:
-            # Nothing has happened yet: the day begins with the first price.
+            # No event yet: the day begins with the first price.
             self.day_ends_ns = 0
         self.arm()
 
     def count_in(self, currency: str) -> None:
-        """Count in another currency from now on, from the same profits as before."""
+        """Change the currency, keeping the profits that losses are measured from."""
         exposures = self._exposures
         if currency == exposures.currency:
             return
@@ -148,14 +148,14 @@ class LossWatch:
         self.arm()
 
     def arm(self) -> None:
-        """Watch all limits that no halt stands for already."""
+        """Watch all limits that have not caused a halt in force."""
         for money in (self._exposures.account, *self._exposures.owners.values()):
             self._arm(money)
 
     # --- the day
 
     def begin_day(self, at_ns: int) -> None:
-        """Measure the loss of the day in which `at_ns` lies from the profits at the last prices before it."""
+        """Begin the day that contains `at_ns`: its loss is measured from the profits at the last prices before it."""
         exposures, zone = self._exposures, ZoneInfo(self._gate.limits.day_zone)
         today = dt.datetime.fromtimestamp(at_ns // _SECOND, zone).date()
         tomorrow = dt.datetime.combine(today + dt.timedelta(days=1), dt.time(), zone)
@@ -169,9 +169,9 @@ class LossWatch:
         self.arm()
 
     def marks(self, at_ns: int, *, is_valued: bool = True) -> DayBegan | None:
-        """Return from which profits losses are measured, None while no day is counted.
+        """Return the profits that losses are measured from, None if no day is counted.
 
-        Without `is_valued` the prices and rates are left out, which takes no walk over what is held.
+        Without `is_valued` the prices and rates are left out, which avoids a scan of the holdings.
         """
         if not 0 < self.day_ends_ns < _NEVER_NS:
             return None
@@ -179,17 +179,17 @@ class LossWatch:
         runs = {
             money.name: RunMarks(money.day_pnl, money.peak) for money in exposures.owners.values() if money.is_budgeted
         }
-        # A replay sees few of the prices: what was noted last is newer.
+        # A replay sees few of the prices: the recorded ones are newer.
         valuation = exposures.valuation(as_noted=not self._gate.decides) if is_valued else Valuation()
         return DayBegan(exposures.account.day_pnl, self.day_ends_ns, at_ns, exposures.account.peak, runs, valuation)
 
     @property
     def day_end(self) -> int:
-        """Return when the day of the daily loss ends, 0 while none is counted."""
+        """Return the end of the day of the daily loss, 0 if none is counted."""
         return self.day_ends_ns if self.day_ends_ns < _NEVER_NS else 0
 
     def is_news(self, day: DayBegan, noted: DayBegan | None) -> bool:
-        """Return whether marks differ so much from those that were noted last that they are to be noted."""
+        """Return whether marks differ enough from the recorded ones to be recorded."""
         if noted is None or day.ends_ns != noted.ends_ns or day.runs.keys() != noted.runs.keys():
             return True
         peaks = [(day.peak, noted.peak, self._gate.limits.max_drawdown)]
@@ -202,13 +202,13 @@ class LossWatch:
 
     @property
     def loss(self) -> float | None:
-        """Return the day's loss of the account, positive when money was lost; None while no day is counted."""
+        """Return the day's loss of the account, positive if money was lost; None if no day is counted."""
         if 0 < self.day_ends_ns < _NEVER_NS:
             return self._exposures.account.day_pnl - self._exposures.exact_pnl()
         return None
 
     def continue_day(self, day: DayBegan) -> None:
-        """Go on with a day that has begun already: a restart forgives no loss."""
+        """Continue a day that has already begun: a restart forgives no loss."""
         if self.day_ends_ns == _NEVER_NS:
             return
         self._exposures.take_valuation(day.valuation)
@@ -227,7 +227,7 @@ class LossWatch:
         return [money for money in every if money.floor > -math.inf]
 
     def _leave(self, money: MoneyTotal) -> None:
-        """Take that a profit has left its bounds: a new peak halts nothing, so that it is taken as it stands."""
+        """Handle a profit beyond its bounds: a new peak halts nothing, so it is not summed again."""
         if money.pnl > money.ceiling and self._flow.now_ns >= self.awaited.until_ns:
             money.peak = money.pnl
             self._arm(money)
@@ -235,7 +235,7 @@ class LossWatch:
             self._look(money)
 
     def _look(self, money: MoneyTotal) -> None:
-        """Sum the profit anew, and act on a limit that it breaks, or on a new peak."""
+        """Sum the profit again, and act on a broken limit or a new peak."""
         is_account = money is self._exposures.account
         money.pnl = self._exposures.exact_pnl(None if is_account else money.name)
         if money.floor <= money.pnl <= money.ceiling or self._waits(money):
@@ -251,7 +251,7 @@ class LossWatch:
         self._arm(money)
 
     def _waits(self, money: MoneyTotal) -> bool:
-        """Return whether prices of what an owner or the account holds are still to come after a restart."""
+        """Return whether prices of an owner's or the account's holdings are still missing after a restart."""
         if self._flow.now_ns >= self.awaited.until_ns:
             return False
         awaited = self.awaited.of(None if money is self._exposures.account else money.name)
@@ -262,15 +262,15 @@ class LossWatch:
             for rule, limit, lost in self._rules(money):
                 if lost > limit * (1 + _DUST):
                     text = (
-                        f"{', '.join(awaited)} has had no price since the restart, so that {self._name(money, rule)} "
-                        f"does not act yet on a loss of {lost:.2f}: it does once there is one, or {PATIENCE_SECONDS} s "
-                        f"after the restart by the price that was noted before"
+                        f"{', '.join(awaited)} has had no price since the restart, so {self._name(money, rule)} "
+                        f"does not act yet on a loss of {lost:.2f}: it acts at the first price, or "
+                        f"{PATIENCE_SECONDS} s after the restart by the last recorded price"
                     )
                     self._flow.alert(money.name or GATE, text, Severity.WARNING)
         return True
 
     def _rules(self, money: MoneyTotal) -> list[tuple[str, float, float]]:
-        """Return the limits of losses that hold for an owner or the account, and how much each has lost by them."""
+        """Return the loss limits of an owner or the account, each with the present loss."""
         is_account = money is self._exposures.account
         rules = self._gate.limits if is_account else self._flow.budgets.get(money.name)
         if rules is None:
@@ -281,7 +281,7 @@ class LossWatch:
         ]
 
     def _arm(self, money: MoneyTotal) -> None:
-        """Set the profits between which nothing is to be done."""
+        """Set the bounds of profit within which nothing needs to be done."""
         money.floor, money.ceiling = -math.inf, math.inf
         if not self._gate.decides:
             return
@@ -295,7 +295,7 @@ class LossWatch:
                 money.floor = max(money.floor, start - limit * (1 + _DUST))
 
     def _act(self, money: MoneyTotal, rule: str, limit: float, lost: float) -> None:
-        """Halt for a loss, once: it goes on changing while that halt stands."""
+        """Halt for a loss, once: the loss keeps changing while that halt is in force."""
         if self._stands(money, rule):
             return
         is_account = money is self._exposures.account
@@ -309,7 +309,7 @@ class LossWatch:
             self._flow.halting.flatten(None if is_account else money.name)
 
     def _stands(self, money: MoneyTotal, rule: str) -> bool:
-        """Return whether a halt for this rule is held already; one kept without a rule has it in its reason."""
+        """Return whether a halt for this rule is in force; a halt without a rule names it in its reason."""
         scope, words = self._scope(money), f" is beyond {self._name(money, rule)} of "
         return any(
             halt.by == GATE and halt.scope == scope and (halt.rule == rule if halt.rule else words in halt.reason)

@@ -1,7 +1,7 @@
-"""Closes what was ordered by hand when a limit says so: the book `manual` has no run whose aim could do it.
+"""Closing positions by hand for a limit: the book `manual` has no run whose aim could do it.
 
-Its orders in the instrument are withdrawn, and once the venue has answered, what is held then is closed at the market.
-A closing order that fails is tried again as those of runs are (see `engine.closing_retries`).
+Its orders in the instrument are withdrawn; once the venue has answered, the position held then is closed at the market.
+A closing order that fails is tried again like those of runs (see `engine.closing_retries`).
 """
 
 from __future__ import annotations
@@ -18,46 +18,46 @@ if TYPE_CHECKING:
     from ibdesk.engine.order_flow import OrderFlow
 
 MANUAL_RETRY_TIMER = f"{RETRY_TIMER}{MANUAL}/"
-"""How the ids of the timers begin after which such an order is tried again."""
+"""The prefix of the ids of timers after which such an order is tried again."""
 
 MANUAL_CANCEL_TIMER = "/manual-cancels/"
-"""How the ids of the timers begin that look after cancels which the venue leaves without an answer."""
+"""The prefix of the ids of timers that repeat cancels which the venue does not answer."""
 
 _SECOND = 1_000_000_000
-# After so many seconds without an answer cancels are asked for again.
+# After this time without an answer, cancels are repeated.
 _PATIENCE_SECONDS = 10
 
 
 class ManualExits:
-    """The instruments in which what was ordered by hand is being closed, each with its aim."""
+    """The instruments in which a position by hand is being closed, each with its aim."""
 
     def __init__(self, flow: OrderFlow) -> None:
         self._flow = flow
         self.aims: dict[str, Aim] = {}
-        # _paused: where a timer is waited for until the next try; _timed: where one looks after cancels.
+        # The instruments whose next try waits for a timer, and those with a timer for cancels.
         self._paused: set[str] = set()
         self._timed: set[str] = set()
-        # _closed: where such an exit is done, and nothing was ordered by hand since.
+        # The instruments in which such an exit is done, and nothing was ordered by hand since.
         self._closed: set[str] = set()
         self._is_pursuing = False
 
     def close(self, instrument: str) -> None:
-        """Close what is held in an instrument, unless that is under way."""
+        """Close the position in an instrument, unless that is in progress."""
         if instrument not in self.aims:
             self._set(instrument, Aim(target=0.0, flattens=True))
             self._pursue(instrument)
 
     def begin_anew(self, instrument: str) -> None:
-        """Take that a person orders in an instrument again."""
+        """Note that a person orders in an instrument again."""
         self._closed.discard(instrument)
 
     def reopen(self, instrument: str) -> None:
-        """Close again, because an order filled that had ended, and the last that was wanted was to be out."""
+        """Close the position again: an ended order has filled, and the last target was zero."""
         if instrument in self._closed and self._flow.gate.decides:
             self.close(instrument)
 
     def settle(self, order: Order) -> None:
-        """Go on after an order by hand has changed or filled."""
+        """Continue after an order by hand has changed or filled."""
         aim = self.aims.get(order.instrument)
         if aim is None:
             return
@@ -67,7 +67,7 @@ class ManualExits:
             self._pursue(order.instrument)
 
     def let_go(self, order: Order) -> bool:
-        """Close a position no longer, if a person has cancelled the order that closed it; return whether so."""
+        """Stop closing a position if a person cancelled its closing order; return whether that was so."""
         aim = self.aims.get(order.instrument)
         if aim is None or order.id != aim.order_id:
             return False
@@ -75,7 +75,7 @@ class ManualExits:
         return True
 
     def on_timer(self, timer_id: str) -> None:
-        """Try again, or ask again for what the venue has not answered."""
+        """Try again, or repeat requests that the venue has not answered."""
         if timer_id.startswith(MANUAL_RETRY_TIMER):
             instrument = timer_id.removeprefix(MANUAL_RETRY_TIMER)
             self._paused.discard(instrument)
@@ -85,13 +85,13 @@ class ManualExits:
         self._pursue(instrument, again=True)
 
     def pursue_all(self) -> None:
-        """Go on with all of them, because the link is back or the earlier life had them."""
+        """Continue all exits, after the link is back or a restart."""
         for instrument in list(self.aims):
             self._paused.discard(instrument)
             self._pursue(instrument, again=True)
 
     def take(self, instrument: str, aim: Aim | None) -> None:
-        """Take an aim that is on the record."""
+        """Set a recorded aim."""
         if aim is None:
             self.aims.pop(instrument, None)
         else:
@@ -134,7 +134,7 @@ class ManualExits:
             flow.add(SetTimer(f"{MANUAL_CANCEL_TIMER}{instrument}", flow.now_ns + _PATIENCE_SECONDS * _SECOND))
 
     def _clear_the_way(self, instrument: str, aim: Aim, *, again: bool) -> None:
-        """Withdraw what else could fill, and a closing order that would carry the position through zero."""
+        """Withdraw other orders that could fill, and a closing order that would carry the position through zero."""
         flow, held = self._flow, self._held(instrument)
         for order in flow.blotter.open_orders(MANUAL, instrument):
             closes = order.id == aim.order_id and order.side.sign * held < 0 and order.remaining <= abs(held)
@@ -142,14 +142,14 @@ class ManualExits:
                 flow.cancel(order.id)
 
     def _arrive(self, instrument: str, aim: Aim) -> None:
-        """Order what is held, the other way round; the aim is over when nothing is."""
+        """Order the opposite of the position; the aim is reached if there is none."""
         flow, held = self._flow, self._held(instrument)
         if not held:
             self._set(instrument, None)
             self._closed.add(instrument)
             return
         if not flow.link_up:
-            text = f"{instrument}: the link is down, so that what was ordered by hand is closed once it is up"
+            text = f"{instrument}: the link is down: the position by hand is closed once it is up"
             flow.alert(MANUAL, text, Severity.WARNING)
             return
         if flow.gate.halts.is_exclusive:
@@ -159,7 +159,7 @@ class ManualExits:
             flow.alert(MANUAL, text, Severity.WARNING)
             return
         order = self._order(instrument, held)
-        # First, so that its answer is known for one to this.
+        # First, so that an answer to the order is recognized.
         self._set(instrument, msgspec.structs.replace(aim, order_id=order.id))
         flow.submit(order)
 

@@ -1,4 +1,4 @@
-"""Takes prices: into the market, the losses and what waits for a price, and then to the runs that watch it."""
+"""Handlers of prices: they update the market, losses and waiting orders, and then call the runs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class MarketHandlers:
 
     def __init__(self, flow: OrderFlow, calls: StrategyCalls, prints: BadPrints) -> None:
         self._calls, self._prints = calls, prints
-        # What each price looks at; all of it is changed in place only.
+        # Read at each price; they are only changed in place.
         self._markets, self._losses, self._freshness = flow.markets, flow.losses, flow.freshness
         self._outside, self._closed = flow.outside, flow.closed
         self._unpriced, self._due = flow.outside.unpriced, flow.closed.due
 
     def on_bar(self, bar: Bar) -> None:
-        """Take a bar: its price first, then the runs that watch its instrument."""
+        """Handle a bar: its price first, then the runs that watch its instrument."""
         market = self._markets.get(bar.instrument)
         if market is None:
             return
@@ -51,13 +51,13 @@ class MarketHandlers:
             freshness.holds_back = freshness.is_catching_up
 
     def on_quote(self, quote: Quote) -> None:
-        """Take a quote: its price first, then the runs that watch its instrument."""
+        """Handle a quote: its price first, then the runs that watch its instrument."""
         market = self._markets.get(quote.instrument)
         if market is None:
             return
         if quote.at_ns >= self._losses.day_ends_ns:
             self._losses.begin_day(quote.at_ns)
-        # A quote with both sides is the freshest price there is; a side that is missing is NaN.
+        # A quote with both sides is the freshest price; a missing side is NaN.
         if quote.bid <= quote.ask:
             mid = quote.mid
             if self._freshness.clock_ns and self._prints.holds(market, quote, mid):
@@ -77,7 +77,7 @@ class MarketHandlers:
                 calls.end_faulty(lane.run)
 
     def on_tick(self, tick: Tick) -> None:
-        """Take a trade print: its price first, then the runs that watch its instrument."""
+        """Handle a trade print: its price first, then the runs that watch its instrument."""
         market = self._markets.get(tick.instrument)
         if market is None:
             return
@@ -99,7 +99,7 @@ class MarketHandlers:
                 calls.end_faulty(lane.run)
 
     def _note_price(self, market: Market, price: float, at_ns: int) -> None:
-        """Have a price known where one is waited for: by losses, by what others hold, by orders held until an open."""
+        """Pass a price to its users: losses, external positions without a cost, and orders held until an open."""
         if market.is_watched:
             self._losses.priced(market)
         if not (self._unpriced or self._due):

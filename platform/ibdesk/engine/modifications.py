@@ -1,4 +1,4 @@
-"""New terms of open orders: through the risk gate, past the queue, and to the venue."""
+"""Modifications of open orders: through the risk gate and the queue to the venue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Modifications:
-    """Takes new terms of orders to the venue; an order keeps its own until the venue agrees."""
+    """Sends new terms of orders to the venue; an order keeps its terms until the venue agrees."""
 
     def __init__(self, flow: OrderFlow) -> None:
         self._flow = flow
@@ -29,7 +29,7 @@ class Modifications:
         limit_price: float | None,
         stop_price: float | None,
     ) -> None:
-        """Pass new terms of an open order through the risk gate; the order keeps its own until the venue agrees."""
+        """Pass new terms of an open order through the risk gate; it keeps its terms until the venue agrees."""
         flow = self._flow
         order = flow.blotter.orders.get(order_id)
         if order is None or not order.is_open:
@@ -59,12 +59,12 @@ class Modifications:
         flow.queue.put(Waiting(order.id, flow.freshness.now_ns, _terms(changed)), reduces=is_exit)
 
     def deny(self, order: Order, denial: OrderDeniedError) -> None:
-        """Tell that the gate refused new terms: the order lives on as it is, and its run learns why."""
+        """Report that the gate denied new terms: the order stays unchanged, and its run gets the reason."""
         self._flow.tell_denial(denial)
         self._flow.tell_order(msgspec.structs.replace(order, reason=denial.reason))
 
     def examine(self, order: Order, changed: Order) -> bool:
-        """Return whether the new terms of an order only reduce; a smaller quantity alone always does.
+        """Return whether the new terms of an order only reduce, as a smaller quantity alone always does.
 
         Raises:
             OrderDeniedError: If the gate refuses them, or the guardian cancels orders or closes positions.
@@ -78,7 +78,7 @@ class Modifications:
         return flow.examine(changed, flow.blotter.sums_without(order))
 
     def send(self, changed: Order) -> None:
-        """Let the new terms of an order leave."""
+        """Send the new terms of an order."""
         flow = self._flow
         if flow.self_crossing.resting:
             flow.self_crossing.clear_the_way(changed)

@@ -1,4 +1,4 @@
-"""The orders that stand in the way to a position, and to which quantity each must be cut (see `engine.aims`)."""
+"""Obstacles: the orders that conflict with a target, and the quantity to which each must be cut (`engine.aims`)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from ibdesk.engine.blotter import Blotter
 
 ANSWERED = math.inf
-"""What must remain of an order of which only the answer is awaited: all."""
+"""The quantity to keep of an order for which only an answer is awaited: all."""
 
-# What adding binary fractions leaves, as a part of a quantity.
+# The rounding error of binary fractions, as a part of a quantity.
 _DUST = 1e-9
 
 
 def is_answered(order: Order, keep: float, blotter: Blotter) -> bool:
-    """Return whether an order is out of the way: it has ended, or has no more left than may remain."""
+    """Return whether an order no longer conflicts: it has ended, or its remainder is at most `keep`."""
     if not order.is_open:
         return True
     if keep == ANSWERED:
@@ -29,12 +29,12 @@ def is_answered(order: Order, keep: float, blotter: Blotter) -> bool:
 
 
 def _turns(held: float, target: float) -> bool:
-    """Return whether nothing of the position stays."""
+    """Return whether the target closes the whole position."""
     return target == 0 or target * held < 0
 
 
 def is_clear(sums: OpenOrders, held: float, target: float) -> bool:
-    """Return whether no order stands in the way, by the sums alone."""
+    """Return whether no order conflicts with the target, by the sums alone."""
     way = target - held
     onward, back = (sums.buys, sums.sells) if way > 0 else (sums.sells, sums.buys)
     if back[0] or (onward[0] and not _at_most(onward[0], abs(way))):
@@ -51,7 +51,7 @@ def is_clear(sums: OpenOrders, held: float, target: float) -> bool:
 
 
 def missing_to(sums: OpenOrders, held: float, target: float) -> float:
-    """Return what is to be ordered, signed, once no order stands in the way; zero when it is dust."""
+    """Return the signed quantity to order once no order conflicts; zero if it is a rounding error."""
     missing = target - sums.base(held)
     if not _turns(held, target) and abs(target) > abs(held):
         entries = sums.buys if target > 0 else sums.sells
@@ -60,10 +60,10 @@ def missing_to(sums: OpenOrders, held: float, target: float) -> float:
 
 
 def obstacles_to(orders: list[Order], held: float, target: float, blotter: Blotter) -> dict[str, float]:
-    """Return to which quantity each order must be cut that stands in the way; zero is withdrawn.
+    """Return the quantity to which each conflicting order must be cut; zero means withdrawn.
 
-    Orders that are being withdrawn are in the way as long as they could still carry the position there, and entries
-    whose change is on its way until that is answered.
+    Orders with a pending cancel conflict while they could still fill in that direction, and entries with a pending
+    change until it is answered.
     """
     way, turns = target - held, _turns(held, target)
     going = [order for order in orders if blotter.is_withdrawn(order.id)]
@@ -89,7 +89,7 @@ def obstacles_to(orders: list[Order], held: float, target: float, blotter: Blott
 
 
 def _cut(orders: Iterable[Order], allowed: float, blotter: Blotter, *, whole: bool = False) -> dict[str, float]:
-    """Return what must remain of orders, oldest first, so that together they have no more left than is allowed."""
+    """Return the quantity to keep of each order, oldest first, so that together they keep at most `allowed`."""
     cut = {}
     for order in orders:
         quantity = blotter.counted(order)
@@ -102,5 +102,5 @@ def _cut(orders: Iterable[Order], allowed: float, blotter: Blotter, *, whole: bo
 
 
 def _at_most(quantity: float, limit: float) -> bool:
-    """Return whether a quantity is within a limit, but for what adding binary fractions leaves."""
+    """Return whether a quantity is within a limit, up to rounding errors."""
     return quantity <= limit + _DUST * max(quantity, limit)

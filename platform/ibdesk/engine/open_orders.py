@@ -1,16 +1,15 @@
-"""The open orders of one owner in one instrument, and what they may still do to the position.
+"""The open orders of one owner in one instrument, and their possible effect on the position.
 
-Exposure has two meanings, and they are kept apart:
+Exposure has two separate meanings:
 
-* `OpenOrders.exposure` is what a target is compared with: the position plus the entries that are pending.
-* `OpenOrders.worst` is the worst case that the risk gate checks: the position plus every order that could still fill, a
-  stop and a limit that protect one position counted once.
+* `OpenOrders.exposure` is compared with a target: the position plus pending entries.
+* `OpenOrders.worst` is the worst case that the risk gate checks: the position plus every order that could still fill. A
+  stop and a limit that protect the same position count once.
 
-Which is which follows from the shape of the orders alone. The base is the position plus the market orders, which are
-as good as filled. Limit and stop orders on the side that takes the base towards zero protect it, the limits up to
-the size of the base and the stops up to the size of the base: a stop and a profit target on one position are a pair,
-of which one fills. What exceeds the base, what is on the base's own side, and everything beside a flat base are
-entries.
+The distinction follows from the orders alone. The base is the position plus the market orders, which count as filled.
+Limit and stop orders on the side that takes the base towards zero protect it, the limits up to the size of the base and
+the stops up to the size of the base: a stop and a profit target on one position are a pair, of which one fills. Orders
+beyond the base, orders on the base's own side, and all orders beside a flat base are entries.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ import enum
 
 from ibdesk.model import Order, Side, TimeInForce
 
-# What adding and taking away binary fractions may leave of nothing.
+# The rounding error of sums of binary fractions around zero.
 _DUST = 1e-9
 
 
 class Sort(enum.IntEnum):
-    """What an order waits for."""
+    """The condition that an order waits for."""
 
-    # MARKET: nothing; so does a limit order that is IOC, which fills at once or is gone.
     MARKET = 0
-    # LIMIT: a better price.
+    """Nothing; a limit order that is IOC counts here, as it fills at once or is gone."""
     LIMIT = 1
-    # STOP: a worse price.
+    """A better price."""
     STOP = 2
+    """A worse price."""
 
 
 def sort_of(order: Order) -> Sort:
-    """Return what the order waits for; a stop-limit order waits for its stop."""
+    """Return the condition that the order waits for; a stop-limit order waits for its stop."""
     if order.stop_price is not None:
         return Sort.STOP
     if order.limit_price is None or order.time_in_force is TimeInForce.IOC:
@@ -44,9 +43,9 @@ def sort_of(order: Order) -> Sort:
 
 
 class OpenOrders:
-    """The quantities that open orders have left to fill, summed by side and sort.
+    """The remaining quantities of open orders, summed by side and sort.
 
-    The sums are kept with each change, so that no order need scan the others.
+    Each change updates the sums, so no order has to scan the others.
     """
 
     __slots__ = ("buys", "sells")
@@ -56,13 +55,13 @@ class OpenOrders:
         self.buys, self.sells = [*buys], [*sells]
 
     def copy(self) -> OpenOrders:
-        """Return sums that change on their own."""
+        """Return an independent copy."""
         copied = OpenOrders.__new__(OpenOrders)
         copied.buys, copied.sells = self.buys[:], self.sells[:]
         return copied
 
     def reach_with(self, order: Order, quantity: float, held: float) -> float:
-        """Return the worst position on an order's side, positive there, once so much of the order works as well."""
+        """Return the worst position on an order's side (positive there) if `quantity` of the order works as well."""
         buys, sells = self.buys, self.sells
         base = held + buys[0] - sells[0]
         if order.side is Side.BUY:
@@ -74,18 +73,18 @@ class OpenOrders:
         return -self._with_order(order, quantity).worst(held)[1]
 
     def _with_order(self, order: Order, quantity: float) -> OpenOrders:
-        """Return the sums with one more order, on their own."""
+        """Return a copy of the sums with one more order."""
         copied = self.copy()
         sums = copied.buys if order.side is Side.BUY else copied.sells
         sums[sort_of(order)] += quantity
         return copied
 
     def clear(self) -> None:
-        """Count no order any more."""
+        """Remove all orders."""
         self.buys[:], self.sells[:] = (0.0,) * 3, (0.0,) * 3
 
     def add(self, order: Order, quantity: float) -> None:
-        """Count so much more of an order, less when it is negative."""
+        """Add `quantity` of an order to the sums; a negative one is subtracted."""
         sums = self.buys if order.side is Side.BUY else self.sells
         sort = sort_of(order)
         total = sums[sort] + quantity
@@ -102,7 +101,7 @@ class OpenOrders:
         return held + self.buys[0] - self.sells[0]
 
     def exposure(self, held: float) -> float:
-        """Return what a target is compared with: the position plus the entries that are pending."""
+        """Return the position plus pending entries, which is compared with a target."""
         _, buy_limit, buy_stop = self.buys
         _, sell_limit, sell_stop = self.sells
         base = self.base(held)
@@ -114,7 +113,7 @@ class OpenOrders:
         return base + buys - sells
 
     def worst(self, held: float) -> tuple[float, float]:
-        """Return the highest and the lowest position that the open orders may lead to."""
+        """Return the highest and the lowest position that the open orders can lead to."""
         buys, sells = self.buys, self.sells
         base = held + buys[0] - sells[0]
         up = _reach(buys, -base) if base < 0 else buys[0] + buys[1] + buys[2]
@@ -123,7 +122,7 @@ class OpenOrders:
 
 
 def _reach(sums: list[float], protected: float) -> float:
-    """Return how far the orders of one side may move the position, of which they protect so much."""
+    """Return the largest move by the orders of one side, of which `protected` protects the position."""
     market, limit, stop = sums
     pair = max(min(limit, protected), min(stop, protected))
     return market + pair + max(0.0, limit - protected) + max(0.0, stop - protected)
