@@ -77,7 +77,7 @@ class Hungry(Strategy):
 from ibdesk import Bar, Strategy
 
 
-class Faulty(Strategy):
+class FaultHost(Strategy):
     """Fail at the first bar."""
 
     def on_bar(self, bar: Bar) -> None:

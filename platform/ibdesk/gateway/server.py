@@ -16,12 +16,12 @@ from ibdesk.clock import SECOND, Clock, ManualClock, SystemClock
 from ibdesk.errors import AddressInUseError, ConfigError
 from ibdesk.exchange import CommissionSchedule, FixedCommission
 from ibdesk.gateway.account.accounts import Accounts
-from ibdesk.gateway.account.day import Days
+from ibdesk.gateway.account.day import DayScheduler
 from ibdesk.gateway.account.ledger import CashMove
 from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.faults.faults import Faults
 from ibdesk.gateway.faults.script import FaultScript
-from ibdesk.gateway.handlers.history import Archive
+from ibdesk.gateway.handlers.history import HistoryService
 from ibdesk.gateway.handlers.manual_orders import TwsUserOrders
 from ibdesk.gateway.handlers.past_ticks import PastTicks
 from ibdesk.gateway.handlers.portfolio import position_row
@@ -143,7 +143,7 @@ class Gateway:
             tape=self.tape,
             venue=self.venue,
             feeds=QuoteFeeds(self.tape),
-            archive=Archive(self.tape, self._control, trading_time, past_ticks),
+            history_service=HistoryService(self.tape, self._control, trading_time, past_ticks),
             allowances=Allowances(Pacing.off() if pacing is None else pacing, lambda: self.schedule.now_ns),
             is_delayed=data == "delayed",
             tells_preset=tells_preset,
@@ -184,7 +184,7 @@ class Gateway:
         self.schedule.start(loop)
         if self._state_store is not None:
             self._state_store.restore()
-        Days(self.accounts, self.schedule, self._day_begins).wait()
+        DayScheduler(self.accounts, self.schedule, self._day_begins).wait()
         if self._script is not None:
             self.faults.play(self._script)
         if isinstance(self.schedule.clock, ManualClock):

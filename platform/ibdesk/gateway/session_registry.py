@@ -12,7 +12,7 @@ from ibdesk.gateway.contracts.book import ContractBook
 from ibdesk.gateway.contracts.contract import ContractData
 from ibdesk.gateway.faults.faults import Faults
 from ibdesk.gateway.handlers.depth import DepthRequests
-from ibdesk.gateway.handlers.history import Archive, HistoryRequests
+from ibdesk.gateway.handlers.history import HistoryRequests, HistoryService
 from ibdesk.gateway.handlers.market_data import MarketDataRequests
 from ibdesk.gateway.handlers.orders import OrderRequests
 from ibdesk.gateway.handlers.portfolio import PortfolioRequests
@@ -48,7 +48,7 @@ class GatewayContext(msgspec.Struct, frozen=True, kw_only=True):
     tape: Tape
     venue: Venue
     feeds: QuoteFeeds
-    archive: Archive
+    history_service: HistoryService
     allowances: Allowances
     is_delayed: bool
     tells_preset: bool
@@ -86,11 +86,11 @@ class ClientSession(msgspec.Struct, frozen=True):
                 context.tape,
                 context.contracts,
                 feeds=context.feeds,
-                past=context.archive.past_ticks,
+                past=context.history_service.past_ticks,
                 now_ns=context.now_ns,
                 is_delayed=context.is_delayed,
             ),
-            HistoryRequests(session, context.archive, context.contracts, context.now_ns),
+            HistoryRequests(session, context.history_service, context.contracts, context.now_ns),
             DepthRequests(session, context.tape, context.contracts),
         )
 
@@ -103,8 +103,8 @@ class ClientSession(msgspec.Struct, frozen=True):
                 context.contracts,
                 context.now_ns,
                 context.accounts.ids,
-                context.archive.time_slicer,
-                keeps_hours=context.archive.time.keeps_hours,
+                context.history_service.time_slicer,
+                keeps_hours=context.history_service.time.keeps_hours,
             ),
             ServiceRequests(self.session),
             self.orders,

@@ -13,7 +13,7 @@ from ibdesk.gateway.schedule import Schedule
 from ibdesk.gateway.times import midnight
 
 
-class Days:
+class DayScheduler:
     """Begins a day for all accounts at each midnight, and calls `begun`."""
 
     def __init__(self, accounts: Accounts, schedule: Schedule, begun: Callable[[], None]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 import msgspec
 
-from ibdesk.gateway.faults.fault import Fault, FaultContext, Occasion, Seconds, seconds_drawn
+from ibdesk.gateway.faults.fault import Fault, FaultContext, Seconds, Trigger, seconds_drawn
 from ibdesk.gateway.faults.message_filter import Onward, Rule
 from ibdesk.gateway.faults.passing import PassingMessage, Scope
 from ibdesk.gateway.protocol.codec import decode, encode
@@ -23,7 +23,7 @@ class DriftClock(Fault, frozen=True, kw_only=True):
     by_seconds: Annotated[int, msgspec.Meta(ge=-_FARTHEST, le=_FARTHEST)] = 60
     for_seconds: Seconds | None = None
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:  # noqa: ARG002
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:  # noqa: ARG002
         """Report the wrong time from now on."""
         context.message_filter.add(_DriftRule(self.by_seconds), self.for_seconds)
 

@@ -26,7 +26,7 @@ ClientId = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 OrderId = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 
 
-class Occasion(msgspec.Struct, frozen=True, kw_only=True):
+class Trigger(msgspec.Struct, frozen=True, kw_only=True):
     """The reason for a strike: the message or order that triggered it, if any, and a random source of its own."""
 
     chance: random.Random
@@ -35,7 +35,7 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
     order: int | None = None
 
 
-class Faulty(Protocol):
+class FaultHost(Protocol):
     """The operations that faults need of the gateway."""
 
     @property
@@ -79,7 +79,7 @@ class Faulty(Protocol):
 class FaultContext:
     """One gateway and its active faults."""
 
-    def __init__(self, gateway: Faulty) -> None:
+    def __init__(self, gateway: FaultHost) -> None:
         self.gateway = gateway
         self.message_filter = MessageFilter(gateway)
         # One token for each fault that refuses connections.
@@ -154,7 +154,7 @@ class Fault(
     strikes_after: ClassVar[bool] = False
     """Whether a fault triggered by an order strikes after the order reached the venue instead of before."""
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> str | None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> str | None:
         """Make the fault happen; return a remark for the log, if any."""
         raise NotImplementedError
 
@@ -176,11 +176,11 @@ class OrderFault(Fault, frozen=True, kw_only=True):
     client: ClientId | None = None
     order: OrderId | None = None
 
-    def whose(self, occasion: Occasion) -> tuple[int | None, int | None]:
+    def client_and_order(self, trigger: Trigger) -> tuple[int | None, int | None]:
         """Return client and order; fields that this fault leaves open come from the trigger."""
         return (
-            occasion.client if self.client is None else self.client,
-            occasion.order if self.order is None else self.order,
+            trigger.client if self.client is None else self.client,
+            trigger.order if self.order is None else self.order,
         )
 
 

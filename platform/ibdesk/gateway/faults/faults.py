@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from ibdesk.gateway.faults.fault import Fault, FaultContext, Faulty, Occasion
+from ibdesk.gateway.faults.fault import Fault, FaultContext, FaultHost, Trigger
 from ibdesk.gateway.faults.links import HangUp, LoseConnectivity, RefuseConnections, RestoreConnectivity
 from ibdesk.gateway.faults.message_filter import Onward, Rule
 from ibdesk.gateway.faults.orders import RejectNextOrder, SetNextOrderId
@@ -33,7 +33,7 @@ class Faults:
     faults. `refuses_connections` and `duplicates_executions` are the state of lasting ones.
     """
 
-    def __init__(self, gateway: Faulty) -> None:
+    def __init__(self, gateway: FaultHost) -> None:
         self._gateway = gateway
         self._context = FaultContext(gateway)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -167,7 +167,7 @@ class Faults:
         self._strikes += 1
         # Each strike has a random source of its own, so that one fault's draws do not change the others.
         chance = random.Random(f"{self._script.seed} {self._strikes}")  # noqa: S311 - repeatable on purpose
-        note = fault.strike(self._context, Occasion(chance=chance, message=message, client=client, order=order))
+        note = fault.strike(self._context, Trigger(chance=chance, message=message, client=client, order=order))
         words = fault.words if note is None else f"{fault.words}: {note}"
         self._fired.append((self._gateway.schedule.now_ns, words))
         _log.info("fault: %s", words)

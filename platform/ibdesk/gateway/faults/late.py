@@ -7,7 +7,7 @@ from typing import Self
 
 import msgspec
 
-from ibdesk.gateway.faults.fault import ClientId, Fault, FaultContext, Occasion, OrderFault, Seconds, seconds_drawn
+from ibdesk.gateway.faults.fault import ClientId, Fault, FaultContext, OrderFault, Seconds, Trigger, seconds_drawn
 from ibdesk.gateway.faults.message_filter import Onward, Rule
 from ibdesk.gateway.faults.messages import DropRule, HoldRule
 from ibdesk.gateway.faults.passing import PassingMessage, Scope
@@ -23,9 +23,9 @@ class LateAcknowledgement(OrderFault, frozen=True, kw_only=True):
 
     by_seconds: Seconds = 25.0
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:
         """Find the order, or wait for the next new one, and hold its reports from then on."""
-        client, order = self.whose(occasion)
+        client, order = self.client_and_order(trigger)
 
         def begin(client: int | None, order: int | None) -> None:
             context.message_filter.add(HoldRule(Scope(messages=TOLD, client=client, order=order)), self.by_seconds)
@@ -47,9 +47,9 @@ class LateSnapshot(Fault, frozen=True, kw_only=True):
     by_seconds: Seconds = 5.0
     client: ClientId | None = None
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:
         """Record the present positions of all accounts."""
-        client = occasion.client if self.client is None else self.client
+        client = trigger.client if self.client is None else self.client
         context.message_filter.add(_OldPositions(client, context.gateway.position_rows()), self.by_seconds)
 
     @classmethod
@@ -63,10 +63,10 @@ class MissingPositionEnd(Fault, frozen=True, kw_only=True):
 
     client: ClientId | None = None
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:
         """Drop the end."""
-        client = occasion.client if self.client is None else self.client
-        context.message_filter.add(DropRule(Scope(messages=frozenset({_END}), client=client), 1, occasion.chance, 1.0))
+        client = trigger.client if self.client is None else self.client
+        context.message_filter.add(DropRule(Scope(messages=frozenset({_END}), client=client), 1, trigger.chance, 1.0))
 
 
 class _OldPositions(Rule):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 import msgspec
 
-from ibdesk.gateway.faults.fault import ClientId, Fault, FaultContext, Occasion, Seconds, seconds_drawn
+from ibdesk.gateway.faults.fault import ClientId, Fault, FaultContext, Seconds, Trigger, seconds_drawn
 from ibdesk.gateway.faults.message_filter import Onward, Rule
 from ibdesk.gateway.faults.messages import DropRule, HoldRule
 from ibdesk.gateway.faults.passing import HISTORY, MARKET, PassingMessage, Scope
@@ -43,9 +43,9 @@ class HangUp(Fault, frozen=True, kw_only=True):
 
     client: ClientId | None = None
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:
         """Close the sockets."""
-        context.gateway.hang_up(occasion.client if self.client is None else self.client)
+        context.gateway.hang_up(trigger.client if self.client is None else self.client)
 
 
 class HalfOpen(Fault, frozen=True, kw_only=True):
@@ -57,9 +57,9 @@ class HalfOpen(Fault, frozen=True, kw_only=True):
     client: ClientId | None = None
     for_seconds: Seconds = 60.0
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:
         """Silence the sockets that are open now."""
-        client = occasion.client if self.client is None else self.client
+        client = trigger.client if self.client is None else self.client
         for session in tuple(context.gateway.connected(client)):
             session.silence()
             context.gateway.schedule.after(self.for_seconds, session.hang_up)
@@ -75,7 +75,7 @@ class RefuseConnections(Fault, frozen=True, kw_only=True):
 
     for_seconds: Seconds | None = None
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:  # noqa: ARG002
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:  # noqa: ARG002
         """Refuse connections from now on."""
         context.refuse_for(self.for_seconds)
 
@@ -91,9 +91,9 @@ class StallReads(Fault, frozen=True, kw_only=True):
     client: ClientId | None = None
     for_seconds: Seconds = 5.0
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:
         """Stall the sockets that are open now."""
-        client = occasion.client if self.client is None else self.client
+        client = trigger.client if self.client is None else self.client
         for session in tuple(context.gateway.connected(client)):
             stalled = object()
             session.read(on=False, why=stalled)
@@ -111,7 +111,7 @@ class ClientIdInUse(Fault, frozen=True, kw_only=True):
     client: ClientId
     for_seconds: Seconds = 10.0
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:  # noqa: ARG002
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:  # noqa: ARG002
         """Report it from now on."""
         token = object()
         context.ids_in_use[token] = self.client
@@ -126,7 +126,7 @@ class ClientIdInUse(Fault, frozen=True, kw_only=True):
 class ResetPort(Fault, frozen=True, kw_only=True):
     """Error 1300, and all sockets are closed; the new port in the message is the old one."""
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:  # noqa: ARG002
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:  # noqa: ARG002
         """Send the error and hang up."""
         context.gateway.tell_all(1300, PORT_RESET.format(port=context.gateway.port))
         for session in tuple(context.gateway.connected()):
@@ -151,7 +151,7 @@ class LoseConnectivity(Fault, frozen=True, kw_only=True):
     for_seconds: Seconds | None = None
     data_kept: bool = True
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:
         """Cut the link."""
         context.gateway.cut_link()
         context.gateway.tell_all(1100, LOST)
@@ -159,7 +159,7 @@ class LoseConnectivity(Fault, frozen=True, kw_only=True):
 
         def end() -> None:
             if over():
-                RestoreConnectivity(data_kept=self.data_kept).strike(context, occasion)
+                RestoreConnectivity(data_kept=self.data_kept).strike(context, trigger)
 
         if self.for_seconds is not None:
             context.gateway.schedule.after(self.for_seconds, end)
@@ -175,7 +175,7 @@ class RestoreConnectivity(Fault, frozen=True, kw_only=True):
 
     data_kept: bool = True
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:  # noqa: ARG002
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:  # noqa: ARG002
         """Restore the link."""
         context.end(LINK)
         context.gateway.restore_link(data_kept=self.data_kept)
@@ -193,13 +193,13 @@ class BreakFarm(Fault, frozen=True, kw_only=True):
     farm: Literal["market", "history"] = "market"
     for_seconds: Seconds = 10.0
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:
         """Break the farm."""
         broken, mended = FARMS[self.farm]
         lost = MARKET if self.farm == "market" else frozenset({"historicalDataUpdate"})
         held = frozenset({"tickSnapshotEnd"}) if self.farm == "market" else HISTORY
         context.gateway.tell_all(*broken)
-        context.message_filter.add(DropRule(Scope(messages=lost), None, occasion.chance, 1.0), self.for_seconds)
+        context.message_filter.add(DropRule(Scope(messages=lost), None, trigger.chance, 1.0), self.for_seconds)
         context.message_filter.add(HoldRule(Scope(messages=held)), self.for_seconds)
         context.gateway.schedule.after(self.for_seconds, lambda: context.gateway.tell_all(*mended))
 
@@ -216,9 +216,9 @@ class CompeteForData(Fault, frozen=True, kw_only=True):
     client: ClientId | None = None
     for_seconds: Seconds = 10.0
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:
         """Take the data."""
-        client = occasion.client if self.client is None else self.client
+        client = trigger.client if self.client is None else self.client
         context.message_filter.add(_Competing(Scope(messages=MARKET, client=client)), self.for_seconds)
 
     @classmethod
@@ -257,7 +257,7 @@ class Restart(Fault, frozen=True, kw_only=True):
     order_ids: Literal["go_on", "roll_back", "jump"] = "go_on"
     ids_by: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 100
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:  # noqa: ARG002
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:  # noqa: ARG002
         """Begin the restart."""
         gateway = context.gateway
         gateway.hang_up(None)
@@ -283,12 +283,12 @@ class LogOff(Fault, frozen=True, kw_only=True):
 
     for_seconds: Seconds = 600.0
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:
         """Log off."""
         context.gateway.tell_all(1100, LOST)
         for session in tuple(context.gateway.connected()):
             session.hang_up(at_once=False)
-        Restart(for_seconds=self.for_seconds).strike(context, occasion)
+        Restart(for_seconds=self.for_seconds).strike(context, trigger)
 
     @classmethod
     def drawn(cls, chance: random.Random) -> Self:

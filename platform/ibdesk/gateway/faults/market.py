@@ -10,7 +10,7 @@ from typing import Annotated, Self
 import msgspec
 
 from ibdesk.errors import InstrumentError
-from ibdesk.gateway.faults.fault import Fault, FaultContext, Occasion, Seconds, seconds_drawn
+from ibdesk.gateway.faults.fault import Fault, FaultContext, Seconds, Trigger, seconds_drawn
 from ibdesk.model import Quote, Tick
 
 Symbol = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
@@ -23,7 +23,7 @@ class MarketFault(Fault, frozen=True, kw_only=True):
     symbol: Symbol | None = None
     for_seconds: Seconds = 10.0
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> str | None:  # noqa: ARG002
+    def strike(self, context: FaultContext, trigger: Trigger) -> str | None:  # noqa: ARG002
         """Begin with each instrument, and end after `for_seconds`."""
         symbols = [
             name for name in context.gateway.tape.states if self.symbol in (None, name) and _is_listed(context, name)

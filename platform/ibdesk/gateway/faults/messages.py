@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 import msgspec
 
-from ibdesk.gateway.faults.fault import ClientId, Fault, FaultContext, Occasion, OrderId, Seconds, seconds_drawn
+from ibdesk.gateway.faults.fault import ClientId, Fault, FaultContext, OrderId, Seconds, Trigger, seconds_drawn
 from ibdesk.gateway.faults.message_filter import Held, Onward, Rule, let_go
 from ibdesk.gateway.faults.passing import INCOMING_NAMES, OUTGOING_NAMES, PassingMessage, Scope
 from ibdesk.gateway.schedule import Schedule
@@ -32,15 +32,15 @@ class MessageFault(Fault, frozen=True, kw_only=True):
     for_seconds: Seconds | None = None
     share: Share = 1.0
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:
         """Apply this kind's rule to messages in scope from now on."""
-        named = self.messages or (() if occasion.message is None else (occasion.message,))
+        named = self.messages or (() if trigger.message is None else (trigger.message,))
         scope = Scope(
             messages=frozenset(named),
-            client=occasion.client if self.client is None else self.client,
-            order=occasion.order if self.order is None else self.order,
+            client=trigger.client if self.client is None else self.client,
+            order=trigger.order if self.order is None else self.order,
         )
-        rule = self.rule(scope, occasion.chance, context.gateway.schedule)
+        rule = self.rule(scope, trigger.chance, context.gateway.schedule)
         context.message_filter.add(rule, self.for_seconds)
 
     def rule(self, scope: Scope, chance: random.Random, schedule: Schedule) -> Rule:

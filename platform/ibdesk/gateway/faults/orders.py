@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import msgspec
 
-from ibdesk.gateway.faults.fault import ClientId, Fault, FaultContext, Occasion, OrderFault
+from ibdesk.gateway.faults.fault import ClientId, Fault, FaultContext, OrderFault, Trigger
 
 if TYPE_CHECKING:
     from ibdesk.gateway.venue.records import OrderRecord
@@ -37,7 +37,7 @@ class RejectNextOrder(Fault, frozen=True, kw_only=True):
 
     reason: Annotated[str, msgspec.Meta(max_length=500)] = "rejected on request"
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:  # noqa: ARG002
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:  # noqa: ARG002
         """Reject the next order."""
         context.gateway.venue.refuse_next = self.reason
 
@@ -50,14 +50,14 @@ class OpenOrderFault(OrderFault, frozen=True, kw_only=True):
 
     strikes_after: ClassVar[bool] = True
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> str | None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> str | None:
         """Strike each order."""
-        records = context.open_orders(*self.whose(occasion))
+        records = context.open_orders(*self.client_and_order(trigger))
         for record in records:
-            self.befall(context, record)
+            self.apply_to(context, record)
         return None if records else NO_ORDER
 
-    def befall(self, context: FaultContext, record: OrderRecord) -> None:
+    def apply_to(self, context: FaultContext, record: OrderRecord) -> None:
         """Strike one order."""
         raise NotImplementedError
 
@@ -67,7 +67,7 @@ class RejectOpenOrder(OpenOrderFault, frozen=True, kw_only=True):
 
     reason: Annotated[str, msgspec.Meta(max_length=500)] = "rejected after it was accepted"
 
-    def befall(self, context: FaultContext, record: OrderRecord) -> None:
+    def apply_to(self, context: FaultContext, record: OrderRecord) -> None:
         """Reject the order."""
         context.gateway.venue.reject_open_order(record, self.reason)
 
@@ -77,7 +77,7 @@ class CancelOpenOrder(OpenOrderFault, frozen=True, kw_only=True):
 
     reason: Annotated[str, msgspec.Meta(max_length=500)] = "cancelled by the exchange"
 
-    def befall(self, context: FaultContext, record: OrderRecord) -> None:
+    def apply_to(self, context: FaultContext, record: OrderRecord) -> None:
         """Cancel the order."""
         context.gateway.venue.cancel_order(record, self.reason)
 
@@ -91,7 +91,7 @@ class FillAndCancel(OpenOrderFault, frozen=True, kw_only=True):
     share: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.5
     reason: Annotated[str, msgspec.Meta(max_length=500)] = "the rest was cancelled by the exchange"
 
-    def befall(self, context: FaultContext, record: OrderRecord) -> None:
+    def apply_to(self, context: FaultContext, record: OrderRecord) -> None:
         """Fill and cancel the order."""
         venue = context.gateway.venue
         quote = venue.exchange.quote(record.contract.id)
@@ -106,7 +106,7 @@ class WarnOfOrder(OpenOrderFault, frozen=True, kw_only=True):
 
     code: Literal[399, 404, 2109, 10349] = 10349
 
-    def befall(self, context: FaultContext, record: OrderRecord) -> None:
+    def apply_to(self, context: FaultContext, record: OrderRecord) -> None:
         """Send the code to the order's client."""
         for session in context.gateway.connected(record.client_id):
             session.error(record.order_id, self.code, WARNINGS[self.code])
@@ -129,9 +129,9 @@ class CorrectExecution(OrderFault, frozen=True, kw_only=True):
     price_by: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)] = 0.01
     quantity_by: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] = 0.0
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> str | None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> str | None:
         """Correct the execution."""
-        client, order = self.whose(occasion)
+        client, order = self.client_and_order(trigger)
         venue = context.gateway.venue
         for done in reversed(venue.executions):
             record = done.record
@@ -154,9 +154,9 @@ class SetNextOrderId(Fault, frozen=True, kw_only=True):
     to: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
     client: ClientId | None = None
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:
         """Set the next order id."""
-        client = occasion.client if self.client is None else self.client
+        client = trigger.client if self.client is None else self.client
         for each in sorted(context.gateway.known_clients()) if client is None else (client,):
             context.gateway.venue.set_next_order_id(each, self.to)
 

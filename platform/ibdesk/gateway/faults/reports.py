@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import Literal
 
-from ibdesk.gateway.faults.fault import Fault, FaultContext, Occasion, OrderFault, Seconds
+from ibdesk.gateway.faults.fault import Fault, FaultContext, OrderFault, Seconds, Trigger
 from ibdesk.gateway.faults.message_filter import Held, Onward, Rule, let_go
 from ibdesk.gateway.faults.messages import DropRule, DuplicateRule
 from ibdesk.gateway.faults.passing import PassingMessage, Scope
@@ -21,9 +21,9 @@ _ACKNOWLEDGED = frozenset({"PendingSubmit", "PreSubmitted", "Submitted"})
 class NextOrderFault(OrderFault, frozen=True, kw_only=True):
     """A fault of the messages of one order: the named one, the one that triggered it, or the next new one."""
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:
         """Find the order, or wait for it, and apply this kind's rule to its messages."""
-        client, order = self.whose(occasion)
+        client, order = self.client_and_order(trigger)
 
         def begin(client: int | None, order: int | None) -> None:
             context.message_filter.add(self.rule(client, order))
@@ -78,10 +78,10 @@ class DuplicateExecutions(Fault, frozen=True, kw_only=True):
 
     for_seconds: Seconds | None = None
 
-    def strike(self, context: FaultContext, occasion: Occasion) -> None:
+    def strike(self, context: FaultContext, trigger: Trigger) -> None:
         """Report executions twice from now on."""
         context.end_duplicating()
-        context.duplicating = DuplicateRule(Scope(messages=EXECUTED, answers=False), None, occasion.chance, 1.0)
+        context.duplicating = DuplicateRule(Scope(messages=EXECUTED, answers=False), None, trigger.chance, 1.0)
         context.message_filter.add(context.duplicating, self.for_seconds)
 
 

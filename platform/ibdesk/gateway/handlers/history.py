@@ -50,7 +50,7 @@ class LiveBars:
         """Ignore it: bars end and begin by themselves."""
 
 
-class Archive:
+class HistoryService:
     """The market's past, and the work on long answers, shared by all sessions."""
 
     def __init__(self, tape: Tape, market: MarketControl, trading_time: TradingTime, past_ticks: PastTicks) -> None:
@@ -65,9 +65,11 @@ class Archive:
 class HistoryRequests:
     """The history requests of one session."""
 
-    def __init__(self, session: Session, archive: Archive, contracts: ContractBook, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, session: Session, history_service: HistoryService, contracts: ContractBook, now_ns: Callable[[], int]
+    ) -> None:
         self._session = session
-        self._archive = archive
+        self._history_service = history_service
         self._contracts = contracts
         self._now_ns = now_ns
         self._jobs: dict[int, SlicedJob] = {}
@@ -92,7 +94,7 @@ class HistoryRequests:
             job.cancel()
         self._jobs.clear()
         for instrument, live in self._live.values():
-            self._archive.tape.unwatch(instrument, live)
+            self._history_service.tape.unwatch(instrument, live)
         self._live.clear()
 
     # ---- bars -------------------------------------------------------------------------------------------------
@@ -113,13 +115,13 @@ class HistoryRequests:
             self._send_schedule(request_id, request)
             return
         job = self._jobs[request_id] = SlicedJob(self._answer(request_id, request, keep=keep))
-        self._archive.time_slicer.begin(job)
+        self._history_service.time_slicer.begin(job)
 
     def _answer(self, request_id: int, request: BarsRequest, *, keep: bool) -> Iterator[None]:
         """Compute the answer in pieces and send it in one message."""
         version = self._session.version
         try:
-            answer = yield from self._archive.charts.answer(request, version)
+            answer = yield from self._history_service.charts.answer(request, version)
         except RefusedError as refusal:
             self._jobs.pop(request_id, None)
             self._session.error(request_id, refusal.code, refusal.text)
@@ -134,11 +136,11 @@ class HistoryRequests:
         if keep:
             live = LiveBars(lambda opened_ns: self._update(request_id, request, opened_ns))
             self._live[request_id] = (request.contract.id, live)
-            self._archive.tape.watch(request.contract.id, live)
+            self._history_service.tape.watch(request.contract.id, live)
 
     def _update(self, request_id: int, request: BarsRequest, opened_ns: int) -> None:
         start_ns = opened_ns // request.interval_ns * request.interval_ns
-        bars = self._archive.charts.between(request, start_ns, opened_ns + 5 * SECOND)
+        bars = self._history_service.charts.between(request, start_ns, opened_ns + 5 * SECOND)
         if not len(bars):
             return
         trades = request.is_trades
@@ -177,7 +179,7 @@ class HistoryRequests:
             self._jobs.pop(request_id).cancel()
         elif request_id in self._live:
             instrument, live = self._live.pop(request_id)
-            self._archive.tape.unwatch(instrument, live)
+            self._history_service.tape.unwatch(instrument, live)
         else:
             raise RefusedError(366, f"No historical data query found for ticker id:{request_id}")
         raise no_history(f"API historical data query cancelled: {request_id}")
@@ -187,7 +189,7 @@ class HistoryRequests:
     def head(self, query: Fields) -> None:
         """Send the time at which the history of a contract begins."""
         contract = self._contract(query)
-        first_ns = self._archive.market.first_ns(contract.id)
+        first_ns = self._history_service.market.first_ns(contract.id)
         if first_ns is None:
             raise no_history(f"No head time stamp for {contract.at_venue()}")
         text = str(first_ns // SECOND) if query.whole("formatDate") == 2 else utc_stamp(first_ns)
@@ -198,7 +200,7 @@ class HistoryRequests:
         contract = self._contract(query)
         span_ns = duration(_spoken(query.text("timePeriod")))
         prints = self._prints(contract, self._now_ns() - span_ns, self._now_ns() + 1)
-        kept = self._archive.time.within(contract, prints.times, outside_rth=not query.flag("useRTH"))
+        kept = self._history_service.time.within(contract, prints.times, outside_rth=not query.flag("useRTH"))
         prices, places = np.unique(prints.prices[kept], return_inverse=True)
         sizes = np.bincount(places, weights=prints.sizes[kept], minlength=len(prices))
         items = [{"price": price, "size": size} for price, size in zip(prices.tolist(), sizes.tolist(), strict=True)]
@@ -221,17 +223,17 @@ class HistoryRequests:
             ignore_size=query.flag("ignoreSize"),
         )
         self._session.allowance.history.ask(query, contract.id, interval_ns=0)
-        self._archive.past_ticks.send(self._session, query.required("reqId"), request)
+        self._history_service.past_ticks.send(self._session, query.required("reqId"), request)
 
     def _contract(self, query: Fields) -> ContractData:
         contract = the_contract(self._contracts, query)
-        self._archive.tape.play(contract.instrument)
+        self._history_service.tape.play(contract.instrument)
         return contract
 
     def _prints(self, contract: ContractData, start_ns: int, end_ns: int) -> Prints:
-        if not self._archive.market.knows(contract.id):
+        if not self._history_service.market.knows(contract.id):
             return no_prints()
-        return self._archive.market.prints(contract.instrument, start_ns, max(start_ns, end_ns))
+        return self._history_service.market.prints(contract.instrument, start_ns, max(start_ns, end_ns))
 
 
 def _spoken(text: str) -> str:

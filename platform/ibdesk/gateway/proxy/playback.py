@@ -70,7 +70,7 @@ class Playback(StreamServer):
         try:
             link = await self._begin(client, writer)
             if link is not None:
-                await _Playing(link, client, writer, timed=self._timed, report=self._report).run()
+                await _PlaybackSession(link, client, writer, timed=self._timed, report=self._report).run()
                 self.completed += 1
                 self._report(f"client {client.id}: played to its end")
         except (DifferenceError, ProtocolError) as error:
@@ -158,7 +158,7 @@ class _Client:
         self._waiting.insert(0, payload)
 
 
-class _Playing:
+class _PlaybackSession:
     """One recorded connection that is being played to a client."""
 
     def __init__(

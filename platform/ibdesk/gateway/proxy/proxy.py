@@ -22,7 +22,7 @@ _CONNECT_SECONDS = 10.0
 _START_API = "71"
 
 
-class Conduit:
+class ProxyConnection:
     """One connection through the proxy: splits the streams into messages for the listener, and knows the client id.
 
     A stream that cannot be split is still forwarded; only the listener receives no more of that direction.
@@ -107,15 +107,16 @@ class Proxy(StreamServer):
         except OSError as error:
             _log.warning("TWS at %s:%d cannot be reached: %s", host, port, error.strerror or "no answer")
             return
-        conduit = Conduit(self._listener)
+        connection = ProxyConnection(self._listener)
         by_client = False
         try:
             async with hanging_up(tws_writer):
                 by_client = await _first_to_end(
-                    _pass_on(reader, tws_writer, conduit.client_sent), _pass_on(tws_reader, writer, conduit.tws_sent)
+                    _pass_on(reader, tws_writer, connection.client_sent),
+                    _pass_on(tws_reader, writer, connection.tws_sent),
                 )
         finally:
-            self._listener.disconnected(conduit, by_client=by_client)
+            self._listener.disconnected(connection, by_client=by_client)
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listen: Callable[[bytes], None]) -> None:

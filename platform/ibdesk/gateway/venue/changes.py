@@ -15,7 +15,7 @@ from ibdesk.gateway.venue.terms import OrderTerms
 from ibdesk.model import Order
 
 
-class Changes:
+class OrderChanges:
     """Gives new terms to open orders."""
 
     def __init__(self, order_handler: OrderHandler, clearing: Clearing, notifier: Notifier) -> None:
@@ -23,7 +23,7 @@ class Changes:
         self._clearing = clearing
         self._notifier = notifier
 
-    def make(self, record: OrderRecord, request: Fields, terms: OrderTerms, order: Order) -> None:
+    def change_order(self, record: OrderRecord, request: Fields, terms: OrderTerms, order: Order) -> None:
         """Give an open order new terms and show it.
 
         A plain order stays at the exchange if only its price or size changes.

@@ -17,7 +17,7 @@ from ibdesk.model import Commission, Fill, Order, OrderReport, OrderStatus, Quot
 from ibdesk.model import TimeInForce as ExchangeTimeInForce
 
 
-class Worked(Protocol):
+class ExchangeListener(Protocol):
     """The receiver of the exchange's reports on orders."""
 
     def executed(self, record: OrderRecord, fill: Fill, commission: float | None) -> None:
@@ -34,17 +34,17 @@ class Worked(Protocol):
 
 
 class Route:
-    """Brings orders to the exchange under its own names, and reports to `worked` what the exchange answers.
+    """Brings orders to the exchange under its own names, and reports to `listener` what the exchange answers.
 
     The exchange counts each order from zero. So an order that returns to it comes under a new name, with the remaining
     quantity.
     """
 
     def __init__(
-        self, exchange: Exchange, worked: Worked, *, ids: VenueIds, schedule: Schedule, notifier: Notifier
+        self, exchange: Exchange, listener: ExchangeListener, *, ids: VenueIds, schedule: Schedule, notifier: Notifier
     ) -> None:
         self._exchange = exchange
-        self._worked = worked
+        self._listener = listener
         self._ids = ids
         self._schedule = schedule
         self._notifier = notifier
@@ -73,7 +73,7 @@ class Route:
             time_in_force=ExchangeTimeInForce.IOC if ends_at_once else ExchangeTimeInForce.GTC,
         )
         if record.terms.time_in_force is TimeInForce.FOK and not self._exchange.takes_all(order):
-            self._worked.end_unfilled(record)
+            self._listener.end_unfilled(record)
             return
         self._there[order.id] = record
         self._take(self._exchange.place_order(order, self._schedule.now_ns))
@@ -117,15 +117,15 @@ class Route:
                 case Fill():
                     charge = events[index + 1]
                     assert isinstance(charge, Commission)  # noqa: S101 - the exchange promises it
-                    self._worked.executed(record, event, charge.amount)
+                    self._listener.executed(record, event, charge.amount)
                 case OrderReport(status=OrderStatus.CANCELLED | OrderStatus.EXPIRED):
-                    self._worked.end_unfilled(record)
+                    self._listener.end_unfilled(record)
                 case OrderReport(status=OrderStatus.REJECTED):
-                    self._worked.reject_order(record, f"Order rejected - reason:{event.reason}")
+                    self._listener.reject_order(record, f"Order rejected - reason:{event.reason}")
                 case OrderReport(status=OrderStatus.WORKING):
                     order = self._exchange.order(record.order.id)
                     if order is not None:
-                        self._worked.rests(record, order)
+                        self._listener.rests(record, order)
             if record.is_done:
                 self._there.pop(event.order_id, None)
 

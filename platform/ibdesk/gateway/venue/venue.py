@@ -17,7 +17,7 @@ from ibdesk.gateway.market.tape import Tape
 from ibdesk.gateway.protocol.codec import Fields
 from ibdesk.gateway.refusal import RefusedError
 from ibdesk.gateway.schedule import Schedule
-from ibdesk.gateway.venue.changes import Changes
+from ibdesk.gateway.venue.changes import OrderChanges
 from ibdesk.gateway.venue.clearing import Clearing
 from ibdesk.gateway.venue.ids import VenueIds
 from ibdesk.gateway.venue.memory import IdsMemory, VenueMemory, recalled
@@ -73,7 +73,7 @@ class Venue:
             always=always,
             partial=partial,
         )
-        self._changes = Changes(self._order_handler, self._clearing, self._notifier)
+        self._changes = OrderChanges(self._order_handler, self._clearing, self._notifier)
         # Receives every quote directly, which saves a call.
         self.on_quote: Callable[[Quote], None] = self._order_handler.on_quote
 
@@ -178,7 +178,7 @@ class Venue:
             if terms.transmit:
                 self._transmit(record)
             return
-        self._changes.make(record, request, terms, order)
+        self._changes.change_order(record, request, terms, order)
 
     def cancel_order(self, record: OrderRecord, reason: str = "", *, client_id: int | None = None) -> None:
         """Cancel an open order: its status, then error 202 (captured).
