@@ -117,7 +117,7 @@ def test_what_makes_no_sense_is_refused_and_leaves_nothing_on_the_record(desk: D
         desk.place("IBM", "buy", 1, time_in_force="ever")
     with pytest.raises(InstrumentError, match="NOSUCH"):
         desk.place("NOSUCH", "buy", 1)
-    with pytest.raises(OrderError, match="say what is to change"):
+    with pytest.raises(OrderError, match="give a new quantity, limit or stop price"):
         desk.modify(placed.id)
     with pytest.raises(OrderError, match="takes no stop_price"):
         desk.modify(placed.id, stop=3)

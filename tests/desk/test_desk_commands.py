@@ -217,7 +217,7 @@ def test_instruments_are_searched_for_and_known_by_their_facts(desk: Desk) -> No
     assert pair.name == "EUR.USD"
     assert (apple.name, apple.kind, apple.currency, apple.tick_size) == ("AAPL", "stock", "USD", 0.01)
     assert apple.session == "09:30-16:00"
-    with pytest.raises(InstrumentError, match="write 1 to 64 letters"):
+    with pytest.raises(InstrumentError, match="search for 1 to 64 letters"):
         desk.search_instruments("  ")
     with pytest.raises(InstrumentError, match="NOSUCH"):
         desk.instrument("NOSUCH")

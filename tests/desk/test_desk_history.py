@@ -34,7 +34,7 @@ def test_fewer_bars_than_asked_for_are_an_error_that_says_how_many_there_are(wal
 
     known = int(str(raised.value).partition("count=")[2].partition(" ")[0])
     assert 0 < known < 200_000
-    assert f"TWS has {known:,} bars of AAPL in bars of 1 min, and 200,000 were asked for" in str(raised.value)
+    assert f"TWS has {known:,} bars of AAPL in bars of 1 min, and 200,000 were requested" in str(raised.value)
     assert walk.history("AAPL", bar="1 min", count=known - 1).height == known - 1
 
 

@@ -80,9 +80,7 @@ def test_another_mode_account_or_setting_is_an_error_that_says_what_differs(
         )
 
     assert differs in str(raised.value)
-    assert "close it with desk.close(), or give the new one a state_folder and a client_id of its own" in str(
-        raised.value
-    )
+    assert "close it with desk.close(), or give the new one its own state_folder and client_id" in str(raised.value)
 
 
 def test_the_same_client_id_at_the_same_tws_is_the_same_place(port: int, tmp_path: Path) -> None:
@@ -100,7 +98,7 @@ def test_a_desk_of_a_child_process_is_the_same_desk_when_asked_again(tmp_path: P
     asked: dict[str, Any] = {"port": port, "client_id": 9, "state_folder": tmp_path}
     with Desk.open("paper", process=True, **asked) as first:
         assert Desk.open("paper", process=True, **asked) is first
-        with pytest.raises(DeskError, match="one of both is in a process of its own"):
+        with pytest.raises(DeskError, match="only one of them is in its own process"):
             Desk.open("paper", **asked)
         with pytest.raises(DeskError, match=r"risk\.max_position_shares"):
             Desk.open("paper", process=True, risk={"max_position_shares": 5}, **asked)

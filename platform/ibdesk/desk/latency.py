@@ -1,4 +1,4 @@
-"""How long it takes from a tick to the order it causes."""
+"""The latency from a tick to the order that it causes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ibdesk.telemetry import Span
 
 
 class LatencySummary(HtmlRepr, msgspec.Struct, frozen=True):
-    """Time from the arrival of market data to the moment its order's bytes are with the socket, in ms.
+    """Time from the arrival of market data until its order's bytes are written to the socket, in ms.
 
-    It covers features, strategy, risk gate, journal and encoding; NaN while `count` is zero. Percentiles are right
-    to one in a hundred, the maximum is exact.
+    It covers features, strategy, risk gate, journal and encoding; NaN while `count` is zero. Percentiles are exact to
+    one percent, the maximum is exact.
     """
 
     count: int
@@ -22,6 +22,6 @@ class LatencySummary(HtmlRepr, msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, span: Span) -> LatencySummary:
-        """Return what people look at of the measurements of one span."""
+        """Return the summary of one span's measurements."""
         found = span.summary()
         return cls(found.count, found.p50_ms, found.p99_ms, found.max_ms)

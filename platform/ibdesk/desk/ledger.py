@@ -1,4 +1,4 @@
-"""The fills of a desk with their owners and commissions, and the tables people ask for."""
+"""The fills of a desk with their owners and commissions, and its tables of orders, fills and positions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ibdesk.model import Commission, Fill, FillSnapshot, Order, Position
 from ibdesk.store import Row
 
 _TIME = pl.Datetime("ns", "UTC")
-# _FLAT: what adding binary fractions may leave of a closed position.
+# Rounding error allowed in a closed position.
 _FLAT = 1e-6
 
 ORDER_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -41,7 +41,7 @@ ORDER_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "created_at": _TIME,
     "updated_at": _TIME,
 }
-# What the venue has not answered yet about an order: a change or a cancel, and since when.
+# The request that the venue has not answered yet, a change or a cancel, and its time.
 PENDING_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {"pending": pl.String, "pending_since": _TIME}
 FILL_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "execution_id": pl.String,
@@ -76,7 +76,7 @@ QUOTE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 
 
 class BookedFill(msgspec.Struct, frozen=True):
-    """A fill, whose book it went to, and its commission once that is known."""
+    """A fill, its owner, and its commission once that is known."""
 
     fill: Fill
     owner: str
@@ -84,7 +84,7 @@ class BookedFill(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    """Keeps what the engine need not: the list of fills. Everything else is read from the engine."""
+    """The list of fills, which the engine does not keep; everything else is read from the engine."""
 
     def __init__(self, engine: Engine, unanswered: Unanswered) -> None:
         self._engine, self._unanswered = engine, unanswered
@@ -93,7 +93,7 @@ class Ledger:
         self._order_table, self._fill_table = BlockTable(_order_frame), BlockTable(_fill_frame)
 
     def book(self, fill: Fill) -> BookedFill:
-        """Keep a fill that the engine has just booked; one already here is returned as it is."""
+        """Store a fill that the engine has just booked; a known fill is returned unchanged."""
         known = self._fills.get(fill.execution_id)
         if known is None:
             owner = self._engine.portfolio.owner_of(fill.execution_id) or EXTERNAL
@@ -102,7 +102,7 @@ class Ledger:
         return known
 
     def restore(self, fills: Iterable[FillSnapshot]) -> None:
-        """Keep the fills of an earlier life."""
+        """Store the fills of earlier journals."""
         for left in fills:
             self._fills[left.fill.execution_id] = BookedFill(left.fill, left.owner, left.commission)
 
@@ -111,7 +111,7 @@ class Ledger:
         return [fill_row(booked) for booked in self._fills.values()]
 
     def charge(self, commission: Commission) -> BookedFill | None:
-        """Add a commission to its fill; None when the fill is not known yet."""
+        """Add a commission to its fill; return None if the fill is not known yet."""
         booked = self._fills.get(commission.execution_id)
         if booked is None:
             self._early[commission.execution_id] = commission.amount
@@ -128,7 +128,7 @@ class Ledger:
     # --- rows for the feed
 
     def position_rows(self) -> list[Row]:
-        """Return a row per owner and instrument that is or was held, marked at the last price."""
+        """Return a row per owner and instrument with a current or past position, marked at the last price."""
         rows: list[Row] = []
         for book in self._engine.portfolio.books.values():
             for position in book.positions.values():
@@ -150,14 +150,14 @@ class Ledger:
 
     # --- tables for people
 
-    # There may be a day's worth of orders and fills, and no tick must wait while they are put into a table: the loop
-    # only copies references to values that never change. The rest is done in another thread, and there is little of it,
-    # because that thread may be kept from running while it has the interpreter.
+    # There may be a day's orders and fills, and no tick must wait while a table is made of them. The loop only copies
+    # references to immutable values. The rest is done in another thread, and is kept small because that thread holds
+    # the interpreter lock meanwhile.
 
     async def orders(self) -> pl.DataFrame:
         """Return every order, oldest first."""
         orders = list(self._engine.blotter.orders.values())
-        # Values that change while the order's own do not: few, and looked up on the loop.
+        # These values change while the order does not; they are few, and are read on the loop.
         asked = {order.id: self._unanswered.of(order.id) for order in orders} if len(self._unanswered) else {}
         table = await asyncio.to_thread(self._order_table.of, orders)
         found = [asked.get(order.id) for order in orders]
@@ -165,7 +165,7 @@ class Ledger:
         return table.with_columns(pl.DataFrame(columns, schema=PENDING_SCHEMA).iter_columns())
 
     def order_row(self, order: Order) -> Row:
-        """Return the order as plain columns, with what the venue has not answered yet about it."""
+        """Return the order as plain columns, with its unanswered request."""
         return order_row(order, self._unanswered.of(order.id))
 
     async def fills(self) -> pl.DataFrame:
@@ -173,9 +173,9 @@ class Ledger:
         return await asyncio.to_thread(self._fill_table.of, list(self._fills.values()))
 
     async def round_trips(self) -> pl.DataFrame:
-        """Return closed round trips by owner; a commission that is not known yet counts as zero.
+        """Return closed round trips by owner; an unknown commission counts as zero.
 
-        A trip that began before the oldest fill known here is left out.
+        A trip that began before the oldest known fill is left out.
         """
         held = {
             (book.owner, position.instrument): position.quantity
@@ -186,7 +186,7 @@ class Ledger:
         return await asyncio.to_thread(_round_trip_frame, list(self._fills.values()), held)
 
     def positions(self) -> pl.DataFrame:
-        """Return what is or was held, by owner."""
+        """Return current and past positions by owner."""
         return _frame(self.position_rows(), POSITION_SCHEMA)
 
     def quotes(self) -> pl.DataFrame:
@@ -207,7 +207,7 @@ class Ledger:
 
 
 def order_row(order: Order, asked: Asked | None = None) -> Row:
-    """Return the order as plain columns; `asked` is what the venue has not answered yet."""
+    """Return the order as plain columns; `asked` is the request that the venue has not answered yet."""
     return {
         "id": order.id,
         "owner": order.owner,
@@ -279,7 +279,7 @@ def _fill_frame(fills: list[BookedFill]) -> pl.DataFrame:
 
 
 def _round_trip_frame(fills: list[BookedFill], held: dict[tuple[str, str], float]) -> pl.DataFrame:
-    """Return the closed round trips of these fills, which have led to what is `held` by owner and instrument."""
+    """Return the closed round trips of these fills, which led to the positions `held` by owner and instrument."""
     by_owner: dict[str, list[tuple[Fill, float]]] = {}
     for booked in _since_flat(fills, held):
         by_owner.setdefault(booked.owner, []).append((booked.fill, booked.commission or 0.0))
@@ -288,7 +288,7 @@ def _round_trip_frame(fills: list[BookedFill], held: dict[tuple[str, str], float
 
 
 def _since_flat(fills: list[BookedFill], held: dict[tuple[str, str], float]) -> list[BookedFill]:
-    """Return the fills from the first moment on at which their book was flat: earlier ones may be forgotten."""
+    """Return the fills since their book was first flat: the fills before may be incomplete."""
     quantities = dict(held)
     for booked in fills:
         key = booked.owner, booked.fill.instrument
@@ -305,14 +305,14 @@ def _since_flat(fills: list[BookedFill], held: dict[tuple[str, str], float]) -> 
 
 
 def unrealized(position: Position, price: float | None) -> float | None:
-    """Return what closing a position would earn, None while its cost or the price is not known."""
+    """Return the profit of closing a position now, None while its cost or the price is not known."""
     if not position.quantity:
         return 0.0
     return None if price is None else finite(position.unrealized_pnl(price))
 
 
 def finite(figure: float) -> float | None:
-    """Return the figure, None when it is NaN or infinite: rows carry no NaN."""
+    """Return the figure, None if it is NaN or infinite: rows contain no NaN."""
     return figure if math.isfinite(figure) else None
 
 

@@ -1,4 +1,4 @@
-"""Which event loop ibdesk's programs run on, and what must not hold it up."""
+"""The event loop of ibdesk's programs, and protection against pauses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes a loop, for `asyncio.Runner`: uvloop's where it is installed, with half the latency."""
+    """Return a loop factory for `asyncio.Runner`: uvloop's if it is installed, which halves the latency."""
     try:
         import uvloop
     except ImportError:
@@ -17,10 +17,10 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def spare_from_collection() -> None:
-    """Have Python's garbage collector never look again at what is alive now.
+    """Exclude all current objects from garbage collection.
 
-    For a process of ours, once it has imported what it needs: a full collection, which comes at any moment and stops
-    every thread, takes 120 ms with the libraries of a web server, and next to nothing without.
+    Call it in a process of ours after its imports: a full collection may come at any moment and stops every thread. It
+    takes 120 ms with the libraries of a web server, and almost none without them.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Orders by hand: made ready for the risk gate, placed once, and answered when the gate has decided."""
+"""Orders by hand: prepared for the risk gate, placed once, and answered after the gate's decision."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ibdesk.desk.runtime import Runtime
 
 Word = TypeVar("Word", bound=enum.Enum)
-# How long the venue may take to withdraw orders before a book is closed, and how often that is looked at.
+# How long the venue may take to cancel orders before a book is closed, and how often that is checked.
 _CANCEL_SECONDS = 10.0
 _LOOK_SECONDS = 0.02
 # How long a comparison with the account is waited for.
@@ -49,7 +49,7 @@ class ManualOrders:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._last_microsecond = 0
-        # _asked: what was asked in this life under a key, before prices were put on the tick grid or changed.
+        # Requests since the start by key, before their prices are rounded to the tick size or changed.
         self._asked: dict[tuple[str, str], PlaceRequest] = {}
 
     async def place(
@@ -67,15 +67,15 @@ class ManualOrders:
         by: str,
         correlation_id: str,
     ) -> Order:
-        """Return the order once it has passed the gate, and its bytes were given to the socket or it waits its turn.
+        """Place an order and return it once it has passed the gate, and its bytes are written or it waits its turn.
 
-        One that the same caller placed under the same key before is returned as it is now, and nothing is sent.
+        An order that the same caller placed under the same key before is returned unchanged, and nothing is sent.
 
         Raises:
             OrderDeniedError: If a risk rule refuses it.
-            OrderError: If its terms make no sense together, or the key was used for another order.
+            OrderError: If its terms contradict each other, or the key was used for another order.
             InstrumentError: If the instrument is unknown or ambiguous.
-            DeskError: If nobody knows a price of it, and the order states none.
+            DeskError: If no price of it is known, and the order has none.
             LinkError: If TWS cannot be asked.
         """
         runtime = self._runtime
@@ -105,7 +105,7 @@ class ManualOrders:
         await self.watch(instrument, by, correlation_id, has_price=limit is not None or stop is not None)
         if runtime.engine.gate.halts.is_exclusive:
             await self._look_afresh()
-        # From here to the answer there is no await: of two requests with one key the second finds the first's order.
+        # From here to the answer there is no await: the second of two requests with one key finds the first's order.
         known = self._called(request)
         if known is not None:
             return known
@@ -116,10 +116,10 @@ class ManualOrders:
         return runtime.engine.blotter.orders[request.order_id]
 
     async def flatten(self, symbol: str, by: str, correlation_id: str) -> list[Order]:
-        """Withdraw the orders of the book `manual`, and once they have ended close what it holds; return those orders.
+        """Cancel the orders of the book `manual`, then close its positions; return the closing orders.
 
         Raises:
-            DeskError: If the venue leaves a cancel without an answer; then nothing is closed.
+            DeskError: If the venue does not answer a cancel; then nothing is closed.
             OrderDeniedError: If a risk rule refuses an order.
             LinkError: If TWS cannot be asked.
         """
@@ -130,8 +130,8 @@ class ManualOrders:
         while left := [each.id for each in blotter.all_open() if _is_of(each.owner, each.instrument, symbol)]:
             if asyncio.get_running_loop().time() >= deadline:
                 raise DeskError(
-                    f"the venue has not said within {_CANCEL_SECONDS:g} s that {', '.join(left)} ended, so nothing is "
-                    f"closed: look in TWS, then ask again"
+                    f"the venue has not confirmed within {_CANCEL_SECONDS:g} s that {', '.join(left)} ended, so "
+                    f"nothing is closed: check TWS, then try again"
                 )
             await asyncio.sleep(_LOOK_SECONDS)
         held = runtime.engine.portfolio.open_book(MANUAL).positions.values()
@@ -153,12 +153,12 @@ class ManualOrders:
         ]
 
     def modify(self, request: ModifyRequest, *, seen: int | None = None) -> Order:
-        """Ask for new terms and return the order, which keeps its own until the venue agrees.
+        """Request new terms and return the order, which keeps its terms until the venue agrees.
 
         Raises:
             OrderDeniedError: If a risk rule refuses them.
-            OrderChangedError: If it has another version than the one that was seen, or is about to get one.
-            OrderError: If they make no sense together, none is given, or the order is no longer open.
+            OrderChangedError: If its version is not `seen`, or a change of it is on its way.
+            OrderError: If the terms contradict each other, none is given, or the order is no longer open.
             DeskError: If this desk has no such order.
         """
         order = self._runtime.engine.blotter.orders.get(request.order_id)
@@ -170,12 +170,12 @@ class ManualOrders:
         if not order.is_open:
             raise OrderError(f"order {order.id} is {order.status.value}: there is nothing left of it to change")
         if request.quantity is request.limit_price is request.stop_price is None:
-            raise OrderError(f"order {order.id}: say what is to change, its quantity, its limit or its stop price")
+            raise OrderError(f"order {order.id}: give a new quantity, limit or stop price")
         refuse_denied(self._runtime.command(request), order.id)
         return self._runtime.engine.blotter.orders[order.id]
 
     def _called(self, request: PlaceRequest) -> Order | None:
-        """Return the order that was placed under the request's key already.
+        """Return the order that was already placed under the request's key.
 
         Raises:
             OrderError: If that is another order, or it was denied.
@@ -187,29 +187,29 @@ class ManualOrders:
         if not self._means(request, known):
             raise OrderError(
                 f"the key {key!r} was used for order {known.id}, which is another one ({known.side.value} "
-                f"{known.quantity:g} {known.instrument}): give each order a key of its own"
+                f"{known.quantity:g} {known.instrument}): give each order its own key"
             )
         if known.status is OrderStatus.DENIED:
             raise OrderError(f"{known.reason}; that was the answer to the key {key!r}, a new try needs a new key")
         return known
 
     def _means(self, request: PlaceRequest, known: Order) -> bool:
-        """Return whether a request under a known key is the one that placed the order, asked again."""
+        """Return whether a request under a known key repeats the one that placed the order."""
         first = self._asked.get((request.by, request.client_key))
         if first is not None:
             return _terms(request) == _terms(first)
-        # It is of an earlier life: its quantity and prices may have been changed since it was asked for.
+        # It is from an earlier journal: its quantity and prices may have been changed since the request.
         wanted = request.instrument.id, request.side, request.order_type, request.time_in_force
         return wanted == (known.instrument, known.side, known.type, known.time_in_force)
 
     async def watch(self, instrument: AnyInstrument, by: str, correlation_id: str, *, has_price: bool = False) -> None:
-        """Follow the instrument's market from now on, and wait until a price of it is known.
+        """Subscribe to the instrument's quotes, and wait until a price of it is known.
 
-        An order that `has_price` of its own is valued by that where the market tells none, and TWS holds it until the
-        market opens; while the market is closed nothing is waited for.
+        An order that `has_price` is valued by its own price if the market has none, and TWS holds it until the market
+        opens; while the market is closed there is no wait.
 
         Raises:
-            DeskError: If none comes, as where the market is closed.
+            DeskError: If no price arrives, for example because the market is closed.
         """
         runtime, seconds = self._runtime, self._runtime.settings.first_price_seconds
         if instrument.id not in runtime.engine.markets:
@@ -219,28 +219,28 @@ class ManualOrders:
             return
         if not await runtime.first_prices.wait(instrument.id, seconds) and not has_price:
             raise DeskError(
-                f"no price of {instrument.id} came within {seconds:g} s, so that nothing tells what the "
-                f"order would come to: give it a limit, or try again when its market is open"
+                f"no price of {instrument.id} came within {seconds:g} s, so the order cannot be valued: give it a "
+                f"limit, or try again when its market is open"
             )
 
     async def _look_afresh(self) -> None:
-        """Have the account compared with the books: the guardian trades in it, which the desk learns of later.
+        """Compare the account with the books: the guardian trades in it, and the desk hears of that later.
 
         Raises:
-            DeskError: If TWS has not answered in time.
+            DeskError: If TWS does not answer in time.
         """
         runtime = self._runtime
         runtime.service.catch_up("an order by hand, while the guardian acts")
         if not await until_link_up(runtime):
             raise DeskError(
-                f"the guardian has halted the account, and what it holds was not known within {_COMPARE_SECONDS:g} s, "
-                f"so nothing was ordered: ask again, or close the position in TWS"
+                f"the guardian has halted the account, and its positions were not known within {_COMPARE_SECONDS:g} s, "
+                f"so nothing was ordered: try again, or close the position in TWS"
             )
 
     def _new_id(self, by: str, client_key: str) -> str:
-        """Return a name that no order had before, here or in another desk of this account: it marks it for good.
+        """Return an order id that was never used before, here or at another desk of this account.
 
-        It tells the caller's key too: so that a repeat is known for one where everything else of the order was lost.
+        It contains a mark of the caller's key, so that a repeat is recognized even if the rest of the order was lost.
         """
         self._last_microsecond = max(wall_ns() // 1_000, self._last_microsecond + 1)
         name = f"{MANUAL}-{base36(self._last_microsecond)}"
@@ -248,7 +248,7 @@ class ManualOrders:
 
 
 async def until_link_up(runtime: Runtime) -> bool:
-    """Wait some seconds until the books have been compared and orders can leave; return whether they can."""
+    """Wait at most 10 s until the books are compared and orders can leave; return whether they can."""
     deadline = asyncio.get_running_loop().time() + _COMPARE_SECONDS
     while runtime.engine.link is not Link.UP:
         if asyncio.get_running_loop().time() >= deadline:
@@ -258,10 +258,10 @@ async def until_link_up(runtime: Runtime) -> bool:
 
 
 def refuse_denied(actions: Sequence[Action], order_id: str) -> None:
-    """Turn a denial of an order among the consequences of a request into the error that its caller waits for.
+    """Raise a denial among the actions that a request caused.
 
     Raises:
-        OrderDeniedError: If there is one.
+        OrderDeniedError: If the order was denied.
     """
     for action in actions:
         if isinstance(action, OrderDenied) and action.order_id == order_id:
@@ -274,7 +274,7 @@ def no_order(order_id: str) -> DeskError:
 
 
 def _terms(request: PlaceRequest) -> PlaceRequest:
-    """Return what two requests for the same order have in common."""
+    """Return the request without the fields in which a repeat differs."""
     return msgspec.structs.replace(request, order_id="", at_ns=0, correlation_id="")
 
 
@@ -283,10 +283,10 @@ def _is_of(owner: str, instrument: str, symbol: str) -> bool:
 
 
 def figure_of(given: object, name: str) -> float:
-    """Return a figure as a float; numbers of any library are such.
+    """Return a figure as a float; numbers of any library are accepted.
 
     Raises:
-        OrderError: If it is no number, such as text or true.
+        OrderError: If it is not a number, such as text or True.
     """
     if isinstance(given, bool | str | bytes) or not isinstance(given, SupportsFloat):
         raise OrderError(f"{name} must be a number, got {given!r}")

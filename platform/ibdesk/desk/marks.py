@@ -1,4 +1,4 @@
-"""What watchers are shown a few times a second: positions, profit, bars in progress, the limits that hold."""
+"""Rows published a few times a second: positions, profit, bars in progress, current limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ibdesk.store.totals import total
 
 
 class Marks:
-    """Publishes what has changed since it was last shown."""
+    """Publishes rows that have changed since they were last shown."""
 
     def __init__(self, engine: Engine, ledger: Ledger, feed: Feed) -> None:
         self._engine, self._ledger, self._feed = engine, ledger, feed
@@ -18,7 +18,7 @@ class Marks:
         self._limits_shown: RiskLimits | None = None
 
     def publish(self) -> None:
-        """Publish what has changed, at the present prices."""
+        """Publish changed rows, at current prices."""
         positions = self._ledger.position_rows()
         for row in positions:
             self._show(Topic.POSITIONS, f"{row['owner']}/{row['symbol']}", row)
@@ -29,7 +29,7 @@ class Marks:
         self._feed.publish_all(changes)
 
     def _profits(self, positions: list[Row]) -> None:
-        """Show the profit of each owner and of all: as a point in time, and as it stands."""
+        """Show the profit of each owner and of all: as a point in time, and as the current state."""
         at_ns, engine = self._engine.now_ns, self._engine
         profits = {owner: engine.orders.exposures.exact_pnl(owner) for owner in engine.portfolio.books}
         profits[""] = engine.orders.exposures.exact_pnl()
@@ -61,7 +61,7 @@ class Marks:
                     self._show(Topic.PROGRESS, f"{bar.instrument}/{bar.interval_ns}", row)
 
     def _limits(self) -> None:
-        """Show each limit of the risk gate that is another one than before."""
+        """Show each limit of the risk gate that has changed."""
         at_ns, limits = self._engine.now_ns, self._engine.gate.limits
         if limits is self._limits_shown:
             return
@@ -72,7 +72,7 @@ class Marks:
                 self._show(Topic.RISK, f"limit/{rule}", row, limit)
 
     def _show(self, topic: Topic, key: str, row: Row, sign: object = None) -> None:
-        """Have a row published unless its sign, by default the row itself, is as it was."""
+        """Publish a row unless its sign, by default the row itself, is unchanged."""
         sign = row if sign is None else sign
         if self._shown.get((topic, key)) != sign:
             self._shown[topic, key] = sign
@@ -91,7 +91,7 @@ def risk_row(
     asked: float | None = None,
     text: str = "",
 ) -> Row:
-    """Return a piece of news of the risk gate; `kind` is denied, halted, resumed or limit."""
+    """Return a row of the topic `risk`; `kind` is denied, halted, resumed or limit."""
     return {
         "at_ns": at_ns,
         "kind": kind,

@@ -1,4 +1,4 @@
-"""Names: of instruments as people write them, of what the desk counts."""
+"""Names of instruments as people write them, and ids of the desk's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ibdesk.tws import TwsService
 
 
 def base36(number: int) -> str:
-    """Return a positive number in digits and small letters."""
+    """Return a positive number in base 36, in digits and lowercase letters."""
     digits = ""
     while number:
         number, rest = divmod(number, 36)
@@ -17,12 +17,12 @@ def base36(number: int) -> str:
 
 
 def named(name: str | Instrument, at_ns: int) -> AnyInstrument:
-    """Return the instrument that a name stands for; an instrument stands for itself.
+    """Return the instrument with this name; an instrument is returned unchanged.
 
-    `at_ns` tells the decade of ``ESH7``: IB lists the contracts of the coming years.
+    `at_ns` decides the decade of ``ESH7``: IB lists the contracts of the coming years.
 
     Raises:
-        InstrumentError: If the name stands for none, or leaves something open.
+        InstrumentError: If the name is unknown or incomplete.
     """
     if not isinstance(name, str):
         return name  # type: ignore[return-value] # all kinds are listed
@@ -31,7 +31,7 @@ def named(name: str | Instrument, at_ns: int) -> AnyInstrument:
 
 
 def id_named(name: str, at_ns: int) -> str:
-    """Return the id of the instrument that a name stands for, the name itself where it stands for none."""
+    """Return the id of the instrument with this name, or the name itself if it is unknown."""
     try:
         return named(name, at_ns).id
     except InstrumentError:
@@ -41,12 +41,12 @@ def id_named(name: str, at_ns: int) -> str:
 async def qualify_named(
     service: TwsService, name: str | Instrument, at_ns: int, *, from_memory: bool = False
 ) -> AnyInstrument:
-    """Return the instrument with what TWS knows of it; also a future whose terms only TWS knows.
+    """Return the instrument with its terms at TWS, including a future whose terms only TWS knows.
 
-    With `from_memory` TWS is not asked again for one that was qualified already.
+    With `from_memory` TWS is not asked again about an instrument that is already qualified.
 
     Raises:
-        InstrumentError: If TWS knows none, or several.
+        InstrumentError: If TWS finds no instrument, or several.
         LinkError: If TWS cannot be asked.
     """
     try:

@@ -1,4 +1,4 @@
-"""The desks that are open in this process: whoever asks for one again gets it, and never another one."""
+"""The desks that are open in this process: opening one again returns it, and never another one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ibdesk.errors import DeskError
 
 
 class OpenDesk(Protocol):
-    """What is asked of a desk that was opened before."""
+    """The part of a desk that `OpenDesks` uses."""
 
     settings: DeskSettings
 
@@ -25,13 +25,13 @@ class OpenDesk(Protocol):
 
 
 D = TypeVar("D", bound=OpenDesk)
-# Only where it matters: an embedded gateway is found by itself, and only its desk has one.
+# Settings that are compared only in one mode: an embedded gateway has its own address, and only its desk has a gateway.
 _OF_TWS, _OF_GATEWAY = ("tws.host", "tws.port", "tws.client_id", "tws.account"), "gateway."
 _SHOWN = 4
 
 
 class OpenDesks:
-    """The open desks of a process. Two threads that ask for the same desk get one."""
+    """The open desks of a process. Two threads that open the same desk receive one."""
 
     def __init__(self) -> None:
         self._desks: list[OpenDesk] = []
@@ -41,7 +41,7 @@ class OpenDesks:
         """Return the open desk of these settings, or the one that `make` opens.
 
         Raises:
-            DeskError: If a desk is open on the same TWS or state folder that is another one than was asked for.
+            DeskError: If a desk with other settings is open on the same TWS or state folder.
         """
         with self._turn:
             self._desks = [desk for desk in self._desks if desk.is_open]
@@ -52,19 +52,19 @@ class OpenDesks:
                 if isinstance(desk, kind) and not differences:
                     return desk
                 if not isinstance(desk, kind):
-                    differences.append("one of both is in a process of its own")
+                    differences.append("only one of them is in its own process")
                 raise DeskError(_words(differences))
             made = make()
             self._desks.append(made)
             return made
 
     def forget(self, desk: OpenDesk) -> None:
-        """Take that a desk is closed."""
+        """Remove a closed desk."""
         self._desks = [each for each in self._desks if each is not desk]
 
 
 def _in_one_place(one: DeskSettings, other: DeskSettings) -> bool:
-    """Return whether two desks would have the same books or the same place at TWS."""
+    """Return whether two desks would share their books or their client id at TWS."""
     if one.state_folder.absolute() == other.state_folder.absolute():
         return True
     if "embedded" in (one.mode, other.mode):
@@ -73,10 +73,10 @@ def _in_one_place(one: DeskSettings, other: DeskSettings) -> bool:
 
 
 def _differences(desk: OpenDesk, asked: DeskSettings) -> Iterator[str]:
-    """Yield each setting of the open desk that is not the one asked for, the mode first."""
+    """Yield each setting of the open desk that differs from the requested one, the mode first."""
     here = desk.settings
     found, wanted = _flat(here.model_dump()), _flat(asked.model_dump())
-    # Where no account is named, it is the only one that TWS has.
+    # Without a named account, it is the only one that TWS has.
     found["tws.account"] = desk.account_id
     wanted["tws.account"] = wanted["tws.account"] or desk.account_id
     for name, value in found.items():
@@ -102,5 +102,5 @@ def _words(differences: list[str]) -> str:
     more = f"; and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
     return (
         f"another desk is open in this process ({'; '.join(differences[:_SHOWN])}{more}): close it with desk.close(), "
-        f"or give the new one a state_folder and a client_id of its own"
+        f"or give the new one its own state_folder and client_id"
     )

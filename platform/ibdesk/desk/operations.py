@@ -1,4 +1,4 @@
-"""What can be asked of a desk and what it can be told. Each is written once, and runs on the desk's own loop."""
+"""All commands and queries of a desk. Each is defined once and runs on the desk's own loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Operations(Commands, Queries):
-    """The desk's commands and questions, as coroutines for its loop."""
+    """The desk's commands and queries, as coroutines for its loop."""
 
     def __init__(self, runtime: Runtime, process_context: ProcessContext) -> None:
         Commands.__init__(self, runtime)

@@ -1,6 +1,6 @@
-"""The log of what became of orders and of what people asked: a line for each, with the ids to find it by.
+"""The log of orders and commands: one line per change, with the ids for a search.
 
-Lines are written in a turn of the loop of their own: by then the bytes of the orders they tell of have left.
+Lines are written in a later turn of the loop: by then the bytes of their orders have left.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 Command = StartStrategy | StopStrategy | ChangeParameters | ChangeLimits | HaltTrading | ResumeTrading | AcceptExternal
 
-# What a person has done, in the words of the log.
+# The log's words for commands.
 _DONE: dict[type, str] = {
     StartStrategy: "started",
     StopStrategy: "stopped",
@@ -49,22 +49,22 @@ _DONE: dict[type, str] = {
     AcceptExternal: "booked as traded elsewhere",
 }
 TOLD = frozenset({Fill, OrderFound, OrderReport, *_DONE})
-"""The events that are worth a line although they may cause no action."""
+"""The events that are logged even if they cause no action."""
 
 _Line = tuple[int, str, tuple[object, ...], dict[str, Any]]
 
 
 class OrderLog:
-    """Notes what a turn has done about orders, and writes it down when the turn is over."""
+    """Collects the changes of orders in a turn, and logs them after the turn."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lines: collections.deque[_Line] = collections.deque()
-        # The last state told of each order.
+        # The last logged status of each order.
         self._told: dict[str, object] = {}
 
     def note(self, event: Event, actions: Sequence[Action], latency_ns: int) -> None:
-        """Take what one event did; `latency_ns` is how long it took from its bytes to those of its orders."""
+        """Note the effects of one event; `latency_ns` is the time from its bytes to those of its orders."""
         if not _log.isEnabledFor(logging.WARNING):
             return
         if event.__class__ in _DONE and _log.isEnabledFor(logging.INFO):
@@ -78,7 +78,7 @@ class OrderLog:
             case OrderReport(order_id=order_id):
                 self._note_report(order_id)
             case OrderFound(order=order):
-                self._add_known(logging.WARNING, "was found at the venue, and not on our record", order.id)
+                self._add_known(logging.WARNING, "was found at the venue but not in the journal", order.id)
 
     def _note_command(self, command: Command) -> None:
         what = getattr(command, "run_id", "") or getattr(command, "instrument", "")

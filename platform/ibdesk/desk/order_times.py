@@ -1,4 +1,4 @@
-"""How long orders take: from what caused one to its bytes being with the socket, and on to the venue's first word."""
+"""The times of orders: from their cause to the bytes at the socket, and from there to the venue's first answer."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from ibdesk.telemetry import Performance
 
 
 class OrderTimes:
-    """Takes the times of each order, all on the performance counter, in ns."""
+    """Measures the times of each order on the performance counter, in ns."""
 
     def __init__(self, performance: Performance) -> None:
         self._performance = performance
-        # When the bytes of an order left that the venue has not spoken of yet.
+        # Send times of the orders that the venue has not mentioned yet.
         self._sent_ns: dict[str, int] = {}
 
     def sent(self, orders: Sequence[Order], began_ns: int, *, is_of_market: bool) -> int:
-        """Note that the bytes of an event's orders are with the socket; return how long that took since `began_ns`."""
+        """Note that the bytes of an event's orders are at the socket; return the time since `began_ns`, ns."""
         now_ns = monotonic_ns()
         span = "order_execution" if is_of_market else "order_command"
         for order in orders:
@@ -28,7 +28,7 @@ class OrderTimes:
         return now_ns - began_ns
 
     def answered(self, report: OrderReport) -> None:
-        """Note what the venue says of an order; the first word that it says itself ends the span."""
+        """Note a report of an order; the venue's first own report ends the span."""
         if report.status is OrderStatus.UNKNOWN:
             return
         sent_ns = self._sent_ns.pop(report.order_id, 0)

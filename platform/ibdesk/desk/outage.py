@@ -1,7 +1,7 @@
-"""A fence that notices that this process was away: stopped, or on a machine that slept.
+"""A fence that detects that this process was stopped, or that its machine slept.
 
-Time that passed unseen may have been another process's. So before anything is sent after a gap, and before each
-connection to TWS, the fence looks whether the account was claimed by somebody else.
+In that time another process may have claimed the account. So before anything is sent after a gap, and before each
+connection to TWS, the fence checks the claim.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from ibdesk.store.account_lock import AccountLock, SupersededError
 from ibdesk.store.lease import awake_or_asleep_seconds
 from ibdesk.tws import Fence
 
-# Longer than a desk that is awake ever goes without `look`.
+# A running desk calls `look` more often than this.
 _GAP_SECONDS = 1.0
 
 
 class OutageFence:
-    """Stands before TWS as a `Fence`; `inner` is asked too, where engines are elected."""
+    """A `Fence` that checks the claim of the account, and `inner` where engines are elected."""
 
     def __init__(
         self,
@@ -34,18 +34,18 @@ class OutageFence:
 
     @property
     def leads(self) -> bool:
-        """Whether this process was elected to trade, and is certain of it."""
+        """Whether this process is certain that it is elected to trade."""
         return self._inner is not None and self._inner.may_connect()
 
     def guard(self, lock: AccountLock) -> None:
-        """Look after a claim from now on."""
+        """Check and keep a claim from now on."""
         self._lock, self._seen_at = lock, self._now()
 
     def look(self) -> None:
-        """Take note that this process is awake.
+        """Note that this process is running.
 
         Raises:
-            SupersededError: If another one has claimed the account while it was not.
+            SupersededError: If another process claimed the account while this one was stopped.
         """
         if not self._is_mine():
             raise self.why_not()
@@ -61,7 +61,7 @@ class OutageFence:
         return self._is_mine(always=True) and (self._inner is None or self._inner.may_connect())
 
     def why_not(self) -> IbdeskError:
-        """Return what to end with."""
+        """Return the error to end with."""
         if self._superseded is not None:
             return self._superseded
         return IbdeskError("nothing stands in the way") if self._inner is None else self._inner.why_not()

@@ -1,4 +1,4 @@
-"""Who goes first where processors are few: whoever trades, before whoever shows."""
+"""Process priorities: the trading process runs before processes that display."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pathlib import Path
 from ibdesk.telemetry.process_vitals import is_real_time
 
 _NICE = 5
-"""A third of the share of a process that has not given way, where both want a processor; all of it where not."""
+"""A third of the share of a process at normal priority if both need a processor; all of it otherwise."""
 
 
 def go_first() -> bool:
-    """Have this process's threads, and those they start, run as soon as they can, before all other programs.
+    """Run this process's threads, and threads that they start, before all other programs.
 
-    They get the lowest of the real-time priorities (``SCHED_RR``, sched(7)), where this process may have it: as root,
-    or with ``ulimit -r 1``. Without it a thread that wakes while others keep every processor busy waits for the
-    kernel's next tick, up to 4 ms. The kernel keeps a twentieth of each processor for the others whatever happens.
+    They receive the lowest real-time priority (``SCHED_RR``, sched(7)) if this process may have it: as root, or with
+    ``ulimit -r 1``. Without it a thread that wakes while all processors are busy waits for the kernel's next tick, up
+    to 4 ms. The kernel always reserves a twentieth of each processor for other programs.
 
     Returns:
-        Whether all threads run so; if not, none was changed.
+        Whether all threads have the priority; if not, none was changed.
     """
     if sys.platform != "linux":
         return False
-    # A thread that starts another one meanwhile has not been reached yet, nor has the one that it starts.
+    # Repeated, because a thread that has not been changed yet may start another one meanwhile.
     while waiting := [thread for thread in _threads() if _waits(thread)]:
         try:
             for thread in waiting:
@@ -37,17 +37,17 @@ def go_first() -> bool:
 
 
 def give_way() -> None:
-    """Have this process, and those it starts, go behind the one that trades when both want the processor.
+    """Lower the priority of this process, and of processes that it starts, below the trading process's.
 
-    Where that is not allowed, as under a service manager that shares processors out itself, nothing happens.
+    Nothing happens where that is not allowed, for example under a service manager that assigns shares itself.
     """
     if sys.platform != "linux" or os.getpriority(os.PRIO_PROCESS, 0) >= _NICE:
         return
     try:
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)
         if os.getsid(0) == os.getpid():
-            # Between sessions the kernel shares processors out by session and heeds only what is written here
-            # (sched(7), "The autogroup feature"); one that is shared with a terminal is not ours to change.
+            # The kernel divides processors between sessions and respects only the value written here (sched(7), "The
+            # autogroup feature"). A session that is shared with a terminal must not be changed.
             Path("/proc/self/autogroup").write_text(str(_NICE), encoding="ascii")
     except OSError:
         return

@@ -1,7 +1,7 @@
-"""A desk in a child process, where nothing that this process computes can hold it up.
+"""A desk in a child process, which computations in this process cannot delay.
 
-``python -m ibdesk.desk.process`` is that child: it is told its settings on standard input, answers with one line
-whether it is up, and ends when standard input does.
+``python -m ibdesk.desk.process`` is that child: it reads its settings from standard input, answers with one line
+whether it is open, and ends when standard input is closed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ibdesk.desk.port.values import error_of, facts_of
 from ibdesk.desk.settings import DeskSettings
 from ibdesk.errors import IbdeskError
 
-# What a TWS that does not answer may take, and the import of all libraries on a busy machine.
+# Time for a TWS that does not answer, and for the import of all libraries on a busy machine.
 _START_SECONDS = 120.0
 
 
@@ -41,10 +41,10 @@ class ProcessDesk(AttachedDesk):
         """Open a desk in a child process and return the handle on it once it is connected and reconciled.
 
         Raises:
-            IbdeskError: What opening the desk raised there.
+            IbdeskError: Any error of opening the desk there.
             ChildError: If the process does not start.
         """
-        # Of its own: the path must be short, and no other desk's.
+        # Its own folder: the path must be short and not another desk's.
         folder = tempfile.TemporaryDirectory(prefix="ibdesk-")
         address = SocketAddress(Path(folder.name) / "desk.sock")
         child = ChildProcess("the desk's process", __name__, [])
@@ -75,16 +75,16 @@ class ProcessDesk(AttachedDesk):
 
     @property
     def is_open(self) -> bool:
-        """Whether its process runs and was not closed."""
+        """Whether its process runs and is not closed."""
         return self.state not in (DeskState.CLOSED, DeskState.FAILED) and bool(self._child and self._child.running)
 
     @property
     def account_id(self) -> str:
-        """Return the account that the desk trades."""
+        """Return the traded account."""
         return self.health().account
 
     def close(self) -> None:
-        """Close the desk and end its process; closing twice is one closing."""
+        """Close the desk and end its process; a second call does nothing."""
         atexit.unregister(self.close)
         super().close()
         if self._child is not None:
@@ -94,7 +94,7 @@ class ProcessDesk(AttachedDesk):
 
 
 def _plain(value: Any) -> Any:
-    """Return settings as JSON has them, secrets in clear: they go through a pipe to our own child."""
+    """Return settings as JSON values, with secrets in clear text: they go through a pipe to our own child."""
     match value:
         case dict():
             return {name: _plain(item) for name, item in value.items()}

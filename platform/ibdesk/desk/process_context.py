@@ -1,4 +1,4 @@
-"""What the process of a desk holds beside the desk, so that the desk can tell how all of it is."""
+"""The other parts of a desk's process, so that the desk can report their state."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ibdesk.telemetry import TaskInfo
 
 
 class ProcessContext:
-    """Where whoever opens a desk says what it put around it; each is asked on the desk's thread, when somebody asks."""
+    """Functions that report the process's tasks, Redis pools and lease; called on the desk's thread, on request."""
 
     def __init__(self) -> None:
         self.tasks: Callable[[], list[TaskInfo]] = list
         self.pools: list[Callable[[], RedisHealth]] = []
-        # lease: None where engines are not elected.
+        # None where engines are not elected.
         self.lease: Callable[[], LeaseHealth] | None = None

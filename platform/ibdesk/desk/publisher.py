@@ -1,4 +1,4 @@
-"""Turns what the engine has just done into rows of the feed, after the orders have left."""
+"""Conversion of events and actions to rows of the feed, after the orders have left."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Knows which rows follow from which event; holds no state of the book itself."""
+    """Publishes the rows of each event; it holds no books of its own."""
 
     def __init__(self, engine: Engine, ledger: Ledger, feed: Feed, *, address: str, mode: str) -> None:
         self._engine, self._ledger, self._feed = engine, ledger, feed
@@ -76,7 +76,7 @@ class Publisher:
         }
 
     def publish(self, event: Event, actions: Sequence[Action]) -> None:
-        """Hand the consequences of one event to the feed."""
+        """Publish the consequences of one event."""
         handler = self._handlers.get(event.__class__)
         if handler is not None:
             handler(event)
@@ -84,11 +84,11 @@ class Publisher:
             self._action(action)
 
     def mark(self) -> None:
-        """Publish what is shown a few times a second, where it has changed."""
+        """Publish the rows that are shown a few times a second, if they have changed."""
         self._marks.publish()
 
     def link(self, at_ns: int, detail: str) -> None:
-        """Publish how the link and the halt stand."""
+        """Publish the state of the link and the halts."""
         row = {
             "link": self._engine.link.value,
             "at_ns": at_ns,
@@ -103,7 +103,7 @@ class Publisher:
         self._feed.publish(Topic.LINK, "link", row)
 
     def alert(self, at_ns: int, severity: Severity, origin: str, text: str) -> None:
-        """Publish a line for people."""
+        """Publish an alert for people."""
         row = {"at_ns": at_ns, "severity": severity.value, "origin": origin, "text": text}
         self._feed.publish(Topic.ALERTS, f"{at_ns}/{origin}/{text}", row)
 
@@ -118,7 +118,7 @@ class Publisher:
         self._order(fill.order_id)
 
     def _on_restore(self, command: Restore) -> None:
-        """Publish what an earlier life has left."""
+        """Publish the restored state of earlier journals."""
         self._feed.publish_all([(Topic.FILLS, str(row["execution_id"]), row) for row in self._ledger.rows()])
         for order in command.snapshot.orders:
             self._order(order.id)
@@ -161,7 +161,7 @@ class Publisher:
         self._feed.publish(Topic.BARS, f"{bar.instrument}/{bar.interval_ns}", row)
 
     def _decided(self, event: Bar | Quote | Tick) -> None:
-        """Publish the bars that runs have just decided on, when they built them, and the features they saw."""
+        """Publish the bars that runs have built and decided on, and their features."""
         instrument = event.instrument
         market = self._engine.markets.get(instrument)
         for lane in market.lanes if market else ():
@@ -194,14 +194,14 @@ class Publisher:
             "available_funds": finite(account.available_funds),
             "realized_pnl": finite(account.realized_pnl),
             "unrealized_pnl": finite(account.unrealized_pnl),
-            # The desk's profit before commissions when these figures came: what they are now follows from it.
+            # The desk's profit before commissions at the time of these figures; current figures are derived from it.
             "gross_pnl": gross_profit(self._ledger.position_rows()),
             "updated_ns": account.updated_ns,
         }
         self._feed.publish(Topic.ACCOUNT, account.id, row)
 
     def _on_start_strategy(self, start: StartStrategy) -> None:
-        """Publish the history a run was warmed up with, so that its chart begins where its features do."""
+        """Publish the history of a run's warm-up, so that its chart begins where its features do."""
         run = self._engine.runs[start.run_id]
         for history in start.history:
             if history.interval_ns != start.interval_ns:
@@ -212,7 +212,7 @@ class Publisher:
             try:
                 features = evaluate(run.strategy, frame)
             except StrategyError as error:
-                # A run whose features fail has ended, or ends at its next bar; its chart begins without them.
+                # A run whose features fail has ended or ends at its next bar; its chart begins without them.
                 _log.warning("%s: its features over the warm-up cannot be shown: %s", run.id, error)
                 continue
             for name in features.columns:
@@ -222,7 +222,7 @@ class Publisher:
         self._changed_runs()
 
     def _on_accept_external(self, _command: AcceptExternal) -> None:
-        """Publish the executions by which trades outside were booked to those who held the position."""
+        """Publish the executions that book trades outside to the owners of the position."""
         for fill in self._engine.orders.outside.accepted:
             self._feed.publish(Topic.FILLS, fill.execution_id, fill_row(self._ledger.book(fill)))
 
@@ -246,7 +246,7 @@ class Publisher:
                 self._denied(action, text)
             case Alert():
                 self.alert(action.at_ns, action.severity, action.origin, action.text)
-                # A run that failed and a halt that was lifted say so by an alert.
+                # Failed runs and lifted halts are reported by an alert.
                 self._changed_runs()
                 self.link(action.at_ns, "")
             case TradingHalted():

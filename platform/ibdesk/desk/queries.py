@@ -1,4 +1,4 @@
-"""What can be asked of a desk without changing anything."""
+"""The desk's queries, which change nothing."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from ibdesk.desk.runtime import Runtime
 
 _LONGEST_SEARCH = 64
-# What fills within the seconds that the guardian looks back.
+# More than the executions within the seconds that the guardian looks back.
 _BOOKED_SHOWN = 1_000
 
 
 class Queries:
-    """The desk's questions, as coroutines for its loop."""
+    """The desk's queries, as coroutines for its loop."""
 
     def __init__(self, runtime: Runtime, process_context: ProcessContext) -> None:
         self._runtime, self._process_context = runtime, process_context
@@ -55,8 +55,8 @@ class Queries:
 
         Raises:
             InstrumentError: If the instrument is unknown or ambiguous.
-            HistoryError: If TWS has no such bars, or fewer; the sentence says how many there are.
-            ConfigError: If `bar` names no length.
+            HistoryError: If TWS has no such bars, or fewer; the message says how many there are.
+            ConfigError: If `bar` is not a length.
             DataError: If `count` is below 1.
         """
         if count < 1:
@@ -66,8 +66,8 @@ class Queries:
             bars = await self._runtime.service.history(qualified, interval_ns=interval_ns(bar), count=count)
         if bars.height < count:
             raise HistoryError(
-                f"TWS has {bars.height:,} bars of {qualified.id} in bars of {bar}, and {count:,} were asked for: ask "
-                f"for count={bars.height} or less, or for longer bars"
+                f"TWS has {bars.height:,} bars of {qualified.id} in bars of {bar}, and {count:,} were requested: "
+                f"request count={bars.height} or less, or longer bars"
             )
         return bars
 
@@ -76,7 +76,7 @@ class Queries:
         return [run_info(run) for run in self._runtime.engine.runs.values()]
 
     async def run_state(self, run_id: str) -> RunDetail:
-        """Return everything about a run: what its strategy keeps, and per instrument what it holds, saw and ordered.
+        """Return the details of a run: its strategy's state, and its position, features and orders per instrument.
 
         Raises:
             DeskError: If there is no such run.
@@ -85,9 +85,9 @@ class Queries:
         return run_detail(engine, engine.run_of(run_id), self._runtime.unanswered)
 
     async def run_log(self, run_id: str, *, limit: int = 100, before: int = 0, journal: str = "") -> RunLog:
-        """Return the newest lines of what a run said, did and suffered, oldest of them first.
+        """Return the newest lines of a run's log, the oldest of them first.
 
-        `before` goes on from the answer before; `journal` names an earlier journal of this desk (see `journals`).
+        `before` continues from an earlier answer; `journal` names an earlier journal of this desk (see `journals`).
 
         Raises:
             DataError: If `limit` is below 1.
@@ -100,10 +100,10 @@ class Queries:
         if path == self._runtime.journal.path and not is_book:
             self._runtime.engine.run_of(run_id)
         log = await asyncio.to_thread(read_log, path, run_id, before=before, limit=limit)
-        # Every run has a line at least: that it was started.
+        # Every run has at least one line: its start.
         if path != self._runtime.journal.path and not (is_book or before or log.lines or log.next):
             raise DeskError(
-                f"there is no run {run_id!r} in the journal {journal!r}: journal(journal={journal!r}) shows what is"
+                f"there is no run {run_id!r} in the journal {journal!r}: journal(journal={journal!r}) lists its events"
             )
         return log
 
@@ -121,16 +121,15 @@ class Queries:
         until_ns: int = 2**63 - 1,
         journal: str = "",
     ) -> JournalPage:
-        """Return a page of what reached the engine and what it did about it, as plain rows.
+        """Return a page of the journal's events with the actions that they caused, as plain rows.
 
-        Events are numbered from 1; `after` and `before` bound the numbers, and with the page's ``next`` in place of
-        `after` (of `before` with `newest_first`) the following page is asked for. `kinds` are words such as ``fill``
-        or ``place_request``; `run_id` is a run, or ``manual`` for what was ordered by hand. `journal` names an earlier
-        journal of this desk (see `journals`). A page has at most 1,000 rows. What happened in the last 50 ms may be
-        missing.
+        Events are numbered from 1; `after` and `before` bound the numbers. Pass the page's ``next`` as `after` (as
+        `before` with `newest_first`) for the following page. `kinds` are words such as ``fill`` or ``place_request``;
+        `run_id` is a run, or ``manual`` for orders by hand. `journal` names an earlier journal of this desk (see
+        `journals`). A page has at most 1,000 rows. Events of the last 50 ms may be missing.
 
         Raises:
-            DataError: If `limit` is below 1, or a kind is none.
+            DataError: If `limit` is below 1, or a kind is unknown.
             JournalError: If there is no such journal, or it cannot be read.
         """
         if limit < 1:
@@ -152,12 +151,12 @@ class Queries:
         )
 
     async def journals(self, *, limit: int = 100) -> list[JournalInfo]:
-        """Return this desk's journal and those beside it, newest first."""
+        """Return this desk's journal and the earlier ones in its folder, newest first."""
         path = self._runtime.journal.path
         return await asyncio.to_thread(journal_infos, path.parent, current=path.name, limit=limit)
 
     async def search_instruments(self, text: str) -> list[Match]:
-        """Return what TWS has whose symbol or name is like the text; new questions go out once a second.
+        """Return TWS's instruments whose symbol or name resembles the text; TWS is asked at most once a second.
 
         Raises:
             InstrumentError: If the text is empty or long, or TWS refuses it.
@@ -165,11 +164,11 @@ class Queries:
         """
         wanted = text.strip()
         if not 0 < len(wanted) <= _LONGEST_SEARCH:
-            raise InstrumentError(f"write 1 to {_LONGEST_SEARCH} letters of a symbol or name to look for")
+            raise InstrumentError(f"search for 1 to {_LONGEST_SEARCH} letters of a symbol or name")
         return await self._runtime.service.search(wanted)
 
     async def instrument(self, symbol: str | Instrument) -> InstrumentInfo:
-        """Return what TWS knows of an instrument; what it told before is remembered.
+        """Return an instrument with its terms at TWS; known terms are returned from memory.
 
         Raises:
             InstrumentError: If the instrument is unknown or ambiguous.
@@ -182,16 +181,16 @@ class Queries:
         return risk_info(self._runtime.engine, self._runtime.clock.now_ns())
 
     async def reconciliation(self) -> pl.DataFrame:
-        """Return in what books and account differ, and since when, the oldest first; no rows when they are equal.
+        """Return the differences between books and account, oldest first; no rows if they are equal.
 
         `kind` is ``position``, ``cover``, ``order``, ``executions`` or ``cash``, `subject` an instrument, an order's
         id or a currency. They are compared every `desk.compare_seconds`, after each order error, and while a
-        difference is looked into.
+        difference is examined.
         """
         return self._runtime.reconciliation.frame()
 
     async def positions(self) -> pl.DataFrame:
-        """Return what is or was held: a row per owner (run, or ``external``) and instrument, marked to the market."""
+        """Return current and past positions: a row per owner and instrument, marked to the market."""
         return self._runtime.ledger.positions()
 
     async def orders(self) -> pl.DataFrame:
@@ -199,15 +198,15 @@ class Queries:
         return await self._runtime.ledger.orders()
 
     async def fills(self) -> pl.DataFrame:
-        """Return every fill, oldest first; `commission` is null until the venue has told it."""
+        """Return every fill, oldest first; `commission` is null until the venue reports it."""
         return await self._runtime.ledger.fills()
 
     async def round_trips(self) -> pl.DataFrame:
-        """Return every position that was opened and closed again, with what it earned, by owner and instrument."""
+        """Return every closed round trip with its profit, by owner and instrument."""
         return await self._runtime.ledger.round_trips()
 
     async def account(self) -> Account:
-        """Return the account as it last reported itself."""
+        """Return the account's last reported figures."""
         return self._runtime.engine.account
 
     async def quotes(self) -> pl.DataFrame:
@@ -230,7 +229,7 @@ class Queries:
         )
 
     async def books(self) -> BooksInfo:
-        """Return what every book holds and the executions booked last, to be compared with the account."""
+        """Return the positions of every book and the executions booked last, for comparison with the account."""
         service, portfolio = self._runtime.service, self._runtime.engine.portfolio
         return BooksInfo(
             rows=[
@@ -243,15 +242,15 @@ class Queries:
         )
 
     async def latency(self) -> LatencySummary:
-        """Return how long it took from market data to the orders it caused."""
+        """Return the latency from market data to the orders that it caused."""
         return LatencySummary.of(self._runtime.performance.span("order_execution"))
 
     async def performance(self) -> dict[str, Span]:
-        """Return how long the steps took that matter, by their names in the settings' section ``performance``."""
+        """Return the measured spans, by their names in the settings' section ``performance``."""
         return self._runtime.performance.spans()
 
     async def process(self) -> ProcessInfo:
-        """Return how the process is that the desk lives in, with all that is around the desk."""
+        """Return the state of the desk's process, including its tasks and connections outside the desk."""
         around = self._process_context
         return ProcessInfo(
             vitals=vitals(),
@@ -261,7 +260,7 @@ class Queries:
         )
 
     async def health(self) -> DeskHealth:
-        """Return how the desk is doing."""
+        """Return the state of the desk."""
         runtime, engine, link = self._runtime, self._runtime.engine, self._runtime.service.health
         return DeskHealth(
             link=link.link,
@@ -288,10 +287,10 @@ class Queries:
         )
 
     def _journal(self, name: str) -> Path:
-        """Return the journal of a name, by default the current one.
+        """Return the path of the journal with this name, by default the current one.
 
         Raises:
-            JournalError: If there is none of this name beside this desk's own.
+            JournalError: If there is no such journal in this desk's folder.
         """
         own = self._runtime.journal.path
         if name in ("", own.name):
