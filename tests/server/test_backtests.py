@@ -77,7 +77,7 @@ class Hungry(Strategy):
 from ibdesk import Bar, Strategy
 
 
-class FaultHost(Strategy):
+class Faulty(Strategy):
     """Fail at the first bar."""
 
     def on_bar(self, bar: Bar) -> None:
