@@ -31,7 +31,7 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
         for what in ("price", "yearly_volatility", "spread", "volume"):
             figure = getattr(self, what)
             if not 0 <= figure < math.inf or (what == "price" and not figure):
-                raise ConfigError(f"the walk of {name}: {what} must be finite and not negative, got {figure:g}")
+                raise ConfigError(f"the walk of {name}: {what} is out of range: {figure:g}")
         return self
 
 
